@@ -1,0 +1,194 @@
+"""One layer's attention for one image: everything needed to compute any weight, and no weight before somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vitviz.tokens import TokenLayout
+
+# Score entries held at once when weights are computed chunk by chunk: 1 M float32 entries are 4 MB, so that a chunk stays near
+# the processor's cache, and memory grows with tokens and not with tokens squared.
+CHUNK_ENTRIES = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class BiasTable:
+    """A relative position bias as its table and index, so that it stays small: bias[h, q, k] = table[index[q, k], h].
+
+    table  (entries, heads)
+    index  (queries, keys) integers
+    """
+
+    table: Tensor
+    index: Tensor
+
+    def rows(self, queries: slice | Tensor) -> Tensor:
+        """(heads, chosen queries, keys)."""
+        return self.table[self.index[queries].long()].permute(2, 0, 1)  # (chosen, keys, heads) -> (heads, chosen, keys)
+
+    def columns(self, key: int) -> Tensor:
+        """(heads, queries): the bias of every query towards one key."""
+        return self.table[self.index[:, key].long()].T  # (queries, heads) -> (heads, queries)
+
+    @property
+    def nbytes(self) -> int:
+        return self.table.nbytes + self.index.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class DenseBias:
+    """An additive score bias held as it was applied: values (heads or 1, queries or 1, keys); -inf hides a key."""
+
+    values: Tensor
+
+    def rows(self, queries: slice | Tensor) -> Tensor:
+        """(heads or 1, chosen queries or 1, keys)."""
+        return self.values if self.values.shape[1] == 1 else self.values[:, queries]
+
+    def columns(self, key: int) -> Tensor:
+        """(heads or 1, queries or 1)."""
+        return self.values[:, :, key]
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """One layer's attention for one image, in one of two forms. Tensors are detached and nobody writes to them.
+
+    From queries and keys (the model made its weights inside a fused call), weights = softmax(q kT * scale + bias):
+        q      (heads, queries, head_dim), exactly as applied: after query/key norm, scaling and rotation
+        k      (heads, keys, head_dim)
+        v      (heads, keys, value_dim), when asked for
+        bias   BiasTable, DenseBias or None
+        scale  the factor on q kT
+        lse    (heads, queries) log-sum-exp of each row of scores, where the fused kernel gave it: a weight is then one exp
+    From explicit weights (the model made them itself):
+        explicit  (heads, queries, keys)
+
+    name             the attention module in the model, "blocks.3.attn"
+    query_layout     which query is which patch; stages, pooling and class attention differ between queries and keys
+    key_layout       which key is which patch
+    rows_sum_to_one  False where the model mixes heads or subtracts maps after the softmax
+    """
+
+    name: str
+    query_layout: TokenLayout
+    key_layout: TokenLayout
+    q: Tensor | None = None
+    k: Tensor | None = None
+    v: Tensor | None = None
+    bias: BiasTable | DenseBias | None = None
+    scale: float = 1.0
+    lse: Tensor | None = None
+    explicit: Tensor | None = None
+    rows_sum_to_one: bool = True
+    _made: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.explicit is None) == (self.q is None or self.k is None):
+            raise ValueError("attention is given either as q and k or as explicit weights")
+
+    @property
+    def _shaped(self) -> Tensor:
+        return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]
+
+    @property
+    def num_heads(self) -> int:
+        return self._shaped.shape[0]
+
+    @property
+    def num_queries(self) -> int:
+        return self._shaped.shape[1]
+
+    @property
+    def num_keys(self) -> int:
+        return self.explicit.shape[2] if self.explicit is not None else self.k.shape[1]  # type: ignore[union-attr]
+
+    @property
+    def device(self) -> torch.device:
+        return self._shaped.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept alive by this layer, counting whole storages (a view of packed qkv keeps v alive too)."""
+        tensors = [t for t in (self.q, self.k, self.v, self.lse, self.explicit) if t is not None]
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+        return sum(storages.values()) + (self.bias.nbytes if self.bias is not None else 0)
+
+    def scores(self, queries: slice | Tensor = slice(None), head: int | None = None) -> Tensor:
+        """(heads, chosen queries, keys) float32: q kT * scale + bias, before the softmax. One head: (1, chosen, keys).
+
+        Raises ValueError where the model handed over explicit weights, which have no scores.
+        """
+        if self.q is None or self.k is None:
+            raise ValueError(f"{self.name} gave its weights directly; it has no scores to show")
+        heads = slice(None) if head is None else slice(head, head + 1)
+        q, k = self.q[heads][:, queries].float(), self.k[heads].float()
+        if self.bias is None:
+            return torch.bmm(q * self.scale, k.transpose(1, 2))
+        bias = self.bias.rows(queries).float()
+        bias = bias[heads] if bias.shape[0] > 1 else bias
+        return torch.baddbmm(bias, q * self.scale, k.transpose(1, 2))
+
+    def log_sum_exp(self) -> Tensor:
+        """(heads, queries) float32: log of each row's softmax denominator; the kernel's own, or computed once in chunks."""
+        if self.lse is not None:
+            return self.lse
+        if "lse" not in self._made:
+            rows = [self.scores(chunk).logsumexp(-1) for chunk in self.query_chunks()]
+            self._made["lse"] = torch.cat(rows, dim=1)
+        return self._made["lse"]
+
+    def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
+        """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys)."""
+        if self.explicit is not None:
+            heads = slice(None) if head is None else slice(head, head + 1)
+            return self.explicit[heads][:, queries].float()
+        scores = self.scores(queries, head)
+        if self.lse is None:
+            return scores.softmax(-1)
+        lse = self.lse if head is None else self.lse[head : head + 1]
+        return scores.sub_(lse[:, queries, None]).exp_()
+
+    def row(self, query: int) -> Tensor:
+        """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
+        query = self._checked(query, self.num_queries, "query")
+        return self.rows(slice(query, query + 1))[:, 0]
+
+    def column(self, key: int) -> Tensor:
+        """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
+        key = self._checked(key, self.num_keys, "key")
+        if self.explicit is not None:
+            return self.explicit[:, :, key].float()
+        assert self.q is not None and self.k is not None
+        scores = (self.q.float() @ self.k[:, key, :, None].float())[..., 0] * self.scale  # (heads, queries)
+        if self.bias is not None:
+            scores = scores + self.bias.columns(key).float()
+        return (scores - self.log_sum_exp()).exp()
+
+    def weights(self, head: int | None = None) -> Tensor:
+        """(heads, queries, keys) float32, or (queries, keys) for one head; computed now, in chunks, and not kept."""
+        heads = self.num_heads if head is None else 1
+        out = torch.empty(heads, self.num_queries, self.num_keys, device=self.device)
+        for chunk in self.query_chunks(heads):
+            out[:, chunk] = self.rows(chunk, head)
+        return out if head is None else out[0]
+
+    def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
+        """Slices of queries, each with about CHUNK_ENTRIES score entries over all heads."""
+        size = max(1, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
+        for start in range(0, self.num_queries, size):
+            yield slice(start, min(start + size, self.num_queries))
+
+    @staticmethod
+    def _checked(index: int, size: int, kind: str) -> int:
+        if not 0 <= index < size:
+            raise IndexError(f"{kind} {index} does not exist: this layer has {size}, counted from 0")
+        return index

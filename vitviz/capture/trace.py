@@ -1,0 +1,49 @@
+"""What one traced forward pass leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vitviz.capture.attention import Attention
+from vitviz.tokens import TokenLayout
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One image through one model. Holds one image only; collections stream batches into reducers instead.
+
+    model_name    the name the model was loaded by
+    input         (3, height, width) float32: the model input, normalised
+    layout        which token is which patch at the model's input
+    layers        every self-attention over the token grid, first layer first
+    pooling       attention that only collects at the end (class attention, attention pooling), in order; often empty
+    logits        (classes,) float32, or the pooled features where the model has no classifier
+    hidden        module name -> (tokens, width), where a method asked for hidden states
+    weights_hash  names the weights, for provenance
+    """
+
+    model_name: str
+    input: Tensor
+    layout: TokenLayout
+    layers: tuple[Attention, ...]
+    logits: Tensor
+    pooling: tuple[Attention, ...] = ()
+    hidden: dict[str, Tensor] = field(default_factory=dict)
+    weights_hash: str = ""
+
+    @property
+    def device(self) -> torch.device:
+        return self.logits.device
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes this trace keeps alive."""
+        own = self.input.nbytes + self.logits.nbytes + sum(t.nbytes for t in self.hidden.values())
+        return own + sum(layer.nbytes for layer in (*self.layers, *self.pooling))

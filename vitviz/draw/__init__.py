@@ -1,0 +1,1 @@
+"""Arrays in, pictures out. Never imports torch, timm or streamlit."""

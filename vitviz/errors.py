@@ -1,0 +1,33 @@
+"""What can go wrong, in words a user can act on.
+
+Every message says what was asked, what was found and what to try. The app and the command line show the message as it
+is, so it is one or two plain sentences, with no path of the server and no traceback.
+"""
+
+
+class VitvizError(Exception):
+    """Anything vitviz refuses or fails to do for a reason a user can act on."""
+
+
+class ImageError(VitvizError):
+    """The bytes given are not an image that can be shown: damaged, too large, or something else altogether."""
+
+
+class ModelError(VitvizError):
+    """A model cannot be found, built or given its weights."""
+
+
+class HubError(ModelError):
+    """The weights' hub is out of reach, slow, or sent something else than the weights asked for."""
+
+
+class CaptureError(VitvizError):
+    """A forward pass ran, but its attention could not be seen or understood."""
+
+
+class UnsupportedError(VitvizError):
+    """The question has no answer for this model; the message says why and what can be asked instead."""
+
+
+class Cancelled(VitvizError):
+    """The work was called off before it was finished."""

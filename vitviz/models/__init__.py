@@ -1,0 +1,1 @@
+"""Models: catalogue, loading, preprocessing, support. The only package that imports timm."""

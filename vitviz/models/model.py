@@ -1,0 +1,63 @@
+"""A loaded model: timm's own module, untouched, with what is known about it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import torch
+
+from vitviz.tokens import TokenLayout
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the model wants its pixels.
+
+    mean, std      per channel, on values in [0, 1]
+    interpolation  "bicubic", "bilinear", ... as timm names them
+    crop_fraction  centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str = "bicubic"
+    crop_fraction: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A timm module ready to run: eval mode, no parameter asks for a gradient.
+
+    name           what was asked for: "embedded" or a name of timm's registry
+    architecture   timm's name of the architecture
+    module         the unmodified timm module
+    layout         tokens at the model's input, at this input size
+    input_size     (height, width) in pixels
+    preprocessing  how pixels become input
+    labels         one plain-word label a class, or None where the classes are not known (or there is no classifier)
+    weights        "embedded", "pretrained", "random" or "file"
+    weights_hash   sha256 of the weights file, or "random:<seed>"
+    dynamic_size   whether the same module takes other input sizes (see `load.resized`)
+    lock           hold it around a forward pass: hooks and module state are shared by every thread
+    """
+
+    name: str
+    architecture: str
+    module: torch.nn.Module
+    layout: TokenLayout
+    input_size: tuple[int, int]
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] | None
+    weights: str
+    weights_hash: str
+    dynamic_size: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def trained(self) -> bool:
+        return self.weights != "random"
