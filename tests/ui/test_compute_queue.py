@@ -1,0 +1,207 @@
+"""The compute queue with real threads. Nothing here waits for a fixed time: every step is let go by an event."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from vitviz.errors import Cancelled, CaptureError
+from vitviz.ui.compute import ComputeQueue, Key, Results
+
+LONG = 10.0  # seconds a broken test may hang before it fails
+
+
+@pytest.fixture
+def queue() -> ComputeQueue:
+    return ComputeQueue(Results(max_bytes=10_000, max_entries=8), linger=0.0, idle=0.1)
+
+
+def key(what: str = "trace", scope: str | None = None) -> Key:
+    return Key(what, "embedded", "w0", "i0", scope=scope)
+
+
+class Gate:
+    """Work that says when it has begun and goes on when it is let."""
+
+    def __init__(self, value: object = "done") -> None:
+        self.begun, self.open = threading.Event(), threading.Event()
+        self.value, self.runs = value, 0
+
+    def __call__(self, progress) -> object:
+        self.runs += 1
+        self.begun.set()
+        while not self.open.wait(0.005):
+            progress.check()
+        return self.value
+
+
+def test_same_key_runs_once_and_answers_everybody(queue):
+    gate = Gate(value=[1, 2])
+    tickets = [queue.submit(key(), "m", gate) for _ in range(5)]
+    assert gate.begun.wait(LONG)
+    gate.open.set()
+    answers = [ticket.result(LONG) for ticket in tickets]
+    assert gate.runs == 1
+    assert all(answer is answers[0] for answer in answers)
+    assert queue.submit(key(), "m", gate).result(LONG) is answers[0], "kept for those who come later"
+    assert gate.runs == 1
+
+
+def test_one_at_a_time_in_a_lane_in_order_and_side_by_side_between_lanes(queue):
+    first, other = Gate(), Gate()
+    order: list[str] = []
+    running = queue.submit(key("first"), "m", first)
+    assert first.begun.wait(LONG)
+    second = queue.submit(key("second"), "m", lambda _: order.append("second") or 2)
+    third = queue.submit(key("third"), "m", lambda _: order.append("third") or 3)
+    assert (running.place, second.place, third.place) == (0, 1, 2)
+    elsewhere = queue.submit(key("elsewhere"), "another model", other)
+    assert other.begun.wait(LONG), "another lane does not wait for this one"
+    other.open.set()
+    assert elsewhere.result(LONG) == "done"
+    assert order == [] and not second.done
+    first.open.set()
+    assert third.result(LONG) == 3
+    assert order == ["second", "third"]
+
+
+def test_progress_is_seen_by_those_who_wait(queue):
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def work(progress):
+        progress.report(0.5)
+        halfway.set()
+        go_on.wait(LONG)
+        return 1
+
+    ticket = queue.submit(key(), "m", work)
+    assert halfway.wait(LONG)
+    assert ticket.fraction == 0.5
+    go_on.set()
+    assert ticket.result(LONG) == 1
+
+
+def test_cancel_stops_running_work_and_the_lane_goes_on(queue):
+    gate = Gate()
+    ticket = queue.submit(key(), "m", gate)
+    assert gate.begun.wait(LONG)
+    ticket.cancel()
+    with pytest.raises(Cancelled):
+        ticket.result(LONG)
+    assert queue.submit(key("next"), "m", lambda _: "next").result(LONG) == "next"
+    again = Gate()
+    again.open.set()
+    assert queue.submit(key(), "m", again).result(LONG) == "done", "what was called off can be asked for again"
+
+
+def test_cancelled_before_its_turn_never_runs(queue):
+    gate, never = Gate(), Gate()
+    queue.submit(key("first"), "m", gate)
+    assert gate.begun.wait(LONG)
+    ticket = queue.submit(key("second"), "m", never)
+    ticket.cancel()
+    gate.open.set()
+    with pytest.raises(Cancelled):
+        ticket.result(LONG)
+    assert never.runs == 0
+
+
+def test_one_who_leaves_does_not_cancel_for_another(queue):
+    gate = Gate()
+    one, another = queue.submit(key(), "m", gate), queue.submit(key(), "m", gate)
+    assert gate.begun.wait(LONG)
+    one.cancel()
+    one.cancel()  # a second time counts for nothing
+    queue.cancel(key())
+    assert not another.wait(0.05)
+    gate.open.set()
+    assert another.result(LONG) == "done"
+    assert gate.runs == 1
+
+
+def test_work_is_joined_again_by_a_page_that_is_drawn_again():
+    queue = ComputeQueue(Results(10_000, 8), linger=LONG, idle=0.1)
+    gate = Gate()
+    queue.submit(key(), "m", gate).leave()
+    assert gate.begun.wait(LONG)
+    again = queue.submit(key(), "m", gate)
+    gate.open.set()
+    assert again.result(LONG) == "done"
+    assert gate.runs == 1
+
+
+def test_an_explicit_cancel_by_key_does_not_linger():
+    queue = ComputeQueue(Results(10_000, 8), linger=LONG, idle=0.1)
+    gate = Gate()
+    ticket = queue.submit(key(), "m", gate)
+    assert gate.begun.wait(LONG)
+    ticket.leave()
+    queue.cancel(key())
+    with pytest.raises(Cancelled):
+        ticket.result(LONG)
+
+
+def test_an_error_reaches_every_waiter_and_is_not_kept(queue):
+    gate = Gate()
+
+    def fail(progress):
+        gate(progress)
+        raise CaptureError("no attention was seen")
+
+    tickets = [queue.submit(key(), "m", fail) for _ in range(3)]
+    gate.open.set()
+    for ticket in tickets:
+        with pytest.raises(CaptureError, match="no attention was seen"):
+            ticket.result(LONG)
+    assert queue.submit(key(), "m", lambda _: "better").result(LONG) == "better"
+
+
+def test_a_lane_whose_thread_has_ended_starts_again(queue):
+    queue.submit(key(), "m", lambda _: 1).result(LONG)
+    for thread in [t for t in threading.enumerate() if t.name == "compute m"]:
+        thread.join(LONG)
+        assert not thread.is_alive()
+    assert queue.submit(key("later"), "m", lambda _: 2).result(LONG) == 2
+
+
+def test_private_results_never_cross_sessions_and_go_with_them(queue):
+    mine, yours = key(scope="a"), key(scope="b")
+    assert queue.submit(mine, "m", lambda _: "mine").result(LONG) == "mine"
+    assert queue.submit(yours, "m", lambda _: "yours").result(LONG) == "yours", "same model and bytes, another session"
+    queue.forget("a")
+    assert mine not in queue.results and yours in queue.results
+
+
+def test_private_work_under_way_is_called_off_and_not_kept_when_its_session_ends(queue):
+    gate = Gate()
+    ticket = queue.submit(key(scope="a"), "m", gate)
+    assert gate.begun.wait(LONG)
+    queue.forget("a")
+    with pytest.raises(Cancelled):
+        ticket.result(LONG)
+
+    stubborn = threading.Event()
+    ticket = queue.submit(key("stubborn", scope="a"), "m", lambda _: stubborn.wait(LONG))
+    queue.forget("a")
+    stubborn.set()
+    ticket.wait(LONG)
+    assert key("stubborn", scope="a") not in queue.results
+
+
+def test_results_keep_their_bounds_and_drop_what_was_used_longest_ago():
+    results = Results(max_bytes=300, max_entries=3)
+    for name in "abc":
+        results.put(key(name), np.zeros(100, np.uint8))
+    assert results.get(key("a")) is not None  # used just now: b is the oldest
+    results.put(key("d"), np.zeros(100, np.uint8))
+    assert key("b") not in results and key("a") in results
+    results.put(key("big"), np.zeros(301, np.uint8))
+    assert key("big") not in results and results.nbytes == 300, "what does not fit does not drive out the rest"
+    results.put(key("a"), np.zeros(50, np.uint8))
+    assert results.nbytes == 250
+    many = Results(max_bytes=10_000, max_entries=2)
+    for name in "abc":
+        many.put(key(name), np.zeros(1, np.uint8))
+    assert len(many) == 2 and many.nbytes == 2

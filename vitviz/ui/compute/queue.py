@@ -1,0 +1,179 @@
+"""The compute queue: one piece of work at a time in each lane, duplicates joined, answers kept.
+
+A lane is whatever must not run twice at once, usually one loaded model. Each lane has one thread of its own while it has work, so
+that torch's own pool of threads is made once a lane and not once a click.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from vitviz.errors import Cancelled
+from vitviz.ui.compute.key import Key
+from vitviz.ui.compute.results import Results
+from vitviz.ui.compute.work import Job, Work
+
+# A page that is drawn again leaves its work and joins it again at once; work that nobody joins within this time is dropped.
+LINGER_SECONDS = 3.0
+# A lane's thread ends after this long without work.
+IDLE_SECONDS = 60.0
+
+
+class Ticket:
+    """One caller's claim on a result. Leave it when done (a `with` block does), or the work counts as wanted for ever."""
+
+    def __init__(self, queue: ComputeQueue, lane: str, job: Job) -> None:
+        self._queue, self._lane, self._job = queue, lane, job
+        self._here = True
+
+    @property
+    def done(self) -> bool:
+        return self._job.finished.is_set()
+
+    @property
+    def place(self) -> int:
+        """How many pieces of work come before this one in its lane; 0 once it runs or is done."""
+        return self._queue.place_of(self._lane, self._job)
+
+    @property
+    def fraction(self) -> float | None:
+        """How far the work is, 0 to 1, or None where it has not said."""
+        return self._job.progress.fraction
+
+    def wait(self, seconds: float) -> bool:
+        """Waits at most so long; whether the work is done."""
+        return self._job.finished.wait(seconds)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The answer, waiting for it. Raises what the work raised, Cancelled, or TimeoutError."""
+        if not self._job.finished.wait(timeout):
+            raise TimeoutError("the work is not done yet")
+        if self._job.error is not None:
+            raise self._job.error
+        return self._job.value
+
+    def leave(self) -> None:
+        """Stops waiting. Work that nobody waits for is dropped after a moment, unless somebody asks for it again."""
+        self._go(time.monotonic())
+
+    def cancel(self) -> None:
+        """Stops waiting and drops the work at once, unless somebody else waits for it."""
+        self._go(float("-inf"))
+
+    def _go(self, left_at: float) -> None:
+        if self._here:
+            self._here = False
+            self._queue.left(self._job, left_at)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.leave()
+
+
+class ComputeQueue:
+    """Runs work in lanes and keeps what comes out in `results`."""
+
+    def __init__(self, results: Results, linger: float = LINGER_SECONDS, idle: float = IDLE_SECONDS) -> None:
+        self.results = results
+        self._linger, self._idle = linger, idle
+        self._changed = threading.Condition()
+        self._jobs: dict[Key, Job] = {}  # asked for and not finished
+        self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
+
+    def submit(self, key: Key, lane: str, work: Work) -> Ticket:
+        """A ticket for the result of `work`, from the store, from the same work already asked for, or newly queued."""
+        kept = self.results.get(key)
+        with self._changed:
+            job = self._jobs.get(key)
+            if job is not None and not job.wanted():
+                job = None  # called off; it may still be on its way out
+            if job is None:
+                job = Job(key, work, self._linger)
+                if kept is not None:
+                    job.value = kept
+                    job.finished.set()
+                else:
+                    self._jobs[key] = job
+                    self._enqueue(lane, job)
+            job.waiting += 1
+            return Ticket(self, lane, job)
+
+    def cancel(self, key: Key) -> None:
+        """Drops the work of a key at once, unless somebody waits for it."""
+        with self._changed:
+            job = self._jobs.get(key)
+            if job is not None and not job.waiting:
+                job.left_at = float("-inf")
+
+    def forget(self, scope: str) -> None:
+        """A session is over: its private results go, and its private work is called off."""
+        with self._changed:
+            for job in self._jobs.values():
+                if job.key.scope == scope:
+                    job.waiting, job.left_at = 0, float("-inf")
+        self.results.forget(scope)
+
+    def place_of(self, lane: str, job: Job) -> int:
+        with self._changed:
+            return next((i for i, other in enumerate(self._lanes.get(lane, ())) if other is job), 0)
+
+    def left(self, job: Job, left_at: float) -> None:
+        with self._changed:
+            job.waiting = max(job.waiting - 1, 0)
+            if not job.waiting:
+                job.left_at = left_at
+
+    def _enqueue(self, lane: str, job: Job) -> None:
+        if lane in self._lanes:
+            self._lanes[lane].append(job)
+            self._changed.notify_all()
+            return
+        self._lanes[lane] = deque([job])
+        threading.Thread(target=self._run_lane, args=(lane,), name=f"compute {lane}", daemon=True).start()
+
+    def _run_lane(self, lane: str) -> None:
+        while True:
+            with self._changed:
+                waiting = self._lanes[lane]
+                if not waiting and not self._changed.wait_for(lambda: bool(waiting), self._idle):  # noqa: B023
+                    del self._lanes[lane]
+                    return
+                job = waiting[0]
+                job.running = True
+            self._run(job)
+            with self._changed:
+                waiting.popleft()
+                if self._jobs.get(job.key) is job:
+                    del self._jobs[job.key]
+                job.finished.set()
+            del job  # or the lane would keep the last result alive while it idles
+
+    def _run(self, job: Job) -> None:
+        try:
+            job.progress.check()
+            # Asked for, finished and forgotten by the queue between the store's answer and ours: do not compute it twice.
+            job.value = self.results.get(job.key)
+            if job.value is None:
+                job.value = job.work(job.progress)
+                self._keep(job)
+        except Cancelled as called_off:
+            job.error = called_off
+        except BaseException as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+            job.error = error
+        finally:
+            job.work = _finished  # the closure may hold a model and an image
+
+    def _keep(self, job: Job) -> None:
+        with self._changed:  # so that a session cannot end between the question and the answer
+            if job.key.scope is None or job.wanted():
+                self.results.put(job.key, job.value)
+
+
+def _finished(_: Any) -> None:
+    raise AssertionError("this work has been done")

@@ -1,0 +1,59 @@
+"""The web side of the payload store: one route, and the cookie that tells one browser from another."""
+
+from __future__ import annotations
+
+import secrets
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vitviz.ui.payloads import PayloadStore
+
+PATH = "/payload"
+COOKIE = "vitviz_visitor"
+_PLAIN = {"X-Content-Type-Options": "nosniff"}
+
+
+def address(name: str, base_path: str = "") -> str:
+    """The URL path of a payload; `base_path` is the server's `baseUrlPath`, with or without slashes."""
+    base = base_path.strip("/")
+    return f"/{base}{PATH}/{name}" if base else f"{PATH}/{name}"
+
+
+def payload_route(store: PayloadStore, base_path: str = "") -> Route:
+    """GET {base}/payload/{name}: the gzipped bytes, or 404 with nothing said about why."""
+
+    async def serve(request: Request) -> Response:
+        body = store.fetch(request.path_params["name"], request.cookies.get(COOKIE, ""))
+        if body is None:
+            return Response("not found", 404, {**_PLAIN, "Cache-Control": "no-store"}, "text/plain")
+        headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=3600, immutable"}
+        return Response(body, 200, headers, "application/octet-stream")
+
+    return Route(address("{name}", base_path), serve, methods=["GET"])
+
+
+class VisitorCookie:
+    """Gives every browser a random cookie, so that a payload's address is of no use in another browser.
+
+    A browser that takes no cookies (a page inside somebody else's page, for one) still has the unguessable name.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or COOKIE in HTTPConnection(scope).cookies:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                cookie = f"{COOKIE}={secrets.token_urlsafe(16)}; Path=/; HttpOnly; SameSite=Lax"
+                MutableHeaders(scope=message).append("Set-Cookie", cookie)
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie)
