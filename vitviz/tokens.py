@@ -13,7 +13,7 @@ class TokenLayout:
     """The tokens of one sequence: prefix tokens first, then the patches row by row.
 
     prefix      names of the prefix tokens in their order: "cls", "dist", "reg0", "reg1", ... ; may be empty
-    grid        (rows, cols) of patches
+    grid        (rows, cols) of patches; (0, 0) where there are none, as for the one query of a pooling layer
     patch_size  (height, width) of one patch in input pixels
     """
 
@@ -22,7 +22,7 @@ class TokenLayout:
     patch_size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        if min(self.grid) < 1 or min(self.patch_size) < 1:
+        if (min(self.grid) < 1 and self.grid != (0, 0)) or min(self.patch_size) < 1:
             raise ValueError(f"a layout needs a grid and a patch size of at least 1, not {self.grid} and {self.patch_size}")
 
     @property

@@ -1,0 +1,47 @@
+"""Which tokens a call relates: the layout of its queries and of its keys, or a refusal that says why."""
+
+from __future__ import annotations
+
+from vitviz.capture.call import Call
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+
+def token_layout(length: int, layout: TokenLayout) -> TokenLayout | None:
+    """The layout of a sequence of `length` tokens inside a model with `layout`, or None where it is not that grid.
+
+    A model may append its prefix tokens late (class attention) or pool without them: the patches alone and the patches with
+    the first few prefix tokens are the same grid.
+    """
+    num_prefix = length - layout.num_patches
+    if 0 <= num_prefix <= layout.num_prefix:
+        return TokenLayout(layout.prefix[:num_prefix], layout.grid, layout.patch_size)
+    return None
+
+
+def pooling_layout(length: int, layout: TokenLayout) -> TokenLayout:
+    """The layout of `length` queries that only collect: the class token where the model has one, learned queries otherwise."""
+    names = layout.prefix[:length] if length <= layout.num_prefix else tuple(f"pool{i}" for i in range(length))
+    return TokenLayout(names, (0, 0), layout.patch_size)
+
+
+def layouts_of(call: Call, layout: TokenLayout, batch: int) -> tuple[TokenLayout, TokenLayout]:
+    """(layout of the queries, layout of the keys) of a call over the token grid.
+
+    Raises UnsupportedError with the shape found where the call does not relate tokens of that grid.
+    """
+    shape = call.shape
+    if len(shape) == 4 and shape[0] == batch:
+        queries, keys = shape[2:]
+        key_layout = token_layout(keys, layout)
+        query_layout = token_layout(queries, layout)
+        if key_layout is not None and query_layout is not None:
+            return query_layout, key_layout
+        if key_layout is not None and queries < layout.num_patches:
+            return pooling_layout(queries, layout), key_layout
+    rows, cols = layout.grid
+    raise UnsupportedError(
+        f"The attention in {call.module or 'the model'!r} has the shape {tuple(shape)} (batch, heads, queries, keys), which is not "
+        f"the model's grid of {rows}x{cols} patches with {layout.num_prefix} prefix tokens. "
+        "Models with windows, several stages or pooled keys cannot be shown this way; choose one that attends globally."
+    )

@@ -1,0 +1,165 @@
+"""Listening to a forward pass: every attention call inside it, seen as it is made, with the model left as it is.
+
+A `TorchFunctionMode` sees each torch function that the model's own code calls on this thread. Hooks only say which module is
+speaking. Nothing is switched off, replaced or rewritten: where the fused kernel for CPUs would run, the very same kernel is
+called by its own name, because then it also hands over the log-sum-exp of every row, which it computes anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from vitviz.capture.call import Call
+from vitviz.errors import UnsupportedError
+
+SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
+MATMUL = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
+FLASH_ATTENTION = 1  # torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
+
+Receiver = Callable[[Call], None]
+
+
+class _Speaker:
+    """Which module is speaking: a stack of dotted names that forward hooks push and pop."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self.names[-1] if self.names else ""
+
+    def hook(self, name: str, module: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
+        def enter(*_: Any) -> None:
+            self.names.append(name)
+
+        def leave(*_: Any) -> None:
+            self.names.pop()
+
+        return module.register_forward_pre_hook(enter), module.register_forward_hook(leave, always_call=True)
+
+
+class _Listener(TorchFunctionMode):
+    """Hands each attention call to `receive` and lets everything pass unchanged."""
+
+    def __init__(self, speaker: _Speaker, receive: Receiver) -> None:
+        super().__init__()
+        self.speaker = speaker
+        self.receive = receive
+        self.softmaxed: tuple[str, Tensor] | None = None  # a softmax that no product has used yet
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return self._fused(*args, **kwargs)
+        if func in SOFTMAX:
+            result = func(*args, **kwargs)
+            if _over_scores(result, args, kwargs):
+                self.softmaxed = (self.speaker.name, result)
+            return result
+        if func in MATMUL and self.softmaxed is not None:
+            self._product(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _fused(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """The fused call with its own arguments; the result is bit for bit what the model would have had."""
+        lse = None
+        if (
+            query.device.type == "cpu"
+            and not enable_gqa
+            and not torch.is_autocast_enabled("cpu")
+            and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
+            and (attn_mask is None or attn_mask.is_floating_point())
+            and torch._fused_sdp_choice(query, key, value, attn_mask, dropout_p, is_causal, scale=scale) == FLASH_ATTENTION
+        ):
+            out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+            )
+        else:
+            out = F.scaled_dot_product_attention(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+            )
+        if enable_gqa:  # the kernel shares each key and value head among several query heads
+            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+            value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+        mask = _additive(attn_mask, is_causal, query, key)
+        factor = query.shape[-1] ** -0.5 if scale is None else scale
+        self.receive(Call(self.speaker.name, query, key, value, mask, factor, lse))
+        return out
+
+    def _product(self, left: Any, right: Any = None, **_: Any) -> None:
+        """A product after a softmax: its left factor are the weights as used, also where heads were mixed in between."""
+        assert self.softmaxed is not None
+        speaker, softmaxed = self.softmaxed
+        if isinstance(left, Tensor) and isinstance(right, Tensor) and left.shape == softmaxed.shape:
+            changed = None if left is softmaxed else softmaxed
+            self.softmaxed = None
+            self.receive(Call(speaker, v=right, explicit=left, softmaxed=changed))
+
+
+def _over_scores(result: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a softmax normalises rows of keys: over the last axis, of a batch of matrices."""
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    return result.ndim >= 3 and dim in (-1, result.ndim - 1)
+
+
+def _additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -> Tensor | None:
+    """The mask as what is added to the scores: a boolean one becomes 0 and -inf, a causal one a triangle of -inf."""
+    if is_causal:
+        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
+
+
+def _speaks(module: nn.Module) -> bool:
+    """Whether attention could be called by the module's own code: not by a leaf of torch's own, nor by a plain container."""
+    torch_made = type(module).__module__.startswith("torch.nn.modules")
+    return not torch_made
+
+
+def refuse_unseen(module: nn.Module) -> None:
+    """Raises UnsupportedError where attention would run out of sight: torch's own attention modules take a path below torch
+    functions, and listening would change which path they take, so that outputs would no longer be bit-identical."""
+    for name, child in module.named_modules():
+        if isinstance(child, nn.MultiheadAttention | nn.TransformerEncoderLayer):
+            raise UnsupportedError(
+                f"The module {name or type(module).__name__!r} is torch's own {type(child).__name__}, whose attention cannot be "
+                "heard without changing its result. Use a model whose attention calls scaled_dot_product_attention, as timm's do."
+            )
+
+
+@contextmanager
+def listen(module: nn.Module, receive: Receiver) -> Iterator[None]:
+    """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this thread.
+
+    The module is the same afterwards, also after an exception. Hold the model's lock: hooks are seen by every thread.
+    Raises UnsupportedError for a model with attention that cannot be heard.
+    """
+    refuse_unseen(module)
+    speaker = _Speaker()
+    handles = [handle for name, m in module.named_modules() if _speaks(m) for handle in speaker.hook(name, m)]
+    try:
+        with _Listener(speaker, receive):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,110 @@
+"""One forward pass, recorded: the logits and the attention of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.capture.attention import Attention
+from vitviz.capture.bias import compact_bias, position_index
+from vitviz.capture.call import Call
+from vitviz.capture.layouts import layouts_of
+from vitviz.capture.listener import listen
+from vitviz.errors import CaptureError
+from vitviz.tokens import TokenLayout
+
+# Explicit weights whose rows miss 1 by more than this were changed after the softmax (talking heads, subtraction).
+ROW_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What one image left behind: layers over the token grid, attention that only collects, logits (classes,), hidden states."""
+
+    layers: tuple[Attention, ...]
+    pooling: tuple[Attention, ...]
+    logits: Tensor
+    hidden: dict[str, Tensor] = field(default_factory=dict)
+
+
+def record(
+    module: nn.Module, x: Tensor, layout: TokenLayout, *, keep_values: bool = False, hidden: Sequence[str] = ()
+) -> Recording:
+    """Runs `module` on x (1, 3, height, width) as it is and keeps its attention.
+
+    keep_values  also keep v (heads, keys, value_dim) of every layer
+    hidden       dotted module names whose output (tokens, width) is kept
+
+    Raises CaptureError where no attention was seen, UnsupportedError where it is not attention over the token grid,
+    ValueError for a batch (a recording is of one image; stream batches through `listen`) or an unknown module name.
+    """
+    if x.ndim != 4 or x.shape[0] != 1:
+        raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
+    layers: list[Attention] = []
+    pooling: list[Attention] = []
+
+    def receive(call: Call) -> None:
+        attention = attention_of(call, module, layout, keep_values=keep_values)
+        (layers if attention.query_layout.num_patches else pooling).append(attention)
+
+    kept: dict[str, Tensor] = {}
+    known = dict(module.named_modules())
+    if missing := [name for name in hidden if name not in known]:
+        raise ValueError(f"the model has no module called {missing[0]!r}")
+    handles = [known[name].register_forward_hook(_keeper(kept, name)) for name in hidden]
+    try:
+        with torch.inference_mode(), listen(module, receive):
+            logits = module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not layers and not pooling:
+        raise CaptureError(
+            f"No attention was seen in {type(module).__name__}: it calls neither scaled_dot_product_attention nor a softmax over "
+            "scores. Choose a Vision Transformer."
+        )
+    return Recording(tuple(layers), tuple(pooling), logits[0].float(), kept)
+
+
+def attention_of(
+    call: Call, module: nn.Module, layout: TokenLayout, *, image: int = 0, batch: int = 1, keep_values: bool = False
+) -> Attention:
+    """A call's attention for one image of the batch, with its layouts. Raises UnsupportedError where it has none."""
+    query_layout, key_layout = layouts_of(call, layout, batch)
+    values = call.v[image] if keep_values and call.v is not None else None
+    if call.explicit is not None:
+        explicit = call.explicit[image]  # (heads, queries, keys)
+        stray = (explicit.sum(-1) - 1).abs().max().item() if explicit.device.type != "meta" else 0.0
+        whole = stray <= ROW_SUM_TOLERANCE
+        return Attention(call.module, query_layout, key_layout, v=values, explicit=explicit, rows_sum_to_one=whole)
+    assert call.q is not None and call.k is not None
+    mask = None
+    if call.mask is not None:
+        mask = call.mask.detach()
+        mask = mask.expand(*((1,) * (4 - mask.ndim)), *mask.shape)  # (batch or 1, heads or 1, queries or 1, keys)
+        mask = mask[image if mask.shape[0] > 1 else 0]  # (heads or 1, queries or 1, keys)
+    index = None
+    if mask is not None:
+        index = position_index(module.get_submodule(call.module), query_layout.num_tokens, key_layout.num_tokens)
+    return Attention(
+        call.module,
+        query_layout,
+        key_layout,
+        q=call.q[image],
+        k=call.k[image],
+        v=values,
+        bias=compact_bias(mask, index),
+        scale=call.scale,
+        lse=None if call.lse is None else call.lse[image],
+    )
+
+
+def _keeper(kept: dict[str, Tensor], name: str) -> Any:
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        kept[name] = (output[0] if isinstance(output, tuple) else output)[0]
+
+    return keep
