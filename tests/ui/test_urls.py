@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitviz.tokens import TokenLayout
+from vitviz.ui.knobs import KNOBS, Choice, knob_value, turned
+from vitviz.ui.selection import SIZES, Selection
+from vitviz.ui.urls import from_parameters, to_parameters
+
+
+@st.composite
+def selections(draw) -> Selection:
+    selection = Selection(
+        model=draw(st.from_regex(r"\A(file:)?[a-z][a-z0-9_.]{0,30}\Z")),
+        weights=draw(st.sampled_from(["trained", "random"])),
+        image=draw(st.just("") | st.from_regex(r"\A[a-z][a-z0-9_\-]{0,20}\Z")),
+        size=draw(st.sampled_from(SIZES)),
+        framing=draw(st.sampled_from(["crop", "squash", "fit"])),
+        layer=draw(st.integers(-1, 99)),
+        head=draw(st.none() | st.integers(0, 99)),
+        query=draw(st.sampled_from(["", "cls", "dist", "reg0", "reg12", "r0c0", "r15c7"])),
+        scale=draw(st.sampled_from(["robust", "raw"])),
+    )
+    for name, knob in KNOBS.items():
+        if draw(st.booleans()):
+            steps = 0 if isinstance(knob, Choice) else int((knob.high - knob.low) / knob.step + 1e-6)
+            value = (
+                draw(st.sampled_from(knob.options))
+                if isinstance(knob, Choice)
+                else knob.read(str(round(knob.low + draw(st.integers(0, steps)) * knob.step, 6)))
+            )
+            selection = Selection(**{**selection.__dict__, "knobs": turned(selection, name, value)})
+    return selection
+
+
+@given(selections())
+def test_a_link_reopens_the_view(selection):
+    link = urlencode(to_parameters(selection))
+    assert from_parameters(dict(parse_qsl(link, keep_blank_values=True))) == (selection, ())
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["model", "image", "size", "layer", "head", "query", "scale", "weights", "framing", *KNOBS]) | st.text(),
+        st.text() | st.floats().map(str) | st.integers().map(str),
+    )
+)
+def test_no_url_can_break_it(parameters):
+    selection, ignored = from_parameters(parameters)
+    assert set(ignored) <= set(parameters)
+    assert from_parameters(to_parameters(selection)) == (selection, ())
+    layout = TokenLayout(("cls",), (4, 4), (14, 14))
+    fitted, _ = selection.within(12, 6, layout)
+    assert 0 <= fitted.layer_of(12) < 12
+    assert 0 <= fitted.token_of(layout) < 17
+
+
+def test_plain_view_has_a_plain_address():
+    assert to_parameters(Selection()) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model", "../../etc/passwd"),
+        ("model", "file:../x"),
+        ("model", "<script>"),
+        ("image", "a/b"),
+        ("size", "100000"),
+        ("layer", "-5"),
+        ("layer", "٣"),
+        ("head", "1e3"),
+        ("query", "r1c1<b>"),
+        ("alpha", "nan"),
+        ("alpha", "1.5"),
+        ("discard", "inf"),
+        ("fusion", "median"),
+        ("unheard_of", "1"),
+    ],
+)
+def test_what_cannot_be_followed_is_passed_over_by_name(name, text):
+    assert from_parameters({name: text, "layer" if name != "layer" else "head": "3"})[1] == (name,)
+    assert from_parameters({name: text})[0] == Selection()
+
+
+def test_what_this_model_lacks_goes_back_to_its_default():
+    layout = TokenLayout((), (4, 4), (14, 14))
+    selection = Selection(layer=20, head=9, query="cls", scale="raw")
+    assert selection.within(12, 6, layout) == (Selection(scale="raw"), ("layer", "head", "query"))
+    kept = Selection(layer=11, head=5, query="r3c3")
+    assert kept.within(12, 6, layout) == (kept, ())
+
+
+def test_default_query_and_patch():
+    with_cls, without = TokenLayout(("cls", "reg0"), (4, 6), (14, 14)), TokenLayout((), (4, 6), (14, 14))
+    assert Selection().token_of(with_cls) == 0
+    assert without.name_of(Selection().token_of(without)) == "r2c3"
+    assert with_cls.name_of(Selection().patch_of(with_cls)) == "r2c3"
+    assert with_cls.name_of(Selection(query="r0c1").patch_of(with_cls)) == "r0c1"
+    assert Selection().layer_of(12) == 11 and Selection(layer=0).layer_of(12) == 0
+
+
+def test_a_knob_back_at_its_default_leaves_the_url():
+    selection = Selection(knobs=turned(Selection(), "alpha", 0.25))
+    assert knob_value(selection, "alpha") == 0.25 and knob_value(selection, "fusion") == "mean"
+    assert to_parameters(selection) == {"alpha": "0.25"}
+    assert turned(selection, "alpha", 0.5) == ()

@@ -1,0 +1,77 @@
+"""The knobs that only some pages have: what each may be set to, and where it stands at first.
+
+They are listed in one place because they share the URL with everything else that is selected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vitviz.ui.selection import Selection
+
+Value = str | int | float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    default: str
+    options: tuple[str, ...]
+
+    def read(self, text: str) -> str:
+        """The value that a URL's text stands for. Raises ValueError for any other."""
+        if text not in self.options:
+            raise ValueError(text)
+        return text
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in steps; whole where the step is."""
+
+    default: float
+    low: float
+    high: float
+    step: float
+
+    def read(self, text: str) -> float:
+        """The value that a URL's text stands for. Raises ValueError outside the range, and for what is not a number."""
+        if len(text) > 12:
+            raise ValueError("too long for a knob")
+        value = float(text)
+        if not self.low <= value <= self.high:  # also refuses not-a-number
+            raise ValueError(text)
+        steps = round((value - self.low) / self.step)
+        value = round(self.low + steps * self.step, 6)
+        return int(value) if isinstance(self.step, int) else value
+
+
+Knob = Choice | Number
+
+KNOBS: dict[str, Knob] = {
+    # Patches
+    "cut": Number(2, 0, 8, 1),
+    "dim": Number(0.0, 0.0, 0.9, 0.1),
+    # Positions
+    "bent": Choice("signed", ("signed", "raw")),
+    # Rollout
+    "fusion": Choice("mean", ("mean", "max", "min")),
+    "discard": Number(0.0, 0.0, 0.95, 0.05),
+    "alpha": Number(0.5, 0.0, 0.95, 0.05),
+    "first": Number(0, 0, 95, 1),
+    "through": Choice("last_hop", ("last_hop", "leave_one_in")),
+    "board": Choice("attention", ("attention", "last_hop", "leave_one_in")),
+    "colours": Choice("own", ("own", "shared")),
+}
+
+
+def knob_value(selection: Selection, name: str) -> Value:
+    """Where the knob stands."""
+    return dict(selection.knobs).get(name, KNOBS[name].default)
+
+
+def turned(selection: Selection, name: str, value: Value) -> tuple[tuple[str, Value], ...]:
+    """The selection's knobs with one of them set; one that is back at its default is left out."""
+    knobs = {**dict(selection.knobs), name: value}
+    return tuple(sorted((name, v) for name, v in knobs.items() if v != KNOBS[name].default))

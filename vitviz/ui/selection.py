@@ -1,0 +1,74 @@
+"""What somebody is looking at, as one value: enough to show the same view again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vitviz.tokens import TokenLayout
+
+Framing = Literal["crop", "squash", "fit"]
+Scaling = Literal["robust", "raw"]
+Weights = Literal["trained", "random"]
+
+# What stands for a picture that is not in the gallery; its bytes stay with the session that uploaded it.
+UPLOAD = "upload"
+# The input sizes offered, in pixels; 0 is the model's own.
+SIZES = (0, 224, 336, 448, 518)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A view.
+
+    model    "embedded", "file:NAME" for a checkpoint of the server's folder, or a name of timm's registry
+    weights  "trained", or "random" for the untrained control
+    image    a sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own
+    size     side of the model input in pixels, 0 for the model's own
+    framing  how the picture is brought to that size, in the words of `vitviz.trace`
+    layer    counted from 0; -1 is the last
+    head     counted from 0; None is the mean of all heads
+    query    name of a token: "cls", "r3c5"; "" is the model's own first choice
+    scale    "robust" ends colours at the 99th percentile, "raw" at the extremes
+    knobs    what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
+    """
+
+    model: str = "embedded"
+    weights: Weights = "trained"
+    image: str = ""
+    size: int = 0
+    framing: Framing = "crop"
+    layer: int = -1
+    head: int | None = None
+    query: str = ""
+    scale: Scaling = "robust"
+    knobs: tuple[tuple[str, str | int | float], ...] = ()
+
+    def within(self, layers: int, heads: int, layout: TokenLayout) -> tuple[Selection, tuple[str, ...]]:
+        """The selection with whatever this model does not have put back to its default, and the names of those fields."""
+        lost: dict[str, object] = {}
+        if not -1 <= self.layer < layers:
+            lost["layer"] = -1
+        if self.head is not None and not 0 <= self.head < heads:
+            lost["head"] = None
+        if self.query:
+            try:
+                layout.token_named(self.query)
+            except ValueError:
+                lost["query"] = ""
+        return (replace(self, **lost), tuple(lost)) if lost else (self, ())  # type: ignore[arg-type]
+
+    def layer_of(self, layers: int) -> int:
+        """The layer as an index from 0 among `layers`."""
+        return self.layer if self.layer >= 0 else layers - 1
+
+    def token_of(self, layout: TokenLayout) -> int:
+        """The query as a token index: what was chosen, else the first prefix token, else the patch in the middle."""
+        if self.query:
+            return layout.token_named(self.query)
+        return 0 if layout.prefix else layout.token_at(layout.grid[0] // 2, layout.grid[1] // 2)
+
+    def patch_of(self, layout: TokenLayout) -> int:
+        """The patch under discussion as a token index: the query where it is a patch, else the one in the middle."""
+        token = self.token_of(layout)
+        return layout.token_at(layout.grid[0] // 2, layout.grid[1] // 2) if layout.cell_of(token) is None else token

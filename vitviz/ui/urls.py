@@ -1,0 +1,85 @@
+"""The one place that turns a selection into URL parameters and back. A URL comes from anywhere: nothing in it is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from vitviz.ui.knobs import KNOBS
+from vitviz.ui.selection import SIZES, Framing, Scaling, Selection, Weights
+
+# Names of models, samples and tokens hold no more than this, so that none can be a path upwards or a piece of HTML.
+_MODEL = re.compile(r"(file:)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
+_QUERY = re.compile(r"[a-z]{1,4}[0-9]{0,3}|r[0-9]{1,3}c[0-9]{1,3}")
+
+
+def _name(pattern: re.Pattern[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+def _one_of(options: tuple[Any, ...]) -> Callable[[str], Any]:
+    known = {str(option): option for option in options}
+
+    def read(text: str) -> Any:
+        if text not in known:
+            raise ValueError(text)
+        return known[text]
+
+    return read
+
+
+def _index(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 3):
+        raise ValueError(text)
+    return int(text)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "model": _name(_MODEL),
+    "weights": _one_of(get_args(Weights)),
+    "image": _name(_IMAGE),
+    "size": _one_of(SIZES),
+    "framing": _one_of(get_args(Framing)),
+    "layer": _index,
+    "head": _index,
+    "query": _name(_QUERY),
+    "scale": _one_of(get_args(Scaling)),
+}
+
+
+def to_parameters(selection: Selection) -> dict[str, str]:
+    """The URL's parameters; what stands at its default is left out, so that plain views have plain addresses."""
+    plain = Selection()
+    fields = {name: getattr(selection, name) for name in _READERS}
+    chosen = {name: str(value) for name, value in fields.items() if value != getattr(plain, name)}
+    return chosen | {name: str(value) for name, value in selection.knobs}
+
+
+def from_parameters(parameters: Mapping[str, str]) -> tuple[Selection, tuple[str, ...]]:
+    """The selection that a URL asks for, and the names of parameters that could not be followed and were passed over.
+
+    Never raises: a broken link opens as much of its view as can be understood.
+    """
+    fields: dict[str, Any] = {}
+    knobs: dict[str, str | int | float] = {}
+    ignored: list[str] = []
+    for name, text in parameters.items():
+        try:
+            if name in _READERS:
+                fields[name] = _READERS[name](text)
+            elif name in KNOBS:
+                value = KNOBS[name].read(text)
+                if value != KNOBS[name].default:
+                    knobs[name] = value
+            else:
+                raise ValueError(name)
+        except (ValueError, OverflowError):
+            ignored.append(name)
+    return Selection(**fields, knobs=tuple(sorted(knobs.items()))), tuple(ignored)
