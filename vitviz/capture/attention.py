@@ -147,15 +147,22 @@ class Attention:
         return self._made["lse"]
 
     def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
-        """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys)."""
+        """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys).
+
+        The result may be a view of the trace where the weights were explicit: nobody writes to it.
+        """
+        heads = slice(None) if head is None else slice(head, head + 1)
         if self.explicit is not None:
-            heads = slice(None) if head is None else slice(head, head + 1)
             return self.explicit[heads][:, queries].float()
-        scores = self.scores(queries, head)
         if self.lse is None:
-            return scores.softmax(-1)
-        lse = self.lse if head is None else self.lse[head : head + 1]
-        return scores.sub_(lse[:, queries, None]).exp_()
+            return self.scores(queries, head).softmax(-1)
+        lse = self.lse[heads][:, queries, None]  # (heads, chosen, 1)
+        if self.bias is not None:
+            return self.scores(queries, head).sub_(lse).exp_()
+        assert self.q is not None and self.k is not None
+        q, k = self.q[heads][:, queries].float(), self.k[heads].float()
+        # exp(q kT * scale - lse): the subtraction rides along with the product
+        return torch.baddbmm(lse, q * self.scale, k.transpose(1, 2), beta=-1).exp_()
 
     def row(self, query: int) -> Tensor:
         """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
@@ -172,6 +179,17 @@ class Attention:
         if self.bias is not None:
             scores = scores + self.bias.columns(key).float()
         return (scores - self.log_sum_exp()).exp()
+
+    def pull(self, vectors: Tensor) -> Tensor:
+        """(n, queries) -> (n, heads, keys): every vector times every head's weights, v A[h]; no (queries, keys) matrix is kept.
+
+        With a one-hot vector this is `row`; with 1/queries everywhere it is the share of attention each key gets.
+        """
+        out = torch.zeros(vectors.shape[0], self.num_heads, self.num_keys, device=self.device)
+        for chunk in self.query_chunks():
+            part = vectors[:, chunk].expand(self.num_heads, -1, -1)  # (heads, n, chunk)
+            out += torch.bmm(part, self.rows(chunk)).transpose(0, 1)  # (heads, n, keys) -> (n, heads, keys)
+        return out
 
     def weights(self, head: int | None = None) -> Tensor:
         """(heads, queries, keys) float32, or (queries, keys) for one head; computed now, in chunks, and not kept."""

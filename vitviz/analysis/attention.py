@@ -1,0 +1,154 @@
+"""What single rows, columns and heads say: maps of one query, and numbers that describe a head.
+
+Distance and entropy: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 right; sinks: Darcet et al. 2024 (arXiv 2309.16588).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query, query_index
+from vitviz.capture.attention import Attention
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
+
+
+def query_weights(attention: Attention, query: Query) -> Tensor:
+    """(heads, keys) float32: the weights of one query, or their mean over all patch queries for "mean".
+
+    Raises UnsupportedError for a query that this layer does not have.
+    """
+    layout = attention.query_layout
+    if query != MEAN:
+        return attention.row(query_index(query, layout))
+    uniform = torch.zeros(1, layout.num_tokens, device=attention.device)
+    uniform[:, layout.num_prefix :] = 1 / layout.num_patches
+    return attention.pull(uniform)[0]
+
+
+def head_maps(trace: Trace, query: Query | None = None) -> np.ndarray:
+    """(layers, heads, rows, cols) float32: where `query` looks, for every head of every layer; the class token by default.
+
+    Patch keys only, as they are: the rest of a row's 1 is on the prefix tokens. Where only a pooling query answers, layers are
+    the pooling layers. Raises UnsupportedError where layers differ in heads or grid; ask layer by layer there.
+    """
+    query = default_query(trace) if query is None else query
+    layers = trace.pooling if query == POOL else trace.layers
+    if not layers:
+        raise UnsupportedError(f"{trace.model_name} has no attention pooling; choose a token or the mean over patches.")
+    if len({(layer.num_heads, layer.key_layout.grid) for layer in layers}) > 1:
+        raise UnsupportedError(f"The layers of {trace.model_name} differ in heads or grid; look at one layer at a time.")
+    first = 0 if query == POOL else query
+    rows = [layer.key_layout.patches(query_weights(layer, first)) for layer in layers]  # each (heads, rows, cols)
+    return torch.stack(rows).cpu().numpy()
+
+
+def attention_map(attention: Attention, query: Query, head: int | None = None) -> Heatmap:
+    """Heatmap of where `query` looks in one head, or in the mean of all heads."""
+    weights = query_weights(attention, query)  # (heads, keys)
+    row = weights.mean(0) if head is None else weights[head]
+    name = "mean of heads" if head is None else f"head {head}"
+    return Heatmap(attention.key_layout.patches(row).cpu().numpy(), f"attention weight, {name}")
+
+
+def entropy(attention: Attention) -> Tensor:
+    """(heads, queries): each row's entropy over log(keys), 0 for a single key and 1 for an even spread."""
+    _need_rows(attention, "Entropy")
+    parts = [torch.special.entr(attention.rows(chunk)).sum(-1) for chunk in attention.query_chunks()]
+    return torch.cat(parts, dim=1) / math.log(max(attention.num_keys, 2))
+
+
+def prefix_mass(attention: Attention) -> Tensor:
+    """(heads, queries): the part of each row that lies on prefix tokens (class token, registers)."""
+    num_prefix = attention.key_layout.num_prefix
+    parts = [attention.rows(chunk)[..., :num_prefix].sum(-1) for chunk in attention.query_chunks()]
+    return torch.cat(parts, dim=1)
+
+
+def attention_distance(attention: Attention) -> Tensor:
+    """(heads,): mean over patch queries of sum_k A[q, k] * |position q - position k|, in input pixels.
+
+    Prefix keys are dropped and rows renormalised, so that it measures patch to patch. Raises UnsupportedError where queries
+    and keys are not on one grid.
+    """
+    return head_statistics(attention).distance
+
+
+@dataclass(frozen=True, eq=False)
+class HeadStatistics:
+    """Numbers for every head of one layer, each a mean over the patch queries.
+
+    entropy      (heads,) over log(keys), in [0, 1]
+    distance     (heads,) attention distance in input pixels, patch to patch
+    prefix_mass  (heads,) row mass on prefix tokens
+    largest      (heads,) the largest weight of any patch query
+    """
+
+    entropy: Tensor
+    distance: Tensor
+    prefix_mass: Tensor
+    largest: Tensor
+
+
+def head_statistics(attention: Attention) -> HeadStatistics:
+    """All of a layer's head numbers in one pass over its weights, chunk by chunk.
+
+    Raises UnsupportedError where queries and keys are not on one grid, or rows do not sum to 1.
+    """
+    _need_rows(attention, "These statistics")
+    layout, keys = attention.query_layout, attention.key_layout
+    if layout.grid != keys.grid or not layout.num_patches:
+        raise UnsupportedError(f"{attention.name} has queries and keys on different grids, so there is no distance between them.")
+    heads, first = attention.num_heads, layout.num_prefix
+    sums = torch.zeros(3, heads, device=attention.device)
+    largest = torch.zeros(heads, device=attention.device)
+    for chunk in attention.query_chunks():
+        start = max(chunk.start, first)  # patch queries only
+        if start >= chunk.stop:
+            continue
+        rows = attention.rows(slice(start, chunk.stop))  # (heads, chosen, keys)
+        distances = torch.from_numpy(layout.distances(slice(start - first, chunk.stop - first))).to(rows.device)
+        on_patches = rows[..., keys.num_prefix :]  # (heads, chosen, patches)
+        mass = on_patches.sum(-1)  # (heads, chosen)
+        sums[0] += torch.special.entr(rows).sum((1, 2))
+        sums[1] += ((on_patches * distances).sum(-1) / mass.clamp_min(1e-30)).sum(-1)
+        sums[2] += rows[..., : keys.num_prefix].sum((1, 2))
+        largest = torch.maximum(largest, rows.amax((1, 2)))
+    mean = sums / layout.num_patches
+    return HeadStatistics(mean[0] / math.log(max(attention.num_keys, 2)), mean[1], mean[2], largest)
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A token that draws far more attention than its like: share of all attention in the layer, and times the median patch."""
+
+    token: int
+    name: str
+    share: float
+    times_median: float
+
+
+def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
+    """Tokens whose share of all attention (mean over heads and queries) is over `times` the median patch's, largest first.
+
+    The threshold is relative because the size of outliers does not transfer between models or layers.
+    """
+    uniform = torch.full((1, attention.num_queries), 1 / attention.num_queries, device=attention.device)
+    share = attention.pull(uniform)[0].mean(0)  # (keys,)
+    median = share[attention.key_layout.num_prefix :].median().clamp_min(1e-30)
+    order = [int(token) for token in share.argsort(descending=True) if share[token] > times * median]
+    return [Sink(token, attention.key_layout.name_of(token), float(share[token]), float(share[token] / median)) for token in order]
+
+
+def _need_rows(attention: Attention, what: str) -> None:
+    if not attention.rows_sum_to_one:
+        raise UnsupportedError(
+            f"{what} needs rows that sum to 1, but {attention.name} mixes or subtracts its maps after the softmax. "
+            "Its weights can still be shown."
+        )

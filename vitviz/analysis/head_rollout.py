@@ -1,0 +1,107 @@
+"""Rollout for one head. The literature has no standard definition; these are two, and every picture says which it shows.
+
+last_hop       A[l, h] Â_{l-1} ... Â_1: what this head reads, traced back to the input
+leave_one_in   Â_L ... (alpha I + (1 - alpha) A[l, h]) ... Â_1: what the end would see if layer l had this head alone
+
+Chaining "head 3" through all layers means nothing: heads are not aligned between layers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vitviz.analysis.queries import Query, default_query
+from vitviz.analysis.attention import query_weights
+from vitviz.analysis.queries import POOL
+from vitviz.analysis.rollout import PAPER, Progress, RolloutOptions, downwards, pull_fused, start_vector
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
+
+METHODS = ("last_hop", "leave_one_in")
+
+
+def head_rollouts(
+    trace: Trace,
+    method: str = "last_hop",
+    query: Query | None = None,
+    options: RolloutOptions = PAPER,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """(layers, heads, rows, cols) float32: the per-head rollout of every head, in one sweep from the last layer down.
+
+    All heads' vectors travel together, so the sweep costs about one rollout and needs no (tokens, tokens) matrix. Layers are
+    those of `options`, heads are those of each layer (which must be as many in all). Raises as `head_rollout`.
+    """
+    vectors = _sweep(trace, method, query, options, wanted=None, progress=progress)
+    return trace.layers[0].key_layout.patches(vectors).cpu().numpy()  # (layers, heads, tokens) -> (layers, heads, rows, cols)
+
+
+def head_rollout(
+    trace: Trace,
+    layer: int,
+    head: int,
+    method: str = "last_hop",
+    query: Query | None = None,
+    options: RolloutOptions = PAPER,
+) -> Heatmap:
+    """Heatmap of one head's rollout.
+
+    layer, head  counted from 0, in the trace (not in the range of `options`)
+    method       "last_hop" or "leave_one_in"
+    query        token index or name; by default what the model's output is read from
+
+    Raises UnsupportedError where rollout is not defined, ValueError for an unknown method, IndexError for a head or layer that
+    is not there.
+    """
+    last = trace.num_layers - 1 if options.last_layer is None else options.last_layer
+    if not options.first_layer <= layer <= last:
+        raise IndexError(f"layer {layer} is not among the layers rolled out, {options.first_layer} to {last}")
+    if not 0 <= head < trace.layers[layer].num_heads:
+        raise IndexError(f"head {head} is not in layer {layer}, which has {trace.layers[layer].num_heads} heads")
+    vectors = _sweep(trace, method, query, options, wanted=(layer - options.first_layer, head))
+    label = f"head rollout ({method.replace('_', ' ')}), layer {layer}, head {head}"
+    return Heatmap(trace.layers[0].key_layout.patches(vectors[0, 0]).cpu().numpy(), label)
+
+
+def _sweep(
+    trace: Trace,
+    method: str,
+    query: Query | None,
+    options: RolloutOptions,
+    wanted: tuple[int, int] | None,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """(layers, heads, tokens), or (1, 1, tokens) for the one `wanted` (layer, head)."""
+    if method not in METHODS:
+        raise ValueError(f"per-head rollout is one of {', '.join(METHODS)}, not {method!r}")
+    query = default_query(trace) if query is None else query
+    layers = options.layers(trace)
+    main = start_vector(trace, query, options)  # (1, tokens): what the layers above make of the query
+    if method == "last_hop" and query == POOL:
+        raise UnsupportedError("The last hop starts at a token of the layer; for a model that pools, choose a token or leave one in.")
+    if wanted is None and len({layer.num_heads for layer in layers}) > 1:
+        raise UnsupportedError(f"The layers of {trace.model_name} differ in heads; ask for one head at a time.")
+    travelling = main[:0]  # (n, tokens): the heads of the layers passed so far, last layer first
+    for index, layer in downwards(layers):
+        asked = wanted is None or wanted[0] == index
+        if method == "leave_one_in":
+            apart = layer.pull(main)[0] if asked else None  # (heads, tokens)
+            fresh = None if apart is None else options.alpha * main + (1 - options.alpha) * apart
+            plain = options.fusion == "mean" and not options.discard and apart is not None
+            below = options.alpha * main + (1 - options.alpha) * apart.mean(0, keepdim=True) if plain else None  # type: ignore[union-attr]
+            if below is None:
+                below = pull_fused(layer, main, options)
+            main = below
+        else:
+            fresh = query_weights(layer, query) if asked else None  # (heads, tokens)
+        if travelling.shape[0]:
+            travelling = pull_fused(layer, travelling, options)
+        if fresh is not None:
+            travelling = torch.cat([travelling, fresh if wanted is None else fresh[wanted[1] : wanted[1] + 1]])
+        if progress:
+            progress(len(layers) - index, len(layers))
+    if wanted is not None:
+        return travelling[None]  # (1, 1, tokens)
+    return travelling.reshape(len(layers), layers[0].num_heads, -1).flip(0)  # the last layer came first

@@ -1,0 +1,172 @@
+"""Attention rollout: where, through all layers, the information of a token came from.
+
+Abnar and Zuidema 2020, "Quantifying attention flow in transformers" (arXiv 2005.00928), section 3. With A[l, h] the weights of
+layer l and head h, Â_l = alpha I + (1 - alpha) fused_h A[l, h] and R = Â_L ... Â_1; the map of query q is R[q, patches].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query, query_index
+from vitviz.capture.attention import Attention
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
+
+FUSIONS = ("mean", "max", "min")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RolloutOptions:
+    """The knobs of rollout.
+
+    alpha       weight of the residual stream, 0.5 in the paper: an assumption, not a measurement
+    fusion      how heads are fused: "mean" (the paper), "max" or "min"; the last two make rows that are normalised again
+    discard     share of each fused row's patch entries, the smallest, that is set to 0; prefix columns never are
+    first_layer, last_layer   layers rolled out, counted from 0, both included; last_layer None is the last one
+
+    Raises ValueError for a knob out of range.
+    """
+
+    alpha: float = 0.5
+    fusion: str = "mean"
+    discard: float = 0.0
+    first_layer: int = 0
+    last_layer: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha < 1:
+            raise ValueError(f"alpha is the share of the residual stream, from 0 to below 1, not {self.alpha}")
+        if self.fusion not in FUSIONS:
+            raise ValueError(f"heads are fused by one of {', '.join(FUSIONS)}, not {self.fusion!r}")
+        if not 0 <= self.discard < 1:
+            raise ValueError(f"discard is a share of the patches, from 0 to below 1, not {self.discard}")
+
+    def layers(self, trace: Trace) -> Sequence[Attention]:
+        """The layers to roll out, first layer first. Raises ValueError for a range outside the model."""
+        last = trace.num_layers - 1 if self.last_layer is None else self.last_layer
+        if not 0 <= self.first_layer <= last < trace.num_layers:
+            raise ValueError(f"layers {self.first_layer} to {last} are not in a model of {trace.num_layers} layers")
+        return trace.layers[self.first_layer : last + 1]
+
+
+PAPER = RolloutOptions()
+
+
+def fused_rows(attention: Attention, chunk: slice, options: RolloutOptions = PAPER) -> Tensor:
+    """(chunk, keys): the heads' weights fused into one row a query, its smallest patch entries discarded; rows sum to 1."""
+    rows = attention.rows(chunk)  # (heads, chunk, keys)
+    if options.fusion == "mean":
+        fused = rows.mean(0)
+    else:
+        fused = rows.amax(0) if options.fusion == "max" else rows.amin(0)
+    num_patches = attention.key_layout.num_patches
+    dropped = int(options.discard * num_patches)
+    if dropped:
+        on_patches = fused[:, attention.key_layout.num_prefix :]  # a view: (chunk, patches)
+        smallest = on_patches.topk(dropped, dim=-1, largest=False).indices
+        on_patches.scatter_(-1, smallest, 0.0)
+    if dropped or options.fusion != "mean":
+        fused = fused / fused.sum(-1, keepdim=True).clamp_min(1e-30)
+    return fused
+
+
+def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
+    """(n, queries) -> (n, keys): vectors times Â of this layer, alpha v + (1 - alpha) v fused(A), chunk by chunk."""
+    mixed = options.alpha * vectors
+    if options.fusion == "mean" and not options.discard and vectors.shape[0] == 1:
+        # With one vector the product is cheaper than the mean over heads, and gives the same sum.
+        return mixed + (1 - options.alpha) * attention.pull(vectors).mean(1)
+    for chunk in attention.query_chunks():
+        mixed = mixed.addmm(vectors[:, chunk], fused_rows(attention, chunk, options), alpha=1 - options.alpha)
+    return mixed
+
+
+def rollout_row(
+    trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
+) -> Tensor:
+    """(tokens,) float32: the rollout of one query by the recursion r <- r Â_l from the last layer down.
+
+    query     token index or name ("cls", "r3c5"), "mean" (average over patch queries) or "pool" (the pooling query);
+              by default what the model's output is read from
+    progress  called with (layers done, layers) after each; raise from it to stop
+
+    Needs no (tokens, tokens) matrix. Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
+    """
+    vector = start_vector(trace, default_query(trace) if query is None else query, options)
+    layers = options.layers(trace)
+    for done, layer in enumerate(reversed(layers), start=1):
+        vector = pull_fused(layer, vector, options)
+        if progress:
+            progress(done, len(layers))
+    return vector[0]
+
+
+def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Tensor:
+    """(tokens, tokens) float32: the rollout of every query, R = Â_L ... Â_1. Keep it to answer any query at once.
+
+    Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
+    """
+    layers = options.layers(trace)
+    check_defined(layers, trace.model_name)
+    matrix = torch.eye(layers[0].num_queries, device=trace.device)
+    for done, layer in enumerate(layers, start=1):
+        above = options.alpha * matrix
+        for chunk in layer.query_chunks():
+            above[chunk].addmm_(fused_rows(layer, chunk, options), matrix, alpha=1 - options.alpha)
+        matrix = above
+        if progress:
+            progress(done, len(layers))
+    return matrix
+
+
+def rollout(trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Heatmap:
+    """Heatmap of `rollout_row` over the patches, as it is: it sums to 1 less what lies on prefix tokens."""
+    row = rollout_row(trace, query, options, progress)
+    return Heatmap(trace.layers[0].key_layout.patches(row).cpu().numpy(), "attention rollout")
+
+
+def start_vector(trace: Trace, query: Query, options: RolloutOptions = PAPER) -> Tensor:
+    """(1, tokens): the vector that the recursion starts from, one-hot for a token. Raises UnsupportedError."""
+    layers = options.layers(trace)
+    check_defined(layers, trace.model_name)
+    layout = layers[-1].query_layout
+    vector = torch.zeros(1, layout.num_tokens, device=trace.device)
+    if query == MEAN:
+        vector[:, layout.num_prefix :] = 1 / layout.num_patches
+    elif query == POOL:
+        if len(trace.pooling) != 1 or trace.pooling[0].num_keys != layout.num_tokens:
+            raise UnsupportedError(f"{trace.model_name} has no single pooling query; choose a token or the mean over patches.")
+        vector[0] = trace.pooling[0].rows(slice(None)).mean((0, 1))  # (heads, queries, keys) -> (keys,)
+    else:
+        vector[0, query_index(query, layout)] = 1
+    return vector
+
+
+def check_defined(layers: Sequence[Attention], model_name: str) -> None:
+    """Raises UnsupportedError, with the reason, where a product of these layers' weights means nothing."""
+    if not layers:
+        raise UnsupportedError(f"{model_name} has no layer in which patches attend to each other, so there is nothing to roll out.")
+    for layer in layers:
+        if not layer.rows_sum_to_one:
+            raise UnsupportedError(
+                f"Rollout follows shares that sum to 1, and {layer.name} of {model_name} changes its maps after the softmax "
+                "(talking heads or a difference of maps). Look at the layers one by one."
+            )
+    shapes = {(layer.num_queries, layer.num_keys, layer.query_layout, layer.key_layout) for layer in layers}
+    if len(shapes) > 1 or layers[0].num_queries != layers[0].num_keys:
+        raise UnsupportedError(
+            f"Rollout multiplies one layer's weights with the next, and the layers of {model_name} do not share one grid. "
+            "Look at the layers one by one."
+        )
+
+
+def downwards(layers: Sequence[Attention]) -> Iterator[tuple[int, Attention]]:
+    """(index, layer) from the last layer to the first."""
+    return zip(reversed(range(len(layers))), reversed(layers), strict=True)
