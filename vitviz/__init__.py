@@ -8,7 +8,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 # public name -> the module that defines it
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "load_model": "vitviz.models",
+    "load_cnn": "vitviz.models",
+    "prepare": "vitviz.models",
+    "resized": "vitviz.models",
+}
 
 __all__ = ["__version__", *_PUBLIC]
 

@@ -17,12 +17,14 @@ class Preprocessing:
     mean, std      per channel, on values in [0, 1]
     interpolation  "bicubic", "bilinear", ... as timm names them
     crop_fraction  centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
+    framing        what its makers measured it with: "crop", or "squash" where the whole image is forced into the input's shape
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str = "bicubic"
     crop_fraction: float = 1.0
+    framing: str = "crop"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class Model:
     labels         one plain-word label a class, or None where the classes are not known (or there is no classifier)
     weights        "embedded", "pretrained", "random" or "file"
     weights_hash   sha256 of the weights file, or "random:<seed>"
-    dynamic_size   whether the same module takes other input sizes (see `load.resized`)
+    dynamic_size   whether the same module takes other input sizes (see `sizes.resized`)
     lock           hold it around a forward pass: hooks and module state are shared by every thread
     """
 

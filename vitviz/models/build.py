@@ -1,0 +1,83 @@
+"""timm's own modules, unmodified: built by name, on the processor or without any memory on the meta device."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from typing import Any
+
+import timm
+import torch
+from timm.models import PretrainedCfg, get_pretrained_cfg, split_model_name_tag
+from torch import nn
+
+from vitviz.errors import ModelError
+
+# Drawing random weights uses torch's global generator; two builds at once would mix their numbers.
+_BUILDING = threading.Lock()
+
+
+def pretrained_cfg(name: str) -> PretrainedCfg:
+    """timm's configuration of a registry name, with or without a pretrained tag.
+
+    Raises ModelError with the nearest names for one that timm does not know.
+    """
+    architecture, tag = split_model_name_tag(name)
+    if timm.is_model(architecture):
+        try:
+            return get_pretrained_cfg(name) or PretrainedCfg(architecture=architecture)
+        except RuntimeError:
+            tags = [other.removeprefix(architecture + ".") for other in timm.list_pretrained(architecture)]
+            known = f"it has {', '.join(tags)}" if tags else "it has none"
+            raise ModelError(f"timm's {architecture} has no pretrained weights tagged {tag!r}; {known}.") from None
+    raise ModelError(f"No model is called {name!r}. {_nearest(name, architecture)}")
+
+
+def _nearest(name: str, architecture: str) -> str:
+    known = timm.list_models()
+    close = difflib.get_close_matches(architecture, known, n=3, cutoff=0.6)
+    close = close or [other for other in known if architecture and architecture.lower() in other][:3]
+    if close:
+        return f"Did you mean {', '.join(close)}?"
+    return (
+        'Names are "embedded" and those of timm\'s registry; search them with `python -m vitviz models --search WORD`.'
+    )
+
+
+def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
+    """timm's module by registry name with random weights, the same for the same seed; eval mode, no gradients.
+
+    Where the architecture takes it, it is built with `dynamic_img_size`, so that one module serves every input size and resamples
+    its position embeddings in each forward pass. `kwargs` go to `timm.create_model`. Raises ModelError.
+    """
+    pretrained_cfg(name)
+    with _BUILDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = _create(name, kwargs)
+    return module.eval().requires_grad_(False)
+
+
+def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
+    """The same module on the meta device: every shape and no numbers, in a fraction of a second and without memory."""
+    pretrained_cfg(name)
+    with torch.device("meta"):
+        module = _create(name, kwargs)
+    return module.eval().requires_grad_(False)
+
+
+def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
+    try:
+        return timm.create_model(name, dynamic_img_size=True, **kwargs)
+    except TypeError as error:
+        if "dynamic_img_size" not in str(error):
+            raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error
+    except Exception as error:
+        raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error
+    try:
+        return timm.create_model(name, **kwargs)
+    except Exception as error:  # timm's builders raise whatever their layers raise: assertions, TypeError, RuntimeError
+        raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

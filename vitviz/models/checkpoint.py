@@ -1,0 +1,163 @@
+"""Weights from a safetensors file, with a small JSON beside it that says what they are. Nothing is ever unpickled.
+
+The JSON has the checkpoint's name with the ending .json. Every field but the first may be left out:
+
+    architecture   a name of timm's registry, without a pretrained tag
+    num_classes    outputs of the classifier; timm's own number for the architecture when left out
+    labels         the classes in the order of the outputs: a list of strings, or the name of a text file beside the checkpoint
+                   with one class a line (with a tab, the text after it is what people read)
+    input_size     [height, width] in pixels
+    preprocessing  mean and std (three numbers each, on values in [0, 1]), interpolation ("bicubic", "bilinear", "nearest",
+                   "lanczos"), crop_fraction (above 0, at most 1); timm's own for the architecture where left out
+    model_args     further arguments of timm's builder, of those in MODEL_ARGS, such as {"img_size": 518, "reg_tokens": 4}
+    sha256         of the checkpoint; when given, it has to match
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from timm.models import PretrainedCfg
+
+from vitviz.errors import ModelError
+from vitviz.models.labels import read_labels
+from vitviz.models.model import Preprocessing
+
+MODEL_ARGS = frozenset(
+    "class_token embed_dim depth depths dynamic_img_pad fc_norm final_norm global_pool img_size init_values mlp_ratio no_embed_class "
+    "num_heads patch_size pos_embed pre_norm qk_norm qkv_bias reg_tokens window_size".split()
+)
+_FIELDS = frozenset({"architecture", "num_classes", "labels", "input_size", "preprocessing", "model_args", "sha256"})
+_INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos")
+_MAX_JSON_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """A validated description of a checkpoint; the fields are those of the JSON, None where it says nothing."""
+
+    architecture: str | None = None
+    num_classes: int | None = None
+    labels: tuple[str, ...] | None = None
+    input_size: tuple[int, int] | None = None
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+
+    def preprocessing_over(self, cfg: PretrainedCfg) -> Preprocessing:
+        """timm's own preprocessing for the architecture, with what this checkpoint says instead."""
+        return replace(timm_preprocessing(cfg), **self.preprocessing)
+
+    def build_args(self) -> dict[str, Any]:
+        classes = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        return {**self.model_args, **classes}
+
+
+def timm_preprocessing(cfg: PretrainedCfg) -> Preprocessing:
+    """What timm's own evaluation does for a pretrained configuration."""
+    framing = "squash" if cfg.crop_mode == "squash" else "crop"
+    return Preprocessing(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation, cfg.crop_pct, framing)  # type: ignore[arg-type]
+
+
+def read_config(path: Path, given: Mapping[str, Any] | None = None) -> CheckpointConfig:
+    """The description beside the checkpoint at `path`, or `given` instead. Empty where there is neither.
+
+    Raises ModelError that names the field at fault.
+    """
+    beside = path.with_suffix(".json")
+    if given is None:
+        if not beside.is_file():
+            return CheckpointConfig()
+        if beside.stat().st_size > _MAX_JSON_BYTES:
+            raise ModelError(
+                f"{beside.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it is no description of a checkpoint."
+            )
+        try:
+            given = json.loads(beside.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{beside.name} is not JSON: {error}.") from error
+    return _validated(given, f"{beside.name}" if beside.is_file() else "the checkpoint's description", path.parent)
+
+
+def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
+    def refuse(what: str) -> ModelError:
+        return ModelError(f"In {where}, {what}.")
+
+    if not isinstance(given, Mapping):
+        raise refuse("the top level has to be an object with an architecture")
+    unknown = sorted(set(map(str, given)) - _FIELDS)
+    if unknown:
+        raise refuse(f"{unknown[0]!r} is not a known field; known are {', '.join(sorted(_FIELDS))}")
+    architecture, num_classes = given.get("architecture"), given.get("num_classes")
+    if architecture is not None and (not isinstance(architecture, str) or not architecture):
+        raise refuse("architecture has to be a name of timm's registry")
+    if num_classes is not None and not _is_whole(num_classes, least=0):
+        raise refuse("num_classes has to be a whole number, 0 for a model without a classifier")
+    labels = _labels(given.get("labels"), folder, refuse)
+    if labels is not None and num_classes is not None and len(labels) != num_classes:
+        raise refuse(f"there are {len(labels)} labels for {num_classes} classes")
+    size = given.get("input_size")
+    if size is not None and not (
+        isinstance(size, list | tuple) and len(size) == 2 and all(_is_whole(side, least=1) for side in size)
+    ):
+        raise refuse("input_size has to be [height, width] in pixels")
+    model_args = given.get("model_args") or {}
+    if not isinstance(model_args, Mapping) or set(model_args) - MODEL_ARGS:
+        raise refuse(f"model_args may hold {', '.join(sorted(MODEL_ARGS))} and nothing else")
+    sha256 = given.get("sha256")
+    if sha256 is not None and not (isinstance(sha256, str) and len(sha256) == 64):
+        raise refuse("sha256 has to be 64 hexadecimal digits")
+    return CheckpointConfig(
+        architecture,
+        num_classes if num_classes is not None else len(labels) if labels else None,
+        labels,
+        tuple(size) if size is not None else None,  # type: ignore[arg-type]
+        _preprocessing(given.get("preprocessing"), refuse),
+        dict(model_args),
+        sha256,
+    )
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _labels(given: Any, folder: Path, refuse: Any) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if Path(given).name != given or not (folder / given).is_file():
+            raise refuse(f"labels names {given!r}, which is not a file beside the checkpoint")
+        return read_labels(folder / given)
+    if isinstance(given, list | tuple) and all(isinstance(label, str) for label in given):
+        return tuple(given)
+    raise refuse("labels has to be a list of strings or the name of a text file beside the checkpoint")
+
+
+def _preprocessing(given: Any, refuse: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or set(given) - {"mean", "std", "interpolation", "crop_fraction"}:
+        raise refuse("preprocessing may hold mean, std, interpolation and crop_fraction and nothing else")
+    known: dict[str, Any] = dict(given)
+    for name in ("mean", "std"):
+        if name in known:
+            values = known[name]
+            right = isinstance(values, list | tuple) and len(values) == 3 and all(_is_number(value) for value in values)
+            if not right or (name == "std" and min(values) <= 0):
+                raise refuse(f"preprocessing's {name} has to be three numbers{' above 0' if name == 'std' else ''}")
+            known[name] = tuple(float(value) for value in values)
+    if known.get("interpolation", "bicubic") not in _INTERPOLATIONS:
+        raise refuse(f"preprocessing's interpolation has to be one of {', '.join(_INTERPOLATIONS)}")
+    fraction = known.get("crop_fraction", 1.0)
+    if not _is_number(fraction) or not 0 < fraction <= 1:
+        raise refuse("preprocessing's crop_fraction has to be above 0 and at most 1")
+    return known
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6

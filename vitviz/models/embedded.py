@@ -1,0 +1,91 @@
+"""The trained models that vitviz carries, so that everything works without a network."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vitviz.errors import ModelError
+from vitviz.models.build import build_on_meta, pretrained_cfg
+from vitviz.models.checkpoint import CheckpointConfig, read_config
+from vitviz.models.model import Preprocessing
+from vitviz.models.weights import fill, pick_device, read_weights, sha256_of
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
+VIT = "vit_small_patch14_caltech101"
+CNN = "tf_efficientnet_lite0_caltech101"
+
+
+@dataclass(frozen=True, eq=False)
+class Cnn:
+    """The embedded convolutional network, for comparison: it has no tokens, so it is no `Model`.
+
+    Fields are those of `Model`; `prepare` takes it with the framings "crop" and "squash".
+    """
+
+    name: str
+    architecture: str
+    module: nn.Module
+    input_size: tuple[int, int]
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    weights_hash: str
+    weights: str = "embedded"
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+
+def load_cnn(device: str = "cpu") -> Cnn:
+    """The embedded EfficientNet-Lite0, trained on the same 101 kinds of objects as the embedded Vision Transformer.
+
+    Raises ModelError where the file is missing or damaged.
+    """
+    module, config, weights_hash = read_embedded(CNN)
+    assert config.architecture and config.input_size and config.labels
+    return Cnn(
+        "embedded-cnn",
+        config.architecture,
+        module.to(pick_device(device)),
+        config.input_size,
+        config.preprocessing_over(pretrained_cfg(config.architecture)),
+        config.labels,
+        weights_hash,
+    )
+
+
+def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
+    """(module, its description, sha256 of its file) of an embedded model, checked against the sha256 in the description."""
+    config, weights_hash = embedded_config(stem), _checked_hash(stem)
+    assert config.architecture is not None
+    # Built without numbers and then filled: drawing 22 million random weights only to replace them would cost a second.
+    module = build_on_meta(config.architecture, **config.build_args())
+    fill(module, read_weights(FOLDER / f"{stem}.safetensors"), "The embedded weights")
+    return module, config, weights_hash
+
+
+def embedded_config(stem: str) -> CheckpointConfig:
+    return read_config(FOLDER / f"{stem}.safetensors")
+
+
+@lru_cache(maxsize=4)
+def _checked_hash(stem: str) -> str:
+    path, expected = FOLDER / f"{stem}.safetensors", embedded_config(stem).sha256
+    if not path.is_file():
+        raise ModelError(
+            "The embedded model's file is missing from assets/models; fetch the repository again, with its large files."
+        )
+    found = sha256_of(path)
+    if found != expected:
+        raise ModelError(
+            f"The embedded model's file {path.name} is damaged: its sha256 begins {found[:12]} and not {(expected or '')[:12]}. "
+            "Fetch the repository again."
+        )
+    return found

@@ -1,0 +1,147 @@
+"""From a name to a model that is ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from timm.models import PretrainedCfg, split_model_name_tag
+from torch import nn
+
+from vitviz.errors import ModelError
+from vitviz.models import embedded
+from vitviz.models.build import build, build_on_meta, pretrained_cfg
+from vitviz.models.checkpoint import CheckpointConfig, read_config
+from vitviz.models.labels import imagenet_labels
+from vitviz.models.layout import layout_of
+from vitviz.models.model import Model
+from vitviz.models.sizes import resized, takes_any_size
+from vitviz.models.weights import fill, pick_device, read_weights, sha256_of
+
+Progress = Callable[[int, int, str], None]
+
+
+def load_model(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    input_size: int | tuple[int, int] | None = None,
+    device: str = "cpu",
+    checkpoint_config: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Loads a model: "embedded", a name of timm's registry, or the path of a .safetensors checkpoint with its JSON beside it.
+
+    weights            "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the same seed),
+                       or the path of a .safetensors file; by default what the name calls for
+    input_size         (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded"
+    device             "cpu", "cuda" or "auto"
+    checkpoint_config  a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
+    progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the hub
+
+    Raises ModelError for an unknown name or weights that do not fit, HubError where the hub's weights cannot be had, and
+    UnsupportedError for a model without attention over tokens or a size that it does not take.
+    """
+    torch_device = pick_device(device)
+    if weights is None:
+        weights = "embedded" if name == "embedded" else name if str(name).endswith(".safetensors") else "pretrained"
+    kind = str(weights)
+    if kind == "embedded":
+        model = _embedded(name)
+    elif kind == "random" or kind.startswith("random:"):
+        model = _random(name, kind)
+    elif kind == "pretrained":
+        model = _pretrained(name, progress)
+    elif kind.endswith(".safetensors"):
+        model = _from_file(name, Path(weights), checkpoint_config)
+    else:
+        raise ModelError(
+            f'Weights are "embedded", "pretrained", "random" or the path of a .safetensors file, not {kind!r}.'
+        )
+    model.module.to(torch_device)
+    if input_size is None:
+        return model
+    return resized(model, (input_size, input_size) if isinstance(input_size, int) else input_size)
+
+
+def _embedded(name: str) -> Model:
+    if name != "embedded":
+        raise ModelError(
+            f'The embedded weights belong to the model "embedded" and not to {name}; ask for "pretrained" or "random".'
+        )
+    module, config, weights_hash = embedded.read_embedded(embedded.VIT)
+    assert config.architecture is not None
+    return _assemble(name, config.architecture, module, config, "embedded", weights_hash)
+
+
+def _random(name: str, kind: str) -> Model:
+    seed = kind.partition(":")[2] or "0"
+    if not (seed.isascii() and seed.isdigit() and len(seed) < 10):
+        raise ModelError(f'A seed is a whole number from 0 to 999999999, as in "random:7", not {seed!r}.')
+    config = embedded.embedded_config(embedded.VIT) if name == "embedded" else CheckpointConfig()
+    architecture = config.architecture or name
+    layout_of(build_on_meta(architecture, **config.build_args()), name, _native_size(config, architecture))
+    module = build(architecture, seed=int(seed), **config.build_args())
+    return _assemble(name, architecture, module, config, "random", f"random:{int(seed)}")
+
+
+def _pretrained(name: str, progress: Progress | None) -> Model:
+    if name == "embedded":
+        raise ModelError('The embedded model brings its own weights; ask for "embedded" or "random".')
+    raise ModelError("Weights from the hub are not available yet.")
+
+
+def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
+    config = read_config(path, given)
+    named = None if str(name).endswith(".safetensors") or name == path.stem else split_model_name_tag(name)[0]
+    if named and config.architecture and named != config.architecture:
+        raise ModelError(f"{path.name} says it holds a {config.architecture}, and a {named} was asked for.")
+    architecture = config.architecture or named
+    if architecture is None:
+        raise ModelError(
+            f"{path.name} does not say which architecture it holds; put it into {path.stem}.json or give its name."
+        )
+    state = read_weights(path)
+    weights_hash = sha256_of(path)
+    if config.sha256 is not None and config.sha256.lower() != weights_hash:
+        raise ModelError(
+            f"{path.name} is not the file that its description speaks of: its sha256 begins {weights_hash[:12]}."
+        )
+    module = build(architecture, **config.build_args())
+    fill(module, state, f"The weights in {path.name}")
+    return _assemble(path.stem, architecture, module, config, "file", weights_hash)
+
+
+def _assemble(
+    name: str, architecture: str, module: nn.Module, config: CheckpointConfig, weights: str, weights_hash: str
+) -> Model:
+    cfg = pretrained_cfg(architecture)
+    trained = weights != "random"
+    model_labels = (
+        config.labels if config.architecture else imagenet_labels(cfg) if weights == "pretrained" else config.labels
+    )
+    native = _native_size(CheckpointConfig(), architecture) if weights != "file" else _built_size(module, cfg)
+    model = Model(
+        name=name,
+        architecture=split_model_name_tag(architecture)[0],
+        module=module,
+        layout=layout_of(module, name, native),
+        input_size=native,
+        preprocessing=config.preprocessing_over(cfg),
+        labels=model_labels if trained else None,
+        weights=weights,
+        weights_hash=weights_hash,
+        dynamic_size=takes_any_size(module, cfg.fixed_input_size),
+    )
+    return resized(model, config.input_size) if config.input_size else model
+
+
+def _native_size(config: CheckpointConfig, architecture: str) -> tuple[int, int]:
+    return config.input_size or tuple(pretrained_cfg(architecture).input_size[1:])  # type: ignore[return-value]
+
+
+def _built_size(module: nn.Module, cfg: PretrainedCfg) -> tuple[int, int]:
+    """The size that a module was built for: its embedding's, or timm's for the architecture."""
+    size = getattr(getattr(module, "patch_embed", None), "img_size", None)
+    return tuple(size) if size else tuple(cfg.input_size[1:])  # type: ignore[return-value]

@@ -1,0 +1,164 @@
+"""A photograph as the model meets it: resized, cut and normalised, and the very pixels kept for showing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from PIL import Image
+from timm.data import create_transform
+from timm.data.transforms import str_to_interp_mode
+from torch import Tensor
+
+from vitviz.errors import ImageError, UnsupportedError
+from vitviz.models.model import Model, Preprocessing
+from vitviz.models.sizes import resized
+
+FRAMINGS = ("crop", "squash", "fit")
+
+# A strip of 1 x 1,000,000 pixels with its short side resized to 224 would be 50 gigapixels before the centre is cut out.
+_MAX_RESIZED_PIXELS = 100_000_000
+
+
+class TakesPixels(Protocol):
+    """What `prepare` has to know: a `Model`, or the embedded `Cnn`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def input_size(self) -> tuple[int, int]: ...
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a model is given for one photograph.
+
+    input    (3, height, width) float32, normalised
+    shown    the same pixels before normalisation: RGB, width x height
+    box      (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels
+    framing  "crop", "squash" or "fit"
+    model    the model at the input size used; another than was given when framing is "fit"
+    """
+
+    input: Tensor
+    shown: Image.Image
+    box: tuple[float, float, float, float]
+    framing: str
+    model: Any
+
+
+def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Prepared:
+    """Turns an RGB photograph into the model's input.
+
+    "crop" resizes the shorter side and cuts out the centre, exactly as timm's own evaluation does; "squash" forces the whole
+    photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an input of about as many
+    patches as the model has now.
+
+    Raises UnsupportedError where the model cannot take the size that "fit" needs, ImageError for a photograph too long and thin to
+    crop, ValueError for an unknown framing.
+    """
+    if framing not in FRAMINGS:
+        raise ValueError(f"framing is one of {', '.join(FRAMINGS)}, not {framing!r}")
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    if framing == "fit":
+        model = _fitted(model, image)
+    transform = _timm_transform(model)
+    resize, cut, *to_input = transform.transforms
+    if framing == "crop":
+        _refuse_thin(model, image)
+        large = resize(image)
+        shown = cut(large)
+        box = _kept(image.size, large.size, shown.size)
+    else:
+        height, width = model.input_size
+        shown = image.resize((width, height), _pillow_filter(model.preprocessing.interpolation))
+        box = (0.0, 0.0, float(image.width), float(image.height))
+    pixels: Any = shown
+    for step in to_input:  # to [0, 1], then mean and std
+        pixels = step(pixels)
+    return Prepared(pixels, shown, box, framing, model)
+
+
+def _timm_transform(model: TakesPixels) -> Any:
+    wanted = model.preprocessing
+    return create_transform(
+        input_size=(3, *model.input_size),
+        crop_pct=wanted.crop_fraction,
+        crop_mode="center",
+        interpolation=wanted.interpolation,
+        mean=wanted.mean,
+        std=wanted.std,
+    )
+
+
+def _pillow_filter(name: str) -> Image.Resampling:
+    return Image.Resampling[str_to_interp_mode(name).value.upper()]
+
+
+def _kept(original: tuple[int, int], large: tuple[int, int], cut: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The region of the original under the centre cut: torchvision rounds the offset to whole pixels of the resized image."""
+    left, top = (round((size - kept) / 2.0) for size, kept in zip(large, cut, strict=True))
+    across, down = original[0] / large[0], original[1] / large[1]
+    return left * across, top * down, (left + cut[0]) * across, (top + cut[1]) * down
+
+
+def _refuse_thin(model: TakesPixels, image: Image.Image) -> None:
+    height, width = model.input_size
+    scale = max(height / image.height, width / image.width) / model.preprocessing.crop_fraction
+    if image.width * scale * image.height * scale > _MAX_RESIZED_PIXELS:
+        raise ImageError(
+            f"A photograph of {image.width} x {image.height} pixels is too long and thin for a centre crop; "
+            "fit the whole image instead, or cut out the part that matters."
+        )
+
+
+def _fitted(model: TakesPixels, image: Image.Image) -> Model:
+    if not isinstance(model, Model):
+        raise UnsupportedError(
+            f"{model.name} is shown at one input size only; choose the centre crop or the squashed whole image."
+        )
+    step = _step(model)
+    size = fit_size((image.height, image.width), model.input_size, step)
+    try:
+        return resized(model, size)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"{model.name} takes inputs of {model.input_size[0]} x {model.input_size[1]} pixels only, so the whole image cannot keep its "
+            "shape; choose the centre crop or the squashed whole image."
+        ) from error
+
+
+def _step(model: Model) -> tuple[int, int]:
+    """Pixels by which height and width may grow: a patch, or in a model of several stages a cell of the coarsest."""
+    stages = getattr(model.module, "feature_info", None)
+    coarsest = max((stage["reduction"] for stage in stages), default=1) if isinstance(stages, list) else 1
+    height, width = model.layout.patch_size
+    return math.lcm(height, coarsest) if height < coarsest else height, math.lcm(
+        width, coarsest
+    ) if width < coarsest else width
+
+
+def fit_size(image_size: tuple[int, int], input_size: tuple[int, int], step: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) in multiples of `step`, shaped like the image and with about as many steps as `input_size` has.
+
+    Sizes are (height, width) in pixels. Never more than a tenth more steps than before, so that cost stays what it was.
+    """
+    wanted = max(1.0, (input_size[0] / step[0]) * (input_size[1] / step[1]))
+    shape = math.log((image_size[0] / step[0]) / (image_size[1] / step[1]))  # log of rows / cols
+    ideal = math.sqrt(wanted * math.exp(shape))
+    best: tuple[float, int, int] | None = None
+    for rows in range(max(1, math.floor(ideal) - 1), math.ceil(ideal) + 2):
+        ideal_cols = rows * math.exp(-shape)
+        for cols in {max(1, math.floor(ideal_cols)), max(1, math.ceil(ideal_cols))}:
+            if rows * cols > 1.1 * wanted:
+                continue
+            # a bent shape is seen, a few patches more or less are not
+            cost = abs(math.log(rows / cols) - shape) + 0.3 * abs(math.log(rows * cols / wanted))
+            best = min(best or (cost, rows, cols), (cost, rows, cols))
+    if best is None:  # so long and thin that even one row is too many: as long as the number of patches allows
+        rows, cols = (1, max(1, int(wanted))) if shape < 0 else (max(1, int(wanted)), 1)
+        return rows * step[0], cols * step[1]
+    return best[1] * step[0], best[2] * step[1]

@@ -1,0 +1,71 @@
+"""The same model at another input size."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from dataclasses import replace
+
+from torch import nn
+
+from vitviz.errors import UnsupportedError
+from vitviz.models.layout import layout_of, size_hint
+from vitviz.models.model import Model
+from vitviz.models.probe import run_on_meta
+
+
+def takes_any_size(module: nn.Module, fixed_input_size: bool) -> bool:
+    """Whether one module serves several input sizes as it is, resampling its position embeddings in each forward pass if need be."""
+    if hasattr(module, "dynamic_img_size"):
+        return bool(module.dynamic_img_size)
+    return not fixed_input_size and not hasattr(module, "set_input_size")
+
+
+def resized(model: Model, input_size: tuple[int, int]) -> Model:
+    """The model at (height, width) pixels. Position embeddings and bias tables are resampled as timm does.
+
+    The module is shared, lock included, where it takes other sizes as it is (`model.dynamic_size`); otherwise it is copied and
+    told its new size. Raises UnsupportedError with the sizes that work.
+    """
+    height, width = int(input_size[0]), int(input_size[1])
+    if (height, width) == model.input_size:
+        return model
+    if min(height, width) < 1:
+        raise UnsupportedError(
+            f"An input of {height} x {width} pixels has no content; {model.name} now takes {_words(model.input_size)}."
+        )
+    if model.dynamic_size:
+        with model.lock:
+            layout = layout_of(model.module, model.name, (height, width))
+            _try_whole_pass(model, model.module, (height, width))
+        return replace(model, layout=layout, input_size=(height, width))
+    if not hasattr(model.module, "set_input_size"):
+        raise UnsupportedError(f"{model.name} takes inputs of {_words(model.input_size)} pixels only.")
+    module = copy.deepcopy(model.module)
+    try:
+        module.set_input_size(img_size=(height, width))  # type: ignore[operator]
+    except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
+        raise _refusal(model, (height, width)) from error
+    layout = layout_of(module, model.name, (height, width))
+    _try_whole_pass(model, module, (height, width))
+    module.requires_grad_(False).eval()
+    return replace(model, module=module, layout=layout, input_size=(height, width), lock=threading.RLock())
+
+
+def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> None:
+    """Later stages may refuse what the first one takes; a pass without numbers tells before anybody waits."""
+    try:
+        run_on_meta(module, size)
+    except Exception as error:  # whatever a layer raises for shapes that do not meet
+        raise _refusal(model, size) from error
+
+
+def _refusal(model: Model, size: tuple[int, int]) -> UnsupportedError:
+    hint = size_hint(model.module)
+    return UnsupportedError(
+        f"{model.name} does not take inputs of {_words(size)} pixels; it does take {_words(model.input_size)}. {hint}".strip()
+    )
+
+
+def _words(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"

@@ -1,0 +1,82 @@
+"""Tensors out of a safetensors file and into a module, with every disagreement named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vitviz.errors import ModelError
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor, floating ones as float32. Raises ModelError for anything that is not a whole safetensors file."""
+    if not path.is_file():
+        raise ModelError(f"There is no weights file {path.name}; give the path of a .safetensors file.")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ModelError(
+            f"{path.name} is not a whole safetensors file ({_short(error)}). Other formats are not read, because opening them may "
+            "run code; convert the weights with safetensors.torch.save_file."
+        ) from error
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
+    """The first few tensors that are missing, unexpected or of another shape, in words; None where everything fits."""
+    wanted = module.state_dict()
+    missing = sorted(set(wanted) - set(state))
+    unexpected = sorted(set(state) - set(wanted))
+    shapes = [
+        f"{name} has {_shape(state[name])} where {_shape(wanted[name])} is wanted"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    found = [("missing are", missing), ("unexpected are", unexpected), ("of another shape:", shapes)]
+    parts = [f"{kind} {_first(names)}" for kind, names in found if names]
+    return "; ".join(parts) or None
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Puts the tensors into the module. Raises ModelError that names the first few that do not fit."""
+    wrong = disagreement(module, state)
+    if wrong is not None:
+        raise ModelError(f"{what} do not fit the architecture: {wrong}.")
+    module.load_state_dict(state, assign=any(tensor.is_meta for tensor in module.state_dict().values()))
+    module.requires_grad_(False)
+
+
+def _first(names: list[str], limit: int = 3) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "a single number"
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
+def pick_device(device: str) -> torch.device:
+    """ "auto" is a GPU where there is one. Raises ModelError for a device that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"{device!r} is not a device; use auto, cpu or cuda.") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError("There is no CUDA GPU that torch can use here; use device cpu or auto.")
+    return chosen
