@@ -9,10 +9,33 @@ __version__ = "0.1.0"
 
 # public name -> the module that defines it
 _PUBLIC: dict[str, str] = {
+    "load_image": "vitviz.images",
+    "image_hash": "vitviz.images",
     "load_model": "vitviz.models",
     "load_cnn": "vitviz.models",
     "prepare": "vitviz.models",
     "resized": "vitviz.models",
+    "trace": "vitviz.tracing",
+    "head_maps": "vitviz.analysis.attention",
+    "attention_map": "vitviz.analysis.attention",
+    "head_statistics": "vitviz.analysis.attention",
+    "entropy": "vitviz.analysis.attention",
+    "attention_distance": "vitviz.analysis.attention",
+    "prefix_mass": "vitviz.analysis.attention",
+    "sink_tokens": "vitviz.analysis.attention",
+    "RolloutOptions": "vitviz.analysis.rollout",
+    "rollout": "vitviz.analysis.rollout",
+    "rollout_row": "vitviz.analysis.rollout",
+    "rollout_matrix": "vitviz.analysis.rollout",
+    "head_rollout": "vitviz.analysis.head_rollout",
+    "head_rollouts": "vitviz.analysis.head_rollout",
+    "position_embedding": "vitviz.analysis.positions",
+    "position_similarity": "vitviz.analysis.positions",
+    "similarity_by_distance": "vitviz.analysis.positions",
+    "embedding_sum": "vitviz.analysis.positions",
+    "patch_pixels": "vitviz.analysis.patches",
+    "filter_components": "vitviz.analysis.patches",
+    "top_predictions": "vitviz.analysis.prediction",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -104,6 +104,11 @@ class Attention:
         return self._shaped.shape[0]
 
     @property
+    def layout(self) -> TokenLayout:
+        """The layout of the queries, which in self-attention is the layout of the keys too."""
+        return self.query_layout
+
+    @property
     def num_queries(self) -> int:
         return self._shaped.shape[1]
 
