@@ -1,0 +1,60 @@
+"""Bytes from a stranger become a safe RGB image: `load_image`, and `image_hash` to know it again.
+
+Data flows one way: `source` (bytes in) -> `formats` (one allowed decoder, limits first) -> `colour` (any mode to sRGB on
+white) -> upright. Nothing here changes a setting of Pillow, so any number of threads may load at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import BinaryIO
+
+from PIL import Image
+
+from vitviz.errors import ImageError
+from vitviz.images.colour import to_rgb
+from vitviz.images.formats import MAX_PIXELS, decode, upright
+from vitviz.images.source import MAX_BYTES, read_source
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "image_hash", "load_image"]
+
+
+def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Image.Image:
+    """A photograph from anywhere as a plain Pillow image in mode RGB, upright, in sRGB, transparent parts on white.
+
+    source  a path, the bytes of a file, or a binary file object; a file object that can seek is read from its beginning,
+            wherever it stands, and left standing there
+
+    The content decides the format, never the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of several frames or
+    pages the first is taken. 16-bit grey keeps its whole range; 32-bit and float grey, which have no fixed white, are stretched
+    from their smallest to their largest value (floats within 0 and 1 are taken as they are). Metadata (EXIF with its place and
+    time, profiles, comments) is used and then dropped.
+
+    Raises ImageError, in a sentence that a user can act on and with no more of a path than the file's name, for anything
+    that is no picture, is damaged or cut short, has more than 50 megapixels (by its header, before any pixel is decoded) or
+    more than 100 MB. Raises TypeError for a source of another type.
+    """
+    subject, content = read_source(source)
+    try:
+        image = decode(content, subject)
+        return upright(to_rgb(image), image)
+    except ImageError:
+        raise
+    except Exception as error:
+        # Decoders fed with hostile bytes raise nearly anything: SyntaxError, struct.error, KeyError, MemoryError, ...
+        raise ImageError(f"{subject} is damaged or cut short and cannot be shown. Try another copy of it.") from error
+
+
+def image_hash(image: Image.Image) -> str:
+    """The sha256, in hex, over an image's mode, size and pixels (and palette, where it has one).
+
+    The same for equal pictures wherever they came from; metadata does not count.
+    """
+    width, height = image.size
+    digest = hashlib.sha256(f"{image.mode} {width} {height}\n".encode())
+    if image.palette is not None:
+        digest.update(bytes(image.getpalette(None) or []))
+    for top in range(0, height, 256):  # in bands, so that a large image is never copied whole
+        digest.update(image.crop((0, top, width, min(top + 256, height))).tobytes())
+    return digest.hexdigest()
