@@ -31,3 +31,7 @@ class UnsupportedError(VitvizError):
 
 class Cancelled(VitvizError):
     """The work was called off before it was finished."""
+
+
+class DrawError(VitvizError):
+    """Arrays that cannot be drawn as asked: not finite, of the wrong shape, or outside the grid."""

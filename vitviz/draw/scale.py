@@ -1,0 +1,165 @@
+"""From values to the unit interval, honestly: a scale knows how many values lie beyond its ends, and says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vitviz.errors import DrawError
+
+# A robust scale ends here: attention sinks, a few tokens with most of the mass, otherwise turn the rest black.
+ROBUST_PERCENTILE = 99.0
+# Values closer together than this, relative to their size, are one value with float32 noise on it, and drawn as one.
+FLAT = 1e-5
+
+
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def number(value: float, step: float = 0.0) -> str:
+    """A value in three significant digits, or as many as tell it from its neighbours `step` away."""
+    if value == 0:
+        return "0"
+    digits = 3
+    if 0 < step < abs(value):
+        digits = max(3, int(np.ceil(np.log10(abs(value) / step))) + 1)
+    figures, _, power = f"{abs(value):.{min(digits, 7)}g}".partition("e")
+    text = f"{figures}×10{str(int(power)).translate(RAISED)}" if power else figures
+    return "\N{MINUS SIGN}" + text if value < 0 else text
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A straight line from [low, high] to [0, 1]; beyond the ends values are drawn in the end colour, and counted.
+
+    signed           zero is the middle: low = -high
+    robust           the far end is a percentile and not the extreme
+    below, above     how many of the values counted lie beyond each end
+    total            how many values were counted
+    lowest, highest  the extremes among them
+
+    Built by hand, Scale(-1, 1, signed=True) has counted nothing yet; `counting` does it. The same scale given to
+    several pictures gives the same value the same colour in all of them.
+    """
+
+    low: float
+    high: float
+    signed: bool = False
+    robust: bool = False
+    below: int = 0
+    above: int = 0
+    total: int = 0
+    lowest: float = 0.0
+    highest: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(
+                f"a scale runs from a smaller to a larger finite number, not from {self.low} to {self.high}"
+            )
+        if self.signed and self.low != -self.high:
+            raise ValueError(f"a signed scale is symmetric about zero, not from {self.low} to {self.high}")
+
+    @classmethod
+    def of(cls, *maps: np.ndarray, robust: bool = False, signed: bool = False, low: float | None = None) -> Scale:
+        """The scale of all values of all `maps`, any shapes: give several maps for a shared scale.
+
+        Raw, it runs from the smallest to the largest value; signed, as far either way as the largest magnitude. Robust,
+        the 99th percentile (of magnitudes, where signed) replaces the largest; where that leaves no range, as for a map
+        with a single non-zero patch, the scale stays raw and says so. `low` fixes the lower end, at zero for instance.
+
+        Raises DrawError where a value is not a finite number, or there is none.
+        """
+        values = np.concatenate([finite(m).ravel() for m in maps]) if maps else np.empty(0, np.float32)
+        if values.size == 0:
+            raise DrawError("There is no value to draw: the map is empty.")
+        size = np.abs(values) if signed else values
+        bottom = 0.0 if signed else float(values.min()) if low is None else float(low)
+        top = max(float(size.max()), bottom)
+        if robust:
+            percentile = float(np.percentile(size, ROBUST_PERCENTILE))
+            robust = percentile - bottom > FLAT * max(abs(bottom), abs(percentile))
+            top = percentile if robust else top
+        return cls(-top if signed else bottom, top, signed, robust).counting(values)
+
+    def counting(self, *maps: np.ndarray) -> Scale:
+        """The same scale with its counts taken on other values: those of the picture it is about to be printed under.
+
+        Raises DrawError where a value is not a finite number.
+        """
+        parts = [finite(m) for m in maps]
+        return replace(
+            self,
+            below=sum(int(np.count_nonzero(p < np.float32(self.low))) for p in parts),
+            above=sum(int(np.count_nonzero(p > np.float32(self.high))) for p in parts),
+            total=sum(p.size for p in parts),
+            lowest=min((float(p.min()) for p in parts if p.size), default=0.0),
+            highest=max((float(p.max()) for p in parts if p.size), default=0.0),
+        )
+
+    @property
+    def flat(self) -> bool:
+        """Whether there is no range to speak of: every value is the same but for rounding."""
+        return self.high - self.low <= FLAT * max(abs(self.low), abs(self.high))
+
+    @property
+    def clipped(self) -> int:
+        """How many of the values counted are drawn in an end colour though they lie beyond that end."""
+        return self.below + self.above
+
+    def unit(self, values: np.ndarray) -> np.ndarray:
+        """(...) values -> (...) float32 in [0, 1]. A flat scale answers one half everywhere.
+
+        Raises DrawError where a value is not a finite number.
+        """
+        values = finite(values)
+        if self.flat:
+            # Values of another map may lie beyond a flat scale; they still go to its ends.
+            margin = FLAT * max(abs(self.low), abs(self.high))
+            return (0.5 * (1 + (values > self.high + margin) - 1.0 * (values < self.low - margin))).astype(np.float32)
+        return np.clip((values - np.float32(self.low)) / np.float32(self.high - self.low), 0, 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """(position in [0, 1], text) of the numbers on the colour bar: both ends and the middle; one where it is flat.
+
+        An end that values lie beyond says so with an inequality sign.
+        """
+        if self.flat:
+            return [(0.5, number(self.high))]
+        step = (self.high - self.low) / 2
+        low, middle, high = (number(v, step) for v in (self.low, (self.low + self.high) / 2, self.high))
+        return [(0.0, f"≤ {low}" if self.below else low), (0.5, middle), (1.0, f"≥ {high}" if self.above else high)]
+
+    @property
+    def label(self) -> str:
+        """What kind of scale this is, where the values counted lie on it, and what it clipped, in one sentence.
+
+        "raw scale, from the smallest to the largest value",
+        "robust scale, ends at the 99th percentile: 3 of 256 values lie beyond (up to 0.412)".
+        """
+        if self.flat and not self.clipped:
+            return f"every value is {number(self.high)}"
+        kind = f"robust scale, ends at the {ROBUST_PERCENTILE:.0f}th percentile" if self.robust else "raw scale"
+        if not self.clipped:
+            if not self.total:
+                return kind
+            if (self.lowest, self.highest) == (self.low, self.high):
+                return f"{kind}, from the smallest to the largest value"
+            step = (self.highest - self.lowest) / 2
+            return f"{kind}; the values here run from {number(self.lowest, step)} to {number(self.highest, step)}"
+        reach = [number(self.lowest)] * bool(self.below) + [number(self.highest)] * bool(self.above)
+        verb = "lies" if self.clipped == 1 else "lie"
+        return f"{kind}: {self.clipped:,} of {self.total:,} values {verb} beyond (up to {' and '.join(reach)})"
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The values as float32. Raises DrawError, with their number, where some are not finite."""
+    values = np.asarray(values, dtype=np.float32)
+    wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if wrong:
+        raise DrawError(
+            f"{wrong:,} of {values.size:,} values are not finite numbers, so there is no honest picture of them. "
+            "The model's weights may be damaged, or half precision overflowed: try full precision."
+        )
+    return values

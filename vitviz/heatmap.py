@@ -1,0 +1,43 @@
+"""One value a patch: what every map is, whoever computed it and wherever it is drawn. numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """One value for each patch of the grid.
+
+    values  (rows, cols) float32, read-only
+    label   the quantity, for people: "attention weight", "rollout", "cosine similarity"
+    signed  whether zero is a middle and not an end; such a map is drawn on a diverging scale
+
+    Whatever numbers are given are kept as they are, not-a-number included: hiding them would hide a fault of the model.
+    Raises ValueError for values that are not a grid.
+    """
+
+    values: np.ndarray
+    label: str
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.float32)  # a copy: the map does not change when its source does
+        if values.ndim != 2 or values.size == 0:
+            raise ValueError(f"a heat map is a grid (rows, cols) of values, not an array of shape {values.shape}")
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.values.shape[0], self.values.shape[1]
+
+    @property
+    def peak(self) -> tuple[int, int, float]:
+        """(row, col, value) of the patch that stands out most: the largest value, either way where signed."""
+        strength = np.abs(self.values) if self.signed else self.values
+        row, col = divmod(int(np.argmax(strength)), self.grid[1])
+        return row, col, float(self.values[row, col])
