@@ -1,7 +1,7 @@
 """Bytes from a stranger become a safe RGB image: `load_image`, and `image_hash` to know it again.
 
-Data flows one way: `source` (bytes in) -> `formats` (one allowed decoder, limits first) -> `colour` (any mode to sRGB on
-white) -> upright. Nothing here changes a setting of Pillow, so any number of threads may load at once.
+Data flows one way: `source` (bytes in) -> `formats` (one allowed decoder, limits first) -> `colour` (any mode to sRGB
+on white) -> upright. Nothing here changes a setting of Pillow, so any number of threads may load at once.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["MAX_BYTES", "MAX_PIXELS", "image_hash", "load_image"]
 def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Image.Image:
     """A photograph from anywhere as a plain Pillow image in mode RGB, upright, in sRGB, transparent parts on white.
 
-    source  a path, the bytes of a file, or a binary file object; a file object that can seek is read from its beginning,
-            wherever it stands, and left standing there
+    source  a path, the bytes of a file, or a binary file object; a file object that can seek is read from its
+            beginning, wherever it stands, and left standing there
 
     The content decides the format, never the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of several frames or
-    pages the first is taken. 16-bit grey keeps its whole range; 32-bit and float grey, which have no fixed white, are stretched
-    from their smallest to their largest value (floats within 0 and 1 are taken as they are). Metadata (EXIF with its place and
-    time, profiles, comments) is used and then dropped.
+    pages the first is taken. 16-bit grey keeps its whole range; 32-bit and float grey, which have no fixed white, are
+    stretched from their smallest to their largest value (floats within 0 and 1 are taken as they are). Metadata (EXIF
+    with its place and time, profiles, comments) is used and then dropped.
 
-    Raises ImageError, in a sentence that a user can act on and with no more of a path than the file's name, for anything
-    that is no picture, is damaged or cut short, has more than 50 megapixels (by its header, before any pixel is decoded) or
+    Raises ImageError, in a sentence that a user can act on and with no more of a path than the file's name, for what is
+    no picture, is damaged or cut short, has more than 50 megapixels (by its header, before any pixel is decoded) or
     more than 100 MB. Raises TypeError for a source of another type.
     """
     subject, content = read_source(source)

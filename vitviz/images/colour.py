@@ -61,8 +61,8 @@ def _from_16_bit(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 def _from_unbounded(image: Image.Image) -> Image.Image:
     """32-bit integers and floats, for which no file says what white is: from the smallest to the largest value found.
 
-    Floats that all lie within 0 and 1 follow the one common convention and are not stretched. Values that are not numbers
-    are black.
+    Floats that all lie within 0 and 1 follow the one common convention and are not stretched. Values that are not
+    numbers are black.
     """
     values = np.asarray(image).astype(np.float64)  # (height, width)
     finite = values[np.isfinite(values)]
@@ -111,11 +111,11 @@ def _through(profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, colou
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a profile is sRGB under any name, by what it does to a lattice of 17 x 17 x 17 colours.
+    """Whether a profile is sRGB under any name, by what it does to a lattice of 18 x 18 x 18 colours.
 
     Rounding would still move many pixels by one; sRGB photographs, nearly all there are, stay as they were decoded.
     """
-    steps = np.arange(0, 256, 15, dtype=np.uint8).astype(np.uint8)  # 0, 15, ..., 255: 18 values
-    lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(len(steps) ** 2, len(steps), 3)
-    converted = ImageCms.applyTransform(Image.fromarray(lattice), transform)
-    return bool(np.abs(np.asarray(converted).astype(int) - lattice).max() <= 2)
+    steps = np.arange(0, 256, 15, dtype=np.uint8)  # 0, 15, ..., 255
+    lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, len(steps), 3)  # (324, 18, 3)
+    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform))
+    return bool(np.abs(converted.astype(int) - lattice).max() <= 2)

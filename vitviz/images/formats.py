@@ -145,7 +145,7 @@ def _check_effort(image: ImageFile, content: bytes, subject: str) -> None:
 
 
 def _match_transparency(image: ImageFile) -> None:
-    """A PNG's transparent colour, which Pillow keeps in the file's bit depth, in the 8 bits of the pixels it delivers."""
+    """A PNG's transparent colour, which Pillow keeps in the file's bit depth, in the 8 bits of the pixels it makes."""
     value = image.info.get("transparency")
     if not isinstance(image, PngImageFile) or not image.tile:
         return

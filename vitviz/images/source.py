@@ -17,7 +17,7 @@ _LONGEST_NAME = 80
 def read_source(source: Any) -> tuple[str, bytes]:
     """(subject, content): how a sentence about the source begins, such as "The file 'cat.png'", and its bytes.
 
-    Raises ImageError where nothing can be read, or more than MAX_BYTES, or nothing at all; TypeError for another type of source.
+    Raises ImageError where nothing can be read or more than MAX_BYTES, and TypeError for another type of source.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         subject, content = "The image", bytes(source)
@@ -38,7 +38,7 @@ def read_source(source: Any) -> tuple[str, bytes]:
 
 
 def _subject(name: object) -> str:
-    """Only the last part of a path, without characters that could disguise it or spoil a page, and not endlessly long."""
+    """The last part of a path, without characters that could disguise it or spoil a page, and not endlessly long."""
     if not isinstance(name, str):  # an unnamed stream, or one named by its file descriptor
         return "The image"
     last = re.split(r"[\\/]", name)[-1]
@@ -64,7 +64,7 @@ def _read_path(path: Path, subject: str) -> bytes:
 
 
 def _read_stream(stream: Any, subject: str) -> bytes:
-    """All of a stream from its beginning; its position is put back. One that cannot seek is read from where it stands."""
+    """All of a stream from its beginning, its position put back. One that cannot seek is read from where it stands."""
     try:
         if not (hasattr(stream, "seekable") and stream.seekable()):
             return _read_all(stream, subject)

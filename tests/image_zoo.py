@@ -1,0 +1,172 @@
+"""Pictures made by hand for the image tests: small, of known pixels, some of them hostile. Nothing here uses vitviz."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pillow_heif
+from PIL import Image, ImageCms
+
+# Four flat quadrants of unlike colours: each of the eight orientations shows, and lossy formats keep their middles.
+RED, GREEN, BLUE, SAND = (200, 30, 40), (20, 160, 60), (30, 50, 190), (230, 200, 120)
+HEIGHT, WIDTH = 48, 80
+
+
+def quadrants() -> np.ndarray:
+    """(HEIGHT, WIDTH, 3) uint8: red and green above, blue and sand below."""
+    above = np.concatenate([np.full((24, 32, 3), RED), np.full((24, 48, 3), GREEN)], axis=1)
+    below = np.concatenate([np.full((24, 32, 3), BLUE), np.full((24, 48, 3), SAND)], axis=1)
+    return np.concatenate([above, below]).astype(np.uint8)
+
+
+def encoded(pixels: np.ndarray | Image.Image, form: str, **options: object) -> bytes:
+    """A file's bytes. `form` is one of Pillow's writers or "HEIF"."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    stream = io.BytesIO()
+    if form == "HEIF":
+        if isinstance(block := options.get("exif"), Image.Exif):
+            options["exif"] = block.tobytes()  # its orientation becomes HEIF's own rotation and mirror boxes
+        pillow_heif.encode(image.mode, image.size, image.tobytes(), stream, **{"quality": 95, "chroma": 444} | options)
+    else:
+        image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+# How each format is written here, and by how much its quadrants' middles may then be off.
+WRITERS: dict[str, tuple[Callable[[np.ndarray], bytes], int]] = {
+    "png": (lambda pixels: encoded(pixels, "PNG"), 0),
+    "bmp": (lambda pixels: encoded(pixels, "BMP"), 0),
+    "tiff": (lambda pixels: encoded(pixels, "TIFF"), 0),
+    "tiff-lzw": (lambda pixels: encoded(pixels, "TIFF", compression="tiff_lzw"), 0),
+    "tiff-deflate": (lambda pixels: encoded(pixels, "TIFF", compression="tiff_adobe_deflate"), 0),
+    "tiff-big": (lambda pixels: encoded(pixels, "TIFF", big_tiff=True), 0),
+    "tiff-jpeg": (lambda pixels: encoded(pixels, "TIFF", compression="jpeg", quality=95), 6),
+    "gif": (lambda pixels: encoded(pixels, "GIF"), 0),
+    "webp-lossless": (lambda pixels: encoded(pixels, "WEBP", lossless=True), 0),
+    "webp": (lambda pixels: encoded(pixels, "WEBP", quality=95), 6),
+    "jpeg": (lambda pixels: encoded(pixels, "JPEG", quality=95), 6),
+    "jpeg-progressive": (lambda pixels: encoded(pixels, "JPEG", quality=95, progressive=True), 6),
+    "avif": (lambda pixels: encoded(pixels, "AVIF", quality=95, subsampling="4:4:4"), 6),
+    "heic": (lambda pixels: encoded(pixels, "HEIF"), 6),
+}
+
+
+def exif(orientation: int) -> Image.Exif:
+    """An EXIF block with an orientation, a camera and a place, as telephones write it."""
+    block = Image.Exif()
+    block[0x0112] = orientation
+    block[0x010F] = "Camera"
+    block.get_ifd(0x8825)[2] = (52.0, 22.0, 12.0)  # latitude
+    return block
+
+
+def stored_as(shown: np.ndarray, orientation: int) -> np.ndarray:
+    """What a camera stores for `shown`, element by element from the EXIF 2.3 table of where row 0 and column 0 lie."""
+    height, width = shown.shape[:2]
+    source: Callable[[int, int], tuple[int, int]] = {
+        1: lambda r, c: (r, c),  # row 0 top, column 0 left
+        2: lambda r, c: (r, width - 1 - c),  # top, right
+        3: lambda r, c: (height - 1 - r, width - 1 - c),  # bottom, right
+        4: lambda r, c: (height - 1 - r, c),  # bottom, left
+        5: lambda r, c: (c, r),  # left, top
+        6: lambda r, c: (c, width - 1 - r),  # right, top
+        7: lambda r, c: (height - 1 - c, width - 1 - r),  # right, bottom
+        8: lambda r, c: (height - 1 - c, r),  # left, bottom
+    }[orientation]
+    rows, columns = (width, height) if orientation >= 5 else (height, width)
+    return np.array([[shown[source(r, c)] for c in range(columns)] for r in range(rows)], dtype=np.uint8)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: Iterable[bytes], *extra: tuple[bytes, bytes]) -> bytes:
+    """A PNG chunk by chunk, in depths and colour types that common writers lack; `extra` comes before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = [
+        (b"IHDR", header),
+        *extra,
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, content) for kind, content in chunks)
+
+
+def tiff(tags: dict[int, int | tuple[int, ...]], content: bytes) -> bytes:
+    """A little-endian TIFF tag by tag, all of them 32-bit; the value -1 stands for where `content` lies."""
+    at = 8 + 2 + 12 * len(tags) + 4
+    directory, overflow = b"", b""
+    for tag, value in sorted(tags.items()):
+        values = value if isinstance(value, tuple) else (value,)
+        packed = b"".join(struct.pack("<I", at if v == -1 else v) for v in values)
+        if len(values) > 1:
+            place = at + len(content) + len(overflow)
+            overflow += packed
+            packed = struct.pack("<I", place)
+        directory += struct.pack("<HHI", tag, 4, len(values)) + packed
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + directory + b"\0\0\0\0" + content + overflow
+
+
+def grey_tiff(values: np.ndarray, bits: int, photometric: int = 1, sample_format: int = 1) -> bytes:
+    """Grey of any depth in one strip; `photometric` 0 means that 0 is white."""
+    height, width = values.shape
+    content = values.tobytes() if bits != 12 else _packed_12_bit(values)
+    layout = {256: width, 257: height, 258: bits, 262: photometric, 339: sample_format}
+    return tiff(layout | {259: 1, 273: -1, 277: 1, 278: height, 279: len(content)}, content)
+
+
+def _packed_12_bit(values: np.ndarray) -> bytes:
+    bits = "".join(f"{int(value):012b}" for value in values.ravel())
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def swapped_profile() -> bytes:
+    """sRGB whose red and green primaries have changed places: what is stored as red is green to the eye."""
+    head, rest = srgb_profile()[:400], srgb_profile()[400:]
+    return head.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ") + rest
+
+
+def linear_grey_profile() -> bytes:
+    """A minimal ICC 2 profile for grey with gamma 1."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)  # D50 in 15.16 fixed point
+    curve = b"curv\0\0\0\0\0\0\0\0"  # no entries: the identity
+    words = b"text\0\0\0\0none\0\0\0\0"
+    name = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(4 + 4 + 2 + 1 + 67) + bytes(1)
+    tags = {b"wtpt": white, b"kTRC": curve, b"cprt": words, b"desc": name}
+    at, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", at + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    size = at + len(body)
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02100000, b"mntr", b"GRAY", b"XYZ ")
+    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def gif_of_size(width: int, height: int) -> bytes:
+    """A GIF whose one frame claims to be that large."""
+    head = b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    return head + b"," + struct.pack("<HHHH", 0, 0, width, height) + b"\0" + b"\x02\x02\x4c\x01\0" + b";"
+
+
+def jpeg_without_adobe_marker(jpeg: bytes) -> bytes:
+    """Cuts the APP14 segment out of a JPEG."""
+    at = jpeg.index(b"\xff\xee")
+    (length,) = struct.unpack_from(">H", jpeg, at + 2)
+    return jpeg[:at] + jpeg[at + 2 + length :]
+
+
+def jpeg_of_scans(scans: int) -> bytes:
+    """A progressive JPEG that repeats one of its scans until it has at least that many."""
+    jpeg = encoded(Image.new("L", (512, 512), 128), "JPEG", progressive=True)
+    starts = [at for at in range(len(jpeg)) if jpeg[at : at + 2] == b"\xff\xda"]
+    return jpeg[:-2] + jpeg[starts[1] : starts[2]] * scans + jpeg[-2:]

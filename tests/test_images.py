@@ -1,0 +1,689 @@
+"""`load_image` shows a picture right or says in one sentence why not: formats, modes, orientations, limits, damage."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile, PngImagePlugin, features
+
+from tests import image_zoo as zoo
+from vitviz import image_hash, load_image
+from vitviz.errors import ImageError
+from vitviz.images import MAX_BYTES, formats
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's remarks on damaged files
+
+SHOWN = zoo.quadrants()
+MIDDLES = ((12, 16), (12, 56), (36, 16), (36, 56))  # (row, column), one in each quadrant
+
+
+def pixels_of(source: object) -> np.ndarray:
+    """(height, width, 3) uint8, after checking that the image is plain."""
+    image = load_image(source)
+    assert type(image) is Image.Image
+    assert image.mode == "RGB"
+    assert image.info == {}
+    return np.asarray(image)
+
+
+def row_of(source: object) -> list[tuple[int, int, int]]:
+    return [tuple(int(channel) for channel in pixel) for pixel in pixels_of(source)[0]]
+
+
+def greys_of(source: object) -> list[int]:
+    row = row_of(source)
+    assert all(len(set(pixel)) == 1 for pixel in row)
+    return [pixel[0] for pixel in row]
+
+
+def refusal(source: object) -> str:
+    """The message of the ImageError, after checking that it is short, plain and ends like a sentence."""
+    with pytest.raises(ImageError) as caught:
+        load_image(source)
+    message = str(caught.value)
+    assert message.endswith(".")
+    assert len(message) < 240
+    assert "\n" not in message
+    assert "Traceback" not in message
+    return message
+
+
+def assert_loads_or_refuses(content: bytes) -> None:
+    """Any other exception than ImageError goes through and fails the test."""
+    with contextlib.suppress(ImageError):
+        pixels_of(content)
+
+
+def assert_shows_quadrants(source: object, tolerance: int) -> None:
+    found = pixels_of(source)
+    assert found.shape == SHOWN.shape
+    for middle in MIDDLES:
+        assert np.abs(found[middle].astype(int) - SHOWN[middle]).max() <= tolerance, middle
+
+
+class TestFormats:
+    @pytest.mark.parametrize("name", zoo.WRITERS)
+    def test_each_is_read(self, name: str) -> None:
+        write, tolerance = zoo.WRITERS[name]
+        assert_shows_quadrants(write(SHOWN), tolerance)
+        if tolerance == 0:
+            assert (pixels_of(write(SHOWN)) == SHOWN).all()
+
+    @pytest.mark.parametrize("name", ["holiday.pdf", "holiday.txt", "holiday.eps", "holiday"])
+    def test_the_content_decides_and_not_the_name(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / name
+        path.write_bytes(zoo.encoded(SHOWN, "PNG"))
+        assert (pixels_of(path) == SHOWN).all()
+
+    @pytest.mark.parametrize("form", ["EPS", "PDF", "PPM", "ICO", "TGA", "JPEG2000", "PCX"])
+    def test_others_are_refused_though_pillow_knows_them(self, tmp_path: Path, form: str) -> None:
+        path = tmp_path / "holiday.png"
+        path.write_bytes(zoo.encoded(SHOWN, form))
+        assert "not a picture in a format that is read here" in refusal(path)
+
+    @pytest.mark.parametrize(
+        ("form", "options"),
+        [
+            ("GIF", {}),
+            ("PNG", {}),
+            ("WEBP", {"lossless": True}),
+            ("TIFF", {}),
+        ],
+    )
+    def test_the_first_of_several_frames_is_shown(self, form: str, options: dict[str, object]) -> None:
+        others = [Image.new("RGB", (zoo.WIDTH, zoo.HEIGHT), colour) for colour in ("black", "white", "yellow")]
+        moving = zoo.encoded(SHOWN, form, save_all=True, append_images=others, **options)
+        assert Image.open(io.BytesIO(moving)).n_frames == 4
+        assert (pixels_of(moving) == SHOWN).all()
+
+    def test_the_first_of_several_photographs_in_one_jpeg(self) -> None:
+        assert_shows_quadrants(
+            zoo.encoded(SHOWN, "MPO", save_all=True, append_images=[Image.new("RGB", (80, 48))], quality=95), 6
+        )
+
+    def test_avif_without_a_decoder_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        avif = zoo.encoded(SHOWN, "AVIF")
+        monkeypatch.setattr(features, "check", lambda name: name != "avif")
+        assert "Convert it to JPEG" in refusal(avif)
+
+
+class TestOrientation:
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize(
+        ("form", "options"),
+        [
+            ("JPEG", {"quality": 95}),
+            ("PNG", {}),
+            ("WEBP", {"lossless": True}),
+            ("TIFF", {}),
+            ("TIFF", {"compression": "tiff_lzw"}),
+            ("AVIF", {"quality": 95}),
+            ("HEIF", {}),
+        ],
+    )
+    def test_each_is_turned_upright_exactly_once(self, form: str, options: dict[str, object], orientation: int) -> None:
+        stored = zoo.stored_as(SHOWN, orientation)
+        assert_shows_quadrants(zoo.encoded(stored, form, exif=zoo.exif(orientation), **options), 8)
+
+    @pytest.mark.parametrize("orientation", [0, 9, 65535])
+    def test_one_that_does_not_exist_changes_nothing(self, orientation: int) -> None:
+        assert (pixels_of(zoo.encoded(SHOWN, "PNG", exif=zoo.exif(orientation))) == SHOWN).all()
+
+    @pytest.mark.parametrize(
+        "block", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+    )
+    def test_a_broken_exif_block_does_not_spoil_the_pixels(self, block: bytes) -> None:
+        assert_shows_quadrants(zoo.encoded(SHOWN, "JPEG", exif=block, quality=95), 6)
+        assert (pixels_of(zoo.encoded(SHOWN, "PNG", exif=block)) == SHOWN).all()
+
+    def test_place_and_camera_are_dropped(self) -> None:
+        image = load_image(zoo.encoded(SHOWN, "JPEG", exif=zoo.exif(6)))
+        assert dict(image.getexif()) == {}
+        assert b"Camera" not in zoo.encoded(image, "PNG")
+
+
+class TestModes:
+    def test_one_bit(self) -> None:
+        assert greys_of(zoo.encoded(Image.fromarray(np.array([[True, False, True]])), "PNG")) == [255, 0, 255]
+        assert greys_of(zoo.encoded(Image.fromarray(np.array([[True, False, True]])), "TIFF")) == [255, 0, 255]
+
+    def test_grey(self) -> None:
+        assert greys_of(zoo.encoded(np.array([[0, 77, 255]], np.uint8), "PNG")) == [0, 77, 255]
+
+    @pytest.mark.parametrize("depth", [2, 4])
+    def test_grey_of_few_bits(self, depth: int) -> None:
+        assert (
+            greys_of(zoo.png(2, 1, depth, 0, [{2: b"\x60", 4: b"\x3a"}[depth]])) == {2: [85, 170], 4: [51, 170]}[depth]
+        )
+
+    @pytest.mark.parametrize("form", ["PNG", "TIFF"])
+    def test_16_bit_grey_is_scaled_and_not_clipped(self, form: str) -> None:
+        values = np.array([[0, 255, 257, 32768, 65278, 65535]], np.uint16)
+        # v * 255 / 65535 = v / 257
+        assert greys_of(zoo.encoded(values, form)) == [0, 1, 1, 128, 254, 255]
+
+    def test_16_bit_grey_in_the_other_byte_order(self) -> None:
+        image = Image.frombytes("I;16B", (3, 1), b"\x00\x00\x80\x00\xff\xff")
+        assert greys_of(zoo.encoded(image, "TIFF")) == [0, 128, 255]
+
+    def test_12_bit_grey_uses_its_own_full_scale(self) -> None:
+        assert greys_of(zoo.grey_tiff(np.array([[0, 1000, 2048, 4095]]), 12)) == [0, 62, 128, 255]
+
+    def test_16_bit_grey_whose_zero_is_white(self) -> None:
+        assert greys_of(zoo.grey_tiff(np.array([[0, 257, 65535]], np.uint16), 16, photometric=0)) == [255, 254, 0]
+
+    def test_32_bit_grey_is_stretched_over_its_values(self) -> None:
+        values = np.array([[-70000, 0, 35000, 70000]], np.int32)
+        assert greys_of(zoo.grey_tiff(values, 32, sample_format=2)) == [0, 128, 191, 255]
+
+    def test_floats_within_0_and_1_are_taken_as_they_are(self) -> None:
+        assert greys_of(zoo.encoded(np.array([[0.2, 0.6]], np.float32), "TIFF")) == [51, 153]
+
+    def test_other_floats_are_stretched(self) -> None:
+        assert greys_of(zoo.encoded(np.array([[-20.0, 230.0, 480.0]], np.float32), "TIFF")) == [0, 128, 255]
+        assert greys_of(zoo.grey_tiff(np.array([[-20.0, 230.0, 480.0]], np.float32), 32, 0, 3)) == [255, 127, 0]
+
+    def test_what_is_not_a_number_is_black_and_infinity_is_the_end(self) -> None:
+        values = np.array([[np.nan, -np.inf, 0.6, np.inf]], np.float32)
+        assert greys_of(zoo.encoded(values, "TIFF")) == [0, 0, 153, 255]
+        assert greys_of(zoo.encoded(np.full((1, 2), np.nan, np.float32), "TIFF")) == [0, 0]
+        assert greys_of(zoo.encoded(np.full((1, 2), 7.0, np.float32), "TIFF")) == [0, 0]
+
+    def test_16_bit_colour(self) -> None:
+        pixel = b"\x12\x34\x56\x78\x9a\xbc"
+        assert row_of(zoo.png(1, 1, 16, 2, [pixel])) == [(0x12, 0x56, 0x9A)]
+
+    def test_palette(self) -> None:
+        image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+        image.putpalette([*zoo.RED, *zoo.GREEN, *zoo.BLUE])
+        for form in ("PNG", "GIF", "BMP", "TIFF"):
+            assert row_of(zoo.encoded(image, form)) == [zoo.RED, zoo.GREEN, zoo.BLUE], form
+
+    @pytest.mark.parametrize("form", ["TIFF", "JPEG"])
+    def test_cmyk(self, form: str) -> None:
+        image = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
+        assert pixels_of(zoo.encoded(image, form))[16, 16].tolist() == [255, 0, 0]
+
+    def test_cmyk_jpeg_is_upside_down_only_if_adobe_wrote_it(self) -> None:
+        ink = Image.new("CMYK", (32, 32), (0, 255, 255, 64))
+        by_adobe = zoo.encoded(ink, "JPEG", quality=100)
+        plain = zoo.jpeg_without_adobe_marker(
+            zoo.encoded(Image.eval(ink, lambda value: 255 - value), "JPEG", quality=100)
+        )
+        assert pixels_of(by_adobe)[16, 16].tolist() == pixels_of(plain)[16, 16].tolist() == [191, 0, 0]
+
+    def test_lab(self) -> None:
+        # sRGB (119, 119, 119) is L* = 50; Pillow keeps L* * 255 / 100, and 128 for a and b of 0
+        (neutral,) = row_of(zoo.encoded(Image.new("LAB", (1, 1), (128, 128, 128)), "TIFF"))
+        assert np.abs(np.subtract(neutral, 119)).max() <= 2
+        (reddish,) = row_of(zoo.encoded(Image.new("LAB", (1, 1), (128, 180, 128)), "TIFF"))
+        assert reddish[0] > 150 > 100 > reddish[1]
+
+    def test_ycbcr(self) -> None:
+        image = Image.new("YCbCr", (16, 16), (128, 128, 128))
+        assert pixels_of(zoo.encoded(image, "TIFF"))[0, 0].tolist() == [128, 128, 128]
+
+
+class TestTransparency:
+    """Seen through, everything is white: shown = colour * alpha / 255 + 255 * (1 - alpha / 255)."""
+
+    @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
+    def test_colour_with_alpha(self, form: str) -> None:
+        image = Image.new("RGBA", (3, 1))
+        for column, alpha in enumerate((0, 51, 255)):
+            image.putpixel((column, 0), (200, 100, 0, alpha))
+        options = {"lossless": True, "exact": True} if form == "WEBP" else {}
+        assert row_of(zoo.encoded(image, form, **options)) == [(255, 255, 255), (244, 224, 204), (200, 100, 0)]
+
+    @pytest.mark.parametrize("form", ["PNG", "TIFF"])
+    def test_grey_with_alpha(self, form: str) -> None:
+        image = Image.new("LA", (3, 1))
+        for column, alpha in enumerate((0, 51, 255)):
+            image.putpixel((column, 0), (100, alpha))
+        assert greys_of(zoo.encoded(image, form)) == [255, 224, 100]
+
+    def test_16_bit_with_alpha(self) -> None:
+        grey = b"\x64\x00\x00\x00" + b"\x64\x00\xff\xff"
+        assert greys_of(zoo.png(2, 1, 16, 4, [grey])) == [255, 100]
+        colour = b"\xc8\x00\x64\x00\x00\x00" + b"\x33\x00"
+        assert row_of(zoo.png(1, 1, 16, 6, [colour])) == [(244, 224, 204)]
+
+    @pytest.mark.parametrize("form", ["AVIF", "HEIF"])
+    def test_photographs_with_alpha(self, form: str) -> None:
+        alpha = np.full((zoo.HEIGHT, zoo.WIDTH, 1), 255, np.uint8)
+        alpha[:24] = 0
+        found = pixels_of(zoo.encoded(np.concatenate([SHOWN, alpha], axis=2), form)).astype(int)
+        assert found[12, 16].min() >= 250
+        assert np.abs(found[36, 16] - zoo.BLUE).max() <= 8
+
+    def test_palette_with_one_clear_colour(self) -> None:
+        image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+        image.putpalette([*zoo.RED, *zoo.GREEN])
+        for form in ("PNG", "GIF"):
+            assert row_of(zoo.encoded(image, form, transparency=0)) == [(255, 255, 255), zoo.GREEN], form
+
+    def test_palette_with_an_alpha_for_each_colour(self) -> None:
+        palette = (b"PLTE", bytes([200, 100, 0, *zoo.GREEN]))
+        file = zoo.png(2, 1, 8, 3, [b"\0\1"], palette, (b"tRNS", bytes([51, 255])))
+        assert row_of(file) == [(244, 224, 204), zoo.GREEN]
+
+    def test_palette_with_alpha_beside_it(self) -> None:
+        image = Image.new("PA", (2, 1))
+        image.putpalette([200, 100, 0, *zoo.GREEN])
+        image.putpixel((0, 0), (0, 51))
+        image.putpixel((1, 0), (1, 255))
+        assert row_of(zoo.encoded(image, "TIFF")) == [(244, 224, 204), zoo.GREEN]
+
+    @pytest.mark.parametrize(
+        ("depth", "row", "clear", "expected"),
+        [
+            (1, b"\x40", 0, [255, 255]),  # 0 is clear, 1 is white
+            (1, b"\x40", 1, [0, 255]),
+            (2, b"\x60", 1, [255, 170]),
+            (4, b"\x3a", 3, [255, 170]),
+            (8, b"\x03\x04", 3, [255, 4]),
+            (16, b"\x12\x34\x12\x35", 0x1234, [255, 18]),
+        ],
+    )
+    def test_one_clear_grey_in_every_depth(self, depth: int, row: bytes, clear: int, expected: list[int]) -> None:
+        assert greys_of(zoo.png(2, 1, depth, 0, [row], (b"tRNS", clear.to_bytes(2, "big")))) == expected
+
+    def test_one_clear_colour(self) -> None:
+        clear = (b"tRNS", b"\0\xc8\0\x64\0\x00")
+        assert row_of(zoo.png(2, 1, 8, 2, [bytes([200, 100, 0, 200, 100, 1])], clear)) == [(255,) * 3, (200, 100, 1)]
+        deep = b"\x12\x34\x56\x78\x9a\xbc"
+        assert row_of(zoo.png(2, 1, 16, 2, [deep + b"\1\0\2\0\3\0"], (b"tRNS", deep))) == [(255,) * 3, (1, 2, 3)]
+
+
+class TestProfiles:
+    @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG"])
+    def test_a_profile_is_obeyed(self, form: str) -> None:
+        profile = {"icc_profile": zoo.swapped_profile()}
+        options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 95}, "JPEG": {"quality": 95}}.get(form, {})
+        found = pixels_of(zoo.encoded(SHOWN, form, **profile, **options)).astype(int)
+        for middle in MIDDLES:
+            assert np.abs(found[middle] - SHOWN[middle][[1, 0, 2]]).max() <= 8, middle
+
+    def test_srgb_under_any_name_changes_no_pixel(self) -> None:
+        colours = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        assert (pixels_of(zoo.encoded(colours, "PNG", icc_profile=zoo.srgb_profile())) == colours).all()
+
+    def test_grey(self) -> None:
+        # sRGB's curve at half the light: 1.055 * 0.50196 ** (1 / 2.4) - 0.055 = 0.737, times 255 is 188
+        file = zoo.encoded(np.full((2, 2), 128, np.uint8), "PNG", icc_profile=zoo.linear_grey_profile())
+        assert np.abs(pixels_of(file).astype(int) - 188).max() <= 1
+
+    def test_a_colour_profile_on_grey_pixels(self) -> None:
+        file = zoo.encoded(np.array([[0, 90, 255]], np.uint8), "PNG", icc_profile=zoo.srgb_profile())
+        assert greys_of(file) == [0, 90, 255]
+
+    def test_with_alpha(self) -> None:
+        image = Image.new("RGBA", (1, 1), (200, 30, 40, 51))
+        (pixel,) = row_of(zoo.encoded(image, "PNG", icc_profile=zoo.swapped_profile()))
+        # (30, 200, 40) at a fifth over white
+        assert np.abs(np.subtract(pixel, (210, 244, 212))).max() <= 2
+
+    @pytest.mark.parametrize(
+        "profile",
+        [
+            b"x",
+            b"not a profile" * 40,
+            zoo.srgb_profile()[:200],
+            zoo.srgb_profile()[:16] + b"CMYK" + zoo.srgb_profile()[20:],
+            zoo.linear_grey_profile(),
+            zoo.swapped_profile().replace(b"rXYZ", b"????"),
+        ],
+        ids=["one byte", "text", "cut short", "claims CMYK", "grey for colour", "red missing"],
+    )
+    def test_a_broken_or_unfitting_profile_is_left_aside(self, profile: bytes) -> None:
+        assert (pixels_of(zoo.encoded(SHOWN, "PNG", icc_profile=profile)) == SHOWN).all()
+
+
+class TestSources:
+    def test_path_string_and_bytes(self, tmp_path: Path) -> None:
+        content = zoo.encoded(SHOWN, "PNG")
+        path = tmp_path / "holiday.png"
+        path.write_bytes(content)
+        for source in (path, str(path), content, bytearray(content), memoryview(content)):
+            assert (pixels_of(source) == SHOWN).all()
+
+    def test_a_file_object_is_read_whole_and_left_where_it_stood(self, tmp_path: Path) -> None:
+        path = tmp_path / "holiday.png"
+        path.write_bytes(zoo.encoded(SHOWN, "PNG"))
+        for stream in (io.BytesIO(path.read_bytes()), path.open("rb")):
+            stream.seek(11)
+            assert (pixels_of(stream) == SHOWN).all()
+            assert stream.tell() == 11
+            stream.seek(0, os.SEEK_END)
+            assert (pixels_of(stream) == SHOWN).all()
+            assert not stream.closed
+            stream.close()
+
+    def test_a_file_object_stays_where_it_stood_after_an_error_too(self) -> None:
+        stream = io.BytesIO(b"nonsense")
+        stream.seek(3)
+        refusal(stream)
+        assert stream.tell() == 3
+
+    def test_a_stream_that_cannot_seek_and_hands_over_little_at_a_time(self) -> None:
+        ends = os.pipe()
+        with open(ends[0], "rb", buffering=0) as reader, open(ends[1], "wb") as writer:
+            feeding = threading.Thread(target=lambda: (writer.write(zoo.encoded(SHOWN, "BMP")), writer.close()))
+            feeding.start()
+            assert (pixels_of(reader) == SHOWN).all()
+            feeding.join()
+
+    def test_wrong_objects(self, tmp_path: Path) -> None:
+        for wrong in (None, 7, SHOWN, Image.fromarray(SHOWN)):
+            with pytest.raises(TypeError, match="path, bytes or a binary file object"):
+                load_image(wrong)
+        closed = io.BytesIO(b"")
+        closed.close()
+        assert "closed" in refusal(closed)
+        assert "binary mode" in refusal(io.StringIO("text"))
+
+    def test_nothing_there(self, tmp_path: Path) -> None:
+        assert "does not exist" in refusal(tmp_path / "holiday.png")
+        assert "is a folder" in refusal(tmp_path)
+        (tmp_path / "empty.png").touch()
+        assert refusal(tmp_path / "empty.png").startswith("The file 'empty.png' is empty")
+        assert "is empty" in refusal(b"")
+        assert "is empty" in refusal(io.BytesIO())
+        refusal("")
+        refusal("a\0b.png")
+        refusal("x" * 5000)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "holiday.png")
+        assert "not a regular file" in refusal(tmp_path / "holiday.png")
+
+    def test_no_path_of_the_server_in_any_message_or_chained_error(self, tmp_path: Path) -> None:
+        folder = tmp_path / "secret"
+        folder.mkdir()
+        (folder / "fake.png").write_bytes(b"nonsense")
+        (folder / "cut.png").write_bytes(zoo.encoded(SHOWN, "PNG")[:60])
+        (folder / "loop.png").symlink_to(folder / "loop.png")
+        for name in ("fake.png", "cut.png", "loop.png", "none.png", "a\0b.png", "x" * 300):
+            with pytest.raises(ImageError) as caught:
+                load_image(folder / name)
+            error: BaseException | None = caught.value
+            while error is not None:
+                assert "secret" not in str(error)
+                error = error.__cause__
+            with pytest.raises(ImageError) as caught, (folder / "fake.png").open("rb") as stream:
+                load_image(stream)
+            assert str(caught.value).startswith("The file 'fake.png' ")
+
+    def test_names_are_made_harmless(self) -> None:
+        stream = io.BytesIO(b"nonsense")
+        stream.name = "C:\\secret\\ev\nil\u202egnp.exe"
+        assert refusal(stream).startswith("The file 'evilgnp.exe' ")
+        stream.name = "n" * 4000 + ".png"
+        assert "nnnn.png' is" in refusal(stream)
+
+
+class TestLimits:
+    @pytest.fixture
+    def no_decoding(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def loaded(self: ImageFile.ImageFile) -> None:
+            raise AssertionError("pixels were decoded")
+
+        for decoder in (ImageFile.ImageFile, *(d for d in formats._DECODERS.values() if isinstance(d, type))):
+            monkeypatch.setattr(decoder, "load", loaded)
+
+    @pytest.mark.usefixtures("no_decoding")
+    @pytest.mark.parametrize("side", [60_000, 7_072])  # 7,071 squared is just below 50 million
+    @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG"])
+    def test_too_many_pixels_are_refused_by_the_header(self, form: str, side: int) -> None:
+        big, small = side.to_bytes(4, "big"), side.to_bytes(4, "little")
+        if form == "PNG":
+            file = zoo.png(side, side, 1, 0, [b"\0"])
+        elif form == "GIF":
+            file = zoo.gif_of_size(side, side)
+        elif form == "BMP":
+            bitmap = zoo.encoded(SHOWN, "BMP")
+            file = bitmap[:18] + small + small + bitmap[26:]
+        elif form == "TIFF":
+            file = zoo.tiff({256: side, 257: side, 258: 8, 259: 1, 262: 1, 273: -1, 277: 1, 278: side, 279: 1}, b"\0")
+        elif form == "WebP":
+            side = min(side, 1 << 14)  # as large as the format goes
+            lossless = zoo.encoded(SHOWN, "WEBP", lossless=True)
+            file = lossless[:21] + ((side - 1) | (side - 1) << 14).to_bytes(4, "little") + lossless[25:]
+        else:
+            jpeg = zoo.encoded(SHOWN, "JPEG")
+            at = jpeg.index(b"\xff\xc0") + 5
+            file = jpeg[:at] + big[2:] + big[2:] + jpeg[at + 4 :]
+        message = refusal(file)
+        assert "more than 50 megapixels" in message
+        assert f"{side:,} x {side:,}" in message or (form, side) == ("WebP", 1 << 14)  # refused by Pillow itself
+
+    def test_just_below_the_limit_is_read(self) -> None:
+        image = load_image(zoo.encoded(Image.new("1", (7_071, 7_071), 1), "PNG"))
+        assert image.size == (7_071, 7_071)
+        assert image.getpixel((7_070, 7_070)) == (255, 255, 255)
+
+    def test_no_pixels(self) -> None:
+        refusal(zoo.png(0, 0, 8, 0, []))
+        refusal(zoo.png(0, 5, 8, 0, [b""] * 5))
+        refusal(zoo.gif_of_size(0, 0))
+        refusal(zoo.tiff({256: 0, 257: 5, 258: 8, 259: 1, 262: 1, 273: -1, 277: 1, 278: 5, 279: 1}, b"\0"))
+
+    def test_too_many_bytes(self, tmp_path: Path) -> None:
+        path = tmp_path / "holiday.png"
+        with path.open("wb") as stream:
+            stream.write(zoo.encoded(SHOWN, "PNG"))
+            stream.truncate(MAX_BYTES + 1)
+        assert "larger than 100 MB" in refusal(path)
+        with path.open("rb") as stream:
+            assert "larger than 100 MB" in refusal(stream)
+            assert stream.tell() == 0
+        assert "larger than 100 MB" in refusal(bytes(MAX_BYTES + 1))
+
+    @pytest.mark.parametrize(
+        "chunk",
+        [
+            (b"zTXt", b"Comment\0\0" + zoo.zlib.compress(bytes(80_000_000), 9)),
+            (b"iTXt", b"Comment\0\1\0\0\0" + zoo.zlib.compress(bytes(80_000_000), 9)),
+            (b"iCCP", b"profile\0\0" + zoo.zlib.compress(bytes(80_000_000), 9)),
+        ],
+        ids=["zTXt", "iTXt", "iCCP"],
+    )
+    def test_text_that_swells(self, chunk: tuple[bytes, bytes]) -> None:
+        assert len(chunk[1]) < 100_000
+        assert "damaged" in refusal(zoo.png(1, 1, 8, 0, [b"\0"], chunk))
+
+    def test_many_texts_that_swell_together(self) -> None:
+        chunk = (b"zTXt", b"Comment\0\0" + zoo.zlib.compress(bytes(1_000_000), 9))
+        assert "damaged" in refusal(zoo.png(1, 1, 8, 0, [b"\0"], *[chunk] * 80))
+
+    def test_a_small_tiff_of_a_huge_tile(self) -> None:
+        tags = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: 40_000, 323: 40_000, 324: -1}
+        content = zoo.zlib.compress(bytes(10_000))
+        assert "oversized tiles" in refusal(zoo.tiff(tags | {325: len(content)}, content))
+
+    def test_tiles_of_the_usual_size_are_read(self) -> None:
+        content = bytes(range(256)) + bytes(256)  # two tiles of 16 x 16
+        tags = {256: 20, 257: 10, 258: 8, 259: 1, 262: 1, 277: 1, 322: 16, 323: 16, 325: (256, 256)}
+        at = 8 + 2 + 12 * (len(tags) + 1) + 4
+        found = pixels_of(zoo.tiff(tags | {324: (at, at + 256)}, content))
+        assert found.shape == (10, 20, 3)
+        assert found[9, 15, 0] == 159
+        assert found[9, 16, 0] == 0
+
+    def test_a_progressive_jpeg_of_endless_scans(self) -> None:
+        assert load_image(zoo.jpeg_of_scans(20)).size == (512, 512)
+        assert "scans" in refusal(zoo.jpeg_of_scans(8_000))
+
+    def test_a_heic_that_lies_about_its_size(self) -> None:
+        heic = zoo.encoded(Image.new("RGB", (2_000, 1_000)), "HEIF")
+        size = (2_000).to_bytes(4, "big") + (1_000).to_bytes(4, "big")
+        assert heic.count(size) == 1
+        refusal(heic.replace(size, (40).to_bytes(4, "big") * 2))
+
+    def test_of_endless_frames_only_the_first_is_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        moving = zoo.encoded(SHOWN, "GIF")
+        frame = moving[moving.index(b",") : -1]
+        file = moving[:-1] + frame * 20_000 + b";"
+        seeks: list[int] = []
+        monkeypatch.setattr(formats.GifImageFile, "seek", lambda self, frame: seeks.append(frame))
+        assert (pixels_of(file) == SHOWN).all()
+        assert not any(seeks)
+
+
+DAMAGED = {
+    "text": b"once upon a time",
+    "html": b"<!DOCTYPE html><html><img src='cat.png'></html>",
+    "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "zip": b"PK\3\4" + bytes(60),
+    "film": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(60),
+    "noise": bytes(np.random.default_rng(1).integers(0, 256, 5_000, dtype=np.uint8)),
+    "zeros": bytes(5_000),
+    "only a jpeg's beginning": b"\xff\xd8\xff\xe0",
+    "only a png's beginning": b"\x89PNG\r\n\x1a\n",
+    "only a gif's beginning": b"GIF89a",
+    "a word that begins like a bitmap": b"BMW has made this car since 1975, and people like it",
+    "only a tiff's beginning": b"II*\0\x08\0\0\0",
+    "a tiff that points at itself": b"II*\0\x08\0\0\0\1\0" + bytes(12) + b"\x08\0\0\0",
+    "only a webp's beginning": b"RIFF\x10\0\0\0WEBPVP8L",
+    "an empty heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    "an empty avif": b"\0\0\0\x18ftypavif\0\0\0\0mif1avif",
+    "png without pixels": zoo.png(4, 4, 8, 0, []),
+    "png of an unknown colour type": zoo.png(4, 4, 8, 5, [b"1234"] * 4),
+    "png without its palette": zoo.png(4, 1, 8, 3, [b"1234"])[:20],
+}
+
+
+class TestDamage:
+    @pytest.mark.parametrize("name", DAMAGED)
+    def test_fakes(self, name: str) -> None:
+        refusal(DAMAGED[name])
+
+    @pytest.mark.parametrize("name", zoo.WRITERS)
+    def test_cut_short_anywhere(self, name: str) -> None:
+        noise = np.random.default_rng(2).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+        whole = zoo.WRITERS[name][0](noise)
+        expected = pixels_of(whole)
+        cuts = {
+            *range(1, 64, 7),
+            *np.linspace(64, len(whole) - 1, 40).astype(int).tolist(),
+            *range(len(whole) - 12, len(whole)),
+        }
+        refused = 0
+        for cut in sorted(cuts):
+            try:
+                found = pixels_of(whole[:cut])
+            except ImageError:
+                refused += 1
+            else:
+                assert np.array_equal(found, expected), f"{cut} of {len(whole)} bytes show another picture"
+        assert refused > 45
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        name=st.sampled_from(sorted(zoo.WRITERS)),
+        changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12),
+        early=st.booleans(),
+    )
+    def test_changed_bytes_load_or_are_refused(self, name: str, changes: list[tuple[float, int]], early: bool) -> None:
+        file = bytearray(FILES[name])
+        reach = min(len(file), 200) if early else len(file)  # headers are where the trouble is
+        for place, value in changes:
+            file[int(place * reach)] = value
+        assert_loads_or_refuses(bytes(file))
+
+    @settings(max_examples=200, deadline=None)
+    @given(name=st.sampled_from(sorted(zoo.WRITERS)), tail=st.binary(max_size=300), keep=st.integers(4, 40))
+    def test_nonsense_after_a_right_beginning(self, name: str, tail: bytes, keep: int) -> None:
+        assert_loads_or_refuses(FILES[name][:keep] + tail)
+
+
+FILES = {name: write(SHOWN) for name, (write, _) in zoo.WRITERS.items()}
+
+
+class TestNeighbours:
+    """Others in the same process, who have settings of their own, notice nothing."""
+
+    def test_no_setting_of_pillow_is_touched(self) -> None:
+        def settings_of_pillow() -> tuple[object, ...]:
+            return (
+                Image.MAX_IMAGE_PIXELS,
+                ImageFile.LOAD_TRUNCATED_IMAGES,
+                PngImagePlugin.MAX_TEXT_CHUNK,
+                PngImagePlugin.MAX_TEXT_MEMORY,
+                sorted(Image.OPEN),
+                list(Image.ID),
+            )
+
+        before = settings_of_pillow()
+        for file in (*FILES.values(), *DAMAGED.values()):
+            assert_loads_or_refuses(file)
+        assert settings_of_pillow() == before
+
+    @pytest.mark.filterwarnings("error")
+    def test_no_warning_reaches_the_log_for_an_oversized_picture(self) -> None:
+        assert "more than 50 megapixels" in refusal(zoo.png(12_000, 12_000, 1, 0, [b"\0"]))
+
+    def test_many_threads_at_once(self) -> None:
+        expected = {name: pixels_of(file) for name, file in FILES.items()}
+
+        def load(turn: int) -> bool:
+            name = sorted(FILES)[turn % len(FILES)]
+            if turn % 3 == 0:
+                refusal(FILES[name][:30])
+            return np.array_equal(pixels_of(FILES[name]), expected[name])
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(load, range(200)))
+
+    def test_torch_and_streamlit_stay_out(self) -> None:
+        script = (
+            "import sys, vitviz.images\n"
+            "assert not {'torch', 'timm', 'streamlit', 'pillow_heif'} & set(sys.modules), 'a wall is down'"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True)
+
+
+class TestHash:
+    def test_is_sha256_over_mode_size_and_pixels(self) -> None:
+        expected = hashlib.sha256(b"RGB 80 48\n" + SHOWN.tobytes()).hexdigest()
+        assert image_hash(Image.fromarray(SHOWN)) == expected
+
+    def test_bands_make_no_difference(self) -> None:
+        tall = np.random.default_rng(5).integers(0, 256, (700, 3, 3), dtype=np.uint8)
+        assert image_hash(Image.fromarray(tall)) == hashlib.sha256(b"RGB 3 700\n" + tall.tobytes()).hexdigest()
+
+    def test_is_the_same_from_every_lossless_file(self) -> None:
+        lossless = [name for name, (_, tolerance) in zoo.WRITERS.items() if tolerance == 0]
+        assert len({image_hash(load_image(FILES[name])) for name in lossless}) == 1
+
+    def test_differs_by_pixel_shape_mode_and_palette(self) -> None:
+        changed = SHOWN.copy()
+        changed[7, 7, 1] ^= 1
+        palette = Image.new("P", (80, 48))
+        other = palette.copy()
+        palette.putpalette([1, 2, 3])
+        other.putpalette([3, 2, 1])
+        images = [
+            Image.fromarray(SHOWN),
+            Image.fromarray(changed),
+            Image.fromarray(SHOWN.reshape(80, 48, 3)),
+            Image.fromarray(SHOWN).convert("L"),
+            Image.fromarray(SHOWN).convert("RGBA"),
+            palette,
+            other,
+        ]
+        assert len({image_hash(image) for image in images}) == len(images)
