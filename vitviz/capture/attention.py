@@ -121,6 +121,11 @@ class Attention:
         return self._shaped.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What weights are computed in: float32, also from half precision; float64 where the model runs in it."""
+        return torch.promote_types(self._shaped.dtype, torch.float32)
+
+    @property
     def nbytes(self) -> int:
         """Bytes kept alive by this layer, counting whole storages (a view of packed qkv keeps v alive too)."""
         tensors = [t for t in (self.q, self.k, self.v, self.lse, self.explicit) if t is not None]
@@ -135,10 +140,10 @@ class Attention:
         if self.q is None or self.k is None:
             raise ValueError(f"{self.name} gave its weights directly; it has no scores to show")
         heads = slice(None) if head is None else slice(head, head + 1)
-        q, k = self.q[heads][:, queries].float(), self.k[heads].float()
+        q, k = self.q[heads][:, queries].to(self.dtype), self.k[heads].to(self.dtype)
         if self.bias is None:
             return torch.bmm(q * self.scale, k.transpose(1, 2))
-        bias = self.bias.rows(queries).float()
+        bias = self.bias.rows(queries).to(self.dtype)
         bias = bias[heads] if bias.shape[0] > 1 else bias
         return torch.baddbmm(bias, q * self.scale, k.transpose(1, 2))
 
@@ -158,14 +163,14 @@ class Attention:
         """
         heads = slice(None) if head is None else slice(head, head + 1)
         if self.explicit is not None:
-            return self.explicit[heads][:, queries].float()
+            return self.explicit[heads][:, queries].to(self.dtype)
         if self.lse is None:
             return self.scores(queries, head).softmax(-1)
-        lse = self.lse[heads][:, queries, None]  # (heads, chosen, 1)
+        lse = self.lse[heads][:, queries, None].to(self.dtype)  # (heads, chosen, 1)
         if self.bias is not None:
             return self.scores(queries, head).sub_(lse).exp_()
         assert self.q is not None and self.k is not None
-        q, k = self.q[heads][:, queries].float(), self.k[heads].float()
+        q, k = self.q[heads][:, queries].to(self.dtype), self.k[heads].to(self.dtype)
         # exp(q kT * scale - lse): the subtraction rides along with the product
         return torch.baddbmm(lse, q * self.scale, k.transpose(1, 2), beta=-1).exp_()
 
@@ -178,11 +183,11 @@ class Attention:
         """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
         key = self._checked(key, self.num_keys, "key")
         if self.explicit is not None:
-            return self.explicit[:, :, key].float()
+            return self.explicit[:, :, key].to(self.dtype)
         assert self.q is not None and self.k is not None
-        scores = (self.q.float() @ self.k[:, key, :, None].float())[..., 0] * self.scale  # (heads, queries)
+        scores = (self.q.to(self.dtype) @ self.k[:, key, :, None].to(self.dtype))[..., 0] * self.scale  # (heads, queries)
         if self.bias is not None:
-            scores = scores + self.bias.columns(key).float()
+            scores = scores + self.bias.columns(key).to(self.dtype)
         return (scores - self.log_sum_exp()).exp()
 
     def pull(self, vectors: Tensor) -> Tensor:
@@ -190,16 +195,16 @@ class Attention:
 
         With a one-hot vector this is `row`; with 1/queries everywhere it is the share of attention each key gets.
         """
-        out = torch.zeros(vectors.shape[0], self.num_heads, self.num_keys, device=self.device)
+        out = torch.zeros(vectors.shape[0], self.num_heads, self.num_keys, device=self.device, dtype=self.dtype)
         for chunk in self.query_chunks():
-            part = vectors[:, chunk].expand(self.num_heads, -1, -1)  # (heads, n, chunk)
+            part = vectors[:, chunk].to(self.dtype).expand(self.num_heads, -1, -1)  # (heads, n, chunk)
             out += torch.bmm(part, self.rows(chunk)).transpose(0, 1)  # (heads, n, keys) -> (n, heads, keys)
         return out
 
     def weights(self, head: int | None = None) -> Tensor:
         """(heads, queries, keys) float32, or (queries, keys) for one head; computed now, in chunks, and not kept."""
         heads = self.num_heads if head is None else 1
-        out = torch.empty(heads, self.num_queries, self.num_keys, device=self.device)
+        out = torch.empty(heads, self.num_queries, self.num_keys, device=self.device, dtype=self.dtype)
         for chunk in self.query_chunks(heads):
             out[:, chunk] = self.rows(chunk, head)
         return out if head is None else out[0]

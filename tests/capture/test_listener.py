@@ -1,0 +1,182 @@
+"""Listening leaves nothing behind, hears what it should, and refuses what it cannot hear."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vitviz.capture.listener import listen
+from vitviz.capture.record import record
+from vitviz.errors import CaptureError, UnsupportedError
+from vitviz.tokens import TokenLayout
+
+GRID = TokenLayout((), (2, 3), (4, 4))
+
+
+class Toy(nn.Module):
+    """Patches of 4 x 4 pixels, one attention of a kind that the test chooses, a mean: a model nobody has seen before."""
+
+    def __init__(self, attend):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patch_embed = nn.Conv2d(3, 8, 4, 4)
+        self.mixer = nn.Identity()
+        self.attend = attend
+
+    def forward(self, x):
+        tokens = self.patch_embed(x).flatten(2).transpose(1, 2)  # (batch, tokens, 8)
+        heads = tokens.unflatten(-1, (2, 4)).transpose(1, 2)  # (batch, heads, tokens, head_dim)
+        return self.attend(heads).transpose(1, 2).flatten(2).mean(1)
+
+
+def picture():
+    return torch.randn(1, 3, 8, 12, generator=torch.Generator().manual_seed(1))
+
+
+def hooks(module: nn.Module) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
+
+
+def tiny():
+    return timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2).eval()
+
+
+def test_nothing_is_left_on_the_model():
+    module = tiny()
+    before = {name: value for m in module.modules() for name, value in vars(m).items() if name == "fused_attn"}
+    record(module, torch.randn(1, 3, 32, 32), TokenLayout(("cls",), (2, 2), (16, 16)), hidden=("blocks.1",))
+    assert hooks(module) == 0
+    assert before == {name: value for m in module.modules() for name, value in vars(m).items() if name == "fused_attn"}
+
+
+def test_nothing_is_left_after_an_exception_half_way():
+    module = tiny()
+    module.blocks[1].mlp.fc1 = nn.Linear(3, 3)  # breaks in the middle of the second block
+    with pytest.raises(RuntimeError):
+        record(module, torch.randn(1, 3, 32, 32), TokenLayout(("cls",), (2, 2), (16, 16)), hidden=("blocks.0",))
+    assert hooks(module) == 0
+    assert torch.overrides._get_current_function_mode() is None
+
+
+def test_an_exception_of_the_receiver_ends_the_pass_and_leaves_nothing():
+    module = tiny()
+
+    def refuse(_call):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError), listen(module, refuse):
+        module(torch.randn(1, 3, 32, 32))
+    assert hooks(module) == 0
+
+
+def test_an_unknown_model_is_heard_through_the_fused_call():
+    model = Toy(lambda h: F.scaled_dot_product_attention(h, h * 2, h, scale=0.7))
+    layer = record(model, picture(), GRID).layers[0]
+    q = layer.q
+    torch.testing.assert_close(layer.weights(), (q @ (2 * q).transpose(1, 2) * 0.7).softmax(-1))
+
+
+def test_boolean_and_causal_masks_become_minus_infinity():
+    mask = torch.ones(6, 6, dtype=torch.bool)
+    mask[:, 4] = False
+    for attend, hidden in (
+        (lambda h: F.scaled_dot_product_attention(h, h, h, attn_mask=mask), [(0, 4), (5, 4)]),
+        (lambda h: F.scaled_dot_product_attention(h, h, h, is_causal=True), [(0, 1), (3, 4)]),
+    ):
+        layer = record(Toy(attend), picture(), GRID).layers[0]
+        weights = layer.weights()
+        assert all(weights[:, q, k].max() == 0 for q, k in hidden)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 6))
+        torch.testing.assert_close(layer.column(4), weights[:, :, 4])
+
+
+def test_grouped_queries_share_their_keys():
+    layer = record(
+        Toy(lambda h: F.scaled_dot_product_attention(h, h[:, :1], h[:, :1], enable_gqa=True)), picture(), GRID
+    ).layers[0]
+    expected = (layer.q @ layer.q[:1].transpose(1, 2) / 2).softmax(-1)
+    torch.testing.assert_close(layer.weights(), expected)
+
+
+def test_an_explicit_softmax_is_heard_with_the_weights_as_used():
+    model = Toy(lambda h: (h @ h.transpose(-2, -1)).softmax(-1) @ h)
+    layer = record(model, picture(), GRID).layers[0]
+    assert layer.explicit is not None
+    assert layer.rows_sum_to_one
+    with pytest.raises(ValueError, match="no scores"):
+        layer.scores()
+
+
+def test_heads_mixed_after_the_softmax_are_recorded_mixed():
+    mix = torch.tensor([[0.5, 0.9], [0.1, 0.2]])
+    seen = []
+
+    def talk(h):
+        weights = torch.einsum("ab,nbqk->naqk", mix, (h @ h.transpose(-2, -1)).softmax(dim=-1))
+        seen.append(weights)
+        return weights @ h
+
+    layer = record(Toy(talk), picture(), GRID).layers[0]
+    assert torch.equal(layer.weights(), seen[0][0])
+    assert not layer.rows_sum_to_one
+
+
+def test_no_attention_is_an_error_and_not_an_empty_trace():
+    with pytest.raises(CaptureError, match="No attention"):
+        record(Toy(lambda h: h.relu()), picture(), GRID)
+
+
+@pytest.mark.parametrize(
+    "made", [nn.MultiheadAttention(8, 2), nn.TransformerEncoderLayer(8, 2)], ids=["MultiheadAttention", "TransformerEncoderLayer"]
+)
+def test_torchs_own_attention_is_refused_by_name(made):
+    model = Toy(lambda h: h)
+    model.mixer = made
+    with pytest.raises(UnsupportedError, match=f"mixer.*{type(made).__name__}"):
+        record(model, picture(), GRID)
+    assert hooks(model) == 0
+
+
+def test_attention_over_something_else_than_the_grid_is_refused_with_its_shape():
+    model = Toy(lambda h: F.scaled_dot_product_attention(h.mT, h.mT, h.mT).mT)  # over channels
+    with pytest.raises(UnsupportedError, match=r"\(1, 2, 4, 4\)"):
+        record(model, picture(), GRID)
+
+
+def test_a_batch_streams_through_listening_call_by_call():
+    module = tiny()
+    shapes = []
+    with torch.inference_mode(), listen(module, lambda call: shapes.append((call.module, call.shape))):
+        module(torch.randn(3, 3, 32, 32))
+    assert shapes == [("blocks.0.attn", (3, 3, 5, 5)), ("blocks.1.attn", (3, 3, 5, 5))]
+
+
+def test_more_than_one_image_cannot_be_one_recording():
+    with pytest.raises(ValueError, match="one image"):
+        record(tiny(), torch.randn(2, 3, 32, 32), TokenLayout(("cls",), (2, 2), (16, 16)))
+
+
+def test_values_and_hidden_states_are_kept_when_asked_for():
+    module = tiny()
+    x, layout = torch.randn(1, 3, 32, 32), TokenLayout(("cls",), (2, 2), (16, 16))
+    recording = record(module, x, layout, keep_values=True, hidden=("blocks.0", "norm"))
+    with torch.inference_mode():
+        tokens = module.forward_features(x)[0]
+    assert torch.equal(recording.hidden["norm"], tokens)
+    layer = recording.layers[1]
+    expected = F.scaled_dot_product_attention(layer.q, layer.k, layer.v)
+    torch.testing.assert_close(layer.weights() @ layer.v, expected)
+    assert record(module, x, layout).layers[0].v is None
+    with pytest.raises(ValueError, match=r"blocks\.9"):
+        record(module, x, layout, hidden=("blocks.9",))
+
+
+def test_half_precision_is_heard_and_weights_are_computed_in_single():
+    module = tiny().bfloat16()
+    recording = record(module, torch.randn(1, 3, 32, 32).bfloat16(), TokenLayout(("cls",), (2, 2), (16, 16)))
+    weights = recording.layers[0].weights()
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 5), atol=1e-3, rtol=0)
