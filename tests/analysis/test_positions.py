@@ -1,0 +1,115 @@
+"""Position embeddings as the model adds them, and how alike they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import timm
+import torch
+from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
+from torch import nn
+
+from vitviz.analysis.positions import (
+    embedding_sum,
+    patch_embedding,
+    position_embedding,
+    position_similarity,
+    similarity_by_distance,
+)
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+
+class Holder:
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+
+def holder(name: str, size: tuple[int, int], **arguments) -> Holder:
+    torch.manual_seed(0)
+    module = timm.create_model(name, img_size=size, depth=1, embed_dim=48, num_heads=3, **arguments).eval().requires_grad_(False)
+    if getattr(module, "pos_embed", None) is not None:
+        module.pos_embed.normal_()
+    return Holder(module)
+
+
+CASES = [
+    ("vit_tiny_patch16_224", ("cls",), {}),
+    ("vit_tiny_patch16_224", ("cls",), {"dynamic_img_size": True}),
+    ("deit_tiny_distilled_patch16_224", ("cls", "dist"), {}),
+    ("deit3_small_patch16_224", ("cls",), {}),  # its table has no rows for the prefix
+    ("vit_base_patch16_siglip_224", (), {}),
+    ("eva02_tiny_patch14_224", ("cls",), {}),
+    ("beit_base_patch16_224", ("cls",), {"use_abs_pos_emb": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "prefix", "arguments"), CASES, ids=lambda v: str(v))
+def test_the_embedding_is_what_the_first_block_receives_beyond_the_patches(name, prefix, arguments):
+    side = 14 if "14" in name else 16
+    layout = TokenLayout(prefix, (2, 3), (side, side))
+    model = holder(name, layout.input_size, **arguments)
+    pixels = torch.randn(3, *layout.input_size)
+    received = []
+    handle = model.module.blocks[0].register_forward_pre_hook(lambda _m, inputs: received.append(inputs[0][0]))
+    with torch.inference_mode():
+        model.module(pixels[None])
+    handle.remove()
+    position = position_embedding(model, layout)
+    expected = received[0][layout.num_prefix :] - patch_embedding(model, pixels, layout)
+    torch.testing.assert_close(position.vectors, expected, atol=1e-5, rtol=1e-5)
+    assert position.kind == "learned"
+
+
+def test_a_resampled_embedding_is_timms_own():
+    model = holder("vit_tiny_patch16_224", (64, 64), dynamic_img_size=True)
+    layout = TokenLayout(("cls",), (2, 5), (16, 16))
+    expected = resample_abs_pos_embed(model.module.pos_embed, (2, 5), (4, 4), num_prefix_tokens=1)[0, 1:]
+    torch.testing.assert_close(position_embedding(model, layout).vectors, expected)
+
+
+def test_similarity_is_the_cosine():
+    layout = TokenLayout(("cls",), (2, 3), (16, 16))
+    model = holder("vit_tiny_patch16_224", layout.input_size)
+    similarity = position_similarity(model, layout)
+    vectors = model.module.pos_embed[0, 1:].numpy()
+    for i in range(6):
+        for j in range(6):
+            cosine = vectors[i] @ vectors[j] / np.linalg.norm(vectors[i]) / np.linalg.norm(vectors[j])
+            assert similarity[i, j] == pytest.approx(cosine, abs=1e-6)
+
+
+def test_sin_cos_is_told_from_learned():
+    layout = TokenLayout((), (4, 6), (16, 16))
+    model = holder("vit_base_patch16_siglip_224", layout.input_size)
+    model.module.pos_embed.data = build_sincos2d_pos_embed([4, 6], 48)[None]
+    assert position_embedding(model, layout).kind == "sin-cos"
+    similarity = layout.patches(position_similarity(model, layout)[0])
+    assert similarity[0, 0] == pytest.approx(1)
+    assert similarity[0, 0] > similarity[0, 1] > similarity[0, 2]
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch16_dinov3", "vit_relpos_small_patch16_224", "beit_base_patch16_224"])
+def test_positions_inside_the_attention_are_refused_here(name):
+    layout = TokenLayout((), (2, 3), (16, 16))
+    with pytest.raises(UnsupportedError, match="rotary or relative"):
+        position_similarity(holder(name, layout.input_size), layout)
+
+
+def test_the_curve_has_one_at_no_distance_and_the_mean_elsewhere():
+    layout = TokenLayout((), (1, 3), (10, 10))
+    similarity = np.array([[1, 0.5, 0.1], [0.5, 1, 0.3], [0.1, 0.3, 1]], np.float32)
+    curve = similarity_by_distance(similarity, layout)
+    np.testing.assert_allclose(curve.distance, [0, 10, 20])
+    np.testing.assert_allclose(curve.mean, [1, 0.4, 0.1], rtol=1e-6)
+    assert (curve.low <= curve.mean + 1e-6).all()
+    assert (curve.mean <= curve.high + 1e-6).all()
+
+
+def test_the_sum_at_the_entrance_adds_up():
+    layout = TokenLayout(("cls",), (2, 3), (16, 16))
+    model = holder("vit_tiny_patch16_224", layout.input_size)
+    terms = embedding_sum(model, torch.randn(3, *layout.input_size), layout)
+    law_of_cosines = terms.patch**2 + terms.position**2 + 2 * terms.patch * terms.position * terms.cosine
+    np.testing.assert_allclose(terms.total**2, law_of_cosines, rtol=1e-4)
+    assert terms.patch.shape == (6,)

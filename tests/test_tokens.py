@@ -1,0 +1,85 @@
+"""Which token is which patch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitviz.tokens import TokenLayout, prefix_names
+
+LAYOUT = TokenLayout(("cls", "reg0"), (2, 3), (16, 8))
+layouts = st.builds(
+    TokenLayout,
+    st.sampled_from([(), ("cls",), ("cls", "dist"), ("cls", "reg0", "reg1")]),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 32), st.integers(1, 32)),
+)
+
+
+def test_prefix_comes_first_and_patches_follow_row_by_row():
+    assert [LAYOUT.name_of(i) for i in range(8)] == ["cls", "reg0", "r0c0", "r0c1", "r0c2", "r1c0", "r1c1", "r1c2"]
+    assert LAYOUT.token_at(1, 0) == 5
+    assert LAYOUT.cell_of(1) is None
+    assert LAYOUT.cell_of(7) == (1, 2)
+    assert (LAYOUT.num_tokens, LAYOUT.num_patches, LAYOUT.num_prefix) == (8, 6, 2)
+    assert LAYOUT.input_size == (32, 24)
+
+
+@given(layouts)
+def test_names_and_cells_lead_back_to_their_token(layout):
+    for token in range(layout.num_tokens):
+        assert layout.token_named(layout.name_of(token)) == token
+        if (cell := layout.cell_of(token)) is not None:
+            assert layout.token_at(*cell) == token
+
+
+@given(layouts)
+def test_folding_keeps_every_patch_in_its_place(layout):
+    folded = layout.patches(np.arange(layout.num_tokens))
+    assert folded.shape == layout.grid
+    assert all(folded[layout.cell_of(token)] == token for token in range(layout.num_prefix, layout.num_tokens))
+    np.testing.assert_array_equal(layout.patches(np.arange(layout.num_prefix, layout.num_tokens)), folded)
+
+
+def test_folding_keeps_leading_axes():
+    assert LAYOUT.patches(np.zeros((4, 5, 8))).shape == (4, 5, 2, 3)
+    with pytest.raises(ValueError, match="7 values"):
+        LAYOUT.patches(np.zeros(7))
+
+
+def test_distances_are_in_pixels_and_know_that_patches_need_not_be_square():
+    distances = LAYOUT.distances()
+    assert distances.shape == (6, 6)
+    assert distances[0, 1] == 8
+    assert distances[0, 3] == 16
+    assert distances[0, 5] == pytest.approx(np.hypot(16, 16))
+    np.testing.assert_array_equal(LAYOUT.distances(slice(2, 4)), distances[2:4])
+    assert LAYOUT.centres[0].tolist() == [8.0, 4.0]
+
+
+@pytest.mark.parametrize("name", ["nose", "r2c0", "r0c3", "r-1c0", "r1", "rc", "r1c", "reg1", "", "r١c0"])
+def test_unknown_names_are_refused_with_those_that_exist(name):
+    with pytest.raises(ValueError, match="r1c2|outside the grid"):
+        LAYOUT.token_named(name)
+
+
+def test_what_is_outside_is_an_index_error():
+    for ask in (lambda: LAYOUT.token_at(2, 0), lambda: LAYOUT.token_at(0, -1), lambda: LAYOUT.cell_of(8), lambda: LAYOUT.cell_of(-1)):
+        with pytest.raises(IndexError):
+            ask()
+
+
+def test_a_layout_may_have_no_patches_but_not_half_a_grid():
+    assert TokenLayout(("pool0",), (0, 0), (16, 16)).num_tokens == 1
+    for grid in ((0, 3), (3, 0), (-1, -1)):
+        with pytest.raises(ValueError, match="grid"):
+            TokenLayout((), grid, (16, 16))
+
+
+def test_prefix_names_follow_timms_order():
+    assert prefix_names(0, has_cls=False) == ()
+    assert prefix_names(2, has_cls=True, distilled=True) == ("cls", "dist")
+    assert prefix_names(5, has_cls=True) == ("cls", "reg0", "reg1", "reg2", "reg3")
+    assert prefix_names(2, has_cls=False) == ("reg0", "reg1")
