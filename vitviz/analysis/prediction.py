@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-# Below this probability, the best guess of a classifier is no answer. On held-out photographs of its own classes the embedded
-# model's right answers are nearly always above it, on pictures of other things its answers mostly are not.
+# Below this probability, the best guess of a classifier is no answer. Of 306 held-out photographs of its own classes (224 pixels,
+# centre crop) the embedded model gives 1.7% of its right answers less than this; a cat and an astronaut, which it does not
+# know, stay below it.
 DOUBTFUL = 0.35
 
 
