@@ -1,0 +1,129 @@
+"""The walls between the rooms: who may import whom, in the source and in a fresh interpreter."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vitviz
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "vitviz"
+HEAVY = {"torch", "timm", "streamlit"}
+
+# Room -> the rooms it may import. A room is a package or a module directly under vitviz.
+FOUNDATION = {"errors", "tokens", "heatmap"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "tokens": {"errors"},
+    "heatmap": {"errors"},
+    "assets": {"errors"},
+    "images": {"errors", "assets"},
+    "figure": FOUNDATION,
+    "models": FOUNDATION | {"assets"},
+    "capture": FOUNDATION,
+    "analysis": FOUNDATION | {"capture"},
+    "draw": FOUNDATION | {"figure"},
+    "tracing": FOUNDATION | {"images", "models", "capture"},
+    "survey": FOUNDATION | {"assets", "images", "models", "capture", "tracing", "analysis"},
+    "commands": FOUNDATION
+    | {"assets", "images", "models", "capture", "tracing", "analysis", "survey", "draw", "figure"},
+    "__main__": {"commands", "errors"},
+}
+
+# Room -> what it must not load, by itself or through anything it imports.
+MUST_NOT_LOAD: dict[str, set[str]] = {
+    "errors": HEAVY,
+    "tokens": HEAVY,
+    "heatmap": HEAVY,
+    "assets": HEAVY,
+    "figure": HEAVY,
+    "images": HEAVY,
+    "draw": HEAVY,
+    "__main__": HEAVY,
+    "commands": {"streamlit"},
+    "capture": {"timm", "streamlit"},
+    "analysis": {"timm", "streamlit"},
+    "models": {"streamlit"},
+    "tracing": {"streamlit"},
+    "survey": {"streamlit"},
+}
+
+IMPORT_ONE_BY_ONE = """
+import importlib, json, sys
+forbidden, modules = json.loads(sys.argv[1])
+import vitviz
+assert not {"torch", "timm", "streamlit"} & set(sys.modules), "import vitviz is light"
+for module in modules:
+    importlib.import_module(module)
+    if loaded := sorted(set(forbidden) & set(sys.modules)):
+        sys.exit(f"{module} loads {', '.join(loaded)}")
+"""
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def sources(room: str) -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if room_of(path) == room]
+
+
+def rooms() -> list[str]:
+    return sorted({room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"})
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Every module a source file imports, wherever the import stands: inside functions and type checks too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively; the project writes vitviz.room"
+            assert node.module is not None
+            if node.module == "vitviz":  # a room, or a public name, which stands for the room that defines it
+                yield from (vitviz._PUBLIC.get(alias.name, f"vitviz.{alias.name}") for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_every_room_has_its_walls() -> None:
+    unknown = set(rooms()) - set(MAY_IMPORT) - {"ui"}
+    assert not unknown, f"say in MAY_IMPORT and MUST_NOT_LOAD what these may import: {sorted(unknown)}"
+    assert MAY_IMPORT.keys() == MUST_NOT_LOAD.keys()
+
+
+@pytest.mark.parametrize("room", [room for room in rooms() if room != "ui"])
+def test_a_room_imports_only_the_rooms_it_may(room: str) -> None:
+    for path in sources(room):
+        for module in imported_modules(path):
+            top, *rest = module.split(".")
+            if top == "vitviz" and rest and rest[0] != "__version__":
+                assert rest[0] == room or rest[0] in MAY_IMPORT[room], f"{path.name} imports {module}"
+            assert top != "streamlit", f"{path.name} imports {module}: only vitviz.ui does"
+            assert top != "timm" or room == "models", f"{path.name} imports {module}: only vitviz.models does"
+            assert top != "torch" or "torch" not in MUST_NOT_LOAD[room], f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("room", [room for room in rooms() if room != "ui"])
+def test_a_room_loads_nothing_heavy_in_a_fresh_interpreter(room: str) -> None:
+    modules = [module_name(path) for path in sources(room)]
+    request = json.dumps([sorted(MUST_NOT_LOAD[room]), modules])
+    run = subprocess.run([sys.executable, "-c", IMPORT_ONE_BY_ONE, request], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+
+
+def test_only_the_app_itself_imports_the_user_interface() -> None:
+    outside = [path for path in PACKAGE.rglob("*.py") if room_of(path) != "ui"]
+    for path in outside:
+        assert not any(module.startswith("vitviz.ui") for module in imported_modules(path)), path.name
