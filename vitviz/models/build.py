@@ -47,8 +47,8 @@ def _nearest(name: str, architecture: str) -> str:
 def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
     """timm's module by registry name with random weights, the same for the same seed; eval mode, no gradients.
 
-    Where the architecture takes it, it is built with `dynamic_img_size`, so that one module serves every input size and resamples
-    its position embeddings in each forward pass. `kwargs` go to `timm.create_model`. Raises ModelError.
+    Where the architecture takes it, it is built with `dynamic_img_size`, so that one module serves every input size and
+    resamples its position embeddings in each forward pass. `kwargs` go to `timm.create_model`. Raises ModelError.
     """
     pretrained_cfg(name)
     with _BUILDING, torch.random.fork_rng(devices=[]):

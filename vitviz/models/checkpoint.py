@@ -4,12 +4,13 @@ The JSON has the checkpoint's name with the ending .json. Every field but the fi
 
     architecture   a name of timm's registry, without a pretrained tag
     num_classes    outputs of the classifier; timm's own number for the architecture when left out
-    labels         the classes in the order of the outputs: a list of strings, or the name of a text file beside the checkpoint
-                   with one class a line (with a tab, the text after it is what people read)
+    labels         the classes in the order of the outputs: a list of strings, or the name of a text file beside the
+                   checkpoint with one class a line (with a tab, the text after it is what people read)
     input_size     [height, width] in pixels
-    preprocessing  mean and std (three numbers each, on values in [0, 1]), interpolation ("bicubic", "bilinear", "nearest",
-                   "lanczos"), crop_fraction (above 0, at most 1); timm's own for the architecture where left out
-    model_args     further arguments of timm's builder, of those in MODEL_ARGS, such as {"img_size": 518, "reg_tokens": 4}
+    preprocessing  mean and std (three numbers each, on values in [0, 1]), interpolation ("bicubic", "bilinear",
+                   "nearest", "lanczos"), crop_fraction (above 0, at most 1); timm's own where left out
+    model_args     further arguments of timm's builder, of those in MODEL_ARGS, such as
+                   {"img_size": 518, "reg_tokens": 4}
     sha256         of the checkpoint; when given, it has to match
 """
 
@@ -28,8 +29,28 @@ from vitviz.models.labels import read_labels
 from vitviz.models.model import Preprocessing
 
 MODEL_ARGS = frozenset(
-    "class_token embed_dim depth depths dynamic_img_pad fc_norm final_norm global_pool img_size init_values mlp_ratio no_embed_class "
-    "num_heads patch_size pos_embed pre_norm qk_norm qkv_bias reg_tokens window_size".split()
+    {
+        "class_token",
+        "embed_dim",
+        "depth",
+        "depths",
+        "dynamic_img_pad",
+        "fc_norm",
+        "final_norm",
+        "global_pool",
+        "img_size",
+        "init_values",
+        "mlp_ratio",
+        "no_embed_class",
+        "num_heads",
+        "patch_size",
+        "pos_embed",
+        "pre_norm",
+        "qk_norm",
+        "qkv_bias",
+        "reg_tokens",
+        "window_size",
+    }
 )
 _FIELDS = frozenset({"architecture", "num_classes", "labels", "input_size", "preprocessing", "model_args", "sha256"})
 _INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos")
@@ -115,7 +136,7 @@ def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
         architecture,
         num_classes if num_classes is not None else len(labels) if labels else None,
         labels,
-        tuple(size) if size is not None else None,  # type: ignore[arg-type]
+        tuple(size) if size is not None else None,
         _preprocessing(given.get("preprocessing"), refuse),
         dict(model_args),
         sha256,

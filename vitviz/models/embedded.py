@@ -16,7 +16,10 @@ from vitviz.models.checkpoint import CheckpointConfig, read_config
 from vitviz.models.model import Preprocessing
 from vitviz.models.weights import fill, pick_device, read_weights, sha256_of
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# in an installed package the assets lie inside it, in the repository beside it
+_ASSETS = _PACKAGE / "_assets" if (_PACKAGE / "_assets").is_dir() else _PACKAGE.parent / "assets"
+FOLDER = _ASSETS / "models"
 VIT = "vit_small_patch14_caltech101"
 CNN = "tf_efficientnet_lite0_caltech101"
 
@@ -62,7 +65,7 @@ def load_cnn(device: str = "cpu") -> Cnn:
 
 
 def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
-    """(module, its description, sha256 of its file) of an embedded model, checked against the sha256 in the description."""
+    """(module, description, sha256) of an embedded model, its file checked against the sha256 in the description."""
     config, weights_hash = embedded_config(stem), _checked_hash(stem)
     assert config.architecture is not None
     # Built without numbers and then filled: drawing 22 million random weights only to replace them would cost a second.
@@ -85,7 +88,7 @@ def _checked_hash(stem: str) -> str:
     found = sha256_of(path)
     if found != expected:
         raise ModelError(
-            f"The embedded model's file {path.name} is damaged: its sha256 begins {found[:12]} and not {(expected or '')[:12]}. "
-            "Fetch the repository again."
+            f"The embedded model's file {path.name} is damaged: its sha256 begins {found[:12]} and not "
+            f"{(expected or '')[:12]}. Fetch the repository again."
         )
     return found

@@ -13,7 +13,8 @@ from timm.models import PretrainedCfg
 def imagenet_labels(cfg: PretrainedCfg) -> tuple[str, ...] | None:
     """Labels of a classifier pretrained on a subset of ImageNet that timm lists, or None for any other.
 
-    timm has no field for the data set, so the subset follows from the number of classes, as in timm's own inference script.
+    timm has no field for the data set, so the subset follows from the number of classes, as in timm's own inference
+    script.
     """
     subset = infer_imagenet_subset({"num_classes": cfg.num_classes})
     return None if subset is None else _subset_labels(subset)
@@ -29,6 +30,6 @@ def _subset_labels(subset: str) -> tuple[str, ...]:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """One class a line; with a tab, the text after it is the plain-word label and the text before it the data set's own name."""
+    """One class a line; with a tab, the data set's own name comes before it and the plain-word label after it."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return tuple(line.split("\t")[-1].strip() for line in lines if line.strip())

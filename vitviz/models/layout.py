@@ -12,9 +12,9 @@ from vitviz.tokens import TokenLayout, prefix_names
 def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> TokenLayout:
     """Which token is which patch at the module's input, for an image of (height, width) pixels.
 
-    Where prefix tokens join the sequence only after the trunk (CaiT), and in windows and stages, the prefix is empty: each
-    layer's own layout says more. A hybrid's grid is its convolutional stem's output; a hierarchical model's is that of its
-    patch embedding, or of the feature map that its first attention sees.
+    Where prefix tokens join the sequence only after the trunk (CaiT), and in windows and stages, the prefix is empty:
+    each layer's own layout says more. A hybrid's grid is its convolutional stem's output; a hierarchical model's is
+    that of its patch embedding, or of the feature map that its first attention sees.
 
     Raises UnsupportedError for a module without attention over tokens, and for a size that the module does not take.
     """
@@ -44,7 +44,8 @@ def _grid_and_prefix(module: nn.Module, seen: Probe, input_size: tuple[int, int]
         beyond = (seen.tokens or 0) - seen.grid[0] * seen.grid[1]
         if beyond == 0 or (beyond > 0 and beyond == declared):
             return seen.grid, beyond
-    # Several branches (CrossViT) or an embedding that hands on no map (NaFlex): fold the first attention's sequence itself.
+    # Several branches (CrossViT) or an embedding that hands on no map (NaFlex): fold the first attention's sequence
+    # itself.
     branched = isinstance(getattr(module, "patch_embed", None), nn.ModuleList)
     if seen.tokens is not None and (seen.grid is None or branched):
         for num_prefix in (declared or 0, 0, 1):

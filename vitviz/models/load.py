@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from timm.models import PretrainedCfg, split_model_name_tag
 from torch import nn
 
-from vitviz.errors import ModelError
+from vitviz.errors import HubError, ModelError
 from vitviz.models import embedded
 from vitviz.models.build import build, build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
+from vitviz.models.hub import STILL_WORKS, Progress, fetch_weights, source_of
 from vitviz.models.labels import imagenet_labels
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model
 from vitviz.models.sizes import resized, takes_any_size
 from vitviz.models.weights import fill, pick_device, read_weights, sha256_of
-
-Progress = Callable[[int, int, str], None]
 
 
 def load_model(
@@ -31,17 +30,20 @@ def load_model(
     checkpoint_config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Loads a model: "embedded", a name of timm's registry, or the path of a .safetensors checkpoint with its JSON beside it.
+    """Loads a model: "embedded", a name of timm's registry, or the path of a .safetensors checkpoint with its JSON
+    beside it.
 
-    weights            "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the same seed),
-                       or the path of a .safetensors file; by default what the name calls for
-    input_size         (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded"
+    weights            "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the
+                       same seed), or the path of a .safetensors file; by default what the name calls for
+    input_size         (height, width) in pixels, or one number for a square; by default the model's own, 224 for
+                       "embedded"
     device             "cpu", "cuda" or "auto"
     checkpoint_config  a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
-    progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the hub
+    progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the
+                       hub
 
-    Raises ModelError for an unknown name or weights that do not fit, HubError where the hub's weights cannot be had, and
-    UnsupportedError for a model without attention over tokens or a size that it does not take.
+    Raises ModelError for an unknown name or weights that do not fit, HubError where the hub's weights cannot be had,
+    and UnsupportedError for a model without attention over tokens or a size that it does not take.
     """
     torch_device = pick_device(device)
     if weights is None:
@@ -89,7 +91,23 @@ def _random(name: str, kind: str) -> Model:
 def _pretrained(name: str, progress: Progress | None) -> Model:
     if name == "embedded":
         raise ModelError('The embedded model brings its own weights; ask for "embedded" or "random".')
-    raise ModelError("Weights from the hub are not available yet.")
+    cfg = pretrained_cfg(name)
+    source = source_of(name, cfg)
+    # Nobody should wait for a download only to learn that there is no attention to show.
+    layout_of(build_on_meta(name), name, _native_size(CheckpointConfig(), name))
+    path = fetch_weights(source, progress)
+    try:
+        module = build(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+    except ModelError as error:
+        raise HubError(
+            f"The weights that the hub has as {source.repository} do not fit timm's {name} ({_reason(error)}). "
+            f"{STILL_WORKS}"
+        ) from error
+    return _assemble(name, name, module, CheckpointConfig(), "pretrained", sha256_of(path))
+
+
+def _reason(error: ModelError) -> str:
+    return str(error).partition(": ")[2].rstrip(".")[:200]
 
 
 def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:

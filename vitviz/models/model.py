@@ -17,7 +17,8 @@ class Preprocessing:
     mean, std      per channel, on values in [0, 1]
     interpolation  "bicubic", "bilinear", ... as timm names them
     crop_fraction  centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
-    framing        what its makers measured it with: "crop", or "squash" where the whole image is forced into the input's shape
+    framing        what its makers measured it with: "crop", or "squash" where the whole image is forced into the
+                   input's shape
     """
 
     mean: tuple[float, float, float]

@@ -17,7 +17,8 @@ from vitviz.models.sizes import resized
 
 FRAMINGS = ("crop", "squash", "fit")
 
-# A strip of 1 x 1,000,000 pixels with its short side resized to 224 would be 50 gigapixels before the centre is cut out.
+# A strip of 1 x 1,000,000 pixels with its short side resized to 224 would be 50 gigapixels before the centre is cut
+# out.
 _MAX_RESIZED_PIXELS = 100_000_000
 
 
@@ -53,12 +54,12 @@ class Prepared:
 def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Prepared:
     """Turns an RGB photograph into the model's input.
 
-    "crop" resizes the shorter side and cuts out the centre, exactly as timm's own evaluation does; "squash" forces the whole
-    photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an input of about as many
-    patches as the model has now.
+    "crop" resizes the shorter side and cuts out the centre, exactly as timm's own evaluation does; "squash" forces the
+    whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an
+    input of about as many patches as the model has now.
 
-    Raises UnsupportedError where the model cannot take the size that "fit" needs, ImageError for a photograph too long and thin to
-    crop, ValueError for an unknown framing.
+    Raises UnsupportedError where the model cannot take the size that "fit" needs, ImageError for a photograph too long
+    and thin to crop, ValueError for an unknown framing.
     """
     if framing not in FRAMINGS:
         raise ValueError(f"framing is one of {', '.join(FRAMINGS)}, not {framing!r}")
@@ -99,7 +100,7 @@ def _pillow_filter(name: str) -> Image.Resampling:
 
 
 def _kept(original: tuple[int, int], large: tuple[int, int], cut: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The region of the original under the centre cut: torchvision rounds the offset to whole pixels of the resized image."""
+    """The region of the original under the centre cut, whose offset torchvision rounds to whole resized pixels."""
     left, top = (round((size - kept) / 2.0) for size, kept in zip(large, cut, strict=True))
     across, down = original[0] / large[0], original[1] / large[1]
     return left * across, top * down, (left + cut[0]) * across, (top + cut[1]) * down
@@ -125,9 +126,10 @@ def _fitted(model: TakesPixels, image: Image.Image) -> Model:
     try:
         return resized(model, size)
     except UnsupportedError as error:
+        height, width = model.input_size
         raise UnsupportedError(
-            f"{model.name} takes inputs of {model.input_size[0]} x {model.input_size[1]} pixels only, so the whole image cannot keep its "
-            "shape; choose the centre crop or the squashed whole image."
+            f"{model.name} takes inputs of {height} x {width} pixels and none of {size[0]} x {size[1]}, so the whole "
+            "image cannot keep its shape; choose the centre crop or the squashed whole image."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A forward pass without numbers: which token grid does the first attention of a module see, and does the pass go through at all?"""
+"""A forward pass without numbers: does it go through, and which token grid does its first attention see?"""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ _FUSED = (functional.scaled_dot_product_attention, functional.multi_head_attenti
 class Probe:
     """What a pass on the meta device showed.
 
-    attends  whether anything in it looked like attention: a fused call, or a softmax over the last axis of a matrix of scores
+    attends  whether anything in it looked like attention: a fused call, or a softmax over the last axis of a matrix of
+             scores
     tokens   tokens of the first attention, or None
-    grid     (rows, cols) of the patch embedding's output; without one, of the last feature map before the first attention
+    grid     (rows, cols) of the patch embedding's output; without one, of the last feature map before the first
+             attention
     """
 
     attends: bool
@@ -62,7 +64,8 @@ def _over_scores(scores: Tensor, dim: int | None) -> bool:
 def probe(module: nn.Module, input_size: tuple[int, int]) -> Probe:
     """Runs `module` on the meta device at (height, width) up to its first attention.
 
-    Raises whatever the module raises for a size it does not take. Hold the model's lock: its parameters are swapped meanwhile.
+    Raises whatever the module raises for a size it does not take. Hold the model's lock: its parameters are swapped
+    meanwhile.
     """
     maps: list[tuple[int, int]] = []
     embedding: list[tuple[int, int]] = []
@@ -76,10 +79,10 @@ def probe(module: nn.Module, input_size: tuple[int, int]) -> Probe:
         return listen
 
     embed = getattr(module, "patch_embed", None)
-    is_embed = isinstance(embed, nn.Module) and not isinstance(embed, nn.ModuleList)
-    handles = [embed.register_forward_hook(listener_for(embedding))] if is_embed else []
-    if not is_embed:
-        handles += [part.register_forward_hook(listener_for(maps)) for part in module.modules()]
+    if isinstance(embed, nn.Module) and not isinstance(embed, nn.ModuleList):
+        handles = [embed.register_forward_hook(listener_for(embedding))]
+    else:
+        handles = [part.register_forward_hook(listener_for(maps)) for part in module.modules()]
     listener = _Listener()
     attends = True
     try:

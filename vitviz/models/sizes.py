@@ -15,7 +15,7 @@ from vitviz.models.probe import run_on_meta
 
 
 def takes_any_size(module: nn.Module, fixed_input_size: bool) -> bool:
-    """Whether one module serves several input sizes as it is, resampling its position embeddings in each forward pass if need be."""
+    """Whether one module serves several input sizes as it is, resampling position embeddings in each forward pass."""
     if hasattr(module, "dynamic_img_size"):
         return bool(module.dynamic_img_size)
     return not fixed_input_size and not hasattr(module, "set_input_size")
@@ -24,8 +24,8 @@ def takes_any_size(module: nn.Module, fixed_input_size: bool) -> bool:
 def resized(model: Model, input_size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels. Position embeddings and bias tables are resampled as timm does.
 
-    The module is shared, lock included, where it takes other sizes as it is (`model.dynamic_size`); otherwise it is copied and
-    told its new size. Raises UnsupportedError with the sizes that work.
+    The module is shared, lock included, where it takes other sizes as it is (`model.dynamic_size`); otherwise it is
+    copied and told its new size. Raises UnsupportedError with the sizes that work.
     """
     height, width = int(input_size[0]), int(input_size[1])
     if (height, width) == model.input_size:
@@ -61,10 +61,8 @@ def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> N
 
 
 def _refusal(model: Model, size: tuple[int, int]) -> UnsupportedError:
-    hint = size_hint(model.module)
-    return UnsupportedError(
-        f"{model.name} does not take inputs of {_words(size)} pixels; it does take {_words(model.input_size)}. {hint}".strip()
-    )
+    takes = f"it does take {_words(model.input_size)}. {size_hint(model.module)}"
+    return UnsupportedError(f"{model.name} does not take inputs of {_words(size)} pixels; {takes}".strip())
 
 
 def _words(size: tuple[int, int]) -> str:

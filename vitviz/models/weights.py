@@ -22,8 +22,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         tensors = load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise ModelError(
-            f"{path.name} is not a whole safetensors file ({_short(error)}). Other formats are not read, because opening them may "
-            "run code; convert the weights with safetensors.torch.save_file."
+            f"{path.name} is not a whole safetensors file ({_short(error)}). Other formats are not read, because "
+            "opening them may run code; convert the weights with safetensors.torch.save_file."
         ) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 

@@ -1,0 +1,266 @@
+"""Pretrained weights from the hub: safetensors only, with progress, and a clear word when they cannot be had."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import timm
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
+from timm.models import PretrainedCfg, split_model_name_tag
+
+from vitviz.errors import HubError, VitvizError
+from vitviz.models.weights import sha256_of
+
+Progress = Callable[[int, int, str], None]
+
+STILL_WORKS = "The embedded model and random weights need no network."
+WEIGHTS_FILE = "model.safetensors"
+
+ANSWER_SECONDS = 5.0  # for the hub to say that it has the file
+SILENCE_SECONDS = 5.0  # without a byte, before the download is taken up again
+SLOWEST_BYTES_PER_SECOND = 4096.0  # a hub slower than this over PATIENCE_SECONDS is given up
+PATIENCE_SECONDS = 30.0
+PIECE_BYTES = 8192  # what is looked at together; the client's own 10 MB would hide a slow hub for minutes
+REPORT_SECONDS = 0.1  # between two calls of `progress`
+RESTARTS = 3  # times that a hub may begin the file all over again
+
+# The client's settings are module-wide; one download at a time uses ours.
+_DOWNLOADING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model's pretrained weights are: a repository on the hub and a revision of it."""
+
+    repository: str
+    revision: str
+
+
+def source_of(name: str, cfg: PretrainedCfg) -> Source:
+    """Raises HubError where weights are published only in a format that is not read, or not at all."""
+    if cfg.hf_hub_id:
+        repository, _, revision = cfg.hf_hub_id.partition("@")
+        return Source(repository, revision or "main")
+    architecture = split_model_name_tag(name)[0]
+    others = [other for other in timm.list_pretrained(architecture) if _on_the_hub(other)]
+    instead = f"Weights that can be had: {', '.join(others[:4])}." if others else 'weights="random" still works.'
+    if not cfg.url:
+        raise HubError(f"timm knows no pretrained weights for {name}. {instead}")
+    address = cfg.url[0] if isinstance(cfg.url, tuple) else cfg.url
+    ending = Path(urlsplit(address).path).suffix
+    raise HubError(
+        f"The weights of {name} are published only as a {ending} file at {urlsplit(address).hostname}, and files of "
+        f"that kind are not read because opening them may run code. {instead}"
+    )
+
+
+def _on_the_hub(name: str) -> bool:
+    cfg = timm.get_pretrained_cfg(name)
+    return bool(cfg and cfg.hf_hub_id)
+
+
+def fetch_weights(source: Source, progress: Progress | None = None) -> Path:
+    """The path of the repository's model.safetensors in the hub's own cache, downloaded first where it is not there
+    yet.
+
+    HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called
+    as progress(bytes done, bytes in all, "repository/model.safetensors"); whatever it raises ends the download.
+
+    Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for. Nothing of a failed
+    download stays in the cache.
+    """
+    cached = _cached(source)
+    if _is_offline():
+        if cached is None:
+            raise HubError(
+                f"HF_HUB_OFFLINE is set and the weights of {source.repository} were never downloaded here. "
+                f"{STILL_WORKS}"
+            )
+        return _checked(source, cached)
+    endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    try:
+        expected_hash = _ask(source, endpoint)
+    except HubError:
+        if cached is None:
+            raise
+        return _checked(source, cached)  # the hub is away, and what it gave before is still good
+    return _checked(source, _download(source, endpoint, progress), expected_hash)
+
+
+def _ask(source: Source, endpoint: str) -> str | None:
+    """One quick question, so that a dead hub is an error within seconds; the client's own download would ask for
+    minutes.
+
+    Returns the sha256 that the hub names for the file, where it names one.
+    """
+    url = hf_hub_url(source.repository, WEIGHTS_FILE, revision=source.revision, endpoint=endpoint)
+    try:
+        found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint)
+    except Exception as error:  # the client's own errors, and those of whichever HTTP library it is built on
+        raise _in_words(source, endpoint, error) from error
+    if found.etag is None or found.commit_hash is None:
+        raise _in_words(source, endpoint, FileMetadataError())
+    return found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
+
+
+def _download(source: Source, endpoint: str, progress: Progress | None) -> Path:
+    with _DOWNLOADING, _client_settings():
+        try:
+            path = hf_hub_download(
+                source.repository,
+                WEIGHTS_FILE,
+                revision=source.revision,
+                cache_dir=_cache_dir(),
+                etag_timeout=ANSWER_SECONDS,
+                endpoint=endpoint,
+                tqdm_class=_bar(source, progress),
+            )
+        except VitvizError:
+            raise
+        except Exception as error:  # as above; what `progress` itself raised has to come out as it is
+            if getattr(error, "_from_progress", False):
+                raise
+            raise _in_words(source, endpoint, error) from error
+    return Path(path)
+
+
+def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Path:
+    """The path, once what lies there is known to be safetensors; otherwise it is taken out of the cache again."""
+    try:
+        with safe_open(path, "pt") as file:
+            empty = not file.keys()
+    except (SafetensorError, OSError, ValueError):
+        empty = True
+    if not empty and (expected_hash is None or sha256_of(path) == expected_hash):
+        return path
+    blob = path.resolve()
+    path.unlink(missing_ok=True)
+    if _cache_dir().resolve() in blob.parents:
+        blob.unlink(missing_ok=True)
+    raise HubError(
+        f"The hub sent something else than the weights of {source.repository}: the file is damaged or no safetensors "
+        f"file. It was thrown away; try again later, or check the network's proxy. {STILL_WORKS}"
+    )
+
+
+def _in_words(source: Source, endpoint: str, error: Exception) -> HubError:
+    host = urlsplit(endpoint).netloc or endpoint
+    asked = f"{WEIGHTS_FILE} of {source.repository} was asked for at {host}"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
+    if isinstance(error, GatedRepoError) or status in (401, 403):
+        what = "the hub wants an account with access to it (set HF_TOKEN) or does not know the repository"
+    elif isinstance(error, RemoteEntryNotFoundError):
+        what = "the repository has no such file, and other formats are not read because opening them may run code"
+    elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError) or status == 404:
+        what = "the hub does not have it"
+    elif isinstance(error, FileMetadataError):
+        what = "the answer was not that of a model hub; check HF_ENDPOINT and the network's proxy"
+    elif status is not None:
+        what = f"the hub answered with the error {status}"
+    elif "Consistency check" in str(error):
+        what = "the file that came has the wrong size"
+    elif (
+        isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError | TimeoutError)
+    ):
+        what = f"the download could not be stored ({error.strerror})"
+    elif "imeout" in type(error).__name__:
+        what = "the hub did not answer in time"
+    else:
+        what = "the hub is out of reach or the connection broke"
+    return HubError(f"{asked}: {what}. {STILL_WORKS}")
+
+
+@contextmanager
+def _client_settings() -> Iterator[None]:
+    """Plain HTTP, whose progress and timeouts are known, and less patience unless HF_HUB_DOWNLOAD_TIMEOUT is set."""
+    ours: dict[str, Any] = {"HF_HUB_DISABLE_XET": True, "DOWNLOAD_CHUNK_SIZE": PIECE_BYTES}
+    if not os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT"):
+        ours["HF_HUB_DOWNLOAD_TIMEOUT"] = SILENCE_SECONDS
+    before = {name: getattr(constants, name) for name in ours}
+    try:
+        for name, value in ours.items():
+            setattr(constants, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(constants, name, value)
+
+
+def _bar(source: Source, progress: Progress | None) -> type:
+    """What the client takes for a progress bar: it reports, and gives up a hub that is slow or never gets further."""
+
+    class Bar:
+        def __init__(self, *_args: Any, total: int | None = None, initial: int = 0, **_kwargs: Any) -> None:
+            self.done, self.total, self.restarts = initial, total or 0, 0
+            self.since, self.done_since, self.reported = time.monotonic(), initial, 0.0
+
+        def update(self, count: int = 1) -> None:
+            self.done += count
+            now = time.monotonic()
+            if count < 0:
+                self.restarts += 1
+            if self.restarts > RESTARTS:
+                raise HubError(f"The hub cut off the weights of {source.repository} again and again. {STILL_WORKS}")
+            elapsed = now - self.since
+            if count < 0:
+                self.since, self.done_since = now, self.done
+            elif elapsed > PATIENCE_SECONDS:
+                if self.done - self.done_since < SLOWEST_BYTES_PER_SECOND * elapsed:
+                    raise HubError(
+                        f"The hub sends the weights of {source.repository} too slowly to wait for. {STILL_WORKS}"
+                    )
+                self.since, self.done_since = now, self.done
+            if progress is not None and (now - self.reported > REPORT_SECONDS or self.done == self.total):
+                self.reported = now
+                self._report(progress)
+
+        def _report(self, progress: Progress) -> None:
+            try:
+                progress(self.done, self.total, f"{source.repository}/{WEIGHTS_FILE}")
+            except Exception as error:
+                error._from_progress = True  # type: ignore[attr-defined]
+                raise
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_exc: object) -> None: ...
+
+        def close(self) -> None: ...
+
+    return Bar
+
+
+def _cached(source: Source) -> Path | None:
+    found = try_to_load_from_cache(source.repository, WEIGHTS_FILE, cache_dir=_cache_dir(), revision=source.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _cache_dir() -> Path:
+    if os.environ.get("HF_HUB_CACHE"):
+        return Path(os.environ["HF_HUB_CACHE"])
+    if os.environ.get("HF_HOME"):
+        return Path(os.environ["HF_HOME"]) / "hub"
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _is_offline() -> bool:
+    return constants.is_offline_mode() or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
