@@ -11,7 +11,7 @@ from vitviz.draw.colourbar import legend
 from vitviz.draw.lettering import font, line_height, paragraph
 from vitviz.draw.scale import Scale, finite
 from vitviz.draw.sheet import sheet
-from vitviz.draw.theme import LIGHT, WIDTH, Theme
+from vitviz.draw.theme import LIGHT, TALLEST, WIDTH, Theme
 from vitviz.draw.tiles import Tiling
 from vitviz.errors import DrawError
 
@@ -51,7 +51,8 @@ def draw_atlas(
     scale = (scale or Scale.of(similarity, signed=signed)).counting(similarity)
 
     space = 1 if cols > 24 else 2
-    times = max(1, round((width / cols - space) / cols))  # pixels a value
+    across, down = (width / cols - space) / cols, (TALLEST * width / rows - space) / rows
+    times = max(1, round(min(across, down)))  # pixels a value
     theme = theme.grown(cols * (cols * times + space), width)
     left = int(font(theme.small).getlength(str(rows - 1))) + 12
     tiling = Tiling(grid, (rows * times, cols * times), space, left=left, top=line_height(theme.small) + 4)

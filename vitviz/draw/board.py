@@ -11,13 +11,11 @@ from vitviz.draw.colourbar import bar_height, legend, ramp
 from vitviz.draw.lettering import fitting, font, line_height, paragraph
 from vitviz.draw.scale import Scale, finite, number
 from vitviz.draw.sheet import column, sheet
-from vitviz.draw.theme import LIGHT, WIDTH, Theme
+from vitviz.draw.theme import LIGHT, TALLEST, WIDTH, Theme
 from vitviz.draw.tiles import Tiling
 from vitviz.errors import DrawError
 
 SPACE = 5
-# Height of the tiles over the width aimed at: with many layers and few heads a board stays in reach of one screen.
-TALLEST = 1.25
 
 
 def draw_board(

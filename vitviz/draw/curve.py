@@ -31,10 +31,10 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(facecolor=theme.background)
     size = theme.font_size * POINTS
-    axes.set_xlabel(x_label, color=theme.foreground, fontsize=size)
-    axes.set_ylabel(y_label, color=theme.foreground, fontsize=size)
+    axes.set_xlabel(x_label, parse_math=False, color=theme.foreground, fontsize=size)
+    axes.set_ylabel(y_label, parse_math=False, color=theme.foreground, fontsize=size)
     if title:
-        axes.set_title(title, color=theme.foreground, fontsize=size, fontweight="bold", loc="left")
+        axes.set_title(title, parse_math=False, color=theme.foreground, fontsize=size, fontweight="bold", loc="left")
     axes.tick_params(colors=theme.foreground, labelsize=theme.small * POINTS)
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -83,9 +83,10 @@ def draw_curve(
     if y_range is not None:
         axes.set_ylim(*y_range)
     if any(lines):
-        axes.legend(
-            frameon=False, labelcolor=theme.foreground, fontsize=theme.small * POINTS, handlelength=3, loc="best"
-        )
+        size = theme.small * POINTS
+        legend = axes.legend(frameon=False, labelcolor=theme.foreground, fontsize=size, handlelength=3, loc="best")
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a class may be called anything, dollar signs included
     return figure
 
 
@@ -127,7 +128,7 @@ def draw_scatter(
         norm = Normalize(scale.low, scale.high)
         axes.scatter(across, up, c=third, cmap=theme.sequential, norm=norm, **look)
         bar = figure.colorbar(ScalarMappable(norm, theme.sequential), ax=axes, pad=0.02)
-        bar.set_label(shade_label, color=theme.foreground, fontsize=theme.font_size * POINTS)
+        bar.set_label(shade_label, parse_math=False, color=theme.foreground, fontsize=theme.font_size * POINTS)
         bar.ax.tick_params(colors=theme.foreground, labelsize=theme.small * POINTS)
         bar.outline.set_visible(False)
         if not scale.flat:

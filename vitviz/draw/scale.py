@@ -23,9 +23,13 @@ def number(value: float, step: float = 0.0) -> str:
         return "0"
     digits = 3
     if 0 < step < abs(value):
-        digits = max(3, int(np.ceil(np.log10(abs(value) / step))) + 1)
-    figures, _, power = f"{abs(value):.{min(digits, 7)}g}".partition("e")
-    text = f"{figures}×10{str(int(power)).translate(RAISED)}" if power else figures
+        digits = min(max(3, int(np.ceil(np.log10(abs(value) / step))) + 1), 7)
+    figures, _, power = f"{abs(value):.{digits - 1}e}".partition("e")
+    if -4 <= int(power) < 6:
+        text = f"{float(f'{figures}e{power}'):,.{max(digits - 1 - int(power), 0)}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{figures.rstrip('0').rstrip('.')}×10{str(int(power)).translate(RAISED)}"
     return "\N{MINUS SIGN}" + text if value < 0 else text
 
 

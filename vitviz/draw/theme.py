@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 # Perceptually uniform: equal steps of value are equal steps to the eye, colour-blind eyes included.
 SEQUENTIAL = ("viridis", "magma", "inferno", "cividis")
-# For signed values only. The middle is neutral: pale (RdBu_r, PuOr_r) or dark (berlin, managua).
-DIVERGING = ("RdBu_r", "PuOr_r", "berlin", "managua")
+# For signed values only: neutral in the middle, pale (RdBu_r) or dark (berlin, managua), of like weight on both sides.
+DIVERGING = ("RdBu_r", "berlin", "managua")
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,5 @@ DARK = Theme(
 
 # Pixels. Beside a sidebar on a 1024 x 768 projector a picture of this width is shown about as it is.
 WIDTH = 640
+# Height of small multiples over the width aimed at, so that many rows and few columns stay in reach of one screen.
+TALLEST = 1.25

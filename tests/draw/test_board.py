@@ -1,0 +1,98 @@
+"""The head board: every head in its place, and colours that compare where they claim to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.draw.pictures import above_bar, area_of, inside
+from vitviz.draw import LIGHT, Scale, draw_board
+from vitviz.draw.colour import colours, table
+from vitviz.errors import DrawError
+
+HIGH = table(LIGHT.sequential)[255]
+
+
+def one_hot_board(
+    layers: int, heads: int, rows: int, cols: int, layer: int, head: int, row: int, col: int
+) -> np.ndarray:
+    maps = np.zeros((layers, heads, rows, cols))
+    maps[layer, head, row, col] = 1
+    return maps
+
+
+def found(maps: np.ndarray, **options: object) -> tuple[int, int, int, int]:
+    """Where on the board the strongest colour is, the colour bar left out."""
+    return area_of(HIGH, above_bar(inside(draw_board(maps, **options))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("layers", "heads", "rows", "cols"), [(12, 12, 16, 16), (4, 3, 5, 9), (2, 6, 7, 3), (1, 1, 4, 4)]
+)
+def test_layers_run_down_heads_run_across_and_patches_keep_their_place_in_a_tile(
+    layers: int, heads: int, rows: int, cols: int
+) -> None:
+    def at(*where: int) -> tuple[int, int, int, int]:
+        return found(one_hot_board(layers, heads, rows, cols, *where))
+
+    left, top, right, bottom = at(0, 0, 0, 0)
+    patch = right - left
+    assert patch == bottom - top >= 1
+    assert at(0, 0, rows - 1, cols - 1)[:2] == (left + (cols - 1) * patch, top + (rows - 1) * patch)
+    if heads > 1:
+        across = at(0, 1, 0, 0)[0] - left
+        assert across > cols * patch
+        assert at(0, heads - 1, 0, 0)[:2] == (left + (heads - 1) * across, top)
+    if layers > 1:
+        down = at(1, 0, 0, 0)[1] - top
+        assert down > rows * patch
+        assert at(layers - 1, 0, 0, 0)[:2] == (left, top + (layers - 1) * down)
+
+
+def test_with_one_scale_a_colour_means_the_same_in_every_head_and_alone_it_does_not() -> None:
+    maps = np.zeros((1, 2, 2, 2))
+    maps[0, 0], maps[0, 1] = [[0, 1], [2, 4]], [[0, 0.5], [1, 1]]
+    shared, own = (inside(draw_board(maps, shared=each, width=300)).reshape(-1, 3) for each in (True, False))
+    scale = Scale(0, 4)
+    for value in (0.5, 1.0, 2.0, 4.0):
+        assert (shared == colours(np.array(value), scale, LIGHT)).all(axis=1).sum() > 100
+    # alone, 1 of 4 and 1 of 1 differ: the second head's 0.5 is painted as half of its own scale
+    half = colours(np.array(0.5), Scale(0, 1), LIGHT)
+    assert (own == half).all(axis=1).sum() > 100
+    assert (own == HIGH).all(axis=1).sum() > (shared == HIGH).all(axis=1).sum()
+
+
+def test_a_given_scale_is_the_one_used() -> None:
+    maps = one_hot_board(2, 2, 3, 3, 0, 0, 0, 0)
+    board = inside(draw_board(maps, scale=Scale(0, 2), width=300))
+    middle = colours(np.array(1.0), Scale(0, 2), LIGHT)
+    assert (board == middle).all(axis=-1).sum() > 100
+
+
+def test_the_chosen_head_is_framed_without_touching_its_map() -> None:
+    maps = np.random.default_rng(0).random((3, 4, 5, 5))
+    plain, framed = inside(draw_board(maps)), inside(draw_board(maps, chosen=(1, 2)))
+    rows, cols = np.nonzero((plain != framed).any(axis=-1))
+    top, bottom, left, right = rows.min(), rows.max() + 1, cols.min(), cols.max() + 1
+    hole = np.s_[top + 5 : bottom - 5, left + 5 : right - 5]
+    np.testing.assert_array_equal(plain[hole], framed[hole])
+    one = one_hot_board(3, 4, 5, 5, 1, 2, 0, 0)
+    assert found(one)[:2] == (left + 5, top + 5)
+
+
+def test_a_head_that_is_uniform_does_not_break_the_board() -> None:
+    maps = np.random.default_rng(0).random((2, 2, 4, 4))
+    maps[0, 0] = 1 / 17
+    for shared in (True, False):
+        draw_board(maps, shared=shared, robust=True)
+
+
+def test_what_is_not_a_board_is_refused() -> None:
+    with pytest.raises(DrawError, match=r"shape \(3, 4, 4\)"):
+        draw_board(np.zeros((3, 4, 4)))
+    with pytest.raises(DrawError, match="Layer 2, head 0 is not on a board of 2 layers and 3 heads"):
+        draw_board(np.zeros((2, 3, 4, 4)), chosen=(2, 0))
+    maps = np.zeros((2, 3, 4, 4))
+    maps[1, 1, 1, 1] = np.inf
+    with pytest.raises(DrawError, match="1 of 96 values"):
+        draw_board(maps)

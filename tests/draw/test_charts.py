@@ -1,0 +1,168 @@
+"""Bars, filters, sums and curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from tests.draw.pictures import inside, pixels
+from vitviz.draw import DARK, LIGHT, draw_bars, draw_curve, draw_filters, draw_scatter, draw_sum
+from vitviz.draw.bars import percentage
+from vitviz.draw.colour import rgb
+from vitviz.draw.filters import as_colours
+from vitviz.errors import DrawError
+
+
+def bar_lengths(picture: np.ndarray, bars: int, colour: str) -> list[int]:
+    height = picture.shape[0] // bars
+    middles = picture[height // 2 :: height][:bars]
+    return [int((row == rgb(colour)).all(axis=-1).sum()) for row in middles]
+
+
+def test_a_bar_is_as_long_as_its_value() -> None:
+    lengths = bar_lengths(inside(draw_bars(["a", "b", "c"], [4.0, 2.0, 1.0])), 3, LIGHT.bar)
+    assert lengths[0] == pytest.approx(2 * lengths[1], abs=1)
+    assert lengths[0] == pytest.approx(4 * lengths[2], abs=2)
+
+
+def test_percent_bars_are_measured_against_the_whole_and_the_chosen_one_is_coloured() -> None:
+    picture = inside(draw_bars(["a", "b"], [0.5, 0.25], percent=True, chosen=0))
+    chosen, other = bar_lengths(picture, 2, LIGHT.accent)[0], bar_lengths(picture, 2, LIGHT.bar)[1]
+    track = other + bar_lengths(picture, 2, LIGHT.grid)[1]
+    assert chosen == pytest.approx(track / 2, abs=1)
+    assert other == pytest.approx(track / 4, abs=1)
+
+
+def test_negative_bars_go_the_other_way_from_a_common_zero() -> None:
+    picture = inside(draw_bars(["a", "b"], [1.0, -1.0]))
+    height = picture.shape[0] // 2
+    places = [np.nonzero((picture[y] == rgb(LIGHT.bar)).all(axis=-1))[0] for y in (height // 2, height + height // 2)]
+    assert places[1].max() + 1 == places[0].min()
+    assert abs(len(places[0]) - len(places[1])) <= 1
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.873, "87.3 %"), (0.0, "0.0 %"), (0.0004, "< 0.1 %"), (0.9999, "> 99.9 %"), (1.0, "100.0 %")]
+)
+def test_a_share_is_never_rounded_to_nothing_or_to_everything(share: float, text: str) -> None:
+    assert percentage(share) == text
+
+
+def test_bars_that_cannot_be_drawn_are_refused() -> None:
+    with pytest.raises(DrawError, match="2 names"):
+        draw_bars(["a", "b"], [1.0])
+    with pytest.raises(DrawError, match="longer than the full length"):
+        draw_bars(["a"], [1.2], percent=True)
+    with pytest.raises(DrawError, match="not finite"):
+        draw_bars(["a"], [np.nan])
+
+
+def test_zero_bars_are_empty_and_not_an_error() -> None:
+    assert bar_lengths(inside(draw_bars(["a", "b"], [0.0, 0.0])), 2, LIGHT.bar) == [0, 0]
+
+
+def test_filters_are_grey_at_zero_and_stretched_each_to_its_own_largest_value() -> None:
+    components = np.zeros((2, 3, 3, 3))
+    components[0, 0, 0] = [0.5, -0.5, 0.0]
+    components[1, 2, 2] = [0.0, 0.0, 1e-4]
+    coloured = as_colours(components)
+    assert coloured[0, 0, 0].tolist() == [255, 1, 128]
+    assert coloured[1, 2, 2].tolist() == [128, 128, 255]
+    assert (coloured[0, 1:] == 128).all()
+    assert (as_colours(np.zeros((1, 2, 2, 3))) == 128).all()
+
+
+def test_filters_lie_row_by_row() -> None:
+    components = np.zeros((5, 2, 2, 3))
+    for index, channel in enumerate((0, 1, 2, 0, 1)):
+        components[index, ..., channel] = 1
+    picture = inside(draw_filters(components, columns=3, width=300))
+    first = picture[10]
+    assert [first[x].argmax() for x in (20, 150, 260)] == [0, 1, 2]
+    second = picture[10 + 94 + 8 + 20 + 5]
+    assert [second[x].argmax() for x in (20, 150)] == [0, 1]
+    assert (second[260] == rgb(LIGHT.background)).all()
+
+
+def test_filters_of_another_shape_are_refused() -> None:
+    with pytest.raises(DrawError, match=r"shape \(4, 3, 8, 8\)"):
+        draw_filters(np.zeros((4, 3, 8, 8)))
+    with pytest.raises(DrawError, match="4 components need as many shares of variance, not 3"):
+        draw_filters(np.zeros((4, 8, 8, 3)), shares=[0.1, 0.2, 0.3])
+
+
+def test_the_last_strip_is_the_sum_and_all_share_one_scale() -> None:
+    """One component each way: 1 and 2 make 3, the largest, so that only the sum's strip reaches the last colour."""
+    one, two = np.zeros(64), np.zeros(64)
+    one[10], two[10], one[40] = 1.0, 2.0, -3.0
+    picture = inside(draw_sum({"patch": one, "position": two}, result="token", robust=False, width=640))
+    from vitviz.draw import Scale
+    from vitviz.draw.colour import colours
+
+    column = picture[:, 105]
+    scale = Scale(-3, 3, signed=True)
+    rows = [np.nonzero((column == colours(np.array(value), scale, LIGHT)).all(axis=-1))[0] for value in (1.0, 2.0, 3.0)]
+    assert [len(each) for each in rows] == [40, 40, 40]
+    assert rows[0].max() < rows[1].min() and rows[1].max() < rows[2].min()
+
+
+def test_a_sum_of_vectors_of_different_length_is_refused() -> None:
+    with pytest.raises(DrawError, match="one length"):
+        draw_sum({"a": np.zeros(3), "b": np.zeros(4)}, result="c")
+    with pytest.raises(DrawError, match="one length"):
+        draw_sum({}, result="c")
+
+
+def test_curves_carry_their_numbers_labels_and_theme() -> None:
+    x = np.linspace(0, 10, 30)
+    figure = draw_curve(
+        x,
+        {"cost in $": x, "gain in $": x**2},
+        bands={"gain in $": (x, x**3)},
+        x_label="distance",
+        y_label="y",
+        theme=DARK,
+    )
+    (axes,) = figure.axes
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), x**2, rtol=1e-6)
+    assert len({line.get_linestyle() for line in axes.lines}) == 2, "colour never stands alone"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cost in $", "gain in $"]
+    assert axes.get_xlabel() == "distance"
+    assert figure.get_facecolor()[:3] == pytest.approx(to_rgb(DARK.background))
+    figure.canvas.draw()
+    assert draw_curve(x, {"": x}, x_label="x", y_label="y").axes[0].get_legend() is None
+
+
+def test_curves_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DrawError, match="3 points"):
+        draw_curve(np.arange(3), {"a": np.arange(4)}, x_label="x", y_label="y")
+    with pytest.raises(DrawError, match="not finite"):
+        draw_curve(np.arange(2), {"a": np.array([0, np.nan])}, x_label="x", y_label="y")
+    with pytest.raises(DrawError, match="0 points"):
+        draw_curve(np.empty(0), {}, x_label="x", y_label="y")
+
+
+def test_a_scatter_has_a_dot_for_each_pair_and_a_numbered_bar_for_the_third_value() -> None:
+    layers, heads = np.meshgrid(np.arange(4), np.arange(3), indexing="ij")
+    distance = layers * 10.0 + heads
+    figure = draw_scatter(
+        layers, distance, shade=heads, shade_label="head", chosen=5, x_label="layer", y_label="pixels"
+    )
+    axes, bar = figure.axes
+    offsets = axes.collections[0].get_offsets()
+    np.testing.assert_allclose(np.asarray(offsets), np.stack([layers.ravel(), distance.ravel()], axis=1))
+    np.testing.assert_allclose(np.asarray(axes.collections[1].get_offsets()), [[1, 12]])
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["0", "1", "2"]
+    figure.canvas.draw()
+    flat = draw_scatter(layers, distance, shade=np.ones((4, 3)), x_label="layer", y_label="pixels")
+    flat.canvas.draw()
+    with pytest.raises(DrawError, match="Dot 12 does not exist"):
+        draw_scatter(layers, distance, chosen=12, x_label="layer", y_label="pixels")
+    with pytest.raises(DrawError, match="12 and 3"):
+        draw_scatter(layers, np.arange(3), x_label="layer", y_label="pixels")
+
+
+def test_pictures_take_the_pages_colour() -> None:
+    for theme in (LIGHT, DARK):
+        assert (pixels(draw_bars(["a"], [1.0], theme=theme))[0, 0] == rgb(theme.background)).all()

@@ -1,0 +1,29 @@
+"""The heat map as a value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vitviz.heatmap import Heatmap
+
+
+def test_it_keeps_its_own_read_only_float32_copy() -> None:
+    source = np.zeros((2, 3))
+    heatmap = Heatmap(source, "weight")
+    source[0, 0] = 9
+    assert heatmap.values.dtype == np.float32 and heatmap.values[0, 0] == 0 and heatmap.grid == (2, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        heatmap.values[0, 0] = 1
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2, 2), (0, 3)])
+def test_only_a_grid_of_values_is_a_heat_map(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="grid"):
+        Heatmap(np.zeros(shape), "weight")
+
+
+def test_its_peak_is_the_largest_value_and_either_way_where_signed() -> None:
+    values = [[0.1, -0.9, 0.3], [0.5, 0.2, 0.0]]
+    assert Heatmap(values, "weight").peak == (1, 0, 0.5)
+    assert Heatmap(values, "change", signed=True).peak == (0, 1, pytest.approx(-0.9))
