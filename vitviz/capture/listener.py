@@ -22,7 +22,9 @@ from vitviz.errors import UnsupportedError
 
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
 MATMUL = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
-FLASH_ATTENTION = 1  # torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
+FLASH_ATTENTION = (
+    1  # torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
+)
 
 Receiver = Callable[[Call], None]
 
@@ -62,7 +64,7 @@ class _Listener(TorchFunctionMode):
             return self._fused(*args, **kwargs)
         if func in SOFTMAX:
             result = func(*args, **kwargs)
-            if _over_scores(result, args, kwargs):
+            if over_scores(result, args, kwargs):
                 self.softmaxed = (self.speaker.name, result)
             return result
         if func in MATMUL and self.softmaxed is not None:
@@ -88,7 +90,8 @@ class _Listener(TorchFunctionMode):
             and not torch.is_autocast_enabled("cpu")
             and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
             and (attn_mask is None or attn_mask.is_floating_point())
-            and torch._fused_sdp_choice(query, key, value, attn_mask, dropout_p, is_causal, scale=scale) == FLASH_ATTENTION
+            and torch._fused_sdp_choice(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
+            == FLASH_ATTENTION
         ):
             out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                 query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
@@ -100,7 +103,7 @@ class _Listener(TorchFunctionMode):
         if enable_gqa:  # the kernel shares each key and value head among several query heads
             key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
             value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-        mask = _additive(attn_mask, is_causal, query, key)
+        mask = additive(attn_mask, is_causal, query, key)
         factor = query.shape[-1] ** -0.5 if scale is None else scale
         self.receive(Call(self.speaker.name, query, key, value, mask, factor, lse))
         return out
@@ -115,13 +118,13 @@ class _Listener(TorchFunctionMode):
             self.receive(Call(speaker, v=right, explicit=left, softmaxed=changed))
 
 
-def _over_scores(result: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def over_scores(result: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a softmax normalises rows of keys: over the last axis, of a batch of matrices."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     return result.ndim >= 3 and dim in (-1, result.ndim - 1)
 
 
-def _additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -> Tensor | None:
+def additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -> Tensor | None:
     """The mask as what is added to the scores: a boolean one becomes 0 and -inf, a causal one a triangle of -inf."""
     if is_causal:
         mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()

@@ -1,0 +1,76 @@
+"""Grad-CAM on tokens, by captum.
+
+Selvaraju et al. 2017 (arXiv 1610.02391): weights of channels are the gradient averaged over positions; the map is the positive part of
+the weighted sum of channels. A Vision Transformer has its last map of positions where the last block's attention reads it, after
+that block's first norm: past the block, a model that answers from its class token has gradient zero for every patch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+
+from vitviz.analysis.question import Question
+from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
+
+
+class _FromLastNorm(nn.Module):
+    """The model from the tokens that its last attention reads: a map (batch, width, rows, cols) -> the target's score (batch,)."""
+
+    def __init__(self, question: Question, prefix: Tensor) -> None:
+        super().__init__()
+        self.seen = nn.Identity()  # the layer that captum looks at: positions last, as it expects
+        self._question = question
+        self._prefix = prefix  # (1, prefix tokens, width)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        question, trunk = self._question, self._question.trunk
+        patches = self.seen(grid).flatten(2).transpose(1, 2)  # (batch, width, rows, cols) -> (batch, patches, width)
+        tokens = torch.cat([self._prefix.expand(patches.shape[0], -1, -1), patches], 1)
+
+        def put_in(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (tokens, *args[1:])
+
+        last = trunk.num_layers - 1
+        handle = _last_attention(question).register_forward_pre_hook(put_in)
+        try:
+            state = trunk.step(question.passage, last, question.passage.states[last])
+        finally:
+            handle.remove()
+        return question.target.score(trunk.read(state), question.reference)
+
+
+def gradcam(question: Question) -> Heatmap:
+    """Heatmap (rows, cols), not negative. One forward pass, and one back and forth through the last block alone.
+
+    Raises UnsupportedError for a model without a plain last block, or whose last attention does not see its patches.
+    """
+    passage, layout = question.passage, question.layout
+    read: list[Tensor] = []
+    last = question.trunk.num_layers - 1
+    with question.subject.lock, torch.inference_mode(False), torch.enable_grad():
+        handle = _last_attention(question).register_forward_pre_hook(lambda _m, args: read.append(args[0]))
+        try:
+            with torch.no_grad():
+                question.trunk.step(passage, last, passage.states[last])
+        finally:
+            handle.remove()
+        tokens = read[0].detach()  # (1, tokens, width)
+        if tokens.ndim != 3 or tokens.shape[1] != layout.num_tokens:
+            raise UnsupportedError(f"The last attention of {question.subject.name} does not read one token a patch.")
+        prefix, patches = tokens[:, : layout.num_prefix], tokens[:, layout.num_prefix :]
+        grid = patches.transpose(1, 2).reshape(1, -1, *layout.grid)  # (1, patches, width) -> (1, width, rows, cols)
+        model = _FromLastNorm(question, prefix)
+        cam = LayerGradCam(model, model.seen).attribute(grid.clone().requires_grad_(), relu_attributions=True)
+    return Heatmap(cam[0, 0].detach().float().cpu().numpy(), "Grad-CAM")
+
+
+def _last_attention(question: Question) -> nn.Module:
+    attention = getattr(question.trunk.blocks[-1], "attn", None)
+    if not isinstance(attention, nn.Module):
+        raise UnsupportedError(f"The last block of {question.subject.name} has no attention of its own for Grad-CAM to look at.")
+    return attention

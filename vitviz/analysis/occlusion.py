@@ -1,0 +1,61 @@
+"""Occlusion: how far the target's score falls when a window of patches is hidden, window by window.
+
+Zeiler and Fergus 2014 (arXiv 1311.2901), on the grid of patches. A method among others, not the truth: deletion curves favour it by
+construction, because both hide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitviz.analysis.hiding import BATCH, cells, read_hidden
+from vitviz.analysis.question import Question
+from vitviz.analysis.rollout import Progress
+from vitviz.heatmap import Heatmap
+from vitviz.tokens import TokenLayout
+
+WINDOW = 3
+
+
+def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.ndarray:
+    """(n, patches) boolean: square windows centred `stride` patches apart, cut off at the border; together they cover the grid.
+
+    Raises ValueError for a stride that would leave gaps between windows.
+    """
+    if not 1 <= stride <= window:
+        raise ValueError(f"windows of {window} patches leave gaps at a stride of {stride}; choose 1 to {window}")
+    rows, cols = layout.grid
+    covers = []
+    for row in _centres(rows, window, stride):
+        for col in _centres(cols, window, stride):
+            cover = np.zeros((rows, cols), bool)
+            top, left = row - window // 2, col - window // 2
+            cover[max(top, 0) : top + window, max(left, 0) : left + window] = True
+            covers.append(cover.ravel())
+    return np.stack(covers)
+
+
+def _centres(length: int, window: int, stride: int) -> list[int]:
+    """Positions `stride` apart, the first and last such that their windows reach both ends."""
+    if stride == 1:
+        return list(range(length))
+    reach = window // 2
+    centres = list(range(min(reach, length - 1), length, stride))
+    if centres[-1] + (window - 1 - reach) < length - 1:
+        centres.append(length - 1)
+    return centres
+
+
+def occlusion(
+    question: Question, window: int = WINDOW, stride: int = 1, batch: int = BATCH, progress: Progress | None = None
+) -> Heatmap:
+    """Signed heatmap (rows, cols): for each patch the mean fall of the score over the windows that hide it.
+
+    window, stride  side of a window and distance between windows, in patches; stride 1 asks one window a patch
+    progress        called with (windows done, windows); raise from it to stop
+    """
+    covers = windows(question.layout, window, stride)
+    scores = read_hidden(question, cells(covers, question.layout), question.target.score, batch, progress)
+    falls = question.score() - scores  # (windows,)
+    mean = (falls @ covers) / covers.sum(0)  # (patches,)
+    return Heatmap(question.layout.patches(mean), "fall of the score when hidden", signed=True)

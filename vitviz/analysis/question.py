@@ -1,0 +1,183 @@
+"""One question put to one image: which model, which pixels, which target. What several methods need is computed once and kept here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.analysis.queries import MEAN, POOL
+from vitviz.analysis.targets import SelfDot, Target, needs_classifier
+from vitviz.capture.gradients import explicit_attention, gradients_of
+from vitviz.capture.layouts import token_layout
+from vitviz.capture.record import record
+from vitviz.capture.trace import Trace
+from vitviz.capture.trunk import Output, Passage, Trunk, has_classifier, run
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+
+class Subject(Protocol):
+    """What these methods need of a model: a loaded `Model` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def module(self) -> nn.Module: ...
+    @property
+    def layout(self) -> TokenLayout: ...
+    @property
+    def lock(self) -> threading.RLock: ...
+
+
+@dataclass(frozen=True, eq=False)
+class StandIn:
+    """A module that is asked in place of a loaded model: a copy with other weights, or one made by hand."""
+
+    module: nn.Module
+    layout: TokenLayout
+    name: str = "model"
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionGradients:
+    """Every attention matrix of one image with the gradient of the target's score by it, layer by layer.
+
+    weights, gradients                  (heads, queries, keys) for each layer over the token grid
+    pool_weights, pool_gradients        the same for attention that only collects at the end; often empty
+    """
+
+    weights: tuple[Tensor, ...]
+    gradients: tuple[Tensor, ...]
+    pool_weights: tuple[Tensor, ...] = ()
+    pool_gradients: tuple[Tensor, ...] = ()
+
+    @property
+    def pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """(weights, gradient) of each layer, matched to its own, first layer first."""
+        return zip(self.weights, self.gradients, strict=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """subject: the model; pixels (3, height, width) normalised; target: what is to be explained.
+
+    Raises UnsupportedError for a class target where there is no classifier.
+    """
+
+    subject: Subject
+    pixels: Tensor
+    target: Target
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3:
+            raise ValueError(f"a question is about one image (3, height, width), not {tuple(self.pixels.shape)}")
+        if needs_classifier(self.target) and not has_classifier(self.module):
+            raise UnsupportedError(f"{self.subject.name} has no classifier; explain a token's dot product with itself instead.")
+
+    @property
+    def module(self) -> nn.Module:
+        return self.subject.module
+
+    @property
+    def layout(self) -> TokenLayout:
+        return self.subject.layout
+
+    @cached_property
+    def x(self) -> Tensor:
+        """(1, 3, height, width) on the model's device, a tensor that gradients may flow through."""
+        device = next(self.module.parameters()).device
+        with torch.inference_mode(False):
+            return self.pixels.detach().to(device).clone()[None]
+
+    @cached_property
+    def trunk(self) -> Trunk:
+        return Trunk(self.module)
+
+    @cached_property
+    def passage(self) -> Passage:
+        """The unchanged image, block by block, detached."""
+        with self.subject.lock, torch.inference_mode(False), torch.no_grad():
+            return self.trunk.walk(self.x)
+
+    @cached_property
+    def reference(self) -> Output:
+        """What the unchanged image gives: a batch of 1, detached."""
+        if "passage" in self.__dict__:
+            return self.passage.output
+        with self.subject.lock, torch.inference_mode(False), torch.no_grad():
+            return run(self.module, self.x)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The image's attention as `vitviz.trace` keeps it."""
+        with self.subject.lock:
+            seen = record(self.module, self.x, self.layout)
+        return Trace(self.subject.name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling)
+
+    @cached_property
+    def attention_gradients(self) -> AttentionGradients:
+        """One forward pass with explicit attention and one backward pass."""
+        with self.subject.lock, explicit_attention(self.module) as weights:
+            output = run(self.module, self.x)
+            reference = Output(output.logits.detach(), None if output.tokens is None else output.tokens.detach())
+            score = self.target.score(output, reference)[0]
+            gradients = gradients_of(score, weights)
+        grid, pool = split_calls(weights, self.layout, self.subject.name)
+        matrices = [w.detach()[0] for w in weights]
+        own = [g[0] for g in gradients]
+        return AttentionGradients(
+            tuple(matrices[i] for i in grid), tuple(own[i] for i in grid), tuple(matrices[i] for i in pool), tuple(own[i] for i in pool)
+        )
+
+    @cached_property
+    def query(self) -> str | int:
+        """The query whose row explains the target: a chosen token, the class token, the pooling query, or the mean over patches."""
+        if isinstance(self.target, SelfDot) and self.target.token is not None:
+            return self.target.token
+        if "cls" in self.layout.prefix:
+            return "cls"
+        return POOL if self._pools else MEAN
+
+    @property
+    def _pools(self) -> bool:
+        return bool(self.attention_gradients.pool_weights if "attention_gradients" in self.__dict__ else self.trace.pooling)
+
+    def likelihood(self) -> float:
+        """The target's likelihood for the unchanged image."""
+        return float(self.target.likelihood(self.reference, self.reference)[0])
+
+    def score(self) -> float:
+        """The target's score for the unchanged image."""
+        return float(self.target.score(self.reference, self.reference)[0])
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The model's lock, and no gradients: for passes over changed images."""
+        with self.subject.lock, torch.inference_mode(False), torch.no_grad():
+            yield
+
+
+def split_calls(weights: Sequence[Tensor], layout: TokenLayout, name: str) -> tuple[list[int], list[int]]:
+    """Indices of (calls over the token grid, calls that only collect). Raises UnsupportedError for anything else."""
+    grid, pool = [], []
+    for index, matrix in enumerate(weights):
+        queries, keys = matrix.shape[-2:]
+        key_layout = token_layout(keys, layout)
+        if matrix.ndim == 4 and key_layout is not None and queries == keys:
+            grid.append(index)
+        elif matrix.ndim == 4 and key_layout is not None and queries < layout.num_patches:
+            pool.append(index)
+        else:
+            raise UnsupportedError(
+                f"{name} attends with the shape {tuple(matrix.shape)}, which is not its grid of {layout.grid[0]}x{layout.grid[1]} "
+                "patches; relevance through windows and stages is not defined here."
+            )
+    return grid, pool

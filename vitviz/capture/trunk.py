@@ -1,0 +1,149 @@
+"""A Vision Transformer as a row of blocks: every state between them, and running on from any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.errors import UnsupportedError
+
+# Logits read from the last state may differ from the model's own by float32 rounding, relative to their size, and no more.
+READ_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a forward pass ends with.
+
+    logits  (batch, classes), or the pooled features (batch, width) where the model has no classifier
+    tokens  (batch, tokens, width) after the final norm; None where the model has none that could be found
+    """
+
+    logits: Tensor
+    tokens: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """One forward pass, block by block.
+
+    states  layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last
+    extras  what each block was given besides its state (rotary tables, shared bias), so that it can be run again
+    output  the end of the pass
+    """
+
+    states: tuple[Tensor, ...]
+    extras: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+    output: Output
+
+
+def final_norm(module: nn.Module) -> nn.Module | None:
+    """The module whose output are the final tokens: the norm after the last block, or that block where there is none."""
+    norm = getattr(module, "norm", None)
+    if isinstance(norm, nn.Module):
+        return norm
+    blocks = getattr(module, "blocks", None)
+    return blocks[-1] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
+
+
+def has_classifier(module: nn.Module) -> bool:
+    """Whether the module's outputs are class logits, and not pooled features."""
+    return bool(getattr(module, "num_classes", 0))
+
+
+def run(module: nn.Module, x: Tensor) -> Output:
+    """The module's forward pass on x (batch, 3, height, width), as it is, with the final tokens beside the logits."""
+    tokens: list[Tensor] = []
+    source = final_norm(module)
+    handle = source.register_forward_hook(lambda _m, _i, out: tokens.append(out)) if source is not None else None
+    try:
+        logits = module(x)
+    finally:
+        if handle is not None:
+            handle.remove()
+    whole = tokens[-1] if tokens and isinstance(tokens[-1], Tensor) and tokens[-1].ndim == 3 else None
+    return Output(logits, whole)
+
+
+class Trunk:
+    """The blocks of a timm module with its head behind them. The module is called and hooked, never changed.
+
+    Raises UnsupportedError for a module that is not a single row of blocks with a head.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        blocks = getattr(module, "blocks", None)
+        if (
+            not isinstance(blocks, nn.Sequential | nn.ModuleList)
+            or not len(blocks)
+            or not hasattr(module, "forward_head")
+        ):
+            raise UnsupportedError(
+                f"{type(module).__name__} is not one row of blocks with a head behind it, so it cannot be read or restarted between "
+                "its layers. Choose a plain Vision Transformer."
+            )
+        self.module = module
+        self.blocks: tuple[nn.Module, ...] = tuple(blocks)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.blocks)
+
+    def walk(self, x: Tensor) -> Passage:
+        """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are enabled.
+
+        Raises UnsupportedError where the head does not read the last block's tokens alone.
+        """
+        inputs: list[Tensor] = []
+        extras: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        last: list[Tensor] = []
+
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            inputs.append(args[0])
+            extras.append((args[1:], dict(kwargs)))
+
+        handles = [block.register_forward_pre_hook(before, with_kwargs=True) for block in self.blocks]
+        handles.append(self.blocks[-1].register_forward_hook(lambda _m, _i, out: last.append(out)))
+        try:
+            output = run(self.module, x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        states = (*inputs, *last)
+        if len(states) != self.num_layers + 1 or any(not isinstance(s, Tensor) or s.ndim != 3 for s in states):
+            raise UnsupportedError(
+                f"{type(self.module).__name__} does not hand one sequence of tokens from block to block."
+            )
+        with torch.no_grad():
+            read = self.read(states[-1]).logits
+        if read.shape != output.logits.shape or not torch.allclose(
+            read, output.logits, rtol=READ_TOLERANCE, atol=READ_TOLERANCE * float(output.logits.detach().abs().max())
+        ):
+            raise UnsupportedError(
+                f"{type(self.module).__name__} does more between its last block and its output than a norm, a pooling and a head, "
+                "so its layers cannot be read through them."
+            )
+        return Passage(states, tuple(extras), output)
+
+    def step(self, passage: Passage, layer: int, state: Tensor) -> Tensor:
+        """Block `layer` alone on state (batch, tokens, width), with what it was given in `passage`."""
+        args, kwargs = passage.extras[layer]
+        return self.blocks[layer](state, *args, **kwargs)
+
+    def resume(self, passage: Passage, layer: int, state: Tensor, each: Callable[[int], None] | None = None) -> Tensor:
+        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is told every layer."""
+        for index in range(layer, self.num_layers):
+            if each:
+                each(index)
+            state = self.step(passage, index, state)
+        return state
+
+    def read(self, state: Tensor) -> Output:
+        """The model's own final norm, pooling and head on a state (batch, tokens, width)."""
+        norm = getattr(self.module, "norm", None)
+        tokens = norm(state) if isinstance(norm, nn.Module) else state
+        return Output(self.module.forward_head(tokens), tokens)  # type: ignore[operator]
