@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "load_image": "vitviz.images",
     "image_hash": "vitviz.images",
+    "load_sample": "vitviz.samples",
     "load_model": "vitviz.models",
     "load_cnn": "vitviz.models",
     "prepare": "vitviz.models",

@@ -1,0 +1,70 @@
+"""The gallery: photographs that come with vitviz, each with its author, licence and source."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from vitviz.assets import asset_path
+from vitviz.errors import ImageError
+from vitviz.images import load_image
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photograph of the gallery, as `assets/samples/samples.json` describes it.
+
+    id               its name in links and on the command line
+    file             its file in assets/samples, with `sha256`
+    title, alt       what it is called, and what somebody who cannot see it would be told
+    author, licence  whom to credit, and the terms in a word or two
+    terms            the sentence that grants them, as it stands in `terms_from`
+    source           where the photograph was first published
+    packaged_in      the package and file it was taken from, with `packaged_sha256`
+    changes          what was done to that file
+    note             what else is worth knowing; may be empty
+    """
+
+    id: str
+    file: str
+    title: str
+    alt: str
+    author: str
+    licence: str
+    terms: str
+    terms_from: str
+    source: str
+    packaged_in: str
+    packaged_sha256: str
+    changes: str
+    note: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        return asset_path("samples", self.file)
+
+    @property
+    def credit(self) -> str:
+        """One line for beneath the picture."""
+        return f"{self.title}. {self.author}. {self.licence}."
+
+
+@cache
+def samples() -> tuple[Sample, ...]:
+    """The gallery in its order: first what the embedded model knows, then what it does not."""
+    described = json.loads(asset_path("samples", "samples.json").read_text(encoding="utf-8"))
+    return tuple(Sample(**fields) for fields in described)
+
+
+def load_sample(name: str) -> Image.Image:
+    """The photograph with that id in mode RGB. Raises ImageError, with the ids that exist, for another."""
+    for sample in samples():
+        if sample.id == name:
+            return load_image(sample.path)
+    known = ", ".join(sample.id for sample in samples())
+    raise ImageError(f"There is no sample called {name!r}. The samples are {known}.")
