@@ -1,9 +1,10 @@
-"""Accuracy of the embedded models on a folder of labelled images, with the very files and preprocessing that are served.
+"""Accuracy of the embedded models on a folder of labelled images, with the very files and preprocessing served.
 
     python scripts/measure_accuracy.py FOLDER [--batch 16]
 
-FOLDER holds images and labels.csv with the columns file and label; labels are Caltech-101's folder names ("Motorbikes").
-Prints one line of a Markdown table for each model, input size and framing: top-1, top-5, and the mean over classes of top-1.
+FOLDER holds images and labels.csv with the columns file and label; labels are Caltech-101's folder names
+("Motorbikes"). Prints one line of a Markdown table for each model, input size and framing: top-1, top-5, and the mean
+over classes of top-1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Models: catalogue, loading, preprocessing, support. The only package that imports timm."""
 
 from vitviz.models.build import build_on_meta
+from vitviz.models.catalogue import CatalogueEntry, CuratedEntry, curated, search
 from vitviz.models.embedded import Cnn, load_cnn
 from vitviz.models.load import load_model
 from vitviz.models.model import Model, Preprocessing
@@ -9,13 +10,17 @@ from vitviz.models.sizes import resized
 
 __all__ = [
     "FRAMINGS",
+    "CatalogueEntry",
     "Cnn",
+    "CuratedEntry",
     "Model",
     "Prepared",
     "Preprocessing",
     "build_on_meta",
+    "curated",
     "load_cnn",
     "load_model",
     "prepare",
     "resized",
+    "search",
 ]

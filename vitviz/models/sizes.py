@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
@@ -12,6 +13,10 @@ from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of, size_hint
 from vitviz.models.model import Model
 from vitviz.models.probe import run_on_meta
+from vitviz.tokens import TokenLayout
+
+# sizes that a shared module is known to take
+_layouts: WeakKeyDictionary[nn.Module, dict[tuple[int, int], TokenLayout]] = WeakKeyDictionary()
 
 
 def takes_any_size(module: nn.Module, fixed_input_size: bool) -> bool:
@@ -36,9 +41,12 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
         )
     if model.dynamic_size:
         with model.lock:
-            layout = layout_of(model.module, model.name, (height, width))
-            _try_whole_pass(model, model.module, (height, width))
-        return replace(model, layout=layout, input_size=(height, width))
+            known = _layouts.setdefault(model.module, {})
+            if (height, width) not in known:
+                layout = layout_of(model.module, model.name, (height, width))
+                _try_whole_pass(model, model.module, (height, width))
+                known[height, width] = layout
+        return replace(model, layout=known[height, width], input_size=(height, width))
     if not hasattr(model.module, "set_input_size"):
         raise UnsupportedError(f"{model.name} takes inputs of {_words(model.input_size)} pixels only.")
     module = copy.deepcopy(model.module)

@@ -1,0 +1,177 @@
+"""Loading: the embedded model, random weights, other sizes, and names that do not exist."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.layers import resample_abs_pos_embed
+
+import vitviz
+from vitviz.errors import HubError, ModelError, UnsupportedError
+from vitviz.models import embedded, load_model, resized
+from vitviz.models.build import build
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("embedded")
+
+
+def test_the_embedded_model_is_ready(model):
+    assert (model.name, model.architecture, model.weights) == ("embedded", "vit_small_patch14_dinov2", "embedded")
+    assert model.weights_hash == "adfcba51ff2e6fb7a7c0b973e985711a1eb6a1e43916658cc32ed943cfca6603"
+    assert (model.layout.prefix, model.layout.grid, model.input_size) == (("cls",), (16, 16), (224, 224))
+    assert len(model.labels) == 101
+    assert not model.module.training
+    assert all(
+        parameter.dtype == torch.float32 and not parameter.requires_grad for parameter in model.module.parameters()
+    )
+    assert model.module.pos_embed.shape == (1, 1 + 37 * 37, 384)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (448, 448), (112, 210)])
+def test_any_size_equals_a_module_built_for_that_size(model, size):
+    """One module that resamples its position embedding in each pass, against one built at the size from resampled weights."""
+    stored = load_file(embedded.FOLDER / f"{embedded.VIT}.safetensors")
+    state = {name: tensor.float() for name, tensor in stored.items()}
+    grid = [size[0] // 14, size[1] // 14]
+    state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], grid, num_prefix_tokens=1)
+    fixed = timm.create_model("vit_small_patch14_dinov2", num_classes=101, img_size=size).eval()
+    fixed.load_state_dict(state)
+    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    other = resized(model, size)
+    with torch.no_grad():
+        assert torch.equal(other.module(image), fixed(image))
+    assert other.layout.grid == tuple(grid)
+
+
+def test_resizing_shares_the_module_and_its_lock(model):
+    other = resized(model, (224, 448))
+    assert other.module is model.module
+    assert other.lock is model.lock
+    assert (other.layout.grid, other.input_size) == ((16, 32), (224, 448))
+    assert resized(model, model.input_size) is model
+    assert load_model("embedded", input_size=448).layout.grid == (32, 32)
+
+
+@pytest.mark.parametrize("size", [(225, 224), (0, 224), (7, 7)])
+def test_a_size_the_model_does_not_take(model, size):
+    with pytest.raises(UnsupportedError):
+        resized(model, size)
+
+
+def test_a_model_of_fixed_size_is_copied_and_told_its_new_size():
+    model = load_model("beit_base_patch16_224", weights="random")
+    assert not model.dynamic_size
+    other = resized(model, (160, 96))
+    assert other.module is not model.module
+    assert other.lock is not model.lock
+    with torch.no_grad():
+        assert other.module(torch.randn(1, 3, 160, 96)).shape == (1, 1000)
+        assert model.module(torch.randn(1, 3, 224, 224)).shape == (1, 1000)
+
+
+def test_a_model_of_one_size_says_so():
+    with pytest.raises(UnsupportedError, match="224 x 224 pixels only"):
+        resized(load_model("cait_xxs24_224", weights="random"), (448, 448))
+
+
+def test_random_weights_follow_their_seed_and_nothing_else():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = load_model("test_vit", weights="random:3")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.randn(10)
+    again = load_model("test_vit", weights="random:3")
+    other = load_model("test_vit", weights="random")
+    weight = first.module.blocks[0].attn.qkv.weight
+    assert torch.equal(weight, again.module.blocks[0].attn.qkv.weight)
+    assert not torch.equal(weight, other.module.blocks[0].attn.qkv.weight)
+    assert (first.weights_hash, other.weights_hash) == ("random:3", "random:0")
+    assert not first.trained
+    assert first.labels is None
+
+
+def test_the_untrained_twin_of_the_embedded_model(model):
+    twin = load_model("embedded", weights="random")
+    assert (twin.layout, twin.preprocessing, twin.trained) == (model.layout, model.preprocessing, False)
+    assert twin.module.head.weight.shape == model.module.head.weight.shape
+    assert not torch.equal(twin.module.head.weight, model.module.head.weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "words"),
+    [
+        ("vit_small_patch16_223", "random", "Did you mean .*vit_small_patch16_224"),
+        ("vit_base_patch16_224.nobody", None, "tagged 'nobody'; it has .*augreg"),
+        ("hf-hub:timm/test_vit.r160_in1k", None, "No model is called"),
+        ("../../etc/passwd", "random", "No model is called"),
+        ("", "random", "No model is called"),
+        ("test_vit", "best", '"embedded", "pretrained", "random"'),
+        ("test_vit", "random:x", "seed"),
+        ("test_vit", "embedded", 'belong to the model "embedded"'),
+        ("embedded", "pretrained", "brings its own weights"),
+    ],
+)
+def test_what_cannot_be_had_is_said(name, weights, words):
+    with pytest.raises(ModelError, match=words):
+        load_model(name, weights=weights)
+
+
+def test_a_name_without_weights_says_what_still_works():
+    name = next(name for name in timm.list_models("vit_*") if not timm.list_pretrained(name))
+    with pytest.raises(HubError, match='weights="random" still works'):
+        load_model(name)
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(ModelError, match="not a device"):
+        load_model("test_vit", weights="random", device="abacus")
+
+
+def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
+    for path in embedded.FOLDER.iterdir():
+        shutil.copy(path, tmp_path)
+    with (tmp_path / f"{embedded.VIT}.safetensors").open("r+b") as file:
+        file.seek(10_000_000)
+        file.write(b"\0\1\2\3")
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path)
+    embedded._checked_hash.cache_clear()
+    with pytest.raises(ModelError, match="is damaged"):
+        load_model("embedded")
+    (tmp_path / f"{embedded.VIT}.safetensors").unlink()
+    with pytest.raises(ModelError, match="is missing"):
+        load_model("embedded")
+    embedded._checked_hash.cache_clear()
+
+
+def test_the_embedded_cnn():
+    cnn = vitviz.load_cnn()
+    assert (cnn.architecture, cnn.input_size, len(cnn.labels)) == ("tf_efficientnet_lite0", (224, 224), 101)
+    assert cnn.weights_hash.startswith("4d452f41b36508c5")
+
+
+def test_labels_are_plain_words(model):
+    raw = [line.split("\t")[0] for line in (embedded.FOLDER / "caltech101_labels.tsv").read_text().splitlines()]
+    shown = dict(zip(raw, model.labels, strict=True))
+    assert shown["Motorbikes"] == "motorbike"
+    assert shown["Faces"] == shown["Faces_easy"] == "face"
+    assert shown["car_side"] == "car, from the side"
+    assert shown["cougar_body"] == "cougar, body"
+    assert not any("_" in label for label in model.labels)
+    assert raw == sorted(raw)  # the order of the outputs: Caltech-101's folders, capitals first
+
+
+def test_dynamic_size_does_not_change_a_single_bit():
+    """The same seed with and without timm's dynamic_img_size gives the same logits at the native size."""
+    ours = build("test_vit", seed=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        plain = timm.create_model("test_vit").eval()
+    image = torch.randn(1, 3, 160, 160)
+    with torch.no_grad():
+        assert torch.equal(ours(image), plain(image))
