@@ -1,0 +1,34 @@
+"""`vitviz models --search dinov2`: which models there are."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("models", help="list models, or search timm's registry")
+    parser.add_argument("--search", metavar="TEXT", help="names that contain every one of these words")
+    parser.add_argument("--limit", type=int, default=40, metavar="N", help="how many at the most")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints one model a line: the curated list, or what a search finds. Raises ModelError where it finds none."""
+    from vitviz.errors import ModelError
+    from vitviz.models import curated, search
+
+    if arguments.search is None:
+        for entry in curated():
+            print(f"{entry.name:45s} {entry.why}")
+        return
+    found = search(arguments.search, arguments.limit)
+    if not found:
+        raise ModelError(
+            f"No model of timm's registry is called anything like {arguments.search!r}. Try a shorter word, such as dinov2."
+        )
+    for entry in found:
+        height, width = entry.input_size
+        print(
+            f"{entry.name:60s} {height}x{width}  {'weights on the hub' if entry.downloadable else 'no weights to download'}"
+        )

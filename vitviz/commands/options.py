@@ -1,0 +1,103 @@
+"""Options that several commands share, and what they come to: a model, a picture, a traced subject, progress on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vitviz.figures.subject import Subject
+    from vitviz.models import Model
+
+
+def add_subject_options(parser: argparse.ArgumentParser) -> None:
+    """The picture, the model and how they meet."""
+    parser.add_argument("image", help="a photograph: JPEG, PNG, WebP, HEIC, AVIF, TIFF, ...")
+    parser.add_argument(
+        "--model", default="embedded", help='"embedded" (default), a name of timm\'s registry, or a .safetensors file'
+    )
+    parser.add_argument(
+        "--weights",
+        help='"pretrained", "random", "random:SEED" or a .safetensors file; by default what the model calls for',
+    )
+    parser.add_argument("--size", type=size, metavar="PIXELS", help="input size: 448, or HEIGHTxWIDTH")
+    parser.add_argument(
+        "--framing", choices=("crop", "squash", "fit"), default="crop", help="centre crop, squashed, or whole image"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def size(text: str) -> tuple[int, int]:
+    """(height, width) from "448" or "224x448"."""
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 448, or HEIGHTxWIDTH such as 224x448")
+    height = int(found[1])
+    return height, int(found[2] or height)
+
+
+def query(text: str) -> int | str:
+    """A query token by number, or by name: cls, reg0, r3c5, mean, pool."""
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def loaded_model(arguments: argparse.Namespace) -> Model:
+    """The model that was asked for, with progress while its weights come."""
+    from vitviz.models import load_model
+
+    bar = Bar("weights", arguments.quiet)
+    model = load_model(
+        arguments.model,
+        weights=arguments.weights,
+        input_size=arguments.size,
+        device=arguments.device,
+        progress=lambda done, total, _what: bar(done, total),
+    )
+    bar.close()
+    return model
+
+
+def traced_subject(arguments: argparse.Namespace, model: Model | None = None) -> Subject:
+    """The picture that was asked for, in the model that was asked for, traced."""
+    from vitviz.figures.subject import Subject
+    from vitviz.images import image_hash, load_image
+    from vitviz.models import prepare
+    from vitviz.tracing import trace_input
+
+    image = load_image(arguments.image)  # first, because a wrong picture is told at once and a model takes a while
+    model = loaded_model(arguments) if model is None else model
+    prepared = prepare(model, image, framing=arguments.framing)
+    trace = trace_input(prepared.model, prepared.input)
+    return Subject(prepared.model, prepared, trace, image_hash(image), arguments.image)
+
+
+class Bar:
+    """Progress on a terminal; silent where standard error is a file, and when asked to be."""
+
+    def __init__(self, what: str, quiet: bool = False) -> None:
+        self.what = what
+        self.quiet = quiet or not sys.stderr.isatty()
+        self.shown = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.quiet:
+            return
+        if self.shown is None:
+            from tqdm import tqdm
+
+            self.shown = tqdm(desc=self.what, total=total, leave=False, unit_scale=True)
+        self.shown.total = total
+        self.shown.update(done - self.shown.n)
+
+    def close(self) -> None:
+        if self.shown is not None:
+            self.shown.close()
+
+
+def steps(what: str, arguments: argparse.Namespace) -> Callable[[int, int], None]:
+    """A progress callback for work that is done step by step."""
+    return Bar(what, arguments.quiet)

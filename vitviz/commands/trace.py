@@ -1,0 +1,131 @@
+"""`vitviz trace photo.jpg --out trace.npz`: everything a trace answers, as arrays in one file."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from vitviz.commands.options import add_subject_options, query, steps, traced_subject
+from vitviz.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from vitviz.capture.trace import Trace
+
+# Attention of all layers is held at once before it is written.
+LARGEST_STACK = 4 << 30
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("trace", help="write attention, rollout and position similarity as arrays")
+    add_subject_options(parser)
+    parser.add_argument("--out", required=True, metavar="FILE.npz", help="where to write")
+    parser.add_argument(
+        "--query",
+        type=query,
+        help="query token: cls, r3c5, mean, ... or its number; by default what the output is read from",
+    )
+    parser.add_argument(
+        "--layers", metavar="LIST", help="layers whose attention is written, such as 0-2,11; by default all"
+    )
+    parser.add_argument("--no-attention", action="store_true", help="leave the stack of attention weights out")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Traces and writes. Raises VitvizError or ValueError with one sentence."""
+    import numpy as np
+
+    subject = traced_subject(arguments)
+    arrays = trace_arrays(subject.trace, subject.model, arguments)
+    path = arguments.out if arguments.out.endswith(".npz") else arguments.out + ".npz"
+    np.savez_compressed(path, **arrays)
+    print(
+        f"wrote {path}: " + ", ".join(f"{name} {'x'.join(map(str, values.shape))}" for name, values in arrays.items())
+    )
+
+
+def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Arrays by name:
+
+    attention                  (layers, heads, tokens, tokens) float32, of the layers asked for
+    layers                     (layers,) their numbers, counted from 0
+    rollout                    (rows, cols)
+    head_rollout_last_hop      (layers, heads, rows, cols), all layers
+    head_rollout_leave_one_in  (layers, heads, rows, cols), all layers
+    position_similarity        (patches, patches)
+    logits (classes,), grid (2,), prefix (names)
+
+    What is not defined for a model is left out and said on standard error. Raises UnsupportedError for a stack too large.
+    """
+    import numpy as np
+
+    from vitviz.analysis.head_rollout import METHODS, head_rollouts
+    from vitviz.analysis.positions import position_similarity
+    from vitviz.analysis.rollout import rollout
+
+    chosen = layer_list(arguments.layers, trace.num_layers)
+    arrays: dict[str, Any] = {}
+    if not arguments.no_attention:
+        arrays["attention"] = attention_stack(trace, chosen)
+        arrays["layers"] = np.asarray(chosen)
+
+    def attempt(name: str, compute: Any) -> None:
+        try:
+            arrays[name] = compute()
+        except UnsupportedError as error:
+            print(f"vitviz: {name} left out: {error}", file=sys.stderr)
+
+    progress = steps("rollout", arguments)
+    attempt("rollout", lambda: rollout(trace, arguments.query, progress=progress).values)
+    for method in METHODS:
+        attempt(
+            f"head_rollout_{method}",
+            lambda method=method: head_rollouts(trace, method, arguments.query, progress=progress),
+        )
+    attempt("position_similarity", lambda: position_similarity(model, trace.layout))
+    arrays["logits"] = trace.logits.cpu().numpy()
+    arrays["grid"] = np.asarray(trace.layout.grid)
+    arrays["prefix"] = np.asarray(trace.layout.prefix, dtype=str)
+    return arrays
+
+
+def attention_stack(trace: Trace, chosen: list[int]) -> Any:
+    """(layers, heads, tokens, tokens) float32. Raises UnsupportedError with the size of a stack too large, or without one shape."""
+    import numpy as np
+
+    layers = [trace.layers[index] for index in chosen]
+    shapes = {(layer.num_heads, layer.num_queries, layer.num_keys) for layer in layers}
+    if len(shapes) > 1:
+        raise UnsupportedError(
+            f"The layers of {trace.model_name} have attention of different shapes, which one stack cannot hold. "
+            "Ask for layers of one shape with --layers, or leave the stack out with --no-attention."
+        )
+    heads, queries, keys = shapes.pop()
+    needed = 4 * len(layers) * heads * queries * keys
+    if needed > LARGEST_STACK:
+        raise UnsupportedError(
+            f"The attention of {len(layers)} layers with {heads} heads and {keys} tokens takes {needed / 1e9:.1f} GB, more than "
+            f"the {LARGEST_STACK / 1e9:.1f} GB that are held at once. Ask for fewer layers with --layers, or leave it out "
+            "with --no-attention."
+        )
+    stack = np.empty((len(layers), heads, queries, keys), np.float32)
+    for row, layer in zip(stack, layers, strict=True):
+        row[:] = layer.weights().cpu().numpy()
+    return stack
+
+
+def layer_list(text: str | None, num_layers: int) -> list[int]:
+    """Layer numbers from "0-2,11", in rising order; all of them for None. Raises ValueError."""
+    if text is None:
+        return list(range(num_layers))
+    chosen: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if not found:
+            raise ValueError(f"{text!r} is not a list of layers; write for example 0-2,11")
+        chosen.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    if not chosen or max(chosen) >= num_layers:
+        raise ValueError(f"layers {text} are not in a model of {num_layers} layers, counted from 0")
+    return sorted(chosen)
