@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vitviz.tokens import TokenLayout
 from vitviz.ui.knobs import KNOBS, Choice, knob_value, turned
-from vitviz.ui.selection import SIZES, Selection
+from vitviz.ui.selection import MAX_SIZE, Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
 
@@ -18,11 +18,11 @@ def selections(draw) -> Selection:
         model=draw(st.from_regex(r"\A(file:)?[a-z][a-z0-9_.]{0,30}\Z")),
         weights=draw(st.sampled_from(["trained", "random"])),
         image=draw(st.just("") | st.from_regex(r"\A[a-z][a-z0-9_\-]{0,20}\Z")),
-        size=draw(st.sampled_from(SIZES)),
+        size=draw(st.integers(0, MAX_SIZE)),
         framing=draw(st.sampled_from(["crop", "squash", "fit"])),
         layer=draw(st.integers(-1, 99)),
         head=draw(st.none() | st.integers(0, 99)),
-        query=draw(st.sampled_from(["", "cls", "dist", "reg0", "reg12", "r0c0", "r15c7"])),
+        query=draw(st.sampled_from(["", "mean", "pool", "cls", "dist", "reg0", "reg12", "r0c0", "r15c7"])),
         scale=draw(st.sampled_from(["robust", "raw"])),
     )
     for name, knob in KNOBS.items():
@@ -56,7 +56,8 @@ def test_no_url_can_break_it(parameters):
     layout = TokenLayout(("cls",), (4, 4), (14, 14))
     fitted, _ = selection.within(12, 6, layout)
     assert 0 <= fitted.layer_of(12) < 12
-    assert 0 <= fitted.token_of(layout) < 17
+    row, col = fitted.patch_of(layout)
+    assert 0 <= row < 4 and 0 <= col < 4
 
 
 def test_plain_view_has_a_plain_address():
@@ -95,13 +96,17 @@ def test_what_this_model_lacks_goes_back_to_its_default():
     assert kept.within(12, 6, layout) == (kept, ())
 
 
-def test_default_query_and_patch():
-    with_cls, without = TokenLayout(("cls", "reg0"), (4, 6), (14, 14)), TokenLayout((), (4, 6), (14, 14))
-    assert Selection().token_of(with_cls) == 0
-    assert without.name_of(Selection().token_of(without)) == "r2c3"
-    assert with_cls.name_of(Selection().patch_of(with_cls)) == "r2c3"
-    assert with_cls.name_of(Selection(query="r0c1").patch_of(with_cls)) == "r0c1"
+def test_default_patch_and_layer():
+    layout = TokenLayout(("cls", "reg0"), (4, 6), (14, 14))
+    assert Selection().patch_of(layout) == Selection(query="mean").patch_of(layout) == Selection(query="cls").patch_of(layout) == (2, 3)
+    assert Selection(query="r0c0").patch_of(layout) == (0, 0)
     assert Selection().layer_of(12) == 11 and Selection(layer=0).layer_of(12) == 0
+
+
+def test_pooling_query_only_where_the_model_pools():
+    layout = TokenLayout((), (4, 4), (14, 14))
+    assert Selection(query="pool").within(12, 6, layout, pools=True) == (Selection(query="pool"), ())
+    assert Selection(query="pool").within(12, 6, layout) == (Selection(), ("query",))
 
 
 def test_a_knob_back_at_its_default_leaves_the_url():

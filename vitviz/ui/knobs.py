@@ -60,6 +60,7 @@ KNOBS: dict[str, Knob] = {
     "discard": Number(0.0, 0.0, 0.95, 0.05),
     "alpha": Number(0.5, 0.0, 0.95, 0.05),
     "first": Number(0, 0, 95, 1),
+    "last": Number(95, 0, 95, 1),  # 95 is as far as the model goes
     "through": Choice("last_hop", ("last_hop", "leave_one_in")),
     "board": Choice("attention", ("attention", "last_hop", "leave_one_in")),
     "colours": Choice("own", ("own", "shared")),

@@ -13,8 +13,10 @@ Weights = Literal["trained", "random"]
 
 # What stands for a picture that is not in the gallery; its bytes stay with the session that uploaded it.
 UPLOAD = "upload"
-# The input sizes offered, in pixels; 0 is the model's own.
-SIZES = (0, 224, 336, 448, 518)
+# Sides of the patch grid offered as input sizes: 224, 336, 448 and 518 pixels at patch 14.
+GRID_SIDES = (16, 24, 32, 37)
+# Pixels; the side of the largest input that a link can ask for.
+MAX_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Selection:
     framing  how the picture is brought to that size, in the words of `vitviz.trace`
     layer    counted from 0; -1 is the last
     head     counted from 0; None is the mean of all heads
-    query    name of a token: "cls", "r3c5"; "" is the model's own first choice
+    query    name of a token: "cls", "r3c5"; "mean" over all patches, "pool" for a pooling query; "" is what the output is read from
     scale    "robust" ends colours at the 99th percentile, "raw" at the extremes
     knobs    what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
     """
@@ -44,14 +46,14 @@ class Selection:
     scale: Scaling = "robust"
     knobs: tuple[tuple[str, str | int | float], ...] = ()
 
-    def within(self, layers: int, heads: int, layout: TokenLayout) -> tuple[Selection, tuple[str, ...]]:
+    def within(self, layers: int, heads: int, layout: TokenLayout, pools: bool = False) -> tuple[Selection, tuple[str, ...]]:
         """The selection with whatever this model does not have put back to its default, and the names of those fields."""
         lost: dict[str, object] = {}
         if not -1 <= self.layer < layers:
             lost["layer"] = -1
         if self.head is not None and not 0 <= self.head < heads:
             lost["head"] = None
-        if self.query:
+        if not (self.query in ("", "mean") or (self.query == "pool" and pools)):
             try:
                 layout.token_named(self.query)
             except ValueError:
@@ -62,13 +64,10 @@ class Selection:
         """The layer as an index from 0 among `layers`."""
         return self.layer if self.layer >= 0 else layers - 1
 
-    def token_of(self, layout: TokenLayout) -> int:
-        """The query as a token index: what was chosen, else the first prefix token, else the patch in the middle."""
-        if self.query:
-            return layout.token_named(self.query)
-        return 0 if layout.prefix else layout.token_at(layout.grid[0] // 2, layout.grid[1] // 2)
-
-    def patch_of(self, layout: TokenLayout) -> int:
-        """The patch under discussion as a token index: the query where it is a patch, else the one in the middle."""
-        token = self.token_of(layout)
-        return layout.token_at(layout.grid[0] // 2, layout.grid[1] // 2) if layout.cell_of(token) is None else token
+    def patch_of(self, layout: TokenLayout) -> tuple[int, int]:
+        """(row, col) of the patch under discussion: the query where it is a patch, else the one in the middle."""
+        try:
+            cell = layout.cell_of(layout.token_named(self.query))
+        except ValueError:
+            cell = None
+        return cell or (layout.grid[0] // 2, layout.grid[1] // 2)

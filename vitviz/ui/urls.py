@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from vitviz.ui.knobs import KNOBS
-from vitviz.ui.selection import SIZES, Framing, Scaling, Selection, Weights
+from vitviz.ui.selection import MAX_SIZE, Framing, Scaling, Selection, Weights
 
 # Names of models, samples and tokens hold no more than this, so that none can be a path upwards or a piece of HTML.
 _MODEL = re.compile(r"(file:)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
@@ -35,6 +35,12 @@ def _one_of(options: tuple[Any, ...]) -> Callable[[str], Any]:
     return read
 
 
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= MAX_SIZE):
+        raise ValueError(text)
+    return int(text)
+
+
 def _index(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 3):
         raise ValueError(text)
@@ -45,7 +51,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "model": _name(_MODEL),
     "weights": _one_of(get_args(Weights)),
     "image": _name(_IMAGE),
-    "size": _one_of(SIZES),
+    "size": _size,
     "framing": _one_of(get_args(Framing)),
     "layer": _index,
     "head": _index,

@@ -164,7 +164,7 @@ class ComputeQueue:
                 self._keep(job)
         except Cancelled as called_off:
             job.error = called_off
-        except BaseException as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+        except BaseException as error:
             job.error = error
         finally:
             job.work = _finished  # the closure may hold a model and an image

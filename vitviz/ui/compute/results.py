@@ -19,6 +19,8 @@ def size_of(value: Any) -> int:
         return nbytes
     if hasattr(value, "getbands"):  # a PIL image
         return int(value.width * value.height * len(value.getbands()))
+    if callable(getattr(value, "parameters", None)):  # a module
+        return sum(parameter.nbytes for parameter in value.parameters())
     if isinstance(value, Mapping):
         return sum(size_of(part) for part in value.values())
     if isinstance(value, (tuple, list)):

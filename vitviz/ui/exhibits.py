@@ -1,0 +1,170 @@
+"""The two interactive exhibits: a picture whose patches can be read and chosen, and a board of small maps."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from vitviz.draw import LIGHT, Scale
+from vitviz.draw.colour import table
+from vitviz.heatmap import Heatmap
+from vitviz.ui.components.modules import joined
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import common as words
+from vitviz.ui.wire import pack
+
+FOLDER = Path(__file__).parent / "components" / "js"
+
+Cell = tuple[int, int]
+
+
+@cache
+def _component(name: str) -> Callable[..., Any]:
+    given = {
+        "WORDS": words.EXHIBIT,
+        "COLOURS": {"sequential": table(LIGHT.sequential).tobytes().hex(), "signed": table(LIGHT.diverging).tobytes().hex()},
+    }
+    css = (FOLDER / "exhibit.css").read_text(encoding="utf-8")
+    return st.components.v2.component(f"vitviz.{name}", js=joined(FOLDER, f"{name}.js", given), css=css)
+
+
+def picture(
+    stage: Stage,
+    key: str,
+    *,
+    alt: str,
+    on_pick: Callable[[str], None],
+    heatmap: Heatmap | None = None,
+    scale: Scale | None = None,
+    knobs: Sequence[tuple[str, Hashable]] = (),
+    chosen: str = "",
+    prefix: Iterable[str] = (),
+    marks: Iterable[Cell] = (),
+    line: float = 0,
+    dim: float = 0.0,
+    widest: int = 460,
+) -> None:
+    """The photograph as the model saw it, under `heatmap` where one is given.
+
+    on_pick  called with a token's name before the page runs again
+    knobs    what the heat map depends on: while they stay, the browser keeps its numbers
+    chosen   name of the token to frame; prefix: names offered beside the picture; marks: patches framed thinly
+    line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
+    widest   CSS pixels
+    """
+    rows, cols = stage.layout.grid
+    heat = None
+    if heatmap is not None:
+        shown = scale or Scale.of(heatmap.values, signed=heatmap.signed)
+        values = heatmap.values
+        url = stage.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(knobs))
+        heat = {"url": url, **_scale(shown, f"{heatmap.label} · {shown.counting(values).label}", shown.counting(values))}
+
+    def picked() -> None:
+        token = _trigger(key)
+        if isinstance(token, str) and len(token) <= 16:
+            on_pick(token)
+
+    _component("picture")(
+        key=key,
+        data={
+            "url": stage.offer("shown", lambda: pack({"picture": _png(stage.look.shown)})),
+            "rows": rows,
+            "cols": cols,
+            "ratio": stage.look.shown.width / stage.look.shown.height,
+            "widest": widest,
+            "chosen": chosen,
+            "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
+            "marks": [list(cell) for cell in marks],
+            "grid": {"line": line, "dim": dim},
+            "heat": heat,
+            "alt": alt,
+        },
+        on_picked_change=picked,
+    )
+
+
+def board(
+    stage: Stage,
+    key: str,
+    maps: np.ndarray,
+    scales: Sequence[Scale],
+    *,
+    alt: str,
+    caption: str,
+    shared: Scale | None,
+    own_ends: tuple[str, str],
+    facts: dict[str, np.ndarray],
+    knobs: Sequence[tuple[str, Hashable]],
+    chosen: tuple[int, int | None],
+    on_pick: Callable[[int, int], None],
+    tallest: int = 600,
+) -> None:
+    """(layers, heads, rows, cols) maps as small multiples.
+
+    scales   one for each map, in order; shared: the one that all of them are, where colours compare; otherwise own_ends
+             says in words what the two ends of the colour bar stand for
+    facts    name -> (layers, heads): numbers read out beside each head
+    chosen   (layer, head), head None for the whole layer
+    tallest  CSS pixels aimed at
+    """
+
+    def build() -> bytes:
+        arrays = {
+            "values": np.asarray(maps, np.float32),
+            "low": np.array([scale.low for scale in scales], np.float32),
+            "high": np.array([scale.high for scale in scales], np.float32),
+            "facts": np.stack([*facts.values()], axis=-1).astype(np.float32) if facts else np.zeros(0, np.float32),
+        }
+        return pack(arrays, {"facts": list(facts)})
+
+    def picked() -> None:
+        at = _trigger(key)
+        inside = isinstance(at, list) and len(at) == 2 and all(type(index) is int for index in at)
+        if inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
+            on_pick(at[0], at[1])
+
+    heat = _scale(shared or scales[0], caption, shared)
+    if shared is None:
+        heat["ticks"] = [[0, own_ends[0]], [1, own_ends[1]]]
+    _component("board")(
+        key=key,
+        data={
+            "url": stage.offer(f"board {key}", build, **dict(knobs)),
+            "chosen": list(chosen),
+            "heat": heat,
+            "alt": alt,
+            "tallest": tallest,
+        },
+        on_picked_change=picked,
+    )
+
+
+def _scale(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
+    ticks = numbered.ticks() if numbered is not None else []
+    return {
+        "low": scale.low,
+        "high": scale.high,
+        "signed": scale.signed,
+        "flat": numbered is not None and numbered.flat,
+        "ticks": [list(tick) for tick in ticks],
+        "caption": caption,
+    }
+
+
+def _trigger(key: str) -> Any:
+    """What a browser reports; it may be anything."""
+    return getattr(st.session_state.get(key), "picked", None)
+
+
+def _png(picture: Image.Image) -> np.ndarray:
+    encoded = io.BytesIO()
+    picture.convert("RGB").save(encoded, "PNG", compress_level=3)
+    return np.frombuffer(encoded.getvalue(), np.uint8)

@@ -1,0 +1,69 @@
+"""The frame around every page: configuration, navigation, sidebar, and what the page stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from vitviz.ui import loading, look, navigation, photo, sidebar, state, strip
+from vitviz.ui.selection import UPLOAD, Selection
+from vitviz.ui.stage import Stage, open_stage
+from vitviz.ui.text import common as words
+from vitviz.ui.trouble import guarded
+from vitviz.ui.views import VIEWS, View
+
+
+def main() -> None:
+    st.set_page_config(words.NAME, look.icon(), "wide", "auto")
+    ignored = state.begin()
+    look.apply()
+    opened: list[Stage] = []
+    pages = {
+        view.name: st.Page(partial(_show, view, opened), title=view.title, url_path=view.name, default=view is VIEWS[0])
+        for view in VIEWS
+    }
+    navigation.keep(pages)
+    page = st.navigation(list(pages.values()))
+    if ignored:
+        st.warning(words.PASSED_OVER.format(names=", ".join(name for name in ignored if name.isidentifier()) or "…"))
+    with st.sidebar:
+        with guarded("picture"):
+            sidebar.choose_picture()
+        with guarded("model"):
+            sidebar.choose_model()
+        sizes = st.container()
+    with guarded("stage"):
+        opened.append(_stage(sizes))
+    page.run()
+    state.finish()
+
+
+def _stage(sizes: st.delta_generator.DeltaGenerator) -> Stage:
+    selection = state.selection()
+    if selection.image == UPLOAD and not photo.has_upload():
+        st.info(words.NO_UPLOAD)
+        state.change(image=Selection().image)
+        selection = state.selection()
+    taken = photo.current(selection)
+    own = loading.current(sidebar.plain_model(selection))
+    with sizes:
+        sidebar.choose_size(own)
+    stage, lost = open_stage(selection, loading.current(selection), taken)
+    if lost:
+        # Without a word: another model has other layers, and what was chosen there means nothing here.
+        state.change(**{name: getattr(stage.selection, name) for name in lost})
+    return stage
+
+
+def _show(view: View, opened: list[Stage]) -> None:
+    with guarded(view.name):
+        if opened:
+            strip.show(opened[0])
+        render: Callable[[Stage | None], None] = view.render
+        render(opened[0] if opened else None)
+
+
+if __name__ == "__main__":
+    main()

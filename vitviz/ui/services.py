@@ -1,0 +1,38 @@
+"""What the whole server shares: the queues, the payloads, and how a page asks for an address. Made once a process."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import streamlit as st
+
+from vitviz.ui.compute import ComputeQueue, Results
+from vitviz.ui.payloads import PayloadStore
+
+# Traces and what is computed from them. A trace of the embedded model is 15 MB at 257 tokens and 80 MB at 1,370.
+RESULT_BYTES, RESULT_ENTRIES = 1_500_000_000, 2_000
+# Loaded models. The embedded one is 88 MB.
+MODEL_BYTES, MODEL_ENTRIES = 4_000_000_000, 6
+
+
+@cache
+def queue() -> ComputeQueue:
+    """Every forward pass and every analysis goes through here."""
+    return ComputeQueue(Results(RESULT_BYTES, RESULT_ENTRIES))
+
+
+@cache
+def models() -> ComputeQueue:
+    """Models are loaded here, and stay while there is room."""
+    return ComputeQueue(Results(MODEL_BYTES, MODEL_ENTRIES))
+
+
+@cache
+def payloads() -> PayloadStore:
+    """What browsers fetch."""
+    return PayloadStore()
+
+
+def base_path() -> str:
+    """The server's `baseUrlPath`, which Streamlit does not put in front of routes of our own."""
+    return str(st.get_option("server.baseUrlPath") or "")

@@ -1,0 +1,123 @@
+"""What a page stands on: a model, a photograph, the trace they made, and a way to ask for more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import streamlit as st
+from PIL import Image
+
+from vitviz.analysis.queries import default_query
+from vitviz.capture.trace import Trace
+from vitviz.draw import DARK, LIGHT, Theme
+from vitviz.figures.subject import Subject
+from vitviz.models import Model, prepare
+from vitviz.tokens import TokenLayout
+from vitviz.tracing import trace_input
+from vitviz.ui import services, session
+from vitviz.ui.compute import Key, Progress
+from vitviz.ui.photo import Photo
+from vitviz.ui.selection import Selection
+from vitviz.ui.text import common as words
+from vitviz.ui.waiting import answer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One photograph through one model, as it is kept between runs."""
+
+    subject: Subject
+
+    @property
+    def nbytes(self) -> int:
+        """Without the model, which is kept elsewhere."""
+        return self.subject.trace.nbytes + self.shown.width * self.shown.height * 3
+
+    @property
+    def shown(self) -> Image.Image:
+        """The very pixels that the model got."""
+        return self.subject.prepared.shown
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a page is given."""
+
+    selection: Selection
+    photo: Photo
+    look: Look
+    key: Key
+    theme: Theme
+
+    @property
+    def subject(self) -> Subject:
+        return self.look.subject
+
+    @property
+    def model(self) -> Model:
+        return self.look.subject.model
+
+    @property
+    def trace(self) -> Trace:
+        return self.look.subject.trace
+
+    @property
+    def layout(self) -> TokenLayout:
+        return self.look.subject.trace.layout
+
+    @property
+    def query(self) -> str:
+        """Name of the query: what was chosen, else what the model's output is read from."""
+        return self.selection.query or default_query(self.trace)
+
+    @property
+    def layer(self) -> int:
+        return self.selection.layer_of(self.trace.num_layers)
+
+    def ask(self, what: str, work: Callable[[Progress], T], note: str = words.COMPUTING, **knobs: Hashable) -> T:
+        """The answer to `what` about this model and photograph, computed once for everybody who may see it.
+
+        knobs  everything the answer depends on beyond model, photograph and size
+        """
+        result: T = answer(services.queue(), self.key.asking(what, **knobs), self._lane, work, note)
+        return result
+
+    def fetch(self, what: str, work: Callable[[Progress], T], **knobs: Hashable) -> T:
+        """The same outside a page's run, where nothing can be shown: for a download that somebody has just asked for."""
+        with services.queue().submit(self.key.asking(what, **knobs), self._lane, work) as ticket:
+            result: T = ticket.result()
+            return result
+
+    @property
+    def _lane(self) -> str:
+        return f"analyse {self.key.model}"
+
+    def offer(self, what: str, build: Callable[[], bytes], **knobs: Hashable) -> str:
+        """An address at which this session's browser finds `build()`'s bytes."""
+        return session.current().offer(self.key.asking(what, **knobs), build)
+
+
+def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage, tuple[str, ...]]:
+    """Runs the model on the photograph, unless that was done; and which parts of the selection this model does not have.
+
+    Raises VitvizError where it cannot be done.
+    """
+    key = Key("look", model.name, model.weights_hash, photo.hash, model.input_size, selection.framing, scope=photo.scope)
+
+    def run(progress: Progress) -> Look:
+        prepared = prepare(model, photo.image, framing=selection.framing)
+        progress.check()
+        trace = trace_input(prepared.model, prepared.input)
+        return Look(Subject(prepared.model, prepared, trace, photo.hash, photo.name))
+
+    what = words.RUNNING_MODEL.format(model=model.name)
+    look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
+    trace = look.subject.trace
+    heads = trace.layers[selection.layer_of(trace.num_layers) % trace.num_layers].num_heads if trace.layers else 0
+    fitted, lost = selection.within(trace.num_layers, heads, trace.layout, pools=bool(trace.pooling))
+    theme = DARK if st.context.theme.type == "dark" else LIGHT
+    return Stage(fitted, photo, look, replace(key, what=""), theme), lost

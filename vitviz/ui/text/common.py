@@ -1,0 +1,80 @@
+"""Words that appear on every page."""
+
+from __future__ import annotations
+
+NAME = "vitviz"
+
+# Waiting
+CANCEL = "Stop this"
+IN_QUEUE = "{what}: waiting for {count} before it"
+CALLED_OFF = "You stopped this computation."
+ASK_AGAIN = "Ask again"
+LOADING_MODEL = "Loading {model}"
+READING_IMAGE = "Reading the photograph"
+RUNNING_MODEL = "Running {model} on the photograph"
+COMPUTING = "Computing"
+
+# Trouble
+UNEXPECTED = "Something went wrong here that should not have. Change a setting or choose another picture; the rest of the app goes on working."
+BACK_TO_START = "Back to the embedded model and the first sample"
+PASSED_OVER = "The link asked for something that is not there ({names}); the rest of it is shown."
+NO_UPLOAD = "The picture of this link was somebody's own and stayed with them, so a sample is shown. Upload your own in the sidebar."
+NO_SAMPLE = "There is no sample photograph of that name. Choose another in the sidebar."
+
+# Around every figure
+TRY_THIS = "Try this"
+NOTICE = "What to notice"
+CATCH = "The catch"
+FORMULA = "Formula and references"
+DOWNLOAD_PNG = "Download PNG"
+COPY_PYTHON = "Copy as Python"
+SNIPPET_UPLOAD = "photo.jpg"
+SNIPPET_HELP = "Runs outside the app and makes the same figure."
+
+# The prediction strip
+SEEN = "What the model sees"
+SEEN_ALT = "The photograph as the model sees it, {width} by {height} pixels."
+PREDICTION = "Prediction"
+UNTRAINED = "untrained weights: no prediction to speak of"
+NO_CLASSES = "This model has no classifier: it turns a picture into {count} numbers and names nothing."
+DOUBTFUL = "Perhaps none of the classes this model knows."
+CLASS_LIST = "All {count} classes"
+CLASS = "Class"
+CLASS_FILTER = "Find a class"
+
+# Tokens
+TOKEN_CLS = "class token"
+TOKEN_DIST = "distillation token"
+TOKEN_REGISTER = "register {index}"
+TOKEN_MEAN = "mean of patches"
+TOKEN_POOL = "pooling query"
+TOKEN_PATCH = "patch in row {row}, column {col}"
+
+# Scales
+SCALE = "Colours"
+SCALE_HELP = "Robust colours end at the 99th percentile, so that a few very strong patches do not turn the rest black."
+SCALE_ROBUST = "robust"
+SCALE_RAW = "raw"
+
+# What the exhibits say in the browser; {blanks} are filled there
+EXHIBIT = {
+    "tokens": "Tokens that are not patches",
+    "blend": "How much of the map lies over the picture",
+    "gone": "The numbers of this picture are no longer on the server. Reload the page.",
+    "place": "row {row}, column {col}",
+    "hint": "Point at a patch to read it, click to choose it. The arrow keys move the choice.",
+    "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the choice.",
+    "board_place": "layer {layer}, head {head}",
+    "most": "largest {value} at row {row}, column {col}",
+}
+
+
+def token(name: str) -> str:
+    """A token's name in words."""
+    fixed = {"cls": TOKEN_CLS, "dist": TOKEN_DIST, "mean": TOKEN_MEAN, "pool": TOKEN_POOL}
+    if name in fixed:
+        return fixed[name]
+    if name.startswith("reg"):
+        return TOKEN_REGISTER.format(index=name[3:])
+    row, _, col = name.removeprefix("r").partition("c")
+    return TOKEN_PATCH.format(row=row, col=col)

@@ -1,0 +1,33 @@
+"""Words of the sidebar: choosing a picture and a model."""
+
+from __future__ import annotations
+
+PICTURE = "Picture"
+SOURCE = "Where from"
+SOURCES = {"gallery": "Samples", "upload": "Upload", "camera": "Camera"}
+GALLERY = "Sample photograph"
+UPLOAD = "Photograph"
+UPLOAD_HELP = "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk."
+CAMERA = "Take a picture"
+OWN_PICTURE = "Your own picture stays in this session. A link to this view opens with a sample instead."
+FRAMING = "Bring it to the model's size by"
+FRAMINGS = {"crop": "cutting out the centre", "squash": "squashing the whole image", "fit": "fitting the whole image"}
+FRAMING_HELP = (
+    "Cutting out the centre is what most models were measured with. Squashing shows everything, bent to a square. Fitting "
+    "keeps everything and its shape, where the model takes inputs that are not square."
+)
+
+MODEL = "Model"
+MODEL_KINDS = {"embedded": "Embedded", "known": "Well-known", "any": "Any name in timm", "file": "From the server"}
+MODEL_KIND = "Choose from"
+KNOWN = "Well-known models"
+ANY = "Name in timm"
+SEARCH, SEARCH_EXAMPLE = "Search", "dinov2 reg"
+ANY_HELP = "Parts of a name, in any order. Weights come from the model hub the first time."
+FILE = "Checkpoint"
+NO_FILES = "There is no checkpoint in the server's folder."
+UNTRAINED = "Random weights (untrained)"
+UNTRAINED_HELP = "The same architecture before it has learned anything: whatever still shows does not come from training."
+UNTRAINED_NOTE = "Untrained: these are random weights."
+SIZE = "Input size"
+SIZE_HELP = "More pixels make more patches: slower, and finer maps. The model's own size is the one it was trained or measured at."

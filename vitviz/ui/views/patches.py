@@ -1,0 +1,91 @@
+"""Patches: how a model reads a picture."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vitviz.draw import draw_patch
+from vitviz.figure import Figure
+from vitviz.figures.patches import filters_figure, grid_figure, sequence_figure
+from vitviz.ui import exhibits, figure, state
+from vitviz.ui.page import page
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import patches as words
+
+FILTERS = 28
+
+
+def render(stage: Stage | None) -> None:
+    if stage is None:
+        return
+    rows, cols = stage.layout.grid
+    row, col = stage.selection.patch_of(stage.layout)
+    with page(words.PAGE, cols=cols):
+        left, right = st.columns(2)
+        with left:
+            _grid(stage, row, col)
+        with right:
+            _patch(stage, row, col)
+        st.subheader(words.SEQUENCE, anchor=False)
+        _sequence(stage, row, col)
+        st.subheader(words.FILTERS, anchor=False)
+        figure.show(stage, "filters", lambda: filters_figure(stage.subject, FILTERS, theme=stage.theme))
+        st.caption(words.FILTERS_TEXT.format(count=FILTERS))
+
+
+def _grid(stage: Stage, row: int, col: int) -> None:
+    rows, cols = stage.layout.grid
+    token = stage.layout.token_at(row, col)
+    cut, dim = state.value_of("cut"), state.value_of("dim")
+    exhibits.picture(
+        stage,
+        "patch grid",
+        alt=words.GRID_ALT.format(rows=rows, cols=cols),
+        on_pick=lambda name: state.change(query=name),
+        chosen=f"r{row}c{col}",
+        line=cut,
+        dim=dim,
+    )
+    figure.ways_out(
+        stage,
+        "patch grid",
+        lambda: grid_figure(stage.subject, highlight=[token], line_width=cut, dim=dim, theme=stage.theme),
+        token=token,
+        cut=cut,
+        dim=dim,
+    )
+    one, two = st.columns(2)
+    one.slider(words.CUT, 0, 8, step=1, **state.bound("cut"))
+    two.slider(words.DIM, 0.0, 0.9, step=0.1, **state.bound("dim"))
+
+
+def _patch(stage: Stage, row: int, col: int) -> None:
+    layout, token = stage.layout, stage.layout.token_at(row, col)
+    high, wide = layout.patch_size
+
+    def draw() -> Figure:
+        return Figure(
+            arrays={},
+            drawing=draw_patch(stage.look.shown, layout, token, theme=stage.theme),
+            alt=words.PATCH_ALT.format(row=row, col=col),
+            provenance=stage.subject.provenance("patch", query=f"r{row}c{col}"),
+            snippet=stage.subject.snippet(),
+        )
+
+    st.markdown(f"**{words.PATCH}**")
+    figure.show(stage, "patch", draw, token=token)
+    place = {"left": col * wide, "right": (col + 1) * wide - 1, "top": row * high, "bottom": (row + 1) * high - 1}
+    st.caption(words.PATCH_FACTS.format(token=token, tokens=layout.num_tokens, row=row, col=col, **place))
+    one, two = st.columns(2)
+    rows, cols = layout.grid
+    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: f"r{r}c{col}", "row"))
+    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: f"r{row}c{c}", "col"))
+
+
+def _sequence(stage: Stage, row: int, col: int) -> None:
+    layout, token = stage.layout, stage.layout.token_at(row, col)
+    counts = {"prefix": layout.num_prefix, "patches": layout.num_patches, "tokens": layout.num_tokens}
+    st.caption(words.SEQUENCE_TEXT.format(**counts))
+    figure.show(
+        stage, "sequence", lambda: sequence_figure(stage.subject, highlight=token, columns=16, theme=stage.theme), token=token
+    )

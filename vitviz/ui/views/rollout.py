@@ -1,0 +1,129 @@
+"""Rollout: where the information came from, head by head and through all layers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vitviz.analysis.attention import head_statistics, sink_tokens
+from vitviz.analysis.rollout import RolloutOptions, rollout
+from vitviz.draw import Scale
+from vitviz.errors import UnsupportedError
+from vitviz.figures.rollout import rollout_figure
+from vitviz.heatmap import Heatmap
+from vitviz.ui import exhibits, figure, state
+from vitviz.ui.page import page
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import common
+from vitviz.ui.text import rollout as words
+from vitviz.ui.trouble import guarded
+from vitviz.ui.views import heads
+
+SINKS_SHOWN = 8
+
+
+def render(stage: Stage | None) -> None:
+    if stage is None:
+        return
+    with page(words.PAGE):
+        st.markdown(words.QUERY_LINE.format(query=common.token(stage.query)))
+        with guarded("heads"):
+            heads.show(stage, options_of(stage))
+        st.subheader(words.ROLLED, anchor=False)
+        with guarded("rollout figure"):
+            _rolled(stage)
+        left, right = st.columns(2)
+        with left, guarded("sinks"):
+            _sinks(stage)
+        with right, guarded("statistics"):
+            _statistics(stage)
+
+
+def options_of(stage: Stage) -> RolloutOptions:
+    """The knobs as the analysis takes them; layers beyond the model's are its ends."""
+    end = stage.trace.num_layers - 1
+    first, last = min(int(state.value_of("first")), end), min(int(state.value_of("last")), end)
+    return RolloutOptions(
+        alpha=float(state.value_of("alpha")),
+        fusion=str(state.value_of("fusion")),
+        discard=float(state.value_of("discard")),
+        first_layer=min(first, last),
+        last_layer=None if last == end else last,
+    )
+
+
+def _rolled(stage: Stage) -> None:
+    left, right = st.columns([3, 2])
+    with right:
+        _knobs(stage)
+    options, query = options_of(stage), stage.query
+    heatmap: Heatmap = stage.ask(
+        "rollout",
+        lambda progress: rollout(stage.trace, query, options, lambda done, of: progress.report(done / of)),
+        query=query,
+        options=options,
+    )
+    robust = state.value_of("scale") == "robust"
+    last = stage.trace.num_layers - 1 if options.last_layer is None else options.last_layer
+    with left:
+        exhibits.picture(
+            stage,
+            "rollout",
+            alt=words.ROLLED_ALT.format(query=common.token(query), first=options.first_layer, last=last),
+            on_pick=lambda name: state.change(query=name),
+            heatmap=heatmap,
+            scale=Scale.of(heatmap.values, robust=robust),
+            knobs=(("query", query), ("options", options)),
+            chosen=query,
+        )
+        figure.ways_out(
+            stage,
+            "rollout",
+            lambda: rollout_figure(stage.subject, query, options, heatmap=heatmap, robust=robust, theme=stage.theme),
+            query=query,
+            options=options,
+            robust=robust,
+        )
+
+
+def _knobs(stage: Stage) -> None:
+    st.segmented_control(
+        words.FUSION, list(words.FUSIONS), format_func=words.FUSIONS.get, help=words.FUSION_HELP, required=True,
+        **state.bound("fusion"),
+    )  # fmt: skip
+    st.slider(words.DISCARD, 0.0, 0.95, step=0.05, help=words.DISCARD_HELP, **state.bound("discard"))
+    st.slider(words.ALPHA, 0.0, 0.95, step=0.05, help=words.ALPHA_HELP, **state.bound("alpha"))
+    end = stage.trace.num_layers - 1
+    if end > 0:
+        options = options_of(stage)
+        last = end if options.last_layer is None else options.last_layer
+        st.slider(
+            words.LAYERS, 0, end, step=1, help=words.LAYERS_HELP,
+            **state.bound_pair("first", "last", (options.first_layer, last), end),
+        )  # fmt: skip
+
+
+def _sinks(stage: Stage) -> None:
+    layer = stage.layer
+    st.subheader(words.SINKS.format(layer=layer), anchor=False)
+    found = stage.ask("sinks", lambda _: tuple(sink_tokens(stage.trace.layers[layer])), layer=layer)
+    if not found:
+        st.markdown(words.SINKS_NONE)
+        return
+    st.caption(words.SINKS_TEXT)
+    for sink in found[:SINKS_SHOWN]:
+        st.markdown("- " + words.SINK_LINE.format(name=common.token(sink.name), share=sink.share, times=sink.times_median))
+    if len(found) > SINKS_SHOWN:
+        st.caption(words.SINKS_MORE.format(count=len(found) - SINKS_SHOWN))
+
+
+def _statistics(stage: Stage) -> None:
+    layer = stage.layer
+    st.subheader(words.HEADS.format(layer=layer), anchor=False)
+    try:
+        of = stage.ask("head statistics", lambda _: head_statistics(stage.trace.layers[layer]), layer=layer)
+    except UnsupportedError as reason:
+        st.info(str(reason))
+        return
+    columns = (range(len(of.entropy)), of.entropy.tolist(), of.distance.tolist(), of.prefix_mass.tolist(), of.largest.tolist())
+    st.dataframe(dict(zip(words.HEADS_COLUMNS, columns, strict=True)), hide_index=True)
+    st.caption(words.HEADS_TEXT)
