@@ -18,7 +18,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 @pytest.fixture(autouse=True)
 def same_random_numbers() -> None:
-    """A test draws the same numbers whichever tests ran before it. torch is seeded if it is loaded, and not loaded here."""
+    """A test draws the same numbers whichever tests ran before it. torch is seeded if loaded, and not loaded here."""
     random.seed(0)
     np.random.seed(0)  # for code that draws from the global generator
     if "torch" in sys.modules:
