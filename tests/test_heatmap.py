@@ -9,7 +9,7 @@ from vitviz.heatmap import Heatmap
 
 
 def test_it_keeps_its_own_read_only_float32_copy() -> None:
-    source = np.zeros((2, 3))
+    source = np.zeros((2, 3), np.float32)
     heatmap = Heatmap(source, "weight")
     source[0, 0] = 9
     assert heatmap.values.dtype == np.float32 and heatmap.values[0, 0] == 0 and heatmap.grid == (2, 3)

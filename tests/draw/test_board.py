@@ -51,14 +51,14 @@ def test_layers_run_down_heads_run_across_and_patches_keep_their_place_in_a_tile
 
 def test_with_one_scale_a_colour_means_the_same_in_every_head_and_alone_it_does_not() -> None:
     maps = np.zeros((1, 2, 2, 2))
-    maps[0, 0], maps[0, 1] = [[0, 1], [2, 4]], [[0, 0.5], [1, 1]]
+    maps[0, 0], maps[0, 1] = [[0, 1], [2, 4]], [[0, 0.3], [1, 1]]
     shared, own = (inside(draw_board(maps, shared=each, width=300)).reshape(-1, 3) for each in (True, False))
     scale = Scale(0, 4)
-    for value in (0.5, 1.0, 2.0, 4.0):
+    for value in (0.3, 1.0, 2.0, 4.0):
         assert (shared == colours(np.array(value), scale, LIGHT)).all(axis=1).sum() > 100
-    # alone, 1 of 4 and 1 of 1 differ: the second head's 0.5 is painted as half of its own scale
-    half = colours(np.array(0.5), Scale(0, 1), LIGHT)
-    assert (own == half).all(axis=1).sum() > 100
+    # alone, the second head's 0.3 lies at 0.3 of a scale that ends at 1, a colour no value of the first head has
+    alone = colours(np.array(0.3), Scale(0, 1), LIGHT)
+    assert (own == alone).all(axis=1).sum() > 100 > (shared == alone).all(axis=1).sum()
     assert (own == HIGH).all(axis=1).sum() > (shared == HIGH).all(axis=1).sum()
 
 

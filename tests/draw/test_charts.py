@@ -83,6 +83,8 @@ def test_filters_lie_row_by_row() -> None:
     second = picture[10 + 94 + 8 + 20 + 5]
     assert [second[x].argmax() for x in (20, 150)] == [0, 1]
     assert (second[260] == rgb(LIGHT.background)).all()
+    numbers = (picture[96:112] != rgb(LIGHT.background)).any(axis=(0, 2))  # under the first row of tiles
+    assert [numbers[left : left + 90].any() for left in (0, 102, 204)] == [True] * 3
 
 
 def test_filters_of_another_shape_are_refused() -> None:
@@ -95,7 +97,7 @@ def test_filters_of_another_shape_are_refused() -> None:
 def test_the_last_strip_is_the_sum_and_all_share_one_scale() -> None:
     """One component each way: 1 and 2 make 3, the largest, so that only the sum's strip reaches the last colour."""
     one, two = np.zeros(64), np.zeros(64)
-    one[10], two[10], one[40] = 1.0, 2.0, -3.0
+    one[10], two[10], one[40] = 1.0, 2.0, -2.0
     picture = inside(draw_sum({"patch": one, "position": two}, result="token", robust=False, width=640))
     from vitviz.draw import Scale
     from vitviz.draw.colour import colours
@@ -128,6 +130,7 @@ def test_curves_carry_their_numbers_labels_and_theme() -> None:
     np.testing.assert_allclose(axes.lines[1].get_ydata(), x**2, rtol=1e-6)
     assert len({line.get_linestyle() for line in axes.lines}) == 2, "colour never stands alone"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cost in $", "gain in $"]
+    assert not any(text.get_parse_math() for text in axes.get_legend().get_texts()), "dollars are not formulas"
     assert axes.get_xlabel() == "distance"
     assert figure.get_facecolor()[:3] == pytest.approx(to_rgb(DARK.background))
     figure.canvas.draw()

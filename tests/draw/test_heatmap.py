@@ -9,7 +9,7 @@ from PIL import Image
 from tests.draw.pictures import area_of, gradient_photo, inside, pixels
 from vitviz.draw import DARK, LIGHT, Scale, draw_heatmap
 from vitviz.draw.cells import edges, enlarged
-from vitviz.draw.colour import colours, table
+from vitviz.draw.colour import colours, rgb, table
 from vitviz.draw.heatmap import paint_heatmap
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
@@ -101,6 +101,18 @@ def test_the_sheet_holds_the_picture_at_its_margin_and_a_bar_under_it() -> None:
     assert whole.shape[0] > 200 + 40
     titled = draw_heatmap(heatmap, width=200, title="Layer 3")
     assert titled.height > draw_heatmap(heatmap, width=200).height
+
+
+def test_the_bar_says_what_is_clipped_in_this_map_and_not_in_the_others_of_its_scale() -> None:
+    with_sink, without = np.random.default_rng(0).random((20, 20)), np.full((20, 20), 0.5)
+    with_sink[3, 3] = 40
+    without[0, 0] = 0.1
+    shared = Scale.of(with_sink, without, robust=True)
+    assert shared.clipped > 0
+    for values, pointed in ((with_sink, True), (without, False)):
+        sheet = inside(draw_heatmap(Heatmap(values, "weight"), scale=shared, width=200))
+        top_of_bar = sheet[200 + 10]
+        assert (top_of_bar[198] == rgb(LIGHT.background)).all() == pointed
 
 
 def test_any_mode_of_photograph_will_do() -> None:

@@ -47,6 +47,24 @@ def test_cuts_lie_between_patches_and_leave_their_middles_alone(layout: TokenLay
                 assert (cut[top, left + 5 : right - 5] == rgb(LIGHT.background)).all()
 
 
+def test_nothing_is_cut_at_the_edge_of_the_picture() -> None:
+    photo = photo_for(SQUARE)
+    plain, cut = (pixels(paint_grid(photo, SQUARE, line_width=width, width=160)) for width in (0, 4))
+    for edge in (np.s_[:10, 10:30], np.s_[-10:, 10:30], np.s_[10:30, :10], np.s_[10:30, -10:]):
+        np.testing.assert_array_equal(plain[edge], cut[edge])
+
+
+def test_numbers_count_the_prefix_tokens() -> None:
+    """With a class token in front the first patch is called 1, as the second one is without."""
+    grey = Image.new("RGB", (160, 160), "#808080")
+    with_cls, without = (
+        pixels(paint_grid(grey, TokenLayout(prefix, (4, 4), (10, 10)), line_width=0, numbers=True, width=160))
+        for prefix in (("cls",), ())
+    )
+    np.testing.assert_array_equal(with_cls[:40, :40], without[:40, 40:80])
+    assert (with_cls[:40, :40] != without[:40, :40]).any()
+
+
 def test_wider_lines_and_dimming_are_adjustable_and_the_highlighted_patch_stays_bright() -> None:
     photo = photo_for(SQUARE)
     bare, thin, thick = (paint_grid(photo, SQUARE, line_width=w, width=400) for w in (0, 1, 6))
