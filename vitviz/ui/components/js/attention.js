@@ -1,0 +1,123 @@
+// The weights of one layer, computed when asked for: exp(q·k * scale + bias - lse), one row or column of every head.
+//
+// The numbers are those of Attention.weights() in vitviz/capture/attention.py. Products of float32 are summed in double
+// precision here, so what differs is the rounding of the other side.
+
+// arrays, as sent by vitviz/ui/components/microscope.py:
+//   q (heads, queries, dim), k (heads, keys, dim), lse (heads, queries)
+//   bias_table (entries, heads) with bias_index (queries, keys), or bias (heads or 1, queries or 1, keys), or neither
+//   or explicit (heads, queries, keys) with explicit_range (heads, 2): value = low + code * step
+//   value_norm (heads, keys), optional
+export class LayerWeights {
+  constructor({ arrays, shapes, meta }) {
+    this.arrays = arrays;
+    this.meta = meta;
+    this.heads = meta.num_heads;
+    const shape = shapes.explicit || [this.heads, shapes.q[1], shapes.k[1]];
+    this.queries = shape[1];
+    this.keys = shape[2];
+    this.dim = shapes.q ? shapes.q[2] : 0;
+    this.biasShape = shapes.bias;
+  }
+
+  get hasValueNorm() {
+    return Boolean(this.arrays.value_norm);
+  }
+
+  // Where one query looks: Float32Array (heads, keys).
+  row(query, valueWeighted = false) {
+    const { heads, keys, arrays } = this;
+    const out = new Float32Array(heads * keys);
+    if (arrays.explicit) this.#explicit(out, keys, query * keys, 1);
+    else {
+      const { q, k, lse } = arrays;
+      for (let head = 0; head < heads; head++) {
+        const own = q.subarray((head * this.queries + query) * this.dim, (head * this.queries + query + 1) * this.dim);
+        dots(own, k, head * keys * this.dim, this.meta.scale, out, head * keys, keys);
+        this.#addBias(out, head, keys, query, 0, 0, 1);
+        const rowLse = lse[head * this.queries + query];
+        for (let i = head * keys; i < (head + 1) * keys; i++) out[i] = Math.exp(out[i] - rowLse);
+      }
+    }
+    if (valueWeighted) for (let i = 0; i < out.length; i++) out[i] *= arrays.value_norm[i];
+    return out;
+  }
+
+  // Who looks at one key: Float32Array (heads, queries).
+  column(key, valueWeighted = false) {
+    const { heads, queries, keys, arrays } = this;
+    const out = new Float32Array(heads * queries);
+    if (arrays.explicit) this.#explicit(out, queries, key, keys);
+    else {
+      const { q, k, lse } = arrays;
+      for (let head = 0; head < heads; head++) {
+        const own = k.subarray((head * keys + key) * this.dim, (head * keys + key + 1) * this.dim);
+        dots(own, q, head * queries * this.dim, this.meta.scale, out, head * queries, queries);
+        this.#addBias(out, head, queries, 0, 1, key, 0);
+        for (let i = head * queries; i < (head + 1) * queries; i++) out[i] = Math.exp(out[i] - lse[i]);
+      }
+    }
+    if (valueWeighted) {
+      for (let i = 0; i < out.length; i++) out[i] *= arrays.value_norm[Math.floor(i / queries) * keys + key];
+    }
+    return out;
+  }
+
+  #explicit(out, length, first, stride) {
+    const { explicit, explicit_range: range } = this.arrays;
+    for (let head = 0; head < this.heads; head++) {
+      const base = head * this.queries * this.keys + first;
+      const [low, unit] = [range[head * 2], range[head * 2 + 1]];
+      for (let i = 0; i < length; i++) out[head * length + i] = low + explicit[base + i * stride] * unit;
+    }
+  }
+
+  // Adds the bias of (query + i * queryStep, key + i * keyStep) to entry i of one head.
+  #addBias(out, head, length, query, queryStep, key, keyStep) {
+    const { bias, bias_table: table, bias_index: index } = this.arrays;
+    const { heads, keys } = this;
+    if (table) {
+      const stride = queryStep * keys + keyStep;
+      let place = query * keys + key;
+      for (let i = 0; i < length; i++, place += stride) out[head * length + i] += table[index[place] * heads + head];
+    } else if (bias) {
+      const [biasHeads, biasQueries] = this.biasShape;
+      const base = biasHeads > 1 ? head * biasQueries * keys : 0;
+      for (let i = 0; i < length; i++) {
+        const row = biasQueries > 1 ? query + i * queryStep : 0;
+        out[head * length + i] += bias[base + row * keys + key + i * keyStep];
+      }
+    }
+  }
+}
+
+// out[at + i] = scale * (own · many[i]) for `count` vectors stored one after another. Four sums at once, so that the
+// processor need not wait for one addition before it starts the next.
+function dots(own, many, from, scale, out, at, count) {
+  const dim = own.length;
+  const whole = dim - (dim % 4);
+  let place = from;
+  for (let i = 0; i < count; i++) {
+    let [a, b, c, d] = [0, 0, 0, 0];
+    let j = 0;
+    for (; j < whole; j += 4) {
+      a += own[j] * many[place + j];
+      b += own[j + 1] * many[place + j + 1];
+      c += own[j + 2] * many[place + j + 2];
+      d += own[j + 3] * many[place + j + 3];
+    }
+    for (; j < dim; j++) a += own[j] * many[place + j];
+    out[at + i] = (a + b + c + d) * scale;
+    place += dim;
+  }
+}
+
+// (heads, length) -> (length): the mean over heads.
+export function meanOfHeads(values, heads) {
+  const length = values.length / heads;
+  const mean = new Float32Array(length);
+  for (let head = 0; head < heads; head++) {
+    for (let i = 0; i < length; i++) mean[i] += values[head * length + i] / heads;
+  }
+  return mean;
+}

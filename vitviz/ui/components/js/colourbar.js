@@ -1,0 +1,63 @@
+// The colour bar: a colour never stands alone, its numbers are beside it, and what the scale cannot show is counted.
+
+import { element, setText, sizeCanvas } from "./element.js";
+import { drawScale } from "./painting.js";
+import { headWords, say } from "./say.js";
+import { countBeyond, number } from "./scale.js";
+
+const HEIGHT = 12;
+
+export class ColourBar {
+  constructor() {
+    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.ends = ["low", "middle", "high"].map((name) => element("span", { class: name }));
+    this.even = element("span", { class: "even" });
+    this.words = element("p", { class: "scale-words" });
+    this.strip = element("div", { class: "strip" }, this.canvas, this.even);
+    this.node = element("div", { class: "scale" }, this.strip, element("div", { class: "ends" }, ...this.ends), this.words);
+    this.signed = null;
+  }
+
+  resize(width) {
+    if (sizeCanvas(this.canvas, width, HEIGHT)) this.signed = null;
+  }
+
+  // head: the one whose scale is shown where each has its own.
+  draw(answer, view, head, sumToOne) {
+    const extent = answer.extent(head);
+    if (this.signed !== extent.signed) {
+      drawScale(this.canvas.getContext("2d"), extent.signed);
+      this.signed = extent.signed;
+    }
+    const shown = view.shared && view.head === "all" ? [...Array(answer.heads).keys()] : [head];
+    let [beyond, count, most] = [0, 0, 0];
+    for (const one of shown) {
+      const patches = answer.patches(one);
+      beyond += countBeyond(patches, extent);
+      count += patches.length;
+      for (const value of patches) if (Math.abs(value) > Math.abs(most)) most = value;
+    }
+    const { low, high } = extent;
+    setText(this.ends[0], number(low));
+    setText(this.ends[1], number((low + high) / 2));
+    setText(this.ends[2], `${beyond ? "≥ " : ""}${number(high)}`);
+    this.#markEven(answer, view, extent, sumToOne);
+
+    const quantity = say(view.measure === "value" ? "quantity_value" : "quantity_weight");
+    const whose = view.shared ? say("scale_shared") : say("scale_own", { head: headWords(head) });
+    const kind = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
+    const clipped = beyond ? ` ${say("scale_clipped", { beyond, count, most: number(most) })}` : "";
+    setText(this.words, `${quantity}, ${whose}, ${kind}.${clipped}`);
+  }
+
+  // Where every weight of the row would be if the token cared about nothing in particular.
+  #markEven(answer, view, { low, high }, sumToOne) {
+    const even = 1 / answer.count;
+    const place = (even - low) / (high - low);
+    const meant = sumToOne && view.direction === "at" && view.measure === "weight" && place >= 0 && place <= 1;
+    this.even.hidden = !meant;
+    if (!meant) return;
+    this.even.style.left = `${place * 100}%`;
+    this.even.title = say("even", { count: answer.count, value: number(even) });
+  }
+}

@@ -1,0 +1,106 @@
+// Puts values on a canvas: one pixel a patch, scaled up without smoothing, so that a patch stays a square of one colour.
+
+import { COLOURS } from "./given.js";
+
+const TABLES = { sequential: table(COLOURS.sequential), signed: table(COLOURS.signed) };
+
+// "rrggbb" times 256 -> Uint32Array of opaque pixels, in the byte order of an ImageData.
+function table(hex) {
+  const bytes = new Uint8Array(1024).fill(255);
+  for (let i = 0; i < 768; i++) bytes[Math.floor(i / 3) * 4 + (i % 3)] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return new Uint32Array(bytes.buffer);
+}
+
+// 0..255 on the scale, as vitviz/draw/colour.py has it; what lies beyond its ends takes the last colour.
+export function shade(value, { low, high }) {
+  if (!(high > low)) return 0;
+  const place = ((value - low) / (high - low)) * 255 + 0.5;
+  return place < 0 ? 0 : place > 255 ? 255 : place | 0;
+}
+
+export function colourOf(value, extent) {
+  const [r, g, b] = rgb(value, extent);
+  return `rgb(${r}, ${g}, ${b})`;
+}
+
+// Black or white, whichever can be read on that colour.
+export function inkOn(value, extent) {
+  const [r, g, b] = rgb(value, extent);
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff";
+}
+
+function rgb(value, extent) {
+  const pixel = TABLES[extent.signed ? "signed" : "sequential"][shade(value, extent)];
+  return new Uint8Array(Uint32Array.of(pixel).buffer);
+}
+
+// A small canvas of one map, kept between frames because making one is slower than filling it.
+export class MapPainter {
+  constructor() {
+    this.canvas = document.createElement("canvas");
+    this.context = this.canvas.getContext("2d");
+  }
+
+  // patches: (rows * cols) values
+  fill(patches, [rows, cols], extent) {
+    if (this.canvas.width !== cols || this.canvas.height !== rows || !this.pixels) {
+      this.canvas.width = cols;
+      this.canvas.height = rows;
+      this.image = this.context.createImageData(cols, rows);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+    }
+    const colours = TABLES[extent.signed ? "signed" : "sequential"];
+    for (let i = 0; i < patches.length; i++) this.pixels[i] = colours[shade(patches[i], extent)];
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  drawOn(context) {
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.canvas, 0, 0, context.canvas.width, context.canvas.height);
+    context.imageSmoothingEnabled = true;
+  }
+}
+
+// The box of one patch in a canvas of that size: [x, y, width, height].
+export function boxOf([rows, cols], [row, col], { width, height }) {
+  return [(col * width) / cols, (row * height) / rows, width / cols, height / rows];
+}
+
+// Two strokes, dark outside and light inside, so that the frame can be seen on every colour and every photograph.
+export function drawFrame(context, box, colour, thickness) {
+  const [x, y, width, height] = box;
+  context.setLineDash([]);
+  context.lineWidth = thickness + 2;
+  context.strokeStyle = "rgba(0, 0, 0, 0.85)";
+  context.strokeRect(x, y, width, height);
+  context.lineWidth = thickness;
+  context.strokeStyle = colour;
+  context.strokeRect(x, y, width, height);
+}
+
+export function drawGrid(context, [rows, cols]) {
+  const { width, height } = context.canvas;
+  context.beginPath();
+  for (let row = 1; row < rows; row++) {
+    const y = Math.round((row * height) / rows) + 0.5;
+    context.moveTo(0, y);
+    context.lineTo(width, y);
+  }
+  for (let col = 1; col < cols; col++) {
+    const x = Math.round((col * width) / cols) + 0.5;
+    context.moveTo(x, 0);
+    context.lineTo(x, height);
+  }
+  context.lineWidth = 1;
+  context.strokeStyle = "rgba(255, 255, 255, 0.28)";
+  context.stroke();
+}
+
+// The colours of a scale from its low end (left) to its high end.
+export function drawScale(context, signed) {
+  const { width, height } = context.canvas;
+  for (let i = 0; i < 256; i++) {
+    context.fillStyle = colourOf(i, { low: 0, high: 255, signed });
+    context.fillRect(Math.floor((i * width) / 256), 0, Math.ceil(width / 256) + 1, height);
+  }
+}

@@ -1,0 +1,65 @@
+// From values to places on a colour scale, and what can be said about one value among the others.
+
+// The q-th quantile (0..1) by linear interpolation, as numpy.percentile does it.
+export function quantile(values, q) {
+  const sorted = Float32Array.from(values).sort();
+  const place = q * (sorted.length - 1);
+  const below = Math.floor(place);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+}
+
+// { low, high, signed } of one map of patches. Weights start at 0; where a model has negative entries (it mixes or
+// subtracts maps after the softmax) the scale is symmetric around 0. `robust` takes the 99th percentile for the top.
+export function extent(patches, robust) {
+  let low = 0;
+  let high = 0;
+  for (const value of patches) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (low < 0) {
+    const sizes = Float32Array.from(patches, Math.abs);
+    high = robust ? quantile(sizes, 0.99) : Math.max(high, -low);
+    return { low: -high, high, signed: true };
+  }
+  // A map in which fewer than one patch in a hundred is above zero has a 99th percentile of zero and nothing to show.
+  if (robust) high = quantile(patches, 0.99) || high;
+  return { low: 0, high, signed: false };
+}
+
+// How many entries a scale cannot show; they are painted in its last colour and the colour bar says so.
+export function countBeyond(patches, { low, high }) {
+  let count = 0;
+  for (const value of patches) if (value > high || value < low) count++;
+  return count;
+}
+
+// 1 for the largest; equal values share a rank.
+export function rankOf(values, index) {
+  let rank = 1;
+  for (const value of values) if (value > values[index]) rank++;
+  return rank;
+}
+
+// Indices of the `count` largest values, largest first.
+export function strongest(values, count) {
+  const top = [];
+  for (let i = 0; i < values.length; i++) {
+    if (top.length === count && values[i] <= values[top[count - 1]]) continue;
+    let place = top.length;
+    while (place > 0 && values[top[place - 1]] < values[i]) place--;
+    top.splice(place, 0, i);
+    if (top.length > count) top.pop();
+  }
+  return top;
+}
+
+// A value as people read it: a few significant digits, no exponent where it can be avoided.
+export function number(value, digits = 3) {
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (!Number.isFinite(size) || size < 1e-6 || size >= 1e6) return value.toExponential(1);
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return value.toFixed(Math.min(decimals, 8));
+}

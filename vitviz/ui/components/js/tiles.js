@@ -1,0 +1,97 @@
+// One small map for each head, and one for their mean.
+
+import { element, setAttribute, setText, sizeCanvas } from "./element.js";
+import { boxOf, drawFrame, MapPainter } from "./painting.js";
+import { cellUnder, watchPointer } from "./pointer.js";
+import { headWords, say } from "./say.js";
+import { number } from "./scale.js";
+import { cellOf, nameOf, tokenAt } from "./tokens.js";
+
+const GAP = 8;
+const CAPTION = 20;
+
+export class Tiles {
+  // hover(name, head), leave(): a target under the pointer. choose(head): a tap on a map.
+  constructor({ hover, leave, choose }) {
+    this.handlers = { hover, leave, choose };
+    this.node = element("div", { class: "tiles", role: "group", "aria-label": say("maps") });
+    this.tiles = [];
+    this.painter = new MapPainter();
+  }
+
+  #build(heads) {
+    if (this.tiles.length === heads + 1) return false;
+    this.tiles = ["mean", ...Array(heads).keys()].map((head) => {
+      const canvas = element("canvas");
+      const [name, value] = [element("span", { text: headWords(head) }), element("span", { class: "top" })];
+      const caption = element("span", { class: "caption" }, name, value);
+      // Not in the tab order: the list of heads and the digit keys do the same without a dozen stops.
+      const node = element("button", { class: "tile", type: "button", tabindex: "-1", "data-head": head }, canvas, caption);
+      const onCell = (event) => {
+        const cell = this.layout && cellUnder(event, canvas, this.layout.grid);
+        if (cell) this.handlers.hover(nameOf(this.layout, tokenAt(this.layout, ...cell)), head);
+      };
+      watchPointer(canvas, { hover: onCell, leave: this.handlers.leave, tap: () => this.handlers.choose(head) });
+      return { head, node, canvas, value };
+    });
+    this.node.replaceChildren(...this.tiles.map((tile) => tile.node));
+    return true;
+  }
+
+  #shown(view) {
+    return this.tiles.filter(({ head }) => (view.head === "all" ? head !== "mean" : head === view.head));
+  }
+
+  // Sizes the maps to fill (width, height); aspect is height over width of one map. Without a height they are 100 wide or so.
+  arrange(heads, view, width, height, aspect) {
+    this.#build(heads);
+    const shown = this.#shown(view);
+    for (const { node } of this.tiles) node.hidden = true;
+    for (const { node } of shown) node.hidden = false;
+    const [columns, size] = best(shown.length, width, height, aspect);
+    this.node.style.gridTemplateColumns = `repeat(${columns}, ${size}px)`;
+    for (const { canvas } of shown) sizeCanvas(canvas, size, Math.round(size * aspect));
+  }
+
+  // marks: { target, tile }, tile being the head whose map the pointer is on.
+  draw(answer, view, marks) {
+    const { source, target } = answer.layouts;
+    this.layout = target;
+    const asked = source === target ? cellOf(source, answer.source) : null;
+    const read = marks.target === null ? null : cellOf(target, marks.target);
+    for (const { head, canvas, value, node } of this.#shown(view)) {
+      const context = canvas.getContext("2d");
+      const unit = canvas.width / (canvas.clientWidth || canvas.width);
+      this.painter.fill(answer.patches(head), target.grid, answer.extent(head));
+      this.painter.drawOn(context);
+      if (asked) drawFrame(context, boxOf(target.grid, asked, canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 1.5 * unit);
+      if (read) drawFrame(context, boxOf(target.grid, read, canvas), "#ffe14d", 1.5 * unit);
+      const values = answer.of(head);
+      setText(value, marks.target === null ? say("top", { value: number(top(answer.patches(head))) }) : number(values[marks.target]));
+      setAttribute(node, "aria-pressed", head === view.head);
+    }
+  }
+}
+
+function top(values) {
+  let most = values[0];
+  for (const value of values) if (value > most) most = value;
+  return most;
+}
+
+// [columns, width] of the widest maps that fit.
+export function best(count, width, height, aspect) {
+  const sized = (columns) => Math.floor((width - GAP * (columns - 1)) / columns);
+  if (!height) {
+    const columns = Math.min(count, Math.max(2, Math.floor((width + GAP) / (100 + GAP))));
+    return [columns, count === 1 ? width : sized(columns)];
+  }
+  let found = [count, Math.min(sized(count), 60)];
+  for (let columns = count; columns >= 1; columns--) {
+    const rows = Math.ceil(count / columns);
+    const tallest = Math.floor(((height - GAP * (rows - 1)) / rows - CAPTION) / aspect);
+    const size = Math.min(sized(columns), tallest);
+    if (size >= found[1]) found = [columns, size];
+  }
+  return found;
+}

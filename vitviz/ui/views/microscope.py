@@ -1,0 +1,114 @@
+"""Who looks at whom: hover a patch, and every head of a layer answers at once."""
+
+from __future__ import annotations
+
+import torch
+import streamlit as st
+
+from vitviz.analysis.value_norm import projected_value_norms
+from vitviz.errors import UnsupportedError
+from vitviz.figures.heads import attention_figure
+from vitviz.tokens import TokenLayout
+from vitviz.tracing import trace_input
+from vitviz.ui import figure, state
+from vitviz.ui.components.layer import layer_arrays
+from vitviz.ui.components.microscope import MicroscopeView, microscope, picture_payload
+from vitviz.ui.page import page
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import microscope as words
+from vitviz.ui.wire import pack
+
+
+def render(stage: Stage | None) -> None:
+    if stage is None:
+        return
+    with page(words.PAGE):
+        if not stage.trace.layers:
+            st.info(words.NO_LAYERS)
+            return
+        norms = _value_norms(stage)
+        if isinstance(norms, str):
+            st.caption(words.NO_VALUES.format(reason=norms))
+        view = view_of(stage)
+
+        def layer_payload(layer: int) -> bytes:
+            norm = None if isinstance(norms, str) else norms[layer]
+            return pack(*layer_arrays(stage.trace.layers[layer], norm))
+
+        microscope(
+            view,
+            keep,
+            picture=stage.offer("microscope picture", lambda: picture_payload(stage.look.shown)),
+            num_layers=stage.trace.num_layers,
+            layer_address=lambda layer: stage.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
+            key="microscope",
+        )
+        _way_out(stage, view)
+
+
+def view_of(stage: Stage) -> MicroscopeView:
+    """What the selection says, in the microscope's terms."""
+    selection = stage.selection
+    one_head = "mean" if selection.head is None else selection.head
+    return MicroscopeView(
+        token=selection.query if _exists(selection.query, stage.layout) else None,
+        layer=stage.layer,
+        head=one_head if state.value_of("heads") == "chosen" else "all",
+        direction=state.value_of("direction"),
+        measure=state.value_of("measure"),
+        scale=selection.scale,
+        shared=state.value_of("colours") == "shared",
+        links=state.value_of("links") == "shown",
+    )
+
+
+def keep(view: MicroscopeView) -> None:
+    """What was chosen in the microscope becomes the selection of the session, and so of the URL and the other pages."""
+    state.change(
+        query=view.token or "",
+        layer=view.layer,
+        head=view.head if isinstance(view.head, int) else None,
+        heads="all" if view.head == "all" else "chosen",
+        direction=view.direction,
+        measure=view.measure,
+        scale=view.scale,
+        colours="shared" if view.shared else "own",
+        links="shown" if view.links else "hidden",
+    )
+
+
+def _exists(token: str, layout: TokenLayout) -> bool:
+    try:
+        layout.token_named(token)
+    except ValueError:
+        return False
+    return True
+
+
+def _value_norms(stage: Stage) -> list[torch.Tensor] | str:
+    """(heads, keys) for each layer, or why there are none. The values themselves are not kept: they are as large as the keys."""
+
+    def measure(_: object) -> list[torch.Tensor] | str:
+        traced = trace_input(stage.model, stage.trace.input, keep_values=True)
+        try:
+            return [projected_value_norms(layer, stage.model.module) for layer in traced.layers]
+        except UnsupportedError as reason:
+            return str(reason)
+
+    norms: list[torch.Tensor] | str = stage.ask("value norms", measure, words.VALUES)
+    return norms
+
+
+def _way_out(stage: Stage, view: MicroscopeView) -> None:
+    """The map of the pinned token, or of what the output is read from, as a figure to keep."""
+    head = view.head if isinstance(view.head, int) else None
+    robust = view.scale == "robust"
+    figure.ways_out(
+        stage,
+        "attention",
+        lambda: attention_figure(stage.subject, view.layer, head, stage.query, robust=robust, theme=stage.theme),
+        layer=view.layer,
+        head=head,
+        query=stage.query,
+        robust=robust,
+    )
