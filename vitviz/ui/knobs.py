@@ -64,6 +64,11 @@ KNOBS: dict[str, Knob] = {
     "through": Choice("last_hop", ("last_hop", "leave_one_in")),
     "board": Choice("attention", ("attention", "last_hop", "leave_one_in")),
     "colours": Choice("own", ("own", "shared")),
+    # Who looks at whom
+    "heads": Choice("all", ("all", "chosen")),
+    "direction": Choice("at", ("at", "by")),
+    "measure": Choice("weight", ("weight", "value")),
+    "links": Choice("hidden", ("hidden", "shown")),
 }
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitviz.ui.stage import Stage
+from vitviz.ui.text import microscope as microscope_text
 from vitviz.ui.text import patches as patches_text
 from vitviz.ui.text import positions as positions_text
 from vitviz.ui.text import rollout as rollout_text
 from vitviz.ui.text import start as start_text
-from vitviz.ui.views import patches, positions, rollout, start
+from vitviz.ui.views import microscope, patches, positions, rollout, start
 
 
 @dataclass(frozen=True)
@@ -26,5 +27,6 @@ VIEWS = (
     View("start", start_text.TITLE, start.render),
     View("patches", patches_text.PAGE.title, patches.render),
     View("positions", positions_text.PAGE.title, positions.render),
+    View("microscope", microscope_text.PAGE.title, microscope.render),
     View("rollout", rollout_text.PAGE.title, rollout.render),
 )
