@@ -66,7 +66,12 @@ def test_unknown_names_are_refused_with_those_that_exist(name):
 
 
 def test_what_is_outside_is_an_index_error():
-    for ask in (lambda: LAYOUT.token_at(2, 0), lambda: LAYOUT.token_at(0, -1), lambda: LAYOUT.cell_of(8), lambda: LAYOUT.cell_of(-1)):
+    for ask in (
+        lambda: LAYOUT.token_at(2, 0),
+        lambda: LAYOUT.token_at(0, -1),
+        lambda: LAYOUT.cell_of(8),
+        lambda: LAYOUT.cell_of(-1),
+    ):
         with pytest.raises(IndexError):
             ask()
 

@@ -23,7 +23,9 @@ class TokenLayout:
 
     def __post_init__(self) -> None:
         if (min(self.grid) < 1 and self.grid != (0, 0)) or min(self.patch_size) < 1:
-            raise ValueError(f"a layout needs a grid and a patch size of at least 1, not {self.grid} and {self.patch_size}")
+            raise ValueError(
+                f"a layout needs a grid and a patch size of at least 1, not {self.grid} and {self.patch_size}"
+            )
 
     @property
     def num_prefix(self) -> int:
@@ -87,7 +89,8 @@ class TokenLayout:
             values = values[..., self.num_prefix :]  # (..., patches)
         elif length != self.num_patches:
             raise ValueError(
-                f"the last axis has {length} values; this layout has {self.num_tokens} tokens, {self.num_patches} of them patches"
+                f"the last axis has {length} values; this layout has {self.num_tokens} tokens, "
+                f"{self.num_patches} of them patches"
             )
         return values.reshape(*values.shape[:-1], *self.grid)  # (..., rows, cols)
 

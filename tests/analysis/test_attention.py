@@ -55,7 +55,9 @@ def test_distance_drops_prefix_keys_and_renormalises():
     weights = torch.zeros(1, 3, 3)
     weights[0] = torch.tensor([[1.0, 0, 0], [0.8, 0.1, 0.1], [0.8, 0.1, 0.1]])  # a class token that takes most
     layer = trace_of(weights, prefix=("cls",)).layers[0]
-    torch.testing.assert_close(attention_distance(layer), torch.tensor([5.0]))  # half of each row's rest is 10 pixels away
+    torch.testing.assert_close(
+        attention_distance(layer), torch.tensor([5.0])
+    )  # half of each row's rest is 10 pixels away
     torch.testing.assert_close(prefix_mass(layer), torch.tensor([[1.0, 0.8, 0.8]]))
     torch.testing.assert_close(head_statistics(layer).prefix_mass, torch.tensor([0.8]))
 

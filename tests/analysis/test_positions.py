@@ -27,7 +27,11 @@ class Holder:
 
 def holder(name: str, size: tuple[int, int], **arguments) -> Holder:
     torch.manual_seed(0)
-    module = timm.create_model(name, img_size=size, depth=1, embed_dim=48, num_heads=3, **arguments).eval().requires_grad_(False)
+    module = (
+        timm.create_model(name, img_size=size, depth=1, embed_dim=48, num_heads=3, **arguments)
+        .eval()
+        .requires_grad_(False)
+    )
     if getattr(module, "pos_embed", None) is not None:
         module.pos_embed.normal_()
     return Holder(module)

@@ -1,4 +1,4 @@
-"""Small models of each kind that attends globally, with every parameter drawn anew until their attention is far from uniform."""
+"""Small models of each kind that attends globally, every parameter drawn anew until attention is far from uniform."""
 
 from __future__ import annotations
 
@@ -85,7 +85,11 @@ def redraw(module: nn.Module, gain: float, seed: int) -> None:
 def explicit_weights(module: nn.Module, x: Tensor) -> list[Tensor]:
     """[(heads, tokens, tokens)] of every block, from the modules' own unfused path: the input of their dropout of weights."""
     found: list[Tensor] = []
-    blocks = [m for name, m in module.named_modules() if hasattr(m, "fused_attn") and hasattr(m, "attn_drop") and "pool" not in name]
+    blocks = [
+        m
+        for name, m in module.named_modules()
+        if hasattr(m, "fused_attn") and hasattr(m, "attn_drop") and "pool" not in name
+    ]
     handles = [m.attn_drop.register_forward_hook(lambda _m, inputs, _out: found.append(inputs[0][0])) for m in blocks]
     try:
         for block in blocks:

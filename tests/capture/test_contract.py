@@ -70,7 +70,9 @@ def test_rows_columns_scores_and_pulls_agree_with_the_weights(case):
         torch.testing.assert_close(layer.weights(head=1), weights[1], atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(layer.scores().softmax(-1), weights, atol=2e-6, rtol=1e-5)
         vectors = torch.rand(2, layout.num_tokens)
-        torch.testing.assert_close(layer.pull(vectors), torch.einsum("nq,hqk->nhk", vectors, weights), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            layer.pull(vectors), torch.einsum("nq,hqk->nhk", vectors, weights), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_chunks_do_not_show(case, monkeypatch):

@@ -130,7 +130,9 @@ def test_no_attention_is_an_error_and_not_an_empty_trace():
 
 
 @pytest.mark.parametrize(
-    "made", [nn.MultiheadAttention(8, 2), nn.TransformerEncoderLayer(8, 2)], ids=["MultiheadAttention", "TransformerEncoderLayer"]
+    "made",
+    [nn.MultiheadAttention(8, 2), nn.TransformerEncoderLayer(8, 2)],
+    ids=["MultiheadAttention", "TransformerEncoderLayer"],
 )
 def test_torchs_own_attention_is_refused_by_name(made):
     model = Toy(lambda h: h)

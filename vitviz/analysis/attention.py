@@ -43,7 +43,9 @@ def head_maps(trace: Trace, query: Query | None = None) -> np.ndarray:
     if not layers:
         raise UnsupportedError(f"{trace.model_name} has no attention pooling; choose a token or the mean over patches.")
     if len({(layer.num_heads, layer.key_layout.grid) for layer in layers}) > 1:
-        raise UnsupportedError(f"The layers of {trace.model_name} differ in heads or grid; look at one layer at a time.")
+        raise UnsupportedError(
+            f"The layers of {trace.model_name} differ in heads or grid; look at one layer at a time."
+        )
     first = 0 if query == POOL else query
     rows = [layer.key_layout.patches(query_weights(layer, first)) for layer in layers]  # each (heads, rows, cols)
     return torch.stack(rows).cpu().numpy()
@@ -104,7 +106,9 @@ def head_statistics(attention: Attention) -> HeadStatistics:
     _need_rows(attention, "These statistics")
     layout, keys = attention.query_layout, attention.key_layout
     if layout.grid != keys.grid or not layout.num_patches:
-        raise UnsupportedError(f"{attention.name} has queries and keys on different grids, so there is no distance between them.")
+        raise UnsupportedError(
+            f"{attention.name} has queries and keys on different grids, so there is no distance between them."
+        )
     heads, first = attention.num_heads, layout.num_prefix
     sums = torch.zeros(3, heads, device=attention.device)
     largest = torch.zeros(heads, device=attention.device)
@@ -143,7 +147,10 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
     share = attention.pull(uniform)[0].mean(0)  # (keys,)
     median = share[attention.key_layout.num_prefix :].median().clamp_min(1e-30)
     order = [int(token) for token in share.argsort(descending=True) if share[token] > times * median]
-    return [Sink(token, attention.key_layout.name_of(token), float(share[token]), float(share[token] / median)) for token in order]
+    return [
+        Sink(token, attention.key_layout.name_of(token), float(share[token]), float(share[token] / median))
+        for token in order
+    ]
 
 
 def _need_rows(attention: Attention, what: str) -> None:

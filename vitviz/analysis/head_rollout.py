@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vitviz.analysis.queries import Query, default_query
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.queries import POOL
+from vitviz.analysis.queries import POOL, Query, default_query
 from vitviz.analysis.rollout import PAPER, Progress, RolloutOptions, downwards, pull_fused, start_vector
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -35,7 +34,9 @@ def head_rollouts(
     those of `options`, heads are those of each layer (which must be as many in all). Raises as `head_rollout`.
     """
     vectors = _sweep(trace, method, query, options, wanted=None, progress=progress)
-    return trace.layers[0].key_layout.patches(vectors).cpu().numpy()  # (layers, heads, tokens) -> (layers, heads, rows, cols)
+    return (
+        trace.layers[0].key_layout.patches(vectors).cpu().numpy()
+    )  # (layers, heads, tokens) -> (layers, heads, rows, cols)
 
 
 def head_rollout(
@@ -80,7 +81,9 @@ def _sweep(
     layers = options.layers(trace)
     main = start_vector(trace, query, options)  # (1, tokens): what the layers above make of the query
     if method == "last_hop" and query == POOL:
-        raise UnsupportedError("The last hop starts at a token of the layer; for a model that pools, choose a token or leave one in.")
+        raise UnsupportedError(
+            "The last hop starts at a token of the layer; for a model that pools, choose a token or leave one in."
+        )
     if wanted is None and len({layer.num_heads for layer in layers}) > 1:
         raise UnsupportedError(f"The layers of {trace.model_name} differ in heads; ask for one head at a time.")
     travelling = main[:0]  # (n, tokens): the heads of the layers passed so far, last layer first

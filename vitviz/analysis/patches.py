@@ -24,7 +24,9 @@ def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
     if pixels.shape[:2] != layout.input_size:
         raise ValueError(f"the picture is {pixels.shape[0]}x{pixels.shape[1]}, the grid covers {layout.input_size}")
     (rows, cols), (height, width) = layout.grid, layout.patch_size
-    cells = pixels.reshape(rows, height, cols, width, -1).swapaxes(1, 2)  # (rows, cols, patch height, patch width, channels)
+    cells = pixels.reshape(rows, height, cols, width, -1).swapaxes(
+        1, 2
+    )  # (rows, cols, patch height, patch width, channels)
     return cells.reshape(rows * cols, height, width, -1)
 
 
@@ -47,7 +49,9 @@ def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
     """
     projection = getattr(getattr(model.module, "patch_embed", None), "proj", None)
     if not isinstance(projection, nn.Conv2d) or projection.in_channels != 3:
-        raise UnsupportedError("This model does not cut patches with one layer of filters over pixels, so there are none to show.")
+        raise UnsupportedError(
+            "This model does not cut patches with one layer of filters over pixels, so there are none to show."
+        )
     filters = projection.weight.detach().float().cpu()  # (width, 3, height, width of a patch)
     flat = filters.flatten(1) - filters.flatten(1).mean(0)  # (width, 3 * height * width), centred
     _, singular, directions = torch.linalg.svd(flat, full_matrices=False)

@@ -81,7 +81,7 @@ class SimilarityCurve:
 
 
 def similarity_by_distance(similarity: np.ndarray, layout: TokenLayout) -> SimilarityCurve:
-    """`similarity` (patches, patches) against distance, in bins as wide as the smaller side of a patch; empty bins are left out."""
+    """`similarity` (patches, patches) against distance, in bins one patch wide; empty bins are left out."""
     distances = layout.distances()  # (patches, patches)
     bins = np.rint(distances / min(layout.patch_size)).astype(int).ravel()  # (patches * patches,)
     order = np.argsort(bins, kind="stable")
@@ -108,7 +108,7 @@ class EmbeddingSum:
 
 
 def embedding_sum(model: HasModule, pixels: Tensor, layout: TokenLayout) -> EmbeddingSum:
-    """The sum at the model's entrance for one model input (3, height, width). Raises UnsupportedError as `position_embedding`."""
+    """The sum at the entrance for one model input (3, height, width). Raises UnsupportedError as `position_embedding`."""
     position = position_embedding(model, layout).vectors
     patch = patch_embedding(model, pixels, layout)
     total, cosine = patch + position, nn.functional.cosine_similarity(patch, position, dim=-1)
@@ -128,7 +128,9 @@ def patch_embedding(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Te
         raise UnsupportedError("This model has no patch embedding that gives one vector a patch.")
     if embedded.ndim == 4 and embedded.shape[1:3] != layout.grid:  # (1, width, rows, cols) -> (1, rows, cols, width)
         embedded = embedded.permute(0, 2, 3, 1)
-    return embedded.reshape(layout.num_patches, -1).float()  # (1, patches, width) or (1, rows, cols, width) -> (patches, width)
+    return embedded.reshape(
+        layout.num_patches, -1
+    ).float()  # (1, patches, width) or (1, rows, cols, width) -> (patches, width)
 
 
 def _as_added(module: nn.Module, layout: TokenLayout) -> Tensor | None:

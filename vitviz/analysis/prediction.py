@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-# Below this probability, the best guess of a classifier is no answer. Of 306 held-out photographs of its own classes (224 pixels,
-# centre crop) the embedded model gives 1.7% of its right answers less than this; a cat and an astronaut, which it does not
-# know, stay below it.
+# Below this probability, the best guess of a classifier is no answer. Of 306 held-out photographs of its own classes
+# (224 pixels, centre crop) the embedded model gives 1.7% of its right answers less than this;
+# a cat and an astronaut, which it does not know, stay below it.
 DOUBTFUL = 0.35
 
 

@@ -126,7 +126,9 @@ def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Prog
     return matrix
 
 
-def rollout(trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Heatmap:
+def rollout(
+    trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
+) -> Heatmap:
     """Heatmap of `rollout_row` over the patches, as it is: it sums to 1 less what lies on prefix tokens."""
     row = rollout_row(trace, query, options, progress)
     return Heatmap(trace.layers[0].key_layout.patches(row).cpu().numpy(), "attention rollout")
@@ -142,7 +144,9 @@ def start_vector(trace: Trace, query: Query, options: RolloutOptions = PAPER) ->
         vector[:, layout.num_prefix :] = 1 / layout.num_patches
     elif query == POOL:
         if len(trace.pooling) != 1 or trace.pooling[0].num_keys != layout.num_tokens:
-            raise UnsupportedError(f"{trace.model_name} has no single pooling query; choose a token or the mean over patches.")
+            raise UnsupportedError(
+                f"{trace.model_name} has no single pooling query; choose a token or the mean over patches."
+            )
         vector[0] = trace.pooling[0].rows(slice(None)).mean((0, 1))  # (heads, queries, keys) -> (keys,)
     else:
         vector[0, query_index(query, layout)] = 1
@@ -152,7 +156,9 @@ def start_vector(trace: Trace, query: Query, options: RolloutOptions = PAPER) ->
 def check_defined(layers: Sequence[Attention], model_name: str) -> None:
     """Raises UnsupportedError, with the reason, where a product of these layers' weights means nothing."""
     if not layers:
-        raise UnsupportedError(f"{model_name} has no layer in which patches attend to each other, so there is nothing to roll out.")
+        raise UnsupportedError(
+            f"{model_name} has no layer in which patches attend to each other, so there is nothing to roll out."
+        )
     for layer in layers:
         if not layer.rows_sum_to_one:
             raise UnsupportedError(

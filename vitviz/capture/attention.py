@@ -185,7 +185,9 @@ class Attention:
         if self.explicit is not None:
             return self.explicit[:, :, key].to(self.dtype)
         assert self.q is not None and self.k is not None
-        scores = (self.q.to(self.dtype) @ self.k[:, key, :, None].to(self.dtype))[..., 0] * self.scale  # (heads, queries)
+        scores = (self.q.to(self.dtype) @ self.k[:, key, :, None].to(self.dtype))[
+            ..., 0
+        ] * self.scale  # (heads, queries)
         if self.bias is not None:
             scores = scores + self.bias.columns(key).to(self.dtype)
         return (scores - self.log_sum_exp()).exp()

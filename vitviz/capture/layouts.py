@@ -41,7 +41,7 @@ def layouts_of(call: Call, layout: TokenLayout, batch: int) -> tuple[TokenLayout
             return pooling_layout(queries, layout), key_layout
     rows, cols = layout.grid
     raise UnsupportedError(
-        f"The attention in {call.module or 'the model'!r} has the shape {tuple(shape)} (batch, heads, queries, keys), which is not "
-        f"the model's grid of {rows}x{cols} patches with {layout.num_prefix} prefix tokens. "
+        f"The attention in {call.module or 'the model'!r} has the shape {tuple(shape)} (batch, heads, queries, keys), "
+        f"which is not the model's grid of {rows}x{cols} patches with {layout.num_prefix} prefix tokens. "
         "Models with windows, several stages or pooled keys cannot be shown this way; choose one that attends globally."
     )

@@ -23,7 +23,7 @@ ROW_SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What one image left behind: layers over the token grid, attention that only collects, logits (classes,), hidden states."""
+    """What one image left behind: layers over the token grid, attention that only collects, logits (classes,), states."""
 
     layers: tuple[Attention, ...]
     pooling: tuple[Attention, ...]
@@ -64,8 +64,8 @@ def record(
             handle.remove()
     if not layers and not pooling:
         raise CaptureError(
-            f"No attention was seen in {type(module).__name__}: it calls neither scaled_dot_product_attention nor a softmax over "
-            "scores. Choose a Vision Transformer."
+            f"No attention was seen in {type(module).__name__}: it calls neither scaled_dot_product_attention nor a softmax "
+            "over scores. Choose a Vision Transformer."
         )
     return Recording(tuple(layers), tuple(pooling), logits[0].float(), kept)
 

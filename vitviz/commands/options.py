@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they come to: a model, a picture, a traced subject, progress on the terminal."""
+"""Options that several commands share, and what they come to: a model, a picture, a traced subject, progress."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
 
 
 def attention_stack(trace: Trace, chosen: list[int]) -> Any:
-    """(layers, heads, tokens, tokens) float32. Raises UnsupportedError with the size of a stack too large, or without one shape."""
+    """(layers, heads, tokens, tokens) float32. Raises UnsupportedError for a stack too large, or of several shapes."""
     import numpy as np
 
     layers = [trace.layers[index] for index in chosen]
@@ -106,8 +106,8 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
     needed = 4 * len(layers) * heads * queries * keys
     if needed > LARGEST_STACK:
         raise UnsupportedError(
-            f"The attention of {len(layers)} layers with {heads} heads and {keys} tokens takes {needed / 1e9:.1f} GB, more than "
-            f"the {LARGEST_STACK / 1e9:.1f} GB that are held at once. Ask for fewer layers with --layers, or leave it out "
+            f"The attention of {len(layers)} layers with {heads} heads and {keys} tokens takes {needed / 1e9:.1f} GB, "
+            f"more than the {LARGEST_STACK / 1e9:.1f} GB that are held at once. Ask for fewer layers with --layers, or leave it out "
             "with --no-attention."
         )
     stack = np.empty((len(layers), heads, queries, keys), np.float32)

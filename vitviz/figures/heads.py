@@ -23,7 +23,7 @@ def heads_figure(
     theme: Theme = LIGHT,
     width: int = 900,
 ) -> Figure:
-    """Where `query` looks, every head of every layer as small multiples. `maps` (layers, heads, rows, cols) where known already.
+    """Where `query` looks, every head of every layer as small multiples; `maps` (layers, heads, rows, cols) where known.
 
     Raises UnsupportedError as `head_maps`.
     """

@@ -34,7 +34,7 @@ def grid_figure(
     return Figure(
         arrays={"patches": patch_pixels(np.asarray(shown), layout)},
         drawing=drawing,
-        alt=f"The photograph as the model sees it, cut into {rows} rows and {cols} columns of patches of {height} by {side} pixels.",
+        alt=f"The photograph as the model sees it, cut into {rows} rows and {cols} columns of {height} by {side} pixels.",
         provenance=subject.provenance("patch grid"),
         snippet=_snippet(subject),
     )
