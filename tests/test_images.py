@@ -108,6 +108,12 @@ class TestFormats:
         assert Image.open(io.BytesIO(moving)).n_frames == 4
         assert (pixels_of(moving) == SHOWN).all()
 
+    @pytest.mark.parametrize("name", ["avif", "heic"])
+    def test_the_compatible_brands_tell_avif_from_heic(self, name: str) -> None:
+        write, tolerance = zoo.WRITERS[name]
+        file = write(SHOWN)
+        assert_shows_quadrants(file[:8] + b"mif1" + file[12:], tolerance)  # "some picture", as the major brand
+
     def test_the_first_of_several_photographs_in_one_jpeg(self) -> None:
         assert_shows_quadrants(
             zoo.encoded(SHOWN, "MPO", save_all=True, append_images=[Image.new("RGB", (80, 48))], quality=95), 6
@@ -479,6 +485,17 @@ class TestLimits:
         refusal(zoo.png(0, 5, 8, 0, [b""] * 5))
         refusal(zoo.gif_of_size(0, 0))
         refusal(zoo.tiff({256: 0, 257: 5, 258: 8, 259: 1, 262: 1, 273: -1, 277: 1, 278: 5, 279: 1}, b"\0"))
+
+    def test_a_stream_without_end_is_given_up(self) -> None:
+        class Endless(io.RawIOBase):
+            handed_over = 0
+
+            def read(self, size: int = -1) -> bytes:
+                self.handed_over += size
+                assert self.handed_over < 2 * MAX_BYTES
+                return bytes(size)
+
+        assert "larger than 100 MB" in refusal(Endless())
 
     def test_too_many_bytes(self, tmp_path: Path) -> None:
         path = tmp_path / "holiday.png"

@@ -104,9 +104,8 @@ def decode(content: bytes, subject: str) -> ImageFile:
 def upright(pixels: Image.Image, original: Image.Image) -> Image.Image:
     """`pixels` turned and mirrored as the EXIF orientation of the file it came from asks for, as a plain image."""
     turn = None
-    with contextlib.suppress(
-        Exception
-    ):  # a broken EXIF block, which fails in many ways, is no reason to refuse sound pixels
+    # A broken EXIF block, which fails in many ways, is no reason to refuse sound pixels.
+    with contextlib.suppress(Exception):
         turn = _UPRIGHT.get(original.getexif().get(ExifTags.Base.Orientation, 1))
     plain = pixels.copy() if turn is None else pixels.transpose(turn)
     plain.info = {}
@@ -121,8 +120,6 @@ def _heif(stream: io.BytesIO) -> ImageFile:
 
 def _check_size(size: tuple[int, int], subject: str) -> None:
     width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(f"{subject} has no pixels: its header says {width} x {height}.")
     if width * height > MAX_PIXELS:
         raise ImageError(_too_large(subject, f" ({width:,} x {height:,})"))
 
