@@ -1,8 +1,9 @@
 """Grad-CAM on tokens, by captum.
 
-Selvaraju et al. 2017 (arXiv 1610.02391): weights of channels are the gradient averaged over positions; the map is the positive part of
-the weighted sum of channels. A Vision Transformer has its last map of positions where the last block's attention reads it, after
-that block's first norm: past the block, a model that answers from its class token has gradient zero for every patch.
+Selvaraju et al. 2017 (arXiv 1610.02391): weights of channels are the gradient averaged over positions; the map is
+the positive part of the weighted sum of channels. A Vision Transformer has its last map of positions where the last
+block's attention reads it, after that block's first norm: past the block, a model that answers from its class token
+has gradient zero for every patch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from vitviz.heatmap import Heatmap
 
 
 class _FromLastNorm(nn.Module):
-    """The model from the tokens that its last attention reads: a map (batch, width, rows, cols) -> the target's score (batch,)."""
+    """The model from the tokens that its last attention reads: a map (batch, width, rows, cols) -> the target's
+    score (batch,).
+    """
 
     def __init__(self, question: Question, prefix: Tensor) -> None:
         super().__init__()
@@ -72,5 +75,7 @@ def gradcam(question: Question) -> Heatmap:
 def _last_attention(question: Question) -> nn.Module:
     attention = getattr(question.trunk.blocks[-1], "attn", None)
     if not isinstance(attention, nn.Module):
-        raise UnsupportedError(f"The last block of {question.subject.name} has no attention of its own for Grad-CAM to look at.")
+        raise UnsupportedError(
+            f"The last block of {question.subject.name} has no attention of its own for Grad-CAM to look at."
+        )
     return attention

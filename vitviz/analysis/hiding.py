@@ -42,7 +42,9 @@ def cells(hidden: np.ndarray, layout: TokenLayout) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(hidden)).reshape(-1, *layout.grid)
 
 
-def outputs(question: Question, masks: Tensor, batch: int = BATCH, fill: Tensor | None = None) -> Iterator[tuple[slice, Output]]:
+def outputs(
+    question: Question, masks: Tensor, batch: int = BATCH, fill: Tensor | None = None
+) -> Iterator[tuple[slice, Output]]:
     """The model's output for the image with each of masks (n, rows, cols) hidden, batch by batch."""
     pixels = question.x[0]
     masks = masks.to(pixels.device)

@@ -1,7 +1,8 @@
 """Integrated gradients on pixels, by captum, summed over each patch.
 
-Sundararajan, Taly and Yan 2017, "Axiomatic attribution for deep networks" (arXiv 1703.01365). The path runs from an image of the
-photograph's own mean colour to the photograph; the pixels' shares add up to the difference of the target's score between the two.
+Sundararajan, Taly and Yan 2017, "Axiomatic attribution for deep networks" (arXiv 1703.01365). The path runs from an
+image of the photograph's own mean colour to the photograph; the pixels' shares add up to the difference of the
+target's score between the two.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def integrated_gradients(
             method="gausslegendre",
             internal_batch_size=min(batch, steps),
         )
-    return Heatmap(over_patches(shares[0].sum(0).detach(), question.layout).float().cpu().numpy(), "integrated gradients", signed=True)
+    return Heatmap(
+        over_patches(shares[0].sum(0).detach(), question.layout).float().cpu().numpy(),
+        "integrated gradients",
+        signed=True,
+    )
 
 
 def over_patches(values: Tensor, layout: TokenLayout) -> Tensor:

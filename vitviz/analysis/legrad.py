@@ -1,8 +1,9 @@
 """LeGrad: what each layer's own class score owes to that layer's attention.
 
-Bousselham et al. 2024, "LeGrad: an explainability method for Vision Transformers via feature formation sensitivity" (arXiv 2404.03214),
-section 3. The score of layer l is read from the tokens after block l by the model's own final norm, pooling and head. The reference
-implementation reads the mean of all tokens instead, which a head trained on the class token never saw.
+Bousselham et al. 2024, "LeGrad: an explainability method for Vision Transformers via feature formation sensitivity"
+(arXiv 2404.03214), section 3. The score of layer l is read from the tokens after block l by the model's own final
+norm, pooling and head. The reference implementation reads the mean of all tokens instead, which a head trained on
+the class token never saw.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def layer_map(gradient: Tensor) -> Tensor:
 def legrad(question: Question) -> Heatmap:
     """Heatmap (rows, cols): `layer_map` of every layer for that layer's own score, averaged over layers.
 
-    One forward pass, and a backward pass that for each layer goes through that block and the head only. A pooling attention at the
-    end belongs to how every layer is read and gives no map of its own. Raises UnsupportedError where layers cannot be read.
+    One forward pass, and a backward pass that for each layer goes through that block and the head only. A pooling
+    attention at the end belongs to how every layer is read and gives no map of its own. Raises UnsupportedError
+    where layers cannot be read.
     """
     trunk = question.trunk
     with question.subject.lock, explicit_attention(question.module) as weights:
@@ -48,4 +50,4 @@ def legrad(question: Question) -> Heatmap:
     mean = torch.stack(maps).mean(0)  # (layers, keys) -> (keys,)
     layout = token_layout(mean.shape[0], question.layout)
     assert layout is not None
-    return Heatmap(layout.patches(mean).float().cpu().numpy(), "LeGrad")
+    return Heatmap(layout.patches(mean.float().cpu().numpy()), "LeGrad")

@@ -1,7 +1,7 @@
 """Occlusion: how far the target's score falls when a window of patches is hidden, window by window.
 
-Zeiler and Fergus 2014 (arXiv 1311.2901), on the grid of patches. A method among others, not the truth: deletion curves favour it by
-construction, because both hide.
+Zeiler and Fergus 2014 (arXiv 1311.2901), on the grid of patches. A method among others, not the truth: deletion
+curves favour it by construction, because both hide.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ WINDOW = 3
 
 
 def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.ndarray:
-    """(n, patches) boolean: square windows centred `stride` patches apart, cut off at the border; together they cover the grid.
+    """(n, patches) boolean: square windows centred `stride` patches apart, cut off at the border; together they
+    cover the grid.
 
     Raises ValueError for a stride that would leave gaps between windows.
     """

@@ -1,4 +1,6 @@
-"""One question put to one image: which model, which pixels, which target. What several methods need is computed once and kept here."""
+"""One question put to one image: which model, which pixels, which target. What several methods need is computed once
+and kept here.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ class Question:
         if self.pixels.ndim != 3:
             raise ValueError(f"a question is about one image (3, height, width), not {tuple(self.pixels.shape)}")
         if needs_classifier(self.target) and not has_classifier(self.module):
-            raise UnsupportedError(f"{self.subject.name} has no classifier; explain a token's dot product with itself instead.")
+            raise UnsupportedError(
+                f"{self.subject.name} has no classifier; explain a token's dot product with itself instead."
+            )
 
     @property
     def module(self) -> nn.Module:
@@ -134,12 +138,17 @@ class Question:
         matrices = [w.detach()[0] for w in weights]
         own = [g[0] for g in gradients]
         return AttentionGradients(
-            tuple(matrices[i] for i in grid), tuple(own[i] for i in grid), tuple(matrices[i] for i in pool), tuple(own[i] for i in pool)
+            tuple(matrices[i] for i in grid),
+            tuple(own[i] for i in grid),
+            tuple(matrices[i] for i in pool),
+            tuple(own[i] for i in pool),
         )
 
     @cached_property
     def query(self) -> str | int:
-        """The query whose row explains the target: a chosen token, the class token, the pooling query, or the mean over patches."""
+        """The query whose row explains the target: a chosen token, the class token, the pooling query, or the mean
+        over patches.
+        """
         if isinstance(self.target, SelfDot) and self.target.token is not None:
             return self.target.token
         if "cls" in self.layout.prefix:
@@ -148,7 +157,9 @@ class Question:
 
     @property
     def _pools(self) -> bool:
-        return bool(self.attention_gradients.pool_weights if "attention_gradients" in self.__dict__ else self.trace.pooling)
+        return bool(
+            self.attention_gradients.pool_weights if "attention_gradients" in self.__dict__ else self.trace.pooling
+        )
 
     def likelihood(self) -> float:
         """The target's likelihood for the unchanged image."""
@@ -177,7 +188,7 @@ def split_calls(weights: Sequence[Tensor], layout: TokenLayout, name: str) -> tu
             pool.append(index)
         else:
             raise UnsupportedError(
-                f"{name} attends with the shape {tuple(matrix.shape)}, which is not its grid of {layout.grid[0]}x{layout.grid[1]} "
-                "patches; relevance through windows and stages is not defined here."
+                f"{name} attends with the shape {tuple(matrix.shape)}, which is not its grid of "
+                f"{layout.grid[0]}x{layout.grid[1]} patches; relevance through windows and stages is not defined here."
             )
     return grid, pool

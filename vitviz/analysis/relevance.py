@@ -1,11 +1,13 @@
 """Relevance through attention, weighted by gradients: gradient rollout and generic attention relevance.
 
-Both take X_l = mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same layer. Nothing is
-kept from one call to the next.
+Both take X_l = mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same
+layer. Nothing is kept from one call to the next.
 
-    Gradient rollout             rows of X_l normalised to sum to 1 (a zero row becomes the identity's), mixed with alpha I, multiplied
+    Gradient rollout             rows of X_l normalised to sum to 1 (a zero row becomes the identity's), mixed with
+    alpha I, multiplied
                                  as in rollout (Abnar and Zuidema 2020, arXiv 2005.00928)
-    Generic attention relevance  R = I; R <- R + X_l R for each layer (Chefer, Gur and Wolf, ICCV 2021, arXiv 2103.15679, equations 5, 6)
+    Generic attention relevance  R = I; R <- R + X_l R for each layer (Chefer, Gur and Wolf, ICCV 2021, arXiv
+    2103.15679, equations 5, 6)
 
 Neither changes sign when a difference of logits is swapped: the ReLU keeps the supporting part only.
 """
@@ -31,7 +33,9 @@ def positive_part(weights: Tensor, gradient: Tensor) -> Tensor:
 
 
 def gradient_rollout_row(matrices: Sequence[Tensor], start: Tensor, alpha: float = 0.5) -> Tensor:
-    """Rolls a query's row through `matrices`, each X_l (tokens, tokens), first layer first; start (tokens,) -> (tokens,)."""
+    """Rolls a query's row through `matrices`, each X_l (tokens, tokens), first layer first; start (tokens,) ->
+    (tokens,).
+    """
     row = start
     for matrix in reversed(matrices):
         total = matrix.sum(-1)  # (tokens,)
@@ -51,7 +55,9 @@ def generic_relevance_row(matrices: Sequence[Tensor], start: Tensor) -> Tensor:
 
 
 def gradient_rollout(question: Question, alpha: float = 0.5) -> Heatmap:
-    """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError where the model does not attend over its token grid."""
+    """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError where the model does not attend over its
+    token grid.
+    """
     matrices, start, layout = _prepared(question)
     return _map(gradient_rollout_row(matrices, start, alpha), layout, "gradient rollout")
 
@@ -66,7 +72,9 @@ def _prepared(question: Question) -> tuple[list[Tensor], Tensor, TokenLayout]:
     """X of every layer, the row to start from, and the layout of its tokens."""
     seen = question.attention_gradients
     if len({w.shape[-2:] for w in seen.weights}) != 1:
-        raise UnsupportedError(f"The layers of {question.subject.name} do not share one grid, so their relevance cannot be multiplied.")
+        raise UnsupportedError(
+            f"The layers of {question.subject.name} do not share one grid; their relevance cannot be multiplied."
+        )
     layout = token_layout(seen.weights[0].shape[-1], question.layout)
     assert layout is not None
     matrices = [positive_part(weights, gradient) for weights, gradient in seen.pairs]
@@ -91,4 +99,4 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
 
 
 def _map(row: Tensor, layout: TokenLayout, label: str) -> Heatmap:
-    return Heatmap(layout.patches(row).float().cpu().numpy(), label)
+    return Heatmap(layout.patches(row.float().cpu().numpy()), label)

@@ -1,4 +1,6 @@
-"""What is being explained: one number a model's output is turned into, so that it can be differentiated or watched fall."""
+"""What is being explained: one number a model's output is turned into, so that it can be differentiated or watched
+fall.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ from vitviz.errors import UnsupportedError
 class Target(Protocol):
     """One number for each image of a batch, in two readings.
 
-    `score` is what gradients and occlusion explain: unbounded, and antisymmetric under a swapped difference. `likelihood` is what
-    deletion curves follow: in [0, 1] for classes. Both are given the output of the unchanged image too (batch of 1, detached).
+    `score` is what gradients and occlusion explain: unbounded, and antisymmetric under a swapped difference.
+    `likelihood` is what deletion curves follow: in [0, 1] for classes. Both are given the output of the unchanged
+    image too (batch of 1, detached).
     """
 
     @property
@@ -46,8 +49,8 @@ class ClassLogit:
 
 @dataclass(frozen=True)
 class LogitDifference:
-    """Why `index` and not `other`: logit of the one less logit of the other; its likelihood is the sigmoid of the difference,
-    which is the probability of the one where only these two are possible."""
+    """Why `index` and not `other`: logit of the one less logit of the other; its likelihood is the sigmoid of the
+    difference, which is the probability of the one where only these two are possible."""
 
     index: int
     other: int
@@ -67,10 +70,11 @@ class LogitDifference:
 
 @dataclass(frozen=True)
 class SelfDot:
-    """For models without a classifier: the dot product of a token with its own value in the unchanged image, held fixed.
+    """For models without a classifier: the dot product of a token with its own value in the unchanged image, held
+    fixed.
 
-    The cosine of a token with itself has gradient zero; the dot product has not. `token` None is the pooled output. The likelihood is
-    the cosine with the unchanged token, in [-1, 1].
+    The cosine of a token with itself has gradient zero; the dot product has not. `token` None is the pooled output.
+    The likelihood is the cosine with the unchanged token, in [-1, 1].
     """
 
     token: int | None = None
@@ -83,9 +87,17 @@ class SelfDot:
         if self.token is None:
             return output.logits, reference.logits.detach()
         if output.tokens is None or reference.tokens is None:
-            raise UnsupportedError("The tokens after the last layer could not be found in this model; explain its pooled output.")
+            raise UnsupportedError(
+                "The tokens after the last layer could not be found in this model; explain its pooled output."
+            )
         if not 0 <= self.token < reference.tokens.shape[1]:
-            raise UnsupportedError(f"Token {self.token} does not exist: the sequence has {reference.tokens.shape[1]} tokens.")
+            raise UnsupportedError(
+                f"Token {self.token} does not exist: the sequence has {reference.tokens.shape[1]} tokens."
+            )
+        if output.tokens.shape[1] != reference.tokens.shape[1]:
+            raise UnsupportedError(
+                "Tokens were taken out of the sequence, so this token cannot be compared with what it was before."
+            )
         return output.tokens[:, self.token], reference.tokens[:, self.token].detach()
 
     def score(self, output: Output, reference: Output) -> Tensor:
@@ -100,7 +112,9 @@ class SelfDot:
 
 
 def default_target(module: nn.Module, logits: Tensor) -> Target:
-    """The predicted class of logits (classes,), or the pooled output's dot product with itself where there is no classifier."""
+    """The predicted class of logits (classes,), or the pooled output's dot product with itself where there is no
+    classifier.
+    """
     return ClassLogit(int(logits.argmax())) if has_classifier(module) else SelfDot()
 
 

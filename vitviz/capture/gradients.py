@@ -1,8 +1,8 @@
 """A gradient on every attention matrix, with no edit to the model.
 
-The fused call never makes the weights, so there is nothing to differentiate. Here a `TorchFunctionMode` puts the explicit
-softmax(q kT * scale + bias) @ v in its place while a forward pass runs; where a model multiplies its own weights with the values,
-those are taken as they are. The graph then holds every matrix as the model used it.
+The fused call never makes the weights, so there is nothing to differentiate. Here a `TorchFunctionMode` puts the
+explicit softmax(q kT * scale + bias) @ v in its place while a forward pass runs; where a model multiplies its own
+weights with the values, those are taken as they are. The graph then holds every matrix as the model used it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from vitviz.errors import CaptureError
 
 
 class _Explicit(TorchFunctionMode):
-    """Collects attention weights (batch, heads, queries, keys) that are part of the graph, in the order of the calls."""
+    """Collects attention weights (batch, heads, queries, keys) that are part of the graph, in the order of the
+    calls.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,10 +75,12 @@ class _Explicit(TorchFunctionMode):
 
 @contextmanager
 def explicit_attention(module: nn.Module) -> Iterator[list[Tensor]]:
-    """While inside, each attention call of `module` appends its weights (batch, heads, queries, keys) to the list given.
+    """While inside, each attention call of `module` appends its weights (batch, heads, queries, keys) to the list
+    given.
 
-    They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are enabled inside.
-    Nothing is left on the module, also after an exception. Raises UnsupportedError for attention that cannot be seen.
+    They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are
+    enabled inside. Nothing is left on the module, also after an exception. Raises UnsupportedError for attention
+    that cannot be seen.
     """
     refuse_unseen(module)
     with torch.inference_mode(False), torch.enable_grad():
@@ -86,7 +90,8 @@ def explicit_attention(module: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def gradients_of(score: Tensor, weights: Sequence[Tensor], keep_graph: bool = False) -> list[Tensor]:
-    """One gradient a matrix, d score / d weights, each of the matrix's own shape; zero where the score does not depend on it.
+    """One gradient a matrix, d score / d weights, each of the matrix's own shape; zero where the score does not
+    depend on it.
 
     Raises CaptureError where there is no attention at all.
     """

@@ -42,7 +42,9 @@ class Passage:
 
 
 def final_norm(module: nn.Module) -> nn.Module | None:
-    """The module whose output are the final tokens: the norm after the last block, or that block where there is none."""
+    """The module whose output are the final tokens: the norm after the last block, or that block where there is
+    none.
+    """
     norm = getattr(module, "norm", None)
     if isinstance(norm, nn.Module):
         return norm
@@ -83,8 +85,8 @@ class Trunk:
             or not hasattr(module, "forward_head")
         ):
             raise UnsupportedError(
-                f"{type(module).__name__} is not one row of blocks with a head behind it, so it cannot be read or restarted between "
-                "its layers. Choose a plain Vision Transformer."
+                f"{type(module).__name__} is not one row of blocks with a head behind it, so it cannot be read or "
+                "restarted between its layers. Choose a plain Vision Transformer."
             )
         self.module = module
         self.blocks: tuple[nn.Module, ...] = tuple(blocks)
@@ -94,7 +96,8 @@ class Trunk:
         return len(self.blocks)
 
     def walk(self, x: Tensor) -> Passage:
-        """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are enabled.
+        """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are
+        enabled.
 
         Raises UnsupportedError where the head does not read the last block's tokens alone.
         """
@@ -124,8 +127,8 @@ class Trunk:
             read, output.logits, rtol=READ_TOLERANCE, atol=READ_TOLERANCE * float(output.logits.detach().abs().max())
         ):
             raise UnsupportedError(
-                f"{type(self.module).__name__} does more between its last block and its output than a norm, a pooling and a head, "
-                "so its layers cannot be read through them."
+                f"{type(self.module).__name__} does more between its last block and its output than a norm, a pooling and "
+                "a head, so its layers cannot be read through them."
             )
         return Passage(states, tuple(extras), output)
 
@@ -135,7 +138,9 @@ class Trunk:
         return self.blocks[layer](state, *args, **kwargs)
 
     def resume(self, passage: Passage, layer: int, state: Tensor, each: Callable[[int], None] | None = None) -> Tensor:
-        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is told every layer."""
+        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is told every
+        layer.
+        """
         for index in range(layer, self.num_layers):
             if each:
                 each(index)

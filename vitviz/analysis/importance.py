@@ -1,0 +1,103 @@
+"""What each head is worth for one image: every head switched off in turn, beside how much its attention seems to say.
+
+Attention is not cause (Jain and Wallace 2019, arXiv 1902.10186); here the two are measured on the same image and
+their rank correlation is one number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from vitviz.analysis.question import Question
+from vitviz.analysis.rollout import Progress
+from vitviz.capture.switches import HeadSwitch, Switches, switched
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+
+# Copies of the sequence run at once: all heads of a small model's layer, no more than stays quick to cancel.
+BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class HeadImportance:
+    """(layers, heads) float32 each.
+
+    score_fall       fall of the target's score when the head's output is zero; negative where the head spoke against
+                     the target
+    likelihood_fall  the same for the target's likelihood (the probability, for a class)
+    """
+
+    score_fall: np.ndarray
+    likelihood_fall: np.ndarray
+
+
+def head_importance(question: Question, batch: int = BATCH, progress: Progress | None = None) -> HeadImportance:
+    """Switches off every head in turn. Each layer restarts from its own cached input with its heads as one batch.
+
+    The cost is that of heads * (layers + 1) / 2 forward passes. `progress` is called with (block passes done, all of
+    them); raise from it to stop. Raises UnsupportedError for a model that cannot be restarted between layers.
+    """
+    trunk, passage = question.trunk, question.passage
+    counts = [_num_heads(question, layer) for layer in range(trunk.num_layers)]
+    score = np.zeros((trunk.num_layers, max(counts)), np.float32)
+    likelihood = np.zeros_like(score)
+    whole = sum(count * (trunk.num_layers - layer) for layer, count in enumerate(counts))
+    done = 0
+    for layer, count in enumerate(counts):
+        for start in range(0, count, batch):
+            heads = range(start, min(start + batch, count))
+            keep = torch.ones(len(heads), count)
+            keep[torch.arange(len(heads)), list(heads)] = 0
+            state = passage.states[layer].expand(len(heads), -1, -1)
+
+            def tell(_layer: int, size: int = len(heads)) -> None:
+                nonlocal done
+                if progress:
+                    progress(done, whole)
+                done += size
+
+            only = {layer: trunk.blocks[layer]}
+            with question.asking(), switched(only, Switches(heads={layer: HeadSwitch(keep)})):
+                output = trunk.read(trunk.resume(passage, layer, state, tell))
+            target, reference = question.target, question.reference
+            score[layer, start : heads.stop] = question.score() - target.score(output, reference).cpu().numpy()
+            likelihood[layer, start : heads.stop] = (
+                question.likelihood() - target.likelihood(output, reference).cpu().numpy()
+            )
+    if progress:
+        progress(whole, whole)
+    return HeadImportance(score, likelihood)
+
+
+def head_confidence(trace: Trace) -> np.ndarray:
+    """(layers, heads) float32: how much attention says a head matters, the mean over queries of its largest weight.
+
+    Voita et al. 2019 (arXiv 1905.09418) call it confidence: a head that singles out few tokens looks important.
+    """
+    layers = []
+    for layer in trace.layers:
+        largest = torch.cat([layer.rows(chunk).amax(-1) for chunk in layer.query_chunks()], 1)  # (heads, queries)
+        layers.append(largest.mean(1))
+    if len({row.shape for row in layers}) > 1:
+        raise UnsupportedError(f"The layers of {trace.model_name} differ in heads; look at one layer at a time.")
+    return torch.stack(layers).float().cpu().numpy()
+
+
+def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
+    """Spearman's correlation of |importance| with confidence over all heads, in [-1, 1]; not-a-number where one is
+    constant.
+    """
+    if np.ptp(importance) == 0 or np.ptp(confidence) == 0:
+        return float("nan")
+    return float(spearmanr(np.abs(importance).ravel(), confidence.ravel()).statistic)
+
+
+def _num_heads(question: Question, layer: int) -> int:
+    heads = getattr(getattr(question.trunk.blocks[layer], "attn", None), "num_heads", None)
+    if not isinstance(heads, int):
+        raise UnsupportedError(f"The number of heads in layer {layer} of {question.subject.name} could not be found.")
+    return heads

@@ -1,0 +1,32 @@
+"""What if: changes to one forward pass of a model, described, composed, written as text and applied. Never imports
+timm or streamlit.
+"""
+
+from __future__ import annotations
+
+from vitviz.analysis.intervention.apply import intervene
+from vitviz.analysis.intervention.kinds import (
+    ChangePositions,
+    CutTokens,
+    HidePatches,
+    Intervention,
+    ShufflePatches,
+    SwitchOffHeads,
+    SwitchOffLayers,
+)
+from vitviz.analysis.intervention.means import HeadMeans, head_means
+from vitviz.analysis.intervention.text import Interventions
+
+__all__ = [
+    "ChangePositions",
+    "CutTokens",
+    "HeadMeans",
+    "HidePatches",
+    "Intervention",
+    "Interventions",
+    "ShufflePatches",
+    "SwitchOffHeads",
+    "SwitchOffLayers",
+    "head_means",
+    "intervene",
+]

@@ -1,0 +1,84 @@
+"""What each head puts out on average over a reference set: a gentler stand-in for a head than zero.
+
+A head that always writes nearly the same vector is used as a bias by the layers after it; zero takes that away too,
+the mean does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitviz.analysis.question import Subject
+from vitviz.analysis.rollout import Progress
+from vitviz.capture.switches import Switches, switched
+from vitviz.capture.trunk import Trunk
+from vitviz.errors import CaptureError
+from vitviz.tokens import TokenLayout
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMeans:
+    """Mean outputs of heads before the output projection.
+
+    layers  for each layer (heads, prefix + 1, head_dim): every prefix token's own mean, then one mean over all
+            patches
+    images  how many images they were taken over
+    digest  names these numbers: 12 hexadecimal digits of their sha256
+    """
+
+    layers: tuple[Tensor, ...]
+    images: int
+    digest: str
+
+    def fill(self, layer: int, layout: TokenLayout) -> Tensor:
+        """(heads, tokens, head_dim) for a sequence of `layout`."""
+        means = self.layers[layer]
+        patches = means[:, -1:].expand(-1, layout.num_patches, -1)
+        return torch.cat([means[:, :-1], patches], 1)
+
+
+def head_means(
+    subject: Subject, inputs: Iterable[Tensor], progress: Progress | None = None, total: int = 0
+) -> HeadMeans:
+    """Means over `inputs`, each (3, height, width) normalised and streamed one by one, so that any number of them
+    fits.
+
+    progress  called with (images done, `total` or images done) after each
+    Raises UnsupportedError for a model that is not one row of blocks, ValueError where there is no image.
+    """
+    trunk = Trunk(subject.module)
+    sums: dict[int, Tensor] = {}
+    num_prefix = subject.layout.num_prefix
+    images = 0
+
+    def hear(layer: int, out: Tensor) -> None:
+        out = out[0].double()  # (heads, tokens, head_dim)
+        mean = torch.cat([out[:, :num_prefix], out[:, num_prefix:].mean(1, keepdim=True)], 1)
+        sums[layer] = sums.get(layer, torch.zeros_like(mean)) + mean
+
+    for pixels in inputs:
+        with (
+            subject.lock,
+            torch.inference_mode(False),
+            torch.no_grad(),
+            switched(dict(enumerate(trunk.blocks)), Switches(hear=hear)),
+        ):
+            device = next(subject.module.parameters()).device
+            subject.module(pixels.to(device)[None])
+        images += 1
+        if progress:
+            progress(images, total or images)
+    if not images:
+        raise ValueError("the mean over no image does not exist; give at least one")
+    if len(sums) != trunk.num_layers:
+        raise CaptureError(
+            f"Attention was heard in {len(sums)} of {trunk.num_layers} layers, so heads have no mean output to use."
+        )
+    layers = tuple((sums[layer] / images).float() for layer in range(trunk.num_layers))
+    digest = hashlib.sha256(b"".join(mean.cpu().numpy().tobytes() for mean in layers)).hexdigest()[:12]
+    return HeadMeans(layers, images, digest)

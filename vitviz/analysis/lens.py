@@ -1,0 +1,87 @@
+"""The logit lens: what the model would answer if it stopped after a layer, for its output and for every patch.
+
+nostalgebraist 2020 for language models; for Vision Transformers Vilas et al. 2023 (arXiv 2310.18969). Each state
+goes through the model's own final norm, pooling and head. Those were trained on the last layer only: early layers
+read this way are faint at best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitviz.analysis.question import Question
+from vitviz.capture.trunk import Output, has_classifier
+from vitviz.errors import UnsupportedError
+
+# Patches read at once: each is a sequence of its own through pooling and head.
+CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """The prediction forming.
+
+    logits  (layers + 1, classes): the output read before the first layer, then after each
+    """
+
+    logits: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(layers + 1, classes)."""
+        return self.logits.float().softmax(-1)
+
+
+def logit_lens(question: Question) -> Lens:
+    """The whole sequence of every layer, read as the model reads its last one.
+
+    Raises UnsupportedError where there is no classifier, or the layers cannot be read through the head.
+    """
+    _need_classifier(question)
+    with question.asking():
+        read = [question.trunk.read(state).logits[0] for state in question.passage.states]
+    return Lens(torch.stack(read))
+
+
+def patch_lens(question: Question, layer: int | None = None) -> Tensor:
+    """(layers + 1, rows, cols, classes) logits, or (rows, cols, classes) after `layer` layers: what each patch alone
+    would be called.
+
+    A patch's token takes every place of a short sequence, prefix tokens included, so that whatever the model pools
+    (a token, the mean, an attention pooling) it reads this patch and nothing else.
+    """
+    _need_classifier(question)
+    states = question.passage.states if layer is None else (question.passage.states[layer],)
+    layout = question.layout
+    length = layout.num_prefix + 1
+    maps = []
+    for state in states:
+        patches = state[0, layout.num_prefix :]  # (patches, width)
+        with question.asking():
+            parts = [question.trunk.read(part[:, None].expand(-1, length, -1)).logits for part in patches.split(CHUNK)]
+        maps.append(torch.cat(parts).reshape(*layout.grid, -1))  # (patches, classes) -> (rows, cols, classes)
+    return maps[0] if layer is not None else torch.stack(maps)
+
+
+def target_by_layer(question: Question) -> Tensor:
+    """(layers + 1,): the likelihood of the question's target, read after each layer."""
+    with question.asking():
+        read = [
+            question.target.likelihood(_whole(question, state), question.reference)[0]
+            for state in question.passage.states
+        ]
+    return torch.stack(read)
+
+
+def _whole(question: Question, state: Tensor) -> Output:
+    return question.trunk.read(state)
+
+
+def _need_classifier(question: Question) -> None:
+    if not has_classifier(question.module):
+        raise UnsupportedError(
+            f"{question.subject.name} has no classifier, so there are no classes to read from its layers."
+        )

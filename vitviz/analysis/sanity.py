@@ -1,0 +1,123 @@
+"""Sanity check: does a map change when the model forgets what it has learned?
+
+Adebayo et al. 2018, "Sanity checks for saliency maps" (arXiv 1810.03292), cascading randomisation: weights are drawn
+anew from the top of the model down, and each method's map is compared with the one of the trained model. A map that
+stays shows the picture, not the model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.rollout import Progress
+from vitviz.capture.trunk import Trunk
+from vitviz.heatmap import Heatmap
+
+# Rank correlation with the trained model's map above which a method is told on, once every weight is random.
+INSENSITIVE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step of the cascade.
+
+    name      what was randomised last: "head", "layer 11", ..., "embedding"
+    maps      method -> its map with everything from the top down to here random
+    likeness  method -> Spearman correlation with the trained model's map; not-a-number where a map is constant
+    """
+
+    name: str
+    maps: Mapping[str, Heatmap]
+    likeness: Mapping[str, float]
+
+
+def randomised(module: nn.Module, generator: torch.Generator) -> None:
+    """Draws every parameter of `module` anew from a normal distribution of that parameter's own mean and spread, in
+    place.
+
+    Scales stay those of training, so that what is tested is the weights and not a model driven out of range.
+    """
+    with torch.no_grad():
+        for parameter in module.parameters():
+            spread = parameter.float().std(unbiased=False)
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(parameter.float().mean() + spread * noise.to(parameter.device))
+
+
+def cascade(
+    question: Question,
+    methods: Mapping[str, Callable[[Question], Heatmap]],
+    maps: Mapping[str, Heatmap] | None = None,
+    *,
+    every: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Stage]:
+    """Yields a stage for the head, then one for each `every` blocks from the top, then the embedding below them.
+
+    Works on a copy: the model asked about is never changed. `maps` are the trained model's where they are at hand.
+    `progress` is called with (maps drawn, maps in all); raise from it to stop.
+    """
+    trained = {name: maps[name] if maps and name in maps else method(question) for name, method in methods.items()}
+    with question.subject.lock:
+        module = copy.deepcopy(question.module)
+    other = replace(question, subject=StandIn(module, question.layout, question.subject.name))
+    generator = torch.Generator().manual_seed(seed)
+    stages = _stages(module, question.trunk.num_layers, every)
+    done, whole = 0, len(stages) * len(methods)
+    for name, parts in stages:
+        for part in parts:
+            randomised(part, generator)
+        now: dict[str, Heatmap] = {}
+        fresh = replace(other)  # nothing remembered from the stage before
+        for method, make in methods.items():
+            if progress:
+                progress(done, whole)
+            now[method] = make(fresh)
+            done += 1
+        yield Stage(name, now, {method: likeness(trained[method], now[method]) for method in methods})
+    if progress:
+        progress(whole, whole)
+
+
+def likeness(one: Heatmap, other: Heatmap) -> float:
+    """Spearman correlation of two maps of one grid; not-a-number where one is constant."""
+    if np.ptp(one.values) == 0 or np.ptp(other.values) == 0:
+        return float("nan")
+    return float(spearmanr(one.values.ravel(), other.values.ravel()).statistic)
+
+
+def insensitive(last: Stage, threshold: float = INSENSITIVE) -> list[str]:
+    """Methods whose map is still like the trained model's when everything is random."""
+    return [method for method, value in last.likeness.items() if value > threshold]
+
+
+def _stages(module: nn.Module, num_layers: int, every: int) -> list[tuple[str, list[nn.Module]]]:
+    """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them."""
+    blocks = Trunk(module).blocks
+    below = {"patch_embed", "norm_pre", "rope"}
+    top = [child for name, child in module.named_children() if name != "blocks" and name not in below]
+    stages: list[tuple[str, list[nn.Module]]] = [("head", top)]
+    layers = list(range(num_layers - 1, -1, -1))
+    for start in range(0, num_layers, every):
+        group = layers[start : start + every]
+        stages.append((f"layer {group[-1]}", [blocks[layer] for layer in group]))
+    bottom = [child for name, child in module.named_children() if name in below]
+    return [*stages, ("embedding", [*bottom, _Loose(module)])]
+
+
+class _Loose(nn.Module):
+    """The parameters that a module holds itself: class token, registers, position embedding."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        for name, parameter in module.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)

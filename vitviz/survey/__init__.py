@@ -1,0 +1,1 @@
+"""The same analyses over a folder of images, streamed one by one."""

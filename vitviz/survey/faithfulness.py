@@ -1,0 +1,128 @@
+"""Are the maps faithful on these images? Deletion and insertion areas of every method over many images, against two
+baselines.
+
+The target is each image's predicted class. Differences are paired, image by image, so that a hard image counts for
+neither side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
+from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
+from vitviz.analysis.question import Question
+from vitviz.analysis.rollout import Progress
+from vitviz.analysis.targets import default_target
+from vitviz.capture.trunk import run
+from vitviz.errors import ImageError
+from vitviz.images import load_image
+from vitviz.models import Model, prepare
+from vitviz.survey.bootstrap import Interval, mean_interval
+
+BASELINES = (RANDOM, CENTRE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How each image is asked.
+
+    methods  keys of the explanation methods
+    steps    steps of the curves
+    seeds    random orders an image
+    framing  how the photograph becomes the input: "crop" or "squash"
+    effort   what the slow methods spend
+    """
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    steps: int = 8
+    seeds: int = SEEDS
+    framing: str = "crop"
+    effort: Effort = USUAL
+
+
+@dataclass(frozen=True)
+class Areas:
+    """One image: the likelihood of its predicted class, and order -> (deletion area, insertion area), baselines
+    among the orders.
+    """
+
+    image: str
+    predicted: int
+    likelihood: float
+    areas: Mapping[str, tuple[float, float]]
+
+
+def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progress: Progress | None = None) -> Areas:
+    """All methods and baselines on one image. Raises ImageError for a file that is no image."""
+    pixels = prepare(model, load_image(path), settings.framing).input.to(model.device)
+    with model.lock, torch.inference_mode(False), torch.no_grad():
+        target = default_target(model.module, run(model.module, pixels[None]).logits[0])
+    question = Question(model, pixels, target)
+    maps = explain_all(question, settings.methods, progress, settings.effort)
+    (found,) = faithfulness(question, maps, levels=(settings.steps,), seeds=settings.seeds)
+    areas = {str(row["name"]): (float(row["deletion"]), float(row["insertion"])) for row in found.table()}
+    return Areas(name or path.name, getattr(target, "index", -1), question.likelihood(), areas)
+
+
+def survey(
+    model: Model,
+    paths: Iterable[Path],
+    settings: Settings = Settings(),
+    skipped: Callable[[Path, ImageError], None] | None = None,
+) -> Iterator[Areas]:
+    """Yields each image's areas as they are done; nothing of an image is kept after it. `skipped` is told files that
+    are no images.
+    """
+    for path in paths:
+        try:
+            yield areas_of(model, path, settings)
+        except ImageError as error:
+            if skipped is None:
+                raise
+            skipped(path, error)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method over all images.
+
+    deletion, insertion  mean areas; for deletion smaller is better, for insertion larger
+    ahead                (baseline, "deletion" or "insertion") -> how far the method is ahead of it, positive is
+                         better, with its interval
+    """
+
+    name: str
+    deletion: float
+    insertion: float
+    ahead: Mapping[tuple[str, str], Interval]
+
+    @property
+    def ahead_of_all(self) -> bool:
+        """Whether every interval is above zero."""
+        return bool(self.ahead) and all(interval.above_zero for interval in self.ahead.values())
+
+
+def summary(results: Sequence[Areas]) -> list[Row]:
+    """A row for each order, methods first and then the baselines, with paired differences to both baselines.
+
+    An order that some images lack is compared on the images that have it. Raises ValueError for fewer than two
+    images.
+    """
+    names = list(dict.fromkeys(name for result in results for name in result.areas))
+    rows = []
+    for name in names:
+        having = [result for result in results if name in result.areas]
+        own = np.array([result.areas[name] for result in having])  # (images, 2)
+        ahead: dict[tuple[str, str], Interval] = {}
+        for baseline in BASELINES if name not in BASELINES else ():
+            other = np.array([result.areas[baseline] for result in having])  # (images, 2)
+            ahead[baseline, "deletion"] = mean_interval(other[:, 0] - own[:, 0])
+            ahead[baseline, "insertion"] = mean_interval(own[:, 1] - other[:, 1])
+        rows.append(Row(name, float(own[:, 0].mean()), float(own[:, 1].mean()), ahead))
+    return rows
