@@ -153,6 +153,12 @@ def test_numbers_are_short_and_still_tell_neighbours_apart(value: float, step: f
     assert number(value, step) == text
 
 
+def test_a_low_end_too_small_to_see_is_about_zero_and_one_that_can_be_seen_is_not() -> None:
+    assert Scale(3e-14, 0.03).ticks()[0] == (0.0, "≈ 0")
+    assert Scale(0.001, 0.03).ticks()[0] == (0.0, "0.001")
+    assert Scale(0, 0.03).ticks()[0] == (0.0, "0")
+
+
 def test_the_ends_of_a_narrow_scale_are_not_written_alike() -> None:
     texts = [text for _, text in Scale(0.12340, 0.12352).ticks()]
     assert len(set(texts)) == 3

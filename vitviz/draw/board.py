@@ -58,11 +58,6 @@ def draw_board(
     times = max(1, round(min(across / (heads * cols), down / (layers * rows))))  # pixels a patch
     tile = rows * times, cols * times
     theme = theme.grown(left + heads * (tile[1] + SPACE), width)
-    end_size = 0 if shared else fitting("0.0005", tile[1], theme.small, 9) or 9
-    tiling = Tiling(
-        (layers, heads), tile, SPACE, line_height(end_size) if end_size else 0, left, line_height(theme.small) + 4
-    )
-
     scales: list[list[Scale]] = []
     if shared:
         scale = (scale or Scale.of(maps, robust=robust, signed=signed)).counting(maps)
@@ -72,6 +67,11 @@ def draw_board(
         index = np.empty(maps.shape, np.uint8)
         for layer, head in np.ndindex(layers, heads):
             index[layer, head] = levels(maps[layer, head], scales[layer][head])
+    ends = [[number(each.high, digits=2) for each in layer] for layer in scales]  # written where scales differ
+    longest = max((text for layer in ends for text in layer), key=len, default="")
+    end_size = fitting(longest, tile[1], theme.small, 9) or 9
+    caption = 0 if shared else line_height(end_size)
+    tiling = Tiling((layers, heads), tile, SPACE, caption, left, line_height(theme.small) + 4)
     index = index.repeat(times, axis=2).repeat(times, axis=3)  # (layers, heads, tile height, tile width)
     name = map_name(scale if scale is not None and shared else scales[0][0], theme)
     board = tiling.laid(table(name)[index], theme)
@@ -83,20 +83,17 @@ def draw_board(
         assert scale is not None
         key = legend(scale, label, board.width, theme)
     else:
-        _write_ends(board, tiling, scales, end_size, theme)
+        _write_ends(board, tiling, ends, end_size, theme)
         key = _own_scales_key(scales, label, board.width, theme)
     words = paragraph("Rows are layers, columns are heads, counted from 0.", board.width, theme, quiet=True)
     return sheet([board, key, words], theme, title=title)
 
 
-def _write_ends(board: Image.Image, tiling: Tiling, scales: list[list[Scale]], size: int, theme: Theme) -> None:
-    pen, face = ImageDraw.Draw(board), font(size)
+def _write_ends(board: Image.Image, tiling: Tiling, ends: list[list[str]], size: int, theme: Theme) -> None:
+    pen = ImageDraw.Draw(board)
     for row, col in np.ndindex(tiling.shape):
         left, _, right, bottom = tiling.box(row, col)
-        text = scales[row][col].ticks()[-1][1]
-        if face.getlength(text) > tiling.pitch[1]:
-            text = number(float(f"{scales[row][col].high:.0e}"))
-        pen.text(((left + right) / 2, bottom + 1), text, font=face, fill=theme.muted, anchor="ma")
+        pen.text(((left + right) / 2, bottom + 1), ends[row][col], font=font(size), fill=theme.muted, anchor="ma")
 
 
 def _own_scales_key(scales: list[list[Scale]], label: str, width: int, theme: Theme) -> Image.Image:

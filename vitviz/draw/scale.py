@@ -17,13 +17,12 @@ FLAT = 1e-5
 RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-def number(value: float, step: float = 0.0) -> str:
-    """A value in three significant digits, or as many as tell it from its neighbours `step` away."""
+def number(value: float, step: float = 0.0, digits: int = 3) -> str:
+    """A value in `digits` significant digits, or as many more as tell it from its neighbours `step` away."""
     if value == 0:
         return "0"
-    digits = 3
     if 0 < step < abs(value):
-        digits = min(max(3, int(np.ceil(np.log10(abs(value) / step))) + 1), 7)
+        digits = min(max(digits, int(np.ceil(np.log10(abs(value) / step))) + 1), 7)
     figures, _, power = f"{abs(value):.{digits - 1}e}".partition("e")
     if -4 <= int(power) < 6:
         text = f"{float(f'{figures}e{power}'):,.{max(digits - 1 - int(power), 0)}f}"
@@ -127,12 +126,15 @@ class Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """(position in [0, 1], text) of the numbers on the colour bar: both ends and the middle; one where it is flat.
 
-        An end that values lie beyond says so with an inequality sign.
+        An end that values lie beyond says so with an inequality sign. A low end too small for the eye, like the 10⁻¹⁴ a
+        softmax leaves behind, is about zero.
         """
         if self.flat:
             return [(0.5, number(self.high))]
         step = (self.high - self.low) / 2
         low, middle, high = (number(v, step) for v in (self.low, (self.low + self.high) / 2, self.high))
+        if 0 < abs(self.low) < (self.high - self.low) / 1000:
+            low = "≈ 0"
         return [(0.0, f"≤ {low}" if self.below else low), (0.5, middle), (1.0, f"≥ {high}" if self.above else high)]
 
     @property
