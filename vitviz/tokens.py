@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import numpy as np
+
+Values = TypeVar("Values")  # a numpy array, or a torch tensor, which this module need not know
 
 
 @dataclass(frozen=True)
@@ -78,21 +81,21 @@ class TokenLayout:
         known = ", ".join((*self.prefix, "r0c0", f"r{self.grid[0] - 1}c{self.grid[1] - 1}"))
         raise ValueError(f"no token is called {name!r}; tokens here are {known} and the patches between")
 
-    def patches(self, values: np.ndarray) -> np.ndarray:
-        """Cuts the prefix off and folds the rest: (..., tokens) -> (..., rows, cols).
+    def patches(self, values: Values) -> Values:
+        """Cuts the prefix off and folds the rest: (..., tokens) -> (..., rows, cols); (..., patches) is folded as it is.
 
-        Takes anything with a shape and slicing, so a torch tensor comes back as a tensor. (..., patches) is folded as it is.
-        Raises ValueError for another length.
+        Takes a numpy array or a torch tensor, and gives back the same kind. Raises ValueError for another length.
         """
-        length = values.shape[-1]
+        given = cast(Any, values)
+        length = given.shape[-1]
         if length == self.num_tokens:
-            values = values[..., self.num_prefix :]  # (..., patches)
+            given = given[..., self.num_prefix :]  # (..., patches)
         elif length != self.num_patches:
             raise ValueError(
                 f"the last axis has {length} values; this layout has {self.num_tokens} tokens, "
                 f"{self.num_patches} of them patches"
             )
-        return values.reshape(*values.shape[:-1], *self.grid)  # (..., rows, cols)
+        return cast(Values, given.reshape(*given.shape[:-1], *self.grid))  # (..., rows, cols)
 
     @cached_property
     def centres(self) -> np.ndarray:

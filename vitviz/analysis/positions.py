@@ -112,8 +112,9 @@ def embedding_sum(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Embe
     position = position_embedding(model, layout).vectors
     patch = patch_embedding(model, pixels, layout)
     total, cosine = patch + position, nn.functional.cosine_similarity(patch, position, dim=-1)
-    lengths = [vectors.norm(dim=-1).cpu().numpy() for vectors in (patch, position, total)]
-    return EmbeddingSum(*lengths, cosine.cpu().numpy())
+    lengths = (vectors.norm(dim=-1).cpu().numpy() for vectors in (patch, position, total))
+    patch_length, position_length, total_length = lengths
+    return EmbeddingSum(patch_length, position_length, total_length, cosine.cpu().numpy())
 
 
 def patch_embedding(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Tensor:

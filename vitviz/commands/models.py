@@ -19,8 +19,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vitviz.models import curated, search
 
     if arguments.search is None:
-        for entry in curated():
-            print(f"{entry.name:45s} {entry.why}")
+        for choice in curated():
+            print(f"{choice.name:45s} {choice.why}")
         return
     found = search(arguments.search, arguments.limit)
     if not found:

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitviz.figures.subject import Subject
@@ -81,7 +81,7 @@ class Bar:
     def __init__(self, what: str, quiet: bool = False) -> None:
         self.what = what
         self.quiet = quiet or not sys.stderr.isatty()
-        self.shown = None
+        self.shown: Any = None
 
     def __call__(self, done: int, total: int) -> None:
         if self.quiet:

@@ -107,8 +107,8 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
     if needed > LARGEST_STACK:
         raise UnsupportedError(
             f"The attention of {len(layers)} layers with {heads} heads and {keys} tokens takes {needed / 1e9:.1f} GB, "
-            f"more than the {LARGEST_STACK / 1e9:.1f} GB that are held at once. Ask for fewer layers with --layers, or leave it out "
-            "with --no-attention."
+            f"more than the {LARGEST_STACK / 1e9:.1f} GB that are held at once. "
+            "Ask for fewer layers with --layers, or leave it out with --no-attention."
         )
     stack = np.empty((len(layers), heads, queries, keys), np.float32)
     for row, layer in zip(stack, layers, strict=True):
