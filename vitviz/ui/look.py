@@ -16,12 +16,13 @@ _CSS = """<style>
 [data-testid="stMainBlockContainer"] { padding: 2.75rem 2rem 2rem; max-width: 1200px; }
 [data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: 1.7rem; }
 [data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1.25rem; }
+[data-testid="stCode"] code { font-size: 0.8rem; }
 [data-testid="stHeader"] { height: 2.5rem; min-height: 2.5rem; }
 [data-testid="stSidebarUserContent"] h3 { padding: 0.2rem 0 0; font-size: 1.1rem; }
 [data-testid="stSidebarHeader"] { height: 2rem; }
 .vv-strip { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; }
 .vv-chip {
-  padding: 0.05rem 0.5rem; font-size: 0.875rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;
+  padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;
   border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
   background: linear-gradient(
     to right, color-mix(in srgb, var(--st-primary-color, #d6006c) 28%, transparent) calc(100% * var(--share)), transparent 0
@@ -36,6 +37,10 @@ _CSS = """<style>
 
 def apply() -> None:
     st.html(_CSS)
+
+
+# CSS pixels; on a phone Streamlit hides the sidebar behind a button whatever its width.
+SIDEBAR_WIDTH = 256
 
 
 @cache

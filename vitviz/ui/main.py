@@ -16,7 +16,7 @@ from vitviz.ui.views import VIEWS, View
 
 
 def main() -> None:
-    st.set_page_config(words.NAME, look.icon(), "wide", "auto")
+    st.set_page_config(words.NAME, look.icon(), "wide", look.SIDEBAR_WIDTH)
     ignored = state.begin()
     look.apply()
     opened: list[Stage] = []

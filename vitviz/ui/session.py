@@ -32,4 +32,5 @@ def _end(session: Session) -> None:
 @st.cache_resource(scope="session", on_release=_end, show_spinner=False)
 def current() -> Session:
     """This tab's session; made at its first run, released by Streamlit when the tab is gone."""
-    return Session(secrets.token_hex(16), st.context.cookies.get(COOKIE, ""))
+    visitor = st.context.cookies.get(COOKIE, "")
+    return Session(secrets.token_hex(16), visitor if isinstance(visitor, str) else "")

@@ -10,6 +10,7 @@ from vitviz.models import Model
 from vitviz.models.catalogue import curated, search
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
+from vitviz.ui.choices import named
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, UPLOAD, Selection
 from vitviz.ui.text import sidebar as words
 
@@ -23,7 +24,7 @@ def choose_picture() -> None:
     st.subheader(words.PICTURE, anchor=False)
     st.session_state.setdefault(_SOURCE, "upload" if state.selection().image == UPLOAD else "gallery")
     source = st.segmented_control(
-        words.SOURCE, list(words.SOURCES), format_func=words.SOURCES.get, key=_SOURCE, required=True,
+        words.SOURCE, list(words.SOURCES), format_func=named(words.SOURCES), key=_SOURCE, required=True,
         label_visibility="collapsed", on_change=_source_chosen,
     )  # fmt: skip
     if source == "gallery":
@@ -31,8 +32,8 @@ def choose_picture() -> None:
         names = list(titles)
         shown = state.selection().image
         shown = shown if shown in names else names[0]
-        st.selectbox(words.GALLERY, names, format_func=titles.get, **state.bound("image", shown))
-        st.caption(photo.sample_named(shown).credit)
+        credit = photo.sample_named(shown).credit
+        st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **state.bound("image", shown))
     elif source == "upload":
         st.file_uploader(words.UPLOAD, key="upload", help=words.UPLOAD_HELP, on_change=_taken, args=("upload",))
     else:
@@ -40,7 +41,7 @@ def choose_picture() -> None:
     if state.selection().image == UPLOAD:
         st.caption(words.OWN_PICTURE)
     st.selectbox(
-        words.FRAMING, list(words.FRAMINGS), format_func=words.FRAMINGS.get, help=words.FRAMING_HELP,
+        words.FRAMING, list(words.FRAMINGS), format_func=named(words.FRAMINGS), help=words.FRAMING_HELP,
         **state.bound("framing"),
     )  # fmt: skip
 
@@ -67,7 +68,7 @@ def choose_model() -> None:
     st.session_state[_KIND] = st.session_state.get(_KIND) or _kind_of(chosen)
     kinds = [kind for kind in words.MODEL_KINDS if kind != "file" or loading.checkpoints()]
     kind = st.selectbox(
-        words.MODEL_KIND, kinds, format_func=words.MODEL_KINDS.get, key=_KIND, on_change=_kind_chosen
+        words.MODEL_KIND, kinds, format_func=named(words.MODEL_KINDS), key=_KIND, on_change=_kind_chosen
     )
     if kind == "known":
         known = {entry.name: entry for entry in curated()}

@@ -13,10 +13,10 @@ from vitviz.ui.text import common as words
 
 def show(stage: Stage) -> None:
     """The exact crop and the five likeliest classes, or why there are none."""
-    picture, guess = st.columns([1, 9], vertical_alignment="center", gap="small")
+    picture, guess = st.columns([1, 11], vertical_alignment="center", gap="small")
     shown = stage.look.shown
     alt = words.SEEN_ALT.format(width=shown.width, height=shown.height)
-    picture.image(shown, width=64, alt=alt)
+    picture.image(shown, width=56, alt=alt)
     with guess:
         logits = stage.trace.logits
         if stage.model.weights == "random":

@@ -38,7 +38,7 @@ PREDICTION = "Prediction"
 UNTRAINED = "untrained weights: no prediction to speak of"
 NO_CLASSES = "This model has no classifier: it turns a picture into {count} numbers and names nothing."
 DOUBTFUL = "Perhaps none of the classes this model knows."
-CLASS_LIST = "All {count} classes"
+CLASS_LIST = "{count} classes"
 CLASS = "Class"
 CLASS_FILTER = "Find a class"
 

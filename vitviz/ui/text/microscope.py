@@ -60,7 +60,7 @@ MICROSCOPE: dict[str, str] = {
     "verb_at": "looks at",
     "verb_by": "is looked at by",
     "asked": "{source} {verb} …",
-    "state_pinned": "pinned · Esc lets go",
+    "state_pinned": "pinned · Esc or a second click lets go",
     "state_free": "move to ask, click to pin",
     "loading": "layer {layer} is on its way …",
     "pinned_sentence": "Pinned: {source}. In layer {layer}, {head}, it {verb} {strongest} most.",

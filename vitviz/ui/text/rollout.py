@@ -36,8 +36,11 @@ PAGE = PageText(
 QUERY_LINE = "Query: **{query}**. Choose another in the picture on the right."
 BOARD = "All heads of all layers"
 BOARD_OF = "Show"
-BOARDS = {"attention": "attention", "last_hop": "rollout: last hop", "leave_one_in": "rollout: leave one in"}
-BOARD_HELP = "Attention is one layer alone. The two rollouts follow one head through the layers below it, or through all."
+BOARDS = {"attention": "attention", "last_hop": "last hop", "leave_one_in": "leave one in"}
+BOARD_HELP = (
+    "Attention is one layer alone. The last hop follows what a head reads back to the picture; leave one in is the rollout "
+    "of all layers in which this layer has this head alone."
+)
 BOARD_LABELS = {
     "attention": "attention weight",
     "last_hop": "per-head rollout (last hop)",
@@ -80,3 +83,4 @@ SINKS_MORE = "and {count} more"
 HEADS = "The heads of layer {layer} in numbers"
 HEADS_TEXT = "Means over all patch queries. Distance drops prefix tokens and lets the rest of each row sum to 1."
 HEADS_COLUMNS = ("head", "entropy (0 to 1)", "distance (pixels)", "prefix mass", "largest weight")
+HEADS_DIGITS = dict(zip(HEADS_COLUMNS, ("%d", "%.3f", "%.1f", "%.3f", "%.3f"), strict=True))

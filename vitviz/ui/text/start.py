@@ -10,10 +10,10 @@ Watch it happen on a photograph of your choice: patches, positions, then attenti
 The model came with this server and runs on it; what you upload stays in your session and is not kept."""
 LOOK = "Look around"
 LOOK_TEXT = "Begin with how a picture becomes a sequence, and go on from page to page."
-LOOK_LINK = "Open the first page"
+LOOK_LINK = "Patches"
 ATTENTION = "Straight to the attention"
 ATTENTION_TEXT = "Every head of every layer at once, for the token you choose, and rollout through all layers."
-ATTENTION_LINK = "Open the rollout page"
+ATTENTION_LINK = "Rollout"
 PYTHON = "Use it from Python"
 PYTHON_TEXT = "Whatever a page shows, two lines make again. Every figure offers its own."
 PYTHON_CODE = """import vitviz

@@ -18,6 +18,7 @@ from vitviz.figures.heads import attention_figure, heads_figure
 from vitviz.figures.rollout import head_rollout_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
+from vitviz.ui.choices import named
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
 from vitviz.ui.text import rollout as words
@@ -47,16 +48,16 @@ def show(stage: Stage, options: RolloutOptions) -> None:
 
 def _choices() -> None:
     st.segmented_control(
-        words.BOARD_OF, list(words.BOARDS), format_func=words.BOARDS.get, help=words.BOARD_HELP, required=True,
+        words.BOARD_OF, list(words.BOARDS), format_func=named(words.BOARDS), help=words.BOARD_HELP, required=True,
         label_visibility="collapsed", **state.bound("board"),
     )  # fmt: skip
     with st.container(horizontal=True):
         scales = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
         st.segmented_control(
-            common.SCALE, list(scales), format_func=scales.get, help=common.SCALE_HELP, required=True, **state.bound("scale")
+            common.SCALE, list(scales), format_func=named(scales), help=common.SCALE_HELP, required=True, **state.bound("scale")
         )
         st.segmented_control(
-            words.TILE_SCALES, list(words.TILE_SCALE_OF), format_func=words.TILE_SCALE_OF.get, help=words.TILE_SCALE_HELP,
+            words.TILE_SCALES, list(words.TILE_SCALE_OF), format_func=named(words.TILE_SCALE_OF), help=words.TILE_SCALE_HELP,
             required=True, **state.bound("colours"),
         )  # fmt: skip
 

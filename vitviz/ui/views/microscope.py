@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 import streamlit as st
+import torch
 
 from vitviz.analysis.value_norm import projected_value_norms
 from vitviz.errors import UnsupportedError

@@ -18,7 +18,7 @@ FILTERS = 28
 def render(stage: Stage | None) -> None:
     if stage is None:
         return
-    rows, cols = stage.layout.grid
+    cols = stage.layout.grid[1]
     row, col = stage.selection.patch_of(stage.layout)
     with page(words.PAGE, cols=cols):
         left, right = st.columns(2)

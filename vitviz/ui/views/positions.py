@@ -12,6 +12,7 @@ from vitviz.figure import Figure
 from vitviz.figures.positions import atlas_figure, distance_figure, position_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
+from vitviz.ui.choices import named
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
@@ -81,7 +82,7 @@ def _one_place(stage: Stage, similarity: np.ndarray, row: int, col: int) -> None
     one, two, three = st.columns([1, 1, 2], vertical_alignment="bottom")
     one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: f"r{r}c{col}", "row"))
     two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: f"r{row}c{c}", "col"))
-    three.selectbox(words.COLOURS, list(words.COLOURS_OF), format_func=words.COLOURS_OF.get, **state.bound("bent"))
+    three.selectbox(words.COLOURS, list(words.COLOURS_OF), format_func=named(words.COLOURS_OF), **state.bound("bent"))
 
 
 def _sum(stage: Stage, row: int, col: int) -> None:

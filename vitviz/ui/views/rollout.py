@@ -11,6 +11,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figures.rollout import rollout_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
+from vitviz.ui.choices import named
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
@@ -31,10 +32,9 @@ def render(stage: Stage | None) -> None:
         st.subheader(words.ROLLED, anchor=False)
         with guarded("rollout figure"):
             _rolled(stage)
-        left, right = st.columns(2)
-        with left, guarded("sinks"):
+        with guarded("sinks"):
             _sinks(stage)
-        with right, guarded("statistics"):
+        with guarded("statistics"):
             _statistics(stage)
 
 
@@ -87,7 +87,7 @@ def _rolled(stage: Stage) -> None:
 
 def _knobs(stage: Stage) -> None:
     st.segmented_control(
-        words.FUSION, list(words.FUSIONS), format_func=words.FUSIONS.get, help=words.FUSION_HELP, required=True,
+        words.FUSION, list(words.FUSIONS), format_func=named(words.FUSIONS), help=words.FUSION_HELP, required=True,
         **state.bound("fusion"),
     )  # fmt: skip
     st.slider(words.DISCARD, 0.0, 0.95, step=0.05, help=words.DISCARD_HELP, **state.bound("discard"))
@@ -124,6 +124,7 @@ def _statistics(stage: Stage) -> None:
     except UnsupportedError as reason:
         st.info(str(reason))
         return
-    columns = (range(len(of.entropy)), of.entropy.tolist(), of.distance.tolist(), of.prefix_mass.tolist(), of.largest.tolist())
-    st.dataframe(dict(zip(words.HEADS_COLUMNS, columns, strict=True)), hide_index=True)
+    values = (range(len(of.entropy)), of.entropy.tolist(), of.distance.tolist(), of.prefix_mass.tolist(), of.largest.tolist())
+    digits = {name: st.column_config.NumberColumn(format=words.HEADS_DIGITS[name]) for name in words.HEADS_COLUMNS}
+    st.dataframe(dict(zip(words.HEADS_COLUMNS, values, strict=True)), hide_index=True, column_config=digits)
     st.caption(words.HEADS_TEXT)

@@ -1,0 +1,53 @@
+"""The app as a script under Streamlit's own test runner, with the real engine and the embedded model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+from vitviz.ui import main as frame
+
+# Seconds a page may take on a machine that does other things too; nothing is measured here.
+PATIENCE = 120
+
+
+class App:
+    """One browser tab. What it shows is read by the words that people see."""
+
+    def __init__(self, page: str = "start", **parameters: str) -> None:
+        self.at = AppTest.from_file(str(Path(frame.__file__)), default_timeout=PATIENCE)
+        for name, value in parameters.items():
+            self.at.query_params[name] = value
+        if page != "start":
+            self.go(page)
+        self.at.run()
+
+    def go(self, page: str) -> None:
+        # `switch_page` knows pages that are files; these are functions, known to Streamlit by the hash of their address.
+        self.at._page_hash = calc_hash(page)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Every error on the page: sentences that were meant, and exceptions that were not."""
+        return [e.value for e in self.at.error] + [str(e.value) for e in self.at.exception]
+
+    @property
+    def text(self) -> str:
+        kinds = (self.at.header, self.at.subheader, self.at.markdown, self.at.caption, self.at.info, self.at.warning)
+        return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        given = self.at.query_params.items()
+        return {name: value if isinstance(value, str) else value[-1] for name, value in given}
+
+
+@pytest.fixture
+def app():
+    return App

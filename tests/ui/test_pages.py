@@ -1,0 +1,256 @@
+"""Every page with the real engine and the embedded model: samples, uploads, links, every widget, and what goes wrong."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+import timm
+from PIL import Image
+
+from vitviz.ui import services, session
+from vitviz.ui.text import common, patches, positions, rollout, sidebar, start
+
+PAGES = ("start", "patches", "positions", "rollout")
+HEADINGS = {
+    "start": start.HEADING,
+    "patches": patches.PAGE.question,
+    "positions": positions.PAGE.question,
+    "rollout": rollout.PAGE.question,
+}
+
+
+def jpeg(seed: int = 0) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((300, 200)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def upload(app, content: bytes, name: str = "holiday.jpg", mime: str = "image/jpeg"):
+    app.at.segmented_control(key="picture source").set_value("upload").run()
+    app.at.file_uploader(key="upload").upload(name, content, mime).run()
+    return app
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_opens_on_the_first_sample_with_a_prediction(app, page):
+    shown = app(page)
+    assert not shown.wrong
+    assert [header.value for header in shown.at.header] == [HEADINGS[page]]
+    assert shown.parameters == {}
+    chips = "".join(str(block.proto.body) for block in shown.at.get("html"))
+    assert "motorbike" in chips and chips.count("vv-chip") >= 5
+
+
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_every_page_helps_to_look(app, page):
+    text = app(page).text
+    for part in (common.TRY_THIS, common.NOTICE, common.CATCH):
+        assert part in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_own_picture_is_shown_and_stays_out_of_the_link(app, page):
+    shown = upload(app(page), jpeg())
+    assert not shown.wrong
+    assert sidebar.OWN_PICTURE in shown.text
+    assert shown.parameters == {"image": "upload"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_broken_file_is_one_sentence_and_the_way_back_works(app, page):
+    shown = upload(app(page), b"\xff\xd8\xff not a photograph", "evil<b>.jpg")
+    assert len(shown.wrong) == 1 and "Traceback" not in shown.wrong[0]
+    assert not shown.at.exception
+    shown.at.button(key="back stage").click().run()
+    assert not shown.wrong and shown.at.header[0].value == HEADINGS[page]
+
+
+@pytest.mark.parametrize(
+    "model", ["vit_nonexistent_patch99", "resnet18.a1_in1k", "vit_small_patch16_224.dino", "file:missing", "file:..%2fx"]
+)
+def test_a_model_that_cannot_be_loaded_is_one_sentence(app, model, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shown = app("rollout", model=model)
+    if "%" in model:  # the link is not followed at all
+        assert not shown.wrong and "model" in shown.at.warning[0].value
+        return
+    assert len(shown.wrong) == 1 and not shown.at.exception
+    assert not any(path in shown.wrong[0] for path in (str(Path.cwd()), str(Path.home()), str(Path(timm.__file__).parent)))
+    shown.at.button(key="back stage").click().run()
+    assert not shown.wrong
+
+
+def other_value(widget):
+    """Another value that the widget can take."""
+    kind = widget.type
+    if kind == "slider":
+        if isinstance(widget.value, (tuple, list)):
+            low, high = widget.value
+            return (low + 1, high - 1)
+        return round(widget.value + (widget.step if widget.value < widget.max else -widget.step), 6)
+    if kind == "number_input":
+        return widget.value + (1 if widget.value < widget.max else -1)
+    if kind == "toggle":
+        return not widget.value
+    options = list(range(len(widget.options)))
+    return next(i for i in options if widget.options[i] != widget.value and i != widget.index)
+
+
+def widgets(at):
+    kinds = ("slider", "number_input", "toggle", "selectbox")
+    return [(kind, widget.key) for kind in kinds for widget in getattr(at, kind) if str(widget.key).startswith("choice of")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_widget_moved(app, page):
+    shown = app(page)
+    for kind, key in widgets(shown.at):
+        widget = getattr(shown.at, kind)(key=key)
+        if kind == "selectbox":
+            widget.select_index(other_value(widget)).run()
+        else:
+            widget.set_value(other_value(widget)).run()
+        assert not shown.wrong, (key, shown.wrong)
+        assert shown.parameters, f"{key} is in the link"
+    for control in list(shown.at.segmented_control):
+        if str(control.key).startswith("choice of") and control.key != "choice of size":
+            again = shown.at.segmented_control(key=control.key)
+            for value in again.options:
+                shown.at.segmented_control(key=control.key).set_value(_read(again, value)).run()
+                assert not shown.wrong, (control.key, value, shown.wrong)
+
+
+def _read(control, label):
+    """Options are listed by the words people see; values are what stands in links."""
+    known = {}
+    for table in (rollout.BOARDS, rollout.TILE_SCALE_OF, rollout.FUSIONS):
+        known |= {shown: value for value, shown in table.items()}
+    return known.get(getattr(label, "content", label), getattr(label, "content", label))
+
+
+def test_input_size(app):
+    shown = app("patches")
+    shown.at.segmented_control(key="choice of size").set_value(336).run()
+    assert not shown.wrong and shown.parameters == {"size": "336"}
+    assert patches.SEQUENCE_TEXT.format(prefix=1, patches=576, tokens=577) in shown.text
+
+
+def test_link_reopens_the_view(app):
+    parameters = {"image": "cat", "layer": "3", "head": "2", "query": "r4c5", "scale": "raw", "alpha": "0.2", "board": "last_hop"}
+    shown = app("rollout", **parameters)
+    assert not shown.wrong
+    assert shown.parameters == parameters
+    assert shown.at.number_input(key="choice of layer").value == 3
+    assert shown.at.selectbox(key="choice of head").value == 2
+    assert shown.at.slider(key="choice of alpha").value == pytest.approx(0.2)
+    assert common.token("r4c5") in shown.text
+
+
+def test_link_with_nonsense_opens_what_it_can(app):
+    shown = app("rollout", layer="99", head="-1", query="<script>", image="cat", zebra="1")
+    assert not shown.wrong
+    assert shown.parameters == {"image": "cat"}
+    warning = shown.at.warning[0].value
+    assert "head" in warning and "<" not in warning
+
+
+def test_link_to_somebody_elses_picture_shows_a_sample(app):
+    shown = app("patches", image="upload")
+    assert not shown.wrong and common.NO_UPLOAD in shown.text
+    assert shown.parameters == {}
+
+
+def test_unknown_sample_says_so(app):
+    shown = app("patches", image="nothing")
+    assert shown.wrong == [common.NO_SAMPLE]
+
+
+def test_untrained_control_makes_no_prediction(app):
+    shown = app("rollout", weights="random")
+    assert not shown.wrong
+    assert common.UNTRAINED in shown.text
+
+
+def test_prediction_that_is_low_says_so(app):
+    assert common.DOUBTFUL in app("start", image="cat").text
+    assert common.DOUBTFUL not in app("start", image="motorcycle").text
+
+
+def test_class_list_can_be_browsed(app):
+    shown = app("start")
+    assert not shown.at.dataframe, "a hundred names are not sent before they are asked for"
+
+
+def test_numbers_do_not_travel_inline(app):
+    shown = app("rollout", image="coffee")
+    exhibits = shown.at.get("bidi_component")
+    assert len(exhibits) == 3
+    assert all(0 < len(exhibit.proto.json) < 2000 for exhibit in exhibits)
+
+
+def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplog):
+    from vitviz.ui.views import heads
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret path /home/somebody")
+
+    monkeypatch.setattr(heads, "head_maps", broken)
+    shown = app("rollout", query="r9c9", image="rocket")
+    assert common.UNEXPECTED in shown.wrong and not any("secret" in sentence for sentence in shown.wrong)
+    assert "secret" in caplog.text
+    assert any(sub.value == rollout.ROLLED for sub in shown.at.subheader), "the rest of the page goes on"
+
+
+@pytest.fixture
+def own_sessions(monkeypatch):
+    """Streamlit's test runner gives every app the same session id: here each has one of its own, as in a real server."""
+
+    def current() -> session.Session:
+        kept = st.session_state
+        if "test session" not in kept:
+            kept["test session"] = session.Session(secrets.token_hex(16), "")
+        return kept["test session"]
+
+    monkeypatch.setattr(session, "current", current)
+
+
+@pytest.mark.usefixtures("own_sessions")
+def test_two_sessions_with_different_uploads_never_meet(app):
+    before = set(services.queue().results._held)
+    one, two = upload(app("rollout"), jpeg(1)), upload(app("rollout"), jpeg(2))
+    one.at.run()
+    made = set(services.queue().results._held) - before
+    private = [key for key in made if key.scope is not None]
+    scopes = {key.scope for key in private}
+    assert len(scopes) == 2
+    images = {scope: {key.image for key in private if key.scope == scope} for scope in scopes}
+    first, second = images.values()
+    assert not first & second
+
+    payloads = services.payloads()
+    addresses = [
+        {exhibit.proto.json.split("/payload/")[1][:64] for exhibit in session.at.get("bidi_component")} for session in (one, two)
+    ]
+    assert not addresses[0] & addresses[1]
+    for scope in scopes:
+        services.queue().forget(scope)
+        payloads.forget(scope)
+    assert not [key for key in services.queue().results._held if key.scope in scopes]
+    assert all(payloads.fetch(name) is None for names in addresses for name in names)
+
+
+@pytest.mark.usefixtures("own_sessions")
+def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
+    one, two = upload(app("patches"), jpeg(3)), upload(app("patches"), jpeg(3))
+    assert not one.wrong and not two.wrong
+    looks = [key for key in services.queue().results._held if key.what == "look" and key.scope is not None]
+    by_image: dict[str, set] = {}
+    for key in looks:
+        by_image.setdefault(key.image, set()).add(key.scope)
+    assert max(len(scopes) for scopes in by_image.values()) == 2
