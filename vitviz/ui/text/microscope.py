@@ -74,7 +74,7 @@ MICROSCOPE: dict[str, str] = {
     # the scale
     "quantity_weight": "Attention weight",
     "quantity_value": "Weight × length of what the value gives, ‖A·v W_o‖",
-    "scale_own": "scale of {head}",
+    "scale_own": "each map on its own scale, here that of {head}",
     "scale_shared": "one scale for all heads",
     "scale_robust": "up to the 99th percentile of the patches",
     "scale_raw": "up to the largest patch",

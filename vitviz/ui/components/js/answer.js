@@ -21,9 +21,11 @@ export class Answer {
     this.count = this.mean.length;
 
     const robust = view.scale === "robust";
-    const all = view.shared ? extent(this.#everyPatch(), robust) : null;
-    this.headExtents = Array.from({ length: this.heads }, (_, head) => all || extent(this.patches(head), robust));
-    this.meanExtent = all || extent(this.patches("mean"), robust);
+    // Some models mix or subtract maps after the softmax: then all maps of the layer are painted around zero.
+    const signed = this.values.some((value) => value < 0);
+    const all = view.shared ? extent(this.#everyPatch(), robust, signed) : null;
+    this.headExtents = Array.from({ length: this.heads }, (_, head) => all || extent(this.patches(head), robust, signed));
+    this.meanExtent = all || extent(this.patches("mean"), robust, signed);
   }
 
   // All tokens' values of one head or of the mean. "all" is spoken for by the mean.

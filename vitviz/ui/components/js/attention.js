@@ -11,7 +11,9 @@
 export class LayerWeights {
   constructor({ arrays, shapes, meta }) {
     this.arrays = arrays;
-    this.meta = meta;
+    // Usually queries and keys are the same tokens; then they share one layout, which can be told by identity.
+    const alike = JSON.stringify(meta.query) === JSON.stringify(meta.key);
+    this.meta = alike ? { ...meta, key: meta.query } : meta;
     this.heads = meta.num_heads;
     const shape = shapes.explicit || [this.heads, shapes.q[1], shapes.k[1]];
     this.queries = shape[1];

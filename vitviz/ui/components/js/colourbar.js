@@ -7,6 +7,10 @@ import { countBeyond, number } from "./scale.js";
 
 const HEIGHT = 12;
 
+function grouped(count) {
+  return count.toLocaleString("en-GB");
+}
+
 export class ColourBar {
   constructor() {
     this.canvas = element("canvas", { "aria-hidden": "true" });
@@ -46,7 +50,7 @@ export class ColourBar {
     const quantity = say(view.measure === "value" ? "quantity_value" : "quantity_weight");
     const whose = view.shared ? say("scale_shared") : say("scale_own", { head: headWords(head) });
     const kind = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
-    const clipped = beyond ? ` ${say("scale_clipped", { beyond, count, most: number(most) })}` : "";
+    const clipped = beyond ? ` ${say("scale_clipped", { beyond: grouped(beyond), count: grouped(count), most: number(most) })}` : "";
     setText(this.words, `${quantity}, ${whose}, ${kind}.${clipped}`);
   }
 

@@ -2,6 +2,8 @@
 
 import { COLOURS } from "./given.js";
 
+const FINEST_GRID = 5; // CSS pixels
+
 const TABLES = { sequential: table(COLOURS.sequential), signed: table(COLOURS.signed) };
 
 // "rrggbb" times 256 -> Uint32Array of opaque pixels, in the byte order of an ImageData.
@@ -78,8 +80,11 @@ export function drawFrame(context, box, colour, thickness) {
   context.strokeRect(x, y, width, height);
 }
 
-export function drawGrid(context, [rows, cols]) {
+// unit: canvas pixels in one CSS pixel. The finer the grid, the fainter: lines must not hide what they divide.
+export function drawGrid(context, [rows, cols], unit) {
   const { width, height } = context.canvas;
+  const cell = width / cols / unit;
+  if (cell < FINEST_GRID) return;
   context.beginPath();
   for (let row = 1; row < rows; row++) {
     const y = Math.round((row * height) / rows) + 0.5;
@@ -92,7 +97,7 @@ export function drawGrid(context, [rows, cols]) {
     context.lineTo(x, height);
   }
   context.lineWidth = 1;
-  context.strokeStyle = "rgba(255, 255, 255, 0.28)";
+  context.strokeStyle = `rgba(255, 255, 255, ${Math.min(0.3, 0.015 * cell)})`;
   context.stroke();
 }
 

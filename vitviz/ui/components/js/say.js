@@ -22,11 +22,11 @@ export function headWords(head) {
   return typeof head === "number" ? say("head", { head }) : say("mean");
 }
 
-// "row 3, column 6 (0.0412), the class token (0.031) and row 4, column 6 (0.0207)"
+// "row 3, column 6 (0.0412), class token (0.0310) and row 4, column 6 (0.0207)"
 function strongestNames(answer, head) {
   const values = answer.of(head);
   const names = strongest(values, 3).map((token) =>
-    say("named_value", { token: tokenWords(answer.layouts.target, token), value: number(values[token], 4) }),
+    say("named_value", { token: tokenWords(answer.layouts.target, token), value: number(values[token]) }),
   );
   if (names.length < 2) return names.join("");
   return say("and", { several: names.slice(0, -1).join(", "), last: names.at(-1) });

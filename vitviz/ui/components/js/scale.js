@@ -9,16 +9,16 @@ export function quantile(values, q) {
   return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
 }
 
-// { low, high, signed } of one map of patches. Weights start at 0; where a model has negative entries (it mixes or
-// subtracts maps after the softmax) the scale is symmetric around 0. `robust` takes the 99th percentile for the top.
-export function extent(patches, robust) {
+// { low, high, signed } of one map of patches. Weights start at 0; a signed scale is symmetric around it. `robust` takes the
+// 99th percentile for the top.
+export function extent(patches, robust, signed) {
   let low = 0;
   let high = 0;
   for (const value of patches) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  if (low < 0) {
+  if (signed) {
     const sizes = Float32Array.from(patches, Math.abs);
     high = robust ? quantile(sizes, 0.99) : Math.max(high, -low);
     return { low: -high, high, signed: true };

@@ -9,8 +9,6 @@ import { number, strongest } from "./scale.js";
 import { cellOf, nameOf, tokenAt } from "./tokens.js";
 
 const LINKS = 8;
-// A grid finer than this hides the picture it is meant to divide.
-const FINEST_GRID = 5;
 
 export class Stage {
   // hover(name), leave(), tap(name): what the pointer does to a token of the source's layout.
@@ -68,7 +66,7 @@ export class Stage {
     context.globalAlpha = marks.blend;
     this.painter.drawOn(context);
     context.globalAlpha = 1;
-    if (this.canvas.width / source.grid[1] >= FINEST_GRID * unit) drawGrid(context, source.grid);
+    drawGrid(context, source.grid, unit);
     if (view.links) this.#drawLinks(context, answer, view, unit);
     const asked = cellOf(source, answer.source);
     if (asked) drawFrame(context, boxOf(source.grid, asked, this.canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 2.5 * unit);
@@ -144,7 +142,7 @@ export class Stage {
       chip.classList.toggle("read", there >= 0 && there === read);
       setAttribute(chip, "aria-pressed", asked && pinned);
       const value = chip.lastElementChild;
-      setText(value, there >= 0 ? number(values[there]) : "");
+      setText(value, there >= 0 ? number(values[there], 2) : "");
       value.style.background = there >= 0 ? colourOf(values[there], extent) : "";
       value.style.color = there >= 0 ? inkOn(values[there], extent) : "";
     }

@@ -9,6 +9,8 @@ import { cellOf, nameOf, tokenAt } from "./tokens.js";
 
 const GAP = 8;
 const CAPTION = 20;
+const WORDY = 124; // CSS pixels of a map under which its whole caption fits
+const NAMED = 90; // and under which at least the head's name does
 
 export class Tiles {
   // hover(name, head), leave(): a target under the pointer. choose(head): a tap on a map.
@@ -23,7 +25,8 @@ export class Tiles {
     if (this.tiles.length === heads + 1) return false;
     this.tiles = ["mean", ...Array(heads).keys()].map((head) => {
       const canvas = element("canvas");
-      const [name, value] = [element("span", { text: headWords(head) }), element("span", { class: "top" })];
+      const name = element("span", { class: "name", text: headWords(head) });
+      const value = element("span", { class: "top" });
       const caption = element("span", { class: "caption" }, name, value);
       // Not in the tab order: the list of heads and the digit keys do the same without a dozen stops.
       const node = element("button", { class: "tile", type: "button", tabindex: "-1", "data-head": head }, canvas, caption);
@@ -32,7 +35,7 @@ export class Tiles {
         if (cell) this.handlers.hover(nameOf(this.layout, tokenAt(this.layout, ...cell)), head);
       };
       watchPointer(canvas, { hover: onCell, leave: this.handlers.leave, tap: () => this.handlers.choose(head) });
-      return { head, node, canvas, value };
+      return { head, node, canvas, name, value };
     });
     this.node.replaceChildren(...this.tiles.map((tile) => tile.node));
     return true;
@@ -50,7 +53,11 @@ export class Tiles {
     for (const { node } of shown) node.hidden = false;
     const [columns, size] = best(shown.length, width, height, aspect);
     this.node.style.gridTemplateColumns = `repeat(${columns}, ${size}px)`;
-    for (const { canvas } of shown) sizeCanvas(canvas, size, Math.round(size * aspect));
+    this.small = size < WORDY;
+    for (const { head, canvas, name } of shown) {
+      sizeCanvas(canvas, size, Math.round(size * aspect));
+      setText(name, size < NAMED && head !== "mean" ? String(head) : headWords(head));
+    }
   }
 
   // marks: { target, tile }, tile being the head whose map the pointer is on.
@@ -67,7 +74,8 @@ export class Tiles {
       if (asked) drawFrame(context, boxOf(target.grid, asked, canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 1.5 * unit);
       if (read) drawFrame(context, boxOf(target.grid, read, canvas), "#ffe14d", 1.5 * unit);
       const values = answer.of(head);
-      setText(value, marks.target === null ? say("top", { value: number(top(answer.patches(head))) }) : number(values[marks.target]));
+      const shown = number(marks.target === null ? top(answer.patches(head)) : values[marks.target], this.small ? 2 : 3);
+      setText(value, marks.target === null && !this.small ? say("top", { value: shown }) : shown);
       setAttribute(node, "aria-pressed", head === view.head);
     }
   }

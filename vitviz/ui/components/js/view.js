@@ -15,6 +15,7 @@ import { nameOf, sameplace, step, tokenAt, tokenNamed } from "./tokens.js";
 
 const GAP = 16;
 const TWO_COLUMNS = 560; // CSS pixels of width from which the maps stand beside the picture
+const ONE_LINE = 680; // from which what is read fits on one line
 const FIRST_BLEND = 0.55;
 
 export class View {
@@ -213,11 +214,12 @@ export class View {
     const { source, target } = this.layouts;
     const wide = width >= TWO_COLUMNS;
     const aspect = aspectOf(source);
-    // Picture, words and controls together fit on a projector of 768 lines; a larger screen has room for a larger picture.
-    const tallest = Math.min(620, Math.max(320, window.innerHeight * 0.48));
-    const pictureWidth = Math.floor(Math.min(wide ? (width - GAP) * 0.5 : width, tallest / aspect));
+    // Controls, words, picture and colour bar together fit on a projector of 768 lines; a larger screen has room for more.
+    const tallest = Math.min(620, Math.max(300, window.innerHeight * 0.42));
+    const pictureWidth = Math.floor(Math.min(wide ? (width - GAP) * 0.5 : width, (wide ? tallest : tallest * 1.4) / aspect));
     const pictureHeight = Math.round(pictureWidth * aspect);
     this.bench.classList.toggle("wide", wide);
+    this.root.classList.toggle("roomy", width >= ONE_LINE);
     this.stage.arrange(source, pictureWidth, pictureHeight);
     const beside = wide ? width - pictureWidth - GAP : width;
     this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.stage.node.offsetHeight : 0, aspectOf(target));
