@@ -73,7 +73,7 @@ def _prepared(question: Question) -> tuple[list[Tensor], Tensor, TokenLayout]:
     seen = question.attention_gradients
     if len({w.shape[-2:] for w in seen.weights}) != 1:
         raise UnsupportedError(
-            f"The layers of {question.subject.name} do not share one grid; their relevance cannot be multiplied."
+            f"The layers of {question.subject.name} do not share one grid: no relevance can be multiplied."
         )
     layout = token_layout(seen.weights[0].shape[-1], question.layout)
     assert layout is not None
