@@ -135,20 +135,51 @@ def swapped_profile() -> bytes:
     return head.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ") + rest
 
 
+def shifted_profile(shift: int) -> bytes:
+    """sRGB whose red primary has `shift` / 65536 less of X."""
+    profile = bytearray(srgb_profile())
+    entry = profile.index(b"rXYZ")
+    (at,) = struct.unpack_from(">I", profile, entry + 4)
+    (x,) = struct.unpack_from(">i", profile, at + 8)
+    struct.pack_into(">i", profile, at + 8, x - shift)
+    return bytes(profile)
+
+
+def linear_profile() -> bytes:
+    """sRGB's primaries with gamma 1."""
+    profile = bytearray(srgb_profile())
+    for tag in (b"rTRC", b"gTRC", b"bTRC"):
+        (at,) = struct.unpack_from(">I", profile, profile.index(tag) + 4)
+        profile[at : at + 12] = b"curv" + bytes(8)  # no entries: the identity
+    return bytes(profile)
+
+
 def linear_grey_profile() -> bytes:
-    """A minimal ICC 2 profile for grey with gamma 1."""
-    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)  # D50 in 15.16 fixed point
-    curve = b"curv\0\0\0\0\0\0\0\0"  # no entries: the identity
-    words = b"text\0\0\0\0none\0\0\0\0"
-    name = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(4 + 4 + 2 + 1 + 67) + bytes(1)
-    tags = {b"wtpt": white, b"kTRC": curve, b"cprt": words, b"desc": name}
+    """Grey with gamma 1."""
+    return _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": b"curv" + bytes(8)})  # a curve of no entries is the identity
+
+
+def ink_profile() -> bytes:
+    """CMYK in which cyan alone is a middle grey, black is black, and the other inks are invisible."""
+    inks = [(c, k) for c in (0, 1) for _ in range(4) for k in (0, 1)]  # the corners, the last ink changing fastest
+    corners = b"".join(bytes([0 if k else 128 if c else 255, 128, 128]) for c, k in inks)  # Lab, 8 bits each
+    identity = bytes(range(256))
+    matrix = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + identity * 4 + corners + identity * 3
+    return _profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": table, b"A2B1": table})
+
+
+def _profile(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC 2 profile from the contents of its tags; those that every profile needs are added."""
+    white = struct.pack(">iii", 63190, 65536, 54061)  # D50 in 15.16 fixed point
+    name = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79)
+    tags = {b"desc": name, b"cprt": b"text\0\0\0\0none\0\0\0\0", b"wtpt": b"XYZ \0\0\0\0" + white} | tags
     at, table, body = 128 + 4 + 12 * len(tags), b"", b""
     for tag, content in tags.items():
         table += tag + struct.pack(">II", at + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    size = at + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02100000, b"mntr", b"GRAY", b"XYZ ")
-    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
+    header = struct.pack(">I4sI4s4s4s", at + len(body), b"lcms", 0x02100000, kind, space, connection)
+    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + white
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 

@@ -148,7 +148,8 @@ class TestOrientation:
         assert (pixels_of(zoo.encoded(SHOWN, "PNG", exif=zoo.exif(orientation))) == SHOWN).all()
 
     @pytest.mark.parametrize(
-        "block", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+        "block",
+        [b"", b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"],
     )
     def test_a_broken_exif_block_does_not_spoil_the_pixels(self, block: bytes) -> None:
         assert_shows_quadrants(zoo.encoded(SHOWN, "JPEG", exif=block, quality=95), 6)
@@ -322,9 +323,21 @@ class TestProfiles:
         for middle in MIDDLES:
             assert np.abs(found[middle] - SHOWN[middle][[1, 0, 2]]).max() <= 8, middle
 
-    def test_srgb_under_any_name_changes_no_pixel(self) -> None:
+    @pytest.mark.parametrize("shift", [0, 40])
+    def test_srgb_changes_no_pixel_whoever_rounded_it(self, shift: int) -> None:
         colours = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        assert (pixels_of(zoo.encoded(colours, "PNG", icc_profile=zoo.srgb_profile())) == colours).all()
+        assert (pixels_of(zoo.encoded(colours, "PNG", icc_profile=zoo.shifted_profile(shift))) == colours).all()
+
+    def test_a_profile_a_little_off_srgb_is_obeyed(self) -> None:
+        (red,) = row_of(zoo.encoded(np.array([[zoo.RED]], np.uint8), "PNG", icc_profile=zoo.shifted_profile(1_000)))
+        # 1000 / 65536 less of X, times 3.134 (red from X, sRGB's matrix for D50), times the light of 200, which is 0.578:
+        # red's light falls by 0.028 to 0.550, and that is 195.7
+        assert red[0] == pytest.approx(195.7, abs=1.5)
+
+    def test_cmyk(self) -> None:
+        # by the profile cyan ink is the grey of L* = 128 / 2.55 = 50.2, and sRGB (119, 119, 119) has L* = 50.0
+        ink = zoo.encoded(Image.new("CMYK", (1, 1), (255, 0, 0, 0)), "TIFF", icc_profile=zoo.ink_profile())
+        assert np.abs(np.subtract(greys_of(ink), 119)).max() <= 2
 
     def test_grey(self) -> None:
         # sRGB's curve at half the light: 1.055 * 0.50196 ** (1 / 2.4) - 0.055 = 0.737, times 255 is 188
@@ -334,6 +347,8 @@ class TestProfiles:
     def test_a_colour_profile_on_grey_pixels(self) -> None:
         file = zoo.encoded(np.array([[0, 90, 255]], np.uint8), "PNG", icc_profile=zoo.srgb_profile())
         assert greys_of(file) == [0, 90, 255]
+        file = zoo.encoded(np.array([[0, 128, 255]], np.uint8), "PNG", icc_profile=zoo.linear_profile())
+        assert np.abs(np.subtract(greys_of(file), [0, 188, 255])).max() <= 1
 
     def test_with_alpha(self) -> None:
         image = Image.new("RGBA", (1, 1), (200, 30, 40, 51))

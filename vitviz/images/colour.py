@@ -11,8 +11,6 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 _LOG = logging.getLogger(__name__)
 _WHITE_IS_ZERO = 0
-# ICC colour space -> the Pillow mode whose channels are those
-_MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -32,7 +30,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Colour in mode L, RGB, CMYK or LAB, and its alpha in mode L where some part may be transparent."""
+    """Colour in mode L, RGB or CMYK, and its alpha in mode L where some part may be transparent."""
     grey = image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
         both = image.convert("LA" if grey else "RGBA")
@@ -40,7 +38,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         # Adobe writes ink upside down, and Pillow turns every CMYK JPEG over as if Adobe had written it.
         return ImageChops.invert(image), None
-    if image.mode in ("CMYK", "LAB"):
+    if image.mode == "CMYK":
         return image, None
     return image.convert("L" if grey else "RGB"), None
 
@@ -79,22 +77,18 @@ def _from_unbounded(image: Image.Image) -> Image.Image:
 
 def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
     """By the embedded ICC profile where it is valid and fits the channels, otherwise by Pillow's plain conversion."""
-    if colour.mode == "LAB":
-        return _through(ImageCms.createProfile("LAB"), colour)
     if profile:
         try:
             embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            mode = _MODE_OF_SPACE.get(embedded.profile.xcolor_space.strip())
-            if mode == "RGB" and colour.mode == "L":
+            if colour.mode == "L" and embedded.profile.xcolor_space.strip() == "RGB":
                 colour = colour.convert("RGB")
-            if mode == colour.mode:
-                return _through(embedded, colour)
+            return _through(embedded, colour)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-            _LOG.debug("an embedded colour profile is broken and was left aside: %s", error)
+            _LOG.debug("an embedded colour profile is broken or unfitting and was left aside: %s", error)
     return colour.convert("RGB")
 
 
-def _through(profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, colour: Image.Image) -> Image.Image:
+def _through(profile: ImageCms.ImageCmsProfile, colour: Image.Image) -> Image.Image:
     transform = ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
@@ -113,7 +107,8 @@ def _through(profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, colou
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     """Whether a profile is sRGB under any name, by what it does to a lattice of 18 x 18 x 18 colours.
 
-    Rounding would still move many pixels by one; sRGB photographs, nearly all there are, stay as they were decoded.
+    The many files called sRGB differ in their last digits, which would move pixels by one; sRGB photographs, nearly all
+    there are, stay as they were decoded.
     """
     steps = np.arange(0, 256, 15, dtype=np.uint8)  # 0, 15, ..., 255
     lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, len(steps), 3)  # (324, 18, 3)
