@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -12,7 +13,9 @@ from vitviz.ui.knobs import KNOBS, knob_value, turned
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
-_SELECTION, _WRITTEN, _CALLED_OFF = "selection", "parameters written", "called off"
+_SELECTION, _WRITTEN, _LEFT, _CALLED_OFF = "selection", "parameters written", "parameters left", "called off"
+# A browser sends the URL it has with everything it asks. What was clicked before our last URL arrived comes with the one before.
+_LATE_SECONDS = 2.0
 _FIELDS = {field.name for field in fields(Selection)} - {"knobs"}
 
 
@@ -24,7 +27,7 @@ def begin() -> tuple[str, ...]:
     given = st.query_params.to_dict()
     new = _SELECTION not in st.session_state
     # Streamlit empties the parameters when the page changes: an empty URL is no wish, except at the very beginning.
-    if new or (given and given != st.session_state.get(_WRITTEN)):
+    if new or (given and given != st.session_state.get(_WRITTEN) and not _late(given)):
         st.session_state[_SELECTION], ignored = from_parameters(given)
         st.session_state[_WRITTEN] = given
         return ignored
@@ -36,7 +39,21 @@ def finish() -> None:
     wanted = to_parameters(selection())
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
+    before = st.session_state.get(_WRITTEN)
+    if before is not None and before != wanted:
+        st.session_state[_LEFT] = [*_left(), (before, time.monotonic())]
     st.session_state[_WRITTEN] = wanted
+
+
+def _left() -> list[tuple[dict[str, str], float]]:
+    """The URLs of this session that were current a moment ago, and when each was left."""
+    now = time.monotonic()
+    return [(url, when) for url, when in st.session_state.get(_LEFT, []) if now - when < _LATE_SECONDS]
+
+
+def _late(given: dict[str, str]) -> bool:
+    """Whether this URL is no wish but the echo of one that has just been left: hands can be quicker than the server."""
+    return any(url == given for url, _ in _left())
 
 
 def selection() -> Selection:
