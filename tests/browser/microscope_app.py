@@ -1,0 +1,10 @@
+"""Serves `microscope_page.py` with the payload route, as the app does: `streamlit run tests/browser/microscope_app.py`."""
+
+from __future__ import annotations
+
+import streamlit as st
+from microscope_cases import STORE
+
+from vitviz.ui.route import payload_route
+
+app = st.App("microscope_page.py", routes=[payload_route(STORE)])

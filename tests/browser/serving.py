@@ -1,0 +1,59 @@
+"""A Streamlit server of one's own for a test, on a free port, ended afterwards."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+# Chromium as root in a container, and without the calls home that a test machine cannot make.
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@contextmanager
+def served(script: Path, log: Path, patience: float = 90.0) -> Iterator[str]:
+    """The address of `streamlit run script`. Raises RuntimeError, with the server's own words, where it does not come up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = os.pathsep.join(filter(None, [str(ROOT), str(script.parent), os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-m", "streamlit", "run", script.name, "--server.port", str(port)]
+    options = ["--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none"]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [*command, *options, "--browser.gatherUsageStats", "false"],
+            cwd=script.parent,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait(server, address, patience, log)
+            yield address
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: Path) -> None:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the server did not come up:\n{log.read_text()[-2000:]}")
