@@ -53,9 +53,9 @@ def main() -> None:
     runs = [
         (embedded, "squash"),
         (embedded, "crop"),
-        (vitviz.resized(embedded, (448, 448)), "crop"),
         (vitviz.load_cnn(), "crop"),
         (vitviz.load_cnn(), "squash"),
+        (vitviz.resized(embedded, (448, 448)), "crop"),
     ]
     print("| model | input | framing | top-1 | top-5 | mean per class | images |\n|---|---|---|---|---|---|---|")
     for model, framing in runs:

@@ -42,7 +42,7 @@ def folded(scaler: StandardScaler, fitted: LogisticRegression) -> tuple[torch.Te
     """weight (classes, 1280) and bias (classes,) of W ((x - mean) / scale) + b as one linear layer."""
     weight = fitted.coef_ / scaler.scale_
     bias = fitted.intercept_ - weight @ scaler.mean_
-    return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
+    return torch.from_numpy(np.ascontiguousarray(weight)).float(), torch.from_numpy(bias).float()
 
 
 def main() -> None:
