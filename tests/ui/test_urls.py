@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitviz.tokens import TokenLayout
-from vitviz.ui.knobs import KNOBS, Choice, knob_value, turned
+from vitviz.ui.knobs import KNOBS, Choice, Name, knob_value, turned
 from vitviz.ui.selection import MAX_SIZE, Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
@@ -27,12 +27,13 @@ def selections(draw) -> Selection:
     )
     for name, knob in KNOBS.items():
         if draw(st.booleans()):
-            steps = 0 if isinstance(knob, Choice) else int((knob.high - knob.low) / knob.step + 1e-6)
-            value = (
-                draw(st.sampled_from(knob.options))
-                if isinstance(knob, Choice)
-                else knob.read(str(round(knob.low + draw(st.integers(0, steps)) * knob.step, 6)))
-            )
+            if isinstance(knob, Choice):
+                value = draw(st.sampled_from(knob.options))
+            elif isinstance(knob, Name):
+                value = draw(st.from_regex(knob.pattern, fullmatch=True).filter(str.isascii))
+            else:
+                steps = int((knob.high - knob.low) / knob.step + 1e-6)
+                value = knob.read(str(round(knob.low + draw(st.integers(0, steps)) * knob.step, 6)))
             selection = Selection(**{**selection.__dict__, "knobs": turned(selection, name, value)})
     return selection
 

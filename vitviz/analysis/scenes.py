@@ -81,7 +81,7 @@ def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) ->
 
 @dataclass(frozen=True, eq=False)
 class TwoScenes:
-    """One patch's token in two scenes, stage by stage: embedded, with its position (entering the first layer), after each layer.
+    """One patch's token in two scenes, stage by stage: embedded, with its position, then after each layer.
 
     itself      (layers + 2,) float32: cosine similarity of the token in one scene with its own in the other
     other       (layers + 2,) the control: with the token of any other patch of the second scene, on average over all of them

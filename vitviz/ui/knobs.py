@@ -5,9 +5,10 @@ They are listed in one place because they share the URL with everything else tha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from vitviz.ui.selection import Selection
+from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, PATCH_NAME, Selection
 
 Value = str | int | float
 
@@ -47,7 +48,21 @@ class Number:
         return int(value) if isinstance(self.step, int) else value
 
 
-Knob = Choice | Number
+@dataclass(frozen=True)
+class Name:
+    """A name that follows a pattern; "" where nothing was named."""
+
+    pattern: re.Pattern[str]
+    default: str = ""
+
+    def read(self, text: str) -> str:
+        """The name itself. Raises ValueError for what cannot be one."""
+        if not self.pattern.fullmatch(text):
+            raise ValueError(text)
+        return text
+
+
+Knob = Choice | Number | Name
 
 KNOBS: dict[str, Knob] = {
     # Patches
@@ -69,6 +84,18 @@ KNOBS: dict[str, Knob] = {
     "direction": Choice("at", ("at", "by")),
     "measure": Choice("weight", ("weight", "value")),
     "links": Choice("hidden", ("hidden", "shown")),
+    # Compare
+    "compare": Choice("maps", ("maps", "scenes")),
+    "compared": Choice("attention", ("attention", "rollout", "positions")),
+    "differs": Choice("model", ("model", "picture", "layer")),
+    "other_model": Name(MODEL_NAME),  # "": the same architecture, untrained where this one is trained
+    "other_image": Name(IMAGE_NAME),  # "": the next photograph of the gallery
+    "other_layer": Number(-1, -1, 95, 1),  # -1: the same as on the first side
+    "other_head": Number(-2, -2, 95, 1),  # -2: the same; -1: the mean of heads
+    "difference": Choice("hidden", ("hidden", "shown")),
+    "pin": Name(PATCH_NAME),
+    "into": Name(PATCH_NAME),  # "": the patch goes to the same place
+    "block": Number(1, 1, 7, 2),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,6 +11,11 @@ from vitviz.tokens import TokenLayout
 Framing = Literal["crop", "squash", "fit"]
 Scaling = Literal["robust", "raw"]
 Weights = Literal["trained", "random"]
+
+# Names of models, samples and patches hold no more than this, so that none can be a path upwards or a piece of HTML.
+MODEL_NAME = re.compile(r"(file:)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
+IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
+PATCH_NAME = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}")
 
 # What stands for a picture that is not in the gallery; its bytes stay with the session that uploaded it.
 UPLOAD = "upload"

@@ -7,12 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from vitviz.ui.knobs import KNOBS
-from vitviz.ui.selection import MAX_SIZE, Framing, Scaling, Selection, Weights
+from vitviz.ui.selection import IMAGE_NAME, MAX_SIZE, MODEL_NAME, PATCH_NAME, Framing, Scaling, Selection, Weights
 
-# Names of models, samples and tokens hold no more than this, so that none can be a path upwards or a piece of HTML.
-_MODEL = re.compile(r"(file:)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
-_QUERY = re.compile(r"[a-z]{1,4}[0-9]{0,3}|r[0-9]{1,3}c[0-9]{1,3}")
+_QUERY = re.compile(r"[a-z]{1,4}[0-9]{0,3}|" + PATCH_NAME.pattern)
 
 
 def _name(pattern: re.Pattern[str]) -> Callable[[str], str]:
@@ -48,9 +45,9 @@ def _index(text: str) -> int:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "model": _name(_MODEL),
+    "model": _name(MODEL_NAME),
     "weights": _one_of(get_args(Weights)),
-    "image": _name(_IMAGE),
+    "image": _name(IMAGE_NAME),
     "size": _size,
     "framing": _one_of(get_args(Framing)),
     "layer": _index,
