@@ -50,6 +50,8 @@ def picture(
     line: float = 0,
     dim: float = 0.0,
     widest: int = 460,
+    link: str = "",
+    shown: Image.Image | None = None,
 ) -> None:
     """The photograph as the model saw it, under `heatmap` where one is given.
 
@@ -58,14 +60,16 @@ def picture(
     chosen   name of the token to frame; prefix: names offered beside the picture; marks: patches framed thinly
     line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
     widest   CSS pixels
+    link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
+    shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
     """
     rows, cols = stage.layout.grid
     heat = None
     if heatmap is not None:
-        shown = scale or Scale.of(heatmap.values, signed=heatmap.signed)
+        ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)
         values = heatmap.values
         url = stage.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(knobs))
-        heat = {"url": url, **_scale(shown, f"{heatmap.label} · {shown.counting(values).label}", shown.counting(values))}
+        heat = {"url": url, **_scale(ends, f"{heatmap.label} · {ends.counting(values).label}", ends.counting(values))}
 
     def picked() -> None:
         token = _trigger(key)
@@ -75,11 +79,12 @@ def picture(
     _component("picture")(
         key=key,
         data={
-            "url": stage.offer("shown", lambda: pack({"picture": _png(stage.look.shown)})),
+            "url": _photograph(stage, key, shown, dict(knobs)),
             "rows": rows,
             "cols": cols,
             "ratio": stage.look.shown.width / stage.look.shown.height,
             "widest": widest,
+            "link": link,
             "chosen": chosen,
             "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
             "marks": [list(cell) for cell in marks],
@@ -89,6 +94,12 @@ def picture(
         },
         on_picked_change=picked,
     )
+
+
+def _photograph(stage: Stage, key: str, shown: Image.Image | None, knobs: dict[str, Hashable]) -> str:
+    if shown is None:
+        return stage.offer("shown", lambda: pack({"picture": _png(stage.look.shown)}))
+    return stage.offer(f"shown {key}", lambda: pack({"picture": _png(shown)}), **knobs)
 
 
 def board(

@@ -3,6 +3,7 @@
 import { element } from "./element.js";
 import { clamp, fill, load, mounted, onceAFrame, paintScale, sized, stepOf } from "./exhibit.js";
 import { WORDS } from "./given.js";
+import { cellThere, Link, placeOf } from "./link.js";
 import { boxOf, drawFrame, MapPainter } from "./painting.js";
 import { number } from "./scale.js";
 
@@ -26,12 +27,13 @@ class Picture {
     this.painter = new MapPainter();
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
+    this.link = new Link((news) => this.follow(news));
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.pointNowhere());
     this.canvas.addEventListener("click", (event) => {
       const cell = this.cellAt(event);
-      if (cell) this.pick(`r${cell[0]}c${cell[1]}`, 0);
+      if (cell) this.pick(nameOf(cell), 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.watcher = new ResizeObserver(() => this.redraw());
@@ -40,6 +42,7 @@ class Picture {
 
   close() {
     this.watcher.disconnect();
+    this.link.leave();
     clearTimeout(this.sending);
     this.root.remove();
   }
@@ -47,6 +50,7 @@ class Picture {
   show(component, data) {
     this.component = component;
     this.given = data;
+    this.link.group = data.link;
     if (!this.sending) this.chosen = data.chosen;
     this.blending.hidden = !data.heat;
     this.paintChips();
@@ -136,14 +140,26 @@ class Picture {
 
   point(event) {
     const cell = this.cellAt(event);
-    if (String(cell) === String(this.hover)) return;
-    this.hover = cell;
-    this.redraw();
-    this.say();
+    if (String(cell) !== String(this.hover)) this.pointAt(cell);
   }
 
   pointNowhere() {
-    this.hover = null;
+    this.pointAt(null);
+  }
+
+  pointAt(cell) {
+    this.hover = cell;
+    this.redraw();
+    this.say();
+    this.link.say({ hover: placeOf(cell, [this.given.rows, this.given.cols]) });
+  }
+
+  // What a linked picture said: where its cursor is, or which patch was chosen there.
+  follow({ hover, chosen }) {
+    if (!this.given) return;
+    const grid = [this.given.rows, this.given.cols];
+    if (hover !== undefined) this.hover = cellThere(hover, grid);
+    if (chosen) this.chosen = nameOf(cellThere(chosen, grid));
     this.redraw();
     this.say();
   }
@@ -153,7 +169,7 @@ class Picture {
     const { rows, cols, prefix } = this.given;
     if (step) {
       const [row, col] = cellOf(this.chosen) || [Math.floor(rows / 2), Math.floor(cols / 2)];
-      this.pick(`r${clamp(row + step[0], rows)}c${clamp(col + step[1], cols)}`, 200);
+      this.pick(nameOf([clamp(row + step[0], rows), clamp(col + step[1], cols)]), 200);
     } else if (event.key === "Escape" && prefix.length) {
       this.pick(prefix[0].name, 0);
     } else {
@@ -168,6 +184,7 @@ class Picture {
     this.redraw();
     this.say();
     this.paintChips();
+    this.link.say({ chosen: placeOf(cellOf(name), [this.given.rows, this.given.cols]) });
     clearTimeout(this.sending);
     this.sending = setTimeout(() => {
       this.sending = 0;
@@ -187,6 +204,10 @@ class Picture {
     }
     this.canvas.setAttribute("aria-label", `${alt} ${this.readout.textContent}`);
   }
+}
+
+function nameOf([row, col]) {
+  return `r${row}c${col}`;
 }
 
 function cellOf(name) {
