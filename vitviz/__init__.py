@@ -36,6 +36,8 @@ _PUBLIC: dict[str, str] = {
     "embedding_sum": "vitviz.analysis.positions",
     "patch_pixels": "vitviz.analysis.patches",
     "filter_components": "vitviz.analysis.patches",
+    "Paste": "vitviz.analysis.scenes",
+    "two_scenes": "vitviz.analysis.scenes",
     "top_predictions": "vitviz.analysis.prediction",
     "Question": "vitviz.analysis.question",
     "ClassLogit": "vitviz.analysis.targets",

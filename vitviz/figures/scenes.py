@@ -1,0 +1,90 @@
+"""The same patch in two scenes, as a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
+from vitviz.draw import LIGHT, Theme, draw_curve
+from vitviz.figure import Figure
+from vitviz.figures.subject import Subject
+
+# Tick names that fit beside each other under a curve of the default width.
+MOST_TICKS = 15
+
+
+def scenes_figure(
+    subject: Subject,
+    other: Subject,
+    paste: Paste,
+    found: TwoScenes | None = None,
+    *,
+    theme: Theme = LIGHT,
+    width: int = 640,
+    height: int = 400,
+) -> Figure:
+    """How alike one patch's token stays to itself, layer by layer, when it is pasted into another picture.
+
+    subject  the scene the patch comes from; other: the scene it is pasted into, prepared for the same model
+    found    where it is known already
+
+    Raises as `two_scenes`.
+    """
+    found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
+    itself, control = "the same patch", "any other patch of that scene"
+    x = np.arange(len(found.itself))
+    lowest = float(min(found.itself.min(), found.other_low.min()))
+    drawing = draw_curve(
+        x,
+        {itself: found.itself, control: found.other},
+        bands={control: (found.other_low, found.other_high)},
+        x_label="after layer",
+        y_label="cosine similarity",
+        y_range=(min(0.0, lowest - 0.05), 1.05),
+        theme=theme,
+        width=width,
+        height=height,
+    )
+    names = ["patch", "+ place", *map(str, range(found.num_layers))]
+    step = -(-len(names) // MOST_TICKS)
+    shown = [i for i in range(len(names)) if i < 2 or (len(names) - 1 - i) % step == 0]
+    drawing.axes[0].set_xticks(shown, [names[i] for i in shown])
+    (row, col), (to_row, to_col) = paste.source, paste.place
+    return Figure(
+        arrays={
+            "itself": found.itself,
+            "other": found.other,
+            "other_low": found.other_low,
+            "other_high": found.other_high,
+        },
+        drawing=drawing,
+        alt=(
+            f"The patch of row {row}, column {col} in another picture, at row {to_row}, column {to_col}: its token's "
+            f"similarity with itself goes from {found.itself[0]:.2f} before the first layer to {found.itself[-1]:.2f} after "
+            f"the last; any other patch there has {found.other[-1]:.2f} on average."
+        ),
+        provenance=subject.provenance(
+            "the same patch in two scenes",
+            query=f"r{row}c{col}",
+            parameters={"into": f"r{to_row}c{to_col}", "block": paste.block, "other image": other.image_hash[:12]},
+        ),
+        snippet=subject.snippet(
+            f"other = vitviz.load_image({other.image_name!r})",
+            f"scene = vitviz.prepare(model, other, framing={other.prepared.framing!r})",
+            f"paste = vitviz.Paste({paste.source}, {paste.place}, block={paste.block})",
+            "found = vitviz.two_scenes(model, trace.input, scene.input, paste)",
+            "print(found.itself)  # embedded, with its position, then after each layer",
+        ),
+    )
+
+
+def pasted_picture(source: Image.Image, target: Image.Image, paste: Paste, subject: Subject) -> Image.Image:
+    """What the model is shown: `target` with the block of `source` in it, both pictures as the model sees them."""
+    layout = subject.trace.layout
+    height, width = layout.patch_size
+    scene = target.copy()
+    for (row, col), (to_row, to_col) in paste.cells(layout.grid):
+        block = source.crop((col * width, row * height, (col + 1) * width, (row + 1) * height))
+        scene.paste(block, (to_col * width, to_row * height))
+    return scene
