@@ -38,8 +38,8 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         # Adobe writes ink upside down, and Pillow turns every CMYK JPEG over as if Adobe had written it.
         return ImageChops.invert(image), None
-    if image.mode == "CMYK":
-        return image, None
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image, None  # as it is: converting would copy, and fifty megapixels are 200 MB
     return image.convert("L" if grey else "RGB"), None
 
 
@@ -62,14 +62,16 @@ def _from_unbounded(image: Image.Image) -> Image.Image:
     Floats that all lie within 0 and 1 follow the one common convention and are not stretched. Values that are not
     numbers are black.
     """
-    values = np.asarray(image).astype(np.float64)  # (height, width)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    values = np.asarray(image).astype(np.float32)  # (height, width), a copy
+    finite = np.isfinite(values)
+    low = float(np.min(values, where=finite, initial=np.inf))
+    high = float(np.max(values, where=finite, initial=-np.inf))
     if image.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
+    np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
     values -= low
     values *= 255 / (high - low) if high > low else 0.0
-    grey = np.rint(np.clip(np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0), 0, 255)).astype(np.uint8)
+    grey = np.rint(values, out=values).astype(np.uint8)
     if getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
         grey = 255 - grey
     return Image.fromarray(grey)
@@ -85,7 +87,7 @@ def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
             return _through(embedded, colour)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
             _LOG.debug("an embedded colour profile is broken or unfitting and was left aside: %s", error)
-    return colour.convert("RGB")
+    return colour if colour.mode == "RGB" else colour.convert("RGB")
 
 
 def _through(profile: ImageCms.ImageCmsProfile, colour: Image.Image) -> Image.Image:

@@ -107,9 +107,12 @@ def upright(pixels: Image.Image, original: Image.Image) -> Image.Image:
     # A broken EXIF block, which fails in many ways, is no reason to refuse sound pixels.
     with contextlib.suppress(Exception):
         turn = _UPRIGHT.get(original.getexif().get(ExifTags.Base.Orientation, 1))
-    plain = pixels.copy() if turn is None else pixels.transpose(turn)
-    plain.info = {}
-    return plain
+    if turn is not None:
+        pixels = pixels.transpose(turn)
+    elif pixels is original:
+        pixels = pixels.copy()  # lets go of the file and its bytes
+    pixels.info = {}
+    return pixels
 
 
 def _heif(stream: io.BytesIO) -> ImageFile:
