@@ -1,7 +1,7 @@
 """A two-layer attention model small enough to differentiate on paper: attention is fixed, everything else is linear.
 
-x0 holds a class token, a register and one token a patch (the patch's mean colour). Layer l adds sum_h c[l, h] A[l, h] x, with A fixed. The
-logits are W x2[cls]. So with w a row of W:
+x0 holds a class token, a register and one token a patch (the patch's mean colour). Layer l adds sum_h c[l, h] A[l, h] x,
+with A fixed. The logits are W x2[cls]. So with w a row of W:
 
     x1 = (I + C_1) x0, x2 = (I + C_2) x1, C_l = sum_h c[l, h] A[l, h]
     score = w . x2[cls]
@@ -36,7 +36,7 @@ class FixedAttention(nn.Module):
         self.fused = fused
 
     @property
-    def A(self) -> Tensor:
+    def A(self) -> Tensor:  # noqa: N802
         return self.scores.softmax(-1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class Linear(nn.Module):
         return first, last
 
     def contributions(self, pixels: Tensor, w: Tensor) -> Tensor:
-        """(patches,): how far the score falls when a patch takes the image's mean colour; the model is linear, so they add up."""
+        """(patches,): how far the score falls when a patch takes the image's mean colour; in a linear model they add up."""
         reach = torch.eye(LAYOUT.num_tokens, dtype=torch.float64) + self.mixing(1)
         reach = (reach @ (torch.eye(LAYOUT.num_tokens, dtype=torch.float64) + self.mixing(0)))[0, LAYOUT.num_prefix :]
         x0 = self.embed(pixels[None])[0, LAYOUT.num_prefix :]

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitviz.commands.options import add_model_options, loaded_model
+
 if TYPE_CHECKING:
     from vitviz.models import Model
     from vitviz.survey.faithfulness import Settings
@@ -15,11 +17,7 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("faithfulness", help="test every explanation method on a folder of images")
     parser.add_argument("folder", help="the images, subfolders included")
-    parser.add_argument("--model", default="embedded", help='"embedded", a timm name or a .safetensors file')
-    parser.add_argument(
-        "--size", type=int, metavar="PIXELS", help="input side, where the model takes others than its own"
-    )
-    parser.add_argument("--framing", choices=("crop", "squash"), default="crop")
+    add_model_options(parser)
     parser.add_argument("--methods", metavar="A,B", help="only these, by their short names")
     parser.add_argument("--limit", type=int, metavar="N", help="only so many images, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, help="which images --limit draws")
@@ -36,7 +34,6 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Asks every image, prints the table and writes it. Raises VitvizError or ValueError with one sentence."""
     from vitviz.analysis.methods import METHODS, Effort
-    from vitviz.models import load_model, resized
     from vitviz.survey.faithfulness import Settings, summary
     from vitviz.survey.folder import image_paths
     from vitviz.survey.results import comma_separated, markdown
@@ -53,10 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
         effort=Effort(arguments.integration_steps, arguments.stride),
     )
     paths = image_paths(Path(arguments.folder), arguments.limit, None if arguments.limit is None else arguments.seed)
-    model = load_model(arguments.model)
-    if arguments.size:
-        model = resized(model, (arguments.size, arguments.size))
-    results = _asked(model, paths, settings, Path(arguments.keep) if arguments.keep else None)
+    model = loaded_model(arguments)
+    results = _asked(model, paths, settings, Path(arguments.keep) if arguments.keep else None, arguments.quiet)
     rows = summary(results)
     print(markdown(rows, len(results)))
     if arguments.out:
@@ -64,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"wrote {arguments.out}", file=sys.stderr)
 
 
-def _asked(model: Model, paths: list[Path], settings: Settings, keep: Path | None) -> list[Any]:
+def _asked(model: Model, paths: list[Path], settings: Settings, keep: Path | None, quiet: bool) -> list[Any]:
     """Areas of every image, those that an earlier run kept first; a progress bar on standard error."""
     from tqdm import tqdm
 
@@ -79,10 +74,12 @@ def _asked(model: Model, paths: list[Path], settings: Settings, keep: Path | Non
     results = [result for result in (read(keep, made_with) if keep else []) if result.image in wanted]
     known = {result.image for result in results}
     left = [path for path in paths if path.name not in known]
-    with tqdm(total=len(paths), initial=len(paths) - len(left), unit="image", file=sys.stderr) as bar:
+    with tqdm(
+        total=len(paths), initial=len(paths) - len(left), unit="image", file=sys.stderr, disable=quiet or None
+    ) as bar:
 
         def skipped(path: Path, error: Exception) -> None:
-            bar.write(f"{path.name} left out: {error}", file=sys.stderr)
+            tqdm.write(f"{path.name} left out: {error}", file=sys.stderr)
             bar.update()
 
         for result in survey(model, left, settings, skipped):

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def add_subject_options(parser: argparse.ArgumentParser) -> None:
     """The picture, the model and how they meet."""
     parser.add_argument("image", help="a photograph: JPEG, PNG, WebP, HEIC, AVIF, TIFF, ...")
+    add_model_options(parser)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The model, its input size, and how pictures become input."""
     parser.add_argument(
         "--model", default="embedded", help='"embedded" (default), a name of timm\'s registry, or a .safetensors file'
     )

@@ -35,7 +35,7 @@ class Settings:
     methods  keys of the explanation methods
     steps    steps of the curves
     seeds    random orders an image
-    framing  how the photograph becomes the input: "crop" or "squash"
+    framing  how the photograph becomes the input: "crop", "squash" or "fit"
     effort   what the slow methods spend
     """
 
@@ -60,7 +60,8 @@ class Areas:
 
 def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progress: Progress | None = None) -> Areas:
     """All methods and baselines on one image. Raises ImageError for a file that is no image."""
-    pixels = prepare(model, load_image(path), settings.framing).input.to(model.device)
+    prepared = prepare(model, load_image(path), settings.framing)
+    model, pixels = prepared.model, prepared.input.to(model.device)
     with model.lock, torch.inference_mode(False), torch.no_grad():
         target = default_target(model.module, run(model.module, pixels[None]).logits[0])
     question = Question(model, pixels, target)

@@ -1,0 +1,167 @@
+"""Curves of a linear model are sums known on paper; orders, baselines, agreement, and what happens on the way."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
+from tests.capture.families import FAMILIES, build
+from vitviz.analysis.curves import Asked, Curve, centre_order, hidden_by_deletion, hidden_by_insertion, order_of
+from vitviz.analysis.faithfulness import disagreement, faithfulness, rank_agreement
+from vitviz.analysis.hiding import cells, hide, read_hidden
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.targets import ClassLogit
+from vitviz.errors import Cancelled
+from vitviz.heatmap import Heatmap
+from vitviz.tokens import TokenLayout
+
+PATCHES = LAYOUT.num_patches
+
+
+@pytest.fixture
+def linear():
+    model, pixels = subject(), picture()
+    contributions = model.module.contributions(pixels, model.module.head[2]).numpy()
+    return Question(model, pixels, LinearTarget(ClassLogit(2))), contributions
+
+
+def last(question, maps, **kwargs):
+    return list(faithfulness(question, maps, **kwargs))[-1]
+
+
+def test_curves_of_a_linear_model_are_sums(linear):
+    question, parts = linear
+    order = np.array([3, 0, 5, 1, 4, 2])
+    values = np.empty(PATCHES)
+    values[order] = np.arange(PATCHES, 0, -1)
+    found = last(question, {"map": values.reshape(LAYOUT.grid)}, levels=(PATCHES,)).methods[0]
+    start = question.score()
+    np.testing.assert_allclose(found.deletion.values, start - np.concatenate([[0], parts[order].cumsum()]), atol=1e-9)
+    np.testing.assert_allclose(
+        found.insertion.values, start - parts.sum() + np.concatenate([[0], parts[order].cumsum()]), atol=1e-9
+    )
+    np.testing.assert_allclose(found.deletion.fractions, np.arange(PATCHES + 1) / PATCHES)
+
+
+def test_no_order_is_better_than_the_contributions_own(linear):
+    question, parts = linear
+    asked = Asked(question)
+    fractions = np.linspace(0, 1, PATCHES + 1)
+    orders = [np.array(order) for order in itertools.permutations(range(PATCHES))][::7]
+    best = order_of(parts.reshape(LAYOUT.grid))
+    every = [*orders, best]
+    asked.ask([hidden(o, f) for o in every for f in fractions for hidden in (hidden_by_deletion, hidden_by_insertion)])
+    assert asked.deletion(best, fractions).area <= min(asked.deletion(o, fractions).area for o in orders) + 1e-9
+    assert asked.insertion(best, fractions).area >= max(asked.insertion(o, fractions).area for o in orders) - 1e-9
+    assert len(asked._known) == 2**PATCHES  # no set of patches was run twice
+
+
+def test_area_is_the_trapezoid():
+    curve = Curve(np.array([0, 0.25, 1.0]), np.array([1.0, 0.5, 0.0]))
+    assert curve.area == pytest.approx(0.25 * 0.75 + 0.75 * 0.25)
+
+
+def test_showing_in_reverse_is_hiding_read_backwards(linear):
+    """Why a random order is run once and serves both curves."""
+    question, _ = linear
+    random = last(question, {}, levels=(PATCHES,), seeds=3).random
+    assert len(random) == 3
+    order = np.random.default_rng(1).permutation(PATCHES)
+    asked = Asked(question)
+    fractions = np.linspace(0, 1, PATCHES + 1)
+    asked.ask([hidden_by_insertion(order[::-1], f) for f in fractions])
+    np.testing.assert_allclose(random[1].insertion.values, asked.insertion(order[::-1], fractions).values, atol=1e-9)
+
+
+def test_refinement_keeps_what_is_known(linear):
+    question, _ = linear
+    maps = {"a": np.arange(6.0).reshape(2, 3), "b": Heatmap(np.eye(2, 3), "b")}
+    coarse, fine = faithfulness(question, maps, levels=(2, 4), seeds=2)
+    assert (coarse.steps, fine.steps) == (2, 4)
+    for one, other in zip((*coarse.methods, coarse.centre), (*fine.methods, fine.centre), strict=True):
+        assert one.name == other.name
+        np.testing.assert_array_equal(one.deletion.values, other.deletion.values[::2])
+        np.testing.assert_array_equal(one.insertion.values, other.insertion.values[::2])
+
+
+def test_one_by_one_and_in_batches_is_the_same():
+    module, x, layout = build(FAMILIES[3])
+    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    maps = {"a": np.random.default_rng(0).random(layout.grid)}
+    one, eight = (last(question, maps, levels=(4,), seeds=2, batch=batch) for batch in (1, 8))
+    for row, other in zip(one.table(), eight.table(), strict=True):
+        assert row["name"] == other["name"]
+        assert row["deletion"] == pytest.approx(other["deletion"], abs=1e-5)
+        assert row["insertion"] == pytest.approx(other["insertion"], abs=1e-5)
+
+
+def test_progress_ends_at_the_whole_and_can_cancel(linear):
+    question, _ = linear
+    told = []
+    list(faithfulness(question, {"a": np.eye(2, 3)}, levels=(2, 4), batch=2, progress=lambda d, t: told.append((d, t))))
+    assert told[-1][0] == told[-1][1]
+    assert [d for d, _ in told] == sorted({d for d, _ in told})
+
+    def stop(done: int, _total: int) -> None:
+        if done >= 4:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        list(faithfulness(question, {"a": np.eye(2, 3)}, levels=(2, 4), batch=2, progress=stop))
+    assert torch._C._len_torch_function_stack() == 0
+
+
+def test_the_table_names_methods_and_baselines(linear):
+    question, _ = linear
+    found = last(question, {"a": np.eye(2, 3)}, levels=(2,))
+    assert [row["name"] for row in found.table()] == ["a", "centre of the picture", "random order"]
+    assert found.table()[-1]["gap"] == pytest.approx(0)
+    _, low, high = found.random_band
+    assert (low <= high).all()
+    assert low[0] == high[0] == pytest.approx(question.score())
+
+
+def test_hidden_pixels_are_the_patch_and_nothing_else():
+    pixels = picture()
+    masks = torch.zeros(2, *LAYOUT.grid, dtype=torch.bool)
+    masks[0, 1, 2] = True
+    hidden = hide(pixels, masks)
+    expected = pixels.clone()
+    expected[:, 4:8, 8:12] = pixels.mean((1, 2), keepdim=True)
+    torch.testing.assert_close(hidden[0], expected)
+    assert torch.equal(hidden[1], pixels)
+
+
+def test_hidden_images_are_read_in_their_order(linear):
+    question, parts = linear
+    masks = cells(np.eye(PATCHES, dtype=bool), LAYOUT)
+    for batch in (1, 4):
+        values = read_hidden(question, masks, question.target.score, batch)
+        np.testing.assert_allclose(question.score() - values, parts, atol=1e-9)
+
+
+def test_the_centre_comes_first():
+    layout = TokenLayout(("cls",), (3, 5), (2, 4))
+    order = centre_order(layout)
+    assert order[0] == 7
+    assert set(order[-4:]) == {0, 4, 10, 14}
+    assert list(order_of(np.array([[0.0, 2.0], [1.0, 2.0]]))) == [1, 3, 2, 0]
+
+
+def test_rank_agreement_and_disagreement():
+    up = np.arange(6.0).reshape(2, 3)
+    agreement = rank_agreement({"up": up, "square": up**2, "down": -up, "flat": np.ones((2, 3))})
+    np.testing.assert_allclose(agreement[:3, :3], [[1, 1, -1], [1, 1, -1], [-1, -1, 1]])
+    assert np.isnan(agreement[3]).all()
+    spread = disagreement({"up": up, "down": -up}).values
+    np.testing.assert_allclose(spread, np.abs(up - 2.5) / 5, atol=1e-6)
+    assert disagreement({"up": up, "square": up**2}).values.max() == 0
+
+
+def test_a_map_of_another_grid_is_refused(linear):
+    with pytest.raises(ValueError, match=r"'a' has the shape \(3, 2\)"):
+        list(faithfulness(linear[0], {"a": np.zeros((3, 2))}))

@@ -1,0 +1,40 @@
+"""Whether a map lies on the marked object, and what hiding the object does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
+from vitviz.analysis.painting import object_test, share_inside
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import ClassLogit
+from vitviz.heatmap import Heatmap
+
+MASK = np.array([[True, False, False], [False, True, False]])
+
+
+def test_share_counts_positive_relevance_only():
+    assert share_inside(Heatmap(np.array([[3, 1, -5], [0, 0, 4]]), "x"), MASK) == pytest.approx(3 / 8)
+    assert np.isnan(share_inside(Heatmap(-np.ones((2, 3)), "x"), MASK))
+    assert share_inside(Heatmap(np.ones((2, 3)), "x"), MASK) == pytest.approx(MASK.mean())
+
+
+def test_the_fall_is_the_objects_own_and_elsewhere_is_elsewhere():
+    model, pixels = subject(), picture()
+    parts = model.module.contributions(pixels, model.module.head[1]).numpy().reshape(LAYOUT.grid)
+    question = Question(model, pixels, LinearTarget(ClassLogit(1)))
+    found = object_test(question, MASK, {"true": Heatmap(np.clip(parts, 0, None), "x")}, draws=9)
+    assert found.fall == pytest.approx(parts[MASK].sum())
+    outside = parts[~MASK]
+    pairs = {round(float(outside[i] + outside[j]), 6) for i in range(4) for j in range(i)}
+    assert {round(float(fall), 6) for fall in found.elsewhere} <= pairs
+    assert found.area == pytest.approx(2 / 6)
+    assert found.shares["true"] == pytest.approx(np.clip(parts, 0, None)[MASK].sum() / np.clip(parts, 0, None).sum())
+
+
+@pytest.mark.parametrize("mask", [np.zeros((2, 3)), np.ones((2, 3)), np.ones((3, 2))])
+def test_an_object_that_cannot_be_compared_is_refused(mask):
+    question = Question(subject(), picture(), ClassLogit(1))
+    with pytest.raises(ValueError, match=r"mark at least one|on a grid of"):
+        object_test(question, mask.astype(bool), {})

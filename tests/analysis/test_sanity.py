@@ -1,0 +1,69 @@
+"""The cascade randomises what it says, on a copy, and tells on a map that does not care."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from tests.capture.families import FAMILIES, build
+from vitviz.analysis.methods import explain
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.sanity import cascade, insensitive, randomised
+from vitviz.analysis.targets import ClassLogit
+from vitviz.errors import Cancelled
+from vitviz.heatmap import Heatmap
+
+
+def edges(question: Question) -> Heatmap:
+    """A method that looks at the picture only."""
+    rows, cols = question.layout.patch_size
+    return Heatmap(question.pixels.abs().mean(0)[::rows, ::cols].numpy(), "x")
+
+
+@pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[3], FAMILIES[10]], ids=str)
+def test_the_cascade_goes_from_the_top_to_the_last_parameter(family):
+    module, x, layout = build(family)
+    trained = copy.deepcopy(module.state_dict())
+    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    changed = []
+
+    def spy(asked: Question) -> Heatmap:
+        now = asked.module.state_dict()
+        changed.append({name for name, value in now.items() if not torch.equal(value, trained[name])})
+        return explain(asked, "relevance")
+
+    stages = list(cascade(question, {"relevance": spy, "edges": edges}))
+    assert [stage.name for stage in stages] == ["head", "layer 1", "layer 0", "embedding"]
+    _, head, top, bottom, everything = changed
+    assert {name.split(".")[0] for name in head} & {"blocks", "patch_embed", "pos_embed", "cls_token"} == set()
+    assert "head.weight" in head
+    assert {name.split(".")[1] for name in top - head} == {"1"}
+    assert {name.split(".")[1] for name in bottom - top} == {"0"}
+    parameters = {name for name, value in module.named_parameters() if value.numel() > 1}
+    assert parameters <= everything
+    assert all(torch.equal(value, trained[name]) for name, value in module.state_dict().items()), "the model itself"
+    assert stages[-1].likeness["edges"] == pytest.approx(1)
+    assert stages[-1].likeness["relevance"] < 0.9
+    assert insensitive(stages[-1], 0.9) == ["edges"]
+
+
+def test_scales_stay_those_of_training():
+    module = torch.nn.Linear(300, 200)
+    before = module.weight.detach().clone()
+    randomised(module, torch.Generator().manual_seed(5))
+    assert float(module.weight.detach().std()) == pytest.approx(float(before.std()), rel=0.05)
+    assert torch.corrcoef(torch.stack([module.weight.flatten(), before.flatten()]))[0, 1].abs() < 0.05
+
+
+def test_the_cascade_can_be_stopped():
+    module, x, layout = build(FAMILIES[0])
+    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+
+    def stop(done: int, _total: int) -> None:
+        if done:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        list(cascade(question, {"edges": edges}, progress=stop))

@@ -1,0 +1,87 @@
+"""Value-weighted attention against the projection done by hand, and the sink inspector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.analysis.traces import trace_of
+from tests.capture.families import FAMILIES, build
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.sinks import attention_mass, outlying, set_aside, token_norms, token_outliers
+from vitviz.analysis.targets import ClassLogit
+from vitviz.analysis.value_norm import combined_norm, value_weighted, value_weighted_maps
+from vitviz.capture.record import record
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+PLAIN = FAMILIES[0]
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    module, x, layout = build(PLAIN)
+    return module, layout, record(module, x, layout, keep_values=True).layers[1]
+
+
+def test_norms_of_what_each_key_adds(recorded):
+    module, layout, layer = recorded
+    weight = module.blocks[1].attn.proj.weight
+    row = layer.row(3)
+    whole = torch.zeros(layout.num_tokens, 48)
+    for head in range(3):
+        for key in range(layout.num_tokens):
+            written = torch.zeros(48)
+            written[head * 16 : (head + 1) * 16] = row[head, key] * layer.v[head, key]
+            added = weight @ written
+            whole[key] += added
+            assert value_weighted(layer, module, 3)[head, key] == pytest.approx(float(added.norm()), rel=1e-4, abs=1e-6)
+    torch.testing.assert_close(combined_norm(layer, module, 3), whole.norm(dim=-1), atol=1e-5, rtol=1e-4)
+    assert value_weighted_maps(layer, module, "cls").shape == (3, *layout.grid)
+
+
+def test_what_has_no_length_is_refused(recorded):
+    module, layout, layer = recorded
+    _, x, _ = build(PLAIN)
+    with pytest.raises(ValueError, match="keep_values"):
+        value_weighted(record(module, x, layout).layers[0], module, 0)
+    other = build(PLAIN)[0]
+    other.blocks[1].attn.proj = torch.nn.Identity()
+    with pytest.raises(UnsupportedError, match="straight into one linear projection"):
+        value_weighted(layer, other, 0)
+
+
+def test_attention_mass_and_its_outliers():
+    weights = torch.full((2, 6, 6), 0.02)
+    weights[..., 2] = 0.9
+    trace = trace_of(weights, prefix=("cls",), grid=(1, 5))
+    mass = attention_mass(trace)
+    np.testing.assert_allclose(mass, [[0.02, 0.02, 0.9, 0.02, 0.02, 0.02]], atol=1e-6)
+    assert outlying(mass, 1, 10).tolist() == [[False, False, True, False, False, False]]
+
+
+def test_norms_are_relative_to_the_images_median_patch():
+    module, x, layout = build(FAMILIES[3])
+    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    norms = token_norms(question)
+    assert norms.shape == (3, layout.num_tokens)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.tensor(norms[-1]), question.passage.states[-1][0].norm(dim=-1))
+    found = token_outliers(question, norm_times=1.2, mass_times=1.5)
+    for layer in range(3):
+        median = sorted(norms[layer, layout.num_prefix :])[11:13]
+        expected = norms[layer] > 1.2 * sum(median) / 2
+        assert (found.by_norm[layer] == expected).all()
+    assert found.tokens == tuple(np.flatnonzero(found.by_norm.any(0) | found.by_mass.any(0)))
+    doubled = outlying(norms * 2, layout.num_prefix, 1.2)
+    assert (doubled == found.by_norm).all()
+
+
+def test_rows_without_their_sinks_sum_to_one():
+    layout = TokenLayout(("cls",), (1, 3), (2, 2))
+    rows = torch.tensor([[0.1, 0.6, 0.2, 0.1]])
+    torch.testing.assert_close(set_aside(rows, (1,), layout), torch.tensor([[0.25, 0.0, 0.5, 0.25]]))
+    assert rows[0, 1] == pytest.approx(0.6)
+    with pytest.raises(IndexError):
+        set_aside(rows, (4,), layout)
