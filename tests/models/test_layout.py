@@ -39,6 +39,7 @@ REGISTERS = ("reg0", "reg1", "reg2", "reg3")
         ("maxvit_tiny_tf_224", (224, 224), (), (56, 56), (4, 4)),
         ("pvt_v2_b0", (96, 160), (), (24, 40), (4, 4)),
         ("coatnet_0_rw_224", (224, 224), (), (14, 14), (16, 16)),  # attention begins in the third stage
+        ("efficientformerv2_s0", (224, 224), (), (7, 7), (32, 32)),
         ("levit_128", (224, 224), (), (14, 14), (16, 16)),
         ("naflexvit_base_patch16_gap", (384, 384), REGISTERS, (24, 24), (16, 16)),
     ],

@@ -14,6 +14,7 @@ import vitviz
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, load_model, resized
 from vitviz.models.build import build
+from vitviz.models.weights import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,15 @@ def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="is missing"):
         load_model("embedded")
     embedded._checked_hash.cache_clear()
+
+
+def test_the_model_card_names_the_very_files():
+    card = (embedded.FOLDER / "README.md").read_text(encoding="utf-8")
+    for stem in (embedded.VIT, embedded.CNN):
+        assert sha256_of(embedded.FOLDER / f"{stem}.safetensors") == embedded.embedded_config(stem).sha256
+        assert embedded.embedded_config(stem).sha256 in card
+    raw = [line.split("\t")[0] for line in (embedded.FOLDER / "caltech101_labels.tsv").read_text().splitlines()]
+    assert all(f"`{name}`" in card for name in raw)
 
 
 def test_the_embedded_cnn():

@@ -57,6 +57,15 @@ def test_crop_to_an_oblong_is_timms_too(model):
     assert torch.equal(prepare(oblong, image).input, expected)
 
 
+@pytest.mark.parametrize("framing", ["squash", "fit"])
+def test_the_whole_image_is_timms_squash_at_the_size_used(model, framing):
+    image = photograph(640, 427)
+    made = prepare(model, image, framing)
+    height, width = made.model.input_size
+    squash = create_transform((3, height, width), interpolation="bicubic", crop_pct=1.0, crop_mode="squash")
+    assert torch.equal(made.input, squash(image))
+
+
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_shown_is_what_the_model_saw(model, framing):
     made = prepare(model, photograph(640, 427), framing)

@@ -13,8 +13,9 @@ from torch import nn
 from vitviz.errors import ModelError
 from vitviz.models.build import build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
+from vitviz.models.device import pick_device
 from vitviz.models.model import Preprocessing
-from vitviz.models.weights import fill, pick_device, read_weights, sha256_of
+from vitviz.models.weights import fill, read_weights, sha256_of
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # in an installed package the assets lie inside it, in the repository beside it

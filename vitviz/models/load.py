@@ -13,12 +13,13 @@ from vitviz.errors import HubError, ModelError
 from vitviz.models import embedded
 from vitviz.models.build import build, build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
+from vitviz.models.device import pick_device
 from vitviz.models.hub import STILL_WORKS, Progress, fetch_weights, source_of
 from vitviz.models.labels import imagenet_labels
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model
 from vitviz.models.sizes import resized, takes_any_size
-from vitviz.models.weights import fill, pick_device, read_weights, sha256_of
+from vitviz.models.weights import fill, read_weights, sha256_of
 
 
 def load_model(
@@ -83,7 +84,7 @@ def _random(name: str, kind: str) -> Model:
         raise ModelError(f'A seed is a whole number from 0 to 999999999, as in "random:7", not {seed!r}.')
     config = embedded.embedded_config(embedded.VIT) if name == "embedded" else CheckpointConfig()
     architecture = config.architecture or name
-    layout_of(build_on_meta(architecture, **config.build_args()), name, _native_size(config, architecture))
+    _refuse_without_attention(name, architecture, config)
     module = build(architecture, seed=int(seed), **config.build_args())
     return _assemble(name, architecture, module, config, "random", f"random:{int(seed)}")
 
@@ -93,8 +94,7 @@ def _pretrained(name: str, progress: Progress | None) -> Model:
         raise ModelError('The embedded model brings its own weights; ask for "embedded" or "random".')
     cfg = pretrained_cfg(name)
     source = source_of(name, cfg)
-    # Nobody should wait for a download only to learn that there is no attention to show.
-    layout_of(build_on_meta(name), name, _native_size(CheckpointConfig(), name))
+    _refuse_without_attention(name, name, CheckpointConfig())
     path = fetch_weights(source, progress)
     try:
         module = build(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
@@ -131,23 +131,26 @@ def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
     return _assemble(path.stem, architecture, module, config, "file", weights_hash)
 
 
+def _refuse_without_attention(name: str, architecture: str, config: CheckpointConfig) -> None:
+    """Before anybody waits for a download, or for random numbers to be drawn."""
+    module = build_on_meta(architecture, **config.build_args())
+    layout_of(module, name, _built_size(module, pretrained_cfg(architecture)))
+
+
 def _assemble(
     name: str, architecture: str, module: nn.Module, config: CheckpointConfig, weights: str, weights_hash: str
 ) -> Model:
     cfg = pretrained_cfg(architecture)
-    trained = weights != "random"
-    model_labels = (
-        config.labels if config.architecture else imagenet_labels(cfg) if weights == "pretrained" else config.labels
-    )
-    native = _native_size(CheckpointConfig(), architecture) if weights != "file" else _built_size(module, cfg)
+    size = _built_size(module, cfg)
+    labels = imagenet_labels(cfg) if weights == "pretrained" else config.labels
     model = Model(
         name=name,
         architecture=split_model_name_tag(architecture)[0],
         module=module,
-        layout=layout_of(module, name, native),
-        input_size=native,
+        layout=layout_of(module, name, size),
+        input_size=size,
         preprocessing=config.preprocessing_over(cfg),
-        labels=model_labels if trained else None,
+        labels=None if weights == "random" else labels,  # what an untrained classifier's outputs mean, nobody knows
         weights=weights,
         weights_hash=weights_hash,
         dynamic_size=takes_any_size(module, cfg.fixed_input_size),
@@ -155,11 +158,7 @@ def _assemble(
     return resized(model, config.input_size) if config.input_size else model
 
 
-def _native_size(config: CheckpointConfig, architecture: str) -> tuple[int, int]:
-    return config.input_size or tuple(pretrained_cfg(architecture).input_size[1:])  # type: ignore[return-value]
-
-
 def _built_size(module: nn.Module, cfg: PretrainedCfg) -> tuple[int, int]:
     """The size that a module was built for: its embedding's, or timm's for the architecture."""
-    size = getattr(getattr(module, "patch_embed", None), "img_size", None)
-    return tuple(size) if size else tuple(cfg.input_size[1:])  # type: ignore[return-value]
+    height, width = getattr(getattr(module, "patch_embed", None), "img_size", None) or cfg.input_size[1:]
+    return int(height), int(width)

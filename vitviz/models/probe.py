@@ -94,7 +94,9 @@ def probe(module: nn.Module, input_size: tuple[int, int]) -> Probe:
     finally:
         for handle in handles:
             handle.remove()
-    grid = embedding[-1] if embedding else maps[-1] if maps else None
+    # scores that pass through a convolution (talking heads) are tokens x tokens, and no picture
+    pictures = [grid for grid in maps if grid != (listener.tokens, listener.tokens)]
+    grid = embedding[-1] if embedding else pictures[-1] if pictures else None
     return Probe(attends, listener.tokens, grid)
 
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -67,16 +66,3 @@ def _shape(tensor: Tensor) -> str:
 
 def _short(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-
-
-def pick_device(device: str) -> torch.device:
-    """ "auto" is a GPU where there is one. Raises ModelError for a device that is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ModelError(f"{device!r} is not a device; use auto, cpu or cuda.") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError("There is no CUDA GPU that torch can use here; use device cpu or auto.")
-    return chosen
