@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import streamlit as st
@@ -37,4 +38,4 @@ microscope(
     layer_address=lambda layer: address(STORE.offer(session, (name, layer), lambda: case.payload(layer))),
     key=f"microscope-{name}",
 )
-st.json({"runs": runs, **asdict(st.session_state.view)})
+st.code(json.dumps({"runs": runs, **asdict(st.session_state.view)}))

@@ -69,7 +69,7 @@ export class Controls {
 }
 
 function choice(name, entries, change) {
-  const list = element("select", { onchange: () => change(list.value) }, ...entries.map(([value, key]) => element("option", { value, text: say(key) })));
+  const list = element("select", { "aria-label": say(name), onchange: () => change(list.value) }, ...entries.map(([value, key]) => element("option", { value, text: say(key) })));
   return { list, node: element("label", { class: "choice" }, element("span", { text: say(name) }), list) };
 }
 

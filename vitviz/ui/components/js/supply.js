@@ -24,6 +24,7 @@ export class Supply {
 
   stop() {
     this.stopped = true;
+    clearTimeout(this.soon);
   }
 
   async #wantPicture(url) {
@@ -38,7 +39,8 @@ export class Supply {
   }
 
   async #wantLayer(url, index) {
-    if (!url || this.layer === url) return;
+    if (!url) return;
+    if (this.layer === url) return this.#prefetchSoon(); // the layer stayed, its neighbours may be new
     const wanted = () => !this.stopped && this.addresses.layers[this.index] === url;
     try {
       const weights = this.payloads.get(url) || (await this.payloads.load(url));
@@ -46,18 +48,21 @@ export class Supply {
       this.layer = url;
       this.#complain(false);
       this.handlers.layer(weights, index);
-      setTimeout(() => this.#prefetch(), NEIGHBOURS_AFTER_MS);
+      this.#prefetchSoon();
     } catch {
       if (wanted()) this.#failed(url);
     }
   }
 
-  // Once the layer is painted: the next press of [ or ] then costs nothing.
-  #prefetch() {
-    for (const by of [1, -1]) {
-      const url = this.addresses.layers[this.index + by];
-      if (url && !this.stopped) this.payloads.load(url).catch(() => {});
-    }
+  // The neighbours, once the layer is painted: the next press of [ or ] then costs nothing.
+  #prefetchSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => {
+      for (const by of [1, -1]) {
+        const url = this.addresses.layers[this.index + by];
+        if (url) this.payloads.load(url).catch(() => {});
+      }
+    }, NEIGHBOURS_AFTER_MS);
   }
 
   // An address that ran out is asked for anew once; after that a person decides.
