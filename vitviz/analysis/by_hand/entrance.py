@@ -1,0 +1,127 @@
+"""Where a token comes from: its pixels, its patch embedding, its position, and the sum that enters the first layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vitviz.analysis.by_hand.layer import OpenLayer, Subject
+from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
+from vitviz.analysis.positions import patch_embedding, position_embedding
+from vitviz.analysis.queries import Query, query_index
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+# Sums of hundreds of float32 products may differ from the model's own by rounding, relative to their size, and no more.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Entrance:
+    """One token up to the first layer, float64.
+
+    pixels     (3, patch height, patch width) of the model's input, normalised; None for a prefix token, which has none
+    filters    (width, 3, patch height, patch width) learned, and filter_bias (width,): embedding = sum of filter * pixels
+               + bias; None for a prefix token, and where a model makes patches in more than this one step
+    embedding  (width,): the patch embedding, or the learned vector of a prefix token, the same for every image
+    position   (width,): what is added because of the place; None where nothing is (rotary and relative positions act
+               inside attention)
+    norm       what happens to the sum before the first layer; None where it enters as it is
+    token      (width,): as it enters the first layer
+    """
+
+    pixels: np.ndarray | None
+    filters: np.ndarray | None
+    filter_bias: np.ndarray | None
+    embedding: np.ndarray
+    position: np.ndarray | None
+    norm: Norm | None
+    token: np.ndarray
+
+
+def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: Query) -> Entrance:
+    """How `query` came to be what it was when it entered the first layer.
+
+    Raises UnsupportedError where that is not a patch embedding or a learned token, plus a position, perhaps normalised.
+    """
+    index = query_index(query, trace.layout)
+    cell = trace.layout.cell_of(index)
+    patch = index - trace.layout.num_prefix
+    arrived = numbers(opened.entrance[index])
+    pixels = filters = bias = None
+    with model.lock, torch.inference_mode():
+        if cell is None:
+            embedding, position = _prefix(model.module, trace.layout, index, arrived)
+        else:
+            embedding = numbers(patch_embedding(model, trace.input, trace.layout)[patch])
+            position = _position(model, trace.layout, patch)
+            pixels = _pixels(trace.input, trace.layout, cell)
+            filters, bias = _filters(model.module, pixels, embedding)
+    total = embedding if position is None else embedding + position
+    norm = None
+    if not _close(total, arrived):
+        norm = normalised(total, getattr(model.module, "norm_pre", None))
+        if norm is None or not _close(norm.result, arrived):
+            raise UnsupportedError(
+                "This model does more to its tokens before the first layer than adding a position, so their beginning is not "
+                "written out."
+            )
+    return Entrance(pixels, filters, bias, embedding, position, norm, arrived)
+
+
+def _pixels(given: Tensor, layout: TokenLayout, cell: tuple[int, int]) -> np.ndarray:
+    (row, col), (height, width) = cell, layout.patch_size
+    return numbers(given[:, row * height : (row + 1) * height, col * width : (col + 1) * width])
+
+
+def _position(model: Subject, layout: TokenLayout, patch: int) -> np.ndarray | None:
+    try:
+        return numbers(position_embedding(model, layout).vectors[patch])
+    except UnsupportedError:
+        return None
+
+
+def _filters(
+    module: nn.Module, pixels: np.ndarray, embedding: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The patch filters, where one product of each with the pixels gives the embedding."""
+    projection = getattr(getattr(module, "patch_embed", None), "proj", None)
+    weight = getattr(projection, "weight", None)
+    if not isinstance(weight, Tensor) or weight.numel() != embedding.size * pixels.size:
+        return None, None
+    if weight.ndim == 2:  # a linear map over pixels laid out (height, width, 3)
+        height, width = pixels.shape[1:]
+        filters = numbers(weight).reshape(-1, height, width, 3).transpose(0, 3, 1, 2)
+    else:
+        filters = numbers(weight)  # (width, 3, height, width of a patch)
+    own: Any = getattr(projection, "bias", None)
+    bias = numbers(own) if isinstance(own, Tensor) else np.zeros(embedding.size)
+    made = np.tensordot(filters, pixels, 3) + bias  # (width,)
+    return (filters, bias) if _close(made, embedding) else (None, None)
+
+
+def _prefix(
+    module: nn.Module, layout: TokenLayout, index: int, arrived: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The learned vector of a prefix token, and the position that is added to it."""
+    name = layout.prefix[index]
+    held = {"cls": "cls_token", "dist": "dist_token"}.get(name, "reg_token")
+    table = getattr(module, held, None)
+    if not isinstance(table, Tensor):
+        return arrived, None
+    place = int(name[3:]) if name.startswith("reg") else 0
+    learned = numbers(table[0, place])  # (1, tokens of this kind, width)
+    positions = getattr(module, "pos_embed", None)
+    if isinstance(positions, Tensor) and positions.ndim == 3 and positions.shape[1] > layout.num_patches:
+        position = numbers(positions[0, index])
+        return learned, position if position.any() else None
+    return learned, None
+
+
+def _close(one: np.ndarray, two: np.ndarray) -> bool:
+    return bool(one.shape == two.shape and np.abs(one - two).max() <= TOLERANCE * max(1.0, float(np.abs(two).max())))

@@ -1,0 +1,203 @@
+"""One head, one query: from the layer's input to the weighted sum of values, compared with what the model itself did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitviz.analysis.by_hand.layer import OpenLayer
+from vitviz.analysis.by_hand.steps import Norm, Projection, Slice, normalised, numbers, rotated, slices
+from vitviz.analysis.queries import Query, query_index
+from vitviz.capture.attention import Attention
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+# Weights by hand and the model's own may differ by float32 rounding, which large scores stretch, and by no more.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class HeadByHand:
+    """Every step of one query in one head, float64.
+
+    layer, head  counted from 0
+    query, key   token indices; `key` is the one whose products are written out
+    layout       which token is which
+    residual     (width,): the query's token as it enters the layer
+    norm         what happens to it before the attention; None where it goes in as it is
+    given        (width,): what W_q, W_k and W_v are applied to
+    q, k, v      the query's query, the key's key, the key's value, each with its steps
+    queries, keys   (tokens, head_dim) of all tokens, after norm and rotation
+    values       (tokens, value_dim)
+    rotates      whether this layer turns the queries and keys of its patches
+    dots         (tokens,): q . k of every key
+    factor       on the dots: 1 / sqrt(head_dim), unless the model has its own
+    bias         (tokens,): what the model adds to the scores of this query; None where it adds nothing
+    scores       (tokens,): dots * factor + bias
+    maximum      the largest score
+    exps         (tokens,): exp(score - maximum)
+    total        their sum
+    weights      (tokens,): exps / total; they sum to 1
+    output       (value_dim,): the sum over all keys of weight * value
+    weights_off, output_off   largest difference from what the model itself computed
+    """
+
+    layer: int
+    head: int
+    query: int
+    key: int
+    layout: TokenLayout
+    residual: np.ndarray
+    norm: Norm | None
+    given: np.ndarray
+    q: Projection
+    k: Projection
+    v: Projection
+    queries: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
+    rotates: bool
+    dots: np.ndarray
+    factor: float
+    bias: np.ndarray | None
+    scores: np.ndarray
+    maximum: float
+    exps: np.ndarray
+    total: float
+    weights: np.ndarray
+    output: np.ndarray
+    weights_off: float
+    output_off: float
+
+    @property
+    def head_dim(self) -> int:
+        return self.keys.shape[1]
+
+    def strongest(self, patches: int = 5) -> list[int]:
+        """Tokens to look at, strongest first: the patches with the largest weights, the class token, and any other prefix
+        token that gets more than the last of those patches.
+        """
+        first = self.layout.num_prefix
+        best = first + np.argsort(-self.weights[first:], kind="stable")[:patches]  # (patches,)
+        least = self.weights[best].min()
+        beside = [t for t in range(first) if self.layout.prefix[t] == "cls" or self.weights[t] > least]
+        return sorted([*best.tolist(), *beside], key=lambda token: -self.weights[token])
+
+
+def head_by_hand(opened: OpenLayer, head: int, query: Query, key: Query | None = None) -> HeadByHand:
+    """Computes the weights and the output of `query` in `head` from the layer's input and the model's own parameters.
+
+    key  whose key and value are written out; the one with the largest weight where not given
+
+    Raises IndexError for a head that does not exist, and UnsupportedError for a token that does not, and where the layer
+    does not follow this plan, which is noticed by its weights and its output.
+    """
+    attention = opened.attention
+    if not 0 <= head < attention.num_heads:
+        raise IndexError(f"head {head} does not exist: this layer has {attention.num_heads}, counted from 0")
+    layout = attention.query_layout
+    token = query_index(query, layout)
+    given = numbers(opened.given)  # (tokens, width)
+    w_q, w_k, w_v = slices(opened.module, attention.num_heads, head)
+    rotary = None if opened.rotary is None else _table(opened, head)
+    queries, keys = _all(opened, given, w_q, "q_norm", rotary), _all(opened, given, w_k, "k_norm", rotary)
+    values = w_v(given)  # (tokens, value_dim)
+
+    dots = keys @ queries[token]  # (tokens,)
+    factor = (
+        attention.scale if attention.q is not None else float(getattr(opened.module, "scale", keys.shape[1] ** -0.5))
+    )
+    bias = _bias(attention, head, token)
+    scores = dots * factor if bias is None else dots * factor + bias
+    maximum = float(scores.max())
+    exps = np.exp(scores - maximum)
+    total = float(exps.sum())
+    weights = exps / total
+    output = weights @ values  # (value_dim,)
+
+    residual = numbers(opened.residual[token])
+    norm = normalised(residual, opened.norm)
+    own = numbers(attention.rows(slice(token, token + 1), head)[0, 0])
+    size = values.shape[1]
+    own_output = numbers(opened.heads_out[token, head * size : (head + 1) * size])
+    entered_off = _off(residual if norm is None else norm.result, given[token])
+    weights_off, output_off = _off(weights, own), _off(output, own_output)
+    if entered_off > TOLERANCE or weights_off > TOLERANCE or output_off > TOLERANCE * max(1.0, np.abs(values).max()):
+        raise UnsupportedError(
+            f"Layer {opened.index} does more than normalise, project and take a softmax of q·k, so arithmetic by hand does "
+            "not reach the model's own numbers. Who looks at whom shows its weights all the same."
+        )
+    written = int(weights.argmax()) if key is None else query_index(key, layout)
+    return HeadByHand(
+        opened.index, head, token, written, layout, residual, norm, given[token],
+        _one(opened, given, token, w_q, "q_norm", rotary), _one(opened, given, written, w_k, "k_norm", rotary),
+        _one(opened, given, written, w_v, "", None),
+        queries, keys, values, rotary is not None, dots, factor, bias, scores, maximum, exps, total, weights, output,
+        weights_off, output_off,
+    )  # fmt: skip
+
+
+def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """(tokens,): the softmax of scores / temperature. What if, not the model, whose temperature is 1.
+
+    Raises ValueError for a temperature that is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"a temperature is above 0, not {temperature}")
+    exps = np.exp((scores - scores.max()) / temperature)
+    return exps / exps.sum()
+
+
+def _off(one: np.ndarray, two: np.ndarray) -> float:
+    """The largest difference; infinite where the two do not even have one shape."""
+    return float(np.abs(one - two).max()) if one.shape == two.shape else float("inf")
+
+
+def _one(
+    opened: OpenLayer, given: np.ndarray, token: int, part: Slice, norm_name: str, rotary: np.ndarray | None
+) -> Projection:
+    plain = part(given[token])  # (head_dim,)
+    norm = normalised(plain, getattr(opened.module, norm_name, None)) if norm_name else None
+    result = plain if norm is None else norm.result
+    place = token - _unturned(opened)
+    turned = rotated(result, rotary[place], _half(opened)) if rotary is not None and place >= 0 else None
+    return Projection(token, part, plain, norm, turned, result if turned is None else turned.result)
+
+
+def _all(opened: OpenLayer, given: np.ndarray, part: Slice, norm_name: str, rotary: np.ndarray | None) -> np.ndarray:
+    """(tokens, head_dim): every token's query or key, after norm and rotation."""
+    made = part(given)
+    norm = getattr(opened.module, norm_name, None)
+    if norm is not None:
+        normed = [normalised(row, norm) for row in made]
+        made = np.stack([row if n is None else n.result for row, n in zip(made, normed, strict=True)])
+    if rotary is not None:
+        first = _unturned(opened)
+        made = np.concatenate([made[:first], rotated(made[first:], rotary, _half(opened)).result])
+    return made
+
+
+def _table(opened: OpenLayer, head: int) -> np.ndarray:
+    """(patches, 2 * head_dim): sines, then cosines, of this head."""
+    assert opened.rotary is not None
+    table = opened.rotary
+    while table.ndim > 2:  # (batch 1 or heads, ..., patches, 2 * head_dim): one table for all heads, or one each
+        table = table[head if table.shape[0] == opened.attention.num_heads else 0]
+    return numbers(table)
+
+
+def _unturned(opened: OpenLayer) -> int:
+    """How many tokens in front have no place and are not turned."""
+    return int(getattr(opened.module, "num_prefix_tokens", opened.attention.query_layout.num_prefix))
+
+
+def _half(opened: OpenLayer) -> bool:
+    return bool(getattr(opened.module, "rotate_half", False))
+
+
+def _bias(attention: Attention, head: int, token: int) -> np.ndarray | None:
+    if attention.bias is None:
+        return None
+    rows = attention.bias.rows(slice(token, token + 1))  # (heads or 1, 1, keys)
+    return numbers(rows[head if rows.shape[0] > 1 else 0, 0])

@@ -1,0 +1,138 @@
+"""One layer opened: what enters it and what its attention was given, from one more forward pass that is only listened to."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from vitviz.capture.attention import Attention
+from vitviz.capture.record import record
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+
+
+class Subject(Protocol):
+    """A loaded model."""
+
+    @property
+    def module(self) -> nn.Module: ...
+    @property
+    def lock(self) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class OpenLayer:
+    """One self-attention layer of one image, with what entered it.
+
+    index      of the layer, counted from 0
+    attention  as captured, with its values
+    module     the attention module
+    norm       the module between the residual stream and the attention; None where there is none
+    entrance   (tokens, width): the tokens as they entered the first layer
+    residual   (tokens, width): the tokens as they enter this layer
+    given      (tokens, width): what the attention was given
+    heads_out  (tokens, heads * value_dim): the heads' outputs side by side, as the module made them, before anything else
+    rotary     table of sines and cosines (patches, 2 * head_dim) or one for each head in front; None where nothing is rotated
+    """
+
+    index: int
+    attention: Attention
+    module: nn.Module
+    norm: nn.Module | None
+    entrance: Tensor
+    residual: Tensor
+    given: Tensor
+    heads_out: Tensor
+    rotary: Tensor | None
+
+    @property
+    def nbytes(self) -> int:
+        """Without the modules, which belong to the model."""
+        states = (self.entrance, self.residual, self.given, self.heads_out)
+        return self.attention.nbytes + sum(state.nbytes for state in states)
+
+
+def open_layer(model: Subject, trace: Trace, layer: int) -> OpenLayer:
+    """Runs the model once more on the trace's input and keeps what enters `layer`.
+
+    Raises IndexError for a layer that does not exist, UnsupportedError where the layer is not one block of a plain row: a
+    norm, then attention of every token to every token.
+    """
+    if not 0 <= layer < trace.num_layers:
+        raise IndexError(f"layer {layer} does not exist: the model has {trace.num_layers}, counted from 0")
+    name = trace.layers[layer].name
+    if trace.layers[layer].query_layout != trace.layout or trace.layers[layer].key_layout != trace.layout:
+        raise UnsupportedError(
+            f"In layer {layer} the tokens are no longer the patches of the input, so no patch can be followed into it. "
+            "Choose an earlier layer."
+        )
+    module, block = _inside_block(model.module, name)
+    first_block = _inside_block(model.module, trace.layers[0].name)[1]
+    heard = _Heard()
+    with model.lock, ExitStack() as hooks:
+        places = {"entrance": first_block, "residual": block, "given": module, "heads": _after_heads(module)}
+        for part, place in places.items():
+            hooks.callback(place.register_forward_pre_hook(heard.hear(part), with_kwargs=True).remove)
+        for child in block.children():
+            hooks.callback(child.register_forward_hook(heard.made).remove)
+        recorded = record(model.module, trace.input[None], trace.layout, keep_values=True)
+    states = [heard.states.get(part) for part in places]
+    if any(state is None or state.ndim != 3 or state.shape[1] != trace.layout.num_tokens for state in states):
+        raise UnsupportedError(
+            f"{name} does not take one sequence of tokens and give one back, so it cannot be followed by hand."
+        )
+    entrance, residual, given, heads = (state[0] for state in states if state is not None)
+    return OpenLayer(layer, recorded.layers[layer], module, heard.norm, entrance, residual, given, heads, heard.rotary)
+
+
+class _Heard:
+    """What hooks have told during the pass."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, Tensor] = {}
+        self.rotary: Tensor | None = None
+        self.norm: nn.Module | None = None
+        self._made: list[tuple[nn.Module, Tensor]] = []
+
+    def hear(self, part: str) -> Any:
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            state = args[0] if args else kwargs.get("x")
+            if not isinstance(state, Tensor):
+                return
+            self.states[part] = state
+            if part == "given":
+                # The norm is whichever part of the block made exactly this tensor, whatever its name.
+                self.norm = next((maker for maker, out in self._made if out is state), None)
+                rope = kwargs.get("rope", args[1] if len(args) > 1 and hasattr(_module, "rotate_half") else None)
+                self.rotary = rope.detach() if isinstance(rope, Tensor) else None
+
+        return before
+
+    def made(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            self._made.append((module, output))
+
+
+def _inside_block(model: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
+    """(attention module, block around it)."""
+    parent, _, own = name.rpartition(".")
+    module = model.get_submodule(name)
+    projections = [part for part in ("qkv", "q_proj") if isinstance(getattr(module, part, None), nn.Linear)]
+    if not own or not parent or not projections:
+        raise UnsupportedError(
+            f"{type(module).__name__} is not an attention module of its own inside a block, so its steps cannot be told apart. "
+            "Who looks at whom shows its weights all the same."
+        )
+    return module, model.get_submodule(parent)
+
+
+def _after_heads(module: nn.Module) -> nn.Module:
+    """The first part of the attention module that meets the heads' outputs: a norm over them, or W_o."""
+    for name in ("norm", "proj"):
+        part = getattr(module, name, None)
+        if isinstance(part, nn.Module):
+            return part
+    raise UnsupportedError(f"{type(module).__name__} has no output projection, so where its heads end cannot be told.")

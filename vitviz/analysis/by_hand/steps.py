@@ -1,0 +1,174 @@
+"""The single steps between a token and its query, key and value: normalise, project, rotate. Plain arithmetic in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vitviz.errors import UnsupportedError
+
+
+def numbers(tensor: Tensor) -> np.ndarray:
+    """A tensor as float64, so that rounding does not blur the comparison with the model's own float32."""
+    return tensor.detach().double().cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """(given - mean) / deviation * gain + shift, component by component.
+
+    given      (width,)
+    mean       of the components; 0 where the model subtracts nothing ("rms")
+    deviation  sqrt(mean of squared differences from `mean` + eps)
+    gain, shift  (width,) learned; ones and zeros where the model has none
+    result     (width,)
+    """
+
+    kind: str
+    given: np.ndarray
+    mean: float
+    deviation: float
+    gain: np.ndarray
+    shift: np.ndarray
+    result: np.ndarray
+
+    @property
+    def standard(self) -> np.ndarray:
+        """(width,): (given - mean) / deviation, before anything learned."""
+        return (self.given - self.mean) / self.deviation
+
+
+def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
+    """`given` (width,) through a layer norm or RMS norm, written out; None where there is no norm.
+
+    Raises UnsupportedError for a norm of another kind, or over another number of components.
+    """
+    if norm is None or isinstance(norm, nn.Identity):
+        return None
+    weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
+    centred = isinstance(norm, nn.LayerNorm)
+    if not centred and not type(norm).__name__.lower().startswith("rmsnorm"):
+        raise UnsupportedError(f"This model normalises with {type(norm).__name__}, which is not written out here.")
+    gain = numbers(weight) if isinstance(weight, Tensor) else np.ones_like(given)
+    shift = numbers(bias) if isinstance(bias, Tensor) else np.zeros_like(given)
+    if gain.shape != given.shape or shift.shape != given.shape:
+        raise UnsupportedError(
+            f"This model normalises {gain.size} components at once where {given.size} were expected."
+        )
+    mean = float(given.mean()) if centred else 0.0
+    eps = getattr(norm, "eps", None)
+    eps = torch.finfo(torch.float32).eps if eps is None else float(eps)
+    deviation = float(np.sqrt(((given - mean) ** 2).mean() + eps))
+    result = (given - mean) / deviation * gain + shift
+    return Norm("layer" if centred else "rms", given, mean, deviation, gain, shift, result)
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """given * cos + partner * sin, component by component: pairs of components turn by an angle that the place decides.
+
+    given    (head_dim,)
+    partner  (head_dim,): the other component of each pair, negative for the first of a pair
+    cos, sin (head_dim,) of the angle
+    result   (head_dim,)
+    """
+
+    given: np.ndarray
+    partner: np.ndarray
+    cos: np.ndarray
+    sin: np.ndarray
+    result: np.ndarray
+
+
+def rotated(given: np.ndarray, table: np.ndarray, half: bool) -> Rotation:
+    """`given` (..., head_dim) turned by `table` (..., 2 * head_dim), sines first then cosines as timm keeps them.
+
+    half  a pair is a component and the one half a vector further on; otherwise two neighbours
+    """
+    sin, cos = np.split(table, 2, axis=-1)
+    partner = np.empty_like(given)
+    if half:
+        middle = given.shape[-1] // 2
+        partner[..., :middle], partner[..., middle:] = -given[..., middle:], given[..., :middle]
+    else:
+        partner[..., ::2], partner[..., 1::2] = -given[..., 1::2], given[..., ::2]
+    return Rotation(given, partner, cos, sin, given * cos + partner * sin)
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One head's part of a learned linear map. weight (head_dim, width), bias (head_dim,) or None."""
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(..., width) -> (..., head_dim)."""
+        projected = x @ self.weight.T
+        return projected if self.bias is None else projected + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A token's query, key or value in one head.
+
+    token     whose it is
+    slice     W (head_dim, width) and its bias
+    plain     (head_dim,): W x + b
+    norm      where the model normalises queries and keys
+    rotation  where the model turns this token's; prefix tokens have no place and are not turned
+    result    (head_dim,)
+    """
+
+    token: int
+    slice: Slice
+    plain: np.ndarray
+    norm: Norm | None
+    rotation: Rotation | None
+    result: np.ndarray
+
+
+def slices(module: nn.Module, heads: int, head: int) -> tuple[Slice, Slice, Slice]:
+    """The query, key and value slices of one head: from one fused linear map, or from three.
+
+    Raises UnsupportedError where the module has neither.
+    """
+    fused = getattr(module, "qkv", None)
+    if isinstance(fused, nn.Linear):
+        # timm stacks the rows as (query, key, value), each of them head after head
+        weight = numbers(fused.weight.reshape(3, heads, -1, fused.in_features)[:, head])  # (3, head_dim, width)
+        bias = _fused_bias(module, fused)
+        biases = [None] * 3 if bias is None else bias.reshape(3, heads, -1)[:, head]  # (3, head_dim)
+        one, two, three = (Slice(weight[part], biases[part]) for part in range(3))
+        return one, two, three
+    named = (getattr(module, name, None) for name in ("q_proj", "k_proj", "v_proj"))
+    maps = [each for each in named if isinstance(each, nn.Linear)]
+    if len(maps) != 3:
+        raise UnsupportedError(
+            f"{type(module).__name__} does not make queries, keys and values with plain linear maps, so there are no W_q, "
+            "W_k and W_v to show. Who looks at whom shows its weights all the same."
+        )
+    groups = getattr(module, "num_kv_groups", 1)  # several query heads may share one key and value head
+    places = ((heads, head), (heads // groups, head // groups), (heads // groups, head // groups))
+    one, two, three = (_separate(each, *place) for each, place in zip(maps, places, strict=True))
+    return one, two, three
+
+
+def _separate(linear: nn.Linear, heads: int, head: int) -> Slice:
+    weight = numbers(linear.weight.reshape(heads, -1, linear.in_features)[head])  # (head_dim, width)
+    return Slice(weight, None if linear.bias is None else numbers(linear.bias).reshape(heads, -1)[head])
+
+
+def _fused_bias(module: nn.Module, fused: nn.Linear) -> np.ndarray | None:
+    """(3 * heads * head_dim,): the map's own bias, or the three that BEiT and EVA keep beside it; None where there is none."""
+    if isinstance(fused.bias, Tensor):
+        return numbers(fused.bias)
+    parts = [getattr(module, name, None) for name in ("q_bias", "k_bias", "v_bias")]
+    given = [numbers(part) for part in parts if isinstance(part, Tensor)]
+    if not given:
+        return None
+    size = fused.out_features // 3
+    return np.concatenate([numbers(part) if isinstance(part, Tensor) else np.zeros(size) for part in parts])
