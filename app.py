@@ -13,8 +13,8 @@ from vitviz.ui.route import VisitorCookie, payload_route
 
 loading.embedded()
 
-# After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what is
-# frozen here is not walked through again.
+# After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what
+# is frozen here is not walked through again.
 gc.collect()
 gc.freeze()
 

@@ -72,7 +72,8 @@ def test_a_broken_file_is_one_sentence_and_the_way_back_works(app, page):
 
 
 @pytest.mark.parametrize(
-    "model", ["vit_nonexistent_patch99", "resnet18.a1_in1k", "vit_small_patch16_224.dino", "file:missing", "file:..%2fx"]
+    "model",
+    ["vit_nonexistent_patch99", "resnet18.a1_in1k", "vit_small_patch16_224.dino", "file:missing", "file:..%2fx"],
 )
 def test_a_model_that_cannot_be_loaded_is_one_sentence(app, model, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -81,7 +82,9 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(app, model, monkeypatch):
         assert not shown.wrong and "model" in shown.at.warning[0].value
         return
     assert len(shown.wrong) == 1 and not shown.at.exception
-    assert not any(path in shown.wrong[0] for path in (str(Path.cwd()), str(Path.home()), str(Path(timm.__file__).parent)))
+    assert not any(
+        path in shown.wrong[0] for path in (str(Path.cwd()), str(Path.home()), str(Path(timm.__file__).parent))
+    )
     shown.at.button(key="back stage").click().run()
     assert not shown.wrong
 
@@ -104,7 +107,9 @@ def other_value(widget):
 
 def widgets(at):
     kinds = ("slider", "number_input", "toggle", "selectbox")
-    return [(kind, widget.key) for kind in kinds for widget in getattr(at, kind) if str(widget.key).startswith("choice of")]
+    return [
+        (kind, widget.key) for kind in kinds for widget in getattr(at, kind) if str(widget.key).startswith("choice of")
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -142,7 +147,7 @@ def test_input_size(app):
 
 
 def test_link_reopens_the_view(app):
-    parameters = {"image": "cat", "layer": "3", "head": "2", "query": "r4c5", "scale": "raw", "alpha": "0.2", "board": "last_hop"}
+    parameters = {"image": "cat", "layer": "3", "head": "2", "query": "r4c5", "alpha": "0.2", "board": "last_hop"}
     shown = app("rollout", **parameters)
     assert not shown.wrong
     assert shown.parameters == parameters
@@ -235,7 +240,8 @@ def test_two_sessions_with_different_uploads_never_meet(app):
 
     payloads = services.payloads()
     addresses = [
-        {exhibit.proto.json.split("/payload/")[1][:64] for exhibit in session.at.get("bidi_component")} for session in (one, two)
+        {exhibit.proto.json.split("/payload/")[1][:64] for exhibit in each.at.get("bidi_component")}
+        for each in (one, two)
     ]
     assert not addresses[0] & addresses[1]
     for scope in scopes:

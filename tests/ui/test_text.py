@@ -14,25 +14,24 @@ UI = Path(frame.__file__).parent
 CODE = sorted([*UI.glob("*.py"), *(UI / "views").glob("*.py")])
 
 
+READ_BY_PEOPLE = {"label", "help", "placeholder", "text", "caption", "alt"}
+# What pages call the places they draw on.
+PLACES = {"st", "left", "right", "one", "two", "three", "column", "place", "bar", "picture", "browser", "code"}
+NOT_DRAWN = ("st.session_state", "st.get_option", "st.components")
+
+
 def spoken(path: Path) -> list[str]:
-    """String literals with a space between letters that are handed to Streamlit, beyond keys and styles."""
+    """String literals of several words that are handed to Streamlit, beyond keys and styles."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
             continue
-        named = {keyword.arg: keyword.value for keyword in node.keywords}
-        given = [*node.args, *(value for name, value in named.items() if name in ("label", "help", "placeholder", "text", "caption", "alt"))]
-        root = node.func
-        while isinstance(root, ast.Attribute):
-            root = root.value
-        if not (isinstance(root, ast.Name) and root.id in {"st", "left", "right", "one", "two", "three", "column", "place", "bar", "picture"}):
+        name = ast.unparse(call.func)
+        if name.split(".")[0] not in PLACES or name.startswith(NOT_DRAWN):
             continue
-        if ast.unparse(node.func).startswith(("st.session_state", "st.get_option", "st.components")):
-            continue
-        for value in given:
-            for part in ast.walk(value):
-                if isinstance(part, ast.Constant) and isinstance(part.value, str) and " " in part.value.strip() and "<" not in part.value:
-                    found.append(part.value)
+        given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in READ_BY_PEOPLE)]
+        literals = [part.value for value in given for part in ast.walk(value) if isinstance(part, ast.Constant)]
+        found += [text for text in literals if isinstance(text, str) and " " in text.strip() and "<" not in text]
     return found
 
 
@@ -43,7 +42,7 @@ def test_pages_spell_nothing_out(path):
 
 def test_the_search_finds_what_it_looks_for(tmp_path):
     page = tmp_path / "page.py"
-    page.write_text('import streamlit as st\nst.markdown("Hello dear reader")\nst.button(words.GO, help="Press me now")\n')
+    page.write_text('import streamlit as st\nst.write("Hello dear reader")\nst.button(words.GO, help="Press me now")\n')
     assert spoken(page) == ["Hello dear reader", "Press me now"]
 
 

@@ -29,7 +29,10 @@ Cell = tuple[int, int]
 def _component(name: str) -> Callable[..., Any]:
     given = {
         "WORDS": words.EXHIBIT,
-        "COLOURS": {"sequential": table(LIGHT.sequential).tobytes().hex(), "signed": table(LIGHT.diverging).tobytes().hex()},
+        "COLOURS": {
+            "sequential": table(LIGHT.sequential).tobytes().hex(),
+            "signed": table(LIGHT.diverging).tobytes().hex(),
+        },
     }
     css = (FOLDER / "exhibit.css").read_text(encoding="utf-8")
     return st.components.v2.component(f"vitviz.{name}", js=joined(FOLDER, f"{name}.js", given), css=css)
@@ -63,7 +66,7 @@ def picture(
     link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
     shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
     """
-    rows, cols = stage.layout.grid
+    rows, cols = stage.layout.grid if heatmap is None else heatmap.grid  # a later stage's grid is coarser
     heat = None
     if heatmap is not None:
         ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)

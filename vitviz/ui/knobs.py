@@ -12,6 +12,9 @@ from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, PATCH_NAME, Selection
 
 Value = str | int | float
 
+# A rectangle of patches by two opposite corners, or its first corner alone.
+RECTANGLE = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}(-r[0-9]{1,3}c[0-9]{1,3})?")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -84,6 +87,15 @@ KNOBS: dict[str, Knob] = {
     "direction": Choice("at", ("at", "by")),
     "measure": Choice("weight", ("weight", "value")),
     "links": Choice("hidden", ("hidden", "shown")),
+    # Prediction
+    "part": Choice("forming", ("forming", "methods", "trust", "mark")),
+    "target": Number(-1, -1, 99999, 1),  # -1: the predicted class
+    "against": Number(-1, -1, 99999, 1),  # -1: no other class
+    "after": Number(95, 0, 95, 1),  # 95 is as far as the model goes
+    "slow": Choice("later", ("later", "now")),
+    "tested": Choice("later", ("later", "now")),
+    "forget": Choice("later", ("later", "now")),
+    "object": Name(RECTANGLE),
     # Compare
     "compare": Choice("maps", ("maps", "scenes")),
     "compared": Choice("attention", ("attention", "rollout", "positions")),

@@ -41,10 +41,10 @@ def current(selection: Selection) -> Model:
         words.LOADING_MODEL.format(model=selection.model),
     )
     if not selection.size or (selection.size, selection.size) == own.input_size:
-        return own  # type: ignore[no-any-return]
+        return own
     size = (selection.size, selection.size)
     key = Key("model", selection.model, selection.weights, size=size)
-    return answer(services.models(), key, f"load {selection.model}", lambda _: resized(own, size), words.COMPUTING)  # type: ignore[no-any-return]
+    return answer(services.models(), key, f"load {selection.model}", lambda _: resized(own, size), words.COMPUTING)
 
 
 def _load(selection: Selection, progress: Progress) -> Model:
@@ -62,5 +62,7 @@ def _load(selection: Selection, progress: Progress) -> Model:
 def _from_folder(stem: str) -> Model:
     # Only what the folder lists is opened, so that no name in a link can lead anywhere else.
     if stem not in checkpoints():
-        raise ModelError("There is no checkpoint of that name in the server's folder. Choose another model in the sidebar.")
+        raise ModelError(
+            "There is no checkpoint of that name in the server's folder. Choose another model in the sidebar."
+        )
     return load_model(str(Path(os.environ[CHECKPOINTS]) / f"{stem}.safetensors"))

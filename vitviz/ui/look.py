@@ -17,6 +17,7 @@ _CSS = """<style>
 [data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: 1.7rem; }
 [data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1.25rem; }
 [data-testid="stCode"] code { font-size: 0.8rem; }
+[data-testid="stSidebarUserContent"] { padding-left: 1rem; padding-right: 1rem; }
 [data-testid="stHeader"] { height: 2.5rem; min-height: 2.5rem; }
 [data-testid="stSidebarUserContent"] h3 { padding: 0.2rem 0 0; font-size: 1.1rem; }
 [data-testid="stSidebarHeader"] { height: 2rem; }
@@ -40,7 +41,7 @@ def apply() -> None:
 
 
 # CSS pixels; on a phone Streamlit hides the sidebar behind a button whatever its width.
-SIDEBAR_WIDTH = 256
+SIDEBAR_WIDTH = 272
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -61,8 +60,9 @@ def _show(view: View, opened: list[Stage]) -> None:
     with guarded(view.name):
         if opened:
             strip.show(opened[0])
-        render: Callable[[Stage | None], None] = view.render
-        render(opened[0] if opened else None)
+            view.render(opened[0])
+        else:
+            st.header(view.question)  # what is missing, and a way back, stands above
 
 
 if __name__ == "__main__":

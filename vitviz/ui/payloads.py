@@ -16,7 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-# Fast enough to be no burden (100 MB/s), and most of what gzip can do for float32, which is little, and for uint8, which is much.
+# Fast enough to be no burden (100 MB/s), and most of what gzip can do for float32, which is little, and for uint8,
+# which is much.
 GZIP_LEVEL = 1
 
 
@@ -49,7 +50,9 @@ class PayloadStore:
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, Payload] = OrderedDict()  # name -> entry, used longest ago first
-        self._bodies: dict[bytes, tuple[bytes, int]] = {}  # content digest -> (compressed bytes, entries that share them)
+        self._bodies: dict[
+            bytes, tuple[bytes, int]
+        ] = {}  # content digest -> (compressed bytes, entries that share them)
         self._digest_of: dict[str, bytes] = {}  # name -> content digest
         self._offers: dict[tuple[str, str, Hashable], _Offer] = {}  # (session, visitor, key) -> what was offered
         self._offer_of: dict[str, tuple[str, str, Hashable]] = {}
@@ -85,7 +88,7 @@ class PayloadStore:
         return name
 
     def fetch(self, name: str, visitor: str = "") -> bytes | None:
-        """The compressed bytes, or None for a name that is wrong, has run out, or belongs to somebody else: all look the same."""
+        """The compressed bytes, or None for a name that is wrong, has run out or is somebody else's: all look the same."""
         now = self._clock()
         with self._lock:
             self._drop_expired(now)
@@ -111,7 +114,9 @@ class PayloadStore:
 
     def _name(self, session: str, visitor: str, digest: bytes, expires: float) -> str:
         parts = [session.encode(), visitor.encode(), digest, repr(expires).encode()]
-        framed = b"".join(len(part).to_bytes(4, "little") + part for part in parts)  # lengths, so that parts cannot run together
+        framed = b"".join(
+            len(part).to_bytes(4, "little") + part for part in parts
+        )  # lengths, so that parts cannot run together
         return hmac.new(self._secret, framed, hashlib.sha256).hexdigest()
 
     def _add(self, name: str, entry: Payload, digest: bytes) -> None:

@@ -22,7 +22,7 @@ _UPLOAD = "own picture"
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """image: RGB; hash: names its pixels; scope: None for the gallery's, else the session it is private to; name: for snippets."""
+    """image: RGB; hash: of its pixels; scope: None for the gallery's, else the session that owns it; name: for snippets."""
 
     image: Image.Image
     hash: str

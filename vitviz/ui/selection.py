@@ -36,7 +36,8 @@ class Selection:
     framing  how the picture is brought to that size, in the words of `vitviz.trace`
     layer    counted from 0; -1 is the last
     head     counted from 0; None is the mean of all heads
-    query    name of a token: "cls", "r3c5"; "mean" over all patches, "pool" for a pooling query; "" is what the output is read from
+    query    name of a token: "cls", "r3c5"; "mean" over all patches, "pool" for a pooling query;
+             "" is what the output is read from
     scale    "robust" ends colours at the 99th percentile, "raw" at the extremes
     knobs    what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
     """
@@ -52,7 +53,9 @@ class Selection:
     scale: Scaling = "robust"
     knobs: tuple[tuple[str, str | int | float], ...] = ()
 
-    def within(self, layers: int, heads: int, layout: TokenLayout, pools: bool = False) -> tuple[Selection, tuple[str, ...]]:
+    def within(
+        self, layers: int, heads: int, layout: TokenLayout, pools: bool = False
+    ) -> tuple[Selection, tuple[str, ...]]:
         """The selection with whatever this model does not have put back to its default, and the names of those fields."""
         lost: dict[str, object] = {}
         if not -1 <= self.layer < layers:

@@ -78,7 +78,7 @@ class Stage:
     def layer(self) -> int:
         return self.selection.layer_of(self.trace.num_layers)
 
-    def ask(self, what: str, work: Callable[[Progress], T], note: str = words.COMPUTING, **knobs: Hashable) -> T:
+    def ask(self, what: str, work: Callable[[Progress], T], note: str = words.COMPUTING, /, **knobs: Hashable) -> T:
         """The answer to `what` about this model and photograph, computed once for everybody who may see it.
 
         knobs  everything the answer depends on beyond model, photograph and size
@@ -86,7 +86,7 @@ class Stage:
         result: T = answer(services.queue(), self.key.asking(what, **knobs), self._lane, work, note)
         return result
 
-    def fetch(self, what: str, work: Callable[[Progress], T], **knobs: Hashable) -> T:
+    def fetch(self, what: str, work: Callable[[Progress], T], /, **knobs: Hashable) -> T:
         """The same outside a page's run, where nothing can be shown: for a download that somebody has just asked for."""
         with services.queue().submit(self.key.asking(what, **knobs), self._lane, work) as ticket:
             result: T = ticket.result()
@@ -96,7 +96,7 @@ class Stage:
     def _lane(self) -> str:
         return f"analyse {self.key.model}"
 
-    def offer(self, what: str, build: Callable[[], bytes], **knobs: Hashable) -> str:
+    def offer(self, what: str, build: Callable[[], bytes], /, **knobs: Hashable) -> str:
         """An address at which this session's browser finds `build()`'s bytes."""
         return session.current().offer(self.key.asking(what, **knobs), build)
 
@@ -106,7 +106,9 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
 
     Raises VitvizError where it cannot be done.
     """
-    key = Key("look", model.name, model.weights_hash, photo.hash, model.input_size, selection.framing, scope=photo.scope)
+    key = Key(
+        "look", model.name, model.weights_hash, photo.hash, model.input_size, selection.framing, scope=photo.scope
+    )
 
     def run(progress: Progress) -> Look:
         prepared = prepare(model, photo.image, framing=selection.framing)

@@ -14,7 +14,8 @@ from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
 _SELECTION, _WRITTEN, _LEFT, _CALLED_OFF = "selection", "parameters written", "parameters left", "called off"
-# A browser sends the URL it has with everything it asks. What was clicked before our last URL arrived comes with the one before.
+# A browser sends the URL it has with everything it asks. What was clicked before our last URL arrived comes with the
+# one before.
 _LATE_SECONDS = 2.0
 _FIELDS = {field.name for field in fields(Selection)} - {"knobs"}
 
@@ -100,7 +101,7 @@ def bound(
 
 
 def bound_pair(low: str, high: str, shown: tuple[int, int], end: int) -> dict[str, Any]:
-    """`bound` for a slider with two ends over two knobs; the upper knob at `end` goes back to its default, "as far as it goes"."""
+    """`bound` for a slider with two ends over two knobs; the upper knob at `end` goes back to its default."""
     key = f"choice of {low} and {high}"
     st.session_state[key] = shown
 

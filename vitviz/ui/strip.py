@@ -34,7 +34,9 @@ def _guesses(best: list[Prediction], labels: tuple[str, ...]) -> None:
         if is_doubtful(best):
             st.caption(words.DOUBTFUL, width="content")
         # Filled only once it is open: a hundred names are not worth sending with every click.
-        browser = st.popover(words.CLASS_LIST.format(count=len(labels)), type="tertiary", key="classes", on_change="rerun")
+        browser = st.popover(
+            words.CLASS_LIST.format(count=len(labels)), type="tertiary", key="classes", on_change="rerun"
+        )
         if browser.open:
             with browser:
                 wanted = st.text_input(words.CLASS_FILTER, key="class filter").strip().lower()

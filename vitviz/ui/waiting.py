@@ -38,7 +38,8 @@ def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str) -> A
 def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> None:
     place = st.empty()
     with place.container():
-        # Every call into Streamlit is a moment at which a newer run may take over; the ticket is then left and joined again.
+        # Every call into Streamlit is a moment at which a newer run may take over; the ticket is then left and joined
+        # again.
         bar = st.progress(0.0, what)
         st.button(words.CANCEL, key=f"cancel {key}", on_click=_give_up, args=(queue, key))
         while not ticket.wait(STEP_SECONDS):

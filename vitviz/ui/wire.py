@@ -35,7 +35,9 @@ def pack(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None
         described[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
         parts.append(raw + bytes(-len(raw) % _ALIGNMENT))
         offset += len(parts[-1])
-    header = json.dumps({"arrays": described, "meta": dict(meta or {})}, allow_nan=False, separators=(",", ":")).encode()
+    header = json.dumps(
+        {"arrays": described, "meta": dict(meta or {})}, allow_nan=False, separators=(",", ":")
+    ).encode()
     header += b" " * (-(len(header) + 8) % _ALIGNMENT)
     return b"".join([MAGIC, struct.pack("<I", len(header)), header, *parts])
 

@@ -1,7 +1,7 @@
 """The compute queue: one piece of work at a time in each lane, duplicates joined, answers kept.
 
-A lane is whatever must not run twice at once, usually one loaded model. Each lane has one thread of its own while it has work, so
-that torch's own pool of threads is made once a lane and not once a click.
+A lane is whatever must not run twice at once, usually one loaded model. Each lane has one thread of its own while it has
+work, so that torch's own pool of threads is made once a lane and not once a click.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +18,8 @@ from vitviz.ui.compute.key import Key
 from vitviz.ui.compute.results import Results
 from vitviz.ui.compute.work import Job, Work
 
-# A page that is drawn again leaves its work and joins it again at once; work that nobody joins within this time is dropped.
+# A page that is drawn again leaves its work and joins it again at once; work that nobody joins within this time is
+# dropped.
 LINGER_SECONDS = 3.0
 # A lane's thread ends after this long without work.
 IDLE_SECONDS = 60.0
@@ -72,7 +74,9 @@ class Ticket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.leave()
 
 
@@ -141,7 +145,7 @@ class ComputeQueue:
         while True:
             with self._changed:
                 waiting = self._lanes[lane]
-                if not waiting and not self._changed.wait_for(lambda: bool(waiting), self._idle):  # noqa: B023
+                if not waiting and not self._changed.wait_for(partial(bool, waiting), self._idle):
                     del self._lanes[lane]
                     return
                 job = waiting[0]
@@ -157,7 +161,8 @@ class ComputeQueue:
     def _run(self, job: Job) -> None:
         try:
             job.progress.check()
-            # Asked for, finished and forgotten by the queue between the store's answer and ours: do not compute it twice.
+            # Asked for, finished and forgotten by the queue between the store's answer and ours: do not compute it
+            # twice.
             job.value = self.results.get(job.key)
             if job.value is None:
                 job.value = job.work(job.progress)

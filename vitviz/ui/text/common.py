@@ -15,10 +15,16 @@ RUNNING_MODEL = "Running {model} on the photograph"
 COMPUTING = "Computing"
 
 # Trouble
-UNEXPECTED = "Something went wrong here that should not have. Change a setting or choose another picture; the rest of the app goes on working."
+UNEXPECTED = (
+    "Something went wrong here that should not have. Change a setting or choose another picture; the rest of the app "
+    "goes on working."
+)
 BACK_TO_START = "Back to the embedded model and the first sample"
 PASSED_OVER = "The link asked for something that is not there ({names}); the rest of it is shown."
-NO_UPLOAD = "The picture of this link was somebody's own and stayed with them, so a sample is shown. Upload your own in the sidebar."
+NO_UPLOAD = (
+    "The picture of this link was somebody's own and stayed with them, so a sample is shown. Upload your own in the "
+    "sidebar."
+)
 NO_SAMPLE = "There is no sample photograph of that name. Choose another in the sidebar."
 
 # Around every figure
@@ -49,6 +55,11 @@ TOKEN_REGISTER = "register {index}"
 TOKEN_MEAN = "mean of patches"
 TOKEN_POOL = "pooling query"
 TOKEN_PATCH = "patch in row {row}, column {col}"
+
+# What is explained
+WHOLE_PICTURE = "the model's summary of the picture"
+DIFFERENCE = "{name}, not {other}"
+CLASS_NUMBER = "class {index}"
 
 # Scales
 SCALE = "Colours"

@@ -13,9 +13,13 @@ PAGE = PageText(
         "Places whose vectors point the same way are neighbours to the model."
     ),
     try_this="Click a patch in a corner, then one in the middle, and look at row and column through it.",
-    notice="Similarity falls with distance, and often faster for other rows than within the row: the grid was learned, nobody put it there.",
+    notice=(
+        "Similarity falls with distance, and often faster for other rows than within the row: the grid was learned, "
+        "nobody put it there."
+    ),
     catch=(
-        "A cosine says that two vectors point the same way, not that the model uses it. At another input size the vectors are "
+        "A cosine says that two vectors point the same way, not that the model uses it. At another input size the "
+        "vectors are "
         "interpolated from those it was trained with, which smooths the picture."
     ),
     formula=(
@@ -23,7 +27,8 @@ PAGE = PageText(
         r"\frac{p_i \cdot p_j}{\lVert p_i \rVert \lVert p_j \rVert}$ over patch positions."
     ),
     references=(
-        "Dosovitskiy et al. 2021, *An image is worth 16x16 words*, [arXiv 2010.11929](https://arxiv.org/abs/2010.11929), "
+        "Dosovitskiy et al. 2021, *An image is worth 16x16 words*, [arXiv "
+        "2010.11929](https://arxiv.org/abs/2010.11929), "
         "figure 7 middle.",
     ),
 )
@@ -33,7 +38,9 @@ FIXED = "fixed by formula (sines and cosines), not learned"
 KIND = "Position embedding: {kind}."
 SIMILARITY = "One place against all others"
 SIMILARITY_LABEL = "cosine similarity with row {row}, column {col}"
-SIMILARITY_ALT = "Cosine similarity of the position embedding in row {row}, column {col} with those of all other patches."
+SIMILARITY_ALT = (
+    "Cosine similarity of the position embedding in row {row}, column {col} with those of all other patches."
+)
 ROW, COL = "Row", "Column"
 COLOURS = "Scale"
 COLOURS_OF = {"signed": "−1 to 1 around zero", "raw": "smallest to largest"}
@@ -41,10 +48,13 @@ CURVE = "Similarity against distance"
 CURVE_TEXT = "All pairs of places, by the distance between them: the mean, and the band that holds 80% of them."
 CURVE_X, CURVE_Y = "distance between patch centres (input pixels)", "cosine similarity"
 CURVE_MEAN = "mean of all pairs"
-CURVE_ALT = "Curve of position similarity against distance: {near:.2f} between neighbours, {far:.2f} across the picture."
+CURVE_ALT = (
+    "Curve of position similarity against distance: {near:.2f} between neighbours, {far:.2f} across the picture."
+)
 SUM = "Added, not attached"
 SUM_TEXT = (
-    "For this patch: the length of the patch embedding is {patch:.2f}, of the position embedding {position:.2f}, of their sum {total:.2f}; "
+    "For this patch: the length of the patch embedding is {patch:.2f}, of the position embedding {position:.2f}, of "
+    "their sum {total:.2f}; "
     "the cosine between the two is {cosine:.2f}. Near zero means that content and place use different directions."
 )
 SUM_NAMES = ("patch embedding", "position embedding")

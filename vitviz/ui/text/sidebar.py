@@ -13,7 +13,8 @@ OWN_PICTURE = "Your own picture stays in this session. A link to this view opens
 FRAMING = "Bring it to the model's size by"
 FRAMINGS = {"crop": "cutting out the centre", "squash": "squashing the whole image", "fit": "fitting the whole image"}
 FRAMING_HELP = (
-    "Cutting out the centre is what most models were measured with. Squashing shows everything, bent to a square. Fitting "
+    "Cutting out the centre is what most models were measured with. Squashing shows everything, bent to a square. "
+    "Fitting "
     "keeps everything and its shape, where the model takes inputs that are not square."
 )
 
@@ -27,7 +28,12 @@ ANY_HELP = "Parts of a name, in any order. Weights come from the model hub the f
 FILE = "Checkpoint"
 NO_FILES = "There is no checkpoint in the server's folder."
 UNTRAINED = "Random weights (untrained)"
-UNTRAINED_HELP = "The same architecture before it has learned anything: whatever still shows does not come from training."
+UNTRAINED_HELP = (
+    "The same architecture before it has learned anything: whatever still shows does not come from training."
+)
 UNTRAINED_NOTE = "Untrained: these are random weights."
 SIZE = "Input size"
-SIZE_HELP = "More pixels make more patches: slower, and finer maps. The model's own size is the one it was trained or measured at."
+SIZE_HELP = (
+    "More pixels make more patches: slower, and finer maps. The model's own size is the one it was trained or measured "
+    "at."
+)

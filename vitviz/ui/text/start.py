@@ -21,6 +21,7 @@ PYTHON_CODE = """import vitviz
 model = vitviz.load_model("embedded")
 image = vitviz.load_image("photo.jpg")
 trace = vitviz.trace(model, image)
-vitviz.rollout(trace).values      # (rows, cols)
-trace.layers[11].weights(head=3)  # (queries, keys)"""
+heatmap = vitviz.rollout(trace)
+heatmap.values             # (rows, cols)
+trace.layers[11].row(0)    # (heads, keys)"""
 GALLERY = "Choose a photograph"

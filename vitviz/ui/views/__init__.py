@@ -9,24 +9,32 @@ from vitviz.ui.stage import Stage
 from vitviz.ui.text import microscope as microscope_text
 from vitviz.ui.text import patches as patches_text
 from vitviz.ui.text import positions as positions_text
+from vitviz.ui.text import prediction as prediction_text
 from vitviz.ui.text import rollout as rollout_text
 from vitviz.ui.text import start as start_text
-from vitviz.ui.views import microscope, patches, positions, rollout, start
+from vitviz.ui.text.page import PageText
+from vitviz.ui.views import microscope, patches, positions, prediction, rollout, start
 
 
 @dataclass(frozen=True)
 class View:
-    """name: in the address; title: in the navigation; render: draws it, on None where there is no model or no photograph."""
+    """name: in the address; title: in the navigation; question: its heading; render: draws it, heading included."""
 
     name: str
     title: str
-    render: Callable[[Stage | None], None]
+    question: str
+    render: Callable[[Stage], None]
+
+
+def _view(name: str, text: PageText, render: Callable[[Stage], None]) -> View:
+    return View(name, text.title, text.question, render)
 
 
 VIEWS = (
-    View("start", start_text.TITLE, start.render),
-    View("patches", patches_text.PAGE.title, patches.render),
-    View("positions", positions_text.PAGE.title, positions.render),
-    View("microscope", microscope_text.PAGE.title, microscope.render),
-    View("rollout", rollout_text.PAGE.title, rollout.render),
+    View("start", start_text.TITLE, start_text.HEADING, start.render),
+    _view("patches", patches_text.PAGE, patches.render),
+    _view("positions", positions_text.PAGE, positions.render),
+    _view("microscope", microscope_text.PAGE, microscope.render),
+    _view("rollout", rollout_text.PAGE, rollout.render),
+    _view("prediction", prediction_text.PAGE, prediction.render),
 )

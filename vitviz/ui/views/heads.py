@@ -54,7 +54,12 @@ def _choices() -> None:
     with st.container(horizontal=True):
         scales = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
         st.segmented_control(
-            common.SCALE, list(scales), format_func=named(scales), help=common.SCALE_HELP, required=True, **state.bound("scale")
+            common.SCALE,
+            list(scales),
+            format_func=named(scales),
+            help=common.SCALE_HELP,
+            required=True,
+            **state.bound("scale"),
         )
         st.segmented_control(
             words.TILE_SCALES, list(words.TILE_SCALE_OF), format_func=named(words.TILE_SCALE_OF), help=words.TILE_SCALE_HELP,

@@ -15,9 +15,7 @@ from vitviz.ui.text import patches as words
 FILTERS = 28
 
 
-def render(stage: Stage | None) -> None:
-    if stage is None:
-        return
+def render(stage: Stage) -> None:
     cols = stage.layout.grid[1]
     row, col = stage.selection.patch_of(stage.layout)
     with page(words.PAGE, cols=cols):
@@ -87,5 +85,8 @@ def _sequence(stage: Stage, row: int, col: int) -> None:
     counts = {"prefix": layout.num_prefix, "patches": layout.num_patches, "tokens": layout.num_tokens}
     st.caption(words.SEQUENCE_TEXT.format(**counts))
     figure.show(
-        stage, "sequence", lambda: sequence_figure(stage.subject, highlight=token, columns=16, theme=stage.theme), token=token
+        stage,
+        "sequence",
+        lambda: sequence_figure(stage.subject, highlight=token, columns=16, theme=stage.theme),
+        token=token,
     )

@@ -18,9 +18,7 @@ from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
 
 
-def render(stage: Stage | None) -> None:
-    if stage is None:
-        return
+def render(stage: Stage) -> None:
     with page(words.PAGE):
         try:
             similarity = stage.ask("position similarity", lambda _: position_similarity(stage.model, stage.layout))
@@ -36,7 +34,9 @@ def render(stage: Stage | None) -> None:
         with right:
             st.subheader(words.CURVE, anchor=False)
             st.caption(words.CURVE_TEXT)
-            figure.show(stage, "similarity by distance", lambda: distance_figure(stage.subject, similarity, theme=stage.theme))
+            figure.show(
+                stage, "similarity by distance", lambda: distance_figure(stage.subject, similarity, theme=stage.theme)
+            )
         st.subheader(words.SUM, anchor=False)
         _sum(stage, row, col)
         st.subheader(words.ATLAS, anchor=False)

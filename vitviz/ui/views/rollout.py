@@ -22,9 +22,7 @@ from vitviz.ui.views import heads
 SINKS_SHOWN = 8
 
 
-def render(stage: Stage | None) -> None:
-    if stage is None:
-        return
+def render(stage: Stage) -> None:
     with page(words.PAGE):
         st.markdown(words.QUERY_LINE.format(query=common.token(stage.query)))
         with guarded("heads"):
@@ -111,7 +109,9 @@ def _sinks(stage: Stage) -> None:
         return
     st.caption(words.SINKS_TEXT)
     for sink in found[:SINKS_SHOWN]:
-        st.markdown("- " + words.SINK_LINE.format(name=common.token(sink.name), share=sink.share, times=sink.times_median))
+        st.markdown(
+            "- " + words.SINK_LINE.format(name=common.token(sink.name), share=sink.share, times=sink.times_median)
+        )
     if len(found) > SINKS_SHOWN:
         st.caption(words.SINKS_MORE.format(count=len(found) - SINKS_SHOWN))
 
@@ -124,7 +124,13 @@ def _statistics(stage: Stage) -> None:
     except UnsupportedError as reason:
         st.info(str(reason))
         return
-    values = (range(len(of.entropy)), of.entropy.tolist(), of.distance.tolist(), of.prefix_mass.tolist(), of.largest.tolist())
+    values = (
+        range(len(of.entropy)),
+        of.entropy.tolist(),
+        of.distance.tolist(),
+        of.prefix_mass.tolist(),
+        of.largest.tolist(),
+    )
     digits = {name: st.column_config.NumberColumn(format=words.HEADS_DIGITS[name]) for name in words.HEADS_COLUMNS}
     st.dataframe(dict(zip(words.HEADS_COLUMNS, values, strict=True)), hide_index=True, column_config=digits)
     st.caption(words.HEADS_TEXT)

@@ -16,7 +16,7 @@ from vitviz.ui.text import start as words
 COLUMNS = 5
 
 
-def render(stage: Stage | None) -> None:
+def render(_: Stage) -> None:
     st.header(words.HEADING, anchor=False)
     st.markdown(words.LINES)
     look, attention, python = st.columns([1, 1, 1.9])

@@ -1,0 +1,84 @@
+"""What is asked about a picture on the pages that explain: the target, and the question kept between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
+from vitviz.capture.trunk import has_classifier
+from vitviz.ui import state
+from vitviz.ui.compute import Progress
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import common as words
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A question with what it will hold on to: every attention matrix and its gradient."""
+
+    question: Question
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about this stage's picture.
+
+    target  what is explained; name: its words, "motorbike" or "motorbike, not wheelchair"
+    """
+
+    stage: Stage
+    target: Target
+    name: str
+
+    @property
+    def question(self) -> Question:
+        """The same object for the same question, so that passes are shared between methods. Use it in a work only."""
+        kept: Kept = self.stage.ask("question", self._make, target=self.target)
+        return kept.question
+
+    def ask(
+        self, what: str, work: Callable[[Question, Progress], T], note: str = words.COMPUTING, **knobs: Hashable
+    ) -> T:
+        """The answer to `what`, computed once, with progress and a way to stop."""
+        question = self.question
+        return self.stage.ask(what, lambda progress: work(question, progress), note, target=self.target, **knobs)
+
+    def _make(self, _: object) -> Kept:
+        stage = self.stage
+        matrices = sum(4 * layer.num_heads * layer.num_queries * layer.num_keys for layer in stage.trace.layers)
+        return Kept(Question(stage.model, stage.trace.input, self.target), 2 * matrices)
+
+
+def asked(stage: Stage) -> Asked:
+    """What the selection asks: a class, a difference of classes, or a token with itself where there is no classifier."""
+    logits = stage.trace.logits
+    if not has_classifier(stage.model.module):
+        chosen = stage.selection.query
+        named = chosen not in ("", "mean", "pool")
+        token = stage.layout.token_named(chosen) if named else None
+        return Asked(stage, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
+    wanted, against = int(state.value_of("target")), int(state.value_of("against"))
+    index = wanted if 0 <= wanted < len(logits) else int(logits.argmax())
+    name = class_name(stage, index)
+    if 0 <= against < len(logits) and against != index:
+        return Asked(
+            stage, LogitDifference(index, against), words.DIFFERENCE.format(name=name, other=class_name(stage, against))
+        )
+    return Asked(stage, ClassLogit(index), name)
+
+
+def class_name(stage: Stage, index: int) -> str:
+    """A class in words, or its number where names are not known."""
+    labels = stage.model.labels
+    return labels[index] if labels else words.CLASS_NUMBER.format(index=index)
+
+
+def fraction(progress: Progress) -> Callable[[int, int], None]:
+    """The queue's progress as the analyses call it."""
+    return lambda done, whole: progress.report(done / max(whole, 1))

@@ -1,0 +1,154 @@
+"""The second of two sides: in what it differs from the first, which is the selection of the sidebar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import streamlit as st
+
+from vitviz.errors import Cancelled, VitvizError
+from vitviz.models.catalogue import curated
+from vitviz.samples import samples
+from vitviz.ui import loading, photo, state
+from vitviz.ui.choices import named
+from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
+from vitviz.ui.stage import Stage, open_stage
+from vitviz.ui.text import compare as words
+
+# In what B can differ: rollout has all layers and heads in it, and positions belong to the model alone.
+DIFFERS = {"attention": ("model", "picture", "layer"), "rollout": ("model", "picture"), "positions": ("model",)}
+
+
+def differs() -> str:
+    """In what B differs from A."""
+    possible = DIFFERS[state.value_of("compared")]
+    chosen = str(state.value_of("differs"))
+    return chosen if chosen in possible else possible[0]
+
+
+def choose_model(stage: Stage) -> None:
+    """Whose weights B has: the same architecture's other ones, or another model by name."""
+    known = {"embedded": words.EMBEDDED} | _families()
+    if stage.selection.weights == "trained":
+        known.pop(stage.selection.model, None)
+    counterpart = words.SAME_TRAINED if stage.selection.weights == "random" else words.SAME_UNTRAINED
+    chosen = str(state.value_of("other_model"))
+    names = ["", *known] if chosen in known or not chosen else ["", *known, chosen]
+    st.selectbox(
+        words.MODEL, names, format_func=named({"": counterpart} | known), help=words.MODEL_HELP, accept_new_options=True,
+        **state.bound("other_model", chosen, _typed),
+    )  # fmt: skip
+
+
+def _typed(name: str) -> str:
+    """A name that somebody typed, where it can be one; otherwise everything stays."""
+    name = name.strip()
+    return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("other_model"))
+
+
+def choose_picture(stage: Stage, label: str = words.PICTURE) -> None:
+    """Which photograph B has: another of the gallery, or one's own."""
+    titles = _pictures(stage)
+    st.selectbox(label, list(titles), format_func=named(titles), **state.bound("other_image", picture_of(stage)))
+
+
+def _pictures(stage: Stage) -> dict[str, str]:
+    """The photographs that B may have, by name: all but A's, beginning with the one that follows A's in the gallery."""
+    gallery = list(samples())
+    here = stage.selection.image or gallery[0].id
+    place = next((index for index, sample in enumerate(gallery) if sample.id == here), -1)
+    others = [sample for sample in gallery[place + 1 :] + gallery[: place + 1] if sample.id != here]
+    own = {UPLOAD: words.OWN_PICTURE} if photo.has_upload() and here != UPLOAD else {}
+    return {sample.id: sample.title for sample in others} | own
+
+
+def picture_of(stage: Stage) -> str:
+    """The name of B's photograph."""
+    titles = _pictures(stage)
+    chosen = str(state.value_of("other_image"))
+    return chosen if chosen in titles else next(iter(titles))
+
+
+def model_words(stage: Stage) -> str:
+    """A side's model, for people."""
+    name = words.EMBEDDED if stage.model.name == "embedded" else _families().get(stage.model.name, stage.model.name)
+    return name if stage.model.trained else words.UNTRAINED.format(model=name)
+
+
+def picture_words(name: str) -> str:
+    """A photograph's title by its name; "" is the first of the gallery."""
+    titles = {sample.id: sample.title for sample in samples()} | {UPLOAD: words.OWN_PICTURE}
+    return titles.get(name or samples()[0].id, name)
+
+
+def _families() -> dict[str, str]:
+    return {entry.name: entry.family for entry in curated()}
+
+
+def selection_of(stage: Stage) -> Selection:
+    """What B shows: the selection of A with one thing changed."""
+    plain = replace(stage.selection, layer=-1, head=None, query="")
+    if differs() == "picture":
+        return replace(plain, image=picture_of(stage))
+    if differs() == "model":
+        name = str(state.value_of("other_model"))
+        if name:
+            return replace(plain, model=name, weights="trained", size=0)
+        return replace(plain, weights="random" if stage.selection.weights == "trained" else "trained")
+    return plain
+
+
+def open_other(stage: Stage) -> Stage | None:
+    """B's stage; where it cannot be opened, says why in B's place and returns None, and A goes on standing."""
+    wanted = selection_of(stage)
+    try:
+        return open_stage(wanted, loading.current(wanted), photo.current(wanted))[0]
+    except Cancelled:
+        raise
+    except VitvizError as reason:
+        st.error(str(reason))
+        st.button(words.BACK, key="back to the control", on_click=_back)
+        return None
+
+
+def _back() -> None:
+    state.change(other_model="", other_image="")
+
+
+def sharing(stage: Stage, scope: str | None) -> Stage:
+    """A's stage for questions about both sides: their answers are private where either picture is."""
+    return replace(stage, key=replace(stage.key, scope=stage.key.scope or scope))
+
+
+def layer_of(stage: Stage, other: Stage) -> int:
+    """B's layer: the one chosen, else A's, or the last where B has fewer; another one where the layer is what differs."""
+    chosen, end = int(state.value_of("other_layer")), other.trace.num_layers - 1
+    return min(chosen if chosen >= 0 else plain_layer(stage, other), end)
+
+
+def plain_layer(stage: Stage, other: Stage) -> int:
+    """The layer that B has until another is chosen."""
+    end = other.trace.num_layers - 1
+    if differs() == "layer":
+        return 0 if stage.layer else end
+    return end if stage.layer == stage.trace.num_layers - 1 else min(stage.layer, end)
+
+
+def head_of(stage: Stage, heads: int) -> int | None:
+    """B's head: the one chosen, else A's where B has it."""
+    chosen = int(state.value_of("other_head"))
+    head = stage.selection.head if chosen == -2 else None if chosen == -1 else chosen
+    return head if head is None or head < heads else None
+
+
+def read_layer(stage: Stage, other: Stage) -> Callable[[int], int]:
+    """From what the widget holds to the knob: B's plain layer is no choice, so that B goes on following A."""
+    plain = plain_layer(stage, other)
+    return lambda layer: -1 if layer == plain else layer
+
+
+def read_head(stage: Stage) -> Callable[[int], int]:
+    """The same for the head; -1 is the mean of heads."""
+    plain = -1 if stage.selection.head is None else stage.selection.head
+    return lambda head: -2 if head == plain else head
