@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
@@ -9,14 +11,33 @@ from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
 from vitviz.draw import LIGHT, Theme, draw_curve
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject
+from vitviz.models import Prepared
 
 # Tick names that fit beside each other under a curve of the default width.
 MOST_TICKS = 15
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The picture that a patch is pasted into, prepared for the model of the picture it comes from.
+
+    image_hash  names the picture by its pixels
+    image_name  how a snippet of Python calls it
+    """
+
+    prepared: Prepared
+    image_hash: str
+    image_name: str
+
+    @property
+    def nbytes(self) -> int:
+        """Without the model."""
+        return self.prepared.input.nbytes + self.prepared.shown.width * self.prepared.shown.height * 3
+
+
 def scenes_figure(
     subject: Subject,
-    other: Subject,
+    other: Scene,
     paste: Paste,
     found: TwoScenes | None = None,
     *,
@@ -26,7 +47,7 @@ def scenes_figure(
 ) -> Figure:
     """How alike one patch's token stays to itself, layer by layer, when it is pasted into another picture.
 
-    subject  the scene the patch comes from; other: the scene it is pasted into, prepared for the same model
+    subject  the scene the patch comes from; other: the scene it is pasted into
     found    where it is known already
 
     Raises as `two_scenes`.
@@ -79,12 +100,12 @@ def scenes_figure(
     )
 
 
-def pasted_picture(source: Image.Image, target: Image.Image, paste: Paste, subject: Subject) -> Image.Image:
-    """What the model is shown: `target` with the block of `source` in it, both pictures as the model sees them."""
+def pasted_picture(subject: Subject, other: Scene, paste: Paste) -> Image.Image:
+    """What the model is shown: the other scene with the block of this one in it."""
     layout = subject.trace.layout
     height, width = layout.patch_size
-    scene = target.copy()
+    picture = other.prepared.shown.copy()
     for (row, col), (to_row, to_col) in paste.cells(layout.grid):
-        block = source.crop((col * width, row * height, (col + 1) * width, (row + 1) * height))
-        scene.paste(block, (to_col * width, to_row * height))
-    return scene
+        block = subject.prepared.shown.crop((col * width, row * height, (col + 1) * width, (row + 1) * height))
+        picture.paste(block, (to_col * width, to_row * height))
+    return picture
