@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitviz.ui.stage import Stage
+from vitviz.ui.text import compare as compare_text
 from vitviz.ui.text import microscope as microscope_text
 from vitviz.ui.text import patches as patches_text
 from vitviz.ui.text import positions as positions_text
@@ -13,7 +14,7 @@ from vitviz.ui.text import prediction as prediction_text
 from vitviz.ui.text import rollout as rollout_text
 from vitviz.ui.text import start as start_text
 from vitviz.ui.text.page import PageText
-from vitviz.ui.views import microscope, patches, positions, prediction, rollout, start
+from vitviz.ui.views import compare, microscope, patches, positions, prediction, rollout, start
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,5 @@ VIEWS = (
     _view("microscope", microscope_text.PAGE, microscope.render),
     _view("rollout", rollout_text.PAGE, rollout.render),
     _view("prediction", prediction_text.PAGE, prediction.render),
+    _view("compare", compare_text.PAGE, compare.render),
 )

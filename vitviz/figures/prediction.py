@@ -1,0 +1,137 @@
+"""The prediction and what it rests on, as figures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitviz.analysis.faithfulness import RANDOM, Faithfulness
+from vitviz.analysis.prediction import top_predictions
+from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
+from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
+from vitviz.figure import Figure
+from vitviz.figures.subject import Subject
+from vitviz.heatmap import Heatmap
+
+CLASSES_SHOWN = 5
+
+
+def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
+    """The likeliest classes with their probabilities."""
+    best = top_predictions(subject.trace.logits, subject.model.labels, count)
+    values = np.array([each.probability for each in best], np.float32)
+    return Figure(
+        arrays={"probability": values, "index": np.array([each.index for each in best])},
+        drawing=draw_bars(
+            [each.label for each in best], values, percent=True, full=1.0, chosen=0, theme=theme, width=width
+        ),
+        alt="The likeliest classes: " + ", ".join(f"{each.label} {each.probability:.1%}" for each in best) + ".",
+        provenance=subject.provenance("prediction"),
+        snippet=subject.snippet(f"print(vitviz.top_predictions(trace.logits, model.labels, {count}))"),
+    )
+
+
+def forming_figure(subject: Subject, probabilities: np.ndarray, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
+    """probabilities (layers + 1, classes), read before the first layer and after each: the finally likeliest as lines."""
+    best = top_predictions(subject.trace.logits, subject.model.labels, CLASSES_SHOWN)
+    lines = {each.label: probabilities[:, each.index] for each in reversed(best)}
+    if len(lines) < len(best):  # two classes of one name would be one line
+        lines = {f"{each.label} ({each.index})": probabilities[:, each.index] for each in reversed(best)}
+    passed = np.arange(len(probabilities))
+    drawing = draw_curve(
+        passed, lines, x_label="layers passed", y_label="probability", y_range=(0, 1), theme=theme, width=width
+    )
+    return Figure(
+        arrays={"probabilities": probabilities},
+        drawing=drawing,
+        alt=(
+            f"The probability of {best[0].label}, read after every layer: "
+            + ", ".join(f"{value:.2f}" for value in probabilities[:, best[0].index])
+            + "."
+        ),
+        provenance=subject.provenance("logit lens"),
+        snippet=subject.snippet(
+            f"question = vitviz.Question(model, trace.input, vitviz.ClassLogit({best[0].index}))",
+            "probabilities = vitviz.logit_lens(question).probabilities  # (layers + 1, classes)",
+        ),
+    )
+
+
+def explanation_figure(
+    subject: Subject,
+    heatmap: Heatmap,
+    key: str,
+    method: str,
+    target: Target,
+    target_name: str,
+    *,
+    robust: bool = True,
+    theme: Theme = LIGHT,
+    width: int = 640,
+) -> Figure:
+    """One explanation method's map over the photograph."""
+    scale = Scale.of(heatmap.values, robust=robust, signed=heatmap.signed)
+    row, col, value = heatmap.peak
+    return Figure(
+        arrays={"values": heatmap.values},
+        drawing=draw_heatmap(heatmap, image=subject.prepared.shown, scale=scale, theme=theme, width=width),
+        alt=f"{method} for {target_name}, over the photograph. Strongest at row {row}, column {col}, with {value:.3g}.",
+        provenance=subject.provenance(method, parameters={"target": target_name}),
+        snippet=subject.snippet(
+            f"question = vitviz.Question(model, trace.input, {target_text(target)})",
+            f"heatmap = vitviz.explain(question, {key!r})",
+        ),
+    )
+
+
+def curves_figure(
+    subject: Subject,
+    scores: Faithfulness,
+    kind: str,
+    target: Target,
+    target_name: str,
+    *,
+    theme: Theme = LIGHT,
+    width: int = 640,
+) -> Figure:
+    """The "deletion" or "insertion" curves of every map, the centre prior, and the band of random orders."""
+    curves = {each.name: getattr(each, kind) for each in (*scores.methods, scores.centre)}
+    random = np.stack([getattr(each, kind).values for each in scores.random])
+    fractions = scores.centre.deletion.fractions
+    verb = {"deletion": "hidden", "insertion": "shown"}[kind]
+    drawing = draw_curve(
+        fractions,
+        {RANDOM: random.mean(0), **{name: curve.values for name, curve in curves.items()}},
+        bands={RANDOM: (random.min(0), random.max(0))},
+        x_label=f"part of the patches {verb}",
+        y_label=scores.quantity,
+        theme=theme,
+        width=width,
+        height=480,
+    )
+    areas = ", ".join(f"{name} {curve.area:.2f}" for name, curve in curves.items())
+    by_chance = float(np.mean([getattr(each, kind).area for each in scores.random]))
+    return Figure(
+        arrays={"fractions": fractions, "random": random, "curves": np.stack([curve.values for curve in curves.values()]),
+                "names": np.array(list(curves))},
+        drawing=drawing,
+        alt=f"{kind.capitalize()} curves for {target_name}; areas: {areas}, {RANDOM} {by_chance:.2f}.",
+        provenance=subject.provenance(kind, parameters={"target": target_name, "steps": scores.steps}),
+        snippet=subject.snippet(
+            f"question = vitviz.Question(model, trace.input, {target_text(target)})",
+            "*_, scores = vitviz.faithfulness(question, vitviz.explain_all(question))",
+            "print(scores.table())",
+        ),
+    )  # fmt: skip
+
+
+def target_text(target: Target) -> str:
+    """The Python that makes a target."""
+    match target:
+        case ClassLogit(index):
+            return f"vitviz.ClassLogit({index})"
+        case LogitDifference(index, other):
+            return f"vitviz.LogitDifference({index}, {other})"
+        case SelfDot(token):
+            return f"vitviz.SelfDot({token})"
+        case _:
+            raise TypeError(f"no Python is known for the target {target!r}")
