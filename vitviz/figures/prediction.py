@@ -33,9 +33,9 @@ def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme
 def forming_figure(subject: Subject, probabilities: np.ndarray, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
     """probabilities (layers + 1, classes), read before the first layer and after each: the finally likeliest as lines."""
     best = top_predictions(subject.trace.logits, subject.model.labels, CLASSES_SHOWN)
-    lines = {each.label: probabilities[:, each.index] for each in reversed(best)}
+    lines = {each.label: probabilities[:, each.index] for each in best}
     if len(lines) < len(best):  # two classes of one name would be one line
-        lines = {f"{each.label} ({each.index})": probabilities[:, each.index] for each in reversed(best)}
+        lines = {f"{each.label} ({each.index})": probabilities[:, each.index] for each in best}
     passed = np.arange(len(probabilities))
     drawing = draw_curve(
         passed, lines, x_label="layers passed", y_label="probability", y_range=(0, 1), theme=theme, width=width

@@ -55,6 +55,7 @@ def picture(
     widest: int = 460,
     link: str = "",
     shown: Image.Image | None = None,
+    one_of_many: bool = False,
 ) -> None:
     """The photograph as the model saw it, under `heatmap` where one is given.
 
@@ -64,6 +65,7 @@ def picture(
     line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
     widest   CSS pixels
     link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
+    one_of_many  without its own hint and slider, because the page or a linked picture has them
     shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
     """
     rows, cols = stage.layout.grid if heatmap is None else heatmap.grid  # a later stage's grid is coarser
@@ -88,6 +90,7 @@ def picture(
             "ratio": stage.look.shown.width / stage.look.shown.height,
             "widest": widest,
             "link": link,
+            "one_of_many": one_of_many,
             "chosen": chosen,
             "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
             "marks": [list(cell) for cell in marks],

@@ -46,8 +46,6 @@ SELF_DOT = (
     "This model has no classifier, so there is no class to explain. What is explained instead is the model's own summary of the "
     "picture, by its dot product with itself; choose a patch as the query to explain that patch."
 )
-TOP = "The likeliest classes"
-TOP_LABEL = "probability"
 
 PARTS = {
     "forming": "How the answer forms",
@@ -57,9 +55,6 @@ PARTS = {
 }
 PART = "Look at"
 
-FORMING_X = "layers passed"
-FORMING_Y = "probability"
-FORMING_ALT = "The probability of the likeliest classes, read through the model's own head after every layer."
 FORMING_TEXT = (
     "After every layer the tokens are read as if it were the last one (logit lens), through the model's own final norm, "
     "pooling and head. Those were trained on the last layer only, so early layers read this way are faint at best."
@@ -75,6 +70,7 @@ PATCH_LENS_LABEL = "probability of {target}, patch by patch"
 PATCH_LENS_WORDS = "Most patches, read alone, are called: {names}."
 PATCH_NAME = "{name} ({count})"
 
+LINKED = "Point at a patch in one map and read its value in all of them."
 SLOW = "Compute the two slow ones too"
 SLOW_TEXT = "Integrated gradients and occlusion run the model many times."
 SIGNED_NOTE = "Red speaks for it, blue against it."
@@ -90,10 +86,6 @@ TEST_TEXT = (
     "five random orders as a band, and the centre of the picture."
 )
 TESTING = "Hiding and showing patches"
-DELETION, INSERTION = "Deletion: likelihood while patches are hidden", "Insertion: likelihood while patches are shown"
-CURVE_X = {"deletion": "part of the patches hidden", "insertion": "part of the patches shown"}
-CURVE_ALT = "{kind} curves of {names}, with the band of random orders."
-RANDOM = "random order"
 AREAS = ("Order", "Deletion area (small is good)", "Insertion area (large is good)", "Insertion - deletion")
 COARSE = "First a coarse look; the finer one is on its way."
 BEST = "On this picture, for this target, **{best}** comes out first."
@@ -118,12 +110,11 @@ MARK_DONE = "The frame covers {area:.0%} of the picture. Click again to draw ano
 MARK_ALT = "The photograph with the marked object, {count} patches."
 MARK_TOO_LARGE = "The frame covers more than half of the picture, so nothing of its size is left to compare with. Draw a smaller one."
 MARK_RUNNING = "Hiding the object, and equal areas elsewhere"
-MARK_FALL = "fall when the object is hidden"
-MARK_ELSEWHERE = "fall when as much is hidden elsewhere"
-MARK_TIMES = "times as much"
+MARK_FALL = "fall, object hidden"
+MARK_ELSEWHERE = "fall, elsewhere hidden"
 MARK_SENTENCE = (
     "Hiding the object takes **{target}** from {before:.0%} to {after:.0%}; hiding as much elsewhere leaves it at {elsewhere:.0%} on "
     "average of {draws} tries."
 )
-MARK_SHARES = ("Method", "Share of its relevance inside the object", "Times the object's share of the picture")
-MARK_SHARES_TEXT = "A map that knew nothing would have {area:.0%} inside."
+MARK_SHARES = ("Method", "Inside", "Times its area")
+MARK_SHARES_TEXT = "Inside: the share of a map's relevance that lies on the object. A map that knew nothing would have {area:.0%} inside."

@@ -19,6 +19,7 @@ COLUMNS = 3
 def show(about: Asked) -> None:
     """Every method's map in a grid; the slow ones when asked for."""
     keys = maps.wanted()
+    st.caption(words.LINKED)
     missing: list[str] = []
     for start in range(0, len(keys), COLUMNS):
         for column, key in zip(st.columns(COLUMNS), keys[start : start + COLUMNS], strict=False):
@@ -46,6 +47,8 @@ def _map(about: Asked, method: Method, heatmap: Heatmap) -> None:
         scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
         knobs=(("method", method.key), ("target", about.target)),
         widest=300,
+        link="methods",
+        one_of_many=method.key != next(iter(METHODS)),
     )
     if not method.per_class:
         st.caption(words.NOT_PER_CLASS)

@@ -20,9 +20,10 @@ class Picture {
     const oninput = (event) => {
       this.blend = event.target.value / 100;
       this.redraw();
+      this.link.say({ blend: this.blend });
     };
-    const slider = element("input", { type: "range", min: 0, max: 100, value: 100 * PREFERRED_BLEND, oninput });
-    this.blending = element("label", { class: "blend" }, element("span", { text: WORDS.blend }), slider);
+    this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * PREFERRED_BLEND, oninput });
+    this.blending = element("label", { class: "blend" }, element("span", { text: WORDS.blend }), this.slider);
     this.root = element("div", { class: "exhibit" }, this.chips, this.canvas, this.scale, this.readout, this.blending);
     this.painter = new MapPainter();
     parent.append(this.root);
@@ -52,7 +53,7 @@ class Picture {
     this.given = data;
     this.link.group = data.link;
     if (!this.sending) this.chosen = data.chosen;
-    this.blending.hidden = !data.heat;
+    this.blending.hidden = !data.heat || data.one_of_many;
     this.paintChips();
     Promise.all([load(data.url), data.heat && load(data.heat.url)]).then(
       ([{ picture }, heat]) => {
@@ -154,12 +155,16 @@ class Picture {
     this.link.say({ hover: placeOf(cell, [this.given.rows, this.given.cols]) });
   }
 
-  // What a linked picture said: where its cursor is, or which patch was chosen there.
-  follow({ hover, chosen }) {
+  // What a linked picture said: where its cursor is, which patch was chosen there, how strong its map is painted.
+  follow({ hover, chosen, blend }) {
     if (!this.given) return;
     const grid = [this.given.rows, this.given.cols];
     if (hover !== undefined) this.hover = cellThere(hover, grid);
     if (chosen) this.chosen = nameOf(cellThere(chosen, grid));
+    if (blend !== undefined) {
+      this.blend = blend;
+      this.slider.value = 100 * blend;
+    }
     this.redraw();
     this.say();
   }
@@ -200,7 +205,8 @@ class Picture {
       const value = heat && this.values ? ` · ${number(this.values[cell[0] * cols + cell[1]])}` : "";
       this.readout.textContent = place + value;
     } else {
-      this.readout.textContent = WORDS.hint;
+      // Among many pictures the page says it once.
+      this.readout.textContent = this.given.one_of_many ? "\u00a0" : WORDS.hint;
     }
     this.canvas.setAttribute("aria-label", `${alt} ${this.readout.textContent}`);
   }
