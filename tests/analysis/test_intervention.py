@@ -21,11 +21,13 @@ from vitviz.analysis.intervention import (
     ShufflePatches,
     SwitchOffHeads,
     SwitchOffLayers,
+    effect,
     head_means,
     intervene,
 )
 from vitviz.analysis.intervention.pixels import permutation
-from vitviz.analysis.question import StandIn
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
 
@@ -329,6 +331,22 @@ def test_means_of_another_model_are_refused():
         answer(model, x, SwitchOffHeads(((0, 0),), "mean"), head_means=means)
     with pytest.raises(ValueError, match="no image"):
         head_means(model, [])
+
+
+def test_the_effect_sets_before_and_after_side_by_side():
+    model, x = made(PLAIN)
+    question = Question(model, x[0], ClassLogit(2))
+    found = effect(question, CutTokens((4,)), SwitchOffHeads(((1, 1),)))
+    before, after = plainly(model.module, x), answer(model, x, CutTokens((4,)), SwitchOffHeads(((1, 1),)))
+    torch.testing.assert_close(found.before.logits, before)
+    torch.testing.assert_close(found.after.logits, after)
+    assert found.change == pytest.approx(float(after.softmax(-1)[0, 2] - before.softmax(-1)[0, 2]), abs=1e-6)
+    assert effect(question).similarity.values.min() == pytest.approx(1)
+    one, other = found.before.tokens[0, 9], found.after.tokens[0, 9]
+    cosine = float(one @ other / one.norm() / other.norm())
+    assert found.similarity.values[model.layout.cell_of(9)] == pytest.approx(cosine, abs=1e-6)
+    averaging, y = made(AVERAGING)
+    assert effect(Question(averaging, y[0], ClassLogit(2)), HidePatches((3,), "removed")).similarity is None
 
 
 def test_the_public_name():

@@ -151,7 +151,7 @@ METHODS: dict[str, Method] = {
             antisymmetric=False,
             formula="ReLU(sum_c mean_p(d target / d Z[p, c]) Z[:, c]), Z the tokens that the last block's attention reads",
             reference="Selvaraju et al. 2017, arXiv 1610.02391",
-            cost="about 1.5",
+            cost="about 1.2",
             misleads="The last layer only, where patches hold what others told them: the place may not be the cause.",
         ),
         Method(
@@ -165,7 +165,7 @@ METHODS: dict[str, Method] = {
             antisymmetric=True,
             formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
             reference="Sundararajan, Taly and Yan 2017, arXiv 1703.01365",
-            cost=f"about {STEPS * 3}",
+            cost="about 50",
             misleads="It hangs on the baseline: parts that have the mean colour get nothing, however much they matter.",
         ),
         Method(
@@ -177,7 +177,7 @@ METHODS: dict[str, Method] = {
             antisymmetric=True,
             formula="mean fall of the target over the 3x3 windows that hide a patch",
             reference="Zeiler and Fergus 2014, arXiv 1311.2901",
-            cost="one a window: 64 on a grid of 16x16",
+            cost="about 50 on a grid of 16x16: one a window",
             misleads="What stands twice in the picture seems not to matter, and deletion curves favour it because both hide.",
         ),
     )

@@ -5,6 +5,7 @@ timm or streamlit.
 from __future__ import annotations
 
 from vitviz.analysis.intervention.apply import intervene
+from vitviz.analysis.intervention.effect import Effect, effect
 from vitviz.analysis.intervention.kinds import (
     ChangePositions,
     CutTokens,
@@ -20,6 +21,7 @@ from vitviz.analysis.intervention.text import Interventions
 __all__ = [
     "ChangePositions",
     "CutTokens",
+    "Effect",
     "HeadMeans",
     "HidePatches",
     "Intervention",
@@ -27,6 +29,7 @@ __all__ = [
     "ShufflePatches",
     "SwitchOffHeads",
     "SwitchOffLayers",
+    "effect",
     "head_means",
     "intervene",
 ]
