@@ -87,6 +87,11 @@ KNOBS: dict[str, Knob] = {
     "direction": Choice("at", ("at", "by")),
     "measure": Choice("weight", ("weight", "value")),
     "links": Choice("hidden", ("hidden", "shown")),
+    # One head by hand
+    "component": Number(0, 0, 255, 1),
+    "pair": Number(0, 0, 20, 1),
+    "temperature": Number(1.0, 0.1, 5.0, 0.1),
+    "matrix": Choice("scores", ("scores", "weights", "output")),
     # Prediction
     "part": Choice("forming", ("forming", "methods", "trust", "mark")),
     "target": Number(-1, -1, 99999, 1),  # -1: the predicted class

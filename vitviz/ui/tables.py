@@ -20,13 +20,13 @@ STYLE = """<style>
 .vv-numbers tr.strong > * { font-weight: 700; }
 .vv-numbers tr.total > * { font-weight: 700; border-top: 1px solid color-mix(in srgb, currentColor 40%, transparent); }
 .vv-numbers td.bar {
-  --half: calc(50% * var(--v, 0)); min-width: 6rem;
+  min-width: 6rem;
   background: linear-gradient(to right,
     color-mix(in srgb, var(--st-primary-color, #c2185b) 30%, transparent) calc(100% * var(--v, 0)), transparent 0);
 }
 .vv-vector { display: flex; height: 3rem; align-items: stretch; max-width: 40rem; margin: 0.1rem 0 0.3rem;
-  background: linear-gradient(color-mix(in srgb, currentColor 35%, transparent), color-mix(in srgb, currentColor 35%, transparent))
-    center / 100% 1px no-repeat; }
+  --line: color-mix(in srgb, currentColor 35%, transparent);
+  background: linear-gradient(var(--line), var(--line)) center / 100% 1px no-repeat; }
 .vv-vector i { flex: 1; position: relative; min-width: 2px; }
 .vv-vector i::before { content: ""; position: absolute; left: 0; right: 1px; bottom: 50%; height: calc(50% * var(--v));
   background: color-mix(in srgb, currentColor 55%, transparent); }
@@ -37,7 +37,7 @@ STYLE = """<style>
 
 @dataclass(frozen=True)
 class Column:
-    """name: its heading; values: text, numbers, or None for an empty cell; bar: draws each number's share of the largest behind it.
+    """name: its heading; values: text, numbers, or None for an empty cell; bar: draws each number's size behind it.
 
     decimals  digits after the point; where not given, as many as give the largest number four digits
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitviz.ui.stage import Stage
+from vitviz.ui.text import by_hand as by_hand_text
 from vitviz.ui.text import compare as compare_text
 from vitviz.ui.text import microscope as microscope_text
 from vitviz.ui.text import patches as patches_text
@@ -14,7 +15,7 @@ from vitviz.ui.text import prediction as prediction_text
 from vitviz.ui.text import rollout as rollout_text
 from vitviz.ui.text import start as start_text
 from vitviz.ui.text.page import PageText
-from vitviz.ui.views import compare, microscope, patches, positions, prediction, rollout, start
+from vitviz.ui.views import by_hand, compare, microscope, patches, positions, prediction, rollout, start
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ VIEWS = (
     View("start", start_text.TITLE, start_text.HEADING, start.render),
     _view("patches", patches_text.PAGE, patches.render),
     _view("positions", positions_text.PAGE, positions.render),
+    _view("by_hand", by_hand_text.PAGE, by_hand.render),
     _view("microscope", microscope_text.PAGE, microscope.render),
     _view("rollout", rollout_text.PAGE, rollout.render),
     _view("prediction", prediction_text.PAGE, prediction.render),

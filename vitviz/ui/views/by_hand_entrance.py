@@ -1,0 +1,127 @@
+"""The first steps by hand: pixels, patch embedding, position, and the token that enters the layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.by_hand import Entrance
+from vitviz.draw import draw_patch, draw_sum
+from vitviz.figure import Figure
+from vitviz.ui import figure, tables
+from vitviz.ui.tables import Column
+from vitviz.ui.text import by_hand as words
+from vitviz.ui.views.by_hand_board import SHOWN, Board, every, products
+
+
+def show(board: Board, start: Entrance) -> None:
+    if start.pixels is None:
+        board.step(words.PIXELS)
+        st.markdown(words.NO_PIXELS.format(query=board.name(board.hand.query), width=start.embedding.size))
+    else:
+        _pixels(board, start.pixels)
+        _embedding(board, start, start.pixels)
+    _position(board, start)
+    _enters(board, start)
+
+
+def _pixels(board: Board, pixels: np.ndarray) -> None:
+    stage, hand = board.stage, board.hand
+    cell = hand.layout.cell_of(hand.query)
+    assert cell is not None
+    (row, col), (height, width) = cell, hand.layout.patch_size
+
+    def draw() -> Figure:
+        return Figure(
+            arrays={"pixels": pixels},
+            drawing=draw_patch(stage.look.shown, hand.layout, hand.query, theme=stage.theme),
+            alt=words.PATCH_ALT.format(row=row, col=col),
+            provenance=stage.subject.provenance("patch", query=hand.layout.name_of(hand.query)),
+            snippet=stage.subject.snippet(),
+        )
+
+    board.step(words.PIXELS)
+    figure.show(stage, "patch by hand", draw, width=520, token=hand.query)
+    st.markdown(words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size))
+    corner = np.asarray(stage.look.shown.convert("RGB"))[row * height, col * width].astype(float)  # (3,)
+    mean, spread = (np.asarray(each) for each in (stage.model.preprocessing.mean, stage.model.preprocessing.std))
+    steps = (corner, corner / 255, mean, spread, pixels[:, 0, 0])
+    name, *headings = words.PIXEL_COLUMNS
+    columns = [Column(heading, step.tolist()) for heading, step in zip(headings, steps, strict=True)]
+    columns[0] = replace(columns[0], decimals=0)
+    tables.show(tables.numbers([Column(name, words.CHANNELS), *columns]))
+
+
+def _embedding(board: Board, start: Entrance, pixels: np.ndarray) -> None:
+    board.step(words.EMBED)
+    if start.filters is None or start.filter_bias is None:
+        st.markdown(words.EMBED_OTHER)
+        return
+    c = board.component
+    st.markdown(words.EMBED_TEXT.format(width=start.embedding.size, count=pixels.size, component=c))
+    places = np.ndindex(*pixels.shape)
+    names = [words.EMBED_PIXEL.format(colour=words.CHANNELS[channel], row=y, col=x) for channel, y, x in places]
+    flat, filters = pixels.ravel(), start.filters[c].ravel()  # (3 * height * width,) each
+    products(words.EMBED_COLUMNS, names, flat, filters, float(start.filter_bias[c]))
+    _, one, two, three = words.EMBED_COLUMNS
+    every("embedding", {words.EMBED_COLUMNS[0]: names, one: flat, two: filters, three: flat * filters}, flat.size)
+
+
+def _position(board: Board, start: Entrance) -> None:
+    board.step(words.POSITION)
+    width = start.embedding.size
+    index = [str(i) for i in range(SHOWN)]
+    if start.position is None:
+        biased = board.opened.attention.bias is not None
+        reason = (
+            words.NO_POSITION_ROTARY
+            if board.hand.rotates
+            else words.NO_POSITION_BIAS
+            if biased
+            else words.NO_POSITION_NONE
+        )
+        st.markdown(words.NO_POSITION.format(reason=reason))
+        return
+    prefix = start.pixels is None
+    names = words.POSITION_COLUMNS_PREFIX if prefix else words.POSITION_COLUMNS
+    total = start.embedding + start.position
+    columns = dict(zip(names[1:], (start.embedding, start.position, total), strict=True))
+    if start.norm is not None:
+        columns[words.POSITION_NORM] = start.token
+    st.markdown(words.POSITION_TEXT.format(width=width))
+    tables.show(
+        tables.numbers([Column(names[0], index), *(Column(name, v[:SHOWN].tolist()) for name, v in columns.items())])
+    )
+    every("position", columns, width)
+    stage, hand = board.stage, board.hand
+    one, two = start.embedding, start.position
+
+    def draw() -> Figure:
+        terms = dict(zip(words.SUM_NAMES_PREFIX if prefix else words.SUM_NAMES, (one, two), strict=True))
+        return Figure(
+            arrays={"embedding": one, "position": two, "total": total},
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=stage.theme, width=900),
+            alt=words.SUM_ALT,
+            provenance=stage.subject.provenance("embedding sum", query=hand.layout.name_of(hand.query)),
+            snippet=stage.subject.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
+        )
+
+    figure.show(stage, "sum by hand", draw, token=hand.query)
+
+
+def _enters(board: Board, start: Entrance) -> None:
+    hand = board.hand
+    board.step(words.ENTERS.format(layer=hand.layer))
+    width = hand.residual.size
+    if hand.layer == 0:
+        st.markdown(words.ENTERS_FIRST.format(width=width))
+        return
+    before, length = float(np.linalg.norm(start.token)), float(np.linalg.norm(hand.residual))
+    cosine = float(start.token @ hand.residual / max(before * length, 1e-30))
+    st.markdown(words.ENTERS_LATER.format(layers=hand.layer, width=width, length=length, before=before, cosine=cosine))
+    index = [str(i) for i in range(SHOWN)]
+    names = [name.format(layer=hand.layer) for name in words.ENTERS_COLUMNS]
+    values = (start.token[:SHOWN].tolist(), hand.residual[:SHOWN].tolist())
+    tables.show(tables.numbers([Column(names[0], index), Column(names[1], values[0]), Column(names[2], values[1])]))

@@ -1,0 +1,221 @@
+"""The later steps by hand: norm, query, key and value, scores, softmax, and the weighted sum of values."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.by_hand import Norm, Rotation, at_temperature
+from vitviz.ui import state, tables
+from vitviz.ui.tables import Column, decimals_of, figures
+from vitviz.ui.text import by_hand as words
+from vitviz.ui.views.by_hand_board import SHOWN, Board, every, products
+
+
+def show(board: Board) -> None:
+    _norm(board)
+    _projections(board)
+    _scores(board)
+    _softmax(board)
+    _what_if(board)
+    _output(board)
+
+
+def _norm(board: Board) -> None:
+    norm = board.hand.norm
+    if norm is None:
+        board.step(words.NORM)
+        st.markdown(words.NO_NORM)
+        return
+    rms = norm.kind == "rms"
+    board.step(words.NORM_RMS if rms else words.NORM)
+    text = words.NORM_RMS_TEXT if rms else words.NORM_TEXT
+    st.markdown(text.format(width=norm.given.size, mean=four(norm.mean), deviation=four(norm.deviation)))
+    columns = _written(norm, words.NORM_RMS_COLUMNS if rms else words.NORM_COLUMNS)
+    every("norm", columns, norm.given.size)
+
+
+def _written(norm: Norm, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The first components, each line as it is typed into a calculator. Returns all of them, by column."""
+    mean, deviation = np.full_like(norm.given, norm.mean), np.full_like(norm.given, norm.deviation)
+    steps: tuple[np.ndarray, ...] = (norm.given, mean, deviation, norm.gain, norm.shift, norm.result)
+    if norm.kind == "rms":
+        steps = (norm.given, deviation, norm.gain, norm.result)
+    named = dict(zip(names[1:], steps, strict=True))
+    columns = [Column(name, step[:SHOWN].tolist()) for name, step in named.items()]
+    tables.show(tables.numbers([Column(names[0], [str(i) for i in range(SHOWN)]), *columns]))
+    return named
+
+
+def _projections(board: Board) -> None:
+    hand, c = board.hand, board.component
+    board.step(words.PROJECT)
+    d, width = hand.q.slice.weight.shape
+    st.markdown(words.PROJECT_TEXT.format(d=d, width=width, component=c))
+    row = hand.q.slice.weight[c]  # (width,)
+    bias = None if hand.q.slice.bias is None else float(hand.q.slice.bias[c])
+    products(words.PROJECT_COLUMNS, [str(i) for i in range(width)], hand.given, row, bias)
+    columns = dict(zip(words.PROJECT_COLUMNS[1:], (hand.given, row, hand.given * row), strict=True))
+    every("projection", columns, width)
+    if hand.q.norm is not None:
+        _qk_norm(board, hand.q.norm)
+    if hand.rotates:
+        _rotation(board, hand.q.rotation)
+    _vector(board, words.VECTOR_Q, "q", hand.query, hand.q.result)
+    _vector(board, words.VECTOR_K, "k", hand.key, hand.k.result)
+    _vector(board, words.VECTOR_V, "v", hand.key, hand.v.result)
+    every("vectors", {"q": hand.q.result, "k": hand.k.result, "v": _padded(hand.v.result, d)}, d)
+
+
+def _qk_norm(board: Board, norm: Norm) -> None:
+    st.markdown(f"**{words.QK_NORM}**")
+    text = words.NORM_RMS_TEXT if norm.kind == "rms" else words.QK_NORM_TEXT
+    size = norm.given.size
+    st.markdown(text.format(d=size, width=size, mean=four(norm.mean), deviation=four(norm.deviation)))
+    _written(norm, words.NORM_RMS_COLUMNS if norm.kind == "rms" else words.QK_NORM_COLUMNS)
+
+
+def _rotation(board: Board, turn: Rotation | None) -> None:
+    hand = board.hand
+    st.markdown(f"**{words.ROTATE}**")
+    if turn is None:
+        st.markdown(words.ROTATE_NOT.format(query=board.name(hand.query)))
+    else:
+        st.markdown(words.ROTATE_TEXT)
+        steps = (turn.given, turn.cos, turn.partner, turn.sin, turn.result)
+        columns = [
+            Column(name, step[:SHOWN].tolist()) for name, step in zip(words.ROTATE_COLUMNS[1:], steps, strict=True)
+        ]
+        tables.show(tables.numbers([Column(words.ROTATE_COLUMNS[0], [str(i) for i in range(SHOWN)]), *columns]))
+    turned = words.ROTATE_KEY if hand.k.rotation is not None else words.ROTATE_KEY_NOT
+    st.markdown(turned.format(key=board.name(hand.key)))
+
+
+def _vector(board: Board, sentence: str, name: str, token: int, values: np.ndarray) -> None:
+    shown = values[:SHOWN]
+    places = decimals_of(shown.tolist())
+    text = ", ".join(figures(value, places) for value in shown.tolist())
+    st.markdown(sentence.format(token=board.name(token), d=values.size, shown=len(shown), numbers=text))
+    alt = words.VECTOR_ALT.format(d=values.size, name=name)
+    tables.show(tables.vector(values, alt, board.component if board.component < values.size else None))
+
+
+def _scores(board: Board) -> None:
+    hand = board.hand
+    board.step(words.SCORES)
+    st.markdown(words.DOT_TEXT.format(d=hand.head_dim, key=board.name(hand.key)))
+    index = [str(i) for i in range(hand.head_dim)]
+    products(words.DOT_COLUMNS, index, hand.q.result, hand.k.result)
+    terms = (hand.q.result, hand.k.result, hand.q.result * hand.k.result)
+    every("dot", dict(zip(words.DOT_COLUMNS[1:], terms, strict=True)), hand.head_dim)
+
+    tokens, shown = hand.weights.size, list(board.shown)
+    root = float(np.sqrt(hand.head_dim))
+    plain = bool(np.isclose(hand.factor * root, 1))
+    text = words.SCORES_TEXT if plain else words.SCORES_TEXT_FACTOR
+    st.markdown(text.format(tokens=tokens, d=hand.head_dim, root=four(root), factor=four(hand.factor)))
+    if hand.bias is not None:
+        st.markdown(words.SCORES_BIAS)
+    key, dot, scaled, bias, score = words.SCORES_COLUMNS
+    scaled = scaled.format(d=hand.head_dim) if plain else words.SCORES_FACTOR.format(factor=four(hand.factor))
+    steps: dict[str, np.ndarray] = {dot: hand.dots, scaled: hand.dots * hand.factor}
+    if hand.bias is not None:
+        steps[bias] = hand.bias
+        steps[score] = hand.scores
+    columns = [Column(name, step[shown].tolist(), bar=name == list(steps)[-1]) for name, step in steps.items()]
+    names = [board.short(token) for token in shown]
+    strong = [shown.index(hand.key)]
+    tables.show(tables.numbers([Column(key, names), *columns], strong=strong))
+    every("scores", {key: _all_names(board), **steps}, tokens)
+
+
+def _softmax(board: Board) -> None:
+    hand, shown = board.hand, list(board.shown)
+    board.step(words.SOFTMAX)
+    tokens = hand.weights.size
+    st.markdown(words.SOFTMAX_TEXT.format(tokens=tokens, maximum=four(hand.maximum), total=four(hand.total)))
+    key, score, less, power, weight = words.SOFTMAX_COLUMNS
+    others = np.setdiff1d(np.arange(tokens), shown)
+    names = [board.short(token) for token in shown]
+    columns = [
+        Column(key, [*names, *([words.REST.format(count=others.size)] if others.size else []), words.SUM]),
+        Column(score, [*hand.scores[shown].tolist(), *([None] if others.size else []), None]),
+        Column(less, [*(hand.scores - hand.maximum)[shown].tolist(), *([None] if others.size else []), None]),
+        Column(power, _with_sum(hand.exps, shown, others)),
+        Column(weight, _with_sum(hand.weights, shown, others), decimals=4),
+    ]
+    tables.show(tables.numbers(columns, strong=[shown.index(hand.key)], total=len(columns[0].values) - 1))
+    steps = (hand.scores, hand.scores - hand.maximum, hand.exps, hand.weights)
+    every("softmax", {key: _all_names(board), **dict(zip(words.SOFTMAX_COLUMNS[1:], steps, strict=True))}, tokens)
+    st.caption(words.OWN.format(tokens=tokens, off=f"{hand.weights_off:.1e}"))
+
+
+def _with_sum(values: np.ndarray, shown: list[int], others: np.ndarray) -> list[str | float | None]:
+    rest = [float(values[others].sum())] if others.size else []
+    return [*values[shown].tolist(), *rest, float(values.sum())]
+
+
+def _what_if(board: Board) -> None:
+    hand, shown = board.hand, list(board.shown)
+    with st.container(border=True):
+        st.markdown(f"**{words.WHAT_IF}**")
+        st.markdown(words.WHAT_IF_TEXT)
+        st.slider(words.TEMPERATURE, 0.1, 5.0, step=0.1, **state.bound("temperature"))
+        temperature = float(state.value_of("temperature"))
+        softened = at_temperature(hand.scores, temperature)
+        key, score, weight, own = (name.format(temperature=f"{temperature:.1f}") for name in words.WHAT_IF_COLUMNS)
+        columns = [
+            Column(key, [board.short(token) for token in shown]),
+            Column(score, (hand.scores / temperature)[shown].tolist()),
+            Column(weight, softened[shown].tolist(), bar=True, decimals=4),
+            Column(own, hand.weights[shown].tolist(), bar=True, decimals=4),
+        ]
+        tables.show(tables.numbers(columns))
+        counts = {"half": keys_for_half(softened), "own": keys_for_half(hand.weights), "tokens": hand.weights.size}
+        st.markdown(words.WHAT_IF_FACTS.format(temperature=f"{temperature:.1f}", **counts))
+
+
+def keys_for_half(weights: np.ndarray) -> int:
+    """How many keys, strongest first, it takes to hold half of the weight."""
+    return int(np.searchsorted(np.cumsum(np.sort(weights)[::-1]), 0.5) + 1)
+
+
+def _output(board: Board) -> None:
+    hand, shown = board.hand, list(board.shown)
+    board.step(words.OUTPUT)
+    tokens, d = hand.values.shape
+    c = min(board.component, d - 1)
+    st.markdown(words.OUTPUT_TEXT.format(d=d, component=c))
+    shares = hand.weights * hand.values[:, c]  # (tokens,)
+    others = np.setdiff1d(np.arange(tokens), shown)
+    key, weight, value, share = (name.format(component=c) for name in words.OUTPUT_COLUMNS)
+    gap: list[None] = [None] if others.size else []
+    names = [board.short(token) for token in shown]
+    columns = [
+        Column(key, [*names, *([words.REST.format(count=others.size)] if others.size else []), words.SUM]),
+        Column(weight, _with_sum(hand.weights, shown, others), decimals=4),
+        Column(value, [*hand.values[shown, c].tolist(), *gap, None]),
+        Column(share, _with_sum(shares, shown, others), bar=True),
+    ]
+    tables.show(tables.numbers(columns, strong=[shown.index(hand.key)], total=len(columns[0].values) - 1))
+    every("output", {key: _all_names(board), weight: hand.weights, value: hand.values[:, c], share: shares}, tokens)
+    _vector(board, words.VECTOR_O, "o", hand.query, hand.output)
+    heads = board.opened.attention.num_heads
+    st.markdown(words.OUTPUT_NEXT.format(heads=heads, d=d, together=heads * d))
+    st.caption(words.OUTPUT_OWN.format(off=f"{hand.output_off:.1e}"))
+
+
+def _all_names(board: Board) -> list[str]:
+    return [board.short(token) for token in range(board.hand.layout.num_tokens)]
+
+
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    """(size,): values narrower than queries end in not-a-number; wider ones are cut."""
+    padded = np.full(max(size, values.size), np.nan)
+    padded[: values.size] = values
+    return padded[:size]
+
+
+def four(value: float) -> str:
+    """A number in a sentence, with four digits."""
+    return figures(value, decimals_of([value]))
