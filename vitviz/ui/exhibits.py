@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,30 @@ FOLDER = Path(__file__).parent / "components" / "js"
 Cell = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Paint:
+    """Cells that are switched by clicking or drawing over them, in place of choosing one.
+
+    cells   painted ones, counted row by row from 0
+    hint    says under the exhibit what painting does
+    taken   called with all painted cells, ascending, before the page runs again
+    """
+
+    cells: tuple[int, ...]
+    hint: str
+    taken: Callable[[tuple[int, ...]], None]
+
+    def hear(self, cells: Any, count: int) -> None:
+        """What a browser reports of a grid of `count` cells."""
+        if isinstance(cells, list) and all(type(cell) is int and 0 <= cell < count for cell in cells):
+            self.taken(tuple(sorted(set(cells))))
+
+    @staticmethod
+    def told(paint: Paint | None) -> dict[str, Any] | None:
+        """As the browser is told."""
+        return None if paint is None else {"cells": list(paint.cells), "hint": paint.hint}
+
+
 @cache
 def _component(name: str) -> Callable[..., Any]:
     given = {
@@ -43,7 +68,7 @@ def picture(
     key: str,
     *,
     alt: str,
-    on_pick: Callable[[str], None],
+    on_pick: Callable[[str], None] | None = None,
     heatmap: Heatmap | None = None,
     scale: Scale | None = None,
     knobs: Sequence[tuple[str, Hashable]] = (),
@@ -56,6 +81,7 @@ def picture(
     link: str = "",
     shown: Image.Image | None = None,
     one_of_many: bool = False,
+    paint: Paint | None = None,
 ) -> None:
     """The photograph as the model saw it, under `heatmap` where one is given.
 
@@ -67,6 +93,7 @@ def picture(
     link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
     one_of_many  without its own hint and slider, because the page or a linked picture has them
     shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
+    paint    where patches are painted and none is chosen
     """
     rows, cols = stage.layout.grid if heatmap is None else heatmap.grid  # a later stage's grid is coarser
     heat = None
@@ -78,7 +105,9 @@ def picture(
 
     def picked() -> None:
         token = _trigger(key)
-        if isinstance(token, str) and len(token) <= 16:
+        if paint is not None:
+            paint.hear(token, rows * cols)
+        elif on_pick is not None and isinstance(token, str) and len(token) <= 16:
             on_pick(token)
 
     _component("picture")(
@@ -96,6 +125,7 @@ def picture(
             "marks": [list(cell) for cell in marks],
             "grid": {"line": line, "dim": dim},
             "heat": heat,
+            "paint": Paint.told(paint),
             "alt": alt,
         },
         on_picked_change=picked,
@@ -121,8 +151,9 @@ def board(
     facts: dict[str, np.ndarray],
     knobs: Sequence[tuple[str, Hashable]],
     chosen: tuple[int, int | None],
-    on_pick: Callable[[int, int], None],
+    on_pick: Callable[[int, int], None] | None = None,
     tallest: int = 600,
+    paint: Paint | None = None,
 ) -> None:
     """(layers, heads, rows, cols) maps as small multiples.
 
@@ -131,6 +162,7 @@ def board(
     facts    name -> (layers, heads): numbers read out beside each head
     chosen   (layer, head), head None for the whole layer
     tallest  CSS pixels aimed at
+    paint    where heads, counted row by row, are switched and none is chosen
     """
 
     def build() -> bytes:
@@ -144,8 +176,11 @@ def board(
 
     def picked() -> None:
         at = _trigger(key)
+        if paint is not None:
+            paint.hear(at, maps.shape[0] * maps.shape[1])
+            return
         inside = isinstance(at, list) and len(at) == 2 and all(type(index) is int for index in at)
-        if inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
+        if on_pick is not None and inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
             on_pick(at[0], at[1])
 
     heat = _scale(shared or scales[0], caption, shared)
@@ -159,6 +194,7 @@ def board(
             "heat": heat,
             "alt": alt,
             "tallest": tallest,
+            "paint": Paint.told(paint),
         },
         on_picked_change=picked,
     )

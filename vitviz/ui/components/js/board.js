@@ -1,5 +1,6 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
+import { Brush, handle, strike } from "./brush.js";
 import { element } from "./element.js";
 import { clamp, fill, load, mounted, onceAFrame, paintScale, sized, stepOf } from "./exhibit.js";
 import { WORDS } from "./given.js";
@@ -26,8 +27,18 @@ class Board {
       this.redraw();
       this.say();
     });
+    this.brush = new Brush(
+      () => this.redraw(),
+      (heads) => this.component.setTriggerValue("picked", heads),
+    );
+    const index = (at) => at && at[0] * this.payload.shapes.values[1] + at[1];
+    handle(this.canvas, this.brush, {
+      cellAt: (event) => index(this.headAt(event)),
+      cursor: () => index(this.hover),
+      painting: () => this.given.paint !== null,
+    });
     this.canvas.addEventListener("click", (event) => {
-      const at = this.headAt(event);
+      const at = this.given.paint === null ? this.headAt(event) : null;
       if (at) this.pick(at, 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
@@ -37,6 +48,7 @@ class Board {
 
   close() {
     this.watcher.disconnect();
+    this.brush.close();
     clearTimeout(this.sending);
     this.root.remove();
   }
@@ -45,6 +57,7 @@ class Board {
     this.component = component;
     this.given = data;
     if (!this.sending) this.chosen = data.chosen;
+    if (data.paint) this.brush.show(data.paint.cells);
     load(data.url).then(
       (payload) => {
         if (this.given !== data) return;
@@ -102,6 +115,10 @@ class Board {
         pen.drawImage(this.tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
       }
     }
+    for (const index of this.given.paint ? this.brush.cells : []) {
+      const [top, left] = [Math.floor(index / heads), index % heads];
+      strike(pen, [MARGIN + left * (wide + GAP), HEADER + top * (high + GAP), wide, high], accent);
+    }
     for (const [at, colour, thick] of [[this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
       if (!at) continue;
       const [layer, head] = at;
@@ -133,8 +150,14 @@ class Board {
     const step = stepOf(event.key);
     if (!step || !this.payload) return;
     const [layers, heads] = this.payload.shapes.values;
-    this.pick([clamp(this.chosen[0] + step[0], layers), clamp((this.chosen[1] ?? 0) + step[1], heads)], 200);
     event.preventDefault();
+    if (this.given.paint) {
+      const [layer, head] = this.hover || [-step[0], -step[1]]; // the first arrow goes to the first head
+      this.hover = [clamp(layer + step[0], layers), clamp(head + step[1], heads)];
+      this.redraw();
+      return this.say();
+    }
+    this.pick([clamp(this.chosen[0] + step[0], layers), clamp((this.chosen[1] ?? 0) + step[1], heads)], 200);
   }
 
   pick(at, delay) {
@@ -150,8 +173,8 @@ class Board {
 
   say() {
     const [layer, head] = this.hover || this.chosen;
-    if (head === null || !this.payload) {
-      this.readout.textContent = WORDS.board_hint;
+    if (!this.payload || head === null || (this.given.paint && !this.hover)) {
+      this.readout.textContent = this.given.paint ? this.given.paint.hint : WORDS.board_hint;
     } else {
       const { arrays, shapes, meta } = this.payload;
       const [, heads, rows, cols] = shapes.values;

@@ -1,5 +1,6 @@
 // The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
 
+import { Brush, handle, strike } from "./brush.js";
 import { element } from "./element.js";
 import { clamp, fill, load, mounted, onceAFrame, paintScale, sized, stepOf } from "./exhibit.js";
 import { WORDS } from "./given.js";
@@ -29,11 +30,21 @@ class Picture {
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
     this.link = new Link((news) => this.follow(news));
+    this.brush = new Brush(
+      () => this.redraw(),
+      (cells) => this.component.setTriggerValue("picked", cells),
+    );
+    const index = (cell) => cell && cell[0] * this.given.cols + cell[1];
+    handle(this.canvas, this.brush, {
+      cellAt: (event) => index(this.cellAt(event)),
+      cursor: () => index(this.hover),
+      painting: () => this.given.paint !== null,
+    });
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.pointNowhere());
     this.canvas.addEventListener("click", (event) => {
-      const cell = this.cellAt(event);
+      const cell = this.given.paint === null ? this.cellAt(event) : null;
       if (cell) this.pick(nameOf(cell), 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
@@ -44,6 +55,7 @@ class Picture {
   close() {
     this.watcher.disconnect();
     this.link.leave();
+    this.brush.close();
     clearTimeout(this.sending);
     this.root.remove();
   }
@@ -53,6 +65,7 @@ class Picture {
     this.given = data;
     this.link.group = data.link;
     if (!this.sending) this.chosen = data.chosen;
+    if (data.paint) this.brush.show(data.paint.cells);
     this.blending.hidden = !data.heat || data.one_of_many;
     this.paintChips();
     Promise.all([load(data.url), data.heat && load(data.heat.url)]).then(
@@ -118,6 +131,9 @@ class Picture {
       // The patch under discussion stays as it is while the rest sinks into the page.
       pen.drawImage(picture, ...boxOf([rows, cols], chosen, picture), ...boxed(chosen));
     }
+    if (this.given.paint) {
+      for (const index of this.brush.cells) strike(pen, boxed([Math.floor(index / cols), index % cols]), accent);
+    }
     for (const mark of marks) drawFrame(pen, boxed(mark), "#ffffff", 1);
     if (chosen) drawFrame(pen, boxed(chosen), accent, 3);
     if (this.hover) drawFrame(pen, boxed(this.hover), "#ffffff", 2);
@@ -172,7 +188,10 @@ class Picture {
   key(event) {
     const step = stepOf(event.key);
     const { rows, cols, prefix } = this.given;
-    if (step) {
+    if (step && this.given.paint) {
+      const [row, col] = this.hover || [Math.floor(rows / 2), Math.floor(cols / 2)];
+      this.pointAt(this.hover ? [clamp(row + step[0], rows), clamp(col + step[1], cols)] : [row, col]);
+    } else if (step) {
       const [row, col] = cellOf(this.chosen) || [Math.floor(rows / 2), Math.floor(cols / 2)];
       this.pick(nameOf([clamp(row + step[0], rows), clamp(col + step[1], cols)]), 200);
     } else if (event.key === "Escape" && prefix.length) {
@@ -204,6 +223,8 @@ class Picture {
       const place = fill(WORDS.place, { row: cell[0], col: cell[1] });
       const value = heat && this.values ? ` · ${number(this.values[cell[0] * cols + cell[1]])}` : "";
       this.readout.textContent = place + value;
+    } else if (this.given.paint) {
+      this.readout.textContent = this.given.paint.hint;
     } else {
       // Among many pictures the page says it once.
       this.readout.textContent = this.given.one_of_many ? "\u00a0" : WORDS.hint;
