@@ -257,6 +257,13 @@ def test_a_class_that_does_not_exist_is_refused():
         Question(subject(), picture(), ClassLogit(9)).score()
 
 
+def test_matrices_too_large_to_hold_are_refused_before_they_are_made(monkeypatch):
+    monkeypatch.setattr("vitviz.capture.gradients.LARGEST", 3 * 25 * 25 * 4 * 2 - 1)  # one byte short of two layers
+    module, x, _ = build(FAMILIES[0])
+    with pytest.raises(UnsupportedError, match="25 tokens need more"), explicit_attention(module):
+        module(x)
+
+
 def test_gradients_of_nothing_are_an_error():
     with pytest.raises(CaptureError, match="No attention"):
         gradients_of(torch.tensor(1.0), [])
