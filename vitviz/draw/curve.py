@@ -53,6 +53,7 @@ def draw_curve(
     y_label: str,
     y_range: tuple[float, float] | None = None,
     title: str = "",
+    names_above: bool = False,
     width: int = WIDTH,
     height: int = 420,
     theme: Theme = LIGHT,
@@ -62,6 +63,7 @@ def draw_curve(
     x      (points,) in rising order
     lines  name -> (points,); a single line with an empty name has no legend
     bands  name of a line -> (lower, upper), (points,) each: shaded behind it
+    names_above  the legend stands over the axes and not among the lines: for curves that leave no room
 
     Raises DrawError for arrays of different lengths, none at all, and values that are not finite.
     """
@@ -84,7 +86,12 @@ def draw_curve(
         axes.set_ylim(*y_range)
     if any(lines):
         size = theme.small * POINTS
-        legend = axes.legend(frameon=False, labelcolor=theme.foreground, fontsize=size, handlelength=3, loc="best")
+        place: dict[str, Any] = (
+            {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(lines), "borderaxespad": 0.2}
+            if names_above
+            else {"loc": "best"}
+        )
+        legend = axes.legend(frameon=False, labelcolor=theme.foreground, fontsize=size, handlelength=2.4, **place)
         for text in legend.get_texts():
             text.set_parse_math(False)  # a class may be called anything, dollar signs included
     return figure

@@ -53,24 +53,24 @@ def scenes_figure(
     Raises as `two_scenes`.
     """
     found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
-    itself, control = "the same patch", "any other patch of that scene"
+    itself, control = "itself", "other patches there"
     x = np.arange(len(found.itself))
     lowest = float(min(found.itself.min(), found.other_low.min()))
     drawing = draw_curve(
         x,
         {itself: found.itself, control: found.other},
         bands={control: (found.other_low, found.other_high)},
-        x_label="after layer",
+        x_label="layers passed (E: embedding)",
         y_label="cosine similarity",
         y_range=(min(0.0, lowest - 0.05), 1.05),
+        names_above=True,
         theme=theme,
         width=width,
         height=height,
     )
-    names = ["patch", "+ place", *map(str, range(found.num_layers))]
-    step = -(-len(names) // MOST_TICKS)
-    shown = [i for i in range(len(names)) if i < 2 or (len(names) - 1 - i) % step == 0]
-    drawing.axes[0].set_xticks(shown, [names[i] for i in shown])
+    step = -(-len(x) // MOST_TICKS)
+    shown = [0, *range(1, len(x), step)]
+    drawing.axes[0].set_xticks(shown, ["E", *(str(i - 1) for i in shown[1:])])
     (row, col), (to_row, to_col) = paste.source, paste.place
     return Figure(
         arrays={

@@ -102,8 +102,7 @@ KNOBS: dict[str, Knob] = {
     "forget": Choice("later", ("later", "now")),
     "object": Name(RECTANGLE),
     # Compare
-    "compare": Choice("maps", ("maps", "scenes")),
-    "compared": Choice("attention", ("attention", "rollout", "positions")),
+    "compared": Choice("attention", ("attention", "rollout", "positions", "scenes")),
     "differs": Choice("model", ("model", "picture", "layer")),
     "other_model": Name(MODEL_NAME),  # "": the same architecture, untrained where this one is trained
     "other_image": Name(IMAGE_NAME),  # "": the next photograph of the gallery

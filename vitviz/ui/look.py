@@ -16,11 +16,18 @@ _CSS = """<style>
 [data-testid="stMainBlockContainer"] { padding: 2.75rem 2rem 2rem; max-width: 1200px; }
 [data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: 1.7rem; }
 [data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1.25rem; }
-[data-testid="stCode"] code { font-size: 0.8rem; }
-[data-testid="stSidebarUserContent"] { padding-left: 1rem; padding-right: 1rem; }
+[data-testid="stCode"] code { font-size: 0.75rem; }
+[data-testid="stSidebarUserContent"] [data-testid="stButtonGroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
 [data-testid="stHeader"] { height: 2.5rem; min-height: 2.5rem; }
 [data-testid="stSidebarUserContent"] h3 { padding: 0.2rem 0 0; font-size: 1.1rem; }
 [data-testid="stSidebarHeader"] { height: 2rem; }
+/* What is to be compared stays side by side on a phone too. */
+.st-key-side-by-side [data-testid="stHorizontalBlock"] { flex-wrap: nowrap; gap: 0.75rem; }
+.st-key-side-by-side [data-testid="stColumn"] { min-width: 0; }
+@media (max-width: 640px) {
+  .st-key-side-by-side [data-testid="stColumn"] [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  .st-key-side-by-side [data-testid="stColumn"] [data-testid="stColumn"] { min-width: 100%; }
+}
 .vv-strip { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; }
 .vv-chip {
   padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;

@@ -22,7 +22,7 @@ DIFFERS = {"attention": ("model", "picture", "layer"), "rollout": ("model", "pic
 
 def differs() -> str:
     """In what B differs from A."""
-    possible = DIFFERS[state.value_of("compared")]
+    possible = DIFFERS.get(state.value_of("compared"), ("picture",))
     chosen = str(state.value_of("differs"))
     return chosen if chosen in possible else possible[0]
 

@@ -41,17 +41,15 @@ PAGE = PageText(
     ),
 )
 
-COMPARE = "Compare"
-COMPARISONS = {"maps": "two maps", "scenes": "one patch, two scenes"}
+COMPARED = "What is compared"
+KINDS = {"attention": "attention", "rollout": "rollout", "positions": "positions", "scenes": "one patch, two scenes"}
 
 # Two maps
-COMPARED = "What is compared"
-KINDS = {"attention": "attention", "rollout": "rollout", "positions": "positions"}
 METHODS = {"attention": "attention weights", "rollout": "attention rollout", "positions": "position similarity"}
-COMPARED_HELP = (
-    "Attention of one layer; rollout through all of them (α = 0.5, mean of heads); or how alike the position "
-    "embeddings of two places are."
-)
+KIND_NOTES = {
+    "rollout": "Rollout through all layers (α = 0.5, mean of heads): each side traced back to its own picture.",
+    "positions": "How alike the position embedding of the marked patch is to all others; the picture plays no part in it.",
+}
 DIFFERS = "B has another"
 DIFFERENCES = {"model": "model", "picture": "picture", "layer": "layer or head"}
 WHOSE = "Whose attention"
@@ -68,7 +66,7 @@ NO_DIFFERENCE = (
     "cursor goes by place. Another input size in the sidebar may give both the same grid."
 )
 DIFFERENCE_LABEL = "A − B, {label}"
-LAYER, HEAD = "Layer", "Head"
+LAYER_OF, HEAD_OF = "Layer of {side}", "Head of {side}"
 HEAD_MEAN = "mean of heads"
 HEAD_NAME = "head {head}"
 LAYER_NAME = "layer {layer}"
@@ -80,14 +78,14 @@ EMBEDDED = "embedded model"
 UNTRAINED = "{model}, untrained"
 PICTURE = "Picture of B"
 OWN_PICTURE = "your own picture"
-SIDE = "**{side}** · {name}"
+SIDE = "**{side}** · {model}, {picture}"
 SIDE_A_NOTE = "Model and picture of A are those of the sidebar."
 QUERY_INSTEAD = "B has no {wanted}; its {given} is shown."
 ALT = "{side}: {label} of the {query}. {name}."
 ALT_POSITIONS = "{side}: position similarity with the {query}. {name}."
 ALT_DIFFERENCE = "A minus B: {label}, patch by patch."
 AGREEMENT = (
-    "Rank correlation of the two maps over patches: **{value:.2f}** (1: the same order, 0: unrelated, −1: "
+    "Rank correlation of the two maps over patches: **{value}** (1: the same order, 0: unrelated, −1: "
     "reversed)."
 )
 AGREEMENT_FLAT = "One of the maps has a single value everywhere, so there is no order to compare."
@@ -107,6 +105,8 @@ BLOCK_HELP = (
     "The square of patches around the marked one that is pasted with it: the more of its surroundings, the less it "
     "changes."
 )
+FROM_HINT = "Click the patch to take."
+INTO_HINT = "Click where to put it."
 FROM_TITLE = "**From** · {name}"
 INTO_TITLE = "**Into** · {name}"
 FROM_ALT = "The picture that the patch in row {row}, column {col} comes from."

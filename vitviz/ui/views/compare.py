@@ -16,8 +16,8 @@ from vitviz.ui.views import two_maps, two_scenes
 def render(stage: Stage) -> None:
     with page(words.PAGE):
         st.segmented_control(
-            words.COMPARE, list(words.COMPARISONS), format_func=named(words.COMPARISONS), required=True,
-            label_visibility="collapsed", **state.bound("compare"),
+            words.COMPARED, list(words.KINDS), format_func=named(words.KINDS), required=True, label_visibility="collapsed",
+            **state.bound("compared"),
         )  # fmt: skip
-        with guarded("comparison"):
-            (two_scenes if state.value_of("compare") == "scenes" else two_maps).show(stage)
+        with st.container(gap="small"), guarded("comparison"):
+            (two_scenes if state.value_of("compared") == "scenes" else two_maps).show(stage)

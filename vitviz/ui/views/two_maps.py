@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Any
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from vitviz.analysis.queries import MEAN, POOL, default_query
 from vitviz.analysis.rollout import rollout
 from vitviz.capture.attention import Attention
 from vitviz.draw import Scale
+from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.compare import Side, comparison_figure, difference, shared_scale
@@ -29,8 +31,9 @@ from vitviz.ui.text import common
 from vitviz.ui.text import compare as words
 
 GROUP = "compared maps"
+SIDE_BY_SIDE = "side-by-side"  # the key that `look` has a rule for
 # CSS pixels of a picture: two beside each other, and what fits on a projector below the choices.
-WIDEST = 340
+WIDEST = 320
 POSITION_SCALE = Scale(-1, 1, signed=True)
 
 
@@ -71,28 +74,34 @@ def show(stage: Stage) -> None:
         return
     kind = str(state.value_of("compared"))
     _choices(stage, kind)
-    left, right = st.columns(2)
-    with left:
-        one = _first(stage, kind)
-    with right:
-        two = _second(stage, one)
-    _maps(one, two)
+    with st.container(key=SIDE_BY_SIDE, gap="small"):
+        left, right = st.columns(2)
+        with left:
+            one = _first(stage, kind)
+        with right:
+            two = _second(stage, one)
+        _maps(one, two)
+    if two is not None:
+        _below(one, two)
 
 
 def _choices(stage: Stage, kind: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control(
-            words.COMPARED, list(words.KINDS), format_func=named(words.KINDS), help=words.COMPARED_HELP, required=True,
-            **state.bound("compared"),
-        )  # fmt: skip
-        possible = other_side.DIFFERS[kind]
+    """In what B differs, and who asks."""
+    differs, possible = other_side.differs(), other_side.DIFFERS[kind]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if len(possible) > 1:
             st.segmented_control(
                 words.DIFFERS, possible, format_func=named(words.DIFFERENCES), required=True,
-                **state.bound("differs", other_side.differs()),
+                **state.bound("differs", differs),
             )  # fmt: skip
+        if differs == "model":
+            other_side.choose_model(stage)
+        elif differs == "picture":
+            other_side.choose_picture(stage)
         if kind != "positions":
             _whose(stage)
+    if kind in words.KIND_NOTES:
+        st.caption(words.KIND_NOTES[kind])
 
 
 def _whose(stage: Stage) -> None:
@@ -111,71 +120,75 @@ def _whose(stage: Stage) -> None:
 
     st.selectbox(
         words.WHOSE, [*queries, patch], format_func=lambda name: words.MARKED if name == patch else common.token(name),
-        help=words.WHOSE_HELP, key=key, on_change=taken, width=220,
+        help=words.WHOSE_HELP, key=key, on_change=taken,
     )  # fmt: skip
 
 
 def _first(stage: Stage, kind: str) -> _Side:
-    place = st.empty()
     query = patch_name(marked_or_middle(stage)) if kind == "positions" else stage.query
+    _title("A", stage, words.SIDE_A_NOTE)
     layer = head = None
     if kind == "attention":
         layers = _layers(stage, query)
-        layer = min(stage.layer, len(layers) - 1)
-        head = stage.selection.head
-        one, two = st.columns(2)
-        if len(layers) > 1:
-            one.number_input(words.LAYER, 0, len(layers) - 1, step=1, **state.bound("layer", layer))
-        two.selectbox(
-            words.HEAD, [-1, *range(layers[layer].num_heads)], format_func=_head_choice,
-            **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+        layer, head = min(stage.layer, len(layers) - 1), stage.selection.head
+        _layer_and_head(
+            "A", layers, state.bound("layer", layer),
+            state.bound("head", _held(head), _unheld),
         )  # fmt: skip
-    side = _Side("A", stage, kind, query, layer, head, _heatmap(stage, kind, query, layer, head))
-    place.markdown(words.SIDE.format(side=side.letter, name=side.name), help=words.SIDE_A_NOTE)
-    return side
+    return _Side("A", stage, kind, query, layer, head, _heatmap(stage, kind, query, layer, head))
 
 
 def _second(stage: Stage, first: _Side) -> _Side | None:
-    place = st.empty()
-    differs = other_side.differs()
-    choosing = st.container()
-    if differs != "layer":
-        with choosing:
-            (other_side.choose_model if differs == "model" else other_side.choose_picture)(stage)
     other = other_side.open_other(stage)
     if other is None:
         return None
+    _title("B", other)
+    kind = first.kind
     query = _query_there(stage, other, first.query)
-    if cell_named(query, other.layout) is None and query != first.query:
-        wanted, given = common.token(first.query), common.token(query)
-        st.caption(words.QUERY_INSTEAD.format(wanted=wanted, given=given))
     layer = head = None
-    if first.kind == "attention":
+    if kind == "attention":
         layers = _layers(other, query)
         layer = min(other_side.layer_of(stage, other), len(layers) - 1)
-        heads = layers[layer].num_heads
-        head = other_side.head_of(stage, heads)
-        one, two = choosing.columns(2)
-        if len(layers) > 1:
-            one.number_input(
-                words.LAYER, 0, len(layers) - 1, step=1,
-                **state.bound("other_layer", layer, other_side.read_layer(stage, other)),
-            )  # fmt: skip
-        two.selectbox(
-            words.HEAD, [-1, *range(heads)], format_func=_head_choice,
-            **state.bound("other_head", -1 if head is None else head, other_side.read_head(stage)),
+        head = other_side.head_of(stage, layers[layer].num_heads)
+        _layer_and_head(
+            "B", layers, state.bound("other_layer", layer, other_side.read_layer(stage, other)),
+            state.bound("other_head", _held(head), other_side.read_head(stage)),
         )  # fmt: skip
-    side = _Side("B", other, first.kind, query, layer, head, _heatmap(other, first.kind, query, layer, head))
-    place.markdown(words.SIDE.format(side=side.letter, name=side.name))
-    return side
+    if cell_named(query, other.layout) is None and query != first.query:
+        st.caption(words.QUERY_INSTEAD.format(wanted=common.token(first.query), given=common.token(query)))
+    return _Side("B", other, kind, query, layer, head, _heatmap(other, kind, query, layer, head))
+
+
+def _title(letter: str, stage: Stage, note: str | None = None) -> None:
+    model, picture = other_side.model_words(stage), other_side.picture_words(stage.selection.image)
+    st.markdown(words.SIDE.format(side=letter, model=model, picture=picture), help=note)
+
+
+def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
+    """The two choices of one side; layer and head are what ties each to the selection."""
+    one, two = st.columns(2, gap="small")
+    one.selectbox(
+        words.LAYER_OF.format(side=letter), range(len(layers)), format_func=lambda at: words.LAYER_NAME.format(layer=at),
+        label_visibility="collapsed", **layer,
+    )  # fmt: skip
+    heads = layers[st.session_state[layer["key"]]].num_heads
+    two.selectbox(
+        words.HEAD_OF.format(side=letter), [-1, *range(heads)], format_func=lambda held: _head_words(_unheld(held)),
+        label_visibility="collapsed", **head,
+    )  # fmt: skip
+
+
+def _held(head: int | None) -> int:
+    """A head as a widget holds it: -1 for the mean of heads."""
+    return -1 if head is None else head
+
+
+def _unheld(held: int) -> int | None:
+    return None if held < 0 else held
 
 
 def _head_words(head: int | None) -> str:
     return words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
-
-
-def _head_choice(head: int) -> str:
-    return words.HEAD_MEAN if head < 0 else str(head)
 
 
 def _layers(stage: Stage, query: str) -> tuple[Attention, ...]:
@@ -222,38 +235,46 @@ def _query_in(attention: Attention, stage: Stage, query: str) -> str:
 
 
 def _maps(one: _Side, two: _Side | None) -> None:
-    stage = one.stage
-    comparable = two is not None and one.heatmap.grid == two.heatmap.grid
-    gap = difference(one.heatmap, two.heatmap) if two is not None and comparable and _wants_difference() else None
-    columns = st.columns(3 if gap is not None else 2)
-    shared = state.value_of("colours") == "shared" and two is not None
-    robust = state.value_of("scale") == "robust"
-    for column, side in zip(columns, [one, two], strict=False):
-        if side is not None:
-            with column:
-                scale = _scale([one, two] if shared and two is not None else [side], robust)
-                _picture(stage, side, scale)
-    if two is None:
-        return
-    both = other_side.sharing(stage, two.stage.key.scope)
-    if gap is not None:
+    sides = [one] if two is None else [one, two]
+    gap = two is not None and _difference_shown(one, two)
+    columns = st.columns(3 if gap else 2)
+    for column, side in zip(columns, sides, strict=False):
+        with column:
+            _picture(one.stage, side, _scale(sides if _shared() else [side]))
+    if gap and two is not None:
         with columns[2]:
-            _difference(both, one, two, gap, robust)
+            _difference(one, two)
+
+
+def _below(one: _Side, two: _Side) -> None:
     _display(one, two)
-    if comparable:
+    if one.heatmap.grid == two.heatmap.grid:
         agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
-        st.markdown(words.AGREEMENT_FLAT if isnan(agreement) else words.AGREEMENT.format(value=agreement))
-    _ways_out(both, one, two, shared, robust)
+        flat = isnan(agreement)
+        st.markdown(words.AGREEMENT_FLAT if flat else words.AGREEMENT.format(value=number(agreement, digits=2)))
+    _ways_out(one, two)
+
+
+def _robust() -> bool:
+    return bool(state.value_of("scale") == "robust")
+
+
+def _shared() -> bool:
+    return bool(state.value_of("colours") == "shared")
 
 
 def _wants_difference() -> bool:
-    return state.value_of("difference") == "shown"
+    return bool(state.value_of("difference") == "shown")
 
 
-def _scale(sides: list[_Side], robust: bool) -> Scale:
+def _difference_shown(one: _Side, two: _Side) -> bool:
+    return _wants_difference() and one.heatmap.grid == two.heatmap.grid
+
+
+def _scale(sides: list[_Side]) -> Scale:
     if sides[0].kind == "positions":
         return POSITION_SCALE
-    return shared_scale(*(side.heatmap for side in sides), robust=robust)
+    return shared_scale(*(side.heatmap for side in sides), robust=_robust())
 
 
 def _picture(stage: Stage, side: _Side, scale: Scale) -> None:
@@ -273,6 +294,7 @@ def _picture(stage: Stage, side: _Side, scale: Scale) -> None:
         chosen=patch_name(moved(marked, stage.layout.grid, grid)) if marked else "",
         link=GROUP,
         widest=WIDEST,
+        one_of_many=side.letter != "A",
     )
 
 
@@ -282,20 +304,22 @@ def _picked(stage: Stage, name: str, grid: tuple[int, int]) -> None:
         mark(stage, moved((int(row), int(col)), grid, stage.layout.grid))
 
 
-def _difference(both: Stage, one: _Side, two: _Side, gap: Heatmap, robust: bool) -> None:
+def _difference(one: _Side, two: _Side) -> None:
+    gap = difference(one.heatmap, two.heatmap)
     label = one.heatmap.label.partition(",")[0]
     marked = marked_patch(one.stage)
     exhibits.picture(
-        both,
+        other_side.sharing(one.stage, two.stage.key.scope),
         "difference",
         alt=words.ALT_DIFFERENCE.format(label=label),
         on_pick=lambda name: _picked(one.stage, name, gap.grid),
         heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
-        scale=Scale.of(gap.values, robust=robust, signed=True),
+        scale=Scale.of(gap.values, robust=_robust(), signed=True),
         knobs=(("a", one.knobs), ("b", (two.stage.key, *two.knobs))),
         chosen=patch_name(moved(marked, one.stage.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
         widest=WIDEST,
+        one_of_many=True,
     )
 
 
@@ -309,7 +333,12 @@ def _display(one: _Side, two: _Side) -> None:
             )  # fmt: skip
             ends = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
             st.segmented_control(
-                words.ENDS, list(ends), format_func=named(ends), help=common.SCALE_HELP, required=True, **state.bound("scale")
+                words.ENDS,
+                list(ends),
+                format_func=named(ends),
+                help=common.SCALE_HELP,
+                required=True,
+                **state.bound("scale"),
             )
         if one.heatmap.grid == two.heatmap.grid:
             st.toggle(
@@ -321,18 +350,20 @@ def _display(one: _Side, two: _Side) -> None:
         st.caption(words.NO_DIFFERENCE.format(a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols))
 
 
-def _ways_out(both: Stage, one: _Side, two: _Side, shared: bool, robust: bool) -> None:
-    wanted = _wants_difference() and one.heatmap.grid == two.heatmap.grid
+def _ways_out(one: _Side, two: _Side) -> None:
+    both, asked = (
+        other_side.sharing(one.stage, two.stage.key.scope),
+        (_shared(), _robust(), _difference_shown(one, two)),
+    )
 
     def make() -> Figure:
+        shared, robust, gap = asked
         return comparison_figure(
-            _exported(one), _exported(two), words.METHODS[one.kind], shared=shared, robust=robust, with_difference=wanted,
+            _exported(one), _exported(two), words.METHODS[one.kind], shared=shared, robust=robust, with_difference=gap,
             theme=both.theme,
         )  # fmt: skip
 
-    figure.ways_out(
-        both, "comparison", make, a=one.knobs, b=(two.stage.key, *two.knobs), shared=shared, robust=robust, gap=wanted
-    )
+    figure.ways_out(both, "comparison", make, a=one.knobs, b=(two.stage.key, *two.knobs), asked=asked)
 
 
 def _exported(side: _Side) -> Side:

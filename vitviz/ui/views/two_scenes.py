@@ -32,7 +32,9 @@ def show(stage: Stage) -> None:
     taken = photo.current(replace(stage.selection, image=name))
     both = other_side.sharing(stage, taken.scope)
     scene = _scene(both, taken)
-    paste = Paste(marked_or_middle(stage), cell_named(str(state.value_of("into")), stage.layout), int(state.value_of("block")))
+    paste = Paste(
+        marked_or_middle(stage), cell_named(str(state.value_of("into")), stage.layout), int(state.value_of("block"))
+    )
     found: TwoScenes = both.ask(
         "two scenes",
         lambda _: two_scenes(stage.model, stage.trace.input, scene.prepared.input, paste),
@@ -74,6 +76,7 @@ def _scene(both: Stage, taken: Photo) -> Scene:
 def _source(stage: Stage, paste: Paste) -> None:
     row, col = paste.source
     st.markdown(words.FROM_TITLE.format(name=other_side.picture_words(stage.selection.image)))
+    st.caption(words.FROM_HINT)
     exhibits.picture(
         stage,
         "from",
@@ -88,6 +91,7 @@ def _source(stage: Stage, paste: Paste) -> None:
 def _target(both: Stage, scene: Scene, paste: Paste, name: str) -> None:
     row, col = paste.place
     st.markdown(words.INTO_TITLE.format(name=other_side.picture_words(name)))
+    st.caption(words.INTO_HINT)
     exhibits.picture(
         both,
         "into",
