@@ -13,35 +13,28 @@ from vitviz.ui.text import common as words
 
 def show(stage: Stage) -> None:
     """The exact crop and the five likeliest classes, or why there are none."""
-    picture, guess = st.columns([1, 11], vertical_alignment="center", gap="small")
-    shown = stage.look.shown
-    alt = words.SEEN_ALT.format(width=shown.width, height=shown.height)
-    picture.image(shown, width=56, alt=alt)
-    with guess:
-        logits = stage.trace.logits
+    shown, logits, labels = stage.look.shown, stage.trace.logits, stage.model.labels
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.image(shown, width=56, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
         if stage.model.weights == "random":
             st.caption(words.UNTRAINED)
-        elif stage.model.labels is None:
+        elif labels is None:
             st.caption(words.NO_CLASSES.format(count=len(logits)))
         else:
-            _guesses(top_predictions(logits, stage.model.labels), stage.model.labels)
+            _guesses(top_predictions(logits, labels), labels)
 
 
 def _guesses(best: list[Prediction], labels: tuple[str, ...]) -> None:
     chips = "".join(map(_chip, best))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.html(f'<div class="vv-strip" role="list" aria-label="{words.PREDICTION}">{chips}</div>', width="content")
-        if is_doubtful(best):
-            st.caption(words.DOUBTFUL, width="content")
-        # Filled only once it is open: a hundred names are not worth sending with every click.
-        browser = st.popover(
-            words.CLASS_LIST.format(count=len(labels)), type="tertiary", key="classes", on_change="rerun"
-        )
-        if browser.open:
-            with browser:
-                wanted = st.text_input(words.CLASS_FILTER, key="class filter").strip().lower()
-                found = [label for label in labels if wanted in label.lower()]
-                st.dataframe({words.CLASS: found}, height=300, hide_index=True)
+    doubt = f"<span>{words.DOUBTFUL}</span>" if is_doubtful(best) else ""
+    st.html(f'<div class="vv-strip" role="list" aria-label="{words.PREDICTION}">{chips}{doubt}</div>')
+    # Filled only once it is open: a hundred names are not worth sending with every click.
+    browser = st.popover(words.CLASS_LIST.format(count=len(labels)), type="tertiary", key="classes", on_change="rerun")
+    if browser.open:
+        with browser:
+            wanted = st.text_input(words.CLASS_FILTER, key="class filter").strip().lower()
+            found = [label for label in labels if wanted in label.lower()]
+            st.dataframe({words.CLASS: found}, height=300, hide_index=True)
 
 
 def _chip(one: Prediction) -> str:

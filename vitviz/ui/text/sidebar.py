@@ -10,7 +10,7 @@ UPLOAD = "Photograph"
 UPLOAD_HELP = "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk."
 CAMERA = "Take a picture"
 OWN_PICTURE = "Your own picture stays in this session. A link to this view opens with a sample instead."
-FRAMING = "Bring it to the model's size by"
+FRAMING = "Brought to size by"
 FRAMINGS = {"crop": "cutting out the centre", "squash": "squashing the whole image", "fit": "fitting the whole image"}
 FRAMING_HELP = (
     "Cutting out the centre is what most models were measured with. Squashing shows everything, bent to a square. "
@@ -27,7 +27,7 @@ SEARCH, SEARCH_EXAMPLE = "Search", "dinov2 reg"
 ANY_HELP = "Parts of a name, in any order. Weights come from the model hub the first time."
 FILE = "Checkpoint"
 NO_FILES = "There is no checkpoint in the server's folder."
-UNTRAINED = "Random weights (untrained)"
+UNTRAINED = "Untrained (random)"
 UNTRAINED_HELP = (
     "The same architecture before it has learned anything: whatever still shows does not come from training."
 )

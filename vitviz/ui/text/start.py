@@ -22,6 +22,6 @@ model = vitviz.load_model("embedded")
 image = vitviz.load_image("photo.jpg")
 trace = vitviz.trace(model, image)
 heatmap = vitviz.rollout(trace)
-heatmap.values             # (rows, cols)
-trace.layers[11].row(0)    # (heads, keys)"""
+heatmap.values.shape
+trace.layers[11].row(0)"""
 GALLERY = "Choose a photograph"

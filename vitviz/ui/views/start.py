@@ -19,7 +19,7 @@ COLUMNS = 5
 def render(_: Stage) -> None:
     st.header(words.HEADING, anchor=False)
     st.markdown(words.LINES)
-    look, attention, python = st.columns([1, 1, 1.9])
+    look, attention, python = st.columns([1, 1, 2])
     ways = (
         (look, words.LOOK, words.LOOK_TEXT, "patches", words.LOOK_LINK),
         (attention, words.ATTENTION, words.ATTENTION_TEXT, "rollout", words.ATTENTION_LINK),
