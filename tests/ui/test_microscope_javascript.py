@@ -125,8 +125,8 @@ def test_scales_ranks_and_numbers(run: Run) -> None:
     body = (
         "const values = Float32Array.from(given.values); const robust = extent(values, true, false);"
         "return { robust: robust.high, raw: extent(values, false, false).high, beyond: countBeyond(values, robust),"
-        "top: strongest(values, 4), rank: rankOf(values, 17), lone: extent([0, 0, 5, ...Array(400).fill(0)], true, false).high,"
-        "signed: extent([-3, 1], false, true), ties: rankOf([1, 2, 2], 2),"
+        "top: strongest(values, 4), rank: rankOf(values, 17), lone: extent(Float32Array.of(0, 0, 5, ...Array(400).fill(0)), true, false).high,"
+        "signed: extent(Float32Array.of(-3, 1), false, true), ties: rankOf([1, 2, 2], 2),"
         "numbers: [0, 0.04123, 0.000123456, 12.3456, 1, 1e-9, -0.5].map((v) => number(v)) };"
     )
     found = run(

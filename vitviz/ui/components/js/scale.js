@@ -1,8 +1,8 @@
 // From values to places on a colour scale, and what can be said about one value among the others.
 
-// The q-th quantile (0..1) by linear interpolation, as numpy.percentile does it.
+// The q-th quantile (0..1) of a typed array by linear interpolation, as numpy.percentile does it.
 export function quantile(values, q) {
-  const sorted = Float32Array.from(values).sort();
+  const sorted = values.slice().sort();
   const place = q * (sorted.length - 1);
   const below = Math.floor(place);
   const above = Math.min(below + 1, sorted.length - 1);
@@ -14,12 +14,12 @@ export function quantile(values, q) {
 export function extent(patches, robust, signed) {
   let low = 0;
   let high = 0;
-  for (const value of patches) {
-    if (value < low) low = value;
-    if (value > high) high = value;
+  for (let i = 0; i < patches.length; i++) {
+    if (patches[i] < low) low = patches[i];
+    else if (patches[i] > high) high = patches[i];
   }
   if (signed) {
-    const sizes = Float32Array.from(patches, Math.abs);
+    const sizes = patches.map(Math.abs);
     high = robust ? quantile(sizes, 0.99) : Math.max(high, -low);
     return { low: -high, high, signed: true };
   }
