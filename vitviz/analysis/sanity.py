@@ -103,7 +103,7 @@ def insensitive(last: Stage, threshold: float = INSENSITIVE) -> list[str]:
 def _stages(module: nn.Module, num_layers: int, every: int) -> list[tuple[str, list[nn.Module]]]:
     """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them."""
     blocks = Trunk(module).blocks
-    below = {"patch_embed", "norm_pre", "rope"}
+    below = {"patch_embed", "norm_pre", "rope", "rel_pos_bias", "shared_rel_pos"}
     top = [child for name, child in module.named_children() if name != "blocks" and name not in below]
     stages: list[tuple[str, list[nn.Module]]] = [("head", top)]
     layers = list(range(num_layers - 1, -1, -1))
