@@ -22,6 +22,7 @@ from vitviz.errors import UnsupportedError
 
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
 MATMUL = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
+STEPS_FOLLOWED = 8  # between a softmax and its product; models take one to five
 FLASH_ATTENTION = (
     1  # torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
 )
@@ -57,6 +58,7 @@ class _Listener(TorchFunctionMode):
         self.speaker = speaker
         self.receive = receive
         self.softmaxed: tuple[str, Tensor] | None = None  # a softmax that no product has used yet
+        self.derived: list[Tensor] = []  # it, and what was made of it since: its transpose, its heads mixed
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -65,11 +67,15 @@ class _Listener(TorchFunctionMode):
         if func in SOFTMAX:
             result = func(*args, **kwargs)
             if over_scores(result, args, kwargs):
-                self.softmaxed = (self.speaker.name, result)
+                self.softmaxed, self.derived = (self.speaker.name, result), [result]
             return result
-        if func in MATMUL and self.softmaxed is not None:
+        if self.softmaxed is None:
+            return func(*args, **kwargs)
+        if func in MATMUL:
             self._product(*args, **kwargs)
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        self._follow(args, result)
+        return result
 
     def _fused(
         self,
@@ -86,6 +92,7 @@ class _Listener(TorchFunctionMode):
         lse = None
         if (
             query.device.type == "cpu"
+            and query.ndim == 4  # what the kernel takes; some models fold windows and heads into one axis
             and not enable_gqa
             and not torch.is_autocast_enabled("cpu")
             and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
@@ -108,14 +115,27 @@ class _Listener(TorchFunctionMode):
         self.receive(Call(self.speaker.name, query, key, value, mask, factor, lse))
         return out
 
+    def _follow(self, args: tuple[Any, ...], result: Any) -> None:
+        """Remembers what was made of the softmax's output, as long as it has as many entries."""
+        same_size = isinstance(result, Tensor) and self.derived and result.numel() == self.derived[0].numel()
+        if same_size and any(a is weights for a in args for weights in self.derived):
+            self.derived = [*self.derived[-STEPS_FOLLOWED:], result]
+
     def _product(self, left: Any, right: Any = None, **_: Any) -> None:
-        """A product after a softmax: its left factor are the weights as used, also where heads were mixed in between."""
+        """A product after a softmax: the factor that was made of it are the weights as used, also where heads were mixed before.
+
+        Models that keep channels in front of tokens put the values to the left: values (.., dim, keys) @ weights (.., keys, queries).
+        """
         assert self.softmaxed is not None
         speaker, softmaxed = self.softmaxed
-        if isinstance(left, Tensor) and isinstance(right, Tensor) and left.shape == softmaxed.shape:
-            changed = None if left is softmaxed else softmaxed
-            self.softmaxed = None
-            self.receive(Call(speaker, v=right, explicit=left, softmaxed=changed))
+        if any(left is weights for weights in self.derived):
+            weights, values, changed = left, right, left is not softmaxed
+        elif any(right is weights for weights in self.derived):
+            weights, values, changed = right.mT, left.mT, len(self.derived) > 2
+        else:
+            return
+        self.softmaxed, self.derived = None, []
+        self.receive(Call(speaker, v=values, explicit=weights, softmaxed=softmaxed if changed else None))
 
 
 def over_scores(result: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

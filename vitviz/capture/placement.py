@@ -1,0 +1,241 @@
+"""Where an attention call's queries and keys are in the picture: which windows it works in, and which token each one is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.capture.call import Call
+from vitviz.capture.listener import listen
+from vitviz.capture.places import Places, is_constant, is_mixture, is_place, run_on_places, uniform, without_numbers
+from vitviz.tokens import TokenLayout, prefix_names
+
+CHANNELS = "channels"
+OVERLAPPING = "overlapping"
+UNPLACED = "unplaced"
+NEGATIVE = "negative"
+
+# Places that agree to this many pixels are one: resampled grids and means of float32 numbers miss by less.
+_SAME_PLACE = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Which token each query and key of one attention call is.
+
+    module        dotted name of the attention module
+    shape         of the call's weights, (batch, heads, queries, keys) or with window axes wherever the model keeps them
+    fused         whether the model made no weights of its own
+    kind          "global": every query of the grid attends to every token of the same grid
+                  "pooled": one grid attends to another, coarser or finer
+                  "windowed": the grid is cut into windows, each attends within itself
+                  "collecting": learned queries collect from the tokens (class attention, attention pooling)
+                  or why it cannot be placed: "channels", "overlapping", "unplaced", "negative"
+    query_layout, key_layout    None where the call cannot be placed
+    query_tokens  (windows, queries) int64: index into query_layout, -1 for padding
+    key_tokens    (windows, keys) int64: index into key_layout, -1 for padding
+    members       (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and head
+    """
+
+    module: str
+    shape: tuple[int, ...]
+    fused: bool
+    kind: str
+    query_layout: TokenLayout | None = None
+    key_layout: TokenLayout | None = None
+    query_tokens: Tensor | None = None
+    key_tokens: Tensor | None = None
+    members: Tensor | None = None
+
+    @property
+    def placed(self) -> bool:
+        return self.query_layout is not None
+
+    @property
+    def num_windows(self) -> int:
+        return 0 if self.query_tokens is None else self.query_tokens.shape[0]
+
+    @property
+    def in_order(self) -> bool:
+        """One window whose queries and keys come as their layouts count them, with no padding: nothing needs to be moved."""
+        return self.num_windows == 1 and all(
+            tokens is not None and torch.equal(tokens[0], torch.arange(tokens.shape[1]))
+            for tokens in (self.query_tokens, self.key_tokens)
+        )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a pass over places heard: a placement for each attention call, in order."""
+
+    placements: tuple[Placement, ...]
+
+
+def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
+    """A placement for every attention call of `module`'s forward pass on a picture of (height, width), in order.
+
+    The pass runs without numbers on a copy without weights; `module` itself is not touched. Raises whatever the module raises for
+    a size that it does not take, and UnsupportedError where its attention cannot be heard.
+    """
+    bare = module if all(p.is_meta for p in module.parameters()) else without_numbers(module)
+    prefix = _prefix_names(module)
+    placements: list[Placement] = []
+    latest: list[Call] = []
+
+    def receive(call: Call) -> None:
+        with torch._C.DisableTorchFunctionSubclass():
+            placements.append(place(call, prefix, input_size))
+        if latest and call.v is latest[0].v and call.module == latest[0].module:
+            # Two maps over the very same values in one module: their results are subtracted (differential attention).
+            placements[-2:] = [replace(placement, kind=NEGATIVE, query_layout=None) for placement in placements[-2:]]
+        latest[:] = [call]
+
+    with listen(bare, receive):
+        run_on_places(bare, input_size)
+    return Heard(tuple(placements))
+
+
+def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:
+    """Reads a placement off a call that was made on places."""
+    shape, fused = call.shape, call.fused
+    queries, keys = (call.q, call.k) if fused else (call.explicit, call.v)
+    assert queries is not None and keys is not None
+
+    def refused(kind: str) -> Placement:
+        return Placement(call.module, shape, fused, kind)
+
+    query_places = uniform(queries, -1) if isinstance(queries, Places) else _constants(queries)
+    key_places = uniform(keys, -1) if isinstance(keys, Places) else _constants(keys)
+    if key_places is not None and query_places is None and not fused:
+        query_places = _queries_without_place(queries, key_places)
+    if query_places is None or key_places is None:
+        return refused(CHANNELS)
+    members, query_places, key_places = _windows(query_places, key_places)
+    if members is None:
+        return refused(UNPLACED)
+    if is_everywhere(query_places):
+        return refused(CHANNELS)
+    key = _grid(key_places, input_size, prefix, shared=True)
+    query = _grid(query_places, input_size, prefix)
+    if query is None and query_places.shape == key_places.shape:
+        # Queries that stand for the whole picture (GCViT) are added to the tokens whose keys they meet: that is where they act.
+        query = _grid(key_places, input_size, prefix)
+        if query is None:
+            return refused(OVERLAPPING)
+    if query is None or key is None:
+        return refused(UNPLACED)
+    (query_layout, query_tokens), (key_layout, key_tokens) = query, key
+    if not key_layout.num_patches:
+        return refused(UNPLACED)
+    if len(query_tokens) > 1:
+        kind = "windowed"
+    elif not query_layout.num_patches:
+        kind = "collecting"
+    else:
+        kind = "global" if query_layout == key_layout else "pooled"
+    return Placement(call.module, shape, fused, kind, query_layout, key_layout, query_tokens, key_tokens, members)
+
+
+def _queries_without_place(weights: Tensor, key_places: Tensor) -> Tensor | None:
+    """(.., queries): where weights belong that came out at their keys' places, because their queries had none.
+
+    As many queries as keys act on the tokens whose keys they meet (GCViT's queries for the whole picture); a single one, or a score
+    that needs no query (global context), collects. None where the weights belong neither to queries nor to keys.
+    """
+    places = uniform(weights, -2)
+    if places is None or not bool((torch.view_as_real(places - key_places).nan_to_num(0.0).abs() < 1e-3).all()):
+        return None
+    return key_places if weights.shape[-2] == weights.shape[-1] else _constants(weights)
+
+
+def _windows(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    """(members, (windows, queries), (windows, keys)): entries at the same places are heads of one window. No members where the
+    windows differ in their number of heads. Models fold windows and heads into leading axes in every order there is.
+    """
+    lead = torch.broadcast_shapes(query_places.shape[:-1], key_places.shape[:-1])
+    count = max(1, math.prod(lead))
+    index = torch.arange(count).reshape(lead)
+    query_places, key_places = query_places.expand(*lead, -1), key_places.expand(*lead, -1)
+    shared = tuple(slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead)))
+    few_queries = query_places[shared].reshape(-1, query_places.shape[-1])
+    few_keys = key_places[shared].reshape(-1, key_places.shape[-1])
+    both = torch.view_as_real(torch.cat([few_queries, few_keys], 1)).flatten(1).nan_to_num(-1.0)  # (few, 2 * (queries + keys))
+    signature = both.double() @ torch.rand(both.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    order = {value: number for number, value in enumerate(dict.fromkeys(signature.tolist()))}
+    window = torch.tensor([order[value] for value in signature.tolist()])
+    first = torch.stack([(window == number).nonzero()[0, 0] for number in range(len(order))])
+    small = [size if part == slice(None) else 1 for size, part in zip(lead, shared, strict=True)]
+    window_of = window.reshape(small).expand(lead).reshape(-1)
+    sizes = window_of.bincount()
+    if bool((sizes != sizes[0]).any()):
+        return None, few_queries, few_keys
+    members = window_of.argsort(stable=True).reshape(len(order), -1)
+    return index.reshape(-1)[members], few_queries[first], few_keys[first]
+
+
+def is_everywhere(places: Tensor) -> bool:
+    return bool(is_mixture(places).all())
+
+
+def _constants(tensor: Tensor) -> Tensor:
+    return torch.full(tensor.shape[:-1], complex(-(2.0**20), 0.0))
+
+
+def _grid(
+    places: Tensor, input_size: tuple[int, int], prefix: tuple[str, ...], shared: bool = False
+) -> tuple[TokenLayout, Tensor] | None:
+    """(layout, index of each entry in it) of (windows, tokens) places, or None where they form no grid.
+
+    A place may come up once, or where `shared` once in each window.
+    """
+    known, learned = is_place(places), is_constant(places) | is_mixture(places)  # a mean over all patches may go first, too
+    num_prefix = int(learned[0].sum())
+    if bool(learned.any()) and (len(places) > 1 or not bool(learned[0, :num_prefix].all())):
+        return None  # learned tokens inside windows, or behind the patches
+    if not bool((known | learned | places.isnan()).all()):
+        return None
+    tokens = torch.full(places.shape, -1, dtype=torch.int64)
+    tokens[0, :num_prefix] = torch.arange(num_prefix)
+    names = _names(num_prefix, prefix)
+    if not bool(known.any()):
+        return TokenLayout(names if num_prefix else (), (0, 0), (1, 1)), tokens
+    rows, row_of = _ranks(places.real[known])
+    cols, col_of = _ranks(places.imag[known])
+    patches = row_of * cols + col_of
+    tokens[known] = patches + num_prefix
+    if len(patches.unique()) != rows * cols or not (shared or len(patches) == rows * cols):
+        return None
+    if shared:
+        ordered = tokens.sort(1).values
+        if bool(((ordered.diff(dim=1) == 0) & (ordered[:, 1:] >= 0)).any()):
+            return None
+    patch_size = (max(1, round(input_size[0] / rows)), max(1, round(input_size[1] / cols)))
+    return TokenLayout(names, (rows, cols), patch_size), tokens
+
+
+def _ranks(positions: Tensor) -> tuple[int, Tensor]:
+    """(number of different positions, rank of each)."""
+    values, order = positions.sort()
+    steps = torch.cat([torch.zeros(1), (values.diff() > _SAME_PLACE).float()]).cumsum(0).long()
+    ranks = torch.empty_like(steps)
+    ranks[order] = steps
+    return int(steps[-1]) + 1, ranks
+
+
+def _names(num_prefix: int, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of learned tokens: the model's own where it has as many, the class token alone, or numbers."""
+    if num_prefix <= len(prefix):
+        return prefix[:num_prefix]
+    return ("cls",) if num_prefix == 1 else tuple(f"token{i}" for i in range(num_prefix))
+
+
+def _prefix_names(module: nn.Module) -> tuple[str, ...]:
+    source = getattr(module, "embeds", module)  # NaFlex keeps its tokens with its embedding
+    registers = getattr(source, "reg_token", None)
+    num_registers = int(registers.shape[-2]) if isinstance(registers, Tensor) else 0
+    has_cls = getattr(source, "cls_token", None) is not None
+    distilled = getattr(source, "dist_token", None) is not None
+    return prefix_names(has_cls + distilled + num_registers, has_cls, distilled)

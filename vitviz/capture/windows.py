@@ -1,0 +1,156 @@
+"""Attention inside windows, with every window in its place on the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vitviz.capture.attention import CHUNK_ENTRIES
+from vitviz.tokens import TokenLayout
+
+
+@dataclass(frozen=True, eq=False)
+class WindowedAttention:
+    """One layer's attention for one image, cut into windows. Reads like `Attention`: rows and columns come back over the whole
+    grid, zero outside the query's window. Tensors are detached and nobody writes to them.
+
+    query_tokens  (windows, queries) int64: which token of query_layout each query is, -1 for padding
+    key_tokens    (windows, keys) int64: which token of key_layout each key is, -1 for padding; windows may share keys
+    q             (windows, heads, queries, head_dim), exactly as applied, and
+    k             (windows, heads, keys, head_dim), or else
+    explicit      (windows, heads, queries, keys): the weights as the model made them
+    v             (windows, heads, keys, value_dim), when asked for
+    bias          (windows or 1, heads or 1, queries or 1, keys) added to the scores, masks of shifted windows included, or None
+    scale         the factor on q kT
+    rows_sum_to_one  False where heads are mixed after the softmax, or where padding takes a share
+    """
+
+    name: str
+    query_layout: TokenLayout
+    key_layout: TokenLayout
+    query_tokens: Tensor
+    key_tokens: Tensor
+    q: Tensor | None = None
+    k: Tensor | None = None
+    v: Tensor | None = None
+    bias: Tensor | None = None
+    scale: float = 1.0
+    explicit: Tensor | None = None
+    rows_sum_to_one: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.explicit is None) == (self.q is None or self.k is None):
+            raise ValueError("attention is given either as q and k or as explicit weights")
+
+    @property
+    def _shaped(self) -> Tensor:
+        return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]
+
+    @property
+    def num_windows(self) -> int:
+        return self._shaped.shape[0]
+
+    @property
+    def num_heads(self) -> int:
+        return self._shaped.shape[1]
+
+    @property
+    def num_queries(self) -> int:
+        return self.query_layout.num_tokens
+
+    @property
+    def num_keys(self) -> int:
+        return self.key_layout.num_tokens
+
+    @property
+    def device(self) -> torch.device:
+        return self._shaped.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What weights come back in: float64 from a model in double precision, float32 from everything else."""
+        return torch.float64 if self._shaped.dtype == torch.float64 else torch.float32
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept alive by this layer, counting whole storages."""
+        tensors = (self.q, self.k, self.v, self.bias, self.explicit, self.query_tokens, self.key_tokens)
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors if t is not None}
+        return sum(storages.values())
+
+    @cached_property
+    def _slots(self) -> Tensor:
+        """(queries of the grid, 2): the window and the slot in it of every query."""
+        window, slot = (self.query_tokens >= 0).nonzero().T
+        slots = torch.empty(self.num_queries, 2, dtype=torch.int64, device=self.query_tokens.device)
+        slots[self.query_tokens[window, slot]] = torch.stack([window, slot], dim=1)
+        return slots
+
+    def window_of(self, query: int) -> int:
+        """The window a query is in. Raises IndexError for a query that does not exist."""
+        return int(self._slots[self._checked(query, self.num_queries, "query"), 0])
+
+    def window_weights(self, window: int, head: int | None = None) -> Tensor:
+        """(heads, queries, keys) weights inside one window, padding included; one head: (1, queries, keys)."""
+        heads = slice(None) if head is None else slice(head, head + 1)
+        if self.explicit is not None:
+            return self.explicit[window, heads].to(self.dtype)
+        assert self.q is not None and self.k is not None
+        q, k = self.q[window, heads].to(self.dtype), self.k[window, heads].to(self.dtype)
+        scores = torch.bmm(q * self.scale, k.transpose(1, 2))  # (heads, queries, keys)
+        if self.bias is not None:
+            bias = self.bias[window if self.bias.shape[0] > 1 else 0]
+            scores = scores + (bias[heads] if bias.shape[0] > 1 else bias).to(self.dtype)
+        return scores.softmax(-1)
+
+    def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
+        """(heads, chosen queries, keys of the whole grid) weights of the chosen queries. One head: (1, chosen, keys)."""
+        chosen = self._slots[queries]  # (chosen, 2)
+        heads = self.num_heads if head is None else 1
+        out = torch.zeros(heads, len(chosen), self.num_keys, dtype=self.dtype, device=self.device)
+        for window in chosen[:, 0].unique().tolist():
+            mine = (chosen[:, 0] == window).nonzero()[:, 0]
+            weights = self.window_weights(window, head)[:, chosen[mine, 1]]  # (heads, mine, keys of the window)
+            keys = self.key_tokens[window]
+            known = keys >= 0
+            out[:, mine[:, None], keys[known][None, :]] = weights[..., known]
+        return out
+
+    def row(self, query: int) -> Tensor:
+        """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
+        query = self._checked(query, self.num_queries, "query")
+        return self.rows(slice(query, query + 1))[:, 0]
+
+    def column(self, key: int) -> Tensor:
+        """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
+        key = self._checked(key, self.num_keys, "key")
+        out = torch.zeros(self.num_heads, self.num_queries, dtype=self.dtype, device=self.device)
+        for window, slot in (self.key_tokens == key).nonzero().tolist():
+            queries = self.query_tokens[window]
+            known = queries >= 0
+            out[:, queries[known]] = self.window_weights(window)[:, known, slot]
+        return out
+
+    def weights(self, head: int | None = None) -> Tensor:
+        """(heads, queries, keys) over the whole grid, or (queries, keys) for one head; computed now and not kept."""
+        heads = self.num_heads if head is None else 1
+        out = torch.zeros(heads, self.num_queries, self.num_keys, dtype=self.dtype, device=self.device)
+        for chunk in self.query_chunks(heads):
+            out[:, chunk] = self.rows(chunk, head)
+        return out if head is None else out[0]
+
+    def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
+        """Slices of queries, each with about CHUNK_ENTRIES entries over all heads."""
+        size = max(1, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
+        for start in range(0, self.num_queries, size):
+            yield slice(start, min(start + size, self.num_queries))
+
+    @staticmethod
+    def _checked(index: int, size: int, kind: str) -> int:
+        if not 0 <= index < size:
+            raise IndexError(f"{kind} {index} does not exist: this layer has {size}, counted from 0")
+        return index

@@ -1,0 +1,190 @@
+"""From what a pass over places heard to a verdict a reader can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from vitviz.capture.placement import CHANNELS, NEGATIVE, OVERLAPPING, UNPLACED, Placement
+from vitviz.tokens import TokenLayout
+
+VERDICTS = ("global", "mixed", "windowed", "refused")
+
+_WHY_HIDDEN = {
+    CHANNELS: "relates channels to each other, not patches",
+    OVERLAPPING: "weighs overlapping neighbourhoods whose sums no single patch owns",
+    UNPLACED: "relates tokens that form no grid over the picture",
+    NEGATIVE: "subtracts one attention map from another, so that weights can be negative",
+}
+_ALWAYS = "patches, positions, the prediction and what happens when patches are hidden"
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """Attention layers in a row that are alike.
+
+    first   dotted name of the first one's module
+    count   how many there are
+    kind    as in `Placement`
+    heads   attention heads of each, 0 where the layer cannot be placed
+    query_grid, key_grid    (rows, cols) of patches, or None
+    windows  number of windows
+    """
+
+    first: str
+    count: int
+    kind: str
+    fused: bool
+    heads: int = 0
+    query_grid: tuple[int, int] | None = None
+    key_grid: tuple[int, int] | None = None
+    windows: int = 0
+
+
+@dataclass(frozen=True)
+class Support:
+    """What can be shown of a model.
+
+    name       what was asked for
+    verdict    "global": every attention layer relates all tokens of one grid
+               "mixed": several grids, pooled keys or class attention; every layer named in `layers` is exact on its own grid
+               "windowed": attention inside windows, each placed back on the image
+               "refused": no attention between patches can be shown
+    reason     one sentence that says why
+    instead    one sentence that says what can be shown where something cannot, or ""
+    fused      whether attention that is shown goes through the fused call, so that no weights exist until somebody asks
+    rollout    whether attention rollout is defined for the model as it stands
+    layers     every attention layer in order, alike ones together
+    """
+
+    name: str
+    verdict: str
+    reason: str
+    instead: str
+    fused: bool
+    rollout: bool
+    layers: tuple[LayerSummary, ...]
+
+    @property
+    def num_shown(self) -> int:
+        return sum(layer.count for layer in self.layers if layer.kind in ("global", "pooled", "windowed"))
+
+
+def judge(name: str, placements: Sequence[Placement]) -> Support:
+    """The verdict over a model's attention calls, in their order."""
+    shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]
+    collecting = [p for p in placements if p.kind == "collecting"]
+    hidden = [p for p in placements if not p.placed]
+    layers = _summaries(placements)
+    fused = any(p.fused for p in (shown or collecting))
+    if not shown:
+        return Support(name, "refused", _why_refused(collecting, hidden), _instead_of_all(collecting), fused, False, layers)
+    if any(p.kind == "windowed" for p in shown):
+        verdict, reason = "windowed", _windowed_reason(shown)
+    elif _is_one_sequence(shown, collecting) and not hidden:
+        verdict, reason = "global", _global_reason(shown)
+    else:
+        verdict, reason = "mixed", _mixed_reason(shown, collecting)
+    return Support(name, verdict, reason, _instead(verdict, hidden), fused, verdict == "global", layers)
+
+
+def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]) -> bool:
+    """Whether the same tokens go through every layer, and whatever collects at the end collects from these very tokens."""
+    layout = shown[0].query_layout
+    return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(p.key_layout == layout for p in collecting)
+
+
+def _summaries(placements: Sequence[Placement]) -> tuple[LayerSummary, ...]:
+    def alike(p: Placement) -> tuple[object, ...]:
+        return p.kind, p.fused, _heads(p), _grid(p.query_layout), _grid(p.key_layout), p.num_windows
+
+    rows = []
+    for _, group in groupby(placements, alike):
+        same = list(group)
+        p = same[0]
+        rows.append(
+            LayerSummary(p.module, len(same), p.kind, p.fused, _heads(p), _grid(p.query_layout), _grid(p.key_layout), p.num_windows)
+        )
+    return tuple(rows)
+
+
+def _heads(placement: Placement) -> int:
+    return 0 if placement.members is None else placement.members.shape[1]
+
+
+def _grid(layout: TokenLayout | None) -> tuple[int, int] | None:
+    return None if layout is None or not layout.num_patches else layout.grid
+
+
+def _grids(placements: Sequence[Placement]) -> list[str]:
+    grids = dict.fromkeys(grid for p in placements for grid in (_grid(p.query_layout),) if grid)
+    return [f"{rows}x{cols}" for rows, cols in grids]
+
+
+def _global_reason(shown: Sequence[Placement]) -> str:
+    layout = shown[0].query_layout
+    assert layout is not None
+    prefix = f" and {_count(layout.num_prefix, 'prefix token')}" if layout.num_prefix else ""
+    each = "The one attention layer relates" if len(shown) == 1 else f"Each of the {len(shown)} attention layers relates"
+    return f"{each} all tokens of one grid of {layout.grid[0]}x{layout.grid[1]} patches{prefix}."
+
+
+def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement]) -> str:
+    grids, pooled = _grids(shown), [p for p in shown if p.kind == "pooled"]
+    parts = [f"attention works on {_count(len(grids), 'grid')} ({_listed(grids)})"]
+    if pooled:
+        parts.append(f"{len(pooled)} of {len(shown)} layers attend from one grid to another")
+    if collecting:
+        parts.append(f"{_count(len(collecting), 'layer')} only {'collects' if len(collecting) == 1 else 'collect'} (class attention or pooling)")
+    if len({p.query_layout.prefix for p in shown if p.query_layout}) > 1:
+        parts.append("prefix tokens join the patches part of the way")
+    return _sentence(parts)
+
+
+def _windowed_reason(shown: Sequence[Placement]) -> str:
+    windowed = [p for p in shown if p.kind == "windowed"]
+    rest = len(shown) - len(windowed)
+    parts = [f"{len(windowed)} of {len(shown)} attention layers work inside windows, on {_count(len(_grids(shown)), 'grid')} ({_listed(_grids(shown))})"]
+    if rest:
+        parts.append(f"{'the other one attends' if rest == 1 else f'the other {rest} attend'} over a whole grid")
+    return _sentence(parts)
+
+
+def _why_refused(collecting: Sequence[Placement], hidden: Sequence[Placement]) -> str:
+    if hidden:
+        return f"Its attention {_WHY_HIDDEN[hidden[0].kind]}."
+    if collecting:
+        return "Its only attention collects the picture into one vector; patches never attend to one another."
+    return "It has no attention between tokens: no scores that a softmax turns into weights of one token on another."
+
+
+def _instead_of_all(collecting: Sequence[Placement]) -> str:
+    if collecting:
+        return f"Shown instead: the {_count(len(collecting), 'layer')} that only {'collects' if len(collecting) == 1 else 'collect'}, {_ALWAYS}."
+    return "Shown instead: the prediction and what happens when parts of the picture are hidden."
+
+
+def _instead(verdict: str, hidden: Sequence[Placement]) -> str:
+    parts = []
+    if hidden:
+        kinds = dict.fromkeys(p.kind for p in hidden)
+        parts.append(f"{_count(len(hidden), 'further layer')} cannot be shown: its attention {_WHY_HIDDEN[next(iter(kinds))]}")
+    if verdict == "windowed":
+        parts.append("each window is drawn in its place; rollout is not defined across windows and stages")
+    if verdict == "mixed":
+        parts.append("each layer is drawn on its own grid; rollout is not defined across grids")
+    return _sentence(parts) if parts else ""
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    text = "; ".join(parts) + "."
+    return text[0].upper() + text[1:]
