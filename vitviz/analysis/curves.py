@@ -1,7 +1,7 @@
 """Deletion and insertion: does the target fall when a map's strongest patches are hidden first, and rise when they
 are shown first?
 
-Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), section 4.2, on patches and with the image's mean colour as
+Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), here on patches and with the image's mean colour as
 the hiding place. Half hidden images are out of the training distribution: the numbers compare orders with each other
 and are no truth about the image.
 """

@@ -1,6 +1,6 @@
 """Value-weighted attention: how long the vector is that a key contributes, beside how much attention it gets.
 
-Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102), equation 4: ||A[q, k] v_k W_o|| per head.
+Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102): ||A[q, k] v_k W_o|| per head.
 Tells whether a token that draws much attention carries anything: the values of sinks are often nearly zero.
 """
 
@@ -55,7 +55,7 @@ def value_weighted_maps(attention: Attention, module: nn.Module, query: Query) -
 
 def combined_norm(attention: Attention, module: nn.Module, query: Query) -> Tensor:
     """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, the length of what a key adds through all heads together
-    (equation 6).
+    .
     """
     projected_value_norms(attention, module)  # refuses what cannot be answered
     assert attention.v is not None
