@@ -29,7 +29,7 @@ def scores_figure(
     drawing = draw_product(
         Factor(hand.queries, "Q"),
         Factor(hand.keys.T, "Kᵀ"),
-        Factor(scores, "scores"),
+        Factor(scores, "scores", signed=False),
         row=hand.query,
         column=hand.key,
         label="score",

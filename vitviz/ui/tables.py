@@ -13,17 +13,25 @@ STYLE = """<style>
 .vv-numbers { overflow-x: auto; }
 .vv-numbers table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; margin: 0 0 0.2rem; }
 .vv-numbers th, .vv-numbers td { padding: 0.12rem 0.6rem; text-align: right; white-space: nowrap; border: 0; }
-.vv-numbers thead th {
+.vv-numbers thead th, .vv-numbers thead td {
   font-weight: 600; vertical-align: bottom; border-bottom: 1px solid color-mix(in srgb, currentColor 40%, transparent);
 }
-.vv-numbers tbody th { font-weight: 400; text-align: left; }
+.vv-numbers thead th:first-child, .vv-numbers tbody th { text-align: left; }
+.vv-numbers tbody th { font-weight: 400; }
 .vv-numbers tr.strong > * { font-weight: 700; }
 .vv-numbers tr.total > * { font-weight: 700; border-top: 1px solid color-mix(in srgb, currentColor 40%, transparent); }
-.vv-numbers td.bar {
-  min-width: 6rem;
-  background: linear-gradient(to right,
-    color-mix(in srgb, var(--st-primary-color, #c2185b) 30%, transparent) calc(100% * var(--v, 0)), transparent 0);
+.vv-numbers td.bar { padding: 0.2rem 0; min-width: 7rem; position: relative; }
+.vv-numbers td.bar i {
+  position: absolute; top: 0.3rem; bottom: 0.3rem; left: calc(100% * var(--from)); width: calc(100% * var(--v));
+  background: color-mix(in srgb, var(--st-primary-color, #c2185b) 65%, transparent);
 }
+@media (max-width: 640px) {
+  .vv-numbers table { font-size: 0.78rem; }
+  .vv-numbers th, .vv-numbers td { padding: 0.12rem 0.28rem; }
+  .vv-numbers td.bar { min-width: 2.5rem; }
+}
+.vv-numbers td.signed { --axis: color-mix(in srgb, currentColor 35%, transparent);
+  background: linear-gradient(var(--axis), var(--axis)) center / 1px 100% no-repeat; }
 .vv-vector { display: flex; height: 3rem; align-items: stretch; max-width: 40rem; margin: 0.1rem 0 0.3rem;
   --line: color-mix(in srgb, currentColor 35%, transparent);
   background: linear-gradient(var(--line), var(--line)) center / 100% 1px no-repeat; }
@@ -37,22 +45,27 @@ STYLE = """<style>
 
 @dataclass(frozen=True)
 class Column:
-    """name: its heading; values: text, numbers, or None for an empty cell; bar: draws each number's size behind it.
+    """A column of a table.
 
-    decimals  digits after the point; where not given, as many as give the largest number four digits
+    name      its heading
+    values    text, numbers, or None for an empty cell
+    bars      so many of the first numbers have a bar beside them, from zero, on the scale of the largest of these
+    decimals  digits after the point; where not given, as many as a calculator needs
     """
 
     name: str
     values: Sequence[str | float | None]
-    bar: bool = False
+    bars: int = 0
     decimals: int | None = None
 
 
 def decimals_of(values: Sequence[str | float | None]) -> int:
-    """Digits after the point with which the largest of the numbers has four digits; at most six, at least none."""
-    sizes = [abs(float(value)) for value in values if value is not None and not isinstance(value, str)]
-    largest = max(sizes, default=0.0)
-    return 4 if largest == 0 else int(np.clip(3 - np.floor(np.log10(largest)), 0, 6))
+    """Digits after the point with which the largest number has four digits and a middling one three; none to six."""
+    sizes = [abs(float(value)) for value in values if value is not None and not isinstance(value, str) and value]
+    if not sizes:
+        return 0
+    wanted = (3 - np.floor(np.log10(max(sizes))), 2 - np.floor(np.log10(np.median(sizes))))
+    return int(np.clip(max(wanted), 0, 6))
 
 
 def figures(value: float, decimals: int) -> str:
@@ -63,7 +76,9 @@ def figures(value: float, decimals: int) -> str:
 
 def numbers(columns: Sequence[Column], *, strong: Collection[int] = (), total: int | None = None) -> str:
     """HTML of a table; its first column names the rows. strong: rows to mark; total: the row that sums up the others."""
-    head = "".join(f'<th scope="col">{escape(column.name)}</th>' for column in columns)
+    head = "".join(
+        f'<th scope="col">{escape(column.name)}</th>' + "<td></td>" * (column.bars > 0) for column in columns
+    )
     decimals = [decimals_of(c.values) if c.decimals is None else c.decimals for c in columns]
     body = []
     for row in range(len(columns[0].values)):
@@ -95,8 +110,14 @@ def _cell(column: Column, row: int, decimals: int) -> str:
         return "<td></td>"
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
-    text = figures(float(value), decimals)
-    if not column.bar:
-        return f"<td>{text}</td>"
-    sizes = [abs(float(each)) for each in column.values if each is not None and not isinstance(each, str)]
-    return f'<td class="bar" style="--v:{abs(float(value)) / (max(sizes) or 1.0):.3f}">{text}</td>'
+    text = f"<td>{figures(float(value), decimals)}</td>"
+    if not column.bars:
+        return text
+    if row >= column.bars:
+        return text + "<td></td>"
+    shown = [float(each) for each in column.values[: column.bars] if each is not None]
+    signed = min(shown) < 0
+    share = float(value) / (max(map(abs, shown)) or 1.0)
+    length, start = (abs(share) / 2, 0.5 + min(share, 0) / 2) if signed else (share, 0.0)
+    kind = "bar signed" if signed else "bar"
+    return f'{text}<td class="{kind}"><i style="--v:{length:.3f};--from:{start:.3f}"></i></td>'

@@ -11,18 +11,18 @@ PAGE = PageText(
     lead=(
         "One patch is followed through one head, from its pixels to what the head hands on, with the numbers of this photograph. "
         "Each step can be checked with a calculator from what stands on the screen. "
-        "The matrices W_q, W_k and W_v were learned and stay as they are; the attention weights are computed afresh for every image."
+        "The matrices $W_q$, $W_k$ and $W_v$ were learned and stay as they are; the attention weights are computed afresh for every image."
     ),
     try_this=(
         "Choose layer 0 to follow a patch without a gap. Take a calculator: the first line of any table, then a sum. "
-        "Change the photograph and see which numbers stay: those of W_q, W_k, W_v and the position."
+        "Change the photograph and see which numbers stay: those of $W_q$, $W_k$, $W_v$ and the position."
     ),
     notice=(
         "The head turns hundreds of numbers into a query of a few dozen. One dot product decides how much a key matters, "
         "and the softmax turns a lead of one point into a weight e ≈ 2.7 times as large."
     ),
     catch=(
-        "This is one head of one layer. Its output meets those of the other heads, is multiplied by W_o and *added* to the token; a large "
+        "This is one head of one layer. Its output meets those of the other heads, is multiplied by $W_o$ and *added* to the token; a large "
         "weight does not mean that the sum changes much. From layer 1 on the token carries what it has read from other patches."
     ),
     formula=(
@@ -127,8 +127,8 @@ NO_NORM = "This model normalises after the attention, not before: the token goes
 # Query, key, value
 PROJECT = "Query, key and value"
 PROJECT_TEXT = (
-    "Three learned matrices, W_q, W_k and W_v, each **{d} × {width}** for this head. **They are learned and the same for every image; the "
-    "weights below are computed afresh for every image.** Component {component} of the query q is row {component} of W_q times the "
+    "Three learned matrices, $W_q$, $W_k$ and $W_v$, each **{d} × {width}** for this head. **They are learned and the same for every image; the "
+    "weights below are computed afresh for every image.** Component {component} of the query q is row {component} of $W_q$ times the "
     "normalised token:"
 )
 PROJECT_COLUMNS = ("component", "token", "× W_q", "= product")
@@ -188,7 +188,7 @@ OUTPUT_TEXT = "Every key hands over its value v ({d} numbers), as much of it as 
 OUTPUT_COLUMNS = ("key", "weight", "× v[{component}]", "= share")
 OUTPUT_NEXT = (
     "That is all one head does. The outputs of all {heads} heads, {heads} × {d} = {together} numbers, are laid side by side, multiplied by the "
-    "learned matrix W_o, and added to the token."
+    "learned matrix $W_o$, and added to the token."
 )
 OUTPUT_OWN = "The largest difference from what the model itself computed is {off}."
 

@@ -91,6 +91,7 @@ def _widgets(stage: Stage, layer: int, head: int, hand: HeadByHand, shown: tuple
     heads = stage.trace.layers[layer].num_heads
     if heads > 1:
         two.number_input(words.HEAD, 0, heads - 1, step=1, **state.bound("head", head))
+    one, two = st.columns(2)  # a second pair, so that on a phone row and column follow one another
     one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: f"r{r}c{col}", "row"))
     two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: f"r{row}c{c}", "col"))
     component = min(int(state.value_of("component")), hand.head_dim - 1)

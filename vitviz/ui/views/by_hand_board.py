@@ -69,5 +69,10 @@ def products(
     extra += [(words.BIAS, bias)] if bias is not None else []
     for name, value in (*extra, (words.SUM, float(terms.sum()) + (bias or 0.0))):
         text, a, b, c = [*text, name], [*a, None], [*b, None], [*c, value]
-    columns = (Column(names[0], text), Column(names[1], a), Column(names[2], b), Column(names[3], c, bar=True))
+    columns = (
+        Column(names[0], text),
+        Column(names[1], a),
+        Column(names[2], b),
+        Column(names[3], c, bars=len(labels[first])),
+    )
     tables.show(tables.numbers(columns, total=len(text) - 1))

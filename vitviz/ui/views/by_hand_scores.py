@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.by_hand import Norm, Rotation, at_temperature
+from vitviz.draw.scale import number
 from vitviz.ui import state, tables
 from vitviz.ui.tables import Column, decimals_of, figures
 from vitviz.ui.text import by_hand as words
@@ -122,7 +123,7 @@ def _scores(board: Board) -> None:
     if hand.bias is not None:
         steps[bias] = hand.bias
         steps[score] = hand.scores
-    columns = [Column(name, step[shown].tolist(), bar=name == list(steps)[-1]) for name, step in steps.items()]
+    columns = [Column(name, step[shown].tolist()) for name, step in steps.items()]
     names = [board.short(token) for token in shown]
     strong = [shown.index(hand.key)]
     tables.show(tables.numbers([Column(key, names), *columns], strong=strong))
@@ -142,12 +143,12 @@ def _softmax(board: Board) -> None:
         Column(score, [*hand.scores[shown].tolist(), *([None] if others.size else []), None]),
         Column(less, [*(hand.scores - hand.maximum)[shown].tolist(), *([None] if others.size else []), None]),
         Column(power, _with_sum(hand.exps, shown, others)),
-        Column(weight, _with_sum(hand.weights, shown, others), decimals=4),
+        Column(weight, _with_sum(hand.weights, shown, others), bars=len(shown), decimals=4),
     ]
     tables.show(tables.numbers(columns, strong=[shown.index(hand.key)], total=len(columns[0].values) - 1))
     steps = (hand.scores, hand.scores - hand.maximum, hand.exps, hand.weights)
     every("softmax", {key: _all_names(board), **dict(zip(words.SOFTMAX_COLUMNS[1:], steps, strict=True))}, tokens)
-    st.caption(words.OWN.format(tokens=tokens, off=f"{hand.weights_off:.1e}"))
+    st.caption(words.OWN.format(tokens=tokens, off=number(hand.weights_off, digits=1)))
 
 
 def _with_sum(values: np.ndarray, shown: list[int], others: np.ndarray) -> list[str | float | None]:
@@ -167,8 +168,8 @@ def _what_if(board: Board) -> None:
         columns = [
             Column(key, [board.short(token) for token in shown]),
             Column(score, (hand.scores / temperature)[shown].tolist()),
-            Column(weight, softened[shown].tolist(), bar=True, decimals=4),
-            Column(own, hand.weights[shown].tolist(), bar=True, decimals=4),
+            Column(weight, softened[shown].tolist(), bars=len(shown), decimals=4),
+            Column(own, hand.weights[shown].tolist(), bars=len(shown), decimals=4),
         ]
         tables.show(tables.numbers(columns))
         counts = {"half": keys_for_half(softened), "own": keys_for_half(hand.weights), "tokens": hand.weights.size}
@@ -195,14 +196,14 @@ def _output(board: Board) -> None:
         Column(key, [*names, *([words.REST.format(count=others.size)] if others.size else []), words.SUM]),
         Column(weight, _with_sum(hand.weights, shown, others), decimals=4),
         Column(value, [*hand.values[shown, c].tolist(), *gap, None]),
-        Column(share, _with_sum(shares, shown, others), bar=True),
+        Column(share, _with_sum(shares, shown, others), bars=len(shown)),
     ]
     tables.show(tables.numbers(columns, strong=[shown.index(hand.key)], total=len(columns[0].values) - 1))
     every("output", {key: _all_names(board), weight: hand.weights, value: hand.values[:, c], share: shares}, tokens)
     _vector(board, words.VECTOR_O, "o", hand.query, hand.output)
     heads = board.opened.attention.num_heads
     st.markdown(words.OUTPUT_NEXT.format(heads=heads, d=d, together=heads * d))
-    st.caption(words.OUTPUT_OWN.format(off=f"{hand.output_off:.1e}"))
+    st.caption(words.OUTPUT_OWN.format(off=number(hand.output_off, digits=1)))
 
 
 def _all_names(board: Board) -> list[str]:
@@ -218,4 +219,4 @@ def _padded(values: np.ndarray, size: int) -> np.ndarray:
 
 def four(value: float) -> str:
     """A number in a sentence, with four digits."""
-    return figures(value, decimals_of([value]))
+    return figures(value, 0 if value == round(value) else decimals_of([value]))

@@ -1,0 +1,243 @@
+"""The page "one head by hand": what it writes is recomputed line by line, as somebody with a calculator would."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tests.ui.conftest import App
+from vitviz import load_model, load_sample, trace
+from vitviz.ui.tables import Column, decimals_of, figures, numbers, vector
+from vitviz.ui.text import by_hand as words
+from vitviz.ui.text import common
+
+
+class Tables(HTMLParser):
+    """Every table of a page as rows of text; cells without text, bars among them, are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self._inside = False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        self._inside = tag in ("td", "th")
+
+    def handle_data(self, text):
+        if self._inside:
+            self.tables[-1][-1].append(text)
+
+
+def tables_of(app) -> list[list[list[str]]]:
+    parser = Tables()
+    for block in app.at.get("html"):
+        parser.feed(str(block.proto.body))
+    return parser.tables
+
+
+def table(app, columns, **blanks) -> tuple[list[str], list[list[str]]]:
+    """(heading, rows) of the table that begins with these columns."""
+    wanted = [name.format(**blanks) for name in columns]
+    return next((rows[0], rows[1:]) for rows in tables_of(app) if rows[0][: len(wanted)] == wanted)
+
+
+def number(text: str) -> float:
+    return float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+
+
+def close(shown: str, computed: float, slack: float = 0.0) -> bool:
+    """Whether a calculator that is given rounded numbers shows what the page shows."""
+    decimals = len(shown.partition(".")[2])
+    return abs(number(shown) - computed) <= 1.01 * 10.0**-decimals + slack + 3e-3 * abs(computed)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return App("by_hand", query="r9c9", layer="0", head="2")
+
+
+def test_opens_on_a_patch_with_every_step(app):
+    page = app("by_hand")
+    assert not page.wrong and page.at.header[0].value == words.PAGE.question
+    assert page.parameters == {}
+    steps = [sub.value for sub in page.at.subheader]
+    numbered = [step for step in steps if " · " in step]
+    assert [step.split(" · ")[0] for step in numbered] == [str(i) for i in range(1, len(numbered) + 1)]
+    for name in (
+        words.PIXELS,
+        words.EMBED,
+        words.POSITION,
+        words.NORM,
+        words.PROJECT,
+        words.SCORES,
+        words.SOFTMAX,
+        words.OUTPUT,
+    ):
+        assert any(name in step for step in numbered), name
+    assert words.ENTERS.format(layer=11) in "\n".join(numbered)
+    assert "They are learned" in page.text and "A what-if, not the model." in page.text
+
+
+def test_pixels_by_calculator(shown):
+    _, rows = table(shown, words.PIXEL_COLUMNS)
+    for _, value, share, mean, spread, entered in rows:
+        assert close(share, number(value) / 255)
+        assert close(entered, (number(share) - number(mean)) / number(spread))
+
+
+@pytest.mark.parametrize(
+    "columns", [words.EMBED_COLUMNS, words.PROJECT_COLUMNS, words.DOT_COLUMNS], ids=lambda c: c[-2]
+)
+def test_sums_of_products_by_calculator(shown, columns):
+    _, rows = table(shown, columns)
+    products = [row for row in rows if len(row) == 4]
+    assert len(products) == 6
+    for _, one, two, product in products:
+        assert close(product, number(one) * number(two))
+    *terms, total = rows
+    assert total[0] == words.SUM
+    decimals = len(total[-1].partition(".")[2])
+    assert number(total[-1]) == pytest.approx(sum(number(row[-1]) for row in terms), abs=len(terms) * 10.0**-decimals)
+
+
+def test_position_and_norm_by_calculator(shown):
+    _, rows = table(shown, words.POSITION_COLUMNS)
+    sums = [total for _, patch, place, total in rows if close(total, number(patch) + number(place))]
+    assert len(sums) == len(rows) == 6
+    _, rows = table(shown, words.NORM_COLUMNS)
+    for (_, token, mean, spread, gain, shift, result), before in zip(rows, sums, strict=True):
+        assert close(token, number(before))
+        computed = (number(token) - number(mean)) / number(spread) * number(gain) + number(shift)
+        assert close(result, computed, slack=2e-3)
+
+
+def test_scores_weights_and_output_by_calculator(shown):
+    key, dot, divided, *_ = (name.format(d=64) for name in words.SCORES_COLUMNS)
+    _, scores = table(shown, (key, dot, divided))
+    _, total_dot = table(shown, words.DOT_COLUMNS)
+    named = {row[0]: row for row in scores}
+    assert len(scores) >= 6 and words.short("cls") in named
+    assert named[scores[0][0]][1] == pytest.approx(total_dot[-1][-1]) or close(
+        named[scores[0][0]][1], number(total_dot[-1][-1])
+    )
+    for _, product, score in scores:
+        assert close(score, number(product) / 8)
+
+    _, rows = table(shown, words.SOFTMAX_COLUMNS)
+    *keys, rest, total = rows
+    largest = max(number(row[1]) for row in keys)
+    for name, score, less, power, weight in keys:
+        assert close(score, number(named[name][2]))
+        assert close(less, number(score) - largest, slack=0.02)
+        assert close(power, np.exp(number(less)))
+        assert close(weight, number(power) / number(total[1]))
+    powers = [number(row[3]) for row in keys] + [number(rest[1])]
+    assert number(total[1]) == pytest.approx(sum(powers), abs=0.02)
+    assert total[2] == "1.0000"
+
+    _, shares = table(shown, words.OUTPUT_COLUMNS, component=0)
+    *mixed, rest_share, output = shares
+    for (name, weight, value, share), row in zip(mixed, keys, strict=True):
+        assert (name, weight) == (row[0], row[4])
+        assert close(share, number(weight) * number(value), slack=1e-4)
+    added = sum(number(row[3]) for row in mixed) + number(rest_share[-1])
+    assert number(output[-1]) == pytest.approx(added, abs=1e-3)
+
+
+def test_weights_are_the_models_own(app):
+    page = app("by_hand", query="cls", layer="5", head="3", image="cat")
+    assert not page.wrong
+    weights = trace(load_model("embedded"), load_sample("cat")).layers[5].row(0)[3].numpy()
+    _, rows = table(page, words.SOFTMAX_COLUMNS)
+    strongest = 1 + int(weights[1:].argmax())
+    named = {row[0]: row[-1] for row in rows}
+    row, col = divmod(strongest - 1, 16)
+    assert number(named[words.short(f"r{row}c{col}")]) == pytest.approx(weights[strongest], abs=6e-5)
+    assert number(named[common.TOKEN_CLS]) == pytest.approx(weights[0], abs=6e-5)
+
+
+def test_class_token_has_no_pixels_and_later_layers_say_what_came_between(app):
+    page = app("by_hand", query="cls", layer="4")
+    assert not page.wrong
+    assert words.NO_PIXELS.format(query=common.TOKEN_CLS, width=384) in page.text
+    assert not any(rows[0][0] == words.PIXEL_COLUMNS[0] for rows in tables_of(page))
+    table(page, words.POSITION_COLUMNS_PREFIX)
+    assert "The 4 layers before have **added**" in page.text
+    assert page.parameters["query"] == "cls"
+
+
+def test_every_widget_moved(app):
+    page = app("by_hand", layer="3", query="r2c2")
+    before = tables_of(page)
+    for key, value in {"layer": 2, "head": 4, "query row": 5, "query col": 7, "component": 63}.items():
+        page.at.number_input(key=f"choice of {key}").set_value(value).run()
+        assert not page.wrong, key
+        assert tables_of(page) != before, key
+        before = tables_of(page)
+    assert page.parameters == {"layer": "2", "head": "4", "query": "r5c7", "component": "63"}
+    names = page.at.selectbox(key="choice of pair").options
+    page.at.selectbox(key="choice of pair").select_index(2).run()
+    assert not page.wrong and page.parameters["pair"] == "2"
+    _, rows = table(page, words.SCORES_COLUMNS[:2])
+    assert [row[0] for row in rows] == list(names)
+    _, dots = table(page, words.DOT_COLUMNS)
+    assert close(dots[-1][-1], number(rows[2][1]))
+    page.at.slider(key="choice of temperature").set_value(0.5).run()
+    assert not page.wrong and page.parameters["temperature"] == "0.5"
+    for kind in words.MATRIX_OF:
+        page.at.segmented_control(key="choice of matrix").set_value(kind).run()
+        assert not page.wrong
+        assert words.MATRICES_TEXT[kind].format(query=1 + 5 * 16 + 7) in page.text
+
+
+def test_temperature_is_a_what_if_and_changes_nothing_else(app):
+    plain, sharp = app("by_hand", layer="2", query="r3c3"), app("by_hand", layer="2", query="r3c3", temperature="0.2")
+    what_if = [name.format(temperature="0.2") for name in words.WHAT_IF_COLUMNS]
+    _, rows = table(sharp, what_if)
+    powers = [number(row[2]) for row in rows]
+    assert max(powers) > max(number(row[3]) for row in rows)
+    others = [[t for t in tables_of(page) if words.WHAT_IF_COLUMNS[-1] not in t[0]] for page in (plain, sharp)]
+    assert others[0] == others[1]
+
+
+def test_another_grid_and_a_component_beyond_the_head(app):
+    page = app("by_hand", model="vit_tiny_patch16_224", weights="random", layer="1", query="r13c13", component="200")
+    assert not page.wrong
+    assert page.at.number_input(key="choice of component").value == 63
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("vit_small_patch16_dinov3", words.ROTATE_TEXT),
+        ("vit_relpos_small_patch16_224", words.SCORES_BIAS),
+    ],
+)
+def test_rotation_and_bias_have_their_own_line(app, model, said):
+    page = app("by_hand", model=model, weights="random", layer="0", query="r3c3")
+    assert not page.wrong
+    assert said in page.text
+
+
+def test_all_numbers_of_a_step_are_sent_only_when_asked_for(app):
+    assert not app("by_hand", layer="1").at.dataframe
+
+
+def test_decimals_and_signs():
+    assert decimals_of([0.1234, 0.2]) == 4 and decimals_of([521.1, 20.5, 0.4]) == 1 and decimals_of([None, "x"]) == 0
+    assert decimals_of([1.93, -0.005, -0.001, 0.002]) == 5 and decimals_of([1e-12]) == 6
+    assert figures(-1234.5, 1) == "\N{MINUS SIGN}1,234.5" and figures(-0.0001, 2) == "0.00"
+
+
+def test_tables_escape_and_scale_their_bars():
+    html = numbers([Column("<b>", ["a&b", "c", "sum"]), Column("n", [1.0, -2.0, None], bars=2)], total=2)
+    assert "<b>" not in html and "a&amp;b" in html
+    assert "--v:0.250;--from:0.500" in html and "--v:0.500;--from:0.000" in html
+    bars = vector(np.array([0.5, -1.0]), "two <bars>", chosen=1)
+    assert "two &lt;bars&gt;" in bars and '<i class="n chosen" style="--v:1.000">' in bars and "--v:0.500" in bars
