@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from vitviz.draw.colour import colours
 from vitviz.draw.colourbar import legend
-from vitviz.draw.lettering import font, line_height
+from vitviz.draw.lettering import fitting, font, line_height
 from vitviz.draw.scale import Scale, finite
 from vitviz.draw.sheet import sheet
 from vitviz.draw.theme import LIGHT, WIDTH, Theme
@@ -69,12 +69,13 @@ def draw_product(
     picture.paste(painted(left), (0, y))
     picture.paste(painted(result), (x, y))
     pen = ImageDraw.Draw(picture)
-    face = font(theme.small)
-    pen.text((x, gap - 6), top.words, font=face, fill=theme.foreground, anchor="ls")
-    # A narrow factor's name is longer than the factor: it stands a line higher, where nothing is beside it.
-    narrow = m * times < face.getlength(left.words)
-    pen.text((0, y - gap - 6 if narrow else y - 6), left.words, font=face, fill=theme.foreground, anchor="ls")
-    pen.text((x, y - 6), result.words, font=face, fill=theme.foreground, anchor="ls")
+    for at, room, words in (
+        ((x, gap - 6), p * times, top.words),
+        ((0, y - 6), x - 6, left.words),
+        ((x, y - 6), p * times, result.words),
+    ):
+        if size := fitting(words, room, theme.small):  # a narrow matrix has a small name, or none
+            pen.text(at, words, font=font(size), fill=theme.foreground, anchor="ls")
     if row is not None:
         middle = y + (row + 0.5) * times
         pen.polygon([(x - 2, middle), (x - 13, middle - 6), (x - 13, middle + 6)], fill=theme.accent)
