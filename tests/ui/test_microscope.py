@@ -1,0 +1,98 @@
+"""The microscope's page without a browser: what is sent, what is believed, and who is asked to follow whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import pytest
+
+from vitviz.ui.components import microscope as component
+from vitviz.ui.components.microscope import MicroscopeView
+from vitviz.ui.knobs import KNOBS
+from vitviz.ui.selection import Selection
+from vitviz.ui.text import microscope as words
+from vitviz.ui.urls import from_parameters, to_parameters
+from vitviz.ui.views import microscope as page
+
+VIEW = MicroscopeView("r5c6", 3, 2, "by", "value", "raw", True, True)
+
+
+def sent(shown: Any) -> str:
+    return shown.at.get("bidi_component")[0].proto.json
+
+
+def test_a_link_reaches_the_microscope(app: Any) -> None:
+    link = {"query": "r5c6", "layer": "3", "head": "2", "heads": "chosen", "direction": "by", "measure": "value"}
+    shown = app("microscope", **link, scale="raw", colours="shared", links="shown")
+    assert not shown.wrong
+    assert words.PAGE.question in shown.text
+    data = json.loads(sent(shown))
+    assert data["asked"]["selection"] == asdict(VIEW)
+    assert sorted(data["layers"]) == ["2", "3", "4"]
+    assert data["num_layers"] == 12
+
+
+def test_numbers_stay_behind_addresses_and_nothing_is_sent_twice(app: Any) -> None:
+    shown = app("microscope")
+    first = sent(shown)
+    assert len(first) < 1500
+    data = json.loads(first)
+    assert sorted(data["layers"]) == ["10", "11"], "the last layer has one neighbour"
+    assert data["asked"]["selection"]["token"] is None
+    shown.at.run()
+    assert sent(shown) == first
+
+
+def test_a_query_that_is_no_token_pins_nothing(app: Any) -> None:
+    shown = app("microscope", query="mean")
+    assert not shown.wrong
+    assert json.loads(sent(shown))["asked"]["selection"]["token"] is None
+
+
+def test_what_is_chosen_survives_the_way_through_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(page.state, "change", lambda **values: kept.update(values))
+    page.keep(VIEW)
+    own = {field.name for field in fields(Selection)}
+    assert set(kept) <= own | set(KNOBS)
+    knobs = tuple(sorted((name, value) for name, value in kept.items() if name not in own))
+    selection = Selection(**{name: value for name, value in kept.items() if name in own}, knobs=knobs)
+    assert from_parameters(to_parameters(selection)) == (selection, ())
+    page.keep(MicroscopeView())
+    assert {name: kept[name] for name in KNOBS if name in kept} == {n: KNOBS[n].default for n in KNOBS if n in kept}
+    assert (kept["query"], kept["head"]) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None, "x", [], {}, {"token": "r1c1"}, {**asdict(VIEW), "layer": 12}, {**asdict(VIEW), "layer": -1}, {**asdict(VIEW), "layer": True},
+        {**asdict(VIEW), "head": "some"}, {**asdict(VIEW), "head": 1.5}, {**asdict(VIEW), "head": []}, {**asdict(VIEW), "token": 7},
+        {**asdict(VIEW), "token": "r" * 99}, {**asdict(VIEW), "direction": "up"}, {**asdict(VIEW), "measure": {}},
+        {**asdict(VIEW), "shared": "yes"},
+    ],
+)  # fmt: skip
+def test_a_browser_is_not_believed(wrong: object) -> None:
+    assert MicroscopeView.reported(wrong, 12) is None
+    assert MicroscopeView.reported({**asdict(VIEW), "extra": "<script>"}, 12) == VIEW
+
+
+def test_the_browser_is_asked_only_for_what_it_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(component.st, "session_state", {})
+    first, pinned, later, other = (replace(VIEW, token=f"r{i}c0") for i in range(4))
+
+    def number(view: MicroscopeView, reported: MicroscopeView | None) -> int:
+        return component._asked("key", view, reported).number
+
+    assert number(first, None) == 1
+    assert number(first, None) == 1, "the next run of the page asks for nothing new"
+    assert number(pinned, pinned) == 1, "what the browser chose is not sent back to it"
+    assert component._asked("key", later, later).sent == first, "nor does it travel at all"
+    assert number(other, later) == 2, "a link or another control asks for a move"
+    assert number(other, later) == 2
+    assert number(other, other) == 2, "the browser has followed"
+    assert number(first, other) == 3
+    assert number(first, first) == 3
+    assert number(pinned, None) == 4, "the page was left and opened again: the browser's state is gone"
