@@ -38,6 +38,8 @@ _PUBLIC: dict[str, str] = {
     "filter_components": "vitviz.analysis.patches",
     "Paste": "vitviz.analysis.scenes",
     "two_scenes": "vitviz.analysis.scenes",
+    "open_layer": "vitviz.analysis.by_hand",
+    "head_by_hand": "vitviz.analysis.by_hand",
     "top_predictions": "vitviz.analysis.prediction",
     "Question": "vitviz.analysis.question",
     "ClassLogit": "vitviz.analysis.targets",

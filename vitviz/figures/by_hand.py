@@ -41,7 +41,10 @@ def scores_figure(
         f"Queries, {_shape(hand.queries)}, times keys, {_shape(hand.keys.T)}, give the scores of all pairs of tokens, "
         f"{_shape(scores)}. Row {hand.query}, token {name}, is marked; its largest score is {hand.maximum:.3g}."
     )
-    return _figure(subject, hand, "attention scores", drawing, alt, arrays, "hand.queries @ hand.keys.T * hand.factor")
+    line = "hand.queries @ hand.keys.T * hand.factor  # (queries, keys)"
+    if hand.bias is not None:
+        line = f"opened.attention.scores(head={hand.head})[0]  # (queries, keys), bias included"
+    return _figure(subject, hand, "attention scores", drawing, alt, arrays, line)
 
 
 def weights_figure(
