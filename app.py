@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-
 import streamlit as st
 from starlette.middleware import Middleware
 
-from vitviz.ui import loading, services
+from vitviz.ui import loading, services, startup
 from vitviz.ui import main as frame
 from vitviz.ui.route import VisitorCookie, payload_route
 
 loading.embedded()
 
-# After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what
-# is frozen here is not walked through again.
-gc.collect()
-gc.freeze()
+startup.settle()
+startup.import_later()
 
 app = st.App(
     frame.__file__,

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata, spearmanr
 
 from vitviz.analysis.curves import Asked, Curve, centre_order, hidden_by_deletion, hidden_by_insertion, order_of
 from vitviz.analysis.hiding import BATCH
 from vitviz.analysis.question import Question
+from vitviz.analysis.ranks import rank_correlation, ranks
 from vitviz.analysis.rollout import Progress
 from vitviz.heatmap import Heatmap
 
@@ -125,20 +125,14 @@ def faithfulness(
 
 def rank_agreement(maps: Mapping[str, Heatmap | np.ndarray]) -> np.ndarray:
     """(methods, methods) Spearman correlation between maps, patch by patch; not-a-number for a constant map."""
-    flat = np.stack([_array(values).ravel() for values in maps.values()])
-    agreement = np.full((len(flat), len(flat)), np.nan)
-    varied = np.flatnonzero(np.ptp(flat, axis=1) > 0)
-    for row in varied:
-        for col in varied:
-            agreement[row, col] = 1.0 if row == col else spearmanr(flat[row], flat[col]).statistic
-    return agreement
+    arrays = [_array(values) for values in maps.values()]
+    return np.array([[rank_correlation(one, other) for other in arrays] for one in arrays])
 
 
 def disagreement(maps: Mapping[str, Heatmap | np.ndarray]) -> Heatmap:
     """Heatmap (rows, cols): standard deviation across methods of each patch's rank, ranks scaled to [0, 1]."""
-    arrays = [_array(values) for values in maps.values()]
-    ranks = [(rankdata(values).reshape(values.shape) - 1) / max(values.size - 1, 1) for values in arrays]
-    return Heatmap(np.std(ranks, axis=0), "disagreement in rank")
+    each = [ranks(_array(values)) for values in maps.values()]
+    return Heatmap(np.std(each, axis=0), "disagreement in rank")
 
 
 def _sets(walks: list[np.ndarray], randoms: list[np.ndarray], steps: int) -> list[np.ndarray]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from vitviz.analysis.question import Question
@@ -68,6 +67,8 @@ def gradcam(question: Question) -> Heatmap:
         prefix, patches = tokens[:, : layout.num_prefix], tokens[:, layout.num_prefix :]
         grid = patches.transpose(1, 2).reshape(1, -1, *layout.grid)  # (1, patches, width) -> (1, width, rows, cols)
         model = _FromLastNorm(question, prefix)
+        from captum.attr import LayerGradCam  # here, because it takes long to import
+
         cam = LayerGradCam(model, model.seen).attribute(grid.clone().requires_grad_(), relu_attributions=True)
     return Heatmap(cam[0, 0].detach().float().cpu().numpy(), "Grad-CAM")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
+from vitviz.analysis import ranks
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.switches import HeadSwitch, Switches, switched
@@ -91,9 +91,7 @@ def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
     """Spearman's correlation of |importance| with confidence over all heads, in [-1, 1]; not-a-number where one is
     constant.
     """
-    if np.ptp(importance) == 0 or np.ptp(confidence) == 0:
-        return float("nan")
-    return float(spearmanr(np.abs(importance).ravel(), confidence.ravel()).statistic)
+    return ranks.rank_correlation(np.abs(importance), confidence)
 
 
 def _num_heads(question: Question, layer: int) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,6 +45,8 @@ def integrated_gradients(
         return result
 
     with question.subject.lock, torch.inference_mode(False), torch.enable_grad():
+        from captum.attr import IntegratedGradients  # here, because it takes long to import
+
         shares = IntegratedGradients(score).attribute(
             x,
             baselines=mean_colour(x).expand_as(x),

@@ -11,12 +11,11 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import nn
 
 from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.ranks import rank_correlation
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.trunk import Trunk
 from vitviz.heatmap import Heatmap
@@ -90,9 +89,7 @@ def cascade(
 
 def likeness(one: Heatmap, other: Heatmap) -> float:
     """Spearman correlation of two maps of one grid; not-a-number where one is constant."""
-    if np.ptp(one.values) == 0 or np.ptp(other.values) == 0:
-        return float("nan")
-    return float(spearmanr(one.values.ravel(), other.values.ravel()).statistic)
+    return rank_correlation(one.values, other.values)
 
 
 def insensitive(last: Stage, threshold: float = INSENSITIVE) -> list[str]:
