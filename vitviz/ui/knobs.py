@@ -8,12 +8,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from vitviz.analysis.intervention import Interventions
 from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, PATCH_NAME, Selection
 
 Value = str | int | float
 
 # A rectangle of patches by two opposite corners, or its first corner alone.
 RECTANGLE = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}(-r[0-9]{1,3}c[0-9]{1,3})?")
+# A run of numbers in a list of interventions, and the most that a link may ask for: characters, and numbers in runs.
+RUN = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+MAX_SWITCHED, MAX_UNROLLED = 8_000, 40_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,22 @@ class Name:
         return text
 
 
-Knob = Choice | Number | Name
+@dataclass(frozen=True)
+class Switched:
+    """What is switched in the model, in the text form of `Interventions`; "" where nothing is."""
+
+    default: str = ""
+
+    def read(self, text: str) -> str:
+        """The same text as it is written here. Raises ValueError for what is no list of interventions."""
+        # Before anything is unrolled: a link of a few letters must not ask for millions of patches.
+        unrolled = sum(int(last) - int(first) for first, last in RUN.findall(text))
+        if len(text) > MAX_SWITCHED or unrolled > MAX_UNROLLED:
+            raise ValueError("more is switched than any model has")
+        return Interventions.decode(text).encode()
+
+
+Knob = Choice | Number | Name | Switched
 
 KNOBS: dict[str, Knob] = {
     # Patches
@@ -101,6 +120,15 @@ KNOBS: dict[str, Knob] = {
     "tested": Choice("later", ("later", "now")),
     "forget": Choice("later", ("later", "now")),
     "object": Name(RECTANGLE),
+    # What if
+    "what": Switched(),
+    "switch": Choice("hide", ("hide", "order", "heads", "cut", "worth", "sinks")),
+    "hide_by": Choice("mean", ("mean", "blur", "removed")),
+    "head_by": Choice("zero", ("zero", "mean")),
+    "beside": Choice("attention", ("attention", "rollout")),
+    "weighed": Choice("later", ("later", "now")),
+    "norm_times": Number(3.0, 1.5, 20.0, 0.5),
+    "mass_times": Number(10.0, 2.0, 50.0, 1.0),
     # Compare
     "compared": Choice("attention", ("attention", "rollout", "positions", "scenes")),
     "differs": Choice("model", ("model", "picture", "layer")),

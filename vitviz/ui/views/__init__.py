@@ -14,8 +14,9 @@ from vitviz.ui.text import positions as positions_text
 from vitviz.ui.text import prediction as prediction_text
 from vitviz.ui.text import rollout as rollout_text
 from vitviz.ui.text import start as start_text
+from vitviz.ui.text import what_if as what_if_text
 from vitviz.ui.text.page import PageText
-from vitviz.ui.views import by_hand, compare, microscope, patches, positions, prediction, rollout, start
+from vitviz.ui.views import by_hand, compare, microscope, patches, positions, prediction, rollout, start, what_if
 
 
 @dataclass(frozen=True)
@@ -40,5 +41,6 @@ VIEWS = (
     _view("microscope", microscope_text.PAGE, microscope.render),
     _view("rollout", rollout_text.PAGE, rollout.render),
     _view("prediction", prediction_text.PAGE, prediction.render),
+    _view("what_if", what_if_text.PAGE, what_if.render),
     _view("compare", compare_text.PAGE, compare.render),
 )

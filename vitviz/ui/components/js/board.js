@@ -119,7 +119,7 @@ class Board {
       const [top, left] = [Math.floor(index / heads), index % heads];
       strike(pen, [MARGIN + left * (wide + GAP), HEADER + top * (high + GAP), wide, high], accent);
     }
-    for (const [at, colour, thick] of [[this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
+    for (const [at, colour, thick] of [[this.given.paint ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
       if (!at) continue;
       const [layer, head] = at;
       const every = head === null; // the mean of a layer's heads: its whole row is framed
@@ -183,7 +183,8 @@ class Board {
       const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
       const most = { value: number(values[peak]), row: Math.floor(peak / cols), col: peak % cols };
       const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
-      this.readout.textContent = [fill(WORDS.board_place, { layer, head }), fill(WORDS.most, most), ...facts].join(" · ");
+      const read = rows * cols > 1 ? fill(WORDS.most, most) : most.value; // a single number has no place
+      this.readout.textContent = [fill(WORDS.board_place, { layer, head }), read, ...facts].join(" · ");
     }
     this.canvas.setAttribute("aria-label", `${this.given.alt} ${this.readout.textContent}`);
   }

@@ -1,0 +1,162 @@
+"""A changed model beside the model as it is, and tokens that stand out, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from vitviz.analysis.intervention import HidePatches, Interventions, ShufflePatches, SwitchOffHeads
+from vitviz.analysis.intervention.pixels import changed_pixels
+from vitviz.analysis.prediction import top_predictions
+from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
+from vitviz.draw.sheet import beside, column
+from vitviz.figure import Figure
+from vitviz.figures.subject import Subject
+from vitviz.heatmap import Heatmap
+
+CLASSES_SHOWN = 5
+_REMOVED = (128, 128, 128)
+
+
+def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
+    """The pixels as the changed model gets them, without the normalisation; patches out of the sequence crossed out."""
+    layout, pixels = subject.trace.layout, subject.prepared.input[None]
+    for item in changes:
+        if isinstance(item, HidePatches | ShufflePatches):
+            pixels = changed_pixels(pixels, item, layout)
+    picture = as_picture(pixels[0], subject.model.preprocessing.mean, subject.model.preprocessing.std)
+    pen = ImageDraw.Draw(picture)
+    high, wide = picture.height / layout.grid[0], picture.width / layout.grid[1]
+    for item in changes:
+        for patch in item.patches if isinstance(item, HidePatches) and item.fill == "removed" else ():
+            row, col = divmod(patch, layout.grid[1])
+            box = (round(col * wide), round(row * high), round((col + 1) * wide) - 1, round((row + 1) * high) - 1)
+            pen.rectangle(box, fill=_REMOVED)
+            pen.line(box, fill="white")
+            pen.line((box[0], box[3], box[2], box[1]), fill="white")
+    return picture
+
+
+def as_picture(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
+    """Normalised pixels (3, height, width) as an RGB picture."""
+    middle, spread = torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
+    values = (pixels.detach().float().cpu() * spread + middle).clamp(0, 1)
+    return Image.fromarray((values * 255).round().byte().permute(1, 2, 0).numpy())  # (height, width, 3)
+
+
+def what_if_figure(
+    subject: Subject,
+    changes: Interventions,
+    logits: Tensor,
+    before: Heatmap,
+    after: Heatmap,
+    line: str,
+    line_after: str = "",
+    *,
+    classes: bool = True,
+    robust: bool = True,
+    theme: Theme = LIGHT,
+    width: int = 480,
+) -> Figure:
+    """The answer and one map, before and after.
+
+    logits   (classes,) of the changed model
+    line     the Python that makes the map, `heatmap`, from `trace`; line_after: the other, `heatmap_after`, from `after`,
+             where it is not the same
+    classes  whether the outputs are classes; otherwise only the maps are drawn
+    width    pixels of each half
+    """
+    scale = Scale.of(before.values, after.values, robust=robust)
+    maps = [
+        draw_heatmap(heatmap, image=picture, scale=scale, title=name, theme=theme, width=width)
+        for heatmap, picture, name in (
+            (before, subject.prepared.shown, f"{before.label}, before"),
+            (after, seen_picture(subject, changes), f"{after.label}, after"),
+        )
+    ]
+    pieces = [beside(maps, theme)]
+    arrays: dict[str, np.ndarray] = {"before": before.values, "after": after.values}
+    words = f"{before.label} before and after."
+    if classes:
+        outputs = (subject.trace.logits, logits)
+        both = [top_predictions(each, subject.model.labels, CLASSES_SHOWN) for each in outputs]
+        bars = [
+            draw_bars(
+                [one.label for one in best], [one.probability for one in best], percent=True, full=1.0, chosen=0,
+                title=name, theme=theme, width=width,
+            )
+            for best, name in zip(both, ("The model as it is", "Changed"), strict=True)
+        ]  # fmt: skip
+        pieces.insert(0, beside(bars, theme))
+        before_after = zip(("logits_before", "logits_after"), outputs, strict=True)
+        arrays |= {name: each.float().cpu().numpy() for name, each in before_after}
+        likeliest = [f"{best[0].label} {best[0].probability:.1%}" for best in both]
+        words = f"Likeliest before: {likeliest[0]}; after: {likeliest[1]}. {words}"
+    return Figure(
+        arrays=arrays,
+        drawing=column(pieces, theme),
+        alt=words,
+        provenance=subject.provenance("intervention", parameters={"interventions": changes.encode()}),
+        snippet=intervention_snippet(subject, changes, line, line_after),
+    )
+
+
+def intervention_snippet(subject: Subject, changes: Interventions, line: str, line_after: str = "") -> str:
+    """Python that asks the changed model: `trace` as it is, `after` changed, and a map of each by `line`."""
+    framing = "squash" if subject.prepared.framing == "fit" else subject.prepared.framing
+    means, given = [], ""
+    if any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in changes):
+        means = [
+            "inputs = (vitviz.prepare(model, vitviz.load_sample(sample.id)).input for sample in samples())",
+            "means = vitviz.head_means(model, inputs)",
+        ]
+        given = ", head_means=means"
+    items = "".join(f", vitviz.{item!r}" for item in changes)
+    return subject.snippet(
+        *means,
+        f"with vitviz.intervene(model{items}{given}) as changed:",
+        f"    after = vitviz.trace(changed, image, framing={framing!r})",
+        "for each in (trace, after):",
+        "    print(vitviz.top_predictions(each.logits, model.labels))",
+        line,
+        line_after or line.replace("heatmap", "heatmap_after").replace("trace", "after"),
+        imports=["from vitviz.samples import samples"] if means else [],
+    )
+
+
+def outliers_figure(
+    subject: Subject,
+    times: dict[str, np.ndarray],
+    quantity: str,
+    threshold: float,
+    first: int,
+    *,
+    theme: Theme = LIGHT,
+    width: int = 640,
+) -> Figure:
+    """Tokens through the layers: name -> (states or layers,) value as a multiple of the median patch's.
+
+    threshold  drawn as a line; first: what the first value stands for, 0 for "before the first layer"
+    """
+    length = len(next(iter(times.values())))
+    places = np.arange(length) + first
+    lines = {f"threshold {threshold:g}": np.full(length, threshold, np.float32), **times}
+    details: dict[str, Any] = {"x_label": "layers passed" if first == 0 else "layer", "y_label": quantity}
+    drawing = draw_curve(places, lines, theme=theme, width=width, **details)
+    largest = max(times, key=lambda name: float(times[name].max()))
+    return Figure(
+        arrays={"times": np.stack(list(times.values())), "names": np.array(list(times))},
+        drawing=drawing,
+        alt=f"{quantity.capitalize()} for {len(times)} tokens; the most is {float(times[largest].max()):.3g} for {largest}.",
+        provenance=subject.provenance("token outliers", parameters={"threshold": threshold}),
+        snippet=subject.snippet(
+            "question = vitviz.Question(model, trace.input, vitviz.SelfDot())",
+            "outliers = vitviz.token_outliers(question)",
+            "print([trace.layout.name_of(token) for token in outliers.tokens])",
+        ),
+    )

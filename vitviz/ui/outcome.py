@@ -1,0 +1,111 @@
+"""What the changed model answers: asked once for each list of changes, and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn import functional as F
+
+from vitviz.analysis.attention import attention_map
+from vitviz.analysis.intervention import (
+    Effect,
+    HeadMeans,
+    Interventions,
+    SwitchOffHeads,
+    effect,
+    head_means,
+    intervene,
+)
+from vitviz.analysis.queries import POOL
+from vitviz.analysis.rollout import rollout
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
+from vitviz.models import prepare
+from vitviz.samples import load_sample, samples
+from vitviz.tracing import trace_input
+from vitviz.ui import changes
+from vitviz.ui.asking import Asked, fraction
+from vitviz.ui.compute import Progress
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import what_if as words
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """effect: the answers before and after; trace: the changed pass, with its attention."""
+
+    effect: Effect
+    trace: Trace
+
+    @property
+    def nbytes(self) -> int:
+        kept = (self.effect.before, self.effect.after)
+        return self.trace.nbytes + sum(each.tokens.nbytes for each in kept if each.tokens is not None)
+
+    @property
+    def class_token(self) -> float | None:
+        """Cosine of the class token, or of the patches' mean where there is none, with what it was; None where unknown."""
+        before, after = self.effect.before.tokens, self.effect.after.tokens
+        if before is None or after is None:
+            return None
+        if "cls" in self.trace.layout.prefix:
+            at = self.trace.layout.prefix.index("cls")
+            one, two = before[0, at], after[0, at]
+        else:
+            first = self.trace.layout.num_prefix
+            one, two = before[0, first:].mean(0), after[0, first:].mean(0)
+        return float(F.cosine_similarity(one.float(), two.float(), dim=0))
+
+
+def needs_means(given: Interventions) -> bool:
+    return any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in given)
+
+
+def gallery_means(stage: Stage) -> HeadMeans:
+    """Every head's mean output over the gallery's photographs: one answer for all pictures of this model."""
+    model = stage.model
+    plain = replace(stage, key=replace(stage.key, image="", framing="", scope=None))
+
+    def work(progress: Progress) -> HeadMeans:
+        gallery = samples()
+        inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
+        return head_means(model, inputs, fraction(progress), len(gallery))
+
+    means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING)
+    return means
+
+
+def outcome_of(about: Asked, given: Interventions) -> Outcome:
+    """The changed model's answer to the question at hand. Raises UnsupportedError where it cannot run changed."""
+    stage = about.stage
+    means = gallery_means(stage) if needs_means(given) else None
+
+    def work(question, progress: Progress) -> Outcome:  # type: ignore[no-untyped-def]
+        try:
+            found = effect(question, given, head_means=means)
+            progress.report(0.5)
+            with intervene(stage.model, given, head_means=means) as changed, torch.no_grad():
+                trace = trace_input(changed, stage.trace.input)
+        except ValueError:
+            raise UnsupportedError(words.IMPOSSIBLE) from None
+        return Outcome(found, trace)
+
+    digest = means.digest if means else ""
+    return about.ask("what if", work, words.RUNNING, changes=given.encode(), means=digest)
+
+
+def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, off: tuple[int, ...] = ()) -> Heatmap:
+    """The chosen map of a trace; `off`: layers that rollout leaves out, because nothing passed through them."""
+    if kind == "rollout":
+        left = tuple(each for at, each in enumerate(trace.layers) if at not in off)
+        return rollout(replace(trace, layers=left), query)
+    if query == POOL:
+        return attention_map(trace.pooling[0], 0, head)
+    return attention_map(trace.layers[layer], query, head)
+
+
+def present(stage: Stage) -> Interventions:
+    """What is switched, as far as this model has it."""
+    return changes.fitting(changes.current(), stage.layout, (layer.num_heads for layer in stage.trace.layers))

@@ -1,0 +1,194 @@
+"""The changed model beside the model as it is: the answer, one map, the picture it sees, and how far its features moved."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+
+from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.prediction import top_predictions
+from vitviz.analysis.queries import POOL
+from vitviz.analysis.targets import needs_classifier
+from vitviz.capture.trunk import has_classifier
+from vitviz.draw import Scale
+from vitviz.figures.rollout import query_name
+from vitviz.figures.what_if import seen_picture, what_if_figure
+from vitviz.heatmap import Heatmap
+from vitviz.ui import changes, exhibits, figure, state, tables
+from vitviz.ui.asking import Asked, class_name
+from vitviz.ui.choices import named
+from vitviz.ui.outcome import Outcome, map_of, outcome_of
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import common
+from vitviz.ui.text import what_if as words
+
+PICTURE = 330  # CSS pixels
+LINK = "before and after"
+
+
+def answer(about: Asked, given: Interventions, section: str) -> None:
+    """The target's likelihood with its change, the likeliest classes side by side, and the class token's cosine."""
+    found = outcome_of(about, given)
+    result = found.effect
+    classes = needs_classifier(about.target)
+    label = (words.LIKELIHOOD if classes else words.COSINE).format(target=about.name)
+    if math.isnan(result.likelihood_after):
+        st.info(words.NO_LIKELIHOOD)
+    elif classes:
+        delta = words.POINTS.format(points=100 * result.change) if given.items else None
+        st.metric(label, words.SHARE.format(share=result.likelihood_after), delta, border=True)
+    else:
+        delta = words.CHANGE.format(change=result.change) if given.items else None
+        st.metric(label, f"{result.likelihood_after:.3f}", delta, border=True)
+    if not given.items:
+        st.caption(words.NOTHING_YET[section])
+    if has_classifier(about.stage.model.module):
+        _classes(about.stage, found)
+    cosine = found.class_token
+    if cosine is not None and given.items:
+        line = words.CLASS_TOKEN if "cls" in about.stage.layout.prefix else words.MEAN_TOKEN
+        st.markdown(line.format(cosine=cosine))
+
+
+def _classes(stage: Stage, found: Outcome) -> None:
+    before, after = (each.logits[0].float().softmax(-1).cpu() for each in (found.effect.before, found.effect.after))
+    order = [one.index for one in top_predictions(found.effect.before.logits[0], count=5)]
+    now = int(after.argmax())
+    order += [] if now in order else [now]
+    rows = [(class_name(stage, at), float(before[at]), float(after[at])) for at in order]
+    columns = (
+        [name for name, _, _ in rows],
+        [words.SHARE.format(share=one) for _, one, _ in rows],
+        [words.SHARE.format(share=two) for _, _, two in rows],
+        [_points(two - one) for _, one, two in rows],
+    )
+    tables.show(tables.numbers([*map(tables.Column, words.TOP, columns)], strong=[order.index(now)]))
+    if now != order[0]:
+        st.markdown(words.NOW.format(after=class_name(stage, now), before=class_name(stage, order[0])))
+
+
+def _points(change: float) -> str:
+    text = f"{100 * change:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return words.SAME if text in ("+0.0", "\N{MINUS SIGN}0.0") else text
+
+
+def maps(about: Asked, given: Interventions) -> None:
+    """One map before and after, what the model sees, and each patch's similarity to before."""
+    stage = about.stage
+    found = outcome_of(about, given)
+    kind, query, layer, head = _choices(stage)
+    off = changes.layers_off(given)
+    knobs = {"kind": kind, "query": query, "layer": layer, "head": head}
+    before: Heatmap = stage.ask("map as it is", lambda _: map_of(stage.trace, kind, query, layer, head), **knobs)
+    after: Heatmap = about.ask(
+        "map changed",
+        lambda _, __: map_of(found.trace, kind, query, layer, head, off),
+        changes=given.encode(),
+        **knobs,
+    )
+    robust = state.value_of("scale") == "robust"
+    scale = Scale.of(before.values, after.values, robust=robust)
+    name = words.MAPS[kind].format(
+        query=common.token(query), layer=layer, head=words.HEAD_MEAN if head is None else head
+    )
+    seen = seen_picture(stage.subject, given)
+    what = (("changes", given.encode()),)
+    for column, heatmap, title, key in zip(
+        st.columns(2), (before, after), (words.MAP_BEFORE, words.MAP_AFTER), ("before", "after"), strict=True
+    ):
+        with column:
+            title = title.format(map=name)
+            st.markdown(f"**{title}**")
+            exhibits.picture(
+                stage, f"map {key}", alt=words.MAP_ALT.format(name=title), heatmap=heatmap, scale=scale,
+                knobs=(*knobs.items(), *(what if key == "after" else ())), widest=PICTURE, link=LINK, chosen=stage.query,
+                shown=seen if key == "after" else None, on_pick=_ask_patch, one_of_many=True,
+            )  # fmt: skip
+    _notes(given, kind, layer, head)
+    _ways_out(about, given, found, before, after, kind, query, layer, head)
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f"**{words.SEEN}**")
+        exhibits.picture(
+            stage, "seen", alt=words.SEEN_ALT, shown=seen, knobs=what, widest=PICTURE, link=LINK, on_pick=_ask_patch,
+            one_of_many=True,
+        )  # fmt: skip
+    with right:
+        st.markdown(f"**{words.SIMILARITY}**")
+        _similarity(stage, found, what)
+
+
+def _ask_patch(token: str) -> None:
+    state.change(query=token)
+
+
+def _choices(stage: Stage) -> tuple[str, str, int, int | None]:
+    one, two, three = st.columns([2, 1, 1], vertical_alignment="bottom")
+    with one:
+        kind = st.segmented_control(
+            words.BESIDE, list(words.BESIDES), format_func=named(words.BESIDES), required=True, **state.bound("beside")
+        )
+    query, head, layer = query_name(stage.trace, stage.query), stage.selection.head, stage.layer
+    if kind == "attention":
+        last = stage.trace.num_layers - 1
+        heads = stage.trace.layers[layer].num_heads
+        if last > 0 and query != POOL:
+            two.number_input(words.LAYER, 0, last, step=1, **state.bound("layer", layer))
+        three.selectbox(
+            words.HEAD, [-1, *range(heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+            **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+        )  # fmt: skip
+    return kind, query, layer, head
+
+
+def _notes(given: Interventions, kind: str, layer: int, head: int | None) -> None:
+    if kind == "rollout" and (changes.layers_off(given) or changes.heads_off(given)):
+        st.caption(words.ROLLOUT_LEFT_OUT)
+    elif kind == "attention" and layer in changes.layers_off(given):
+        st.caption(words.LAYER_IS_OFF.format(layer=layer))
+    elif kind == "attention" and (layer, head) in changes.heads_off(given):
+        st.caption(words.HEAD_IS_OFF)
+
+
+def _similarity(stage: Stage, found: Outcome, what: tuple[tuple[str, str], ...]) -> None:
+    similarity = found.effect.similarity
+    if similarity is None:
+        st.info(words.NO_SIMILARITY)
+        return
+    signed = float(similarity.values.min()) < 0
+    exhibits.picture(
+        stage, "similarity", alt=words.SIMILARITY_ALT, heatmap=Heatmap(similarity.values, words.SIMILARITY_LABEL, signed),
+        scale=Scale(-1.0, 1.0, signed=True) if signed else Scale(0.0, 1.0), knobs=what, widest=PICTURE, link=LINK,
+        on_pick=_ask_patch, one_of_many=True,
+    )  # fmt: skip
+
+
+def _ways_out(
+    about: Asked, given: Interventions, found: Outcome, before: Heatmap, after: Heatmap, kind: str, query: str, layer: int,
+    head: int | None,
+) -> None:  # fmt: skip
+    stage = about.stage
+    line_after = ""
+    if kind == "rollout":
+        line = f"heatmap = vitviz.rollout(trace, query={query!r})"
+        if off := changes.layers_off(given):
+            kept = f"tuple(each for at, each in enumerate(after.layers) if at not in {off})"
+            line_after = (
+                "from dataclasses import replace\n\n"
+                f"heatmap_after = vitviz.rollout(replace(after, layers={kept}), query={query!r})"
+            )
+    elif query == POOL:
+        line = f"heatmap = vitviz.attention_map(trace.pooling[0], 0, {head})"
+    else:
+        line = f"heatmap = vitviz.attention_map(trace.layers[{layer}], {query!r}, {head})"
+    robust = state.value_of("scale") == "robust"
+    figure.ways_out(
+        stage,
+        "what if",
+        lambda: what_if_figure(
+            stage.subject, given, found.effect.after.logits[0], before, after, line, line_after,
+            classes=has_classifier(stage.model.module), robust=robust, theme=stage.theme,
+        ),
+        changes=given.encode(), kind=kind, query=query, layer=layer, head=head, robust=robust,
+    )  # fmt: skip
