@@ -44,7 +44,7 @@ def test_a_payload_holds_every_weight(form: str) -> None:
         "half": dataclasses.replace(plain, q=plain.q.half(), k=plain.k.half()),
         "table": dataclasses.replace(plain, bias=BiasTable(torch.randn(9, 2), torch.randint(0, 9, (13, 13)))),
         "dense": dataclasses.replace(plain, bias=DenseBias(torch.randn(2, 13, 13))),
-        "hidden": dataclasses.replace(plain, bias=DenseBias(torch.zeros(1, 1, 13).index_fill(2, torch.tensor([4]), -torch.inf))),
+        "hidden": dataclasses.replace(plain, bias=DenseBias(torch.tensor([0.0, -torch.inf, *[0.0] * 11])[None, None])),
         "explicit": Attention("a", LAYOUT, LAYOUT, explicit=plain.weights()),
         "mixed": Attention("a", LAYOUT, LAYOUT, explicit=plain.weights() - 0.2, rows_sum_to_one=False),
     }[form]

@@ -19,6 +19,10 @@ from vitviz.ui.views import microscope as page
 VIEW = MicroscopeView("r5c6", 3, 2, "by", "value", "raw", True, True)
 
 
+def changed(**parts: object) -> dict[str, object]:
+    return {**asdict(VIEW), **parts}
+
+
 def sent(shown: Any) -> str:
     return shown.at.get("bidi_component")[0].proto.json
 
@@ -68,10 +72,9 @@ def test_what_is_chosen_survives_the_way_through_the_url(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "wrong",
     [
-        None, "x", [], {}, {"token": "r1c1"}, {**asdict(VIEW), "layer": 12}, {**asdict(VIEW), "layer": -1}, {**asdict(VIEW), "layer": True},
-        {**asdict(VIEW), "head": "some"}, {**asdict(VIEW), "head": 1.5}, {**asdict(VIEW), "head": []}, {**asdict(VIEW), "token": 7},
-        {**asdict(VIEW), "token": "r" * 99}, {**asdict(VIEW), "direction": "up"}, {**asdict(VIEW), "measure": {}},
-        {**asdict(VIEW), "shared": "yes"},
+        None, "x", [], {}, {"token": "r1c1"}, changed(layer=12), changed(layer=-1), changed(layer=True), changed(head="some"),
+        changed(head=1.5), changed(head=[]), changed(token=7), changed(token="r" * 99), changed(direction="up"),
+        changed(measure={}), changed(shared="yes"),
     ],
 )  # fmt: skip
 def test_a_browser_is_not_believed(wrong: object) -> None:

@@ -32,16 +32,18 @@ def run(tmp_path: Path) -> Run:
 
     def run_module(imports: str, body: str, *payloads: bytes, **given: Any) -> Any:
         modules = shutil.copytree(FOLDER, tmp_path / "modules", dirs_exist_ok=True)
-        (modules / "trial.js").write_text(f'{imports}import {{ given }} from "./given.js";\nexport default (buffers) => {{ {body} }};\n')
+        trial = f'{imports}import {{ given }} from "./given.js";\nexport default (buffers) => {{ {body} }};\n'
+        (modules / "trial.js").write_text(trial)
         blank = {"sequential": "00" * 768, "signed": "00" * 768}
-        (tmp_path / "trial.mjs").write_text(joined(modules, "trial.js", {"given": given, "WORDS": {}, "COLOURS": blank}))
+        text = joined(modules, "trial.js", {"given": given, "WORDS": {}, "COLOURS": blank})
+        (tmp_path / "trial.mjs").write_text(text)
         files = []
         for i, payload in enumerate(payloads):
             files.append(str(tmp_path / f"{i}.bin"))
             Path(files[-1]).write_bytes(payload)
         program = (
             'import { readFileSync } from "node:fs"; import trial from "./trial.mjs";'
-            f"const read = (file) => {{ const b = readFileSync(file); return b.buffer.slice(b.byteOffset, b.byteOffset + b.length); }};"
+            "const read = (file) => new Uint8Array(readFileSync(file)).buffer;"
             f"console.log(JSON.stringify(trial({json.dumps(files)}.map(read))));"
         )
         (tmp_path / "program.mjs").write_text(program)
@@ -114,7 +116,10 @@ def test_arrows_walk_the_grid_and_reach_the_prefix_tokens(run: Run) -> None:
         ("r0c0", [-1, 0], "cls"), ("r0c4", [-1, 0], "reg0"), ("cls", [0, 1], "reg0"), ("reg0", [0, 1], "reg0"),
         ("cls", [-1, 0], "cls"), ("reg0", [1, 0], "r0c3"),
     ]  # fmt: skip
-    body = "return given.walk.map(([from, by]) => nameOf(given.layout, step(given.layout, tokenNamed(given.layout, from), ...by)));"
+    body = (
+        "const { layout, walk } = given;"
+        "return walk.map(([from, by]) => nameOf(layout, step(layout, tokenNamed(layout, from), ...by)));"
+    )
     layout = {"prefix": ["cls", "reg0"], "grid": [3, 5]}
     reached = run('import { nameOf, step, tokenNamed } from "./tokens.js";\n', body, layout=layout, walk=walk)
     assert reached == [to for _, _, to in walk]
@@ -125,7 +130,8 @@ def test_scales_ranks_and_numbers(run: Run) -> None:
     body = (
         "const values = Float32Array.from(given.values); const robust = extent(values, true, false);"
         "return { robust: robust.high, raw: extent(values, false, false).high, beyond: countBeyond(values, robust),"
-        "top: strongest(values, 4), rank: rankOf(values, 17), lone: extent(Float32Array.of(0, 0, 5, ...Array(400).fill(0)), true, false).high,"
+        "top: strongest(values, 4), rank: rankOf(values, 17),"
+        "lone: extent(Float32Array.of(0, 0, 5, ...Array(400).fill(0)), true, false).high,"
         "signed: extent(Float32Array.of(-3, 1), false, true), ties: rankOf([1, 2, 2], 2),"
         "numbers: [0, 0.04123, 0.000123456, 12.3456, 1, 1e-9, -0.5].map((v) => number(v)) };"
     )
@@ -145,9 +151,11 @@ def test_scales_ranks_and_numbers(run: Run) -> None:
 
 def test_keys_and_two_digit_heads(run: Run) -> None:
     body = (
-        "const keys = new Keys(); const press = (key, timeStamp, more = {}) => keys.read({ key, timeStamp, ...more }, 12, more.inControl);"
-        "return [press('1', 0), press('1', 300), press('4', 600), press('9', 2000), press('2', 2100), press('[', 3000), press('ArrowUp', 3000),"
-        "press('ArrowUp', 3000, { shiftKey: true }), press('ArrowUp', 3000, { inControl: true }), press('r', 3000),"
+        "const keys = new Keys();"
+        "const press = (key, timeStamp, more = {}) => keys.read({ key, timeStamp, ...more }, 12, more.inControl);"
+        "return [press('1', 0), press('1', 300), press('4', 600), press('9', 2000), press('2', 2100), press('[', 3000),"
+        "press('ArrowUp', 3000), press('ArrowUp', 3000, { shiftKey: true }), press('ArrowUp', 3000, { inControl: true }),"
+        "press('r', 3000),"
         "press('1', 5000, { ctrlKey: true }), press('Escape', 6000, { inControl: true })];"
     )
     read = run('import { Keys } from "./keyboard.js";\n', body)

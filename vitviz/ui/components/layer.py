@@ -12,7 +12,7 @@ from vitviz.capture.attention import Attention, BiasTable, DenseBias
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
-# What a phone can still hold and a classroom's network can still carry: 1,370 tokens and 12 heads of explicit weights are 45 MB.
+# What a phone can hold and a classroom's network can carry: 1,370 tokens and 12 heads of explicit weights are 45 MB.
 MAX_BYTES = 64 * 2**20
 # Explicit weights travel as 16-bit codes of each head's range: for weights in [0, 1] no code is further than 8e-6 off.
 CODES = 65535
@@ -37,8 +37,8 @@ def layer_arrays(attention: Attention, value_norm: Tensor | None = None) -> tupl
     size = sum(array.nbytes for array in arrays.values())
     if size > MAX_BYTES:
         raise UnsupportedError(
-            f"The weights of {attention.name} need {size / 2**20:,.0f} MB in the browser, more than the {MAX_BYTES / 2**20:,.0f} MB "
-            "allowed. Choose a smaller input size."
+            f"The weights of {attention.name} need {size / 2**20:,.0f} MB in the browser, more than the "
+            f"{MAX_BYTES / 2**20:,.0f} MB allowed. Choose a smaller input size."
         )
     meta = {
         "name": attention.name,

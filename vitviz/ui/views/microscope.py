@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 import torch
 
@@ -19,9 +21,7 @@ from vitviz.ui.text import microscope as words
 from vitviz.ui.wire import pack
 
 
-def render(stage: Stage | None) -> None:
-    if stage is None:
-        return
+def render(stage: Stage) -> None:
     with page(words.PAGE):
         if not stage.trace.layers:
             st.info(words.NO_LAYERS)
@@ -49,7 +49,7 @@ def render(stage: Stage | None) -> None:
 def view_of(stage: Stage) -> MicroscopeView:
     """What the selection says, in the microscope's terms."""
     selection = stage.selection
-    one_head = "mean" if selection.head is None else selection.head
+    one_head: int | Literal["mean"] = "mean" if selection.head is None else selection.head
     return MicroscopeView(
         token=selection.query if _exists(selection.query, stage.layout) else None,
         layer=stage.layer,
@@ -86,7 +86,7 @@ def _exists(token: str, layout: TokenLayout) -> bool:
 
 
 def _value_norms(stage: Stage) -> list[torch.Tensor] | str:
-    """(heads, keys) for each layer, or why there are none. The values themselves are not kept: they are as large as the keys."""
+    """(heads, keys) for each layer, or why there are none. The values are not kept: they are as large as the keys."""
 
     def measure(_: object) -> list[torch.Tensor] | str:
         traced = trace_input(stage.model, stage.trace.input, keep_values=True)
