@@ -1,6 +1,6 @@
 """Accuracy of the embedded models on a folder of labelled images, with the very files and preprocessing served.
 
-    python scripts/measure_accuracy.py FOLDER [--batch 16]
+    python scripts/measure_accuracy.py FOLDER [--batch 16] [--every 1] [--runs 0 1 2 3 4]
 
 FOLDER holds images and labels.csv with the columns file and label; labels are Caltech-101's folder names
 ("Motorbikes"). Prints one line of a Markdown table for each model, input size and framing: top-1, top-5, and the mean
@@ -44,9 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--every", type=int, default=1, help="only every n-th image")
+    parser.add_argument("--runs", type=int, nargs="+", default=range(5), help="rows of the table, counted from 0")
     chosen = parser.parse_args()
     with (chosen.folder / "labels.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))[:: chosen.every]
     labels = torch.tensor([raw_classes().index(row["label"]) for row in rows])
 
     embedded = vitviz.load_model("embedded")
@@ -58,7 +60,7 @@ def main() -> None:
         (vitviz.resized(embedded, (448, 448)), "crop"),
     ]
     print("| model | input | framing | top-1 | top-5 | mean per class | images |\n|---|---|---|---|---|---|---|")
-    for model, framing in runs:
+    for model, framing in (runs[index] for index in chosen.runs):
         place = ranks(model, chosen.folder, rows, framing, chosen.batch)
         first = (place == 0).float()
         per_class = torch.stack([first[labels == label].mean() for label in labels.unique()])
