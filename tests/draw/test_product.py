@@ -39,6 +39,19 @@ def test_every_entry_stands_beside_its_row_and_under_its_column(theme):
     assert places["Q"][1] + 30 < places["scores"][1] and places["K"][0] + 30 < places["scores"][0]
 
 
+def test_in_line_the_three_stand_side_by_side():
+    left, top, result = factors()
+    picture = np.asarray(draw_product(left, top, result, row=1, in_line=True, width=110))
+    tops, lefts = [], []
+    for each in (left, top, result):
+        scale = Scale.of(each.values.astype(np.float32), robust=True, signed=each.signed)
+        high, start = place_of(picture, colours(each.values, scale, LIGHT).repeat(10, axis=0).repeat(10, axis=1))
+        tops.append(high)
+        lefts.append(start)
+    assert len(set(tops)) == 1 and lefts == sorted(lefts)
+    assert lefts[1] >= lefts[0] + 30 and lefts[2] >= lefts[1] + 40
+
+
 def test_the_arrows_point_at_the_row_and_the_column():
     left, top, result = factors()
     plain = np.asarray(draw_product(left, top, result, width=350)).astype(int)

@@ -37,13 +37,15 @@ def draw_product(
     *,
     row: int | None = None,
     column: int | None = None,
+    in_line: bool = False,
     label: str = "",
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
     """left (n, m) to the left of result (n, p), top (m, p) above it, one square an entry, none left out or averaged.
 
-    row, column  an entry of the result: its row is marked beside `left`, its column above `top`
+    row, column  an entry of the result: its row is marked between `left` and it, its column between `top` and it
+    in_line      left · top = result one after the other, for a `top` too tall to stand above
     label        what the numbers of the result are
 
     Colours are robust, each matrix on its own scale; the legend is the result's. Raises DrawError where the shapes do not
@@ -54,28 +56,28 @@ def draw_product(
         raise DrawError(f"{left.words} times {top.words} does not give {result.words}.")
     if (row is not None and not 0 <= row < n) or (column is not None and not 0 <= column < p):
         raise DrawError(f"The product has {n} rows and {p} columns, so no entry in row {row}, column {column}.")
-    times = max(1, round(width / (m + p)))
-    theme = theme.grown(times * (m + p), width)
+    across = m + 2 * p if in_line else m + p
+    times = max(1, round(width / across))
+    theme = theme.grown(times * across, width)
     gap = line_height(theme.small) + 12
     scales = {each.name: Scale.of(finite(each.values), robust=True, signed=each.signed) for each in (left, top, result)}
-
-    def painted(factor: Factor) -> Image.Image:
-        entries = colours(factor.values, scales[factor.name], theme)
-        return Image.fromarray(entries.repeat(times, axis=0).repeat(times, axis=1))
-
-    x, y = m * times + gap, m * times + 2 * gap
-    picture = Image.new("RGB", (x + p * times, y + n * times), theme.background)
-    picture.paste(painted(top), (x, gap))
-    picture.paste(painted(left), (0, y))
-    picture.paste(painted(result), (x, y))
+    if in_line:
+        second = m * times + gap
+        places = {left: (0, gap), top: (second, gap), result: (second + p * times + gap, gap)}
+    else:
+        below = gap + m * times + gap
+        places = {top: (m * times + gap, gap), left: (0, below), result: (m * times + gap, below)}
+    right = places[result][0] + p * times
+    bottom = max(y + factor.values.shape[0] * times for factor, (_, y) in places.items())
+    picture = Image.new("RGB", (right, bottom), theme.background)
     pen = ImageDraw.Draw(picture)
-    for at, room, words in (
-        ((x, gap - 6), p * times, top.words),
-        ((0, y - 6), x - 6, left.words),
-        ((x, y - 6), p * times, result.words),
-    ):
-        if size := fitting(words, room, theme.small):  # a narrow matrix has a small name, or none
-            pen.text(at, words, font=font(size), fill=theme.foreground, anchor="ls")
+    for factor, (x, y) in places.items():
+        entries = colours(factor.values, scales[factor.name], theme).repeat(times, axis=0).repeat(times, axis=1)
+        picture.paste(Image.fromarray(entries), (x, y))
+        room = factor.values.shape[1] * times + (gap - 6 if x + entries.shape[1] < right else 0)
+        if size := fitting(factor.words, room, theme.small):  # a narrow matrix has a small name, or none
+            pen.text((x, y - 6), factor.words, font=font(size), fill=theme.foreground, anchor="ls")
+    x, y = places[result]
     if row is not None:
         middle = y + (row + 0.5) * times
         pen.polygon([(x - 2, middle), (x - 13, middle - 6), (x - 13, middle + 6)], fill=theme.accent)

@@ -74,6 +74,7 @@ def output_figure(
         Factor(hand.values, "V"),
         Factor(output, "output"),
         row=hand.query,
+        in_line=True,
         label="component of the output",
         width=width,
         theme=theme,
