@@ -22,10 +22,9 @@ _CSS = """<style>
 [data-testid="stSidebarUserContent"] h3 { padding: 0.2rem 0 0; font-size: 1.1rem; }
 [data-testid="stSidebarHeader"] { height: 2rem; }
 /* What is to be compared stays side by side on a phone too. */
-.st-key-side-by-side [data-testid="stHorizontalBlock"] { flex-wrap: nowrap; gap: 0.75rem; }
-.st-key-side-by-side [data-testid="stColumn"] { min-width: 0; }
 @media (max-width: 640px) {
-  .st-key-side-by-side [data-testid="stColumn"] [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  .st-key-side-by-side [data-testid="stHorizontalBlock"] { gap: 0.75rem; }
+  .st-key-side-by-side [data-testid="stColumn"] { flex: 1 1 calc(50% - 0.75rem); min-width: calc(50% - 0.75rem); }
   .st-key-side-by-side [data-testid="stColumn"] [data-testid="stColumn"] { min-width: 100%; }
 }
 .vv-strip { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; }

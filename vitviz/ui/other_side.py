@@ -37,11 +37,11 @@ def choose_model(stage: Stage) -> None:
     names = ["", *known] if chosen in known or not chosen else ["", *known, chosen]
     st.selectbox(
         words.MODEL, names, format_func=named({"": counterpart} | known), help=words.MODEL_HELP, accept_new_options=True,
-        **state.bound("other_model", chosen, _typed),
+        **state.bound("other_model", chosen, typed_model),
     )  # fmt: skip
 
 
-def _typed(name: str) -> str:
+def typed_model(name: str) -> str:
     """A name that somebody typed, where it can be one; otherwise everything stays."""
     name = name.strip()
     return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("other_model"))

@@ -118,10 +118,8 @@ def _whose(stage: Stage) -> None:
         else:
             state.change(query=asks, pin=patch_name(marked) if marked_patch(stage) else "")
 
-    st.selectbox(
-        words.WHOSE, [*queries, patch], format_func=lambda name: words.MARKED if name == patch else common.token(name),
-        help=words.WHOSE_HELP, key=key, on_change=taken,
-    )  # fmt: skip
+    askers = {name: common.token(name) for name in queries} | {patch: words.MARKED}
+    st.selectbox(words.WHOSE, list(askers), format_func=named(askers), help=words.WHOSE_HELP, key=key, on_change=taken)
 
 
 def _first(stage: Stage, kind: str) -> _Side:
@@ -167,15 +165,19 @@ def _title(letter: str, stage: Stage, note: str | None = None) -> None:
 def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
     """The two choices of one side; layer and head are what ties each to the selection."""
     one, two = st.columns(2, gap="small")
+    depths = {at: words.LAYER_NAME.format(layer=at) for at in range(len(layers))}
     one.selectbox(
-        words.LAYER_OF.format(side=letter), range(len(layers)), format_func=lambda at: words.LAYER_NAME.format(layer=at),
-        label_visibility="collapsed", **layer,
-    )  # fmt: skip
-    heads = layers[st.session_state[layer["key"]]].num_heads
+        words.LAYER_OF.format(side=letter),
+        list(depths),
+        format_func=named(depths),
+        label_visibility="collapsed",
+        **layer,
+    )
+    count = layers[st.session_state[layer["key"]]].num_heads
+    heads = {held: _head_words(_unheld(held)) for held in range(-1, count)}
     two.selectbox(
-        words.HEAD_OF.format(side=letter), [-1, *range(heads)], format_func=lambda held: _head_words(_unheld(held)),
-        label_visibility="collapsed", **head,
-    )  # fmt: skip
+        words.HEAD_OF.format(side=letter), list(heads), format_func=named(heads), label_visibility="collapsed", **head
+    )
 
 
 def _held(head: int | None) -> int:
