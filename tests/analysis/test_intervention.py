@@ -286,6 +286,10 @@ def test_the_model_is_as_it_was(family):
         plainly(changed.module, x).sum() * (1 / 0)
     with pytest.raises(RuntimeError), intervene(model, EVERYTHING) as changed:
         plainly(changed.module, x[:, :1])  # the model itself raises, inside its own forward pass
+    broken = model.module.blocks[0].mlp.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError), intervene(model, EVERYTHING) as changed:
+        plainly(changed.module, x)  # inside a block whose attention is changed
+    broken.remove()
     with pytest.raises(ValueError, match="layer 5 does not exist"):
         answer(model, x, HidePatches((1,)), SwitchOffLayers((0, 5)))
     assert torch.equal(plainly(model.module, x), before)

@@ -54,8 +54,9 @@ def value_weighted_maps(attention: Attention, module: nn.Module, query: Query) -
 
 
 def combined_norm(attention: Attention, module: nn.Module, query: Query) -> Tensor:
-    """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, the length of what a key adds through all heads together
-    .
+    """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, the length of what a key adds through all heads together.
+
+    Raises as `value_weighted`.
     """
     projected_value_norms(attention, module)  # refuses what cannot be answered
     assert attention.v is not None
