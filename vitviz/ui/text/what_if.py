@@ -83,7 +83,7 @@ REMOVED_AND_SHUFFLED = "The patches are shuffled too: what is removed is the pla
 SHUFFLE = "Shuffle the patches"
 SHUFFLE_HELP = "The pieces of the picture change places before the model sees them."
 POSITIONS = "Position embedding"
-POSITIONS_OF = {"": "as learned", "zero": "none", "shuffle": "shuffled"}
+POSITIONS_OF = {"": "as it is", "zero": "none", "shuffle": "shuffled"}
 POSITIONS_HELP = "None: nothing is added to the patches. Shuffled: every patch gets another one's."
 ANOTHER_ORDER = "Another order"
 ORDER_TEXT = (
@@ -143,12 +143,14 @@ NOTHING_YET = {
 BESIDE = "Compare the"
 BESIDES = {"attention": "attention", "rollout": "rollout"}
 LAYER, HEAD, HEAD_MEAN = "Layer", "Head", "mean"
-BEFORE, AFTER = "before", "after"
-MAP_BEFORE, MAP_AFTER = "{map}, before", "{map}, after"
+MAP_TITLES = {"before": "Before", "after": "After"}
+MAP_NAMES = {"before": "{map}, before", "after": "{map}, after"}
 MAPS = {
-    "attention": "Attention of {query}, layer {layer}, head {head}",
-    "rollout": "Rollout of {query}",
+    "attention": "Attention of the {query} in layer {layer}, {head}",
+    "rollout": "Attention rollout of the {query}",
 }
+MEAN_OF_HEADS, ONE_HEAD = "mean of heads", "head {head}"
+MAP_OF = "{map}. Both on one scale. Click a patch to see where that patch looks."
 MAP_ALT = "{name}, over the photograph."
 SEEN = "What the model sees now"
 SEEN_ALT = "The photograph as the changed model sees it. Removed patches are crossed out."
@@ -205,7 +207,7 @@ SINK_THROUGH = "Through the layers"
 SINK_SERIES = ("median patch", "{name}")
 SINK_CURVES = {"norm": "norm, times the median patch's", "mass": "attention share, times the median patch's"}
 SINK_SET_ASIDE = "The map with them, and with them set aside"
-SINK_WITH, SINK_WITHOUT = "Attention of {query}, layer {layer}, raw colours", "The same with {count} set aside"
+SINK_WITH, SINK_WITHOUT = "Attention of the {query}, layer {layer}, raw colours", "The same with {count} set aside"
 SINK_ASIDE_TEXT = (
     "Setting aside only redraws the map: their weights become zero and the rest is rescaled. To ask what the model would do without them:"
 )

@@ -63,6 +63,7 @@ def _classes(stage: Stage, found: Outcome) -> None:
         [words.SHARE.format(share=two) for _, _, two in rows],
         [_points(two - one) for _, one, two in rows],
     )
+    tables.show(tables.STYLE)
     tables.show(tables.numbers([*map(tables.Column, words.TOP, columns)], strong=[order.index(now)]))
     if now != order[0]:
         st.markdown(words.NOW.format(after=class_name(stage, now), before=class_name(stage, order[0])))
@@ -90,16 +91,15 @@ def maps(about: Asked, given: Interventions) -> None:
     robust = state.value_of("scale") == "robust"
     scale = Scale.of(before.values, after.values, robust=robust)
     name = words.MAPS[kind].format(
-        query=common.token(query), layer=layer, head=words.HEAD_MEAN if head is None else head
+        query=common.token(query), layer=layer, head=words.MEAN_OF_HEADS if head is None else words.ONE_HEAD.format(head=head)
     )
     seen = seen_picture(stage.subject, given)
     what = (("changes", given.encode()),)
-    for column, heatmap, title, key in zip(
-        st.columns(2), (before, after), (words.MAP_BEFORE, words.MAP_AFTER), ("before", "after"), strict=True
-    ):
+    st.caption(words.MAP_OF.format(map=name))
+    for column, heatmap, key in zip(st.columns(2), (before, after), ("before", "after"), strict=True):
         with column:
-            title = title.format(map=name)
-            st.markdown(f"**{title}**")
+            title = words.MAP_NAMES[key].format(map=name)
+            st.markdown(f"**{words.MAP_TITLES[key]}**")
             exhibits.picture(
                 stage, f"map {key}", alt=words.MAP_ALT.format(name=title), heatmap=heatmap, scale=scale,
                 knobs=(*knobs.items(), *(what if key == "after" else ())), widest=PICTURE, link=LINK, chosen=stage.query,
