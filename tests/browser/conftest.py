@@ -63,8 +63,8 @@ class Tab:
         """Waits until the script has run and every exhibit has painted what it was last told to."""
         self.page.wait_for_selector("[data-testid=stHeading] h2")
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-        wanted = EXHIBITS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0], 0)
-        if not self.page.locator("[data-testid=stAlertContentError]").count():
+        wanted = EXHIBITS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0])
+        if wanted is not None and not self.page.locator("[data-testid=stAlertContentError]").count():
             self.expect(self.page.locator(".exhibit[data-ready]")).to_have_count(wanted, timeout=PATIENCE)
         self.page.wait_for_timeout(150)
         return self
