@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -134,20 +133,19 @@ def outliers_figure(
     times: dict[str, np.ndarray],
     quantity: str,
     threshold: float,
-    first: int,
+    along: str,
     *,
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
     """Tokens through the layers: name -> (states or layers,) value as a multiple of the median patch's.
 
-    threshold  drawn as a line; first: what the first value stands for, 0 for "before the first layer"
+    threshold  drawn as a line; along: what the values are counted by, from 0
     """
     length = len(next(iter(times.values())))
-    places = np.arange(length) + first
+    places = np.arange(length)
     lines = {f"threshold {threshold:g}": np.full(length, threshold, np.float32), **times}
-    details: dict[str, Any] = {"x_label": "layers passed" if first == 0 else "layer", "y_label": quantity}
-    drawing = draw_curve(places, lines, theme=theme, width=width, **details)
+    drawing = draw_curve(places, lines, x_label=along, y_label=quantity, theme=theme, width=width)
     largest = max(times, key=lambda name: float(times[name].max()))
     return Figure(
         arrays={"times": np.stack(list(times.values())), "names": np.array(list(times))},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 import torch
@@ -21,7 +23,7 @@ from vitviz.ui.text import common
 from vitviz.ui.text import what_if as words
 
 PICTURE = 330  # CSS pixels
-NAMES_SHOWN, LINES_SHOWN = 6, 5
+NAMES_SHOWN, LINES_SHOWN = 6, 4
 
 
 def found_outliers(about: Asked) -> TokenOutliers:
@@ -88,8 +90,8 @@ def _names(tokens: list[int] | tuple[int, ...], layout: TokenLayout) -> str:
 def _through_layers(stage: Stage, found: TokenOutliers) -> None:
     st.subheader(words.SINK_THROUGH, anchor=False)
     first = stage.layout.num_prefix
-    kinds = (("norm", found.norms, found.norm_times, 0), ("mass", found.mass, found.mass_times, 0))
-    for column, (kind, values, threshold, start) in zip(st.columns(2), kinds, strict=True):
+    kinds = (("norm", found.norms, found.norm_times), ("mass", found.mass, found.mass_times))
+    for column, (kind, values, threshold) in zip(st.columns(2), kinds, strict=True):
         times = values / np.median(values[:, first:], axis=1, keepdims=True).clip(1e-30)  # (layers, tokens)
         furthest = sorted(found.tokens, key=lambda token: -float(times[:, token].max()))[:LINES_SHOWN]
         lines = {common.token(stage.layout.name_of(token)): times[:, token] for token in furthest}
@@ -97,8 +99,9 @@ def _through_layers(stage: Stage, found: TokenOutliers) -> None:
             figure.show(
                 stage,
                 f"outliers by {kind}",
-                lambda lines=lines, kind=kind, threshold=threshold, start=start: outliers_figure(  # type: ignore[misc]
-                    stage.subject, lines, words.SINK_CURVES[kind], threshold, start, theme=stage.theme, width=480
+                partial(
+                    outliers_figure, stage.subject, lines, words.SINK_CURVES[kind], threshold, words.SINK_ALONG[kind],
+                    theme=stage.theme, width=480,
                 ),
                 norm=found.norm_times,
                 mass=found.mass_times,
@@ -126,7 +129,10 @@ def _aside(stage: Stage, given: Interventions, layer: int, tokens: tuple[int, ..
                 knobs=(("query", query), ("layer", layer), ("tokens", tokens)), widest=PICTURE, link="sinks",
                 on_pick=lambda token: state.change(query=token), one_of_many=True,
             )  # fmt: skip
+    # Without the class token the answer would have nobody to be read from but itself: that is another question.
+    others = [token for token in tokens if stage.layout.name_of(token) != "cls"]
+    if not others:
+        return
     st.caption(words.SINK_ASIDE_TEXT)
-    first = stage.layout.num_prefix
-    cut = changes.set_cut(given, (token for token in tokens if token >= first or token != 0), None)
+    cut = changes.set_cut(given, others, None)
     st.button(words.SINK_CUT, on_click=changes.switch, args=(cut,), kwargs={"switch": "cut"})

@@ -55,7 +55,7 @@ def sentence(item: Intervention, layout: TokenLayout) -> str:
             return words.POSITIONS_LINE[how].format(seed=seed)
         case SwitchOffHeads(heads, fill):
             names = [words.HEAD_NAME.format(layer=layer, head=head) for layer, head in heads]
-            return words.HEADS_LINE[fill].format(count=_count(words.HEADS, heads), names=_few(names))
+            return words.HEADS_LINE[fill].format(count=_count(words.HEADS, heads), names=_few(names, 2))
         case SwitchOffLayers(layers):
             return words.LAYERS_LINE.format(names=_few([str(layer) for layer in layers]))
         case CutTokens(tokens, layers):

@@ -36,7 +36,8 @@ def render(stage: Stage) -> None:
             given = outcome.present(stage)
             about = asked(stage)
             if section in LOOKS:
-                switched.show(stage, given)
+                if given.items:
+                    switched.show(stage, given)
                 LOOKS[section](about, given)
             else:
                 _switch(about, given, section)
