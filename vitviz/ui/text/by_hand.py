@@ -61,7 +61,7 @@ EVERY = "All {count} numbers"
 REST = "the other {count} together"
 SUM = "sum"
 BIAS = "learned bias b"
-INDEX = "component"
+INDEX = "no."
 SHORT_PATCH = "row {row}, col {col}"
 
 STEP = "{number} · {name}"
@@ -84,7 +84,7 @@ EMBED_TEXT = (
     "A learned matrix of **{width} × {count}** numbers turns the {count} pixel values into {width}. Component {component} is the sum of "
     "{count} products, pixel × learned filter, plus a learned bias:"
 )
-EMBED_COLUMNS = ("pixel", "pixel", "× filter", "= product")
+EMBED_COLUMNS = ("colour, place", "pixel", "× filter", "= product")
 EMBED_PIXEL = "{colour}, row {row}, col {col}"
 EMBED_OTHER = "This model makes its patch vectors in more than one step; what comes out of them is the first column of the next table."
 
