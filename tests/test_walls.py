@@ -33,9 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": FOUNDATION | {"capture"},
     "draw": FOUNDATION | {"figure"},
     "tracing": FOUNDATION | {"images", "models", "capture"},
+    "support": FOUNDATION | {"models", "capture"},
     "survey": ENGINE,
     "figures": ENGINE | {"draw", "figure"},
-    "commands": ENGINE | {"draw", "figure", "figures", "samples", "survey"},
+    "commands": ENGINE | {"draw", "figure", "figures", "samples", "support", "survey"},
     "__main__": {"commands", "errors"},
 }
 
@@ -55,6 +56,7 @@ MUST_NOT_LOAD: dict[str, set[str]] = {
     "analysis": {"timm", "streamlit"},
     "models": {"streamlit"},
     "tracing": {"streamlit"},
+    "support": {"streamlit"},
     "survey": {"streamlit"},
     "figures": {"streamlit"},
 }

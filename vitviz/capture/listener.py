@@ -1,8 +1,9 @@
 """Listening to a forward pass: every attention call inside it, seen as it is made, with the model left as it is.
 
-A `TorchFunctionMode` sees each torch function that the model's own code calls on this thread. Hooks only say which module is
-speaking. Nothing is switched off, replaced or rewritten: where the fused kernel for CPUs would run, the very same kernel is
-called by its own name, because then it also hands over the log-sum-exp of every row, which it computes anyway.
+A `TorchFunctionMode` sees each torch function that the model's own code calls on this thread. Hooks only say which
+module is speaking. Nothing is switched off, replaced or rewritten: where the fused kernel for CPUs would run, the very
+same kernel is called by its own name, because then it also hands over the log-sum-exp of every row, which it computes
+anyway.
 """
 
 from __future__ import annotations
@@ -122,9 +123,11 @@ class _Listener(TorchFunctionMode):
             self.derived = [*self.derived[-STEPS_FOLLOWED:], result]
 
     def _product(self, left: Any, right: Any = None, **_: Any) -> None:
-        """A product after a softmax: the factor that was made of it are the weights as used, also where heads were mixed before.
+        """A product after a softmax: the factor that was made of it are the weights as used, also where heads were
+        mixed before.
 
-        Models that keep channels in front of tokens put the values to the left: values (.., dim, keys) @ weights (.., keys, queries).
+        Models that keep channels in front of tokens put the values to the left: values (.., dim, keys) @ weights (..,
+        keys, queries).
         """
         assert self.softmaxed is not None
         speaker, softmaxed = self.softmaxed
@@ -154,25 +157,30 @@ def additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -
 
 
 def _speaks(module: nn.Module) -> bool:
-    """Whether attention could be called by the module's own code: not by a leaf of torch's own, nor by a plain container."""
+    """Whether attention could be called by the module's own code: not by a leaf of torch's own, nor by a plain
+    container.
+    """
     torch_made = type(module).__module__.startswith("torch.nn.modules")
     return not torch_made
 
 
 def refuse_unseen(module: nn.Module) -> None:
-    """Raises UnsupportedError where attention would run out of sight: torch's own attention modules take a path below torch
-    functions, and listening would change which path they take, so that outputs would no longer be bit-identical."""
+    """Raises UnsupportedError where attention would run out of sight: torch's own attention modules take a path below
+    torch functions, and listening would change which path they take, so that outputs would no longer be bit-
+    identical."""
     for name, child in module.named_modules():
         if isinstance(child, nn.MultiheadAttention | nn.TransformerEncoderLayer):
             raise UnsupportedError(
-                f"The module {name or type(module).__name__!r} is torch's own {type(child).__name__}, whose attention cannot be "
-                "heard without changing its result. Use a model whose attention calls scaled_dot_product_attention, as timm's do."
+                f"The module {name or type(module).__name__!r} is torch's own {type(child).__name__}, whose attention "
+                "cannot be heard without changing its result. Use a model whose attention calls "
+                "scaled_dot_product_attention, as timm's do."
             )
 
 
 @contextmanager
 def listen(module: nn.Module, receive: Receiver) -> Iterator[None]:
-    """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this thread.
+    """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this
+    thread.
 
     The module is the same afterwards, also after an exception. Hold the model's lock: hooks are seen by every thread.
     Raises UnsupportedError for a model with attention that cannot be heard.

@@ -1,4 +1,6 @@
-"""Where an attention call's queries and keys are in the picture: which windows it works in, and which token each one is."""
+"""Where an attention call's queries and keys are in the picture: which windows it works in, and which token each one
+is.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ class Placement:
     query_layout, key_layout    None where the call cannot be placed
     query_tokens  (windows, queries) int64: index into query_layout, -1 for padding
     key_tokens    (windows, keys) int64: index into key_layout, -1 for padding
-    members       (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and head
+    members       (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and
+                  head
     """
 
     module: str
@@ -60,7 +63,9 @@ class Placement:
 
     @property
     def in_order(self) -> bool:
-        """One window whose queries and keys come as their layouts count them, with no padding: nothing needs to be moved."""
+        """One window whose queries and keys come as their layouts count them, with no padding: nothing needs to be
+        moved.
+        """
         return self.num_windows == 1 and all(
             tokens is not None and torch.equal(tokens[0], torch.arange(tokens.shape[1]))
             for tokens in (self.query_tokens, self.key_tokens)
@@ -77,8 +82,8 @@ class Heard:
 def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
     """A placement for every attention call of `module`'s forward pass on a picture of (height, width), in order.
 
-    The pass runs without numbers on a copy without weights; `module` itself is not touched. Raises whatever the module raises for
-    a size that it does not take, and UnsupportedError where its attention cannot be heard.
+    The pass runs without numbers on a copy without weights; `module` itself is not touched. Raises whatever the module
+    raises for a size that it does not take, and UnsupportedError where its attention cannot be heard.
     """
     bare = module if all(p.is_meta for p in module.parameters()) else without_numbers(module)
     prefix = _prefix_names(module)
@@ -121,7 +126,8 @@ def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> P
     key = _grid(key_places, input_size, prefix, shared=True)
     query = _grid(query_places, input_size, prefix)
     if query is None and query_places.shape == key_places.shape:
-        # Queries that stand for the whole picture (GCViT) are added to the tokens whose keys they meet: that is where they act.
+        # Queries that stand for the whole picture (GCViT) are added to the tokens whose keys they meet: that is where
+        # they act.
         query = _grid(key_places, input_size, prefix)
         if query is None:
             return refused(OVERLAPPING)
@@ -142,8 +148,9 @@ def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> P
 def _queries_without_place(weights: Tensor, key_places: Tensor) -> Tensor | None:
     """(.., queries): where weights belong that came out at their keys' places, because their queries had none.
 
-    As many queries as keys act on the tokens whose keys they meet (GCViT's queries for the whole picture); a single one, or a score
-    that needs no query (global context), collects. None where the weights belong neither to queries nor to keys.
+    As many queries as keys act on the tokens whose keys they meet (GCViT's queries for the whole picture); a single
+    one, or a score that needs no query (global context), collects. None where the weights belong neither to queries nor
+    to keys.
     """
     places = uniform(weights, -2)
     if places is None or not bool((torch.view_as_real(places - key_places).nan_to_num(0.0).abs() < 1e-3).all()):
@@ -152,18 +159,25 @@ def _queries_without_place(weights: Tensor, key_places: Tensor) -> Tensor | None
 
 
 def _windows(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-    """(members, (windows, queries), (windows, keys)): entries at the same places are heads of one window. No members where the
-    windows differ in their number of heads. Models fold windows and heads into leading axes in every order there is.
+    """(members, (windows, queries), (windows, keys)): entries at the same places are heads of one window. No members
+    where the windows differ in their number of heads. Models fold windows and heads into leading axes in every order
+    there is.
     """
     lead = torch.broadcast_shapes(query_places.shape[:-1], key_places.shape[:-1])
     count = max(1, math.prod(lead))
     index = torch.arange(count).reshape(lead)
     query_places, key_places = query_places.expand(*lead, -1), key_places.expand(*lead, -1)
-    shared = tuple(slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead)))
+    shared = tuple(
+        slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead))
+    )
     few_queries = query_places[shared].reshape(-1, query_places.shape[-1])
     few_keys = key_places[shared].reshape(-1, key_places.shape[-1])
-    both = torch.view_as_real(torch.cat([few_queries, few_keys], 1)).flatten(1).nan_to_num(-1.0)  # (few, 2 * (queries + keys))
-    signature = both.double() @ torch.rand(both.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    both = (
+        torch.view_as_real(torch.cat([few_queries, few_keys], 1)).flatten(1).nan_to_num(-1.0)
+    )  # (few, 2 * (queries + keys))
+    signature = both.double() @ torch.rand(
+        both.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     order = {value: number for number, value in enumerate(dict.fromkeys(signature.tolist()))}
     window = torch.tensor([order[value] for value in signature.tolist()])
     first = torch.stack([(window == number).nonzero()[0, 0] for number in range(len(order))])
@@ -191,7 +205,10 @@ def _grid(
 
     A place may come up once, or where `shared` once in each window.
     """
-    known, learned = is_place(places), is_constant(places) | is_mixture(places)  # a mean over all patches may go first, too
+    known, learned = (
+        is_place(places),
+        is_constant(places) | is_mixture(places),
+    )  # a mean over all patches may go first, too
     num_prefix = int(learned[0].sum())
     if bool(learned.any()) and (len(places) > 1 or not bool(learned[0, :num_prefix].all())):
         return None  # learned tokens inside windows, or behind the patches

@@ -1,10 +1,12 @@
-"""Where in the picture every number of a forward pass belongs: a tensor of places that travels through the model instead of pixels.
+"""Where in the picture every number of a forward pass belongs: a tensor of places that travels through the model
+instead of pixels.
 
-Attention calls tell what is related, not which token is which patch: models cut their maps into windows, roll, pad, pool and fold
-them before they attend. All of that is moving things about. So the model's own forward pass is run once on places instead of
-numbers: whatever moves numbers moves places in the same way, whatever computes on a token (a projection, a norm, an
-activation) leaves its place alone, and a convolution's output belongs where the centre of its kernel was. No list of
-architectures is needed, and a shift or a partition nobody has seen before is followed all the same.
+Attention calls tell what is related, not which token is which patch: models cut their maps into windows, roll, pad,
+pool and fold them before they attend. All of that is moving things about. So the model's own forward pass is run once
+on places instead of numbers: whatever moves numbers moves places in the same way, whatever computes on a token (a
+projection, a norm, an activation) leaves its place alone, and a convolution's output belongs where the centre of its
+kernel was. No list of architectures is needed, and a shift or a partition nobody has seen before is followed all the
+same.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ RULES: dict[Any, Rule] = {}
 
 
 class Places(Tensor):
-    """Complex tensor in the shape of the numbers it stands for: row + column j, in input pixels; or one of the constants above.
+    """Complex tensor in the shape of the numbers it stands for: row + column j, in input pixels; or one of the
+    constants above.
 
     Numbers at the same place share memory (stride 0) wherever possible, so that a pass over places costs little.
     """
@@ -46,13 +49,17 @@ def picture(height: int, width: int, batch: int = 1) -> Places:
 
 
 def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
-    """`module`'s output for a picture of (height, width) whose pixels are their own places. The module is on the meta device."""
+    """`module`'s output for a picture of (height, width) whose pixels are their own places. The module is on the meta
+    device.
+    """
     with torch.inference_mode():
         return module(picture(*input_size))
 
 
 def without_numbers(module: nn.Module) -> nn.Module:
-    """A copy of `module` on the meta device: the same structure, no weights copied, and nothing shared that a pass could change."""
+    """A copy of `module` on the meta device: the same structure, no weights copied, and nothing shared that a pass
+    could change.
+    """
     tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
     memo: dict[int, Any] = {}
     for key, tensor in tensors.items():
@@ -144,7 +151,9 @@ def _mixture(shape: Any) -> Places:
 
 
 def _unknown(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """A function without a rule: where it keeps the shape it worked on each number alone; otherwise its result is a mixture."""
+    """A function without a rule: where it keeps the shape it worked on each number alone; otherwise its result is a
+    mixture.
+    """
     result = _shape_of(func, args, kwargs)
     first = next((value for value in args if _tracked(value)), None)
     if isinstance(result, Tensor):
@@ -175,7 +184,8 @@ def _named(owner: Any, names: str) -> list[Any]:
     *_named(torch, "softmax sigmoid tanh exp sqrt rsqrt relu neg clamp square pow batch_norm layer_norm"),
     *_named(
         F,
-        "dropout dropout1d dropout2d relu relu6 gelu silu hardswish hardsigmoid hardtanh leaky_relu elu mish softplus softmax sigmoid",
+        "dropout dropout1d dropout2d relu relu6 gelu silu hardswish hardsigmoid hardtanh leaky_relu elu mish "
+        "softplus softmax sigmoid",
     ),
     *_named(F, "layer_norm group_norm batch_norm rms_norm normalize instance_norm prelu log_softmax tanh celu selu"),
 )
@@ -202,8 +212,7 @@ def _stay(func: Any, places: Any = None, *args: Any, **kwargs: Any) -> Any:
     *_named(torch, "index_select swapaxes gather rot90 tensor_split"),
     *_named(Tensor, "tensor_split"),
     torch.functional.split,
-    Tensor.mT.__get__,
-    Tensor.T.__get__,
+    *[getattr(Tensor, name).__get__ for name in ("mT", "T")],
 )
 def _move(func: Any, *args: Any, **kwargs: Any) -> Any:
     """Moves numbers about: the same function moves their places."""
@@ -242,7 +251,8 @@ def _folded(places: Tensor, shape: tuple[int, ...]) -> Tensor:
 @_rule(
     *_named(
         Tensor,
-        "size dim stride is_contiguous numel element_size is_floating_point __len__ __hash__ nelement is_complex get_device",
+        "size dim stride is_contiguous numel element_size is_floating_point __len__ __hash__ nelement "
+        "is_complex get_device",
     ),
     *[
         getattr(Tensor, name).__get__
@@ -254,13 +264,13 @@ def _ask(func: Any, *args: Any, **kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
-@_rule(Tensor.device.__get__)
+@_rule(getattr(Tensor, "device").__get__)  # noqa: B009
 def _device(*_: Any) -> torch.device:
     """Beside the weights, so that what the model makes for itself on its input's device meets them there."""
     return torch.device("meta")
 
 
-@_rule(Tensor.dtype.__get__)
+@_rule(getattr(Tensor, "dtype").__get__)  # noqa: B009
 def _dtype(*_: Any) -> torch.dtype:
     return torch.float32
 
@@ -293,7 +303,9 @@ def _made(func: Any, *args: Any, **kwargs: Any) -> Any:
     *_named(Tensor, "addcmul maximum minimum where"),
 )
 def _combine(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Two tensors into one: at the place of the one that has the result's shape; of the first that has a place where both do."""
+    """Two tensors into one: at the place of the one that has the result's shape; of the first that has a place where
+    both do.
+    """
     tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
     operands = [tensor for tensor in tensors if _tracked(tensor)]
@@ -326,7 +338,9 @@ def _in_place(func: Any, places: Any, *args: Any, **kwargs: Any) -> Any:
 
 @_rule(Tensor.__setitem__)
 def _set(_func: Any, target: Any, index: Any, value: Any) -> None:
-    """Written into a part: the part's places are the written ones. Places share memory, so they are laid out anew first."""
+    """Written into a part: the part's places are the written ones. Places share memory, so they are laid out anew
+    first.
+    """
     if not _tracked(target):
         raise TypeError("places were written into a tensor that has none")
     target.set_(target.clone(memory_format=torch.contiguous_format))
@@ -361,7 +375,9 @@ def _same(left: Tensor, right: Tensor) -> bool:
 
 @_rule(torch.roll, Tensor.roll)
 def _roll(_func: Any, places: Tensor, shifts: Any, dims: Any = None) -> Any:
-    return _wrap(torch.roll(places, shifts) if dims is None else torch.roll(_narrowed(places), shifts, dims).expand(places.shape))
+    return _wrap(
+        torch.roll(places, shifts) if dims is None else torch.roll(_narrowed(places), shifts, dims).expand(places.shape)
+    )
 
 
 @_rule(F.pad)
@@ -398,13 +414,17 @@ def _pair(value: Any) -> tuple[int, int]:
 def _centre_taps(
     places: Tensor, kernel: tuple[int, int], stride: Any, padding: Any, dilation: Any, shape: tuple[int, int]
 ) -> Tensor:
-    """(batch, channels, *shape): the place under the middle of the kernel; between its two middle taps where it is even."""
+    """(batch, channels, *shape): the place under the middle of the kernel; between its two middle taps where it is
+    even.
+    """
     stride, dilation = _pair(stride), _pair(dilation)
     if padding == "same":
         padding = tuple((d * (k - 1)) // 2 for k, d in zip(kernel, dilation, strict=True))
     pads = (0, 0) if padding == "valid" else _pair(padding)
     for axis in (0, 1):
-        middle = kernel[axis] // 2 if stride[axis] == 1 else (kernel[axis] - 1) / 2  # without a stride nothing moves by half a cell
+        middle = (
+            kernel[axis] // 2 if stride[axis] == 1 else (kernel[axis] - 1) / 2
+        )  # without a stride nothing moves by half a cell
         at = torch.arange(shape[axis]) * stride[axis] - pads[axis] + dilation[axis] * middle
         places = _resampled(places, axis + places.ndim - 2, at)
     return places
@@ -559,7 +579,9 @@ def _extreme(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 @_rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__, torch.bmm, Tensor.bmm)
 def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
-    """A product belongs where its rows do; where it summed over places (values weighted, keys times values) its columns tell."""
+    """A product belongs where its rows do; where it summed over places (values weighted, keys times values) its columns
+    tell.
+    """
     if func is Tensor.__rmatmul__:
         left, right = right, left
     shape = _shape_of(torch.matmul, (left, right), {}).shape
@@ -574,9 +596,9 @@ def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
 
 
 @_rule(torch.einsum, torch.functional.einsum)
-def _einsum(func: Any, equation: str, *operands: Any) -> Any:
+def _einsum(func: Any, equation: str, *given: Any) -> Any:
     """The first operand from the picture gives the place; its summed axes vanish and the others' axes are new."""
-    operands = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+    operands = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else given
     shape = _shape_of(func, (equation, *operands), {}).shape
     inputs, _, output = equation.replace(" ", "").partition("->")
     with suppress(StopIteration):

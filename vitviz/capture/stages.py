@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -45,8 +46,8 @@ def record_stages(module: nn.Module, x: Tensor, *, keep_values: bool = False) ->
 
     keep_values  also keep v of every layer
 
-    Raises CaptureError where no attention was seen or where it was not the same as in the pass over places, UnsupportedError where
-    none of it can be shown, ValueError for a batch.
+    Raises CaptureError where no attention was seen or where it was not the same as in the pass over places,
+    UnsupportedError where none of it can be shown, ValueError for a batch.
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
@@ -56,8 +57,14 @@ def record_stages(module: nn.Module, x: Tensor, *, keep_values: bool = False) ->
 
     def receive(call: Call) -> None:
         nonlocal number
-        if number >= len(placements) or (call.module, call.shape) != (placements[number].module, placements[number].shape):
-            raise CaptureError(f"The attention in {call.module or 'the model'!r} changes from one pass to the next; it cannot be placed.")
+        if number >= len(placements) or (call.module, call.shape) != (
+            placements[number].module,
+            placements[number].shape,
+        ):
+            raise CaptureError(
+                f"The attention in {call.module or 'the model'!r} changes from one pass to the next; "
+                "it cannot be placed."
+            )
         placement, number = placements[number], number + 1
         if placement.placed:
             made.append((placement, attention_at(call, placement, module, keep_values=keep_values)))
@@ -67,7 +74,9 @@ def record_stages(module: nn.Module, x: Tensor, *, keep_values: bool = False) ->
     left_out = tuple(p for p in placements if not p.placed)
     if not made:
         if left_out:
-            raise UnsupportedError(f"The attention in {left_out[0].module!r} does not relate patches of the picture ({left_out[0].kind}).")
+            raise UnsupportedError(
+                f"The attention in {left_out[0].module!r} does not relate patches of the picture ({left_out[0].kind})."
+            )
         raise CaptureError(f"No attention was seen in {type(module).__name__}. Choose a Vision Transformer.")
     layers = _joined([a for p, a in made if p.kind != "collecting"])
     pooling = tuple(a for p, a in made if p.kind == "collecting" and isinstance(a, Attention))
@@ -85,13 +94,17 @@ def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Place
 def attention_at(
     call: Call, placement: Placement, module: nn.Module, *, keep_values: bool = False
 ) -> Attention | WindowedAttention:
-    """A call for one image, with its tokens in their places: windows where there are several, plain attention otherwise."""
+    """A call for one image, with its tokens in their places: windows where there are several, plain attention
+    otherwise.
+    """
     members = placement.members
     assert members is not None and placement.query_layout is not None and placement.key_layout is not None
     assert placement.query_tokens is not None and placement.key_tokens is not None
     lead = call.shape[:-2]
     parts = {"q": call.q, "k": call.k, "v": call.v if keep_values else None, "explicit": call.explicit}
-    tensors = {name: None if part is None else _sorted(part, lead, members) for name, part in parts.items()}
+    tensors: dict[str, Any] = {
+        name: None if part is None else _sorted(part, lead, members) for name, part in parts.items()
+    }
     bias = None if call.mask is None else _sorted_bias(call.mask, lead, members)
     padded = bool((placement.key_tokens < 0).any())
     whole = not padded
@@ -110,11 +123,18 @@ def attention_at(
             rows_sum_to_one=whole,
             **tensors,
         )
-    return _unwindowed(call, placement, module, {n: None if t is None else t[0] for n, t in tensors.items()}, bias, whole)
+    return _unwindowed(
+        call, placement, module, {n: None if t is None else t[0] for n, t in tensors.items()}, bias, whole
+    )
 
 
 def _unwindowed(
-    call: Call, placement: Placement, module: nn.Module, tensors: dict[str, Tensor | None], bias: Tensor | None, whole: bool
+    call: Call,
+    placement: Placement,
+    module: nn.Module,
+    tensors: dict[str, Any],
+    bias: Tensor | None,
+    whole: bool,
 ) -> Attention:
     """One window over the whole grid, its tokens brought into the order of the layout where the model keeps another."""
     assert placement.query_layout is not None and placement.key_layout is not None
@@ -136,7 +156,14 @@ def _unwindowed(
         lse = None if lse is None else lse[:, queries]
     table = compact_bias(dense, index) if index is not None else None if dense is None else DenseBias(dense)
     return Attention(
-        placement.module, placement.query_layout, placement.key_layout, bias=table, scale=call.scale, lse=lse, rows_sum_to_one=whole, **tensors
+        placement.module,
+        placement.query_layout,
+        placement.key_layout,
+        bias=table,
+        scale=call.scale,
+        lse=lse,
+        rows_sum_to_one=whole,
+        **tensors,
     )
 
 
@@ -148,7 +175,9 @@ def _sorted(tensor: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
 
 
 def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
-    """A mask that broadcasts to (*lead, queries, keys) -> (windows or 1, heads or 1, queries or 1, keys), no larger than need be."""
+    """A mask that broadcasts to (*lead, queries, keys) -> (windows or 1, heads or 1, queries or 1, keys), no larger
+    than need be.
+    """
     mask = mask.detach()
     mask = mask.reshape(*((1,) * (len(lead) + 2 - mask.ndim)), *mask.shape)
     few = mask.reshape(-1, *mask.shape[-2:])  # (entries, queries or 1, keys)
@@ -163,7 +192,9 @@ def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor
 def _joined(layers: Sequence[Attention | WindowedAttention]) -> tuple[Attention | WindowedAttention, ...]:
     """Heads that a module works out one after the other are the heads of one layer."""
     joined: list[Attention | WindowedAttention] = []
-    for _, group in groupby(layers, lambda layer: (layer.name, layer.query_layout, layer.key_layout, layer.explicit is None)):
+    for _, group in groupby(
+        layers, lambda layer: (layer.name, layer.query_layout, layer.key_layout, layer.explicit is None)
+    ):
         same = list(group)
         axis = 1 if isinstance(same[0], WindowedAttention) else 0
         if len(same) > 1 and same[0].explicit is not None and all(layer.explicit.shape[axis] == 1 for layer in same):  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ import timm
 import torch
 from timm.models import PretrainedCfg, get_pretrained_cfg, split_model_name_tag
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from vitviz.errors import ModelError
 
@@ -60,9 +61,23 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
 def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
     """The same module on the meta device: every shape and no numbers, in a fraction of a second and without memory."""
     pretrained_cfg(name)
-    with torch.device("meta"):
+    with torch.device("meta"), _NothingToDraw():
         module = _create(name, kwargs)
     return module.eval().requires_grad_(False)
+
+
+class _NothingToDraw(TorchFunctionMode):
+    """Drawing weights into tensors without numbers changes nothing, and took most of the time of a build."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in _IN_PLACE and args[0].is_meta else func(*args, **(kwargs or {}))
+
+
+_IN_PLACE = {
+    getattr(torch.Tensor, name)
+    for name in "normal_ uniform_ trunc_normal_ erfinv_ clamp_ mul_ add_ sub_ div_ fill_ zero_ copy_".split()
+    if hasattr(torch.Tensor, name)
+}
 
 
 def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:

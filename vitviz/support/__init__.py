@@ -1,4 +1,6 @@
-"""Which models can be shown, how exactly, and why not: decided by a pass without numbers, before any weights are downloaded."""
+"""Which models can be shown, how exactly, and why not: decided by a pass without numbers, before any weights are
+downloaded.
+"""
 
 from vitviz.support.names import all_names, support_of, sweep
 from vitviz.support.verdict import LayerSummary, Support, judge

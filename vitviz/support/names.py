@@ -27,7 +27,8 @@ def all_names() -> list[str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
-    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag; no weights are read.
+    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag; no weights are
+    read.
 
     input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name.
     """
@@ -55,7 +56,9 @@ def sweep(
             yield support_of(name)
             report(done, len(names))
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=partial(torch.set_num_threads, 1)) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=partial(torch.set_num_threads, 1)
+    ) as pool:
         for done, support in enumerate(pool.map(support_of, names, chunksize=4), 1):
             yield support
             report(done, len(names))

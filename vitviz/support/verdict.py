@@ -41,6 +41,18 @@ class LayerSummary:
     key_grid: tuple[int, int] | None = None
     windows: int = 0
 
+    def __str__(self) -> str:
+        """One line: "12 x global, 6 heads, 16x16 patches, from blocks.0.attn"."""
+        parts = [f"{self.count} x {self.kind}"]
+        if self.heads:
+            parts.append(_count(self.heads, "head"))
+        if self.windows > 1:
+            parts.append(_count(self.windows, "window"))
+        grids = [f"{grid[0]}x{grid[1]}" for grid in (self.query_grid, self.key_grid) if grid]
+        if grids:
+            parts.append(f"{' on '.join(dict.fromkeys(grids))} patches")
+        return f"{', '.join(parts)}, from {self.first or 'the model itself'}"
+
 
 @dataclass(frozen=True)
 class Support:
@@ -48,9 +60,9 @@ class Support:
 
     name       what was asked for
     verdict    "global": every attention layer relates all tokens of one grid
-               "mixed": several grids, pooled keys or class attention; every layer named in `layers` is exact on its own grid
-               "windowed": attention inside windows, each placed back on the image
-               "refused": no attention between patches can be shown
+               "mixed": several grids, pooled keys or class attention; every layer named in `layers` is exact on its own
+               grid "windowed": attention inside windows, each placed back on the image "refused": no attention between
+               patches can be shown
     reason     one sentence that says why
     instead    one sentence that says what can be shown where something cannot, or ""
     fused      whether attention that is shown goes through the fused call, so that no weights exist until somebody asks
@@ -79,20 +91,24 @@ def judge(name: str, placements: Sequence[Placement]) -> Support:
     layers = _summaries(placements)
     fused = any(p.fused for p in (shown or collecting))
     if not shown:
-        return Support(name, "refused", _why_refused(collecting, hidden), _instead_of_all(collecting), fused, False, layers)
+        return Support(
+            name, "refused", _why_refused(collecting, hidden), _instead_of_all(collecting), fused, False, layers
+        )
     if any(p.kind == "windowed" for p in shown):
         verdict, reason = "windowed", _windowed_reason(shown)
     elif _is_one_sequence(shown, collecting) and not hidden:
         verdict, reason = "global", _global_reason(shown)
     else:
         verdict, reason = "mixed", _mixed_reason(shown, collecting)
-    return Support(name, verdict, reason, _instead(verdict, hidden), fused, verdict == "global", layers)
+    return Support(name, verdict, reason, _instead(verdict, shown, hidden), fused, verdict == "global", layers)
 
 
 def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]) -> bool:
     """Whether the same tokens go through every layer, and whatever collects at the end collects from these very tokens."""
     layout = shown[0].query_layout
-    return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(p.key_layout == layout for p in collecting)
+    return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(
+        p.key_layout == layout for p in collecting
+    )
 
 
 def _summaries(placements: Sequence[Placement]) -> tuple[LayerSummary, ...]:
@@ -104,7 +120,16 @@ def _summaries(placements: Sequence[Placement]) -> tuple[LayerSummary, ...]:
         same = list(group)
         p = same[0]
         rows.append(
-            LayerSummary(p.module, len(same), p.kind, p.fused, _heads(p), _grid(p.query_layout), _grid(p.key_layout), p.num_windows)
+            LayerSummary(
+                p.module,
+                len(same),
+                p.kind,
+                p.fused,
+                _heads(p),
+                _grid(p.query_layout),
+                _grid(p.key_layout),
+                p.num_windows,
+            )
         )
     return tuple(rows)
 
@@ -126,7 +151,9 @@ def _global_reason(shown: Sequence[Placement]) -> str:
     layout = shown[0].query_layout
     assert layout is not None
     prefix = f" and {_count(layout.num_prefix, 'prefix token')}" if layout.num_prefix else ""
-    each = "The one attention layer relates" if len(shown) == 1 else f"Each of the {len(shown)} attention layers relates"
+    each = (
+        "The one attention layer relates" if len(shown) == 1 else f"Each of the {len(shown)} attention layers relates"
+    )
     return f"{each} all tokens of one grid of {layout.grid[0]}x{layout.grid[1]} patches{prefix}."
 
 
@@ -136,7 +163,7 @@ def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement]) -
     if pooled:
         parts.append(f"{len(pooled)} of {len(shown)} layers attend from one grid to another")
     if collecting:
-        parts.append(f"{_count(len(collecting), 'layer')} only {'collects' if len(collecting) == 1 else 'collect'} (class attention or pooling)")
+        parts.append(f"{_collectors(collecting)} (class attention or pooling)")
     if len({p.query_layout.prefix for p in shown if p.query_layout}) > 1:
         parts.append("prefix tokens join the patches part of the way")
     return _sentence(parts)
@@ -145,7 +172,9 @@ def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement]) -
 def _windowed_reason(shown: Sequence[Placement]) -> str:
     windowed = [p for p in shown if p.kind == "windowed"]
     rest = len(shown) - len(windowed)
-    parts = [f"{len(windowed)} of {len(shown)} attention layers work inside windows, on {_count(len(_grids(shown)), 'grid')} ({_listed(_grids(shown))})"]
+    grids = _grids(shown)
+    where = f"on {_count(len(grids), 'grid')} ({_listed(grids)})"
+    parts = [f"{len(windowed)} of {len(shown)} attention layers work inside windows, {where}"]
     if rest:
         parts.append(f"{'the other one attends' if rest == 1 else f'the other {rest} attend'} over a whole grid")
     return _sentence(parts)
@@ -161,20 +190,30 @@ def _why_refused(collecting: Sequence[Placement], hidden: Sequence[Placement]) -
 
 def _instead_of_all(collecting: Sequence[Placement]) -> str:
     if collecting:
-        return f"Shown instead: the {_count(len(collecting), 'layer')} that only {'collects' if len(collecting) == 1 else 'collect'}, {_ALWAYS}."
+        return f"Shown instead: {_collectors(collecting)}; {_ALWAYS}."
     return "Shown instead: the prediction and what happens when parts of the picture are hidden."
 
 
-def _instead(verdict: str, hidden: Sequence[Placement]) -> str:
+def _instead(verdict: str, shown: Sequence[Placement], hidden: Sequence[Placement]) -> str:
     parts = []
     if hidden:
         kinds = dict.fromkeys(p.kind for p in hidden)
-        parts.append(f"{_count(len(hidden), 'further layer')} cannot be shown: its attention {_WHY_HIDDEN[next(iter(kinds))]}")
+        parts.append(
+            f"{_count(len(hidden), 'further layer')} cannot be shown: its attention {_WHY_HIDDEN[next(iter(kinds))]}"
+        )
     if verdict == "windowed":
         parts.append("each window is drawn in its place; rollout is not defined across windows and stages")
-    if verdict == "mixed":
+    if verdict == "mixed" and len(_grids(shown)) > 1:
         parts.append("each layer is drawn on its own grid; rollout is not defined across grids")
+    elif verdict == "mixed" and not hidden:
+        parts.append("each layer is drawn by itself; rollout is not defined where tokens join or leave on the way")
+    elif verdict == "mixed":
+        parts.append("rollout would leave out the layers that cannot be shown")
     return _sentence(parts) if parts else ""
+
+
+def _collectors(collecting: Sequence[Placement]) -> str:
+    return "1 layer that only collects" if len(collecting) == 1 else f"{len(collecting)} layers that only collect"
 
 
 def _count(number: int, word: str) -> str:

@@ -1,0 +1,74 @@
+"""Rotary positions: queries and keys are turned by angles that grow with position, so that scores feel only
+displacement.
+
+Su et al. 2021 (arXiv 2104.09864); in two dimensions Heo et al. 2024 (arXiv 2403.13298). With content out of the way a
+score changes by K(d) = mean over frequencies of cos(w . d), from the model's own table of frequencies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitviz.analysis.positions import HasModule
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
+
+
+@dataclass(frozen=True, eq=False)
+class RotaryTable:
+    """The model's own angles, as sines and cosines.
+
+    sin, cos  (layers or 1, heads or 1, patches, channels): one layer or head where all share them (axial); all where
+              the frequencies are learned for each (mixed)
+    grid      (rows, cols) of patches
+    """
+
+    sin: Tensor
+    cos: Tensor
+    grid: tuple[int, int]
+
+    def similarity(self, layer: int = 0, head: int = 0) -> np.ndarray:
+        """(patches, patches) float32: K of the displacement between every two patches, in [-1, 1].
+
+        cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
+        """
+        layer, head = min(layer, len(self.sin) - 1), min(head, self.sin.shape[1] - 1)
+        sin, cos = self.sin[layer, head].double(), self.cos[layer, head].double()
+        return ((cos @ cos.T + sin @ sin.T) / sin.shape[1]).float().cpu().numpy()
+
+    def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:
+        """(2 rows - 1, 2 cols - 1) float32: K(d) for every displacement on the grid, zero displacement in the middle."""
+        rows, cols = self.grid
+        similarity = self.similarity(layer, head).reshape(rows, cols, rows, cols)
+        kernel = np.empty((2 * rows - 1, 2 * cols - 1), np.float32)
+        for down in range(1 - rows, rows):
+            for right in range(1 - cols, cols):
+                row, col = max(0, -down), max(0, -right)  # a first patch from which the displacement stays on the grid
+                kernel[down + rows - 1, right + cols - 1] = similarity[row, col, row + down, col + right]
+        return kernel
+
+
+def rotary_table(model: HasModule, layout: TokenLayout) -> RotaryTable:
+    """The table that the model uses on `layout`'s grid. Raises UnsupportedError for a model without rotary positions."""
+    rope = getattr(model.module, "rope", None)
+    embed = getattr(rope, "get_embed", None)
+    if embed is None:
+        raise UnsupportedError(
+            "This model does not rotate its queries and keys by position, so it has no rotary kernel."
+        )
+    with torch.inference_mode():
+        try:
+            made = embed(shape=list(layout.grid))
+        except (TypeError, AssertionError, RuntimeError):
+            made = embed()
+    sin, cos = made if isinstance(made, tuple) else made.chunk(2, dim=-1)
+    if sin.shape[-2] != layout.num_patches:
+        raise UnsupportedError(
+            f"This model's rotary table has {sin.shape[-2]} positions and the grid {layout.num_patches} patches."
+        )
+    sin, cos = (part.reshape(*(1,) * (4 - part.ndim), *part.shape) for part in (sin, cos))
+    return RotaryTable(sin, cos, layout.grid)

@@ -1,0 +1,42 @@
+"""`vitviz support NAME…`: what can be shown of a model, known before its weights are downloaded."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("support", help="say what can be shown of a model of timm's registry, and why not")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="names of timm's registry; without any, all of them")
+    parser.add_argument("--layers", action="store_true", help="also list the attention layers")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page of all verdicts to a file")
+    parser.add_argument("--processes", type=int, metavar="N", help="processors to use; by default all there are")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints a verdict and its reason for each name. Raises ModelError for a name that timm does not know."""
+    from vitviz.support import sweep
+    from vitviz.support.page import write_page
+
+    supports = []
+    for support in sweep(
+        arguments.names or None, arguments.processes, _progress if len(arguments.names) != 1 else None
+    ):
+        supports.append(support)
+        if arguments.write is None:
+            print(f"{support.name}: {support.verdict}. {support.reason} {support.instead}".rstrip())
+            if arguments.layers:
+                for layer in support.layers:
+                    print(f"    {layer}")
+    if arguments.write is not None:
+        arguments.write.parent.mkdir(parents=True, exist_ok=True)
+        arguments.write.write_text(write_page(supports), encoding="utf-8")
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done == total or done % 10 == 0):
+        print(f"\r{done} of {total} models", end="\n" if done == total else "", file=sys.stderr, flush=True)
