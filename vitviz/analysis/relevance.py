@@ -89,7 +89,7 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
     if seen.pool_weights and query in (POOL, "cls"):
         weights, gradient = seen.pool_weights[-1], seen.pool_gradients[-1]
         row = positive_part(weights, gradient).sum(0)  # (queries, keys) -> (keys,)
-        # Class attention has its own class token among the keys, ahead of the patches; only what the trunk made goes further down.
+        # Class attention has its class token among the keys, ahead of the patches; only what the trunk made goes on.
         return row[-layout.num_tokens :]
     if query == MEAN:
         start[layout.num_prefix :] = 1 / layout.num_patches
