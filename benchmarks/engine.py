@@ -2,8 +2,8 @@
 
 usage: python benchmarks/engine.py [--repeats 15]
 
-Each repetition times the plain pass and its rival one after the other and keeps their ratio, so that a machine that speeds up or
-slows down shifts both. Prints Markdown. The usual way is measured beside: unfused attention, stored matrices, rollout by
+Each repetition times the plain pass and its rival one after the other and keeps their ratio, so that a machine that speeds
+up or slows down shifts both. Prints Markdown. The usual way is measured beside: unfused attention, stored matrices, rollout by
 matrix products, as most projects do it.
 """
 
@@ -26,7 +26,11 @@ from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.models.layout import layout_of
 
-SIZES = {197: ("vit_small_patch16_224", 224), 257: ("vit_small_patch14_dinov2", 224), 1370: ("vit_small_patch14_dinov2", 518)}
+SIZES = {
+    197: ("vit_small_patch16_224", 224),
+    257: ("vit_small_patch14_dinov2", 224),
+    1370: ("vit_small_patch14_dinov2", 518),
+}
 
 
 def model_at(tokens: int) -> tuple[nn.Module, torch.Tensor]:
@@ -61,7 +65,9 @@ def usual_way(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Fused attention off, every matrix stored, rollout as a product of matrices."""
     stored: list[torch.Tensor] = []
     blocks = [block.attn for block in module.blocks]
-    handles = [attn.attn_drop.register_forward_hook(lambda _m, inputs, _out: stored.append(inputs[0])) for attn in blocks]
+    handles = [
+        attn.attn_drop.register_forward_hook(lambda _m, inputs, _out: stored.append(inputs[0])) for attn in blocks
+    ]
     for attn in blocks:
         attn.fused_attn = False
     module(x)
@@ -98,7 +104,9 @@ def compare(tokens: int, repeats: int) -> None:
         for name, task in rivals.items():
             base.append(seconds(plain))
             ratios[name].append(seconds(task) / base[-1])
-    print(f"| {tokens} | plain forward | {1e3 * statistics.median(base):.0f} ms | {spread([1e3 * b for b in base], '.0f')} ms |")
+    print(
+        f"| {tokens} | plain forward | {1e3 * statistics.median(base):.0f} ms | {spread([1e3 * b for b in base], '.0f')} ms |"
+    )
     for name, values in ratios.items():
         print(f"| {tokens} | {name} | {statistics.median(values):.2f}x | {spread(values, '.2f')}x |")
 
@@ -114,7 +122,9 @@ def another_query(tokens: int, repeats: int) -> None:
     matrix = vitviz.rollout_matrix(done)
     kept = [1e3 * seconds(lambda: done.layout.patches(matrix[60])) for _ in range(repeats)]
     print(f"| {tokens} | rollout of another query | {statistics.median(times):.0f} ms | {spread(times, '.0f')} ms |")
-    print(f"| {tokens} | the same from a kept rollout matrix | {statistics.median(kept):.2f} ms | {spread(kept, '.2f')} ms |")
+    print(
+        f"| {tokens} | the same from a kept rollout matrix | {statistics.median(kept):.2f} ms | {spread(kept, '.2f')} ms |"
+    )
 
 
 def peak_memory(what: str, tokens: int) -> None:
@@ -150,7 +160,8 @@ def main() -> None:
     if arguments.memory:
         peak_memory(arguments.memory, arguments.tokens)
         return
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, timm {timm.__version__}")
+    versions = f"torch {torch.__version__}, timm {timm.__version__}"
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, {versions}")
     print("\n| tokens | what | median | quartiles |\n|---|---|---|---|")
     for tokens in SIZES:
         compare(tokens, arguments.repeats)

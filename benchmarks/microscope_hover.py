@@ -1,14 +1,15 @@
 """How fast the microscope answers a hand, in headless Chromium on the machine that also serves the page.
 
-    python benchmarks/microscope_hover.py [--moves 200]
+    python benchmarks/microscope_hover.py [--moves 200] [--hover-only]
 
-Four times, for each size, with median and 95th percentile over the moves:
+For each size, with median and 95th percentile:
 
-hover   from the pointer event to the end of the frame that shows the answer: its time stamp, the computation of a row of every
-        head, the painting, and the browser's own layout and paint (a message posted in the frame is delivered after them)
-frame   the part of it that is the page's own script
-click   from a click that pins a patch to the page showing what Python made of it
-layer   from a key press to the first paint of another layer: one that was prefetched, and one that was not
+hover      from the pointer event to the end of the frame that shows the answer: its time stamp, the computation of a row of
+           every head, the painting, and the browser's own layout and paint (a message posted in the frame comes after them)
+processor  what one hover costs the page's main thread in processor time, script, style, layout and paint; unlike the others
+           this says something on a machine that is busy with other work
+click      from a click that pins a patch to the page showing what Python made of it
+layer      from turning to another layer to its first paint: one that was prefetched, and one that was not
 
 The layers are those of the browser tests: random queries and keys of a ViT's shape. Prints a Markdown table.
 """
@@ -34,28 +35,19 @@ from serving import CHROMIUM_FLAGS, served  # noqa: E402
 SIZES = ("small", "small12", "large", "large12")
 CLICKS, SWITCHES = 30, 6
 STEP_MS = 40  # between two moves, so that each of them gets a frame of its own
+WARM_UP = 20  # moves that warm the machine's and the browser's caches
 
-FRAME_TIMES = """
-window.frameTimes = [];
-const ask = window.requestAnimationFrame.bind(window);
-window.requestAnimationFrame = (callback) => ask((now) => {
-  const start = performance.now();
-  callback(now);
-  window.frameTimes.push(performance.now() - start);
-});
-"""
 HOVER_TIMES = """root => {
   window.hoverTimes = [];
   let moved = null;
   root.querySelector('canvas.picture').addEventListener('pointermove', (event) => {
     moved = event.timeStamp;
-    window.frameTimes = [];
   }, true);
   root.addEventListener('painted', () => {
     if (moved === null) return;
-    const [start, frame, channel] = [moved, window.frameTimes, new MessageChannel()];
+    const [start, channel] = [moved, new MessageChannel()];
     moved = null;
-    channel.port1.onmessage = () => window.hoverTimes.push([performance.now() - start, Math.max(...frame)]);
+    channel.port1.onmessage = () => window.hoverTimes.push(performance.now() - start);
     channel.port2.postMessage(null);
   });
 }"""
@@ -84,10 +76,9 @@ LAYER_TIME = """(root, layer) => new Promise((done) => {
 })"""
 
 
-def measure(browser: Any, address: str, name: str, moves: int) -> dict[str, list[float]]:
+def measure(browser: Any, address: str, name: str, moves: int, hover_only: bool) -> dict[str, list[float]]:
     layout = CASES[name].layout
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.add_init_script(FRAME_TIMES)
     page.goto(f"{address}/?case={name}")
     root = page.locator(".microscope[aria-busy=false][data-source]")
     root.wait_for(timeout=60_000)
@@ -102,12 +93,26 @@ def measure(browser: Any, address: str, name: str, moves: int) -> dict[str, list
         return box["x"] + (col + 0.5) * box["width"] / cols, box["y"] + (row + 0.5) * box["height"] / rows
 
     root.evaluate(HOVER_TIMES)
-    for i in range(moves + 20):
-        if i == 20:  # the first moves warm the machine's and the browser's caches
+    inside = page.context.new_cdp_session(page)
+    inside.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy() -> float:
+        """Milliseconds of processor time that the main thread has used for tasks."""
+        metrics = inside.send("Performance.getMetrics")["metrics"]
+        return 1000 * next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+    processor = []
+    for i in range(moves + WARM_UP):
+        if i == WARM_UP:
             page.evaluate("() => { window.hoverTimes = []; }")
+        before = busy()
         page.mouse.move(*place(rng.randrange(rows), rng.randrange(cols)))
         page.wait_for_timeout(STEP_MS)
-    times = page.evaluate("() => window.hoverTimes")
+        processor.append(busy() - before)
+    found = {"hover": page.evaluate("() => window.hoverTimes"), "processor": processor[WARM_UP:]}
+    if hover_only:
+        page.close()
+        return found
 
     clicks = []
     for i in range(CLICKS):
@@ -131,18 +136,13 @@ def measure(browser: Any, address: str, name: str, moves: int) -> dict[str, list
         page.wait_for_timeout(1000)
         far.append(root.evaluate(LAYER_TIME, 3))
         context.close()
-    return {
-        "hover": [hover for hover, _ in times],
-        "frame": [frame for _, frame in times],
-        "click": clicks,
-        "layer, prefetched": near,
-        "layer, not prefetched": far,
-    }
+    return {**found, "click": clicks, "layer, prefetched": near, "layer, not prefetched": far}
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--moves", type=int, default=200)
+    options.add_argument("--hover-only", action="store_true")
     options.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
     chosen = options.parse_args()
     from playwright.sync_api import sync_playwright
@@ -153,7 +153,7 @@ def main() -> None:
         with served(ROOT / "tests" / "browser" / "microscope_app.py", Path(scratch) / "log.txt") as address:
             for name in SIZES:
                 case = CASES[name]
-                for what, times in measure(browser, address, name, chosen.moves).items():
+                for what, times in measure(browser, address, name, chosen.moves, chosen.hover_only).items():
                     median, high = np.percentile(times, [50, 95])
                     row = (case.layout.num_tokens, case.heads, what, f"{median:.1f}", f"{high:.1f}", len(times))
                     print("|", " | ".join(map(str, row)), "|", flush=True)

@@ -1,4 +1,7 @@
-"""vitviz: a microscope for Vision Transformers. The public face, imported lazily: `import vitviz` loads neither torch nor streamlit."""
+"""vitviz: a microscope for Vision Transformers.
+
+The public face is imported lazily: `import vitviz` loads neither torch nor streamlit.
+"""
 
 from __future__ import annotations
 

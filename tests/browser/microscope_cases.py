@@ -76,7 +76,9 @@ class Case:
         pen = ImageDraw.Draw(picture)
         pen.ellipse([width * 0.1, height * 0.5, width * 0.4, height * 0.9], fill="#202020", outline="#f0f0f0", width=4)
         pen.ellipse([width * 0.6, height * 0.5, width * 0.9, height * 0.9], fill="#202020", outline="#f0f0f0", width=4)
-        pen.polygon([(width * 0.25, height * 0.5), (width * 0.55, height * 0.3), (width * 0.75, height * 0.5)], fill="#c03020")
+        pen.polygon(
+            [(width * 0.25, height * 0.5), (width * 0.55, height * 0.3), (width * 0.75, height * 0.5)], fill="#c03020"
+        )
         return picture
 
 

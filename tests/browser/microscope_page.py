@@ -18,7 +18,9 @@ session = st.session_state.setdefault("session", str(id(st.session_state)))
 runs = st.session_state["runs"] = st.session_state.get("runs", 0) + 1
 
 if "view" not in st.session_state:
-    st.session_state.view = MicroscopeView(token=st.query_params.get("token"), layer=int(st.query_params.get("layer", 1)))
+    st.session_state.view = MicroscopeView(
+        token=st.query_params.get("token"), layer=int(st.query_params.get("layer", 1))
+    )
 
 
 def keep(view: MicroscopeView) -> None:

@@ -235,7 +235,9 @@ def test_registers_and_the_class_token_are_chips(microscope: Any) -> None:
     row = shown.case.layer(1).row(2).numpy()
     np.testing.assert_allclose(shown.values(0), row[0], atol=1e-4)
     mean = row.mean(0)
-    assert [float(v) for v in chips.locator(".chip-value").all_inner_texts()] == pytest.approx(mean[:5].tolist(), rel=0.06)
+    assert [float(v) for v in chips.locator(".chip-value").all_inner_texts()] == pytest.approx(
+        mean[:5].tolist(), rel=0.06
+    )
     assert chips.nth(2).get_attribute("aria-pressed") == "true"
     shown.reported(token="reg1")
 
@@ -282,7 +284,10 @@ def test_the_picture_has_a_text_alternative_and_a_live_region(microscope: Any) -
         cell = shown.layout.cell_of(token)
         named.append(f"row {cell[0]}, column {cell[1]}" if cell else "class token")
     shown.page.locator(".microscope [aria-live]", has_text="Pinned: row 5, column 6").wait_for(state="attached")
-    for text in (shown.picture.get_attribute("aria-label"), shown.page.locator(".microscope [aria-live]").text_content()):
+    for text in (
+        shown.picture.get_attribute("aria-label"),
+        shown.page.locator(".microscope [aria-live]").text_content(),
+    ):
         assert re.search(r"16 rows and 16 columns.*Pinned: row 5, column 6.*layer 1, mean of heads", text)
         places = [text.index(f"{name} (") for name in named]
         assert places == sorted(places)
@@ -292,7 +297,9 @@ def test_focus_can_be_seen(microscope: Any) -> None:
     shown = microscope("small")
     shown.picture.focus()
     shown.page.keyboard.press("ArrowDown")
-    outline = shown.picture.evaluate("canvas => getComputedStyle(canvas).outlineStyle + getComputedStyle(canvas).outlineWidth")
+    outline = shown.picture.evaluate(
+        "canvas => getComputedStyle(canvas).outlineStyle + getComputedStyle(canvas).outlineWidth"
+    )
     assert outline == "solid3px"
 
 
@@ -370,7 +377,10 @@ def test_a_stale_or_made_up_address_tells_nothing(microscope: Any) -> None:
     [
         ("projector-light", {"viewport": {"width": 1024, "height": 768}, "color_scheme": "light"}),
         ("projector-dark", {"viewport": {"width": 1024, "height": 768}, "color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}),
+        (
+            "phone",
+            {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2},
+        ),
     ],
 )
 def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) -> None:

@@ -103,7 +103,9 @@ def test_tokens_are_counted_and_named_as_in_python(run: Run) -> None:
         "['r3c0', 'r0c5', 'reg1', 'x', '', null, 'r-1c0'].map((name) => tokenNamed(given.layout, name))];"
     )
     names, back, absent = run(
-        'import { nameOf, tokenNamed } from "./tokens.js";\n', body, layout={"prefix": layout.prefix, "grid": layout.grid}
+        'import { nameOf, tokenNamed } from "./tokens.js";\n',
+        body,
+        layout={"prefix": layout.prefix, "grid": layout.grid},
     )
     assert names == [layout.name_of(token) for token in range(layout.num_tokens)]
     assert back == list(range(layout.num_tokens))

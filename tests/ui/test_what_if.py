@@ -161,7 +161,9 @@ def test_lower_thresholds_find_more_tokens(app):
     assert page.parameters["what"].startswith("cut_")
 
 
-@pytest.mark.parametrize("name", ["vit_small_patch14_dinov2", "vit_tiny_patch16_224.augreg_in21k", "deit3_small_patch16_224"])
+@pytest.mark.parametrize(
+    "name", ["vit_small_patch14_dinov2", "vit_tiny_patch16_224.augreg_in21k", "deit3_small_patch16_224"]
+)
 def test_other_models_answer_in_their_own_terms(app, name):
     page = app("what_if", model=name, weights="random", what="hide_mean_3-5~heads_zero_0x1")
     assert page.wrong == []

@@ -18,6 +18,16 @@ from vitviz.errors import ModelError
 _BUILDING = threading.Lock()
 
 
+def architectures() -> list[str]:
+    """Every architecture that timm has registered, in its order."""
+    return timm.list_models()
+
+
+def timm_version() -> str:
+    """The version of timm that the registry is of."""
+    return str(timm.__version__)
+
+
 def pretrained_cfg(name: str) -> PretrainedCfg:
     """timm's configuration of a registry name, with or without a pretrained tag.
 

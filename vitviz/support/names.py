@@ -8,21 +8,15 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from multiprocessing import get_context
 
-import timm
 import torch
 
 from vitviz.capture.placement import heard
 from vitviz.errors import UnsupportedError
-from vitviz.models.build import build_on_meta, pretrained_cfg
+from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
 from vitviz.support.verdict import Support, judge
 
 # A name's verdict asks for one pass without numbers, half a second; a page of names is asked again and again.
 _REMEMBERED = 2048
-
-
-def all_names() -> list[str]:
-    """Every architecture that timm has registered, in its order."""
-    return timm.list_models()
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -48,7 +42,7 @@ def sweep(
 
     progress  called as progress(done, of how many)
     """
-    names = list(names) if names is not None else all_names()
+    names = list(names) if names is not None else architectures()
     processes = processes or os.cpu_count() or 1
     report = progress or (lambda done, total: None)
     if processes == 1 or len(names) < 8:

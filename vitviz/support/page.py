@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-import timm
-
+from vitviz.models.build import timm_version
 from vitviz.support.verdict import VERDICTS, Support
 
 _MEANING = {
@@ -27,7 +26,7 @@ def write_page(supports: Iterable[Support]) -> str:
     lines = [
         "# Supported models",
         "",
-        f"The verdict for each of the {len(supports):,} names in the registry of timm {timm.__version__}. It is decided by",
+        f"The verdict for each of the {len(supports):,} names in the registry of timm {timm_version()}. It is decided by",
         "one forward pass without numbers, in which every value is replaced by the place in the picture it belongs to,",
         "and never by a list of classes. This page is written by",
         "`python -m vitviz support --write docs/supported-models.md`.",

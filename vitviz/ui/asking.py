@@ -43,7 +43,7 @@ class Asked:
         return kept.question
 
     def ask(
-        self, what: str, work: Callable[[Question, Progress], T], note: str = words.COMPUTING, **knobs: Hashable
+        self, what: str, work: Callable[[Question, Progress], T], note: str = words.COMPUTING, /, **knobs: Hashable
     ) -> T:
         """The answer to `what`, computed once, with progress and a way to stop."""
         question = self.question

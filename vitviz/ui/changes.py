@@ -50,7 +50,9 @@ def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> 
             case HidePatches(patches, fill):
                 kept.append(HidePatches(tuple(p for p in patches if p < layout.num_patches), fill))
             case SwitchOffHeads(pairs, fill):
-                kept.append(SwitchOffHeads(tuple((at, h) for at, h in pairs if at < len(heads) and h < heads[at]), fill))
+                kept.append(
+                    SwitchOffHeads(tuple((at, h) for at, h in pairs if at < len(heads) and h < heads[at]), fill)
+                )
             case SwitchOffLayers(layers):
                 kept.append(SwitchOffLayers(tuple(layer for layer in layers if layer < len(heads))))
             case CutTokens(tokens, layers):

@@ -18,7 +18,9 @@ MAX_BYTES = 64 * 2**20
 CODES = 65535
 
 
-def layer_arrays(attention: Attention, value_norm: Tensor | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def layer_arrays(
+    attention: Attention, value_norm: Tensor | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and meta of one payload (see `wire.pack`); `js/attention.js` is the reader.
 
     From queries and keys: "q" (heads, queries, head_dim), "k" (heads, keys, head_dim), "lse" (heads, queries) float32, and

@@ -73,7 +73,10 @@ def _component() -> Callable[..., Any]:
     """Registers the component, once for a server."""
     given = {
         "WORDS": MICROSCOPE,
-        "COLOURS": {"sequential": table(LIGHT.sequential).tobytes().hex(), "signed": table(LIGHT.diverging).tobytes().hex()},
+        "COLOURS": {
+            "sequential": table(LIGHT.sequential).tobytes().hex(),
+            "signed": table(LIGHT.diverging).tobytes().hex(),
+        },
     }
     css = (FOLDER / "microscope.css").read_text(encoding="utf-8")
     return st.components.v2.component("vitviz.microscope", js=joined(FOLDER, "index.js", given), css=css)

@@ -85,14 +85,12 @@ ALT = "{side}: {label} of the {query}. {name}."
 ALT_POSITIONS = "{side}: position similarity with the {query}. {name}."
 ALT_DIFFERENCE = "A minus B: {label}, patch by patch."
 AGREEMENT = (
-    "Rank correlation of the two maps over patches: **{value}** (1: the same order, 0: unrelated, −1: "
-    "reversed)."
+    "Rank correlation of the two maps over patches: **{value}** (1: the same order, 0: unrelated, −1: reversed)."
 )
 AGREEMENT_FLAT = "One of the maps has a single value everywhere, so there is no order to compare."
 BACK = "Back to the control"
 NO_LAYERS = (
-    "In this model no layer lets the patches look at each other, so there is nothing to compare. Choose another "
-    "model."
+    "In this model no layer lets the patches look at each other, so there is nothing to compare. Choose another model."
 )
 NO_POOLING = "This model has no attention pooling. Choose another token."
 POSITION_LABEL = "cosine similarity with row {row}, column {col}"

@@ -72,12 +72,14 @@ CUT_SOME = "{line}, in layers {layers}"
 # Hide patches
 HIDE_BY = "Hide by"
 HIDE_BYS = {"mean": "mean colour", "blur": "blur", "removed": "removing the token"}
-HIDE_BY_HELP = (
-    "Mean colour and blur change the picture. Removing takes the patch's token out of the sequence: nothing attends to it."
+HIDE_BY_HELP = "Mean colour and blur change the picture. Removing takes the patch's token out of the sequence: nothing attends to it."
+HIDE_HINT = (
+    "Draw over patches to hide them; draw over hidden ones to bring them back. Arrow keys and space do the same."
 )
-HIDE_HINT = "Draw over patches to hide them; draw over hidden ones to bring them back. Arrow keys and space do the same."
 HIDE_ALT = "The photograph to paint on; {count} patches are hidden."
-REMOVED_AND_SHUFFLED = "The patches are shuffled too: what is removed is the place in the sequence, whatever stands there now."
+REMOVED_AND_SHUFFLED = (
+    "The patches are shuffled too: what is removed is the place in the sequence, whatever stands there now."
+)
 
 # Order
 SHUFFLE = "Shuffle the patches"
@@ -113,7 +115,9 @@ CUT_HINT = "Draw over patches to cut them out of attention; draw over them again
 CUT_ALT = "The photograph to choose tokens on; {count} tokens are cut out of attention."
 CUT_PREFIX = "Tokens that are not patches"
 CUT_SINKS = "Cut the sinks ({count})"
-CUT_SINKS_HELP = "Tokens with far more attention or a far longer vector than the others of this picture; see the section on sinks."
+CUT_SINKS_HELP = (
+    "Tokens with far more attention or a far longer vector than the others of this picture; see the section on sinks."
+)
 CUT_NO_SINKS = "No token stands out in this picture, so there is no sink to cut."
 CUT_LAYERS = "Only in these layers (all, where none is chosen)"
 
@@ -207,7 +211,5 @@ SINK_CURVES = {"norm": "times the median norm", "mass": "times the median share"
 SINK_ALONG = {"norm": "layers passed", "mass": "layer"}
 SINK_SET_ASIDE = "The map with them, and with them set aside"
 SINK_WITH, SINK_WITHOUT = "Attention of the {query}, layer {layer}, raw colours", "The same with {count} set aside"
-SINK_ASIDE_TEXT = (
-    "Setting aside only redraws the map: their weights become zero and the rest is rescaled. To ask what the model would do without them:"
-)
+SINK_ASIDE_TEXT = "Setting aside only redraws the map: their weights become zero and the rest is rescaled. To ask what the model would do without them:"
 SINK_CUT = "Cut them out of attention"

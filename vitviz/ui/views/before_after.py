@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import streamlit as st
 
@@ -80,7 +81,7 @@ def maps(about: Asked, given: Interventions) -> None:
     found = outcome_of(about, given)
     kind, query, layer, head = _choices(stage)
     off = changes.layers_off(given)
-    knobs = {"kind": kind, "query": query, "layer": layer, "head": head}
+    knobs: dict[str, Hashable] = {"kind": kind, "query": query, "layer": layer, "head": head}
     before: Heatmap = stage.ask("map as it is", lambda _: map_of(stage.trace, kind, query, layer, head), **knobs)
     after: Heatmap = about.ask(
         "map changed",
@@ -91,7 +92,9 @@ def maps(about: Asked, given: Interventions) -> None:
     robust = state.value_of("scale") == "robust"
     scale = Scale.of(before.values, after.values, robust=robust)
     name = words.MAPS[kind].format(
-        query=common.token(query), layer=layer, head=words.MEAN_OF_HEADS if head is None else words.ONE_HEAD.format(head=head)
+        query=common.token(query),
+        layer=layer,
+        head=words.MEAN_OF_HEADS if head is None else words.ONE_HEAD.format(head=head),
     )
     seen = seen_picture(stage.subject, given)
     what = (("changes", given.encode()),)

@@ -54,7 +54,9 @@ def _together(about: Asked, measured: HeadImportance, said: np.ndarray) -> None:
         st.info(words.NO_CORRELATION)
         return
     one, two = st.columns([1, 3], vertical_alignment="center")
-    one.metric(words.CORRELATION, f"{together:.2f}".replace("-", "\N{MINUS SIGN}"), help=words.CORRELATION_HELP, border=True)
+    one.metric(
+        words.CORRELATION, f"{together:.2f}".replace("-", "\N{MINUS SIGN}"), help=words.CORRELATION_HELP, border=True
+    )
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     with two:
         st.markdown(next(sentence for least, sentence in words.CORRELATION_WORDS if together >= least))

@@ -70,11 +70,11 @@ def _curves(about: Asked, scores: Faithfulness, level: int) -> None:
         st.caption(words.COARSE)
     for column, kind in zip(st.columns(2), ("deletion", "insertion"), strict=True):
         with column:
-            knobs = {"target": about.target, "methods": tuple(each.name for each in scores.methods), "level": level}
+            names = tuple(each.name for each in scores.methods)
             make = partial(
                 curves_figure, about.stage.subject, scores, kind, about.target, about.name, theme=about.stage.theme
             )
-            figure.show(about.stage, f"{kind} curves {level}", make, **knobs)
+            figure.show(about.stage, f"{kind} curves {level}", make, target=about.target, methods=names, level=level)
     rows = scores.table()
     columns = ([row[name] for row in rows] for name in ("name", "deletion", "insertion", "gap"))
     digits = {name: st.column_config.NumberColumn(format="%.3f") for name in words.AREAS[1:]}
@@ -123,7 +123,7 @@ def _sanity(about: Asked) -> None:
         return tuple(cascade(question, methods, every=SANITY_EVERY, progress=fraction(progress)))
 
     stages = about.ask("sanity", work, words.SANITY_RUNNING, methods=keys)
-    table = {words.SANITY_STAGE: [stage.name for stage in stages]}
+    table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
     table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
     st.dataframe(table, hide_index=True, column_config=digits)

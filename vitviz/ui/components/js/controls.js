@@ -30,7 +30,7 @@ export class Controls {
       "div", { class: "bar" },
       element("div", { class: "layer" }, stepper(-1, "‹", say("layer_before")), this.layerName, stepper(1, "›", say("layer_after")), this.layer),
       element("div", { class: "segments", role: "group", "aria-label": say("direction") }, ...this.directions),
-      this.head.node,
+      this.head.list, // "all heads" needs no label to be seen
     );
     this.below = element(
       "div", { class: "bar" },
