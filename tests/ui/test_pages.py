@@ -13,15 +13,12 @@ import timm
 from PIL import Image
 
 from vitviz.ui import services, session
-from vitviz.ui.text import common, patches, positions, rollout, sidebar, start
+from vitviz.ui.text import common, patches, rollout, sidebar
+from vitviz.ui.views import VIEWS
 
-PAGES = ("start", "patches", "positions", "rollout")
-HEADINGS = {
-    "start": start.HEADING,
-    "patches": patches.PAGE.question,
-    "positions": positions.PAGE.question,
-    "rollout": rollout.PAGE.question,
-}
+PAGES = tuple(view.name for view in VIEWS)
+HEADINGS = {view.name: view.question for view in VIEWS}
+PLAIN = ("start", "patches", "positions", "rollout")  # the others move their many widgets in tests of their own
 
 
 def jpeg(seed: int = 0) -> bytes:
@@ -116,7 +113,7 @@ def widgets(at):
     ]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PLAIN)
 def test_every_widget_moved(app, page):
     shown = app(page)
     for kind, key in widgets(shown.at):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vitviz.ui import main as frame
-from vitviz.ui.text import patches, positions, rollout
+from vitviz.ui.text import by_hand, compare, microscope, patches, positions, prediction, rollout, what_if
 
 UI = Path(frame.__file__).parent
 CODE = sorted([*UI.glob("*.py"), *(UI / "views").glob("*.py")])
@@ -46,7 +46,20 @@ def test_the_search_finds_what_it_looks_for(tmp_path):
     assert spoken(page) == ["Hello dear reader", "Press me now"]
 
 
-@pytest.mark.parametrize("text", [patches.PAGE, positions.PAGE, rollout.PAGE], ids=lambda text: text.title)
+@pytest.mark.parametrize(
+    "text",
+    [
+        by_hand.PAGE,
+        compare.PAGE,
+        microscope.PAGE,
+        patches.PAGE,
+        positions.PAGE,
+        prediction.PAGE,
+        rollout.PAGE,
+        what_if.PAGE,
+    ],
+    ids=lambda text: text.title,
+)
 def test_a_page_opens_with_a_question_and_at_most_three_sentences(text):
     assert text.question.endswith("?")
     assert 1 <= text.lead.count(". ") + 1 <= 3
