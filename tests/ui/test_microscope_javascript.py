@@ -135,13 +135,16 @@ def test_scales_ranks_and_numbers(run: Run) -> None:
         "top: strongest(values, 4), rank: rankOf(values, 17),"
         "lone: extent(Float32Array.of(0, 0, 5, ...Array(400).fill(0)), true, false).high,"
         "signed: extent(Float32Array.of(-3, 1), false, true), ties: rankOf([1, 2, 2], 2),"
+        "quantiles: [0, 0.5, 0.9, 0.99, 1].map((q) => quantile(values, q)), one: quantile(Float32Array.of(7), 0.99),"
         "numbers: [0, 0.04123, 0.000123456, 12.3456, 1, 1e-9, -0.5].map((v) => number(v)) };"
     )
     found = run(
-        'import { countBeyond, extent, number, rankOf, strongest } from "./scale.js";\n', body, values=values.tolist()
+        'import { countBeyond, extent, number, quantile, rankOf, strongest } from "./scale.js";\n', body, values=values.tolist()
     )
     assert found["robust"] == pytest.approx(float(np.percentile(values, 99)), rel=1e-6)
     assert found["raw"] == pytest.approx(float(values.max()))
+    assert found["quantiles"] == pytest.approx(np.percentile(values, [0, 50, 90, 99, 100]).tolist(), rel=1e-6)
+    assert found["one"] == 7
     assert found["beyond"] == int((values > np.percentile(values, 99)).sum()) == 3
     assert found["top"] == np.argsort(-values)[:4].tolist()
     assert found["rank"] == 1 + int((values > values[17]).sum())

@@ -7,9 +7,7 @@ import { countBeyond, number } from "./scale.js";
 
 const HEIGHT = 12;
 
-function grouped(count) {
-  return count.toLocaleString("en-GB");
-}
+const GROUPED = new Intl.NumberFormat("en-GB");
 
 export class ColourBar {
   constructor() {
@@ -50,7 +48,7 @@ export class ColourBar {
     const quantity = say(view.measure === "value" ? "quantity_value" : "quantity_weight");
     const whose = view.shared ? say("scale_shared") : say("scale_own", { head: headWords(head) });
     const kind = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
-    const clipped = beyond ? ` ${say("scale_clipped", { beyond: grouped(beyond), count: grouped(count), most: number(most) })}` : "";
+    const clipped = beyond ? ` ${say("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
     setText(this.words, `${quantity}, ${whose}, ${kind}.${clipped}`);
   }
 

@@ -32,3 +32,9 @@ export function sizeCanvas(canvas, width, height) {
   canvas.style.height = `${height}px`;
   return true;
 }
+
+// Canvas pixels in one CSS pixel, from what sizeCanvas set: asking the page for its layout in the middle of a frame that writes
+// to it would make the browser lay it out again each time.
+export function unitOf(canvas) {
+  return canvas.width / (parseFloat(canvas.style.width) || canvas.width);
+}

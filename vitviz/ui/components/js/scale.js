@@ -1,12 +1,20 @@
 // From values to places on a colour scale, and what can be said about one value among the others.
 
-// The q-th quantile (0..1) of a typed array by linear interpolation, as numpy.percentile does it.
+// The q-th quantile (0..1) of a typed array by linear interpolation, as numpy.percentile does it. Only what lies at or above
+// it is kept in order: for the 99th percentile that is a hundred times less to sort.
 export function quantile(values, q) {
-  const sorted = values.slice().sort();
-  const place = q * (sorted.length - 1);
+  const place = q * (values.length - 1);
   const below = Math.floor(place);
-  const above = Math.min(below + 1, sorted.length - 1);
-  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+  const top = new Float32Array(values.length - below).fill(-Infinity); // ascending
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value <= top[0]) continue;
+    let j = 0;
+    for (; j + 1 < top.length && top[j + 1] < value; j++) top[j] = top[j + 1];
+    top[j] = value;
+  }
+  const above = top.length > 1 ? top[1] : top[0];
+  return top[0] + (above - top[0]) * (place - below);
 }
 
 // { low, high, signed } of one map of patches. Weights start at 0; a signed scale is symmetric around it. `robust` takes the

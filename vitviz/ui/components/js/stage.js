@@ -1,6 +1,6 @@
 // The picture with its patch grid, and the prefix tokens as chips above it.
 
-import { element, setAttribute, setText, sizeCanvas } from "./element.js";
+import { element, setAttribute, setText, sizeCanvas, unitOf } from "./element.js";
 import { drawLink } from "./links.js";
 import { boxOf, colourOf, drawFrame, drawGrid, inkOn, MapPainter } from "./painting.js";
 import { cellUnder, watchPointer } from "./pointer.js";
@@ -59,7 +59,7 @@ export class Stage {
     this.#paintChips(answer, view, marks);
     const context = this.canvas.getContext("2d");
     const { source, target } = answer.layouts;
-    const unit = this.canvas.width / (this.canvas.clientWidth || this.canvas.width);
+    const unit = unitOf(this.canvas);
     context.globalAlpha = 1;
     context.drawImage(this.backdrop, 0, 0);
     this.painter.fill(answer.patches(view.head), target.grid, answer.extent(view.head));

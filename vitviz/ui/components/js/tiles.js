@@ -1,6 +1,6 @@
 // One small map for each head, and one for their mean.
 
-import { element, setAttribute, setText, sizeCanvas } from "./element.js";
+import { element, setAttribute, setText, sizeCanvas, unitOf } from "./element.js";
 import { boxOf, drawFrame, MapPainter } from "./painting.js";
 import { cellUnder, watchPointer } from "./pointer.js";
 import { headWords, say } from "./say.js";
@@ -68,7 +68,7 @@ export class Tiles {
     const read = marks.target === null ? null : cellOf(target, marks.target);
     for (const { head, canvas, value, node } of this.#shown(view)) {
       const context = canvas.getContext("2d");
-      const unit = canvas.width / (canvas.clientWidth || canvas.width);
+      const unit = unitOf(canvas);
       this.painter.fill(answer.patches(head), target.grid, answer.extent(head));
       this.painter.drawOn(context);
       if (asked) drawFrame(context, boxOf(target.grid, asked, canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 1.5 * unit);
