@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vitviz.capture.call import Call
 from vitviz.capture.listener import listen
@@ -88,19 +91,48 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
     bare = module if all(p.is_meta for p in module.parameters()) else without_numbers(module)
     prefix = _prefix_names(module)
     placements: list[Placement] = []
-    latest: list[Call] = []
 
     def receive(call: Call) -> None:
         with torch._C.DisableTorchFunctionSubclass():
             placements.append(place(call, prefix, input_size))
-        if latest and call.v is latest[0].v and call.module == latest[0].module:
-            # Two maps over the very same values in one module: their results are subtracted (differential attention).
-            placements[-2:] = [replace(placement, kind=NEGATIVE, query_layout=None) for placement in placements[-2:]]
-        latest[:] = [call]
 
-    with listen(bare, receive):
+    with _Subtractions(placements) as subtractions, listen(bare, receive):
         run_on_places(bare, input_size)
+    for number in subtractions.concerned:
+        placements[number] = replace(placements[number], kind=NEGATIVE, query_layout=None)
     return Heard(tuple(placements))
+
+
+class _Subtractions(TorchFunctionMode):
+    """Notices where one attention's result is taken from another's (differential attention)."""
+
+    def __init__(self, placements: list[Placement]) -> None:
+        super().__init__()
+        self.placements = placements  # as far as the pass has come
+        self.results: list[tuple[Tensor, int]] = []  # what attention gave, and which call it was
+        self.concerned: set[int] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is F.scaled_dot_product_attention:
+            self.results = [*self.results[-_RESULTS_FOLLOWED:], (result, len(self.placements))]
+            return result
+        if not self.results or (func not in _MINUS and func not in _RESHAPED):
+            return result
+        origins = [number for value in args[:2] for tensor, number in self.results if tensor is value]
+        if func in _MINUS and len(set(origins)) == 2:
+            self.concerned.update(origins)
+        elif origins and isinstance(result, Tensor):
+            self.results.append((result, origins[0]))
+        return result
+
+
+_RESULTS_FOLLOWED = 8
+_MINUS = {torch.sub, Tensor.sub, Tensor.__sub__, Tensor.sub_}
+_RESHAPED = {
+    *(torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, torch.neg, Tensor.neg, Tensor.__neg__),
+    *(Tensor.transpose, Tensor.permute, Tensor.reshape, Tensor.view, Tensor.flatten, torch.transpose),
+}
 
 
 def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:

@@ -92,7 +92,7 @@ _IN_PLACE = {
 
 def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
     try:
-        return timm.create_model(name, dynamic_img_size=True, **kwargs)
+        return timm.create_model(name, **{"dynamic_img_size": True, **kwargs})
     except TypeError as error:
         if "dynamic_img_size" not in str(error):
             raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error

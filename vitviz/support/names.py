@@ -26,10 +26,12 @@ def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
 
     input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name.
     """
-    module = build_on_meta(name)
     size = input_size or tuple(pretrained_cfg(name).input_size[1:])
     try:
-        placements = heard(module, size).placements  # type: ignore[arg-type]
+        try:
+            placements = heard(build_on_meta(name), size).placements  # type: ignore[arg-type]
+        except AssertionError:  # a size that only the model's fixed grid takes, the remainder of the picture cut off
+            placements = heard(build_on_meta(name, dynamic_img_size=False), size).placements  # type: ignore[arg-type]
     except UnsupportedError as error:
         return Support(name, "refused", str(error), "", False, False, ())
     return judge(name, placements)
