@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import streamlit as st
 from microscope_cases import STORE
 
 from vitviz.ui.route import payload_route
+
+gc.collect()
+gc.freeze()  # as in app.py: otherwise each run of the page ends with a walk through all of torch
 
 app = st.App("microscope_page.py", routes=[payload_route(STORE)])
