@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vitviz.capture.listener import MATMUL, SOFTMAX, _Speaker, _speaks, over_scores
+from vitviz.capture.listener import MATMUL, SOFTMAX, over_scores
+from vitviz.capture.speaker import Speaker
 
 
 class _WithoutContent(TorchFunctionMode):
     """Products of queries and keys give zero; what then reaches the softmax is the bias."""
 
-    def __init__(self, speaker: _Speaker) -> None:
+    def __init__(self, speaker: Speaker) -> None:
         super().__init__()
         self.speaker = speaker
         self.found: list[tuple[str, Tensor]] = []
@@ -40,16 +41,10 @@ def biases_alone(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Te
     Bias that depends on the query's content as well (decomposed relative positions) is none of this. Hold the model's
     lock.
     """
-    speaker = _Speaker()
-    handles = [handle for name, m in module.named_modules() if _speaks(m) for handle in speaker.hook(name, m)]
     parameter = next(module.parameters())
     blank = torch.zeros(1, 3, *input_size, device=parameter.device, dtype=parameter.dtype)
-    try:
-        with torch.inference_mode(), _WithoutContent(speaker) as listening:
-            module(blank)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.inference_mode(), _WithoutContent(Speaker(module)) as listening:
+        module(blank)
     biases: dict[str, Tensor] = {}
     for name, scores in listening.found:
         bias = scores

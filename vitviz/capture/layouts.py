@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from vitviz.capture.call import Call
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
 
+@lru_cache(maxsize=256)
 def token_layout(length: int, layout: TokenLayout) -> TokenLayout | None:
     """The layout of a sequence of `length` tokens inside a model with `layout`, or None where it is not that grid.
 

@@ -1,7 +1,7 @@
 """Listening to a forward pass: every attention call inside it, seen as it is made, with the model left as it is.
 
-A `TorchFunctionMode` sees each torch function that the model's own code calls on this thread. Hooks only say which
-module is speaking. Nothing is switched off, replaced or rewritten: where the fused kernel for CPUs would run, the very
+A `TorchFunctionMode` sees each torch function that the model's own code calls on this thread. Nothing is hung on the
+model, switched off, replaced or rewritten: where the fused kernel for CPUs would run, the very
 same kernel is called by its own name, because then it also hands over the log-sum-exp of every row, which it computes
 anyway.
 """
@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from vitviz.capture.call import Call
+from vitviz.capture.speaker import Speaker
 from vitviz.errors import UnsupportedError
 
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
@@ -31,30 +31,10 @@ FLASH_ATTENTION = (
 Receiver = Callable[[Call], None]
 
 
-class _Speaker:
-    """Which module is speaking: a stack of dotted names that forward hooks push and pop."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    @property
-    def name(self) -> str:
-        return self.names[-1] if self.names else ""
-
-    def hook(self, name: str, module: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
-        def enter(*_: Any) -> None:
-            self.names.append(name)
-
-        def leave(*_: Any) -> None:
-            self.names.pop()
-
-        return module.register_forward_pre_hook(enter), module.register_forward_hook(leave, always_call=True)
-
-
 class _Listener(TorchFunctionMode):
     """Hands each attention call to `receive` and lets everything pass unchanged."""
 
-    def __init__(self, speaker: _Speaker, receive: Receiver) -> None:
+    def __init__(self, speaker: Speaker, receive: Receiver) -> None:
         super().__init__()
         self.speaker = speaker
         self.receive = receive
@@ -156,20 +136,13 @@ def additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
-def _speaks(module: nn.Module) -> bool:
-    """Whether attention could be called by the module's own code: not by a leaf of torch's own, nor by a plain
-    container.
-    """
-    torch_made = type(module).__module__.startswith("torch.nn.modules")
-    return not torch_made
-
-
 def refuse_unseen(module: nn.Module) -> None:
     """Raises UnsupportedError where attention would run out of sight: torch's own attention modules take a path below
     torch functions, and listening would change which path they take, so that outputs would no longer be bit-
     identical."""
-    for name, child in module.named_modules():
+    for child in module.modules():
         if isinstance(child, nn.MultiheadAttention | nn.TransformerEncoderLayer):
+            name = next(name for name, m in module.named_modules() if m is child)
             raise UnsupportedError(
                 f"The module {name or type(module).__name__!r} is torch's own {type(child).__name__}, whose attention "
                 "cannot be heard without changing its result. Use a model whose attention calls "
@@ -182,15 +155,9 @@ def listen(module: nn.Module, receive: Receiver) -> Iterator[None]:
     """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this
     thread.
 
-    The module is the same afterwards, also after an exception. Hold the model's lock: hooks are seen by every thread.
+    Nothing is hung on the module, so nothing can be left behind. Hold the model's lock all the same: modules keep state.
     Raises UnsupportedError for a model with attention that cannot be heard.
     """
     refuse_unseen(module)
-    speaker = _Speaker()
-    handles = [handle for name, m in module.named_modules() if _speaks(m) for handle in speaker.hook(name, m)]
-    try:
-        with _Listener(speaker, receive):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _Listener(Speaker(module), receive):
+        yield

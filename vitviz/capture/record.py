@@ -52,7 +52,7 @@ def record(
         (layers if attention.query_layout.num_patches else pooling).append(attention)
 
     kept: dict[str, Tensor] = {}
-    known = dict(module.named_modules())
+    known = dict(module.named_modules()) if hidden else {}
     if missing := [name for name in hidden if name not in known]:
         raise ValueError(f"the model has no module called {missing[0]!r}")
     handles = [known[name].register_forward_hook(_keeper(kept, name)) for name in hidden]
