@@ -385,6 +385,9 @@ def test_a_stale_or_made_up_address_tells_nothing(microscope: Any) -> None:
 )
 def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) -> None:
     shown = microscope("large", **look)
+    top = "() => document.querySelector('[data-testid=stMain]').scrollTop"
+    shown.picture.scroll_into_view_if_needed()
+    before, scrolled = shown.picture.bounding_box(), shown.page.evaluate(top)
     if look.get("has_touch"):
         at = shown.point("r20c20")
         shown.page.touchscreen.tap(at["x"], at["y"])
@@ -392,6 +395,10 @@ def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) 
         shown.click("r20c20")
     shown.settle(source="r20c20", pinned=True)
     shown.keep(name)
+    shown.picture.scroll_into_view_if_needed()
+    after = shown.picture.bounding_box()
+    assert (after["width"], after["height"]) == (before["width"], before["height"])
+    assert after["y"] + shown.page.evaluate(top) == pytest.approx(before["y"] + scrolled, abs=1), "the picture stays put"
     width = look["viewport"]["width"]
     assert shown.page.evaluate("() => document.documentElement.scrollWidth") <= width
     box = shown.root.bounding_box()

@@ -16,6 +16,7 @@ import { nameOf, sameplace, step, tokenAt, tokenNamed } from "./tokens.js";
 const GAP = 16;
 const TWO_COLUMNS = 560; // CSS pixels of width from which the maps stand beside the picture
 const ONE_LINE = 680; // from which what is read fits on one line
+const THREE_LINES = 470; // under which it may take three
 const FIRST_BLEND = 0.55;
 
 export class View {
@@ -220,6 +221,7 @@ export class View {
     const pictureHeight = Math.round(pictureWidth * aspect);
     this.bench.classList.toggle("wide", wide);
     this.root.classList.toggle("roomy", width >= ONE_LINE);
+    this.root.classList.toggle("narrow", width < THREE_LINES);
     this.stage.arrange(source, pictureWidth, pictureHeight);
     const beside = wide ? width - pictureWidth - GAP : width;
     this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.stage.node.offsetHeight : 0, aspectOf(target));
