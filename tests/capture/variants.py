@@ -67,7 +67,6 @@ VARIANTS = [
     _variant("twins_svt_small", "windowed pooled global", (64, 64), depths=(2, 2, 2, 2)),
     _variant("twins_pcpvt_small", "pooled global", (64, 64), depths=(1, 1, 1, 1)),
     _variant("pvt_v2_b0", "pooled global"),
-    _sized("mvitv2_tiny", "pooled global", (224, 224)),
     _sized("levit_128s", "global pooled", (224, 224)),
     _sized("levit_conv_128s", "global pooled", (224, 224)),
     _sized("cait_xxs24_224", "global collecting", (64, 96), embed_dim=48, depth=2, num_heads=3),
