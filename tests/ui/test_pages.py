@@ -204,7 +204,7 @@ def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplo
     from vitviz.ui.views import heads
 
     def broken(*_: object) -> None:
-        raise RuntimeError("secret path /home/somebody")
+        raise RuntimeError("secret path /srv/somebody")
 
     monkeypatch.setattr(heads, "head_maps", broken)
     shown = app("rollout", query="r9c9", image="rocket")
