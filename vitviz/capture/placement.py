@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+# These say what each function does to places, by being imported.
+from vitviz.capture import place_maps, place_mixtures, place_moves  # noqa: F401
 from vitviz.capture.call import Call
 from vitviz.capture.listener import listen
 from vitviz.capture.places import Places, is_constant, is_mixture, is_place, run_on_places, uniform, without_numbers

@@ -1,0 +1,117 @@
+"""What sums, products and attention do to places: what comes from several places belongs to none of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vitviz.capture.place_moves import combined, folded
+from vitviz.capture.places import (
+    CONSTANT,
+    Places,
+    as_places,
+    has_places,
+    is_mixture,
+    mean_place,
+    mixture_of_all,
+    narrow_places,
+    place_rule,
+    shape_given,
+    uniform,
+)
+
+
+@place_rule(
+    Tensor.mean,
+    torch.mean,
+    Tensor.sum,
+    torch.sum,
+    Tensor.amax,
+    torch.amax,
+    Tensor.amin,
+    Tensor.var,
+    torch.var,
+    Tensor.norm,
+    Tensor.std,
+)
+def _reduce(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Over channels the place stays; over tokens it is their mean place."""
+    dims = kwargs.get(
+        "dim", next((a for a in args if isinstance(a, int | tuple | list) and not isinstance(a, bool)), None)
+    )
+    shape = shape_given(func, (places, *args), kwargs).shape
+    dims = range(places.ndim) if dims is None else (dims,) if isinstance(dims, int) else dims
+    several = narrow_places(places).numel() > 1
+    for dim in dims:
+        places = mean_place(places, dim)
+    if several and narrow_places(places).numel() == 1:
+        return mixture_of_all(shape)
+    return as_places(folded(places, tuple(shape)))
+
+
+@place_rule(Tensor.max, Tensor.min, torch.max, torch.min)
+def _extreme(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
+    if not args and not kwargs:
+        return mixture_of_all(())
+    if isinstance(args[0] if args else None, Tensor):
+        return combined(func, places, *args, **kwargs)
+    values = _reduce(Tensor.amax, places, *args, **kwargs)
+    return torch.return_types.max((values, torch.zeros(values.shape, dtype=torch.long, device="meta")))
+
+
+@place_rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__, torch.bmm, Tensor.bmm)
+def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
+    """A product belongs where its rows do; where it summed over places (values weighted, keys times values) its columns
+    tell.
+    """
+    if func is Tensor.__rmatmul__:
+        left, right = right, left
+    shape = shape_given(torch.matmul, (left, right), {}).shape
+    if not has_places(right):
+        return as_places(mean_place(left, -1).expand(shape))
+    if has_places(left):
+        rows = uniform(left, -1)
+        if rows is not None and not bool(is_mixture(rows).any()):
+            return as_places(rows.unsqueeze(-1).expand(shape))
+    columns = uniform(right, -2) if right.ndim > 1 else None
+    return mixture_of_all(shape) if columns is None else as_places(columns.unsqueeze(-2).expand(shape))
+
+
+@place_rule(torch.einsum, torch.functional.einsum)
+def _einsum(func: Any, equation: str, *given: Any) -> Any:
+    """The first operand from the picture gives the place; its summed axes vanish and the others' axes are new."""
+    operands = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else given
+    shape = shape_given(func, (equation, *operands), {}).shape
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    with suppress(StopIteration):
+        letters, places = next((i, o) for i, o in zip(inputs.split(","), operands, strict=True) if has_places(o))
+        if "." not in equation and output:
+            for letter in [letter for letter in letters if letter not in output]:
+                axis = letters.index(letter)
+                same = uniform(places, axis)
+                if same is None:
+                    return mixture_of_all(shape)
+                places, letters = same, letters.replace(letter, "")
+            places = places.permute([letters.index(letter) for letter in output if letter in letters])
+            index = tuple(slice(None) if letter in letters else None for letter in output)
+            return as_places(places[index].expand(shape))
+    return mixture_of_all(shape)
+
+
+@place_rule(F.scaled_dot_product_attention)
+def _attend(_func: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Any:
+    """What a query collects belongs to the query, also where it was itself made of several places."""
+    return (
+        as_places(mean_place(query, -1).expand(*query.shape[:-1], value.shape[-1]))
+        if has_places(query)
+        else _queries_without_place(query, value)
+    )
+
+
+def _queries_without_place(query: Tensor, value: Tensor) -> Places:
+    constant = torch.tensor(CONSTANT, dtype=torch.complex64)
+    return as_places(constant.expand(*query.shape[:-1], value.shape[-1]))
