@@ -398,7 +398,9 @@ def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) 
     shown.picture.scroll_into_view_if_needed()
     after = shown.picture.bounding_box()
     assert (after["width"], after["height"]) == (before["width"], before["height"])
-    assert after["y"] + shown.page.evaluate(top) == pytest.approx(before["y"] + scrolled, abs=1), "the picture stays put"
+    assert after["y"] + shown.page.evaluate(top) == pytest.approx(before["y"] + scrolled, abs=1), (
+        "the picture stays put"
+    )
     width = look["viewport"]["width"]
     assert shown.page.evaluate("() => document.documentElement.scrollWidth") <= width
     box = shown.root.bounding_box()

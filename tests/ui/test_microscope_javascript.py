@@ -139,7 +139,9 @@ def test_scales_ranks_and_numbers(run: Run) -> None:
         "numbers: [0, 0.04123, 0.000123456, 12.3456, 1, 1e-9, -0.5].map((v) => number(v)) };"
     )
     found = run(
-        'import { countBeyond, extent, number, quantile, rankOf, strongest } from "./scale.js";\n', body, values=values.tolist()
+        'import { countBeyond, extent, number, quantile, rankOf, strongest } from "./scale.js";\n',
+        body,
+        values=values.tolist(),
     )
     assert found["robust"] == pytest.approx(float(np.percentile(values, 99)), rel=1e-6)
     assert found["raw"] == pytest.approx(float(values.max()))

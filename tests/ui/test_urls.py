@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitviz.tokens import TokenLayout
-from vitviz.ui.knobs import KNOBS, Choice, Name, knob_value, turned
+from vitviz.ui.knobs import KNOBS, Choice, Name, Switched, knob_value, turned
 from vitviz.ui.selection import MAX_SIZE, Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
@@ -31,6 +31,9 @@ def selections(draw) -> Selection:
                 value = draw(st.sampled_from(knob.options))
             elif isinstance(knob, Name):
                 value = draw(st.from_regex(knob.pattern, fullmatch=True).filter(str.isascii))
+            elif isinstance(knob, Switched):
+                switched = ["", "hide_mean_3-5", "heads_zero_0x1", "hide_mean_3-5~heads_zero_0x1"]
+                value = knob.read(draw(st.sampled_from(switched)))
             else:
                 steps = int((knob.high - knob.low) / knob.step + 1e-6)
                 value = knob.read(str(round(knob.low + draw(st.integers(0, steps)) * knob.step, 6)))
