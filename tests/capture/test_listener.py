@@ -10,7 +10,7 @@ from torch import nn
 
 from vitviz.capture.listener import listen
 from vitviz.capture.record import record
-from vitviz.errors import CaptureError, UnsupportedError
+from vitviz.errors import Cancelled, CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
 GRID = TokenLayout((), (2, 3), (4, 4))
@@ -182,3 +182,37 @@ def test_half_precision_is_heard_and_weights_are_computed_in_single():
     weights = recording.layers[0].weights()
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 5), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_pass_that_is_called_off_leaves_the_model_as_it_was(stop_after):
+    module, x = tiny(), torch.randn(1, 3, 32, 32)
+    layout = TokenLayout(("cls",), (2, 2), (16, 16))
+    before = record(module, x, layout).logits
+    heard: list[int] = []
+
+    def each(count: int) -> None:
+        heard.append(count)
+        if count == stop_after:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        record(module, x, layout, hidden=("blocks.0",), each=each)
+    assert heard == list(range(1, stop_after + 1))
+    assert hooks(module) == 0
+    assert torch._C._len_torch_function_stack() == 0
+    assert not torch.is_inference_mode_enabled()
+    assert torch.equal(record(module, x, layout).logits, before)
+
+
+def test_long_queries_and_keys_do_not_keep_the_values_alive(monkeypatch):
+    module, x = tiny(), torch.randn(1, 3, 32, 32)
+    layout = TokenLayout(("cls",), (2, 2), (16, 16))
+    views = record(module, x, layout).layers[0]
+    monkeypatch.setattr("vitviz.capture.record.LONG", 5)
+    own = record(module, x, layout).layers[0]
+    assert torch.equal(own.q, views.q)
+    assert torch.equal(own.k, views.k)
+    entries = own.q.numel() + own.k.numel()
+    assert own.nbytes == 4 * (entries + own.lse.numel())
+    assert views.nbytes == 4 * (entries + entries // 2 + views.lse.numel())

@@ -84,7 +84,7 @@ def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = 
         # With one vector the product is cheaper than the mean over heads, and gives the same sum.
         return mixed + (1 - options.alpha) * attention.pull(vectors).mean(1)
     for chunk in attention.query_chunks():
-        mixed = mixed.addmm(vectors[:, chunk], fused_rows(attention, chunk, options), alpha=1 - options.alpha)
+        mixed.addmm_(vectors[:, chunk], fused_rows(attention, chunk, options), alpha=1 - options.alpha)
     return mixed
 
 

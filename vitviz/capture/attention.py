@@ -13,6 +13,8 @@ from vitviz.tokens import TokenLayout
 # Score entries held at once when weights are computed chunk by chunk: 1 M float32 entries are 4 MB, so that a chunk stays near
 # the processor's cache, and memory grows with tokens and not with tokens squared.
 CHUNK_ENTRIES = 1 << 20
+# A chunk reads every key once. In a long sequence, chunks of a few queries would do little else.
+FEWEST_QUERIES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +214,8 @@ class Attention:
         return out if head is None else out[0]
 
     def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
-        """Slices of queries, each with about CHUNK_ENTRIES score entries over all heads."""
-        size = max(1, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
+        """Slices of queries, each with about CHUNK_ENTRIES score entries over all heads, and no less than FEWEST_QUERIES."""
+        size = max(FEWEST_QUERIES, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
         for start in range(0, self.num_queries, size):
             yield slice(start, min(start + size, self.num_queries))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ from vitviz.tokens import TokenLayout
 
 # Explicit weights whose rows miss 1 by more than this were changed after the softmax (talking heads, subtraction).
 ROW_SUM_TOLERANCE = 1e-3
+# From so many tokens on, queries and keys are copied out of the packed tensor that they are views of: it would keep the values
+# alive too, a third more memory, and its rows lie three times as far apart.
+LONG = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +35,19 @@ class Recording:
 
 
 def record(
-    module: nn.Module, x: Tensor, layout: TokenLayout, *, keep_values: bool = False, hidden: Sequence[str] = ()
+    module: nn.Module,
+    x: Tensor,
+    layout: TokenLayout,
+    *,
+    keep_values: bool = False,
+    hidden: Sequence[str] = (),
+    each: Callable[[int], None] | None = None,
 ) -> Recording:
     """Runs `module` on x (1, 3, height, width) as it is and keeps its attention.
 
     keep_values  also keep v (heads, keys, value_dim) of every layer
     hidden       dotted module names whose output (tokens, width) is kept
+    each         called after each attention with how many there have been; raise from it to stop the pass
 
     Raises CaptureError where no attention was seen, UnsupportedError where it is not attention over the token grid,
     ValueError for a batch (a recording is of one image; stream batches through `listen`) or an unknown module name.
@@ -50,6 +60,8 @@ def record(
     def receive(call: Call) -> None:
         attention = attention_of(call, module, layout, keep_values=keep_values)
         (layers if attention.query_layout.num_patches else pooling).append(attention)
+        if each:
+            each(len(layers) + len(pooling))
 
     kept: dict[str, Tensor] = {}
     known = dict(module.named_modules()) if hidden else {}
@@ -94,13 +106,19 @@ def attention_of(
         call.module,
         query_layout,
         key_layout,
-        q=call.q[image],
-        k=call.k[image],
+        q=call.q[image] if keep_values else _own(call.q[image]),
+        k=call.k[image] if keep_values else _own(call.k[image]),
         v=values,
         bias=compact_bias(mask, index),
         scale=call.scale,
         lse=None if call.lse is None else call.lse[image],
     )
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """(heads, tokens, head_dim), copied where it is a long view of something larger."""
+    packed = tensor.untyped_storage().nbytes() > tensor.nbytes
+    return tensor.clone(memory_format=torch.contiguous_format) if packed and tensor.shape[1] >= LONG else tensor
 
 
 def _keeper(kept: dict[str, Tensor], name: str) -> Any:
