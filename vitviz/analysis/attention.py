@@ -15,11 +15,12 @@ from torch import Tensor
 from vitviz.analysis.queries import MEAN, POOL, Query, default_query, query_index
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
+from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 
 
-def query_weights(attention: Attention, query: Query) -> Tensor:
+def query_weights(attention: Attention | WindowedAttention, query: Query) -> Tensor:
     """(heads, keys) float32: the weights of one query, or their mean over all patch queries for "mean".
 
     Raises UnsupportedError for a query that this layer does not have.
@@ -27,6 +28,9 @@ def query_weights(attention: Attention, query: Query) -> Tensor:
     layout = attention.query_layout
     if query != MEAN:
         return attention.row(query_index(query, layout))
+    if isinstance(attention, WindowedAttention):
+        asked = (slice(max(chunk.start, layout.num_prefix), chunk.stop) for chunk in attention.query_chunks())
+        return sum(attention.rows(chunk).sum(1) for chunk in asked) / layout.num_patches  # type: ignore[return-value]
     uniform = torch.zeros(1, layout.num_tokens, device=attention.device)
     uniform[:, layout.num_prefix :] = 1 / layout.num_patches
     return attention.pull(uniform)[0]
@@ -51,8 +55,8 @@ def head_maps(trace: Trace, query: Query | None = None) -> np.ndarray:
     return torch.stack(rows).cpu().numpy()
 
 
-def attention_map(attention: Attention, query: Query, head: int | None = None) -> Heatmap:
-    """Heatmap of where `query` looks in one head, or in the mean of all heads."""
+def attention_map(attention: Attention | WindowedAttention, query: Query, head: int | None = None) -> Heatmap:
+    """Heatmap of where `query` looks in one head, or in the mean of all heads; over the layer's own grid of keys."""
     weights = query_weights(attention, query)  # (heads, keys)
     row = weights.mean(0) if head is None else weights[head]
     name = "mean of heads" if head is None else f"head {head}"

@@ -9,14 +9,14 @@ import numpy as np
 from vitviz.analysis.patches import filter_components, patch_pixels
 from vitviz.draw import LIGHT, Theme, draw_filters, draw_grid, draw_sequence
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject
+from vitviz.figures.subject import Sight
 
 PREPARED = "prepared = vitviz.prepare(model, image, framing={!r})"
 PATCHES = "patches = vitviz.patch_pixels(np.asarray(prepared.shown), trace.layout)  # (patches, height, width, 3)"
 
 
 def grid_figure(
-    subject: Subject,
+    subject: Sight,
     *,
     highlight: Iterable[int] = (),
     line_width: int = 2,
@@ -26,7 +26,7 @@ def grid_figure(
     width: int = 640,
 ) -> Figure:
     """What the model saw, cut into its patches; tokens in `highlight` are framed."""
-    layout, shown = subject.trace.layout, subject.prepared.shown
+    layout, shown = subject.layout, subject.prepared.shown
     (rows, cols), (height, side) = layout.grid, layout.patch_size
     drawing = draw_grid(
         shown, layout, line_width=line_width, dim=dim, numbers=numbers, highlight=highlight, theme=theme, width=width
@@ -41,10 +41,10 @@ def grid_figure(
 
 
 def sequence_figure(
-    subject: Subject, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
+    subject: Sight, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """The sequence that the picture unrolls into, prefix tokens in front."""
-    layout, shown = subject.trace.layout, subject.prepared.shown
+    layout, shown = subject.layout, subject.prepared.shown
     prefix = f"{layout.num_prefix} learned tokens ({', '.join(layout.prefix)}) and " if layout.prefix else ""
     return Figure(
         arrays={"patches": patch_pixels(np.asarray(shown), layout)},
@@ -55,7 +55,7 @@ def sequence_figure(
     )
 
 
-def filters_figure(subject: Subject, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
+def filters_figure(subject: Sight, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
     """The leading principal components of the patch filters. Raises UnsupportedError where a model has none over pixels."""
     found = filter_components(subject.model, count)
     return Figure(
@@ -67,6 +67,6 @@ def filters_figure(subject: Subject, count: int = 28, *, theme: Theme = LIGHT, w
     )
 
 
-def _snippet(subject: Subject) -> str:
+def _snippet(subject: Sight) -> str:
     framing = "squash" if subject.prepared.framing == "fit" else subject.prepared.framing
     return subject.snippet(PREPARED.format(framing), PATCHES, imports=["import numpy as np"])

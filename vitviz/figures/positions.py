@@ -7,20 +7,20 @@ import numpy as np
 from vitviz.analysis.positions import position_embedding, position_similarity, similarity_by_distance
 from vitviz.draw import LIGHT, Scale, Theme, draw_atlas, draw_curve, draw_heatmap
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject
+from vitviz.figures.subject import Sight
 from vitviz.heatmap import Heatmap
 
-LINE = "similarity = vitviz.position_similarity(model, trace.layers[0].layout)  # (patches, patches)"
+LINE = "similarity = vitviz.position_similarity(model, trace.layout)  # (patches, patches)"
 METHOD = "position similarity"
 
 
-def similarity_of(subject: Subject) -> np.ndarray:
+def similarity_of(subject: Sight) -> np.ndarray:
     """(patches, patches) for the subject's grid. Raises UnsupportedError where no position embedding is added."""
-    return position_similarity(subject.model, subject.trace.layout)
+    return position_similarity(subject.model, subject.layout)
 
 
 def atlas_figure(
-    subject: Subject,
+    subject: Sight,
     similarity: np.ndarray | None = None,
     *,
     chosen: tuple[int, int] | None = None,
@@ -29,8 +29,8 @@ def atlas_figure(
 ) -> Figure:
     """One tile a patch, each the similarity of its position with all others (Dosovitskiy et al. 2021, figure 7)."""
     similarity = similarity_of(subject) if similarity is None else similarity
-    kind = position_embedding(subject.model, subject.trace.layout).kind
-    rows, cols = subject.trace.layout.grid
+    kind = position_embedding(subject.model, subject.layout).kind
+    rows, cols = subject.layout.grid
     return Figure(
         arrays={"similarity": similarity},
         drawing=draw_atlas(similarity, (rows, cols), chosen=chosen, theme=theme, width=width),
@@ -41,7 +41,7 @@ def atlas_figure(
 
 
 def position_figure(
-    subject: Subject,
+    subject: Sight,
     row: int,
     col: int,
     similarity: np.ndarray | None = None,
@@ -50,7 +50,7 @@ def position_figure(
     width: int = 640,
 ) -> Figure:
     """The similarity of one patch's position with all others, as a map. Raises IndexError outside the grid."""
-    layout = subject.trace.layout
+    layout = subject.layout
     similarity = similarity_of(subject) if similarity is None else similarity
     patch = layout.token_at(row, col) - layout.num_prefix
     heatmap = Heatmap(layout.patches(similarity[patch]), "cosine similarity", signed=True)
@@ -64,11 +64,11 @@ def position_figure(
 
 
 def distance_figure(
-    subject: Subject, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
+    subject: Sight, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """Similarity against the distance between positions: the mean, and the band that holds 80% of the pairs."""
     similarity = similarity_of(subject) if similarity is None else similarity
-    curve = similarity_by_distance(similarity, subject.trace.layout)
+    curve = similarity_by_distance(similarity, subject.layout)
     name = "mean of all pairs"
     return Figure(
         arrays={"distance": curve.distance, "mean": curve.mean, "low": curve.low, "high": curve.high},

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.trace import Trace
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
+from vitviz.tokens import TokenLayout
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
 
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """One image in one model.
-
-    model       at the size it was traced at
-    prepared    the image as the model met it
-    trace       what the forward pass left behind
-    image_hash  names the image by its pixels
-    image_name  how a snippet of Python calls it: a path, or a placeholder for an upload
-    """
+class Sight:
+    """One image as one model met it, before anybody asks about its attention."""
 
     model: Model
     prepared: Prepared
-    trace: Trace
-    image_hash: str = ""
-    image_name: str = "photo.jpg"
+    image_hash: str
+    image_name: str
+    tracing: ClassVar[str] = "vitviz.trace"
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Which token is which patch where the picture enters the model."""
+        return self.model.layout
 
     def provenance(self, method: str, **details: Any) -> Provenance:
         """Where a figure of this subject comes from; `details` are Provenance's further fields."""
@@ -59,10 +58,46 @@ class Subject:
                 "",
                 f"model = vitviz.load_model({', '.join(arguments)})",
                 f"image = vitviz.load_image({self.image_name!r})",
-                f"trace = vitviz.trace(model, image, framing={framing!r})",
+                f"trace = {self.tracing}(model, image, framing={framing!r})",
                 *lines,
             ]
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Subject(Sight):
+    """One image in one model.
+
+    model       at the size it was traced at
+    prepared    the image as the model met it
+    trace       what the forward pass left behind
+    image_hash  names the image by its pixels
+    image_name  how a snippet of Python calls it: a path, or a placeholder for an upload
+    """
+
+    model: Model
+    prepared: Prepared
+    trace: Trace
+    image_hash: str = ""
+    image_name: str = "photo.jpg"
+
+
+@dataclass(frozen=True, eq=False)
+class StagedSubject(Sight):
+    """The same in a model whose layers each have their own grid."""
+
+    model: Model
+    prepared: Prepared
+    trace: StagedTrace
+    image_hash: str = ""
+    image_name: str = "photo.jpg"
+    tracing: ClassVar[str] = "vitviz.trace_stages"
+
+    @classmethod
+    def of(cls, subject: Subject) -> StagedSubject:
+        """A model of one grid, looked at layer by layer."""
+        staged = StagedTrace.of(subject.trace)
+        return cls(subject.model, subject.prepared, staged, subject.image_hash, subject.image_name)
 
 
 def made(function: str, /, *positional: str, **arguments: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from vitviz.analysis.layers import moved as moved
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.stage import Stage
 
 Cell = tuple[int, int]
-Grid = tuple[int, int]
 
 
 def patch_name(cell: Cell) -> str:
@@ -20,12 +20,6 @@ def cell_named(name: str, layout: TokenLayout) -> Cell | None:
         return layout.cell_of(layout.token_named(name))
     except ValueError:
         return None
-
-
-def moved(cell: Cell, grid: Grid, to: Grid) -> Cell:
-    """The patch of grid `to` in which the centre of this one lies."""
-    row, col = (int((index + 0.5) / count * there) for index, count, there in zip(cell, grid, to, strict=True))
-    return row, col
 
 
 def marked_patch(stage: Stage) -> Cell | None:

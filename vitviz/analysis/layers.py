@@ -1,0 +1,114 @@
+"""One layer of any kind: whom its query may look at, where it looks, and which windows the layer works in."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from vitviz.analysis.attention import query_weights
+from vitviz.analysis.queries import MEAN, Query
+from vitviz.capture.staged_trace import Layer, StagedTrace
+from vitviz.capture.windows import WindowedAttention
+
+GLOBAL, POOLED, COLLECTING = "global", "pooled", "collecting"
+WINDOWS, SHIFTED, SPREAD = "windows", "shifted windows", "spread windows"
+
+# Models hide a key by adding -100 or -infinity to its score, which is far more than training puts into a bias.
+HIDDEN_BY = 50.0
+
+
+def layer_kind(layer: Layer) -> str:
+    """GLOBAL: every patch attends to every token of its own grid. POOLED: to a coarser or finer grid. COLLECTING: learned
+    queries gather from the patches. WINDOWS: blocks of neighbours attend to each other; SHIFTED: the same, the blocks moved
+    so that they straddle those of the layer before; SPREAD: windows of patches that lie apart (MaxViT's grid attention).
+    """
+    if not layer.query_layout.num_patches:
+        return COLLECTING
+    labels = window_labels(layer)
+    if labels is None:
+        return GLOBAL if layer.query_layout == layer.key_layout else POOLED
+    rows, cols = np.nonzero(labels == labels[labels.shape[0] // 2, labels.shape[1] // 2])  # of the window in the middle
+    height, width = np.ptp(rows) + 1, np.ptp(cols) + 1
+    if height * width != len(rows):
+        return SPREAD
+    return SHIFTED if rows[0] % height or cols[0] % width else WINDOWS
+
+
+def stage_of(trace: StagedTrace, index: int) -> int:
+    """The stage of a layer, counted from 0: a new one begins wherever the queries' grid changes; layers that only collect
+    belong to the last.
+    """
+    grids = [layer.query_layout.grid for layer in trace.layers[: index + 1]]
+    return sum(one != two for one, two in pairwise(grids))
+
+
+def window_labels(layer: Layer) -> np.ndarray | None:
+    """(rows, cols) int64 over the queries' grid: the window in which each patch asks; None where there is one for all."""
+    if not isinstance(layer, WindowedAttention) or layer.num_windows < 2:
+        return None
+    tokens, layout = layer.query_tokens.cpu().numpy(), layer.query_layout  # (windows, queries), -1 for padding
+    labels = np.zeros(layout.num_tokens, np.int64)
+    window, slot = np.nonzero(tokens >= 0)
+    labels[tokens[window, slot]] = window
+    return layout.patches(labels)
+
+
+def reached(layer: Layer, query: int) -> np.ndarray:
+    """(rows, cols) bool over the keys' grid: the patches that `query`'s attention can reach, those of its window that no
+    mask hides from it. All of them where there are no windows.
+    """
+    layout = layer.key_layout
+    if not isinstance(layer, WindowedAttention):
+        return np.ones(layout.grid, bool)
+    window = layer.window_of(query)
+    slot = int((layer.query_tokens[window] == query).nonzero()[0, 0])
+    keys = layer.key_tokens[window]
+    shown = keys >= 0
+    if layer.explicit is not None:
+        shown = shown & (layer.explicit[window, :, slot].amax(0) > math.exp(-HIDDEN_BY))
+    elif layer.bias is not None:
+        bias = layer.bias[window if layer.bias.shape[0] > 1 else 0]  # (heads or 1, queries or 1, keys)
+        row = bias[:, slot if bias.shape[1] > 1 else 0].float().amax(0)  # (keys,)
+        shown = shown & (row > row.max() - HIDDEN_BY)
+    reach = np.zeros(layout.num_tokens, bool)
+    reach[keys[shown].cpu().numpy()] = True
+    return layout.patches(reach)
+
+
+def within_window(maps: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """(..., rows, cols) -> (..., fewer rows, fewer cols): the rows and columns that hold a reached patch, and no others."""
+    return maps[..., reach.any(1), :][..., reach.any(0)]
+
+
+def layer_maps(layer: Layer, query: Query) -> np.ndarray:
+    """(heads, rows, cols) float32 over the keys' grid: where `query` looks in every head; 0 outside its window.
+
+    query  index or name of a token of this layer's own grid, or "mean" over all its patches
+
+    Raises UnsupportedError for a query that this layer does not have.
+    """
+    return layer.key_layout.patches(query_weights(layer, query)).float().cpu().numpy()
+
+
+def nearest_query(layer: Layer, query: str, grid: tuple[int, int]) -> str:
+    """What stands for `query`, a token's name on `grid`, in this layer: the patch in which its centre lies, the prefix token
+    of that name, or "mean"; where the layer has nothing like it, its first learned query or the patch in the middle.
+    """
+    layout = layer.query_layout
+    if not layout.num_patches:
+        return query if query in layout.prefix else layout.prefix[0]
+    if query == MEAN or query in layout.prefix:
+        return query
+    row, _, col = query.removeprefix("r").partition("c")
+    centre = (layout.grid[0] // 2, layout.grid[1] // 2)
+    if query.startswith("r") and row.isdigit() and col.isdigit() and int(row) < grid[0] and int(col) < grid[1]:
+        centre = moved((int(row), int(col)), grid, layout.grid)
+    return f"r{centre[0]}c{centre[1]}"
+
+
+def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:
+    """The patch of grid `to` in which the centre of this one lies."""
+    row, col = (int((index + 0.5) / count * there) for index, count, there in zip(cell, grid, to, strict=True))
+    return row, col

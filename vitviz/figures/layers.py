@@ -1,0 +1,190 @@
+"""Models of several grids, windows or pooled keys as figures: one layer, all its heads, and every layer at a glance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vitviz.analysis.attention import attention_map
+from vitviz.analysis.layers import (
+    COLLECTING,
+    SHIFTED,
+    SPREAD,
+    WINDOWS,
+    layer_kind,
+    layer_maps,
+    nearest_query,
+    reached,
+    stage_of,
+    window_labels,
+    within_window,
+)
+from vitviz.analysis.queries import MEAN
+from vitviz.capture.staged_trace import Layer, StagedTrace
+from vitviz.draw import LIGHT, Scale, Theme, draw_board
+from vitviz.draw.layer import Asked, draw_layer, draw_overview
+from vitviz.figure import Figure
+from vitviz.figures.subject import StagedSubject, made
+
+WINDOWED = (WINDOWS, SHIFTED, SPREAD)
+# Pixels aimed at for one head's map, so that a layer of one head does not fill a screen, and for the narrowest board.
+TILE, MIN_WIDTH = 240, 420
+
+
+def layer_name(trace: StagedTrace, index: int) -> str:
+    """ "stage 1, layer 3: shifted windows, 28×28" as lists and pictures call a layer; layers are counted through."""
+    layer = trace.every[index]
+    kind, grid = layer_kind(layer), layer.key_layout.grid
+    if kind == COLLECTING:
+        return f"layer {index}: collecting from {grid[0]}×{grid[1]}"
+    own = layer.query_layout.grid
+    place = f"{own[0]}×{own[1]}" if own == grid else f"{own[0]}×{own[1]} on {grid[0]}×{grid[1]}"
+    return f"stage {stage_of(trace, index)}, layer {index}: {kind}, {place}"
+
+
+def query_of(layer: Layer, query: str) -> tuple[int, int] | None:
+    """(row, col) of a query that is a patch of this layer, None for any other."""
+    return None if query == MEAN else layer.query_layout.cell_of(layer.query_layout.token_named(query))
+
+
+def reach_of(layer: Layer, query: str) -> np.ndarray:
+    """(rows, cols) bool over the keys' grid: what a query can look at; everything for the mean of patches."""
+    if query == MEAN:
+        return np.ones(layer.key_layout.grid, bool)
+    return reached(layer, layer.query_layout.token_named(query))
+
+
+def query_words(layer: Layer, query: str) -> str:
+    """A query for people: "the patch in row 3, column 5"."""
+    if query == MEAN:
+        return "the mean over all patches"
+    cell = query_of(layer, query)
+    if cell is None:
+        return "the class token" if query == "cls" else f"the learned token {query}"
+    return f"the patch in row {cell[0]}, column {cell[1]}"
+
+
+def layer_figure(
+    subject: StagedSubject,
+    index: int = -1,
+    head: int | None = None,
+    query: str = "",
+    *,
+    robust: bool = True,
+    theme: Theme = LIGHT,
+    width: int = 900,
+) -> Figure:
+    """One layer: the patch that asks, and where it looks on the keys' grid, its window outlined.
+
+    index  among `trace.every`, -1 is the last
+    head   None is the mean of all heads
+    query  name of a token of the model's first grid; the layer's patch at the same place asks
+    """
+    trace, index = subject.trace, range(len(subject.trace.every))[index]
+    layer = trace.every[index]
+    query = nearest_query(layer, query, trace.layout.grid)
+    heatmap = attention_map(layer, query, head)
+    reach = reach_of(layer, query)
+    asked = Asked(layer.query_layout.grid, query_of(layer, query), window_labels(layer))
+    words = query_words(layer, query)
+    drawing = draw_layer(
+        subject.prepared.shown,
+        heatmap,
+        asked,
+        reach,
+        captions=(f"Asking: {words}", "Where it looks"),
+        scale=Scale.of(heatmap.values[reach], robust=robust),
+        title=_sentence(layer_name(trace, index)),
+        width=width,
+        theme=theme,
+    )
+    row, col, value = heatmap.peak
+    within = "" if reach.all() else f" It can look at {int(reach.sum())} patches of its window, outlined."
+    return Figure(
+        arrays={"values": heatmap.values, "reach": reach},
+        drawing=drawing,
+        alt=(
+            f"{_sentence(layer_name(trace, index))}. {_sentence(heatmap.label)} of {words}, over the photograph."
+            f"{within} Strongest at row {row}, column {col}, with {value:.3g}."
+        ),
+        provenance=subject.provenance("attention weights", layer=index, head=head, query=query),
+        snippet=subject.snippet(
+            "heatmap = " + made("vitviz.attention_map", f"trace.every[{index}]", query=query, head=head),
+            "print(heatmap.peak)  # (row, column, value) of the strongest patch",
+        ),
+    )
+
+
+def layer_heads_figure(
+    subject: StagedSubject,
+    index: int = -1,
+    query: str = "",
+    *,
+    maps: np.ndarray | None = None,
+    shared: bool = False,
+    robust: bool = True,
+    theme: Theme = LIGHT,
+    width: int = 900,
+) -> Figure:
+    """All heads of one layer as small multiples, of a windowed layer the window alone; `maps` (heads, rows, cols) of
+    `layer_maps` where known. Other arguments as in `layer_figure`.
+    """
+    trace, index = subject.trace, range(len(subject.trace.every))[index]
+    layer = trace.every[index]
+    query = nearest_query(layer, query, trace.layout.grid)
+    maps = layer_maps(layer, query) if maps is None else maps
+    strongest = np.unravel_index(maps.argmax(), maps.shape)
+    reach = reach_of(layer, query)
+    title = _sentence(layer_name(trace, index)) + ("" if reach.all() else ", the window alone")
+    return Figure(
+        arrays={"maps": maps},
+        drawing=draw_board(
+            within_window(maps, reach)[None], shared=shared, robust=robust, first_layer=index, title=title,
+            width=max(MIN_WIDTH, min(width, TILE * len(maps))), theme=theme,
+        ),
+        alt=(
+            f"Attention of {query_words(layer, query)} in the {len(maps)} heads of {layer_name(trace, index)}. "
+            f"The largest weight on a patch, {maps.max():.3g}, is in head {strongest[0]}."
+        ),
+        provenance=subject.provenance("attention weights", layer=index, query=query),
+        snippet=subject.snippet(
+            "maps = " + made("vitviz.layer_maps", f"trace.every[{index}]", query=query) + "  # (heads, rows, cols)"
+        ),
+    )  # fmt: skip
+
+
+def overview_figure(
+    subject: StagedSubject, query: str = "", *, robust: bool = True, theme: Theme = LIGHT, width: int = 900
+) -> Figure:
+    """Every layer at a glance: where the patch at one place looks in the mean of its heads, each layer on its own grid."""
+    trace = subject.trace
+    arrays: dict[str, np.ndarray] = {}
+    names: list[str] = []
+    reaches: list[np.ndarray] = []
+    queries: list[tuple[int, int] | None] = []
+    for index, layer in enumerate(trace.every):
+        own = nearest_query(layer, query, trace.layout.grid)
+        arrays[f"layer_{index}"] = attention_map(layer, own).values
+        names.append(_sentence(layer_name(trace, index)))
+        reaches.append(reach_of(layer, own))
+        queries.append(query_of(layer, own) if layer.query_layout.grid == layer.key_layout.grid else None)
+    asked = query or "the patch in the middle"
+    return Figure(
+        arrays=arrays,
+        drawing=draw_overview(
+            subject.prepared.shown, [*arrays.values()], names, reaches, queries, robust=robust, theme=theme, width=width
+        ),
+        alt=(
+            f"Where {asked} looks, in the mean of all heads, in each of {len(trace.every)} layers on its own grid: "
+            f"{'; '.join(names)}."
+        ),
+        provenance=subject.provenance("attention weights of every layer", query=query),
+        snippet=subject.snippet(
+            f"queries = [nearest_query(layer, {query!r}, trace.layout.grid) for layer in trace.every]",
+            "maps = [vitviz.attention_map(*asked) for asked in zip(trace.every, queries)]",
+            imports=["from vitviz.analysis.layers import nearest_query"],
+        ),
+    )
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
