@@ -1,0 +1,202 @@
+"""What a forward pass will cost, known before it starts: counted in a pass without numbers, and timed by this machine's pace.
+
+Operations are multiplications and additions, two for each term of a product. The seconds are an estimate: nothing but a short
+measurement stands behind them, and whatever else the machine does is not in it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from vitviz.capture.listener import SOFTMAX, over_scores
+from vitviz.capture.machine import Pace, free_memory, pace_of
+from vitviz.capture.record import LONG
+from vitviz.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one traced forward pass of one image does.
+
+    shapes     of every attention in order: (batch, heads, queries, keys), windows folded into the batch
+    attention  operations inside fused attention: q kT, and the weights times v
+    rest       operations of all other products and convolutions
+    sweep      operations of going through every weight of every layer once, as rollout does
+    kept       bytes that the trace keeps
+    peak       bytes that the pass holds at one time, with what the trace keeps and without the model's weights
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    attention: int
+    rest: int
+    sweep: int
+    kept: int
+    peak: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in the longest attention."""
+        return max((max(shape[-2:]) for shape in self.shapes), default=0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`work` in seconds of this machine.
+
+    seconds        the forward pass
+    sweep_seconds  one rollout after it, or anything else that goes through every weight
+    """
+
+    work: Work
+    seconds: float
+    sweep_seconds: float
+
+
+def estimate(module: nn.Module, input_size: tuple[int, int]) -> Estimate:
+    """The cost of tracing one image of (height, width) pixels, on the device and in the precision that `module` has.
+
+    Hold the model's lock. Raises whatever the module raises for a size that it does not take.
+    """
+    parameter = next(module.parameters())
+    return timed(work_of(module, input_size), pace_of(parameter.device, parameter.dtype))
+
+
+def timed(work: Work, pace: Pace) -> Estimate:
+    """`work` at a pace."""
+    seconds = work.attention / pace.attention + work.rest / pace.rest
+    return Estimate(work, seconds, work.sweep / pace.sweep)
+
+
+_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, int], Work]] = weakref.WeakKeyDictionary()
+
+
+def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
+    """Counts a traced pass over one image of (height, width) pixels on the meta device, where nothing is computed.
+
+    Counted once for each module and size. Hold the model's lock: parameters are swapped meanwhile.
+    """
+    known = _known.setdefault(module, {})
+    if input_size not in known:
+        known[input_size] = _counted(module, input_size)
+    return known[input_size]
+
+
+def _counted(module: nn.Module, input_size: tuple[int, int]) -> Work:
+    own = [*module.named_parameters(), *module.named_buffers()]
+    state = {name: tensor.detach().to("meta") for name, tensor in own}
+    heard, ledger = _Heard(), _Ledger(state.values())
+    with torch.no_grad(), ledger, heard:
+        pixels = torch.empty(1, 3, *input_size, device="meta", dtype=next(module.parameters()).dtype)
+        torch.func.functional_call(module, state, (pixels,))
+    kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in heard.kept}
+    return Work(tuple(heard.shapes), heard.attention, ledger.operations, heard.sweep, sum(kept.values()), ledger.peak)
+
+
+class _Heard(TorchFunctionMode):
+    """Counts attention in place of computing it, and holds on to what a trace would keep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = self.sweep = 0
+        self.shapes: list[tuple[int, ...]] = []
+        self.kept: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return self._fused(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if func in SOFTMAX and over_scores(result, args, kwargs):
+            self.shapes.append(tuple(result.shape))
+            self.sweep += 2 * result.numel()  # the weights are there: only to be multiplied with a vector
+            self.kept.append(result)
+        return result
+
+    def _fused(self, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
+        pairs = query.shape[:-1].numel() * key.shape[-2]
+        self.shapes.append((*query.shape[:-1], key.shape[-2]))
+        self.attention += 2 * pairs * (query.shape[-1] + value.shape[-1])
+        self.sweep += 2 * pairs * query.shape[-1]
+        long = query.shape[-2] >= LONG
+        self.kept += [query.clone(), key.clone()] if long else [query, key]
+        self.kept.append(
+            torch.empty(query.shape[:-1], device="meta")
+        )  # the log-sum-exp of every row, in single precision
+        *batch, heads, queries = query.shape[:-1]
+        # (batch, queries, heads, value_dim) -> (batch, heads, queries, value_dim), laid out as the kernel does it
+        return query.new_empty(*batch, queries, heads, value.shape[-1]).transpose(-3, -2)
+
+
+class _Ledger(TorchDispatchMode):
+    """Operations of all products, and the bytes alive at one time, as if everything were really computed."""
+
+    def __init__(self, given: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.operations = self.peak = self.now = 0
+        self._given = [storage_of(tensor) for tensor in given]  # held, so that no other storage takes their place
+        self._alive: dict[int, weakref.ref[Any]] = {}
+        self._free = {storage._cdata for storage in self._given}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.operations += count(*args, **(kwargs or {}), out_val=result)
+        for each in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(each, Tensor):
+                self._enter(storage_of(each))
+        return result
+
+    def _enter(self, storage: torch.UntypedStorage) -> None:
+        name, nbytes = storage._cdata, storage.nbytes()
+        if name in self._alive or name in self._free:
+            return
+
+        def gone(_: object) -> None:
+            del self._alive[name]
+            self.now -= nbytes
+
+        self._alive[name] = weakref.ref(storage, gone)
+        self.now += nbytes
+        self.peak = max(self.peak, self.now)
+
+
+def need_room(work: Work, device: torch.device) -> None:
+    """Raises UnsupportedError where the pass needs more memory than is free: before it starts, and not when it is killed."""
+    free = free_memory(device)
+    if free is not None and work.peak > free:
+        raise UnsupportedError(
+            f"{work.tokens:,} tokens need about {gigabytes(work.peak)} of memory, and {gigabytes(free)} are free. "
+            "Choose a smaller input size."
+        )
+
+
+def roughly(seconds: float) -> str:
+    """A duration as an estimate is worth it: "under 1 s", "20 s", "4 min", "1.5 h"."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def gigabytes(nbytes: int) -> str:
+    """ "1.2 GB", or "0.02 GB" where it is little."""
+    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e9:.2f} GB"
+
+
+def storage_of(tensor: Tensor) -> torch.UntypedStorage:
+    """What a tensor is a view of."""
+    return tensor.untyped_storage()
