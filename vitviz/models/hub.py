@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import timm
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     FileMetadataError,
@@ -24,15 +23,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors import SafetensorError, safe_open
-from timm.models import PretrainedCfg, split_model_name_tag
 
 from vitviz.errors import HubError, VitvizError
+from vitviz.models.source import WEIGHTS_FILE, Source
 from vitviz.models.weights import sha256_of
 
 Progress = Callable[[int, int, str], None]
 
 STILL_WORKS = "The embedded model and random weights need no network."
-WEIGHTS_FILE = "model.safetensors"
 
 ANSWER_SECONDS = 5.0  # for the hub to say that it has the file
 SILENCE_SECONDS = 5.0  # without a byte, before the download is taken up again
@@ -46,52 +44,24 @@ RESTARTS = 3  # times that a hub may begin the file all over again
 _DOWNLOADING = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a model's pretrained weights are: a repository on the hub and a revision of it."""
-
-    repository: str
-    revision: str
+class NoSuchFile(HubError):
+    """The repository is there, and has no file of that name."""
 
 
-def source_of(name: str, cfg: PretrainedCfg) -> Source:
-    """Raises HubError where weights are published only in a format that is not read, or not at all."""
-    if cfg.hf_hub_id:
-        repository, _, revision = cfg.hf_hub_id.partition("@")
-        return Source(repository, revision or "main")
-    architecture = split_model_name_tag(name)[0]
-    others = [other for other in timm.list_pretrained(architecture) if _on_the_hub(other)]
-    instead = f"Weights that can be had: {', '.join(others[:4])}." if others else 'weights="random" still works.'
-    if not cfg.url:
-        raise HubError(f"timm knows no pretrained weights for {name}. {instead}")
-    address = cfg.url[0] if isinstance(cfg.url, tuple) else cfg.url
-    ending = Path(urlsplit(address).path).suffix
-    raise HubError(
-        f"The weights of {name} are published only as a {ending} file at {urlsplit(address).hostname}, and files of "
-        f"that kind are not read because opening them may run code. {instead}"
-    )
-
-
-def _on_the_hub(name: str) -> bool:
-    cfg = timm.get_pretrained_cfg(name)
-    return bool(cfg and cfg.hf_hub_id)
-
-
-def fetch_weights(source: Source, progress: Progress | None = None) -> Path:
-    """The path of the repository's model.safetensors in the hub's own cache, downloaded first where it is not there
-    yet.
+def fetch(source: Source, progress: Progress | None = None) -> Path:
+    """The path of the repository's file in the hub's own cache, downloaded first where it is not there yet.
 
     HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called
     as progress(bytes done, bytes in all, "repository/model.safetensors"); whatever it raises ends the download.
 
-    Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for. Nothing of a failed
-    download stays in the cache.
+    Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the
+    repository has none of that name). Nothing of a failed download stays in the cache.
     """
     cached = _cached(source)
     if _is_offline():
         if cached is None:
             raise HubError(
-                f"HF_HUB_OFFLINE is set and the weights of {source.repository} were never downloaded here. "
+                f"HF_HUB_OFFLINE is set and {source.file} of {source.repository} was never downloaded here. "
                 f"{STILL_WORKS}"
             )
         return _checked(source, cached)
@@ -111,7 +81,7 @@ def _ask(source: Source, endpoint: str) -> str | None:
 
     Returns the sha256 that the hub names for the file, where it names one.
     """
-    url = hf_hub_url(source.repository, WEIGHTS_FILE, revision=source.revision, endpoint=endpoint)
+    url = hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
     try:
         found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint)
     except Exception as error:  # the client's own errors, and those of whichever HTTP library it is built on
@@ -126,7 +96,7 @@ def _download(source: Source, endpoint: str, progress: Progress | None) -> Path:
         try:
             path = hf_hub_download(
                 source.repository,
-                WEIGHTS_FILE,
+                source.file,
                 revision=source.revision,
                 cache_dir=_cache_dir(),
                 etag_timeout=ANSWER_SECONDS,
@@ -143,32 +113,45 @@ def _download(source: Source, endpoint: str, progress: Progress | None) -> Path:
 
 
 def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Path:
-    """The path, once what lies there is known to be safetensors; otherwise it is taken out of the cache again."""
-    try:
-        with safe_open(path, "pt") as file:
-            empty = not file.keys()
-    except (SafetensorError, OSError, ValueError):
-        empty = True
-    if not empty and (expected_hash is None or sha256_of(path) == expected_hash):
+    """The path, once what lies there is known to be whole; otherwise it is taken out of the cache again."""
+    if _is_whole(path) and (expected_hash is None or sha256_of(path) == expected_hash):
         return path
     blob = path.resolve()
     path.unlink(missing_ok=True)
     if _cache_dir().resolve() in blob.parents:
         blob.unlink(missing_ok=True)
     raise HubError(
-        f"The hub sent something else than the weights of {source.repository}: the file is damaged or no safetensors "
-        f"file. It was thrown away; try again later, or check the network's proxy. {STILL_WORKS}"
+        f"The hub sent something else than {_what(source)} of {source.repository}: the file is damaged or no "
+        f"{path.suffix[1:]} file. It was thrown away; try again later, or check the network's proxy. {STILL_WORKS}"
     )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether it is a safetensors file with anything in it, or by its ending .json an object of JSON."""
+    try:
+        if path.suffix == ".json":
+            return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+        with safe_open(path, "pt") as file:
+            return bool(file.keys())
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return False
+
+
+def _what(source: Source) -> str:
+    return "the weights" if source.file == WEIGHTS_FILE else source.file
 
 
 def _in_words(source: Source, endpoint: str, error: Exception) -> HubError:
     host = urlsplit(endpoint).netloc or endpoint
-    asked = f"{WEIGHTS_FILE} of {source.repository} was asked for at {host}"
+    asked = f"{source.file} of {source.repository} was asked for at {host}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
     if isinstance(error, GatedRepoError) or status in (401, 403):
         what = "the hub wants an account with access to it (set HF_TOKEN) or does not know the repository"
     elif isinstance(error, RemoteEntryNotFoundError):
-        what = "the repository has no such file, and other formats are not read because opening them may run code"
+        what = "the repository has no such file"
+        if source.file == WEIGHTS_FILE:
+            what += ", and other formats are not read because opening them may run code"
+        return NoSuchFile(f"{asked}: {what}. {STILL_WORKS}")
     elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError) or status == 404:
         what = "the hub does not have it"
     elif isinstance(error, FileMetadataError):
@@ -218,14 +201,14 @@ def _bar(source: Source, progress: Progress | None) -> type:
             if count < 0:
                 self.restarts += 1
             if self.restarts > RESTARTS:
-                raise HubError(f"The hub cut off the weights of {source.repository} again and again. {STILL_WORKS}")
+                raise HubError(f"The hub cut off {_what(source)} of {source.repository} again and again. {STILL_WORKS}")
             elapsed = now - self.since
             if count < 0:
                 self.since, self.done_since = now, self.done
             elif elapsed > PATIENCE_SECONDS:
                 if self.done - self.done_since < SLOWEST_BYTES_PER_SECOND * elapsed:
                     raise HubError(
-                        f"The hub sends the weights of {source.repository} too slowly to wait for. {STILL_WORKS}"
+                        f"The hub sends {_what(source)} of {source.repository} too slowly to wait for. {STILL_WORKS}"
                     )
                 self.since, self.done_since = now, self.done
             if progress is not None and (now - self.reported > REPORT_SECONDS or self.done == self.total):
@@ -234,7 +217,7 @@ def _bar(source: Source, progress: Progress | None) -> type:
 
         def _report(self, progress: Progress) -> None:
             try:
-                progress(self.done, self.total, f"{source.repository}/{WEIGHTS_FILE}")
+                progress(self.done, self.total, f"{source.repository}/{source.file}")
             except Exception as error:
                 error._from_progress = True  # type: ignore[attr-defined]
                 raise
@@ -250,7 +233,7 @@ def _bar(source: Source, progress: Progress | None) -> type:
 
 
 def _cached(source: Source) -> Path | None:
-    found = try_to_load_from_cache(source.repository, WEIGHTS_FILE, cache_dir=_cache_dir(), revision=source.revision)
+    found = try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
     return Path(found) if isinstance(found, str) else None
 
 

@@ -14,11 +14,12 @@ from vitviz.models import embedded
 from vitviz.models.build import build, build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
 from vitviz.models.device import pick_device
-from vitviz.models.hub import STILL_WORKS, Progress, fetch_weights, source_of
+from vitviz.models.hub import STILL_WORKS, Progress, fetch
 from vitviz.models.labels import imagenet_labels
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model
 from vitviz.models.sizes import resized, takes_any_size
+from vitviz.models.source import source_of
 from vitviz.models.weights import fill, read_weights, sha256_of
 
 
@@ -95,7 +96,7 @@ def _pretrained(name: str, progress: Progress | None) -> Model:
     cfg = pretrained_cfg(name)
     source = source_of(name, cfg)
     _refuse_without_attention(name, name, CheckpointConfig())
-    path = fetch_weights(source, progress)
+    path = fetch(source, progress)
     try:
         module = build(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
     except ModelError as error:
