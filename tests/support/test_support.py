@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vitviz.capture.placement import heard
+from vitviz.capture.heard import heard
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models.build import architectures
 from vitviz.support import Support, judge, support_of, sweep

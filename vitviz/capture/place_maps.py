@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vitviz.capture.places import (
     NOWHERE,
-    _unknown,
     as_places,
     by_parts,
     has_places,
@@ -20,6 +19,7 @@ from vitviz.capture.places import (
     narrow_places,
     place_rule,
     shape_given,
+    without_rule,
 )
 
 
@@ -65,7 +65,7 @@ def _conv2d(
     groups: int = 1,
 ) -> Any:
     if not has_places(places):
-        return _unknown(func, places, weight, bias, stride, padding, dilation, groups)
+        return without_rule(func, places, weight, bias, stride, padding, dilation, groups)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     shape = _output_size(places, kernel, stride, padding, dilation)
     taps = _centre_taps(mean_place(places, -3)[..., :1, :, :], kernel, stride, padding, dilation, shape)

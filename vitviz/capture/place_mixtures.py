@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vitviz.capture.place_moves import combined, folded
+from vitviz.capture.place_each import combined
+from vitviz.capture.place_moves import folded
 from vitviz.capture.places import (
     CONSTANT,
     Places,

@@ -4,29 +4,21 @@ is.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
-# These say what each function does to places, by being imported.
-from vitviz.capture import place_maps, place_mixtures, place_moves  # noqa: F401
 from vitviz.capture.call import Call
-from vitviz.capture.listener import listen
-from vitviz.capture.places import Places, is_constant, is_mixture, is_place, run_on_places, uniform, without_numbers
-from vitviz.tokens import TokenLayout, prefix_names
+from vitviz.capture.place_grid import grid_of
+from vitviz.capture.place_windows import windows_of
+from vitviz.capture.places import CONSTANT, Places, is_mixture, uniform
+from vitviz.tokens import TokenLayout
 
 CHANNELS = "channels"
 OVERLAPPING = "overlapping"
 UNPLACED = "unplaced"
 NEGATIVE = "negative"
-
-# Places that agree to this many pixels are one: resampled grids and means of float32 numbers miss by less.
-_SAME_PLACE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,68 +69,13 @@ class Placement:
         )
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What a pass over places heard: a placement for each attention call, in order."""
-
-    placements: tuple[Placement, ...]
-
-
-def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
-    """A placement for every attention call of `module`'s forward pass on a picture of (height, width), in order.
-
-    The pass runs without numbers on a copy without weights; `module` itself is not touched. Raises whatever the module
-    raises for a size that it does not take, and UnsupportedError where its attention cannot be heard.
-    """
-    bare = module if all(p.is_meta for p in module.parameters()) else without_numbers(module)
-    prefix = _prefix_names(module)
-    placements: list[Placement] = []
-
-    def receive(call: Call) -> None:
-        with torch._C.DisableTorchFunctionSubclass():
-            placements.append(place(call, prefix, input_size))
-
-    with _Subtractions(placements) as subtractions, listen(bare, receive):
-        run_on_places(bare, input_size)
-    for number in subtractions.concerned:
-        placements[number] = replace(placements[number], kind=NEGATIVE, query_layout=None)
-    return Heard(tuple(placements))
-
-
-class _Subtractions(TorchFunctionMode):
-    """Notices where one attention's result is taken from another's (differential attention)."""
-
-    def __init__(self, placements: list[Placement]) -> None:
-        super().__init__()
-        self.placements = placements  # as far as the pass has come
-        self.results: list[tuple[Tensor, int]] = []  # what attention gave, and which call it was
-        self.concerned: set[int] = set()
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func is F.scaled_dot_product_attention:
-            self.results = [*self.results[-_RESULTS_FOLLOWED:], (result, len(self.placements))]
-            return result
-        if not self.results or (func not in _MINUS and func not in _RESHAPED):
-            return result
-        origins = [number for value in args[:2] for tensor, number in self.results if tensor is value]
-        if func in _MINUS and len(set(origins)) == 2:
-            self.concerned.update(origins)
-        elif origins and isinstance(result, Tensor):
-            self.results.append((result, origins[0]))
-        return result
-
-
-_RESULTS_FOLLOWED = 8
-_MINUS = {torch.sub, Tensor.sub, Tensor.__sub__, Tensor.sub_}
-_RESHAPED = {
-    *(torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, torch.neg, Tensor.neg, Tensor.__neg__),
-    *(Tensor.transpose, Tensor.permute, Tensor.reshape, Tensor.view, Tensor.flatten, torch.transpose),
-}
-
-
 def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:
     """Reads a placement off a call that was made on places."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return _place(call, prefix, input_size)
+
+
+def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:
     shape, fused = call.shape, call.fused
     queries, keys = (call.q, call.k) if fused else (call.explicit, call.v)
     assert queries is not None and keys is not None
@@ -152,17 +89,17 @@ def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> P
         query_places = _queries_without_place(queries, key_places)
     if query_places is None or key_places is None:
         return refused(CHANNELS)
-    members, query_places, key_places = _windows(query_places, key_places)
+    members, query_places, key_places = windows_of(query_places, key_places)
     if members is None:
         return refused(UNPLACED)
     if is_everywhere(query_places):
         return refused(CHANNELS)
-    key = _grid(key_places, input_size, prefix, shared=True)
-    query = _grid(query_places, input_size, prefix)
+    key = grid_of(key_places, input_size, prefix, shared=True)
+    query = grid_of(query_places, input_size, prefix)
     if query is None and query_places.shape == key_places.shape:
         # Queries that stand for the whole picture (GCViT) are added to the tokens whose keys they meet: that is where
         # they act.
-        query = _grid(key_places, input_size, prefix)
+        query = grid_of(key_places, input_size, prefix)
         if query is None:
             return refused(OVERLAPPING)
     if query is None or key is None:
@@ -192,101 +129,9 @@ def _queries_without_place(weights: Tensor, key_places: Tensor) -> Tensor | None
     return key_places if weights.shape[-2] == weights.shape[-1] else _constants(weights)
 
 
-def _windows(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-    """(members, (windows, queries), (windows, keys)): entries at the same places are heads of one window. No members
-    where the windows differ in their number of heads. Models fold windows and heads into leading axes in every order
-    there is.
-    """
-    lead = torch.broadcast_shapes(query_places.shape[:-1], key_places.shape[:-1])
-    count = max(1, math.prod(lead))
-    index = torch.arange(count).reshape(lead)
-    query_places, key_places = query_places.expand(*lead, -1), key_places.expand(*lead, -1)
-    shared = tuple(
-        slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead))
-    )
-    few_queries = query_places[shared].reshape(-1, query_places.shape[-1])
-    few_keys = key_places[shared].reshape(-1, key_places.shape[-1])
-    both = (
-        torch.view_as_real(torch.cat([few_queries, few_keys], 1)).flatten(1).nan_to_num(-1.0)
-    )  # (few, 2 * (queries + keys))
-    signature = both.double() @ torch.rand(
-        both.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    )
-    order = {value: number for number, value in enumerate(dict.fromkeys(signature.tolist()))}
-    window = torch.tensor([order[value] for value in signature.tolist()])
-    first = torch.stack([(window == number).nonzero()[0, 0] for number in range(len(order))])
-    small = [size if part == slice(None) else 1 for size, part in zip(lead, shared, strict=True)]
-    window_of = window.reshape(small).expand(lead).reshape(-1)
-    sizes = window_of.bincount()
-    if bool((sizes != sizes[0]).any()):
-        return None, few_queries, few_keys
-    members = window_of.argsort(stable=True).reshape(len(order), -1)
-    return index.reshape(-1)[members], few_queries[first], few_keys[first]
-
-
 def is_everywhere(places: Tensor) -> bool:
     return bool(is_mixture(places).all())
 
 
 def _constants(tensor: Tensor) -> Tensor:
-    return torch.full(tensor.shape[:-1], complex(-(2.0**20), 0.0))
-
-
-def _grid(
-    places: Tensor, input_size: tuple[int, int], prefix: tuple[str, ...], shared: bool = False
-) -> tuple[TokenLayout, Tensor] | None:
-    """(layout, index of each entry in it) of (windows, tokens) places, or None where they form no grid.
-
-    A place may come up once, or where `shared` once in each window.
-    """
-    known, learned = (
-        is_place(places),
-        is_constant(places) | is_mixture(places),
-    )  # a mean over all patches may go first, too
-    num_prefix = int(learned[0].sum())
-    if bool(learned.any()) and (len(places) > 1 or not bool(learned[0, :num_prefix].all())):
-        return None  # learned tokens inside windows, or behind the patches
-    if not bool((known | learned | places.isnan()).all()):
-        return None
-    tokens = torch.full(places.shape, -1, dtype=torch.int64)
-    tokens[0, :num_prefix] = torch.arange(num_prefix)
-    names = _names(num_prefix, prefix)
-    if not bool(known.any()):
-        return TokenLayout(names if num_prefix else (), (0, 0), (1, 1)), tokens
-    rows, row_of = _ranks(places.real[known])
-    cols, col_of = _ranks(places.imag[known])
-    patches = row_of * cols + col_of
-    tokens[known] = patches + num_prefix
-    if len(patches.unique()) != rows * cols or not (shared or len(patches) == rows * cols):
-        return None
-    if shared:
-        ordered = tokens.sort(1).values
-        if bool(((ordered.diff(dim=1) == 0) & (ordered[:, 1:] >= 0)).any()):
-            return None
-    patch_size = (max(1, round(input_size[0] / rows)), max(1, round(input_size[1] / cols)))
-    return TokenLayout(names, (rows, cols), patch_size), tokens
-
-
-def _ranks(positions: Tensor) -> tuple[int, Tensor]:
-    """(number of different positions, rank of each)."""
-    values, order = positions.sort()
-    steps = torch.cat([torch.zeros(1), (values.diff() > _SAME_PLACE).float()]).cumsum(0).long()
-    ranks = torch.empty_like(steps)
-    ranks[order] = steps
-    return int(steps[-1]) + 1, ranks
-
-
-def _names(num_prefix: int, prefix: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of learned tokens: the model's own where it has as many, the class token alone, or numbers."""
-    if num_prefix <= len(prefix):
-        return prefix[:num_prefix]
-    return ("cls",) if num_prefix == 1 else tuple(f"token{i}" for i in range(num_prefix))
-
-
-def _prefix_names(module: nn.Module) -> tuple[str, ...]:
-    source = getattr(module, "embeds", module)  # NaFlex keeps its tokens with its embedding
-    registers = getattr(source, "reg_token", None)
-    num_registers = int(registers.shape[-2]) if isinstance(registers, Tensor) else 0
-    has_cls = getattr(source, "cls_token", None) is not None
-    distilled = getattr(source, "dist_token", None) is not None
-    return prefix_names(has_cls + distilled + num_registers, has_cls, distilled)
+    return torch.tensor(CONSTANT, dtype=torch.complex64).expand(tensor.shape[:-1])

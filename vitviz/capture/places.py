@@ -37,7 +37,7 @@ class Places(Tensor):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
-            return RULES.get(func, _unknown)(func, *args, **(kwargs or {}))
+            return RULES.get(func, without_rule)(func, *args, **(kwargs or {}))
 
 
 def picture(height: int, width: int, batch: int = 1) -> Places:
@@ -148,7 +148,7 @@ def mixture_of_all(shape: Any) -> Places:
     return as_places(torch.tensor(EVERYWHERE, dtype=torch.complex64).expand(shape))
 
 
-def _unknown(func: Any, *args: Any, **kwargs: Any) -> Any:
+def without_rule(func: Any, *args: Any, **kwargs: Any) -> Any:
     """A function without a rule: where it keeps the shape it worked on each number alone; otherwise its result is a
     mixture.
     """

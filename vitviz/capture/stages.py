@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention, DenseBias
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
+from vitviz.capture.heard import heard
 from vitviz.capture.listener import listen
-from vitviz.capture.placement import Placement, heard
+from vitviz.capture.placement import Placement
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import CaptureError, UnsupportedError
 

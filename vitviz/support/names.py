@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 import torch
 
-from vitviz.capture.placement import heard
+from vitviz.capture.heard import heard
 from vitviz.errors import UnsupportedError
 from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
 from vitviz.support.verdict import Support, judge

@@ -1,0 +1,86 @@
+"""What is computed number by number does to places: nothing, and of two tensors the larger one's places count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vitviz.capture.places import (
+    as_places,
+    has_places,
+    is_place,
+    named_functions,
+    narrow_places,
+    place_rule,
+    without_rule,
+)
+
+
+@place_rule(
+    *named_functions(
+        Tensor,
+        "clone detach float half to type type_as contiguous softmax sigmoid tanh exp sqrt rsqrt relu neg abs square",
+    ),
+    *named_functions(
+        Tensor, "clamp clamp_min log masked_fill masked_fill_ amax_ __pow__ __neg__ pow bfloat16 cos sin log2"
+    ),
+    *named_functions(torch, "softmax sigmoid tanh exp sqrt rsqrt relu neg clamp square pow batch_norm layer_norm"),
+    *named_functions(
+        F,
+        "dropout dropout1d dropout2d relu relu6 gelu silu hardswish hardsigmoid hardtanh leaky_relu elu mish "
+        "softplus softmax sigmoid",
+    ),
+    *named_functions(
+        F, "layer_norm group_norm batch_norm rms_norm normalize instance_norm prelu log_softmax tanh celu selu"
+    ),
+)
+def _stay(func: Any, places: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Computed on each token alone, or on each channel alone: every number keeps its place."""
+    if places is None:
+        places = kwargs.get("input", kwargs.get("x"))
+    return places if has_places(places) else without_rule(func, places, *args, **kwargs)
+
+
+@place_rule(
+    *named_functions(
+        Tensor,
+        "add sub mul div true_divide __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__",
+    ),
+    *named_functions(torch, "add sub mul div true_divide maximum minimum where addcmul"),
+    *named_functions(Tensor, "addcmul maximum minimum where"),
+)
+def combined(func: Any, *args: Any, **kwargs: Any) -> Any:
+    """Two tensors into one: at the place of the one that has the result's shape; of the first that has a place where
+    both do.
+    """
+    tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+    operands = [tensor for tensor in tensors if has_places(tensor)]
+    full = [tensor for tensor in operands if tensor.shape == shape]
+    if len(full) == 1:
+        return full[0]
+    first, *others = [narrow_places(aligned_to(tensor, len(shape))) for tensor in (full or operands)]
+    for other in others:
+        known = is_place(first)
+        if bool(known.all()):
+            break
+        first = torch.where(known, first, other)
+    return as_places(first.expand(shape))
+
+
+def aligned_to(places: Tensor, ndim: int) -> Tensor:
+    return places.reshape(*((1,) * (ndim - places.ndim)), *places.shape)
+
+
+@place_rule(
+    *named_functions(
+        Tensor,
+        "add_ sub_ mul_ div_ relu_ clamp_ sigmoid_ tanh_ __iadd__ __isub__ __imul__ __itruediv__ addcmul_ exp_ copy_",
+    ),
+    *named_functions(torch, "relu_ dropout_"),
+)
+def _in_place(func: Any, places: Any, *args: Any, **kwargs: Any) -> Any:
+    return places if has_places(places) else without_rule(func, places, *args, **kwargs)
