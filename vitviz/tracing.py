@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PIL import Image
+from torch import Tensor
 
+from vitviz.capture.cost import work_of
 from vitviz.capture.record import record
 from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.stages import record_stages
 from vitviz.capture.trace import Trace
 from vitviz.models import Model, prepare
 
+Progress = Callable[[int, int], None]
+
 
 def trace(
-    model: Model, image: Image.Image, *, framing: str = "crop", keep_values: bool = False, hidden: Sequence[str] = ()
+    model: Model,
+    image: Image.Image,
+    *,
+    framing: str = "crop",
+    keep_values: bool = False,
+    hidden: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Trace:
     """Runs `image` through `model` once, as timm wrote it, and keeps every layer's attention.
 
@@ -22,18 +32,28 @@ def trace(
                  shape kept, where the model takes such a size)
     keep_values  also keep every layer's values (heads, keys, value_dim)
     hidden       dotted names of modules whose output (tokens, width) is kept
+    progress     called with (attention layers heard, layers in all) during the pass; raise from it to stop, and nothing is
+                 left behind
 
     Raises UnsupportedError for a model without attention over a token grid, ModelError for a size it does not take.
     """
     prepared = prepare(model, image, framing=framing)
-    return trace_input(prepared.model, prepared.input, keep_values=keep_values, hidden=hidden)
+    return trace_input(prepared.model, prepared.input, keep_values=keep_values, hidden=hidden, progress=progress)
 
 
-def trace_input(model: Model, pixels, *, keep_values: bool = False, hidden: Sequence[str] = ()) -> Trace:  # type: ignore[no-untyped-def]
+def trace_input(
+    model: Model,
+    pixels: Tensor,
+    *,
+    keep_values: bool = False,
+    hidden: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Trace:
     """The same from a model input (3, height, width) that is already normalised."""
-    pixels = pixels.to(model.device)
+    pixels = pixels.to(model.device, model.dtype)
     with model.lock:
-        recording = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden)
+        each = _counting(model, progress) if progress else None
+        recording = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, each=each)
     return Trace(
         model_name=model.name,
         input=pixels,
@@ -56,9 +76,9 @@ def trace_stages(model: Model, image: Image.Image, *, framing: str = "crop", kee
     return trace_stages_input(prepared.model, prepared.input, keep_values=keep_values)
 
 
-def trace_stages_input(model: Model, pixels, *, keep_values: bool = False) -> StagedTrace:  # type: ignore[no-untyped-def]
+def trace_stages_input(model: Model, pixels: Tensor, *, keep_values: bool = False) -> StagedTrace:
     """The same from a model input (3, height, width) that is already normalised."""
-    pixels = pixels.to(model.device)
+    pixels = pixels.to(model.device, model.dtype)
     with model.lock:
         recording = record_stages(model.module, pixels[None], keep_values=keep_values)
     return StagedTrace(
@@ -71,3 +91,9 @@ def trace_stages_input(model: Model, pixels, *, keep_values: bool = False) -> St
         logits=recording.logits,
         weights_hash=model.weights_hash,
     )
+
+
+def _counting(model: Model, progress: Progress) -> Callable[[int], None]:
+    """Tells `progress` how many layers there will be, which a pass without numbers knows."""
+    layers = len(work_of(model.module, model.input_size).shapes)
+    return lambda heard: progress(heard, max(heard, layers))

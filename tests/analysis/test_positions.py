@@ -65,6 +65,14 @@ def test_the_embedding_is_what_the_first_block_receives_beyond_the_patches(name,
     assert position.kind == "learned"
 
 
+def test_chosen_rows_are_those_of_the_whole_matrix(monkeypatch):
+    model, layout = holder("vit_tiny_patch16_224", (64, 96)), TokenLayout(("cls",), (4, 6), (16, 16))
+    whole = position_similarity(model, layout)
+    monkeypatch.setattr("vitviz.analysis.positions.ROWS_AT_ONCE", 5)
+    np.testing.assert_allclose(position_similarity(model, layout), whole, atol=1e-7)
+    np.testing.assert_allclose(position_similarity(model, layout, [23, 4]), whole[[23, 4]], atol=1e-7)
+
+
 def test_a_resampled_embedding_is_timms_own():
     model = holder("vit_tiny_patch16_224", (64, 64), dynamic_img_size=True)
     layout = TokenLayout(("cls",), (2, 5), (16, 16))

@@ -5,6 +5,7 @@ Similarity: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from vitviz.tokens import TokenLayout
 
 # A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; learned ones are not.
 EQUAL_NORMS = 1e-3
+ROWS_AT_ONCE = 256
 
 
 class HasModule(Protocol):
@@ -57,13 +59,21 @@ def position_embedding(model: HasModule, layout: TokenLayout) -> PositionEmbeddi
     return PositionEmbedding(vectors, "sin-cos" if fixed else "learned")
 
 
-def position_similarity(model: HasModule, layout: TokenLayout) -> np.ndarray:
+def position_similarity(model: HasModule, layout: TokenLayout, patches: Sequence[int] | None = None) -> np.ndarray:
     """(patches, patches) float32: cosine similarity of every patch position's embedding with every other's, in [-1, 1].
+
+    patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow with
+             the square of their number.
 
     Raises UnsupportedError as `position_embedding`.
     """
     vectors = nn.functional.normalize(position_embedding(model, layout).vectors.double(), dim=-1)
-    return (vectors @ vectors.T).clamp_(-1, 1).float().cpu().numpy()
+    chosen = vectors if patches is None else vectors[list(patches)]
+    out = np.empty((len(chosen), len(vectors)), np.float32)
+    for start in range(0, len(chosen), ROWS_AT_ONCE):
+        rows = chosen[start : start + ROWS_AT_ONCE] @ vectors.T
+        out[start : start + ROWS_AT_ONCE] = rows.clamp_(-1, 1).float().cpu().numpy()
+    return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ class Trace:
     """One image through one model. Holds one image only; collections stream batches into reducers instead.
 
     model_name    the name the model was loaded by
-    input         (3, height, width) float32: the model input, normalised
+    input         (3, height, width): the model input, normalised, in the precision that the model computes in
     layout        which token is which patch at the model's input
     layers        every self-attention over the token grid, first layer first
     pooling       attention that only collects at the end (class attention, attention pooling), in order; often empty

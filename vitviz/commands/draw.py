@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_subject_options, query, steps, traced_subject
+from vitviz.commands.options import add_subject_options, query, steps, traced_subject, whole_file
 
 if TYPE_CHECKING:
     from vitviz.figure import Figure
@@ -35,9 +34,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Traces, draws and writes. Raises VitvizError with one sentence."""
     if not 100 <= arguments.width <= 4000:
         raise ValueError(f"--width is from 100 to 4000 pixels, not {arguments.width}")
-    figure = view(traced_subject(arguments), arguments)
-    path = Path(arguments.out if arguments.out.endswith(".png") else arguments.out + ".png")
-    path.write_bytes(figure.png())
+    path = arguments.out if arguments.out.endswith(".png") else arguments.out + ".png"
+    with whole_file(path) as part:
+        figure = view(traced_subject(arguments), arguments)
+        part.write_bytes(figure.png())
     print(f"wrote {path}: {figure.alt}")
 
 

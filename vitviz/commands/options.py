@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitviz.figures.subject import Subject
     from vitviz.models import Model
+
+
+# Tokens from which a run is worth a word about its cost: from about here on it takes more than a few seconds.
+LONG = 2000
 
 
 def add_subject_options(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +74,13 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
     return model
 
 
-def traced_subject(arguments: argparse.Namespace, model: Model | None = None) -> Subject:
-    """The picture that was asked for, in the model that was asked for, traced."""
+def traced_subject(
+    arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
+) -> Subject:
+    """The picture that was asked for, in the model that was asked for, traced.
+
+    check  called with the model at its size before the pass, which may take minutes; raise from it what can be known by then
+    """
     from vitviz.figures.subject import Subject
     from vitviz.images import image_hash, load_image
     from vitviz.models import prepare
@@ -76,8 +89,48 @@ def traced_subject(arguments: argparse.Namespace, model: Model | None = None) ->
     image = load_image(arguments.image)  # first, because a wrong picture is told at once and a model takes a while
     model = loaded_model(arguments) if model is None else model
     prepared = prepare(model, image, framing=arguments.framing)
-    trace = trace_input(prepared.model, prepared.input)
+    if check is not None:
+        check(prepared.model)
+    announce_cost(prepared.model, arguments)
+    bar = Bar("layers", arguments.quiet)
+    trace = trace_input(prepared.model, prepared.input, progress=None if bar.quiet else bar)
+    bar.close()
     return Subject(prepared.model, prepared, trace, image_hash(image), arguments.image)
+
+
+def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
+    """One line on standard error before a long run. Raises UnsupportedError where the memory for it is not there."""
+    if model.layout.num_tokens < LONG:
+        return
+    from vitviz.capture.cost import estimate, gigabytes, need_room, roughly
+
+    with model.lock:
+        found = estimate(model.module, model.input_size)
+    if not arguments.quiet:
+        print(
+            f"vitviz: {found.work.tokens:,} tokens: about {roughly(found.seconds)} for the forward pass, "
+            f"{roughly(found.sweep_seconds)} for each rollout, {gigabytes(found.work.peak)} of memory beside the model "
+            "(an estimate; Ctrl-C stops it)",
+            file=sys.stderr,
+        )
+    need_room(found.work, model.device)
+
+
+@contextmanager
+def whole_file(name: str) -> Iterator[Path]:
+    """Somewhere to write what becomes the file `name` once it is whole. Whatever stops the writing leaves nothing behind.
+
+    Raises FileNotFoundError for a folder that does not exist; enter it before the long work, so that this is known in time.
+    """
+    path = Path(name)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class Bar:

@@ -7,14 +7,17 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_subject_options, query, steps, traced_subject
+from vitviz.commands.options import add_subject_options, query, steps, traced_subject, whole_file
 from vitviz.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from vitviz.capture.trace import Trace
+    from vitviz.models import Model
 
 # Attention of all layers is held at once before it is written.
 LARGEST_STACK = 4 << 30
+# Position similarity is patches x patches too: 1 GB at 128 x 128 patches.
+LARGEST_SIMILARITY = 1 << 30
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,10 +40,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Traces and writes. Raises VitvizError or ValueError with one sentence."""
     import numpy as np
 
-    subject = traced_subject(arguments)
-    arrays = trace_arrays(subject.trace, subject.model, arguments)
     path = arguments.out if arguments.out.endswith(".npz") else arguments.out + ".npz"
-    np.savez_compressed(path, **arrays)
+    with whole_file(path) as part:
+        subject = traced_subject(arguments, check=lambda model: refuse_a_large_stack(model, arguments))
+        arrays = trace_arrays(subject.trace, subject.model, arguments)
+        with part.open("wb") as file:
+            np.savez_compressed(file, **arrays)
     print(
         f"wrote {path}: " + ", ".join(f"{name} {'x'.join(map(str, values.shape))}" for name, values in arrays.items())
     )
@@ -84,7 +89,15 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
             f"head_rollout_{method}",
             lambda method=method: head_rollouts(trace, method, arguments.query, progress=progress),
         )
-    attempt("position_similarity", lambda: position_similarity(model, trace.layout))
+    similarity = 4 * trace.layout.num_patches**2
+    if similarity <= LARGEST_SIMILARITY:
+        attempt("position_similarity", lambda: position_similarity(model, trace.layout))
+    else:
+        print(
+            f"vitviz: position_similarity left out: {trace.layout.num_patches:,} patches with each other take "
+            f"{similarity / 1e9:.1f} GB",
+            file=sys.stderr,
+        )
     arrays["logits"] = trace.logits.cpu().numpy()
     arrays["grid"] = np.asarray(trace.layout.grid)
     arrays["prefix"] = np.asarray(trace.layout.prefix, dtype=str)
@@ -103,17 +116,34 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
             "Ask for layers of one shape with --layers, or leave the stack out with --no-attention."
         )
     heads, queries, keys = shapes.pop()
-    needed = 4 * len(layers) * heads * queries * keys
-    if needed > LARGEST_STACK:
-        raise UnsupportedError(
-            f"The attention of {len(layers)} layers with {heads} heads and {keys} tokens takes {needed / 1e9:.1f} GB, "
-            f"more than the {LARGEST_STACK / 1e9:.1f} GB that are held at once. "
-            "Ask for fewer layers with --layers, or leave it out with --no-attention."
-        )
+    _need_room_for(len(layers), heads, queries, keys)
     stack = np.empty((len(layers), heads, queries, keys), np.float32)
     for row, layer in zip(stack, layers, strict=True):
         row[:] = layer.weights().cpu().numpy()
     return stack
+
+
+def refuse_a_large_stack(model: Model, arguments: argparse.Namespace) -> None:
+    """Raises UnsupportedError for a stack that will be too large, before the pass whose attention it would hold."""
+    from vitviz.capture.cost import work_of
+
+    if arguments.no_attention:
+        return
+    with model.lock:
+        shapes = work_of(model.module, model.input_size).shapes
+    grid = [shape for shape in shapes if shape[-2] >= model.layout.num_patches]  # not what only collects at the end
+    if len(set(grid)) == 1:
+        _need_room_for(len(layer_list(arguments.layers, len(grid))), *grid[0][-3:])
+
+
+def _need_room_for(layers: int, heads: int, queries: int, keys: int) -> None:
+    needed = 4 * layers * heads * queries * keys
+    if needed > LARGEST_STACK:
+        raise UnsupportedError(
+            f"The attention of {layers} layers with {heads} heads and {keys} tokens takes {needed / 1e9:.1f} GB, "
+            f"more than the {LARGEST_STACK / 1e9:.1f} GB that are held at once. "
+            "Ask for fewer layers with --layers, or leave it out with --no-attention."
+        )
 
 
 def layer_list(text: str | None, num_layers: int) -> list[int]:

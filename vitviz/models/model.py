@@ -1,4 +1,4 @@
-"""A loaded model: timm's own module, untouched, with what is known about it."""
+"""A loaded model: timm's own module, or one of transformers, untouched, with what is known about it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Preprocessing:
     crop_fraction  centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
     framing        what its makers measured it with: "crop", or "squash" where the whole image is forced into the
                    input's shape
+    crop_rounding  where half a pixel goes when the margins of a centre crop are unequal: "even" as torchvision rounds,
+                   "down" as transformers does, which leaves the smaller margin at the top and left
     """
 
     mean: tuple[float, float, float]
@@ -26,15 +28,16 @@ class Preprocessing:
     interpolation: str = "bicubic"
     crop_fraction: float = 1.0
     framing: str = "crop"
+    crop_rounding: str = "even"
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A timm module ready to run: eval mode, no parameter asks for a gradient.
+    """A module ready to run: eval mode, no parameter asks for a gradient.
 
-    name           what was asked for: "embedded" or a name of timm's registry
-    architecture   timm's name of the architecture
-    module         the unmodified timm module
+    name           what was asked for: "embedded", a name of timm's registry, or "hf:" and a name of the hub
+    architecture   timm's name of the architecture, or the class in transformers
+    module         the unmodified timm module, or transformers' with timm's names for its parts (`HuggingFaceModule`)
     layout         tokens at the model's input, at this input size
     input_size     (height, width) in pixels
     preprocessing  how pixels become input
@@ -60,6 +63,11 @@ class Model:
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the forward pass computes in, and so what its input has to be."""
+        return next(self.module.parameters()).dtype
 
     @property
     def trained(self) -> bool:
