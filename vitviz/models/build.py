@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from vitviz.errors import ModelError
 
 # Drawing random weights uses torch's global generator; two builds at once would mix their numbers.
-_BUILDING = threading.Lock()
+BUILDING = threading.Lock()
 
 
 def architectures() -> list[str]:
@@ -62,7 +62,7 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
     resamples its position embeddings in each forward pass. `kwargs` go to `timm.create_model`. Raises ModelError.
     """
     pretrained_cfg(name)
-    with _BUILDING, torch.random.fork_rng(devices=[]):
+    with BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = _create(name, kwargs)
     return module.eval().requires_grad_(False)
@@ -71,12 +71,12 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
 def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
     """The same module on the meta device: every shape and no numbers, in a fraction of a second and without memory."""
     pretrained_cfg(name)
-    with torch.device("meta"), _NothingToDraw():
+    with torch.device("meta"), NothingToDraw():
         module = _create(name, kwargs)
     return module.eval().requires_grad_(False)
 
 
-class _NothingToDraw(TorchFunctionMode):
+class NothingToDraw(TorchFunctionMode):
     """Drawing weights into tensors without numbers changes nothing, and took most of the time of a build."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -95,14 +95,14 @@ def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
         return timm.create_model(name, **{"dynamic_img_size": True, **kwargs})
     except TypeError as error:
         if "dynamic_img_size" not in str(error):
-            raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error
+            raise ModelError(f"timm cannot build {name} as asked: {first_line(error)}") from error
     except Exception as error:
-        raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error
+        raise ModelError(f"timm cannot build {name} as asked: {first_line(error)}") from error
     try:
         return timm.create_model(name, **kwargs)
     except Exception as error:  # timm's builders raise whatever their layers raise: assertions, TypeError, RuntimeError
-        raise ModelError(f"timm cannot build {name} as asked: {_first_line(error)}") from error
+        raise ModelError(f"timm cannot build {name} as asked: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -57,21 +57,21 @@ def fetch(source: Source, progress: Progress | None = None) -> Path:
     Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the
     repository has none of that name). Nothing of a failed download stays in the cache.
     """
-    cached = _cached(source)
+    kept = cached(source)
     if _is_offline():
-        if cached is None:
+        if kept is None:
             raise HubError(
                 f"HF_HUB_OFFLINE is set and {source.file} of {source.repository} was never downloaded here. "
                 f"{STILL_WORKS}"
             )
-        return _checked(source, cached)
+        return _checked(source, kept)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     try:
         expected_hash = _ask(source, endpoint)
     except HubError:
-        if cached is None:
+        if kept is None:
             raise
-        return _checked(source, cached)  # the hub is away, and what it gave before is still good
+        return _checked(source, kept)  # the hub is away, and what it gave before is still good
     return _checked(source, _download(source, endpoint, progress), expected_hash)
 
 
@@ -232,7 +232,8 @@ def _bar(source: Source, progress: Progress | None) -> type:
     return Bar
 
 
-def _cached(source: Source) -> Path | None:
+def cached(source: Source) -> Path | None:
+    """The file in the hub's own cache, or None; asks nobody."""
     found = try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
     return Path(found) if isinstance(found, str) else None
 

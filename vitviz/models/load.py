@@ -10,11 +10,12 @@ from timm.models import PretrainedCfg, split_model_name_tag
 from torch import nn
 
 from vitviz.errors import HubError, ModelError
-from vitviz.models import embedded
+from vitviz.models import embedded, hugging_face
 from vitviz.models.build import build, build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
 from vitviz.models.device import pick_device
 from vitviz.models.hub import STILL_WORKS, Progress, fetch
+from vitviz.models.hugging_face.names import is_named
 from vitviz.models.labels import imagenet_labels
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model
@@ -32,8 +33,8 @@ def load_model(
     checkpoint_config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Loads a model: "embedded", a name of timm's registry, or the path of a .safetensors checkpoint with its JSON
-    beside it.
+    """Loads a model: "embedded", a name of timm's registry, the path of a .safetensors checkpoint with its JSON beside
+    it, or, with the extra "transformers", "hf:owner/name" from the hub or "hf:./folder".
 
     weights            "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the
                        same seed), or the path of a .safetensors file; by default what the name calls for
@@ -51,7 +52,9 @@ def load_model(
     if weights is None:
         weights = "embedded" if name == "embedded" else name if str(name).endswith(".safetensors") else "pretrained"
     kind = str(weights)
-    if kind == "embedded":
+    if is_named(name):
+        model = _of_transformers(name, kind, progress)
+    elif kind == "embedded":
         model = _embedded(name)
     elif kind == "random" or kind.startswith("random:"):
         model = _random(name, kind)
@@ -80,14 +83,27 @@ def _embedded(name: str) -> Model:
 
 
 def _random(name: str, kind: str) -> Model:
-    seed = kind.partition(":")[2] or "0"
-    if not (seed.isascii() and seed.isdigit() and len(seed) < 10):
-        raise ModelError(f'A seed is a whole number from 0 to 999999999, as in "random:7", not {seed!r}.')
+    seed = _seed(kind)
     config = embedded.embedded_config(embedded.VIT) if name == "embedded" else CheckpointConfig()
     architecture = config.architecture or name
     _refuse_without_attention(name, architecture, config)
-    module = build(architecture, seed=int(seed), **config.build_args())
-    return _assemble(name, architecture, module, config, "random", f"random:{int(seed)}")
+    module = build(architecture, seed=seed, **config.build_args())
+    return _assemble(name, architecture, module, config, "random", f"random:{seed}")
+
+
+def _seed(kind: str) -> int:
+    seed = kind.partition(":")[2] or "0"
+    if not (seed.isascii() and seed.isdigit() and len(seed) < 10):
+        raise ModelError(f'A seed is a whole number from 0 to 999999999, as in "random:7", not {seed!r}.')
+    return int(seed)
+
+
+def _of_transformers(name: str, kind: str, progress: Progress | None) -> Model:
+    if kind == "pretrained":
+        return hugging_face.load(name, progress=progress)
+    if kind == "random" or kind.startswith("random:"):
+        return hugging_face.load(name, seed=_seed(kind))
+    raise ModelError(f'The weights of {name} are "pretrained" or "random", not {kind!r}.')
 
 
 def _pretrained(name: str, progress: Progress | None) -> Model:

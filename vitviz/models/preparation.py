@@ -54,7 +54,7 @@ class Prepared:
 def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Prepared:
     """Turns an RGB photograph into the model's input.
 
-    "crop" resizes the shorter side and cuts out the centre, exactly as timm's own evaluation does; "squash" forces the
+    "crop" resizes the shorter side and cuts out the centre, exactly as the model's own evaluation does; "squash" forces the
     whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an
     input of about as many patches as the model has now.
 
@@ -67,12 +67,14 @@ def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Pr
     if framing == "fit":
         model = _fitted(model, image)
     transform = _timm_transform(model)
-    resize, cut, *to_input = transform.transforms
+    resize, _, *to_input = transform.transforms
     if framing == "crop":
         _refuse_thin(model, image)
         large = resize(image)
-        shown = cut(large)
-        box = _kept(image.size, large.size, shown.size)
+        cut = _centre(large.size, model)
+        shown = large.crop(cut)
+        across, down = image.width / large.width, image.height / large.height
+        box = (cut[0] * across, cut[1] * down, cut[2] * across, cut[3] * down)
     else:
         height, width = model.input_size
         shown = image.resize((width, height), _pillow_filter(model.preprocessing.interpolation))
@@ -99,11 +101,12 @@ def _pillow_filter(name: str) -> Image.Resampling:
     return Image.Resampling[str_to_interp_mode(name).value.upper()]
 
 
-def _kept(original: tuple[int, int], large: tuple[int, int], cut: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The region of the original under the centre cut, whose offset torchvision rounds to whole resized pixels."""
-    left, top = (round((size - kept) / 2.0) for size, kept in zip(large, cut, strict=True))
-    across, down = original[0] / large[0], original[1] / large[1]
-    return left * across, top * down, (left + cut[0]) * across, (top + cut[1]) * down
+def _centre(large: tuple[int, int], model: TakesPixels) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the centre cut out of a picture of (width, height) pixels."""
+    height, width = model.input_size
+    whole = math.floor if model.preprocessing.crop_rounding == "down" else round
+    left, top = (whole((size - kept) / 2) for size, kept in zip(large, (width, height), strict=True))
+    return left, top, left + width, top + height
 
 
 def _refuse_thin(model: TakesPixels, image: Image.Image) -> None:

@@ -1,0 +1,8 @@
+"""Vision models of Hugging Face's transformers, as an optional extra: `pip install "vitviz[transformers]"`.
+
+Nothing here imports transformers before a model of it is asked for.
+"""
+
+from vitviz.models.hugging_face.load import load
+
+__all__ = ["load"]

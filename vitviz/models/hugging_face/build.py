@@ -1,0 +1,186 @@
+"""Modules of transformers from their description, with weights or without. The only file that imports transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.errors import ModelError, UnsupportedError
+from vitviz.models.build import BUILDING, NothingToDraw, first_line
+from vitviz.models.hugging_face.heads import KINDS, Kind
+from vitviz.models.hugging_face.module import HuggingFaceModule
+
+# Beyond any model there is; a description that asks for more would only exhaust memory.
+_LARGEST = {
+    "num_hidden_layers": 512,
+    "hidden_size": 1 << 16,
+    "intermediate_size": 1 << 19,
+    "num_labels": 1 << 20,
+    "num_register_tokens": 1 << 12,
+    "image_size": 1 << 13,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a configuration comes to.
+
+    kind    its row in KINDS
+    made    the class that is built, a name in HEADS
+    config  that class's configuration, of transformers' own type
+    """
+
+    kind: Kind
+    made: str
+    config: Any
+
+
+def library() -> Any:
+    """transformers. Raises ModelError that says how to install it."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise ModelError(
+            'Names that begin with "hf:" need Hugging Face\'s transformers, which is not installed here; '
+            'pip install "vitviz[transformers]" brings it. Names of timm\'s registry need nothing more.'
+        ) from error
+    return transformers
+
+
+def planned(name: str, given: Mapping[str, Any]) -> Plan:
+    """The plan for what config.json says. Raises UnsupportedError for anything but a vision model that is known here."""
+    transformers = library()
+    model_type = given.get("model_type")
+    kind = KINDS.get(model_type) if isinstance(model_type, str) else None
+    if kind is None:
+        raise UnsupportedError(
+            f"{name} is of the type {str(model_type)[:60]!r}. Of the models in transformers, ViT, DINOv2 with and without "
+            "registers, DINOv3 ViT and the vision towers of CLIP and SigLIP are taken; many others have a name in timm."
+        )
+    if given.get("quantization_config"):
+        raise UnsupportedError(f"{name} is quantised, so its layers are not plain ones; choose weights that are not.")
+    asked = given.get("architectures")
+    first = asked[0] if isinstance(asked, list) and asked else None
+    made = first if first in kind.classes else kind.otherwise
+    _refuse_outsized(name, given)
+    try:
+        config = getattr(transformers, kind.config).from_dict(dict(given))
+        if not isinstance(config, getattr(transformers, made).config_class):
+            width = config.projection_dim if kind.config == "CLIPConfig" else None
+            config = config.vision_config
+            config.projection_dim = width
+    except Exception as error:  # transformers' checks raise whatever they find
+        raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
+    config.output_attentions = config.output_hidden_states = False  # the fused call gives none, and nobody asks here
+    if made == "SiglipForImageClassification":
+        config.vision_config.vision_use_head = False  # its pooling is computed and thrown away: patches are averaged
+    return Plan(kind, made, config)
+
+
+def _refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
+    tower = given.get("vision_config")
+    for part in (given, tower if isinstance(tower, dict) else {}):
+        for field, largest in _LARGEST.items():
+            value = part.get(field)
+            sides = value if isinstance(value, list) else [] if value is None else [value]
+            if any(not isinstance(side, int) or not 0 <= side <= largest for side in sides):
+                raise ModelError(
+                    f"The configuration of {name} says that {field} is {str(value)[:40]}, which cannot be."
+                )
+
+
+def without_numbers(plan: Plan) -> HuggingFaceModule:
+    """The module on the meta device: every shape, no memory."""
+    with torch.device("meta"), NothingToDraw():
+        return _wrapped(_made(plan))
+
+
+def with_random_weights(plan: Plan, seed: int) -> HuggingFaceModule:
+    """The module as transformers initialises it, the same for the same seed."""
+    with BUILDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _wrapped(_made(plan))
+
+
+def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFaceModule:
+    """The module filled with `state`, whose names may be those of any version that transformers can translate.
+
+    transformers is handed the tensors and opens no file. Raises ModelError where some are missing or of another shape; what
+    the vision model has no use for (a text tower, a mask token) is left aside.
+    """
+    vision = {name: tensor for name, tensor in state.items() if not name.startswith("text_")}
+    more = {}
+    if plan.made == "ViTModel":  # trained without its pooling layer as often as with it
+        more["add_pooling_layer"] = any(name.split(".")[0] == "pooler" or ".pooler." in name for name in vision)
+    with BUILDING, torch.random.fork_rng(devices=[]), _quiet():
+        try:
+            model, found = _class(plan).from_pretrained(
+                None,
+                config=plan.config,
+                state_dict=vision,
+                attn_implementation="sdpa",
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **more,
+            )
+        except Exception as error:  # and so do its loaders
+            raise ModelError(f"{what} do not fit {plan.made}: {first_line(error)}") from error
+    wrong = sorted(found["missing_keys"]) or sorted(str(key) for key in found["mismatched_keys"])
+    if wrong:
+        raise ModelError(
+            f"{what} do not fit {plan.made}: {', '.join(wrong[:3])} and {len(wrong)} in all are missing or differ."
+        )
+    return _wrapped(model)
+
+
+def image_processor(plan: Plan, settings: Mapping[str, Any]) -> Any:
+    """transformers' own image processor for what its description says. Raises ModelError where it says nonsense."""
+    names = {kind.processor for kind in KINDS.values()}
+    asked = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
+    asked = asked.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
+    try:
+        return getattr(library(), asked if asked in names else plan.kind.processor).from_dict(dict(settings))
+    except Exception as error:
+        raise ModelError(f"transformers cannot read the image processor's description: {first_line(error)}") from error
+
+
+def _class(plan: Plan) -> Any:
+    return getattr(library(), plan.made)
+
+
+def _made(plan: Plan) -> nn.Module:
+    try:
+        return _class(plan)._from_config(plan.config, attn_implementation="sdpa", dtype=torch.float32)
+    except Exception as error:
+        raise ModelError(
+            f"transformers cannot build {plan.made} as its configuration says: {first_line(error)}"
+        ) from error
+
+
+def _wrapped(model: nn.Module) -> HuggingFaceModule:
+    module = HuggingFaceModule(model)
+    module.eval().requires_grad_(False)
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar and no report of tensors left aside on the terminal; as before afterwards."""
+    logging = library().utils.logging
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()

@@ -1,0 +1,69 @@
+"""From a name with the prefix "hf:" to a model that is ready to run."""
+
+from __future__ import annotations
+
+import re
+
+from vitviz.errors import HubError, ModelError
+from vitviz.models.hub import STILL_WORKS, Progress
+from vitviz.models.hugging_face.build import (
+    image_processor,
+    library,
+    planned,
+    with_random_weights,
+    with_weights,
+    without_numbers,
+)
+from vitviz.models.hugging_face.files import configuration, processor_settings, weights_file
+from vitviz.models.hugging_face.names import place_of
+from vitviz.models.hugging_face.preprocessing import preprocessing_of
+from vitviz.models.layout import layout_of
+from vitviz.models.model import Model
+from vitviz.models.weights import read_weights, sha256_of
+
+
+def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
+    """A vision model of transformers, from the hub ("hf:owner/name") or a folder ("hf:./folder").
+
+    seed  random weights in place of the trained ones, the same for the same seed
+
+    The input size is the one its image processor makes, in whole patches: what is left over at the right and at the bottom,
+    which the model would drop, is not made. Nothing is downloaded before the description was found to be of a model that
+    can be shown. Raises as `load_model`.
+    """
+    library()
+    place = place_of(name)
+    plan = planned(name, configuration(place))
+    bare = without_numbers(plan)
+    processor = image_processor(plan, processor_settings(place))
+    preprocessing, wanted = preprocessing_of(processor, bare.native_size)
+    height, width = (side - side % patch for side, patch in zip(wanted, bare.patch_size, strict=True))
+    layout = layout_of(bare, name, (height, width))  # before anybody waits for a download
+    if seed is not None:
+        module, weights, weights_hash = with_random_weights(plan, seed), "random", f"random:{seed}"
+    else:
+        path = weights_file(place, progress)
+        try:
+            module = with_weights(plan, read_weights(path), f"The weights of {name}")
+        except ModelError as error:
+            raise (ModelError(str(error)) if place.folder else HubError(f"{error} {STILL_WORKS}")) from error
+        weights, weights_hash = "pretrained", sha256_of(path)
+    return Model(
+        name=name,
+        architecture=plan.made,
+        module=module,
+        layout=layout,
+        input_size=(height, width),
+        preprocessing=preprocessing,
+        labels=None if seed is not None else _labels(plan.config.id2label, module.num_classes),
+        weights=weights,
+        weights_hash=weights_hash,
+        dynamic_size=True,
+    )
+
+
+def _labels(names: dict[int, str], num_classes: int) -> tuple[str, ...] | None:
+    """One label a class, or None where there is no classifier, or nobody gave its classes names."""
+    labels = tuple(str(names.get(index, "")) for index in range(num_classes))
+    named = [label for label in labels if not re.fullmatch(r"(LABEL_\d+)?", label)]
+    return labels if named else None

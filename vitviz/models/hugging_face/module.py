@@ -1,0 +1,149 @@
+"""A vision model of transformers as the rest of vitviz calls one: pixels in, logits out, its parts under timm's names.
+
+The forward pass is the model's own. Nothing here computes anything that the model does not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.models.hugging_face.heads import HEADS
+
+
+class HuggingFaceModule(nn.Module):
+    """`module(x)` takes (batch, 3, height, width) and gives logits (batch, classes), or pooled features (batch, width)
+    where the model has no classifier.
+
+    model  the model of transformers, one of the classes in HEADS
+
+    Raises ValueError for a size that is no whole number of patches: transformers would drop what is left over.
+    """
+
+    dynamic_img_size = True
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model: Any = model
+        self._head = HEADS[type(model).__name__]
+        # Those that are not asked resample their positions by themselves, at every size.
+        self._asked = "interpolate_pos_encoding" in inspect.signature(self.embeddings.forward).parameters
+        side = self.trunk.config.image_size
+        self.native_size: tuple[int, int] = tuple(side) if isinstance(side, list | tuple) else (side, side)
+        self.num_classes: int = model.config.num_labels if hasattr(model, "classifier") else 0
+        self.num_prefix_tokens = sum(0 if part is None else part.shape[1] for part in (self.cls_token, self.reg_token))
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if height % self.patch_size[0] or width % self.patch_size[1]:
+            raise ValueError(f"{height} x {width} pixels are no whole number of patches")
+        asked = {"interpolate_pos_encoding": True} if self._asked and (height, width) != self.native_size else {}
+        out = self.model(pixel_values=x, return_dict=True, **asked)
+        for name in ("logits", "image_embeds", "pooler_output"):
+            if getattr(out, name, None) is not None:
+                return out[name]
+        return self.forward_head(out.last_hidden_state)
+
+    def forward_head(self, tokens: Tensor) -> Tensor:
+        """Logits or pooled features from tokens (batch, tokens, width) after the final norm."""
+        return self._head.read(self.model, self.trunk, tokens, self.num_prefix_tokens)
+
+    @property
+    def trunk(self) -> Any:
+        """The module that ends with the sequence of tokens."""
+        return getattr(self.model, self._head.trunk) if self._head.trunk else self.model
+
+    @property
+    def embeddings(self) -> Any:
+        return self.trunk.embeddings
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The layers, first layer first."""
+        return next(part for part in self.trunk.modules() if isinstance(part, nn.ModuleList))
+
+    @property
+    def norm(self) -> nn.Module | None:
+        return getattr(self.trunk, self._head.norm) if self._head.norm else None
+
+    @property
+    def norm_pre(self) -> nn.Module | None:
+        """The norm between the sum of patches and positions and the first layer, where there is one."""
+        return getattr(self.trunk, "pre_layrnorm", None)
+
+    @property
+    def pos_drop(self) -> nn.Module | None:
+        """What first sees the whole sequence with its positions added."""
+        return self.norm_pre or getattr(self.embeddings, "dropout", None)
+
+    @property
+    def attn_pool(self) -> nn.Module | None:
+        return getattr(self.trunk, "head", None) if self._head.pooling == "map" else None
+
+    @property
+    def global_pool(self) -> str:
+        averages = self._head.pooling == "map" and self.attn_pool is None
+        return "avg" if averages else self._head.pooling
+
+    @property
+    def patch_embed(self) -> nn.Conv2d:
+        """The filters that make patches: (batch, 3, height, width) -> (batch, width, rows, cols)."""
+        return next(part for part in self.embeddings.modules() if isinstance(part, nn.Conv2d))
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        height, width = self.patch_embed.stride
+        return int(height), int(width)
+
+    @property
+    def cls_token(self) -> Tensor | None:
+        """(1, 1, width), or None."""
+        token = getattr(self.embeddings, "cls_token", getattr(self.embeddings, "class_embedding", None))
+        return None if token is None else token.reshape(1, 1, -1)
+
+    @property
+    def reg_token(self) -> Tensor | None:
+        """(1, registers, width), or None."""
+        return getattr(self.embeddings, "register_tokens", None)
+
+    @property
+    def pos_embed(self) -> Tensor | None:
+        """(1, positions, width) as learned, the class token's first where it has one; None for a model that rotates."""
+        table = getattr(self.embeddings, "position_embeddings", None)
+        if table is None and hasattr(self.embeddings, "position_embedding"):
+            table = self.embeddings.position_embedding.weight[None]  # (positions, width) -> (1, positions, width)
+        return table
+
+    def _pos_embed(self, patches: Tensor) -> Tensor:
+        """(1, rows, cols, width) -> (1, prefix tokens with a position + patches, width): positions added, as resampled by
+        the model's own code."""
+        _, rows, cols, width = patches.shape
+        size = rows * self.patch_size[0], cols * self.patch_size[1]
+        placed = 0 if self.cls_token is None else 1  # registers come in after positions were added
+        tokens = torch.cat([patches.new_zeros(1, placed, width), patches.flatten(1, 2)], dim=1)
+        if self._asked and size == self.native_size:
+            assert self.pos_embed is not None
+            return tokens + self.pos_embed
+        return tokens + self.embeddings.interpolate_pos_encoding(tokens, *size)
+
+    @property
+    def rope(self) -> _Rotary | None:
+        own = getattr(self.trunk, "rope_embeddings", None)
+        return None if own is None else _Rotary(own, self.patch_size)
+
+
+class _Rotary:
+    """The model's own rotary table, asked as timm's is."""
+
+    def __init__(self, table: nn.Module, patch_size: tuple[int, int]) -> None:
+        self.table, self.patch_size = table, patch_size
+
+    def get_embed(self, shape: list[int]) -> tuple[Tensor, Tensor]:
+        """(sin, cos), each (patches, head_dim), for a grid of (rows, cols)."""
+        buffer = next(self.table.buffers())
+        height, width = (side * patch for side, patch in zip(shape, self.patch_size, strict=True))
+        cos, sin = self.table(buffer.new_empty(1, 3, height, width))
+        return sin, cos
