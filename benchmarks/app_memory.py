@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -41,8 +40,7 @@ def main() -> None:
     given = options.parse_args()
     with (
         sync_playwright() as driver,
-        tempfile.TemporaryDirectory() as folder,
-        served(ROOT / "app.py", Path(folder) / "log.txt") as address,
+        served(ROOT / "app.py") as address,
     ):
         browser = driver.chromium.launch(executable_path=given.chromium, args=CHROMIUM_FLAGS)
         empty = resident()

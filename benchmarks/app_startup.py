@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -24,10 +23,10 @@ from tests.browser.serving import CHROMIUM_FLAGS, ROOT, served
 PAINTED = ".exhibit[data-ready]"
 
 
-def startup(browser: Browser, folder: Path) -> tuple[float, float]:
+def startup(browser: Browser) -> tuple[float, float]:
     """Seconds until the server answers, and until the last of the rollout page's three exhibits is painted."""
     begun = time.perf_counter()
-    with served(ROOT / "app.py", folder / "log.txt") as address:
+    with served(ROOT / "app.py") as address:
         answered = time.perf_counter() - begun
         page = browser.new_page()
         page.goto(f"{address}/rollout")
@@ -42,9 +41,9 @@ def main() -> None:
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--chromium", default="/usr/bin/chromium")
     given = options.parse_args()
-    with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=given.chromium, args=CHROMIUM_FLAGS)
-        times = [startup(browser, Path(folder)) for _ in range(given.repeats)]
+        times = [startup(browser) for _ in range(given.repeats)]
         browser.close()
     print("| | server answers (s) | first heat map (s) |\n|---|---|---|")
     for number, (answered, painted) in enumerate(times, start=1):

@@ -20,7 +20,6 @@ import argparse
 import random
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +147,9 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     print("| tokens | heads | what | median ms | 95th percentile ms | n |\n|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chosen.chromium, args=CHROMIUM_FLAGS)
-        with served(ROOT / "tests" / "browser" / "microscope_app.py", Path(scratch) / "log.txt") as address:
+        with served(ROOT / "tests" / "browser" / "microscope_app.py") as address:
             for name in SIZES:
                 case = CASES[name]
                 for what, times in measure(browser, address, name, chosen.moves, chosen.hover_only).items():

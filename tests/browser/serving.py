@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parent.parent.parent
 # Chromium as root in a container, and without the calls home that a test machine cannot make.
@@ -18,20 +20,24 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-
 
 
 @contextmanager
-def served(script: Path, log: Path, patience: float = 90.0) -> Iterator[str]:
-    """The address of `streamlit run script`. Raises RuntimeError, with the server's own words, where it does not come up."""
+def served(script: Path, environment: Mapping[str, str] | None = None, patience: float = 90.0) -> Iterator[str]:
+    """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise.
+
+    Raises RuntimeError, with the server's own words, where it does not come up within `patience` seconds.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = os.pathsep.join(filter(None, [str(ROOT), str(script.parent), os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "-m", "streamlit", "run", script.name, "--server.port", str(port)]
     options = ["--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none"]
-    with log.open("w") as output:
+    offline = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             [*command, *options, "--browser.gatherUsageStats", "false"],
             cwd=script.parent,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-            stdout=output,
+            env={**os.environ, **offline, **(environment or {})},
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
@@ -46,7 +52,7 @@ def served(script: Path, log: Path, patience: float = 90.0) -> Iterator[str]:
                 server.kill()
 
 
-def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: Path) -> None:
+def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: IO[str]) -> None:
     end = time.monotonic() + patience
     while time.monotonic() < end:
         if server.poll() is not None:
@@ -56,4 +62,5 @@ def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: P
                 return
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError(f"the server did not come up:\n{log.read_text()[-2000:]}")
+    log.seek(0)
+    raise RuntimeError(f"the server did not come up:\n{log.read()[-2000:]}")

@@ -32,11 +32,6 @@ def point_at_patch(tab, nth: int, row: int, col: int, grid: int = 16) -> str:
     return exhibit(tab, nth).locator(".readout").inner_text()
 
 
-def wait_for_parameter(tab, name: str, value: str) -> None:
-    tab.page.wait_for_url(re.compile(rf"[?&]{name}={value}(&|$)"))
-    tab.settled()
-
-
 @pytest.fixture(scope="module")
 def traced():
     model = vitviz.load_model("embedded")
@@ -56,7 +51,7 @@ def test_the_whole_path(tab, traced):
     margin, header = 26, 18  # as in board.js
     down, across = (box["height"] - header) / 12, (box["width"] - margin) / 6
     board.click(position={"x": margin + 2.5 * across, "y": header + 4.5 * down})
-    wait_for_parameter(shown, "layer", "4")
+    shown.wait_for_parameter("layer", "4")
     assert shown.parameters() == {"layer": "4", "head": "2"}
 
     # Read a value off the enlarged head: it is the one that Python computes.
@@ -67,7 +62,7 @@ def test_the_whole_path(tab, traced):
 
     # Ask about a patch instead of the class token.
     click_patch(shown, 1, 10, 4)
-    wait_for_parameter(shown, "query", "r10c4")
+    shown.wait_for_parameter("query", "r10c4")
     assert common.token("r10c4") in shown.page.inner_text("[data-testid=stMain]")
 
     # The same view again after a reload, and in another browser.
@@ -84,9 +79,9 @@ def test_the_whole_path(tab, traced):
 
     # The Back button undoes the last choice.
     other.page.get_by_role("button", name=common.token("cls")).click()
-    wait_for_parameter(other, "query", "cls")
+    other.wait_for_parameter("query", "cls")
     other.page.go_back()
-    wait_for_parameter(other, "query", "r10c4")
+    other.wait_for_parameter("query", "r10c4")
 
 
 def test_keyboard_moves_the_choice(tab):
@@ -94,7 +89,7 @@ def test_keyboard_moves_the_choice(tab):
     exhibit(shown, 0).locator("canvas.main").focus()
     shown.page.keyboard.press("ArrowRight")
     shown.page.keyboard.press("ArrowDown")
-    wait_for_parameter(shown, "query", "r6c6")
+    shown.wait_for_parameter("query", "r6c6")
     label = exhibit(shown, 0).locator("canvas.main").get_attribute("aria-label")
     assert common.EXHIBIT["place"].format(row=6, col=6) in label
 
@@ -110,7 +105,7 @@ def upload(shown, content: bytes, name: str) -> None:
     shown.page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files(
         {"name": name, "mimeType": "image/png", "buffer": content}
     )
-    wait_for_parameter(shown, "image", "upload")
+    shown.wait_for_parameter("image", "upload")
 
 
 def corner(shown, nth: int = 0) -> list[int]:

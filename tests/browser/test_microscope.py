@@ -15,29 +15,22 @@ from vitviz.draw.colour import table
 from vitviz.draw.theme import LIGHT
 
 from .microscope_cases import CASES
-from .serving import ROOT, served
-
-SCREENSHOTS = ROOT / "build" / "screenshots"
-PATIENCE = 60_000  # milliseconds; nothing is measured here
+from .serving import served
+from .tabs import PATIENCE, Tab
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(Path(__file__).with_name("microscope_app.py"), tmp_path_factory.mktemp("bench") / "log.txt") as address:
+def bench() -> Iterator[str]:
+    with served(Path(__file__).with_name("microscope_app.py")) as address:
         yield address
 
 
-class Microscope:
+class Microscope(Tab):
     """One tab with the microscope over one case."""
 
     def __init__(self, browser: Any, bench: str, case: str, query: str = "", **look: Any) -> None:
-        look = {"viewport": {"width": 1024, "height": 768}, **look}
-        self.context = browser.new_context(**look)
-        self.context.set_default_timeout(PATIENCE)
-        self.page = self.context.new_page()
-        self.trouble: list[str] = []
+        super().__init__(browser, bench, **look)
         self.fetched: list[str] = []
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("response", lambda r: self.fetched.append(r.url) if "/payload/" in r.url else None)
         self.case, self.layout = CASES[case], CASES[case].layout
         self.page.goto(f"{bench}/?case={case}{query}")
@@ -92,10 +85,6 @@ class Microscope:
     def words(self, part: str) -> str:
         return self.page.locator(f".microscope .{part}").inner_text()
 
-    def keep(self, name: str) -> None:
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"microscope-{name}.png")
-
 
 @pytest.fixture
 def microscope(browser: Any, bench: str) -> Iterator[Any]:
@@ -107,9 +96,8 @@ def microscope(browser: Any, bench: str) -> Iterator[Any]:
 
     yield open_one
     for one in opened:
-        trouble = one.trouble
-        one.context.close()
-        assert not trouble
+        one.close()
+        assert not one.failed
 
 
 @pytest.mark.parametrize("case", ["small", "large12", "registers", "oblong", "bias", "mixed"])
@@ -123,7 +111,7 @@ def test_hovering_paints_the_weights_that_python_computes(microscope: Any, case:
     for head in range(shown.case.heads):
         np.testing.assert_allclose(shown.values(head), weights[head], atol=1e-4)
     np.testing.assert_allclose(shown.values("mean"), weights.mean(0), atol=1e-4)
-    shown.keep(f"hover-{case}")
+    shown.screenshot(f"microscope-hover-{case}")
 
 
 def test_the_colours_are_those_of_the_robust_scale(microscope: Any) -> None:
@@ -394,7 +382,7 @@ def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) 
     else:
         shown.click("r20c20")
     shown.settle(source="r20c20", pinned=True)
-    shown.keep(name)
+    shown.screenshot(f"microscope-{name}")
     shown.picture.scroll_into_view_if_needed()
     after = shown.picture.bounding_box()
     assert (after["width"], after["height"]) == (before["width"], before["height"])
@@ -441,4 +429,4 @@ def test_links_are_drawn_over_the_picture(microscope: Any) -> None:
     shown.page.get_by_label("strongest links").check()
     shown.reported(links=True)
     assert shown.picture.evaluate("canvas => canvas.toDataURL()") != before
-    shown.keep("links")
+    shown.screenshot("microscope-links")

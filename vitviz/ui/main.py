@@ -24,17 +24,22 @@ def main() -> None:
         for view in VIEWS
     }
     navigation.keep(pages)
-    page = st.navigation(list(pages.values()))
+    page = st.navigation(list(pages.values()), position="hidden")
     if ignored:
         st.warning(words.PASSED_OVER.format(names=", ".join(name for name in ignored if name.isidentifier()) or "…"))
     with st.sidebar:
+        menu = st.empty()
+        navigation.menu(menu)
         with guarded("picture"):
             sidebar.choose_picture()
         with guarded("model"):
             sidebar.choose_model()
         sizes = st.container()
+    asked = state.selection()
     with guarded("stage"):
         opened.append(_stage(sizes))
+    if state.selection() != asked:
+        navigation.menu(menu)
     page.run()
     state.finish()
 

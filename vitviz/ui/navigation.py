@@ -1,12 +1,28 @@
-"""Links from page to page."""
+"""From page to page: the menu, and links inside pages. All of them carry the view along in their address."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from vitviz.ui import state
+from vitviz.ui.urls import to_parameters
 
 _PAGES = "pages by name"
+
+# On a phone the sidebar lies over the page, and whoever chose a page wants to see it. Streamlit does this for its own menu.
+_PUT_AWAY = """<script>
+if (!window.vitvizMenu) {
+  window.vitvizMenu = true;
+  document.addEventListener("click", ({ target }) => {
+    const chosen = target.closest?.('[data-testid="stSidebar"] [data-testid="stPageLink"] a');
+    if (chosen && window.matchMedia("(max-width: 768px)").matches)
+      document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+  });
+}
+</script>"""
 
 
 def keep(pages: dict[str, Any]) -> None:
@@ -14,6 +30,20 @@ def keep(pages: dict[str, Any]) -> None:
     st.session_state[_PAGES] = pages
 
 
-def link(name: str, label: str) -> None:
-    """A link to another page, in the same session."""
-    st.page_link(st.session_state[_PAGES][name], label=label, icon=":material/arrow_forward:")
+def menu(place: DeltaGenerator) -> None:
+    """Links to all pages, in place of Streamlit's own menu.
+
+    Its links open a page at an empty address, which the page then fills in: the Back button would lead to that empty
+    address, which stands for another view, and a link opened in a new tab would forget what is looked at.
+    """
+    with place.container(gap="xxsmall"):
+        for name in st.session_state[_PAGES]:
+            link(name)
+        st.html(_PUT_AWAY, unsafe_allow_javascript=True)
+
+
+def link(name: str, label: str | None = None) -> None:
+    """A link to another page, with what is looked at. label: the page's title where not given."""
+    page = st.session_state[_PAGES][name]
+    icon = None if label is None else ":material/arrow_forward:"
+    st.page_link(page, label=label, icon=icon, query_params=to_parameters(state.selection()))

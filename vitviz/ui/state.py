@@ -2,59 +2,46 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vitviz.ui.knobs import KNOBS, knob_value, turned
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
-_SELECTION, _WRITTEN, _LEFT, _CALLED_OFF = "selection", "parameters written", "parameters left", "called off"
-# A browser sends the URL it has with everything it asks. What was clicked before our last URL arrived comes with the
-# one before.
-_LATE_SECONDS = 2.0
+_SELECTION, _CALLED_OFF = "selection", "called off"
 _FIELDS = {field.name for field in fields(Selection)} - {"knobs"}
 
 
 def begin() -> tuple[str, ...]:
-    """Call first in every run. Follows the URL where it was changed by hand, by a link or by the Back button.
+    """Call first in every run. Follows the URL where it is a wish: when a session opens, and at the Back and Forward buttons.
+
+    In every other run the URL only says what the browser showed when it asked, and the server may be further already.
 
     Returns the names of URL parameters that could not be followed.
     """
-    given = st.query_params.to_dict()
-    new = _SELECTION not in st.session_state
-    # Streamlit empties the parameters when the page changes: an empty URL is no wish, except at the very beginning.
-    if new or (given and given != st.session_state.get(_WRITTEN) and not _late(given)):
-        st.session_state[_SELECTION], ignored = from_parameters(given)
-        st.session_state[_WRITTEN] = given
-        return ignored
-    return ()
+    if _SELECTION in st.session_state and not _walked():
+        return ()
+    st.session_state[_SELECTION], ignored = from_parameters(st.query_params.to_dict())
+    ask_again()
+    return ignored
 
 
 def finish() -> None:
     """Call last in every run: the URL says what is shown."""
     wanted = to_parameters(selection())
-    if st.query_params.to_dict() != wanted:
+    # A run that was overtaken by the Back button may have sent its own URL after the browser had left it.
+    if _walked() or st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
-    before = st.session_state.get(_WRITTEN)
-    if before is not None and before != wanted:
-        st.session_state[_LEFT] = [*_left(), (before, time.monotonic())]
-    st.session_state[_WRITTEN] = wanted
 
 
-def _left() -> list[tuple[dict[str, str], float]]:
-    """The URLs of this session that were current a moment ago, and when each was left."""
-    now = time.monotonic()
-    return [(url, when) for url, when in st.session_state.get(_LEFT, []) if now - when < _LATE_SECONDS]
-
-
-def _late(given: dict[str, str]) -> bool:
-    """Whether this URL is no wish but the echo of one that has just been left: hands can be quicker than the server."""
-    return any(url == given for url, _ in _left())
+def _walked() -> bool:
+    """Whether the Back or Forward button asked for this run. Browsers tell Streamlit, which has no public word for it."""
+    return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
 
 
 def selection() -> Selection:

@@ -1,0 +1,72 @@
+"""A tab in a browser of its own, cookies and all; what went wrong in it is kept until a test looks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .serving import ROOT
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+# Milliseconds the browser waits for anything. Nothing is measured here: a slow machine may take its time.
+PATIENCE = 60_000
+# How many pictures and boards paint themselves in the browser, by page.
+EXHIBITS = {"patches": 1, "positions": 1, "rollout": 3}
+
+
+class Tab:
+    """One tab on one server. look: of the browser, as playwright calls it (`viewport`, `color_scheme`, ...)."""
+
+    def __init__(self, browser: Any, server: str, **look: Any) -> None:
+        self.server = server
+        self.context = browser.new_context(**{"viewport": {"width": 1024, "height": 768}, **look})
+        self.context.set_default_timeout(PATIENCE)
+        self.page = self.context.new_page()
+        self.failed: list[str] = []
+        self.page.on("pageerror", lambda error: self.failed.append(str(error)))
+        self.page.on("request", self._note_request)
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith((self.server, self.server.replace("http", "ws"), "data:", "blob:")):
+            self.failed.append(f"asked somebody else: {request.url}")
+
+    def screenshot(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def expect(self, locator: Any) -> Any:
+        """playwright's own assertion, which waits until it holds."""
+        from playwright.sync_api import expect
+
+        return expect(locator)
+
+    def close(self) -> None:
+        self.context.close()
+
+
+class AppTab(Tab):
+    """A tab on a page of the app."""
+
+    def open(self, path: str = "") -> AppTab:
+        self.page.goto(f"{self.server}/{path}")
+        return self.settled()
+
+    def settled(self) -> AppTab:
+        """Waits until the script has run and every exhibit has painted what it was last told to."""
+        self.page.wait_for_selector("[data-testid=stHeading] h2")
+        self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+        wanted = EXHIBITS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0])
+        if wanted is not None and not self.page.locator("[data-testid=stAlertContentError]").count():
+            self.expect(self.page.locator(".exhibit[data-ready]")).to_have_count(wanted, timeout=PATIENCE)
+        self.page.wait_for_timeout(150)
+        return self
+
+    def wait_for_parameter(self, name: str, value: str) -> None:
+        self.page.wait_for_url(re.compile(rf"[?&]{name}={value}(&|$)"))
+        self.settled()
+
+    def parameters(self) -> dict[str, str]:
+        return dict(re.findall(r"[?&](\w+)=([^&]*)", self.page.url))
+
+    def errors(self) -> list[str]:
+        return [*self.failed, *self.page.locator("[data-testid=stAlertContentError]").all_inner_texts()]
