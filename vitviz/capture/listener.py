@@ -45,6 +45,8 @@ class _Listener(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
             return self._fused(*args, **kwargs)
+        if func is F.multi_head_attention_forward:
+            return self._pooled(*args, **kwargs)
         if func in SOFTMAX:
             result = func(*args, **kwargs)
             if over_scores(result, args, kwargs):
@@ -96,6 +98,16 @@ class _Listener(TorchFunctionMode):
         self.receive(Call(self.speaker.name, query, key, value, mask, factor, lse))
         return out
 
+    def _pooled(self, query: Tensor, key: Tensor, *rest: Any, **kwargs: Any) -> Any:
+        """torch's own attention where it pools: it makes its weights for whoever asks, and averages them over heads after
+        their use. Here they are taken before, and averaged as it does."""
+        if not kwargs.get("need_weights", True):
+            raise UnsupportedError(_unseen(self.speaker.name, "MultiheadAttention"))
+        averaged = kwargs.pop("average_attn_weights", True)
+        out, weights = F.multi_head_attention_forward(query, key, *rest, average_attn_weights=False, **kwargs)
+        self.receive(Call(self.speaker.name, explicit=weights))  # (batch, heads, queries, keys)
+        return out, weights.mean(dim=1) if averaged else weights
+
     def _follow(self, args: tuple[Any, ...], result: Any) -> None:
         """Remembers what was made of the softmax's output, as long as it has as many entries."""
         same_size = isinstance(result, Tensor) and self.derived and result.numel() == self.derived[0].numel()
@@ -136,18 +148,26 @@ def additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
-def refuse_unseen(module: nn.Module) -> None:
+def refuse_unseen(module: nn.Module, *, pools: bool = False) -> None:
     """Raises UnsupportedError where attention would run out of sight: torch's own attention modules take a path below
     torch functions, and listening would change which path they take, so that outputs would no longer be bit-
-    identical."""
-    for child in module.modules():
-        if isinstance(child, nn.MultiheadAttention | nn.TransformerEncoderLayer):
-            name = next(name for name, m in module.named_modules() if m is child)
-            raise UnsupportedError(
-                f"The module {name or type(module).__name__!r} is torch's own {type(child).__name__}, whose attention "
-                "cannot be heard without changing its result. Use a model whose attention calls "
-                "scaled_dot_product_attention, as timm's do."
-            )
+    identical.
+
+    pools  whether torch's own may stand in an attention pooling (`attn_pool`): the query there is not the keys, and
+           for such a call there is no other path
+    """
+    pool = getattr(module, "attn_pool", None) if pools else None
+    allowed = set(pool.modules()) if isinstance(pool, nn.Module) else set()
+    for name, child in module.named_modules():
+        if isinstance(child, nn.MultiheadAttention | nn.TransformerEncoderLayer) and child not in allowed:
+            raise UnsupportedError(_unseen(name, type(child).__name__))
+
+
+def _unseen(name: str, kind: str) -> str:
+    return (
+        f"The module {name or kind!r} is torch's own {kind}, whose attention cannot be heard without changing its "
+        "result. Use a model whose attention calls scaled_dot_product_attention, as timm's do."
+    )
 
 
 @contextmanager
@@ -158,6 +178,6 @@ def listen(module: nn.Module, receive: Receiver) -> Iterator[None]:
     Nothing is hung on the module, so nothing can be left behind. Hold the model's lock all the same: modules keep state.
     Raises UnsupportedError for a model with attention that cannot be heard.
     """
-    refuse_unseen(module)
+    refuse_unseen(module, pools=True)
     with _Listener(Speaker(module), receive):
         yield

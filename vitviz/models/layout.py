@@ -78,6 +78,8 @@ def size_hint(module: nn.Module) -> str:
 
 def _stride(module: nn.Module) -> tuple[int, int] | None:
     embed = getattr(module, "patch_embed", None)
+    if isinstance(embed, nn.Conv2d):
+        return int(embed.stride[0]), int(embed.stride[1])
     ratio = getattr(embed, "feat_ratio", None)
     if ratio is None:
         return None
