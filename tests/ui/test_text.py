@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vitviz.ui import main as frame
-from vitviz.ui.text import by_hand, compare, microscope, patches, positions, prediction, rollout, what_if
+from vitviz.ui.text import by_hand, compare, layers, microscope, patches, positions, prediction, rollout, what_if
 
 UI = Path(frame.__file__).parent
 CODE = sorted([*UI.glob("*.py"), *(UI / "views").glob("*.py")])
@@ -51,6 +51,7 @@ def test_the_search_finds_what_it_looks_for(tmp_path):
     [
         by_hand.PAGE,
         compare.PAGE,
+        layers.PAGE,
         microscope.PAGE,
         patches.PAGE,
         positions.PAGE,

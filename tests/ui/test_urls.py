@@ -110,7 +110,7 @@ def test_default_patch_and_layer():
 
 def test_pooling_query_only_where_the_model_pools():
     layout = TokenLayout((), (4, 4), (14, 14))
-    assert Selection(query="pool").within(12, 6, layout, pools=True) == (Selection(query="pool"), ())
+    assert Selection(query="pool").within(12, 6, layout, learned=("pool",)) == (Selection(query="pool"), ())
     assert Selection(query="pool").within(12, 6, layout) == (Selection(), ("query",))
 
 

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
 from vitviz.tokens import TokenLayout
+from vitviz.tracing import trace_input, trace_stages_input
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
@@ -98,6 +100,21 @@ class StagedSubject(Sight):
         """A model of one grid, looked at layer by layer."""
         staged = StagedTrace.of(subject.trace)
         return cls(subject.model, subject.prepared, staged, subject.image_hash, subject.image_name)
+
+
+def subject_of(prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg") -> Subject | StagedSubject:
+    """Runs the model that the image was prepared for: over one grid where every layer has the same, layer by layer
+    otherwise.
+
+    Raises UnsupportedError where no attention relates patches of the picture.
+    """
+    model: Model = prepared.model
+    try:
+        trace = trace_input(model, prepared.input)
+    except UnsupportedError:
+        staged = trace_stages_input(model, prepared.input)
+        return StagedSubject(model, prepared, staged, image_hash, image_name)
+    return Subject(model, prepared, trace, image_hash, image_name)
 
 
 def made(function: str, /, *positional: str, **arguments: Any) -> str:

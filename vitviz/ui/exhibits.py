@@ -15,6 +15,7 @@ from PIL import Image
 
 from vitviz.draw import LIGHT, Scale
 from vitviz.draw.colour import table
+from vitviz.draw.region import Segment
 from vitviz.heatmap import Heatmap
 from vitviz.ui.components.modules import joined
 from vitviz.ui.stage import Stage
@@ -71,12 +72,16 @@ def picture(
     on_pick: Callable[[str], None] | None = None,
     heatmap: Heatmap | None = None,
     scale: Scale | None = None,
+    among: np.ndarray | None = None,
     knobs: Sequence[tuple[str, Hashable]] = (),
     chosen: str = "",
     prefix: Iterable[str] = (),
     marks: Iterable[Cell] = (),
     line: float = 0,
     dim: float = 0.0,
+    grid: tuple[int, int] | None = None,
+    walls: Sequence[Segment] = (),
+    contour: Sequence[Segment] = (),
     widest: int = 460,
     link: str = "",
     shown: Image.Image | None = None,
@@ -86,22 +91,26 @@ def picture(
     """The photograph as the model saw it, under `heatmap` where one is given.
 
     on_pick  called with a token's name before the page runs again
+    among    (rows, cols) bool: the patches that the scale is about, all of them where not given
     knobs    what the heat map depends on: while they stay, the browser keeps its numbers
     chosen   name of the token to frame; prefix: names offered beside the picture; marks: patches framed thinly
     line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
+    grid     (rows, cols) where there is no heat map and the grid is not the one at the model's entrance
+    walls    borders of windows; contour: the lines around what the chosen patch can reach
     widest   CSS pixels
     link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
     one_of_many  without its own hint and slider, because the page or a linked picture has them
     shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
     paint    where patches are painted and none is chosen
     """
-    rows, cols = stage.layout.grid if heatmap is None else heatmap.grid  # a later stage's grid is coarser
+    rows, cols = grid or (stage.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
     heat = None
     if heatmap is not None:
         ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)
         values = heatmap.values
+        counted = ends.counting(values if among is None else values[among])
         url = stage.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(knobs))
-        heat = {"url": url, **_scale(ends, f"{heatmap.label} · {ends.counting(values).label}", ends.counting(values))}
+        heat = {"url": url, **_scale(ends, f"{heatmap.label} · {counted.label}", counted)}
 
     def picked() -> None:
         token = _trigger(key)
@@ -123,7 +132,7 @@ def picture(
             "chosen": chosen,
             "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
             "marks": [list(cell) for cell in marks],
-            "grid": {"line": line, "dim": dim},
+            "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
             "heat": heat,
             "paint": Paint.told(paint),
             "alt": alt,
@@ -150,7 +159,8 @@ def board(
     own_ends: tuple[str, str],
     facts: dict[str, np.ndarray],
     knobs: Sequence[tuple[str, Hashable]],
-    chosen: tuple[int, int | None],
+    chosen: tuple[int, int | None] | None,
+    wrapped: bool = False,
     on_pick: Callable[[int, int], None] | None = None,
     tallest: int = 600,
     paint: Paint | None = None,
@@ -160,7 +170,8 @@ def board(
     scales   one for each map, in order; shared: the one that all of them are, where colours compare; otherwise own_ends
              says in words what the two ends of the colour bar stand for
     facts    name -> (layers, heads): numbers read out beside each head
-    chosen   (layer, head), head None for the whole layer
+    chosen   (layer, head), head None for the whole layer; None where nothing is
+    wrapped  the heads of one layer broken into rows, and no layers
     tallest  CSS pixels aimed at
     paint    where heads, counted row by row, are switched and none is chosen
     """
@@ -190,7 +201,8 @@ def board(
         key=key,
         data={
             "url": stage.offer(f"board {key}", build, **dict(knobs)),
-            "chosen": list(chosen),
+            "chosen": None if chosen is None else list(chosen),
+            "wrapped": wrapped,
             "heat": heat,
             "alt": alt,
             "tallest": tallest,

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from vitviz.ui import loading, look, navigation, photo, sidebar, state, strip
+from vitviz.ui import elsewhere, loading, look, navigation, photo, sidebar, state, strip
 from vitviz.ui.selection import UPLOAD, Selection
 from vitviz.ui.stage import Stage, open_stage
 from vitviz.ui.text import common as words
@@ -65,7 +65,10 @@ def _show(view: View, opened: list[Stage]) -> None:
     with guarded(view.name):
         if opened:
             strip.show(opened[0])
-            view.render(opened[0])
+            if view.any_model or opened[0].one_grid:
+                view.render(opened[0])
+            else:
+                elsewhere.show(opened[0], view.question)
         else:
             st.header(view.question)  # what is missing, and a way back, stands above
 

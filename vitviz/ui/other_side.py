@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import streamlit as st
 
-from vitviz.errors import Cancelled, VitvizError
+from vitviz.errors import Cancelled, UnsupportedError, VitvizError
 from vitviz.models.catalogue import curated
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
 from vitviz.ui.stage import Stage, open_stage
+from vitviz.ui.text import common
 from vitviz.ui.text import compare as words
 
 # In what B can differ: rollout has all layers and heads in it, and positions belong to the model alone.
@@ -103,7 +104,10 @@ def open_other(stage: Stage) -> Stage | None:
     """B's stage; where it cannot be opened, says why in B's place and returns None, and A goes on standing."""
     wanted = selection_of(stage)
     try:
-        return open_stage(wanted, loading.current(wanted), photo.current(wanted))[0]
+        other = open_stage(wanted, loading.current(wanted), photo.current(wanted))[0]
+        if not other.one_grid:
+            raise UnsupportedError(common.NOT_ONE_GRID.format(model=other.model.name))
+        return other
     except Cancelled:
         raise
     except VitvizError as reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -54,15 +55,18 @@ class Selection:
     knobs: tuple[tuple[str, str | int | float], ...] = ()
 
     def within(
-        self, layers: int, heads: int, layout: TokenLayout, pools: bool = False
+        self, layers: int, heads: int, layout: TokenLayout, learned: Collection[str] = ()
     ) -> tuple[Selection, tuple[str, ...]]:
-        """The selection with whatever this model does not have put back to its default, and the names of those fields."""
+        """The selection with whatever this model does not have put back to its default, and the names of those fields.
+
+        layers, heads  how many the model has, and the chosen layer; learned: names of queries beyond those of `layout`
+        """
         lost: dict[str, object] = {}
         if not -1 <= self.layer < layers:
             lost["layer"] = -1
         if self.head is not None and not 0 <= self.head < heads:
             lost["head"] = None
-        if not (self.query in ("", "mean") or (self.query == "pool" and pools)):
+        if not (self.query in ("", "mean") or self.query in learned):
             try:
                 layout.token_named(self.query)
             except ValueError:

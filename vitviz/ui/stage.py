@@ -12,10 +12,10 @@ from PIL import Image
 from vitviz.analysis.queries import default_query
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
-from vitviz.figures.subject import Subject
+from vitviz.errors import UnsupportedError
+from vitviz.figures.subject import StagedSubject, Subject, subject_of
 from vitviz.models import Model, prepare
 from vitviz.tokens import TokenLayout
-from vitviz.tracing import trace_input
 from vitviz.ui import services, session
 from vitviz.ui.compute import Key, Progress
 from vitviz.ui.photo import Photo
@@ -30,17 +30,17 @@ T = TypeVar("T")
 class Look:
     """One photograph through one model, as it is kept between runs."""
 
-    subject: Subject
+    sight: Subject | StagedSubject
 
     @property
     def nbytes(self) -> int:
         """Without the model, which is kept elsewhere."""
-        return self.subject.trace.nbytes + self.shown.width * self.shown.height * 3
+        return self.sight.trace.nbytes + self.shown.width * self.shown.height * 3
 
     @property
     def shown(self) -> Image.Image:
         """The very pixels that the model got."""
-        return self.subject.prepared.shown
+        return self.sight.prepared.shown
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,40 @@ class Stage:
     theme: Theme
 
     @property
+    def sight(self) -> Subject | StagedSubject:
+        """The photograph as the model met it, whatever the model's layers are like."""
+        return self.look.sight
+
+    @property
+    def one_grid(self) -> bool:
+        """Whether every layer attends over the grid at the model's entrance; without it there is no `subject`."""
+        return isinstance(self.look.sight, Subject)
+
+    @property
     def subject(self) -> Subject:
-        return self.look.subject
+        """Raises UnsupportedError for a model of several grids."""
+        if not isinstance(self.look.sight, Subject):
+            raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
+        return self.look.sight
+
+    @property
+    def staged(self) -> StagedSubject:
+        """The same layer by layer, which every model can be looked at."""
+        sight = self.look.sight
+        return sight if isinstance(sight, StagedSubject) else StagedSubject.of(sight)
 
     @property
     def model(self) -> Model:
-        return self.look.subject.model
+        return self.look.sight.model
 
     @property
     def trace(self) -> Trace:
-        return self.look.subject.trace
+        """Raises UnsupportedError as `subject`."""
+        return self.subject.trace
 
     @property
     def layout(self) -> TokenLayout:
-        return self.look.subject.trace.layout
+        return self.look.sight.layout
 
     @property
     def query(self) -> str:
@@ -76,7 +96,8 @@ class Stage:
 
     @property
     def layer(self) -> int:
-        return self.selection.layer_of(self.trace.num_layers)
+        """Among the layers over the token grid; the last of them where one that only collects was chosen."""
+        return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
 
     def ask(self, what: str, work: Callable[[Progress], T], note: str = words.COMPUTING, /, **knobs: Hashable) -> T:
         """The answer to `what` about this model and photograph, computed once for everybody who may see it.
@@ -113,13 +134,14 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
     def run(progress: Progress) -> Look:
         prepared = prepare(model, photo.image, framing=selection.framing)
         progress.check()
-        trace = trace_input(prepared.model, prepared.input)
-        return Look(Subject(prepared.model, prepared, trace, photo.hash, photo.name))
+        return Look(subject_of(prepared, photo.hash, photo.name))
 
     what = words.RUNNING_MODEL.format(model=model.name)
     look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
-    trace = look.subject.trace
-    heads = trace.layers[selection.layer_of(trace.num_layers) % trace.num_layers].num_heads if trace.layers else 0
-    fitted, lost = selection.within(trace.num_layers, heads, trace.layout, pools=bool(trace.pooling))
+    trace = look.sight.trace
+    every = (*trace.layers, *trace.pooling)
+    chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)]
+    learned = ("pool",) * bool(trace.pooling) + chosen.query_layout.prefix
+    fitted, lost = selection.within(len(every), chosen.num_heads, look.sight.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
     return Stage(fitted, photo, look, replace(key, what=""), theme), lost

@@ -13,7 +13,7 @@ from vitviz.ui.text import common as words
 
 def show(stage: Stage) -> None:
     """The exact crop and the five likeliest classes, or why there are none."""
-    shown, logits, labels = stage.look.shown, stage.trace.logits, stage.model.labels
+    shown, logits, labels = stage.look.shown, stage.sight.trace.logits, stage.model.labels
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.image(shown, width=56, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
         if stage.model.weights == "random":

@@ -25,6 +25,10 @@ NO_UPLOAD = (
     "The picture of this link was somebody's own and stayed with them, so a sample is shown. Upload your own in the "
     "sidebar."
 )
+NOT_ONE_GRID = (
+    "{model} does not attend over one grid of patches in every layer. Look at its layers one by one, on the page that "
+    "shows each on its own grid."
+)
 NO_SAMPLE = "There is no sample photograph of that name. Choose another in the sidebar."
 
 # Around every figure
@@ -54,12 +58,19 @@ TOKEN_DIST = "distillation token"
 TOKEN_REGISTER = "register {index}"
 TOKEN_MEAN = "mean of patches"
 TOKEN_POOL = "pooling query"
+TOKEN_LEARNED = "learned token {index}"
 TOKEN_PATCH = "patch in row {row}, column {col}"
 
 # What is explained
 WHOLE_PICTURE = "the model's summary of the picture"
 DIFFERENCE = "{name}, not {other}"
 CLASS_NUMBER = "class {index}"
+
+# Pages that a model cannot fill
+ELSEWHERE = (
+    "This page needs one grid of patches that all layers share, which this model does not have. {reason} {instead}"
+)
+ELSEWHERE_LINK = "Layer by layer"
 
 # Scales
 SCALE = "Colours"
@@ -76,6 +87,7 @@ EXHIBIT = {
     "hint": "Point at a patch to read it, click to choose it. The arrow keys move the choice.",
     "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the choice.",
     "board_place": "layer {layer}, head {head}",
+    "board_head": "head {head}",
     "most": "largest {value} at row {row}, column {col}",
 }
 
@@ -87,5 +99,9 @@ def token(name: str) -> str:
         return fixed[name]
     if name.startswith("reg"):
         return TOKEN_REGISTER.format(index=name[3:])
+    if name.startswith("pool"):
+        return TOKEN_POOL
+    if name.startswith("token"):
+        return TOKEN_LEARNED.format(index=name[5:])
     row, _, col = name.removeprefix("r").partition("c")
     return TOKEN_PATCH.format(row=row, col=col)

@@ -27,7 +27,7 @@ def render(stage: Stage) -> None:
         st.subheader(words.SEQUENCE, anchor=False)
         _sequence(stage, row, col)
         st.subheader(words.FILTERS, anchor=False)
-        figure.show(stage, "filters", lambda: filters_figure(stage.subject, FILTERS, theme=stage.theme))
+        figure.show(stage, "filters", lambda: filters_figure(stage.sight, FILTERS, theme=stage.theme))
         st.caption(words.FILTERS_TEXT.format(count=FILTERS))
 
 
@@ -47,7 +47,7 @@ def _grid(stage: Stage, row: int, col: int) -> None:
     figure.ways_out(
         stage,
         "patch grid",
-        lambda: grid_figure(stage.subject, highlight=[token], line_width=cut, dim=dim, theme=stage.theme),
+        lambda: grid_figure(stage.sight, highlight=[token], line_width=cut, dim=dim, theme=stage.theme),
         token=token,
         cut=cut,
         dim=dim,
@@ -66,8 +66,8 @@ def _patch(stage: Stage, row: int, col: int) -> None:
             arrays={},
             drawing=draw_patch(stage.look.shown, layout, token, theme=stage.theme),
             alt=words.PATCH_ALT.format(row=row, col=col),
-            provenance=stage.subject.provenance("patch", query=f"r{row}c{col}"),
-            snippet=stage.subject.snippet(),
+            provenance=stage.sight.provenance("patch", query=f"r{row}c{col}"),
+            snippet=stage.sight.snippet(),
         )
 
     st.markdown(f"**{words.PATCH}**")
@@ -87,6 +87,6 @@ def _sequence(stage: Stage, row: int, col: int) -> None:
     figure.show(
         stage,
         "sequence",
-        lambda: sequence_figure(stage.subject, highlight=token, columns=16, theme=stage.theme),
+        lambda: sequence_figure(stage.sight, highlight=token, columns=16, theme=stage.theme),
         token=token,
     )

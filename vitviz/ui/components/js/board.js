@@ -109,7 +109,7 @@ class Board {
     pen.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
       const top = HEADER + layer * (high + GAP);
-      pen.fillText(layer, MARGIN - 6, top + high / 2);
+      pen.fillText(this.given.wrapped ? layer * heads : layer, MARGIN - 6, top + high / 2);
       for (let head = 0; head < heads; head++) {
         const left = MARGIN + head * (wide + GAP);
         pen.drawImage(this.tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
@@ -157,7 +157,8 @@ class Board {
       this.redraw();
       return this.say();
     }
-    this.pick([clamp(this.chosen[0] + step[0], layers), clamp((this.chosen[1] ?? 0) + step[1], heads)], 200);
+    const [layer, head] = this.chosen || [0, null];
+    this.pick([clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)], 200);
   }
 
   pick(at, delay) {
@@ -172,7 +173,7 @@ class Board {
   }
 
   say() {
-    const [layer, head] = this.hover || this.chosen;
+    const [layer, head] = this.hover || this.chosen || [0, null];
     if (!this.payload || head === null || (this.given.paint && !this.hover)) {
       this.readout.textContent = this.given.paint ? this.given.paint.hint : WORDS.board_hint;
     } else {
@@ -184,7 +185,8 @@ class Board {
       const most = { value: number(values[peak]), row: Math.floor(peak / cols), col: peak % cols };
       const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
       const read = rows * cols > 1 ? fill(WORDS.most, most) : most.value; // a single number has no place
-      this.readout.textContent = [fill(WORDS.board_place, { layer, head }), read, ...facts].join(" · ");
+      const place = this.given.wrapped ? fill(WORDS.board_head, { head: map }) : fill(WORDS.board_place, { layer, head });
+      this.readout.textContent = [place, read, ...facts].join(" · ");
     }
     this.canvas.setAttribute("aria-label", `${this.given.alt} ${this.readout.textContent}`);
   }

@@ -80,6 +80,23 @@ export function drawFrame(context, box, colour, thickness) {
   context.strokeRect(x, y, width, height);
 }
 
+// Lines between corners of cells, [row, col, row, col] each: pale and thin, or in `colour` where one is given, and never so
+// thick that they cover a cell.
+export function drawSegments(context, segments, [rows, cols], { width, height }, colour) {
+  const thick = colour ? Math.max(1, Math.min(3, Math.min(width / cols, height / rows) / 5)) : 1;
+  context.setLineDash([]);
+  for (const [style, line] of [["rgba(0, 0, 0, 0.7)", thick + 2], [colour || "#fff", thick]]) {
+    context.strokeStyle = style;
+    context.lineWidth = line;
+    context.beginPath();
+    for (const [row, col, lastRow, lastCol] of segments) {
+      context.moveTo((col * width) / cols, (row * height) / rows);
+      context.lineTo((lastCol * width) / cols, (lastRow * height) / rows);
+    }
+    context.stroke();
+  }
+}
+
 // unit: canvas pixels in one CSS pixel. The finer the grid, the fainter: lines must not hide what they divide.
 export function drawGrid(context, [rows, cols], unit) {
   const { width, height } = context.canvas;

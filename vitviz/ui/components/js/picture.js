@@ -5,7 +5,7 @@ import { element } from "./element.js";
 import { clamp, fill, load, mounted, onceAFrame, paintScale, sized, stepOf } from "./exhibit.js";
 import { WORDS } from "./given.js";
 import { cellThere, Link, placeOf } from "./link.js";
-import { boxOf, drawFrame, MapPainter } from "./painting.js";
+import { boxOf, drawFrame, drawSegments, MapPainter } from "./painting.js";
 import { number } from "./scale.js";
 
 const PREFERRED_BLEND = 0.65;
@@ -134,6 +134,8 @@ class Picture {
     if (this.given.paint) {
       for (const index of this.brush.cells) strike(pen, boxed([Math.floor(index / cols), index % cols]), accent);
     }
+    drawSegments(pen, grid.walls, [rows, cols], { width, height });
+    drawSegments(pen, grid.contour, [rows, cols], { width, height }, "#2fd4ff");
     for (const mark of marks) drawFrame(pen, boxed(mark), "#ffffff", 1);
     if (chosen) drawFrame(pen, boxed(chosen), accent, 3);
     if (this.hover) drawFrame(pen, boxed(this.hover), "#ffffff", 2);

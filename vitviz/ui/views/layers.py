@@ -1,0 +1,228 @@
+"""Layer by layer: what a patch may look at in each layer, and where it looks, on the layer's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.layers import COLLECTING, SPREAD, layer_kind, layer_maps, moved, nearest_query, stage_of
+from vitviz.analysis.layers import window_labels as labels_of
+from vitviz.analysis.queries import MEAN
+from vitviz.capture.staged_trace import Layer, StagedTrace
+from vitviz.draw import Scale
+from vitviz.draw.region import borders, contour
+from vitviz.figures.layers import layer_figure, overview_figure, reach_of
+from vitviz.heatmap import Heatmap
+from vitviz.ui import exhibits, figure, state
+from vitviz.ui.choices import named
+from vitviz.ui.page import page
+from vitviz.ui.stage import Stage
+from vitviz.ui.support import verdict_on
+from vitviz.ui.text import common
+from vitviz.ui.text import layers as words
+from vitviz.ui.trouble import guarded
+from vitviz.ui.views import layer_heads
+
+# Cuts between single patches are drawn up to this many a side: finer ones hide the picture.
+CUTS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The layer under discussion, and what is asked of it.
+
+    index  among all layers, those that collect last
+    query  name of a token of this layer
+    head   None is the mean of heads
+    maps   (heads, rows, cols) over the keys' grid
+    reach  (rows, cols) bool over the keys' grid
+    """
+
+    index: int
+    layer: Layer
+    kind: str
+    query: str
+    head: int | None
+    maps: np.ndarray
+    reach: np.ndarray
+
+    @property
+    def asked(self) -> str:
+        return common.token(self.query)
+
+
+def render(stage: Stage) -> None:
+    with page(words.PAGE):
+        support = verdict_on(stage)
+        st.caption(words.VERDICT.format(reason=support.reason, instead=support.instead))
+        shown = choose(stage)
+        with guarded("layer"):
+            if shown.kind == COLLECTING:
+                _collects(stage, shown)
+            else:
+                _asks_and_looks(stage, shown)
+        st.subheader(words.HEADS_OF, anchor=False)
+        with guarded("layer heads"):
+            layer_heads.show(stage, shown)
+        st.subheader(words.OVERVIEW, anchor=False)
+        st.caption(words.OVERVIEW_TEXT)
+        with guarded("overview"):
+            asked, robust = stage.selection.query, stage.selection.scale == "robust"
+            figure.show(
+                stage,
+                "layers",
+                lambda: overview_figure(stage.staged, asked, robust=robust, theme=stage.theme),
+                query=asked,
+                robust=robust,
+            )
+
+
+def choose(stage: Stage) -> Shown:
+    """The three choices above the pictures, and what they come to."""
+    trace = stage.staged.trace
+    index = stage.selection.layer_of(len(trace.every))
+    layer = trace.every[index]
+    one, two = st.columns([2, 1])
+    names = {number: layer_words(trace, number) for number in range(len(trace.every))}
+    one.selectbox(words.LAYER, list(names), format_func=named(names), **state.bound("layer", index))
+    head = stage.selection.head
+    head = None if head is None or head >= layer.num_heads else head
+    two.selectbox(
+        words.HEAD, [-1, *range(layer.num_heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+    )  # fmt: skip
+    query = nearest_query(layer, stage.selection.query, stage.layout.grid)
+    with st.container(horizontal=True):
+        if layer.query_layout.num_patches:
+            _who(layer, query)
+        scales = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
+        st.segmented_control(
+            common.SCALE, list(scales), format_func=named(scales), help=common.SCALE_HELP, required=True,
+            **state.bound("scale"),
+        )  # fmt: skip
+    maps = stage.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
+    return Shown(index, layer, layer_kind(layer), query, head, maps, reach_of(layer, query))
+
+
+def _who(layer: Layer, query: str) -> None:
+    """A patch, which the picture chooses, a prefix token, or all patches at once."""
+    others = {name: common.token(name) for name in (*layer.query_layout.prefix, MEAN)}
+    shown = query if query in others else ""
+    st.segmented_control(
+        words.ASKS, ["", *others], format_func=named({"": words.ASKS_PATCH} | others), required=True,
+        **state.bound("query", shown, part="of a layer"),
+    )  # fmt: skip
+
+
+def layer_words(trace: StagedTrace, index: int) -> str:
+    """A layer in the list: its stage, number, kind, grid and heads."""
+    layer = trace.every[index]
+    kind, own, keys = layer_kind(layer), _size(layer.query_layout.grid), _size(layer.key_layout.grid)
+    heads = words.ONE_HEAD if layer.num_heads == 1 else words.HEADS.format(count=layer.num_heads)
+    if kind == COLLECTING:
+        return words.COLLECTING_NAME.format(layer=index, grid=keys, heads=heads)
+    grid = own if own == keys else words.ON_GRID.format(own=own, keys=keys)
+    return words.LAYER_NAME.format(
+        stage=stage_of(trace, index), layer=index, kind=words.KINDS[kind], grid=grid, heads=heads
+    )
+
+
+def _size(grid: tuple[int, int]) -> str:
+    return f"{grid[0]}×{grid[1]}"
+
+
+def _asks_and_looks(stage: Stage, shown: Shown) -> None:
+    left, right = st.columns(2)
+    grid = shown.layer.query_layout.grid
+    labels = labels_of(shown.layer)
+    walls = borders(labels) if labels is not None and shown.kind != SPREAD else []
+    with left:
+        st.markdown(f"**{words.ASKS}**")
+        exhibits.picture(
+            stage,
+            "who asks",
+            alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.asked),
+            on_pick=lambda name: _pick(stage, name, grid),
+            grid=grid,
+            line=1 if labels is None and max(grid) <= CUTS else 0,
+            walls=walls,
+            knobs=(("layer", shown.index),),
+            chosen=shown.query,
+            link="layer",
+        )
+        st.caption(_may_look_at(shown))
+    with right:
+        st.markdown(f"**{words.LOOKS}**")
+        _where_it_looks(stage, shown, "layer")
+
+
+def _may_look_at(shown: Shown) -> str:
+    if shown.query == MEAN:
+        return words.ASKS_MEAN
+    asked = shown.asked[0].upper() + shown.asked[1:]
+    keys = _size(shown.layer.key_layout.grid)
+    return words.ASKS_TEXT[shown.kind].format(query=asked, keys=keys, count=int(shown.reach.sum()))
+
+
+def _collects(stage: Stage, shown: Shown) -> None:
+    left, right = st.columns([3, 2])
+    with left:
+        st.markdown(f"**{words.COLLECTS.format(query=shown.asked)}**")
+        _where_it_looks(stage, shown, "")
+    right.markdown(words.COLLECTS_TEXT.format(query=shown.asked))
+
+
+def _where_it_looks(stage: Stage, shown: Shown, link: str) -> None:
+    values = shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
+    name = words.HEAD_MEAN if shown.head is None else words.HEAD_NAME.format(head=shown.head)
+    label = words.LABEL.format(head=name)
+    keys, robust, whole = shown.layer.key_layout, stage.selection.scale == "robust", bool(shown.reach.all())
+    same = keys.grid == shown.layer.query_layout.grid
+    collecting = shown.kind == COLLECTING
+    knobs = (("layer", shown.index), ("head", shown.head), ("query", shown.query))
+    exhibits.picture(
+        stage,
+        "where it looks",
+        alt=words.LOOKS_ALT.format(
+            label=label, query=shown.asked, layer=shown.index, head=name, window="" if whole else words.LOOKS_WINDOW
+        ),
+        on_pick=lambda token: _pick(stage, token, keys.grid),
+        heatmap=Heatmap(values, label),
+        scale=Scale.of(values[shown.reach], robust=robust),
+        among=shown.reach,
+        contour=[] if whole else contour(shown.reach),
+        knobs=knobs,
+        chosen=shown.query if same or collecting else "",
+        prefix=shown.layer.query_layout.prefix if collecting and shown.layer.query_layout.num_prefix > 1 else (),
+        link=link,
+    )
+    st.caption(_read(shown, values))
+    figure.ways_out(
+        stage,
+        "one layer",
+        lambda: layer_figure(
+            stage.staged, shown.index, shown.head, stage.selection.query, robust=robust, theme=stage.theme
+        ),
+        robust=robust,
+        asked=stage.selection.query,
+        **dict(knobs),
+    )
+
+
+def _read(shown: Shown, values: np.ndarray) -> str:
+    """What the numbers of the map come to."""
+    on_patches = float(values.sum())
+    if not shown.layer.rows_sum_to_one:
+        return words.NOT_ONE.format(total=on_patches)
+    return words.SUM.format(patches=on_patches, prefix=max(0.0, 1 - on_patches), largest=float(values.max()))
+
+
+def _pick(stage: Stage, name: str, grid: tuple[int, int]) -> None:
+    """A patch of a layer's grid becomes the patch at the same place of the model's first grid, which every page knows."""
+    row, _, col = name.removeprefix("r").partition("c")
+    if name.startswith("r") and row.isdigit() and col.isdigit() and int(row) < grid[0] and int(col) < grid[1]:
+        row, col = map(str, moved((int(row), int(col)), grid, stage.layout.grid))
+        name = f"r{row}c{col}"
+    state.change(query=name)
