@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import timm
 import torch
+from peak_memory import peak_of
 from torch import nn
 
 import vitviz
@@ -131,28 +132,31 @@ def another_query(tokens: int, repeats: int) -> None:
     )
 
 
-def peak_memory(what: str, tokens: int) -> None:
-    """Run in a process of its own: prints the highest resident memory above what stood before, in MB."""
-    import resource
-
+def print_peak(what: str, tokens: int) -> None:
+    """Run in a process of its own: prints the highest resident memory during the task above what stood before it, in MB."""
     module, x = model_at(tokens)
-    rivals = {**tasks(module, x), "plain": lambda: torch.inference_mode()(module)(x)}
-    with torch.inference_mode():
-        module(x[:, :, :224, :224] if getattr(module, "dynamic_img_size", False) else x[:1])
-    kept = rivals[what]()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
-    del kept
+
+    @torch.inference_mode()
+    def plain() -> object:
+        return module(x)
+
+    plain()  # whatever is made once, by the first pass of a process, is no cost of the task
+    peak, _ = peak_of({**tasks(module, x), "plain": plain}[what])
+    print(peak / 1e6)
 
 
 def memory(tokens: int) -> None:
-    def measured(what: str) -> float:
+    def measured(what: str) -> list[float]:
         command = [sys.executable, __file__, "--memory", what, "--tokens", str(tokens)]
         done = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
-        return statistics.median(float(each.stdout) for each in done)
+        return [float(each.stdout) for each in done]
 
-    plain = measured("plain")
+    plain = statistics.median(measured("plain"))
+    print(f"| {tokens} | plain forward | {plain:.0f} MB above what stood before | |")
     for what in ("trace", "trace + all head maps + rollout", "the usual way"):
-        print(f"| {tokens} | {what} | {measured(what) - plain:.0f} MB above the plain pass |")
+        found = [each - plain for each in measured(what)]
+        beyond, ends = statistics.median(found), f"{min(found):.0f} to {max(found):.0f} MB"
+        print(f"| {tokens} | {what} | {beyond:.0f} MB above the plain pass | {ends} |")
 
 
 def main() -> None:
@@ -167,7 +171,7 @@ def main() -> None:
     if arguments.processor_time:
         globals()["CLOCK"] = time.process_time
     if arguments.memory:
-        peak_memory(arguments.memory, arguments.tokens)
+        print_peak(arguments.memory, arguments.tokens)
         return
     versions = f"torch {torch.__version__}, timm {timm.__version__}"
     clock = "processor time" if arguments.processor_time else "wall time"
@@ -176,7 +180,7 @@ def main() -> None:
     for tokens in SIZES:
         compare(tokens, arguments.repeats)
     another_query(1370, arguments.repeats)
-    print("\n| tokens | what | peak memory |\n|---|---|---|")
+    print("\n| tokens | what | peak memory, median of 3 | range |\n|---|---|---|---|")
     memory(1370)
 
 
