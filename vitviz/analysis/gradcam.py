@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.question import Question
+from vitviz.capture.parts import attention_of
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 
@@ -34,11 +35,11 @@ class _FromLastNorm(nn.Module):
         patches = self.seen(grid).flatten(2).transpose(1, 2)  # (batch, width, rows, cols) -> (batch, patches, width)
         tokens = torch.cat([self._prefix.expand(patches.shape[0], -1, -1), patches], 1)
 
-        def put_in(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (tokens, *args[1:])
+        def put_in(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return ((tokens, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": tokens})
 
         last = trunk.num_layers - 1
-        handle = _last_attention(question).register_forward_pre_hook(put_in)
+        handle = _last_attention(question).register_forward_pre_hook(put_in, with_kwargs=True)
         try:
             state = trunk.step(question.passage, last, question.passage.states[last])
         finally:
@@ -55,7 +56,11 @@ def gradcam(question: Question) -> Heatmap:
     read: list[Tensor] = []
     last = question.trunk.num_layers - 1
     with question.subject.lock, torch.inference_mode(False), torch.enable_grad():
-        handle = _last_attention(question).register_forward_pre_hook(lambda _m, args: read.append(args[0]))
+
+        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            read.append(args[0] if args else kwargs["hidden_states"])
+
+        handle = _last_attention(question).register_forward_pre_hook(keep, with_kwargs=True)
         try:
             with torch.no_grad():
                 question.trunk.step(passage, last, passage.states[last])
@@ -74,8 +79,8 @@ def gradcam(question: Question) -> Heatmap:
 
 
 def _last_attention(question: Question) -> nn.Module:
-    attention = getattr(question.trunk.blocks[-1], "attn", None)
-    if not isinstance(attention, nn.Module):
+    attention = attention_of(question.trunk.blocks[-1])
+    if attention is None:
         raise UnsupportedError(
             f"The last block of {question.subject.name} has no attention of its own for Grad-CAM to look at."
         )

@@ -14,6 +14,7 @@ import torch
 from vitviz.analysis import ranks
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
+from vitviz.capture.parts import num_heads_of
 from vitviz.capture.switches import HeadSwitch, Switches, switched
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -95,7 +96,7 @@ def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
 
 
 def _num_heads(question: Question, layer: int) -> int:
-    heads = getattr(getattr(question.trunk.blocks[layer], "attn", None), "num_heads", None)
-    if not isinstance(heads, int):
+    heads = num_heads_of(question.trunk.blocks[layer])
+    if heads is None:
         raise UnsupportedError(f"The number of heads in layer {layer} of {question.subject.name} could not be found.")
     return heads

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vitviz.analysis.positions import HasModule
+from vitviz.capture.parts import patch_filters
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -47,7 +48,7 @@ def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
 
     Raises UnsupportedError for a model whose patches do not go through one layer of filters over pixels.
     """
-    projection = getattr(getattr(model.module, "patch_embed", None), "proj", None)
+    projection = patch_filters(model.module)
     if not isinstance(projection, nn.Conv2d) or projection.in_channels != 3:
         raise UnsupportedError(
             "This model does not cut patches with one layer of filters over pixels, so there are none to show."

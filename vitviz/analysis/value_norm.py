@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import Query, query_index
 from vitviz.capture.attention import Attention
+from vitviz.capture.parts import output_projection
 from vitviz.errors import UnsupportedError
 
 
@@ -25,7 +26,7 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
         raise ValueError("the trace kept no values; trace the image with keep_values=True")
     heads, _, size = attention.v.shape
     layer = module.get_submodule(attention.name)
-    projection = getattr(layer, "proj", None)
+    projection = output_projection(layer)
     between = getattr(layer, "norm", None)
     if (
         not isinstance(projection, nn.Linear)
@@ -61,7 +62,9 @@ def combined_norm(attention: Attention, module: nn.Module, query: Query) -> Tens
     projected_value_norms(attention, module)  # refuses what cannot be answered
     assert attention.v is not None
     heads, keys, size = attention.v.shape
-    weight = module.get_submodule(attention.name).get_parameter("proj.weight").detach().float()
+    projection = output_projection(module.get_submodule(attention.name))
+    assert projection is not None
+    weight = projection.get_parameter("weight").detach().float()
     row = attention.row(query_index(query, attention.query_layout))  # (heads, keys)
     weighted = (
         (row[..., None] * attention.v.float()).permute(1, 0, 2).reshape(keys, heads * size)

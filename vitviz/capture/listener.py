@@ -103,8 +103,9 @@ class _Listener(TorchFunctionMode):
         their use. Here they are taken before, and averaged as it does."""
         if not kwargs.get("need_weights", True):
             raise UnsupportedError(_unseen(self.speaker.name, "MultiheadAttention"))
-        averaged = kwargs.pop("average_attn_weights", True)
-        out, weights = F.multi_head_attention_forward(query, key, *rest, average_attn_weights=False, **kwargs)
+        averaged = kwargs.get("average_attn_weights", True)
+        attend: Any = F.multi_head_attention_forward
+        out, weights = attend(query, key, *rest, **{**kwargs, "average_attn_weights": False})
         self.receive(Call(self.speaker.name, explicit=weights))  # (batch, heads, queries, keys)
         return out, weights.mean(dim=1) if averaged else weights
 

@@ -13,6 +13,7 @@ from vitviz.analysis.by_hand.layer import OpenLayer, Subject
 from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.queries import Query, query_index
+from vitviz.capture.parts import patch_filters
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -90,7 +91,7 @@ def _filters(
     module: nn.Module, pixels: np.ndarray, embedding: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The patch filters, where one product of each with the pixels gives the embedding."""
-    projection = getattr(getattr(module, "patch_embed", None), "proj", None)
+    projection = patch_filters(module)
     weight = getattr(projection, "weight", None)
     if not isinstance(weight, Tensor) or weight.numel() != embedding.size * pixels.size:
         return None, None

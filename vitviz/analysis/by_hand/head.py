@@ -161,7 +161,7 @@ def _one(
     norm = normalised(plain, getattr(opened.module, norm_name, None)) if norm_name else None
     result = plain if norm is None else norm.result
     place = token - _unturned(opened)
-    turned = rotated(result, rotary[place], _half(opened)) if rotary is not None and place >= 0 else None
+    turned = rotated(result, rotary[place], opened.halves) if rotary is not None and place >= 0 else None
     return Projection(token, part, plain, norm, turned, result if turned is None else turned.result)
 
 
@@ -174,7 +174,7 @@ def _all(opened: OpenLayer, given: np.ndarray, part: Slice, norm_name: str, rota
         made = np.stack([row if n is None else n.result for row, n in zip(made, normed, strict=True)])
     if rotary is not None:
         first = _unturned(opened)
-        made = np.concatenate([made[:first], rotated(made[first:], rotary, _half(opened)).result])
+        made = np.concatenate([made[:first], rotated(made[first:], rotary, opened.halves).result])
     return made
 
 
@@ -190,10 +190,6 @@ def _table(opened: OpenLayer, head: int) -> np.ndarray:
 def _unturned(opened: OpenLayer) -> int:
     """How many tokens in front have no place and are not turned."""
     return int(getattr(opened.module, "num_prefix_tokens", opened.attention.query_layout.num_prefix))
-
-
-def _half(opened: OpenLayer) -> bool:
-    return bool(getattr(opened.module, "rotate_half", False))
 
 
 def _bias(attention: Attention, head: int, token: int) -> np.ndarray | None:

@@ -6,9 +6,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
+from vitviz.capture.parts import output_projection
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -36,6 +38,7 @@ class OpenLayer:
     given      (tokens, width): what the attention was given
     heads_out  (tokens, heads * value_dim): the heads' outputs side by side, as the module made them, before anything else
     rotary     table of sines and cosines (patches, 2 * head_dim) or one for each head in front; None where nothing is rotated
+    halves     whether a component turns with the one half a head further on, and not with its neighbour
     """
 
     index: int
@@ -47,6 +50,7 @@ class OpenLayer:
     given: Tensor
     heads_out: Tensor
     rotary: Tensor | None
+    halves: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -85,7 +89,18 @@ def open_layer(model: Subject, trace: Trace, layer: int) -> OpenLayer:
             f"{name} does not take one sequence of tokens and give one back, so it cannot be followed by hand."
         )
     entrance, residual, given, heads = (state[0] for state in states if state is not None)
-    return OpenLayer(layer, recorded.layers[layer], module, heard.norm, entrance, residual, given, heads, heard.rotary)
+    return OpenLayer(
+        layer,
+        recorded.layers[layer],
+        module,
+        heard.norm,
+        entrance,
+        residual,
+        given,
+        heads,
+        heard.rotary,
+        heard.halves,
+    )
 
 
 class _Heard:
@@ -94,12 +109,13 @@ class _Heard:
     def __init__(self) -> None:
         self.states: dict[str, Tensor] = {}
         self.rotary: Tensor | None = None
+        self.halves = False
         self.norm: nn.Module | None = None
         self._made: list[tuple[nn.Module, Tensor]] = []
 
     def hear(self, part: str) -> Any:
         def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            state = args[0] if args else kwargs.get("x")
+            state = args[0] if args else kwargs.get("x", kwargs.get("hidden_states"))
             if not isinstance(state, Tensor):
                 return
             self.states[part] = state
@@ -108,6 +124,10 @@ class _Heard:
                 self.norm = next((maker for maker, out in self._made if out is state), None)
                 rope = kwargs.get("rope", args[1] if len(args) > 1 and hasattr(_module, "rotate_half") else None)
                 self.rotary = rope.detach() if isinstance(rope, Tensor) else None
+                self.halves = bool(getattr(_module, "rotate_half", False))
+                table = kwargs.get("position_embeddings")  # as transformers hands it over: cosines, then sines
+                if isinstance(table, tuple) and len(table) == 2:
+                    self.rotary, self.halves = torch.cat([table[1], table[0]], -1).detach(), True
 
         return before
 
@@ -131,8 +151,7 @@ def _inside_block(model: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
 
 def _after_heads(module: nn.Module) -> nn.Module:
     """The first part of the attention module that meets the heads' outputs: a norm over them, or W_o."""
-    for name in ("norm", "proj"):
-        part = getattr(module, name, None)
+    for part in (getattr(module, "norm", None), output_projection(module)):
         if isinstance(part, nn.Module):
             return part
     raise UnsupportedError(f"{type(module).__name__} has no output projection, so where its heads end cannot be told.")

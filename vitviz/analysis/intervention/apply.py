@@ -24,6 +24,7 @@ from vitviz.analysis.intervention.pixels import changed_pixels, permutation
 from vitviz.analysis.intervention.text import Interventions
 from vitviz.analysis.positions import position_embedding
 from vitviz.analysis.question import Subject
+from vitviz.capture.parts import num_heads_of
 from vitviz.capture.switches import HeadSwitch, Switches, switched
 from vitviz.capture.trunk import Trunk, final_norm
 from vitviz.errors import UnsupportedError
@@ -156,8 +157,8 @@ def _head_switch(
 
 
 def _num_heads(block: nn.Module) -> int:
-    heads = getattr(getattr(block, "attn", None), "num_heads", None)
-    if not isinstance(heads, int):
+    heads = num_heads_of(block)
+    if heads is None:
         raise UnsupportedError(
             "The number of heads in a layer of this model could not be found, so none can be switched off."
         )
