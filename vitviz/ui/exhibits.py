@@ -161,6 +161,7 @@ def board(
     knobs: Sequence[tuple[str, Hashable]],
     chosen: tuple[int, int | None] | None,
     wrapped: bool = False,
+    places: tuple[Sequence[int], Sequence[int]] = ((), ()),
     on_pick: Callable[[int, int], None] | None = None,
     tallest: int = 600,
     paint: Paint | None = None,
@@ -172,6 +173,7 @@ def board(
     facts    name -> (layers, heads): numbers read out beside each head
     chosen   (layer, head), head None for the whole layer; None where nothing is
     wrapped  the heads of one layer broken into rows, and no layers
+    places   what the rows and the columns of a map are called, where they are not counted from 0
     tallest  CSS pixels aimed at
     paint    where heads, counted row by row, are switched and none is chosen
     """
@@ -203,6 +205,7 @@ def board(
             "url": stage.offer(f"board {key}", build, **dict(knobs)),
             "chosen": None if chosen is None else list(chosen),
             "wrapped": wrapped,
+            "places": [[int(place) for place in side] for side in places],
             "heat": heat,
             "alt": alt,
             "tallest": tallest,

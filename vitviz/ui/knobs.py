@@ -92,6 +92,10 @@ KNOBS: dict[str, Knob] = {
     "dim": Number(0.0, 0.0, 0.9, 0.1),
     # Positions
     "bent": Choice("signed", ("signed", "raw")),
+    "turned_layer": Number(0, 0, 95, 1),
+    "turned_head": Number(0, 0, 95, 1),
+    "bias_layer": Number(0, 0, 95, 1),
+    "bias_head": Number(0, 0, 95, 1),
     # Rollout
     "fusion": Choice("mean", ("mean", "max", "min")),
     "discard": Number(0.0, 0.0, 0.95, 0.05),

@@ -9,27 +9,39 @@ PAGE = PageText(
     question="How does it know where a patch was?",
     lead=(
         "Attention has no sense of order: shuffle the patches and it computes the same. "
-        "So each place in the grid has a vector of its own, which is added to whatever patch lies there. "
-        "Places whose vectors point the same way are neighbours to the model."
+        "So a model is told where each patch lies: by a vector added to the patch, by queries and keys that are turned with "
+        "their place, or by a bias on each score for the step from one patch to the other. "
+        "Here it is in the terms of the model that you chose."
     ),
     try_this="Click a patch in a corner, then one in the middle, and look at row and column through it.",
     notice=(
-        "Similarity falls with distance, and often faster for other rows than within the row: the grid was learned, "
-        "nobody put it there."
+        "Likeness falls with distance. Where positions were learned nobody put the grid there, and it often falls faster for "
+        "other rows than within the row. Where they are turned or biased, only the step between two patches counts."
     ),
     catch=(
-        "A cosine says that two vectors point the same way, not that the model uses it. At another input size the "
-        "vectors are "
-        "interpolated from those it was trained with, which smooths the picture."
+        "That two places are alike, or that a score gains from a step, does not say that the model uses it. At another input "
+        "size positions are interpolated from those it was trained with, which smooths the picture."
     ),
     formula=(
-        r"Patch $i$ enters the first layer as $z_i = E\,x_i + b + p_i$. Shown is $\cos(p_i, p_j) = "
+        r"**Added.** Patch $i$ enters the first layer as $z_i = E\,x_i + b + p_i$. Shown is $\cos(p_i, p_j) = "
         r"\frac{p_i \cdot p_j}{\lVert p_i \rVert \lVert p_j \rVert}$ over patch positions."
+        "\n\n"
+        r"**Turned (rotary).** $q$ and $k$ are rotated by $\omega \cdot \mathrm{place}$, so that a score feels only the step "
+        r"$\Delta$: with content out of the way it changes by $K(\Delta) = \frac{1}{F}\sum_{\omega} \cos(\omega \cdot \Delta)$, "
+        r"over the model's own $F$ frequencies."
+        "\n\n"
+        r"**Biased (relative).** The score of query $q$ and key $k$ is $s\, q \cdot k + b_h(k - q)$; shown is $b_h$, read off the "
+        r"model's own forward pass, whether it keeps a table or makes it with a small network. What is added to all keys alike "
+        r"changes nothing in the softmax: only differences within one map count."
     ),
     references=(
         "Dosovitskiy et al. 2021, *An image is worth 16x16 words*, [arXiv "
         "2010.11929](https://arxiv.org/abs/2010.11929), "
         "figure 7 middle.",
+        "Su et al. 2021, *RoFormer* (rotary), [arXiv 2104.09864](https://arxiv.org/abs/2104.09864); in two dimensions Heo et al. "
+        "2024, [arXiv 2403.13298](https://arxiv.org/abs/2403.13298).",
+        "Liu et al. 2021, *Swin Transformer* (relative bias), [arXiv 2103.14030](https://arxiv.org/abs/2103.14030), and 2022, "
+        "*Swin Transformer V2* (a network that makes it), [arXiv 2111.09883](https://arxiv.org/abs/2111.09883).",
     ),
 )
 
@@ -64,3 +76,38 @@ ATLAS = "The whole atlas"
 ATLAS_TEXT = "One tile for each place, in its place: the tile's picture is that place's similarity with all others."
 ATLAS_ALT = "{rows} by {cols} tiles; each is the map of one position's similarity with all others."
 ATLAS_TITLE = "cosine similarity of position embeddings"
+
+NONE = (
+    "This model adds no position to its patches, turns no queries and keys, and biases no scores, or all its biases are still "
+    "zero, as before training. If it can tell places at all, then through its convolutions: at the edges of a picture they see "
+    "the padding."
+)
+ROTARY = "Turned by their place: rotary positions"
+ROTARY_TEXT = (
+    "Every query and key is rotated by angles that grow with row and column, so that a score depends on the step between two "
+    "patches, not on where they are. The map is what is left of a score after each step, where all channels point the same way: 1 "
+    "for none."
+)
+ROTARY_PLACE = "One place against all others"
+ROTARY_KERNEL = "By displacement"
+ROTARY_LABEL = "rotary kernel from row {row}, column {col}"
+ROTARY_ALT = "Rotary kernel of the displacement from row {row}, column {col} to every other patch."
+ROTARY_ONE = "The same in every layer and head."
+LAYER, HEAD = "Layer", "Head"
+RELATIVE = "A bias for each step: relative positions"
+RELATIVE_TEXT = (
+    "Before the softmax each score gains a number that depends only on the step from query to key, learned for each head. The query "
+    "is in the middle of each map."
+)
+RELATIVE_LAYER = "Layer that adds a bias"
+RELATIVE_NAME = "{number}: {layer}, within {rows}×{cols} patches"
+RELATIVE_STEP = "{name}, every {step} patches"
+RELATIVE_BOARD_ALT = (
+    "One small map for each of {heads} heads of {layer}: bias over displacements, the query in the middle."
+)
+RELATIVE_LABEL = "bias added to the score"
+RELATIVE_HEAD = "Head {head}"
+RELATIVE_MORE = (
+    "This model adds something to its scores that depends on where patches are and on what is in them, so no one map over "
+    "displacements holds it."
+)

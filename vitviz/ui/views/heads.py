@@ -9,7 +9,6 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.attention import head_maps, query_weights
-from vitviz.analysis.head_rollout import head_rollouts
 from vitviz.analysis.queries import POOL
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
@@ -19,6 +18,7 @@ from vitviz.figures.rollout import head_rollout_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named
+from vitviz.ui.rolled import head_rollouts_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
 from vitviz.ui.text import rollout as words
@@ -74,13 +74,7 @@ def _maps(stage: Stage, options: RolloutOptions) -> _Board:
         maps = stage.ask("head maps", lambda _: head_maps(stage.trace, query), **dict(knobs))
     else:
         knobs = (("query", query), ("method", kind), ("options", options))
-        maps = stage.ask(
-            "head rollouts",
-            lambda progress: head_rollouts(
-                stage.trace, kind, query, options, lambda done, of: progress.report(done / of)
-            ),
-            **dict(knobs),
-        )
+        maps = head_rollouts_of(stage, kind, query, options)
     return _Board(kind, query, maps, options, knobs)
 
 

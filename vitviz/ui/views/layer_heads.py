@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 from vitviz.analysis.layers import within_window
@@ -55,6 +56,7 @@ def show(stage: Stage, shown: Shown) -> None:
         knobs=knobs,
         chosen=None if shown.head is None else divmod(shown.head, across),
         wrapped=True,
+        places=(np.flatnonzero(shown.reach.any(1)).tolist(), np.flatnonzero(shown.reach.any(0)).tolist()),
         on_pick=lambda row, place: state.change(head=row * across + place),
         tallest=200 * -(-len(maps) // across),
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from vitviz.analysis.attention import head_statistics, sink_tokens
-from vitviz.analysis.rollout import RolloutOptions, rollout
+from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
 from vitviz.figures.rollout import rollout_figure
-from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named
 from vitviz.ui.page import page
+from vitviz.ui.rolled import rollout_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
 from vitviz.ui.text import rollout as words
@@ -54,12 +54,7 @@ def _rolled(stage: Stage) -> None:
     with right:
         _knobs(stage)
     options, query = options_of(stage), stage.query
-    heatmap: Heatmap = stage.ask(
-        "rollout",
-        lambda progress: rollout(stage.trace, query, options, lambda done, of: progress.report(done / of)),
-        query=query,
-        options=options,
-    )
+    heatmap = rollout_of(stage, query, options)
     robust = state.value_of("scale") == "robust"
     last = stage.trace.num_layers - 1 if options.last_layer is None else options.last_layer
     with left:

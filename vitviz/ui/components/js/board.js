@@ -182,7 +182,9 @@ class Board {
       const map = layer * heads + head;
       const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
       const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
-      const most = { value: number(values[peak]), row: Math.floor(peak / cols), col: peak % cols };
+      const [rowNames, colNames] = this.given.places;
+      const [row, col] = [Math.floor(peak / cols), peak % cols];
+      const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
       const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
       const read = rows * cols > 1 ? fill(WORDS.most, most) : most.value; // a single number has no place
       const place = this.given.wrapped ? fill(WORDS.board_head, { head: map }) : fill(WORDS.board_place, { layer, head });

@@ -1,0 +1,118 @@
+"""Positions that are added to the patches: how alike their vectors are, learned or fixed by formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.positions import patch_embedding, position_embedding, position_similarity
+from vitviz.draw import Scale, draw_sum
+from vitviz.figure import Figure
+from vitviz.figures.positions import atlas_figure, distance_figure, position_figure
+from vitviz.heatmap import Heatmap
+from vitviz.ui import exhibits, figure, state
+from vitviz.ui.choices import named
+from vitviz.ui.stage import Stage
+from vitviz.ui.text import positions as words
+from vitviz.ui.trouble import guarded
+
+
+def show(stage: Stage) -> None:
+    """One place against all others, the curve over distance, the sum at the entrance, and the atlas."""
+    similarity = stage.ask("position similarity", lambda _: position_similarity(stage.model, stage.layout))
+    row, col = stage.selection.patch_of(stage.layout)
+    kind = stage.ask("position kind", lambda _: position_embedding(stage.model, stage.layout).kind)
+    st.caption(words.KIND.format(kind=words.LEARNED if kind == "learned" else words.FIXED))
+    left, right = st.columns(2)
+    with left:
+        _one_place(stage, similarity, row, col)
+    with right:
+        st.subheader(words.CURVE, anchor=False)
+        st.caption(words.CURVE_TEXT)
+        figure.show(
+            stage, "similarity by distance", lambda: distance_figure(stage.sight, similarity, theme=stage.theme)
+        )
+    st.subheader(words.SUM, anchor=False)
+    with guarded("sum"):
+        _sum(stage, row, col)
+    st.subheader(words.ATLAS, anchor=False)
+    st.caption(words.ATLAS_TEXT)
+    figure.show(
+        stage,
+        "position atlas",
+        lambda: atlas_figure(stage.sight, similarity, chosen=(row, col), theme=stage.theme),
+        row=row,
+        col=col,
+    )
+
+
+def _one_place(stage: Stage, similarity: np.ndarray, row: int, col: int) -> None:
+    layout = stage.layout
+    patch = layout.token_at(row, col) - layout.num_prefix
+    label = words.SIMILARITY_LABEL.format(row=row, col=col)
+    heatmap = Heatmap(layout.patches(similarity[patch]), label, signed=True)
+    signed = state.value_of("bent") == "signed"
+    if not signed:
+        heatmap = Heatmap(heatmap.values, label)
+    scale = Scale(-1, 1, signed=True) if signed else Scale.of(heatmap.values)
+    st.subheader(words.SIMILARITY, anchor=False)
+    exhibits.picture(
+        stage,
+        "position similarity",
+        alt=words.SIMILARITY_ALT.format(row=row, col=col),
+        on_pick=lambda name: state.change(query=name),
+        heatmap=heatmap,
+        scale=scale,
+        knobs=(("patch", patch),),
+        chosen=f"r{row}c{col}",
+        widest=400,
+    )
+    figure.ways_out(
+        stage,
+        "position similarity",
+        lambda: position_figure(stage.sight, row, col, similarity, theme=stage.theme),
+        row=row,
+        col=col,
+    )
+    choose_place(stage, row, col, "added")
+
+
+def choose_place(stage: Stage, row: int, col: int, part: str) -> None:
+    """The place by its numbers, and the scale. part: tells the sections of the page apart."""
+    rows, cols = stage.layout.grid
+    one, two, three = st.columns([1, 1, 2], vertical_alignment="bottom")
+    by_row, by_col = (lambda r: f"r{r}c{col}"), (lambda c: f"r{row}c{c}")
+    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))
+    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}"))
+    three.selectbox(
+        words.COLOURS, list(words.COLOURS_OF), format_func=named(words.COLOURS_OF), **state.bound("bent", part=part)
+    )
+
+
+def _sum(stage: Stage, row: int, col: int) -> None:
+    layout = stage.layout
+    patch = layout.token_at(row, col) - layout.num_prefix
+
+    def vectors(_: object) -> tuple[np.ndarray, np.ndarray]:
+        content = patch_embedding(stage.model, stage.sight.trace.input, layout)  # (patches, width)
+        place = position_embedding(stage.model, layout).vectors  # (patches, width)
+        return content.cpu().numpy(), place.cpu().numpy()
+
+    content, place = stage.ask("entrance", vectors)
+    one, two = content[patch], place[patch]
+    total = one + two
+    lengths = {name: float(np.linalg.norm(v)) for name, v in (("patch", one), ("position", two), ("total", total))}
+    cosine = float(one @ two / max(lengths["patch"] * lengths["position"], 1e-30))
+    st.caption(words.SUM_TEXT.format(**lengths, cosine=cosine))
+
+    def draw() -> Figure:
+        terms = dict(zip(words.SUM_NAMES, (one, two), strict=True))
+        return Figure(
+            arrays={"patch_embedding": one, "position_embedding": two, "total": total},
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=stage.theme, width=900),
+            alt=words.SUM_ALT,
+            provenance=stage.sight.provenance("embedding sum", query=f"r{row}c{col}"),
+            snippet=stage.sight.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
+        )
+
+    figure.show(stage, "embedding sum", draw, patch=patch)
