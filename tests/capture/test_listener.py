@@ -205,14 +205,13 @@ def test_a_pass_that_is_called_off_leaves_the_model_as_it_was(stop_after):
     assert torch.equal(record(module, x, layout).logits, before)
 
 
-def test_long_queries_and_keys_do_not_keep_the_values_alive(monkeypatch):
+def test_values_are_not_kept_alive_by_queries_and_keys():
     module, x = tiny(), torch.randn(1, 3, 32, 32)
-    layout = TokenLayout(("cls",), (2, 2), (16, 16))
-    views = record(module, x, layout).layers[0]
-    monkeypatch.setattr("vitviz.capture.record.LONG", 5)
-    own = record(module, x, layout).layers[0]
-    assert torch.equal(own.q, views.q)
-    assert torch.equal(own.k, views.k)
-    entries = own.q.numel() + own.k.numel()
-    assert own.nbytes == 4 * (entries + own.lse.numel())
-    assert views.nbytes == 4 * (entries + entries // 2 + views.lse.numel())
+    layer = record(module, x, TokenLayout(("cls",), (2, 2), (16, 16))).layers[0]
+    calls = []
+    with torch.inference_mode(), listen(module, calls.append):
+        module(x)
+    assert torch.equal(layer.q, calls[0].q[0]) and torch.equal(layer.k, calls[0].k[0])
+    packed, ours = calls[0].q.untyped_storage(), {t.untyped_storage().data_ptr() for t in (layer.q, layer.k)}
+    assert calls[0].v.untyped_storage().data_ptr() == packed.data_ptr() and packed.data_ptr() not in ours
+    assert layer.nbytes == 4 * (layer.q.numel() + layer.k.numel() + layer.lse.numel())

@@ -129,10 +129,9 @@ class Attention:
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept alive by this layer, counting whole storages (a view of packed qkv keeps v alive too)."""
-        tensors = [t for t in (self.q, self.k, self.v, self.lse, self.explicit) if t is not None]
-        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
-        return sum(storages.values()) + (self.bias.nbytes if self.bias is not None else 0)
+        """Bytes of this layer's numbers."""
+        parts = (self.q, self.k, self.v, self.lse, self.explicit, self.bias)
+        return sum(part.nbytes for part in parts if part is not None)
 
     def scores(self, queries: slice | Tensor = slice(None), head: int | None = None) -> Tensor:
         """(heads, chosen queries, keys) float32: q kT * scale + bias, before the softmax. One head: (1, chosen, keys).

@@ -20,7 +20,6 @@ from torch.utils.flop_counter import flop_registry
 
 from vitviz.capture.listener import SOFTMAX, over_scores
 from vitviz.capture.machine import Pace, free_memory, pace_of
-from vitviz.capture.record import LONG
 from vitviz.errors import UnsupportedError
 
 
@@ -127,8 +126,7 @@ class _Heard(TorchFunctionMode):
         self.shapes.append((*query.shape[:-1], key.shape[-2]))
         self.attention += 2 * pairs * (query.shape[-1] + value.shape[-1])
         self.sweep += 2 * pairs * query.shape[-1]
-        long = query.shape[-2] >= LONG
-        self.kept += [query.clone(), key.clone()] if long else [query, key]
+        self.kept += [query.clone(), key.clone()]
         self.kept.append(
             torch.empty(query.shape[:-1], device="meta")
         )  # the log-sum-exp of every row, in single precision

@@ -28,13 +28,13 @@ def pooling_layout(length: int, layout: TokenLayout) -> TokenLayout:
     return TokenLayout(names, (0, 0), layout.patch_size)
 
 
-def layouts_of(call: Call, layout: TokenLayout, batch: int) -> tuple[TokenLayout, TokenLayout]:
+def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayout]:
     """(layout of the queries, layout of the keys) of a call over the token grid.
 
     Raises UnsupportedError with the shape found where the call does not relate tokens of that grid.
     """
     shape = call.shape
-    if len(shape) == 4 and shape[0] == batch:
+    if len(shape) == 4 and shape[0] == 1:
         queries, keys = shape[2:]
         key_layout = token_layout(keys, layout)
         query_layout = token_layout(queries, layout)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
+from vitviz.capture.large_pages import LargePages
 from vitviz.capture.layouts import layouts_of
 from vitviz.capture.listener import listen
 from vitviz.errors import CaptureError
@@ -19,9 +20,6 @@ from vitviz.tokens import TokenLayout
 
 # Explicit weights whose rows miss 1 by more than this were changed after the softmax (talking heads, subtraction).
 ROW_SUM_TOLERANCE = 1e-3
-# From so many tokens on, queries and keys are copied out of the packed tensor that they are views of: it would keep the values
-# alive too, a third more memory, and its rows lie three times as far apart.
-LONG = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +54,10 @@ def record(
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
     layers: list[Attention] = []
     pooling: list[Attention] = []
+    pages = LargePages()
 
     def receive(call: Call) -> None:
-        attention = attention_of(call, module, layout, keep_values=keep_values)
+        attention = attention_of(call, module, layout, pages, keep_values=keep_values)
         (layers if attention.query_layout.num_patches else pooling).append(attention)
         if each:
             each(len(layers) + len(pooling))
@@ -83,13 +82,21 @@ def record(
 
 
 def attention_of(
-    call: Call, module: nn.Module, layout: TokenLayout, *, image: int = 0, batch: int = 1, keep_values: bool = False
+    call: Call,
+    module: nn.Module,
+    layout: TokenLayout,
+    pages: LargePages,
+    *,
+    keep_values: bool = False,
 ) -> Attention:
-    """A call's attention for one image of the batch, with its layouts. Raises UnsupportedError where it has none."""
-    query_layout, key_layout = layouts_of(call, layout, batch)
-    values = call.v[image] if keep_values and call.v is not None else None
+    """A call's attention for the one image, with its layouts; q, k and v are copied into `pages`.
+
+    Raises UnsupportedError where the call does not relate tokens of the grid.
+    """
+    query_layout, key_layout = layouts_of(call, layout)
+    values = pages.keep(call.v[0]) if keep_values and call.v is not None else None
     if call.explicit is not None:
-        explicit = call.explicit[image]  # (heads, queries, keys)
+        explicit = call.explicit[0]  # (heads, queries, keys)
         stray = (explicit.sum(-1) - 1).abs().max().item() if explicit.device.type != "meta" else 0.0
         whole = stray <= ROW_SUM_TOLERANCE
         return Attention(call.module, query_layout, key_layout, v=values, explicit=explicit, rows_sum_to_one=whole)
@@ -98,7 +105,7 @@ def attention_of(
     if call.mask is not None:
         mask = call.mask.detach()
         mask = mask.expand(*((1,) * (4 - mask.ndim)), *mask.shape)  # (batch or 1, heads or 1, queries or 1, keys)
-        mask = mask[image if mask.shape[0] > 1 else 0]  # (heads or 1, queries or 1, keys)
+        mask = mask[0]  # (heads or 1, queries or 1, keys)
     index = None
     if mask is not None:
         index = position_index(module.get_submodule(call.module), query_layout.num_tokens, key_layout.num_tokens)
@@ -106,19 +113,13 @@ def attention_of(
         call.module,
         query_layout,
         key_layout,
-        q=call.q[image] if keep_values else _own(call.q[image]),
-        k=call.k[image] if keep_values else _own(call.k[image]),
+        q=pages.keep(call.q[0]),
+        k=pages.keep(call.k[0]),
         v=values,
         bias=compact_bias(mask, index),
         scale=call.scale,
-        lse=None if call.lse is None else call.lse[image],
+        lse=None if call.lse is None else call.lse[0],
     )
-
-
-def _own(tensor: Tensor) -> Tensor:
-    """(heads, tokens, head_dim), copied where it is a long view of something larger."""
-    packed = tensor.untyped_storage().nbytes() > tensor.nbytes
-    return tensor.clone(memory_format=torch.contiguous_format) if packed and tensor.shape[1] >= LONG else tensor
 
 
 def _keeper(kept: dict[str, Tensor], name: str) -> Any:
