@@ -1,0 +1,70 @@
+"""One layer on the picture: the query on its grid, the map on the keys' grid, the window in its place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.draw.pictures import gradient_photo, pixels
+from vitviz.draw import Scale
+from vitviz.draw.cells import FRAME
+from vitviz.draw.colour import rgb
+from vitviz.draw.layer import Asked, draw_layer, draw_overview, paint_asked
+from vitviz.errors import DrawError
+from vitviz.heatmap import Heatmap
+
+PHOTO = gradient_photo(300, 300)
+
+
+def framed(picture: np.ndarray) -> np.ndarray:
+    return (picture == rgb(FRAME)).all(axis=2)
+
+
+def test_the_window_is_outlined_where_it_is_and_nothing_is_where_all_can_be_seen():
+    values = np.random.default_rng(0).random((6, 6)).astype(np.float32)
+    reach = np.zeros((6, 6), bool)
+    reach[:3, 3:] = True
+    left = Asked((6, 6))
+    half = draw_layer(PHOTO, Heatmap(values, "attention weight"), left, reach, width=620)
+    whole = draw_layer(PHOTO, Heatmap(values, "attention weight"), left, np.ones((6, 6), bool), width=620)
+    found = framed(pixels(half))
+    assert found.any() and not framed(pixels(whole)).any()
+    columns = np.nonzero(found.any(axis=0))[0]
+    assert columns.min() > half.width // 2 + 100, "the right half of the right picture"
+
+
+def test_the_scale_is_of_what_can_be_reached():
+    values = np.zeros((4, 4), np.float32)
+    reach = np.zeros((4, 4), bool)
+    reach[:2, :2] = True
+    values[:2, :2] = [[0.2, 0.3], [0.25, 0.25]]
+    given = draw_layer(PHOTO, Heatmap(values, "w"), Asked((4, 4)), reach, scale=Scale(0.2, 0.3))
+    own = draw_layer(PHOTO, Heatmap(values, "w"), Asked((4, 4)), reach)
+    np.testing.assert_array_equal(pixels(given)[:300], pixels(own)[:300])
+
+
+def test_reach_is_of_the_keys_grid():
+    with pytest.raises(DrawError, match="keys' grid"):
+        draw_layer(PHOTO, Heatmap(np.ones((4, 4)), "w"), Asked((8, 8)), np.ones((8, 8), bool))
+
+
+def test_windows_are_cut_and_very_fine_grids_are_not():
+    labels = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 4, 0), 4, 1)
+    plain = pixels(PHOTO.resize((300, 300)))
+    cut = (pixels(paint_asked(PHOTO, Asked((8, 8), None, labels), 300)) != plain).any(axis=2)
+    assert cut[150].all() and cut[:, 150].all() and not cut[75, 75], "one line down, one across"
+    assert (pixels(paint_asked(PHOTO, Asked((64, 64)), 300)) == plain).all()
+    assert (pixels(paint_asked(PHOTO, Asked((0, 0)), 300)) == plain).all()
+
+
+def test_overview_has_a_picture_for_each_layer():
+    maps = [np.random.default_rng(i).random((side, side)) for i, side in enumerate((8, 8, 4))]
+    reaches = [np.ones(m.shape, bool) for m in maps]
+    one = draw_overview(PHOTO, maps[:1], ["a"], reaches[:1], [None], width=600, columns=2)
+    three = draw_overview(PHOTO, maps, ["a", "b", "c"], reaches, [None, (1, 1), None], width=600, columns=2)
+    assert three.height > one.height * 0.9 and three.width > 600
+    assert framed(pixels(three)).any() and not framed(pixels(one)).any()
+    with pytest.raises(DrawError):
+        draw_overview(PHOTO, maps, ["a"], reaches, [None])
+    with pytest.raises(DrawError):
+        draw_overview(PHOTO, [], [], [], [])
