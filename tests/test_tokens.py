@@ -57,6 +57,8 @@ def test_distances_are_in_pixels_and_know_that_patches_need_not_be_square():
     assert distances[0, 5] == pytest.approx(np.hypot(16, 16))
     np.testing.assert_array_equal(LAYOUT.distances(slice(2, 4)), distances[2:4])
     assert LAYOUT.centres[0].tolist() == [8.0, 4.0]
+    by_pairs = [[np.hypot(*(a - b)) for b in LAYOUT.centres] for a in LAYOUT.centres]
+    np.testing.assert_allclose(distances, by_pairs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["nose", "r2c0", "r0c3", "r-1c0", "r1", "rc", "r1c", "reg1", "", "r١c0"])

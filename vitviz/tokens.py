@@ -106,8 +106,12 @@ class TokenLayout:
 
     def distances(self, queries: np.ndarray | slice = slice(None)) -> np.ndarray:
         """(queries, patches) float32: distance in input pixels from the chosen patches (all of them) to every patch."""
-        offset = self.centres[queries][:, None, :] - self.centres[None, :, :]  # (queries, patches, 2)
-        return np.sqrt((offset**2).sum(-1))
+        chosen = self.centres[queries]  # (queries, 2)
+        down, across = self.centres.reshape(*self.grid, 2)[:, 0, 0], self.centres.reshape(*self.grid, 2)[0, :, 1]
+        # Squares are added once a pair, and differences are taken along the sides of the grid only.
+        rows = (chosen[:, 0, None, None] - down[:, None]) ** 2  # (queries, rows, 1)
+        cols = (chosen[:, 1, None, None] - across) ** 2  # (queries, 1, cols)
+        return np.sqrt(rows + cols).reshape(len(chosen), -1)  # (queries, rows, cols) -> (queries, patches)
 
 
 def prefix_names(num_prefix: int, has_cls: bool, distilled: bool = False) -> tuple[str, ...]:

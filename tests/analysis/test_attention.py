@@ -19,7 +19,7 @@ from vitviz.analysis.attention import (
     query_weights,
     sink_tokens,
 )
-from vitviz.capture.attention import Attention
+from vitviz.capture.attention import Attention, DenseBias
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -142,3 +142,34 @@ def test_statistics_are_refused_where_they_mean_nothing():
 def test_the_mean_query_leaves_prefix_queries_out():
     layer = random_trace().layers[0]
     torch.testing.assert_close(query_weights(layer, "mean"), layer.explicit[:, 2:].mean(1))
+
+
+@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize("kernel", [False, True])
+def test_statistics_from_queries_and_keys_are_those_of_the_weights(hides, kernel):
+    layout = TokenLayout(("cls",), (3, 4), (10, 10))
+    drawn = torch.Generator().manual_seed(3)
+    q, k = (9 * torch.randn(2, 13, 4, generator=drawn) for _ in range(2))  # far apart: some weights are 0 in float32
+    scores = (q.double() @ k.double().transpose(1, 2)) / 2
+    bias = None
+    if hides:
+        bias = DenseBias(torch.zeros(1, 13, 13))
+        bias.values[..., 5] = -torch.inf
+        scores = scores + bias.values
+    weights = scores.softmax(-1)
+    assert (weights.float() == 0).any()
+    lse = scores.logsumexp(-1).float() if kernel else None
+    found = head_statistics(Attention("attn", layout, layout, q=q, k=k, bias=bias, scale=0.5, lse=lse))
+    asking = weights[:, 1:]
+    entropies = -(asking * asking.clamp_min(1e-300).log()).sum(-1).mean(-1) / math.log(13)
+    torch.testing.assert_close(found.entropy, entropies.float(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found.largest, asking.amax((1, 2)).float(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.prefix_mass, asking[..., 0].mean(-1).float(), atol=1e-6, rtol=1e-4)
+
+
+def test_sinks_come_largest_first_and_the_rest_is_left_out():
+    weights = torch.full((1, 40, 40), 0.2 / 37)
+    weights[..., 3], weights[..., 17], weights[..., 30] = 0.2, 0.35, 0.25
+    found = sink_tokens(trace_of(weights).layers[0])
+    assert [sink.token for sink in found] == [17, 30, 3]
+    assert found[0].share == pytest.approx(0.35) and found[0].times_median == pytest.approx(0.35 * 37 / 0.2)

@@ -120,16 +120,28 @@ def head_statistics(attention: Attention) -> HeadStatistics:
         start = max(chunk.start, first)  # patch queries only
         if start >= chunk.stop:
             continue
-        rows = attention.rows(slice(start, chunk.stop))  # (heads, chosen, keys)
+        rows, surprise = _rows_and_surprise(attention, slice(start, chunk.stop))  # (heads, chosen, keys), (heads,)
         distances = torch.from_numpy(layout.distances(slice(start - first, chunk.stop - first))).to(rows.device)
         on_patches = rows[..., keys.num_prefix :]  # (heads, chosen, patches)
         mass = on_patches.sum(-1)  # (heads, chosen)
-        sums[0] += torch.special.entr(rows).sum((1, 2))
+        sums[0] += surprise
         sums[1] += ((on_patches * distances).sum(-1) / mass.clamp_min(1e-30)).sum(-1)
         sums[2] += rows[..., : keys.num_prefix].sum((1, 2))
         largest = torch.maximum(largest, rows.amax((1, 2)))
     mean = sums / layout.num_patches
     return HeadStatistics(mean[0] / math.log(max(attention.num_keys, 2)), mean[1], mean[2], largest)
+
+
+def _rows_and_surprise(attention: Attention, queries: slice) -> tuple[Tensor, Tensor]:
+    """Weights (heads, chosen, keys) and the sum of their entropies (heads,), with no logarithm where scores are at hand."""
+    if (
+        attention.q is None or attention.bias is not None
+    ):  # a bias may hide keys, and 0 times minus infinity is no number
+        rows = attention.rows(queries)
+        return rows, torch.special.entr(rows).sum((1, 2))
+    logarithms = attention.scores(queries).sub_(attention.log_sum_exp()[:, queries, None])
+    rows = logarithms.exp()
+    return rows, -logarithms.mul_(rows).sum((1, 2))
 
 
 @dataclass(frozen=True)
@@ -150,7 +162,8 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
     uniform = torch.full((1, attention.num_queries), 1 / attention.num_queries, device=attention.device)
     share = attention.pull(uniform)[0].mean(0)  # (keys,)
     median = share[attention.key_layout.num_prefix :].median().clamp_min(1e-30)
-    order = [int(token) for token in share.argsort(descending=True) if share[token] > times * median]
+    outlying = (share > times * median).nonzero()[:, 0]
+    order = outlying[share[outlying].argsort(descending=True)].tolist()
     return [
         Sink(token, attention.key_layout.name_of(token), float(share[token]), float(share[token] / median))
         for token in order

@@ -27,13 +27,15 @@ def head_rollouts(
     query: Query | None = None,
     options: RolloutOptions = PAPER,
     progress: Progress | None = None,
+    fused: Trace | None = None,
 ) -> np.ndarray:
     """(layers, heads, rows, cols) float32: the per-head rollout of every head, in one sweep from the last layer down.
 
     All heads' vectors travel together, so the sweep costs about one rollout and needs no (tokens, tokens) matrix. Layers are
-    those of `options`, heads are those of each layer (which must be as many in all). Raises as `head_rollout`.
+    those of `options`, heads are those of each layer (which must be as many in all). `fused` is `fused_trace` of the same trace
+    and fusion, where it is at hand: most of the work is in it. Raises as `head_rollout`.
     """
-    vectors = _sweep(trace, method, query, options, wanted=None, progress=progress)
+    vectors = _sweep(trace, method, query, options, wanted=None, progress=progress, fused=fused)
     return (
         trace.layers[0].key_layout.patches(vectors).cpu().numpy()
     )  # (layers, heads, tokens) -> (layers, heads, rows, cols)
@@ -73,12 +75,13 @@ def _sweep(
     options: RolloutOptions,
     wanted: tuple[int, int] | None,
     progress: Progress | None = None,
+    fused: Trace | None = None,
 ) -> torch.Tensor:
     """(layers, heads, tokens), or (1, 1, tokens) for the one `wanted` (layer, head)."""
     if method not in METHODS:
         raise ValueError(f"per-head rollout is one of {', '.join(METHODS)}, not {method!r}")
     query = default_query(trace) if query is None else query
-    layers = options.layers(trace)
+    layers, through = options.layers(trace), options.layers(fused or trace)
     main = start_vector(trace, query, options)  # (1, tokens): what the layers above make of the query
     if method == "last_hop" and query == POOL:
         raise UnsupportedError(
@@ -95,12 +98,12 @@ def _sweep(
             plain = options.fusion == "mean" and not options.discard and apart is not None
             below = options.alpha * main + (1 - options.alpha) * apart.mean(0, keepdim=True) if plain else None  # type: ignore[union-attr]
             if below is None:
-                below = pull_fused(layer, main, options)
+                below = pull_fused(through[index], main, options)
             main = below
         else:
             fresh = query_weights(layer, query) if asked else None  # (heads, tokens)
         if travelling.shape[0]:
-            travelling = pull_fused(layer, travelling, options)
+            travelling = pull_fused(through[index], travelling, options)
         if fresh is not None:
             travelling = torch.cat([travelling, fresh if wanted is None else fresh[wanted[1] : wanted[1] + 1]])
         if progress:

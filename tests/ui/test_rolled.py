@@ -1,0 +1,73 @@
+"""Rollouts on the page: heads are fused once for all queries and knobs, and the numbers are those of the engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import vitviz
+from vitviz.samples import load_sample
+from vitviz.ui import rolled, services
+
+
+@pytest.fixture
+def fusings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The fusion of every time that heads are fused."""
+    seen: list[str] = []
+    fuse = rolled.fused_trace
+
+    def counted(trace, options, progress):
+        seen.append(options.fusion)
+        return fuse(trace, options, progress)
+
+    monkeypatch.setattr(rolled, "fused_trace", counted)
+    return seen
+
+
+def let_go(what: str) -> None:
+    """The server forgets results of that name, all of them for ""."""
+    results = services.queue().results
+    for key in [key for key in results._held if what in ("", key.what)]:
+        results._drop(key)
+
+
+def kept(what: str, **knobs: object) -> np.ndarray:
+    """The one result of that name and those knobs that the server holds for that photograph."""
+    image = vitviz.image_hash(load_sample("photographer"))
+    held = services.queue().results._held
+    found = [
+        value
+        for key, (value, _) in held.items()
+        if key.what == what and key.image == image and knobs.items() <= dict(key.knobs).items()
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("room", [rolled.FUSED_BYTES, 0])
+def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch, room):
+    let_go("")
+    monkeypatch.setattr(rolled, "FUSED_BYTES", room)
+    shown = app("rollout", image="photographer")
+    for knob, value in (("alpha", 0.2), ("discard", 0.3)):
+        shown.at.slider(key=f"choice of {knob}").set_value(value).run()
+    shown.at.segmented_control(key="choice of board").set_value("last_hop").run()
+    assert not shown.wrong
+    assert fusings == (["mean"] if room else [])
+    shown.at.segmented_control(key="choice of fusion").set_value("max").run()
+    assert not shown.wrong
+    assert fusings == (["mean", "max"] if room else [])
+
+    trace = vitviz.trace(vitviz.load_model("embedded"), load_sample("photographer"))
+    for options in (vitviz.RolloutOptions(0.2), vitviz.RolloutOptions(0.2, "max", 0.3)):
+        expected = vitviz.rollout(trace, "cls", options).values
+        np.testing.assert_allclose(kept("rollout", options=options).values, expected, rtol=1e-4, atol=1e-8)
+    options = vitviz.RolloutOptions(0.2, "max", 0.3)
+    one = vitviz.head_rollout(trace, 7, 3, "last_hop", "cls", options).values
+    np.testing.assert_allclose(kept("head rollouts", options=options)[7, 3], one, rtol=1e-4, atol=1e-8)
+
+    # A known answer is asked for no more, even where the fused heads have been let go of.
+    let_go("fused heads")
+    fusings.clear()
+    shown.at.run()
+    assert not shown.wrong and fusings == []
