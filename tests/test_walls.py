@@ -15,7 +15,7 @@ import vitviz
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vitviz"
-HEAVY = {"torch", "timm", "streamlit"}
+HEAVY = {"torch", "timm", "streamlit", "transformers"}
 FOUNDATION = {"errors", "tokens", "heatmap"}
 ENGINE = FOUNDATION | {"assets", "images", "models", "capture", "tracing", "analysis"}
 
@@ -52,20 +52,20 @@ MUST_NOT_LOAD: dict[str, set[str]] = {
     "draw": HEAVY,
     "__main__": HEAVY,
     "commands": HEAVY,  # "--help" answers at once
-    "capture": {"timm", "streamlit"},
-    "analysis": {"timm", "streamlit"},
-    "models": {"streamlit"},
-    "tracing": {"streamlit"},
-    "support": {"streamlit"},
-    "survey": {"streamlit"},
-    "figures": {"streamlit"},
+    "capture": {"timm", "streamlit", "transformers"},
+    "analysis": {"timm", "streamlit", "transformers"},
+    "models": {"streamlit", "transformers"},  # an optional extra: loaded when a model of it is asked for
+    "tracing": {"streamlit", "transformers"},
+    "support": {"streamlit", "transformers"},
+    "survey": {"streamlit", "transformers"},
+    "figures": {"streamlit", "transformers"},
 }
 
 IMPORT_ONE_BY_ONE = """
 import importlib, json, sys
 forbidden, modules = json.loads(sys.argv[1])
 import vitviz
-assert not {"torch", "timm", "streamlit"} & set(sys.modules), "import vitviz is light"
+assert not {"torch", "timm", "streamlit", "transformers"} & set(sys.modules), "import vitviz is light"
 for module in modules:
     importlib.import_module(module)
     if loaded := sorted(set(forbidden) & set(sys.modules)):
@@ -118,6 +118,7 @@ def test_a_room_imports_only_the_rooms_it_may(room: str) -> None:
                 assert rest[0] == room or rest[0] in MAY_IMPORT[room], f"{path.name} imports {module}"
             assert top != "streamlit", f"{path.name} imports {module}: only vitviz.ui does"
             assert top != "timm" or room == "models", f"{path.name} imports {module}: only vitviz.models does"
+            assert top != "transformers" or path.parent.name == "hugging_face", f"{path.name} imports {module}"
             assert top != "torch" or "torch" not in MUST_NOT_LOAD[room], f"{path.name} imports {module}"
 
 
@@ -131,7 +132,7 @@ def test_a_room_loads_nothing_heavy_in_a_fresh_interpreter(room: str) -> None:
 
 def test_the_user_interface_leaves_timm_to_the_models() -> None:
     for path in sources("ui"):
-        assert not any(module.partition(".")[0] == "timm" for module in imported_modules(path)), path.name
+        assert not {"timm", "transformers"} & {module.partition(".")[0] for module in imported_modules(path)}, path.name
 
 
 def test_only_the_app_itself_imports_the_user_interface() -> None:

@@ -1,4 +1,4 @@
-"""A model hub of one file on loopback: the URLs and headers that the hub's client uses, and ways of failing."""
+"""A model hub of one repository on loopback: the URLs and headers that the hub's client uses, and ways of failing."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Hub:
     as_page        answers everything with a page of HTML and none of a hub's headers, as a captive portal does
     silent         accepts the connection and says nothing
     etag           named as the file's hash; the right sha256 by default
+    beside         further files by name; the weights, `content`, are model.safetensors, and not there where empty
     """
 
     content: bytes
@@ -36,6 +37,7 @@ class Hub:
     as_page: bool = False
     silent: bool = False
     etag: str | None = None
+    beside: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     endpoint: str = ""
 
@@ -85,27 +87,29 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if hub.status is not None:
                 headers = {"X-Error-Code": hub.error_code} if hub.error_code else {}
                 return self._send(hub.status, {**headers, "Content-Length": "0"}, b"")
-            if self.path != f"/{hub.repository}/resolve/main/model.safetensors":
+            files = {"model.safetensors": hub.content, **hub.beside}
+            content = files.get(self.path.removeprefix(f"/{hub.repository}/resolve/main/"))
+            if not content:
                 return self._send(
                     404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT, "Content-Length": "0"}, b""
                 )
-            self._send_file(body)
+            self._send_file(content, body)
 
-        def _send_file(self, body: bool) -> None:
+        def _send_file(self, content: bytes, body: bool) -> None:
             start = 0
             asked = self.headers.get("Range", "")
             if asked.startswith("bytes=") and not hub.ignores_range:
                 start = int(asked.removeprefix("bytes=").split("-")[0])
             headers = {
-                "ETag": f'"{hub.etag or hashlib.sha256(hub.content).hexdigest()}"',
+                "ETag": f'"{hub.etag or hashlib.sha256(content).hexdigest()}"',
                 "X-Repo-Commit": COMMIT,
-                "X-Linked-Size": str(len(hub.content)),
+                "X-Linked-Size": str(len(content)),
                 "Accept-Ranges": "bytes",
-                "Content-Length": str(len(hub.content) - start),
+                "Content-Length": str(len(content) - start),
             }
             if start:
-                headers["Content-Range"] = f"bytes {start}-{len(hub.content) - 1}/{len(hub.content)}"
-            rest = hub.content[start:]
+                headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            rest = content[start:]
             cut = hub.cut_after is not None and start == 0 and body
             self._send(206 if start else 200, headers, (rest[: hub.cut_after] if cut else rest) if body else b"")
             if cut:

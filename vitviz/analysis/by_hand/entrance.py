@@ -63,16 +63,16 @@ def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: Query) -> E
             position = _position(model, trace.layout, patch)
             pixels = _pixels(trace.input, trace.layout, cell)
             filters, bias = _filters(model.module, pixels, embedding)
-    total = embedding if position is None else embedding + position
-    norm = None
-    if not _close(total, arrived):
-        norm = normalised(total, getattr(model.module, "norm_pre", None))
-        if norm is None or not _close(norm.result, arrived):
-            raise UnsupportedError(
-                "This model does more to its tokens before the first layer than adding a position, so their beginning is not "
-                "written out."
-            )
-    return Entrance(pixels, filters, bias, embedding, position, norm, arrived)
+    # whether the table of positions begins with the prefix tokens, what arrived tells
+    for added in (position, None) if cell is None else (position,):
+        total = embedding if added is None else embedding + added
+        norm = None if _close(total, arrived) else normalised(total, getattr(model.module, "norm_pre", None))
+        if _close(total if norm is None else norm.result, arrived):
+            return Entrance(pixels, filters, bias, embedding, added, norm, arrived)
+    raise UnsupportedError(
+        "This model does more to its tokens before the first layer than adding a position, so their beginning is not "
+        "written out."
+    )
 
 
 def _pixels(given: Tensor, layout: TokenLayout, cell: tuple[int, int]) -> np.ndarray:
@@ -109,7 +109,7 @@ def _filters(
 def _prefix(
     module: nn.Module, layout: TokenLayout, index: int, arrived: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The learned vector of a prefix token, and the position that is added to it."""
+    """The learned vector of a prefix token, and what stands in its place in the table of positions, or None."""
     name = layout.prefix[index]
     held = {"cls": "cls_token", "dist": "dist_token"}.get(name, "reg_token")
     table = getattr(module, held, None)
@@ -118,7 +118,7 @@ def _prefix(
     place = int(name[3:]) if name.startswith("reg") else 0
     learned = numbers(table[0, place])  # (1, tokens of this kind, width)
     positions = getattr(module, "pos_embed", None)
-    if isinstance(positions, Tensor) and positions.ndim == 3 and positions.shape[1] > layout.num_patches:
+    if isinstance(positions, Tensor) and positions.ndim == 3 and positions.shape[1] > index:
         position = numbers(positions[0, index])
         return learned, position if position.any() else None
     return learned, None

@@ -1,0 +1,316 @@
+"""From a name to a model: folders, a hub on loopback, labels, refusals; and nothing pickled is ever opened."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+
+import vitviz
+from tests.models.hub_server import Hub, serving
+from tests.models.hugging_face.tiny import NAMES, TINIES, picture, write
+from vitviz.errors import HubError, ModelError, UnsupportedError
+from vitviz.models import load_model, resized
+from vitviz.models.hugging_face.names import Place, place_of
+from vitviz.models.weights import sha256_of
+from vitviz.tracing import trace_input
+
+VIT = TINIES[0]
+REPOSITORY = "somebody/tiny-vit"
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    """A copy of the classifier's folder, to do something to."""
+    return Path(shutil.copytree(written(VIT).folder, tmp_path / "tiny-vit"))
+
+
+def change(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+@pytest.fixture(params=TINIES, ids=str)
+def case(request, written):
+    return written(request.param)
+
+
+def test_a_folder_is_loaded_as_the_class_it_asks_for(case):
+    model = case.model
+    assert (model.name, model.architecture) == (f"hf:{case.folder}", case.tiny.loaded or case.tiny.made)
+    assert (model.weights, model.weights_hash) == ("pretrained", sha256_of(case.folder / "model.safetensors"))
+    assert model.labels == (tuple(NAMES.values()) if "id2label" in case.tiny.arguments else None)
+    assert not model.module.training
+    assert all(p.dtype == torch.float32 and not p.requires_grad for p in model.module.parameters())
+
+
+def test_every_weight_arrives(case):
+    """Name by name against the model that was saved, buffers that are not in the file included."""
+    own = dict(case.eager.named_parameters()) | dict(case.eager.named_buffers())
+    loaded = dict(case.model.module.model.named_parameters()) | dict(case.model.module.model.named_buffers())
+    if case.tiny.loaded == "SiglipVisionModel":  # the tower of two is the whole here
+        loaded = {f"vision_model.{name}": tensor for name, tensor in loaded.items()}
+    assert loaded
+    for name, tensor in loaded.items():
+        assert torch.equal(tensor, own[name]), name
+
+
+def test_names_of_other_versions_are_translated(written, folder):
+    """Most weights on the hub were written when the layers were called otherwise than they are in the module now."""
+    now = written(VIT).eager.state_dict()
+    then = load_file(folder / "model.safetensors")
+    assert "vit.encoder.layer.0.attention.attention.query.weight" in then
+    assert "vit.layers.0.attention.q_proj.weight" in now
+    save_file(now, folder / "model.safetensors")
+    for name, parameter in load_model(f"hf:{folder}").module.model.named_parameters():
+        assert torch.equal(parameter, now[name]), name
+
+
+def test_a_trunk_saved_without_its_pooling_layer(tmp_path):
+    from tests.models.hugging_face.tiny import transformers
+
+    bare = transformers.ViTModel(TINIES[1].model().config, add_pooling_layer=False)
+    bare.save_pretrained(tmp_path)
+    model = load_model(f"hf:{tmp_path}")
+    trace = vitviz.trace(model, vitviz.load_sample("cat"))
+    assert model.module.model.pooler is None
+    assert trace.logits.shape == (48,)
+
+
+def test_a_classifier_without_names_has_none(folder):
+    change(folder / "config.json", id2label={str(i): f"LABEL_{i}" for i in range(4)})
+    assert load_model(f"hf:{folder}").labels is None
+
+
+def test_predictions_have_the_configurations_names(written):
+    trace = vitviz.trace(written(VIT).model, vitviz.load_sample("cat"))
+    best = vitviz.top_predictions(trace.logits, written(VIT).model.labels)
+    assert {guess.label for guess in best} == set(NAMES.values())
+
+
+def test_random_weights_follow_their_seed(folder):
+    first, again, other = (load_model(f"hf:{folder}", weights=w) for w in ("random:3", "random:3", "random"))
+    weight = [m.module.model.classifier.weight for m in (first, again, other)]
+    assert torch.equal(weight[0], weight[1])
+    assert not torch.equal(weight[0], weight[2])
+    assert (first.labels, first.trained, first.weights_hash) == (None, False, "random:3")
+
+
+def test_sizes_that_are_no_whole_number_of_patches(written):
+    model = written(VIT).model
+    assert model.input_size == (32, 32)
+    with pytest.raises(UnsupportedError, match="multiples of 8"):
+        resized(model, (36, 32))
+
+
+def test_a_processor_that_leaves_part_of_a_patch_over(folder):
+    """As that of SigLIP's patch14-384: the model would drop the last pixels, and here they are not made."""
+    change(folder / "preprocessor_config.json", size={"height": 45, "width": 45})
+    assert load_model(f"hf:{folder}").input_size == (40, 40)
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "model.pt", "tf_model.h5"])
+def test_a_folder_with_pickled_weights_only_is_refused_and_they_stay_closed(folder, file, monkeypatch):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(folder / "sprung"), "w"))
+
+    (folder / "model.safetensors").unlink()
+    (folder / file).write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ModelError, match=r"has no model.safetensors.*may run code"):
+        load_model(f"hf:{folder}")
+    assert not (folder / "sprung").exists()
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_refused(folder):
+    (folder / "model.safetensors").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
+        load_model(f"hf:{folder}")
+
+
+def test_code_beside_a_model_is_never_run(folder):
+    """A configuration that points to code of its own: a known kind is built from transformers, another is refused."""
+    (folder / "modeling_mine.py").write_text("raise SystemExit('run')")
+    (folder / "configuration_mine.py").write_text("raise SystemExit('run')")
+    points = {"AutoConfig": "configuration_mine.Mine", "AutoModel": "modeling_mine.Mine"}
+    change(folder / "config.json", auto_map=points)
+    assert load_model(f"hf:{folder}").architecture == "ViTForImageClassification"
+    change(folder / "config.json", model_type="mine")
+    with pytest.raises(UnsupportedError, match="'mine'"):
+        load_model(f"hf:{folder}")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "swin", "llama", None, 7, ["vit"]])
+def test_other_kinds_are_refused_with_what_is_taken(folder, model_type):
+    change(folder / "config.json", model_type=model_type)
+    with pytest.raises(UnsupportedError, match="ViT, DINOv2 .*DINOv3 ViT .*CLIP and SigLIP"):
+        load_model(f"hf:{folder}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"num_hidden_layers": 10**9}, ModelError, "num_hidden_layers is 1000000000"),
+        ({"hidden_size": "large"}, ModelError, "hidden_size"),
+        ({"hidden_size": 50}, ModelError, "ViTForImageClassification|configuration"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, UnsupportedError, "quantised"),
+        ({"num_hidden_layers": 5}, ModelError, "do not fit ViTForImageClassification.*missing"),
+    ],
+)
+def test_descriptions_that_cannot_be(folder, fields, error, words):
+    change(folder / "config.json", **fields)
+    with pytest.raises(error, match=words):
+        load_model(f"hf:{folder}")
+
+
+def test_weights_of_another_shape_are_named(folder):
+    state = load_file(folder / "model.safetensors")
+    save_file({**state, "classifier.weight": torch.zeros(9, 48)}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="do not fit ViTForImageClassification"):
+        load_model(f"hf:{folder}")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", ""])
+def test_a_description_that_is_none(folder, content):
+    (folder / "config.json").write_text(content)
+    with pytest.raises(ModelError, match="config.json is not"):
+        load_model(f"hf:{folder}")
+
+
+def test_a_folder_that_is_not_there():
+    with pytest.raises(ModelError, match="no folder with a config.json"):
+        load_model("hf:./nowhere/at-all")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("hf:google/vit-base-patch16-224", Place("google/vit-base-patch16-224")),
+        ("hf:gpt2", Place("gpt2")),
+        ("hf:owner/name@v1.0", Place("owner/name", "v1.0")),
+        ("hf:./owner/name", Place(folder=Path("owner/name"))),
+        ("hf:../name", Place(folder=Path("../name"))),
+        ("hf:/srv/models/name", Place(folder=Path("/srv/models/name"))),
+        ("hf:a/b/c", Place(folder=Path("a/b/c"))),
+    ],
+)
+def test_names(name, place):
+    assert place_of(name) == place
+
+
+def test_other_weights_are_not_for_these_names(folder):
+    with pytest.raises(ModelError, match='"pretrained" or "random"'):
+        load_model(f"hf:{folder}", weights="other.safetensors")
+    with pytest.raises(ModelError, match="seed"):
+        load_model(f"hf:{folder}", weights="random:x")
+
+
+def test_without_transformers_the_extra_is_named(folder, monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *args, **kwargs):
+        if name.partition(".")[0] == "transformers":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(ModelError, match=r'pip install "vitviz\[transformers\]"'):
+        load_model(f"hf:{folder}")
+
+
+@pytest.fixture
+def hub(written, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    folder = written(VIT).folder
+    beside = {name: (folder / name).read_bytes() for name in ("config.json", "preprocessor_config.json")}
+    with serving(Hub((folder / "model.safetensors").read_bytes(), REPOSITORY, beside=beside)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        yield server
+
+
+def test_from_the_hub_with_progress_and_again_without_it(hub, written, monkeypatch):
+    seen = []
+    model = load_model(f"hf:{REPOSITORY}", progress=lambda done, total, what: seen.append((done, total, what)))
+    x = picture(VIT)[0]
+    here, there = (trace_input(resized(m, VIT.size), x).logits for m in (model, written(VIT).model))
+    assert torch.allclose(here, there, atol=1e-5)
+    assert seen[-1] == (len(hub.content), len(hub.content), f"{REPOSITORY}/model.safetensors")
+    asked = {path.rpartition("/")[2] for _, path in hub.requests}
+    assert asked == {"config.json", "preprocessor_config.json", "model.safetensors"}
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    assert load_model(f"hf:{REPOSITORY}").weights_hash == model.weights_hash
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert load_model(f"hf:{REPOSITORY}").preprocessing == model.preprocessing
+
+
+def test_a_repository_without_an_image_processor_works_offline_too(hub, monkeypatch):
+    del hub.beside["preprocessor_config.json"]
+    model = load_model(f"hf:{REPOSITORY}")
+    assert model.input_size == (224, 224)  # what transformers' own processor makes when it is told nothing
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert load_model(f"hf:{REPOSITORY}").preprocessing == model.preprocessing
+
+
+def test_a_kind_that_is_not_taken_is_refused_before_the_weights_come(hub):
+    hub.beside["config.json"] = b'{"model_type": "bert"}'
+    with pytest.raises(UnsupportedError, match="'bert'"):
+        load_model(f"hf:{REPOSITORY}")
+    assert {path.rpartition("/")[2] for _, path in hub.requests} == {"config.json"}
+
+
+def test_a_repository_of_pickles_is_refused(hub):
+    hub.content = b""
+    hub.beside["pytorch_model.bin"] = pickle.dumps({})
+    with pytest.raises(HubError, match=r"no such file, and other formats are not read"):
+        load_model(f"hf:{REPOSITORY}")
+    assert not any("pytorch_model" in path for _, path in hub.requests)
+
+
+def test_a_hub_out_of_reach_says_what_still_works(hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError, match=r"config.json of somebody/tiny-vit .*out of reach.*embedded model"):
+        load_model(f"hf:{REPOSITORY}")
+
+
+def test_a_page_in_place_of_a_description_is_thrown_away(hub, tmp_path):
+    right, hub.beside["config.json"] = hub.beside["config.json"], b"<html>a proxy's page</html>"
+    with pytest.raises(HubError, match="something else than config.json"):
+        load_model(f"hf:{REPOSITORY}")
+    assert not list((tmp_path / "cache").rglob("config.json"))
+    hub.beside["config.json"] = right
+    assert load_model(f"hf:{REPOSITORY}").trained
+
+
+def test_from_the_command_line(folder, tmp_path):
+    vitviz.load_sample("cat").save(tmp_path / "photo.png")
+    out = tmp_path / "trace.npz"
+    command = [sys.executable, "-m", "vitviz", "trace", str(tmp_path / "photo.png"), "--model", f"hf:{folder}"]
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([*command, "--out", str(out)], cwd=root, env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "attention 2x3x17x17" in done.stdout
+    assert "position_similarity 16x16" in done.stdout
+
+
+def test_a_model_loads_the_same_twice(tmp_path):
+    """Nothing of a load is left in transformers' settings, or in what the next model is drawn from."""
+    from tests.models.hugging_face.tiny import transformers
+
+    write(VIT, tmp_path)
+    before = torch.random.get_rng_state(), transformers.utils.logging.get_verbosity()
+    load_model(f"hf:{tmp_path}")
+    load_model(f"hf:{tmp_path}", weights="random:5")
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert transformers.utils.logging.get_verbosity() == before[1]
