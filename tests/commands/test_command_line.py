@@ -71,6 +71,28 @@ def test_what_is_not_defined_is_left_out_and_said(tmp_path, capsys):
         assert saved["prefix"].tolist() == ["cls", "reg0", "reg1", "reg2", "reg3"]
 
 
+WINDOWED = ["--model", "swin_tiny_patch4_window7_224", "--weights", "random", "--quiet"]
+
+
+@pytest.mark.parametrize("view", [["heads"], ["heads", "--layer", "5"], ["positions"], ["patches"]], ids=" ".join)
+def test_a_model_of_windows_and_stages_is_drawn_layer_by_layer(view, tmp_path):
+    out = tmp_path / "figure.png"
+    assert main(["draw", PHOTO, "--view", *view, "--query", "r9c20", "--out", str(out), *WINDOWED]) == 0
+    with Image.open(out) as picture:
+        assert picture.width > 300
+
+
+def test_what_a_model_of_windows_does_not_have_is_said(tmp_path, capsys):
+    out = str(tmp_path / "figure.png")
+    assert main(["draw", PHOTO, "--view", "rollout", "--out", out, *WINDOWED]) == 1
+    assert "--view heads" in capsys.readouterr().err
+    assert main(["draw", PHOTO, "--view", "heads", "--layer", "12", "--out", out, *WINDOWED]) != 0
+    assert "from 0 to 11" in capsys.readouterr().err
+    assert main(["trace", PHOTO, "--out", str(tmp_path / "trace.npz"), *WINDOWED]) == 1
+    assert "vitviz.trace_stages" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("view", ["rollout", "heads", "positions", "patches"])
 def test_every_view_is_drawn(view, tmp_path):
     out = tmp_path / "figure.png"

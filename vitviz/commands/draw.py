@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_subject_options, query, steps, traced_subject, whole_file
+from vitviz.commands.options import add_subject_options, any_subject, query, steps, whole_file
 
 if TYPE_CHECKING:
     from vitviz.figure import Figure
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.subject import StagedSubject, Subject
 
 VIEWS = ("rollout", "heads", "positions", "patches")
 
@@ -24,6 +24,9 @@ def add_parser(subparsers: Any) -> None:
         type=query,
         help="query token: cls, r3c5, mean, ... or its number; by default what the output is read from",
     )
+    parser.add_argument(
+        "--layer", type=int, metavar="N", help="all heads of this layer alone, counted from 0, for --view heads"
+    )
     parser.add_argument("--raw", action="store_true", help="colours up to the largest value, not the 99th percentile")
     parser.add_argument("--dark", action="store_true", help="on a dark background")
     parser.add_argument("--width", type=int, default=900, metavar="PIXELS")
@@ -36,27 +39,58 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--width is from 100 to 4000 pixels, not {arguments.width}")
     path = arguments.out if arguments.out.endswith(".png") else arguments.out + ".png"
     with whole_file(path) as part:
-        figure = view(traced_subject(arguments), arguments)
+        figure = view(any_subject(arguments), arguments)
         part.write_bytes(figure.png())
     print(f"wrote {path}: {figure.alt}")
 
 
-def view(subject: Subject, arguments: argparse.Namespace) -> Figure:
-    """The figure that was asked for."""
+def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Figure:
+    """The figure that was asked for. Raises UnsupportedError for a view that the model does not have."""
     from vitviz.draw import DARK, LIGHT
+    from vitviz.errors import UnsupportedError
     from vitviz.figures.heads import heads_figure
+    from vitviz.figures.layers import layer_heads_figure, overview_figure
     from vitviz.figures.patches import grid_figure
-    from vitviz.figures.positions import atlas_figure
     from vitviz.figures.rollout import rollout_figure
+    from vitviz.figures.subject import StagedSubject
 
     look: dict[str, Any] = {"theme": DARK if arguments.dark else LIGHT, "width": arguments.width}
     robust = not arguments.raw
     match arguments.view:
-        case "rollout":
-            return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **look)
-        case "heads":
-            return heads_figure(subject, arguments.query, robust=robust, **look)
         case "positions":
-            return atlas_figure(subject, **look)
-        case _:
+            return _positions(subject, look)
+        case "patches":
             return grid_figure(subject, numbers=True, **look)
+    if isinstance(subject, StagedSubject) or arguments.layer is not None:
+        if arguments.view == "rollout":
+            raise UnsupportedError(
+                f"Rollout multiplies layers that share one grid, and those of {subject.model.name} do not. Draw them with "
+                "--view heads, one of them with --layer."
+                if isinstance(subject, StagedSubject)
+                else "Rollout goes through all layers; --layer is for --view heads."
+            )
+        staged = subject if isinstance(subject, StagedSubject) else StagedSubject.of(subject)
+        asked = subject.layout.name_of(arguments.query) if isinstance(arguments.query, int) else arguments.query or ""
+        if arguments.layer is None:
+            return overview_figure(staged, asked, robust=robust, **look)
+        if not 0 <= arguments.layer < len(staged.trace.every):
+            raise ValueError(f"--layer is from 0 to {len(staged.trace.every) - 1}, not {arguments.layer}")
+        return layer_heads_figure(staged, arguments.layer, asked, robust=robust, **look)
+    if arguments.view == "rollout":
+        return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **look)
+    return heads_figure(subject, arguments.query, robust=robust, **look)
+
+
+def _positions(subject: Subject | StagedSubject, look: dict[str, Any]) -> Figure:
+    """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
+    from vitviz.analysis.position_kind import position_kinds
+    from vitviz.figures.offsets import bias_heads_figure, biases_of, kernel_figure
+    from vitviz.figures.positions import atlas_figure
+
+    with subject.model.lock:
+        kinds = position_kinds(subject.model, subject.layout)
+    if kinds[0] == "rotary":
+        return kernel_figure(subject, **look)
+    if kinds[0] == "relative":
+        return bias_heads_figure(subject, 0, biases_of(subject)[0], **look)
+    return atlas_figure(subject, **look)  # says why not where there are none

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.subject import StagedSubject, Subject
     from vitviz.models import Model
 
 
@@ -77,14 +77,31 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
 def traced_subject(
     arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
 ) -> Subject:
-    """The picture that was asked for, in the model that was asked for, traced.
+    """The picture that was asked for, in the model that was asked for, traced over its one grid.
 
     check  called with the model at its size before the pass, which may take minutes; raise from it what can be known by then
+
+    Raises UnsupportedError for a model whose layers do not share one grid.
     """
+    from vitviz.errors import UnsupportedError
     from vitviz.figures.subject import Subject
+
+    found = any_subject(arguments, model, check)
+    if not isinstance(found, Subject):
+        raise UnsupportedError(
+            f"The layers of {found.model.name} do not share one grid of patches, which this needs. Draw them one by one with "
+            "`draw --view heads`, or read them with vitviz.trace_stages."
+        )
+    return found
+
+
+def any_subject(
+    arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
+) -> Subject | StagedSubject:
+    """The same for a model of any shape: layer by layer where its layers do not share one grid."""
+    from vitviz.figures.subject import subject_of
     from vitviz.images import image_hash, load_image
     from vitviz.models import prepare
-    from vitviz.tracing import trace_input
 
     image = load_image(arguments.image)  # first, because a wrong picture is told at once and a model takes a while
     model = loaded_model(arguments) if model is None else model
@@ -93,9 +110,9 @@ def traced_subject(
         check(prepared.model)
     announce_cost(prepared.model, arguments)
     bar = Bar("layers", arguments.quiet)
-    trace = trace_input(prepared.model, prepared.input, progress=None if bar.quiet else bar)
+    found = subject_of(prepared, image_hash(image), arguments.image, None if bar.quiet else bar)
     bar.close()
-    return Subject(prepared.model, prepared, trace, image_hash(image), arguments.image)
+    return found
 
 
 def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
