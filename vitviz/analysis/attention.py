@@ -134,9 +134,7 @@ def head_statistics(attention: Attention) -> HeadStatistics:
 
 def _rows_and_surprise(attention: Attention, queries: slice) -> tuple[Tensor, Tensor]:
     """Weights (heads, chosen, keys) and the sum of their entropies (heads,), with no logarithm where scores are at hand."""
-    if (
-        attention.q is None or attention.bias is not None
-    ):  # a bias may hide keys, and 0 times minus infinity is no number
+    if attention.q is None or attention.bias is not None:  # a bias may hide keys, and 0 times infinity is no number
         rows = attention.rows(queries)
         return rows, torch.special.entr(rows).sum((1, 2))
     logarithms = attention.scores(queries).sub_(attention.log_sum_exp()[:, queries, None])
