@@ -215,3 +215,9 @@ def test_values_are_not_kept_alive_by_queries_and_keys():
     packed, ours = calls[0].q.untyped_storage(), {t.untyped_storage().data_ptr() for t in (layer.q, layer.k)}
     assert calls[0].v.untyped_storage().data_ptr() == packed.data_ptr() and packed.data_ptr() not in ours
     assert layer.nbytes == 4 * (layer.q.numel() + layer.k.numel() + layer.lse.numel())
+
+
+def test_heads_that_share_keys_by_broadcasting_are_heard_with_them():
+    layer = record(Toy(lambda h: F.scaled_dot_product_attention(h, h[:, 1:], h[:, 1:])), picture(), GRID).layers[0]
+    torch.testing.assert_close(layer.weights(), (layer.q @ layer.q[1:].transpose(1, 2) / 2).softmax(-1))
+    assert layer.k.shape == layer.q.shape

@@ -93,6 +93,9 @@ class _Listener(TorchFunctionMode):
         if enable_gqa:  # the kernel shares each key and value head among several query heads
             key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
             value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+        if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:  # shared by broadcasting, without being asked to
+            lead = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+            query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in (query, key, value))
         mask = additive(attn_mask, is_causal, query, key)
         factor = query.shape[-1] ** -0.5 if scale is None else scale
         self.receive(Call(self.speaker.name, query, key, value, mask, factor, lse))

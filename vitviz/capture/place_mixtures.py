@@ -116,3 +116,13 @@ def _attend(_func: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__
 def _queries_without_place(query: Tensor, value: Tensor) -> Places:
     constant = torch.tensor(CONSTANT, dtype=torch.complex64)
     return as_places(constant.expand(*query.shape[:-1], value.shape[-1]))
+
+
+@place_rule(F.multi_head_attention_forward)
+def _pool(_func: Any, query: Tensor, key: Tensor, _value: Tensor, width: int, heads: int, *_: Any, **__: Any) -> Any:
+    """torch's own attention, which is heard where it pools: its weights are at their keys' places."""
+    constant = torch.tensor(CONSTANT, dtype=torch.complex64)
+    rows = mean_place(key, -1)[..., 0].T if has_places(key) else constant.expand(key.shape[1], key.shape[0])
+    weights = rows[:, None, None].expand(-1, heads, query.shape[0], -1)  # (batch, heads, queries, keys)
+    collected = mean_place(query, -1).expand(query.shape) if has_places(query) else constant.expand(query.shape)
+    return as_places(collected), as_places(weights)

@@ -78,7 +78,9 @@ def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> P
 def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:
     shape, fused = call.shape, call.fused
     queries, keys = (call.q, call.k) if fused else (call.explicit, call.v)
-    assert queries is not None and keys is not None
+    assert queries is not None
+    if keys is None:  # torch's own attention keeps its values to itself; its weights tell where its keys are
+        keys = queries.mT
 
     def refused(kind: str) -> Placement:
         return Placement(call.module, shape, fused, kind)
