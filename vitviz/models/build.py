@@ -51,7 +51,8 @@ def _nearest(name: str, architecture: str) -> str:
     if close:
         return f"Did you mean {', '.join(close)}?"
     return (
-        'Names are "embedded" and those of timm\'s registry; search them with `python -m vitviz models --search WORD`.'
+        'Names are "embedded", those of timm\'s registry, which `python -m vitviz models --search WORD` searches, and '
+        '"hf:owner/name" for a model of transformers.'
     )
 
 

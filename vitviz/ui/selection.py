@@ -14,7 +14,8 @@ Scaling = Literal["robust", "raw"]
 Weights = Literal["trained", "random"]
 
 # Names of models, samples and patches hold no more than this, so that none can be a path upwards or a piece of HTML.
-MODEL_NAME = re.compile(r"(file:)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
+MODEL_NAME = re.compile(rf"(file:)?{_NAME}|hf:{_NAME}(/{_NAME})?(@{_NAME})?")
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 PATCH_NAME = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}")
 
@@ -30,7 +31,8 @@ MAX_SIZE = 1024
 class Selection:
     """A view.
 
-    model    "embedded", "file:NAME" for a checkpoint of the server's folder, or a name of timm's registry
+    model    "embedded", "file:NAME" for a checkpoint of the server's folder, "hf:OWNER/NAME" for a repository on the hub
+             (never "hf:" and a folder, which would be the server's), or a name of timm's registry
     weights  "trained", or "random" for the untrained control
     image    a sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own
     size     side of the model input in pixels, 0 for the model's own

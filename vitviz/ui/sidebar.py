@@ -11,11 +11,13 @@ from vitviz.models.catalogue import curated, search
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named
-from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, UPLOAD, Selection
+from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD, Selection
 from vitviz.ui.text import sidebar as words
 
 # How many names a search offers, and the one that stands there before anything was searched for.
 FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+# What a name of the hub begins with, which no search in timm's registry finds.
+HUB = "hf:"
 _SOURCE, _KIND = "picture source", "model kind"
 
 
@@ -77,7 +79,8 @@ def choose_model() -> None:
         st.caption(known[shown].why)
     elif kind == "any":
         wanted = st.text_input(words.SEARCH, key="model search", placeholder=words.SEARCH_EXAMPLE, help=words.ANY_HELP)
-        names = [entry.name for entry in search(wanted, FOUND)]
+        on_hub = wanted.startswith(HUB) and MODEL_NAME.fullmatch(wanted)
+        names = [wanted] if on_hub else [entry.name for entry in search(wanted, FOUND)]
         names = names if chosen in names else [chosen, *names]
         st.selectbox(words.ANY, names, **state.bound("model", chosen))
     elif kind == "file":

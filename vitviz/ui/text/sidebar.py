@@ -24,7 +24,10 @@ MODEL_KIND = "Choose from"
 KNOWN = "Well-known models"
 ANY = "Name in timm"
 SEARCH, SEARCH_EXAMPLE = "Search", "dinov2 reg"
-ANY_HELP = "Parts of a name, in any order. Weights come from the model hub the first time."
+ANY_HELP = (
+    "Parts of a name, in any order. Weights come from the model hub the first time. A model of Hugging Face's transformers is asked "
+    "for by its whole name on the hub after hf:, as in hf:facebook/dinov2-small, where that library is installed."
+)
 FILE = "Checkpoint"
 NO_FILES = "There is no checkpoint in the server's folder."
 UNTRAINED = "Untrained (random)"
