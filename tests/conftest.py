@@ -14,6 +14,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# A test means the same on a machine with a GPU; those about the GPU ask for it by name.
+os.environ.setdefault("VITVIZ_DEVICE", "cpu")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from vitviz.capture.cost import work_of
 from vitviz.capture.record import record
@@ -76,11 +76,14 @@ def trace_stages(model: Model, image: Image.Image, *, framing: str = "crop", kee
     return trace_stages_input(prepared.model, prepared.input, keep_values=keep_values)
 
 
-def trace_stages_input(model: Model, pixels: Tensor, *, keep_values: bool = False) -> StagedTrace:
+def trace_stages_input(
+    model: Model, pixels: Tensor, *, keep_values: bool = False, progress: Progress | None = None
+) -> StagedTrace:
     """The same from a model input (3, height, width) that is already normalised."""
     pixels = pixels.to(model.device, model.dtype)
     with model.lock:
-        recording = record_stages(model.module, pixels[None], keep_values=keep_values)
+        each = _counting(model, progress) if progress else None
+        recording = record_stages(model.module, pixels[None], keep_values=keep_values, each=each)
     return StagedTrace(
         model_name=model.name,
         input=pixels,
@@ -94,6 +97,7 @@ def trace_stages_input(model: Model, pixels: Tensor, *, keep_values: bool = Fals
 
 
 def _counting(model: Model, progress: Progress) -> Callable[[int], None]:
-    """Tells `progress` how many layers there will be, which a pass without numbers knows."""
-    layers = len(work_of(model.module, model.input_size).shapes)
+    """Tells `progress` how many layers there will be: as many as blocks, or what a pass without numbers hears."""
+    blocks = getattr(model.module, "blocks", None)
+    layers = len(blocks) if isinstance(blocks, nn.Sequential) else len(work_of(model.module, model.input_size).shapes)
     return lambda heard: progress(heard, max(heard, layers))

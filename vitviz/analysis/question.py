@@ -96,10 +96,9 @@ class Question:
 
     @cached_property
     def x(self) -> Tensor:
-        """(1, 3, height, width) on the model's device, a tensor that gradients may flow through."""
-        device = next(self.module.parameters()).device
+        """(1, 3, height, width) on the model's device and in its precision, a tensor that gradients may flow through."""
         with torch.inference_mode(False):
-            return self.pixels.detach().to(device).clone()[None]
+            return self.pixels.detach().to(next(self.module.parameters())).clone()[None]
 
     @cached_property
     def trunk(self) -> Trunk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -42,10 +42,13 @@ class StagedRecording:
     logits: Tensor
 
 
-def record_stages(module: nn.Module, x: Tensor, *, keep_values: bool = False) -> StagedRecording:
+def record_stages(
+    module: nn.Module, x: Tensor, *, keep_values: bool = False, each: Callable[[int], None] | None = None
+) -> StagedRecording:
     """Runs `module` on x (1, 3, height, width) as it is and keeps every layer's attention on its own grid.
 
     keep_values  also keep v of every layer
+    each         called after each attention with how many there have been; raise from it to stop the pass
 
     Raises CaptureError where no attention was seen or where it was not the same as in the pass over places,
     UnsupportedError where none of it can be shown, ValueError for a batch.
@@ -69,6 +72,8 @@ def record_stages(module: nn.Module, x: Tensor, *, keep_values: bool = False) ->
         placement, number = placements[number], number + 1
         if placement.placed:
             made.append((placement, attention_at(call, placement, module, keep_values=keep_values)))
+        if each:
+            each(number)
 
     with torch.inference_mode(), listen(module, receive):
         logits = module(x)

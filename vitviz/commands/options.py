@@ -40,7 +40,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--framing", choices=("crop", "squash", "fit"), default="crop", help="centre crop, squashed, or whole image"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto is a GPU where there is one",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="precision of the forward pass; float32 by default",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -68,6 +79,7 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
         weights=arguments.weights,
         input_size=arguments.size,
         device=arguments.device,
+        dtype=arguments.dtype,
         progress=lambda done, total, _what: bar(done, total),
     )
     bar.close()

@@ -12,7 +12,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
 from vitviz.tokens import TokenLayout
-from vitviz.tracing import trace_input, trace_stages_input
+from vitviz.tracing import Progress, trace_input, trace_stages_input
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
@@ -102,17 +102,21 @@ class StagedSubject(Sight):
         return cls(subject.model, subject.prepared, staged, subject.image_hash, subject.image_name)
 
 
-def subject_of(prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg") -> Subject | StagedSubject:
+def subject_of(
+    prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg", progress: Progress | None = None
+) -> Subject | StagedSubject:
     """Runs the model that the image was prepared for: over one grid where every layer has the same, layer by layer
     otherwise.
+
+    progress  called with (attention layers heard, layers in all); raise from it to stop
 
     Raises UnsupportedError where no attention relates patches of the picture.
     """
     model: Model = prepared.model
     try:
-        trace = trace_input(model, prepared.input)
+        trace = trace_input(model, prepared.input, progress=progress)
     except UnsupportedError:
-        staged = trace_stages_input(model, prepared.input)
+        staged = trace_stages_input(model, prepared.input, progress=progress)
         return StagedSubject(model, prepared, staged, image_hash, image_name)
     return Subject(model, prepared, trace, image_hash, image_name)
 

@@ -47,7 +47,7 @@ class Cnn:
         return next(self.module.parameters()).device
 
 
-def load_cnn(device: str = "cpu") -> Cnn:
+def load_cnn(device: str = "auto") -> Cnn:
     """The embedded EfficientNet-Lite0, trained on the same 101 kinds of objects as the embedded Vision Transformer.
 
     Raises ModelError where the file is missing or damaged.

@@ -103,7 +103,8 @@ def probe(module: nn.Module, input_size: tuple[int, int]) -> Probe:
 def run_on_meta(module: nn.Module, input_size: tuple[int, int]) -> Tensor:
     """The module's output for one image of (height, width), without numbers."""
     state = {name: tensor.to("meta") for name, tensor in _tensors(module)}
-    return torch.func.functional_call(module, state, (torch.empty(1, 3, *input_size, device="meta"),))
+    dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), None)
+    return torch.func.functional_call(module, state, (torch.empty(1, 3, *input_size, device="meta", dtype=dtype),))
 
 
 def _tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:

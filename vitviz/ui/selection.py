@@ -21,10 +21,11 @@ PATCH_NAME = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}")
 
 # What stands for a picture that is not in the gallery; its bytes stay with the session that uploaded it.
 UPLOAD = "upload"
-# Sides of the patch grid offered as input sizes: 224, 336, 448 and 518 pixels at patch 14.
-GRID_SIDES = (16, 24, 32, 37)
-# Pixels; the side of the largest input that a link can ask for.
-MAX_SIZE = 1024
+# Sides of the patch grid offered as input sizes: 224, 336, 448, 518, 1,036 and 2,072 pixels at patch 14. What the last two cost
+# is said before they run.
+GRID_SIDES = (16, 24, 32, 37, 74, 148)
+# Pixels; the side of the largest input that a link can ask for: 148 patches of 16 pixels.
+MAX_SIZE = 2368
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figures.subject import StagedSubject, Subject, subject_of
 from vitviz.models import Model, prepare
 from vitviz.tokens import TokenLayout
-from vitviz.ui import services, session
+from vitviz.ui import consent, services, session
 from vitviz.ui.compute import Key, Progress
 from vitviz.ui.photo import Photo
 from vitviz.ui.selection import Selection
@@ -125,7 +125,7 @@ class Stage:
 def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage, tuple[str, ...]]:
     """Runs the model on the photograph, unless that was done; and which parts of the selection this model does not have.
 
-    Raises VitvizError where it cannot be done.
+    Raises VitvizError where it cannot be done, `consent.Unanswered` where it would take long and nobody has agreed to that.
     """
     key = Key(
         "look", model.name, model.weights_hash, photo.hash, model.input_size, selection.framing, scope=photo.scope
@@ -134,8 +134,10 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
     def run(progress: Progress) -> Look:
         prepared = prepare(model, photo.image, framing=selection.framing)
         progress.check()
-        return Look(subject_of(prepared, photo.hash, photo.name))
+        return Look(subject_of(prepared, photo.hash, photo.name, lambda heard, layers: progress.report(heard / layers)))
 
+    if key not in services.queue().results:
+        consent.require(model)
     what = words.RUNNING_MODEL.format(model=model.name)
     look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
     trace = look.sight.trace

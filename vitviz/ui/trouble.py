@@ -10,6 +10,7 @@ import streamlit as st
 
 from vitviz.errors import Cancelled, VitvizError
 from vitviz.ui import state
+from vitviz.ui.consent import Unanswered
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 
@@ -24,6 +25,8 @@ def guarded(where: str) -> Iterator[None]:
     except Cancelled:
         st.info(words.CALLED_OFF)
         st.button(words.ASK_AGAIN, key=f"again {where}", on_click=state.ask_again)
+    except Unanswered as question:
+        question.ask(where)
     except VitvizError as error:
         _say(str(error), where)
     except Exception:

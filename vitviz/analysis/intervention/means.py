@@ -68,8 +68,7 @@ def head_means(
             torch.no_grad(),
             switched(dict(enumerate(trunk.blocks)), Switches(hear=hear)),
         ):
-            device = next(subject.module.parameters()).device
-            subject.module(pixels.to(device)[None])
+            subject.module(pixels.to(next(subject.module.parameters()))[None])
         images += 1
         if progress:
             progress(images, total or images)

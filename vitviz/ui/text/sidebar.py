@@ -37,6 +37,7 @@ UNTRAINED_HELP = (
 UNTRAINED_NOTE = "Untrained: these are random weights."
 SIZE = "Input size"
 SIZE_HELP = (
-    "More pixels make more patches: slower, and finer maps. The model's own size is the one it was trained or measured "
-    "at."
+    "More pixels make more patches: finer maps, and a time that grows with the square of their number. The model's own size is the "
+    "one it was trained or measured at. Before a run that takes long, its cost is said. With the whole image fitted, its shape is "
+    "kept at about as many patches."
 )

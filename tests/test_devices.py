@@ -1,0 +1,159 @@
+"""Where a model runs and in what precision: a GPU where there is one, a pretended one everywhere, and half the digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import vitviz
+from tests.pretend_gpu import PretendGpu
+from vitviz.analysis.methods import METHODS
+from vitviz.errors import ModelError
+from vitviz.models import Model, prepare
+from vitviz.models.device import pick_device, pick_dtype
+from vitviz.samples import load_sample, samples
+from vitviz.tracing import trace_input
+from vitviz.ui.components.layer import layer_arrays
+
+# Largest differences from float32 on the processor, over all layers and heads of the embedded model: weights, and the rollout
+# relative to its largest value. Measured with room to spare; what bfloat16 was measured at stands in the README.
+GPU_WEIGHTS, GPU_ROLLOUT = 1e-3, 5e-3
+BFLOAT16_WEIGHTS, BFLOAT16_ROLLOUT = 0.15, 0.1
+
+ANSWERS = {
+    "rollout": lambda model, trace: vitviz.rollout(trace),
+    "rollout with knobs": lambda model, trace: vitviz.rollout(trace, "r1c1", vitviz.RolloutOptions(0.3, "max", 0.5)),
+    "rollout of the mean": lambda model, trace: vitviz.rollout(trace, "mean"),
+    "rollout matrix": lambda model, trace: vitviz.rollout_matrix(trace).cpu().numpy(),
+    "head rollouts": lambda model, trace: [vitviz.head_rollouts(trace, m) for m in ("last_hop", "leave_one_in")],
+    "head maps": lambda model, trace: vitviz.head_maps(trace),
+    "one map": lambda model, trace: vitviz.attention_map(trace.layers[1], "cls", 0),
+    "column": lambda model, trace: trace.layers[1].column(2).cpu().numpy(),
+    "statistics": lambda model, trace: vitviz.head_statistics(trace.layers[0]).distance.tolist(),
+    "entropy": lambda model, trace: vitviz.entropy(trace.layers[0]).cpu().numpy(),
+    "prefix mass": lambda model, trace: vitviz.prefix_mass(trace.layers[0]).cpu().numpy(),
+    "sinks": lambda model, trace: vitviz.sink_tokens(trace.layers[0]),
+    "prediction": lambda model, trace: vitviz.top_predictions(trace.logits, None),
+    "position similarity": lambda model, trace: vitviz.position_similarity(model, trace.layout),
+    "embedding sum": lambda model, trace: vitviz.embedding_sum(model, trace.input, trace.layout),
+    "filters": lambda model, trace: vitviz.filter_components(model),
+    "the microscope's arrays": lambda model, trace: layer_arrays(trace.layers[1]),
+    "outliers": lambda model, trace: vitviz.token_outliers(question(model, trace)),
+    "lens": lambda model, trace: vitviz.logit_lens(question(model, trace)).probabilities.cpu().numpy(),
+}
+
+
+def question(model: Model, trace) -> vitviz.Question:
+    return vitviz.Question(model, trace.input, vitviz.ClassLogit(1))
+
+
+def small(device: str = "cpu", dtype: str = "float32") -> Model:
+    return vitviz.load_model("vit_tiny_patch16_224", weights="random", input_size=(64, 96), device=device, dtype=dtype)
+
+
+def pixels() -> torch.Tensor:
+    return torch.randn(3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("asked", ANSWERS)
+def test_nothing_forgets_that_tensors_may_lie_elsewhere(asked):
+    model = small()
+    model.module.to("meta")
+    with PretendGpu():
+        trace = trace_input(model, pixels())
+        assert trace.device.type == "meta"
+        ANSWERS[asked](model, trace)
+
+
+def test_the_pretended_gpu_finds_what_would_fail_on_a_real_one():
+    with PretendGpu():
+        there = torch.ones(3, device="meta")
+        with pytest.raises(TypeError):
+            there.numpy()
+        with pytest.raises(RuntimeError):
+            there + torch.ones(3)
+        assert there.cpu().numpy().tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("asked", ANSWERS)
+def test_every_answer_can_be_had_in_bfloat16(asked):
+    model = small(dtype="bfloat16")
+    assert model.dtype == torch.bfloat16
+    ANSWERS[asked](model, trace_input(model, pixels()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_explanation_can_be_had_in_bfloat16(method):
+    model = small(dtype="bfloat16")
+    trace = trace_input(model, pixels())
+    heatmap = vitviz.explain(question(model, trace), method)
+    assert np.isfinite(heatmap.values).all()
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """The embedded model in float32 on the processor: (its input, the weights of every layer, its rollout, its best class)."""
+    model = vitviz.load_model("embedded", device="cpu")
+    given = prepare(model, load_sample(samples()[0].id)).input
+    return given, *seen(model, given)
+
+
+def seen(model: Model, given: torch.Tensor) -> tuple[np.ndarray, np.ndarray, int]:
+    trace = trace_input(model, given)
+    weights = torch.stack([layer.weights() for layer in trace.layers]).cpu().numpy()
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-3)
+    return weights, vitviz.rollout(trace).values, int(trace.logits.argmax())
+
+
+def check(exact, found, weights_within: float, rollout_within: float) -> None:
+    _, weights, rollout, best = exact
+    assert np.abs(found[0] - weights).max() < weights_within
+    assert np.abs(found[1] - rollout).max() < rollout_within * rollout.max()
+    assert found[2] == best
+
+
+def test_bfloat16_stays_within_its_tolerance(exact):
+    found = seen(vitviz.load_model("embedded", device="cpu", dtype="bfloat16"), exact[0])
+    check(exact, found, BFLOAT16_WEIGHTS, BFLOAT16_ROLLOUT)
+    assert np.abs(found[0] - exact[1]).max() > 1e-4  # it was another precision indeed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gpu_stays_within_its_tolerance(exact, dtype):
+    """Runs where there is a GPU and is skipped elsewhere, in CI too."""
+    model = vitviz.load_model("embedded", device="cuda", dtype=dtype)
+    assert model.device.type == "cuda"
+    within = (GPU_WEIGHTS, GPU_ROLLOUT) if dtype == "float32" else (BFLOAT16_WEIGHTS, BFLOAT16_ROLLOUT)
+    check(exact, seen(model, exact[0]), *within)
+    for answer in ANSWERS.values():
+        answer(model, trace_input(model, exact[0]))
+
+
+def test_the_device_is_chosen_by_itself_or_by_whoever_runs_it(monkeypatch):
+    monkeypatch.setenv("VITVIZ_DEVICE", "cpu")
+    assert pick_device("auto").type == "cpu"
+    monkeypatch.delenv("VITVIZ_DEVICE")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto").type == "cuda"
+    assert pick_device("cpu").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == "cpu"
+    with pytest.raises(ModelError, match="no CUDA GPU"):
+        pick_device("cuda")
+
+
+def test_precisions_that_are_not_offered():
+    assert pick_dtype("bfloat16") is pick_dtype(torch.bfloat16) is torch.bfloat16
+    for dtype in ("int8", torch.float16, "half a digit"):
+        with pytest.raises(ModelError, match="float32 or bfloat16"):
+            pick_dtype(dtype)
+
+
+def test_another_size_keeps_device_and_precision():
+    model = replace(small(dtype="bfloat16"), dynamic_size=False)
+    assert vitviz.resized(model, (96, 96)).dtype == torch.bfloat16
