@@ -30,7 +30,9 @@ def add_subject_options(parser: argparse.ArgumentParser) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """The model, its input size, and how pictures become input."""
     parser.add_argument(
-        "--model", default="embedded", help='"embedded" (default), a name of timm\'s registry, or a .safetensors file'
+        "--model",
+        default="embedded",
+        help='"embedded" (default), a name of timm\'s registry, a .safetensors file, or "hf:owner/name" of transformers',
     )
     parser.add_argument(
         "--weights",
