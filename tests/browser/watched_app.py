@@ -1,0 +1,25 @@
+"""The app, with one address more: what its queues are busy with and what they know. `streamlit run tests/browser/watched_app.py`"""
+
+from __future__ import annotations
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from vitviz.ui import loading, services, startup
+from vitviz.ui import main as frame
+from vitviz.ui.route import payload_route
+
+loading.embedded()
+startup.settle()
+
+
+async def names(_: Request) -> JSONResponse:
+    """Names of what was asked for and is not finished, and of what was, in every queue."""
+    queues = services.queue(), services.models()
+    under_way = [key.what for queue in queues for key in list(queue._jobs)]
+    return JSONResponse({"under way": under_way, "known": [key.what for q in queues for key in list(q.results._held)]})
+
+
+app = st.App(frame.__file__, routes=[payload_route(services.payloads()), Route("/computing", names)])
