@@ -1,7 +1,7 @@
 """A second device on a machine that has none: the meta device, whose tensors cannot meet the processor's, as a GPU's cannot.
 
-What a GPU does without a word is let through here too: copying to the processor, and reading single numbers and places. Anything else that
-mixes the two, and any `numpy()` of a tensor that was not copied first, raises as it would there.
+What a GPU does without a word is let through here too: copying to the processor, reading single numbers and places. Anything
+else that mixes the two, and any `numpy()` of a tensor that was not copied first, raises as it would there.
 """
 
 from __future__ import annotations

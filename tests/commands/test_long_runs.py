@@ -64,10 +64,10 @@ def test_a_folder_that_is_not_there_is_told_before_the_pass(tmp_path, capsys, no
 
 
 def test_similarity_of_too_many_patches_is_left_out_and_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vitviz.commands.trace.LARGEST_SIMILARITY", 100)
+    monkeypatch.setattr("vitviz.analysis.positions.LARGEST", 100)
     out = tmp_path / "t.npz"
     assert main(["trace", PHOTO, "--out", str(out), *SMALL]) == 0
-    assert "position_similarity left out: 24 patches" in capsys.readouterr().err
+    assert "position_similarity left out: The similarity of 24 positions" in capsys.readouterr().err
     with np.load(out) as saved:
         assert "position_similarity" not in saved
         assert "rollout" in saved

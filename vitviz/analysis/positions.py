@@ -19,6 +19,8 @@ from vitviz.tokens import TokenLayout
 # A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; learned ones are not.
 EQUAL_NORMS = 1e-3
 ROWS_AT_ONCE = 256
+# Bytes of a similarity matrix, which is patches x patches: 1 GB at 128 x 128 patches.
+LARGEST = 1 << 30
 
 
 class HasModule(Protocol):
@@ -65,8 +67,14 @@ def position_similarity(model: HasModule, layout: TokenLayout, patches: Sequence
     patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow with
              the square of their number.
 
-    Raises UnsupportedError as `position_embedding`.
+    Raises UnsupportedError as `position_embedding`, and where the result would be larger than LARGEST bytes.
     """
+    needed = 4 * layout.num_patches * (layout.num_patches if patches is None else len(patches))
+    if needed > LARGEST:
+        raise UnsupportedError(
+            f"The similarity of {layout.num_patches:,} positions with each other takes {needed / 1e9:.1f} GB, more than the "
+            f"{LARGEST / 1e9:.1f} GB that are held at once. Ask for the rows of a few patches, or choose a smaller input size."
+        )
     vectors = nn.functional.normalize(position_embedding(model, layout).vectors.double(), dim=-1)
     chosen = vectors if patches is None else vectors[list(patches)]
     out = np.empty((len(chosen), len(vectors)), np.float32)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 # Attention of all layers is held at once before it is written.
 LARGEST_STACK = 4 << 30
-# Position similarity is patches x patches too: 1 GB at 128 x 128 patches.
-LARGEST_SIMILARITY = 1 << 30
 
 
 def add_parser(subparsers: Any) -> None:
@@ -89,15 +87,7 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
             f"head_rollout_{method}",
             lambda method=method: head_rollouts(trace, method, arguments.query, progress=progress),
         )
-    similarity = 4 * trace.layout.num_patches**2
-    if similarity <= LARGEST_SIMILARITY:
-        attempt("position_similarity", lambda: position_similarity(model, trace.layout))
-    else:
-        print(
-            f"vitviz: position_similarity left out: {trace.layout.num_patches:,} patches with each other take "
-            f"{similarity / 1e9:.1f} GB",
-            file=sys.stderr,
-        )
+    attempt("position_similarity", lambda: position_similarity(model, trace.layout))
     arrays["logits"] = trace.logits.cpu().numpy()
     arrays["grid"] = np.asarray(trace.layout.grid)
     arrays["prefix"] = np.asarray(trace.layout.prefix, dtype=str)

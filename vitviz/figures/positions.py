@@ -51,9 +51,9 @@ def position_figure(
 ) -> Figure:
     """The similarity of one patch's position with all others, as a map. Raises IndexError outside the grid."""
     layout = subject.layout
-    similarity = similarity_of(subject) if similarity is None else similarity
     patch = layout.token_at(row, col) - layout.num_prefix
-    heatmap = Heatmap(layout.patches(similarity[patch]), "cosine similarity", signed=True)
+    values = position_similarity(subject.model, layout, [patch])[0] if similarity is None else similarity[patch]
+    heatmap = Heatmap(layout.patches(values), "cosine similarity", signed=True)
     return Figure(
         arrays={"similarity": heatmap.values},
         drawing=draw_heatmap(heatmap, scale=Scale(-1, 1, signed=True), query=(row, col), theme=theme, width=width),

@@ -97,6 +97,7 @@ def microscope(
     num_layers: int,
     layer_address: Callable[[int], str],
     key: str,
+    neighbours: int = 1,
 ) -> None:
     """Mounts the microscope.
 
@@ -106,6 +107,7 @@ def microscope(
     picture        address of a `picture_payload`
     layer_address  layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours
     key            the component's key
+    neighbours     layers on either side that the browser may fetch before anybody turns to them
 
     Only addresses and the view travel through Streamlit, and they stay the same from run to run, so that nothing is sent again.
     """
@@ -116,7 +118,8 @@ def microscope(
             on_change(reported)
 
     asked = _asked(key, view, _reported(key, num_layers))
-    near = [layer for layer in range(view.layer - 1, view.layer + 2) if 0 <= layer < num_layers]
+    nearest = range(view.layer - neighbours, view.layer + neighbours + 1)
+    near = [layer for layer in nearest if 0 <= layer < num_layers]
     _component()(
         key=key,
         data={

@@ -57,6 +57,10 @@ ROW, COL = "Row", "Column"
 COLOURS = "Scale"
 COLOURS_OF = {"signed": "−1 to 1 around zero", "raw": "smallest to largest"}
 CURVE = "Similarity against distance"
+TOO_MANY = (
+    "The curve and the atlas compare every place with every other. With {count} places they are left out; choose a smaller input "
+    "size to see them."
+)
 CURVE_TEXT = "All pairs of places, by the distance between them: the mean, and the band that holds 80% of them."
 CURVE_X, CURVE_Y = "distance between patch centres (input pixels)", "cosine similarity"
 CURVE_MEAN = "mean of all pairs"

@@ -20,6 +20,9 @@ from vitviz.ui.stage import Stage
 from vitviz.ui.text import microscope as words
 from vitviz.ui.wire import pack
 
+# Beyond this a layer is over 12 MB for six heads, and is sent only when somebody turns to it.
+PREFETCHED_TOKENS = 4000
+
 
 def render(stage: Stage) -> None:
     with page(words.PAGE):
@@ -42,6 +45,7 @@ def render(stage: Stage) -> None:
             num_layers=stage.trace.num_layers,
             layer_address=lambda layer: stage.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
             key="microscope",
+            neighbours=int(stage.layout.num_tokens <= PREFETCHED_TOKENS),
         )
         _way_out(stage, view)
 

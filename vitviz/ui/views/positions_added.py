@@ -16,11 +16,19 @@ from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
 from vitviz.ui.trouble import guarded
 
+# With more, every place against every other would be a picture and a payload too large to look at: 44 x 44 patches.
+MOST_PATCHES = 2000
+
 
 def show(stage: Stage) -> None:
-    """One place against all others, the curve over distance, the sum at the entrance, and the atlas."""
-    similarity = stage.ask("position similarity", lambda _: position_similarity(stage.model, stage.layout))
+    """One place against all others, the curve over distance, the sum at the entrance, and the atlas.
+
+    With very many patches the curve and the atlas, which need every place against every other, are left out.
+    """
     row, col = stage.selection.patch_of(stage.layout)
+    similarity = None
+    if stage.layout.num_patches <= MOST_PATCHES:
+        similarity = stage.ask("position similarity", lambda _: position_similarity(stage.model, stage.layout))
     kind = stage.ask("position kind", lambda _: position_embedding(stage.model, stage.layout).kind)
     st.caption(words.KIND.format(kind=words.LEARNED if kind == "learned" else words.FIXED))
     left, right = st.columns(2)
@@ -28,13 +36,18 @@ def show(stage: Stage) -> None:
         _one_place(stage, similarity, row, col)
     with right:
         st.subheader(words.CURVE, anchor=False)
-        st.caption(words.CURVE_TEXT)
-        figure.show(
-            stage, "similarity by distance", lambda: distance_figure(stage.sight, similarity, theme=stage.theme)
-        )
+        if similarity is None:
+            st.caption(words.TOO_MANY.format(count=f"{stage.layout.num_patches:,}"))
+        else:
+            st.caption(words.CURVE_TEXT)
+            figure.show(
+                stage, "similarity by distance", lambda: distance_figure(stage.sight, similarity, theme=stage.theme)
+            )
     st.subheader(words.SUM, anchor=False)
     with guarded("sum"):
         _sum(stage, row, col)
+    if similarity is None:
+        return
     st.subheader(words.ATLAS, anchor=False)
     st.caption(words.ATLAS_TEXT)
     figure.show(
@@ -46,11 +59,15 @@ def show(stage: Stage) -> None:
     )
 
 
-def _one_place(stage: Stage, similarity: np.ndarray, row: int, col: int) -> None:
+def _one_place(stage: Stage, similarity: np.ndarray | None, row: int, col: int) -> None:
     layout = stage.layout
     patch = layout.token_at(row, col) - layout.num_prefix
     label = words.SIMILARITY_LABEL.format(row=row, col=col)
-    heatmap = Heatmap(layout.patches(similarity[patch]), label, signed=True)
+    if similarity is None:
+        values = stage.ask("one position", lambda _: position_similarity(stage.model, layout, [patch])[0], patch=patch)
+    else:
+        values = similarity[patch]
+    heatmap = Heatmap(layout.patches(values), label, signed=True)
     signed = state.value_of("bent") == "signed"
     if not signed:
         heatmap = Heatmap(heatmap.values, label)
