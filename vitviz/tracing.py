@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from vitviz.capture.cost import work_of
 from vitviz.capture.record import record
 from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.stages import record_stages
+from vitviz.capture.stages import placements_of, record_stages
 from vitviz.capture.trace import Trace
 from vitviz.models import Model, prepare
 
@@ -94,6 +95,15 @@ def trace_stages_input(
         logits=recording.logits,
         weights_hash=model.weights_hash,
     )
+
+
+def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
+    """What is left of a trace where no attention relates patches of the picture: the logits, and why nothing else is shown."""
+    pixels = pixels.to(model.device, model.dtype)
+    with model.lock, torch.inference_mode():
+        left_out = placements_of(model.module, model.input_size)
+        logits = model.module(pixels[None])[0].float()
+    return StagedTrace(model.name, pixels, model.layout, (), logits, left_out=left_out, weights_hash=model.weights_hash)
 
 
 def _counting(model: Model, progress: Progress) -> Callable[[int], None]:

@@ -22,6 +22,7 @@ from vitviz.analysis.queries import MEAN
 from vitviz.capture.staged_trace import Layer, StagedTrace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import Asked, draw_layer, draw_overview
+from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.subject import StagedSubject, made
 
@@ -79,7 +80,7 @@ def layer_figure(
     head   None is the mean of all heads
     query  name of a token of the model's first grid; the layer's patch at the same place asks
     """
-    trace, index = subject.trace, range(len(subject.trace.every))[index]
+    trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
     query = nearest_query(layer, query, trace.layout.grid)
     heatmap = attention_map(layer, query, head)
@@ -128,7 +129,7 @@ def layer_heads_figure(
     """All heads of one layer as small multiples, of a windowed layer the window alone; `maps` (heads, rows, cols) of
     `layer_maps` where known. Other arguments as in `layer_figure`.
     """
-    trace, index = subject.trace, range(len(subject.trace.every))[index]
+    trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
     query = nearest_query(layer, query, trace.layout.grid)
     maps = layer_maps(layer, query) if maps is None else maps
@@ -156,7 +157,7 @@ def overview_figure(
     subject: StagedSubject, query: str = "", *, robust: bool = True, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """Every layer at a glance: where the patch at one place looks in the mean of its heads, each layer on its own grid."""
-    trace = subject.trace
+    trace, _ = subject.trace, _checked(subject, -1)
     arrays: dict[str, np.ndarray] = {}
     names: list[str] = []
     reaches: list[np.ndarray] = []
@@ -184,6 +185,16 @@ def overview_figure(
             imports=["from vitviz.analysis.layers import nearest_query"],
         ),
     )
+
+
+def _checked(subject: StagedSubject, index: int) -> int:
+    """`index` counted from 0. Raises UnsupportedError for a model without any, IndexError for a layer that does not exist."""
+    count = len(subject.trace.every)
+    if not count:
+        raise UnsupportedError(
+            f"{subject.model.name} has no attention that relates patches of the picture: `vitviz support` says why."
+        )
+    return range(count)[index]
 
 
 def _sentence(words: str) -> str:

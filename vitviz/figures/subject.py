@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vitviz.capture.staged_trace import StagedTrace
+from vitviz.capture.stages import placements_of
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
 from vitviz.tokens import TokenLayout
-from vitviz.tracing import Progress, trace_input, trace_stages_input
+from vitviz.tracing import Progress, trace_input, trace_stages_input, trace_without_layers
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
@@ -106,19 +108,29 @@ def subject_of(
     prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg", progress: Progress | None = None
 ) -> Subject | StagedSubject:
     """Runs the model that the image was prepared for: over one grid where every layer has the same, layer by layer
-    otherwise.
+    otherwise; without a layer where none relates patches of the picture.
 
     progress  called with (attention layers heard, layers in all); raise from it to stop
-
-    Raises UnsupportedError where no attention relates patches of the picture.
     """
     model: Model = prepared.model
-    try:
+    with suppress(UnsupportedError):
         trace = trace_input(model, prepared.input, progress=progress)
-    except UnsupportedError:
+        if trace.layers and not _speaks_twice(model, trace):
+            return Subject(model, prepared, trace, image_hash, image_name)
+    try:
         staged = trace_stages_input(model, prepared.input, progress=progress)
-        return StagedSubject(model, prepared, staged, image_hash, image_name)
-    return Subject(model, prepared, trace, image_hash, image_name)
+    except UnsupportedError:
+        staged = trace_without_layers(model, prepared.input)
+    return StagedSubject(model, prepared, staged, image_hash, image_name)
+
+
+def _speaks_twice(model: Model, trace: Trace) -> bool:
+    """Whether attention that came in two calls from one module is one map taken from another, which the two of them are not."""
+    names = [layer.name for layer in trace.layers]
+    if len(set(names)) == len(names):
+        return False
+    with model.lock:
+        return not all(placement.placed for placement in placements_of(model.module, model.input_size))
 
 
 def made(function: str, /, *positional: str, **arguments: Any) -> str:

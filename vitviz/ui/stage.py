@@ -142,8 +142,8 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
     look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
     trace = look.sight.trace
     every = (*trace.layers, *trace.pooling)
-    chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)]
-    learned = ("pool",) * bool(trace.pooling) + chosen.query_layout.prefix
-    fitted, lost = selection.within(len(every), chosen.num_heads, look.sight.layout, learned)
+    chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None
+    learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())
+    fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, look.sight.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
     return Stage(fitted, photo, look, replace(key, what=""), theme), lost

@@ -67,9 +67,7 @@ DIFFERENCE = "{name}, not {other}"
 CLASS_NUMBER = "class {index}"
 
 # Pages that a model cannot fill
-ELSEWHERE = (
-    "This page needs one grid of patches that all layers share, which this model does not have. {reason} {instead}"
-)
+ELSEWHERE = "This page follows the same tokens through all layers, and this model does not let it. {reason} {instead}"
 ELSEWHERE_LINK = "Layer by layer"
 
 # Scales

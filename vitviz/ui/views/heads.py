@@ -35,22 +35,23 @@ class _Board:
     knobs: tuple[tuple[str, Hashable], ...]
 
 
-def show(stage: Stage, options: RolloutOptions) -> None:
-    """The board on the left, the chosen head on the right."""
+def show(stage: Stage, options: RolloutOptions, rollouts: bool = True) -> None:
+    """The board on the left, the chosen head on the right. rollouts: whether the model has any."""
     left, right = st.columns([11, 9])
     with left:
-        _choices()
-        shown = _maps(stage, options)
+        _choices(rollouts)
+        shown = _maps(stage, options, str(state.value_of("board")) if rollouts else "attention")
         _board(stage, shown)
     with right:
         _enlarged(stage, shown)
 
 
-def _choices() -> None:
-    st.segmented_control(
-        words.BOARD_OF, list(words.BOARDS), format_func=named(words.BOARDS), help=words.BOARD_HELP, required=True,
-        label_visibility="collapsed", **state.bound("board"),
-    )  # fmt: skip
+def _choices(rollouts: bool) -> None:
+    if rollouts:
+        st.segmented_control(
+            words.BOARD_OF, list(words.BOARDS), format_func=named(words.BOARDS), help=words.BOARD_HELP, required=True,
+            label_visibility="collapsed", **state.bound("board"),
+        )  # fmt: skip
     with st.container(horizontal=True):
         scales = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
         st.segmented_control(
@@ -67,8 +68,8 @@ def _choices() -> None:
         )  # fmt: skip
 
 
-def _maps(stage: Stage, options: RolloutOptions) -> _Board:
-    kind, query = str(state.value_of("board")), stage.query
+def _maps(stage: Stage, options: RolloutOptions, kind: str) -> _Board:
+    query = stage.query
     if kind == "attention":
         knobs: tuple[tuple[str, Hashable], ...] = (("query", query),)
         maps = stage.ask("head maps", lambda _: head_maps(stage.trace, query), **dict(knobs))

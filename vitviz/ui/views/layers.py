@@ -56,7 +56,11 @@ class Shown:
 def render(stage: Stage) -> None:
     with page(words.PAGE):
         support = verdict_on(stage)
-        st.caption(words.VERDICT.format(reason=support.reason, instead=support.instead))
+        verdict = words.VERDICT.format(reason=support.reason, instead=support.instead)
+        if not stage.staged.trace.every:
+            st.info(verdict)
+            return
+        st.caption(verdict)
         shown = choose(stage)
         with guarded("layer"):
             if shown.kind == COLLECTING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from vitviz.draw import draw_patch
+from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.patches import filters_figure, grid_figure, sequence_figure
 from vitviz.ui import exhibits, figure, state
@@ -27,8 +28,11 @@ def render(stage: Stage) -> None:
         st.subheader(words.SEQUENCE, anchor=False)
         _sequence(stage, row, col)
         st.subheader(words.FILTERS, anchor=False)
-        figure.show(stage, "filters", lambda: filters_figure(stage.sight, FILTERS, theme=stage.theme))
-        st.caption(words.FILTERS_TEXT.format(count=FILTERS))
+        try:
+            figure.show(stage, "filters", lambda: filters_figure(stage.sight, FILTERS, theme=stage.theme))
+            st.caption(words.FILTERS_TEXT.format(count=FILTERS))
+        except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
+            st.info(str(reason))
 
 
 def _grid(stage: Stage, row: int, col: int) -> None:

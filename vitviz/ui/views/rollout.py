@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from vitviz.analysis.attention import head_statistics, sink_tokens
-from vitviz.analysis.rollout import RolloutOptions
+from vitviz.analysis.rollout import RolloutOptions, check_defined
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
 from vitviz.figures.rollout import rollout_figure
-from vitviz.ui import exhibits, figure, state
+from vitviz.ui import exhibits, figure, navigation, state
 from vitviz.ui.choices import named
 from vitviz.ui.page import page
 from vitviz.ui.rolled import rollout_of
@@ -25,15 +25,29 @@ SINKS_SHOWN = 8
 def render(stage: Stage) -> None:
     with page(words.PAGE):
         st.markdown(words.QUERY_LINE.format(query=common.token(stage.query)))
+        why_not = why_no_rollout(stage)
         with guarded("heads"):
-            heads.show(stage, options_of(stage))
+            heads.show(stage, options_of(stage), rollouts=not why_not)
         st.subheader(words.ROLLED, anchor=False)
-        with guarded("rollout figure"):
-            _rolled(stage)
+        if why_not:
+            st.info(why_not)
+            navigation.link("layers", common.ELSEWHERE_LINK)
+        else:
+            with guarded("rollout figure"):
+                _rolled(stage)
         with guarded("sinks"):
             _sinks(stage)
         with guarded("statistics"):
             _statistics(stage)
+
+
+def why_no_rollout(stage: Stage) -> str:
+    """Why a product of this model's layers means nothing; "" where rollout is defined."""
+    try:
+        check_defined(stage.trace.layers, stage.model.name)
+    except UnsupportedError as reason:
+        return str(reason)
+    return ""
 
 
 def options_of(stage: Stage) -> RolloutOptions:

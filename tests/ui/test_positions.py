@@ -1,0 +1,69 @@
+"""Positions in each model's own terms: added, turned, biased, or none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vitviz.ui.text import positions as words
+
+SWIN, MIXED = "swin_tiny_patch4_window7_224", "vit_small_patch16_rope_mixed_224"
+
+
+def exhibits(shown) -> list[dict]:
+    return [json.loads(exhibit.proto.json) for exhibit in shown.at.get("bidi_component")]
+
+
+def headings(shown) -> list[str]:
+    return [sub.value for sub in shown.at.subheader]
+
+
+@pytest.mark.parametrize(
+    ("model", "present", "absent"),
+    [
+        ("vit_tiny_patch16_224", [words.ATLAS], [words.ROTARY, words.RELATIVE]),
+        ("eva02_tiny_patch14_224", [words.ATLAS, words.ROTARY], [words.RELATIVE]),
+        (MIXED, [words.ROTARY], [words.ATLAS, words.RELATIVE]),
+        (SWIN, [words.RELATIVE], [words.ATLAS, words.ROTARY]),
+        ("vit_relpos_small_patch16_224", [words.RELATIVE], [words.ATLAS, words.ROTARY]),
+    ],
+)
+def test_a_model_is_shown_in_its_own_terms(app, model, present, absent):
+    shown = app("positions", model=model, weights="random")
+    assert not shown.wrong
+    assert set(present) <= set(headings(shown)) and not set(absent) & set(headings(shown))
+
+
+def test_a_model_without_positions_says_so(app):
+    shown = app("positions", model="pvt_v2_b0", weights="random")
+    assert not shown.wrong and [info.value for info in shown.at.info] == [words.NONE]
+
+
+def test_a_bias_on_content_too_is_no_map_over_displacements(app):
+    shown = app("positions", model="mvitv2_tiny", weights="random")
+    assert not shown.wrong and words.RELATIVE_MORE in [info.value for info in shown.at.info]
+
+
+def test_biases_of_another_layer_and_head(app):
+    shown = app("positions", model=SWIN, weights="random", bias_head="2")
+    shown.at.selectbox(key="choice of bias_layer").select_index(4).run()
+    assert not shown.wrong
+    assert shown.parameters == {"model": SWIN, "weights": "random", "bias_layer": "4", "bias_head": "2"}
+    (board,) = exhibits(shown)
+    assert board["alt"].startswith("One small map for each of 12 heads of layers.2.blocks.0.attn")
+    assert board["chosen"] == [0, 2] and board["places"][0] == list(range(-6, 7))
+    assert words.RELATIVE_HEAD.format(head=2) in shown.text
+
+
+def test_a_learned_rotary_table_has_layers_and_heads(app):
+    shown = app("positions", model=MIXED, weights="random", query="r2c3")
+    first = exhibits(shown)[0]
+    shown.at.number_input(key="choice of turned_head").set_value(4).run()
+    shown.at.number_input(key="choice of turned_layer").set_value(7).run()
+    assert not shown.wrong
+    second = exhibits(shown)[0]
+    assert first["chosen"] == second["chosen"] == "r2c3" and first["heat"]["url"] != second["heat"]["url"]
+    assert shown.parameters["turned_layer"] == "7" and shown.parameters["turned_head"] == "4"
+    shown.at.number_input(key="choice of query row rotary").set_value(5).run()
+    assert not shown.wrong and shown.parameters["query"] == "r5c3"
