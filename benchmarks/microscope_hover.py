@@ -38,17 +38,26 @@ WARM_UP = 20  # moves that warm the machine's and the browser's caches
 
 HOVER_TIMES = """root => {
   window.hoverTimes = [];
-  let moved = null;
-  root.querySelector('canvas.picture').addEventListener('pointermove', (event) => {
-    moved = event.timeStamp;
-  }, true);
+  let [moved, inFrame] = [null, false];
+  const request = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (work) => request((time) => {
+    inFrame = true;
+    try { work(time); } finally { inFrame = false; }
+  });
+  for (const name of ['pointerrawupdate', 'pointermove']) {
+    root.querySelector('canvas.picture').addEventListener(name, (event) => {
+      moved ??= event.timeStamp;
+    }, true);
+  }
   root.addEventListener('painted', () => {
     if (moved === null) return;
     const [start, channel] = [moved, new MessageChannel()];
     moved = null;
     channel.port1.onmessage = () => window.hoverTimes.push(performance.now() - start);
-    channel.port2.postMessage(null);
+    const post = () => channel.port2.postMessage(null);
+    inFrame ? post() : request(post);  // what is painted before a frame is shown by it
   });
+  root.querySelector('canvas.picture').addEventListener('pointermove', () => request(() => { moved = null; }));
 }"""
 CLICK_TIME = """([x, y, token]) => new Promise((done) => {
   const shown = document.querySelector('[data-testid=stCode] code');

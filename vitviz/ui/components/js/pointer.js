@@ -19,9 +19,13 @@ export function watchPointer(canvas, { hover, leave, tap }) {
     down = event.isPrimary && event.button === 0 ? event : null;
     if (down && event.pointerType !== "mouse") hover(event);
   });
-  canvas.addEventListener("pointermove", (event) => {
-    if (event.isPrimary) hover(event);
-  });
+  // A raw update comes when the hand moves, `pointermove` with the frame after it, and the answer can be under way by then. Not
+  // every browser has raw updates, and none on a page without a secure origin, so both are heard.
+  for (const moved of ["pointerrawupdate", "pointermove"]) {
+    canvas.addEventListener(moved, (event) => {
+      if (event.isPrimary) hover(event);
+    });
+  }
   canvas.addEventListener("pointerup", (event) => {
     if (!down || !event.isPrimary) return;
     const slipped = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY);

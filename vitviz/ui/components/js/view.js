@@ -97,13 +97,22 @@ export class View {
     this.arrange();
   }
 
-  // Runs `change`, then paints: once a frame, however much has changed.
-  #changed(change) {
+  // Runs `change`, then paints: once a frame, however much has changed. What the hand asks for is painted `now`, unless this frame
+  // has been painted for already: the rest of the frame's time is gained.
+  #changed(change, now = false) {
     change();
+    this.due = true;
+    if (now && !this.frame) this.#paintDue();
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      if (!this.stopped) this.paint();
+      this.#paintDue();
     });
+  }
+
+  #paintDue() {
+    if (this.stopped || !this.due) return;
+    this.due = false;
+    this.paint();
   }
 
   change(part) {
@@ -148,17 +157,21 @@ export class View {
     if (this.pinned) {
       const token = sameplace(source, tokenNamed(source, name), target);
       this.read(token < 0 ? null : nameOf(target, token));
-    } else {
-      this.hovered = name;
-      this.read(null);
+    } else if (name !== this.hovered || this.target !== null) {
+      this.#changed(() => {
+        this.hovered = name;
+        this.target = this.tile = null;
+      }, true);
     }
   }
 
   read(name, head = null) {
+    const tile = name === null ? null : head;
+    if (name === this.target && tile === this.tile) return;
     this.#changed(() => {
       this.target = name;
-      this.tile = name === null ? null : head;
-    });
+      this.tile = tile;
+    }, true);
   }
 
   tap(name) {
