@@ -11,7 +11,7 @@ from tests.capture.families import FAMILIES, build
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.sinks import attention_mass, outlying, set_aside, token_norms, token_outliers
 from vitviz.analysis.targets import ClassLogit
-from vitviz.analysis.value_norm import combined_norm, value_weighted, value_weighted_maps
+from vitviz.analysis.value_norm import combined_norm, value_norms, value_weighted, value_weighted_maps
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -39,6 +39,21 @@ def test_norms_of_what_each_key_adds(recorded):
             assert value_weighted(layer, module, 3)[head, key] == pytest.approx(float(added.norm()), rel=1e-4, abs=1e-6)
     torch.testing.assert_close(combined_norm(layer, module, 3), whole.norm(dim=-1), atol=1e-5, rtol=1e-4)
     assert value_weighted_maps(layer, module, "cls").shape == (3, *layout.grid)
+
+
+def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):
+    module, x, layout = build(PLAIN)
+    monkeypatch.setattr("vitviz.analysis.value_norm.KEYS_AT_ONCE", 5)
+    heard: list[int] = []
+    found = value_norms(StandIn(module, layout), x[0], heard.append)
+    layers = record(module, x, layout, keep_values=True).layers
+    assert heard == list(range(1, len(layers) + 1))
+    for norms, layer in zip(found, layers, strict=True):
+        slices = module.get_submodule(layer.name).proj.weight.unflatten(
+            1, (layer.v.shape[0], -1)
+        )  # (width, heads, dim)
+        expected = torch.einsum("hkd,whd->hkw", layer.v, slices).norm(dim=-1)
+        torch.testing.assert_close(norms, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_what_has_no_length_is_refused(recorded):

@@ -7,6 +7,7 @@ score changes by K(d) = mean over frequencies of cos(w . d), from the model's ow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,24 +32,27 @@ class RotaryTable:
     cos: Tensor
     grid: tuple[int, int]
 
-    def similarity(self, layer: int = 0, head: int = 0) -> np.ndarray:
+    def similarity(self, layer: int = 0, head: int = 0, patches: Sequence[int] | None = None) -> np.ndarray:
         """(patches, patches) float32: K of the displacement between every two patches, in [-1, 1].
 
         cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
+
+        patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches)
         """
         layer, head = min(layer, len(self.sin) - 1), min(head, self.sin.shape[1] - 1)
         sin, cos = self.sin[layer, head].double(), self.cos[layer, head].double()
-        return ((cos @ cos.T + sin @ sin.T) / sin.shape[1]).float().cpu().numpy()
+        rows = slice(None) if patches is None else list(patches)
+        return ((cos[rows] @ cos.T + sin[rows] @ sin.T) / sin.shape[1]).float().cpu().numpy()
 
     def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:
         """(2 rows - 1, 2 cols - 1) float32: K(d) for every displacement on the grid, zero displacement in the middle."""
         rows, cols = self.grid
-        similarity = self.similarity(layer, head).reshape(rows, cols, rows, cols)
+        last_row, last_col = (rows - 1) * cols, cols - 1
         kernel = np.empty((2 * rows - 1, 2 * cols - 1), np.float32)
-        for down in range(1 - rows, rows):
-            for right in range(1 - cols, cols):
-                row, col = max(0, -down), max(0, -right)  # a first patch from which the displacement stays on the grid
-                kernel[down + rows - 1, right + cols - 1] = similarity[row, col, row + down, col + right]
+        # Seen from a corner every patch is one displacement, and the four corners have them all.
+        corners = self.similarity(layer, head, [0, last_col, last_row, last_row + last_col]).reshape(4, rows, cols)
+        kernel[rows - 1 :, cols - 1 :], kernel[rows - 1 :, :cols] = corners[0], corners[1]
+        kernel[:rows, cols - 1 :], kernel[:rows, :cols] = corners[2], corners[3]
         return kernel
 
 

@@ -6,14 +6,22 @@ Tells whether a token that draws much attention carries anything: the values of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.queries import Query, query_index
+from vitviz.analysis.question import Subject
 from vitviz.capture.attention import Attention
+from vitviz.capture.call import Call
+from vitviz.capture.layouts import layouts_of
+from vitviz.capture.listener import listen
 from vitviz.capture.parts import output_projection
 from vitviz.errors import UnsupportedError
+
+KEYS_AT_ONCE = 2048  # a projected value is as wide as the model, for each head
 
 
 def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
@@ -24,8 +32,34 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
     """
     if attention.v is None:
         raise ValueError("the trace kept no values; trace the image with keep_values=True")
-    heads, _, size = attention.v.shape
-    layer = module.get_submodule(attention.name)
+    return _norms(attention.v, module, attention.name)
+
+
+def value_norms(model: Subject, pixels: Tensor, progress: Callable[[int], None] | None = None) -> list[Tensor]:
+    """(heads, keys) of every layer over the token grid, `projected_value_norms` of one forward pass that keeps no values.
+
+    pixels    (3, height, width), normalised
+    progress  called after each layer with how many there have been; raise from it to stop
+
+    Raises UnsupportedError as `projected_value_norms`.
+    """
+    norms: list[Tensor] = []
+
+    def receive(call: Call) -> None:
+        if call.v is not None and layouts_of(call, model.layout)[0].num_patches:
+            norms.append(_norms(call.v[0], model.module, call.module))
+        if progress:
+            progress(len(norms))
+
+    with model.lock, torch.inference_mode(), listen(model.module, receive):
+        model.module(pixels.to(next(model.module.parameters()))[None])
+    return norms
+
+
+def _norms(values: Tensor, module: nn.Module, name: str) -> Tensor:
+    """(heads, keys) from values (heads, keys, value_dim) of the attention called `name`."""
+    heads, _, size = values.shape
+    layer = module.get_submodule(name)
     projection = output_projection(layer)
     between = getattr(layer, "norm", None)
     if (
@@ -34,11 +68,12 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
         or isinstance(between, nn.LayerNorm)
     ):
         raise UnsupportedError(
-            f"The values of {attention.name} do not go straight into one linear projection, so their share has no length."
+            f"The values of {name} do not go straight into one linear projection, so their share has no length."
         )
     # out = concat_h(A_h v_h) W^T: head h meets the columns h*size to (h+1)*size of the weight (width, heads * size)
     slices = projection.weight.detach().float().reshape(-1, heads, size).permute(1, 2, 0)  # (heads, size, width)
-    return (attention.v.float() @ slices).norm(dim=-1)
+    chunks = values.split(KEYS_AT_ONCE, dim=1)  # each (heads, some keys, value_dim)
+    return torch.cat([(chunk.float() @ slices).norm(dim=-1) for chunk in chunks], dim=1)
 
 
 def value_weighted(attention: Attention, module: nn.Module, query: Query) -> Tensor:

@@ -7,14 +7,14 @@ from typing import Literal
 import streamlit as st
 import torch
 
-from vitviz.analysis.value_norm import projected_value_norms
+from vitviz.analysis.value_norm import value_norms
 from vitviz.errors import UnsupportedError
 from vitviz.figures.heads import attention_figure
 from vitviz.tokens import TokenLayout
-from vitviz.tracing import trace_input
 from vitviz.ui import figure, state
 from vitviz.ui.components.layer import layer_arrays
 from vitviz.ui.components.microscope import MicroscopeView, microscope, picture_payload
+from vitviz.ui.compute import Progress
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import microscope as words
@@ -92,10 +92,10 @@ def _exists(token: str, layout: TokenLayout) -> bool:
 def _value_norms(stage: Stage) -> list[torch.Tensor] | str:
     """(heads, keys) for each layer, or why there are none. The values are not kept: they are as large as the keys."""
 
-    def measure(_: object) -> list[torch.Tensor] | str:
-        traced = trace_input(stage.model, stage.trace.input, keep_values=True)
+    def measure(progress: Progress) -> list[torch.Tensor] | str:
+        layers = stage.trace.num_layers
         try:
-            return [projected_value_norms(layer, stage.model.module) for layer in traced.layers]
+            return value_norms(stage.model, stage.trace.input, lambda done: progress.report(min(done / layers, 1)))
         except UnsupportedError as reason:
             return str(reason)
 

@@ -59,9 +59,11 @@ def _choose(table: RotaryTable) -> tuple[int, int]:
 def _one_place(stage: Stage, table: RotaryTable, layer: int, head: int, raw: bool) -> None:
     row, col = stage.selection.patch_of(stage.layout)
     patch = stage.layout.token_at(row, col) - stage.layout.num_prefix
-    similarity = stage.ask("rotary similarity", lambda _: table.similarity(layer, head), layer=layer, head=head)
+    values = stage.ask(
+        "rotary similarity", lambda _: table.similarity(layer, head, [patch])[0], layer=layer, head=head, patch=patch
+    )
     label = words.ROTARY_LABEL.format(row=row, col=col)
-    heatmap = Heatmap(stage.layout.patches(similarity[patch]), label, signed=not raw)
+    heatmap = Heatmap(stage.layout.patches(values), label, signed=not raw)
     exhibits.picture(
         stage,
         "rotary from one place",

@@ -208,10 +208,12 @@ def _query_there(stage: Stage, other: Stage, query: str) -> str:
 
 def _heatmap(stage: Stage, kind: str, query: str, layer: int | None, head: int | None) -> Heatmap:
     if kind == "positions":
-        similarity = stage.ask("position similarity", lambda _: position_similarity(stage.model, stage.layout))
         row, col = cell_named(query, stage.layout) or (0, 0)
-        values = stage.layout.patches(similarity[stage.layout.token_at(row, col) - stage.layout.num_prefix])
-        return Heatmap(values, words.POSITION_LABEL.format(row=row, col=col), signed=True)
+        patch = stage.layout.token_at(row, col) - stage.layout.num_prefix
+        similar = stage.ask(
+            "one position", lambda _: position_similarity(stage.model, stage.layout, [patch])[0], patch=patch
+        )
+        return Heatmap(stage.layout.patches(similar), words.POSITION_LABEL.format(row=row, col=col), signed=True)
     if kind == "rollout":
         found: Heatmap = stage.ask(
             "plain rollout",
