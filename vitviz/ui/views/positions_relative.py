@@ -14,6 +14,7 @@ from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
 from vitviz.ui.text import rollout as board_words
 from vitviz.ui.views.layer_heads import in_a_row
+from vitviz.ui.views.positions_rotary import SHOWN
 
 
 def show(stage: Stage) -> None:
@@ -38,7 +39,7 @@ def show(stage: Stage) -> None:
         figure.show(
             stage,
             "relative bias",
-            lambda: bias_figure(stage.sight, number, head, bias, theme=stage.theme),
+            lambda: bias_figure(stage.sight, number, head, bias, theme=stage.theme, width=SHOWN),
             number=number,
             head=head,
         )

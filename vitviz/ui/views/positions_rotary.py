@@ -13,6 +13,9 @@ from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
 from vitviz.ui.views.positions_added import choose_place
 
+# Pixels; half a page, or a phone, shows a map of this width about as it is, its lettering included.
+SHOWN = 440
+
 
 def show(stage: Stage) -> None:
     """The kernel of one layer and head, from one place and by displacement."""
@@ -31,7 +34,7 @@ def show(stage: Stage) -> None:
         figure.show(
             stage,
             "rotary kernel",
-            lambda: kernel_figure(stage.sight, layer, head, table=table, raw=raw, theme=stage.theme),
+            lambda: kernel_figure(stage.sight, layer, head, table=table, raw=raw, theme=stage.theme, width=SHOWN),
             layer=layer,
             head=head,
             raw=raw,
