@@ -38,6 +38,7 @@ class Tab:
         """playwright's own assertion, which waits until it holds."""
         from playwright.sync_api import expect
 
+        expect.set_options(timeout=PATIENCE)
         return expect(locator)
 
     def close(self) -> None:
@@ -57,7 +58,7 @@ class AppTab(Tab):
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
         wanted = EXHIBITS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0])
         if wanted is not None and not self.page.locator("[data-testid=stAlertContentError]").count():
-            self.expect(self.page.locator(".exhibit[data-ready]")).to_have_count(wanted, timeout=PATIENCE)
+            self.expect(self.page.locator(".exhibit[data-ready]")).to_have_count(wanted)
         self.page.wait_for_timeout(150)
         return self
 

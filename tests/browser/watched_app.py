@@ -1,4 +1,4 @@
-"""The app, with one address more: what its queues are busy with and what they know. `streamlit run tests/browser/watched_app.py`"""
+"""The app, with one address more: what its queues are busy with, and what they know. For `served` in `serving.py`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""A photograph taken with the camera: Chromium's pretended one, which films a picture of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitviz.ui.text import common, sidebar
+
+from .serving import CHROMIUM_FLAGS
+
+# Corners of what is filmed: row, column of a patch there, and its colour.
+CORNERS = {(0, 0): (220, 30, 30), (0, 15): (30, 190, 40), (15, 0): (40, 40, 210), (15, 15): (230, 210, 40)}
+
+
+def film(path: Path, width: int = 640, height: int = 480) -> Path:
+    """A film of one frame over and over: a quarter of the picture in each of the colours."""
+    quarters = np.array(list(CORNERS.values()), np.uint8).reshape(2, 2, 3)
+    frame = quarters.repeat(height // 2, 0).repeat(width // 2, 1)  # (height, width, 3)
+    y, u, v = (np.asarray(plane) for plane in Image.fromarray(frame).convert("YCbCr").split())
+    planes = y.tobytes() + u[::2, ::2].tobytes() + v[::2, ::2].tobytes()
+    head = f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode()
+    path.write_bytes(head + (b"FRAME\n" + planes) * 30)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str, playwright_driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    filmed = film(tmp_path_factory.mktemp("camera") / "film.y4m")
+    pretended = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={filmed}",
+    ]
+    running = playwright_driver.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *pretended])
+    yield running
+    running.close()
+
+
+def colour(shown: Any, row: int, col: int) -> np.ndarray:
+    """(3,): the middle of a patch of the grid of 16 x 16, as painted."""
+    read = """(canvas, [row, col]) => {
+        const at = [(col + 0.5) * canvas.width / 16, (row + 0.5) * canvas.height / 16].map(Math.floor);
+        return [...canvas.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3); }"""
+    return np.array(shown.page.locator(".exhibit canvas.main").first.evaluate(read, [row, col]))
+
+
+def test_what_the_camera_sees_is_cut_into_patches(tab: Any) -> None:
+    shown = tab("patches?query=r8c8")
+    shown.page.get_by_role("radio", name=sidebar.SOURCES["camera"]).click()
+    shown.page.get_by_role("button", name="Take Photo").click()
+    shown.wait_for_parameter("image", "upload")
+    shown.screenshot("camera")
+    for (row, col), wanted in CORNERS.items():
+        difference = np.abs(colour(shown, row, col) - wanted)
+        assert difference.max() < 40, (
+            row,
+            col,
+            colour(shown, row, col),
+        )  # the film's colours are coded twice on the way
+    assert sidebar.OWN_PICTURE in shown.page.inner_text("[data-testid=stSidebar]")
+    assert shown.parameters() == {"image": "upload", "query": "r8c8"}
+
+    # It stays with this browser: on the other pages it is there, in a link it is not.
+    shown.page.get_by_role("link", name="Positions", exact=True).click()
+    shown.page.wait_for_url("**/positions?*")
+    shown.settled()
+    assert shown.parameters()["image"] == "upload"
+    link = shown.page.url.removeprefix(shown.server).lstrip("/")
+    assert common.NO_UPLOAD in tab(link).page.inner_text("[data-testid=stMain]")
+    assert shown.errors() == []
