@@ -9,8 +9,9 @@ import torch
 
 from tests.capture.variants import VARIANTS, Variant, WithoutMixing, build, explicit_weights
 from vitviz.capture.attention import Attention
+from vitviz.capture.heard import placements_of
 from vitviz.capture.listener import listen
-from vitviz.capture.stages import attention_at, placements_of, record_stages
+from vitviz.capture.stages import attention_at, record_stages
 from vitviz.capture.windows import WindowedAttention
 
 
@@ -56,12 +57,12 @@ def test_weights_equal_the_models_own_unfused_path(case):
             expected = torch.zeros(weights.shape[1], int(queries_in.sum()), attention.num_keys, dtype=torch.float64)
             expected[:, :, keys[keys_in]] = weights[window][:, queries_in][:, :, keys_in]
             rows = attention.rows(queries[queries_in])
-            torch.testing.assert_close(rows, expected, atol=1e-8, rtol=0)
+            torch.testing.assert_close(rows, expected, atol=1e-9, rtol=0)
             token = int(keys[keys_in][0])
             held = [p for p in (placement.key_tokens == token).nonzero()[:, 0].tolist() if p == window]
             assert held
             column = attention.column(token)
-            torch.testing.assert_close(column[:, queries[queries_in]], rows[:, :, token], atol=1e-8, rtol=0)
+            torch.testing.assert_close(column[:, queries[queries_in]], rows[:, :, token], atol=1e-9, rtol=0)
 
 
 def test_logits_are_bit_identical_and_nothing_is_left_behind(case):

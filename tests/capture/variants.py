@@ -13,10 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vitviz.capture.heard import placements_of
 from vitviz.capture.placement import Placement
-from vitviz.capture.stages import placements_of
 
+SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 TINY = {"embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4)}
+
+
+# What attention modules call the parts that their scores do not depend on.
+AFTER_SCORES = ("proj", "v", "v_proj", "value", "v_local", "output", "mlp", "layer_scale")
 
 
 @dataclass(frozen=True)
@@ -92,49 +97,99 @@ VARIANTS = [
     _sized("convit_tiny", "global", (64, 64), embed_dim=48, depth=2, num_heads=3, local_up_to_layer=1),
     _variant("nextvit_small", "unplaced global", (128, 128)),
     _variant("resnet50_clip", "global", (224, 224)),
-    _sized("vit_base_patch16_siglip_224", "global collecting", (64, 96), embed_dim=48, depth=1, num_heads=3),
+    _sized("vit_base_patch16_siglip_224", "global collecting", **SMALL),
+    _sized("mvitv2_tiny", "global pooled", (64, 64)),
+    _sized("mvitv2_small_cls", "global pooled", (64, 64)),
+    _variant("pvt_v2_b2_li", "pooled", (128, 128), depths=(1, 1, 1, 1)),
+    _variant("mobilevit_xxs", "windowed"),
+    _variant("iformer_t", "global", (96, 128)),
+    _variant("fastvit_mci0", "global", (128, 192)),
+    _variant("csatv2", "global", (128, 192)),
+    _variant("mobilenetv4_hybrid_medium_075", "global pooled", (128, 192)),
+    _variant("mobilenetv5_base", "global", (64, 96), channel_multiplier=0.125),
+    _sized("lamhalobotnet50ts_256", "global collecting", (128, 128)),
+    _sized("maxvit_tiny_tf_224", "windowed global", (64, 64)),
+    _sized("maxxvitv2_nano_rw_256", "windowed global", (64, 64)),
+    _sized("coatnet_rmlp_nano_rw_224", "global", (64, 64)),
+    _variant("davit_base_fl", "windowed channels", depths=(1, 1), embed_dims=(24, 48), num_heads=(2, 4), window_size=4),
+    _variant("hieradet_small", "windowed global pooled", (128, 128), embed_dim=24),
+    _sized("vitamin_small_224", "global", (64, 64)),
+    _sized("vit_pwee_patch16_reg1_gap_256", "global", **SMALL),
+    _sized("vit_small_patch16_18x2_224", "global", **SMALL),
+    _sized("vit_small_patch16_rope_mixed_ape_224", "global", **SMALL),
+    _sized("eva02_base_patch14_224", "global", (56, 84), **SMALL),
+    _sized("deepseek_vit_412m", "global", (56, 84), **SMALL),
+    _variant("qwen3_vit_88m", "global", **SMALL),
+    _variant("gemma4_vit_167m", "global", (96, 144), **SMALL),
+    _variant("naflexvit_base_patch16_siglip", "global collecting", **SMALL),
+    _variant("naflexvit_base_patch16_gap", "global", **SMALL),
 ]
 
 
 def build(variant: Variant, seed: int = 0) -> tuple[nn.Module, Tensor]:
-    """(module in double precision, input): every layer's largest weight is above 10 / keys, wherever that is below one."""
-    module = timm.create_model(variant.architecture, **variant.arguments).eval().double()
+    """(module in double precision, input): every layer's largest weight is above 10 / keys, wherever that is below one.
+
+    Attention is sharpened layer by layer and no further than that: a network of saturated attention is chaotic, and two ways
+    to round the same sum end in different weights some blocks later.
+    """
+    with _Undrawn():
+        module = timm.create_model(variant.architecture, **variant.arguments).eval().double()
     module.requires_grad_(False)
     x = torch.randn(1, 3, *variant.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     placements = placements_of(module, variant.size)
-    gain = 3.0
-    while not _is_far_from_uniform(module, x, placements, gain, seed):
-        gain *= 2.5
-        assert gain < 1e4, f"{variant} stays near uniform"
-    return module, x
+    redraw(module, seed)
+    for _ in range(20):
+        own = explicit_weights(module, x, placements, measuring=True)
+        even = {p.module for p, weights in zip(placements, own, strict=True) if weights.max() <= _far(weights)}
+        if not even:
+            return module, x
+        for name in even:
+            sharpen(module, name)
+    raise AssertionError(f"{variant} stays near uniform in {sorted(even)}")
 
 
-def _is_far_from_uniform(
-    module: nn.Module, x: Tensor, placements: tuple[Placement, ...], gain: float, seed: int
-) -> bool:
-    redraw(module, {p.module for p in placements}, gain, seed)
-    largest = [(weights.max().item(), weights.shape[-1]) for weights in explicit_weights(module, x, placements)]
-    return all(weight > min(10 / keys, 0.6) for weight, keys in largest)
+def _far(weights: Tensor) -> float:
+    return min(10 / weights.shape[-1], 0.6)
 
 
-def redraw(module: nn.Module, speakers: set[str], gain: float, seed: int) -> None:
-    """Draws every parameter anew, those that timm starts at zero included; those inside attention `gain` times as
-    large.
-    """
+class _Undrawn(TorchFunctionMode):
+    """Leaves parameters as they were allocated: all of them are drawn anew, and timm's own drawing takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_, Tensor.erfinv_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def redraw(module: nn.Module, seed: int) -> None:
+    """Draws every parameter anew, those that timm starts at zero included."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in module.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-        inside = any(name.startswith(f"{speaker}.") for speaker in speakers)
         if parameter.ndim < 2:
-            scaling = "norm" in name and name.endswith("weight")
+            scaling = (name.endswith(".weight") and ("norm" in name or "bn" in name)) or "res_scale" in name
             parameter.data = noise * 0.3 + scaling
         elif "table" in name or "_token" in name or "pos_embed" in name or "rel_" in name or "attention_biases" in name:
             parameter.data = noise
         else:
-            parameter.data = noise * (gain if inside else 1.2) / parameter[0].numel() ** 0.5
-    for part in module.modules():  # what a module keeps of its parameters between passes
+            parameter.data = noise * 1.2 / parameter[0].numel() ** 0.5
+
+
+def sharpen(module: nn.Module, speaker: str) -> None:
+    """Makes larger by half what one attention module computes its scores from."""
+    for name, parameter in module.get_submodule(speaker).named_parameters():
+        if name.split(".")[0] not in AFTER_SCORES:
+            parameter.data *= 1.5
+    for part in module.modules():  # what modules keep of their parameters between passes
         if hasattr(part, "attention_bias_cache"):
             part.attention_bias_cache = {}
+
+
+def _measure(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Gives a batch norm the statistics of its input, as training would, so that no signal explodes or dies."""
+    channels = inputs[0].transpose(0, 1).flatten(1)  # (channels, batch * positions)
+    if channels.shape[1] > 1:
+        norm.running_mean, norm.running_var = channels.mean(1), channels.var(1) + 1e-3
 
 
 @contextmanager
@@ -163,24 +218,46 @@ class _Spy(TorchFunctionMode):
             self.seen.append(result)
         return result
 
+    def replace(self, mixed: Tensor) -> None:
+        """What the model made of the last softmax before using it."""
+        self.seen[-1] = mixed
 
-def explicit_weights(module: nn.Module, x: Tensor, placements: tuple[Placement, ...]) -> list[Tensor]:
-    """The model's own weights, call by call, in its own layout: what goes into its dropout of weights, or else what its
-    softmax gives. Calls that `placements` refuse are among them."""
+
+def explicit_weights(
+    module: nn.Module, x: Tensor, placements: tuple[Placement, ...], *, measuring: bool = False
+) -> list[Tensor]:
+    """The model's own weights, call by call, in the shape of its calls: what goes into its dropout of weights, or else what
+    its softmax gives, heads mixed where it mixes them. Calls that `placements` refuse are among them.
+
+    measuring  on the way, batch norms take the statistics of what they see
+    """
     dropped: list[Tensor] = []
-    parts = [part for part in module.modules() if isinstance(getattr(part, "attn_drop", None), nn.Module)]
-    handles = [p.attn_drop.register_forward_pre_hook(lambda _m, inputs: dropped.append(inputs[0])) for p in parts]
-    try:
-        with unfused(module), torch.inference_mode(), _Spy() as spy:
+    handles = []
+    with unfused(module), torch.no_grad(), _Spy() as spy:
+        for part in module.modules():
+            if isinstance(getattr(part, "attn_drop", None), nn.Module):
+                hook = part.attn_drop.register_forward_pre_hook(lambda _m, inputs: dropped.append(inputs[0]))
+                handles.append(hook)
+            if hasattr(part, "talking_head2"):
+                handles.append(part.talking_head2.register_forward_hook(lambda _m, _i, mixed: spy.replace(mixed)))
+            if measuring and isinstance(part, nn.modules.batchnorm._BatchNorm):
+                handles.append(part.register_forward_pre_hook(_measure))
+        try:
             module(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+        finally:
+            for handle in handles:
+                handle.remove()
+    shapes = [p.shape for p in placements]
     for found in (dropped, spy.seen):
-        if [tuple(weights.shape) for weights in found] == [p.shape for p in placements]:
-            return found
+        if [_squeezed(weights.shape) for weights in found] == [_squeezed(shape) for shape in shapes]:
+            return [weights.reshape(shape) for weights, shape in zip(found, shapes, strict=True)]
     spied = [[tuple(weights.shape) for weights in found] for found in (dropped, spy.seen)]
-    raise AssertionError(f"own weights {spied[0]} or {spied[1]} are not {[p.shape for p in placements]}")
+    raise AssertionError(f"own weights {spied[0]} or {spied[1]} are not {shapes}")
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without axes of one head or one image, which a model's two paths need not share."""
+    return tuple(size for size in shape[:-2] if size > 1) + tuple(shape[-2:])
 
 
 class WithoutMixing(TorchFunctionMode):

@@ -1,9 +1,10 @@
-"""What a pass over places hears: a placement for every attention call of a model, in order."""
+"""What a pass over places hears: a placement for every attention call of a model, in order, remembered."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +45,33 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
     for number in subtractions.concerned:
         placements[number] = replace(placements[number], kind=NEGATIVE, query_layout=None)
     return Heard(tuple(placements))
+
+
+_placements: WeakKeyDictionary[nn.Module, dict[tuple[int, int], tuple[Placement, ...]]] = WeakKeyDictionary()
+_SIZES_REMEMBERED = 16
+
+
+def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
+    """`heard`, remembered for as long as the module lives, for the sizes asked about last."""
+    known = _placements.setdefault(module, {})
+    if input_size not in known:
+        if len(known) == _SIZES_REMEMBERED:
+            known.pop(next(iter(known)))
+        known[input_size] = heard(module, input_size).placements
+    return known[input_size]
+
+
+def kinds_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[str, ...]:
+    """The kind of every attention call, from a pass over places at whatever size was placed first: whether a model relates
+    tokens or channels, or subtracts its maps, does not change with the size. Empty where the model does something to its
+    input that places cannot follow.
+    """
+    known = _placements.get(module)
+    try:
+        placements = next(iter(known.values())) if known else placements_of(module, input_size)
+    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, NotImplementedError):
+        return ()
+    return tuple(placement.kind for placement in placements)
 
 
 class _Subtractions(TorchFunctionMode):

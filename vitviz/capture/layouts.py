@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from vitviz.capture.call import Call
+from vitviz.capture.placement import CHANNELS, NEGATIVE
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -48,3 +50,16 @@ def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayou
         f"which is not the model's grid of {rows}x{cols} patches with {layout.num_prefix} prefix tokens. "
         "Models with windows, several stages or pooled keys cannot be shown this way; choose one that attends globally."
     )
+
+
+def refuse_other_than_tokens(call: Call, kinds: Sequence[str]) -> None:
+    """Raises UnsupportedError where a call, whose kind comes first in `kinds`, is known not to relate tokens: its shape alone
+    cannot tell, a model may well be as wide as it has tokens.
+    """
+    kind = kinds[0] if kinds else ""
+    if kind in (CHANNELS, NEGATIVE):
+        why = "relates channels to each other, not patches" if kind == CHANNELS else "subtracts one map from another"
+        raise UnsupportedError(
+            f"The attention in {call.module or 'the model'!r} {why}, so there is no map of where a patch looks. "
+            "Choose a model whose attention relates patches."
+        )

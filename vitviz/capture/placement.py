@@ -12,7 +12,7 @@ from torch import Tensor
 from vitviz.capture.call import Call
 from vitviz.capture.place_grid import grid_of
 from vitviz.capture.place_windows import windows_of
-from vitviz.capture.places import CONSTANT, Places, is_mixture, uniform
+from vitviz.capture.places import CONSTANT, Places, as_places, is_mixture, uniform
 from vitviz.tokens import TokenLayout
 
 CHANNELS = "channels"
@@ -80,7 +80,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     queries, keys = (call.q, call.k) if fused else (call.explicit, call.v)
     assert queries is not None
     if keys is None:  # torch's own attention keeps its values to itself; its weights tell where its keys are
-        keys = queries.mT
+        keys = as_places(queries.mT) if isinstance(queries, Places) else queries.mT
 
     def refused(kind: str) -> Placement:
         return Placement(call.module, shape, fused, kind)

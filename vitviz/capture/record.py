@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
+from vitviz.capture.heard import kinds_of
 from vitviz.capture.large_pages import LargePages
-from vitviz.capture.layouts import layouts_of
+from vitviz.capture.layouts import layouts_of, refuse_other_than_tokens
 from vitviz.capture.listener import listen
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
@@ -55,8 +56,10 @@ def record(
     layers: list[Attention] = []
     pooling: list[Attention] = []
     pages = LargePages()
+    kinds = kinds_of(module, (x.shape[2], x.shape[3]))
 
     def receive(call: Call) -> None:
+        refuse_other_than_tokens(call, kinds[len(layers) + len(pooling) :])
         attention = attention_of(call, module, layout, pages, keep_values=keep_values)
         (layers if attention.query_layout.num_patches else pooling).append(attention)
         if each:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention, DenseBias
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
-from vitviz.capture.heard import heard
+from vitviz.capture.heard import placements_of
 from vitviz.capture.listener import listen
 from vitviz.capture.placement import Placement
 from vitviz.capture.windows import WindowedAttention
@@ -22,8 +21,6 @@ from vitviz.errors import CaptureError, UnsupportedError
 
 # Rows that miss 1 by more than this were changed after the softmax, or share their mass with padding.
 ROW_SUM_TOLERANCE = 1e-3
-
-_placements: WeakKeyDictionary[nn.Module, dict[tuple[int, int], tuple[Placement, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +84,6 @@ def record_stages(
     layers = _joined([a for p, a in made if p.kind != "collecting"])
     pooling = tuple(a for p, a in made if p.kind == "collecting" and isinstance(a, Attention))
     return StagedRecording(layers, pooling, left_out, logits[0].float())
-
-
-def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
-    """`heard`, remembered for as long as the module lives."""
-    known = _placements.setdefault(module, {})
-    if input_size not in known:
-        known[input_size] = heard(module, input_size).placements
-    return known[input_size]
 
 
 def attention_at(
