@@ -149,6 +149,17 @@ def test_code_beside_a_model_is_never_run(folder):
         load_model(f"hf:{folder}")
 
 
+def test_a_description_cannot_choose_how_attention_is_computed(written, tmp_path):
+    """transformers would fetch a kernel by the name of its repository."""
+    folder = Path(shutil.copytree(written(next(t for t in TINIES if t.made == "CLIPModel")).folder, tmp_path / "clip"))
+    told = {"_attn_implementation": "somebody/kernel", "attn_implementation": "somebody/kernel", "use_kernels": True}
+    given = json.loads((folder / "config.json").read_text())
+    change(folder / "config.json", **told, vision_config={**given["vision_config"], **told})
+    module = load_model(f"hf:{folder}").module
+    found = {part.config._attn_implementation for part in module.modules() if hasattr(part, "config")}
+    assert found == {"sdpa"}
+
+
 @pytest.mark.parametrize("model_type", ["bert", "swin", "llama", None, 7, ["vit"]])
 def test_other_kinds_are_refused_with_what_is_taken(folder, model_type):
     change(folder / "config.json", model_type=model_type)

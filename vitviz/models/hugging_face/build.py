@@ -15,6 +15,7 @@ from vitviz.models.build import BUILDING, NothingToDraw, first_line
 from vitviz.models.hugging_face.heads import KINDS, Kind
 from vitviz.models.hugging_face.module import HuggingFaceModule
 
+_CHOOSE_CODE = {"auto_map", "attn_implementation", "experts_implementation", "use_kernels", "custom_pipelines"}
 # Beyond any model there is; a description that asks for more would only exhaust memory.
 _LARGEST = {
     "num_hidden_layers": 512,
@@ -62,18 +63,19 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
             f"{name} is of the type {str(model_type)[:60]!r}. Of the models in transformers, ViT, DINOv2 with and without "
             "registers, DINOv3 ViT and the vision towers of CLIP and SigLIP are taken; many others have a name in timm."
         )
-    if given.get("quantization_config"):
+    if any(part.get("quantization_config") for part in (given, _tower(given))):
         raise UnsupportedError(f"{name} is quantised, so its layers are not plain ones; choose weights that are not.")
     asked = given.get("architectures")
     first = asked[0] if isinstance(asked, list) and asked else None
     made = first if first in kind.classes else kind.otherwise
     _refuse_outsized(name, given)
     try:
-        config = getattr(transformers, kind.config).from_dict(dict(given))
-        if not isinstance(config, getattr(transformers, made).config_class):
-            width = config.projection_dim if kind.config == "CLIPConfig" else None
-            config = config.vision_config
-            config.projection_dim = width
+        with _quiet():
+            config = getattr(transformers, kind.config).from_dict(_plain(given))
+            if not isinstance(config, getattr(transformers, made).config_class):
+                width = config.projection_dim if kind.config == "CLIPConfig" else None
+                config = config.vision_config
+                config.projection_dim = width
     except Exception as error:  # transformers' checks raise whatever they find
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
     config.output_attentions = config.output_hidden_states = False  # the fused call gives none, and nobody asks here
@@ -82,9 +84,14 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
     return Plan(kind, made, config)
 
 
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What describes the model, without what would choose code: of its own, or kernels that transformers would fetch."""
+    kept = {key: value for key, value in given.items() if not key.startswith("_") and key not in _CHOOSE_CODE}
+    return {key: _plain(value) if isinstance(value, dict) else value for key, value in kept.items()}
+
+
 def _refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
-    tower = given.get("vision_config")
-    for part in (given, tower if isinstance(tower, dict) else {}):
+    for part in (given, _tower(given)):
         for field, largest in _LARGEST.items():
             value = part.get(field)
             sides = value if isinstance(value, list) else [] if value is None else [value]
@@ -94,9 +101,14 @@ def _refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
                 )
 
 
+def _tower(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = given.get("vision_config")
+    return found if isinstance(found, dict) else {}
+
+
 def without_numbers(plan: Plan) -> HuggingFaceModule:
     """The module on the meta device: every shape, no memory."""
-    with torch.device("meta"), NothingToDraw():
+    with BUILDING, torch.device("meta"), NothingToDraw():
         return _wrapped(_made(plan))
 
 
@@ -173,7 +185,7 @@ def _wrapped(model: nn.Module) -> HuggingFaceModule:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bar and no report of tensors left aside on the terminal; as before afterwards."""
+    """No progress bar on the terminal, no word on text towers and tensors left aside; as before afterwards."""
     logging = library().utils.logging
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
