@@ -174,6 +174,11 @@ def test_maps_that_are_subtracted_are_refused():
         record_stages(Subtracted().eval(), picture())
 
 
+def test_patches_in_an_order_of_their_own_are_not_recorded_as_if_they_came_row_by_row():
+    with pytest.raises(UnsupportedError, match="order"):
+        record(Backwards().eval(), picture(), GRID)
+
+
 @pytest.mark.parametrize("model", [Linear, Convolved])
 def test_no_softmax_over_scores_is_said_to_be_no_attention(model):
     for recorded in (lambda m, x: record(m, x, GRID), record_stages):

@@ -16,7 +16,7 @@ from vitviz.capture import place_each, place_maps, place_mixtures, place_moves, 
 from vitviz.capture.call import Call
 from vitviz.capture.listener import listen
 from vitviz.capture.place_grid import prefix_of
-from vitviz.capture.placement import NEGATIVE, Placement, place
+from vitviz.capture.placement import NEGATIVE, REORDERED, Placement, place
 from vitviz.capture.places import run_on_places, without_numbers
 
 
@@ -63,15 +63,15 @@ def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Place
 
 def kinds_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[str, ...]:
     """The kind of every attention call, from a pass over places at whatever size was placed first: whether a model relates
-    tokens or channels, or subtracts its maps, does not change with the size. Empty where the model does something to its
-    input that places cannot follow.
+    tokens or channels, subtracts its maps or keeps its patches in an order of its own does not change with the size. Empty
+    where the model does something to its input that places cannot follow.
     """
     known = _placements.get(module)
     try:
         placements = next(iter(known.values())) if known else placements_of(module, input_size)
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, NotImplementedError):
         return ()
-    return tuple(placement.kind for placement in placements)
+    return tuple(REORDERED if p.kind == "global" and not p.in_order else p.kind for p in placements)
 
 
 class _Subtractions(TorchFunctionMode):

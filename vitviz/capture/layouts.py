@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from vitviz.capture.call import Call
-from vitviz.capture.placement import CHANNELS, NEGATIVE
+from vitviz.capture.placement import CHANNELS, NEGATIVE, REORDERED
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -52,14 +52,19 @@ def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayou
     )
 
 
+_WHY_NOT = {
+    CHANNELS: "relates channels to each other, not patches, so there is no map of where a patch looks",
+    NEGATIVE: "subtracts one map from another, so that weights can be negative",
+    REORDERED: "keeps its patches in an order of its own; trace_stages puts every one in its place",
+}
+
+
 def refuse_other_than_tokens(call: Call, kinds: Sequence[str]) -> None:
-    """Raises UnsupportedError where a call, whose kind comes first in `kinds`, is known not to relate tokens: its shape alone
-    cannot tell, a model may well be as wide as it has tokens.
+    """Raises UnsupportedError where a call, whose kind comes first in `kinds`, is known not to relate tokens row by row: its
+    shape alone cannot tell, a model may well be as wide as it has tokens.
     """
-    kind = kinds[0] if kinds else ""
-    if kind in (CHANNELS, NEGATIVE):
-        why = "relates channels to each other, not patches" if kind == CHANNELS else "subtracts one map from another"
+    why = _WHY_NOT.get(kinds[0]) if kinds else None
+    if why:
         raise UnsupportedError(
-            f"The attention in {call.module or 'the model'!r} {why}, so there is no map of where a patch looks. "
-            "Choose a model whose attention relates patches."
+            f"The attention in {call.module or 'the model'!r} {why}. Choose a model whose attention relates all patches."
         )

@@ -19,6 +19,7 @@ CHANNELS = "channels"
 OVERLAPPING = "overlapping"
 UNPLACED = "unplaced"
 NEGATIVE = "negative"
+REORDERED = "reordered"  # global, but its tokens do not come as their layout counts them
 
 
 @dataclass(frozen=True, eq=False)
