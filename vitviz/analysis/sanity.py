@@ -100,15 +100,20 @@ def insensitive(last: Stage, threshold: float = INSENSITIVE) -> list[str]:
 def _stages(module: nn.Module, num_layers: int, every: int) -> list[tuple[str, list[nn.Module]]]:
     """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them."""
     blocks = Trunk(module).blocks
+    layers = list(range(num_layers - 1, -1, -1))
+    groups = [layers[start : start + every] for start in range(0, num_layers, every)]
+    middle = [(f"layer {group[-1]}", [blocks[layer] for layer in group]) for group in groups]
+    embeddings = getattr(module, "embeddings", None)
+    if isinstance(embeddings, nn.Module):  # one of transformers, whose parts are not the module's own children
+        norm = getattr(module, "norm_pre", None)
+        bottom = [embeddings, norm] if isinstance(norm, nn.Module) else [embeddings]
+        taken = {id(parameter) for part in (*blocks, *bottom) for parameter in part.parameters()}
+        rest = nn.ParameterList(parameter for parameter in module.parameters() if id(parameter) not in taken)
+        return [("head", [rest]), *middle, ("embedding", bottom)]
     below = {"patch_embed", "norm_pre", "rope", "rel_pos_bias", "shared_rel_pos"}
     top = [child for name, child in module.named_children() if name != "blocks" and name not in below]
-    stages: list[tuple[str, list[nn.Module]]] = [("head", top)]
-    layers = list(range(num_layers - 1, -1, -1))
-    for start in range(0, num_layers, every):
-        group = layers[start : start + every]
-        stages.append((f"layer {group[-1]}", [blocks[layer] for layer in group]))
     bottom = [child for name, child in module.named_children() if name in below]
-    return [*stages, ("embedding", [*bottom, _Loose(module)])]
+    return [("head", top), *middle, ("embedding", [*bottom, _Loose(module)])]
 
 
 class _Loose(nn.Module):

@@ -16,10 +16,12 @@ from vitviz.analysis.by_hand import entrance, head_by_hand, open_layer
 from vitviz.analysis.position_kind import position_kinds
 from vitviz.analysis.question import Question
 from vitviz.analysis.rotary import rotary_table
+from vitviz.analysis.sanity import cascade
 from vitviz.analysis.targets import ClassLogit, SelfDot
 from vitviz.capture.parts import attention_of
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
 from vitviz.tracing import trace_input
 
 
@@ -185,6 +187,28 @@ def test_what_is_asked_of_a_timm_model_is_answered(case):
     with vitviz.intervene(case.sized, vitviz.SwitchOffHeads(((0, 1), (1, 2)))) as changed:
         assert not torch.equal(trace_input(changed, x).logits, trace.logits)
     assert torch.equal(trace_input(case.sized, x).logits, trace.logits)
+
+
+def test_the_sanity_check_unlearns_from_the_top_down(case):
+    """Head, then layer by layer, then the embedding: every parameter once, and none before its turn."""
+    own = dict(case.sized.module.named_parameters())
+    blocks = [{id(p) for p in block.parameters()} for block in case.sized.module.blocks]
+    entrance_parts = {id(p) for p in case.sized.module.embeddings.parameters()}
+    seen = []
+
+    def look(question):
+        now = dict(question.module.named_parameters())
+        changed = {id(own[name]) for name in own if not torch.equal(own[name], now[name])}
+        seen.append([bool(changed & part) for part in (*blocks, entrance_parts)])
+        seen[-1].append(len(changed) == len(own))
+        return Heatmap(np.arange(4.0).reshape(2, 2), "nothing")
+
+    question = Question(case.sized, picture(case.tiny)[0], SelfDot())
+    names = [stage.name for stage in cascade(question, {"look": look})]
+    assert names == ["head", "layer 1", "layer 0", "embedding"]
+    no, yes = False, True
+    # layer 0, layer 1, the entrance, everything
+    assert seen == [[no] * 4, [no] * 4, [no, yes, no, no], [yes, yes, no, no], [yes] * 4]
 
 
 def test_gradients_that_would_miss_siglips_pooling_are_refused(written):
