@@ -14,5 +14,6 @@ def show(stage: Stage, question: str) -> None:
     """The page's question, one sentence of why, and the way to the page that every model has."""
     st.header(question)
     support = verdict_on(stage)
-    st.info(words.ELSEWHERE.format(reason=support.reason, instead=support.instead))
+    sentence = words.ELSEWHERE_FORM if support.rollout else words.ELSEWHERE
+    st.info(sentence.format(reason=support.reason, instead=support.instead))
     navigation.link("layers", words.ELSEWHERE_LINK)

@@ -68,6 +68,10 @@ CLASS_NUMBER = "class {index}"
 
 # Pages that a model cannot fill
 ELSEWHERE = "This page follows the same tokens through all layers, and this model does not let it. {reason} {instead}"
+ELSEWHERE_FORM = (
+    "{reason} But it hands its attention over in a form that this page cannot follow; each of its layers can be looked at by "
+    "itself."
+)
 ELSEWHERE_LINK = "Layer by layer"
 
 # Scales
