@@ -1,4 +1,4 @@
-"""Models: catalogue, loading, preprocessing, support. The only package that imports timm."""
+"""Models: catalogue, loading, preprocessing, support. The only package that imports timm, or transformers."""
 
 from vitviz.models.build import build_on_meta
 from vitviz.models.catalogue import CatalogueEntry, CuratedEntry, curated, search

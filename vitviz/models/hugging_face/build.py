@@ -143,12 +143,12 @@ def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFace
                 output_loading_info=True,
                 **more,
             )
-        except Exception as error:  # and so do its loaders
+        except Exception as error:  # its loaders raise whatever they find, too
             raise ModelError(f"{what} do not fit {plan.made}: {first_line(error)}") from error
     wrong = sorted(found["missing_keys"]) or sorted(str(key) for key in found["mismatched_keys"])
     if wrong:
         raise ModelError(
-            f"{what} do not fit {plan.made}: {', '.join(wrong[:3])} and {len(wrong)} in all are missing or differ."
+            f"{what} do not fit {plan.made}: {len(wrong)} are missing or of another shape, such as {wrong[0]}."
         )
     return _wrapped(model)
 

@@ -28,7 +28,7 @@ def is_named(name: str) -> bool:
 
 
 def place_of(name: str) -> Place:
-    """ "hf:owner/name", "hf:owner/name@revision", or a folder by a path that no repository could have: "hf:./folder"."""
+    """Of "hf:owner/name" or "hf:owner/name@revision", a repository; of any other path, as in "hf:./folder", a folder."""
     rest = str(name).removeprefix(PREFIX)
     found = _REPOSITORY.fullmatch(rest)
     if found:
