@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 import vitviz
-from vitviz.models.embedded import FOLDER
+from vitviz.models import embedded
 
 
 def raw_classes() -> list[str]:
     """Caltech-101's own class names, in the order of the outputs."""
-    lines = (FOLDER / "caltech101_labels.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (embedded.folder() / "caltech101_labels.tsv").read_text(encoding="utf-8").splitlines()
     return [line.split("\t")[0] for line in lines]
 
 

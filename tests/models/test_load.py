@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 
 import vitviz
+from vitviz import assets
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, load_model, resized
 from vitviz.models.build import build
@@ -37,7 +38,7 @@ def test_the_embedded_model_is_ready(model):
 @pytest.mark.parametrize("size", [(224, 224), (448, 448), (112, 210)])
 def test_any_size_equals_a_module_built_for_that_size(model, size):
     """One module that resamples its position embedding in each pass, against one built at the size from resampled weights."""
-    stored = load_file(embedded.FOLDER / f"{embedded.VIT}.safetensors")
+    stored = load_file(embedded.folder() / f"{embedded.VIT}.safetensors")
     state = {name: tensor.float() for name, tensor in stored.items()}
     grid = [size[0] // 14, size[1] // 14]
     state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], grid, num_prefix_tokens=1)
@@ -134,13 +135,20 @@ def test_a_device_that_is_not_there():
         load_model("test_vit", weights="random", device="abacus")
 
 
+def test_a_copy_without_the_embedded_models_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(assets, "_ROOTS", (tmp_path,))
+    embedded._checked_hash.cache_clear()
+    with pytest.raises(ModelError, match="cannot be read: assets/models is missing"):
+        load_model("embedded")
+
+
 def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
-    for path in embedded.FOLDER.iterdir():
+    for path in embedded.folder().iterdir():
         shutil.copy(path, tmp_path)
     with (tmp_path / f"{embedded.VIT}.safetensors").open("r+b") as file:
         file.seek(10_000_000)
         file.write(b"\0\1\2\3")
-    monkeypatch.setattr(embedded, "FOLDER", tmp_path)
+    monkeypatch.setattr(embedded, "folder", lambda: tmp_path)
     embedded._checked_hash.cache_clear()
     with pytest.raises(ModelError, match="is damaged"):
         load_model("embedded")
@@ -151,11 +159,11 @@ def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
 
 
 def test_the_model_card_names_the_very_files():
-    card = (embedded.FOLDER / "README.md").read_text(encoding="utf-8")
+    card = (embedded.folder() / "README.md").read_text(encoding="utf-8")
     for stem in (embedded.VIT, embedded.CNN):
-        assert sha256_of(embedded.FOLDER / f"{stem}.safetensors") == embedded.embedded_config(stem).sha256
+        assert sha256_of(embedded.folder() / f"{stem}.safetensors") == embedded.embedded_config(stem).sha256
         assert embedded.embedded_config(stem).sha256 in card
-    raw = [line.split("\t")[0] for line in (embedded.FOLDER / "caltech101_labels.tsv").read_text().splitlines()]
+    raw = [line.split("\t")[0] for line in (embedded.folder() / "caltech101_labels.tsv").read_text().splitlines()]
     assert all(f"`{name}`" in card for name in raw)
 
 
@@ -166,7 +174,7 @@ def test_the_embedded_cnn():
 
 
 def test_labels_are_plain_words(model):
-    raw = [line.split("\t")[0] for line in (embedded.FOLDER / "caltech101_labels.tsv").read_text().splitlines()]
+    raw = [line.split("\t")[0] for line in (embedded.folder() / "caltech101_labels.tsv").read_text().splitlines()]
     shown = dict(zip(raw, model.labels, strict=True))
     assert shown["Motorbikes"] == "motorbike"
     assert shown["Faces"] == shown["Faces_easy"] == "face"

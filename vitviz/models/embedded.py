@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from vitviz.assets import asset_path
 from vitviz.errors import ModelError
 from vitviz.models.build import build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
@@ -17,12 +18,16 @@ from vitviz.models.device import pick_device
 from vitviz.models.model import Preprocessing
 from vitviz.models.weights import fill, read_weights, sha256_of
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-# in an installed package the assets lie inside it, in the repository beside it
-_ASSETS = _PACKAGE / "_assets" if (_PACKAGE / "_assets").is_dir() else _PACKAGE.parent / "assets"
-FOLDER = _ASSETS / "models"
 VIT = "vit_small_patch14_caltech101"
 CNN = "tf_efficientnet_lite0_caltech101"
+
+
+def folder() -> Path:
+    """Where the embedded models lie. Raises ModelError where this copy of vitviz has none."""
+    try:
+        return asset_path("models")
+    except FileNotFoundError as missing:
+        raise ModelError(f"The embedded models cannot be read: {missing}.") from missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +76,17 @@ def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
     assert config.architecture is not None
     # Built without numbers and then filled: drawing 22 million random weights only to replace them would cost a second.
     module = build_on_meta(config.architecture, **config.build_args())
-    fill(module, read_weights(FOLDER / f"{stem}.safetensors"), "The embedded weights")
+    fill(module, read_weights(folder() / f"{stem}.safetensors"), "The embedded weights")
     return module, config, weights_hash
 
 
 def embedded_config(stem: str) -> CheckpointConfig:
-    return read_config(FOLDER / f"{stem}.safetensors")
+    return read_config(folder() / f"{stem}.safetensors")
 
 
 @lru_cache(maxsize=4)
 def _checked_hash(stem: str) -> str:
-    path, expected = FOLDER / f"{stem}.safetensors", embedded_config(stem).sha256
+    path, expected = folder() / f"{stem}.safetensors", embedded_config(stem).sha256
     if not path.is_file():
         raise ModelError(
             "The embedded model's file is missing from assets/models; fetch the repository again, with its large files."
