@@ -111,14 +111,12 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def pos_embed(self) -> Tensor | None:
-        """(1, prefix tokens + positions, width) as learned, zero for registers, which have no place; None for a model
-        that rotates."""
+        """(1, positions, width) as learned, the class token's first where there is one, and none for registers; None for a
+        model that rotates."""
         table = getattr(self.embeddings, "position_embeddings", None)
         if table is None and hasattr(self.embeddings, "position_embedding"):
             table = self.embeddings.position_embedding.weight[None]  # (positions, width) -> (1, positions, width)
-        if table is None or self.reg_token is None:
-            return table
-        return torch.cat([table[:, :1], torch.zeros_like(self.reg_token), table[:, 1:]], dim=1)
+        return table
 
     def _pos_embed(self, patches: Tensor) -> Tensor:
         """(1, rows, cols, width) -> (1, prefix tokens with a position + patches, width): positions added, as resampled by
