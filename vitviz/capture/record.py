@@ -121,7 +121,8 @@ def attention_of(
         v=values,
         bias=compact_bias(mask, index),
         scale=call.scale,
-        lse=None if call.lse is None else call.lse[0],
+        # small, but left where the kernel put it, it would hold a whole layer's freed memory between it and the next one
+        lse=None if call.lse is None else pages.keep(call.lse[0]),
     )
 
 
