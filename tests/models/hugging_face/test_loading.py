@@ -212,6 +212,7 @@ def test_a_folder_that_is_not_there():
         ("hf:../name", Place(folder=Path("../name"))),
         ("hf:/srv/models/name", Place(folder=Path("/srv/models/name"))),
         ("hf:a/b/c", Place(folder=Path("a/b/c"))),
+        ("hf:~/name", Place(folder=Path.home() / "name")),
     ],
 )
 def test_names(name, place):
