@@ -76,8 +76,9 @@ class _Switchboard(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             return self._after(self._fused(*args, **kwargs))
         if func is F.multi_head_attention_forward and self.cut:  # torch's own, where it pools
-            columns = self._columns(args[1], args[1].shape[0])  # keys (keys, batch, width) -> (1, 1, 1, keys)
-            kwargs["key_padding_mask"] = (columns[0, 0] != 0).expand(args[1].shape[1], -1)  # (batch, keys): those left out
+            keys, batch, _ = args[1].shape  # (keys, batch, width)
+            left_out = self._columns(args[1], keys)[0, 0] != 0  # (1, 1, 1, keys) -> (1, keys)
+            kwargs["key_padding_mask"] = left_out.expand(batch, -1)
             return func(*args, **kwargs)
         if func in SOFTMAX and over_scores(args[0], args, kwargs):
             scores = args[0] if not self.cut else args[0] + self._columns(args[0], args[0].shape[-1])
