@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import nn
 
 from vitviz.capture.listener import listen
@@ -221,3 +222,21 @@ def test_heads_that_share_keys_by_broadcasting_are_heard_with_them():
     layer = record(Toy(lambda h: F.scaled_dot_product_attention(h, h[:, 1:], h[:, 1:])), picture(), GRID).layers[0]
     torch.testing.assert_close(layer.weights(), (layer.q @ layer.q[1:].transpose(1, 2) / 2).softmax(-1))
     assert layer.k.shape == layer.q.shape
+
+
+def test_heads_folded_into_the_batch_are_heads():
+    """SAM's blocks hand (heads, tokens, head_dim) to the fused call for a batch of one; its unfused path is the reference."""
+    torch.manual_seed(0)
+    sizes = {"img_size": (64, 96), "patch_size": 16, "depth": 2, "embed_dim": 48, "num_heads": 3}
+    module = VisionTransformerSAM(**sizes, global_attn_indexes=(0, 1), use_rel_pos=True).eval()
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    x, layout = torch.randn(1, 3, 64, 96), TokenLayout((), (4, 6), (16, 16))
+    fused = record(module, x, layout)
+    for block in module.blocks:
+        block.attn.fused_attn = False
+    explicit = record(module, x, layout)
+    for one, other in zip(fused.layers, explicit.layers, strict=True):
+        assert one.num_heads == 3 and one.explicit is None and other.explicit is not None
+        assert other.explicit.max() > 10 / 24
+        torch.testing.assert_close(one.weights(), other.weights(), atol=1e-5, rtol=0)

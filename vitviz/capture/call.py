@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -44,3 +44,11 @@ class Call:
             return tuple(self.explicit.shape)
         assert self.q is not None and self.k is not None
         return (*self.q.shape[:-1], self.k.shape[-2])
+
+    def of_a_batch(self) -> Call:
+        """The call of a batch of one with its batch axis: some models fold it into the heads, (heads, queries, head_dim)."""
+        if len(self.shape) != 3:
+            return self
+        parts = ("q", "k", "v", "lse", "explicit", "softmaxed")
+        given = {name: getattr(self, name) for name in parts}
+        return replace(self, **{name: None if part is None else part[None] for name, part in given.items()})

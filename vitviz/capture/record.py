@@ -60,7 +60,7 @@ def record(
 
     def receive(call: Call) -> None:
         refuse_other_than_tokens(call, kinds[len(layers) + len(pooling) :])
-        attention = attention_of(call, module, layout, pages, keep_values=keep_values)
+        attention = attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values)
         (layers if attention.query_layout.num_patches else pooling).append(attention)
         if each:
             each(len(layers) + len(pooling))

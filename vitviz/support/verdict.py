@@ -17,7 +17,7 @@ _WHY_HIDDEN = {
     UNPLACED: "relates tokens that form no grid over the picture",
     NEGATIVE: "subtracts one attention map from another, so that weights can be negative",
 }
-_ALWAYS = "patches, positions, the prediction and what happens when patches are hidden"
+_ALWAYS = "patches, positions and the prediction"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def judge(name: str, placements: Sequence[Placement]) -> Support:
     fused = any(p.fused for p in (shown or collecting))
     if not shown:
         return Support(
-            name, "refused", _why_refused(collecting, hidden), _instead_of_all(collecting), fused, False, layers
+            name, "refused", _why_refused(collecting, hidden), _instead_of_all(collecting, hidden), fused, False, layers
         )
     if any(p.kind == "windowed" for p in shown):
         verdict, reason = "windowed", _windowed_reason(shown)
@@ -188,10 +188,12 @@ def _why_refused(collecting: Sequence[Placement], hidden: Sequence[Placement]) -
     return "It has no attention between tokens: no scores that a softmax turns into weights of one token on another."
 
 
-def _instead_of_all(collecting: Sequence[Placement]) -> str:
+def _instead_of_all(collecting: Sequence[Placement], hidden: Sequence[Placement]) -> str:
     if collecting:
         return f"Shown instead: {_collectors(collecting)}; {_ALWAYS}."
-    return "Shown instead: the prediction and what happens when parts of the picture are hidden."
+    if hidden:
+        return f"Shown instead: {_ALWAYS}."
+    return "Nothing of it is shown; a Vision Transformer, such as vit_small_patch16_224, is shown in full."
 
 
 def _instead(verdict: str, shown: Sequence[Placement], hidden: Sequence[Placement]) -> str:
