@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from vitviz.capture.heard import heard
+from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
-from vitviz.models.build import architectures
+from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
+from vitviz.models.layout import layout_of
 from vitviz.support import Support, judge, support_of, sweep
 from vitviz.support.page import write_page
 
@@ -23,7 +25,9 @@ KNOWN = {
     "vit_small_patch14_reg4_dinov2": ("global", True),
     "beit_base_patch16_224": ("global", True),
     "vit_base_patch16_siglip_224": ("global", True),
+    "samvit_base_patch16_224": ("global", True),
     "cait_xxs24_224": ("mixed", False),
+    "resnet50_clip": ("mixed", True),
     "pvt_v2_b0": ("mixed", True),
     "swin_tiny_patch4_window7_224": ("windowed", False),
     "davit_tiny": ("windowed", True),
@@ -41,6 +45,19 @@ def test_known_models_get_the_right_verdict(name):
     assert support.reason.endswith(".")
     assert support.verdict == "global" or support.instead.endswith(".")
     assert support.rollout == (support.verdict == "global")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["samvit_base_patch16_224", "vit_base_r50_s16_224", "deit3_small_patch16_224", "vit_pe_core_tiny_patch16_384"],
+)
+def test_what_is_global_is_recorded_layer_by_layer(name):
+    support, module = support_of(name), build_on_meta(name)
+    size = tuple(pretrained_cfg(name).input_size[1:])
+    found = record(module, torch.empty(1, 3, *size, device="meta"), layout_of(module, name, size))
+    assert support.verdict == "global"
+    heads = [layers.heads for layers in support.layers for _ in range(layers.count) if layers.kind == "global"]
+    assert [layer.num_heads for layer in found.layers] == heads
 
 
 def test_reasons_name_what_is_in_the_way():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -50,5 +51,6 @@ class Call:
         if len(self.shape) != 3:
             return self
         parts = ("q", "k", "v", "lse", "explicit", "softmaxed")
-        given = {name: getattr(self, name) for name in parts}
-        return replace(self, **{name: None if part is None else part[None] for name, part in given.items()})
+        given: dict[str, Any] = {name: getattr(self, name) for name in parts}
+        batched: Any = {name: None if part is None else part[None] for name, part in given.items()}
+        return replace(self, **batched)

@@ -13,6 +13,7 @@ import torch
 from vitviz.capture.heard import heard
 from vitviz.errors import UnsupportedError
 from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
+from vitviz.models.layout import layout_of
 from vitviz.support.verdict import Support, judge
 
 # A name's verdict asks for one pass without numbers, half a second; a page of names is asked again and again.
@@ -29,12 +30,15 @@ def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
     size = input_size or tuple(pretrained_cfg(name).input_size[1:])
     try:
         try:
-            placements = heard(build_on_meta(name), size).placements  # type: ignore[arg-type]
+            module = build_on_meta(name)
+            placements = heard(module, size).placements  # type: ignore[arg-type]
         except AssertionError:  # a size that only the model's fixed grid takes, the remainder of the picture cut off
-            placements = heard(build_on_meta(name, dynamic_img_size=False), size).placements  # type: ignore[arg-type]
+            module = build_on_meta(name, dynamic_img_size=False)
+            placements = heard(module, size).placements  # type: ignore[arg-type]
     except UnsupportedError as error:
         return Support(name, "refused", str(error), "", False, False, ())
-    return judge(name, placements)
+    found = judge(name, placements)
+    return judge(name, placements, layout_of(module, name, size)) if found.verdict == "global" else found  # type: ignore[arg-type]
 
 
 def sweep(

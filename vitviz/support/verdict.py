@@ -83,8 +83,12 @@ class Support:
         return sum(layer.count for layer in self.layers if layer.kind in ("global", "pooled", "windowed"))
 
 
-def judge(name: str, placements: Sequence[Placement]) -> Support:
-    """The verdict over a model's attention calls, in their order."""
+def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None = None) -> Support:
+    """The verdict over a model's attention calls, in their order.
+
+    layout  the tokens that the model begins with, where it is known: a token that joins them later (the mean of all patches, in
+            the attention pooling of a convolutional network) belongs to no sequence that goes through the layers
+    """
     shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]
     collecting = [p for p in placements if p.kind == "collecting"]
     hidden = [p for p in placements if not p.placed]
@@ -96,10 +100,10 @@ def judge(name: str, placements: Sequence[Placement]) -> Support:
         )
     if any(p.kind == "windowed" for p in shown):
         verdict, reason = "windowed", _windowed_reason(shown)
-    elif _is_one_sequence(shown, collecting) and not hidden:
-        verdict, reason = "global", _global_reason(shown)
+    elif not (one := _is_one_sequence(shown, collecting) and not hidden) or _joined(shown, layout):
+        verdict, reason = "mixed", _mixed_reason(shown, collecting, layout if one else None)
     else:
-        verdict, reason = "mixed", _mixed_reason(shown, collecting)
+        verdict, reason = "global", _global_reason(shown)
     return Support(name, verdict, reason, _instead(verdict, shown, hidden), fused, verdict == "global", layers)
 
 
@@ -109,6 +113,12 @@ def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]
     return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(
         p.key_layout == layout for p in collecting
     )
+
+
+def _joined(shown: Sequence[Placement], layout: TokenLayout | None) -> bool:
+    """Whether tokens join the sequence on the way to these layers."""
+    prefixes = {p.query_layout.prefix for p in shown if p.query_layout}
+    return len(prefixes) > 1 or (layout is not None and any(len(p) != layout.num_prefix for p in prefixes))
 
 
 def _summaries(placements: Sequence[Placement]) -> tuple[LayerSummary, ...]:
@@ -157,14 +167,14 @@ def _global_reason(shown: Sequence[Placement]) -> str:
     return f"{each} all tokens of one grid of {layout.grid[0]}x{layout.grid[1]} patches{prefix}."
 
 
-def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement]) -> str:
+def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement], layout: TokenLayout | None) -> str:
     grids, pooled = _grids(shown), [p for p in shown if p.kind == "pooled"]
     parts = [f"attention works on {_count(len(grids), 'grid')} ({_listed(grids)})"]
     if pooled:
         parts.append(f"{len(pooled)} of {len(shown)} layers attend from one grid to another")
     if collecting:
         parts.append(f"{_collectors(collecting)} (class attention or pooling)")
-    if len({p.query_layout.prefix for p in shown if p.query_layout}) > 1:
+    if _joined(shown, layout):
         parts.append("prefix tokens join the patches part of the way")
     return _sentence(parts)
 

@@ -13,7 +13,7 @@ def verdict_on(stage: Stage) -> Support:
 
     def work(_: object) -> Support:
         with model.lock:
-            return judge(model.name, placements_of(model.module, model.input_size))
+            return judge(model.name, placements_of(model.module, model.input_size), model.layout)
 
     found: Support = stage.ask("support", work)
     return found
