@@ -87,11 +87,11 @@ def draw_curve(
     if any(lines):
         size = theme.small * POINTS
         place: dict[str, Any] = (
-            {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(lines), "borderaxespad": 0.2}
+            {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(lines), "borderaxespad": 0.2, "frameon": False}
             if names_above
-            else {"loc": "best"}
+            else {"loc": "best", "facecolor": theme.background, "framealpha": 0.8, "edgecolor": "none"}
         )
-        legend = axes.legend(frameon=False, labelcolor=theme.foreground, fontsize=size, handlelength=2.4, **place)
+        legend = axes.legend(labelcolor=theme.foreground, fontsize=size, handlelength=2.4, **place)
         for text in legend.get_texts():
             text.set_parse_math(False)  # a class may be called anything, dollar signs included
     return figure
