@@ -43,7 +43,7 @@ def biases_alone(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Te
     """
     parameter = next(module.parameters())
     blank = torch.zeros(1, 3, *input_size, device=parameter.device, dtype=parameter.dtype)
-    with torch.inference_mode(), _WithoutContent(Speaker(module)) as listening:
+    with torch.inference_mode(), _WithoutContent(Speaker(module.named_modules())) as listening:
         module(blank)
     biases: dict[str, Tensor] = {}
     for name, scores in listening.found:

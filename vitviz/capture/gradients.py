@@ -97,7 +97,7 @@ def explicit_attention(module: nn.Module) -> Iterator[list[Tensor]]:
     enabled inside. Nothing is left on the module, also after an exception. Raises UnsupportedError for attention
     that cannot be seen, and where the matrices together would be larger than LARGEST bytes.
     """
-    refuse_unseen(module)
+    refuse_unseen(module.named_modules())
     with torch.inference_mode(False), torch.enable_grad():
         mode = _Explicit()
         with mode:

@@ -8,7 +8,7 @@ anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from vitviz.errors import UnsupportedError
 
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
 MATMUL = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
+TORCHS_OWN = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 STEPS_FOLLOWED = 8  # between a softmax and its product; models take one to five
 FLASH_ATTENTION = (
     1  # torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
@@ -152,18 +153,18 @@ def additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
-def refuse_unseen(module: nn.Module, *, pools: bool = False) -> None:
+def refuse_unseen(named: Iterable[tuple[str, nn.Module]], pool: nn.Module | None = None) -> None:
     """Raises UnsupportedError where attention would run out of sight: torch's own attention modules take a path below
     torch functions, and listening would change which path they take, so that outputs would no longer be bit-
     identical.
 
-    pools  whether torch's own may stand in an attention pooling (`attn_pool`): the query there is not the keys, and
-           for such a call there is no other path
+    named  what the model's `named_modules()` gives
+    pool   its attention pooling, where torch's own may stand: the query there is not the keys, and for such a call there is
+           no other path
     """
-    pool = getattr(module, "attn_pool", None) if pools else None
     allowed = set(pool.modules()) if isinstance(pool, nn.Module) else set()
-    for name, child in module.named_modules():
-        if isinstance(child, nn.MultiheadAttention | nn.TransformerEncoderLayer) and child not in allowed:
+    for name, child in named:
+        if isinstance(child, TORCHS_OWN) and child not in allowed:
             raise UnsupportedError(_unseen(name, type(child).__name__))
 
 
@@ -182,6 +183,7 @@ def listen(module: nn.Module, receive: Receiver) -> Iterator[None]:
     Nothing is hung on the module, so nothing can be left behind. Hold the model's lock all the same: modules keep state.
     Raises UnsupportedError for a model with attention that cannot be heard.
     """
-    refuse_unseen(module, pools=True)
-    with _Listener(Speaker(module), receive):
+    named = list(module.named_modules())
+    refuse_unseen(named, getattr(module, "attn_pool", None))
+    with _Listener(Speaker(named), receive):
         yield

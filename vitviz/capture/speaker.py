@@ -7,6 +7,7 @@ on the model, and it costs something only at the few calls that are asked about.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from torch import nn
 
@@ -14,8 +15,8 @@ from torch import nn
 class Speaker:
     """The modules of one model, by name. Leaves that torch made only lend a function to the module that calls them."""
 
-    def __init__(self, module: nn.Module) -> None:
-        named = module.named_modules()
+    def __init__(self, named: Iterable[tuple[str, nn.Module]]) -> None:
+        """named  what `named_modules()` gives; walking a model's modules takes longer than looking at them"""
         self._names = {id(m): name for name, m in named if not type(m).__module__.startswith("torch.nn.modules")}
 
     @property
