@@ -7,8 +7,8 @@ import timm
 
 from vitviz.models import curated, search
 from vitviz.models.build import build_on_meta, pretrained_cfg
-from vitviz.models.hub import source_of
 from vitviz.models.layout import layout_of
+from vitviz.models.source import source_of
 
 
 def test_every_registered_architecture_can_be_found():
