@@ -15,7 +15,7 @@ import { nameOf, sameplace, step, tokenAt, tokenNamed } from "./tokens.js";
 
 const GAP = 16;
 const TWO_COLUMNS = 560; // CSS pixels of width from which the maps stand beside the picture
-const ONE_LINE = 680; // from which what is read fits on one line
+const ONE_LINE = 820; // from which what is read fits on one line
 const THREE_LINES = 470; // under which it may take three
 const FIRST_BLEND = 0.55;
 
