@@ -48,3 +48,8 @@ def test_a_system_without_them_gets_plain_memory(monkeypatch):
     monkeypatch.setattr(large_pages, "OFFERED", False)
     copy = LargePages().keep(torch.arange(10))
     assert copy.untyped_storage().nbytes() == 80
+
+
+def test_short_sequences_get_plain_memory():
+    copy = LargePages(large_pages.LONG - 1).keep(torch.arange(10))
+    assert copy.untyped_storage().nbytes() == 80

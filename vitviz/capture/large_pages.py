@@ -1,9 +1,9 @@
-"""Memory for what a trace keeps, in large pages where the system offers them.
+"""Memory for what a trace keeps: ordinary copies, and for long sequences large pages where the system offers them.
 
-The queries and keys of a pass are kept when the pass would have handed their memory on to the next layer. Every layer then
-works in memory that nobody has touched before, and being given that, four kilobytes at a time, costs more than everything
-else that listening does. So they are copied aside, into pages of two megabytes, and the layers go on reusing what they had.
-A copy also lets go of the values, which share one packed tensor with queries and keys in most models.
+Queries and keys are copied aside, because in most models they share one packed tensor with the values, which would be kept alive
+too. In a long sequence the copies are large and many, and small ones beside them (the log-sum-exp of every row) would pin freed
+memory between them in the heap; so they go into pages of two megabytes of their own. Short sequences are quicker without: being
+given a large page can take longer than the copy.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from torch import Tensor
 PAGE = 2 << 20  # bytes in a large page of the processors that torch runs on
 ROOM = 8 * PAGE  # asked for at a time; what is not written to takes no memory
 ALIGNMENT = 64  # bytes, as torch aligns its own tensors
+LONG = 2048  # tokens from which a sequence is long
 OFFERED = hasattr(mmap, "MADV_HUGEPAGE")
 
 
 class LargePages:
     """Copies of tensors, one behind the other. Memory is given back when the last tensor in a room is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_tokens: int = LONG) -> None:
+        """num_tokens  how long the sequences are that will be kept"""
+        self._offered = OFFERED and num_tokens >= LONG
         self._room: Tensor | None = None  # (bytes,)
         self._used = 0
 
     def keep(self, tensor: Tensor) -> Tensor:
         """A contiguous copy of `tensor`, with the same shape, numbers, precision and device."""
-        if not OFFERED or tensor.device.type != "cpu" or not tensor.numel():
+        if not self._offered or tensor.device.type != "cpu" or not tensor.numel():
             return tensor.clone(memory_format=torch.contiguous_format)
         start, stop = self._used, self._used + tensor.nbytes
         if self._room is None or stop > len(self._room):

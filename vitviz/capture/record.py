@@ -55,7 +55,7 @@ def record(
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
     layers: list[Attention] = []
     pooling: list[Attention] = []
-    pages = LargePages()
+    pages = LargePages(layout.num_tokens)
     kinds = kinds_of(module, (x.shape[2], x.shape[3]))
 
     def receive(call: Call) -> None:
