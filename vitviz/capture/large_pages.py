@@ -1,9 +1,9 @@
 """Memory for what a trace keeps: ordinary copies, and for long sequences large pages where the system offers them.
 
-Queries and keys are copied aside, because in most models they share one packed tensor with the values, which would be kept alive
-too. In a long sequence the copies are large and many, and small ones beside them (the log-sum-exp of every row) would pin freed
-memory between them in the heap; so they go into pages of two megabytes of their own. Short sequences are quicker without: being
-given a large page can take longer than the copy.
+Queries and keys are copied aside, because in most models they share one packed tensor with the values, which would be kept
+alive too. In a long sequence the copies are large and many, and small ones beside them (the log-sum-exp of every row) would pin
+freed memory between them in the heap; so they go into pages of two megabytes of their own. Short sequences are quicker without:
+being given a large page can take longer than the copy.
 """
 
 from __future__ import annotations
