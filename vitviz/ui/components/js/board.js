@@ -2,7 +2,8 @@
 
 import { Brush, handle, strike } from "./brush.js";
 import { element } from "./element.js";
-import { clamp, fill, load, mounted, onceAFrame, paintScale, sized, stepOf } from "./exhibit.js";
+import { clamp, fill, load, mounted, paintScale, sized, stepOf } from "./exhibit.js";
+import { onceAFrame } from "./frames.js";
 import { WORDS } from "./given.js";
 import { drawFrame, MapPainter } from "./painting.js";
 import { number } from "./scale.js";

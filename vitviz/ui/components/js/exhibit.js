@@ -57,19 +57,6 @@ export function paintScale(box, heat) {
   box.append(...parts, element("div", { class: "caption", text: heat.caption }));
 }
 
-// One drawing a frame, however often it is asked for.
-export function onceAFrame(draw) {
-  let asked = false;
-  return () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      draw();
-    });
-  };
-}
-
 // The four arrow keys as [rows, columns] to go; undefined for other keys.
 export function stepOf(key) {
   return { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[key];

@@ -2,7 +2,8 @@
 
 import { Brush, handle, strike } from "./brush.js";
 import { element } from "./element.js";
-import { clamp, fill, load, mounted, onceAFrame, paintScale, sized, stepOf } from "./exhibit.js";
+import { clamp, fill, load, mounted, paintScale, sized, stepOf } from "./exhibit.js";
+import { onceAFrame } from "./frames.js";
 import { WORDS } from "./given.js";
 import { cellThere, Link, placeOf } from "./link.js";
 import { boxOf, drawFrame, drawSegments, MapPainter } from "./painting.js";

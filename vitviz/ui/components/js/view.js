@@ -4,8 +4,10 @@ import { Answer, layouts } from "./answer.js";
 import { ColourBar } from "./colourbar.js";
 import { Controls } from "./controls.js";
 import { element, setAttribute } from "./element.js";
+import { onceAFrame } from "./frames.js";
 import { Keys } from "./keyboard.js";
 import { Narrator } from "./narrator.js";
+import { aspectOf, roomFor } from "./room.js";
 import { say } from "./say.js";
 import { Selection } from "./selection.js";
 import { Stage } from "./stage.js";
@@ -13,10 +15,6 @@ import { Supply } from "./supply.js";
 import { Tiles } from "./tiles.js";
 import { nameOf, sameplace, step, tokenAt, tokenNamed } from "./tokens.js";
 
-const GAP = 16;
-const TWO_COLUMNS = 560; // CSS pixels of width from which the maps stand beside the picture
-const ONE_LINE = 820; // from which what is read fits on one line
-const THREE_LINES = 470; // under which it may take three
 const FIRST_BLEND = 0.55;
 
 export class View {
@@ -28,6 +26,7 @@ export class View {
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
     this.tile = null; // head whose map the pointer is on
+    this.repaint = onceAFrame(() => this.paint());
     this.supply = new Supply({
       picture: (bitmap) => this.#changed(() => this.stage.show(bitmap)),
       layer: (weights, layer) => this.#changed(() => this.#takeLayer(weights, layer)),
@@ -82,11 +81,10 @@ export class View {
   }
 
   stop() {
-    this.stopped = true;
+    this.repaint.stop();
     this.resized.disconnect();
     this.narrator.stop();
     this.supply.stop();
-    cancelAnimationFrame(this.frame);
     this.root.remove();
   }
 
@@ -97,22 +95,10 @@ export class View {
     this.arrange();
   }
 
-  // Runs `change`, then paints: once a frame, however much has changed. What the hand asks for is painted `now`, unless this frame
-  // has been painted for already: the rest of the frame's time is gained.
+  // Runs `change`, then paints; `now` for what the hand asks for.
   #changed(change, now = false) {
     change();
-    this.due = true;
-    if (now && !this.frame) this.#paintDue();
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      this.#paintDue();
-    });
-  }
-
-  #paintDue() {
-    if (this.stopped || !this.due) return;
-    this.due = false;
-    this.paint();
+    this.repaint(now);
   }
 
   change(part) {
@@ -226,20 +212,14 @@ export class View {
     const width = this.root.clientWidth;
     if (!this.weights || !width) return;
     const { source, target } = this.layouts;
-    const wide = width >= TWO_COLUMNS;
-    const aspect = aspectOf(source);
-    // Controls, words, picture and colour bar together fit on a projector of 768 lines; a larger screen has room for more.
-    const tallest = Math.min(620, Math.max(300, window.innerHeight * 0.42));
-    const pictureWidth = Math.floor(Math.min(wide ? (width - GAP) * 0.5 : width, (wide ? tallest : tallest * 1.4) / aspect));
-    const pictureHeight = Math.round(pictureWidth * aspect);
+    const { wide, roomy, narrow, picture, beside } = roomFor(source, width, window.innerHeight);
     this.bench.classList.toggle("wide", wide);
-    this.root.classList.toggle("roomy", width >= ONE_LINE);
-    this.root.classList.toggle("narrow", width < THREE_LINES);
-    this.stage.arrange(source, pictureWidth, pictureHeight);
-    const beside = wide ? width - pictureWidth - GAP : width;
+    this.root.classList.toggle("roomy", roomy);
+    this.root.classList.toggle("narrow", narrow);
+    this.stage.arrange(source, ...picture);
     this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.stage.node.offsetHeight : 0, aspectOf(target));
     this.bar.resize(Math.min(width, 640));
-    this.#changed(() => {});
+    this.repaint();
   }
 
   // A head that this layer does not have (another model's) is answered by the mean.
@@ -285,9 +265,4 @@ export class View {
 
 function middle(layout) {
   return tokenAt(layout, Math.floor(layout.grid[0] / 2), Math.floor(layout.grid[1] / 2));
-}
-
-// Height over width of the area a grid of patches covers.
-function aspectOf({ grid, patch_size: patch }) {
-  return (grid[0] * patch[0]) / (grid[1] * patch[1]);
 }
