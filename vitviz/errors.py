@@ -4,6 +4,9 @@ Every message says what was asked, what was found and what to try. The app and t
 is, so it is one or two plain sentences, with no path of the server and no traceback.
 """
 
+# What models' own code raises for an input that they do not take: each its own, and none of it for a user.
+NOT_TAKEN = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError)
+
 
 class VitvizError(Exception):
     """Anything vitviz refuses or fails to do for a reason a user can act on."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from vitviz.capture.cost import work_of
-from vitviz.capture.record import record
+from vitviz.capture.record import Recording, record
 from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.stages import placements_of, record_stages
+from vitviz.capture.stages import StagedRecording, placements_of, record_stages
 from vitviz.capture.trace import Trace
 from vitviz.models import Model, prepare
 
@@ -55,16 +56,7 @@ def trace_input(
     with model.lock:
         each = _counting(model, progress) if progress else None
         recording = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, each=each)
-    return Trace(
-        model_name=model.name,
-        input=pixels,
-        layout=model.layout,
-        layers=recording.layers,
-        pooling=recording.pooling,
-        logits=recording.logits,
-        hidden=recording.hidden,
-        weights_hash=model.weights_hash,
-    )
+    return Trace(layers=recording.layers, hidden=recording.hidden, **_common(model, pixels, recording))
 
 
 def trace_stages(model: Model, image: Image.Image, *, framing: str = "crop", keep_values: bool = False) -> StagedTrace:
@@ -85,16 +77,7 @@ def trace_stages_input(
     with model.lock:
         each = _counting(model, progress) if progress else None
         recording = record_stages(model.module, pixels[None], keep_values=keep_values, each=each)
-    return StagedTrace(
-        model_name=model.name,
-        input=pixels,
-        layout=model.layout,
-        layers=recording.layers,
-        pooling=recording.pooling,
-        left_out=recording.left_out,
-        logits=recording.logits,
-        weights_hash=model.weights_hash,
-    )
+    return StagedTrace(layers=recording.layers, left_out=recording.left_out, **_common(model, pixels, recording))
 
 
 def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
@@ -104,6 +87,18 @@ def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
         left_out = placements_of(model.module, model.input_size)
         logits = model.module(pixels[None])[0].float()
     return StagedTrace(model.name, pixels, model.layout, (), logits, left_out=left_out, weights_hash=model.weights_hash)
+
+
+def _common(model: Model, pixels: Tensor, recording: Recording | StagedRecording) -> dict[str, Any]:
+    """What every kind of trace says of its model, its input and what came out."""
+    return {
+        "model_name": model.name,
+        "input": pixels,
+        "layout": model.layout,
+        "pooling": recording.pooling,
+        "logits": recording.logits,
+        "weights_hash": model.weights_hash,
+    }
 
 
 def _counting(model: Model, progress: Progress) -> Callable[[int], None]:

@@ -18,6 +18,7 @@ from vitviz.capture.listener import listen
 from vitviz.capture.place_grid import prefix_of
 from vitviz.capture.placement import NEGATIVE, REORDERED, Placement, place
 from vitviz.capture.places import run_on_places, without_numbers
+from vitviz.errors import NOT_TAKEN
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def kinds_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[str, ...]:
     known = _placements.get(module)
     try:
         placements = next(iter(known.values())) if known else placements_of(module, input_size)
-    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, NotImplementedError):
+    except NOT_TAKEN:
         return ()
     return tuple(REORDERED if p.kind == "global" and not p.in_order else p.kind for p in placements)
 

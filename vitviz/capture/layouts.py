@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 from vitviz.capture.call import Call
@@ -59,11 +58,11 @@ _WHY_NOT = {
 }
 
 
-def refuse_other_than_tokens(call: Call, kinds: Sequence[str]) -> None:
-    """Raises UnsupportedError where a call, whose kind comes first in `kinds`, is known not to relate tokens row by row: its
-    shape alone cannot tell, a model may well be as wide as it has tokens.
+def refuse_other_than_tokens(call: Call, kind: str | None) -> None:
+    """Raises UnsupportedError where a call is of a `kind` that does not relate tokens row by row: its shape alone cannot tell,
+    a model may well be as wide as it has tokens. None: not known.
     """
-    why = _WHY_NOT.get(kinds[0]) if kinds else None
+    why = _WHY_NOT.get(kind or "")
     if why:
         raise UnsupportedError(
             f"The attention in {call.module or 'the model'!r} {why}. Choose a model whose attention relates all patches."

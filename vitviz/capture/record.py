@@ -56,10 +56,10 @@ def record(
     layers: list[Attention] = []
     pooling: list[Attention] = []
     pages = LargePages(layout.num_tokens)
-    kinds = kinds_of(module, (x.shape[2], x.shape[3]))
+    kinds = iter(kinds_of(module, (x.shape[2], x.shape[3])))
 
     def receive(call: Call) -> None:
-        refuse_other_than_tokens(call, kinds[len(layers) + len(pooling) :])
+        refuse_other_than_tokens(call, next(kinds, None))
         attention = attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values)
         (layers if attention.query_layout.num_patches else pooling).append(attention)
         if each:

@@ -16,11 +16,9 @@ from vitviz.capture.call import Call
 from vitviz.capture.heard import placements_of
 from vitviz.capture.listener import listen
 from vitviz.capture.placement import Placement
+from vitviz.capture.record import ROW_SUM_TOLERANCE
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import CaptureError, UnsupportedError
-
-# Rows that miss 1 by more than this were changed after the softmax, or share their mass with padding.
-ROW_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +94,12 @@ def attention_at(
     assert members is not None and placement.query_layout is not None and placement.key_layout is not None
     assert placement.query_tokens is not None and placement.key_tokens is not None
     lead = call.shape[:-2]
-    parts = {"q": call.q, "k": call.k, "v": call.v if keep_values else None, "explicit": call.explicit}
+    parts = {"q": call.q, "k": call.k, "v": call.v if keep_values else None}
     tensors: dict[str, Any] = {
         name: None if part is None else _sorted(part, lead, members) for name, part in parts.items()
     }
+    # weights share their memory with nothing, and are the largest by far
+    tensors["explicit"] = None if call.explicit is None else _regrouped(call.explicit, lead, members)
     bias = None if call.mask is None else _sorted_bias(call.mask, lead, members)
     padded = bool((placement.key_tokens < 0).any())
     whole = not padded
@@ -163,10 +163,15 @@ def _unwindowed(
 
 
 def _sorted(tensor: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
-    """(*lead, a, b) -> (windows, heads, a, b), without a copy where that is how the model keeps it."""
+    """(*lead, a, b) -> (windows, heads, a, b): a copy, because queries and keys share their memory with what nobody keeps."""
+    return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]
+
+
+def _regrouped(tensor: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
+    """The same without a copy, where that is how the model keeps it."""
     if torch.equal(members.flatten(), torch.arange(members.numel())):
         return tensor.reshape(*members.shape, *tensor.shape[-2:])
-    return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]
+    return _sorted(tensor, lead, members)
 
 
 def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from vitviz.errors import UnsupportedError
+from vitviz.errors import NOT_TAKEN, UnsupportedError
 from vitviz.models.probe import Probe, probe, unrolled
 from vitviz.tokens import TokenLayout, prefix_names
 
@@ -20,7 +20,7 @@ def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> Toke
     """
     try:
         seen = probe(module, input_size)
-    except (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError) as error:
+    except NOT_TAKEN as error:
         raise UnsupportedError(
             f"{name} does not take inputs of {_words(input_size)} pixels. {size_hint(module)}".strip()
         ) from error

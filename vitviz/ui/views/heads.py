@@ -17,7 +17,7 @@ from vitviz.figures.heads import attention_figure, heads_figure
 from vitviz.figures.rollout import head_rollout_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
-from vitviz.ui.choices import named
+from vitviz.ui.choices import named, robust_or_raw
 from vitviz.ui.rolled import head_rollouts_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
@@ -53,15 +53,7 @@ def _choices(rollouts: bool) -> None:
             label_visibility="collapsed", **state.bound("board"),
         )  # fmt: skip
     with st.container(horizontal=True):
-        scales = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
-        st.segmented_control(
-            common.SCALE,
-            list(scales),
-            format_func=named(scales),
-            help=common.SCALE_HELP,
-            required=True,
-            **state.bound("scale"),
-        )
+        robust_or_raw()
         st.segmented_control(
             words.TILE_SCALES, list(words.TILE_SCALE_OF), format_func=named(words.TILE_SCALE_OF), help=words.TILE_SCALE_HELP,
             required=True, **state.bound("colours"),

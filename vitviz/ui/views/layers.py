@@ -16,7 +16,7 @@ from vitviz.draw.region import borders, contour
 from vitviz.figures.layers import layer_figure, overview_figure, reach_of
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
-from vitviz.ui.choices import named
+from vitviz.ui.choices import named, robust_or_raw
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.support import verdict_on
@@ -101,11 +101,7 @@ def choose(stage: Stage) -> Shown:
     with st.container(horizontal=True):
         if layer.query_layout.num_patches:
             _who(layer, query)
-        scales = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
-        st.segmented_control(
-            common.SCALE, list(scales), format_func=named(scales), help=common.SCALE_HELP, required=True,
-            **state.bound("scale"),
-        )  # fmt: skip
+        robust_or_raw()
     maps = stage.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
     return Shown(index, layer, layer_kind(layer), query, head, maps, reach_of(layer, query))
 

@@ -13,7 +13,7 @@ from vitviz.figure import Figure
 from vitviz.figures.compare import comparison_figure, difference, shared_scale
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, other_side, state
-from vitviz.ui.choices import named
+from vitviz.ui.choices import named, robust_or_raw
 from vitviz.ui.compared import ComparedSide, exported
 from vitviz.ui.places import mark, marked_or_middle, marked_patch, moved, patch_name
 from vitviz.ui.stage import Stage
@@ -125,15 +125,7 @@ def _display(one: ComparedSide, two: ComparedSide) -> None:
                 words.SCALES, list(words.SCALES_OF), format_func=named(words.SCALES_OF), help=words.SCALES_HELP, required=True,
                 **state.bound("colours"),
             )  # fmt: skip
-            ends = {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW}
-            st.segmented_control(
-                words.ENDS,
-                list(ends),
-                format_func=named(ends),
-                help=common.SCALE_HELP,
-                required=True,
-                **state.bound("scale"),
-            )
+            robust_or_raw(words.ENDS)
         if one.heatmap.grid == two.heatmap.grid:
             st.toggle(
                 words.DIFFERENCE, help=words.DIFFERENCE_HELP,
