@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.analysis.traces import random_trace
-from vitviz.analysis.fused import fused_nbytes, fused_trace
+from vitviz.analysis.fused import fused_nbytes, fused_traces
 from vitviz.analysis.head_rollout import METHODS, head_rollouts
 from vitviz.analysis.rollout import FUSIONS, RolloutOptions, rollout_matrix, rollout_row
 from vitviz.errors import Cancelled
@@ -19,7 +19,7 @@ KNOBS = [(0.5, 0.0, (0, None)), (0.2, 0.5, (0, None)), (0.0, 0.34, (1, 2)), (0.9
 @pytest.mark.parametrize(("alpha", "discard", "span"), KNOBS)
 def test_every_query_and_knob(fusion: str, alpha: float, discard: float, span: tuple[int, int | None]) -> None:
     trace = random_trace()
-    fused = fused_trace(trace, RolloutOptions(fusion=fusion))
+    fused = fused_traces(trace)[fusion]
     options = RolloutOptions(alpha, fusion, discard, *span)
     for query in ("cls", "r1c2", "mean"):
         torch.testing.assert_close(rollout_row(fused, query, options), rollout_row(trace, query, options))
@@ -29,16 +29,16 @@ def test_every_query_and_knob(fusion: str, alpha: float, discard: float, span: t
 @pytest.mark.parametrize("method", METHODS)
 def test_heads_are_those_of_the_trace_and_layers_below_are_fused(method: str) -> None:
     trace, options = random_trace(), RolloutOptions(0.3, "max", 0.4, 0, 1)
-    fused = fused_trace(trace, options)
+    fused = fused_traces(trace, ["max"])["max"]
     found = head_rollouts(trace, method, "r0c1", options, fused=fused)
     np.testing.assert_allclose(found, head_rollouts(trace, method, "r0c1", options), rtol=1e-5)
     # It is looked at where it is given: other matrices give another answer.
-    other = fused_trace(random_trace(), RolloutOptions(fusion="min"))
+    other = fused_traces(random_trace(), ["min"])["min"]
     assert np.abs(head_rollouts(trace, method, "r0c1", options, fused=other) - found).max() > 1e-3
 
 
 def test_the_kept_matrices_are_not_written_to_by_discarding() -> None:
-    fused = fused_trace(random_trace())
+    fused = fused_traces(random_trace())["mean"]
     before = [layer.weights().clone() for layer in fused.layers]
     rollout_row(fused, "cls", RolloutOptions(discard=0.7))
     for layer, matrix in zip(fused.layers, before, strict=True):
@@ -47,8 +47,9 @@ def test_the_kept_matrices_are_not_written_to_by_discarding() -> None:
 
 def test_size_is_known_beforehand_and_the_work_can_be_stopped() -> None:
     trace, seen = random_trace(layers=4), []
-    fused = fused_trace(trace, progress=lambda done, of: seen.append((done, of)))
-    assert sum(layer.nbytes for layer in fused.layers) == fused_nbytes(trace)
+    fused = fused_traces(trace, progress=lambda done, of: seen.append((done, of)))
+    for fusion in FUSIONS:
+        assert sum(layer.nbytes for layer in fused[fusion].layers) == fused_nbytes(trace)
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
     def stop(done: int, _: int) -> None:
@@ -56,4 +57,4 @@ def test_size_is_known_beforehand_and_the_work_can_be_stopped() -> None:
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        fused_trace(trace, progress=stop)
+        fused_traces(trace, progress=stop)

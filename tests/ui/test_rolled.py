@@ -11,16 +11,16 @@ from vitviz.ui import rolled, services
 
 
 @pytest.fixture
-def fusings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The fusion of every time that heads are fused."""
-    seen: list[str] = []
-    fuse = rolled.fused_trace
+def fusings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The fusions of every time that heads are fused."""
+    seen: list[tuple[str, ...]] = []
+    fuse = rolled.fused_traces
 
-    def counted(trace, options, progress):
-        seen.append(options.fusion)
-        return fuse(trace, options, progress)
+    def counted(trace, fusions, progress):
+        seen.append(tuple(fusions))
+        return fuse(trace, fusions, progress)
 
-    monkeypatch.setattr(rolled, "fused_trace", counted)
+    monkeypatch.setattr(rolled, "fused_traces", counted)
     return seen
 
 
@@ -44,19 +44,30 @@ def kept(what: str, **knobs: object) -> np.ndarray:
     return found[0]
 
 
-@pytest.mark.parametrize("room", [rolled.FUSED_BYTES, 0])
-def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch, room):
+ALL = ("mean", "max", "min")
+
+
+@pytest.mark.parametrize(
+    ("room", "room_for_all", "first", "then"),
+    [
+        (rolled.FUSED_BYTES, rolled.ALL_FUSED_BYTES, [ALL], []),
+        (rolled.FUSED_BYTES, 0, [("mean",)], [("max",)]),
+        (0, 0, [], []),
+    ],
+)
+def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch, room, room_for_all, first, then):
     let_go("")
     monkeypatch.setattr(rolled, "FUSED_BYTES", room)
+    monkeypatch.setattr(rolled, "ALL_FUSED_BYTES", room_for_all)
     shown = app("rollout", image="photographer")
     for knob, value in (("alpha", 0.2), ("discard", 0.3)):
         shown.at.slider(key=f"choice of {knob}").set_value(value).run()
     shown.at.segmented_control(key="choice of board").set_value("last_hop").run()
     assert not shown.wrong
-    assert fusings == (["mean"] if room else [])
+    assert fusings == first
     shown.at.segmented_control(key="choice of fusion").set_value("max").run()
     assert not shown.wrong
-    assert fusings == (["mean", "max"] if room else [])
+    assert fusings == first + then
 
     trace = vitviz.trace(vitviz.load_model("embedded"), load_sample("photographer"))
     for options in (vitviz.RolloutOptions(0.2), vitviz.RolloutOptions(0.2, "max", 0.3)):

@@ -6,17 +6,18 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from vitviz.analysis.fused import fused_nbytes, fused_trace
+from vitviz.analysis.fused import fused_nbytes, fused_traces
 from vitviz.analysis.head_rollout import head_rollouts
-from vitviz.analysis.rollout import PAPER, RolloutOptions, check_defined, rollout
+from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, rollout
 from vitviz.capture.trace import Trace
 from vitviz.heatmap import Heatmap
 from vitviz.ui import services
 from vitviz.ui.asking import fraction
 from vitviz.ui.stage import Stage
 
-# A matrix of tokens x tokens for every layer: 90 MB for the embedded model at 1,370 tokens. Where they would take more
-# than this, every rollout goes through all heads again.
+# A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
+# would take more than this, only the one asked for is kept; where that one would, every rollout goes through all heads again.
+ALL_FUSED_BYTES = 288 * 2**20
 FUSED_BYTES = 128 * 2**20
 
 
@@ -45,11 +46,11 @@ def head_rollouts_of(stage: Stage, method: str, query: str, options: RolloutOpti
 def _through(stage: Stage, options: RolloutOptions, what: str, knobs: dict[str, Hashable]) -> Trace | None:
     """The trace with fused heads, where the answer to `what` is not known yet and the matrices are not too large to keep."""
     check_defined(options.layers(stage.trace), stage.model.name)
-    if stage.key.asking(what, **knobs) in services.queue().results or fused_nbytes(stage.trace) > FUSED_BYTES:
+    nbytes = fused_nbytes(stage.trace)
+    if stage.key.asking(what, **knobs) in services.queue().results or nbytes > FUSED_BYTES:
         return None
-    fused: Trace = stage.ask(
-        "fused heads",
-        lambda progress: fused_trace(stage.trace, options, fraction(progress)),
-        fusion=options.fusion,
+    fusions = FUSIONS if len(FUSIONS) * nbytes <= ALL_FUSED_BYTES else (options.fusion,)
+    fused: dict[str, Trace] = stage.ask(
+        "fused heads", lambda progress: fused_traces(stage.trace, fusions, fraction(progress)), fusions=fusions
     )
-    return fused
+    return fused[options.fusion]

@@ -12,9 +12,12 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
-// Writing the same text again would make the browser lay the page out again.
+// For a node that holds text only. Writing the same text again would make the browser lay the page out again, and `textContent`
+// would make a new text node each time, which costs much more than new words in the old one.
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const old = node.firstChild;
+  if (!old) node.append(text);
+  else if (old.data !== text) old.data = text;
 }
 
 export function setAttribute(node, name, value) {

@@ -26,7 +26,10 @@ export class View {
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
     this.tile = null; // head whose map the pointer is on
-    this.repaint = onceAFrame(() => this.paint());
+    this.repaint = onceAFrame((now) => {
+      this.paint();
+      if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
+    });
     this.supply = new Supply({
       picture: (bitmap) => this.#changed(() => this.stage.show(bitmap)),
       layer: (weights, layer) => this.#changed(() => this.#takeLayer(weights, layer)),
