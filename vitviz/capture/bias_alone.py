@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vitviz.capture.listener import MATMUL, SOFTMAX, over_scores
 from vitviz.capture.speaker import Speaker
+from vitviz.capture.stand_in import FUSED
 
 
 class _WithoutContent(TorchFunctionMode):
@@ -23,7 +23,7 @@ class _WithoutContent(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
+        if func is FUSED:
             mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
             if mask is not None and mask.is_floating_point():
                 self.found.append((self.speaker.name, mask))

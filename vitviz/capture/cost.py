@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,6 +19,7 @@ from torch.utils.flop_counter import flop_registry
 
 from vitviz.capture.listener import SOFTMAX, over_scores
 from vitviz.capture.machine import Pace, free_memory, pace_of
+from vitviz.capture.stand_in import FUSED
 from vitviz.errors import UnsupportedError
 
 
@@ -112,7 +112,7 @@ class _Heard(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
+        if func is FUSED:
             return self._fused(*args, **kwargs)
         result = func(*args, **kwargs)
         if func in SOFTMAX and over_scores(result, args, kwargs):

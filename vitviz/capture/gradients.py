@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vitviz.capture.listener import MATMUL, SOFTMAX, additive, over_scores, refuse_unseen
+from vitviz.capture.stand_in import FUSED
 from vitviz.errors import CaptureError, UnsupportedError
 
 # All matrices of a pass are held at once, and as much again for their gradients: 540 MB for 12 layers of 6 heads at
@@ -37,7 +37,7 @@ class _Explicit(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
+        if func is FUSED:
             return self._instead(*args, **kwargs)
         if func in SOFTMAX:
             result = func(*args, **kwargs)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 # These say what each function does to places, by being imported.
 from vitviz.capture import place_each, place_maps, place_mixtures, place_moves, place_questions  # noqa: F401
 from vitviz.capture.call import Call
-from vitviz.capture.listener import listen
+from vitviz.capture.listener import listen, walk
 from vitviz.capture.place_grid import prefix_of
 from vitviz.capture.placement import NEGATIVE, REORDERED, Placement, place
 from vitviz.capture.places import run_on_places, without_numbers
+from vitviz.capture.stand_in import FUSED
 from vitviz.errors import NOT_TAKEN
 
 
@@ -48,13 +48,42 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
     return Heard(tuple(placements))
 
 
-_placements: WeakKeyDictionary[nn.Module, dict[tuple[int, int], tuple[Placement, ...]]] = WeakKeyDictionary()
+@dataclass(frozen=True)
+class KnownCall:
+    """What an attention call is at any size of input.
+
+    kind   as of a `Placement`, and "reordered" where a grid's tokens do not come as their layout counts them
+    fused  whether the model made no weights of its own
+    """
+
+    kind: str
+    fused: bool
+
+
+@dataclass
+class _Memory:
+    """What was heard of a module, as long as it is built of the same modules."""
+
+    built_of: tuple[int, ...]
+    placements: dict[tuple[int, int], tuple[Placement, ...]] = field(default_factory=dict)
+    calls: tuple[KnownCall, ...] | None = None
+
+
+_memories: WeakKeyDictionary[nn.Module, _Memory] = WeakKeyDictionary()
 _SIZES_REMEMBERED = 16
+
+
+def _memory_of(module: nn.Module) -> _Memory:
+    built_of = tuple(id(inner) for _, inner in walk(module))
+    memory = _memories.get(module)
+    if memory is None or memory.built_of != built_of:
+        memory = _memories[module] = _Memory(built_of)
+    return memory
 
 
 def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
     """`heard`, remembered for as long as the module lives, for the sizes asked about last."""
-    known = _placements.setdefault(module, {})
+    known = _memory_of(module).placements
     if input_size not in known:
         if len(known) == _SIZES_REMEMBERED:
             known.pop(next(iter(known)))
@@ -62,17 +91,21 @@ def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Place
     return known[input_size]
 
 
-def kinds_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[str, ...]:
-    """The kind of every attention call, from a pass over places at whatever size was placed first: whether a model relates
-    tokens or channels, subtracts its maps or keeps its patches in an order of its own does not change with the size. Empty
-    where the model does something to its input that places cannot follow.
+def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCall, ...]:
+    """Every attention call in order, from a pass over places at whatever size comes first: whether a model relates tokens or
+    channels, subtracts its maps or keeps its patches in an order of its own does not change with the size. Empty where the
+    model does something to its input that places cannot follow.
     """
-    known = _placements.get(module)
-    try:
-        placements = next(iter(known.values())) if known else placements_of(module, input_size)
-    except NOT_TAKEN:
-        return ()
-    return tuple(REORDERED if p.kind == "global" and not p.in_order else p.kind for p in placements)
+    memory = _memory_of(module)
+    if memory.calls is None:
+        try:
+            placements = placements_of(module, input_size)
+        except NOT_TAKEN:
+            placements = ()
+        memory.calls = tuple(
+            KnownCall(REORDERED if p.kind == "global" and not p.in_order else p.kind, p.fused) for p in placements
+        )
+    return memory.calls
 
 
 class _Subtractions(TorchFunctionMode):
@@ -86,7 +119,7 @@ class _Subtractions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func is F.scaled_dot_product_attention:
+        if func is FUSED:
             self.results = [*self.results[-_RESULTS_FOLLOWED:], (result, len(self.placements))]
             return result
         if not self.results or (func not in _MINUS and func not in _RESHAPED):

@@ -24,6 +24,7 @@ from vitviz.capture.places import (
     shape_given,
     uniform,
 )
+from vitviz.capture.stand_in import FUSED
 
 
 @place_rule(
@@ -103,7 +104,7 @@ def _einsum(func: Any, equation: str, *given: Any) -> Any:
     return mixture_of_all(shape)
 
 
-@place_rule(F.scaled_dot_product_attention)
+@place_rule(FUSED)
 def _attend(_func: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Any:
     """What a query collects belongs to the query, also where it was itself made of several places."""
     return (

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
-from vitviz.capture.heard import kinds_of
+from vitviz.capture.freed_memory import keep_freed_memory
+from vitviz.capture.heard import known_calls
 from vitviz.capture.large_pages import LargePages
 from vitviz.capture.layouts import layouts_of, refuse_other_than_tokens
 from vitviz.capture.listener import listen
@@ -53,17 +54,23 @@ def record(
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
-    layers: list[Attention] = []
-    pooling: list[Attention] = []
-    pages = LargePages(layout.num_tokens)
-    kinds = iter(kinds_of(module, (x.shape[2], x.shape[3])))
+    keep_freed_memory()
+    expected = known_calls(module, (x.shape[2], x.shape[3]))
+    heard: list[Attention] = []
 
-    def receive(call: Call) -> None:
-        refuse_other_than_tokens(call, next(kinds, None))
-        attention = attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values)
-        (layers if attention.query_layout.num_patches else pooling).append(attention)
-        if each:
-            each(len(layers) + len(pooling))
+    def run(only_fused: bool) -> Tensor:
+        heard.clear()
+        pages = LargePages(layout.num_tokens)
+
+        def receive(call: Call) -> None:
+            refuse_other_than_tokens(call, expected[len(heard)].kind if len(heard) < len(expected) else None)
+            heard.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values))
+            if each:
+                each(len(heard))
+
+        with torch.inference_mode(), listen(module, receive, only_fused=only_fused):
+            logits: Tensor = module(x)
+        return logits
 
     kept: dict[str, Tensor] = {}
     known = dict(module.named_modules()) if hidden else {}
@@ -71,17 +78,20 @@ def record(
         raise ValueError(f"the model has no module called {missing[0]!r}")
     handles = [known[name].register_forward_hook(_keeper(kept, name)) for name in hidden]
     try:
-        with torch.inference_mode(), listen(module, receive):
-            logits = module(x)
+        logits = run(only_fused=bool(expected) and all(call.fused for call in expected))
+        if len(heard) < len(expected):  # the model was changed since, or has a name of its own for the fused call
+            logits = run(only_fused=False)
     finally:
         for handle in handles:
             handle.remove()
-    if not layers and not pooling:
+    if not heard:
         raise CaptureError(
             f"No attention was seen in {type(module).__name__}: it calls neither scaled_dot_product_attention nor a softmax "
             "over scores. Choose a Vision Transformer."
         )
-    return Recording(tuple(layers), tuple(pooling), logits[0].float(), kept)
+    layers = tuple(attention for attention in heard if attention.query_layout.num_patches)
+    pooling = tuple(attention for attention in heard if not attention.query_layout.num_patches)
+    return Recording(layers, pooling, logits[0].float(), kept)
 
 
 def attention_of(

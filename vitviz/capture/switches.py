@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from vitviz.capture.listener import MATMUL, SOFTMAX, additive, over_scores
+from vitviz.capture.stand_in import FUSED
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class _Switchboard(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
+        if func is FUSED:
             return self._after(self._fused(*args, **kwargs))
         if func is F.multi_head_attention_forward and self.cut:  # torch's own, where it pools
             keys, batch, _ = args[1].shape  # (keys, batch, width)
@@ -105,9 +106,7 @@ class _Switchboard(TorchFunctionMode):
             mask = additive(attn_mask, is_causal, query, key)
             columns = self._columns(query, key.shape[-2])
             attn_mask, is_causal = columns if mask is None else mask.to(query.dtype) + columns, False
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
-        )
+        return FUSED(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
 
     def _columns(self, like: Tensor, keys: int) -> Tensor:
         """(1, 1, 1, keys): minus infinity on the keys that are cut."""

@@ -1,0 +1,51 @@
+"""Freed memory is kept for the next pass, unless the user has said otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vitviz.capture import freed_memory
+
+COUNT = """
+import resource, timm, torch
+from vitviz.capture.record import record
+from vitviz.models.layout import layout_of
+
+torch.set_num_threads(1)
+module = timm.create_model("vit_small_patch16_224", depth=4).eval()
+x, layout = torch.randn(1, 3, 224, 224), layout_of(module, "a model", (224, 224))
+for count in range(9):
+    if count == 6:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    with torch.inference_mode():
+        module(x)  # keeps nothing, so that the limits would stay low
+    record(module, x, layout)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in freed_memory.SET_BY_THE_USER} | more
+
+
+@pytest.mark.skipif(not freed_memory._has_glibc(), reason="only glibc takes these settings")
+def test_traces_take_no_new_pages_after_the_first_ones():
+    done = subprocess.run([sys.executable, "-c", COUNT], env=environment(), capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 30  # in three passes; hundreds where every trace has its memory mapped anew
+
+
+@pytest.mark.parametrize("name", freed_memory.SET_BY_THE_USER)
+def test_what_the_user_has_set_stands(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert freed_memory.keep_freed_memory.__wrapped__() is False
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(os, "confstr", lambda _: None, raising=False)
+    assert freed_memory.keep_freed_memory.__wrapped__() is False
+    monkeypatch.delattr(os, "confstr")
+    assert freed_memory.keep_freed_memory.__wrapped__() is False

@@ -1,0 +1,195 @@
+"""A stand-in for the fused call hears what a mode hears, on its own thread only, and goes away again."""
+
+from __future__ import annotations
+
+import copy
+import threading
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from tests.capture.test_listener import GRID, Toy, picture, tiny
+from vitviz.capture.heard import known_calls
+from vitviz.capture.listener import listen
+from vitviz.capture.record import record
+from vitviz.capture.stand_in import FUSED, standing_in
+from vitviz.errors import Cancelled
+from vitviz.tokens import TokenLayout
+
+TINY = TokenLayout(("cls",), (2, 2), (16, 16))
+ITS_OWN_NAME = F.scaled_dot_product_attention
+
+
+def noise() -> torch.Tensor:
+    return torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+
+
+def fused(heads):
+    return F.scaled_dot_product_attention(heads, heads, heads)
+
+
+class LinearLayers(TorchFunctionMode):
+    """Somebody else who listens, and counts linear layers."""
+
+    heard = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.heard += func is F.linear
+        return func(*args, **(kwargs or {}))
+
+
+def listening_with(module: nn.Module, **knobs) -> str:
+    """What a recording of `module` listens with, seen from inside the pass."""
+    seen = set()
+
+    def each(_: int) -> None:
+        replaced, modes = F.scaled_dot_product_attention is not FUSED, torch._C._len_torch_function_stack()
+        seen.add("stand-in" if replaced and not modes else "mode" if not replaced else "both")
+
+    picture_and_layout = (noise(), TINY) if hasattr(module, "blocks") else (picture(), GRID)
+    record(module, *picture_and_layout, each=each, **knobs)
+    assert len(seen) == 1
+    return seen.pop()
+
+
+def test_it_hears_what_a_mode_hears():
+    module, x = tiny(), noise()
+    calls = []
+    with torch.inference_mode(), listen(module, calls.append):
+        logits = module(x)
+    recording = record(module, x, TINY)
+    assert torch.equal(recording.logits, logits[0])
+    assert len(recording.layers) == len(calls) == 2
+    for layer, call in zip(recording.layers, calls, strict=True):
+        assert layer.name == call.module and layer.scale == call.scale
+        assert (
+            torch.equal(layer.q, call.q[0]) and torch.equal(layer.k, call.k[0]) and torch.equal(layer.lse, call.lse[0])
+        )
+
+
+def test_it_stands_in_where_all_attention_is_fused_and_nowhere_else():
+    assert listening_with(tiny()) == "stand-in"
+    assert listening_with(Toy(fused).eval()) == "stand-in"
+    assert listening_with(Toy(lambda h: (h @ h.mT).softmax(-1) @ h).eval()) == "mode"
+    # What is hung on a model may begin to listen in the middle of a pass.
+    assert listening_with(tiny(), hidden=("blocks.0",)) == "mode"
+    assert F.scaled_dot_product_attention is FUSED
+
+
+def test_it_goes_away_after_an_exception_and_with_the_last_listener():
+    def stop(_: int) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        record(tiny(), noise(), TINY, each=stop)
+    assert F.scaled_dot_product_attention is FUSED
+    inside, leave = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        with standing_in(FUSED):
+            inside.set()
+            leave.wait(60)
+
+    other = threading.Thread(target=elsewhere)
+    other.start()
+    assert inside.wait(60)
+    record(tiny(), noise(), TINY)
+    assert F.scaled_dot_product_attention is not FUSED  # somebody still listens
+    leave.set()
+    other.join(60)
+    assert F.scaled_dot_product_attention is FUSED
+
+
+def test_other_threads_are_not_heard():
+    q = torch.randn(1, 2, 5, 4)
+    expected, found, heard = F.scaled_dot_product_attention(q, q, q), [], []
+
+    def receive(call) -> None:
+        heard.append(call)
+        other = threading.Thread(target=lambda: found.append(F.scaled_dot_product_attention(q, q, q)))
+        other.start()
+        other.join(60)
+
+    module = tiny()
+    with torch.inference_mode(), listen(module, receive, only_fused=True):
+        module(noise())
+    assert len(heard) == len(found) == 2
+    assert all(torch.equal(each, expected) for each in found)
+
+
+def test_where_other_functions_are_listened_to_as_well_both_hear():
+    module = tiny()
+    alone = record(module, noise(), TINY)
+    with LinearLayers() as other:
+        beside = record(module, noise(), TINY)
+        assert torch._C._len_torch_function_stack() == 1
+    assert other.heard == 2 * 4 + 1  # of two blocks, and the classifier
+    for one, two in zip(alone.layers, beside.layers, strict=True):
+        assert torch.equal(one.weights(), two.weights())
+
+
+class Doubling(TorchFunctionMode):
+    """Somebody else who changes what the fused call is given."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*((2 * args[0], *args[1:]) if func is FUSED else args), **(kwargs or {}))
+
+
+def changed_inside(heads):
+    with Doubling():
+        return F.scaled_dot_product_attention(heads, heads, heads)
+
+
+def test_what_is_changed_on_the_way_is_heard_as_it_was_used():
+    module, x = Toy(changed_inside).eval(), picture()
+    (layer,) = record(module, x, GRID).layers
+    torch.testing.assert_close(layer.q, 2 * layer.k)
+
+
+def test_a_model_with_a_name_of_its_own_for_the_fused_call_is_heard_all_the_same():
+    module = Toy(lambda h: ITS_OWN_NAME(h, h, h)).eval()
+    assert [call.fused for call in known_calls(module, (8, 12))] == [True]
+    assert len(record(module, picture(), GRID).layers) == 1
+
+
+def test_somebody_elses_change_of_the_fused_call_stays(monkeypatch):
+    def theirs(*args, **kwargs):
+        return FUSED(*args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", theirs)
+    assert len(record(tiny(), noise(), TINY).layers) == 2
+    assert F.scaled_dot_product_attention is theirs
+
+
+class Explicit(nn.Module):
+    """timm's attention with its fused call spelled out."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x, **_):
+        own = self.attention
+        q, k, v = own.qkv(x).unflatten(-1, (3, own.num_heads, own.head_dim)).permute(2, 0, 3, 1, 4)
+        return own.proj(((q * own.scale) @ k.mT).softmax(-1).matmul(v).transpose(1, 2).flatten(2))
+
+
+def test_a_model_that_was_changed_is_heard_as_it_is_now():
+    module, x = tiny(), noise()
+    before = record(module, x, TINY)
+    module.blocks[1].attn = Explicit(module.blocks[1].attn)
+    after = record(module, x, TINY)
+    assert [layer.explicit is None for layer in after.layers] == [True, False]
+    for one, two in zip(before.layers, after.layers, strict=True):
+        torch.testing.assert_close(one.weights(), two.weights(), atol=1e-6, rtol=0)
+    module.blocks[1].attn = module.blocks[1].attn.attention
+    assert [layer.explicit is None for layer in record(module, x, TINY).layers] == [True, True]
+    module.blocks.append(copy.deepcopy(module.blocks[1]))
+    module.blocks[2].attn = Explicit(module.blocks[2].attn)
+    assert [layer.explicit is None for layer in record(module, x, TINY).layers] == [True, True, False]
+    del module.blocks[2]
+    module.blocks[0].attn.fused_attn = False  # timm's own switch, which changes no module
+    assert [layer.explicit is None for layer in record(module, x, TINY).layers] == [False, True]
