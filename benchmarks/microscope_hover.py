@@ -33,7 +33,7 @@ from serving import CHROMIUM_FLAGS, served  # noqa: E402
 
 SIZES = ("small", "small12", "large", "large12")
 CLICKS, SWITCHES = 30, 6
-STEP_MS = 40  # between two moves, so that each of them gets a frame of its own
+STEP_MS, FRAME_MS = 40, 17  # between two moves, so that each gets a frame of its own and comes at any moment of one
 WARM_UP = 20  # moves that warm the machine's and the browser's caches
 
 HOVER_TIMES = """root => {
@@ -115,7 +115,7 @@ def measure(browser: Any, address: str, name: str, moves: int, hover_only: bool)
             page.evaluate("() => { window.hoverTimes = []; }")
         before = busy()
         page.mouse.move(*place(rng.randrange(rows), rng.randrange(cols)))
-        page.wait_for_timeout(STEP_MS)
+        page.wait_for_timeout(STEP_MS + rng.uniform(0, FRAME_MS))
         processor.append(busy() - before)
     found = {"hover": page.evaluate("() => window.hoverTimes"), "processor": processor[WARM_UP:]}
     if hover_only:
