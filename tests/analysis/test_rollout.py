@@ -65,6 +65,13 @@ def test_max_fusion_with_discard_by_hand():
     torch.testing.assert_close(row, torch.tensor([0.4, 0.3, 0.6, 0.0]) / 1.3)
 
 
+def test_of_equal_entries_none_is_picked_out():
+    row = torch.tensor([[0.1, 0.2, 0.2, 0.2, 0.3]]).expand(1, 5, 5)  # (heads, tokens, tokens)
+    trace = trace_of(row, prefix=("cls",), grid=(2, 2))
+    options = RolloutOptions(alpha=0, discard=0.5)  # two of four patches, and three are alike
+    torch.testing.assert_close(rollout_row(trace, "cls", options), row[0, 0])
+
+
 def test_the_prefix_is_never_discarded():
     heads = torch.tensor([[[0.01, 0.29, 0.3, 0.4]] * 4])
     row = rollout_row(trace_of(heads, prefix=("cls",)), "cls", RolloutOptions(alpha=0, discard=0.67))

@@ -1,4 +1,4 @@
-"""One head by hand in a real browser: what is read off the screen adds up, a click follows another patch, and the slider is a what-if."""
+"""One head by hand in a real browser: what is read adds up, a click follows another patch, and the slider is a what-if."""
 
 from __future__ import annotations
 

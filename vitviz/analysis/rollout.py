@@ -29,7 +29,8 @@ class RolloutOptions:
 
     alpha       weight of the residual stream, 0.5 in the paper: an assumption, not a measurement
     fusion      how heads are fused: "mean" (the paper), "max" or "min"; the last two make rows that are normalised again
-    discard     share of each fused row's patch entries, the smallest, that is set to 0; prefix columns never are
+    discard     share of each fused row's patch entries, the smallest, that is set to 0; prefix columns never are, nor are
+                entries as large as the smallest that stays, so that none of several equals is picked out
     first_layer, last_layer   layers rolled out, counted from 0, both included; last_layer None is the last one
 
     Raises ValueError for a knob out of range.
@@ -61,7 +62,11 @@ PAPER = RolloutOptions()
 
 
 def fuse_heads(rows: Tensor, fusion: str) -> Tensor:
-    """(heads, queries, keys) -> (queries, keys): the mean, the largest or the smallest weight of all heads."""
+    """(heads, queries, keys) -> (queries, keys): the mean, the largest or the smallest weight of all heads. Of a single head it
+    is that head's own memory: not to be written to.
+    """
+    if len(rows) == 1:
+        return rows[0]
     if fusion == "mean":
         return rows.mean(0)
     return rows.amax(0) if fusion == "max" else rows.amin(0)
@@ -69,22 +74,32 @@ def fuse_heads(rows: Tensor, fusion: str) -> Tensor:
 
 def fused_rows(attention: Attention, chunk: slice, options: RolloutOptions = PAPER) -> Tensor:
     """(chunk, keys): the heads' weights fused into one row a query, its smallest patch entries discarded; rows sum to 1."""
+    fused, sums = _fused_rows_and_sums(attention, chunk, options)
+    return fused if sums is None else fused / sums[:, None]
+
+
+def _fused_rows_and_sums(attention: Attention, chunk: slice, options: RolloutOptions) -> tuple[Tensor, Tensor | None]:
+    """((chunk, keys), (chunk,)): fused rows as they come out of fusing and discarding, and what to divide each one by; None
+    where nothing has to be.
+    """
     fused = fuse_heads(attention.rows(chunk), options.fusion)
-    num_patches = attention.key_layout.num_patches
-    dropped = int(options.discard * num_patches)
+    num_prefix = attention.key_layout.num_prefix
+    dropped = int(options.discard * attention.key_layout.num_patches)
     if dropped:
-        on_patches = fused[:, attention.key_layout.num_prefix :]  # a view: (chunk, patches)
-        on_patches.scatter_(-1, _smallest(on_patches, dropped), 0.0)
+        on_patches = fused[:, num_prefix:]  # (chunk, patches)
+        too_small = on_patches < _nth_smallest(on_patches, dropped)
+        fused = fused.clone()
+        fused[:, num_prefix:].masked_fill_(too_small, 0.0)
     if dropped or options.fusion != "mean":
-        fused = fused / fused.sum(-1, keepdim=True).clamp_min(1e-30)
-    return fused
+        return fused, fused.sum(-1).clamp_min(1e-30)
+    return fused, None
 
 
-def _smallest(values: Tensor, count: int) -> Tensor:
-    """(rows, columns) -> (rows, count): where each row's smallest values are, in no order."""
-    if values.is_cpu:  # numpy's selection is several times faster than torch's there
-        return torch.from_numpy(np.argpartition(values.numpy(), count - 1, axis=-1)[:, :count])
-    return values.topk(count, dim=-1, largest=False, sorted=False).indices
+def _nth_smallest(values: Tensor, n: int) -> Tensor:
+    """(rows, columns) -> (rows, 1): the value that n others come before, in the order of size."""
+    if values.is_cpu:  # numpy's selection is many times faster than torch's there
+        return torch.from_numpy(np.partition(values.numpy(), n, axis=-1)[:, n : n + 1])
+    return values.kthvalue(n + 1, dim=-1, keepdim=True).values
 
 
 def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
@@ -94,7 +109,10 @@ def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = 
         # With one vector the product is cheaper than the mean over heads, and gives the same sum.
         return mixed + (1 - options.alpha) * attention.pull(vectors).mean(1)
     for chunk in attention.query_chunks():
-        mixed.addmm_(vectors[:, chunk], fused_rows(attention, chunk, options), alpha=1 - options.alpha)
+        fused, sums = _fused_rows_and_sums(attention, chunk, options)
+        # Dividing a few vectors is cheaper than dividing every row.
+        shares = vectors[:, chunk] if sums is None else vectors[:, chunk] / sums
+        mixed.addmm_(shares, fused, alpha=1 - options.alpha)
     return mixed
 
 
