@@ -20,7 +20,7 @@ STYLE = """<style>
 .vv-numbers tbody th { font-weight: 400; }
 .vv-numbers tr.strong > * { font-weight: 700; }
 .vv-numbers tr.total > * { font-weight: 700; border-top: 1px solid color-mix(in srgb, currentColor 40%, transparent); }
-.vv-numbers td.bar { padding: 0.2rem 0; min-width: 7rem; position: relative; }
+.vv-numbers td.bar { padding: 0.2rem 0; min-width: 5.5rem; position: relative; }
 .vv-numbers td.bar i {
   position: absolute; top: 0.3rem; bottom: 0.3rem; left: calc(100% * var(--from)); width: calc(100% * var(--v));
   background: color-mix(in srgb, var(--st-primary-color, #c2185b) 65%, transparent);
@@ -50,12 +50,14 @@ class Column:
     name      its heading
     values    text, numbers, or None for an empty cell
     bars      so many of the first numbers have a bar beside them, from zero, on the scale of the largest of these
+    longest   what the longest bar stands for, where columns are to be compared by their bars
     decimals  digits after the point; where not given, as many as a calculator needs
     """
 
     name: str
     values: Sequence[str | float | None]
     bars: int = 0
+    longest: float | None = None
     decimals: int | None = None
 
 
@@ -117,7 +119,7 @@ def _cell(column: Column, row: int, decimals: int) -> str:
         return text + "<td></td>"
     shown = [float(each) for each in column.values[: column.bars] if each is not None]
     signed = min(shown) < 0
-    share = float(value) / (max(map(abs, shown)) or 1.0)
+    share = float(value) / (column.longest or max(map(abs, shown)) or 1.0)
     length, start = (abs(share) / 2, 0.5 + min(share, 0) / 2) if signed else (share, 0.0)
     kind = "bar signed" if signed else "bar"
     return f'{text}<td class="{kind}"><i style="--v:{length:.3f};--from:{start:.3f}"></i></td>'

@@ -165,11 +165,14 @@ def _what_if(board: Board) -> None:
         temperature = float(state.value_of("temperature"))
         softened = at_temperature(hand.scores, temperature)
         key, score, weight, own = (name.format(temperature=f"{temperature:.1f}") for name in words.WHAT_IF_COLUMNS)
+        longest = float(
+            max(softened[shown].max(), hand.weights[shown].max())
+        )  # both columns are compared by their bars
         columns = [
             Column(key, [board.short(token) for token in shown]),
             Column(score, (hand.scores / temperature)[shown].tolist()),
-            Column(weight, softened[shown].tolist(), bars=len(shown), decimals=4),
-            Column(own, hand.weights[shown].tolist(), bars=len(shown), decimals=4),
+            Column(weight, softened[shown].tolist(), bars=len(shown), longest=longest, decimals=4),
+            Column(own, hand.weights[shown].tolist(), bars=len(shown), longest=longest, decimals=4),
         ]
         tables.show(tables.numbers(columns))
         counts = {"half": keys_for_half(softened), "own": keys_for_half(hand.weights), "tokens": hand.weights.size}
