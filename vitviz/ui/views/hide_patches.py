@@ -96,7 +96,7 @@ def show_cut(stage: Stage, given: Interventions) -> None:
     if prefix:
         others = tuple(token for token in tokens if token < first)
         st.pills(
-            words.CUT_PREFIX, range(first), selection_mode="multi", format_func=lambda at: common.token(prefix[at]),
+            words.CUT_PREFIX, range(first), selection_mode="multi", wrap=True, format_func=lambda at: common.token(prefix[at]),
             **tied("prefix", list(others), lambda chosen: cut((*chosen, *patches))),
         )  # fmt: skip
     else:
@@ -116,7 +116,7 @@ def show_cut(stage: Stage, given: Interventions) -> None:
     )
     if tokens:
         st.pills(
-            words.CUT_LAYERS, range(stage.trace.num_layers), selection_mode="multi",
+            words.CUT_LAYERS, range(stage.trace.num_layers), selection_mode="multi", wrap=True,
             **tied("cut layers", list(layers or ()), lambda at: changes.switch(changes.set_cut(now(), tokens, at or None))),
         )  # fmt: skip
 

@@ -55,7 +55,7 @@ def show(stage: Stage, given: Interventions) -> None:
         paint=painted(given, heads, fill, words.BOARD_HINT),
     )
     st.pills(
-        words.LAYERS, range(layers), selection_mode="multi", help=words.LAYERS_HELP,
+        words.LAYERS, range(layers), selection_mode="multi", help=words.LAYERS_HELP, wrap=True,
         **tied("layers", list(changes.layers_off(given)), _layers),
     )  # fmt: skip
 
