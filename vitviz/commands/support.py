@@ -9,8 +9,13 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
-    parser = subparsers.add_parser("support", help="say what can be shown of a model of timm's registry, and why not")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="names of timm's registry; without any, all of them")
+    parser = subparsers.add_parser("support", help="say what can be shown of a model, and why not")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="of timm's registry, or hf:owner/name; all of timm's without any",
+    )
     parser.add_argument("--layers", action="store_true", help="also list the attention layers")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page of all verdicts to a file")
     parser.add_argument("--processes", type=int, metavar="N", help="processors to use; by default all there are")
@@ -18,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints a verdict and its reason for each name. Raises ModelError for a name that timm does not know."""
+    """Prints a verdict and its reason for each name. Raises ModelError for a name that nobody knows."""
     from vitviz.support import sweep
     from vitviz.support.page import write_page
 

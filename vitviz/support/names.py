@@ -12,7 +12,9 @@ import torch
 
 from vitviz.capture.heard import heard
 from vitviz.errors import UnsupportedError
+from vitviz.models import hugging_face
 from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
+from vitviz.models.hugging_face.names import is_named
 from vitviz.models.layout import layout_of
 from vitviz.support.verdict import Support, judge
 
@@ -22,23 +24,28 @@ _REMEMBERED = 2048
 
 @lru_cache(maxsize=_REMEMBERED)
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
-    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag; no weights are
-    read.
+    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag, or one of
+    transformers' ("hf:owner/name" or "hf:./folder"); no weights are read.
 
-    input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name.
+    input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name, HubError where a
+                description has to come from the hub and does not.
     """
-    size = input_size or tuple(pretrained_cfg(name).input_size[1:])
     try:
+        if is_named(name):
+            described = hugging_face.describe(name)
+            size = input_size or described.input_size
+            return judge(name, heard(described.bare, size).placements, layout_of(described.bare, name, size))
+        size = input_size or tuple(pretrained_cfg(name).input_size[1:])  # type: ignore[assignment]
         try:
             module = build_on_meta(name)
-            placements = heard(module, size).placements  # type: ignore[arg-type]
+            placements = heard(module, size).placements
         except AssertionError:  # a size that only the model's fixed grid takes, the remainder of the picture cut off
             module = build_on_meta(name, dynamic_img_size=False)
-            placements = heard(module, size).placements  # type: ignore[arg-type]
+            placements = heard(module, size).placements
     except UnsupportedError as error:
         return Support(name, "refused", str(error), "", False, False, ())
     found = judge(name, placements)
-    return judge(name, placements, layout_of(module, name, size)) if found.verdict == "global" else found  # type: ignore[arg-type]
+    return judge(name, placements, layout_of(module, name, size)) if found.verdict == "global" else found
 
 
 def sweep(

@@ -19,10 +19,13 @@ from safetensors.torch import load_file, save_file
 import vitviz
 from tests.models.hub_server import Hub, serving
 from tests.models.hugging_face.tiny import NAMES, TINIES, picture, write
+from vitviz.__main__ import main
+from vitviz.capture.heard import placements_of
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import load_model, resized
 from vitviz.models.hugging_face.names import Place, place_of
 from vitviz.models.weights import sha256_of
+from vitviz.support import support_of
 from vitviz.tracing import trace_input
 
 VIT = TINIES[0]
@@ -51,6 +54,25 @@ def test_a_folder_is_loaded_as_the_class_it_asks_for(case):
     assert model.labels == (tuple(NAMES.values()) if "id2label" in case.tiny.arguments else None)
     assert not model.module.training
     assert all(p.dtype == torch.float32 and not p.requires_grad for p in model.module.parameters())
+
+
+def test_what_can_be_shown_is_known_without_weights(case, tmp_path, capsys):
+    bare = Path(shutil.copytree(case.folder, tmp_path / "described"))
+    for weights in bare.glob("*.safetensors"):
+        weights.unlink()
+    support = support_of(f"hf:{bare}")
+    calls = placements_of(case.model.module, case.model.input_size)
+    assert (support.verdict, support.rollout) == ("global", True)
+    assert sum(layer.count for layer in support.layers) == len(calls)
+    assert main(["support", f"hf:{bare}"]) == 0
+    assert f"hf:{bare}: global." in capsys.readouterr().out
+
+
+def test_what_cannot_be_shown_is_refused_and_what_is_not_there_is_missing(folder, tmp_path):
+    change(folder / "config.json", model_type="bert")
+    assert support_of(f"hf:{folder}").verdict == "refused"
+    with pytest.raises(ModelError):
+        support_of(f"hf:{tmp_path / 'nowhere'}")
 
 
 def test_every_weight_arrives(case):

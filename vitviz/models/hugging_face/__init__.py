@@ -3,6 +3,6 @@
 Nothing here imports transformers before a model of it is asked for.
 """
 
-from vitviz.models.hugging_face.load import load
+from vitviz.models.hugging_face.load import describe, load
 
-__all__ = ["load"]
+__all__ = ["describe", "load"]

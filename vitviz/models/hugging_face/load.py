@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from vitviz.errors import HubError, ModelError
 from vitviz.models.hub import STILL_WORKS, Progress
 from vitviz.models.hugging_face.build import (
+    Plan,
     image_processor,
     library,
     planned,
@@ -15,11 +17,40 @@ from vitviz.models.hugging_face.build import (
     without_numbers,
 )
 from vitviz.models.hugging_face.files import configuration, processor_settings, weights_file
+from vitviz.models.hugging_face.module import HuggingFaceModule
 from vitviz.models.hugging_face.names import place_of
 from vitviz.models.hugging_face.preprocessing import preprocessing_of
 from vitviz.models.layout import layout_of
-from vitviz.models.model import Model
+from vitviz.models.model import Model, Preprocessing
 from vitviz.models.weights import read_weights, sha256_of
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a model before its weights are read.
+
+    bare        the module on the meta device
+    input_size  (height, width) that its image processor makes, in whole patches
+    """
+
+    plan: Plan
+    bare: HuggingFaceModule
+    preprocessing: Preprocessing
+    input_size: tuple[int, int]
+
+
+def describe(name: str) -> Description:
+    """From the two small files of a description. Raises UnsupportedError for what is no vision model that is known here,
+    ModelError as `load_model` for files that cannot be had or read.
+    """
+    library()
+    place = place_of(name)
+    plan = planned(name, configuration(place))
+    bare = without_numbers(plan)
+    processor = image_processor(plan, processor_settings(place))
+    preprocessing, wanted = preprocessing_of(processor, bare.native_size)
+    height, width = (side - side % patch for side, patch in zip(wanted, bare.patch_size, strict=True))
+    return Description(plan, bare, preprocessing, (height, width))
 
 
 def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
@@ -31,14 +62,10 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
     which the model would drop, is not made. Nothing is downloaded before the description was found to be of a model that
     can be shown. Raises as `load_model`.
     """
-    library()
     place = place_of(name)
-    plan = planned(name, configuration(place))
-    bare = without_numbers(plan)
-    processor = image_processor(plan, processor_settings(place))
-    preprocessing, wanted = preprocessing_of(processor, bare.native_size)
-    height, width = (side - side % patch for side, patch in zip(wanted, bare.patch_size, strict=True))
-    layout = layout_of(bare, name, (height, width))  # before anybody waits for a download
+    described = describe(name)
+    plan, preprocessing, input_size = described.plan, described.preprocessing, described.input_size
+    layout = layout_of(described.bare, name, input_size)  # before anybody waits for a download
     if seed is not None:
         module, weights, weights_hash = with_random_weights(plan, seed), "random", f"random:{seed}"
     else:
@@ -53,7 +80,7 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
         architecture=plan.made,
         module=module,
         layout=layout,
-        input_size=(height, width),
+        input_size=input_size,
         preprocessing=preprocessing,
         labels=None if seed is not None else _labels(plan.config.id2label, module.num_classes),
         weights=weights,
