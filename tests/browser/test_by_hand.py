@@ -8,6 +8,9 @@ import pytest
 
 from vitviz.ui.text import by_hand as words
 
+from .tabs import PATIENCE
+
+PAUSE = 200  # milliseconds between two looks
 TABLES = """() => [...document.querySelectorAll('table')].filter((table) => table.checkVisibility()).map(
   (table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim()).filter(Boolean)))"""
 
@@ -16,10 +19,23 @@ def number(text: str) -> float:
     return float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
 
 
+def soon(shown, holds):
+    """What `holds` gives once that is something: a page is written from the top to the bottom, and what stands below may be a moment older."""
+    for _ in range(PATIENCE // PAUSE):
+        if found := holds():
+            return found
+        shown.page.wait_for_timeout(PAUSE)
+    raise AssertionError("it never held")
+
+
 def rows_of(shown, columns, **blanks) -> list[list[str]]:
-    """The rows of the table on the screen whose heading begins with these columns."""
+    """The rows of the table on the screen whose heading begins with these columns, as soon as it is there."""
     wanted = [name.format(**blanks) for name in columns]
-    return next(rows[1:] for rows in shown.page.evaluate(TABLES) if rows[0][: len(wanted)] == wanted)
+
+    def found() -> list[list[list[str]]]:
+        return [rows[1:] for rows in shown.page.evaluate(TABLES) if rows and rows[0][: len(wanted)] == wanted]
+
+    return soon(shown, found)[0]
 
 
 def softmax_rows(shown) -> tuple[list[list[str]], float]:
@@ -61,9 +77,9 @@ def test_a_head_is_followed_with_a_calculator(tab, width, scheme):
     box = picture.bounding_box()
     picture.click(position={"x": 3.5 / 16 * box["width"], "y": 5.5 / 16 * box["height"]})
     shown.wait_for_parameter("query", "r5c3")
+    soon(shown, lambda: softmax_rows(shown) != (keys, total))
     moved = softmax_rows(shown)
-    assert moved != (keys, total)
     shown.page.reload()
     shown.settled()
-    assert softmax_rows(shown) == moved
+    soon(shown, lambda: softmax_rows(shown) == moved)
     assert shown.errors() == []
