@@ -20,7 +20,7 @@ def number(text: str) -> float:
 
 
 def soon(shown, holds):
-    """What `holds` gives once that is something: a page is written from the top to the bottom, and what stands below may be a moment older."""
+    """What `holds` gives, once it is something: a page is written from the top down, and what stands below may be older."""
     for _ in range(PATIENCE // PAUSE):
         if found := holds():
             return found
