@@ -16,7 +16,7 @@ from vitviz.capture.heard import known_calls
 from vitviz.capture.listener import listen
 from vitviz.capture.record import record
 from vitviz.capture.stand_in import FUSED, standing_in
-from vitviz.errors import Cancelled
+from vitviz.errors import Cancelled, CaptureError
 from vitviz.tokens import TokenLayout
 
 TINY = TokenLayout(("cls",), (2, 2), (16, 16))
@@ -153,6 +153,22 @@ def test_a_model_with_a_name_of_its_own_for_the_fused_call_is_heard_all_the_same
     module = Toy(lambda h: ITS_OWN_NAME(h, h, h)).eval()
     assert [call.fused for call in known_calls(module, (8, 12))] == [True]
     assert len(record(module, picture(), GRID).layers) == 1
+
+
+def test_a_pass_that_everything_was_heard_of_is_not_made_again():
+    attends, passes = True, []
+
+    def attend(heads):
+        passes.append(heads)
+        return (heads @ heads.mT).softmax(-1) @ heads if attends else heads
+
+    module = Toy(attend).eval()
+    assert [call.fused for call in known_calls(module, (8, 12))] == [False]
+    attends = False
+    passes.clear()
+    with pytest.raises(CaptureError):
+        record(module, picture(), GRID)
+    assert len(passes) == 1
 
 
 def test_somebody_elses_change_of_the_fused_call_stays(monkeypatch):

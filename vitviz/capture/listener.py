@@ -180,8 +180,8 @@ def listen(module: nn.Module, receive: Receiver, *, only_fused: bool = False) ->
     thread.
 
     only_fused  the fused call is all that needs to be heard, which costs less. Where somebody else listens on this thread or
-                has hung something on the model, everything is heard all the same; where he begins to in the middle of the
-                pass, his calls are not heard
+                has hung something on the model, everything is heard all the same; calls inside what begins to listen in the
+                middle of the pass are not heard
 
     Nothing is hung on the module, so nothing can be left behind. Hold the model's lock all the same: modules keep state.
     Raises UnsupportedError for a model with attention that cannot be heard.

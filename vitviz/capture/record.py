@@ -78,8 +78,10 @@ def record(
         raise ValueError(f"the model has no module called {missing[0]!r}")
     handles = [known[name].register_forward_hook(_keeper(kept, name)) for name in hidden]
     try:
-        logits = run(only_fused=bool(expected) and all(call.fused for call in expected))
-        if len(heard) < len(expected):  # the model was changed since, or has a name of its own for the fused call
+        only_fused = bool(expected) and all(call.fused for call in expected)
+        logits = run(only_fused)
+        # The model was changed since, or has a name of its own for the fused call: a mode hears what the stand-in missed.
+        if only_fused and len(heard) < len(expected):
             logits = run(only_fused=False)
     finally:
         for handle in handles:

@@ -24,7 +24,7 @@ _listening = 0  # on all threads
 
 
 def _alone() -> bool:
-    """Whether nobody listens to all functions on this thread: he would have to hear the call first, and may change it."""
+    """Whether nobody listens to all functions on this thread: they would have to hear the call first, and may change it."""
     return bool(torch._C._len_torch_function_stack() == 0)
 
 

@@ -18,7 +18,7 @@ from vitviz.models.hugging_face.build import (
 )
 from vitviz.models.hugging_face.files import configuration, processor_settings, weights_file
 from vitviz.models.hugging_face.module import HuggingFaceModule
-from vitviz.models.hugging_face.names import place_of
+from vitviz.models.hugging_face.names import Place, place_of
 from vitviz.models.hugging_face.preprocessing import preprocessing_of
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model, Preprocessing
@@ -33,6 +33,7 @@ class Description:
     input_size  (height, width) that its image processor makes, in whole patches
     """
 
+    place: Place
     plan: Plan
     bare: HuggingFaceModule
     preprocessing: Preprocessing
@@ -50,7 +51,7 @@ def describe(name: str) -> Description:
     processor = image_processor(plan, processor_settings(place))
     preprocessing, wanted = preprocessing_of(processor, bare.native_size)
     height, width = (side - side % patch for side, patch in zip(wanted, bare.patch_size, strict=True))
-    return Description(plan, bare, preprocessing, (height, width))
+    return Description(place, plan, bare, preprocessing, (height, width))
 
 
 def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
@@ -62,9 +63,8 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
     which the model would drop, is not made. Nothing is downloaded before the description was found to be of a model that
     can be shown. Raises as `load_model`.
     """
-    place = place_of(name)
     described = describe(name)
-    plan, preprocessing, input_size = described.plan, described.preprocessing, described.input_size
+    place, plan, input_size = described.place, described.plan, described.input_size
     layout = layout_of(described.bare, name, input_size)  # before anybody waits for a download
     if seed is not None:
         module, weights, weights_hash = with_random_weights(plan, seed), "random", f"random:{seed}"
@@ -81,7 +81,7 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
         module=module,
         layout=layout,
         input_size=input_size,
-        preprocessing=preprocessing,
+        preprocessing=described.preprocessing,
         labels=None if seed is not None else _labels(plan.config.id2label, module.num_classes),
         weights=weights,
         weights_hash=weights_hash,

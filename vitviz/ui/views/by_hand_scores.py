@@ -165,9 +165,7 @@ def _what_if(board: Board) -> None:
         temperature = float(state.value_of("temperature"))
         softened = at_temperature(hand.scores, temperature)
         key, score, weight, own = (name.format(temperature=f"{temperature:.1f}") for name in words.WHAT_IF_COLUMNS)
-        longest = float(
-            max(softened[shown].max(), hand.weights[shown].max())
-        )  # both columns are compared by their bars
+        longest = float(max(softened[shown].max(), hand.weights[shown].max()))  # bars of both columns are compared
         columns = [
             Column(key, [board.short(token) for token in shown]),
             Column(score, (hand.scores / temperature)[shown].tolist()),
