@@ -32,10 +32,15 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in freed_memory.SET_BY_THE_USER} | more
 
 
+def new_pages(**more: str) -> int:
+    done = subprocess.run([sys.executable, "-c", COUNT], env=environment(**more), capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
 @pytest.mark.skipif(not freed_memory._has_glibc(), reason="only glibc takes these settings")
-def test_traces_take_no_new_pages_after_the_first_ones():
-    done = subprocess.run([sys.executable, "-c", COUNT], env=environment(), capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 30  # in three passes; hundreds where every trace has its memory mapped anew
+def test_traces_take_next_to_no_new_pages_after_the_first_ones():
+    left_to_itself = new_pages(GLIBC_TUNABLES="")  # the user's word, so that nothing is set: thousands in three passes
+    assert new_pages() < left_to_itself / 20  # a few dozen at most; how many is up to the machine
 
 
 @pytest.mark.parametrize("name", freed_memory.SET_BY_THE_USER)
