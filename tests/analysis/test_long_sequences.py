@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,11 +19,15 @@ from vitviz.analysis.attention import (
     sink_tokens,
 )
 from vitviz.analysis.head_rollout import head_rollout, head_rollouts
+from vitviz.analysis.methods import explain
+from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.rollout import RolloutOptions, rollout, rollout_matrix
 from vitviz.analysis.sinks import attention_mass
+from vitviz.analysis.targets import ClassLogit
 from vitviz.capture import attention as chunks
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
+from vitviz.models.layout import layout_of
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.layer import layer_arrays
 
@@ -86,6 +91,24 @@ def test_nothing_larger_than_a_chunk_is_made(asked, with_lse, monkeypatch):
     tokens = trace.layout.num_tokens
     assert 0 < seen.entries <= HEADS * chunks.FEWEST_QUERIES * tokens
     assert chunks.FEWEST_QUERIES * HEADS < tokens  # or a whole matrix would fit
+
+
+@pytest.mark.parametrize("method", ["gradient_rollout", "relevance", "legrad", "gradcam"])
+def test_gradients_need_nothing_larger_either(method, monkeypatch):
+    """Through timm's own fused attention, forwards and backwards."""
+    monkeypatch.setattr(chunks, "CHUNK_ENTRIES", 1)
+    torch.manual_seed(0)
+    module = VisionTransformer(img_size=92, patch_size=4, embed_dim=8, depth=2, num_heads=HEADS, num_classes=3).eval()
+    module.requires_grad_(False)
+    layout = layout_of(module, "long", (92, 92))
+    question = Question(StandIn(module, layout), torch.randn(3, 92, 92), ClassLogit(1))
+    with Largest() as seen:
+        heatmap = explain(question, method)
+    assert heatmap.values.max() > 0
+    chunk = HEADS * chunks.FEWEST_QUERIES * layout.num_tokens
+    assert 0 < seen.entries <= chunk < layout.num_tokens**2
+    # A class token is read: LeGrad asks for its row alone. For the others the measure sees what is made on the way.
+    assert (seen.entries == chunk) == (method in ("gradient_rollout", "relevance"))
 
 
 def test_the_matrix_of_every_query_is_found_out():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,9 @@ from vitviz.analysis.occlusion import occlusion, windows
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.relevance import generic_relevance, gradient_rollout, gradient_rollout_row
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, default_target
-from vitviz.capture.gradients import explicit_attention, gradients_of
+from vitviz.capture.attention import Attention
+from vitviz.capture.gradients import gradients_of, watched_attention
+from vitviz.capture.weight_gradient import WeightGradient
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -40,11 +43,9 @@ def close(heatmap, expected, atol=1e-5):
 def test_gradients_on_attention_are_those_on_paper(by_hand):
     model, pixels, w = by_hand
     seen = Question(model, pixels, ClassLogit(CLASS)).attention_gradients
-    for (weights, gradient), block, expected in zip(
-        seen.pairs, model.module.blocks, model.module.gradients(pixels, w), strict=True
-    ):
-        torch.testing.assert_close(weights, block.attn.A)
-        torch.testing.assert_close(gradient, expected)
+    for layer, block, expected in zip(seen.layers, model.module.blocks, model.module.gradients(pixels, w), strict=True):
+        torch.testing.assert_close(layer.attention.weights(), block.attn.A)
+        torch.testing.assert_close(layer.rows(), expected)
 
 
 def test_generic_relevance_is_the_product_on_paper(by_hand):
@@ -69,8 +70,11 @@ def test_gradient_rollout_is_the_product_on_paper(by_hand):
 
 
 def test_a_zero_row_becomes_the_identitys():
-    matrix = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
-    torch.testing.assert_close(gradient_rollout_row([matrix], torch.tensor([0.5, 0.5])), torch.tensor([0.25, 0.75]))
+    two = TokenLayout((), (1, 2), (1, 1))
+    weights = Attention("attn", two, two, explicit=torch.tensor([[[0.5, 0.5], [0.5, 0.5]]]))
+    for zero in (0.0, -1.0):  # no gradient at all, and one that only speaks against: both leave nothing
+        layer = WeightGradient(weights, torch.tensor([[[0.0, 2.0], [zero, zero]]]))
+        torch.testing.assert_close(gradient_rollout_row([layer], torch.tensor([0.5, 0.5])), torch.tensor([0.25, 0.75]))
 
 
 def test_nothing_accumulates_over_calls(by_hand):
@@ -169,8 +173,9 @@ def test_gradients_equal_finite_differences(family):
     module, x = module.double(), x.double()
     question = Question(StandIn(module, layout), x[0], LogitDifference(1, 4))
     seen = question.attention_gradients
-    assert len(seen.weights) == 2
-    for call, gradient in enumerate(seen.gradients):
+    assert len(seen.layers) == 2
+    for call, layer in enumerate(seen.layers):
+        gradient = layer.rows()
         direction = torch.randn(gradient.shape, dtype=torch.float64)
         ends = []
         for step in (1e-5, -1e-5):
@@ -183,17 +188,17 @@ def test_gradients_equal_finite_differences(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
-def test_explicit_attention_leaves_the_answer_and_the_model_alone(family):
+def test_watched_attention_leaves_the_answer_and_the_model_alone(family):
     module, x, _ = build(family)
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules()]
     with torch.no_grad():
         before = module(x)
-    with explicit_attention(module) as weights:
-        explicit = module(x)
-    torch.testing.assert_close(explicit.detach(), before, atol=1e-4, rtol=1e-4)
-    assert all(w.requires_grad for w in weights)
+    with watched_attention(module) as watched:
+        answer = module(x)
+    torch.testing.assert_close(answer.detach(), before, atol=1e-4, rtol=1e-4)
+    assert watched and all(one.result.requires_grad for one in watched)
     assert all(p.grad is None and not p.requires_grad for p in module.parameters())
-    with pytest.raises(RuntimeError, match="on purpose"), explicit_attention(module):
+    with pytest.raises(RuntimeError, match="on purpose"), watched_attention(module):
         raise RuntimeError("on purpose")
     with torch.no_grad():
         assert torch.equal(module(x), before)
@@ -239,8 +244,9 @@ def test_a_model_without_a_classifier_explains_its_token():
     assert question.score() == pytest.approx(float(token @ token))
     assert question.likelihood() == pytest.approx(1)
     seen = question.attention_gradients
-    for gradient, expected in zip(seen.gradients, model.module.gradients(pixels, token), strict=True):
-        torch.testing.assert_close(gradient, expected)  # the gradient of x . detached(x) is that of w . x with w = x
+    for layer, expected in zip(seen.layers, model.module.gradients(pixels, token), strict=True):
+        # the gradient of x . detached(x) is that of w . x with w = x
+        torch.testing.assert_close(layer.rows(), expected)
     patch = LAYOUT.token_at(1, 2)
     assert Question(model, pixels, SelfDot(patch)).query == patch
     assert generic_relevance(Question(model, pixels, SelfDot(patch))).values[1, 2] >= 1  # R starts from the identity
@@ -257,11 +263,28 @@ def test_a_class_that_does_not_exist_is_refused():
         Question(subject(), picture(), ClassLogit(9)).score()
 
 
-def test_matrices_too_large_to_hold_are_refused_before_they_are_made(monkeypatch):
-    monkeypatch.setattr("vitviz.capture.gradients.LARGEST", 3 * 25 * 25 * 4 * 2 - 1)  # one byte short of two layers
-    module, x, _ = build(FAMILIES[0])
-    with pytest.raises(UnsupportedError, match="25 tokens need more"), explicit_attention(module):
-        module(x)
+def test_weights_too_many_to_hold_are_refused_before_there_are_more(monkeypatch):
+    model, pixels = subject(fused=False), picture()
+    both_layers = 2 * model.module.blocks[0].attn.A.nbytes
+    monkeypatch.setattr("vitviz.capture.gradients.LARGEST", both_layers)
+    with watched_attention(model.module):
+        model.module(pixels[None])
+    monkeypatch.setattr("vitviz.capture.gradients.LARGEST", both_layers - 1)
+    with pytest.raises(UnsupportedError, match="those of 8 tokens need more"), watched_attention(model.module):
+        model.module(pixels[None])
+
+
+@pytest.mark.parametrize("method", [generic_relevance, gradient_rollout, legrad])
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_chunks_give_what_whole_matrices_give(monkeypatch, family, method):
+    module, x, layout = build(family)
+    whole = method(Question(StandIn(module, layout), x[0], ClassLogit(3))).values
+    monkeypatch.setattr("vitviz.capture.attention.FEWEST_QUERIES", 3)
+    monkeypatch.setattr("vitviz.capture.attention.CHUNK_ENTRIES", 1)
+    question = Question(StandIn(module, layout), x[0], ClassLogit(3))
+    sizes = {len(chunk) for layer in question.attention_gradients.layers for chunk in layer.query_chunks()}
+    assert max(sizes) == 3
+    np.testing.assert_allclose(method(question).values, whole, rtol=1e-4, atol=1e-6 * abs(whole).max())
 
 
 def test_gradients_of_nothing_are_an_error():

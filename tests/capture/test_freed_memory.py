@@ -33,7 +33,9 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def new_pages(**more: str) -> int:
-    done = subprocess.run([sys.executable, "-c", COUNT], env=environment(**more), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT], env=environment(**more), capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 

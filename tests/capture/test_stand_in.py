@@ -12,10 +12,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tests.capture.test_listener import GRID, Toy, picture, tiny
+from vitviz.capture.fused_call import FUSED
 from vitviz.capture.heard import known_calls
 from vitviz.capture.listener import listen
 from vitviz.capture.record import record
-from vitviz.capture.stand_in import FUSED, standing_in
+from vitviz.capture.stand_in import standing_in
 from vitviz.errors import Cancelled, CaptureError
 from vitviz.tokens import TokenLayout
 

@@ -12,16 +12,21 @@ import torch
 from torch import Tensor
 
 from vitviz.analysis.question import Question, split_calls
-from vitviz.capture.gradients import explicit_attention, gradients_of
+from vitviz.capture.gradients import gradients_of, watched_attention
 from vitviz.capture.layouts import token_layout
 from vitviz.capture.trunk import Output
+from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 
 
-def layer_map(gradient: Tensor) -> Tensor:
-    """(heads, queries, keys) -> (keys,): the gradient's positive part, averaged over heads and queries."""
-    return gradient.clamp_min(0).mean((0, 1))
+def layer_map(gradient: WeightGradient) -> Tensor:
+    """(keys,): the positive part of a layer's gradient by its weights, averaged over heads and queries."""
+    attention = gradient.attention
+    total = torch.zeros(attention.num_keys, device=attention.device, dtype=attention.dtype)
+    for chunk in gradient.query_chunks():
+        total += gradient.rows(chunk).clamp_min(0).sum((0, 1))  # (heads, chunk, keys) -> (keys,)
+    return total / (attention.num_heads * attention.num_queries)
 
 
 def legrad(question: Question) -> Heatmap:
@@ -32,9 +37,9 @@ def legrad(question: Question) -> Heatmap:
     where layers cannot be read.
     """
     trunk = question.trunk
-    with question.subject.lock, explicit_attention(question.module) as weights:
+    with question.subject.lock, watched_attention(question.module) as watched:
         passage = trunk.walk(question.x)
-        seen = list(weights)
+        seen = list(watched)
         grid, _pool = split_calls(seen, question.layout, question.subject.name)
         if len(grid) != trunk.num_layers:
             raise UnsupportedError(
@@ -42,11 +47,12 @@ def legrad(question: Question) -> Heatmap:
                 "LeGrad needs one for each."
             )
         maps = []
-        for index, state in zip(grid, passage.states[1:], strict=True):
+        for call, state in zip(grid, passage.states[1:], strict=True):
             output = trunk.read(state)
             reference = Output(output.logits.detach(), None if output.tokens is None else output.tokens.detach())
             score = question.target.score(output, reference)[0]
-            maps.append(layer_map(gradients_of(score, [seen[index]], keep_graph=True)[0][0]))
+            (gradient,) = gradients_of(score, [call], keep_graph=True)
+            maps.append(layer_map(weight_gradient(call, gradient, question.module, question.layout)))
     mean = torch.stack(maps).mean(0)  # (layers, keys) -> (keys,)
     layout = token_layout(mean.shape[0], question.layout)
     assert layout is not None

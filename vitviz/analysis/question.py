@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier
-from vitviz.capture.gradients import explicit_attention, gradients_of
+from vitviz.capture.gradients import Watched, gradients_of, watched_attention
 from vitviz.capture.layouts import token_layout
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.capture.trunk import Output, Passage, Trunk, has_classifier, run
+from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -50,21 +51,14 @@ class StandIn:
 
 @dataclass(frozen=True, eq=False)
 class AttentionGradients:
-    """Every attention matrix of one image with the gradient of the target's score by it, layer by layer.
+    """One image's attention with the gradient of the target's score by it.
 
-    weights, gradients                  (heads, queries, keys) for each layer over the token grid
-    pool_weights, pool_gradients        the same for attention that only collects at the end; often empty
+    layers   each layer over the token grid, first layer first
+    pooling  attention that only collects at the end; often empty
     """
 
-    weights: tuple[Tensor, ...]
-    gradients: tuple[Tensor, ...]
-    pool_weights: tuple[Tensor, ...] = ()
-    pool_gradients: tuple[Tensor, ...] = ()
-
-    @property
-    def pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """(weights, gradient) of each layer, matched to its own, first layer first."""
-        return zip(self.weights, self.gradients, strict=True)
+    layers: tuple[WeightGradient, ...]
+    pooling: tuple[WeightGradient, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,21 +121,19 @@ class Question:
 
     @cached_property
     def attention_gradients(self) -> AttentionGradients:
-        """One forward pass with explicit attention and one backward pass."""
-        with self.subject.lock, explicit_attention(self.module) as weights:
+        """One forward pass and one backward pass."""
+        with self.subject.lock, watched_attention(self.module) as watched:
             output = run(self.module, self.x)
             reference = Output(output.logits.detach(), None if output.tokens is None else output.tokens.detach())
             score = self.target.score(output, reference)[0]
-            gradients = gradients_of(score, weights)
-        grid, pool = split_calls(weights, self.layout, self.subject.name)
-        matrices = [w.detach()[0] for w in weights]
-        own = [g[0] for g in gradients]
-        return AttentionGradients(
-            tuple(matrices[i] for i in grid),
-            tuple(own[i] for i in grid),
-            tuple(matrices[i] for i in pool),
-            tuple(own[i] for i in pool),
-        )
+            gradients = gradients_of(score, watched)
+        own = dict(zip(watched, gradients, strict=True))
+        grid, pool = split_calls(watched, self.layout, self.subject.name)
+
+        def of(calls: Sequence[Watched]) -> tuple[WeightGradient, ...]:
+            return tuple(weight_gradient(call, own[call], self.module, self.layout) for call in calls)
+
+        return AttentionGradients(of(grid), of(pool))
 
     @cached_property
     def query(self) -> str | int:
@@ -156,9 +148,7 @@ class Question:
 
     @property
     def _pools(self) -> bool:
-        return bool(
-            self.attention_gradients.pool_weights if "attention_gradients" in self.__dict__ else self.trace.pooling
-        )
+        return bool(self.attention_gradients.pooling if "attention_gradients" in self.__dict__ else self.trace.pooling)
 
     def likelihood(self) -> float:
         """The target's likelihood for the unchanged image."""
@@ -175,19 +165,20 @@ class Question:
             yield
 
 
-def split_calls(weights: Sequence[Tensor], layout: TokenLayout, name: str) -> tuple[list[int], list[int]]:
-    """Indices of (calls over the token grid, calls that only collect). Raises UnsupportedError for anything else."""
+def split_calls(watched: Sequence[Watched], layout: TokenLayout, name: str) -> tuple[list[Watched], list[Watched]]:
+    """(calls over the token grid, calls that only collect). Raises UnsupportedError for anything else."""
     grid, pool = [], []
-    for index, matrix in enumerate(weights):
-        queries, keys = matrix.shape[-2:]
+    for one in watched:
+        shape = one.call.of_a_batch().shape
+        queries, keys = shape[-2:]
         key_layout = token_layout(keys, layout)
-        if matrix.ndim == 4 and key_layout is not None and queries == keys:
-            grid.append(index)
-        elif matrix.ndim == 4 and key_layout is not None and queries < layout.num_patches:
-            pool.append(index)
+        if len(shape) == 4 and key_layout is not None and queries == keys:
+            grid.append(one)
+        elif len(shape) == 4 and key_layout is not None and queries < layout.num_patches:
+            pool.append(one)
         else:
             raise UnsupportedError(
-                f"{name} attends with the shape {tuple(matrix.shape)}, which is not its grid of "
+                f"{name} attends with the shape {shape}, which is not its grid of "
                 f"{layout.grid[0]}x{layout.grid[1]} patches; relevance through windows and stages is not defined here."
             )
     return grid, pool

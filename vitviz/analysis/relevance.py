@@ -21,36 +21,38 @@ from torch import Tensor
 
 from vitviz.analysis.queries import MEAN, POOL, query_index
 from vitviz.analysis.question import AttentionGradients, Question
-from vitviz.capture.layouts import token_layout
+from vitviz.capture.weight_gradient import WeightGradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 
 
-def positive_part(weights: Tensor, gradient: Tensor) -> Tensor:
-    """(heads, queries, keys) twice -> (queries, keys): mean over heads of ReLU(G * A)."""
-    return (weights * gradient).clamp_min(0).mean(0)
-
-
-def gradient_rollout_row(matrices: Sequence[Tensor], start: Tensor, alpha: float = 0.5) -> Tensor:
-    """Rolls a query's row through `matrices`, each X_l (tokens, tokens), first layer first; start (tokens,) ->
-    (tokens,).
+def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha: float = 0.5) -> Tensor:
+    """Rolls a query's row through `layers`, first layer first; start (tokens,) -> (tokens,). Chunk by chunk: no (tokens,
+    tokens) matrix is made.
     """
     row = start
-    for matrix in reversed(matrices):
-        total = matrix.sum(-1)  # (tokens,)
-        # r (alpha I + (1 - alpha) X / rowsum), where a zero row passes everything on to its own token
-        empty = total <= 0
-        spread = torch.where(empty, 0.0, row / total.masked_fill(empty, 1.0))
-        row = alpha * row + (1 - alpha) * (spread @ matrix + torch.where(empty, row, 0.0))
+    for layer in reversed(layers):
+        passed, spread = torch.zeros_like(row), row.clone()
+        for chunk in layer.query_chunks():
+            support = layer.support(chunk)  # (chunk, tokens)
+            total = support.sum(-1)  # (chunk,)
+            # r (alpha I + (1 - alpha) X / rowsum), where a zero row passes everything on to its own token
+            kept = total <= 0
+            passed += torch.where(kept, 0.0, row[chunk] / total.masked_fill(kept, 1.0)) @ support
+            spread[chunk] = torch.where(kept, row[chunk], 0.0)
+        row = alpha * row + (1 - alpha) * (passed + spread)
     return row
 
 
-def generic_relevance_row(matrices: Sequence[Tensor], start: Tensor) -> Tensor:
-    """start (tokens,) times (I + X_L) ... (I + X_1) -> (tokens,)."""
+def generic_relevance_row(layers: Sequence[WeightGradient], start: Tensor) -> Tensor:
+    """start (tokens,) times (I + X_L) ... (I + X_1) -> (tokens,), chunk by chunk."""
     row = start
-    for matrix in reversed(matrices):
-        row = row + row @ matrix
+    for layer in reversed(layers):
+        given = torch.zeros_like(row)
+        for chunk in layer.query_chunks():
+            given += row[chunk] @ layer.support(chunk)
+        row = row + given
     return row
 
 
@@ -58,37 +60,34 @@ def gradient_rollout(question: Question, alpha: float = 0.5) -> Heatmap:
     """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError where the model does not attend over its
     token grid.
     """
-    matrices, start, layout = _prepared(question)
-    return _map(gradient_rollout_row(matrices, start, alpha), layout, "gradient rollout")
+    layers, start, layout = _prepared(question)
+    return _map(gradient_rollout_row(layers, start, alpha), layout, "gradient rollout")
 
 
 def generic_relevance(question: Question) -> Heatmap:
     """Heatmap (rows, cols) of generic attention relevance. Raises UnsupportedError as `gradient_rollout`."""
-    matrices, start, layout = _prepared(question)
-    return _map(generic_relevance_row(matrices, start), layout, "attention relevance")
+    layers, start, layout = _prepared(question)
+    return _map(generic_relevance_row(layers, start), layout, "attention relevance")
 
 
-def _prepared(question: Question) -> tuple[list[Tensor], Tensor, TokenLayout]:
-    """X of every layer, the row to start from, and the layout of its tokens."""
+def _prepared(question: Question) -> tuple[tuple[WeightGradient, ...], Tensor, TokenLayout]:
+    """Every layer, the row to start from, and the layout of its tokens."""
     seen = question.attention_gradients
-    if len({w.shape[-2:] for w in seen.weights}) != 1:
+    if len({layer.attention.num_keys for layer in seen.layers}) != 1:
         raise UnsupportedError(
             f"The layers of {question.subject.name} do not share one grid: no relevance can be multiplied."
         )
-    layout = token_layout(seen.weights[0].shape[-1], question.layout)
-    assert layout is not None
-    matrices = [positive_part(weights, gradient) for weights, gradient in seen.pairs]
-    return matrices, _start(question, seen, layout), layout
+    layout = seen.layers[0].attention.key_layout
+    return seen.layers, _start(question, seen, layout), layout
 
 
 def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) -> Tensor:
     """(tokens,): where the output is read. A pooling query reads by its own weighted attention."""
-    first = seen.weights[0]
+    first = seen.layers[0].attention
     start = torch.zeros(layout.num_tokens, device=first.device, dtype=first.dtype)
     query = question.query
-    if seen.pool_weights and query in (POOL, "cls"):
-        weights, gradient = seen.pool_weights[-1], seen.pool_gradients[-1]
-        row = positive_part(weights, gradient).sum(0)  # (queries, keys) -> (keys,)
+    if seen.pooling and query in (POOL, "cls"):
+        row = seen.pooling[-1].support().sum(0)  # (queries, keys) -> (keys,)
         # Class attention has its class token among the keys, ahead of the patches; only what the trunk made goes on.
         return row[-layout.num_tokens :]
     if query == MEAN:

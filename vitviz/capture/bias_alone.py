@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vitviz.capture.fused_call import FUSED
 from vitviz.capture.listener import MATMUL, SOFTMAX, over_scores
 from vitviz.capture.speaker import Speaker
-from vitviz.capture.stand_in import FUSED
 
 
 class _WithoutContent(TorchFunctionMode):

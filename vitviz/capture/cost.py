@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from vitviz.capture.fused_call import FUSED
 from vitviz.capture.listener import SOFTMAX, over_scores
 from vitviz.capture.machine import Pace, free_memory, pace_of
-from vitviz.capture.stand_in import FUSED
 from vitviz.errors import UnsupportedError
 
 

@@ -1,118 +1,112 @@
-"""A gradient on every attention matrix, with no edit to the model.
+"""Attention calls as parts of a graph, so that a score can be differentiated by every attention weight.
 
-The fused call never makes the weights, so there is nothing to differentiate. Here a `TorchFunctionMode` puts the
-explicit softmax(q kT * scale + bias) @ v in its place while a forward pass runs; where a model multiplies its own
-weights with the values, those are taken as they are. The graph then holds every matrix as the model used it.
+The fused call never makes the weights, and need not: its output is O = A v, so a score's gradient by the weights follows from
+its gradient by the output, d score / d A = (d score / d O) vT, row by row. So a `TorchFunctionMode` lets every fused call
+run as it is and remembers what went in and came out. Where a model multiplies weights of its own with the values, those are
+in the graph already and are remembered themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vitviz.capture.listener import MATMUL, SOFTMAX, additive, over_scores, refuse_unseen
-from vitviz.capture.stand_in import FUSED
+from vitviz.capture.call import Call
+from vitviz.capture.fused_call import FUSED, FusedCall
+from vitviz.capture.listener import MATMUL, SOFTMAX, over_scores, refuse_unseen
 from vitviz.errors import CaptureError, UnsupportedError
 
-# All matrices of a pass are held at once, and as much again for their gradients: 540 MB for 12 layers of 6 heads at
-# 1,370 tokens.
+# A model that makes its own weights holds all of them until the backward pass, and as much again for their gradients:
+# 540 MB for 12 layers of 6 heads at 1,370 tokens.
 LARGEST = 1 << 30
 
 
-class _Explicit(TorchFunctionMode):
-    """Collects attention weights (batch, heads, queries, keys) that are part of the graph, in the order of the
-    calls.
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """One attention call inside a graph.
+
+    call    what went in, as ever
+    result  what a score is to be differentiated by: a fused call's output (batch, heads, queries, value_dim), or the weights
+            (batch, heads, queries, keys) that the model made itself
     """
+
+    call: Call
+    result: Tensor
+
+
+class _Watcher(TorchFunctionMode):
+    """Collects the attention calls of a pass in order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights: list[Tensor] = []
+        self.calls: list[Watched] = []
         self.nbytes = 0
         self._softmaxed: torch.Size | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is FUSED:
-            return self._instead(*args, **kwargs)
+            asked = FusedCall(*args, **kwargs)
+            return self._watched(asked.run(), asked.heard(""))
         if func in SOFTMAX:
             result = func(*args, **kwargs)
             if over_scores(result, args, kwargs):
+                self._make_room(result)
                 self._softmaxed = result.shape
             return result
         if func in MATMUL and self._softmaxed is not None and len(args) == 2 and args[0].shape == self._softmaxed:
             self._softmaxed = None
-            return func(self._watched(args[0]), args[1], **kwargs)
+            weights = self._watched(args[0], Call("", v=args[1], explicit=args[0]))
+            return func(weights, args[1], **kwargs)
         return func(*args, **kwargs)
 
-    def _instead(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
-        if enable_gqa:
-            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-            value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-        factor = query.shape[-1] ** -0.5 if scale is None else scale
-        self._make_room(query.shape[:-1].numel() * key.shape[-2] * query.element_size(), query.shape[-2])
-        scores = (query * factor) @ key.transpose(-2, -1)  # (batch, heads, queries, keys)
-        mask = additive(attn_mask, is_causal, query, key)
-        if mask is not None:
-            scores = scores + mask
-        return self._watched(scores.softmax(-1)) @ value
+    def _watched(self, result: Tensor, call: Call) -> Tensor:
+        # Nothing before the first layer asks for a gradient: there the result itself becomes the leaf of the graph.
+        if not result.requires_grad:
+            result = result.detach().requires_grad_()
+        self.calls.append(Watched(call, result))
+        return result
 
-    def _make_room(self, nbytes: int, tokens: int) -> None:
+    def _make_room(self, weights: Tensor) -> None:
         """Refuses before memory runs out, and not after."""
-        self.nbytes += nbytes
+        self.nbytes += weights.nbytes
         if self.nbytes > LARGEST:
             raise UnsupportedError(
-                f"Gradients on every attention matrix of {tokens} tokens need more than {LARGEST >> 30} GB. "
-                "Choose a smaller input size, or a method without gradients on attention."
+                f"This model makes its attention weights itself, and gradients on all those of {weights.shape[-1]} tokens need "
+                f"more than {LARGEST >> 30} GB. Choose a smaller input size, or a method without gradients on attention."
             )
-
-    def _watched(self, weights: Tensor) -> Tensor:
-        # Nothing before the first layer asks for a gradient: there the weights themselves become the leaf of the graph.
-        if not weights.requires_grad:
-            weights = weights.detach().requires_grad_()
-        self.weights.append(weights)
-        return weights
 
 
 @contextmanager
-def explicit_attention(module: nn.Module) -> Iterator[list[Tensor]]:
-    """While inside, each attention call of `module` appends its weights (batch, heads, queries, keys) to the list
-    given.
+def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
+    """While inside, each attention call of `module` is appended to the list given.
 
     They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are
     enabled inside. Nothing is left on the module, also after an exception. Raises UnsupportedError for attention
-    that cannot be seen, and where the matrices together would be larger than LARGEST bytes.
+    that cannot be seen, and where weights that a model makes itself would together be larger than LARGEST bytes.
     """
     refuse_unseen(module.named_modules())
     with torch.inference_mode(False), torch.enable_grad():
-        mode = _Explicit()
+        mode = _Watcher()
         with mode:
-            yield mode.weights
+            yield mode.calls
 
 
-def gradients_of(score: Tensor, weights: Sequence[Tensor], keep_graph: bool = False) -> list[Tensor]:
-    """One gradient a matrix, d score / d weights, each of the matrix's own shape; zero where the score does not
-    depend on it.
+def gradients_of(score: Tensor, watched: Sequence[Watched], keep_graph: bool = False) -> list[Tensor]:
+    """One gradient a call, d score / d result, each of the result's own shape; zero where the score does not depend on it.
 
     Raises CaptureError where there is no attention at all.
     """
-    if not weights:
+    if not watched:
         raise CaptureError("No attention was seen in this forward pass, so there is nothing to differentiate by.")
+    results = [one.result for one in watched]
     if not score.requires_grad:
-        return [torch.zeros_like(w) for w in weights]
-    grads = torch.autograd.grad(score, list(weights), retain_graph=keep_graph, allow_unused=True)
-    return [torch.zeros_like(w) if g is None else g for g, w in zip(grads, weights, strict=True)]
+        return [torch.zeros_like(result) for result in results]
+    grads = torch.autograd.grad(score, results, retain_graph=keep_graph, allow_unused=True)
+    return [torch.zeros_like(result) if g is None else g for g, result in zip(grads, results, strict=True)]

@@ -13,11 +13,11 @@ from torch.overrides import TorchFunctionMode
 # These say what each function does to places, by being imported.
 from vitviz.capture import place_each, place_maps, place_mixtures, place_moves, place_questions  # noqa: F401
 from vitviz.capture.call import Call
+from vitviz.capture.fused_call import FUSED
 from vitviz.capture.listener import listen, walk
 from vitviz.capture.place_grid import prefix_of
 from vitviz.capture.placement import NEGATIVE, REORDERED, Placement, place
 from vitviz.capture.places import run_on_places, without_numbers
-from vitviz.capture.stand_in import FUSED
 from vitviz.errors import NOT_TAKEN
 
 

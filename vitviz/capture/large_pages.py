@@ -43,6 +43,13 @@ class LargePages:
         return self._room[start:stop].view(tensor.dtype).view(tensor.shape).copy_(tensor)
 
 
+class AsTheyAre(LargePages):
+    """The tensors themselves, for those that somebody else keeps anyway."""
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        return tensor.detach()
+
+
 def _room(size: int) -> Tensor:
     """(size,) bytes of private memory, in large pages if there are any left."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -18,17 +18,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vitviz.capture.call import Call
+from vitviz.capture.fused_call import FUSED, FusedCall
 from vitviz.capture.speaker import Speaker
-from vitviz.capture.stand_in import FUSED, can_stand_in, standing_in
+from vitviz.capture.stand_in import can_stand_in, standing_in
 from vitviz.errors import UnsupportedError
 
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
 MATMUL = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
 TORCHS_OWN = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 STEPS_FOLLOWED = 8  # between a softmax and its product; models take one to five
-FLASH_ATTENTION = (
-    1  # torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
-)
+# torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
+FLASH_ATTENTION = 1
 
 Receiver = Callable[[Call], None]
 
@@ -62,43 +62,23 @@ class _Listener(TorchFunctionMode):
         self._follow(args, result)
         return result
 
-    def fused(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
+    def fused(self, *args: Any, **kwargs: Any) -> Tensor:
         """The fused call with its own arguments; the result is bit for bit what the model would have had."""
+        asked = FusedCall(*args, **kwargs)
         lse = None
-        if (
-            query.device.type == "cpu"
-            and query.ndim == 4  # what the kernel takes; some models fold windows and heads into one axis
-            and not enable_gqa
-            and not torch.is_autocast_enabled("cpu")
-            and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
-            and (attn_mask is None or attn_mask.is_floating_point())
-            and torch._fused_sdp_choice(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
-            == FLASH_ATTENTION
-        ):
+        if _flash_for_cpu(asked):
             out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+                asked.query,
+                asked.key,
+                asked.value,
+                asked.dropout_p,
+                asked.is_causal,
+                attn_mask=asked.attn_mask,
+                scale=asked.scale,
             )
         else:
-            out = FUSED(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
-        if enable_gqa:  # the kernel shares each key and value head among several query heads
-            key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-            value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-        if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:  # shared by broadcasting, without being asked to
-            lead = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
-            query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in (query, key, value))
-        mask = additive(attn_mask, is_causal, query, key)
-        factor = query.shape[-1] ** -0.5 if scale is None else scale
-        self.receive(Call(self.speaker.name, query, key, value, mask, factor, lse))
+            out = asked.run()
+        self.receive(asked.heard(self.speaker.name, lse))
         return out
 
     def _pooled(self, query: Tensor, key: Tensor, *rest: Any, **kwargs: Any) -> Any:
@@ -143,13 +123,19 @@ def over_scores(result: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return result.ndim >= 3 and dim in (-1, result.ndim - 1)
 
 
-def additive(mask: Tensor | None, is_causal: bool, query: Tensor, key: Tensor) -> Tensor | None:
-    """The mask as what is added to the scores: a boolean one becomes 0 and -inf, a causal one a triangle of -inf."""
-    if is_causal:
-        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
-    if mask is None or mask.dtype != torch.bool:
-        return mask
-    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
+def _flash_for_cpu(asked: FusedCall) -> bool:
+    """Whether torch would choose the kernel that returns the log-sum-exp as well."""
+    query, key, value, mask = asked.query, asked.key, asked.value, asked.attn_mask
+    return (
+        query.device.type == "cpu"
+        and query.ndim == 4  # what the kernel takes; some models fold windows and heads into one axis
+        and not asked.enable_gqa
+        and not torch.is_autocast_enabled("cpu")
+        and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
+        and (mask is None or mask.is_floating_point())
+        and torch._fused_sdp_choice(query, key, value, mask, asked.dropout_p, asked.is_causal, scale=asked.scale)
+        == FLASH_ATTENTION
+    )
 
 
 def refuse_unseen(named: Iterable[tuple[str, nn.Module]], pool: nn.Module | None = None) -> None:

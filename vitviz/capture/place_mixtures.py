@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vitviz.capture.fused_call import FUSED
 from vitviz.capture.place_each import combined
 from vitviz.capture.place_moves import folded
 from vitviz.capture.places import (
@@ -24,7 +25,6 @@ from vitviz.capture.places import (
     shape_given,
     uniform,
 )
-from vitviz.capture.stand_in import FUSED
 
 
 @place_rule(

@@ -111,7 +111,7 @@ def attention_of(
     query_layout, key_layout = layouts_of(call, layout)
     values = pages.keep(call.v[0]) if keep_values and call.v is not None else None
     if call.explicit is not None:
-        explicit = call.explicit[0]  # (heads, queries, keys)
+        explicit = call.explicit[0].detach()  # (heads, queries, keys)
         stray = (explicit.sum(-1) - 1).abs().max().item() if explicit.device.type != "meta" else 0.0
         whole = stray <= ROW_SUM_TOLERANCE
         return Attention(call.module, query_layout, key_layout, v=values, explicit=explicit, rows_sum_to_one=whole)

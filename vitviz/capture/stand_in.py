@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# The call itself. `F.scaled_dot_product_attention` may be the stand-in for it: compare with this one.
-FUSED: Callable[..., Any] = F.scaled_dot_product_attention
+from vitviz.capture.fused_call import FUSED
 
 _of_this_thread = threading.local()
 _lock = threading.Lock()

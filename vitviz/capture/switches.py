@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from vitviz.capture.listener import MATMUL, SOFTMAX, additive, over_scores
-from vitviz.capture.stand_in import FUSED
+from vitviz.capture.fused_call import FUSED, FusedCall
+from vitviz.capture.listener import MATMUL, SOFTMAX, over_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class _Switchboard(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is FUSED:
-            return self._after(self._fused(*args, **kwargs))
+            return self._after(self._fused(FusedCall(*args, **kwargs)))
         if func is F.multi_head_attention_forward and self.cut:  # torch's own, where it pools
             keys, batch, _ = args[1].shape  # (keys, batch, width)
             left_out = self._columns(args[1], keys)[0, 0] != 0  # (1, 1, 1, keys) -> (1, keys)
@@ -91,22 +91,12 @@ class _Switchboard(TorchFunctionMode):
             return self._after(func(*args, **kwargs))
         return func(*args, **kwargs)
 
-    def _fused(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
+    def _fused(self, asked: FusedCall) -> Tensor:
         if self.cut:
-            mask = additive(attn_mask, is_causal, query, key)
-            columns = self._columns(query, key.shape[-2])
-            attn_mask, is_causal = columns if mask is None else mask.to(query.dtype) + columns, False
-        return FUSED(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+            mask, columns = asked.mask, self._columns(asked.query, asked.key.shape[-2])
+            cut = columns if mask is None else mask.to(asked.query.dtype) + columns
+            asked = asked._replace(attn_mask=cut, is_causal=False)
+        return asked.run()
 
     def _columns(self, like: Tensor, keys: int) -> Tensor:
         """(1, 1, 1, keys): minus infinity on the keys that are cut."""
