@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import vitviz
+from tests.analysis.staged import SMALL, built
 from tests.pretend_gpu import PretendGpu
 from vitviz.analysis.methods import METHODS
+from vitviz.capture.stages import record_stages
 from vitviz.errors import ModelError
 from vitviz.models import Model, prepare
 from vitviz.models.device import pick_device, pick_dtype
@@ -22,6 +24,8 @@ from vitviz.ui.components.layer import layer_arrays
 # relative to its largest value. Measured with room to spare; what bfloat16 was measured at stands in the README.
 GPU_WEIGHTS, GPU_ROLLOUT = 1e-3, 5e-3
 BFLOAT16_WEIGHTS, BFLOAT16_ROLLOUT = 0.15, 0.1
+# The same of two to eight layers of untrained ones, whose attention is flatter.
+BFLOAT16_STAGED = 0.01
 
 ANSWERS = {
     "rollout": lambda model, trace: vitviz.rollout(trace),
@@ -122,6 +126,19 @@ def test_bfloat16_stays_within_its_tolerance(exact):
     assert np.abs(found[0] - exact[1]).max() > 1e-4  # it was another precision indeed
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_windows_stages_and_class_attention_in_bfloat16(name):
+    module, side = built(name), SMALL[name][1]
+    picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2))
+    exact = record_stages(module, picture)
+    found = record_stages(module.bfloat16(), picture.bfloat16())
+    pairs = list(zip((*exact.layers, *exact.pooling), (*found.layers, *found.pooling), strict=True))
+    assert len(pairs) > 3
+    off = [abs(few.row(0) - full.row(0)).max().item() for full, few in pairs]
+    assert all(few.row(0).dtype == torch.float32 for _, few in pairs)
+    assert 0 < max(off) < BFLOAT16_STAGED
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_gpu_stays_within_its_tolerance(exact, dtype):
@@ -145,6 +162,16 @@ def test_the_device_is_chosen_by_itself_or_by_whoever_runs_it(monkeypatch):
     assert pick_device("auto").type == "cpu"
     with pytest.raises(ModelError, match="no CUDA GPU"):
         pick_device("cuda")
+
+
+def test_the_precision_is_chosen_by_whoever_runs_it(monkeypatch):
+    assert small(dtype="auto").dtype == torch.float32
+    monkeypatch.setenv("VITVIZ_DTYPE", "bfloat16")
+    assert small(dtype="auto").dtype == torch.bfloat16
+    assert small(dtype="float32").dtype == torch.float32
+    monkeypatch.setenv("VITVIZ_DTYPE", "float8")
+    with pytest.raises(ModelError, match="float32 or bfloat16, not in float8"):
+        small(dtype="auto")
 
 
 def test_precisions_that_are_not_offered():

@@ -50,9 +50,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dtype",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="precision of the forward pass; float32 by default",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="precision of the forward pass; auto is float32",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -10,6 +10,8 @@ from vitviz.errors import ModelError
 
 # Names the device that "auto" stands for, for a server or a test that should not use the GPU it could have.
 DEVICE = "VITVIZ_DEVICE"
+# Names the precision that "auto" stands for, likewise.
+DTYPE = "VITVIZ_DTYPE"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -30,7 +32,12 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The precision of the forward pass. Raises ModelError for one that is not offered."""
+    """The precision of the forward pass; "auto" is what the environment's VITVIZ_DTYPE names, else float32.
+
+    Raises ModelError for one that is not offered.
+    """
+    if dtype == "auto":
+        dtype = os.environ.get(DTYPE, "") or "float32"
     if dtype in DTYPES.values():
         return dtype  # type: ignore[return-value]
     if dtype not in DTYPES:

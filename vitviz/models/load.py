@@ -31,7 +31,7 @@ def load_model(
     weights: str | Path | None = None,
     input_size: int | tuple[int, int] | None = None,
     device: str = "auto",
-    dtype: str | torch.dtype = "float32",
+    dtype: str | torch.dtype = "auto",
     checkpoint_config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -43,8 +43,9 @@ def load_model(
     input_size         (height, width) in pixels, or one number for a square; by default the model's own, 224 for
                        "embedded"
     device             "cpu", "cuda", or "auto": a GPU where there is one, and what VITVIZ_DEVICE says in any case
-    dtype              what the forward pass computes in: "float32", or "bfloat16", which is faster where the hardware has it
-                       and good to about two decimal digits; weights and maps are computed in float32 from what it gives
+    dtype              what the forward pass computes in: "float32"; "bfloat16", which is faster where the hardware has it and
+                       good to about two decimal digits; or "auto": float32, and what VITVIZ_DTYPE says in any case.
+                       Weights and maps are computed in float32 from what it gives
     checkpoint_config  a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
     progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the
                        hub

@@ -53,6 +53,15 @@ def test_single_precision_too_far_from_uniform_and_rows_sum_to_one(case):
         assert layer.rows_sum_to_one
 
 
+def test_bfloat16_stays_near_the_models_own_attention_in_full(case):
+    module = copy.deepcopy(case.sized.module).bfloat16()
+    recording = record(module, picture(case.tiny).bfloat16(), case.sized.layout)
+    for layer, own in zip(recording.layers, own_weights(case.eager, picture(case.tiny)), strict=True):
+        weights = layer.weights()
+        assert weights.dtype == torch.float32
+        assert 0 < abs(weights - own).max() < 0.03
+
+
 def test_logits_are_bit_identical_to_the_plain_model(case):
     """With and without listening, and to transformers' own call of the module inside."""
     x = picture(case.tiny)
