@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tests.analysis.by_hand import LAYOUT, picture, subject
@@ -94,6 +95,22 @@ def test_legrad_is_the_mean_of_each_layers_own_gradient(by_hand):
         gradient = block.attn.gains[:, None] * (x @ w)  # (heads, keys)
         expected += gradient.clamp_min(0).mean(0) / LAYOUT.num_tokens / 2
     close(legrad(Question(model, pixels, ClassLogit(CLASS))), on_patches(expected))
+
+
+def test_legrad_holds_one_blocks_graph_at_a_time(by_hand):
+    model, pixels, _ = by_hand
+    entered = []
+    for block in model.module.blocks:
+        block.register_forward_pre_hook(lambda _m, args: entered.append(args[0]))
+    legrad(Question(model, pixels, ClassLogit(CLASS)))
+    assert len(entered) == 2 and not any(state.requires_grad for state in entered)
+
+
+def test_legrad_needs_one_attention_in_each_block():
+    model, pixels = subject(), picture()
+    model.module.blocks[1].attn = nn.Identity()
+    with pytest.raises(UnsupportedError, match="Block 1 of .* has 0 attention layers"):
+        legrad(Question(model, pixels, ClassLogit(CLASS)))
 
 
 def test_gradcam_is_the_sum_on_paper(by_hand):

@@ -32,27 +32,28 @@ def layer_map(gradient: WeightGradient) -> Tensor:
 def legrad(question: Question) -> Heatmap:
     """Heatmap (rows, cols): `layer_map` of every layer for that layer's own score, averaged over layers.
 
-    One forward pass, and a backward pass that for each layer goes through that block and the head only. A pooling
-    attention at the end belongs to how every layer is read and gives no map of its own. Raises UnsupportedError
-    where layers cannot be read.
+    One forward pass in which every layer is differentiated as soon as it has run, through that block and the head only, and
+    passes on no gradient: never more than one block's graph is held. A pooling attention at the end belongs to how every
+    layer is read and gives no map of its own. Raises UnsupportedError where layers cannot be read.
     """
-    trunk = question.trunk
+    trunk, name = question.trunk, question.subject.name
+    maps: list[Tensor] = []
     with question.subject.lock, watched_attention(question.module) as watched:
-        passage = trunk.walk(question.x)
-        seen = list(watched)
-        grid, _pool = split_calls(seen, question.layout, question.subject.name)
-        if len(grid) != trunk.num_layers:
-            raise UnsupportedError(
-                f"{question.subject.name} has {trunk.num_layers} blocks and {len(grid)} attention layers over its tokens; "
-                "LeGrad needs one for each."
-            )
-        maps = []
-        for call, state in zip(grid, passage.states[1:], strict=True):
+
+        def after(layer: int, state: Tensor) -> Tensor:
+            grid, _pool = split_calls(watched, question.layout, name)
+            if len(grid) != 1:
+                raise UnsupportedError(
+                    f"Block {layer} of {name} has {len(grid)} attention layers over its tokens; LeGrad needs one in each."
+                )
             output = trunk.read(state)
             reference = Output(output.logits.detach(), None if output.tokens is None else output.tokens.detach())
-            score = question.target.score(output, reference)[0]
-            (gradient,) = gradients_of(score, [call], keep_graph=True)
-            maps.append(layer_map(weight_gradient(call, gradient, question.module, question.layout)))
+            (gradient,) = gradients_of(question.target.score(output, reference)[0], grid)
+            maps.append(layer_map(weight_gradient(grid[0], gradient, question.module, question.layout)))
+            watched.clear()
+            return state.detach()
+
+        trunk.walk(question.x, after)
     mean = torch.stack(maps).mean(0)  # (layers, keys) -> (keys,)
     layout = token_layout(mean.shape[0], question.layout)
     assert layout is not None

@@ -46,7 +46,6 @@ class _Watcher(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Watched] = []
-        self.nbytes = 0
         self._softmaxed: torch.Size | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -75,8 +74,8 @@ class _Watcher(TorchFunctionMode):
 
     def _make_room(self, weights: Tensor) -> None:
         """Refuses before memory runs out, and not after."""
-        self.nbytes += weights.nbytes
-        if self.nbytes > LARGEST:
+        held = sum(one.result.nbytes for one in self.calls if not one.call.fused)
+        if held + weights.nbytes > LARGEST:
             raise UnsupportedError(
                 f"This model makes its attention weights itself, and gradients on all those of {weights.shape[-1]} tokens need "
                 f"more than {LARGEST >> 30} GB. Choose a smaller input size, or a method without gradients on attention."
@@ -85,7 +84,7 @@ class _Watcher(TorchFunctionMode):
 
 @contextmanager
 def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
-    """While inside, each attention call of `module` is appended to the list given.
+    """While inside, each attention call of `module` is appended to the list given; clear it of those that are done with.
 
     They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are
     enabled inside. Nothing is left on the module, also after an exception. Raises UnsupportedError for attention
@@ -98,7 +97,7 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
             yield mode.calls
 
 
-def gradients_of(score: Tensor, watched: Sequence[Watched], keep_graph: bool = False) -> list[Tensor]:
+def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
     """One gradient a call, d score / d result, each of the result's own shape; zero where the score does not depend on it.
 
     Raises CaptureError where there is no attention at all.
@@ -108,5 +107,5 @@ def gradients_of(score: Tensor, watched: Sequence[Watched], keep_graph: bool = F
     results = [one.result for one in watched]
     if not score.requires_grad:
         return [torch.zeros_like(result) for result in results]
-    grads = torch.autograd.grad(score, results, retain_graph=keep_graph, allow_unused=True)
+    grads = torch.autograd.grad(score, results, allow_unused=True)
     return [torch.zeros_like(result) if g is None else g for g, result in zip(grads, results, strict=True)]

@@ -95,9 +95,11 @@ class Trunk:
     def num_layers(self) -> int:
         return len(self.blocks)
 
-    def walk(self, x: Tensor) -> Passage:
+    def walk(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> Passage:
         """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are
         enabled.
+
+        after  called with (layer, state) after each block; what it returns goes on in the state's place
 
         Raises UnsupportedError where the head does not read the last block's tokens alone.
         """
@@ -110,6 +112,9 @@ class Trunk:
             extras.append((args[1:], dict(kwargs)))
 
         handles = [block.register_forward_pre_hook(before, with_kwargs=True) for block in self.blocks]
+        if after:
+            for layer, block in enumerate(self.blocks):
+                handles.append(block.register_forward_hook(lambda _m, _i, out, layer=layer: after(layer, out)))
         handles.append(self.blocks[-1].register_forward_hook(lambda _m, _i, out: last.append(out)))
         try:
             output = run(self.module, x)
