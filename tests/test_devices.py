@@ -147,8 +147,11 @@ def test_a_gpu_stays_within_its_tolerance(exact, dtype):
     assert model.device.type == "cuda"
     within = (GPU_WEIGHTS, GPU_ROLLOUT) if dtype == "float32" else (BFLOAT16_WEIGHTS, BFLOAT16_ROLLOUT)
     check(exact, seen(model, exact[0]), *within)
+    trace = trace_input(model, exact[0])
     for answer in ANSWERS.values():
-        answer(model, trace_input(model, exact[0]))
+        answer(model, trace)
+    for method in METHODS:
+        assert np.isfinite(vitviz.explain(question(model, trace), method).values).all()
 
 
 def test_the_device_is_chosen_by_itself_or_by_whoever_runs_it(monkeypatch):
