@@ -28,12 +28,14 @@ CLASSES = 4
 
 
 class FixedAttention(nn.Module):
-    def __init__(self, scores: Tensor, gains: Tensor, fused: bool) -> None:
+    """how: "fused", "folded" (fused, with the batch folded into the heads, as some models do) or "explicit"."""
+
+    def __init__(self, scores: Tensor, gains: Tensor, how: str) -> None:
         super().__init__()
         self.scores = nn.Parameter(scores, requires_grad=False)  # (heads, tokens, tokens)
         self.gains = nn.Parameter(gains, requires_grad=False)  # (heads,)
         self.num_heads = HEADS
-        self.fused = fused
+        self.how = how
 
     @property
     def A(self) -> Tensor:  # noqa: N802
@@ -43,11 +45,14 @@ class FixedAttention(nn.Module):
         batch, tokens, _ = x.shape
         values = self.gains[:, None, None] * x[:, None]  # (batch, heads, tokens, width)
         query = self.scores.expand(batch, -1, -1, -1)
-        if self.fused:
-            key = torch.eye(tokens, dtype=x.dtype).expand(batch, HEADS, -1, -1)
-            out = F.scaled_dot_product_attention(query, key, values, scale=1.0)
+        if self.how == "explicit":
+            return (query.softmax(-1) @ values).sum(1)
+        key = torch.eye(tokens, dtype=x.dtype).expand(batch, HEADS, -1, -1)
+        if self.how == "folded":  # (batch, heads, tokens, ..) -> (batch * heads, tokens, ..) and back
+            folded = (t.flatten(0, 1) for t in (query, key, values))
+            out = F.scaled_dot_product_attention(*folded, scale=1.0).unflatten(0, (batch, HEADS))
         else:
-            out = query.softmax(-1) @ values
+            out = F.scaled_dot_product_attention(query, key, values, scale=1.0)
         return out.sum(1)
 
 
@@ -63,7 +68,7 @@ class Block(nn.Module):
 class Linear(nn.Module):
     """The model of this file; forward_head as timm's models have it."""
 
-    def __init__(self, fused: bool = True, classes: int = CLASSES, seed: int = 0) -> None:
+    def __init__(self, how: str = "fused", classes: int = CLASSES, seed: int = 0) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
 
@@ -74,7 +79,7 @@ class Linear(nn.Module):
         self.prefix = nn.Parameter(draw(LAYOUT.num_prefix, 3), requires_grad=False)
         tokens = LAYOUT.num_tokens
         self.blocks = nn.ModuleList(
-            Block(FixedAttention(2 * draw(HEADS, tokens, tokens), draw(HEADS), fused)) for _ in range(2)
+            Block(FixedAttention(2 * draw(HEADS, tokens, tokens), draw(HEADS), how)) for _ in range(2)
         )
         self.head = nn.Parameter(draw(max(classes, 1), 3), requires_grad=False)
 
@@ -136,8 +141,8 @@ class LinearTarget:
     likelihood = score
 
 
-def subject(fused: bool = True, classes: int = CLASSES, seed: int = 0) -> StandIn:
-    return StandIn(Linear(fused, classes, seed), LAYOUT, "by hand")
+def subject(how: str = "fused", classes: int = CLASSES, seed: int = 0) -> StandIn:
+    return StandIn(Linear(how, classes, seed), LAYOUT, "by hand")
 
 
 def picture(seed: int = 1) -> Tensor:

@@ -27,9 +27,9 @@ from vitviz.tokens import TokenLayout
 CLASS = 2
 
 
-@pytest.fixture(params=[True, False], ids=["fused", "explicit"])
+@pytest.fixture(params=["fused", "folded", "explicit"])
 def by_hand(request):
-    model = subject(fused=request.param)
+    model = subject(request.param)
     return model, picture(), model.module.head[CLASS]
 
 
@@ -281,7 +281,7 @@ def test_a_class_that_does_not_exist_is_refused():
 
 
 def test_weights_too_many_to_hold_are_refused_before_there_are_more(monkeypatch):
-    model, pixels = subject(fused=False), picture()
+    model, pixels = subject("explicit"), picture()
     both_layers = 2 * model.module.blocks[0].attn.A.nbytes
     monkeypatch.setattr("vitviz.capture.gradients.LARGEST", both_layers)
     with watched_attention(model.module):

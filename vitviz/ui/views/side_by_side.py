@@ -46,7 +46,7 @@ def _map(about: Asked, method: Method, heatmap: Heatmap) -> None:
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
         knobs=(("method", method.key), ("target", about.target)),
-        widest=300,
+        widest=400,
         link="methods",
         one_of_many=method.key != next(iter(METHODS)),
     )

@@ -106,7 +106,7 @@ def _agreement(about: Asked, found: dict[str, Heatmap]) -> None:
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
             knobs=(("target", about.target), ("methods", tuple(found))),
-            widest=300,
+            widest=400,
         )
 
 
