@@ -16,6 +16,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 # A test means the same on a machine with a GPU; those about the GPU ask for it by name.
 os.environ.setdefault("VITVIZ_DEVICE", "cpu")
+os.environ.setdefault("VITVIZ_DTYPE", "float32")
 
 
 @pytest.fixture(autouse=True)

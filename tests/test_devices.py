@@ -14,6 +14,7 @@ from tests.pretend_gpu import PretendGpu
 from vitviz.analysis.methods import METHODS
 from vitviz.capture.stages import record_stages
 from vitviz.errors import ModelError
+from vitviz.figures.subject import subject_of
 from vitviz.models import Model, prepare
 from vitviz.models.device import pick_device, pick_dtype
 from vitviz.samples import load_sample, samples
@@ -175,6 +176,16 @@ def test_the_precision_is_chosen_by_whoever_runs_it(monkeypatch):
     monkeypatch.setenv("VITVIZ_DTYPE", "float8")
     with pytest.raises(ModelError, match="float32 or bfloat16, not in float8"):
         small(dtype="auto")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_figure_says_its_precision_where_it_is_not_the_usual(dtype):
+    """A server's choice is nothing that another machine would know: the snippet names it, and so does the provenance."""
+    made = subject_of(prepare(small(dtype=dtype), load_sample(samples()[0].id)))
+    named = dtype if dtype != "float32" else ""
+    assert made.provenance("rollout").dtype == named
+    assert ("bfloat16" in made.provenance("rollout").line) == bool(named)
+    assert (f"dtype={dtype!r}" in made.snippet()) == bool(named)
 
 
 def test_precisions_that_are_not_offered():

@@ -34,6 +34,7 @@ class Provenance:
     image_hash    names the image by its pixels; the name of a user's file is never kept
     input_size    (height, width) in pixels
     framing       how the image became the input: "centre crop", "whole image", ...
+    dtype         what the forward pass computed in, where not in float32: "bfloat16"
     layer, head   counted from 0
     query         the query token's short name: "cls", "r3c5"
     method        "rollout", "attention", "position similarity", ...
@@ -46,6 +47,7 @@ class Provenance:
     image_hash: str = ""
     input_size: tuple[int, int] | None = None
     framing: str = ""
+    dtype: str = ""
     layer: int | None = None
     head: int | None = None
     query: str = ""
@@ -84,6 +86,7 @@ class Provenance:
             f"{self.model} (weights {weights})" if self.model and weights else self.model,
             f"image {self.image_hash[:12]}" if self.image_hash else "",
             ", ".join(filter(None, (size, self.framing))),
+            self.dtype,
             ", ".join(place),
             f"query {self.query}" if self.query else "",
             f"{self.method} ({knobs})" if self.method and knobs else self.method or knobs,

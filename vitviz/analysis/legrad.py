@@ -14,7 +14,6 @@ from torch import Tensor
 from vitviz.analysis.question import Question, split_calls
 from vitviz.capture.gradients import gradients_of, watched_attention
 from vitviz.capture.layouts import token_layout
-from vitviz.capture.trunk import Output
 from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -47,8 +46,7 @@ def legrad(question: Question) -> Heatmap:
                     f"Block {layer} of {name} has {len(grid)} attention layers over its tokens; LeGrad needs one in each."
                 )
             output = trunk.read(state)
-            reference = Output(output.logits.detach(), None if output.tokens is None else output.tokens.detach())
-            (gradient,) = gradients_of(question.target.score(output, reference)[0], grid)
+            (gradient,) = gradients_of(question.target.score(output, output.detached())[0], grid)
             maps.append(layer_map(weight_gradient(grid[0], gradient, question.module, question.layout)))
             watched.clear()
             return state.detach()

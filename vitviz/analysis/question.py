@@ -124,8 +124,7 @@ class Question:
         """One forward pass and one backward pass."""
         with self.subject.lock, watched_attention(self.module) as watched:
             output = run(self.module, self.x)
-            reference = Output(output.logits.detach(), None if output.tokens is None else output.tokens.detach())
-            score = self.target.score(output, reference)[0]
+            score = self.target.score(output, output.detached())[0]
             gradients = gradients_of(score, watched)
         own = dict(zip(watched, gradients, strict=True))
         grid, pool = split_calls(watched, self.layout, self.subject.name)

@@ -212,9 +212,13 @@ class Attention:
             out[:, chunk] = self.rows(chunk, head)
         return out if head is None else out[0]
 
+    def queries_at_once(self, heads: int | None = None) -> int:
+        """How many queries have about CHUNK_ENTRIES score entries over all heads; no less than FEWEST_QUERIES."""
+        return max(FEWEST_QUERIES, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
+
     def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
-        """Slices of queries, each with about CHUNK_ENTRIES score entries over all heads, and no less than FEWEST_QUERIES."""
-        size = max(FEWEST_QUERIES, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
+        """Slices of so many queries, one behind the other."""
+        size = self.queries_at_once(heads)
         for start in range(0, self.num_queries, size):
             yield slice(start, min(start + size, self.num_queries))
 

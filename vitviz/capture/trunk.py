@@ -26,6 +26,10 @@ class Output:
     logits: Tensor
     tokens: Tensor | None = None
 
+    def detached(self) -> Output:
+        """The same numbers, outside any graph."""
+        return Output(self.logits.detach(), None if self.tokens is None else self.tokens.detach())
+
 
 @dataclass(frozen=True, eq=False)
 class Passage:

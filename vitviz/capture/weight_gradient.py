@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,13 +40,12 @@ class WeightGradient:
         """(chosen queries, keys): mean over heads of ReLU(G * A), what each key's weight adds to the score."""
         return (self.attention.rows(queries) * self.rows(queries)).clamp_min_(0).mean(0)
 
-    def query_chunks(self) -> Iterator[Tensor]:
+    def query_chunks(self) -> Sequence[Tensor]:
         """Indices of the queries whose gradient is not zero throughout, a chunk at a time: before a class token is read, the
         last layer has one. For all others both G and `support` are zero.
         """
         asked = self.given.abs().amax((0, 2)).nonzero()[:, 0]  # (queries,) -> (queries asked,)
-        whole = next(self.attention.query_chunks(), slice(0, 0))
-        return iter(asked.split(max(1, whole.stop))) if len(asked) else iter(())
+        return asked.split(self.attention.queries_at_once())
 
 
 def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layout: TokenLayout) -> WeightGradient:

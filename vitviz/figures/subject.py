@@ -33,6 +33,12 @@ class Sight:
         """Which token is which patch where the picture enters the model."""
         return self.model.layout
 
+    @property
+    def _dtype(self) -> str:
+        """What the model computes in, where that is not float32."""
+        name = str(self.model.dtype).removeprefix("torch.")
+        return "" if name == "float32" else name
+
     def provenance(self, method: str, **details: Any) -> Provenance:
         """Where a figure of this subject comes from; `details` are Provenance's further fields."""
         return Provenance(
@@ -41,6 +47,7 @@ class Sight:
             image_hash=self.image_hash,
             input_size=self.model.input_size,
             framing=FRAMING_WORDS[self.prepared.framing],
+            dtype=self._dtype,
             method=method,
             **details,
         )
@@ -53,6 +60,8 @@ class Sight:
         elif self.model.weights == "file":
             arguments.append('weights="checkpoint.safetensors"')
         arguments.append(f"input_size={self.model.input_size}")
+        if self._dtype:  # whoever runs the server may have chosen it, and another machine would not know
+            arguments.append(f"dtype={self._dtype!r}")
         framing = (
             "squash" if self.prepared.framing == "fit" else self.prepared.framing
         )  # the size already has the shape

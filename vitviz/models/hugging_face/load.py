@@ -29,6 +29,8 @@ from vitviz.models.weights import read_weights, sha256_of
 class Description:
     """What is known of a model before its weights are read.
 
+    place       where its files are: a folder, or the hub
+    plan        how its module is built
     bare        the module on the meta device
     input_size  (height, width) that its image processor makes, in whole patches
     """
