@@ -26,7 +26,10 @@ def raw_classes() -> list[str]:
 
 
 def ranks(model, folder: Path, rows: list[dict[str, str]], framing: str, batch: int) -> torch.Tensor:
-    """(images,) the place of the right class among the predictions, 0 for the first."""
+    """(images,) the place of the right class among the predictions, 0 for the first.
+
+    Classes with an equal logit, or with one that is not a number, count as ahead of it.
+    """
     classes = {name: index for index, name in enumerate(raw_classes())}
     places = []
     for start in range(0, len(rows), batch):
@@ -36,8 +39,13 @@ def ranks(model, folder: Path, rows: list[dict[str, str]], framing: str, batch: 
         targets = torch.tensor([classes[row["label"]] for row in chosen])
         with torch.inference_mode():
             logits = model.module(inputs)  # (images, classes)
-        places.append((logits > logits.gather(1, targets[:, None])).sum(1))
+        places.append(places_of(logits, targets))
     return torch.cat(places)
+
+
+def places_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """(images,) from logits (images, classes): how many other classes are not below the right one."""
+    return (~(logits < logits.gather(1, targets[:, None]))).sum(1) - 1  # a comparison with NaN is never true
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ Every message says what was asked, what was found and what to try. The app and t
 is, so it is one or two plain sentences, with no path of the server and no traceback.
 """
 
+import operator
+
 # What models' own code raises for an input that they do not take: each its own, and none of it for a user.
 NOT_TAKEN = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError)
 
@@ -38,3 +40,11 @@ class Cancelled(VitvizError):
 
 class DrawError(VitvizError):
     """Arrays that cannot be drawn as asked: not finite, of the wrong shape, or outside the grid."""
+
+
+def existing(index: int, size: int, kind: str) -> int:
+    """`index` where there are `size` of a `kind`, counted from 0. Raises IndexError, also for a negative index."""
+    index = operator.index(index)
+    if not 0 <= index < size:
+        raise IndexError(f"{kind} {index} does not exist: there are {size}, counted from 0")
+    return index

@@ -173,3 +173,32 @@ def test_sinks_come_largest_first_and_the_rest_is_left_out():
     found = sink_tokens(trace_of(weights).layers[0])
     assert [sink.token for sink in found] == [17, 30, 3]
     assert found[0].share == pytest.approx(0.35) and found[0].times_median == pytest.approx(0.35 * 37 / 0.2)
+
+
+def test_the_mean_over_patch_queries_needs_patch_queries():
+    """Of a layer whose one query is learned, the mean over no patches would be a division by zero."""
+    collecting = Attention(
+        "pool",
+        TokenLayout(("pool",), (0, 0), (10, 10)),
+        TokenLayout((), (2, 3), (10, 10)),
+        explicit=torch.ones(2, 1, 6) / 6,
+    )
+    with pytest.raises(UnsupportedError, match="no mean over patch queries"):
+        query_weights(collecting, "mean")
+
+
+@pytest.mark.parametrize("head", [2, -1, 99])
+def test_a_head_that_is_not_there_is_refused(head):
+    """A slice beyond the last head would be empty, and a negative one another head."""
+    layer = random_trace().layers[0]
+    from_keys = Attention("qk", layer.query_layout, layer.key_layout, q=torch.randn(2, 8, 4), k=torch.randn(2, 8, 4))
+    asked = [
+        lambda: attention_map(layer, "cls", head),
+        lambda: layer.rows(slice(0, 2), head),
+        lambda: layer.weights(head),
+        lambda: from_keys.rows(slice(0, 2), head),
+        lambda: from_keys.scores(slice(0, 2), head),
+    ]
+    for ask in asked:
+        with pytest.raises(IndexError, match=f"head {head} does not exist"):
+            ask()

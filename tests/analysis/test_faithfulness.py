@@ -10,12 +10,12 @@ import torch
 
 from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.curves import Asked, Curve, centre_order, hidden_by_deletion, hidden_by_insertion, order_of
+from vitviz.analysis.curves import Asked, Curve, centre_orders, hidden_by_deletion, hidden_by_insertion, orders_of
 from vitviz.analysis.faithfulness import disagreement, faithfulness, rank_agreement
 from vitviz.analysis.hiding import cells, hide, read_hidden
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit
-from vitviz.errors import Cancelled
+from vitviz.errors import Cancelled, UnsupportedError
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 
@@ -52,11 +52,11 @@ def test_no_order_is_better_than_the_contributions_own(linear):
     asked = Asked(question)
     fractions = np.linspace(0, 1, PATCHES + 1)
     orders = [np.array(order) for order in itertools.permutations(range(PATCHES))][::7]
-    best = order_of(parts.reshape(LAYOUT.grid))
+    (best,) = orders_of(parts.reshape(LAYOUT.grid), range(3)).hiding
     every = [*orders, best]
     asked.ask([hidden(o, f) for o in every for f in fractions for hidden in (hidden_by_deletion, hidden_by_insertion)])
-    assert asked.deletion(best, fractions).area <= min(asked.deletion(o, fractions).area for o in orders) + 1e-9
-    assert asked.insertion(best, fractions).area >= max(asked.insertion(o, fractions).area for o in orders) - 1e-9
+    assert asked.deletion([best], fractions).area <= min(asked.deletion([o], fractions).area for o in orders) + 1e-9
+    assert asked.insertion([best], fractions).area >= max(asked.insertion([o], fractions).area for o in orders) - 1e-9
     assert len(asked._known) == 2**PATCHES  # no set of patches was run twice
 
 
@@ -74,7 +74,7 @@ def test_showing_in_reverse_is_hiding_read_backwards(linear):
     asked = Asked(question)
     fractions = np.linspace(0, 1, PATCHES + 1)
     asked.ask([hidden_by_insertion(order[::-1], f) for f in fractions])
-    np.testing.assert_allclose(random[1].insertion.values, asked.insertion(order[::-1], fractions).values, atol=1e-9)
+    np.testing.assert_allclose(random[1].insertion.values, asked.insertion([order[::-1]], fractions).values, atol=1e-9)
 
 
 def test_refinement_keeps_what_is_known(linear):
@@ -146,10 +146,11 @@ def test_hidden_images_are_read_in_their_order(linear):
 
 def test_the_centre_comes_first():
     layout = TokenLayout(("cls",), (3, 5), (2, 4))
-    order = centre_order(layout)
-    assert order[0] == 7
-    assert set(order[-4:]) == {0, 4, 10, 14}
-    assert list(order_of(np.array([[0.0, 2.0], [1.0, 2.0]]))) == [1, 3, 2, 0]
+    orders = centre_orders(layout, range(8)).hiding
+    for order in orders:
+        assert order[0] == 7
+        assert set(order[-4:]) == {0, 4, 10, 14}
+    assert len({tuple(order[-4:]) for order in orders}) > 1  # the corners are equally far: none always comes first
 
 
 def test_rank_agreement_and_disagreement():
@@ -165,3 +166,82 @@ def test_rank_agreement_and_disagreement():
 def test_a_map_of_another_grid_is_refused(linear):
     with pytest.raises(ValueError, match=r"'a' has the shape \(3, 2\)"):
         list(faithfulness(linear[0], {"a": np.zeros((3, 2))}))
+
+
+@pytest.mark.parametrize("equal", [0, 2, 4, 6])
+def test_equal_values_are_averaged_over_random_orders(linear, equal):
+    """The contributions of a linear model add up, so the mean over all orders of equal patches is known on paper: after m of n
+    equal patches, m / n of their sum is gone. A fixed order would be a walk over the picture."""
+    question, parts = linear
+    values = np.arange(PATCHES, 0, -1.0)
+    tied = np.array([4, 1, 5, 0, 2, 3])[:equal]  # any patches, not the first ones
+    values[tied] = 0
+    found = last(question, {"map": values.reshape(LAYOUT.grid)}, levels=(PATCHES,), seeds=400).methods[0]
+    gone, left = [0.0], parts.copy()
+    for patch in [p for p in range(PATCHES) if p not in tied]:
+        gone.append(gone[-1] + left[patch])
+    gone += [gone[-1] + parts[tied].sum() * (m + 1) / max(equal, 1) for m in range(equal)]
+    spread = np.abs(parts).sum() / np.sqrt(400)
+    np.testing.assert_allclose(found.deletion.values, question.score() - np.array(gone), atol=2 * spread)
+    end = question.score() - parts.sum()
+    np.testing.assert_allclose(found.insertion.values, end + np.array(gone), atol=2 * spread)
+
+
+def test_a_constant_map_is_random_order_and_nothing_better(linear):
+    question, _ = linear
+    found = last(question, {"flat": np.full(LAYOUT.grid, 0.25)}, levels=(2, 4), seeds=5)
+    flat, *_, random = found.table()
+    assert (flat["deletion"], flat["insertion"]) == pytest.approx((random["deletion"], random["insertion"]))
+    assert flat["gap"] == pytest.approx(0)
+
+
+def test_equal_values_are_drawn_again_only_where_there_are_any():
+    rng = np.random.default_rng(0)
+    distinct = rng.permutation(12).reshape(3, 4)
+    orders = orders_of(distinct, range(5))
+    assert len(orders.hiding) == len(orders.showing) == 1
+    assert list(distinct.ravel()[orders.hiding[0]]) == list(range(11, -1, -1))
+    tied = np.where(distinct < 8, 0, distinct)
+    for order in (*(orders := orders_of(tied, range(5))).hiding, *orders.showing):
+        assert list(tied.ravel()[order]) == [11, 10, 9, 8, *[0] * 8]
+        assert sorted(order) == list(range(12))
+    assert len({tuple(order) for order in orders.hiding}) == 5
+
+
+def test_random_insertion_hides_as_many_as_every_other_on_an_odd_grid():
+    """Half of nine patches: insertion shows 4 of them, whatever the order comes from."""
+    layout = TokenLayout((), (3, 3), (4, 4))
+    shown = []
+
+    class Counting(torch.nn.Module):
+        num_classes = 2
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            patches = torch.nn.functional.avg_pool2d(x, 4).flatten(1).reshape(len(x), 3, -1)
+            return patches[:, :2].sum(-1)
+
+    picture = torch.arange(9.0).reshape(1, 3, 3).repeat_interleave(4, 1).repeat_interleave(4, 2).expand(3, -1, -1)
+    question = Question(StandIn(Counting(), layout), picture, LinearTarget(ClassLogit(0)))
+    found = last(question, {"down": np.arange(9.0).reshape(3, 3)}, levels=(2,), seeds=1)
+    middle = 4.0  # the mean colour; the score is the sum of what is shown and the mean for every hidden patch
+    order = np.random.default_rng(0).permutation(9)[::-1]
+    shown = order[:4]
+    expected = sum(float(patch) for patch in shown) + 5 * middle
+    assert found.random[0].insertion.values[1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_map_that_is_not_finite_has_no_order(linear, wrong):
+    values = np.arange(6.0).reshape(2, 3)
+    values[1, 1] = wrong
+    with pytest.raises(UnsupportedError, match=r"1 of 6 values of the map 'broken' are not finite"):
+        list(faithfulness(linear[0], {"fine": np.ones((2, 3)), "broken": values}))
+
+
+def test_a_curve_needs_a_seed(linear):
+    with pytest.raises(ValueError, match="at least one seed"):
+        list(faithfulness(linear[0], {"a": np.eye(2, 3)}, seeds=0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -128,3 +131,11 @@ def test_from_a_coarse_grid_to_a_finer_one_and_back_is_the_same_patch(side, time
     cell = data.draw(st.tuples(st.integers(0, side - 1), st.integers(0, side - 1)))
     fine = (side * times, side * times)
     assert moved(moved(cell, (side, side), fine), fine, (side, side)) == cell
+
+
+def test_a_cell_is_moved_without_rounding():
+    """The centre of every cell, in fractions; a centre on an edge belongs to the cell below and to the right."""
+    for count, there in itertools.product(range(1, 61), repeat=2):
+        for index in range(count):
+            expected = math.floor(Fraction(2 * index + 1, 2 * count) * there)
+            assert moved((index, 0), (count, 1), (there, 1)) == (expected, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
-from vitviz.analysis.painting import object_test, share_inside
+from vitviz.analysis.painting import ObjectTest, object_test, share_inside
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.heatmap import Heatmap
@@ -38,3 +38,23 @@ def test_an_object_that_cannot_be_compared_is_refused(mask):
     question = Question(subject(), picture(), ClassLogit(1))
     with pytest.raises(ValueError, match=r"mark at least one|on a grid of"):
         object_test(question, mask.astype(bool), {})
+
+
+@pytest.mark.parametrize(
+    ("fall", "elsewhere", "times"),
+    [
+        (0.6, (0.1, 0.3), 3.0),
+        (-0.2, (0.1, 0.3), -1.0),
+        (0.6, (0.1, -0.3), np.inf),
+        (-0.2, (0.1, -0.3), np.nan),
+        (0.0, (0.0,), np.nan),
+    ],
+)
+def test_times_is_a_ratio_only_where_there_is_one(fall, elsewhere, times):
+    found = ObjectTest(0.25, 0.8, fall, np.array(elsewhere), {})
+    assert found.times == pytest.approx(times, nan_ok=True)
+
+
+def test_an_object_is_compared_with_something():
+    with pytest.raises(ValueError, match="at least one area elsewhere, not 0"):
+        object_test(Question(subject(), picture(), ClassLogit(1)), MASK, {}, draws=0)

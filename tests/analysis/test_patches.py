@@ -59,6 +59,15 @@ def test_a_planted_filter_is_found():
     assert found.explained[0] == pytest.approx(1)
 
 
+def test_filters_that_are_all_alike_have_no_share_of_a_variance():
+    module = nn.Module()
+    module.patch_embed = nn.Module()
+    module.patch_embed.proj = nn.Conv2d(3, 9, 4, 4)
+    module.patch_embed.proj.weight.data.fill_(0.5)
+    found = filter_components(Holder(module), 2)
+    assert np.isfinite(found.components).all() and found.explained == pytest.approx([0, 0])
+
+
 def test_no_filters_over_pixels_is_refused():
     with pytest.raises(UnsupportedError, match="filters"):
         filter_components(Holder(timm.create_model("vit_tiny_r_s16_p8_224", img_size=64, depth=1)))

@@ -202,3 +202,28 @@ def test_unknown_queries_heads_and_methods_are_refused():
         head_rollout(trace, 3, 0)
     with pytest.raises(ValueError, match="last_hop"):
         head_rollout(trace, 0, 0, "chained")
+
+
+@pytest.mark.parametrize("count", [100, 196, 256, 1369])
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_the_share_discarded_is_exact(count, kind):
+    """Hundredths of a count in whole numbers; a product of floats makes 28 of 0.29 times 100."""
+    for hundredths in range(100):
+        assert RolloutOptions(discard=kind(hundredths / 100)).discarded(count) == hundredths * count // 100
+
+
+@pytest.mark.parametrize("fusion", ["mean", "max", "min"])
+@pytest.mark.parametrize("discard", [0.0, 0.5])
+def test_double_precision_stays_double(fusion, discard):
+    options = RolloutOptions(fusion=fusion, discard=discard)
+    double = trace_of(*(random_weights(2, 7, seed).double() for seed in range(2)), prefix=("cls",), grid=(2, 3))
+    single = trace_of(*(random_weights(2, 7, seed) for seed in range(2)), prefix=("cls",), grid=(2, 3))
+    matrix = rollout_matrix(double, options)
+    assert matrix.dtype == rollout_row(double, "cls", options).dtype == torch.float64
+    torch.testing.assert_close(matrix.float(), rollout_matrix(single, options), atol=1e-6, rtol=0)
+    torch.testing.assert_close(rollout_row(double, "r1c2", options), matrix[6], atol=1e-12, rtol=0)
+    np.testing.assert_allclose(
+        head_rollouts(double, "leave_one_in", "cls", options),
+        head_rollouts(single, "leave_one_in", "cls", options),
+        atol=1e-6,
+    )

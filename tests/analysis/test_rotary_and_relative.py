@@ -127,3 +127,32 @@ def test_swinv2_bias_is_what_its_network_generates():
 def test_every_kind_of_position_is_named(name, size, kinds):
     model, layout = small(name, size, **SMALL)
     assert position_kinds(redrawn(model), layout) == kinds
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch16_dinov3", "vit_small_patch16_rope_mixed_224"])
+@pytest.mark.parametrize(
+    ("layer", "head", "words"),
+    [
+        (99, 0, "layer 99 does not exist: there are 2"),
+        (0, 77, "head 77 does not exist: there are 3"),
+        (-1, 0, "layer -1"),
+        (0, -1, "head -1"),
+    ],
+)
+def test_a_kernel_of_a_layer_or_head_that_is_not_there_is_refused(name, layer, head, words):
+    """Also where all layers and heads share one table."""
+    model, layout = small(name, ROTARY[name], **SMALL)
+    with pytest.raises(IndexError, match=words):
+        rotary_table(model, layout).kernel(layer, head)
+    with pytest.raises(IndexError, match="patch 24 does not exist"):
+        rotary_table(model, layout).similarity(1, 2, [0, 24])
+
+
+def test_the_window_is_not_guessed_from_the_number_of_keys():
+    """8 x 18 patches are 144 keys, and 144 is the square of 12."""
+    model, _ = small("vit_relpos_small_patch16_224", (128, 288), **SMALL, class_token=False)
+    biases = relative_biases(redrawn(model), (128, 288))
+    assert [bias.values.shape[1:] for bias in biases] == [(144, 144)] * 2
+    assert [bias.window for bias in biases] == [(8, 18)] * 2
+    model, _ = small("beit_base_patch16_224", (64, 96), **SMALL)  # with a class token among the keys
+    assert {bias.window for bias in relative_biases(redrawn(model), (64, 96))} == {None}

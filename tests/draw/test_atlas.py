@@ -77,6 +77,11 @@ def test_the_matrix_shows_every_entry_unblended(prefix: tuple[str, ...]) -> None
 def test_queries_and_keys_may_have_different_layouts() -> None:
     queries, keys = TokenLayout(("cls",), (1, 1), (8, 8)), TokenLayout(("cls",), (2, 3), (8, 8))
     draw_matrix(np.random.default_rng(0).random((2, 7)), queries, keys)
+    pooling = TokenLayout(
+        ("pool",), (0, 0), (8, 8)
+    )  # no row of a grid begins here: no number, and no division by its length
+    draw_matrix(np.full((1, 7), 1 / 7), pooling, keys)
+    draw_matrix(np.full((7, 1), 1.0), keys, pooling)
     with pytest.raises(DrawError, match=r"need a matrix \(2, 7\).*shape \(7, 2\)"):
         draw_matrix(np.zeros((7, 2)), queries, keys)
     with pytest.raises(DrawError, match="Query 2 does not exist"):

@@ -16,7 +16,7 @@ from vitviz.analysis.queries import MEAN, POOL, Query, default_query, query_inde
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.capture.windows import WindowedAttention
-from vitviz.errors import UnsupportedError
+from vitviz.errors import UnsupportedError, existing
 from vitviz.heatmap import Heatmap
 
 
@@ -28,6 +28,11 @@ def query_weights(attention: Attention | WindowedAttention, query: Query) -> Ten
     layout = attention.query_layout
     if query != MEAN:
         return attention.row(query_index(query, layout))
+    if not layout.num_patches:
+        raise UnsupportedError(
+            f"The queries of {attention.name} are {', '.join(layout.prefix)} and no patches, so there is no mean over patch "
+            "queries. Ask for one of them by name."
+        )
     if isinstance(attention, WindowedAttention):
         asked = (slice(max(chunk.start, layout.num_prefix), chunk.stop) for chunk in attention.query_chunks())
         return sum(attention.rows(chunk).sum(1) for chunk in asked) / layout.num_patches  # type: ignore[return-value]
@@ -56,9 +61,12 @@ def head_maps(trace: Trace, query: Query | None = None) -> np.ndarray:
 
 
 def attention_map(attention: Attention | WindowedAttention, query: Query, head: int | None = None) -> Heatmap:
-    """Heatmap of where `query` looks in one head, or in the mean of all heads; over the layer's own grid of keys."""
+    """Heatmap of where `query` looks in one head, or in the mean of all heads; over the layer's own grid of keys.
+
+    Raises IndexError for a head that does not exist, UnsupportedError as `query_weights`.
+    """
     weights = query_weights(attention, query)  # (heads, keys)
-    row = weights.mean(0) if head is None else weights[head]
+    row = weights.mean(0) if head is None else weights[existing(head, len(weights), "head")]
     name = "mean of heads" if head is None else f"head {head}"
     return Heatmap(attention.key_layout.patches(row).cpu().numpy(), f"attention weight, {name}")
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitviz.analysis.curves import Asked, Curve, centre_order, hidden_by_deletion, hidden_by_insertion, order_of
+from vitviz.analysis.curves import (
+    Asked,
+    Curve,
+    Orders,
+    centre_orders,
+    hidden_by_deletion,
+    hidden_by_insertion,
+    orders_of,
+)
 from vitviz.analysis.hiding import BATCH
 from vitviz.analysis.question import Question
 from vitviz.analysis.ranks import rank_correlation, ranks
@@ -86,38 +94,35 @@ def faithfulness(
     the one before).
 
     maps      name -> map (rows, cols); larger values are hidden first
-    seeds     random orders. Showing in the reverse of an order is hiding in that order read backwards, so each seed
-              serves both curves
+    seeds     random orders, and orders of equal values over which a map's curves are averaged; a constant map has the
+              curves of random order
     progress  called with (images run, images in all) after each batch; raise from it to stop
 
-    Raises ValueError for a map that is not of the model's grid.
+    Raises ValueError for a map that is not of the model's grid and for no seed, UnsupportedError for a map with values that
+    are not finite numbers.
     """
-    layout = question.layout
-    orders = {name: order_of(_values(name, values, layout.grid)) for name, values in maps.items()}
-    centre = centre_order(layout)
-    randoms = [np.random.default_rng(seed).permutation(layout.num_patches) for seed in range(seeds)]
+    layout, drawn = question.layout, range(seeds)
+    orders = {name: orders_of(_values(name, values, layout.grid), drawn, name) for name, values in maps.items()}
+    centre = centre_orders(layout, drawn)
+    randoms = [orders_of(np.zeros(layout.grid), [seed]) for seed in drawn]
     asked = Asked(question, batch)
-    walks = [*orders.values(), centre]
-    everything = [hidden for steps in levels for hidden in _sets(walks, randoms, steps)]
+    walks = [*orders.values(), centre, *randoms]
+    everything = [hidden for steps in levels for hidden in _sets(walks, steps)]
     whole, before = asked.missing(everything), 0
     for steps in levels:
-        sets = _sets(walks, randoms, steps)
+        sets = _sets(walks, steps)
         new = asked.missing(sets)
         asked.ask(sets, _teller(progress, before, whole))
         before += new
         fractions = np.linspace(0, 1, steps + 1)
 
-        def scores(name: str, order: np.ndarray, fractions: np.ndarray = fractions) -> Scores:
-            return Scores(name, asked.deletion(order, fractions), asked.insertion(order, fractions))
-
-        def random_scores(order: np.ndarray, fractions: np.ndarray = fractions) -> Scores:
-            deletion = asked.deletion(order, fractions)
-            return Scores(RANDOM, deletion, Curve(fractions, deletion.values[::-1]))
+        def scores(name: str, walk: Orders, fractions: np.ndarray = fractions) -> Scores:
+            return Scores(name, asked.deletion(walk.hiding, fractions), asked.insertion(walk.showing, fractions))
 
         yield Faithfulness(
-            tuple(scores(name, order) for name, order in orders.items()),
+            tuple(scores(name, walk) for name, walk in orders.items()),
             scores(CENTRE, centre),
-            tuple(random_scores(order) for order in randoms),
+            tuple(scores(RANDOM, walk) for walk in randoms),
             question.target.quantity,
             steps,
         )
@@ -135,10 +140,11 @@ def disagreement(maps: Mapping[str, Heatmap | np.ndarray]) -> Heatmap:
     return Heatmap(np.std(each, axis=0), "disagreement in rank")
 
 
-def _sets(walks: list[np.ndarray], randoms: list[np.ndarray], steps: int) -> list[np.ndarray]:
+def _sets(walks: list[Orders], steps: int) -> list[np.ndarray]:
+    """Every set of hidden patches, each (patches,), that the curves of `walks` ask for."""
     fractions = np.linspace(0, 1, steps + 1)
-    both = [hide(order, f) for order in walks for f in fractions for hide in (hidden_by_deletion, hidden_by_insertion)]
-    return [*both, *(hidden_by_deletion(order, f) for order in randoms for f in fractions)]
+    hidden = [hidden_by_deletion(order, f) for walk in walks for order in walk.hiding for f in fractions]
+    return hidden + [hidden_by_insertion(order, f) for walk in walks for order in walk.showing for f in fractions]
 
 
 def _teller(progress: Progress | None, before: int, whole: int):  # type: ignore[no-untyped-def]

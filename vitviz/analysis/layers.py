@@ -110,5 +110,6 @@ def nearest_query(layer: Layer, query: str, grid: tuple[int, int]) -> str:
 
 def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:
     """The patch of grid `to` in which the centre of this one lies."""
-    row, col = (int((index + 0.5) / count * there) for index, count, there in zip(cell, grid, to, strict=True))
+    # floor((index + 1/2) / count * there), in whole numbers so that nothing is rounded
+    row, col = ((2 * index + 1) * there // (2 * count) for index, count, there in zip(cell, grid, to, strict=True))
     return row, col

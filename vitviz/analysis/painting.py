@@ -50,11 +50,16 @@ class ObjectTest:
 
     @property
     def times(self) -> float:
-        """How many times as much the object matters as equal areas elsewhere; infinite where those do not matter at
-        all.
+        """How many times as much the object matters as equal areas elsewhere; negative where hiding the object raises the
+        likelihood.
+
+        Where hiding elsewhere costs nothing on average, infinite if hiding the object does, and not-a-number if it does not
+        either: there is nothing to compare then.
         """
         mean = float(self.elsewhere.mean())
-        return self.fall / mean if mean > 0 else float("inf")
+        if mean > 0:
+            return self.fall / mean
+        return float("inf") if self.fall > 0 else float("nan")
 
 
 def object_test(
@@ -68,10 +73,12 @@ def object_test(
 ) -> ObjectTest:
     """Hides mask (rows, cols) boolean, then `draws` areas of the same size outside it.
 
-    Raises ValueError for a mask of another grid, an empty one, or one that leaves too little of the picture to
-    compare with.
+    Raises ValueError for a mask of another grid, an empty one, one that leaves too little of the picture to compare with,
+    and for no draw.
     """
     mask = _checked(mask, question.layout.grid)
+    if draws < 1:
+        raise ValueError(f"the object is compared with at least one area elsewhere, not {draws}")
     size, patches = int(mask.sum()), mask.size
     if not 0 < 2 * size <= patches:
         raise ValueError(

@@ -60,5 +60,6 @@ def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     directions = directions * largest.sign()  # the sign of a component is arbitrary: fix it, so that pictures repeat
     variance = singular**2
+    whole = variance.sum().clamp_min(torch.finfo(variance.dtype).tiny)  # filters that are all alike have no variance
     components = directions.reshape(-1, *filters.shape[1:]).permute(0, 2, 3, 1)  # (components, height, width, 3)
-    return FilterComponents(components.numpy(), (variance / variance.sum())[:count].numpy())
+    return FilterComponents(components.numpy(), (variance / whole)[:count].numpy())

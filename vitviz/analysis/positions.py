@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.errors import UnsupportedError
+from vitviz.errors import UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 
 # A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; learned ones are not.
@@ -67,7 +67,8 @@ def position_similarity(model: HasModule, layout: TokenLayout, patches: Sequence
     patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow with
              the square of their number.
 
-    Raises UnsupportedError as `position_embedding`, and where the result would be larger than LARGEST bytes.
+    Raises UnsupportedError as `position_embedding`, and where the result would be larger than LARGEST bytes, IndexError for a
+    patch that does not exist.
     """
     needed = 4 * layout.num_patches * (layout.num_patches if patches is None else len(patches))
     if needed > LARGEST:
@@ -76,7 +77,7 @@ def position_similarity(model: HasModule, layout: TokenLayout, patches: Sequence
             f"{LARGEST / 1e9:.1f} GB that are held at once. Ask for the rows of a few patches, or choose a smaller input size."
         )
     vectors = nn.functional.normalize(position_embedding(model, layout).vectors.double(), dim=-1)
-    chosen = vectors if patches is None else vectors[list(patches)]
+    chosen = vectors if patches is None else vectors[[existing(patch, len(vectors), "patch") for patch in patches]]
     out = np.empty((len(chosen), len(vectors)), np.float32)
     for start in range(0, len(chosen), ROWS_AT_ONCE):
         rows = chosen[start : start + ROWS_AT_ONCE] @ vectors.T

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from vitviz.analysis.positions import HasModule
 from vitviz.capture.bias_alone import biases_alone
-from vitviz.errors import UnsupportedError
+from vitviz.capture.placement import Placement
+from vitviz.capture.stages import placements_of
+from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,20 +23,17 @@ class RelativeBias:
     layer   dotted name of the attention module
     values  (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over one
             window
+    window  (rows, cols) of patches that attend to each other, where they are a rectangle without prefix tokens and without
+            padding; None otherwise
     """
 
     layer: str
     values: np.ndarray
+    window: tuple[int, int] | None = None
 
     @property
     def num_heads(self) -> int:
         return int(self.values.shape[0])
-
-    @property
-    def window(self) -> tuple[int, int] | None:
-        """(rows, cols) of the keys where they are a square window without prefix tokens; None otherwise."""
-        side = round(self.values.shape[2] ** 0.5)
-        return (side, side) if side * side == self.values.shape[2] else None
 
     def of_query(self, query: int) -> np.ndarray:
         """(heads, keys): the bias of one query against every key. Raises IndexError for a query that does not exist."""
@@ -52,4 +52,24 @@ def relative_biases(model: HasModule, input_size: tuple[int, int]) -> tuple[Rela
         raise UnsupportedError(
             "This model adds no relative position bias to its attention scores; ask for its position embedding instead."
         )
-    return tuple(RelativeBias(name, bias.float().cpu().numpy()) for name, bias in found.items())
+    windows: dict[str, tuple[int, int] | None] = {}
+    with suppress(VitvizError, *NOT_TAKEN):  # the biases are known also where the patches cannot be followed
+        placements = placements_of(model.module, input_size)
+        windows = {placement.module: window_of(placement) for placement in reversed(placements)}
+    return tuple(RelativeBias(name, bias.float().cpu().numpy(), windows.get(name)) for name, bias in found.items())
+
+
+def window_of(placement: Placement) -> tuple[int, int] | None:
+    """(rows, cols) of the keys of the first window, or None where they are not a rectangle of patches and nothing else.
+
+    The number of keys does not tell: 144 may be 12 x 12 or 8 x 18.
+    """
+    layout, tokens = placement.key_layout, placement.key_tokens
+    if layout is None or tokens is None:
+        return None
+    patches = tokens[0].numpy() - layout.num_prefix  # negative for prefix tokens and padding
+    if not patches.size or patches.min() < 0:
+        return None
+    down, right = np.divmod(patches, layout.grid[1])
+    rows, cols = len(np.unique(down)), len(np.unique(right))
+    return (rows, cols) if rows * cols == patches.size else None

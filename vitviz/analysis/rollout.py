@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -50,6 +51,10 @@ class RolloutOptions:
         if not 0 <= self.discard < 1:
             raise ValueError(f"discard is a share of the patches, from 0 to below 1, not {self.discard}")
 
+    def discarded(self, patches: int) -> int:
+        """How many of so many patch entries are set to 0: the exact share, rounded down, so that 0.29 of 100 is 29."""
+        return int(Decimal(str(self.discard)) * patches)
+
     def layers(self, trace: Trace) -> Sequence[Attention]:
         """The layers to roll out, first layer first. Raises ValueError for a range outside the model."""
         last = trace.num_layers - 1 if self.last_layer is None else self.last_layer
@@ -84,7 +89,7 @@ def _fused_rows_and_sums(attention: Attention, chunk: slice, options: RolloutOpt
     """
     fused = fuse_heads(attention.rows(chunk), options.fusion)
     num_prefix = attention.key_layout.num_prefix
-    dropped = int(options.discard * attention.key_layout.num_patches)
+    dropped = options.discarded(attention.key_layout.num_patches)
     if dropped:
         on_patches = fused[:, num_prefix:]  # (chunk, patches)
         too_small = on_patches < _nth_smallest(on_patches, dropped)
@@ -119,7 +124,7 @@ def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = 
 def rollout_row(
     trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
 ) -> Tensor:
-    """(tokens,) float32: the rollout of one query by the recursion r <- r Â_l from the last layer down.
+    """(tokens,) in the layers' precision: the rollout of one query by the recursion r <- r Â_l from the last layer down.
 
     query     token index or name ("cls", "r3c5"), "mean" (average over patch queries) or "pool" (the pooling query);
               by default what the model's output is read from
@@ -137,13 +142,13 @@ def rollout_row(
 
 
 def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Tensor:
-    """(tokens, tokens) float32: the rollout of every query, R = Â_L ... Â_1. Keep it to answer any query at once.
+    """(tokens, tokens) in the layers' precision: the rollout of every query, R = Â_L ... Â_1, to answer any query at once.
 
     Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
     """
     layers = options.layers(trace)
     check_defined(layers, trace.model_name)
-    matrix = torch.eye(layers[0].num_queries, device=trace.device)
+    matrix = torch.eye(layers[0].num_queries, device=trace.device, dtype=layers[0].dtype)
     for done, layer in enumerate(layers, start=1):
         above = options.alpha * matrix
         for chunk in layer.query_chunks():
@@ -167,7 +172,7 @@ def start_vector(trace: Trace, query: Query, options: RolloutOptions = PAPER) ->
     layers = options.layers(trace)
     check_defined(layers, trace.model_name)
     layout = layers[-1].query_layout
-    vector = torch.zeros(1, layout.num_tokens, device=trace.device)
+    vector = torch.zeros(1, layout.num_tokens, device=trace.device, dtype=layers[-1].dtype)
     if query == MEAN:
         vector[:, layout.num_prefix :] = 1 / layout.num_patches
     elif query == POOL:

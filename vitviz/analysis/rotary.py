@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vitviz.analysis.positions import HasModule
-from vitviz.errors import UnsupportedError
+from vitviz.capture.parts import num_heads_of
+from vitviz.errors import UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 
 
@@ -26,11 +27,14 @@ class RotaryTable:
     sin, cos  (layers or 1, heads or 1, patches, channels): one layer or head where all share them (axial); all where
               the frequencies are learned for each (mixed)
     grid      (rows, cols) of patches
+    layers, heads  how many the model has, which may all share one table
     """
 
     sin: Tensor
     cos: Tensor
     grid: tuple[int, int]
+    layers: int
+    heads: int
 
     def similarity(self, layer: int = 0, head: int = 0, patches: Sequence[int] | None = None) -> np.ndarray:
         """(patches, patches) float32: K of the displacement between every two patches, in [-1, 1].
@@ -38,14 +42,20 @@ class RotaryTable:
         cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
 
         patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches)
+
+        Raises IndexError for a layer, head or patch that does not exist.
         """
-        layer, head = min(layer, len(self.sin) - 1), min(head, self.sin.shape[1] - 1)
-        sin, cos = self.sin[layer, head].double(), self.cos[layer, head].double()
-        rows = slice(None) if patches is None else list(patches)
+        layer, head = existing(layer, self.layers, "layer"), existing(head, self.heads, "head")
+        layer, head = (min(asked, kept - 1) for asked, kept in zip((layer, head), self.sin.shape[:2], strict=True))
+        sin, cos = self.sin[layer, head].double(), self.cos[layer, head].double()  # (patches, channels)
+        rows = slice(None) if patches is None else [existing(patch, len(sin), "patch") for patch in patches]
         return ((cos[rows] @ cos.T + sin[rows] @ sin.T) / sin.shape[1]).float().cpu().numpy()
 
     def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:
-        """(2 rows - 1, 2 cols - 1) float32: K(d) for every displacement on the grid, zero displacement in the middle."""
+        """(2 rows - 1, 2 cols - 1) float32: K(d) for every displacement on the grid, zero displacement in the middle.
+
+        Raises IndexError for a layer or head that does not exist.
+        """
         rows, cols = self.grid
         last_row, last_col = (rows - 1) * cols, cols - 1
         kernel = np.empty((2 * rows - 1, 2 * cols - 1), np.float32)
@@ -75,4 +85,8 @@ def rotary_table(model: HasModule, layout: TokenLayout) -> RotaryTable:
             f"This model's rotary table has {sin.shape[-2]} positions and the grid {layout.num_patches} patches."
         )
     sin, cos = (part.reshape(*(1,) * (4 - part.ndim), *part.shape) for part in (sin, cos))
-    return RotaryTable(sin, cos, layout.grid)
+    layers, heads = sin.shape[:2]
+    blocks = getattr(model.module, "blocks", None)
+    if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks):
+        layers, heads = len(blocks), num_heads_of(blocks[0]) or heads
+    return RotaryTable(sin, cos, layout.grid, layers, heads)

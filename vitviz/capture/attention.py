@@ -136,11 +136,12 @@ class Attention:
     def scores(self, queries: slice | Tensor = slice(None), head: int | None = None) -> Tensor:
         """(heads, chosen queries, keys) float32: q kT * scale + bias, before the softmax. One head: (1, chosen, keys).
 
-        Raises ValueError where the model handed over explicit weights, which have no scores.
+        Raises ValueError where the model handed over explicit weights, which have no scores, IndexError for a head that does
+        not exist.
         """
         if self.q is None or self.k is None:
             raise ValueError(f"{self.name} gave its weights directly; it has no scores to show")
-        heads = slice(None) if head is None else slice(head, head + 1)
+        heads = self._heads(head)
         q, k = self.q[heads][:, queries].to(self.dtype), self.k[heads].to(self.dtype)
         if self.bias is None:
             return torch.bmm(q * self.scale, k.transpose(1, 2))
@@ -160,9 +161,10 @@ class Attention:
     def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
         """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys).
 
-        The result may be a view of the trace where the weights were explicit: nobody writes to it.
+        The result may be a view of the trace where the weights were explicit: nobody writes to it. Raises IndexError for a
+        head that does not exist.
         """
-        heads = slice(None) if head is None else slice(head, head + 1)
+        heads = self._heads(head)
         if self.explicit is not None:
             return self.explicit[heads][:, queries].to(self.dtype)
         if self.lse is None:
@@ -221,6 +223,10 @@ class Attention:
         size = self.queries_at_once(heads)
         for start in range(0, self.num_queries, size):
             yield slice(start, min(start + size, self.num_queries))
+
+    def _heads(self, head: int | None) -> slice:
+        """All heads, or one: a slice beyond the last would be empty without a word."""
+        return slice(None) if head is None else slice(self._checked(head, self.num_heads, "head"), head + 1)
 
     @staticmethod
     def _checked(index: int, size: int, kind: str) -> int:

@@ -96,8 +96,12 @@ class WindowedAttention:
         return int(self._slots[self._checked(query, self.num_queries, "query"), 0])
 
     def window_weights(self, window: int, head: int | None = None) -> Tensor:
-        """(heads, queries, keys) weights inside one window, padding included; one head: (1, queries, keys)."""
-        heads = slice(None) if head is None else slice(head, head + 1)
+        """(heads, queries, keys) weights inside one window, padding included; one head: (1, queries, keys).
+
+        Raises IndexError for a window or head that does not exist.
+        """
+        window = self._checked(window, self.num_windows, "window")
+        heads = slice(None) if head is None else slice(self._checked(head, self.num_heads, "head"), head + 1)
         if self.explicit is not None:
             return self.explicit[window, heads].to(self.dtype)
         assert self.q is not None and self.k is not None

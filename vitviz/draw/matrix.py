@@ -76,6 +76,8 @@ def draw_matrix(
 def _ticks(layout: TokenLayout, times: int, room: float) -> list[tuple[int, float]]:
     """(token, its middle in pixels): where rows of the grid begin, as many of them as have `room` pixels each."""
     cols = layout.grid[1]
+    if not cols:
+        return []  # learned queries alone: no row of a grid begins anywhere
     every = max(1, int(-(-1.4 * room // (cols * times))))
     starts = [layout.token_at(row, 0) for row in range(0, layout.grid[0], every)]
     return [(token, (token + 0.5) * times) for token in starts]
