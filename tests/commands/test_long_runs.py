@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from vitviz.__main__ import main
 from vitviz.capture import cost
+from vitviz.commands.options import whole_file
 from vitviz.samples import samples
 
 PHOTO = str(samples()[0].path)
@@ -90,3 +93,30 @@ def test_stopping_leaves_nothing_half_written(place, tmp_path, monkeypatch, caps
     assert capsys.readouterr().err.endswith("stopped\n")
     assert [path.name for path in tmp_path.iterdir()] == ["t.npz"]
     assert out.read_bytes() == b"what was there before"
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    with whole_file(str(tmp_path / "link")) as part:
+        part.write_text("after")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "after"
+    with whole_file("/dev/null") as part:
+        part.write_text("nowhere")
+    assert not Path("/dev/null").is_file()
+    with pytest.raises(IsADirectoryError), whole_file(str(tmp_path)):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_the_page_of_verdicts_is_whole_or_what_it_was(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text("before")
+
+    def stop(_supports):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vitviz.support.page.write_page", stop)
+    assert main(["support", "vit_tiny_patch16_224", "--write", str(page)]) == 130
+    assert page.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.md"]

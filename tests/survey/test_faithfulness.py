@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from vitviz.analysis.faithfulness import CENTRE, RANDOM
 from vitviz.errors import ImageError
 from vitviz.models import load_model
 from vitviz.survey.bootstrap import mean_interval
-from vitviz.survey.faithfulness import Areas, Settings, areas_of, summary, survey
+from vitviz.survey.faithfulness import Areas, Settings, areas_of, made_with, summary, survey
 from vitviz.survey.folder import image_paths
 from vitviz.survey.results import append, comma_separated, markdown, read
 
@@ -37,6 +39,7 @@ def model():
     return load_model("vit_tiny_patch16_224", weights="random", input_size=(64, 64))
 
 
+SAME = {"dtype": "float32", "steps": 8}
 FEW = Settings(("attention", "relevance"), steps=2, seeds=2)
 
 
@@ -85,19 +88,87 @@ def test_an_order_that_an_image_lacks_is_compared_where_it_is():
 
 def test_results_are_taken_up_again(tmp_path):
     path = tmp_path / "kept.jsonl"
-    assert read(path, "s") == []
-    one, two = made("a", (0.1, 0.2), 0.3, (0.4, 0.5)), made("b", (0.6, 0.7), 0.8, (0.9, 1.0))
-    append(path, one, "s")
-    append(path, two, "s")
-    assert read(path, "s") == [one, two]
-    with path.open("a") as file:
-        file.write('{"image": "c", "set')  # the run was stopped while it wrote
-    assert read(path, "s") == [one, two]
-    with pytest.raises(ValueError, match="other settings"):
-        read(path, "t")
+    assert read(path, SAME) == []
+    one, two = made("a", (0.1, 0.2), 1 / 3, (0.4, 0.5)), made("b", (0.6, 0.7), 0.8, (0.9, 1.0))
+    append(path, one, SAME)
+    append(path, two, SAME)
+    assert read(path, SAME) == [one, two]
+    with pytest.raises(ValueError, match="other settings \\(dtype float32 and not bfloat16; steps 8 and not None\\)"):
+        read(path, {"dtype": "bfloat16"})
     path.write_text("[1]\n" + json.dumps({}) + "\n")
     with pytest.raises(ValueError, match="line 1 of"):
-        read(path, "s")
+        read(path, SAME)
+
+
+def test_a_line_cut_off_anywhere_costs_that_image_alone(tmp_path):
+    path = tmp_path / "kept.jsonl"
+    results = [made(name, (0.1, 0.2), 0.3, (0.4, 0.5)) for name in ("a", "bé", "c", "d")]
+    for result in results[:2]:
+        append(path, result, SAME)
+    whole = path.read_bytes()
+    second = whole.index(b"\n") + 1
+    for cut in range(second, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert read(path, SAME) == results[:1]
+        append(path, results[2], SAME)
+        append(path, results[3], SAME)
+        assert read(path, SAME) == [results[0], *results[2:]]
+
+
+@pytest.mark.parametrize("content", [b"no line at all", b"\xff\xd8\xff\xe0 a photograph", b"one\ntwo"])
+def test_a_file_of_another_kind_is_left_as_it_is(content, tmp_path):
+    path = tmp_path / "kept.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"kept\.jsonl"):
+        read(path, SAME)
+    with pytest.raises(ValueError, match=r"kept\.jsonl"):
+        append(path, made("a", (0.1, 0.2), 0.3, (0.4, 0.5)), SAME)
+    assert path.read_bytes() == content
+
+
+def test_whatever_changes_a_result_is_written_beside_it(model):
+    """Every field of settings, effort, preprocessing and model, changed alone, makes a difference."""
+    known = made_with(model, FEW)
+    others = [
+        *(
+            replace(FEW, **change)
+            for change in (
+                {"methods": ("attention",)},
+                {"steps": 4},
+                {"seeds": 3},
+                {"framing": "squash"},
+                *(
+                    {"effort": replace(FEW.effort, **{field.name: getattr(FEW.effort, field.name) + 1})}
+                    for field in fields(FEW.effort)
+                ),
+            )
+        ),
+    ]
+    assert {field.name for field in fields(Settings)} == {"methods", "steps", "seeds", "framing", "effort"}
+    for settings in others:
+        assert made_with(model, settings) != known
+    preprocessing = {
+        "mean": (0, 0, 0),
+        "std": (1, 1, 2),
+        "interpolation": "nearest",
+        "crop_fraction": 0.5,
+        "framing": "squash",
+        "crop_rounding": "down",
+    }
+    assert set(preprocessing) == {field.name for field in fields(model.preprocessing)}
+    for name, value in preprocessing.items():
+        other = replace(model, preprocessing=replace(model.preprocessing, **{name: value}))
+        assert made_with(other, FEW) != known
+    half = replace(model, module=copy.deepcopy(model.module).bfloat16())
+    long_hash = replace(model, weights_hash=model.weights_hash + "23")
+    for other in (
+        half,
+        long_hash,
+        replace(model, input_size=(64, 96)),
+        replace(model, architecture="vit_small_patch16_224"),
+    ):
+        assert made_with(other, FEW) != known
+    assert json.loads(json.dumps(known)) == known
 
 
 def test_tables_name_who_is_ahead():
@@ -124,7 +195,9 @@ def test_images_come_in_the_same_order_every_time(folder):
 def test_images_are_streamed_and_what_is_no_image_is_told(folder, model):
     skipped = []
     found = list(survey(model, image_paths(folder), FEW, lambda path, error: skipped.append((path.name, str(error)))))
-    assert [result.image for result in found] == ["a.png", "b.png", "c.png"]
+    assert [result.image for result in found] == [
+        (folder / name).as_posix() for name in ("a.png", "b.png", "more/c.png")
+    ]
     assert [name for name, _ in skipped] == ["broken.jpg"]
     assert set(found[0].areas) == {"attention", "relevance", CENTRE, RANDOM}
     assert found[0].areas[RANDOM][0] == pytest.approx(found[0].areas[RANDOM][1])
@@ -145,11 +218,101 @@ def test_the_command_writes_a_table_and_goes_on_where_it_stopped(folder, tmp_pat
     assert "broken.jpg left out" in first.err
     assert out.read_text().startswith("order,deletion,insertion")
     lines = kept.read_text().splitlines()
-    assert len(lines) == 3
-    kept.write_text("\n".join(lines[:2]) + "\n")
+    assert [json.loads(line)["image"] for line in lines] == ["a.png", "b.png", "more/c.png"]
+    kept.write_text("\n".join(lines[1:]) + "\n" + lines[0][:40])  # stopped while it wrote
     assert main(arguments) == 0
-    assert capsys.readouterr().out.splitlines()[0:3] == first.out.splitlines()[0:3]
+    assert capsys.readouterr().out == first.out  # to the last digit, whatever came first
     assert len(kept.read_text().splitlines()) == 3
+    for other in (["--methods", "attention"], ["--dtype", "bfloat16"], ["--steps", "3"], ["--stride", "3"]):
+        assert main([*arguments, *other]) == 1
+        assert "other settings" in capsys.readouterr().err
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    own = [
+        "--model",
+        "vit_tiny_patch16_224",
+        "--weights",
+        "random",
+        "--size",
+        "32",
+        "--methods",
+        "attention",
+        "--steps",
+        "2",
+    ]
+    return ["faithfulness", str(folder), *own, "--quiet", *more]
+
+
+def test_two_images_of_one_name_in_two_folders_are_two_images(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("cat/001.png", "cat/002.png", "dog/001.png", "dog/002.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
+    kept = tmp_path / "kept.jsonl"
+    arguments = command(tmp_path / "images", "--keep", str(kept))
+    assert main(arguments) == 0
+    first = capsys.readouterr().out
+    assert "4 images." in first
+    kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:2]))  # those of one folder
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == first
+    assert len(kept.read_text().splitlines()) == 4
+    # another picture under a name that is known is another image
+    Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "images" / "cat" / "001.png")
+    assert main(arguments) == 0
+    assert len(kept.read_text().splitlines()) == 5
+    assert capsys.readouterr().out != first
+
+
+@pytest.mark.parametrize("readable", [0, 1])
+def test_a_folder_that_cannot_be_read_is_an_error(readable, tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / "images" / name).write_bytes(b"no image")
+    if readable:
+        Image.new("RGB", (32, 32), "red").save(tmp_path / "images" / "d.png")
+    out = tmp_path / "table.csv"
+    assert main(command(tmp_path / "images", "--out", str(out))) == 1
+    said = capsys.readouterr()
+    assert f"{readable or 'None'} of the {3 + readable} files" in said.err
+    assert said.out == "" and not out.exists()
+
+
+def test_what_cannot_be_written_is_found_before_the_run(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vitviz.commands.faithfulness.loaded_model", lambda *_: pytest.fail("the run began"))
+    (tmp_path / "taken").mkdir()
+    missing, taken, file = str(tmp_path / "no" / "file.csv"), str(tmp_path / "taken"), str(tmp_path / "f")
+    for options in (
+        ["--out", missing],
+        ["--keep", missing],
+        ["--out", taken],
+        ["--keep", taken],
+        ["--out", file, "--keep", file],
+    ):
+        assert main(command(folder, *options)) == 1
+        assert capsys.readouterr().err.startswith("vitviz: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_one_image_is_too_few_before_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vitviz.commands.faithfulness.loaded_model", lambda *_: pytest.fail("the run began"))
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    assert main(command(tmp_path)) == 1
+    assert "at least two" in capsys.readouterr().err
+
+
+def test_a_table_that_was_there_stays_until_the_new_one_is_whole(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "table.csv"
+    out.write_text("what was there before")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vitviz.survey.results.comma_separated", stop)
+    assert main(command(folder, "--out", str(out))) == 130
+    assert out.read_text() == "what was there before"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_model_options, loaded_model
+from vitviz.commands.options import add_model_options, check_folder, loaded_model, whole_file
+from vitviz.errors import ImageError
 
 if TYPE_CHECKING:
     from vitviz.models import Model
-    from vitviz.survey.faithfulness import Settings
+    from vitviz.survey.faithfulness import Areas, Settings
 
 
 def add_parser(subparsers: Any) -> None:
@@ -49,42 +51,62 @@ def run(arguments: argparse.Namespace) -> None:
         framing=arguments.framing,
         effort=Effort(arguments.integration_steps, arguments.stride),
     )
-    paths = image_paths(Path(arguments.folder), arguments.limit, None if arguments.limit is None else arguments.seed)
-    model = loaded_model(arguments)
-    results = _asked(model, paths, settings, Path(arguments.keep) if arguments.keep else None, arguments.quiet)
-    rows = summary(results)
-    print(markdown(rows, len(results)))
+    folder = Path(arguments.folder)
+    keep = Path(arguments.keep) if arguments.keep else None
+    paths = image_paths(folder, arguments.limit, None if arguments.limit is None else arguments.seed)
+    if len(paths) < 2:
+        raise ImageError(f"There is one image in {folder}, and an interval needs at least two.")
+    if keep and arguments.out and keep.absolute() == Path(arguments.out).absolute():
+        raise ValueError(f"--keep and --out are both {arguments.out}; name two files")
+    with ExitStack() as stack:
+        part = stack.enter_context(whole_file(arguments.out)) if arguments.out else None
+        if keep:
+            check_folder(keep)
+        results = _asked(loaded_model(arguments), paths, folder, settings, keep, arguments.quiet)
+        if len(results) < 2:
+            raise ImageError(
+                f"{len(results) or 'None'} of the {len(paths)} files in {folder} could be read as an image, and an interval "
+                "needs at least two."
+            )
+        rows = summary(results)
+        print(markdown(rows, len(results)))
+        if part:
+            part.write_text(comma_separated(rows), encoding="utf-8")
     if arguments.out:
-        Path(arguments.out).write_text(comma_separated(rows), encoding="utf-8")
         print(f"wrote {arguments.out}", file=sys.stderr)
 
 
-def _asked(model: Model, paths: list[Path], settings: Settings, keep: Path | None, quiet: bool) -> list[Any]:
-    """Areas of every image, those that an earlier run kept first; a progress bar on standard error."""
+def _asked(
+    model: Model, paths: list[Path], folder: Path, settings: Settings, keep: Path | None, quiet: bool
+) -> list[Areas]:
+    """Areas of every image in the order of `paths`, taken from an earlier run where it kept them; a progress bar on standard
+    error.
+    """
     from tqdm import tqdm
 
-    from vitviz.survey.faithfulness import survey
+    from vitviz.survey.faithfulness import file_digest, made_with, survey
+    from vitviz.survey.folder import image_name
     from vitviz.survey.results import append, read
 
-    made_with = (
-        f"{model.weights_hash[:12]} {model.input_size[0]}x{model.input_size[1]} {settings.framing} {settings.steps} steps "
-        f"{settings.seeds} seeds {settings.effort.integration_steps} points stride {settings.effort.occlusion_stride}"
-    )
-    wanted = {path.name for path in paths}
-    results = [result for result in (read(keep, made_with) if keep else []) if result.image in wanted]
-    known = {result.image for result in results}
-    left = [path for path in paths if path.name not in known]
+    made = made_with(model, settings)
+    kept = {(result.image, result.digest): result for result in (read(keep, made) if keep else [])}
+    found: dict[Path, Areas] = {}
+    for path in paths if kept else ():
+        with suppress(ImageError):  # a file that cannot be read is reported when its turn comes
+            if result := kept.get((image_name(path, folder), file_digest(path))):
+                found[path] = result
+    left = [path for path in paths if path not in found]
     with tqdm(
         total=len(paths), initial=len(paths) - len(left), unit="image", file=sys.stderr, disable=quiet or None
     ) as bar:
 
         def skipped(path: Path, error: Exception) -> None:
-            tqdm.write(f"{path.name} left out: {error}", file=sys.stderr)
+            tqdm.write(f"{image_name(path, folder)} left out: {error}", file=sys.stderr)
             bar.update()
 
-        for result in survey(model, left, settings, skipped):
-            results.append(result)
+        for result in survey(model, left, settings, skipped, folder):
+            found[folder / result.image] = result
             if keep:
-                append(keep, result, made_with)
+                append(keep, result, made)
             bar.update()
-    return results
+    return [found[path] for path in paths if path in found]

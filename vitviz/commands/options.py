@@ -147,15 +147,33 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
     need_room(found.work, model.device)
 
 
+def check_folder(path: Path) -> None:
+    """Raises OSError where a file cannot be written at `path`: no such folder, one that may not be written to, or a folder."""
+    wrong = None
+    if not path.parent.is_dir():
+        wrong = errno.ENOENT
+    elif path.is_dir():
+        wrong = errno.EISDIR
+    elif not os.access(path.parent, os.W_OK) and not (path.exists() and not path.is_file()):
+        wrong = errno.EACCES
+    if wrong is not None:
+        raise OSError(wrong, os.strerror(wrong), str(path))
+
+
 @contextmanager
 def whole_file(name: str) -> Iterator[Path]:
     """Somewhere to write what becomes the file `name` once it is whole. Whatever stops the writing leaves nothing behind.
 
-    Raises FileNotFoundError for a folder that does not exist; enter it before the long work, so that this is known in time.
+    A pipe or a device is written to as it is. Raises as `check_folder`; enter it before the long work, so that this is known
+    in time.
     """
     path = Path(name)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    check_folder(path)
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = path.resolve()  # a link stays a link
+    check_folder(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

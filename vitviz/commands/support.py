@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from vitviz.commands.options import whole_file
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,6 +27,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints a verdict and its reason for each name. Raises ModelError for a name that nobody knows."""
+    if arguments.write is not None:
+        arguments.write.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(str(arguments.write)) if arguments.write is not None else nullcontext() as part:
+        _verdicts(arguments, part)
+
+
+def _verdicts(arguments: argparse.Namespace, part: Path | None) -> None:
+    """Prints every verdict, or writes all of them to the file `part` at the end."""
     from vitviz.support import sweep
     from vitviz.support.page import write_page
 
@@ -32,14 +43,13 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.names or None, arguments.processes, _progress if len(arguments.names) != 1 else None
     ):
         supports.append(support)
-        if arguments.write is None:
+        if part is None:
             print(f"{support.name}: {support.verdict}. {support.reason} {support.instead}".rstrip())
             if arguments.layers:
                 for layer in support.layers:
                     print(f"    {layer}")
-    if arguments.write is not None:
-        arguments.write.parent.mkdir(parents=True, exist_ok=True)
-        arguments.write.write_text(write_page(supports), encoding="utf-8")
+    if part is not None:
+        part.write_text(write_page(supports), encoding="utf-8")
 
 
 def _progress(done: int, total: int) -> None:

@@ -7,23 +7,28 @@ neither side.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+import vitviz
 from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
 from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.analysis.targets import default_target
 from vitviz.capture.trunk import run
-from vitviz.errors import ImageError
+from vitviz.errors import ImageError, UnsupportedError
 from vitviz.images import load_image
 from vitviz.models import Model, prepare
 from vitviz.survey.bootstrap import Interval, mean_interval
+from vitviz.survey.folder import image_name
 
 BASELINES = (RANDOM, CENTRE)
 
@@ -50,16 +55,53 @@ class Settings:
 class Areas:
     """One image: the likelihood of its predicted class, and order -> (deletion area, insertion area), baselines
     among the orders.
+
+    image   the file's path, relative to the folder surveyed where there is one
+    digest  sha256 of the file, so that another file under the same name is not taken for it
     """
 
     image: str
     predicted: int
     likelihood: float
     areas: Mapping[str, tuple[float, float]]
+    digest: str = ""
+
+
+def made_with(model: Model, settings: Settings) -> dict[str, Any]:
+    """Everything beside the image that the areas depend on, ready for JSON: results of other settings are not reused."""
+    return {
+        "vitviz": vitviz.__version__,
+        "model": model.name,
+        "architecture": model.architecture,
+        "weights": model.weights_hash,
+        "input_size": list(model.input_size),
+        "preprocessing": _plain(asdict(model.preprocessing)),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        **_plain(asdict(settings)),
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The same as JSON gives it back."""
+    return dict(json.loads(json.dumps(values)))
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, in hex. Raises ImageError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise ImageError(f"The file '{path.name}' cannot be opened. Check that it may be read.") from None
 
 
 def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progress: Progress | None = None) -> Areas:
-    """All methods and baselines on one image. Raises ImageError for a file that is no image."""
+    """All methods and baselines on one image. Raises ImageError for a file that is no image.
+
+    name  what the image is called in the result; the path as it is by default
+    """
+    digest = file_digest(path)
     prepared = prepare(model, load_image(path), settings.framing)
     model, pixels = prepared.model, prepared.input.to(model.device)
     with model.lock, torch.inference_mode(False), torch.no_grad():
@@ -68,7 +110,7 @@ def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progr
     maps = explain_all(question, settings.methods, progress, settings.effort)
     (found,) = faithfulness(question, maps, levels=(settings.steps,), seeds=settings.seeds)
     areas = {str(row["name"]): (float(row["deletion"]), float(row["insertion"])) for row in found.table()}
-    return Areas(name or path.name, getattr(target, "index", -1), question.likelihood(), areas)
+    return Areas(name or path.as_posix(), getattr(target, "index", -1), question.likelihood(), areas, digest)
 
 
 def survey(
@@ -76,17 +118,22 @@ def survey(
     paths: Iterable[Path],
     settings: Settings = Settings(),
     skipped: Callable[[Path, ImageError], None] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Areas]:
-    """Yields each image's areas as they are done; nothing of an image is kept after it. `skipped` is told files that
-    are no images.
+    """Yields each image's areas as they are done; nothing of an image is kept after it.
+
+    skipped  called with each file that is no image; the first one is raised where it is not given
+    folder   images are called by their paths relative to it: files of one base name in two subfolders are two images
     """
     for path in paths:
         try:
-            yield areas_of(model, path, settings)
+            yield areas_of(model, path, settings, image_name(path, folder))
         except ImageError as error:
             if skipped is None:
                 raise
             skipped(path, error)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{image_name(path, folder)}: {error}") from error
 
 
 @dataclass(frozen=True)

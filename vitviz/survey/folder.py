@@ -25,3 +25,8 @@ def image_paths(folder: Path, limit: int | None = None, seed: int | None = None)
     if seed is not None:
         paths = [paths[index] for index in np.random.default_rng(seed).permutation(len(paths))]
     return paths[:limit]
+
+
+def image_name(path: Path, folder: Path | None = None) -> str:
+    """What an image is called in results: its path relative to `folder`, with "/" between the parts."""
+    return (path if folder is None else path.relative_to(folder)).as_posix()

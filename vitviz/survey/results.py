@@ -5,36 +5,44 @@ tables from them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vitviz.survey.bootstrap import Interval
 from vitviz.survey.faithfulness import BASELINES, Areas, Row
 
+# How every line starts.
+BEGINNING = b'{"image": '
 
-def append(path: Path, result: Areas, settings: str) -> None:
-    """Adds one image's areas; `settings` names what they were made with."""
+
+def append(path: Path, result: Areas, made_with: Mapping[str, Any]) -> None:
+    """Adds one image's areas with what they were made with, and takes away a last line that an earlier run left unfinished.
+
+    Numbers are kept in full, so that a run taken up again ends with the same table as one that was not stopped.
+    """
     line = {
         "image": result.image,
-        "settings": settings,
+        "digest": result.digest,
         "predicted": result.predicted,
-        "likelihood": round(result.likelihood, 6),
-        "areas": {name: [round(area, 6) for area in areas] for name, areas in result.areas.items()},
+        "likelihood": result.likelihood,
+        "areas": {name: list(areas) for name, areas in result.areas.items()},
+        "made_with": dict(made_with),
     }
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    text = json.dumps(line, allow_nan=False) + "\n"
+    finished = len(_finished(path))
+    with path.open("ab") as file:
+        file.truncate(finished)
+        file.write(text.encode())
 
 
-def read(path: Path, settings: str) -> list[Areas]:
-    """What an earlier run left; a last line that was cut off is left out.
+def read(path: Path, made_with: Mapping[str, Any]) -> list[Areas]:
+    """What an earlier run left. A last line without its end was cut off by what stopped the run, and is left out.
 
     Raises ValueError for a file made with other settings or by something else.
     """
-    if not path.exists():
-        return []
     results = []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, text in enumerate(lines, start=1):
+    for number, text in enumerate(_finished(path).splitlines(), start=1):
         try:
             line = json.loads(text)
             result = Areas(
@@ -42,18 +50,32 @@ def read(path: Path, settings: str) -> list[Areas]:
                 int(line["predicted"]),
                 float(line["likelihood"]),
                 {str(name): (float(areas[0]), float(areas[1])) for name, areas in line["areas"].items()},
+                str(line["digest"]),
             )
-            made_with = line["settings"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            if number == len(lines):
-                break
-            raise ValueError(f"line {number} of {path.name} is not a result of this survey") from error
-        if made_with != settings:
+            kept = dict(line["made_with"])
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise ValueError(
-                f"{path.name} was made with other settings ({made_with}); write to another file, or ask for the same"
+                f"line {number} of {path.name} is not a result of this version of the survey; write to another file"
+            ) from None
+        if different := sorted(name for name in {*kept, *made_with} if kept.get(name) != made_with.get(name)):
+            said = "; ".join(f"{name} {kept.get(name)} and not {made_with.get(name)}" for name in different)
+            raise ValueError(
+                f"{path.name} was made with other settings ({said}); write to another file, or ask for the same"
             )
         results.append(result)
     return results
+
+
+def _finished(path: Path) -> bytes:
+    """The lines of a file that have their end. Raises ValueError where what follows them is not the beginning of a result,
+    so that a file of another kind is never cut off.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    end = content.rfind(b"\n") + 1
+    rest = content[end:]
+    if rest[: len(BEGINNING)] != BEGINNING[: len(rest)]:
+        raise ValueError(f"{path.name} does not end with a result of this survey; write to another file")
+    return content[:end]
 
 
 def markdown(rows: Sequence[Row], images: int) -> str:
