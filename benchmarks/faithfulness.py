@@ -14,7 +14,7 @@ import sys
 
 from vitviz.__main__ import main as vitviz
 
-SMALL = ["--size", "140", "--steps", "4", "--integration-steps", "8", "--stride", "3"]
+SMALL = ["--size", "140", "--steps", "4", "--integration-steps", "8", "--integration-most", "8", "--stride", "3"]
 
 
 def main() -> int:

@@ -38,6 +38,10 @@ class Cancelled(VitvizError):
     """The work was called off before it was finished."""
 
 
+class IncompleteWarning(UserWarning):
+    """A result that was approximated is further from exact than its stated tolerance."""
+
+
 class DrawError(VitvizError):
     """Arrays that cannot be drawn as asked: not finite, of the wrong shape, or outside the grid."""
 

@@ -42,7 +42,7 @@ def test_a_card_tells_the_truth_about_its_method(key):
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_all_methods_answer_for_every_kind_of_model(family):
     told = []
-    maps = explain_all(question(family=family), progress=lambda d, t: told.append((d, t)), effort=Effort(4, 3))
+    maps = explain_all(question(family=family), progress=lambda d, t: told.append((d, t)), effort=Effort(4, 4, 3))
     assert list(maps) == list(METHODS)
     assert all(heatmap.grid == family.grid for heatmap in maps.values())
     assert told[-1] == (1000, 1000)

@@ -172,13 +172,19 @@ def test_whatever_changes_a_result_is_written_beside_it(model):
 
 
 def test_tables_name_who_is_ahead():
-    rows = summary([made(str(i), (0.1, 0.9), 0.5, (0.3, 0.6)) for i in range(3)])
-    text = markdown(rows, 3)
+    results = [made(str(i), (0.1, 0.9), 0.5, (0.3, 0.6)) for i in range(3)]
+    rows = summary(results)
+    text = markdown(rows, results)
     assert "| method | 0.100 | 0.900 | +0.400 [+0.400, +0.400] |" in text
     assert text.endswith("3 images. Ahead of both baselines on both curves, every interval above zero: method.")
     heads, first, *_ = comma_separated(rows).splitlines()
     assert len(heads.split(",")) == len(first.split(",")) == 15
-    assert markdown(summary([made(str(i), (0.1, 0.2), 0.5, (0.3, 0.6)) for i in range(3)]), 3).endswith("no method.")
+    worse = [made(str(i), (0.1, 0.2), 0.5, (0.3, 0.6)) for i in range(3)]
+    assert markdown(summary(worse), worse).endswith("no method.")
+    gaps = [replace(worse[0], incomplete=("integrated_gradients",)), *worse[1:]]
+    assert "integrated_gradients do not add up within 5% of the score difference on 1 of them" in markdown(
+        summary(gaps), gaps
+    )
 
 
 def test_images_come_in_the_same_order_every_time(folder):

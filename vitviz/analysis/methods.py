@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.gradcam import gradcam
-from vitviz.analysis.integrated_gradients import STEPS, integrated_gradients
+from vitviz.analysis.integrated_gradients import MOST_STEPS, STEPS, integrated_gradients
 from vitviz.analysis.legrad import legrad
 from vitviz.analysis.occlusion import occlusion
 from vitviz.analysis.queries import POOL
@@ -22,11 +22,13 @@ from vitviz.heatmap import Heatmap
 class Effort:
     """How much the slow methods spend.
 
-    integration_steps  points of the path of integrated gradients
+    integration_steps  points of the path of integrated gradients at first, doubled until its shares add up
+    integration_most   points beyond which they are not doubled
     occlusion_stride   distance between windows in patches, 1 to 3
     """
 
     integration_steps: int = STEPS
+    integration_most: int = MOST_STEPS
     occlusion_stride: int = 2
 
 
@@ -158,14 +160,14 @@ METHODS: dict[str, Method] = {
             "integrated_gradients",
             "Integrated gradients",
             lambda question, effort, progress: integrated_gradients(
-                question, effort.integration_steps, progress=progress
+                question, effort.integration_steps, progress=progress, most_steps=effort.integration_most
             ),
             per_class=True,
             signed=True,
             antisymmetric=True,
             formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
             reference="Sundararajan, Taly and Yan 2017, arXiv 1703.01365",
-            cost="about 50",
+            cost="about 3 a point of the path: 32 points, doubled up to 256 until the shares add up",
             misleads="It hangs on the baseline: parts that have the mean colour get nothing, however much they matter.",
         ),
         Method(
@@ -202,7 +204,7 @@ def explain_all(
     `progress` is called with (thousandths done, 1000); raise from it to stop.
     """
     keys = list(keys)
-    weights = {"occlusion": 40, "integrated_gradients": 60}  # how much longer the slow ones take
+    weights = {"occlusion": 40, "integrated_gradients": 200}  # how much longer the slow ones take
     whole = sum(weights.get(key, 2) for key in keys)
     maps: dict[str, Heatmap] = {}
     before = 0

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from vitviz.commands.options import add_model_options, check_folder, loaded_model, whole_file
 from vitviz.errors import ImageError
 
+# As in vitviz.analysis.integrated_gradients, which imports torch and with it takes long.
+STEPS, MOST_STEPS = 32, 256
+
 if TYPE_CHECKING:
     from vitviz.models import Model
     from vitviz.survey.faithfulness import Areas, Settings
@@ -24,7 +27,20 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="only so many images, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, help="which images --limit draws")
     parser.add_argument("--steps", type=int, default=8, metavar="N", help="steps of the deletion and insertion curves")
-    parser.add_argument("--integration-steps", type=int, default=24, metavar="N", help="for integrated gradients")
+    parser.add_argument(
+        "--integration-steps",
+        type=int,
+        default=STEPS,
+        metavar="N",
+        help="points of integrated gradients at first, doubled until the shares add up (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--integration-most",
+        type=int,
+        default=MOST_STEPS,
+        metavar="N",
+        help="points beyond which they are not doubled (default: %(default)s)",
+    )
     parser.add_argument("--stride", type=int, default=2, choices=(1, 2, 3), help="patches between occlusion windows")
     parser.add_argument(
         "--keep", metavar="FILE.jsonl", help="each image's areas, written at once; a run that stopped is taken up again"
@@ -49,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         methods,
         arguments.steps,
         framing=arguments.framing,
-        effort=Effort(arguments.integration_steps, arguments.stride),
+        effort=Effort(arguments.integration_steps, arguments.integration_most, arguments.stride),
     )
     folder = Path(arguments.folder)
     keep = Path(arguments.keep) if arguments.keep else None
@@ -69,7 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "needs at least two."
             )
         rows = summary(results)
-        print(markdown(rows, len(results)))
+        print(markdown(rows, results))
         if part:
             part.write_text(comma_separated(rows), encoding="utf-8")
     if arguments.out:

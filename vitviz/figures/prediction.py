@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vitviz.analysis.faithfulness import RANDOM, Faithfulness
+from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
@@ -68,18 +69,37 @@ def explanation_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """One explanation method's map over the photograph."""
+    """One explanation method's map over the photograph; of shares, with how far they are from adding up."""
     scale = Scale.of(heatmap.values, robust=robust, signed=heatmap.signed)
     row, col, value = heatmap.peak
     return Figure(
         arrays={"values": heatmap.values},
         drawing=draw_heatmap(heatmap, image=subject.prepared.shown, scale=scale, theme=theme, width=width),
-        alt=f"{method} for {target_name}, over the photograph. Strongest at row {row}, column {col}, with {value:.3g}.",
-        provenance=subject.provenance(method, parameters={"target": target_name}),
+        alt=(
+            f"{method} for {target_name}, over the photograph. Strongest at row {row}, column {col}, with {value:.3g}."
+            + (f" {completeness_words(heatmap)}" if isinstance(heatmap, PathAttribution) else "")
+        ),
+        provenance=subject.provenance(method, parameters={"target": target_name} | completeness(heatmap)),
         snippet=subject.snippet(
             f"question = vitviz.Question(model, trace.input, {target_text(target)})",
             f"heatmap = vitviz.explain(question, {key!r})",
         ),
+    )
+
+
+def completeness(heatmap: Heatmap) -> dict[str, float]:
+    """How far the shares of integrated gradients are from adding up, as provenance; nothing for another method's map."""
+    if not isinstance(heatmap, PathAttribution):
+        return {}
+    return {"points": heatmap.steps, "score difference": heatmap.difference, "gap": heatmap.gap}
+
+
+def completeness_words(shares: PathAttribution) -> str:
+    """The gap in one sentence."""
+    return (
+        f"The shares add up to {shares.total:.3g}, the score difference to a picture of the mean colour is "
+        f"{shares.difference:.3g}: a gap of {abs(shares.gap):.2g} with {shares.steps} points of the path"
+        + ("." if shares.complete else f", which is more than the {shares.tolerance:.2g} aimed at.")
     )
 
 

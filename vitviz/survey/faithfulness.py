@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +20,13 @@ import torch
 
 import vitviz
 from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
+from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.analysis.targets import default_target
 from vitviz.capture.trunk import run
-from vitviz.errors import ImageError, UnsupportedError
+from vitviz.errors import ImageError, IncompleteWarning, UnsupportedError
 from vitviz.images import load_image
 from vitviz.models import Model, prepare
 from vitviz.survey.bootstrap import Interval, mean_interval
@@ -58,6 +60,7 @@ class Areas:
 
     image   the file's path, relative to the folder surveyed where there is one
     digest  sha256 of the file, so that another file under the same name is not taken for it
+    incomplete  methods whose shares do not add up within their tolerance on this image
     """
 
     image: str
@@ -65,6 +68,7 @@ class Areas:
     likelihood: float
     areas: Mapping[str, tuple[float, float]]
     digest: str = ""
+    incomplete: tuple[str, ...] = ()
 
 
 def made_with(model: Model, settings: Settings) -> dict[str, Any]:
@@ -107,10 +111,16 @@ def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progr
     with model.lock, torch.inference_mode(False), torch.no_grad():
         target = default_target(model.module, run(model.module, pixels[None]).logits[0])
     question = Question(model, pixels, target)
-    maps = explain_all(question, settings.methods, progress, settings.effort)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IncompleteWarning)  # the result says it
+        maps = explain_all(question, settings.methods, progress, settings.effort)
     (found,) = faithfulness(question, maps, levels=(settings.steps,), seeds=settings.seeds)
     areas = {str(row["name"]): (float(row["deletion"]), float(row["insertion"])) for row in found.table()}
-    return Areas(name or path.as_posix(), getattr(target, "index", -1), question.likelihood(), areas, digest)
+    incomplete = tuple(
+        key for key, heatmap in maps.items() if isinstance(heatmap, PathAttribution) and not heatmap.complete
+    )
+    predicted = getattr(target, "index", -1)
+    return Areas(name or path.as_posix(), predicted, question.likelihood(), areas, digest, incomplete)
 
 
 def survey(

@@ -5,6 +5,7 @@ tables from them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def append(path: Path, result: Areas, made_with: Mapping[str, Any]) -> None:
         "predicted": result.predicted,
         "likelihood": result.likelihood,
         "areas": {name: list(areas) for name, areas in result.areas.items()},
+        "incomplete": list(result.incomplete),
         "made_with": dict(made_with),
     }
     text = json.dumps(line, allow_nan=False) + "\n"
@@ -51,6 +53,7 @@ def read(path: Path, made_with: Mapping[str, Any]) -> list[Areas]:
                 float(line["likelihood"]),
                 {str(name): (float(areas[0]), float(areas[1])) for name, areas in line["areas"].items()},
                 str(line["digest"]),
+                tuple(map(str, line["incomplete"])),
             )
             kept = dict(line["made_with"])
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
@@ -78,8 +81,11 @@ def _finished(path: Path) -> bytes:
     return content[:end]
 
 
-def markdown(rows: Sequence[Row], images: int) -> str:
-    """The table for people: mean areas, and how far each method is ahead of each baseline with its 95% interval."""
+def markdown(rows: Sequence[Row], results: Sequence[Areas]) -> str:
+    """The table for people: mean areas, and how far each method is ahead of each baseline with its 95% interval.
+
+    rows  `summary` of `results`
+    """
     columns = [(baseline, curve) for baseline in BASELINES for curve in ("deletion", "insertion")]
     heads = ["order", "deletion ↓", "insertion ↑", *(f"{curve}, ahead of {baseline}" for baseline, curve in columns)]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
@@ -89,7 +95,11 @@ def markdown(rows: Sequence[Row], images: int) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     best = [row.name for row in rows if row.ahead_of_all]
     said = ", ".join(best) if best else "no method"
-    lines.append(f"\n{images} images. Ahead of both baselines on both curves, every interval above zero: {said}.")
+    lines.append(f"\n{len(results)} images. Ahead of both baselines on both curves, every interval above zero: {said}.")
+    for name, number in sorted(Counter(name for result in results for name in result.incomplete).items()):
+        lines.append(
+            f"The shares of {name} do not add up within 5% of the score difference on {number} of them; more points might help."
+        )
     return "\n".join(lines)
 
 

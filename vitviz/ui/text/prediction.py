@@ -83,7 +83,7 @@ MISSING = "Not defined for this model: {names}."
 TEST = "Test these maps on this picture"
 TEST_TEXT = (
     "Patches are hidden (deletion) and shown (insertion) in the order of each map and the model is asked each time. Beside them: "
-    "five random orders as a band, and the centre of the picture."
+    "five random orders as a band, and the centre of the picture. Patches of equal value come in random order, averaged over five."
 )
 TESTING = "Hiding and showing patches"
 AREAS = ("Order", "Deletion area (small is good)", "Insertion area (large is good)", "Insertion - deletion")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.methods import METHODS, Method
 from vitviz.draw import Scale
-from vitviz.figures.prediction import explanation_figure
+from vitviz.figures.prediction import completeness_words, explanation_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, maps, state
 from vitviz.ui.asking import Asked
@@ -54,6 +55,8 @@ def _map(about: Asked, method: Method, heatmap: Heatmap) -> None:
         st.caption(words.NOT_PER_CLASS)
     elif heatmap.signed:
         st.caption(words.SIGNED_NOTE)
+    if isinstance(heatmap, PathAttribution):
+        (st.caption if heatmap.complete else st.warning)(completeness_words(heatmap))
     card = st.popover(words.CARD, type="tertiary", icon=":material/info:", key=f"card {method.key}")
     with card:
         lines = (f"`{method.formula}`", method.reference, method.cost, method.misleads)
