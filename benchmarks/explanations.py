@@ -46,7 +46,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.normal(size=(3, height, width)).astype(np.float32))
     with torch.inference_mode():
-        target = default_target(model.module, model.module(pixels[None])[0])
+        target = default_target(model, model.module(pixels[None])[0])
 
     def ask() -> Question:
         return Question(model, pixels, target)

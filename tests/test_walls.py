@@ -16,7 +16,7 @@ import vitviz
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vitviz"
 HEAVY = {"torch", "timm", "streamlit", "transformers"}
-FOUNDATION = {"errors", "tokens", "heatmap"}
+FOUNDATION = {"errors", "tokens", "heatmap", "outputs"}
 ENGINE = FOUNDATION | {"assets", "images", "models", "capture", "tracing", "analysis"}
 
 # Room -> the rooms it may import. A room is a package or a module directly under vitviz.
@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "tokens": {"errors"},
     "heatmap": {"errors"},
+    "outputs": set(),
     "assets": {"errors"},
     "images": {"errors", "assets"},
     "samples": {"errors", "assets", "images"},
@@ -45,6 +46,7 @@ MUST_NOT_LOAD: dict[str, set[str]] = {
     "errors": HEAVY,
     "tokens": HEAVY,
     "heatmap": HEAVY,
+    "outputs": HEAVY,
     "assets": HEAVY,
     "figure": HEAVY,
     "images": HEAVY,

@@ -50,6 +50,7 @@ _PUBLIC: dict[str, str] = {
     "open_layer": "vitviz.analysis.by_hand",
     "head_by_hand": "vitviz.analysis.by_hand",
     "top_predictions": "vitviz.analysis.prediction",
+    "OutputKind": "vitviz.outputs",
     "Question": "vitviz.analysis.question",
     "ClassLogit": "vitviz.analysis.targets",
     "LogitDifference": "vitviz.analysis.targets",

@@ -46,6 +46,10 @@ class DrawError(VitvizError):
     """Arrays that cannot be drawn as asked: not finite, of the wrong shape, or outside the grid."""
 
 
+class NotFiniteError(VitvizError):
+    """Weights or outputs of a model hold values that are not finite: not-a-number, or infinite."""
+
+
 def existing(index: int, size: int, kind: str) -> int:
     """`index` where there are `size` of a `kind`, counted from 0. Raises IndexError, also for a negative index."""
     index = operator.index(index)

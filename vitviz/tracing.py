@@ -14,6 +14,7 @@ from vitviz.capture.record import Recording, record
 from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.stages import StagedRecording, placements_of, record_stages
 from vitviz.capture.trace import Trace
+from vitviz.capture.trunk import finite
 from vitviz.models import Model, prepare
 
 Progress = Callable[[int, int], None]
@@ -85,7 +86,7 @@ def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
     pixels = pixels.to(model.device, model.dtype)
     with model.lock, torch.inference_mode():
         left_out = placements_of(model.module, model.input_size)
-        logits = model.module(pixels[None])[0].float()
+        logits = finite(model.module(pixels[None])[0].float(), model.name)
     return StagedTrace(model.name, pixels, model.layout, (), logits, left_out=left_out, weights_hash=model.weights_hash)
 
 

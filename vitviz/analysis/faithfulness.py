@@ -123,7 +123,7 @@ def faithfulness(
             tuple(scores(name, walk) for name, walk in orders.items()),
             scores(CENTRE, centre),
             tuple(scores(RANDOM, walk) for walk in randoms),
-            question.target.quantity,
+            question.quantity,
             steps,
         )
 

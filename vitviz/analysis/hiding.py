@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
-from vitviz.capture.trunk import Output, run
+from vitviz.capture.trunk import Output
 from vitviz.tokens import TokenLayout
 
 # Images run through the model at once: on a processor a larger batch is no faster, and cancelling has to wait for it.
@@ -51,7 +51,7 @@ def outputs(
     for start in range(0, masks.shape[0], batch):
         chunk = slice(start, min(start + batch, masks.shape[0]))
         with question.asking():
-            output = run(question.module, hide(pixels, masks[chunk], fill))
+            output = question.run(hide(pixels, masks[chunk], fill))
         yield chunk, output
 
 

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from vitviz.analysis.hiding import mean_colour
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
-from vitviz.capture.trunk import run
 from vitviz.errors import IncompleteWarning
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
@@ -89,14 +88,14 @@ def integrated_gradients(
 
     def score(points: Tensor) -> Tensor:
         nonlocal done
-        result = question.target.score(run(question.module, points), reference)
+        result = question.target.score(question.run(points), reference)
         done += points.shape[0]
         if progress:
             progress(min(done, whole), whole)
         return result
 
     with question.asking():
-        flat = question.target.score(run(question.module, baseline), reference)
+        flat = question.target.score(question.run(baseline), reference)
     difference = question.score() - float(flat[0])
     for points in attempts:
         with question.subject.lock, torch.inference_mode(False), torch.enable_grad():

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from vitviz.analysis.question import Question
-from vitviz.capture.trunk import Output, has_classifier
+from vitviz.capture.trunk import Output
 from vitviz.errors import UnsupportedError
+from vitviz.outputs import OutputKind, has_classifier
 
 # Patches read at once: each is a sequence of its own through pooling and head.
 CHUNK = 1024
@@ -24,15 +25,25 @@ CHUNK = 1024
 class Lens:
     """The prediction forming.
 
-    logits  (layers + 1, classes): the output read before the first layer, then after each
+    logits  (layers + 1, outputs): the output read before the first layer, then after each
+    kind    what the outputs are
     """
 
     logits: Tensor
+    kind: OutputKind = OutputKind.CLASSES
+
+    @property
+    def values(self) -> Tensor:
+        """(layers + 1, outputs): probabilities of classes or labels; plain numbers as they are."""
+        values: Tensor = self.kind.read(self.logits)
+        return values
 
     @property
     def probabilities(self) -> Tensor:
-        """(layers + 1, classes)."""
-        return self.logits.float().softmax(-1)
+        """(layers + 1, outputs). Raises UnsupportedError where the outputs are plain numbers."""
+        if not self.kind.is_probability:
+            raise UnsupportedError("The outputs of this model are plain numbers and no probabilities; read `values`.")
+        return self.values
 
 
 def logit_lens(question: Question) -> Lens:
@@ -43,7 +54,7 @@ def logit_lens(question: Question) -> Lens:
     _need_classifier(question)
     with question.asking():
         read = [question.trunk.read(state).logits[0] for state in question.passage.states]
-    return Lens(torch.stack(read))
+    return Lens(torch.stack(read), question.kind)
 
 
 def patch_lens(question: Question, layer: int | None = None) -> Tensor:
@@ -81,7 +92,7 @@ def _whole(question: Question, state: Tensor) -> Output:
 
 
 def _need_classifier(question: Question) -> None:
-    if not has_classifier(question.module):
+    if not has_classifier(question.subject):
         raise UnsupportedError(
             f"{question.subject.name} has no classifier, so there are no classes to read from its layers."
         )

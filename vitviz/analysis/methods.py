@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.gradcam import gradcam
 from vitviz.analysis.integrated_gradients import MOST_STEPS, STEPS, integrated_gradients
@@ -14,7 +16,7 @@ from vitviz.analysis.queries import POOL
 from vitviz.analysis.question import Question
 from vitviz.analysis.relevance import generic_relevance, gradient_rollout
 from vitviz.analysis.rollout import Progress, rollout
-from vitviz.errors import UnsupportedError
+from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.heatmap import Heatmap
 
 
@@ -189,11 +191,19 @@ METHODS: dict[str, Method] = {
 def explain(question: Question, key: str, progress: Progress | None = None, effort: Effort = USUAL) -> Heatmap:
     """The map of one method. Ask several of the same Question: what they share is computed once.
 
-    Raises UnsupportedError for an unknown key, and where the method has no answer for this model.
+    Raises UnsupportedError for an unknown key, and where the method has no answer for this model; NotFiniteError where its
+    answer is not finite.
     """
     if key not in METHODS:
         raise UnsupportedError(f"No explanation method is called {key!r}; there are {', '.join(METHODS)}.")
-    return METHODS[key].run(question, effort, progress)
+    heatmap = METHODS[key].run(question, effort, progress)
+    wrong = int(np.count_nonzero(~np.isfinite(heatmap.values)))
+    if wrong:
+        raise NotFiniteError(
+            f"{METHODS[key].name} gives {wrong} of {heatmap.values.size} patches of {question.subject.name} a value that is "
+            "not finite (not-a-number or infinite), so there is no map. Choose another method or target."
+        )
+    return heatmap
 
 
 def explain_all(

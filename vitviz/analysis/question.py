@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.queries import MEAN, POOL
-from vitviz.analysis.targets import SelfDot, Target, needs_classifier
+from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
 from vitviz.capture.gradients import Watched, gradients_of, watched_attention
 from vitviz.capture.layouts import token_layout
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
-from vitviz.capture.trunk import Output, Passage, Trunk, has_classifier, run
+from vitviz.capture.trunk import Output, Passage, Trunk, run
 from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
 from vitviz.errors import UnsupportedError
+from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
 
@@ -41,11 +42,15 @@ class Subject(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """A module that is asked in place of a loaded model: a copy with other weights, or one made by hand."""
+    """A module that is asked in place of a loaded model: a copy with other weights, or one made by hand.
+
+    output_kind  what its outputs are; found from the module where not given
+    """
 
     module: nn.Module
     layout: TokenLayout
     name: str = "model"
+    output_kind: OutputKind | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
 
@@ -75,7 +80,7 @@ class Question:
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3:
             raise ValueError(f"a question is about one image (3, height, width), not {tuple(self.pixels.shape)}")
-        if needs_classifier(self.target) and not has_classifier(self.module):
+        if needs_classifier(self.target) and self.kind is OutputKind.FEATURES:
             raise UnsupportedError(
                 f"{self.subject.name} has no classifier; explain a token's dot product with itself instead."
             )
@@ -88,6 +93,20 @@ class Question:
     def layout(self) -> TokenLayout:
         return self.subject.layout
 
+    @property
+    def kind(self) -> OutputKind:
+        """What the model's outputs are."""
+        return output_kind(self.subject)
+
+    @property
+    def quantity(self) -> str:
+        """What the likelihood of the target is, for people."""
+        return quantity_of(self.target, self.kind)
+
+    def run(self, x: Tensor, module: nn.Module | None = None) -> Output:
+        """The model's output for x (batch, 3, height, width); module: a changed one in its place."""
+        return run(self.module if module is None else module, x, self.kind)
+
     @cached_property
     def x(self) -> Tensor:
         """(1, 3, height, width) on the model's device and in its precision, a tensor that gradients may flow through."""
@@ -96,7 +115,7 @@ class Question:
 
     @cached_property
     def trunk(self) -> Trunk:
-        return Trunk(self.module)
+        return Trunk(self.module, self.kind)
 
     @cached_property
     def passage(self) -> Passage:
@@ -110,7 +129,7 @@ class Question:
         if "passage" in self.__dict__:
             return self.passage.output
         with self.subject.lock, torch.inference_mode(False), torch.no_grad():
-            return run(self.module, self.x)
+            return self.run(self.x)
 
     @cached_property
     def trace(self) -> Trace:
@@ -123,7 +142,7 @@ class Question:
     def attention_gradients(self) -> AttentionGradients:
         """One forward pass and one backward pass."""
         with self.subject.lock, watched_attention(self.module) as watched:
-            output = run(self.module, self.x)
+            output = self.run(self.x)
             score = self.target.score(output, output.detached())[0]
             gradients = gradients_of(score, watched)
         own = dict(zip(watched, gradients, strict=True))

@@ -68,7 +68,7 @@ def cascade(
     trained = {name: maps[name] if maps and name in maps else method(question) for name, method in methods.items()}
     with question.subject.lock:
         module = copy.deepcopy(question.module)
-    other = replace(question, subject=StandIn(module, question.layout, question.subject.name))
+    other = replace(question, subject=StandIn(module, question.layout, question.subject.name, question.kind))
     generator = torch.Generator().manual_seed(seed)
     stages = _stages(module, question.trunk.num_layers, every)
     done, whole = 0, len(stages) * len(methods)

@@ -5,21 +5,23 @@ fall.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from vitviz.capture.trunk import Output, has_classifier
+from vitviz.capture.trunk import Output
 from vitviz.errors import UnsupportedError
+from vitviz.outputs import OutputKind, output_kind
 
 
 class Target(Protocol):
     """One number for each image of a batch, in two readings.
 
     `score` is what gradients and occlusion explain: unbounded, and antisymmetric under a swapped difference.
-    `likelihood` is what deletion curves follow: in [0, 1] for classes. Both are given the output of the unchanged
-    image too (batch of 1, detached).
+    `likelihood` is what deletion curves follow: in [0, 1] for classes and labels, the number itself for a plain number.
+    Both are given the output of the unchanged image too (batch of 1, detached); what the outputs are stands in
+    `output.kind`. `quantity` names the likelihood, whatever the outputs are; `quantity_of` knows more.
     """
 
     def __hash__(self) -> int: ...
@@ -31,42 +33,49 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class ClassLogit:
-    """The logit of one class; its likelihood is the softmax probability."""
+    """One output: the logit of a class or label, or a plain number. Its likelihood is the softmax probability of a class,
+    the sigmoid of a label, and a plain number itself.
+    """
 
     index: int
 
     @property
     def quantity(self) -> str:
-        return "probability of the class"
+        return "probability of the class or label, or the number itself"
 
     def score(self, output: Output, reference: Output) -> Tensor:
         """(batch,)."""
         return _logit(output, self.index)
 
     def likelihood(self, output: Output, reference: Output) -> Tensor:
-        """(batch,) in [0, 1]."""
-        return _logit(Output(output.logits.float().softmax(-1)), self.index)
+        """(batch,): in [0, 1] for classes and labels."""
+        return _logit(Output(output.values, kind=output.kind), self.index)
 
 
 @dataclass(frozen=True)
 class LogitDifference:
-    """Why `index` and not `other`: logit of the one less logit of the other; its likelihood is the sigmoid of the
-    difference, which is the probability of the one where only these two are possible."""
+    """Why `index` and not `other`: logit of the one less logit of the other.
+
+    Its likelihood is the sigmoid of the difference: of classes, the probability of the one where only these two are
+    possible; of labels, the probability that it is the one that applies where just one of the two does. Of plain numbers
+    it is the difference itself.
+    """
 
     index: int
     other: int
 
     @property
     def quantity(self) -> str:
-        return "probability of the one class against the other"
+        return "probability of the one against the other, or the difference of two numbers"
 
     def score(self, output: Output, reference: Output) -> Tensor:
         """(batch,)."""
         return _logit(output, self.index) - _logit(output, self.other)
 
     def likelihood(self, output: Output, reference: Output) -> Tensor:
-        """(batch,) in [0, 1]."""
-        return self.score(output, reference).float().sigmoid()
+        """(batch,): in [0, 1] for classes and labels."""
+        difference = self.score(output, reference).float()
+        return difference.sigmoid() if output.kind.is_probability else difference
 
 
 @dataclass(frozen=True)
@@ -112,19 +121,40 @@ class SelfDot:
         return F.cosine_similarity(now.float(), before.float(), dim=-1)
 
 
-def default_target(module: nn.Module, logits: Tensor) -> Target:
-    """The predicted class of logits (classes,), or the pooled output's dot product with itself where there is no
-    classifier.
+def default_target(subject: Any, logits: Tensor) -> Target:
+    """The likeliest class or label of logits (outputs,), the first of plain numbers, or the pooled output's dot product with
+    itself where there is no classifier.
+
+    subject  a model, or its module
     """
-    return ClassLogit(int(logits.argmax())) if has_classifier(module) else SelfDot()
+    kind = output_kind(subject)
+    if kind is OutputKind.FEATURES:
+        return SelfDot()
+    return ClassLogit(int(logits.argmax()) if kind.is_probability else 0)
+
+
+def quantity_of(target: Target, kind: OutputKind) -> str:
+    """What the likelihood of a target is for a model of this kind of outputs, for people."""
+    match target:
+        case ClassLogit():
+            return f"{kind.quantity} of the {kind.noun}" if kind.is_probability else kind.quantity
+        case LogitDifference():
+            one = f"the one {kind.noun}"
+            return f"probability of {one} against the other" if kind.is_probability else f"{one} less the other"
+        case _:
+            return target.quantity
 
 
 def needs_classifier(target: Target) -> bool:
+    """Whether the target is about outputs that stand for something, and not about features."""
     return isinstance(target, ClassLogit | LogitDifference)
 
 
 def _logit(output: Output, index: int) -> Tensor:
     classes = output.logits.shape[-1]
     if not 0 <= index < classes:
-        raise UnsupportedError(f"Class {index} does not exist: the model has {classes} classes, counted from 0.")
+        kind = output.kind
+        raise UnsupportedError(
+            f"{kind.noun.capitalize()} {index} does not exist: the model has {classes} {kind.nouns}, counted from 0."
+        )
     return output.logits[:, index]

@@ -17,6 +17,7 @@ from vitviz.capture.heard import known_calls
 from vitviz.capture.large_pages import LargePages
 from vitviz.capture.layouts import layouts_of, refuse_other_than_tokens
 from vitviz.capture.listener import listen
+from vitviz.capture.trunk import finite
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
 
@@ -49,8 +50,9 @@ def record(
     hidden       dotted module names whose output (tokens, width) is kept
     each         called after each attention with how many there have been; raise from it to stop the pass
 
-    Raises CaptureError where no attention was seen, UnsupportedError where it is not attention over the token grid,
-    ValueError for a batch (a recording is of one image; stream batches through `listen`) or an unknown module name.
+    Raises CaptureError where no attention was seen, NotFiniteError where an output is not finite, UnsupportedError
+    where it is not attention over the token grid, ValueError for a batch (a recording is of one image; stream batches through
+    `listen`) or an unknown module name.
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
@@ -93,7 +95,7 @@ def record(
         )
     layers = tuple(attention for attention in heard if attention.query_layout.num_patches)
     pooling = tuple(attention for attention in heard if not attention.query_layout.num_patches)
-    return Recording(layers, pooling, logits[0].float(), kept)
+    return Recording(layers, pooling, finite(logits[0].float(), type(module).__name__), kept)
 
 
 def attention_of(

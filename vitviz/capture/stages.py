@@ -17,6 +17,7 @@ from vitviz.capture.heard import placements_of
 from vitviz.capture.listener import listen
 from vitviz.capture.placement import Placement
 from vitviz.capture.record import ROW_SUM_TOLERANCE
+from vitviz.capture.trunk import finite
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import CaptureError, UnsupportedError
 
@@ -81,7 +82,7 @@ def record_stages(
         raise CaptureError(f"No attention was seen in {type(module).__name__}. Choose a Vision Transformer.")
     layers = _joined([a for p, a in made if p.kind != "collecting"])
     pooling = tuple(a for p, a in made if p.kind == "collecting" and isinstance(a, Attention))
-    return StagedRecording(layers, pooling, left_out, logits[0].float())
+    return StagedRecording(layers, pooling, left_out, finite(logits[0].float(), type(module).__name__))
 
 
 def attention_at(

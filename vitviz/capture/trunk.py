@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vitviz.errors import UnsupportedError
+from vitviz.errors import NotFiniteError, UnsupportedError
+from vitviz.outputs import OutputKind, output_kind
 
 # Logits read from the last state may differ from the model's own by float32 rounding, relative to their size, and no more.
 READ_TOLERANCE = 1e-3
@@ -21,14 +22,22 @@ class Output:
 
     logits  (batch, classes), or the pooled features (batch, width) where the model has no classifier
     tokens  (batch, tokens, width) after the final norm; None where the model has none that could be found
+    kind    what the logits are
     """
 
     logits: Tensor
     tokens: Tensor | None = None
+    kind: OutputKind = OutputKind.CLASSES
+
+    @property
+    def values(self) -> Tensor:
+        """(batch, classes) float: probabilities of classes or labels; other outputs as they are."""
+        values: Tensor = self.kind.read(self.logits)
+        return values
 
     def detached(self) -> Output:
         """The same numbers, outside any graph."""
-        return Output(self.logits.detach(), None if self.tokens is None else self.tokens.detach())
+        return replace(self, logits=self.logits.detach(), tokens=None if self.tokens is None else self.tokens.detach())
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +65,25 @@ def final_norm(module: nn.Module) -> nn.Module | None:
     return blocks[-1] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
 
 
-def has_classifier(module: nn.Module) -> bool:
-    """Whether the module's outputs are class logits, and not pooled features."""
-    return bool(getattr(module, "num_classes", 0))
+def finite(logits: Tensor, name: str) -> Tensor:
+    """The same logits. Raises NotFiniteError where some are not-a-number or infinite."""
+    wrong = 0 if logits.is_meta else logits.numel() - int(torch.isfinite(logits).sum())
+    if wrong:
+        raise NotFiniteError(
+            f"{wrong:,} of {logits.numel():,} outputs of {name} are not finite numbers (not-a-number or infinite), so there is "
+            "nothing to show or to explain. Its weights or its input hold such values, or numbers grew too large on the way; "
+            "load sound weights, or compute in float32."
+        )
+    return logits
 
 
-def run(module: nn.Module, x: Tensor) -> Output:
-    """The module's forward pass on x (batch, 3, height, width), as it is, with the final tokens beside the logits."""
+def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
+    """The module's forward pass on x (batch, 3, height, width), as it is, with the final tokens beside the logits.
+
+    kind  what the outputs are, where that is not to be found from the module
+
+    Raises NotFiniteError where an output is not finite.
+    """
     tokens: list[Tensor] = []
     source = final_norm(module)
     handle = source.register_forward_hook(lambda _m, _i, out: tokens.append(out)) if source is not None else None
@@ -72,16 +93,18 @@ def run(module: nn.Module, x: Tensor) -> Output:
         if handle is not None:
             handle.remove()
     whole = tokens[-1] if tokens and isinstance(tokens[-1], Tensor) and tokens[-1].ndim == 3 else None
-    return Output(logits, whole)
+    return Output(finite(logits, type(module).__name__), whole, kind or output_kind(module))
 
 
 class Trunk:
     """The blocks of a timm module with its head behind them. The module is called and hooked, never changed.
 
+    kind  what the outputs are, where that is not to be found from the module
+
     Raises UnsupportedError for a module that is not a single row of blocks with a head.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, kind: OutputKind | None = None) -> None:
         blocks = getattr(module, "blocks", None)
         if (
             not isinstance(blocks, nn.Sequential | nn.ModuleList)
@@ -93,6 +116,7 @@ class Trunk:
                 "restarted between its layers. Choose a plain Vision Transformer."
             )
         self.module = module
+        self.kind = kind or output_kind(module)
         self.blocks: tuple[nn.Module, ...] = tuple(blocks)
 
     @property
@@ -121,7 +145,7 @@ class Trunk:
                 handles.append(block.register_forward_hook(lambda _m, _i, out, layer=layer: after(layer, out)))
         handles.append(self.blocks[-1].register_forward_hook(lambda _m, _i, out: last.append(out)))
         try:
-            output = run(self.module, x)
+            output = run(self.module, x, self.kind)
         finally:
             for handle in handles:
                 handle.remove()
@@ -160,4 +184,4 @@ class Trunk:
         """The model's own final norm, pooling and head on a state (batch, tokens, width)."""
         norm = getattr(self.module, "norm", None)
         tokens = norm(state) if isinstance(norm, nn.Module) else state
-        return Output(self.module.forward_head(tokens), tokens)  # type: ignore[operator]
+        return Output(self.module.forward_head(tokens), tokens, self.kind)  # type: ignore[operator]

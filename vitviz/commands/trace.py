@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitviz.commands.options import add_subject_options, query, steps, traced_subject, whole_file
 from vitviz.errors import UnsupportedError
+from vitviz.outputs import output_kind
 
 if TYPE_CHECKING:
     from vitviz.capture.trace import Trace
@@ -58,7 +59,9 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
     head_rollout_last_hop      (layers, heads, rows, cols), all layers
     head_rollout_leave_one_in  (layers, heads, rows, cols), all layers
     position_similarity        (patches, patches)
-    logits (classes,), grid (2,), prefix (names)
+    logits (outputs,), probabilities (outputs,) where they are of classes or labels
+    output_kind                what the outputs are, such as "multi_label_classification" or "features"
+    grid (2,), prefix (names)
 
     What is not defined for a model is left out and said on standard error. Raises UnsupportedError for a stack too large.
     """
@@ -89,6 +92,10 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
         )
     attempt("position_similarity", lambda: position_similarity(model, trace.layout))
     arrays["logits"] = trace.logits.cpu().numpy()
+    kind = output_kind(model)
+    arrays["output_kind"] = np.asarray(str(kind))
+    if kind.is_probability:
+        arrays["probabilities"] = kind.read(trace.logits).cpu().numpy()
     arrays["grid"] = np.asarray(trace.layout.grid)
     arrays["prefix"] = np.asarray(trace.layout.prefix, dtype=str)
     return arrays

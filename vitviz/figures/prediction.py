@@ -12,49 +12,71 @@ from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject
 from vitviz.heatmap import Heatmap
+from vitviz.outputs import OutputKind
 
 CLASSES_SHOWN = 5
+SAID = {
+    OutputKind.CLASSES: "The likeliest classes",
+    OutputKind.LABELS: "The likeliest labels",
+    OutputKind.NUMBERS: "The model's outputs, of unknown unit",
+}
 
 
 def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
-    """The likeliest classes with their probabilities."""
-    best = top_predictions(subject.trace.logits, subject.model.labels, count)
-    values = np.array([each.probability for each in best], np.float32)
+    """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
+
+    Raises UnsupportedError for a model without a classifier.
+    """
+    best = top_predictions(subject.trace.logits, subject.model, count)
+    kind = subject.model.output_kind
+    values = np.array([each.value for each in best], np.float32)
+    said = ", ".join(f"{each.label} {each.text}" for each in best)
     return Figure(
-        arrays={"probability": values, "index": np.array([each.index for each in best])},
+        arrays={"probability" if kind.is_probability else "value": values, "index": np.array([each.index for each in best])},
         drawing=draw_bars(
-            [each.label for each in best], values, percent=True, full=1.0, chosen=0, theme=theme, width=width
+            [each.label for each in best], values, percent=kind.is_probability, full=1.0 if kind.is_probability else None,
+            chosen=0, theme=theme, width=width,
         ),
-        alt="The likeliest classes: " + ", ".join(f"{each.label} {each.probability:.1%}" for each in best) + ".",
-        provenance=subject.provenance("prediction"),
-        snippet=subject.snippet(f"print(vitviz.top_predictions(trace.logits, model.labels, {count}))"),
-    )
+        alt=f"{SAID[kind]}: {said}.",
+        provenance=subject.provenance("prediction", parameters={"output kind": str(kind)}),
+        snippet=subject.snippet(f"print(vitviz.top_predictions(trace.logits, model, {count}))"),
+    )  # fmt: skip
 
 
-def forming_figure(subject: Subject, probabilities: np.ndarray, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
-    """probabilities (layers + 1, classes), read before the first layer and after each: the finally likeliest as lines."""
-    best = top_predictions(subject.trace.logits, subject.model.labels, CLASSES_SHOWN)
-    lines = {each.label: probabilities[:, each.index] for each in best}
+def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
+    """values (layers + 1, outputs), read before the first layer and after each: the finally likeliest as lines.
+
+    Probabilities, or plain numbers, as `Lens.values` has them. Raises UnsupportedError for a model without a classifier.
+    """
+    best, kind = top_predictions(subject.trace.logits, subject.model, CLASSES_SHOWN), subject.model.output_kind
+    lines = {each.label: values[:, each.index] for each in best}
     if len(lines) < len(best):  # two classes of one name would be one line
-        lines = {f"{each.label} ({each.index})": probabilities[:, each.index] for each in best}
-    passed = np.arange(len(probabilities))
+        lines = {f"{each.label} ({each.index})": values[:, each.index] for each in best}
+    passed = np.arange(len(values))
     drawing = draw_curve(
-        passed, lines, x_label="layers passed", y_label="probability", y_range=(0, 1), theme=theme, width=width
+        passed,
+        lines,
+        x_label="layers passed",
+        y_label=kind.quantity,
+        y_range=(0, 1) if kind.is_probability else None,
+        theme=theme,
+        width=width,
     )
+    what = "The probability of" if kind.is_probability else "The output"
     return Figure(
-        arrays={"probabilities": probabilities},
+        arrays={"probabilities" if kind.is_probability else "values": values},
         drawing=drawing,
         alt=(
-            f"The probability of {best[0].label}, read after every layer: "
-            + ", ".join(f"{value:.2f}" for value in probabilities[:, best[0].index])
+            f"{what} {best[0].label}, read after every layer: "
+            + ", ".join(f"{value:.2f}" for value in values[:, best[0].index])
             + "."
         ),
         provenance=subject.provenance("logit lens"),
         snippet=subject.snippet(
             f"question = vitviz.Question(model, trace.input, vitviz.ClassLogit({best[0].index}))",
-            "probabilities = vitviz.logit_lens(question).probabilities  # (layers + 1, classes)",
+            "values = vitviz.logit_lens(question).values  # (layers + 1, outputs)",
         ),
-    )
+    )  # fmt: skip
 
 
 def explanation_figure(

@@ -17,6 +17,7 @@ from vitviz.draw.sheet import beside, column
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject
 from vitviz.heatmap import Heatmap
+from vitviz.outputs import has_classifier
 
 CLASSES_SHOWN = 5
 _REMOVED = (128, 128, 128)
@@ -67,7 +68,7 @@ def what_if_figure(
     logits   (classes,) of the changed model
     line     the Python that makes the map, `heatmap`, from `trace`; line_after: the other, `heatmap_after`, from `after`,
              where it is not the same
-    classes  whether the outputs are classes; otherwise only the maps are drawn
+    classes  whether the outputs stand for something; otherwise, for features, only the maps are drawn
     width    pixels of each half
     """
     scale = Scale.of(before.values, after.values, robust=robust)
@@ -83,10 +84,12 @@ def what_if_figure(
     words = f"{before.label} before and after."
     if classes:
         outputs = (subject.trace.logits, logits)
-        both = [top_predictions(each, subject.model.labels, CLASSES_SHOWN) for each in outputs]
+        both = [top_predictions(each, subject.model, CLASSES_SHOWN) for each in outputs]
+        shares = subject.model.output_kind.is_probability
+        longest = 1.0 if shares else max(abs(one.value) for best in both for one in best)
         bars = [
             draw_bars(
-                [one.label for one in best], [one.probability for one in best], percent=True, full=1.0, chosen=0,
+                [one.label for one in best], [one.value for one in best], percent=shares, full=longest, chosen=0,
                 title=name, theme=theme, width=width,
             )
             for best, name in zip(both, ("The model as it is", "Changed"), strict=True)
@@ -94,8 +97,8 @@ def what_if_figure(
         pieces.insert(0, beside(bars, theme))
         before_after = zip(("logits_before", "logits_after"), outputs, strict=True)
         arrays |= {name: each.float().cpu().numpy() for name, each in before_after}
-        likeliest = [f"{best[0].label} {best[0].probability:.1%}" for best in both]
-        words = f"Likeliest before: {likeliest[0]}; after: {likeliest[1]}. {words}"
+        first = [f"{best[0].label} {best[0].text}" for best in both]
+        words = f"{'Likeliest' if shares else 'Output'} before: {first[0]}; after: {first[1]}. {words}"
     return Figure(
         arrays=arrays,
         drawing=column(pieces, theme),
@@ -116,12 +119,14 @@ def intervention_snippet(subject: Subject, changes: Interventions, line: str, li
         ]
         given = ", head_means=means"
     items = "".join(f", vitviz.{item!r}" for item in changes)
+    answers = ["for each in (trace, after):", "    print(vitviz.top_predictions(each.logits, model))"]
+    if not has_classifier(subject.model):
+        answers = []
     return subject.snippet(
         *means,
         f"with vitviz.intervene(model{items}{given}) as changed:",
         f"    after = vitviz.trace(changed, image, framing={framing!r})",
-        "for each in (trace, after):",
-        "    print(vitviz.top_predictions(each.logits, model.labels))",
+        *answers,
         line,
         line_after or line.replace("heatmap", "heatmap_after").replace("trace", "after"),
         imports=["from vitviz.samples import samples"] if means else [],

@@ -4,8 +4,13 @@ The JSON has the checkpoint's name with the ending .json. Every field but the fi
 
     architecture   a name of timm's registry, without a pretrained tag
     num_classes    outputs of the classifier; timm's own number for the architecture when left out
-    labels         the classes in the order of the outputs: a list of strings, or the name of a text file beside the
-                   checkpoint with one class a line (with a tab, the text after it is what people read)
+    problem_type   what the outputs are, in the words of transformers: "single_label_classification" (one class is right:
+                   softmax), "multi_label_classification" (each label may be right: sigmoid), "regression" (plain numbers),
+                   or "features" (no classifier). When left out: a sigmoid for one output, a softmax for more, and features
+                   where timm's own configuration for the architecture is a tower of images and texts (CLIP) with as many
+                   outputs and there are no labels
+    labels         the outputs' names in their order: a list of strings, or the name of a text file in UTF-8 beside the
+                   checkpoint with one name a line (with a tab, the text after it is what people read)
     input_size     [height, width] in pixels
     preprocessing  mean and std (three numbers each, on values in [0, 1]), interpolation ("bicubic", "bilinear",
                    "nearest", "lanczos"), crop_fraction (above 0, at most 1); timm's own where left out
@@ -25,8 +30,9 @@ from typing import Any
 from timm.models import PretrainedCfg
 
 from vitviz.errors import ModelError
-from vitviz.models.labels import read_labels
+from vitviz.models.labels import one_line, read_labels
 from vitviz.models.model import Preprocessing
+from vitviz.outputs import OutputKind, kind_of_count
 
 MODEL_ARGS = frozenset(
     {
@@ -52,7 +58,9 @@ MODEL_ARGS = frozenset(
         "window_size",
     }
 )
-_FIELDS = frozenset({"architecture", "num_classes", "labels", "input_size", "preprocessing", "model_args", "sha256"})
+_FIELDS = frozenset(
+    {"architecture", "num_classes", "problem_type", "labels", "input_size", "preprocessing", "model_args", "sha256"}
+)
 _INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos")
 _MAX_JSON_BYTES = 8 << 20
 
@@ -68,6 +76,7 @@ class CheckpointConfig:
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     model_args: Mapping[str, Any] = field(default_factory=dict)
     sha256: str | None = None
+    output_kind: OutputKind | None = None
 
     def preprocessing_over(self, cfg: PretrainedCfg) -> Preprocessing:
         """timm's own preprocessing for the architecture, with what this checkpoint says instead."""
@@ -98,7 +107,7 @@ def read_config(path: Path, given: Mapping[str, Any] | None = None) -> Checkpoin
                 f"{beside.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it is no description of a checkpoint."
             )
         try:
-            given = json.loads(beside.read_text(encoding="utf-8"))
+            given = json.loads(beside.read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{beside.name} is not JSON: {error}.") from error
     return _validated(given, f"{beside.name}" if beside.is_file() else "the checkpoint's description", path.parent)
@@ -121,6 +130,11 @@ def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
     labels = _labels(given.get("labels"), folder, refuse)
     if labels is not None and num_classes is not None and len(labels) != num_classes:
         raise refuse(f"there are {len(labels)} labels for {num_classes} classes")
+    if labels == ():
+        if num_classes is None:
+            raise refuse("labels is empty; leave it out where the classes have no names, or give num_classes 0")
+        labels = None  # no classifier, no names
+    kind = _kind(given.get("problem_type"), num_classes, labels, refuse)
     size = given.get("input_size")
     if size is not None and not (
         isinstance(size, list | tuple) and len(size) == 2 and all(_is_whole(side, least=1) for side in size)
@@ -140,7 +154,24 @@ def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
         _preprocessing(given.get("preprocessing"), refuse),
         dict(model_args),
         sha256,
+        kind,
     )
+
+
+def _kind(given: Any, num_classes: int | None, labels: tuple[str, ...] | None, refuse: Any) -> OutputKind | None:
+    """What the description says that the outputs are; None where the module has to tell."""
+    if given is None:
+        return kind_of_count(len(labels)) if labels else None
+    if not isinstance(given, str) or given not in set(OutputKind):
+        raise refuse(f"problem_type has to be one of {', '.join(OutputKind)}")
+    kind = OutputKind(given)
+    if kind is OutputKind.FEATURES and labels:
+        raise refuse("there are labels, and problem_type says that the outputs are features")
+    if kind is not OutputKind.FEATURES and num_classes == 0:
+        raise refuse(f"problem_type is {kind} and num_classes is 0; without a classifier it is features")
+    outputs = num_classes if num_classes is not None else len(labels) if labels else None
+    # The softmax of a single output is 1 whatever the model says.
+    return OutputKind.LABELS if kind is OutputKind.CLASSES and outputs == 1 else kind
 
 
 def _is_whole(value: Any, least: int) -> bool:
@@ -151,11 +182,11 @@ def _labels(given: Any, folder: Path, refuse: Any) -> tuple[str, ...] | None:
     if given is None:
         return None
     if isinstance(given, str):
-        if Path(given).name != given or not (folder / given).is_file():
+        if "\0" in given or Path(given).name != given or not (folder / given).is_file():
             raise refuse(f"labels names {given!r}, which is not a file beside the checkpoint")
         return read_labels(folder / given)
     if isinstance(given, list | tuple) and all(isinstance(label, str) for label in given):
-        return tuple(given)
+        return tuple(map(one_line, given))
     raise refuse("labels has to be a list of strings or the name of a text file beside the checkpoint")
 
 

@@ -22,7 +22,8 @@ from vitviz.models.layout import layout_of
 from vitviz.models.model import Model
 from vitviz.models.sizes import resized, takes_any_size
 from vitviz.models.source import source_of
-from vitviz.models.weights import fill, read_weights, sha256_of
+from vitviz.models.weights import fill, read_weights, refuse_not_finite, sha256_of
+from vitviz.outputs import OutputKind, output_kind
 
 
 def load_model(
@@ -50,7 +51,8 @@ def load_model(
     progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the
                        hub
 
-    Raises ModelError for an unknown name or weights that do not fit, HubError where the hub's weights cannot be had,
+    Raises ModelError for an unknown name or weights that do not fit, NotFiniteError for weights with values that are not
+    finite, HubError where the hub's weights cannot be had,
     and UnsupportedError for a model without attention over tokens or a size that it does not take.
     """
     torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
@@ -163,8 +165,13 @@ def _assemble(
     name: str, architecture: str, module: nn.Module, config: CheckpointConfig, weights: str, weights_hash: str
 ) -> Model:
     cfg = pretrained_cfg(architecture)
+    if weights != "random":
+        refuse_not_finite(module, f"The weights of {name}")
     size = _built_size(module, cfg)
     labels = imagenet_labels(cfg) if weights == "pretrained" else config.labels
+    kind = config.output_kind or output_kind(module)
+    if kind is OutputKind.FEATURES:
+        labels = None
     model = Model(
         name=name,
         architecture=split_model_name_tag(architecture)[0],
@@ -175,6 +182,7 @@ def _assemble(
         labels=None if weights == "random" else labels,  # what an untrained classifier's outputs mean, nobody knows
         weights=weights,
         weights_hash=weights_hash,
+        output_kind=kind,
         dynamic_size=takes_any_size(module, cfg.fixed_input_size),
     )
     return resized(model, config.input_size) if config.input_size else model

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
 
@@ -41,9 +42,10 @@ class Model:
     layout         tokens at the model's input, at this input size
     input_size     (height, width) in pixels
     preprocessing  how pixels become input
-    labels         one plain-word label a class, or None where the classes are not known (or there is no classifier)
+    labels         one plain-word label an output, or None where they are not known (or there is no classifier)
     weights        "embedded", "pretrained", "random" or "file"
     weights_hash   sha256 of the weights file, or "random:<seed>"
+    output_kind    what the outputs are: classes, labels, plain numbers or features
     dynamic_size   whether the same module takes other input sizes (see `sizes.resized`)
     lock           hold it around a forward pass: hooks and module state are shared by every thread
     """
@@ -57,8 +59,13 @@ class Model:
     labels: tuple[str, ...] | None
     weights: str
     weights_hash: str
+    output_kind: OutputKind = None  # type: ignore[assignment]  # found from the module where not given
     dynamic_size: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.output_kind is None:
+            object.__setattr__(self, "output_kind", output_kind(self.module))
 
     @property
     def device(self) -> torch.device:

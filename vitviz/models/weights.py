@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vitviz.errors import ModelError
+from vitviz.errors import ModelError, NotFiniteError
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -54,6 +55,28 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
         raise ModelError(f"{what} do not fit the architecture: {wrong}.")
     module.load_state_dict(state, assign=any(tensor.is_meta for tensor in module.state_dict().values()))
     module.requires_grad_(False)
+
+
+def refuse_not_finite(module: nn.Module, what: str) -> None:
+    """Raises NotFiniteError that names the tensors of a filled module with values that are not-a-number or infinite.
+
+    A buffer may hold infinities as bounds (Gemma's clipping), but not the statistics of a normalisation.
+    """
+    wrong, tensors = [], 0
+    parameters = dict(module.named_parameters())
+    for name, tensor in module.state_dict().items():
+        if not tensor.is_floating_point() or tensor.is_meta:
+            continue
+        tensors += 1
+        strict = name in parameters or name.endswith(("running_mean", "running_var"))
+        bad = ~torch.isfinite(tensor) if strict else torch.isnan(tensor)
+        if count := int(bad.sum()):
+            wrong.append(f"{name} ({count:,} of {tensor.numel():,} values)")
+    if wrong:
+        raise NotFiniteError(
+            f"{what} hold values that are not finite numbers (not-a-number or infinite), in {len(wrong)} of {tensors} tensors: "
+            f"{_first(wrong)}. Save them again from a model that gives finite outputs."
+        )
 
 
 def _first(names: list[str], limit: int = 3) -> str:

@@ -109,7 +109,7 @@ def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progr
     prepared = prepare(model, load_image(path), settings.framing)
     model, pixels = prepared.model, prepared.input.to(model.device)
     with model.lock, torch.inference_mode(False), torch.no_grad():
-        target = default_target(model.module, run(model.module, pixels[None]).logits[0])
+        target = default_target(model, run(model.module, pixels[None]).logits[0])
     question = Question(model, pixels, target)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteWarning)  # the result says it

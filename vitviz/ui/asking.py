@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
-from vitviz.capture.trunk import has_classifier
+from vitviz.outputs import has_classifier
 from vitviz.ui import state
 from vitviz.ui.compute import Progress
 from vitviz.ui.stage import Stage
@@ -58,7 +58,7 @@ class Asked:
 def asked(stage: Stage) -> Asked:
     """What the selection asks: a class, a difference of classes, or a token with itself where there is no classifier."""
     logits = stage.trace.logits
-    if not has_classifier(stage.model.module):
+    if not has_classifier(stage.model):
         chosen = stage.selection.query
         named = chosen not in ("", "mean", "pool")
         token = stage.layout.token_named(chosen) if named else None

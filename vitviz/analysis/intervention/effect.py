@@ -12,7 +12,7 @@ from vitviz.analysis.intervention.kinds import Intervention
 from vitviz.analysis.intervention.means import HeadMeans
 from vitviz.analysis.intervention.text import Interventions
 from vitviz.analysis.question import Question
-from vitviz.capture.trunk import Output, run
+from vitviz.capture.trunk import Output
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 
@@ -22,7 +22,7 @@ class Effect:
     """Both answers side by side.
 
     before, after                        outputs of one pass each, a batch of 1
-    likelihood_before, likelihood_after  of the target: a probability, for a class
+    likelihood_before, likelihood_after  of the target: a probability, for a class or label
     similarity                           (rows, cols) cosine of each patch's final token with what it was; None where tokens
                                          cannot be compared, because the model hands out none or some left the sequence
     """
@@ -45,7 +45,7 @@ def effect(
     """One changed pass beside the unchanged one, which is computed once a question. Raises as `intervene`."""
     before = question.reference  # outside the block: the model as it is
     with intervene(question.subject, *interventions, head_means=head_means) as changed, question.asking():
-        after = run(changed.module, question.x)
+        after = question.run(question.x, changed.module)
     try:
         likelihood = float(question.target.likelihood(after, before)[0])
     except UnsupportedError:

@@ -20,9 +20,10 @@ from vitviz.models.hugging_face.files import configuration, processor_settings, 
 from vitviz.models.hugging_face.module import HuggingFaceModule
 from vitviz.models.hugging_face.names import Place, place_of
 from vitviz.models.hugging_face.preprocessing import preprocessing_of
+from vitviz.models.labels import one_line
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model, Preprocessing
-from vitviz.models.weights import read_weights, sha256_of
+from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
             module = with_weights(plan, read_weights(path), f"The weights of {name}")
         except ModelError as error:
             raise (ModelError(str(error)) if place.folder else HubError(f"{error} {STILL_WORKS}")) from error
+        refuse_not_finite(module, f"The weights of {name}")
         weights, weights_hash = "pretrained", sha256_of(path)
     return Model(
         name=name,
@@ -87,12 +89,13 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
         labels=None if seed is not None else _labels(plan.config.id2label, module.num_classes),
         weights=weights,
         weights_hash=weights_hash,
+        output_kind=module.output_kind,
         dynamic_size=True,
     )
 
 
 def _labels(names: dict[int, str], num_classes: int) -> tuple[str, ...] | None:
     """One label a class, or None where there is no classifier, or nobody gave its classes names."""
-    labels = tuple(str(names.get(index, "")) for index in range(num_classes))
+    labels = tuple(one_line(str(names.get(index, ""))) for index in range(num_classes))
     named = [label for label in labels if not re.fullmatch(r"(LABEL_\d+)?", label)]
     return labels if named else None

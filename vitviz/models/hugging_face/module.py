@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.models.hugging_face.heads import HEADS
+from vitviz.outputs import OutputKind, kind_of_count
 
 
 class HuggingFaceModule(nn.Module):
@@ -35,6 +36,15 @@ class HuggingFaceModule(nn.Module):
         self.native_size: tuple[int, int] = tuple(side) if isinstance(side, list | tuple) else (side, side)
         self.num_classes: int = model.config.num_labels if hasattr(model, "classifier") else 0
         self.num_prefix_tokens = sum(0 if part is None else part.shape[1] for part in (self.cls_token, self.reg_token))
+
+    @property
+    def output_kind(self) -> OutputKind:
+        """What the configuration's `problem_type` says, read as transformers' own pipeline for image classification does."""
+        stated = getattr(self.model.config, "problem_type", None)
+        if self.num_classes == 0 or stated is None:
+            return kind_of_count(self.num_classes)
+        kind = OutputKind(stated)
+        return OutputKind.LABELS if kind is OutputKind.CLASSES and self.num_classes == 1 else kind
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

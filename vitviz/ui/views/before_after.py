@@ -11,11 +11,11 @@ from vitviz.analysis.intervention import Interventions
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import POOL
 from vitviz.analysis.targets import needs_classifier
-from vitviz.capture.trunk import has_classifier
 from vitviz.draw import Scale
 from vitviz.figures.rollout import query_name
 from vitviz.figures.what_if import seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
+from vitviz.outputs import has_classifier
 from vitviz.ui import changes, exhibits, figure, state, tables
 from vitviz.ui.asking import Asked, class_name
 from vitviz.ui.choices import named
@@ -44,7 +44,7 @@ def answer(about: Asked, given: Interventions, section: str) -> None:
         st.metric(label, f"{result.likelihood_after:.3f}", delta, border=True)
     if not given.items:
         st.caption(words.NOTHING_YET[section])
-    if has_classifier(about.stage.model.module):
+    if has_classifier(about.stage.model):
         _classes(about.stage, found)
     cosine = found.class_token
     if cosine is not None and given.items:
@@ -191,7 +191,7 @@ def _ways_out(
         "what if",
         lambda: what_if_figure(
             stage.subject, given, found.effect.after.logits[0], before, after, line, line_after,
-            classes=has_classifier(stage.model.module), robust=robust, theme=stage.theme,
+            classes=has_classifier(stage.model), robust=robust, theme=stage.theme,
         ),
         changes=given.encode(), kind=kind, query=query, layer=layer, head=head, robust=robust,
     )  # fmt: skip

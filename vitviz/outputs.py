@@ -1,0 +1,100 @@
+"""What a model's outputs are: classes, labels, plain numbers or features, and how a number is read from a logit.
+
+The one place that decides it. The words are those of `problem_type` in configurations of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+# Projection widths of image and text towers (CLIP, EVA-CLIP, MobileCLIP, ViTamin, PE) are whole multiples of this; no label
+# set that a name of timm's registry was trained on has such a number of classes (tested over the whole registry).
+_WIDTH_STEP = 64
+
+
+class OutputKind(StrEnum):
+    """What the outputs (outputs,) of a model are.
+
+    CLASSES   one of them is right: probabilities are the softmax over all outputs
+    LABELS    each may be right or not: probabilities are the sigmoid of each output; also a single output
+    NUMBERS   plain numbers whose unit is unknown (regression)
+    FEATURES  a vector that names nothing: the model has no classifier
+    """
+
+    CLASSES = "single_label_classification"
+    LABELS = "multi_label_classification"
+    NUMBERS = "regression"
+    FEATURES = "features"
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether `read` gives probabilities."""
+        return self in (OutputKind.CLASSES, OutputKind.LABELS)
+
+    @property
+    def noun(self) -> str:
+        """What one output is called: "class", "label", "output" or "feature"."""
+        return {"CLASSES": "class", "LABELS": "label", "NUMBERS": "output", "FEATURES": "feature"}[self.name]
+
+    @property
+    def nouns(self) -> str:
+        """What several are called: "classes", "labels", ..."""
+        return "classes" if self is OutputKind.CLASSES else f"{self.noun}s"
+
+    @property
+    def quantity(self) -> str:
+        """What `read` gives, for the axis of a chart."""
+        return "probability" if self.is_probability else "the model's output"
+
+    def read(self, logits: Any) -> Any:
+        """(..., outputs) float, of a tensor (..., outputs): probabilities of classes or labels; other outputs as they are."""
+        if self is OutputKind.CLASSES:
+            return logits.float().softmax(-1)
+        return logits.float().sigmoid() if self is OutputKind.LABELS else logits.float()
+
+    def text(self, value: float, digits: int = 1) -> str:
+        """One value that `read` gave, for people: "92.0%", or "3.25" where it is no probability."""
+        return f"{value:.{digits}%}" if self.is_probability else f"{value:.3g}"
+
+
+def kind_of_count(count: int) -> OutputKind:
+    """The kind where only the number of outputs is known. A single output is read by a sigmoid, as in transformers'
+    pipeline for image classification: its softmax is 1 whatever the model says.
+    """
+    return OutputKind.FEATURES if count == 0 else OutputKind.LABELS if count == 1 else OutputKind.CLASSES
+
+
+def output_kind(subject: Any) -> OutputKind:
+    """The kind that a model or its module states as `output_kind`; else what the module's attributes tell.
+
+    A timm module with the outputs of its pretrained configuration has no classifier where their number is the width of a
+    joint embedding of images and texts. A module without `num_classes` gives features.
+    """
+    module = getattr(subject, "module", subject)
+    for stating in (subject, module):
+        stated = getattr(stating, "output_kind", None)
+        if stated is not None:
+            return OutputKind(stated)
+    count = int(getattr(module, "num_classes", None) or 0)
+    return OutputKind.FEATURES if count and _embeds(module, count) else kind_of_count(count)
+
+
+def has_classifier(subject: Any) -> bool:
+    """Whether the outputs of a model or module are answers, one a class, label or quantity, and not features."""
+    return output_kind(subject) is not OutputKind.FEATURES
+
+
+def output_name(labels: Sequence[str] | None, index: int, kind: OutputKind = OutputKind.CLASSES) -> str:
+    """The output's label, or "class 17" ("label 17", "output 17") where it has none."""
+    label = labels[index] if labels is not None and index < len(labels) else ""
+    return label or f"{kind.noun} {index}"
+
+
+def _embeds(module: Any, count: int) -> bool:
+    cfg = getattr(module, "pretrained_cfg", None)
+    if not cfg:
+        return False
+    given = cfg if isinstance(cfg, dict) else vars(cfg)
+    return given.get("num_classes") == count and not given.get("label_names") and count % _WIDTH_STEP == 0
