@@ -190,6 +190,73 @@ def test_private_work_under_way_is_called_off_and_not_kept_when_its_session_ends
     assert key("stubborn", scope="a") not in queue.results
 
 
+def test_what_was_forgotten_is_not_wanted_again_when_its_page_leaves():
+    queue = ComputeQueue(Results(10_000, 8), linger=LONG, idle=0.1)
+    begun, finish = threading.Event(), threading.Event()
+
+    def work(progress):
+        begun.set()
+        assert finish.wait(LONG)
+        progress.check()
+        return "private"
+
+    with queue.submit(key(scope="a"), "m", work) as ticket:
+        assert begun.wait(LONG)
+        queue.forget("a")
+    finish.set()
+    with pytest.raises(Cancelled):
+        ticket.result(LONG)
+    assert len(queue.results) == 0
+
+
+def test_nothing_is_kept_for_a_session_that_is_over(queue):
+    queue.forget("a")
+    assert queue.submit(key(scope="a"), "m", lambda _: "late").result(LONG) == "late", "its last run may still end"
+    queue.results.put(key("other", scope="a"), "later")
+    queue.results.put(key("other", scope="b"), "another session's")
+    assert [kept.scope for kept in queue.results._held] == ["b"]
+
+
+def test_a_job_called_off_and_asked_for_again_is_forgotten_in_both_forms(queue):
+    first, second = Gate(), Gate()
+    stopped = queue.submit(key(scope="a"), "m", lambda progress: first.begun.set() or first.open.wait(LONG))
+    assert first.begun.wait(LONG)
+    stopped.cancel()
+    again = queue.submit(key(scope="a"), "m", second)
+    queue.forget("a")
+    first.open.set()
+    with pytest.raises(Cancelled):
+        again.result(LONG)
+    assert stopped.wait(LONG) and second.runs == 0 and len(queue.results) == 0
+
+
+def test_a_place_in_the_queue_does_not_count_what_was_stopped(queue):
+    gate = Gate()
+    queue.submit(key("running"), "m", gate)
+    assert gate.begun.wait(LONG)
+    waiting = [queue.submit(key(name), "m", lambda _: name) for name in "abcd"]
+    assert [ticket.place for ticket in waiting] == [1, 2, 3, 4]
+    waiting[0].cancel()
+    waiting[2].cancel()
+    assert waiting[1].place == 1 and waiting[3].place == 2
+    gate.open.set()
+    assert waiting[3].result(LONG) == "d" and waiting[3].place == 0
+
+
+def test_one_who_leaves_for_a_moment_does_not_shorten_anothers_absence():
+    now = 0.0
+    queue = ComputeQueue(Results(10_000, 8), linger=3.0, idle=0.1, clock=lambda: now)
+    gate = Gate()
+    away, here = queue.submit(key(), "m", gate), queue.submit(key(), "m", gate)
+    assert gate.begun.wait(LONG)
+    away.leave(60.0)
+    here.leave()
+    now = 59.0
+    assert not away.wait(0.05)
+    gate.open.set()
+    assert away.result(LONG) == "done" and gate.runs == 1
+
+
 def test_results_keep_their_bounds_and_drop_what_was_used_longest_ago():
     results = Results(max_bytes=300, max_entries=3)
     for name in "abc":

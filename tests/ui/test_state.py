@@ -93,3 +93,15 @@ def test_back_asks_again_for_what_was_called_off(browser: Browser) -> None:
     assert state.called_off("slow")
     browser.run({"layer": "1"}, walked=True)
     assert not state.called_off("slow")
+
+
+def test_stopping_one_thing_does_not_start_another_again(browser: Browser) -> None:
+    browser.run()
+    state.call_off("first")
+    state.call_off("second")
+    assert state.called_off("first") and state.called_off("second")
+    state.ask_again("second")
+    browser.run()
+    assert state.called_off("first") and not state.called_off("second")
+    browser.run(layer=1)
+    assert not state.called_off("first"), "something else was chosen"

@@ -78,4 +78,3 @@ def _agreed() -> set[Key]:
 
 def _agree(key: Key) -> None:
     _agreed().add(key)
-    state.ask_again()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -57,7 +57,7 @@ def change(**values: Any) -> None:
         else:
             chosen = replace(chosen, knobs=turned(chosen, name, value))
     st.session_state[_SELECTION] = chosen
-    st.session_state.pop(_CALLED_OFF, None)
+    ask_again()
 
 
 def value_of(name: str) -> Any:
@@ -99,14 +99,20 @@ def bound_pair(low: str, high: str, shown: tuple[int, int], end: int) -> dict[st
     return {"key": key, "on_change": taken}
 
 
-def call_off(key: object) -> None:
+def call_off(key: Hashable) -> None:
     """Remembers that the user does not want this computed, until something else is chosen or it is asked for again."""
-    st.session_state[_CALLED_OFF] = key
+    st.session_state[_CALLED_OFF] = _called_off() | {key}
 
 
-def called_off(key: object) -> bool:
-    return st.session_state.get(_CALLED_OFF) == key
+def called_off(key: Hashable) -> bool:
+    return key in _called_off()
 
 
-def ask_again() -> None:
-    st.session_state.pop(_CALLED_OFF, None)
+def ask_again(key: Hashable = None) -> None:
+    """Forgets that this was stopped, and no more than this. Without a key: everything that was."""
+    st.session_state[_CALLED_OFF] = _called_off() - {key} if key is not None else frozenset()
+
+
+def _called_off() -> frozenset[Hashable]:
+    stopped: frozenset[Hashable] = st.session_state.get(_CALLED_OFF, frozenset())
+    return stopped

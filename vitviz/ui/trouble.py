@@ -13,6 +13,7 @@ from vitviz.ui import state
 from vitviz.ui.consent import Unanswered
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
+from vitviz.ui.waiting import Stopped
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,9 +23,10 @@ def guarded(where: str) -> Iterator[None]:
     """Turns what goes wrong inside into a sentence on the page. where: a name for the buttons, different on each page."""
     try:
         yield
-    except Cancelled:
+    except Cancelled as stopped:
+        key = stopped.key if isinstance(stopped, Stopped) else None
         st.info(words.CALLED_OFF)
-        st.button(words.ASK_AGAIN, key=f"again {where}", on_click=state.ask_again)
+        st.button(words.ASK_AGAIN, key=f"again {where}", on_click=state.ask_again, args=(key,))
     except Unanswered as question:
         question.ask(where)
     except VitvizError as error:

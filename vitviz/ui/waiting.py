@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
 
 from vitviz.errors import Cancelled
-from vitviz.ui import state
+from vitviz.ui import session, state
 from vitviz.ui.compute import ComputeQueue, Key, Ticket
 from vitviz.ui.compute.work import Work
 from vitviz.ui.text import common as words
@@ -17,22 +18,36 @@ QUIET_SECONDS = 0.4
 STEP_SECONDS = 0.15
 
 
+class Stopped(Cancelled):
+    """The user stopped a computation. key: which, so that it alone can be asked for again."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(words.CALLED_OFF)
+        self.key = key
+
+
 def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str) -> Any:
     """The result of `work`, from the store at once or after waiting in the queue, with its progress on the page.
 
     what  names the work to people: "Running the model"
 
-    Raises what the work raises, and Cancelled where the user called it off.
+    Raises what the work raises, and Stopped where the user stopped it.
     """
     kept = queue.results.get(key)
     if kept is not None:
         return kept
     if state.called_off(key):
-        raise Cancelled(words.CALLED_OFF)
+        raise Stopped(key)
     with queue.submit(key, lane, work) as ticket:
-        if not ticket.wait(QUIET_SECONDS):
-            _show_progress(queue, key, ticket, what)
-        return ticket.result()
+        try:
+            if not ticket.wait(QUIET_SECONDS):
+                _show_progress(queue, key, ticket, what)
+            return ticket.result()
+        except Cancelled:
+            raise Stopped(key) from None
+        except StopException:  # the connection was lost, and may be back in a moment
+            ticket.leave(session.patience(private=key.scope is not None))
+            raise
 
 
 def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> None:

@@ -6,9 +6,11 @@ work, so that torch's own pool of threads is made once a lane and not once a cli
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -28,8 +30,8 @@ IDLE_SECONDS = 60.0
 class Ticket:
     """One caller's claim on a result. Leave it when done (a `with` block does), or the work counts as wanted for ever."""
 
-    def __init__(self, queue: ComputeQueue, lane: str, job: Job) -> None:
-        self._queue, self._lane, self._job = queue, lane, job
+    def __init__(self, queue: ComputeQueue, job: Job) -> None:
+        self._queue, self._job = queue, job
         self._here = True
 
     @property
@@ -38,8 +40,8 @@ class Ticket:
 
     @property
     def place(self) -> int:
-        """How many pieces of work come before this one in its lane; 0 once it runs or is done."""
-        return self._queue.place_of(self._lane, self._job)
+        """How many pieces of work will run before this one in its lane; 0 once it runs or is done."""
+        return self._queue.place_of(self._job)
 
     @property
     def fraction(self) -> float | None:
@@ -58,18 +60,20 @@ class Ticket:
             raise self._job.error
         return self._job.value
 
-    def leave(self) -> None:
-        """Stops waiting. Work that nobody waits for is dropped after a moment, unless somebody asks for it again."""
-        self._go(time.monotonic())
+    def leave(self, linger: float | None = None) -> None:
+        """Stops waiting. Work that nobody waits for is dropped after `linger` seconds, by default the queue's, unless
+        somebody asks for it again.
+        """
+        self._go(self._queue.now() + (self._queue.linger if linger is None else linger))
 
     def cancel(self) -> None:
         """Stops waiting and drops the work at once, unless somebody else waits for it."""
         self._go(float("-inf"))
 
-    def _go(self, left_at: float) -> None:
+    def _go(self, until: float) -> None:
         if self._here:
             self._here = False
-            self._queue.left(self._job, left_at)
+            self._queue.left(self._job, until)
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +87,15 @@ class Ticket:
 class ComputeQueue:
     """Runs work in lanes and keeps what comes out in `results`."""
 
-    def __init__(self, results: Results, linger: float = LINGER_SECONDS, idle: float = IDLE_SECONDS) -> None:
-        self.results = results
-        self._linger, self._idle = linger, idle
+    def __init__(
+        self,
+        results: Results,
+        linger: float = LINGER_SECONDS,
+        idle: float = IDLE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.results, self.linger, self.now = results, linger, clock
+        self._idle = idle
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
@@ -98,48 +108,56 @@ class ComputeQueue:
             if job is not None and not job.wanted():
                 job = None  # called off; it may still be on its way out
             if job is None:
-                job = Job(key, work, self._linger)
+                job = Job(key, lane, work, self.now)
                 if kept is not None:
                     job.value = kept
                     job.finished.set()
                 else:
                     self._jobs[key] = job
-                    self._enqueue(lane, job)
+                    self._enqueue(job)
             job.waiting += 1
-            return Ticket(self, lane, job)
+            return Ticket(self, job)
 
     def cancel(self, key: Key) -> None:
         """Drops the work of a key at once, unless somebody waits for it."""
         with self._changed:
             job = self._jobs.get(key)
             if job is not None and not job.waiting:
-                job.left_at = float("-inf")
+                job.wanted_until = float("-inf")
 
     def forget(self, scope: str) -> None:
-        """A session is over: its private results go, and its private work is called off."""
+        """A session is over: its private results go, its private work is called off for good, and what a run of it that has
+        not stopped yet still asks for is not kept.
+        """
         with self._changed:
-            for job in self._jobs.values():
+            for job in (job for lane in self._lanes.values() for job in lane):
                 if job.key.scope == scope:
-                    job.waiting, job.left_at = 0, float("-inf")
-        self.results.forget(scope)
+                    job.forgotten = True
+            self.results.forget(scope)
 
-    def place_of(self, lane: str, job: Job) -> int:
+    def place_of(self, job: Job) -> int:
         with self._changed:
-            return next((i for i, other in enumerate(self._lanes.get(lane, ())) if other is job), 0)
+            lane = self._lanes.get(job.lane, deque())
+            if job not in lane:
+                return 0
+            # The one that runs holds the lane until it stops; those behind it that nobody wants will be passed over.
+            return sum(other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, lane))
 
-    def left(self, job: Job, left_at: float) -> None:
+    def left(self, job: Job, until: float) -> None:
         with self._changed:
-            job.waiting = max(job.waiting - 1, 0)
-            if not job.waiting:
-                job.left_at = left_at
+            job.waiting -= 1
+            if until == float("-inf"):
+                job.wanted_until = until
+            else:
+                job.wanted_until = max(job.wanted_until, until)
 
-    def _enqueue(self, lane: str, job: Job) -> None:
-        if lane in self._lanes:
-            self._lanes[lane].append(job)
+    def _enqueue(self, job: Job) -> None:
+        if job.lane in self._lanes:
+            self._lanes[job.lane].append(job)
             self._changed.notify_all()
             return
-        self._lanes[lane] = deque([job])
-        threading.Thread(target=self._run_lane, args=(lane,), name=f"compute {lane}", daemon=True).start()
+        self._lanes[job.lane] = deque([job])
+        threading.Thread(target=self._run_lane, args=(job.lane,), name=f"compute {job.lane}", daemon=True).start()
 
     def _run_lane(self, lane: str) -> None:
         while True:
@@ -175,9 +193,8 @@ class ComputeQueue:
             job.work = _finished  # the closure may hold a model and an image
 
     def _keep(self, job: Job) -> None:
-        with self._changed:  # so that a session cannot end between the question and the answer
-            if job.key.scope is None or job.wanted():
-                self.results.put(job.key, job.value)
+        if job.key.scope is None or job.wanted():
+            self.results.put(job.key, job.value)
 
 
 def _finished(_: Any) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 
 from vitviz.ui.compute.key import Key
 
+# Sessions that ended last: a run of one of them may still be under way and offer what it has computed.
+FORGOTTEN = 10_000
+
 
 def size_of(value: Any) -> int:
     """Bytes a result keeps alive: its own `nbytes` where it knows, else the sum of its parts."""
@@ -38,6 +41,7 @@ class Results:
         self.max_entries = max_entries
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
+        self._forgotten: OrderedDict[str, None] = OrderedDict()  # scopes, the last FORGOTTEN of them
         self._bytes = 0
 
     def get(self, key: Key) -> Any:
@@ -49,11 +53,13 @@ class Results:
             return self._held[key][0]
 
     def put(self, key: Key, value: Any) -> None:
-        """Keeps the result if it fits at all, and lets go of what was used longest ago until the bounds hold."""
+        """Keeps the result if it fits at all and its session is not over, and lets go of what was used longest ago until the
+        bounds hold.
+        """
         size = size_of(value)
         with self._lock:
             self._drop(key)
-            if size > self.max_bytes:
+            if size > self.max_bytes or key.scope in self._forgotten:
                 return
             self._held[key] = (value, size)
             self._bytes += size
@@ -61,8 +67,11 @@ class Results:
                 self._drop(next(iter(self._held)))
 
     def forget(self, scope: str) -> None:
-        """Lets go of everything private to one session."""
+        """Lets go of everything private to one session, and keeps nothing more of it."""
         with self._lock:
+            self._forgotten[scope] = None
+            if len(self._forgotten) > FORGOTTEN:
+                self._forgotten.popitem(last=False)
             for key in [key for key in self._held if key.scope == scope]:
                 self._drop(key)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,20 +32,25 @@ Work = Callable[[Progress], Any]
 
 
 class Job:
-    """One piece of work with everybody who waits for it. All fields but `finished` are guarded by the queue's lock."""
+    """One piece of work with everybody who waits for it. All fields but `finished` are guarded by the queue's lock.
 
-    def __init__(self, key: Key, work: Work, linger: float) -> None:
-        self.key = key
-        self.work = work
-        self.linger = linger
+    lane          where it runs: one at a time in each
+    waiting       tickets that wait for it
+    wanted_until  on `clock`: how long it goes on once nobody waits; -inf where the last to wait called it off
+    forgotten     its session is over: nobody can want it again
+    """
+
+    def __init__(self, key: Key, lane: str, work: Work, clock: Callable[[], float]) -> None:
+        self.key, self.lane, self.work = key, lane, work
         self.waiting = 0
-        self.left_at = 0.0  # when the last waiter went, on the monotonic clock; -inf if it called the work off
-        self.running = False
+        self.wanted_until = float("-inf")
+        self.forgotten = self.running = False
         self.progress = Progress(self.wanted)
         self.finished = threading.Event()
         self.value: Any = None
         self.error: BaseException | None = None
+        self._clock = clock
 
     def wanted(self) -> bool:
-        """Whether somebody waits, or went so lately that it may be a page being drawn again."""
-        return self.waiting > 0 or time.monotonic() - self.left_at < self.linger
+        """Whether somebody waits, or may come back: a page that is drawn again, a browser whose network failed."""
+        return not self.forgotten and (self.waiting > 0 or self._clock() < self.wanted_until)

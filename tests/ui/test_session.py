@@ -1,0 +1,166 @@
+"""What is private to a tab outlives a lost connection for as long as Streamlit may give the session back, and no longer."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from streamlit.runtime import caching
+from streamlit.runtime.scriptrunner import StopException
+
+from tests.ui.test_pages import jpeg, upload
+from vitviz.ui import services, session, waiting
+from vitviz.ui.compute import ComputeQueue, Key, Results
+from vitviz.ui.session import Sessions
+from vitviz.ui.text import sidebar
+
+LONG = 10.0  # seconds a broken test may hang before it fails
+
+
+class Server:
+    """Streamlit's view of connections, a clock, and the sessions that were ended."""
+
+    def __init__(self) -> None:
+        self.connected: set[str] = set()
+        self.now = 0.0
+        self.ended: list[str] = []
+        self.sessions = Sessions(self.connected.__contains__, lambda: 60.0, self.ended.append, lambda: self.now)
+
+    def at(self, now: float) -> list[str]:
+        self.now = now
+        self.sessions.end_those_gone()
+        return self.ended
+
+
+def test_a_session_ends_once_it_cannot_come_back():
+    server = Server()
+    server.connected |= {"one", "two"}
+    server.sessions.keep("mine", "one")
+    server.sessions.keep("yours", "two")
+    assert server.at(1000) == []
+    server.connected.remove("one")
+    assert server.at(1010) == [] and server.at(1069) == []
+    assert server.at(1070) == ["mine"]
+    assert server.at(9999) == ["mine"], "once, and nobody else's"
+    assert "mine" not in server.sessions and "yours" in server.sessions
+
+
+@pytest.mark.parametrize("runs_at_once", [True, False])
+def test_a_short_loss_of_the_network_ends_nothing(runs_at_once):
+    server = Server()
+    server.connected.add("one")
+    server.sessions.keep("mine", "one")
+    for lost in (0, 100, 200):
+        server.connected.remove("one")
+        server.at(lost)
+        server.connected.add("one")  # back within a minute
+        if runs_at_once:
+            server.sessions.keep("mine", "one")
+        server.at(lost + 59)
+    assert server.at(300) == []
+    server.connected.remove("one")
+    assert server.at(301) == []
+    assert server.at(361) == ["mine"], "a later loss is counted from its own beginning"
+
+
+def lose_connection() -> None:
+    """What Streamlit does to its caches when the connection of a session is lost (`disconnect_session`)."""
+    caching.clear_session_data_cache("test session id")
+    caching.clear_session_resource_cache("test session id")
+
+
+def test_an_upload_keeps_its_results_and_addresses_when_the_connection_is_lost(app, monkeypatch):
+    shown = upload(app("patches"), jpeg(11))
+    kept = services.queue().results
+    mine = {key for key in kept._held if key.scope == shown.at.session_state["private session"].name}
+    addresses = [exhibit.proto.json.split("/payload/")[1][:64] for exhibit in shown.at.get("bidi_component")]
+    assert mine and addresses
+    lose_connection()
+    assert all(key in kept for key in mine)
+    monkeypatch.setattr(services.queue(), "submit", lambda *_: pytest.fail("computed again"))
+    shown.at.run()
+    assert not shown.wrong and sidebar.OWN_PICTURE in shown.text
+    assert all(services.payloads().fetch(name) is not None for name in addresses)
+
+
+def test_a_session_that_was_ended_starts_anew_and_leaves_nothing_behind(app):
+    shown = upload(app("patches"), jpeg(12))
+    before = shown.at.session_state["private session"].name
+    del session.open_sessions()._open[before]
+    session._forget(before)
+    shown.at.run()
+    after = shown.at.session_state["private session"].name
+    assert not shown.wrong and after != before
+    scopes = {key.scope for key in services.queue().results._held}
+    assert before not in scopes and after in scopes
+
+
+class Page:
+    """A page of which the connection is lost while it shows progress."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.session_state: dict[str, object] = {}
+        monkeypatch.setattr(waiting, "st", self)
+        monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.0)
+        monkeypatch.setattr(waiting.state, "st", self)
+        monkeypatch.setattr(session, "_lifetime", lambda: 60.0)
+
+    def empty(self) -> SimpleNamespace:
+        return SimpleNamespace(container=threading.Lock, empty=lambda: None)
+
+    def progress(self, *_: object) -> None:
+        raise StopException
+
+
+@pytest.mark.parametrize(("scope", "seconds"), [("mine", 60.0), (None, session.SHARED_SECONDS)])
+def test_work_goes_on_until_its_page_may_be_back(monkeypatch, scope, seconds):
+    now = 0.0
+    queue = ComputeQueue(Results(10_000, 8), linger=3.0, idle=0.1, clock=lambda: now)
+    page, begun, finish = Page(monkeypatch), threading.Event(), threading.Event()
+    key, runs = Key("trace", "embedded", "w", "i", scope=scope), []
+
+    def work(progress):
+        runs.append(1)
+        begun.set()
+        assert finish.wait(LONG)
+        progress.check()
+        return "done"
+
+    def lost() -> None:
+        with pytest.raises(StopException):
+            waiting.answer(queue, key, "m", work, "")
+
+    lost()
+    assert begun.wait(LONG)
+    now = seconds - 1
+    lost()  # joined again, and lost again
+    now = 2 * seconds - 2
+    finish.set()
+    with queue.submit(key, "m", work) as ticket:
+        assert ticket.result(LONG) == "done"
+    assert len(runs) == 1
+    assert page.session_state == {}
+
+
+def test_work_of_a_page_that_does_not_come_back_is_dropped(monkeypatch):
+    now = 0.0
+    queue = ComputeQueue(Results(10_000, 8), linger=3.0, idle=0.1, clock=lambda: now)
+    Page(monkeypatch)
+    begun, finish, dropped = threading.Event(), threading.Event(), threading.Event()
+
+    def work(progress):
+        begun.set()
+        assert finish.wait(LONG)
+        try:
+            progress.check()
+        except waiting.Cancelled:
+            dropped.set()
+            raise
+
+    with pytest.raises(StopException):
+        waiting.answer(queue, Key("trace", "embedded", "w", scope="mine"), "m", work, "")
+    assert begun.wait(LONG)
+    now = 60.0
+    finish.set()
+    assert dropped.wait(LONG)
