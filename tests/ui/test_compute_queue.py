@@ -234,7 +234,7 @@ def test_a_place_in_the_queue_does_not_count_what_was_stopped(queue):
     gate = Gate()
     queue.submit(key("running"), "m", gate)
     assert gate.begun.wait(LONG)
-    waiting = [queue.submit(key(name), "m", lambda _: name) for name in "abcd"]
+    waiting = [queue.submit(key(name), "m", lambda _, name=name: name) for name in "abcd"]
     assert [ticket.place for ticket in waiting] == [1, 2, 3, 4]
     waiting[0].cancel()
     waiting[2].cancel()

@@ -103,9 +103,7 @@ def current() -> Session:
     kept: Session | None = st.session_state.get(_SESSION)
     if kept is None or kept.name not in open_sessions():
         visitor = st.context.cookies.get(COOKIE, "")
-        kept = st.session_state[_SESSION] = Session(
-            secrets.token_hex(16), visitor if isinstance(visitor, str) else ""
-        )
+        kept = st.session_state[_SESSION] = Session(secrets.token_hex(16), visitor if isinstance(visitor, str) else "")
     open_sessions().keep(kept.name, context.session_id if context else "")
     return kept
 

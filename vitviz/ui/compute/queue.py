@@ -141,7 +141,9 @@ class ComputeQueue:
             if job not in lane:
                 return 0
             # The one that runs holds the lane until it stops; those behind it that nobody wants will be passed over.
-            return sum(other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, lane))
+            return sum(
+                other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, lane)
+            )
 
     def left(self, job: Job, until: float) -> None:
         with self._changed:
