@@ -127,6 +127,29 @@ def test_changed_positions_are_changed_weights(family, how):
     assert far(changed, plainly(model.module, x))
 
 
+@pytest.mark.parametrize("family", POSITIONED, ids=str)
+@pytest.mark.parametrize("nested", [False, True], ids=["together", "nested"])
+@pytest.mark.parametrize(
+    "changes", [("zero", "shuffle"), ("shuffle", "zero"), ("shuffle", "shuffle"), ("zero", "zero")], ids="-".join
+)
+def test_positions_changed_twice_are_changed_one_after_the_other(family, changes, nested):
+    """Zero and then shuffled is zero, which is no reason to say that the model adds no positions."""
+    model, x = made(family)
+    edited = copy.deepcopy(model.module)
+    skip = edited.pos_embed.shape[1] - model.layout.num_patches
+    items = [ChangePositions(how, seed) for seed, how in enumerate(changes, start=3)]
+    for item in items:
+        rows = edited.pos_embed.data[:, skip:]
+        order = permutation(model.layout, item.seed)
+        edited.pos_embed.data[:, skip:] = 0 if item.how == "zero" else rows[:, order].clone()
+    if nested:
+        with intervene(model, items[0]):
+            changed = answer(model, x, items[1])
+    else:
+        changed = answer(model, x, *items)
+    torch.testing.assert_close(changed, plainly(edited, x))
+
+
 def test_positions_inside_attention_cannot_be_changed():
     model, x = made(next(f for f in FAMILIES if f.rotary))
     with pytest.raises(UnsupportedError, match="adds no position embedding"):

@@ -125,3 +125,85 @@ def test_the_sum_at_the_entrance_adds_up():
     law_of_cosines = terms.patch**2 + terms.position**2 + 2 * terms.patch * terms.position * terms.cosine
     np.testing.assert_allclose(terms.total**2, law_of_cosines, rtol=1e-4)
     assert terms.patch.shape == (6,)
+
+
+def built(name: str, **arguments) -> Holder:
+    torch.manual_seed(0)
+    return Holder(timm.create_model(name, **arguments).eval().requires_grad_(False))
+
+
+def naflex():
+    model = built("naflexvit_base_patch16_gap", depth=1, embed_dim=48, num_heads=3, pos_embed_grid_size=(2, 3))
+    layout = TokenLayout(("reg0", "reg1", "reg2", "reg3"), (2, 3), (16, 16))
+    return model, layout, model.module.embeds.pos_embed.reshape(6, -1)
+
+
+def factorized():
+    model = built("naflexvit_base_patch16_parfac_gap", depth=1, embed_dim=48, num_heads=3, pos_embed_grid_size=(3, 3))
+    layout = TokenLayout(("reg0", "reg1", "reg2", "reg3"), (3, 3), (16, 16))
+    embeds = model.module.embeds
+    return model, layout, (embeds.pos_embed_y[0, :, None] + embeds.pos_embed_x[0, None]).reshape(9, -1)
+
+
+def fourier():
+    model = built("xcit_nano_12_p16_224", depth=1, embed_dim=48, num_heads=3)
+    return model, TokenLayout((), (2, 3), (16, 16)), model.module.pos_embed(1, 2, 3)[0].flatten(1).T
+
+
+def nested():
+    model = built(
+        "tnt_s_patch16_224", img_size=48, depth=1, embed_dim=48, inner_dim=12, num_heads_outer=3, num_heads_inner=2
+    )
+    return model, TokenLayout(("cls",), (3, 3), (16, 16)), model.module.patch_pos[0, 1:]
+
+
+def channels_first():
+    model = built("pit_ti_224", img_size=64)
+    layout = TokenLayout((), (7, 7), (8, 8))  # overlapping patches: 7 x 8 is not the size of the input
+    model.layout, model.input_size = layout, (64, 64)
+    return model, layout, model.module.pos_embed[0].flatten(1).T
+
+
+@pytest.mark.parametrize("make", [naflex, factorized, fourier, nested, channels_first])
+def test_an_embedding_of_any_name_is_read(make):
+    """Where timm keeps it in a part of its own, computes it, or keeps it with its channels in front."""
+    model, layout, expected = make()
+    torch.testing.assert_close(position_embedding(model, layout).vectors, expected, atol=1e-5, rtol=1e-5)
+    assert position_similarity(model, layout, [0])[0, 0] == pytest.approx(1)
+    pixels = torch.randn(3, *getattr(model, "input_size", layout.input_size))
+    terms = embedding_sum(model, pixels, layout)
+    received = []
+    drop = getattr(model.module, "embeds", model.module).pos_drop
+    handle = drop.register_forward_pre_hook(lambda _m, inputs: received.append(inputs[0][0]))
+    model.module(pixels[None])
+    handle.remove()
+    tokens = received[0][-layout.num_patches :] if received[0].ndim == 2 else received[0].flatten(1).T
+    np.testing.assert_allclose(terms.total, tokens.norm(dim=-1), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("crossvit_9_240", {}, r"position parameters \(pos_embed_0, pos_embed_1\)"),
+        ("volo_d1_224", {}, r"position parameters \(pos_embed"),
+        ("swin_tiny_patch4_window7_224", {}, "adds no position embedding"),
+        ("pvt_v2_b0", {}, "adds no position embedding"),
+    ],
+)
+def test_absence_is_claimed_only_where_nothing_is_there(name, arguments, words):
+    layout = TokenLayout((), (14, 14), (16, 16))
+    with pytest.raises(UnsupportedError, match=words):
+        position_embedding(built(name, **arguments), layout)
+
+
+def test_an_embedding_of_zeros_is_said_to_be_zero():
+    model, layout = holder("vit_tiny_patch16_224", (32, 48)), TokenLayout(("cls",), (2, 3), (16, 16))
+    model.module.pos_embed.zero_()
+    with pytest.raises(UnsupportedError, match="is zero at every patch"):
+        position_embedding(model, layout)
+
+
+def test_reading_it_leaves_nothing_on_the_model():
+    model, layout, _ = naflex()
+    position_embedding(model, layout)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.module.modules())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+import timm
 import torch
 
 from tests.capture.families import FAMILIES, build
@@ -14,6 +15,7 @@ from vitviz.analysis.sanity import cascade, insensitive, randomised
 from vitviz.analysis.targets import ClassLogit
 from vitviz.errors import Cancelled
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import TokenLayout
 
 
 def edges(question: Question) -> Heatmap:
@@ -67,3 +69,41 @@ def test_the_cascade_can_be_stopped():
 
     with pytest.raises(Cancelled):
         list(cascade(question, {"edges": edges}, progress=stop))
+
+
+def naflex():
+    return (
+        "naflexvit_base_patch16_gap",
+        {"depth": 2, "embed_dim": 48, "num_heads": 3},
+        ("reg0", "reg1", "reg2", "reg3"),
+        {"embeds"},
+    )
+
+
+def tnt():
+    small = {"img_size": 32, "depth": 2, "embed_dim": 48, "inner_dim": 12, "num_heads_outer": 3, "num_heads_inner": 2}
+    return "tnt_s_patch16_224", small, ("cls",), {"pixel_embed", "norm1_proj", "proj", "norm2_proj"}
+
+
+@pytest.mark.parametrize("kind", [naflex, tnt])
+def test_the_embedding_comes_last_whatever_it_is_called(kind):
+    name, arguments, prefix, embedding = kind()
+    torch.manual_seed(0)
+    module = timm.create_model(name, num_classes=5, **arguments).eval().requires_grad_(False)
+    for parameter in module.parameters():
+        parameter.normal_(std=0.1)  # a constant has no spread to be drawn from again
+    layout = TokenLayout(prefix, (2, 2), (16, 16))
+    trained = copy.deepcopy(module.state_dict())
+    changed = []
+
+    def spy(asked: Question) -> Heatmap:
+        now = asked.module.state_dict()
+        changed.append({key.split(".")[0] for key, value in now.items() if not torch.equal(value, trained[key])})
+        return edges(asked)
+
+    list(cascade(Question(StandIn(module, layout), torch.randn(3, 32, 32), ClassLogit(1)), {"edges": spy}))
+    unchanged, head, *layers, everything = changed
+    assert unchanged == set()
+    assert "head" in head and not head & (embedding | {"blocks"})
+    assert all(not layer & embedding for layer in layers)
+    assert embedding <= everything

@@ -6,6 +6,7 @@ Similarity: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.errors import UnsupportedError, existing
+from vitviz.capture.embeddings import added_positions, embedded_patches, one_vector_a_patch
+from vitviz.errors import NOT_TAKEN, UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 
 # A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; learned ones are not.
@@ -46,19 +48,39 @@ def position_embedding(model: HasModule, layout: TokenLayout) -> PositionEmbeddi
     """The position embedding of `layout`'s patches, resampled to its grid just as the model does it.
 
     Raises UnsupportedError where no position embedding is added to the patches (rotary and relative positions act inside the
-    attention, some models have none at all).
+    attention, some models have none at all), where it is zero, and where it cannot be read as one vector a patch.
     """
-    with torch.inference_mode():
-        vectors = _as_added(model.module, layout)
-    if vectors is None or not vectors.any():
-        raise UnsupportedError(
-            "This model adds no position embedding to its patches: its positions, if it has any, act inside the attention "
-            "(rotary or relative), which is shown in its own terms."
-        )
+    vectors = added_vectors(model, layout)
+    if not vectors.any():
+        raise UnsupportedError("The position embedding that this model adds to its patches is zero at every patch.")
     vectors = vectors.float()
     norms = vectors.norm(dim=-1)
     fixed = bool((norms - norms.mean()).abs().max() < EQUAL_NORMS * norms.mean())
     return PositionEmbedding(vectors, "sin-cos" if fixed else "learned")
+
+
+def added_vectors(model: HasModule, layout: TokenLayout) -> Tensor:
+    """(patches, width) in the model's precision: what is added to each patch embedding; zeros where an embedding is zero.
+
+    Raises UnsupportedError where nothing is added, or not in a way that can be read.
+    """
+    with getattr(model, "lock", nullcontext()):
+        size = getattr(model, "input_size", None) if getattr(model, "layout", None) == layout else None
+        vectors = added_positions(model.module, layout, size or layout.input_size)
+        if vectors is None:
+            vectors = _by_its_own_method(model.module, layout)
+    named = _named_positions(model.module)
+    if (vectors is None or not vectors.any()) and not named:
+        raise UnsupportedError(
+            "This model adds no position embedding to its patches. Positions that act inside the attention (rotary or "
+            "relative) are shown in their own terms."
+        )
+    if vectors is None:
+        raise UnsupportedError(
+            f"This model has position parameters ({', '.join(named[:3])}), but does not add one vector to each patch where the "
+            "patches enter the first layer, so there is no position embedding to compare."
+        )
+    return vectors
 
 
 def position_similarity(model: HasModule, layout: TokenLayout, patches: Sequence[int] | None = None) -> np.ndarray:
@@ -139,34 +161,34 @@ def embedding_sum(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Embe
 def patch_embedding(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Tensor:
     """(patches, width) float32: the patches after the model's own patch embedding, before positions are added.
 
+    pixels  (3, height, width), normalised
+
     Raises UnsupportedError where the model has none that gives one vector a patch.
     """
-    embed = getattr(model.module, "patch_embed", None)
-    with torch.inference_mode():
-        embedded = embed(pixels[None]) if isinstance(embed, nn.Module) else None
-    if not isinstance(embedded, Tensor) or embedded.numel() % layout.num_patches:
-        raise UnsupportedError("This model has no patch embedding that gives one vector a patch.")
-    if embedded.ndim == 4 and embedded.shape[1:3] != layout.grid:  # (1, width, rows, cols) -> (1, rows, cols, width)
-        embedded = embedded.permute(0, 2, 3, 1)
-    return embedded.reshape(
-        layout.num_patches, -1
-    ).float()  # (1, patches, width) or (1, rows, cols, width) -> (patches, width)
+    with getattr(model, "lock", nullcontext()):
+        vectors = embedded_patches(model.module, pixels.to(next(model.module.parameters())), layout)
+    if vectors is None:
+        raise UnsupportedError("No part of this model is known to give one vector a patch before positions are added.")
+    return vectors.float()
 
 
-def _as_added(module: nn.Module, layout: TokenLayout) -> Tensor | None:
-    """(patches, width): what the module's own code adds to the patches, read by giving it patches that are zero."""
-    table = getattr(module, "pos_embed", None)
-    if not isinstance(table, Tensor):
+def _by_its_own_method(module: nn.Module, layout: TokenLayout) -> Tensor | None:
+    """(patches, width): the same by the module's own `_pos_embed`, where tokens are reordered before the first layer."""
+    table, add = getattr(module, "pos_embed", None), getattr(module, "_pos_embed", None)
+    if not isinstance(table, Tensor) or not callable(add):
         return None
     width = table.shape[-1]
-    add = getattr(module, "_pos_embed", None)
-    if callable(add):
-        dynamic = getattr(module, "dynamic_img_size", False)
-        shape = (1, *layout.grid, width) if dynamic else (1, layout.num_patches, width)
-        added = add(torch.zeros(shape, dtype=table.dtype, device=table.device))
-        added = added[0] if isinstance(added, tuple) else added  # with the rotary table beside it
-    else:
-        added = table
-    if added.numel() < layout.num_patches * width:
-        return None
-    return added.reshape(-1, width)[-layout.num_patches :]  # (prefix tokens + patches, width) -> (patches, width)
+    with torch.inference_mode():
+        try:
+            added = add(torch.zeros(1, layout.num_patches, width, dtype=table.dtype, device=table.device))
+        except NOT_TAKEN:
+            return None
+    added = added[0] if isinstance(added, tuple) else added  # with the rotary table beside it
+    return one_vector_a_patch(added, layout) if isinstance(added, Tensor) else None
+
+
+def _named_positions(module: nn.Module) -> list[str]:
+    """Parameters and buffers whose names speak of absolute positions."""
+    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    inside = ("rel_pos", "relative_pos", "rope", "bias")  # what acts inside the attention, and biases of any layer
+    return [name for name in names if "pos" in name.lower() and not any(word in name.lower() for word in inside)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.ranks import rank_correlation
@@ -70,7 +71,7 @@ def cascade(
         module = copy.deepcopy(question.module)
     other = replace(question, subject=StandIn(module, question.layout, question.subject.name, question.kind))
     generator = torch.Generator().manual_seed(seed)
-    stages = _stages(module, question.trunk.num_layers, every)
+    stages = _stages(module, question.trunk.num_layers, every, question.x)
     done, whole = 0, len(stages) * len(methods)
     for name, parts in stages:
         for part in parts:
@@ -97,8 +98,11 @@ def insensitive(last: Stage, threshold: float = INSENSITIVE) -> list[str]:
     return [method for method, value in last.likeness.items() if value > threshold]
 
 
-def _stages(module: nn.Module, num_layers: int, every: int) -> list[tuple[str, list[nn.Module]]]:
-    """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them."""
+def _stages(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tuple[str, list[nn.Module]]]:
+    """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them.
+
+    What works on x (1, 3, height, width) before the first block is part of the embedding, whatever it is called.
+    """
     blocks = Trunk(module).blocks
     layers = list(range(num_layers - 1, -1, -1))
     groups = [layers[start : start + every] for start in range(0, num_layers, every)]
@@ -110,10 +114,29 @@ def _stages(module: nn.Module, num_layers: int, every: int) -> list[tuple[str, l
         taken = {id(parameter) for part in (*blocks, *bottom) for parameter in part.parameters()}
         rest = nn.ParameterList(parameter for parameter in module.parameters() if id(parameter) not in taken)
         return [("head", [rest]), *middle, ("embedding", bottom)]
-    below = {"patch_embed", "norm_pre", "rope", "rel_pos_bias", "shared_rel_pos"}
+    below = {"rope", "rel_pos_bias", "shared_rel_pos"} | _before(
+        module, blocks[0], x
+    )  # the first are not always called
     top = [child for name, child in module.named_children() if name != "blocks" and name not in below]
     bottom = [child for name, child in module.named_children() if name in below]
     return [("head", top), *middle, ("embedding", [*bottom, _Loose(module)])]
+
+
+def _before(module: nn.Module, block: nn.Module, x: Tensor) -> set[str]:
+    """Names of the module's own parts that a pass on x calls before `block`."""
+    called: list[str] = []
+    arrived: list[bool] = []
+
+    def call(name: str) -> Callable[..., None]:
+        return lambda *_: None if arrived else called.append(name)
+
+    with ExitStack() as hooks, torch.no_grad():
+        hooks.callback(block.register_forward_pre_hook(lambda *_: arrived.append(True)).remove)
+        for name, child in module.named_children():
+            if child is not block and name != "blocks":
+                hooks.callback(child.register_forward_pre_hook(call(name)).remove)
+        module(x)
+    return set(called)
 
 
 class _Loose(nn.Module):

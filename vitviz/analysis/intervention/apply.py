@@ -22,8 +22,9 @@ from vitviz.analysis.intervention.kinds import (
 from vitviz.analysis.intervention.means import HeadMeans
 from vitviz.analysis.intervention.pixels import changed_pixels, permutation
 from vitviz.analysis.intervention.text import Interventions
-from vitviz.analysis.positions import position_embedding
+from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import Subject
+from vitviz.capture.embeddings import entrance_of
 from vitviz.capture.parts import num_heads_of
 from vitviz.capture.switches import HeadSwitch, Switches, switched
 from vitviz.capture.trunk import Trunk, final_norm
@@ -55,13 +56,14 @@ def intervene(
             match item:
                 case HidePatches() | ShufflePatches():
                     _hold(stack, model.module.register_forward_pre_hook(_pixel_hook(item, model)))
-                case ChangePositions():
-                    _hold(stack, _entrance(model.module).register_forward_pre_hook(_position_hook(item, model)))
                 case SwitchOffLayers():
                     blocks = Trunk(model.module).blocks
                     for layer in item.layers:
                         _exists(layer, len(blocks), "layer")
                         _hold(stack, blocks[layer].register_forward_hook(lambda _m, args, _out: args[0]))
+        positions = [item for item in items if isinstance(item, ChangePositions)]
+        if positions:
+            _hold(stack, _entrance(model).register_forward_pre_hook(_position_hook(positions, model)))
         switches = _switches(items, model, head_means)
         if switches.heads or switches.cut:
             stack.enter_context(switched(_attending_parts(model.module), switches))
@@ -83,31 +85,36 @@ def _pixel_hook(item: HidePatches | ShufflePatches, model: Subject) -> Callable[
     return change
 
 
-def _position_hook(item: ChangePositions, model: Subject) -> Callable[..., Any]:
+def _position_hook(items: list[ChangePositions], model: Subject) -> Callable[..., Any]:
+    """Adds the difference between the positions as `items` leave them, one after the other, and as they are."""
     layout = model.layout
-    with torch.no_grad():
-        vectors = position_embedding(model, layout).vectors.clone()  # (patches, width)
-    if item.how == "zero":
-        difference = -vectors
-    else:
-        difference = vectors[torch.from_numpy(permutation(layout, item.seed)).to(vectors.device)] - vectors
+    before = added_vectors(model, layout).float()  # (patches, width)
+    after = before
+    for item in items:
+        order = torch.from_numpy(permutation(layout, item.seed)).to(after.device)
+        after = torch.zeros_like(after) if item.how == "zero" else after[order]
+    with torch.inference_mode(False), torch.no_grad():
+        difference = (after - before).clone()
 
     def change(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         tokens = args[0]
-        if tokens.ndim != 3 or tokens.shape[1] != layout.num_tokens:
+        if tokens.ndim != 3 or tokens.shape[1] not in (layout.num_tokens, layout.num_patches):
             raise UnsupportedError(
                 f"{model.name} has {tuple(tokens.shape)} tokens where its positions are added, not {layout.num_tokens}."
             )
-        prefix, patches = tokens[:, : layout.num_prefix], tokens[:, layout.num_prefix :]
+        # a class token may come later, as in XCiT
+        prefix, patches = tokens[:, : -layout.num_patches], tokens[:, -layout.num_patches :]
         return (torch.cat([prefix, patches + difference.to(patches)], 1), *args[1:])
 
     return change
 
 
-def _entrance(module: nn.Module) -> nn.Module:
-    """The module that first sees the whole sequence with its positions added."""
-    drop = getattr(module, "pos_drop", None)
-    return drop if isinstance(drop, nn.Module) else Trunk(module).blocks[0]
+def _entrance(model: Subject) -> nn.Module:
+    """The module that first gets the whole sequence with its positions added. Raises UnsupportedError where it is not known."""
+    found = entrance_of(model.module)
+    if found is None:
+        raise UnsupportedError(f"Where {model.name} adds positions to its patches could not be found.")
+    return found
 
 
 def _switches(items: list[Intervention], model: Subject, means: HeadMeans | None) -> Switches:

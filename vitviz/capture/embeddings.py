@@ -1,0 +1,147 @@
+"""The tokens where they enter a model: each patch's embedding, and what is added to it because of where the patch is.
+
+Read off the module's own code by passes that stop there, whatever the parts are called and however a table is resampled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.capture.parts import patch_filters
+from vitviz.errors import NOT_TAKEN
+from vitviz.tokens import TokenLayout
+
+# Two embeddings of random patches may differ in what is added to them by rounding, relative to their size, and no more.
+TOLERANCE = 1e-2
+
+
+class _Reached(BaseException):
+    """Ends a pass where its tokens have been seen."""
+
+
+def entrance_of(module: nn.Module) -> nn.Module | None:
+    """The module that first gets the whole sequence with its positions added, or None where it has no known name."""
+    embeds = getattr(module, "embeds", None)  # NaFlexViT
+    blocks = getattr(module, "blocks", None)
+    first = blocks[0] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
+    found = (getattr(embeds, "pos_drop", None), getattr(module, "pos_drop", None), first)
+    return next((part for part in found if isinstance(part, nn.Module)), None)
+
+
+def patch_embedding_of(module: nn.Module) -> nn.Module | None:
+    """The module whose output is one vector a patch, before positions are added, or None where it has no known name."""
+    embeds = getattr(module, "embeds", None)  # NaFlexViT: a projection, then a norm or an identity
+    found = (
+        getattr(embeds, "norm", None),
+        getattr(embeds, "proj", None),
+        getattr(module, "norm2_proj", None),  # TNT: from the pixels of a patch to the patch
+        getattr(module, "patch_embed", None),
+    )
+    return next((part for part in found if isinstance(part, nn.Module)), None)
+
+
+def embedded_patches(module: nn.Module, pixels: Tensor, layout: TokenLayout) -> Tensor | None:
+    """(patches, width): the patch embeddings of one model input (3, height, width); None where they are not one vector a patch.
+
+    Hold the model's lock.
+    """
+    maker = patch_embedding_of(module)
+    seen: list[Tensor | None] = []
+
+    def keep(output: Tensor) -> Tensor:
+        vectors = one_vector_a_patch(output, layout)
+        seen.append(None if vectors is None else vectors.clone())  # positions may be added in place
+        raise _Reached
+
+    if maker is None:
+        return None
+    _pass(module, pixels[None], maker, keep)
+    return seen[0] if seen else None
+
+
+def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[int, int]) -> Tensor | None:
+    """(patches, width): what the module adds to its patch embeddings before the first layer; zeros where that is nothing.
+
+    The patch embeddings are replaced by zeros, and what enters the first layer is what was added. None where that depends on
+    the patches, or the module hands on something else than one vector a patch in the order of its grid. Hold the model's lock.
+
+    input_size  (height, width) in pixels, which patches that overlap do not tell
+    """
+    maker, entrance = patch_embedding_of(module), entrance_of(module)
+    if maker is None or entrance is None:
+        return None
+    parameter = next(module.parameters())
+    channels = getattr(patch_filters(module), "in_channels", 3)
+    blank = torch.zeros(1, channels, *input_size, device=parameter.device, dtype=parameter.dtype)
+    generator = torch.Generator().manual_seed(0)
+
+    def entered(patches: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor] | None:
+        put: list[Tensor] = []
+        seen: list[Tensor] = []
+
+        def replace(output: Tensor) -> Tensor:
+            put.append(patches(output))
+            return put[-1].clone()
+
+        def arrive(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if threading.get_ident() == own:
+                given = next((each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)), None)
+                if given is not None:
+                    seen.append(given.clone())
+                raise _Reached
+
+        own = threading.get_ident()
+        handle = entrance.register_forward_pre_hook(arrive, with_kwargs=True)
+        try:
+            _pass(module, blank, maker, replace)
+        finally:
+            handle.remove()
+        before = one_vector_a_patch(put[-1], layout) if put else None
+        after = one_vector_a_patch(seen[-1], layout) if seen else None
+        return None if before is None or after is None or before.shape != after.shape else (before, after)
+
+    nothing = entered(torch.zeros_like)
+    something = entered(lambda output: torch.randn(output.shape, generator=generator).to(output))
+    if nothing is None or something is None:
+        return None
+    position, again = nothing[1].float(), something[1].float() - something[0].float()
+    size = max(1.0, float(position.abs().max()))
+    return nothing[1] if float((position - again).abs().max()) <= TOLERANCE * size else None
+
+
+def one_vector_a_patch(tokens: Tensor, layout: TokenLayout) -> Tensor | None:
+    """(1, tokens, width), (1, rows, cols, width) or (1, width, rows, cols) -> (patches, width), prefix tokens left out; None
+    for anything else.
+    """
+    if tokens.ndim == 3 and tokens.shape[1] >= layout.num_patches:
+        return tokens[0, -layout.num_patches :]
+    if tokens.ndim == 4 and tokens.shape[1:3] == layout.grid:
+        return tokens[0].reshape(layout.num_patches, -1)  # (rows, cols, width) -> (patches, width)
+    if tokens.ndim == 4 and tokens.shape[2:] == layout.grid:
+        return tokens[0].flatten(1).T  # (width, rows, cols) -> (patches, width)
+    return None
+
+
+def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Tensor], Tensor]) -> None:
+    """Runs the module until something raises `_Reached`, with the patch embeddings replaced."""
+    own = threading.get_ident()
+
+    def change(_module: nn.Module, _args: Any, output: Any) -> Any:
+        if threading.get_ident() != own:
+            return None
+        if isinstance(output, tuple):  # with the size of the grid beside it
+            return (replace(output[0]), *output[1:])
+        return replace(output)
+
+    with ExitStack() as stack, torch.inference_mode():
+        stack.callback(maker.register_forward_hook(change).remove)
+        try:
+            module(x)
+        except (_Reached, *NOT_TAKEN):
+            pass
