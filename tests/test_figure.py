@@ -126,3 +126,9 @@ def test_a_figure_needs_an_alt_text_and_plain_numbers() -> None:
 def test_a_parameter_that_json_does_not_know_is_refused() -> None:
     with pytest.raises(TypeError, match="parameter of type set"):
         figure(provenance=Provenance(parameters={"a": {1}})).png()
+
+
+def test_a_notebook_shows_the_picture_and_a_terminal_one_line() -> None:
+    made = figure()
+    assert Image.open(io.BytesIO(made._repr_png_())).size == made.image().size
+    assert repr(made) == "Figure('last hop': rollout (2, 2))"

@@ -27,3 +27,7 @@ def test_its_peak_is_the_largest_value_and_either_way_where_signed() -> None:
     values = [[0.1, -0.9, 0.3], [0.5, 0.2, 0.0]]
     assert Heatmap(values, "weight").peak == (1, 0, 0.5)
     assert Heatmap(values, "change", signed=True).peak == (0, 1, pytest.approx(-0.9))
+
+
+def test_prints_as_one_line() -> None:
+    assert repr(Heatmap([[0.0, 1.5], [-2.0, 0.25]], "rollout")) == "Heatmap('rollout', 2x2 patches, -2 to 1.5)"

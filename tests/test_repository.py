@@ -107,8 +107,24 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         vitviz.nothing  # noqa: B018
 
 
+def test_editors_see_every_public_name() -> None:
+    """The stub names what is imported lazily, from the same modules."""
+    stub = ast.parse((ROOT / "vitviz" / "__init__.pyi").read_text(encoding="utf-8"))
+    named = {
+        alias.asname: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert named == vitviz._PUBLIC
+    assert (ROOT / "vitviz" / "py.typed").is_file()
+
+
+def test_the_command_is_installed_under_its_name() -> None:
+    module, _, function = PROJECT["scripts"]["vitviz"].partition(":")
+    assert getattr(importlib.import_module(module), function) is main
+
+
 def test_versions_agree() -> None:
     assert PROJECT["version"] == vitviz.__version__
+    assert f"version: {vitviz.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert newest is not None
     assert newest[1] == vitviz.__version__

@@ -1,4 +1,7 @@
-"""The command line: `python -m vitviz COMMAND`. Exit codes: 0 done, 1 refused with one sentence, 2 wrong usage, 130 stopped."""
+"""The command line: `vitviz COMMAND`, or `python -m vitviz COMMAND`.
+
+Exit codes: 0 done, 1 refused with one sentence, 2 wrong usage, 130 stopped.
+"""
 
 from __future__ import annotations
 

@@ -154,6 +154,14 @@ class Figure:
         self.image().save(file, "PNG", pnginfo=text, compress_level=6)
         return file.getvalue()
 
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name} {values.shape}" for name, values in self.arrays.items())
+        return f"Figure({self.provenance.method or 'figure'!r}: {arrays})"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.png()
+
     def npz(self) -> bytes:
         """The arrays as a compressed npz file, with the provenance as JSON in a text array; needs no pickle to read."""
         file = io.BytesIO()

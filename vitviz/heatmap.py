@@ -30,6 +30,11 @@ class Heatmap:
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
+    def __repr__(self) -> str:
+        rows, cols = self.grid
+        low, high = float(self.values.min()), float(self.values.max())
+        return f"Heatmap({self.label!r}, {rows}x{cols} patches, {low:.4g} to {high:.4g})"
+
     @property
     def grid(self) -> tuple[int, int]:
         """(rows, cols)."""
