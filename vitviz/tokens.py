@@ -1,14 +1,141 @@
-"""Which token is which patch: the one place that knows how a sequence unrolls from a picture. numpy only."""
+"""Which token is which patch, what tokens are called, and which of them a map is about. numpy only."""
 
 from __future__ import annotations
 
+import math
+import operator
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, SupportsIndex, TypeVar, cast
 
 import numpy as np
 
 Values = TypeVar("Values")  # a numpy array, or a torch tensor, which this module need not know
+
+MEAN = "mean"  # the mean over all patch queries: what a head that averages patches reads
+POOL = "pool"  # the learned query, or queries, of an attention that only collects at the end of the model
+
+CELL = re.compile(r"r([0-9]{1,4})c([0-9]{1,4})")  # the name of a patch: "r3c5"
+_NAME = re.compile(rf"[a-z]{{1,8}}[0-9]{{0,4}}|{CELL.pattern}")
+_MOST_PARTS = 16
+
+
+def cell_name(row: int, col: int) -> str:
+    """The name of the patch in `row`, `col`: "r3c5"."""
+    return f"r{int(row)}c{int(col)}"
+
+
+def cell_of_name(name: str, grid: tuple[int, int] | None = None) -> tuple[int, int] | None:
+    """(row, col) of a patch's name, None for any other text and outside `grid`. The inverse of `cell_name`."""
+    found = CELL.fullmatch(name)
+    cell = (int(found[1]), int(found[2])) if found else None
+    return cell if cell is None or grid is None or (cell[0] < grid[0] and cell[1] < grid[1]) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """Which query a map is about: a token, the mean over patches, the pooling query, or a weighted set of those.
+
+    parts  (name, weight) of each part. A name is that of a token in a `TokenLayout` ("cls", "reg0", "r3c5"), MEAN, or
+           POOL, which stands alone. Weights are positive and relative; what counts is their share of the sum
+
+    The text form is "cls", "r3c5", "mean", "pool", "cls+dist" for equal shares, "0.4*cls+0.6*mean" for others; `parse`
+    reads it back to an equal value. A query equals its text form, because links, files and snippets hold that. Raises
+    ValueError for parts that make no query.
+    """
+
+    parts: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.parts]
+        if not 0 < len(names) <= _MOST_PARTS or len(set(names)) < len(names):
+            raise ValueError(f"a query has 1 to {_MOST_PARTS} parts with different names, not {len(names)}: {names}")
+        for name, weight in self.parts:
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f'{name!r} is no name of a query; write for example cls, r3c5, mean or "0.4*cls+0.6*mean"'
+                )
+            if not (math.isfinite(weight) and weight > 0):
+                raise ValueError(f"the weight of {name} in a query is a positive number, not {weight}")
+        if POOL in names and len(names) > 1:
+            raise ValueError("the pooling query cannot be mixed with other queries")
+        equal = len({weight for _, weight in self.parts}) == 1
+        # Six digits are kept, which is what the text form says.
+        kept = tuple((name, 1.0 if equal else float(f"{weight:g}")) for name, weight in self.parts)
+        object.__setattr__(self, "parts", kept)
+
+    @classmethod
+    def parse(cls, text: str) -> Query:
+        """The query that a text form stands for. Raises ValueError for any other text."""
+        parts = []
+        for part in text.split("+")[: _MOST_PARTS + 1]:
+            weight, times, name = part.strip().rpartition("*")
+            try:
+                parts.append((name.strip(), float(weight) if times else 1.0))
+            except ValueError:
+                raise ValueError(f"{weight.strip()!r} in the query {text[:60]!r} is no number") from None
+        return cls(tuple(parts))
+
+    @classmethod
+    def of(cls, value: QueryLike, layout: TokenLayout) -> Query:
+        """The query that an index of `layout`, a text form or a query stands for.
+
+        Raises ValueError for a text that is no query, IndexError for a token that does not exist.
+        """
+        if isinstance(value, Query):
+            return value
+        if isinstance(value, str):
+            return cls.parse(value)
+        return cls(((layout.name_of(operator.index(value)), 1.0),))
+
+    def __str__(self) -> str:
+        texts = (name if weight == 1 else f"{weight:g}*{name}" for name, weight in self.parts)
+        return "+".join(text.replace("e+", "e") for text in texts)  # a plus sign separates parts
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, Query | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.parts)
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """(name, share) of each part; shares sum to 1."""
+        total = sum(weight for _, weight in self.parts)
+        return tuple((name, weight / total) for name, weight in self.parts)
+
+    @property
+    def pools(self) -> bool:
+        """Whether it is the pooling query, which is no token of the layers before it."""
+        return POOL in self.names
+
+    @property
+    def cell(self) -> tuple[int, int] | None:
+        """(row, col) of a query that is one patch, None for any other."""
+        return cell_of_name(self.parts[0][0]) if len(self.parts) == 1 else None
+
+    def weights(self, layout: TokenLayout) -> np.ndarray:
+        """(tokens,) float64: the weight of each token's row in `layout`; the sum is 1.
+
+        Raises ValueError for a name that `layout` does not have, the pooling query among them.
+        """
+        rows = np.zeros(layout.num_tokens)
+        for name, share in self.shares:
+            if name != MEAN:
+                rows[layout.token_named(name)] += share
+            elif layout.num_patches:
+                rows[layout.num_prefix :] += share / layout.num_patches
+            else:
+                raise ValueError("there are no patches here to take the mean of")
+        return rows
+
+
+QueryLike = SupportsIndex | str | Query  # a token's index (also numpy's integers), a text form, or a query
 
 
 @dataclass(frozen=True)
@@ -66,20 +193,26 @@ class TokenLayout:
     def name_of(self, token: int) -> str:
         """The token's short name: a prefix name as it is, a patch as "r3c5"."""
         cell = self.cell_of(token)
-        return self.prefix[token] if cell is None else f"r{cell[0]}c{cell[1]}"
+        return self.prefix[token] if cell is None else cell_name(*cell)
 
     def token_named(self, name: str) -> int:
         """The inverse of `name_of`. Raises ValueError with the names that exist."""
         if name in self.prefix:
             return self.prefix.index(name)
-        row, sep, col = name.removeprefix("r").partition("c")
-        if name.startswith("r") and sep and row.isascii() and row.isdigit() and col.isascii() and col.isdigit():
+        cell = cell_of_name(name)
+        if cell is not None and self.num_patches:
             try:
-                return self.token_at(int(row), int(col))
+                return self.token_at(*cell)
             except IndexError as error:
                 raise ValueError(str(error)) from None
-        known = ", ".join((*self.prefix, "r0c0", f"r{self.grid[0] - 1}c{self.grid[1] - 1}"))
+        if not self.num_patches:
+            raise ValueError(f"no token is called {name!r}; tokens here are {', '.join(self.prefix)}")
+        known = ", ".join((*self.prefix, cell_name(0, 0), cell_name(self.grid[0] - 1, self.grid[1] - 1)))
         raise ValueError(f"no token is called {name!r}; tokens here are {known} and the patches between")
+
+    def cell_named(self, name: str) -> tuple[int, int] | None:
+        """(row, col) of the patch of that name, None for what is no patch of this layout."""
+        return cell_of_name(name, self.grid)
 
     def patches(self, values: Values) -> Values:
         """Cuts the prefix off and folds the rest: (..., tokens) -> (..., rows, cols); (..., patches) is folded as it is.

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitviz.capture.cost import work_of
+from vitviz.capture.readout import read_query
 from vitviz.capture.record import Recording, record
 from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.stages import StagedRecording, placements_of, record_stages
@@ -57,7 +58,7 @@ def trace_input(
     with model.lock:
         each = _counting(model, progress) if progress else None
         recording = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, each=each)
-    return Trace(layers=recording.layers, hidden=recording.hidden, **_common(model, pixels, recording))
+        return Trace(layers=recording.layers, hidden=recording.hidden, **_common(model, pixels, recording))
 
 
 def trace_stages(model: Model, image: Image.Image, *, framing: str = "crop", keep_values: bool = False) -> StagedTrace:
@@ -78,7 +79,7 @@ def trace_stages_input(
     with model.lock:
         each = _counting(model, progress) if progress else None
         recording = record_stages(model.module, pixels[None], keep_values=keep_values, each=each)
-    return StagedTrace(layers=recording.layers, left_out=recording.left_out, **_common(model, pixels, recording))
+        return StagedTrace(layers=recording.layers, left_out=recording.left_out, **_common(model, pixels, recording))
 
 
 def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
@@ -99,6 +100,7 @@ def _common(model: Model, pixels: Tensor, recording: Recording | StagedRecording
         "pooling": recording.pooling,
         "logits": recording.logits,
         "weights_hash": model.weights_hash,
+        "reads": read_query(model.module, (pixels.shape[1], pixels.shape[2]), recording.layers, recording.pooling),
     }
 
 

@@ -265,7 +265,7 @@ def test_a_model_without_a_classifier_explains_its_token():
         # the gradient of x . detached(x) is that of w . x with w = x
         torch.testing.assert_close(layer.rows(), expected)
     patch = LAYOUT.token_at(1, 2)
-    assert Question(model, pixels, SelfDot(patch)).query == patch
+    assert Question(model, pixels, SelfDot(patch)).query == "r1c2"
     assert generic_relevance(Question(model, pixels, SelfDot(patch))).values[1, 2] >= 1  # R starts from the identity
     with pytest.raises(UnsupportedError, match="no classifier"):
         Question(model, pixels, ClassLogit(0))

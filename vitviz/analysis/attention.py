@@ -12,55 +12,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitviz.analysis.queries import MEAN, POOL, Query, default_query, query_index
+from vitviz.analysis.queries import MEAN, QueryLike, as_query, layers_asked, query_of, row_weights
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import UnsupportedError, existing
 from vitviz.heatmap import Heatmap
 
+FEW_ROWS = 8  # up to here rows are worked out one by one
 
-def query_weights(attention: Attention | WindowedAttention, query: Query) -> Tensor:
-    """(heads, keys) float32: the weights of one query, or their mean over all patch queries for "mean".
+
+def query_weights(attention: Attention | WindowedAttention, query: QueryLike) -> Tensor:
+    """(heads, keys) float32: the weights of one query, or the weighted sum of its parts': the mean over all patch queries for
+    "mean", over all queries of an attention that only collects for "pool".
 
     Raises UnsupportedError for a query that this layer does not have.
     """
     layout = attention.query_layout
-    if query != MEAN:
-        return attention.row(query_index(query, layout))
-    if not layout.num_patches:
+    asked = as_query(query, layout)
+    if asked.pools:
+        if layout.num_patches:
+            raise UnsupportedError(
+                f"The pooling query is none of the queries of {attention.name}; ask a layer that pools."
+            )
+        return attention.rows(slice(0, layout.num_tokens)).mean(1)
+    if not layout.num_patches and MEAN in asked.names:
         raise UnsupportedError(
             f"The queries of {attention.name} are {', '.join(layout.prefix)} and no patches, so there is no mean over patch "
             "queries. Ask for one of them by name."
         )
+    weights = row_weights(asked, layout, attention.device, attention.dtype)  # (1, tokens)
+    chosen = weights[0].nonzero()[:, 0].tolist()
+    if len(chosen) <= FEW_ROWS:
+        if len(chosen) == 1:
+            return attention.row(chosen[0])
+        return sum(weights[0, token] * attention.row(token) for token in chosen)  # type: ignore[return-value]
     if isinstance(attention, WindowedAttention):
-        asked = (slice(max(chunk.start, layout.num_prefix), chunk.stop) for chunk in attention.query_chunks())
-        return sum(attention.rows(chunk).sum(1) for chunk in asked) / layout.num_patches  # type: ignore[return-value]
-    uniform = torch.zeros(1, layout.num_tokens, device=attention.device)
-    uniform[:, layout.num_prefix :] = 1 / layout.num_patches
-    return attention.pull(uniform)[0]
+        chunks = attention.query_chunks()
+        return sum(torch.einsum("q,hqk->hk", weights[0, chunk], attention.rows(chunk)) for chunk in chunks)  # type: ignore[return-value]
+    return attention.pull(weights)[0]
 
 
-def head_maps(trace: Trace, query: Query | None = None) -> np.ndarray:
-    """(layers, heads, rows, cols) float32: where `query` looks, for every head of every layer; the class token by default.
+def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
+    """(layers, heads, rows, cols) float32: where `query` looks, for every head of every layer; by default the query that the
+    model's output is computed from.
 
-    Patch keys only, as they are: the rest of a row's 1 is on the prefix tokens. Where only a pooling query answers, layers are
-    the pooling layers. Raises UnsupportedError where layers differ in heads or grid; ask layer by layer there.
+    Patch keys only, as they are: the rest of a row's 1 is on the prefix tokens. For the pooling query layers are the pooling
+    layers. Raises UnsupportedError for a query that does not exist, and where layers differ in heads or grid; ask layer by
+    layer there.
     """
-    query = default_query(trace) if query is None else query
-    layers = trace.pooling if query == POOL else trace.layers
+    asked = query_of(trace, query)
+    layers = layers_asked(trace, asked)
     if not layers:
-        raise UnsupportedError(f"{trace.model_name} has no attention pooling; choose a token or the mean over patches.")
+        raise UnsupportedError(f"{trace.model_name} has no layer in which patches attend to each other.")
     if len({(layer.num_heads, layer.key_layout.grid) for layer in layers}) > 1:
         raise UnsupportedError(
             f"The layers of {trace.model_name} differ in heads or grid; look at one layer at a time."
         )
-    first = 0 if query == POOL else query
-    rows = [layer.key_layout.patches(query_weights(layer, first)) for layer in layers]  # each (heads, rows, cols)
+    rows = [layer.key_layout.patches(query_weights(layer, asked)) for layer in layers]  # each (heads, rows, cols)
     return torch.stack(rows).cpu().numpy()
 
 
-def attention_map(attention: Attention | WindowedAttention, query: Query, head: int | None = None) -> Heatmap:
+def attention_map(attention: Attention | WindowedAttention, query: QueryLike, head: int | None = None) -> Heatmap:
     """Heatmap of where `query` looks in one head, or in the mean of all heads; over the layer's own grid of keys.
 
     Raises IndexError for a head that does not exist, UnsupportedError as `query_weights`.

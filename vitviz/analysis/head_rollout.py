@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.queries import POOL, Query, default_query
+from vitviz.analysis.queries import QueryLike, query_of
 from vitviz.analysis.rollout import PAPER, Progress, RolloutOptions, downwards, pull_fused, start_vector
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -24,7 +24,7 @@ METHODS = ("last_hop", "leave_one_in")
 def head_rollouts(
     trace: Trace,
     method: str = "last_hop",
-    query: Query | None = None,
+    query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
     progress: Progress | None = None,
     fused: Trace | None = None,
@@ -46,14 +46,14 @@ def head_rollout(
     layer: int,
     head: int,
     method: str = "last_hop",
-    query: Query | None = None,
+    query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
 ) -> Heatmap:
     """Heatmap of one head's rollout.
 
     layer, head  counted from 0, in the trace (not in the range of `options`)
     method       "last_hop" or "leave_one_in"
-    query        token index or name; by default what the model's output is read from
+    query        token index, name or mixture; by default what the model's output is computed from
 
     Raises UnsupportedError where rollout is not defined, ValueError for an unknown method, IndexError for a head or layer that
     is not there.
@@ -71,7 +71,7 @@ def head_rollout(
 def _sweep(
     trace: Trace,
     method: str,
-    query: Query | None,
+    query: QueryLike | None,
     options: RolloutOptions,
     wanted: tuple[int, int] | None,
     progress: Progress | None = None,
@@ -80,10 +80,10 @@ def _sweep(
     """(layers, heads, tokens), or (1, 1, tokens) for the one `wanted` (layer, head)."""
     if method not in METHODS:
         raise ValueError(f"per-head rollout is one of {', '.join(METHODS)}, not {method!r}")
-    query = default_query(trace) if query is None else query
+    asks = query_of(trace, query)
     layers, through = options.layers(trace), options.layers(fused or trace)
-    main = start_vector(trace, query, options)  # (1, tokens): what the layers above make of the query
-    if method == "last_hop" and query == POOL:
+    main = start_vector(trace, asks, options)  # (1, tokens): what the layers above make of the query
+    if method == "last_hop" and asks.pools:
         raise UnsupportedError(
             "The last hop starts at a token of the layer; for a model that pools, choose a token or leave one in."
         )
@@ -101,7 +101,7 @@ def _sweep(
                 below = pull_fused(through[index], main, options)
             main = below
         else:
-            fresh = query_weights(layer, query) if asked else None  # (heads, tokens)
+            fresh = query_weights(layer, asks) if asked else None  # (heads, tokens)
         if travelling.shape[0]:
             travelling = pull_fused(through[index], travelling, options)
         if fresh is not None:

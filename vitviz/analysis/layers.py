@@ -8,9 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.queries import MEAN, Query
+from vitviz.analysis.queries import MEAN, Query, QueryLike, as_query, default_query
 from vitviz.capture.staged_trace import Layer, StagedTrace
 from vitviz.capture.windows import WindowedAttention
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import cell_name
 
 GLOBAL, POOLED, COLLECTING = "global", "pooled", "collecting"
 WINDOWS, SHIFTED, SPREAD = "windows", "shifted windows", "spread windows"
@@ -82,30 +84,47 @@ def within_window(maps: np.ndarray, reach: np.ndarray) -> np.ndarray:
     return maps[..., reach.any(1), :][..., reach.any(0)]
 
 
-def layer_maps(layer: Layer, query: Query) -> np.ndarray:
+def layer_maps(layer: Layer, query: QueryLike) -> np.ndarray:
     """(heads, rows, cols) float32 over the keys' grid: where `query` looks in every head; 0 outside its window.
 
-    query  index or name of a token of this layer's own grid, or "mean" over all its patches
+    query  index or name of a token of this layer's own grid, "mean" over all its patches, or a mixture
 
     Raises UnsupportedError for a query that this layer does not have.
     """
     return layer.key_layout.patches(query_weights(layer, query)).float().cpu().numpy()
 
 
-def nearest_query(layer: Layer, query: str, grid: tuple[int, int]) -> str:
-    """What stands for `query`, a token's name on `grid`, in this layer: the patch in which its centre lies, the prefix token
-    of that name, or "mean"; where the layer has nothing like it, its first learned query or the patch in the middle.
+def staged_query(trace: StagedTrace, query: QueryLike | None = None) -> Query:
+    """`query` as a `Query` of the model's first grid or of a token that some layer has, by default what the output is computed
+    from. Raises UnsupportedError for a query that no layer has.
     """
-    layout = layer.query_layout
+    if query is None or query == "":
+        return default_query(trace)
+    found = as_query(query, trace.layout)
+    known = {MEAN, *trace.layout.prefix, *(name for layer in trace.every for name in layer.query_layout.prefix)}
+    for name in found.names:
+        if not (name in known or (found.pools and trace.pooling) or trace.layout.cell_named(name)):
+            rows, cols = trace.layout.grid
+            raise UnsupportedError(
+                f"{trace.model_name} has no query called {name!r}. There are {', '.join(sorted(known))}, and the patches "
+                f"{cell_name(0, 0)} to {cell_name(rows - 1, cols - 1)}."
+            )
+    return found
+
+
+def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Query:
+    """What stands for `query`, whose patches are named on `grid`, in this layer: the patch in which its centre lies, and tokens
+    of the same name. In a layer that only collects, its first learned query, because nothing else asks there; where patches ask
+    and the layer has no token of that name, the mean over them. Raises UnsupportedError for what is no query or outside `grid`.
+    """
+    layout, asked = layer.query_layout, as_query(query, layer.query_layout)
     if not layout.num_patches:
-        return query if query in layout.prefix else layout.prefix[0]
-    if query == MEAN or query in layout.prefix:
-        return query
-    row, _, col = query.removeprefix("r").partition("c")
-    centre = (layout.grid[0] // 2, layout.grid[1] // 2)
-    if query.startswith("r") and row.isdigit() and col.isdigit() and int(row) < grid[0] and int(col) < grid[1]:
-        centre = moved((int(row), int(col)), grid, layout.grid)
-    return f"r{centre[0]}c{centre[1]}"
+        return Query(((next((name for name in asked.names if name in layout.prefix), layout.prefix[0]), 1.0),))
+    if asked.cell is not None:
+        if asked.cell[0] >= grid[0] or asked.cell[1] >= grid[1]:
+            raise UnsupportedError(f"Patch {asked} is outside the grid of {grid[0]} rows and {grid[1]} columns.")
+        return Query(((cell_name(*moved(asked.cell, grid, layout.grid)), 1.0),))
+    return asked if all(name == MEAN or name in layout.prefix for name in asked.names) else Query(((MEAN, 1.0),))
 
 
 def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:

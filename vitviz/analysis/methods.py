@@ -12,7 +12,7 @@ from vitviz.analysis.gradcam import gradcam
 from vitviz.analysis.integrated_gradients import MOST_STEPS, STEPS, integrated_gradients
 from vitviz.analysis.legrad import legrad
 from vitviz.analysis.occlusion import occlusion
-from vitviz.analysis.queries import POOL
+from vitviz.analysis.queries import layers_asked
 from vitviz.analysis.question import Question
 from vitviz.analysis.relevance import generic_relevance, gradient_rollout
 from vitviz.analysis.rollout import Progress, rollout
@@ -70,12 +70,8 @@ class Method:
 def raw_attention(question: Question) -> Heatmap:
     """Heatmap (rows, cols): the last layer's attention of the query that is read, mean over heads."""
     trace = question.trace
-    query = question.query
-    layer = trace.pooling[-1] if query == POOL else trace.layers[-1]
-    if query == POOL:
-        row = query_weights(layer, 0).mean(0)
-    else:
-        row = query_weights(layer, query).mean(0)  # (heads, keys) -> (keys,)
+    layer = layers_asked(trace, question.query)[-1]
+    row = query_weights(layer, question.query).mean(0)  # (heads, keys) -> (keys,)
     return Heatmap(layer.key_layout.patches(row.float().cpu().numpy()), "attention weight")
 
 

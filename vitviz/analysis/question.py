@@ -14,10 +14,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from vitviz.analysis.queries import MEAN, POOL
+from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
 from vitviz.capture.gradients import Watched, gradients_of, watched_attention
 from vitviz.capture.layouts import token_layout
+from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.capture.trunk import Output, Passage, Trunk, run
@@ -136,7 +137,8 @@ class Question:
         """The image's attention as `vitviz.trace` keeps it."""
         with self.subject.lock:
             seen = record(self.module, self.x, self.layout)
-        return Trace(self.subject.name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling)
+            reads = read_query(self.module, self._size, seen.layers, seen.pooling)
+        return Trace(self.subject.name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling, reads=reads)
 
     @cached_property
     def attention_gradients(self) -> AttentionGradients:
@@ -154,19 +156,24 @@ class Question:
         return AttentionGradients(of(grid), of(pool))
 
     @cached_property
-    def query(self) -> str | int:
-        """The query whose row explains the target: a chosen token, the class token, the pooling query, or the mean
-        over patches.
+    def query(self) -> Query:
+        """The query whose row explains the target: a chosen token, else what the model's output is computed from.
+
+        Raises UnsupportedError for a token that does not exist.
         """
         if isinstance(self.target, SelfDot) and self.target.token is not None:
-            return self.target.token
-        if "cls" in self.layout.prefix:
-            return "cls"
-        return POOL if self._pools else MEAN
+            return as_query(self.target.token, self.layout)
+        if "attention_gradients" not in self.__dict__:
+            return default_query(self.trace)
+        seen = self.attention_gradients
+        layers, pooling = ([each.attention for each in some] for some in (seen.layers, seen.pooling))
+        with self.subject.lock:
+            return read_query(self.module, self._size, layers, pooling)
 
     @property
-    def _pools(self) -> bool:
-        return bool(self.attention_gradients.pooling if "attention_gradients" in self.__dict__ else self.trace.pooling)
+    def _size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[2]
 
     def likelihood(self) -> float:
         """The target's likelihood for the unchanged image."""

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vitviz.analysis.queries import MEAN, POOL, query_index
+from vitviz.analysis.queries import row_weights
 from vitviz.analysis.question import AttentionGradients, Question
+from vitviz.analysis.rollout import among_tokens
 from vitviz.capture.weight_gradient import WeightGradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -84,17 +85,11 @@ def _prepared(question: Question) -> tuple[tuple[WeightGradient, ...], Tensor, T
 def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) -> Tensor:
     """(tokens,): where the output is read. A pooling query reads by its own weighted attention."""
     first = seen.layers[0].attention
-    start = torch.zeros(layout.num_tokens, device=first.device, dtype=first.dtype)
     query = question.query
-    if seen.pooling and query in (POOL, "cls"):
-        row = seen.pooling[-1].support().sum(0)  # (queries, keys) -> (keys,)
-        # Class attention has its class token among the keys, ahead of the patches; only what the trunk made goes on.
-        return row[-layout.num_tokens :]
-    if query == MEAN:
-        start[layout.num_prefix :] = 1 / layout.num_patches
-    else:
-        start[query_index(query, layout)] = 1
-    return start
+    if not query.pools:
+        return row_weights(query, layout, first.device, first.dtype)[0]
+    pooling = seen.pooling[-1]
+    return among_tokens(pooling.support().sum(0), pooling.attention.key_layout, layout)  # (queries, keys) -> (tokens,)
 
 
 def _map(row: Tensor, layout: TokenLayout, label: str) -> Heatmap:

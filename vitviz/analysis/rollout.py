@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitviz.analysis.queries import MEAN, POOL, Query, default_query, query_index
+from vitviz.analysis.queries import QueryLike, query_of, row_weights
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import TokenLayout
 
 FUSIONS = ("mean", "max", "min")
 Progress = Callable[[int, int], None]
@@ -122,17 +123,17 @@ def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = 
 
 
 def rollout_row(
-    trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
+    trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
 ) -> Tensor:
     """(tokens,) in the layers' precision: the rollout of one query by the recursion r <- r Â_l from the last layer down.
 
-    query     token index or name ("cls", "r3c5"), "mean" (average over patch queries) or "pool" (the pooling query);
-              by default what the model's output is read from
+    query     token index or name ("cls", "r3c5"), "mean" (average over patch queries), "pool" (the pooling query), or a
+              mixture ("cls+dist"), of which it is the weighted sum; by default what the model's output is computed from
     progress  called with (layers done, layers) after each; raise from it to stop
 
     Needs no (tokens, tokens) matrix. Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
     """
-    vector = start_vector(trace, default_query(trace) if query is None else query, options)
+    vector = start_vector(trace, query, options)
     layers = options.layers(trace)
     for done, layer in enumerate(reversed(layers), start=1):
         vector = pull_fused(layer, vector, options)
@@ -160,30 +161,40 @@ def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Prog
 
 
 def rollout(
-    trace: Trace, query: Query | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
+    trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
 ) -> Heatmap:
     """Heatmap of `rollout_row` over the patches, as it is: it sums to 1 less what lies on prefix tokens."""
     row = rollout_row(trace, query, options, progress)
     return Heatmap(trace.layers[0].key_layout.patches(row).cpu().numpy(), "attention rollout")
 
 
-def start_vector(trace: Trace, query: Query, options: RolloutOptions = PAPER) -> Tensor:
+def start_vector(trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER) -> Tensor:
     """(1, tokens): the vector that the recursion starts from, one-hot for a token. Raises UnsupportedError."""
     layers = options.layers(trace)
     check_defined(layers, trace.model_name)
-    layout = layers[-1].query_layout
-    vector = torch.zeros(1, layout.num_tokens, device=trace.device, dtype=layers[-1].dtype)
-    if query == MEAN:
-        vector[:, layout.num_prefix :] = 1 / layout.num_patches
-    elif query == POOL:
-        if len(trace.pooling) != 1 or trace.pooling[0].num_keys != layout.num_tokens:
-            raise UnsupportedError(
-                f"{trace.model_name} has no single pooling query; choose a token or the mean over patches."
-            )
-        vector[0] = trace.pooling[0].rows(slice(None)).mean((0, 1))  # (heads, queries, keys) -> (keys,)
-    else:
-        vector[0, query_index(query, layout)] = 1
-    return vector
+    layout, asked = layers[-1].query_layout, query_of(trace, query)
+    if not asked.pools:
+        return row_weights(asked, layout, trace.device, layers[-1].dtype)
+    if len(trace.pooling) != 1 or trace.pooling[0].key_layout.grid != layout.grid:
+        raise UnsupportedError(
+            f"{trace.model_name} collects from its patches in {len(trace.pooling)} layers, and not in one over the grid of all "
+            "others; choose a token or the mean over patches."
+        )
+    pooling = trace.pooling[0]
+    weights = pooling.rows(slice(None)).mean((0, 1))  # (heads, queries, keys) -> (keys,)
+    return among_tokens(weights, pooling.key_layout, layout)[None].to(layers[-1].dtype)
+
+
+def among_tokens(weights: Tensor, keys: TokenLayout, layout: TokenLayout) -> Tensor:
+    """(keys,) -> (tokens,): weights on the keys of an attention that collects, on the tokens of the layers before it. Tokens
+    that it leaves out get zero; a class token that joins late was in none of these layers, and is left out.
+    """
+    spread = weights.new_zeros(layout.num_tokens)
+    spread[layout.num_prefix :] = weights[keys.num_prefix :]
+    for token, name in enumerate(keys.prefix):
+        if name in layout.prefix:
+            spread[layout.prefix.index(name)] = weights[token]
+    return spread
 
 
 def check_defined(layers: Sequence[Attention], model_name: str) -> None:

@@ -24,9 +24,8 @@ def token_layout(length: int, layout: TokenLayout) -> TokenLayout | None:
 
 
 def pooling_layout(length: int, layout: TokenLayout) -> TokenLayout:
-    """The layout of `length` queries that only collect: the class token where the model has one, learned queries otherwise."""
-    names = layout.prefix[:length] if length <= layout.num_prefix else tuple(f"pool{i}" for i in range(length))
-    return TokenLayout(names, (0, 0), layout.patch_size)
+    """The layout of `length` learned queries that only collect. They are none of the tokens of the layers before."""
+    return TokenLayout(tuple(f"pool{i}" for i in range(length)), (0, 0), layout.patch_size)
 
 
 def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayout]:

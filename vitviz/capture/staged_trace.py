@@ -11,7 +11,7 @@ from vitviz.capture.attention import Attention
 from vitviz.capture.placement import Placement
 from vitviz.capture.trace import Trace
 from vitviz.capture.windows import WindowedAttention
-from vitviz.tokens import TokenLayout
+from vitviz.tokens import Query, TokenLayout
 
 Layer = Attention | WindowedAttention
 
@@ -28,6 +28,7 @@ class StagedTrace:
     left_out      calls that cannot be shown, with why
     logits        (classes,) float32, or the pooled features where the model has no classifier
     weights_hash  names the weights, for provenance
+    reads         the query that the output is computed from (see `capture.readout`); None where nobody has found out
     """
 
     model_name: str
@@ -38,6 +39,7 @@ class StagedTrace:
     pooling: tuple[Attention, ...] = ()
     left_out: tuple[Placement, ...] = ()
     weights_hash: str = ""
+    reads: Query | None = None
 
     @classmethod
     def of(cls, trace: Trace) -> StagedTrace:
@@ -50,6 +52,7 @@ class StagedTrace:
             trace.logits,
             trace.pooling,
             weights_hash=trace.weights_hash,
+            reads=trace.reads,
         )
 
     @property

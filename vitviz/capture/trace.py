@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitviz.capture.attention import Attention
-from vitviz.tokens import TokenLayout
+from vitviz.tokens import Query, TokenLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +23,7 @@ class Trace:
     logits        (classes,) float32, or the pooled features where the model has no classifier
     hidden        module name -> (tokens, width), where a method asked for hidden states
     weights_hash  names the weights, for provenance
+    reads         the query that the output is computed from (see `capture.readout`); None where nobody has found out
     """
 
     model_name: str
@@ -33,6 +34,7 @@ class Trace:
     pooling: tuple[Attention, ...] = ()
     hidden: dict[str, Tensor] = field(default_factory=dict)
     weights_hash: str = ""
+    reads: Query | None = None
 
     @property
     def device(self) -> torch.device:

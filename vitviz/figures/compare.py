@@ -12,9 +12,9 @@ from vitviz.draw import LIGHT, Scale, Theme, draw_heatmap
 from vitviz.draw.sheet import beside
 from vitviz.errors import DrawError
 from vitviz.figure import Figure
-from vitviz.figures.rollout import patch_of
 from vitviz.figures.subject import Subject
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import Query
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Side:
     subject: Subject
     heatmap: Heatmap
     name: str
-    query: str
+    query: Query | None
     line: str
     details: Mapping[str, Any]
 
@@ -85,7 +85,9 @@ def comparison_figure(
         arrays=arrays,
         drawing=beside(drawn, theme),
         alt=f"Two maps of {method}. {'. '.join(peaks)}.",
-        provenance=one.subject.provenance(f"comparison of {method}", query=one.query, parameters=parameters, **placed),
+        provenance=one.subject.provenance(
+            f"comparison of {method}", query=str(one.query or ""), parameters=parameters, **placed
+        ),
         snippet="\n".join(
             [
                 one.subject.snippet(one.line, "a = heatmap"),
@@ -104,7 +106,7 @@ def _drawn(
         heatmap,
         image=side.subject.prepared.shown,
         scale=scale or Scale.of(heatmap.values, robust=robust, signed=heatmap.signed),
-        query=patch_of(side.subject.trace, side.query) if side.query else None,
+        query=side.query.cell if side.query else None,
         title=name,
         theme=theme,
         width=width,

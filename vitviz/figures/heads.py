@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from vitviz.analysis.attention import attention_map, head_maps
-from vitviz.analysis.queries import Query, default_query
+from vitviz.analysis.queries import QueryLike, layers_asked, query_of
 from vitviz.draw import LIGHT, Theme, draw_board
 from vitviz.figure import Figure
-from vitviz.figures.rollout import map_figure, query_name, query_words
+from vitviz.figures.query_words import query_words
+from vitviz.figures.rollout import map_figure
 from vitviz.figures.subject import Subject, made
 
 
 def heads_figure(
     subject: Subject,
-    query: Query | None = None,
+    query: QueryLike | None = None,
     *,
     maps: np.ndarray | None = None,
     chosen: tuple[int, int] | None = None,
@@ -27,9 +28,9 @@ def heads_figure(
 
     Raises UnsupportedError as `head_maps`.
     """
-    query = default_query(subject.trace) if query is None else query
-    maps = head_maps(subject.trace, query) if maps is None else maps
-    words = f"Attention of {query_words(subject.trace, query)}"
+    asked = query_of(subject.trace, query)
+    maps = head_maps(subject.trace, asked) if maps is None else maps
+    words = f"Attention of {query_words(asked)}"
     layers, heads = maps.shape[:2]
     strongest = np.unravel_index(maps.argmax(), maps.shape)
     return Figure(
@@ -39,9 +40,9 @@ def heads_figure(
             f"{words} in all {layers} layers (rows) and {heads} heads (columns). The largest weight on a patch, "
             f"{maps.max():.3g}, is in layer {strongest[0]}, head {strongest[1]}."
         ),
-        provenance=subject.provenance("attention weights", query=query_name(subject.trace, query)),
+        provenance=subject.provenance("attention weights", query=str(asked)),
         snippet=subject.snippet(
-            "maps = " + made("vitviz.head_maps", "trace", query=query) + "  # (layers, heads, rows, cols)"
+            "maps = " + made("vitviz.head_maps", "trace", query=str(asked)) + "  # (layers, heads, rows, cols)"
         ),
     )
 
@@ -50,21 +51,20 @@ def attention_figure(
     subject: Subject,
     layer: int,
     head: int | None,
-    query: Query | None = None,
+    query: QueryLike | None = None,
     *,
     robust: bool = True,
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
     """Where `query` looks in one head, or in the mean of all heads of a layer. Raises UnsupportedError for an unknown query."""
-    query = default_query(subject.trace) if query is None else query
-    source, asked = ("pooling", 0) if query == "pool" else ("layers", query)
-    attention = getattr(subject.trace, source)[layer]
-    heatmap = attention_map(attention, asked, head)
+    asked = query_of(subject.trace, query)
+    source = "pooling" if asked.pools else "layers"
+    heatmap = attention_map(layers_asked(subject.trace, asked)[layer], asked, head)
     place = "the mean of all heads" if head is None else f"head {head}"
-    words = f"Attention of {query_words(subject.trace, query)} in layer {layer}, {place}"
-    line = "heatmap = " + made("vitviz.attention_map", f"trace.{source}[{layer}]", query=asked, head=head)
+    words = f"Attention of {query_words(asked)} in {'pooling ' * asked.pools}layer {layer}, {place}"
+    line = "heatmap = " + made("vitviz.attention_map", f"trace.{source}[{layer}]", query=str(asked), head=head)
     return map_figure(
-        subject, heatmap, words, line, robust=robust, theme=theme, width=width, query=query, method="attention weights",
+        subject, heatmap, words, line, robust=robust, theme=theme, width=width, query=asked, method="attention weights",
         layer=layer, head=head,
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from vitviz.analysis.attention import attention_map
@@ -15,15 +17,17 @@ from vitviz.analysis.layers import (
     nearest_query,
     reached,
     stage_of,
+    staged_query,
     window_labels,
     within_window,
 )
-from vitviz.analysis.queries import MEAN
+from vitviz.analysis.queries import Query, QueryLike
 from vitviz.capture.staged_trace import Layer, StagedTrace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import Asked, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
+from vitviz.figures.query_words import query_words
 from vitviz.figures.subject import StagedSubject, made
 
 WINDOWED = (WINDOWS, SHIFTED, SPREAD)
@@ -42,33 +46,18 @@ def layer_name(trace: StagedTrace, index: int) -> str:
     return f"stage {stage_of(trace, index)}, layer {index}: {kind}, {place}"
 
 
-def query_of(layer: Layer, query: str) -> tuple[int, int] | None:
-    """(row, col) of a query that is a patch of this layer, None for any other."""
-    return None if query == MEAN else layer.query_layout.cell_of(layer.query_layout.token_named(query))
-
-
-def reach_of(layer: Layer, query: str) -> np.ndarray:
-    """(rows, cols) bool over the keys' grid: what a query can look at; everything for the mean of patches."""
-    if query == MEAN:
+def reach_of(layer: Layer, query: Query) -> np.ndarray:
+    """(rows, cols) bool over the keys' grid: what a query can look at; everything for queries that are no single patch."""
+    if query.cell is None:
         return np.ones(layer.key_layout.grid, bool)
-    return reached(layer, layer.query_layout.token_named(query))
-
-
-def query_words(layer: Layer, query: str) -> str:
-    """A query for people: "the patch in row 3, column 5"."""
-    if query == MEAN:
-        return "the mean over all patches"
-    cell = query_of(layer, query)
-    if cell is None:
-        return "the class token" if query == "cls" else f"the learned token {query}"
-    return f"the patch in row {cell[0]}, column {cell[1]}"
+    return reached(layer, layer.query_layout.token_at(*query.cell))
 
 
 def layer_figure(
     subject: StagedSubject,
     index: int = -1,
     head: int | None = None,
-    query: str = "",
+    query: QueryLike | None = None,
     *,
     robust: bool = True,
     theme: Theme = LIGHT,
@@ -78,15 +67,18 @@ def layer_figure(
 
     index  among `trace.every`, -1 is the last
     head   None is the mean of all heads
-    query  name of a token of the model's first grid; the layer's patch at the same place asks
+    query  a query of the model's first grid, by default what the output is computed from; the layer's patch at the same place
+           asks, or what `nearest_query` says
+
+    Raises UnsupportedError for a query that the model does not have.
     """
     trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
-    query = nearest_query(layer, query, trace.layout.grid)
-    heatmap = attention_map(layer, query, head)
-    reach = reach_of(layer, query)
-    asked = Asked(layer.query_layout.grid, query_of(layer, query), window_labels(layer))
-    words = query_words(layer, query)
+    own = nearest_query(layer, staged_query(trace, query), trace.layout.grid)
+    heatmap = attention_map(layer, own, head)
+    reach = reach_of(layer, own)
+    asked = Asked(layer.query_layout.grid, own.cell, window_labels(layer))
+    words = query_words(own)
     drawing = draw_layer(
         subject.prepared.shown,
         heatmap,
@@ -107,9 +99,9 @@ def layer_figure(
             f"{_sentence(layer_name(trace, index))}. {_sentence(heatmap.label)} of {words}, over the photograph."
             f"{within} Strongest at row {row}, column {col}, with {value:.3g}."
         ),
-        provenance=subject.provenance("attention weights", layer=index, head=head, query=query),
+        provenance=subject.provenance("attention weights", layer=index, head=head, query=str(own)),
         snippet=subject.snippet(
-            "heatmap = " + made("vitviz.attention_map", f"trace.every[{index}]", query=query, head=head),
+            "heatmap = " + made("vitviz.attention_map", f"trace.every[{index}]", query=str(own), head=head),
             "print(heatmap.peak)  # (row, column, value) of the strongest patch",
         ),
     )
@@ -118,7 +110,7 @@ def layer_figure(
 def layer_heads_figure(
     subject: StagedSubject,
     index: int = -1,
-    query: str = "",
+    query: QueryLike | None = None,
     *,
     maps: np.ndarray | None = None,
     shared: bool = False,
@@ -131,10 +123,10 @@ def layer_heads_figure(
     """
     trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
-    query = nearest_query(layer, query, trace.layout.grid)
-    maps = layer_maps(layer, query) if maps is None else maps
+    own = nearest_query(layer, staged_query(trace, query), trace.layout.grid)
+    maps = layer_maps(layer, own) if maps is None else maps
     strongest = np.unravel_index(maps.argmax(), maps.shape)
-    reach = reach_of(layer, query)
+    reach = reach_of(layer, own)
     title = _sentence(layer_name(trace, index)) + ("" if reach.all() else ", the window alone")
     return Figure(
         arrays={"maps": maps},
@@ -143,47 +135,67 @@ def layer_heads_figure(
             width=max(MIN_WIDTH, min(width, TILE * len(maps))), theme=theme,
         ),
         alt=(
-            f"Attention of {query_words(layer, query)} in the {len(maps)} heads of {layer_name(trace, index)}. "
+            f"Attention of {query_words(own)} in the {len(maps)} heads of {layer_name(trace, index)}. "
             f"The largest weight on a patch, {maps.max():.3g}, is in head {strongest[0]}."
         ),
-        provenance=subject.provenance("attention weights", layer=index, query=query),
+        provenance=subject.provenance("attention weights", layer=index, query=str(own)),
         snippet=subject.snippet(
-            "maps = " + made("vitviz.layer_maps", f"trace.every[{index}]", query=query) + "  # (heads, rows, cols)"
+            "maps = " + made("vitviz.layer_maps", f"trace.every[{index}]", query=str(own)) + "  # (heads, rows, cols)"
         ),
     )  # fmt: skip
 
 
 def overview_figure(
-    subject: StagedSubject, query: str = "", *, robust: bool = True, theme: Theme = LIGHT, width: int = 900
+    subject: StagedSubject,
+    query: QueryLike | None = None,
+    *,
+    robust: bool = True,
+    theme: Theme = LIGHT,
+    width: int = 900,
 ) -> Figure:
-    """Every layer at a glance: where the patch at one place looks in the mean of its heads, each layer on its own grid."""
+    """Every layer at a glance: where a query looks in the mean of the heads, each layer on its own grid, with
+    `nearest_query` in its place. Query as in `layer_figure`.
+    """
     trace, _ = subject.trace, _checked(subject, -1)
+    asked = staged_query(trace, query)
     arrays: dict[str, np.ndarray] = {}
     names: list[str] = []
     reaches: list[np.ndarray] = []
     queries: list[tuple[int, int] | None] = []
+    asking: dict[str, list[int]] = {}
     for index, layer in enumerate(trace.every):
-        own = nearest_query(layer, query, trace.layout.grid)
+        own = nearest_query(layer, asked, trace.layout.grid)
+        at_place = asked.cell is not None and own.cell is not None  # on a coarser grid it has another name
+        asking.setdefault(query_words(asked if at_place else own), []).append(index)
         arrays[f"layer_{index}"] = attention_map(layer, own).values
         names.append(_sentence(layer_name(trace, index)))
         reaches.append(reach_of(layer, own))
-        queries.append(query_of(layer, own) if layer.query_layout.grid == layer.key_layout.grid else None)
-    asked = query or "the patch in the middle"
+        queries.append(own.cell if layer.query_layout.grid == layer.key_layout.grid else None)
     return Figure(
         arrays=arrays,
         drawing=draw_overview(
             subject.prepared.shown, [*arrays.values()], names, reaches, queries, robust=robust, theme=theme, width=width
         ),
         alt=(
-            f"Where {asked} looks, in the mean of all heads, in each of {len(trace.every)} layers on its own grid: "
+            f"Where {_askers(asking)}, in the mean of all heads, in each of {len(trace.every)} layers on its own grid: "
             f"{'; '.join(names)}."
         ),
-        provenance=subject.provenance("attention weights of every layer", query=query),
+        provenance=subject.provenance("attention weights of every layer", query=str(asked)),
         snippet=subject.snippet(
-            f"queries = [nearest_query(layer, {query!r}, trace.layout.grid) for layer in trace.every]",
+            f"queries = [nearest_query(layer, {str(asked)!r}, trace.layout.grid) for layer in trace.every]",
             "maps = [vitviz.attention_map(*asked) for asked in zip(trace.every, queries)]",
             imports=["from vitviz.analysis.layers import nearest_query"],
         ),
+    )
+
+
+def _askers(asking: Mapping[str, Sequence[int]]) -> str:
+    """ "the class token looks", or "the patch in row 3, column 5 looks in layers 0 to 11, the class token in layers 12, 13"."""
+    if len(asking) == 1:
+        return f"{next(iter(asking))} looks"
+    return ", ".join(
+        f"{words}{' looks' if number == 0 else ''} in layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
+        for number, (words, layers) in enumerate(asking.items())
     )
 
 

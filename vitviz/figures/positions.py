@@ -9,6 +9,7 @@ from vitviz.draw import LIGHT, Scale, Theme, draw_atlas, draw_curve, draw_heatma
 from vitviz.figure import Figure
 from vitviz.figures.subject import Sight
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name
 
 LINE = "similarity = vitviz.position_similarity(model, trace.layout)  # (patches, patches)"
 METHOD = "position similarity"
@@ -58,7 +59,7 @@ def position_figure(
         arrays={"similarity": heatmap.values},
         drawing=draw_heatmap(heatmap, scale=Scale(-1, 1, signed=True), query=(row, col), theme=theme, width=width),
         alt=f"Cosine similarity of the position embedding in row {row}, column {col} with every other, from -1 to 1.",
-        provenance=subject.provenance(METHOD, query=f"r{row}c{col}"),
+        provenance=subject.provenance(METHOD, query=cell_name(row, col)),
         snippet=subject.snippet(LINE, f"similarity[{patch}].reshape{layout.grid}  # row {row}, column {col}"),
     )
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from vitviz.analysis.head_rollout import head_rollout
-from vitviz.analysis.queries import Query, default_query
+from vitviz.analysis.queries import Query, QueryLike, query_of
 from vitviz.analysis.rollout import PAPER, Progress, RolloutOptions, rollout
-from vitviz.capture.trace import Trace
 from vitviz.draw import LIGHT, Scale, Theme, draw_heatmap
 from vitviz.figure import Figure
+from vitviz.figures.query_words import query_words
 from vitviz.figures.subject import Subject, made
 from vitviz.heatmap import Heatmap
 
 
 def rollout_figure(
     subject: Subject,
-    query: Query | None = None,
+    query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
     *,
     heatmap: Heatmap | None = None,
@@ -26,15 +26,15 @@ def rollout_figure(
     progress: Progress | None = None,
 ) -> Figure:
     """Rollout over the photograph. `heatmap` is the same query's, where it is known already. Raises as `rollout`."""
-    query = default_query(subject.trace) if query is None else query
-    heatmap = rollout(subject.trace, query, options, progress) if heatmap is None else heatmap
-    words = f"Attention rollout of {query_words(subject.trace, query)}"
+    asked = query_of(subject.trace, query)
+    heatmap = rollout(subject.trace, asked, options, progress) if heatmap is None else heatmap
+    words = f"Attention rollout of {query_words(asked)}"
     line = (
-        "heatmap = " + made("vitviz.rollout", "trace", query=query)
+        "heatmap = " + made("vitviz.rollout", "trace", query=str(asked))
         if options == PAPER
         else (
             f"options = {options_text(options)}\nheatmap = "
-            + made("vitviz.rollout", "trace", query=query)[:-1]
+            + made("vitviz.rollout", "trace", query=str(asked))[:-1]
             + ", options=options)"
         )
     )
@@ -46,7 +46,7 @@ def rollout_figure(
         robust=robust,
         theme=theme,
         width=width,
-        query=query,
+        query=asked,
         method="rollout",
         parameters=knobs(options),
     )
@@ -57,7 +57,7 @@ def head_rollout_figure(
     layer: int,
     head: int,
     method: str = "last_hop",
-    query: Query | None = None,
+    query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
     *,
     heatmap: Heatmap | None = None,
@@ -66,16 +66,14 @@ def head_rollout_figure(
     width: int = 640,
 ) -> Figure:
     """One head's rollout over the photograph, by "last_hop" or "leave_one_in". Raises as `head_rollout`."""
-    query = default_query(subject.trace) if query is None else query
-    heatmap = head_rollout(subject.trace, layer, head, method, query, options) if heatmap is None else heatmap
-    words = (
-        f"Rollout of layer {layer}, head {head} ({method.replace('_', ' ')}), for {query_words(subject.trace, query)}"
-    )
-    line = "heatmap = " + made("vitviz.head_rollout", "trace", layer=layer, head=head, method=method, query=query)
+    asked = query_of(subject.trace, query)
+    heatmap = head_rollout(subject.trace, layer, head, method, asked, options) if heatmap is None else heatmap
+    words = f"Rollout of layer {layer}, head {head} ({method.replace('_', ' ')}), for {query_words(asked)}"
+    line = "heatmap = " + made("vitviz.head_rollout", "trace", layer=layer, head=head, method=method, query=str(asked))
     if options != PAPER:
         line = f"options = {options_text(options)}\n{line[:-1]}, options=options)"
     return map_figure(
-        subject, heatmap, words, line, robust=robust, theme=theme, width=width, query=query, layer=layer, head=head,
+        subject, heatmap, words, line, robust=robust, theme=theme, width=width, query=asked, layer=layer, head=head,
         method=f"head rollout, {method.replace('_', ' ')}", parameters=knobs(options),
     )  # fmt: skip
 
@@ -99,7 +97,7 @@ def map_figure(
         heatmap,
         image=subject.prepared.shown,
         scale=scale,
-        query=patch_of(subject.trace, query),
+        query=query.cell,
         width=width,
         theme=theme,
     )
@@ -108,7 +106,7 @@ def map_figure(
         arrays={"values": heatmap.values},
         drawing=drawing,
         alt=f"{words}, over the photograph. Strongest at row {row}, column {col}, with {value:.3g}.",
-        provenance=subject.provenance(method, query=query_name(subject.trace, query), **details),
+        provenance=subject.provenance(method, query=str(query), **details),
         snippet=subject.snippet(line, "print(heatmap.peak)  # (row, column, value) of the strongest patch"),
     )
 
@@ -122,30 +120,3 @@ def knobs(options: RolloutOptions) -> dict[str, Any]:
 def options_text(options: RolloutOptions) -> str:
     """The Python that makes these options."""
     return made("vitviz.RolloutOptions", **knobs(options))
-
-
-def query_name(trace: Trace, query: Query) -> str:
-    """A query as provenance and addresses spell it."""
-    return query if isinstance(query, str) else trace.layout.name_of(query)
-
-
-def query_words(trace: Trace, query: Query) -> str:
-    """A query for people: "the class token", "the patch in row 3, column 5"."""
-    name = query_name(trace, query)
-    fixed = {
-        "cls": "the class token",
-        "mean": "the mean over all patches",
-        "pool": "the pooling query",
-        "dist": "the distillation token",
-    }
-    if name in fixed:
-        return fixed[name]
-    cell = patch_of(trace, name)
-    return f"the register token {name}" if cell is None else f"the patch in row {cell[0]}, column {cell[1]}"
-
-
-def patch_of(trace: Trace, query: Query) -> tuple[int, int] | None:
-    """(row, col) of a query that is a patch, None for any other."""
-    if isinstance(query, int):
-        return trace.layout.cell_of(query)
-    return trace.layout.cell_of(trace.layout.token_named(query)) if query.startswith("r") and "c" in query else None

@@ -12,6 +12,7 @@ from vitviz.draw import LIGHT, Theme, draw_curve
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject
 from vitviz.models import Prepared
+from vitviz.tokens import cell_name
 
 # Tick names that fit beside each other under a curve of the default width.
 MOST_TICKS = 15
@@ -87,8 +88,8 @@ def scenes_figure(
         ),
         provenance=subject.provenance(
             "the same patch in two scenes",
-            query=f"r{row}c{col}",
-            parameters={"into": f"r{to_row}c{to_col}", "block": paste.block, "other image": other.image_hash[:12]},
+            query=cell_name(row, col),
+            parameters={"into": cell_name(to_row, to_col), "block": paste.block, "other image": other.image_hash[:12]},
         ),
         snippet=subject.snippet(
             f"other = vitviz.load_image({other.image_name!r})",

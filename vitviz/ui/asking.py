@@ -60,7 +60,7 @@ def asked(stage: Stage) -> Asked:
     logits = stage.trace.logits
     if not has_classifier(stage.model):
         chosen = stage.selection.query
-        named = chosen not in ("", "mean", "pool")
+        named = chosen in stage.layout.prefix or stage.layout.cell_named(chosen) is not None
         token = stage.layout.token_named(chosen) if named else None
         return Asked(stage, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
     wanted, against = int(state.value_of("target")), int(state.value_of("against"))

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from vitviz.analysis.attention import attention_map
 from vitviz.analysis.positions import position_similarity
-from vitviz.analysis.queries import MEAN, POOL, default_query
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked
 from vitviz.capture.attention import Attention
 from vitviz.errors import UnsupportedError
 from vitviz.figures.compare import Side
 from vitviz.figures.positions import LINE
 from vitviz.figures.subject import made
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name
 from vitviz.ui import other_side
-from vitviz.ui.places import cell_named, moved, patch_name
+from vitviz.ui.places import moved
 from vitviz.ui.rolled import rollout_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import compare as words
@@ -25,7 +26,7 @@ from vitviz.ui.text import compare as words
 class ComparedSide:
     """One side, and what is asked of it.
 
-    query        a token of this side, MEAN or POOL
+    query        text form of a `Query` of this side
     layer, head  for attention only
     heatmap      the answer
     """
@@ -54,7 +55,7 @@ class ComparedSide:
 def heatmap_of(stage: Stage, kind: str, query: str, layer: int | None, head: int | None) -> Heatmap:
     """The answer of one side. Raises UnsupportedError where its model has none."""
     if kind == "positions":
-        row, col = cell_named(query, stage.layout) or (0, 0)
+        row, col = stage.layout.cell_named(query) or (0, 0)
         patch = stage.layout.token_at(row, col) - stage.layout.num_prefix
         similar = stage.ask(
             "one position", lambda _: position_similarity(stage.model, stage.layout, [patch])[0], patch=patch
@@ -65,8 +66,8 @@ def heatmap_of(stage: Stage, kind: str, query: str, layer: int | None, head: int
     assert layer is not None
     if query == POOL and not stage.trace.pooling:
         raise UnsupportedError(words.NO_POOLING)
-    attention = layers_asked(stage, query)[layer]
-    asks = 0 if query == POOL else _query_in(attention, stage, query)
+    attention = asked_in(stage, query)[layer]
+    asks = _query_in(attention, stage, query)
     shown: Heatmap = stage.ask(
         "attention map", lambda _: attention_map(attention, asks, head), query=query, layer=layer, head=head
     )
@@ -75,22 +76,22 @@ def heatmap_of(stage: Stage, kind: str, query: str, layer: int | None, head: int
 
 def _query_in(attention: Attention, stage: Stage, query: str) -> str:
     """The query as this layer knows it: a later stage's grid may be coarser."""
-    cell = cell_named(query, stage.layout)
-    return query if cell is None else patch_name(moved(cell, stage.layout.grid, attention.query_layout.grid))
+    cell = stage.layout.cell_named(query)
+    return query if cell is None else cell_name(*moved(cell, stage.layout.grid, attention.query_layout.grid))
 
 
-def layers_asked(stage: Stage, query: str) -> tuple[Attention, ...]:
+def asked_in(stage: Stage, query: str) -> tuple[Attention, ...]:
     """The layers in which this query asks."""
-    return stage.trace.pooling if query == POOL and stage.trace.pooling else stage.trace.layers
+    return layers_asked(stage.trace, Query.parse(query)) or stage.trace.layers
 
 
 def query_there(stage: Stage, other: Stage, query: str) -> str:
     """The same query on the other side: a patch by its place, a token by its name, else what that model reads from."""
-    cell = cell_named(query, stage.layout)
+    cell = stage.layout.cell_named(query)
     if cell is not None:
-        return patch_name(moved(cell, stage.layout.grid, other.layout.grid))
+        return cell_name(*moved(cell, stage.layout.grid, other.layout.grid))
     known = {*other.layout.prefix, MEAN, *([POOL] if other.trace.pooling else [])}
-    return query if query in known else default_query(other.trace)
+    return query if known.issuperset(Query.parse(query).names) else str(default_query(other.trace))
 
 
 def head_words(head: int | None) -> str:
@@ -101,16 +102,15 @@ def head_words(head: int | None) -> str:
 def exported(side: ComparedSide) -> Side:
     """The side as a figure takes it, with the Python that makes its map."""
     if side.kind == "positions":
-        row, col = cell_named(side.query, side.stage.layout) or (0, 0)
+        row, col = side.stage.layout.cell_named(side.query) or (0, 0)
         patch = side.stage.layout.token_at(row, col) - side.stage.layout.num_prefix
         line = f"{LINE}\nheatmap = similarity[{patch}].reshape{side.stage.layout.grid}"
     elif side.kind == "rollout":
         line = "heatmap = " + made("vitviz.rollout", "trace", query=side.query) + ".values"
     else:
-        pooled = side.query == POOL
         assert side.layer is not None
-        asks = 0 if pooled else _query_in(layers_asked(side.stage, side.query)[side.layer], side.stage, side.query)
-        place = f"trace.{'pooling' if pooled else 'layers'}[{side.layer}]"
+        asks = _query_in(asked_in(side.stage, side.query)[side.layer], side.stage, side.query)
+        place = f"trace.{'pooling' if side.query == POOL else 'layers'}[{side.layer}]"
         line = "heatmap = " + made("vitviz.attention_map", place, query=asks, head=side.head) + ".values"
     details = {} if side.layer is None else {"layer": side.layer, "head": side.head}
-    return Side(side.stage.subject, side.heatmap, f"{side.letter}: {side.name}", side.query, line, details)
+    return Side(side.stage.subject, side.heatmap, f"{side.letter}: {side.name}", Query.parse(side.query), line, details)

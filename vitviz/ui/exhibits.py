@@ -18,6 +18,7 @@ from vitviz.draw.colour import table
 from vitviz.draw.region import Segment
 from vitviz.heatmap import Heatmap
 from vitviz.ui.components.modules import joined
+from vitviz.ui.selection import MAX_QUERY
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common as words
 from vitviz.ui.wire import pack
@@ -116,7 +117,7 @@ def picture(
         token = _trigger(key)
         if paint is not None:
             paint.hear(token, rows * cols)
-        elif on_pick is not None and isinstance(token, str) and len(token) <= 16:
+        elif on_pick is not None and isinstance(token, str) and len(token) <= MAX_QUERY:
             on_pick(token)
 
     _component("picture")(
@@ -164,6 +165,7 @@ def board(
     places: tuple[Sequence[int], Sequence[int]] = ((), ()),
     on_pick: Callable[[int, int], None] | None = None,
     tallest: int = 600,
+    first: int = 0,
     paint: Paint | None = None,
 ) -> None:
     """(layers, heads, rows, cols) maps as small multiples.
@@ -175,6 +177,7 @@ def board(
     wrapped  the heads of one layer broken into rows, and no layers
     places   what the rows and the columns of a map are called, where they are not counted from 0
     tallest  CSS pixels aimed at
+    first    number of the layer in the first row
     paint    where heads, counted row by row, are switched and none is chosen
     """
 
@@ -209,6 +212,7 @@ def board(
             "heat": heat,
             "alt": alt,
             "tallest": tallest,
+            "first": first,
             "paint": Paint.told(paint),
         },
         on_picked_change=picked,

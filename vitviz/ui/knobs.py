@@ -9,12 +9,13 @@ import re
 from dataclasses import dataclass
 
 from vitviz.analysis.intervention import Interventions
-from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, PATCH_NAME, Selection
+from vitviz.tokens import CELL
+from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, Selection
 
 Value = str | int | float
 
 # A rectangle of patches by two opposite corners, or its first corner alone.
-RECTANGLE = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}(-r[0-9]{1,3}c[0-9]{1,3})?")
+RECTANGLE = re.compile(rf"{CELL.pattern}(-{CELL.pattern})?")
 # A run of numbers in a list of interventions, and the most that a link may ask for: characters, and numbers in runs.
 RUN = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 MAX_SWITCHED, MAX_UNROLLED = 8_000, 40_000
@@ -141,8 +142,8 @@ KNOBS: dict[str, Knob] = {
     "other_layer": Number(-1, -1, 95, 1),  # -1: the same as on the first side
     "other_head": Number(-2, -2, 95, 1),  # -2: the same; -1: the mean of heads
     "difference": Choice("hidden", ("hidden", "shown")),
-    "pin": Name(PATCH_NAME),
-    "into": Name(PATCH_NAME),  # "": the patch goes to the same place
+    "pin": Name(CELL),
+    "into": Name(CELL),  # "": the patch goes to the same place
     "block": Number(1, 1, 7, 2),
 }
 

@@ -17,7 +17,7 @@ from vitviz.analysis.intervention import (
     head_means,
     intervene,
 )
-from vitviz.analysis.queries import POOL
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked, row_weights
 from vitviz.analysis.rollout import rollout
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -45,18 +45,24 @@ class Outcome:
         return self.trace.nbytes + sum(each.tokens.nbytes for each in kept if each.tokens is not None)
 
     @property
-    def class_token(self) -> float | None:
-        """Cosine of the class token, or of the patches' mean where there is none, with what it was; None where unknown."""
+    def token_read(self) -> float | None:
+        """Cosine of what the output is computed from with what it was: a token, the patches' mean, or the weighted sum of
+        several; of the patches' mean where a pooling query reads them. None where unknown.
+        """
         before, after = self.effect.before.tokens, self.effect.after.tokens
         if before is None or after is None:
             return None
-        if "cls" in self.trace.layout.prefix:
-            at = self.trace.layout.prefix.index("cls")
-            one, two = before[0, at], after[0, at]
-        else:
-            first = self.trace.layout.num_prefix
-            one, two = before[0, first:].mean(0), after[0, first:].mean(0)
-        return float(F.cosine_similarity(one.float(), two.float(), dim=0))
+        if before.shape != after.shape or before.shape[1] != self.trace.layout.num_tokens:
+            return None
+        weights = row_weights(self.read, self.trace.layout, before.device)[0]
+        one, two = (weights @ tokens[0].float() for tokens in (before, after))  # (width,)
+        return float(F.cosine_similarity(one, two, dim=0))
+
+    @property
+    def read(self) -> Query:
+        """What `token_read` is of."""
+        reads = default_query(self.trace)
+        return Query(((MEAN, 1.0),)) if reads.pools else reads
 
 
 def needs_means(given: Interventions) -> bool:
@@ -101,9 +107,7 @@ def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, of
     if kind == "rollout":
         left = tuple(each for at, each in enumerate(trace.layers) if at not in off)
         return rollout(replace(trace, layers=left), query)
-    if query == POOL:
-        return attention_map(trace.pooling[0], 0, head)
-    return attention_map(trace.layers[layer], query, head)
+    return attention_map(layers_asked(trace, Query.parse(query))[0 if query == POOL else layer], query, head)
 
 
 def present(stage: Stage) -> Interventions:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from vitviz.analysis.layers import moved as moved
-from vitviz.tokens import TokenLayout
+from vitviz.analysis.queries import MEAN, POOL, default_query
+from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.stage import Stage
 
 Cell = tuple[int, int]
 
 
-def patch_name(cell: Cell) -> str:
-    return f"r{cell[0]}c{cell[1]}"
-
-
-def cell_named(name: str, layout: TokenLayout) -> Cell | None:
-    """(row, col) of the patch of that name, None for what is no patch of this layout."""
-    try:
-        return layout.cell_of(layout.token_named(name))
-    except ValueError:
-        return None
+def queries_of(stage: Stage) -> list[str]:
+    """The queries that are no patches: prefix tokens, the pooling query, the mean over patches, and the mixture that the output
+    is computed from where it is none of those.
+    """
+    queries = [*stage.layout.prefix, *([POOL] if stage.trace.pooling else []), MEAN]
+    reads = str(default_query(stage.trace))
+    return queries if reads in queries else [*queries, reads]
 
 
 def marked_patch(stage: Stage) -> Cell | None:
     """The patch under discussion: the one that asks, else the one that was pinned; None where there is neither."""
-    asking = cell_named(stage.query, stage.layout)
-    return asking or cell_named(str(state.value_of("pin")), stage.layout)
+    return stage.layout.cell_named(stage.query) or stage.layout.cell_named(str(state.value_of("pin")))
 
 
 def marked_or_middle(stage: Stage) -> Cell:
@@ -35,7 +32,7 @@ def marked_or_middle(stage: Stage) -> Cell:
 
 def mark(stage: Stage, cell: Cell) -> None:
     """Marks a patch, for callbacks: where a patch asks it is this one from now on, otherwise it is pinned."""
-    if cell_named(stage.query, stage.layout) is None:
-        state.change(pin=patch_name(cell))
+    if stage.layout.cell_named(stage.query) is None:
+        state.change(pin=cell_name(*cell))
     else:
-        state.change(query=patch_name(cell), pin="")
+        state.change(query=cell_name(*cell), pin="")

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vitviz.tokens import TokenLayout
+from vitviz.tokens import Query, TokenLayout
 
 Framing = Literal["crop", "squash", "fit"]
 Scaling = Literal["robust", "raw"]
@@ -17,7 +17,8 @@ Weights = Literal["trained", "random"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
 MODEL_NAME = re.compile(rf"(file:)?{_NAME}|hf:{_NAME}(/{_NAME})?(@{_NAME})?")
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
-PATCH_NAME = re.compile(r"r[0-9]{1,3}c[0-9]{1,3}")
+# A query of several parts is longer than a name.
+MAX_QUERY = 120
 
 # What stands for a picture that is not in the gallery; its bytes stay with the session that uploaded it.
 UPLOAD = "upload"
@@ -40,8 +41,8 @@ class Selection:
     framing  how the picture is brought to that size, in the words of `vitviz.trace`
     layer    counted from 0; -1 is the last
     head     counted from 0; None is the mean of all heads
-    query    name of a token: "cls", "r3c5"; "mean" over all patches, "pool" for a pooling query;
-             "" is what the output is read from
+    query    text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
+             what the output is computed from
     scale    "robust" ends colours at the 99th percentile, "raw" at the extremes
     knobs    what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
     """
@@ -69,9 +70,9 @@ class Selection:
             lost["layer"] = -1
         if self.head is not None and not 0 <= self.head < heads:
             lost["head"] = None
-        if not (self.query in ("", "mean") or self.query in learned):
+        if self.query and self.query not in learned:
             try:
-                layout.token_named(self.query)
+                Query.parse(self.query).weights(layout)
             except ValueError:
                 lost["query"] = ""
         return (replace(self, **lost), tuple(lost)) if lost else (self, ())  # type: ignore[arg-type]
@@ -82,8 +83,4 @@ class Selection:
 
     def patch_of(self, layout: TokenLayout) -> tuple[int, int]:
         """(row, col) of the patch under discussion: the query where it is a patch, else the one in the middle."""
-        try:
-            cell = layout.cell_of(layout.token_named(self.query))
-        except ValueError:
-            cell = None
-        return cell or (layout.grid[0] // 2, layout.grid[1] // 2)
+        return layout.cell_named(self.query) or (layout.grid[0] // 2, layout.grid[1] // 2)

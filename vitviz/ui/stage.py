@@ -9,7 +9,7 @@ from typing import TypeVar
 import streamlit as st
 from PIL import Image
 
-from vitviz.analysis.queries import default_query
+from vitviz.analysis.queries import default_query, query_of
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
@@ -91,8 +91,17 @@ class Stage:
 
     @property
     def query(self) -> str:
-        """Name of the query: what was chosen, else what the model's output is read from."""
-        return self.selection.query or default_query(self.trace)
+        """Text form of the query: what was chosen, else what the model's output is computed from."""
+        try:
+            return str(query_of(self.trace, self.selection.query or None))
+        except UnsupportedError:  # a learned query of one layer, which this trace knows as the pooling query
+            return str(default_query(self.trace))
+
+    @property
+    def head(self) -> int | None:
+        """The chosen head where `layer` has it, None for the mean of all heads."""
+        head = self.selection.head
+        return head if head is not None and head < self.trace.layers[self.layer].num_heads else None
 
     @property
     def layer(self) -> int:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
+from vitviz.tokens import Query
 from vitviz.ui.knobs import KNOBS
-from vitviz.ui.selection import IMAGE_NAME, MAX_SIZE, MODEL_NAME, PATCH_NAME, Framing, Scaling, Selection, Weights
-
-_QUERY = re.compile(r"[a-z]{1,4}[0-9]{0,3}|" + PATCH_NAME.pattern)
+from vitviz.ui.selection import IMAGE_NAME, MAX_QUERY, MAX_SIZE, MODEL_NAME, Framing, Scaling, Selection, Weights
 
 
 def _name(pattern: re.Pattern[str]) -> Callable[[str], str]:
@@ -38,6 +37,12 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _query(text: str) -> str:
+    if len(text) > MAX_QUERY:
+        raise ValueError("too long for a query")
+    return str(Query.parse(text))
+
+
 def _index(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 3):
         raise ValueError(text)
@@ -52,7 +57,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "framing": _one_of(get_args(Framing)),
     "layer": _index,
     "head": _index,
-    "query": _name(_QUERY),
+    "query": _query,
     "scale": _one_of(get_args(Scaling)),
 }
 

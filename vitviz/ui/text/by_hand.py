@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitviz.tokens import cell_of_name
 from vitviz.ui.text import common
 from vitviz.ui.text.page import PageText
 
@@ -207,7 +208,5 @@ MATRIX_TOO_LARGE = "With {tokens} tokens the matrices have more rows than a scre
 
 def short(name: str) -> str:
     """A token's name for a table."""
-    words = common.token(name)
-    row, column, col = name.removeprefix("r").partition("c")
-    place = name.startswith("r") and bool(column) and row.isdigit() and col.isdigit()
-    return SHORT_PATCH.format(row=row, col=col) if place else words
+    cell = cell_of_name(name)
+    return common.token(name) if cell is None else SHORT_PATCH.format(row=cell[0], col=cell[1])

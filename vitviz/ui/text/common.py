@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vitviz.tokens import Query, cell_of_name
+
 NAME = "vitviz"
 
 # Waiting
@@ -60,6 +62,8 @@ TOKEN_MEAN = "mean of patches"
 TOKEN_POOL = "pooling query"
 TOKEN_LEARNED = "learned token {index}"
 TOKEN_PATCH = "patch in row {row}, column {col}"
+TOKEN_SHARE = "{token} ({share:.3g}%)"
+TOKEN_AND = " and "
 
 # What is explained
 WHOLE_PICTURE = "the model's summary of the picture"
@@ -95,7 +99,15 @@ EXHIBIT = {
 
 
 def token(name: str) -> str:
-    """A token's name in words."""
+    """A query in words: a token's name, or the parts of a mixture with their shares."""
+    shares = Query.parse(name).shares
+    if len(shares) > 1:
+        parts = [TOKEN_SHARE.format(token=_part(part), share=100 * share) for part, share in shares]
+        return TOKEN_AND.join([", ".join(parts[:-1]), parts[-1]])
+    return _part(name)
+
+
+def _part(name: str) -> str:
     fixed = {"cls": TOKEN_CLS, "dist": TOKEN_DIST, "mean": TOKEN_MEAN, "pool": TOKEN_POOL}
     if name in fixed:
         return fixed[name]
@@ -105,5 +117,5 @@ def token(name: str) -> str:
         return TOKEN_POOL
     if name.startswith("token"):
         return TOKEN_LEARNED.format(index=name[5:])
-    row, _, col = name.removeprefix("r").partition("c")
+    row, col = cell_of_name(name) or ("", "")
     return TOKEN_PATCH.format(row=row, col=col)

@@ -79,6 +79,9 @@ HEADS_WINDOW = "Each tile shows the window alone, enlarged: outside it every wei
 HEADS_ALT = "One small map for each of {heads} heads of layer {layer}: attention weight of the {query}."
 
 OVERVIEW = "Every layer at a glance"
-OVERVIEW_TEXT = "The same place asks in every layer, each on its own grid: the mean of the heads. The window is outlined where there is one."
+OVERVIEW_TEXT = "Where patches ask, the same place asks in every layer, each on its own grid: the mean of the heads. The window is outlined where there is one."
+OVERVIEW_COLLECTS = (
+    " In a layer that collects, only its learned token asks: its map is the same whichever patch is chosen."
+)
 
 VERDICT = "{reason} {instead}"

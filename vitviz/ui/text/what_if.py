@@ -133,8 +133,7 @@ TOP = ("Class", "before", "after", "change")
 SHARE = "{share:.1%}"
 SAME = "±0.0"
 NOW = "Now **{after}**, no longer {before}."
-CLASS_TOKEN = "The class token's cosine with what it was: **{cosine:.3f}**"
-MEAN_TOKEN = "The cosine of the patches' mean with what it was: **{cosine:.3f}**"
+TOKEN_READ = "Cosine of the {token} with what it was: **{cosine:.3f}**"
 NOTHING_YET = {
     "hide": "Draw over the picture and watch this number.",
     "order": "Shuffle something and watch this number.",

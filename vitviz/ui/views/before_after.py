@@ -9,10 +9,9 @@ import streamlit as st
 
 from vitviz.analysis.intervention import Interventions
 from vitviz.analysis.prediction import top_predictions
-from vitviz.analysis.queries import POOL
+from vitviz.analysis.queries import POOL, Query, layers_asked
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
-from vitviz.figures.rollout import query_name
 from vitviz.figures.what_if import seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
@@ -46,10 +45,9 @@ def answer(about: Asked, given: Interventions, section: str) -> None:
         st.caption(words.NOTHING_YET[section])
     if has_classifier(about.stage.model):
         _classes(about.stage, found)
-    cosine = found.class_token
+    cosine = found.token_read
     if cosine is not None and given.items:
-        line = words.CLASS_TOKEN if "cls" in about.stage.layout.prefix else words.MEAN_TOKEN
-        st.markdown(line.format(cosine=cosine))
+        st.markdown(words.TOKEN_READ.format(token=common.token(str(found.read)), cosine=cosine))
 
 
 def _classes(stage: Stage, found: Outcome) -> None:
@@ -132,10 +130,11 @@ def _choices(stage: Stage) -> tuple[str, str, int, int | None]:
         kind = st.segmented_control(
             words.BESIDE, list(words.BESIDES), format_func=named(words.BESIDES), required=True, **state.bound("beside")
         )
-    query, head, layer = query_name(stage.trace, stage.query), stage.selection.head, stage.layer
+    query, head, layer = stage.query, stage.selection.head, stage.layer
+    heads = layers_asked(stage.trace, Query.parse(query))[0 if query == POOL else layer].num_heads
+    head = head if head is not None and head < heads else None
     if kind == "attention":
         last = stage.trace.num_layers - 1
-        heads = stage.trace.layers[layer].num_heads
         if last > 0 and query != POOL:
             two.number_input(words.LAYER, 0, last, step=1, **state.bound("layer", layer))
         three.selectbox(
@@ -182,7 +181,7 @@ def _ways_out(
                 f"heatmap_after = vitviz.rollout(replace(after, layers={kept}), query={query!r})"
             )
     elif query == POOL:
-        line = f"heatmap = vitviz.attention_map(trace.pooling[0], 0, {head})"
+        line = f"heatmap = vitviz.attention_map(trace.pooling[0], {query!r}, {head})"
     else:
         line = f"heatmap = vitviz.attention_map(trace.layers[{layer}], {query!r}, {head})"
     robust = state.value_of("scale") == "robust"

@@ -8,6 +8,7 @@ import streamlit as st
 from vitviz.analysis.by_hand import Entrance, HeadByHand, OpenLayer, entrance, head_by_hand, open_layer
 from vitviz.draw import Scale
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, state, tables
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
@@ -42,13 +43,13 @@ def query_of(stage: Stage) -> str:
         stage.layout.token_named(stage.selection.query)
     except ValueError:
         row, col = stage.selection.patch_of(stage.layout)
-        return f"r{row}c{col}"
+        return cell_name(row, col)
     return stage.selection.query
 
 
 def _choose(stage: Stage) -> Board:
     layer, query = stage.layer, query_of(stage)
-    head = stage.selection.head or 0
+    head = stage.head or 0
     left, right = st.columns([11, 9])
     opened: OpenLayer = stage.ask(
         "open layer",
@@ -92,8 +93,8 @@ def _widgets(stage: Stage, layer: int, head: int, hand: HeadByHand, shown: tuple
     if heads > 1:
         two.number_input(words.HEAD, 0, heads - 1, step=1, **state.bound("head", head))
     one, two = st.columns(2)  # a second pair, so that on a phone row and column follow one another
-    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: f"r{r}c{col}", "row"))
-    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: f"r{row}c{c}", "col"))
+    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
+    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
     component = min(int(state.value_of("component")), hand.head_dim - 1)
     st.number_input(
         words.COMPONENT, 0, hand.head_dim - 1, step=1, help=words.COMPONENT_HELP, **state.bound("component", component)

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.attention import head_maps, query_weights
-from vitviz.analysis.queries import POOL
+from vitviz.analysis.queries import Query, layers_asked
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
 from vitviz.figure import Figure
@@ -18,6 +18,7 @@ from vitviz.figures.rollout import head_rollout_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named, robust_or_raw
+from vitviz.ui.places import queries_of
 from vitviz.ui.rolled import head_rollouts_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
@@ -26,13 +27,17 @@ from vitviz.ui.text import rollout as words
 
 @dataclass(frozen=True)
 class _Board:
-    """What the board shows: `kind` of map for `query`, with `knobs` naming all it depends on."""
+    """What the board shows: `kind` of map for `query`, with `knobs` naming all it depends on.
+
+    first  number of the layer in the first row; layers that only collect are counted after all others
+    """
 
     kind: str
     query: str
     maps: np.ndarray
     options: RolloutOptions
     knobs: tuple[tuple[str, Hashable], ...]
+    first: int = 0
 
 
 def show(stage: Stage, options: RolloutOptions, rollouts: bool = True) -> None:
@@ -65,10 +70,21 @@ def _maps(stage: Stage, options: RolloutOptions, kind: str) -> _Board:
     if kind == "attention":
         knobs: tuple[tuple[str, Hashable], ...] = (("query", query),)
         maps = stage.ask("head maps", lambda _: head_maps(stage.trace, query), **dict(knobs))
+        first = stage.trace.num_layers if Query.parse(query).pools else 0
     else:
         knobs = (("query", query), ("method", kind), ("options", options))
-        maps = head_rollouts_of(stage, kind, query, options)
-    return _Board(kind, query, maps, options, knobs)
+        maps, first = head_rollouts_of(stage, kind, query, options), options.first_layer
+    return _Board(kind, query, maps, options, knobs, first)
+
+
+def _chosen(stage: Stage, shown: _Board) -> tuple[int, int | None]:
+    """(row of the board, head) of the selection: the nearest row where the board does not have the layer, None for the mean of
+    heads where it does not have the head.
+    """
+    layers, heads = shown.maps.shape[:2]
+    row = stage.selection.layer_of(stage.trace.num_layers) - shown.first
+    head = stage.selection.head
+    return min(max(row, 0), layers - 1), head if head is not None and head < heads else None
 
 
 def _board(stage: Stage, shown: _Board) -> None:
@@ -82,7 +98,6 @@ def _board(stage: Stage, shown: _Board) -> None:
         caption = words.SHARED_CAPTION.format(label=label, scale=one.label)
     else:
         caption = words.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW)
-    layer = stage.layer if layers == stage.trace.num_layers else layers - 1
     exhibits.board(
         stage,
         f"board {shown.kind}",
@@ -94,8 +109,9 @@ def _board(stage: Stage, shown: _Board) -> None:
         own_ends=words.OWN_ENDS_ROBUST if robust else words.OWN_ENDS,
         facts=_facts(stage, shown),
         knobs=(*shown.knobs, ("robust", robust), ("shared", shared)),
-        chosen=(layer, stage.selection.head),
-        on_pick=lambda layer, head: state.change(layer=layer, head=head),
+        first=shown.first,
+        chosen=_chosen(stage, shown),
+        on_pick=lambda row, head: state.change(layer=shown.first + row, head=head),
     )
     if shown.kind == "attention":
         figure.ways_out(
@@ -116,10 +132,9 @@ def _facts(stage: Stage, shown: _Board) -> dict[str, np.ndarray]:
         return {}
 
     def read(_: object) -> tuple[np.ndarray, np.ndarray]:
-        layers = stage.trace.pooling if shown.query == POOL else stage.trace.layers
         entropies, masses = [], []
-        for layer in layers:
-            rows = query_weights(layer, 0 if shown.query == POOL else shown.query)  # (heads, keys)
+        for layer in layers_asked(stage.trace, Query.parse(shown.query)):
+            rows = query_weights(layer, shown.query)  # (heads, keys)
             spread = np.log(max(rows.shape[1], 2))
             entropies.append(-(rows * rows.clamp_min(1e-30).log()).sum(-1).cpu().numpy() / spread)
             masses.append(rows[:, : layer.key_layout.num_prefix].sum(-1).cpu().numpy())
@@ -132,21 +147,20 @@ def _facts(stage: Stage, shown: _Board) -> dict[str, np.ndarray]:
 
 def _enlarged(stage: Stage, shown: _Board) -> None:
     layers, heads = shown.maps.shape[:2]
-    layer = min(stage.layer, layers - 1)
-    head = stage.selection.head
+    row, head = _chosen(stage, shown)
+    layer = shown.first + row
     one, two = st.columns(2)
     if layers > 1:
-        one.number_input(words.LAYER, 0, layers - 1, step=1, **state.bound("layer", layer))
+        one.number_input(words.LAYER, shown.first, shown.first + layers - 1, step=1, **state.bound("layer", layer))
     two.selectbox(
         words.HEAD, [-1, *range(heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
     )  # fmt: skip
-    values = shown.maps[layer].mean(0) if head is None else shown.maps[layer, head]
+    values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
     label = words.BOARD_LABELS[shown.kind]
     heatmap = Heatmap(values, label)
     name = words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
     robust = state.value_of("scale") == "robust"
-    queries = [*stage.layout.prefix, *(["pool"] if stage.trace.pooling else []), "mean"]
     exhibits.picture(
         stage,
         "enlarged",
@@ -156,25 +170,25 @@ def _enlarged(stage: Stage, shown: _Board) -> None:
         scale=Scale.of(values, robust=robust),
         knobs=(*shown.knobs, ("kind", shown.kind), ("layer", layer), ("head", head)),
         chosen=shown.query,
-        prefix=queries,
+        prefix=queries_of(stage),
         widest=380,
     )
-    make = _figure(stage, shown, layer, head, robust)
+    make = _figure(stage, shown, row, head, robust)
     if make is not None:
         knobs = (*shown.knobs, ("kind", shown.kind), ("layer", layer), ("head", head), ("robust", robust))
         figure.ways_out(stage, "one head", make, **dict(knobs))
 
 
-def _figure(stage: Stage, shown: _Board, layer: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]
+def _figure(stage: Stage, shown: _Board, row: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]
     if shown.kind == "attention":
-        return lambda: attention_figure(stage.subject, layer, head, shown.query, robust=robust, theme=stage.theme)
+        return lambda: attention_figure(stage.subject, row, head, shown.query, robust=robust, theme=stage.theme)
     if head is None:
         return None
-    values = Heatmap(shown.maps[layer, head], words.BOARD_LABELS[shown.kind])
+    values = Heatmap(shown.maps[row, head], words.BOARD_LABELS[shown.kind])
 
     def make() -> Figure:
         return head_rollout_figure(
-            stage.subject, layer + shown.options.first_layer, head, shown.kind, shown.query, shown.options,
+            stage.subject, shown.first + row, head, shown.kind, shown.query, shown.options,
             heatmap=values, robust=robust, theme=stage.theme,
         )  # fmt: skip
 

@@ -64,10 +64,10 @@ def show(stage: Stage, shown: Shown) -> None:
         stage,
         "heads of a layer",
         lambda: layer_heads_figure(
-            stage.staged, shown.index, stage.selection.query, maps=shown.maps, shared=shared, robust=robust,
+            stage.staged, shown.index, shown.asked_by, maps=shown.maps, shared=shared, robust=robust,
             theme=stage.theme,
         ),
-        asked=stage.selection.query,
+        asked=shown.asked_by,
         **dict(knobs),
     )  # fmt: skip
 

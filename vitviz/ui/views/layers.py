@@ -7,14 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.layers import COLLECTING, SPREAD, layer_kind, layer_maps, moved, nearest_query, stage_of
+from vitviz.analysis.layers import (
+    COLLECTING,
+    SPREAD,
+    layer_kind,
+    layer_maps,
+    moved,
+    nearest_query,
+    stage_of,
+    staged_query,
+)
 from vitviz.analysis.layers import window_labels as labels_of
 from vitviz.analysis.queries import MEAN
 from vitviz.capture.staged_trace import Layer, StagedTrace
 from vitviz.draw import Scale
 from vitviz.draw.region import borders, contour
+from vitviz.errors import UnsupportedError
 from vitviz.figures.layers import layer_figure, overview_figure, reach_of
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named, robust_or_raw
 from vitviz.ui.page import page
@@ -34,6 +45,7 @@ class Shown:
     """The layer under discussion, and what is asked of it.
 
     index  among all layers, those that collect last
+    asked_by  the query on the model's first grid
     query  name of a token of this layer
     head   None is the mean of heads
     maps   (heads, rows, cols) over the keys' grid
@@ -43,6 +55,7 @@ class Shown:
     index: int
     layer: Layer
     kind: str
+    asked_by: str
     query: str
     head: int | None
     maps: np.ndarray
@@ -71,9 +84,10 @@ def render(stage: Stage) -> None:
         with guarded("layer heads"):
             layer_heads.show(stage, shown)
         st.subheader(words.OVERVIEW, anchor=False)
-        st.caption(words.OVERVIEW_TEXT)
+        collects = any(not layer.query_layout.num_patches for layer in stage.staged.trace.every)
+        st.caption(words.OVERVIEW_TEXT + (words.OVERVIEW_COLLECTS if collects else ""))
         with guarded("overview"):
-            asked, robust = stage.selection.query, stage.selection.scale == "robust"
+            asked, robust = asked_of(stage), stage.selection.scale == "robust"
             figure.show(
                 stage,
                 "layers",
@@ -81,6 +95,15 @@ def render(stage: Stage) -> None:
                 query=asked,
                 robust=robust,
             )
+
+
+def asked_of(stage: Stage) -> str:
+    """The query that was chosen on any page, else the patch in the middle: this page is about what a patch may see."""
+    rows, cols = stage.layout.grid
+    try:
+        return str(staged_query(stage.staged.trace, stage.selection.query or cell_name(rows // 2, cols // 2)))
+    except UnsupportedError:
+        return cell_name(rows // 2, cols // 2)
 
 
 def choose(stage: Stage) -> Shown:
@@ -97,13 +120,15 @@ def choose(stage: Stage) -> Shown:
         words.HEAD, [-1, *range(layer.num_heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
     )  # fmt: skip
-    query = nearest_query(layer, stage.selection.query, stage.layout.grid)
+    query = str(nearest_query(layer, asked_of(stage), stage.layout.grid))
     with st.container(horizontal=True):
         if layer.query_layout.num_patches:
             _who(layer, query)
         robust_or_raw()
     maps = stage.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
-    return Shown(index, layer, layer_kind(layer), query, head, maps, reach_of(layer, query))
+    return Shown(
+        index, layer, layer_kind(layer), asked_of(stage), query, head, maps, reach_of(layer, Query.parse(query))
+    )
 
 
 def _who(layer: Layer, query: str) -> None:
@@ -202,11 +227,9 @@ def _where_it_looks(stage: Stage, shown: Shown, link: str) -> None:
     figure.ways_out(
         stage,
         "one layer",
-        lambda: layer_figure(
-            stage.staged, shown.index, shown.head, stage.selection.query, robust=robust, theme=stage.theme
-        ),
+        lambda: layer_figure(stage.staged, shown.index, shown.head, shown.asked_by, robust=robust, theme=stage.theme),
         robust=robust,
-        asked=stage.selection.query,
+        asked=shown.asked_by,
         **dict(knobs),
     )
 
@@ -221,8 +244,7 @@ def _read(shown: Shown, values: np.ndarray) -> str:
 
 def _pick(stage: Stage, name: str, grid: tuple[int, int]) -> None:
     """A patch of a layer's grid becomes the patch at the same place of the model's first grid, which every page knows."""
-    row, _, col = name.removeprefix("r").partition("c")
-    if name.startswith("r") and row.isdigit() and col.isdigit() and int(row) < grid[0] and int(col) < grid[1]:
-        row, col = map(str, moved((int(row), int(col)), grid, stage.layout.grid))
-        name = f"r{row}c{col}"
+    cell = cell_of_name(name, grid)
+    if cell is not None:
+        name = cell_name(*moved(cell, grid, stage.layout.grid))
     state.change(query=name)

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.painting import ObjectTest, object_test
+from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import exhibits, maps, state
 from vitviz.ui.asking import Asked, fraction
 from vitviz.ui.text import prediction as words
@@ -39,8 +40,8 @@ def show(about: Asked) -> None:
 def corners_of(text: str, grid: Corner) -> list[Corner]:
     """The corners that a link names, moved inside the grid: none, one, or two."""
     rows, cols = grid
-    cells = [part.removeprefix("r").split("c") for part in text.split("-") if part]
-    return [(min(int(row), rows - 1), min(int(col), cols - 1)) for row, col in cells]
+    cells = [cell for part in text.split("-") if (cell := cell_of_name(part)) is not None]
+    return [(min(row, rows - 1), min(col, cols - 1)) for row, col in cells]
 
 
 def rectangle(corners: list[Corner], grid: Corner) -> np.ndarray:
@@ -56,8 +57,7 @@ def _marked(corners: list[Corner], token: str) -> str:
     """The object after another click: a click on a finished frame begins a new one."""
     if len(corners) != 1:
         return token
-    row, col = corners[0]
-    return f"r{row}c{col}-{token}"
+    return f"{cell_name(*corners[0])}-{token}"
 
 
 def _result(about: Asked, mask: np.ndarray) -> None:

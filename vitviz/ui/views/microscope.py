@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 import torch
 
+from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.value_norm import value_norms
 from vitviz.errors import UnsupportedError
 from vitviz.figures.heads import attention_figure
@@ -53,7 +54,7 @@ def render(stage: Stage) -> None:
 def view_of(stage: Stage) -> MicroscopeView:
     """What the selection says, in the microscope's terms."""
     selection = stage.selection
-    one_head: int | Literal["mean"] = "mean" if selection.head is None else selection.head
+    one_head: int | Literal["mean"] = "mean" if stage.head is None else stage.head
     return MicroscopeView(
         token=selection.query if _exists(selection.query, stage.layout) else None,
         layer=stage.layer,
@@ -107,12 +108,13 @@ def _way_out(stage: Stage, view: MicroscopeView) -> None:
     """The map of the pinned token, or of what the output is read from, as a figure to keep."""
     head = view.head if isinstance(view.head, int) else None
     robust = view.scale == "robust"
+    query = MEAN if stage.query == POOL else stage.query  # the pooling query asks in no layer of this page
     figure.ways_out(
         stage,
         "attention",
-        lambda: attention_figure(stage.subject, view.layer, head, stage.query, robust=robust, theme=stage.theme),
+        lambda: attention_figure(stage.subject, view.layer, head, query, robust=robust, theme=stage.theme),
         layer=view.layer,
         head=head,
-        query=stage.query,
+        query=query,
         robust=robust,
     )

@@ -8,6 +8,7 @@ from vitviz.draw import draw_patch
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.patches import filters_figure, grid_figure, sequence_figure
+from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
@@ -44,7 +45,7 @@ def _grid(stage: Stage, row: int, col: int) -> None:
         "patch grid",
         alt=words.GRID_ALT.format(rows=rows, cols=cols),
         on_pick=lambda name: state.change(query=name),
-        chosen=f"r{row}c{col}",
+        chosen=cell_name(row, col),
         line=cut,
         dim=dim,
     )
@@ -70,7 +71,7 @@ def _patch(stage: Stage, row: int, col: int) -> None:
             arrays={},
             drawing=draw_patch(stage.look.shown, layout, token, theme=stage.theme),
             alt=words.PATCH_ALT.format(row=row, col=col),
-            provenance=stage.sight.provenance("patch", query=f"r{row}c{col}"),
+            provenance=stage.sight.provenance("patch", query=cell_name(row, col)),
             snippet=stage.sight.snippet(),
         )
 
@@ -80,8 +81,8 @@ def _patch(stage: Stage, row: int, col: int) -> None:
     st.caption(words.PATCH_FACTS.format(token=token, tokens=layout.num_tokens, row=row, col=col, **place))
     one, two = st.columns(2)
     rows, cols = layout.grid
-    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: f"r{r}c{col}", "row"))
-    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: f"r{row}c{c}", "col"))
+    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
+    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
 
 
 def _sequence(stage: Stage, row: int, col: int) -> None:

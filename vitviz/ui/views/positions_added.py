@@ -10,6 +10,7 @@ from vitviz.draw import Scale, draw_sum
 from vitviz.figure import Figure
 from vitviz.figures.positions import atlas_figure, distance_figure, position_figure
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named
 from vitviz.ui.stage import Stage
@@ -81,7 +82,7 @@ def _one_place(stage: Stage, similarity: np.ndarray | None, row: int, col: int) 
         heatmap=heatmap,
         scale=scale,
         knobs=(("patch", patch),),
-        chosen=f"r{row}c{col}",
+        chosen=cell_name(row, col),
         widest=400,
     )
     figure.ways_out(
@@ -98,7 +99,7 @@ def choose_place(stage: Stage, row: int, col: int, part: str) -> None:
     """The place by its numbers, and the scale. part: tells the sections of the page apart."""
     rows, cols = stage.layout.grid
     one, two, three = st.columns([1, 1, 2], vertical_alignment="bottom")
-    by_row, by_col = (lambda r: f"r{r}c{col}"), (lambda c: f"r{row}c{c}")
+    by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
     one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))
     two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}"))
     three.selectbox(
@@ -128,7 +129,7 @@ def _sum(stage: Stage, row: int, col: int) -> None:
             arrays={"patch_embedding": one, "position_embedding": two, "total": total},
             drawing=draw_sum(terms, result=words.SUM_RESULT, theme=stage.theme, width=900),
             alt=words.SUM_ALT,
-            provenance=stage.sight.provenance("embedding sum", query=f"r{row}c{col}"),
+            provenance=stage.sight.provenance("embedding sum", query=cell_name(row, col)),
             snippet=stage.sight.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
         )
 

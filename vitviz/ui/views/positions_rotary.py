@@ -8,6 +8,7 @@ from vitviz.analysis.rotary import RotaryTable, rotary_table
 from vitviz.draw import Scale
 from vitviz.figures.offsets import kernel_figure
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
@@ -75,7 +76,7 @@ def _one_place(stage: Stage, table: RotaryTable, layer: int, head: int, raw: boo
         heatmap=heatmap,
         scale=Scale.of(heatmap.values) if raw else Scale(-1, 1, signed=True),
         knobs=(("patch", patch), ("layer", layer), ("head", head)),
-        chosen=f"r{row}c{col}",
+        chosen=cell_name(row, col),
         widest=400,
     )
     choose_place(stage, row, col, "rotary")

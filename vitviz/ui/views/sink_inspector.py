@@ -10,7 +10,7 @@ import torch
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.intervention import Interventions
-from vitviz.analysis.queries import POOL
+from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.sinks import TokenOutliers, set_aside, token_outliers
 from vitviz.draw import Scale
 from vitviz.figures.what_if import outliers_figure
@@ -117,9 +117,9 @@ def _through_layers(stage: Stage, found: TokenOutliers) -> None:
 def _aside(stage: Stage, given: Interventions, layer: int, tokens: tuple[int, ...]) -> None:
     st.subheader(words.SINK_SET_ASIDE, anchor=False)
     query = stage.query
-    attention = stage.trace.pooling[0] if query == POOL else stage.trace.layers[layer]
+    query = MEAN if query == POOL else query  # the pooling query asks in no layer of tokens that stand out
     row: torch.Tensor = stage.ask(
-        "mean row", lambda _: query_weights(attention, 0 if query == POOL else query).mean(0), query=query, layer=layer
+        "mean row", lambda _: query_weights(stage.trace.layers[layer], query).mean(0), query=query, layer=layer
     )  # (tokens,)
     without = set_aside(row, tokens, stage.layout)
     titles = (

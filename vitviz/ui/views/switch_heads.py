@@ -7,6 +7,7 @@ import streamlit as st
 
 from vitviz.analysis.attention import head_maps
 from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.queries import MEAN, POOL
 from vitviz.draw import Scale
 from vitviz.ui import changes, exhibits, outcome, state
 from vitviz.ui.changes import current as now
@@ -33,7 +34,8 @@ def show(stage: Stage, given: Interventions) -> None:
     if fill == "mean":
         means = outcome.gallery_means(stage)
         st.caption(words.MEANS_OF.format(images=means.images, digest=means.digest))
-    query = stage.query
+    # Heads of the layers are switched. A pooling query asks in none of them, and is not shown.
+    query = MEAN if stage.query == POOL else stage.query
     maps: np.ndarray = stage.ask("head maps", lambda _: head_maps(stage.trace, query), query=query)
     layers, heads = maps.shape[:2]
     flat = maps.reshape(layers * heads, *maps.shape[2:])  # (layers * heads, rows, cols)

@@ -7,12 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.queries import MEAN, POOL
 from vitviz.capture.attention import Attention
+from vitviz.tokens import cell_name
 from vitviz.ui import other_side, state
 from vitviz.ui.choices import named
-from vitviz.ui.compared import ComparedSide, head_words, heatmap_of, layers_asked, query_there
-from vitviz.ui.places import cell_named, marked_or_middle, marked_patch, patch_name
+from vitviz.ui.compared import ComparedSide, asked_in, head_words, heatmap_of, query_there
+from vitviz.ui.places import marked_or_middle, marked_patch, queries_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
 from vitviz.ui.text import compare as words
@@ -60,7 +60,7 @@ def _choices(stage: Stage, kind: str) -> None:
 
 def _whose(stage: Stage) -> None:
     """Who asks: a prefix token, the pooling query, all patches, or the marked patch."""
-    queries = [*stage.layout.prefix, *([POOL] if stage.trace.pooling else []), MEAN]
+    queries = queries_of(stage)
     key, patch = "choice of query to compare", "patch"
     st.session_state[key] = stage.query if stage.query in queries else patch
     marked = marked_or_middle(stage)
@@ -68,21 +68,23 @@ def _whose(stage: Stage) -> None:
     def taken() -> None:
         asks = st.session_state[key]
         if asks == patch:
-            state.change(query=patch_name(marked), pin="")
+            state.change(query=cell_name(*marked), pin="")
         else:
-            state.change(query=asks, pin=patch_name(marked) if marked_patch(stage) else "")
+            state.change(query=asks, pin=cell_name(*marked) if marked_patch(stage) else "")
 
     askers = {name: common.token(name) for name in queries} | {patch: words.MARKED}
     st.selectbox(words.WHOSE, list(askers), format_func=named(askers), help=words.WHOSE_HELP, key=key, on_change=taken)
 
 
 def _first(stage: Stage, kind: str) -> ComparedSide:
-    query = patch_name(marked_or_middle(stage)) if kind == "positions" else stage.query
+    query = cell_name(*marked_or_middle(stage)) if kind == "positions" else stage.query
     _title("A", stage, words.SIDE_A_NOTE)
     layer = head = None
     if kind == "attention":
-        layers = layers_asked(stage, query)
-        layer, head = min(stage.layer, len(layers) - 1), stage.selection.head
+        layers = asked_in(stage, query)
+        layer = min(stage.layer, len(layers) - 1)
+        head = stage.selection.head
+        head = head if head is not None and head < layers[layer].num_heads else None
         _layer_and_head(
             "A", layers, state.bound("layer", layer),
             state.bound("head", _held(head), _unheld),
@@ -99,14 +101,14 @@ def _second(stage: Stage, first: ComparedSide) -> ComparedSide | None:
     query = query_there(stage, other, first.query)
     layer = head = None
     if kind == "attention":
-        layers = layers_asked(other, query)
+        layers = asked_in(other, query)
         layer = min(other_side.layer_of(stage, other), len(layers) - 1)
         head = other_side.head_of(stage, layers[layer].num_heads)
         _layer_and_head(
             "B", layers, state.bound("other_layer", layer, other_side.read_layer(stage, other)),
             state.bound("other_head", _held(head), other_side.read_head(stage)),
         )  # fmt: skip
-    if cell_named(query, other.layout) is None and query != first.query:
+    if other.layout.cell_named(query) is None and query != first.query:
         st.caption(words.QUERY_INSTEAD.format(wanted=common.token(first.query), given=common.token(query)))
     return ComparedSide("B", other, kind, query, layer, head, heatmap_of(other, kind, query, layer, head))
 

@@ -12,10 +12,11 @@ from vitviz.draw.scale import number
 from vitviz.figure import Figure
 from vitviz.figures.compare import comparison_figure, difference, shared_scale
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import exhibits, figure, other_side, state
 from vitviz.ui.choices import named, robust_or_raw
 from vitviz.ui.compared import ComparedSide, exported
-from vitviz.ui.places import mark, marked_or_middle, marked_patch, moved, patch_name
+from vitviz.ui.places import mark, marked_or_middle, marked_patch, moved
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
 from vitviz.ui.text import compare as words
@@ -85,7 +86,7 @@ def _picture(stage: Stage, side: ComparedSide, scale: Scale) -> None:
         heatmap=side.heatmap,
         scale=scale,
         knobs=side.knobs,
-        chosen=patch_name(moved(marked, stage.layout.grid, grid)) if marked else "",
+        chosen=cell_name(*moved(marked, stage.layout.grid, grid)) if marked else "",
         link=GROUP,
         widest=WIDEST,
         one_of_many=side.letter != "A",
@@ -93,9 +94,9 @@ def _picture(stage: Stage, side: ComparedSide, scale: Scale) -> None:
 
 
 def _picked(stage: Stage, name: str, grid: tuple[int, int]) -> None:
-    row, _, col = name.removeprefix("r").partition("c")
-    if row.isdecimal() and col.isdecimal() and int(row) < grid[0] and int(col) < grid[1]:
-        mark(stage, moved((int(row), int(col)), grid, stage.layout.grid))
+    cell = cell_of_name(name, grid)
+    if cell is not None:
+        mark(stage, moved(cell, grid, stage.layout.grid))
 
 
 def _difference(one: ComparedSide, two: ComparedSide) -> None:
@@ -110,7 +111,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
         heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
         scale=Scale.of(gap.values, robust=_robust(), signed=True),
         knobs=(("a", one.knobs), ("b", (two.stage.key, *two.knobs))),
-        chosen=patch_name(moved(marked, one.stage.layout.grid, gap.grid)) if marked else "",
+        chosen=cell_name(*moved(marked, one.stage.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
         widest=WIDEST,
         one_of_many=True,

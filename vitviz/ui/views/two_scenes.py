@@ -9,10 +9,11 @@ import streamlit as st
 from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
 from vitviz.figures.scenes import Scene, pasted_picture, scenes_figure
 from vitviz.models import prepare
+from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, other_side, photo, state
 from vitviz.ui.choices import named
 from vitviz.ui.photo import Photo
-from vitviz.ui.places import cell_named, mark, marked_or_middle, patch_name
+from vitviz.ui.places import mark, marked_or_middle
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import compare as words
 
@@ -33,7 +34,7 @@ def show(stage: Stage) -> None:
     both = other_side.sharing(stage, taken.scope)
     scene = _scene(both, taken)
     paste = Paste(
-        marked_or_middle(stage), cell_named(str(state.value_of("into")), stage.layout), int(state.value_of("block"))
+        marked_or_middle(stage), stage.layout.cell_named(str(state.value_of("into"))), int(state.value_of("block"))
     )
     found: TwoScenes = both.ask(
         "two scenes",
@@ -82,7 +83,7 @@ def _source(stage: Stage, paste: Paste) -> None:
         "from",
         alt=words.FROM_ALT.format(row=row, col=col),
         on_pick=lambda name: _take(stage, name),
-        chosen=patch_name(paste.source),
+        chosen=cell_name(*paste.source),
         marks=[start for start, _ in paste.cells(stage.layout.grid)] if paste.block > 1 else (),
         widest=WIDEST,
     )
@@ -97,7 +98,7 @@ def _target(both: Stage, scene: Scene, paste: Paste, name: str) -> None:
         "into",
         alt=words.INTO_ALT.format(row=row, col=col),
         on_pick=lambda cell: _put(both, cell, paste),
-        chosen=patch_name(paste.place),
+        chosen=cell_name(*paste.place),
         marks=[end for _, end in paste.cells(both.layout.grid)] if paste.block > 1 else (),
         shown=pasted_picture(both.subject, scene, paste),
         knobs=(("other", scene.image_hash), ("paste", paste)),
@@ -108,12 +109,12 @@ def _target(both: Stage, scene: Scene, paste: Paste, name: str) -> None:
 
 
 def _take(stage: Stage, name: str) -> None:
-    cell = cell_named(name, stage.layout)
+    cell = stage.layout.cell_named(name)
     if cell is not None:
         mark(stage, cell)
 
 
 def _put(stage: Stage, name: str, paste: Paste) -> None:
-    cell = cell_named(name, stage.layout)
+    cell = stage.layout.cell_named(name)
     if cell is not None:
-        state.change(into="" if cell == paste.source else patch_name(cell))
+        state.change(into="" if cell == paste.source else cell_name(*cell))

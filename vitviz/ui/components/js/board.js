@@ -110,7 +110,7 @@ class Board {
     pen.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
       const top = HEADER + layer * (high + GAP);
-      pen.fillText(this.given.wrapped ? layer * heads : layer, MARGIN - 6, top + high / 2);
+      pen.fillText(this.given.wrapped ? layer * heads : this.given.first + layer, MARGIN - 6, top + high / 2);
       for (let head = 0; head < heads; head++) {
         const left = MARGIN + head * (wide + GAP);
         pen.drawImage(this.tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
@@ -188,7 +188,7 @@ class Board {
       const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
       const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
       const read = rows * cols > 1 ? fill(WORDS.most, most) : most.value; // a single number has no place
-      const place = this.given.wrapped ? fill(WORDS.board_head, { head: map }) : fill(WORDS.board_place, { layer, head });
+      const place = this.given.wrapped ? fill(WORDS.board_head, { head: map }) : fill(WORDS.board_place, { layer: this.given.first + layer, head });
       this.readout.textContent = [place, read, ...facts].join(" · ");
     }
     this.canvas.setAttribute("aria-label", `${this.given.alt} ${this.readout.textContent}`);
