@@ -63,6 +63,14 @@ def row_weights(
     return torch.from_numpy(weights).to(device, dtype)[None]
 
 
+def query_index(query: QueryLike, layout: TokenLayout) -> int:
+    """The token of a query that is one token of `layout`. Raises UnsupportedError for any other."""
+    asked = as_query(query, layout)
+    if len(asked.parts) > 1 or asked.names[0] in (MEAN, POOL):
+        raise UnsupportedError(f"This is answered for one token, such as r0c0, and {asked} is none.")
+    return _in_words(lambda: layout.token_named(asked.names[0]))
+
+
 def layers_asked(trace: Trace, query: Query) -> tuple[Attention, ...]:
     """The layers whose queries `query` is among: those that only collect for the pooling query, else those over the grid."""
     return trace.pooling if query.pools else trace.layers

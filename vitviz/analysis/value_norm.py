@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.analysis.queries import Query, query_index
+from vitviz.analysis.attention import query_weights
+from vitviz.analysis.queries import QueryLike
 from vitviz.analysis.question import Subject
 from vitviz.capture.attention import Attention
 from vitviz.capture.call import Call
@@ -76,20 +77,20 @@ def _norms(values: Tensor, module: nn.Module, name: str) -> Tensor:
     return torch.cat([(chunk.float() @ slices).norm(dim=-1) for chunk in chunks], dim=1)
 
 
-def value_weighted(attention: Attention, module: nn.Module, query: Query) -> Tensor:
+def value_weighted(attention: Attention, module: nn.Module, query: QueryLike) -> Tensor:
     """(heads, keys): ||A[q, k] v_k W_o|| of one query. Raises as `projected_value_norms`, UnsupportedError for an
     unknown query.
     """
-    row = attention.row(query_index(query, attention.query_layout))
+    row = query_weights(attention, query)
     return row * projected_value_norms(attention, module)
 
 
-def value_weighted_maps(attention: Attention, module: nn.Module, query: Query) -> np.ndarray:
+def value_weighted_maps(attention: Attention, module: nn.Module, query: QueryLike) -> np.ndarray:
     """(heads, rows, cols): `value_weighted` on the patches."""
     return attention.key_layout.patches(value_weighted(attention, module, query).cpu().numpy())
 
 
-def combined_norm(attention: Attention, module: nn.Module, query: Query) -> Tensor:
+def combined_norm(attention: Attention, module: nn.Module, query: QueryLike) -> Tensor:
     """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, the length of what a key adds through all heads together.
 
     Raises as `value_weighted`.
@@ -100,7 +101,7 @@ def combined_norm(attention: Attention, module: nn.Module, query: Query) -> Tens
     projection = output_projection(module.get_submodule(attention.name))
     assert projection is not None
     weight = projection.get_parameter("weight").detach().float()
-    row = attention.row(query_index(query, attention.query_layout))  # (heads, keys)
+    row = query_weights(attention, query)  # (heads, keys)
     weighted = (
         (row[..., None] * attention.v.float()).permute(1, 0, 2).reshape(keys, heads * size)
     )  # (heads, keys, size) -> (keys, heads*size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_subject_options, any_subject, query, steps, whole_file
+from vitviz.commands.options import add_query_option, add_subject_options, any_subject, refuse, steps, whole_file
 
 if TYPE_CHECKING:
     from vitviz.figure import Figure
@@ -19,22 +19,27 @@ def add_parser(subparsers: Any) -> None:
     add_subject_options(parser)
     parser.add_argument("--view", choices=VIEWS, required=True)
     parser.add_argument("--out", required=True, metavar="FILE.png", help="where to write")
-    parser.add_argument(
-        "--query",
-        type=query,
-        help="query token: cls, r3c5, mean, ... or its number; by default what the output is read from",
-    )
+    add_query_option(parser)
     parser.add_argument(
         "--layer", type=int, metavar="N", help="all heads of this layer alone, counted from 0, for --view heads"
     )
-    parser.add_argument("--raw", action="store_true", help="colours up to the largest value, not the 99th percentile")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="colours up to the largest value, not the 99th percentile; for rollout and heads",
+    )
     parser.add_argument("--dark", action="store_true", help="on a dark background")
     parser.add_argument("--width", type=int, default=900, metavar="PIXELS")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Traces, draws and writes. Raises VitvizError with one sentence."""
+    """Traces, draws and writes. Raises VitvizError or ValueError with one sentence."""
+    asked = {"--query": arguments.query is not None, "--layer": arguments.layer is not None, "--raw": arguments.raw}
+    if arguments.view in ("positions", "patches"):
+        refuse(asked, f"--view {arguments.view} shows the same for every query, layer and scale.")
+    elif arguments.view == "rollout":
+        refuse({"--layer": asked["--layer"]}, "rollout goes through all layers. Draw one layer with --view heads.")
     if not 100 <= arguments.width <= 4000:
         raise ValueError(f"--width is from 100 to 4000 pixels, not {arguments.width}")
     path = arguments.out if arguments.out.endswith(".png") else arguments.out + ".png"
@@ -66,16 +71,13 @@ def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Fig
             raise UnsupportedError(
                 f"Rollout multiplies layers that share one grid, and those of {subject.model.name} do not. Draw them with "
                 "--view heads, one of them with --layer."
-                if isinstance(subject, StagedSubject)
-                else "Rollout goes through all layers; --layer is for --view heads."
             )
         staged = subject if isinstance(subject, StagedSubject) else StagedSubject.of(subject)
-        asked = subject.layout.name_of(arguments.query) if isinstance(arguments.query, int) else arguments.query or ""
         if arguments.layer is None:
-            return overview_figure(staged, asked, robust=robust, **look)
+            return overview_figure(staged, arguments.query, robust=robust, **look)
         if not 0 <= arguments.layer < len(staged.trace.every):
             raise ValueError(f"--layer is from 0 to {len(staged.trace.every) - 1}, not {arguments.layer}")
-        return layer_heads_figure(staged, arguments.layer, asked, robust=robust, **look)
+        return layer_heads_figure(staged, arguments.layer, arguments.query, robust=robust, **look)
     if arguments.view == "rollout":
         return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **look)
     return heads_figure(subject, arguments.query, robust=robust, **look)

@@ -8,11 +8,17 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_model_options, check_folder, loaded_model, whole_file
+from vitviz.commands.options import add_model_options, check_folder, loaded_model, refuse, whole_file
 from vitviz.errors import ImageError
 
 # As in vitviz.analysis.integrated_gradients, which imports torch and with it takes long.
 STEPS, MOST_STEPS = 32, 256
+
+# What only one method listens to: its options with their defaults.
+_OWN_OPTIONS = {
+    "integrated_gradients": {"--integration-steps": STEPS, "--integration-most": MOST_STEPS},
+    "occlusion": {"--stride": 2},
+}
 
 if TYPE_CHECKING:
     from vitviz.models import Model
@@ -25,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
     add_model_options(parser)
     parser.add_argument("--methods", metavar="A,B", help="only these, by their short names")
     parser.add_argument("--limit", type=int, metavar="N", help="only so many images, drawn by --seed")
-    parser.add_argument("--seed", type=int, default=0, help="which images --limit draws")
+    parser.add_argument("--seed", type=int, help="which images --limit draws, 0 by default")
     parser.add_argument("--steps", type=int, default=8, metavar="N", help="steps of the deletion and insertion curves")
     parser.add_argument(
         "--integration-steps",
@@ -61,6 +67,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"no explanation method is called {unknown[0]!r}; there are {', '.join(METHODS)}")
     if min(arguments.steps, arguments.integration_steps) < 2 or (arguments.limit is not None and arguments.limit < 2):
         raise ValueError("--steps, --integration-steps and --limit are at least 2")
+    if arguments.limit is None:
+        refuse({"--seed": arguments.seed is not None}, "it draws the images of --limit.")
+    for method, options in _OWN_OPTIONS.items():
+        given = {name: getattr(arguments, name[2:].replace("-", "_")) != usual for name, usual in options.items()}
+        if method not in methods:
+            refuse(given, f"{method} is not among --methods.")
     settings = Settings(
         methods,
         arguments.steps,
@@ -69,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     folder = Path(arguments.folder)
     keep = Path(arguments.keep) if arguments.keep else None
-    paths = image_paths(folder, arguments.limit, None if arguments.limit is None else arguments.seed)
+    paths = image_paths(folder, arguments.limit, None if arguments.limit is None else arguments.seed or 0)
     if len(paths) < 2:
         raise ImageError(f"There is one image in {folder}, and an interval needs at least two.")
     if keep and arguments.out and keep.absolute() == Path(arguments.out).absolute():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from vitviz.commands.options import refuse
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("models", help="list models, or search timm's registry")
     parser.add_argument("--search", metavar="TEXT", help="names that contain every one of these words")
-    parser.add_argument("--limit", type=int, default=40, metavar="N", help="how many at the most")
+    parser.add_argument("--limit", type=int, metavar="N", help="how many a search lists at the most, 40 by default")
     parser.set_defaults(run=run)
 
 
@@ -19,10 +21,11 @@ def run(arguments: argparse.Namespace) -> None:
     from vitviz.models import curated, search
 
     if arguments.search is None:
+        refuse({"--limit": arguments.limit is not None}, "the curated list is shown whole. Search with --search.")
         for choice in curated():
             print(f"{choice.name:45s} {choice.why}")
         return
-    found = search(arguments.search, arguments.limit)
+    found = search(arguments.search, 40 if arguments.limit is None else arguments.limit)
     if not found:
         raise ModelError(
             f"No model of timm's registry is called anything like {arguments.search!r}. Try a shorter word, such as dinov2."

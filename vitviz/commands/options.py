@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitviz.figures.subject import StagedSubject, Subject
     from vitviz.models import Model
+    from vitviz.tokens import Query
 
 
 # Tokens from which a run is worth a word about its cost: from about here on it takes more than a few seconds.
@@ -66,9 +67,33 @@ def size(text: str) -> tuple[int, int]:
     return height, int(found[2] or height)
 
 
-def query(text: str) -> int | str:
-    """A query token by number, or by name: cls, reg0, r3c5, mean, pool."""
-    return int(text) if text.isascii() and text.isdigit() else text
+def add_query_option(parser: argparse.ArgumentParser) -> None:
+    """Which query a map is about."""
+    parser.add_argument(
+        "--query",
+        type=query,
+        help="query token: cls, r3c5, mean, pool, ..., its number, or a mixture such as cls+dist; by default what the output "
+        "is computed from",
+    )
+
+
+def query(text: str) -> int | Query:
+    """A query by its token's number, or by its text form."""
+    from vitviz.tokens import Query
+
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        return Query.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def refuse(options: Mapping[str, bool], why: str) -> None:
+    """Raises ValueError where one of `options`, name -> whether it was given, cannot be honoured."""
+    given = [name for name, is_given in options.items() if is_given]
+    if given:
+        raise ValueError(f"{' and '.join(given)} cannot be honoured: {why}")
 
 
 def loaded_model(arguments: argparse.Namespace) -> Model:

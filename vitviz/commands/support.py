@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from vitviz.commands.options import whole_file
+from vitviz.commands.options import refuse, whole_file
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,6 +38,10 @@ def _verdicts(arguments: argparse.Namespace, part: Path | None) -> None:
     from vitviz.support import sweep
     from vitviz.support.page import write_page
 
+    if arguments.write is not None:
+        refuse({"--layers": arguments.layers}, "--write writes the page of verdicts, without their layers.")
+    if arguments.processes is not None and arguments.processes < 1:
+        raise ValueError(f"--processes is at least 1, not {arguments.processes}")
     supports = []
     for support in sweep(
         arguments.names or None, arguments.processes, _progress if len(arguments.names) != 1 else None

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vitviz.commands.options import add_subject_options, query, steps, traced_subject, whole_file
+from vitviz.commands.options import add_query_option, add_subject_options, refuse, steps, traced_subject, whole_file
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import output_kind
 
@@ -23,11 +23,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("trace", help="write attention, rollout and position similarity as arrays")
     add_subject_options(parser)
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="where to write")
-    parser.add_argument(
-        "--query",
-        type=query,
-        help="query token: cls, r3c5, mean, ... or its number; by default what the output is read from",
-    )
+    add_query_option(parser)
     parser.add_argument(
         "--layers", metavar="LIST", help="layers whose attention is written, such as 0-2,11; by default all"
     )
@@ -39,6 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Traces and writes. Raises VitvizError or ValueError with one sentence."""
     import numpy as np
 
+    if arguments.no_attention:
+        refuse({"--layers": arguments.layers is not None}, "--no-attention writes no layer's attention.")
     path = arguments.out if arguments.out.endswith(".npz") else arguments.out + ".npz"
     with whole_file(path) as part:
         subject = traced_subject(arguments, check=lambda model: refuse_a_large_stack(model, arguments))
@@ -63,25 +61,30 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
     output_kind                what the outputs are, such as "multi_label_classification" or "features"
     grid (2,), prefix (names)
 
-    What is not defined for a model is left out and said on standard error. Raises UnsupportedError for a stack too large.
+    What is not defined for a model is left out and said on standard error. Raises UnsupportedError for a stack too large, for a
+    query that does not exist, and where a query was asked for and nothing can be said of it.
     """
     import numpy as np
 
     from vitviz.analysis.head_rollout import METHODS, head_rollouts
     from vitviz.analysis.positions import position_similarity
+    from vitviz.analysis.queries import query_of
     from vitviz.analysis.rollout import rollout
 
+    query_of(trace, arguments.query)  # before anything is computed
     chosen = layer_list(arguments.layers, trace.num_layers)
     arrays: dict[str, Any] = {}
     if not arguments.no_attention:
         arrays["attention"] = attention_stack(trace, chosen)
         arrays["layers"] = np.asarray(chosen)
 
+    left_out: dict[str, UnsupportedError] = {}
+
     def attempt(name: str, compute: Any) -> None:
         try:
             arrays[name] = compute()
         except UnsupportedError as error:
-            print(f"vitviz: {name} left out: {error}", file=sys.stderr)
+            left_out[name] = error
 
     progress = steps("rollout", arguments)
     attempt("rollout", lambda: rollout(trace, arguments.query, progress=progress).values)
@@ -90,7 +93,11 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
             f"head_rollout_{method}",
             lambda method=method: head_rollouts(trace, method, arguments.query, progress=progress),
         )
+    if arguments.query is not None and not any("rollout" in name for name in arrays):
+        raise left_out["rollout"]
     attempt("position_similarity", lambda: position_similarity(model, trace.layout))
+    for name, error in left_out.items():
+        print(f"vitviz: {name} left out: {error}", file=sys.stderr)
     arrays["logits"] = trace.logits.cpu().numpy()
     kind = output_kind(model)
     arrays["output_kind"] = np.asarray(str(kind))

@@ -108,10 +108,14 @@ def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None
 
 
 def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]) -> bool:
-    """Whether the same tokens go through every layer, and whatever collects at the end collects from these very tokens."""
+    """Whether the same tokens go through every layer, and whatever collects at the end collects from these tokens: all of
+    them, or without some of the prefix.
+    """
     layout = shown[0].query_layout
+    assert layout is not None
     return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(
-        p.key_layout == layout for p in collecting
+        p.key_layout is not None and p.key_layout.grid == layout.grid and {*p.key_layout.prefix} <= {*layout.prefix}
+        for p in collecting
     )
 
 

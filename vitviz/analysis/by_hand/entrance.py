@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitviz.analysis.by_hand.layer import OpenLayer, Subject
 from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
-from vitviz.analysis.queries import Query, query_index
+from vitviz.analysis.queries import QueryLike, query_index
 from vitviz.capture.parts import patch_filters
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -45,7 +45,7 @@ class Entrance:
     token: np.ndarray
 
 
-def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: Query) -> Entrance:
+def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: QueryLike) -> Entrance:
     """How `query` came to be what it was when it entered the first layer.
 
     Raises UnsupportedError where that is not a patch embedding or a learned token, plus a position, perhaps normalised.

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitviz.analysis.by_hand.layer import OpenLayer
 from vitviz.analysis.by_hand.steps import Norm, Projection, Slice, normalised, numbers, rotated, slices
-from vitviz.analysis.queries import Query, query_index
+from vitviz.analysis.queries import QueryLike, query_index
 from vitviz.capture.attention import Attention
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -85,7 +85,7 @@ class HeadByHand:
         return sorted([*best.tolist(), *beside], key=lambda token: -self.weights[token])
 
 
-def head_by_hand(opened: OpenLayer, head: int, query: Query, key: Query | None = None) -> HeadByHand:
+def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike | None = None) -> HeadByHand:
     """Computes the weights and the output of `query` in `head` from the layer's input and the model's own parameters.
 
     key  whose key and value are written out; the one with the largest weight where not given
