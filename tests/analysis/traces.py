@@ -23,6 +23,10 @@ def random_weights(heads: int, tokens: int, seed: int) -> Tensor:
     return (3 * torch.randn(heads, tokens, tokens, generator=torch.Generator().manual_seed(seed))).softmax(-1)
 
 
-def random_trace(layers: int = 3, heads: int = 2, prefix: tuple[str, ...] = ("cls", "reg0"), grid=(2, 3)) -> Trace:
+def random_trace(
+    layers: int = 3, heads: int = 2, prefix: tuple[str, ...] = ("cls", "reg0"), grid=(2, 3), **kwargs
+) -> Trace:
     tokens = len(prefix) + grid[0] * grid[1]
-    return trace_of(*(random_weights(heads, tokens, seed) for seed in range(layers)), prefix=prefix, grid=grid)
+    return trace_of(
+        *(random_weights(heads, tokens, seed) for seed in range(layers)), prefix=prefix, grid=grid, **kwargs
+    )

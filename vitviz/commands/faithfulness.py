@@ -14,11 +14,8 @@ from vitviz.errors import ImageError
 # As in vitviz.analysis.integrated_gradients, which imports torch and with it takes long.
 STEPS, MOST_STEPS = 32, 256
 
-# What only one method listens to: its options with their defaults.
-_OWN_OPTIONS = {
-    "integrated_gradients": {"--integration-steps": STEPS, "--integration-most": MOST_STEPS},
-    "occlusion": {"--stride": 2},
-}
+# What only one method listens to.
+_OWN_OPTIONS = {"integrated_gradients": ("--integration-steps", "--integration-most"), "occlusion": ("--stride",)}
 
 if TYPE_CHECKING:
     from vitviz.models import Model
@@ -36,18 +33,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--integration-steps",
         type=int,
-        default=STEPS,
         metavar="N",
-        help="points of integrated gradients at first, doubled until the shares add up (default: %(default)s)",
+        help=f"points of integrated gradients at first, doubled until the shares add up (default: {STEPS})",
     )
     parser.add_argument(
         "--integration-most",
         type=int,
-        default=MOST_STEPS,
         metavar="N",
-        help="points beyond which they are not doubled (default: %(default)s)",
+        help=f"points beyond which they are not doubled (default: {MOST_STEPS})",
     )
-    parser.add_argument("--stride", type=int, default=2, choices=(1, 2, 3), help="patches between occlusion windows")
+    parser.add_argument("--stride", type=int, choices=(1, 2, 3), help="patches between occlusion windows (default: 2)")
     parser.add_argument(
         "--keep", metavar="FILE.jsonl", help="each image's areas, written at once; a run that stopped is taken up again"
     )
@@ -65,19 +60,21 @@ def run(arguments: argparse.Namespace) -> None:
     methods = tuple(arguments.methods.split(",")) if arguments.methods else tuple(METHODS)
     if unknown := [key for key in methods if key not in METHODS]:
         raise ValueError(f"no explanation method is called {unknown[0]!r}; there are {', '.join(METHODS)}")
-    if min(arguments.steps, arguments.integration_steps) < 2 or (arguments.limit is not None and arguments.limit < 2):
+    points = STEPS if arguments.integration_steps is None else arguments.integration_steps
+    most = MOST_STEPS if arguments.integration_most is None else arguments.integration_most
+    if min(arguments.steps, points) < 2 or (arguments.limit is not None and arguments.limit < 2):
         raise ValueError("--steps, --integration-steps and --limit are at least 2")
     if arguments.limit is None:
         refuse({"--seed": arguments.seed is not None}, "it draws the images of --limit.")
     for method, options in _OWN_OPTIONS.items():
-        given = {name: getattr(arguments, name[2:].replace("-", "_")) != usual for name, usual in options.items()}
         if method not in methods:
+            given = {name: getattr(arguments, name[2:].replace("-", "_")) is not None for name in options}
             refuse(given, f"{method} is not among --methods.")
     settings = Settings(
         methods,
         arguments.steps,
         framing=arguments.framing,
-        effort=Effort(arguments.integration_steps, arguments.integration_most, arguments.stride),
+        effort=Effort(points, most, 2 if arguments.stride is None else arguments.stride),
     )
     folder = Path(arguments.folder)
     keep = Path(arguments.keep) if arguments.keep else None

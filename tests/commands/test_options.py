@@ -1,0 +1,104 @@
+"""An option that cannot be honoured is refused, for every command and option; nothing is written then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vitviz
+from vitviz.__main__ import main
+from vitviz.samples import samples
+
+PHOTO = str(samples()[0].path)
+SMALL = ["--model", "vit_tiny_patch16_224", "--weights", "random", "--size", "64x96", "--quiet"]
+SWIN = ["--model", "swin_tiny_patch4_window7_224", "--weights", "random", "--quiet"]
+
+REFUSED = [
+    ("draw --view patches --query cls", "--query"),
+    ("draw --view patches --layer 1", "--layer"),
+    ("draw --view patches --raw", "--raw"),
+    ("draw --view positions --query r0c0 --layer 3", "--query and --layer"),
+    ("draw --view positions --raw", "--raw"),
+    ("draw --view rollout --layer 3", "--layer"),
+    ("draw --view rollout --query r99c99", "outside the grid"),
+    ("draw --view rollout --query nonsense", "no token is called"),
+    ("draw --view rollout --query pool", "no attention pooling"),
+    ("draw --view rollout --query 25", "does not exist"),
+    ("draw --view heads --query r99c99", "outside the grid"),
+    ("draw --view heads --query nonsense", "no token is called"),
+    ("draw --view heads --query pool", "no attention pooling"),
+    ("draw --view heads --layer 3 --query r99c99", "no query called"),
+    ("draw --view heads --layer 3 --query nonsense", "no query called"),
+    ("draw --view heads --layer 3 --query pool", "no query called"),
+    ("draw --view heads --layer 12", "--layer is from 0 to 11"),
+    ("draw --view heads --layer -1", "--layer is from 0 to 11"),
+    ("trace --query r99c99", "outside the grid"),
+    ("trace --query nonsense --no-attention", "no token is called"),
+    ("trace --query cls+pool", "cannot be mixed"),
+    ("trace --query pool", "no attention pooling"),
+    ("trace --layers 1 --no-attention", "--layers"),
+]
+
+
+@pytest.mark.parametrize(("words", "reason"), REFUSED)
+def test_what_cannot_be_honoured_of_one_grid(words, reason, tmp_path, capsys):
+    command, *options = words.split()
+    out = tmp_path / ("out.npz" if command == "trace" else "out.png")
+    try:
+        code = main([command, PHOTO, "--out", str(out), *options, *SMALL])
+    except SystemExit as stopped:  # wrong usage, said by argparse
+        code = stopped.code
+    assert code in (1, 2)
+    assert reason.lower() in capsys.readouterr().err.lower()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("query", ["r99c99", "nonsense", "pool", "cls"])
+@pytest.mark.parametrize("layer", [(), ("--layer", "3")])
+def test_a_query_that_no_window_has(query, layer, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    assert main(["draw", PHOTO, "--view", "heads", "--out", str(out), "--query", query, *layer, *SWIN]) == 1
+    assert "no query called" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["models", "--limit", "3"], "--limit"),
+        (["support", "vit_tiny_patch16_224", "--write", "page.md", "--layers"], "--layers"),
+        (["support", "vit_tiny_patch16_224", "--processes", "0"], "--processes"),
+        (["faithfulness", "folder", "--seed", "3"], "--seed"),
+        (["faithfulness", "folder", "--methods", "rollout", "--stride", "2"], "--stride"),
+        (
+            ["faithfulness", "folder", "--methods", "rollout,occlusion", "--integration-steps", "32"],
+            "--integration-steps",
+        ),
+    ],
+)
+def test_what_other_commands_cannot_honour(arguments, reason, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert reason in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_query_the_heads_are_those_of_what_the_output_is_computed_from(tmp_path, capsys):
+    out = tmp_path / "out.png"
+    for query in ((), ("--query", "mean"), ("--query", "r3c5")):
+        assert main(["draw", PHOTO, "--view", "heads", "--layer", "3", "--out", str(out), *query, *SWIN]) == 0
+        said = capsys.readouterr().out
+        assert ("the mean over all patches" in said) == (query != ("--query", "r3c5"))
+        with Image.open(out) as picture:
+            assert f'"query": "{query[1] if query else "mean"}"' in str(picture.info)
+
+
+def test_a_mixture_is_written_as_its_weighted_sum(tmp_path):
+    out = tmp_path / "trace.npz"
+    assert main(["trace", PHOTO, "--out", str(out), "--query", "cls+r1c2", "--no-attention", *SMALL]) == 0
+    model = vitviz.load_model("vit_tiny_patch16_224", weights="random", input_size=(64, 96))
+    trace = vitviz.trace(model, vitviz.load_image(PHOTO))
+    expected = (vitviz.rollout(trace, "cls").values + vitviz.rollout(trace, "r1c2").values) / 2
+    with np.load(out) as saved:
+        np.testing.assert_allclose(saved["rollout"], expected, atol=1e-6)
