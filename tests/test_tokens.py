@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitviz.tokens import TokenLayout, prefix_names
+from vitviz.tokens import Query, TokenLayout, cell_name, cell_of_name, prefix_names
 
 LAYOUT = TokenLayout(("cls", "reg0"), (2, 3), (16, 8))
 layouts = st.builds(
@@ -90,3 +90,69 @@ def test_prefix_names_follow_timms_order():
     assert prefix_names(2, has_cls=True, distilled=True) == ("cls", "dist")
     assert prefix_names(5, has_cls=True) == ("cls", "reg0", "reg1", "reg2", "reg3")
     assert prefix_names(2, has_cls=False) == ("reg0", "reg1")
+
+
+names = st.sampled_from(["cls", "dist", "reg0", "reg12", "mean", "r0c0", "r15c7", "r999c1000"])
+
+
+@given(st.dictionaries(names, st.floats(1e-9, 1e9), min_size=1, max_size=8))
+def test_a_query_and_its_text_form_are_one_to_one(parts):
+    query = Query(tuple(parts.items()))
+    again = Query.parse(str(query))
+    assert again == query and hash(again) == hash(query) and again.parts == query.parts
+    assert query == str(query) and query.names == tuple(parts)
+    assert sum(share for _, share in query.shares) == pytest.approx(1)
+    total = sum(parts.values())
+    assert all(share == pytest.approx(parts[name] / total, rel=1e-4) for name, share in query.shares)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "+",
+        "cls+",
+        "cls+cls",
+        "pool+cls",
+        "0*cls+mean",
+        "-1*cls+mean",
+        "nan*cls",
+        "inf*cls",
+        "x*cls",
+        "<b>",
+        "r1c",
+        "CLS",
+        "cls mean",
+    ],
+)
+def test_what_is_no_query(text):
+    with pytest.raises(ValueError, match="query"):
+        Query.parse(text)
+
+
+def test_weights_of_rows_by_hand():
+    layout = TokenLayout(("cls", "dist"), (1, 2), (4, 4))
+    for text, rows in {
+        "cls": [1, 0, 0, 0],
+        "r0c1": [0, 0, 0, 1],
+        "mean": [0, 0, 0.5, 0.5],
+        "cls+dist": [0.5, 0.5, 0, 0],
+        "1*cls+3*mean": [0.25, 0, 0.375, 0.375],
+        "mean+r0c0": [0, 0, 0.75, 0.25],
+    }.items():
+        np.testing.assert_allclose(Query.parse(text).weights(layout), rows)
+    for text in ("pool", "reg0", "r1c0", "cls+r0c2"):
+        with pytest.raises(ValueError, match="no token|outside the grid"):
+            Query.parse(text).weights(layout)
+    assert Query.of(np.int64(3), layout) == "r0c1" and Query.of(0, layout) == "cls"
+    assert str(Query.of(np.uint8(3), layout)) == "r0c1"
+    with pytest.raises(IndexError):
+        Query.of(-1, layout)
+
+
+@given(st.integers(0, 9999), st.integers(0, 9999))
+def test_names_of_cells(row, col):
+    assert cell_of_name(cell_name(row, col)) == (row, col)
+    assert cell_name(np.int64(row), col) == f"r{row}c{col}"
+    inside = row < 50 and col < 60
+    assert (cell_of_name(cell_name(row, col), (50, 60)) is not None) == inside

@@ -21,6 +21,8 @@ _PUBLIC: dict[str, str] = {
     "resized": "vitviz.models",
     "trace": "vitviz.tracing",
     "trace_stages": "vitviz.tracing",
+    "Query": "vitviz.tokens",
+    "default_query": "vitviz.analysis.queries",
     "head_maps": "vitviz.analysis.attention",
     "attention_map": "vitviz.analysis.attention",
     "layer_maps": "vitviz.analysis.layers",

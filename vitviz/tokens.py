@@ -60,10 +60,9 @@ class Query:
                 raise ValueError(f"the weight of {name} in a query is a positive number, not {weight}")
         if POOL in names and len(names) > 1:
             raise ValueError("the pooling query cannot be mixed with other queries")
-        equal = len({weight for _, weight in self.parts}) == 1
-        # Six digits are kept, which is what the text form says.
-        kept = tuple((name, 1.0 if equal else float(f"{weight:g}")) for name, weight in self.parts)
-        object.__setattr__(self, "parts", kept)
+        kept = [float(f"{weight:g}") for _, weight in self.parts]  # the six digits that the text form says
+        kept = [1.0] * len(kept) if len(set(kept)) == 1 else kept
+        object.__setattr__(self, "parts", tuple(zip(names, kept, strict=True)))
 
     @classmethod
     def parse(cls, text: str) -> Query:
