@@ -114,8 +114,12 @@ class Concatenated(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.inner, self.head = module, nn.Linear(2 * 24, 5)
-        self.blocks, self.norm, self.patch_embed = module.blocks, module.norm, module.patch_embed
-        self.num_prefix_tokens, self.cls_token, self.num_classes = 1, module.cls_token, 5
+        self.num_prefix_tokens, self.num_classes = 1, 5
+
+    blocks = property(lambda self: self.inner.blocks)
+    norm = property(lambda self: self.inner.norm)
+    patch_embed = property(lambda self: self.inner.patch_embed)
+    cls_token = property(lambda self: self.inner.cls_token)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.inner.forward_features(x))

@@ -86,12 +86,16 @@ def test_what_other_commands_cannot_honour(arguments, reason, tmp_path, monkeypa
 
 def test_without_a_query_the_heads_are_those_of_what_the_output_is_computed_from(tmp_path, capsys):
     out = tmp_path / "out.png"
-    for query in ((), ("--query", "mean"), ("--query", "r3c5")):
+    for query, asks in (
+        ((), "mean"),
+        (("--query", "mean"), "mean"),
+        (("--query", "r3c5"), "r1c2"),
+    ):  # the grid is halved
         assert main(["draw", PHOTO, "--view", "heads", "--layer", "3", "--out", str(out), *query, *SWIN]) == 0
         said = capsys.readouterr().out
-        assert ("the mean over all patches" in said) == (query != ("--query", "r3c5"))
+        assert ("the mean over all patches" in said) == (asks == "mean")
         with Image.open(out) as picture:
-            assert f'"query": "{query[1] if query else "mean"}"' in str(picture.info)
+            assert f'"query": "{asks}"' in str(picture.info)
 
 
 def test_a_mixture_is_written_as_its_weighted_sum(tmp_path):
