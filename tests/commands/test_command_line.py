@@ -74,10 +74,12 @@ def test_what_is_not_defined_is_left_out_and_said(tmp_path, capsys):
 WINDOWED = ["--model", "swin_tiny_patch4_window7_224", "--weights", "random", "--quiet"]
 
 
-@pytest.mark.parametrize("view", [["heads"], ["heads", "--layer", "5"], ["positions"], ["patches"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "view", [["heads", "--query", "r9c20"], ["heads", "--layer", "5"], ["positions"], ["patches"]], ids=" ".join
+)
 def test_a_model_of_windows_and_stages_is_drawn_layer_by_layer(view, tmp_path):
     out = tmp_path / "figure.png"
-    assert main(["draw", PHOTO, "--view", *view, "--query", "r9c20", "--out", str(out), *WINDOWED]) == 0
+    assert main(["draw", PHOTO, "--view", *view, "--out", str(out), *WINDOWED]) == 0
     with Image.open(out) as picture:
         assert picture.width > 300
 

@@ -57,7 +57,8 @@ def test_the_board_of_a_pooling_query_is_the_layer_after_all_others(app, boards,
 
 @pytest.mark.parametrize("where", ["microscope", "rollout", "prediction", "compare", "layers", "by_hand", "positions"])
 def test_every_page_opens_on_a_head_that_only_the_pooling_has(app, where):
-    page = app(where, **POOLS, layer="12", head="7")
+    differs = {"differs": "layer"} if where == "compare" else {}
+    page = app(where, **POOLS, **differs, layer="12", head="7")
     assert page.wrong == []
 
 
