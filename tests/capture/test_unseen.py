@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitviz.capture.heard import heard, known_calls, placements_of
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.capture.stages import record_stages
 from vitviz.errors import CaptureError, UnsupportedError
@@ -158,7 +158,7 @@ def test_a_fused_call_is_recorded_and_leaves_the_logits_as_they_were():
 def test_channels_are_not_taken_for_tokens_where_there_are_as_many(model):
     module, x = model().eval(), picture()
     shapes: list[tuple[int, ...]] = []
-    with torch.inference_mode(), listen(module, lambda call: shapes.append(call.shape)):
+    with torch.inference_mode(), observe(module, lambda call: shapes.append(call.shape)):
         module(x)
     assert shapes == [(1, 1, TOKENS, TOKENS)]  # by its shape it could be either
     for recorded in (lambda: record(module, x, GRID), lambda: record_stages(module, x)):

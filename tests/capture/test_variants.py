@@ -10,7 +10,7 @@ import torch
 from tests.capture.variants import VARIANTS, Variant, WithoutMixing, build, explicit_weights
 from vitviz.capture.attention import Attention
 from vitviz.capture.heard import placements_of
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.stages import attention_at, record_stages
 from vitviz.capture.windows import WindowedAttention
 
@@ -32,7 +32,7 @@ def captured(module, x, placements):
         if placement.placed:
             made.append((placement, attention_at(call, placement, module)))
 
-    with torch.inference_mode(), listen(module, receive):
+    with torch.inference_mode(), observe(module, receive):
         module(x)
     assert next(calls, None) is None
     return made
@@ -124,7 +124,7 @@ def test_tokens_are_where_a_touched_pixel_says(case):
 
 def without_mixing(module, x):
     calls = []
-    with torch.inference_mode(), WithoutMixing(), listen(module, calls.append):
+    with torch.inference_mode(), WithoutMixing(), observe(module, calls.append):
         module(x)
     return calls
 

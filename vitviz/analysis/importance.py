@@ -14,8 +14,8 @@ import torch
 from vitviz.analysis import ranks
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
+from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.parts import num_heads_of
-from vitviz.capture.switches import HeadSwitch, Switches, switched
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 
@@ -62,7 +62,7 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
                 done += size
 
             only = {layer: trunk.blocks[layer]}
-            with question.asking(), switched(only, Switches(heads={layer: HeadSwitch(keep)})):
+            with question.asking(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
                 output = trunk.read(trunk.resume(passage, layer, state, tell))
             target, reference = question.target, question.reference
             score[layer, start : heads.stop] = question.score() - target.score(output, reference).cpu().numpy()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitviz.analysis.positions import HasModule
-from vitviz.capture.bias_alone import biases_alone
 from vitviz.capture.placement import Placement
+from vitviz.capture.score_bias import score_biases
 from vitviz.capture.stages import placements_of
 from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError
 
@@ -47,7 +47,7 @@ def relative_biases(model: HasModule, input_size: tuple[int, int]) -> tuple[Rela
 
     Raises UnsupportedError where no layer does.
     """
-    found = biases_alone(model.module, input_size)
+    found = score_biases(model.module, input_size)
     if not found:
         raise UnsupportedError(
             "This model adds no relative position bias to its attention scores; ask for its position embedding instead."

@@ -7,7 +7,6 @@ stays shows the picture, not the model.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.ranks import rank_correlation
 from vitviz.analysis.rollout import Progress
+from vitviz.capture.evaluation import copied
 from vitviz.capture.trunk import Trunk
 from vitviz.heatmap import Heatmap
 
@@ -68,7 +68,7 @@ def cascade(
     """
     trained = {name: maps[name] if maps and name in maps else method(question) for name, method in methods.items()}
     with question.subject.lock:
-        module = copy.deepcopy(question.module)
+        module = copied(question.module)
     other = replace(question, subject=StandIn(module, question.layout, question.subject.name, question.kind))
     generator = torch.Generator().manual_seed(seed)
     stages = _stages(module, question.trunk.num_layers, every, question.x)

@@ -18,7 +18,7 @@ from vitviz.analysis.question import Subject
 from vitviz.capture.attention import Attention
 from vitviz.capture.call import Call
 from vitviz.capture.layouts import layouts_of
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.parts import output_projection
 from vitviz.errors import UnsupportedError
 
@@ -52,7 +52,7 @@ def value_norms(model: Subject, pixels: Tensor, progress: Callable[[int], None] 
         if progress:
             progress(len(norms))
 
-    with model.lock, torch.inference_mode(), listen(model.module, receive):
+    with model.lock, torch.inference_mode(), observe(model.module, receive):
         model.module(pixels.to(next(model.module.parameters()))[None])
     return norms
 

@@ -12,7 +12,7 @@ from torch import Tensor
 class Call:
     """Attention applied once inside a forward pass, batched, exactly as applied. Either q and k, or explicit weights.
 
-    module    dotted name of the innermost module that was speaking ("" for the model itself)
+    module    dotted name of the innermost module that made it ("" for the model itself)
     q         (batch, heads, queries, head_dim), or with more leading axes where the model folds windows apart
     k         (batch, heads, keys, head_dim)
     v         (batch, heads, keys, value_dim)
@@ -20,7 +20,6 @@ class Call:
     scale     the factor on q kT
     lse       (batch, heads, queries) log-sum-exp of the scores, where the kernel gave it
     explicit  (batch, heads, queries, keys): the weights as multiplied with the values
-    softmaxed (batch, heads, queries, keys): the softmax's own output, where the model changed it before using it
     """
 
     module: str
@@ -31,7 +30,6 @@ class Call:
     scale: float = 1.0
     lse: Tensor | None = None
     explicit: Tensor | None = None
-    softmaxed: Tensor | None = None
 
     @property
     def fused(self) -> bool:
@@ -47,10 +45,11 @@ class Call:
         return (*self.q.shape[:-1], self.k.shape[-2])
 
     def of_a_batch(self) -> Call:
-        """The call of a batch of one with its batch axis: some models fold it into the heads, (heads, queries, head_dim)."""
-        if len(self.shape) != 3:
+        """The call of a batch of one with its batch axis: some models fold it into the heads, (heads, queries, head_dim), and
+        those of one head leave that axis out, too."""
+        if len(self.shape) not in (2, 3):
             return self
-        parts = ("q", "k", "v", "lse", "explicit", "softmaxed")
+        parts = ("q", "k", "v", "lse", "explicit")
         given: dict[str, Any] = {name: getattr(self, name) for name in parts}
         batched: Any = {name: None if part is None else part[None] for name, part in given.items()}
-        return replace(self, **batched)
+        return replace(self, **batched).of_a_batch()

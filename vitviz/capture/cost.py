@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from vitviz.capture.fused_call import FUSED
-from vitviz.capture.listener import SOFTMAX, over_scores
+from vitviz.capture.calls import AttentionCalls
+from vitviz.capture.evaluation import evaluating, unwrapped
+from vitviz.capture.events import AttentionEvents
+from vitviz.capture.fused_call import FusedCall
 from vitviz.capture.machine import Pace, free_memory, pace_of
+from vitviz.capture.module_names import ModuleNames
+from vitviz.capture.products import WeightedSum
 from vitviz.errors import UnsupportedError
 
 
@@ -84,6 +88,7 @@ def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
 
     Counted once for each module and size. Hold the model's lock: parameters are swapped meanwhile.
     """
+    module = unwrapped(module)
     known = _known.setdefault(module, {})
     if input_size not in known:
         known[input_size] = _counted(module, input_size)
@@ -93,35 +98,27 @@ def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
 def _counted(module: nn.Module, input_size: tuple[int, int]) -> Work:
     own = [*module.named_parameters(), *module.named_buffers()]
     state = {name: tensor.detach().to("meta") for name, tensor in own}
-    heard, ledger = _Heard(), _Ledger(state.values())
-    with torch.no_grad(), ledger, heard:
+    counter, ledger = _Counter(), _Ledger(state.values())
+    calls = AttentionCalls(counter, ModuleNames(()), refusing=False)
+    with evaluating(module), torch.no_grad(), ledger, calls:
         pixels = torch.empty(1, 3, *input_size, device="meta", dtype=next(module.parameters()).dtype)
         torch.func.functional_call(module, state, (pixels,))
-    kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in heard.kept}
-    return Work(tuple(heard.shapes), heard.attention, ledger.operations, heard.sweep, sum(kept.values()), ledger.peak)
+    kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in counter.kept}
+    return Work(
+        tuple(counter.shapes), counter.attention, ledger.operations, counter.sweep, sum(kept.values()), ledger.peak
+    )
 
 
-class _Heard(TorchFunctionMode):
+class _Counter(AttentionEvents):
     """Counts attention in place of computing it, and holds on to what a trace would keep."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.attention = self.sweep = 0
         self.shapes: list[tuple[int, ...]] = []
         self.kept: list[Tensor] = []
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is FUSED:
-            return self._fused(*args, **kwargs)
-        result = func(*args, **kwargs)
-        if func in SOFTMAX and over_scores(result, args, kwargs):
-            self.shapes.append(tuple(result.shape))
-            self.sweep += 2 * result.numel()  # the weights are there: only to be multiplied with a vector
-            self.kept.append(result)
-        return result
-
-    def _fused(self, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
+    def fused(self, call: FusedCall) -> Tensor:
+        query, key, value = call.query, call.key, call.value
         pairs = query.shape[:-1].numel() * key.shape[-2]
         self.shapes.append((*query.shape[:-1], key.shape[-2]))
         self.attention += 2 * pairs * (query.shape[-1] + value.shape[-1])
@@ -133,6 +130,24 @@ class _Heard(TorchFunctionMode):
         *batch, heads, queries = query.shape[:-1]
         # (batch, queries, heads, value_dim) -> (batch, heads, queries, value_dim), laid out as the kernel does it
         return query.new_empty(*batch, queries, heads, value.shape[-1]).transpose(-3, -2)
+
+    def pooled(self, *args: Any, **kwargs: Any) -> Any:
+        out, weights = F.multi_head_attention_forward(*args, **{**kwargs, "average_attn_weights": False})
+        if weights is not None:
+            self._made(weights)  # (batch, heads, queries, keys)
+            weights = weights.mean(dim=1) if kwargs.get("average_attn_weights", True) else weights
+        return out, weights
+
+    def output(self, call: WeightedSum, out: Tensor) -> Tensor:
+        if not call.repeated:
+            self._made(call.weights)
+        return out
+
+    def _made(self, weights: Tensor) -> None:
+        """The weights are there: only to be multiplied with a vector."""
+        self.shapes.append(tuple(weights.shape))
+        self.sweep += 2 * weights.numel()
+        self.kept.append(weights)
 
 
 class _Ledger(TorchDispatchMode):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vitviz.capture.call import Call
 
-# The call itself. `F.scaled_dot_product_attention` may be a stand-in for it while somebody listens: compare with this one.
+# The call itself. `F.scaled_dot_product_attention` may be replaced during a pass (`fused_only`): compare with this one.
 FUSED: Callable[..., Any] = F.scaled_dot_product_attention
 
 
@@ -58,8 +58,8 @@ class FusedCall(NamedTuple):
             return mask
         return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
-    def heard(self, module: str, lse: Tensor | None = None) -> Call:
-        """The call with a key and a value head for each query head, spoken by `module`; lse where the kernel gave it."""
+    def seen(self, module: str, lse: Tensor | None = None) -> Call:
+        """The call with a key and a value head for each query head, made by `module`; lse where the kernel gave it."""
         query, key, value = self.query, self.key, self.value
         if self.enable_gqa:  # the kernel shares each key and value head among several query heads
             key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)

@@ -1,25 +1,28 @@
 """Attention calls as parts of a graph, so that a score can be differentiated by every attention weight.
 
 The fused call never makes the weights, and need not: its output is O = A v, so a score's gradient by the weights follows from
-its gradient by the output, d score / d A = (d score / d O) vT, row by row. So a `TorchFunctionMode` lets every fused call
-run as it is and remembers what went in and came out. Where a model multiplies weights of its own with the values, those are
-in the graph already and are remembered themselves.
+its gradient by the output, d score / d A = (d score / d O) vT, row by row. So every fused call runs as it is, and what went in
+and came out is remembered. Where a model multiplies weights of its own with the values, those are in the graph already and are
+remembered themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from vitviz.capture.call import Call
-from vitviz.capture.fused_call import FUSED, FusedCall
-from vitviz.capture.listener import MATMUL, SOFTMAX, over_scores, refuse_unseen
+from vitviz.capture.calls import AttentionCalls
+from vitviz.capture.evaluation import evaluating, unwrapped
+from vitviz.capture.events import AttentionEvents
+from vitviz.capture.fused_call import FusedCall
+from vitviz.capture.module_names import ModuleNames
+from vitviz.capture.observe import refuse_unseen, walk
+from vitviz.capture.products import WeightedSum
 from vitviz.errors import CaptureError, UnsupportedError
 
 # A model that makes its own weights holds all of them until the backward pass, and as much again for their gradients:
@@ -33,53 +36,51 @@ class Watched:
 
     call    what went in, as ever
     result  what a score is to be differentiated by: a fused call's output (batch, heads, queries, value_dim), or the weights
-            (batch, heads, queries, keys) that the model made itself
+            that the model made itself, with their axes in the model's order
+    orient  the gradient by `result` -> with the axes of the call: (batch, heads, queries, value_dim) or (batch, heads, queries,
+            keys)
     """
 
     call: Call
     result: Tensor
+    orient: Callable[[Tensor], Tensor] = lambda gradient: gradient
 
 
-class _Watcher(TorchFunctionMode):
+class _Watcher(AttentionEvents):
     """Collects the attention calls of a pass in order."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.calls: list[Watched] = []
-        self._softmaxed: torch.Size | None = None
+        self._leaf: tuple[Tensor, Tensor] | None = None  # the weights that were used last, as made and in the graph
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is FUSED:
-            asked = FusedCall(*args, **kwargs)
-            return self._watched(asked.run(), asked.heard(""))
-        if func in SOFTMAX:
-            result = func(*args, **kwargs)
-            if over_scores(result, args, kwargs):
-                self._make_room(result)
-                self._softmaxed = result.shape
-            return result
-        if func in MATMUL and self._softmaxed is not None and len(args) == 2 and args[0].shape == self._softmaxed:
-            self._softmaxed = None
-            weights = self._watched(args[0], Call("", v=args[1], explicit=args[0]))
-            return func(weights, args[1], **kwargs)
-        return func(*args, **kwargs)
-
-    def _watched(self, result: Tensor, call: Call) -> Tensor:
-        # Nothing before the first layer asks for a gradient: there the result itself becomes the leaf of the graph.
-        if not result.requires_grad:
-            result = result.detach().requires_grad_()
-        self.calls.append(Watched(call, result))
+    def fused(self, call: FusedCall) -> Tensor:
+        result = _in_a_graph(call.run())
+        self.calls.append(Watched(call.seen(""), result))
         return result
 
-    def _make_room(self, weights: Tensor) -> None:
+    def weights(self, weights: Tensor) -> Tensor:
         """Refuses before memory runs out, and not after."""
+        if self._leaf is not None and self._leaf[0] is weights:  # multiplied with other values, too
+            return self._leaf[1]
         held = sum(one.result.nbytes for one in self.calls if not one.call.fused)
         if held + weights.nbytes > LARGEST:
             raise UnsupportedError(
                 f"This model makes its attention weights itself, and gradients on all those of {weights.shape[-1]} tokens need "
                 f"more than {LARGEST >> 30} GB. Choose a smaller input size, or a method without gradients on attention."
             )
+        self._leaf = (weights, _in_a_graph(weights))
+        return self._leaf[1]
+
+    def output(self, call: WeightedSum, out: Tensor) -> Tensor:
+        if not call.repeated:
+            seen = Call(call.module, v=call.values, explicit=call.weights)
+            self.calls.append(Watched(seen, call.operand, call.oriented))
+        return out
+
+
+def _in_a_graph(result: Tensor) -> Tensor:
+    """Nothing before the first layer asks for a gradient: there the result itself becomes the leaf of the graph."""
+    return result if result.requires_grad else result.detach().requires_grad_()
 
 
 @contextmanager
@@ -90,15 +91,17 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
     enabled inside. Nothing is left on the module, also after an exception. Raises UnsupportedError for attention
     that cannot be seen, and where weights that a model makes itself would together be larger than LARGEST bytes.
     """
-    refuse_unseen(module.named_modules())
-    with torch.inference_mode(False), torch.enable_grad():
-        mode = _Watcher()
-        with mode:
-            yield mode.calls
+    module = unwrapped(module)
+    named = list(walk(module))
+    refuse_unseen(named)
+    watcher = _Watcher()
+    calls = AttentionCalls(watcher, ModuleNames(named))
+    with evaluating(module, [part for _, part in named]), torch.inference_mode(False), torch.enable_grad(), calls:
+        yield watcher.calls
 
 
 def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
-    """One gradient a call, d score / d result, each of the result's own shape; zero where the score does not depend on it.
+    """One gradient a call, d score / d result, with the axes of the call; zero where the score does not depend on it.
 
     Raises CaptureError where there is no attention at all.
     """
@@ -106,6 +109,9 @@ def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
         raise CaptureError("No attention was seen in this forward pass, so there is nothing to differentiate by.")
     results = [one.result for one in watched]
     if not score.requires_grad:
-        return [torch.zeros_like(result) for result in results]
+        return [one.orient(torch.zeros_like(one.result)) for one in watched]
     grads = torch.autograd.grad(score, results, allow_unused=True)
-    return [torch.zeros_like(result) if g is None else g for g, result in zip(grads, results, strict=True)]
+    return [
+        one.orient(torch.zeros_like(one.result) if grad is None else grad)
+        for grad, one in zip(grads, watched, strict=True)
+    ]

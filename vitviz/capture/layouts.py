@@ -54,6 +54,7 @@ _WHY_NOT = {
     CHANNELS: "relates channels to each other, not patches, so there is no map of where a patch looks",
     NEGATIVE: "subtracts one map from another, so that weights can be negative",
     REORDERED: "keeps its patches in an order of its own; trace_stages puts every one in its place",
+    "pooled": "is between two grids of patches, or of some patches at a time",
 }
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vitviz.capture.places import (
+    alias_of,
     as_places,
     has_places,
     is_place,
@@ -41,7 +42,7 @@ def _stay(func: Any, places: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Computed on each token alone, or on each channel alone: every number keeps its place."""
     if places is None:
         places = kwargs.get("input", kwargs.get("x"))
-    return places if has_places(places) else without_rule(func, places, *args, **kwargs)
+    return alias_of(places) if has_places(places) else without_rule(func, places, *args, **kwargs)
 
 
 @place_rule(
@@ -61,7 +62,7 @@ def combined(func: Any, *args: Any, **kwargs: Any) -> Any:
     operands = [tensor for tensor in tensors if has_places(tensor)]
     full = [tensor for tensor in operands if tensor.shape == shape]
     if len(full) == 1:
-        return full[0]
+        return alias_of(full[0])
     first, *others = [narrow_places(aligned_to(tensor, len(shape))) for tensor in (full or operands)]
     for other in others:
         known = is_place(first)

@@ -25,6 +25,7 @@ from vitviz.capture.places import (
     shape_given,
     uniform,
 )
+from vitviz.capture.products import ADDED, EINSUM, MATMUL, REVERSED_MATMUL
 
 
 @place_rule(
@@ -65,7 +66,7 @@ def _extreme(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
     return torch.return_types.max((values, torch.zeros(values.shape, dtype=torch.long, device="meta")))
 
 
-@place_rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__, torch.bmm, Tensor.bmm)
+@place_rule(*(MATMUL | REVERSED_MATMUL))
 def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
     """A product belongs where its rows do; where it summed over places (values weighted, keys times values) its columns
     tell.
@@ -83,7 +84,12 @@ def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
     return mixture_of_all(shape) if columns is None else as_places(columns.unsqueeze(-2).expand(shape))
 
 
-@place_rule(torch.einsum, torch.functional.einsum)
+@place_rule(*ADDED)
+def _added(_func: Any, _added_to_it: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
+    return _matmul(torch.matmul, left, right)
+
+
+@place_rule(*EINSUM)
 def _einsum(func: Any, equation: str, *given: Any) -> Any:
     """The first operand from the picture gives the place; its summed axes vanish and the others' axes are new."""
     operands = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else given
@@ -102,6 +108,23 @@ def _einsum(func: Any, equation: str, *given: Any) -> Any:
             index = tuple(slice(None) if letter in letters else None for letter in output)
             return as_places(places[index].expand(shape))
     return mixture_of_all(shape)
+
+
+def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
+    """Places of values summed by weights, in the shape of `out` (.., queries, value_dim): what a query collects belongs to it.
+
+    weights  (.., queries, keys); those that came out at their keys' places belong to queries that are the same tokens
+    values   (.., keys, value_dim)
+
+    `out` itself where neither tells.
+    """
+    if not has_places(weights):
+        return out
+    with torch._C.DisableTorchFunctionSubclass():
+        places = uniform(weights, -1)
+        if places is None and weights.shape[-2] == weights.shape[-1] and has_places(values):
+            places = uniform(values, -1)
+        return out if places is None else as_places(places.unsqueeze(-1).expand(out.shape))
 
 
 @place_rule(FUSED)

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.errors import CaptureError, VitvizError
+
 NOWHERE = complex(float("nan"), float("nan"))  # padding
 CONSTANT = complex(-(2.0**20), 0.0)  # a learned token: it belongs to no place in the picture
 EVERYWHERE = complex(2.0**20, 0.0)  # a mixture over places, as a sum over all tokens is
@@ -36,8 +38,31 @@ class Places(Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not args and isinstance(kwargs.get("input"), Tensor):
+            kwargs = dict(kwargs)
+            args = (kwargs.pop("input"),)
         with torch._C.DisableTorchFunctionSubclass():
-            return RULES.get(func, without_rule)(func, *args, **(kwargs or {}))
+            try:
+                return RULES.get(func, without_rule)(func, *args, **kwargs)
+            except VitvizError:
+                raise
+            except Exception as error:
+                _refuse_own_error(func, args, kwargs, error)
+                raise
+
+
+def _refuse_own_error(func: Any, args: Any, kwargs: Any, error: Exception) -> None:
+    """Raises CaptureError where a rule failed though torch takes these arguments: then the error is the rule's, and not that
+    of a model that is given a size it does not take."""
+    try:
+        shape_given(func, args, kwargs)
+    except Exception:
+        return
+    name = getattr(func, "__qualname__", None) or repr(func)
+    raise CaptureError(
+        f"Which token is which patch cannot be followed through {name}: its rule failed ({type(error).__name__}: {error})."
+    ) from error
 
 
 def picture(height: int, width: int, batch: int = 1) -> Places:
@@ -98,6 +123,11 @@ def uniform(places: Tensor, dim: int) -> Tensor | None:
 
 def as_places(places: Tensor) -> Places:
     return places.as_subclass(Places)
+
+
+def alias_of(places: Tensor) -> Places:
+    """The same places as a tensor of its own, so that what a function gives is not taken for what it was given."""
+    return places.view_as(places).as_subclass(Places)
 
 
 def has_places(value: Any) -> bool:

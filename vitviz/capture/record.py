@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
+from vitviz.capture.evaluation import unwrapped
 from vitviz.capture.freed_memory import keep_freed_memory
-from vitviz.capture.heard import known_calls
+from vitviz.capture.heard import KnownCall, NotFollowed, forget_calls, known_calls
 from vitviz.capture.large_pages import LargePages
 from vitviz.capture.layouts import layouts_of, refuse_other_than_tokens
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.trunk import finite
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
@@ -52,12 +53,19 @@ def record(
 
     Raises CaptureError where no attention was seen, NotFiniteError where an output is not finite, UnsupportedError
     where it is not attention over the token grid, ValueError for a batch (a recording is of one image; stream batches through
-    `listen`) or an unknown module name.
+    `observe`) or an unknown module name.
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
     keep_freed_memory()
-    expected = known_calls(module, (x.shape[2], x.shape[3]))
+    module = unwrapped(module)
+    size = (x.shape[2], x.shape[3])
+    unknown: NotFollowed | None = None
+    expected: tuple[KnownCall, ...] = ()
+    try:
+        expected = known_calls(module, size)
+    except NotFollowed as error:  # whatever the model raises for this input is more telling, where it does
+        unknown = error
     heard: list[Attention] = []
 
     def run(only_fused: bool) -> Tensor:
@@ -65,12 +73,13 @@ def record(
         pages = LargePages(layout.num_tokens)
 
         def receive(call: Call) -> None:
-            refuse_other_than_tokens(call, expected[len(heard)].kind if len(heard) < len(expected) else None)
+            kind = expected[len(heard)].kind if len(heard) < len(expected) else None
+            refuse_other_than_tokens(call, kind)
             heard.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values))
             if each:
                 each(len(heard))
 
-        with torch.inference_mode(), listen(module, receive, only_fused=only_fused):
+        with torch.inference_mode(), observe(module, receive, only_fused=only_fused):
             logits: Tensor = module(x)
         return logits
 
@@ -82,8 +91,12 @@ def record(
     try:
         only_fused = bool(expected) and all(call.fused for call in expected)
         logits = run(only_fused)
-        # The model was changed since, or has a name of its own for the fused call: a mode hears what the stand-in missed.
+        # The model was changed since, or has a name of its own for the fused call: a mode sees what the replacement missed.
         if only_fused and len(heard) < len(expected):
+            logits = run(only_fused=False)
+        if heard and expected and len(heard) != len(expected):
+            forget_calls(module)
+            expected = known_calls(module, size)
             logits = run(only_fused=False)
     finally:
         for handle in handles:
@@ -91,7 +104,14 @@ def record(
     if not heard:
         raise CaptureError(
             f"No attention was seen in {type(module).__name__}: it calls neither scaled_dot_product_attention nor a softmax "
-            "over scores. Choose a Vision Transformer."
+            "over scores whose weights it multiplies with values. Choose a Vision Transformer."
+        )
+    if unknown is not None:
+        raise unknown
+    if len(heard) != len(expected):
+        raise CaptureError(
+            f"{type(module).__name__} attends {len(heard)} times, and {len(expected)} times in a pass without numbers, so "
+            "which token is which patch is not known. Choose a model whose layers do not depend on the values of its input."
         )
     layers = tuple(attention for attention in heard if attention.query_layout.num_patches)
     pooling = tuple(attention for attention in heard if not attention.query_layout.num_patches)

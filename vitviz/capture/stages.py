@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention, DenseBias
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
+from vitviz.capture.evaluation import unwrapped
 from vitviz.capture.heard import placements_of
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.placement import Placement
 from vitviz.capture.record import ROW_SUM_TOLERANCE
 from vitviz.capture.trunk import finite
@@ -51,6 +52,7 @@ def record_stages(
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
+    module = unwrapped(module)
     placements = placements_of(module, (x.shape[2], x.shape[3]))
     made: list[tuple[Placement, Attention | WindowedAttention]] = []
     number = 0
@@ -71,7 +73,7 @@ def record_stages(
         if each:
             each(number)
 
-    with torch.inference_mode(), listen(module, receive):
+    with torch.inference_mode(), observe(module, receive):
         logits = module(x)
     left_out = tuple(p for p in placements if not p.placed)
     if not made:
@@ -139,8 +141,8 @@ def _unwindowed(
     index = None
     if placement.in_order:
         if dense is not None and dense.shape[1] > 1:
-            speaker = module.get_submodule(placement.module)
-            index = position_index(speaker, placement.query_layout.num_tokens, placement.key_layout.num_tokens)
+            attention = module.get_submodule(placement.module)
+            index = position_index(attention, placement.query_layout.num_tokens, placement.key_layout.num_tokens)
     else:
         queries, keys = placement.query_tokens[0].argsort(), placement.key_tokens[0].argsort()  # type: ignore[index]
         order = {"q": queries, "k": keys, "v": keys}

@@ -56,4 +56,5 @@ def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layou
     with torch.no_grad():
         call = watched.call.of_a_batch()
         attention = attention_of(call, module, layout, AsTheyAre(), keep_values=True)
-    return WeightGradient(attention, gradient if gradient.ndim == 3 else gradient[0])
+    folded = {2: gradient[None], 3: gradient}  # a batch of one image folded into the heads, or one head, too
+    return WeightGradient(attention, folded.get(gradient.ndim, gradient[0]))

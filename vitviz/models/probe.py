@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-_SOFTMAXES = (functional.softmax, torch.softmax, Tensor.softmax)
-_FUSED = (functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
+from vitviz.capture.calls import AttentionCalls
+from vitviz.capture.evaluation import evaluating, unwrapped
+from vitviz.capture.events import AttentionEvents
+from vitviz.capture.fused_call import FusedCall
+from vitviz.capture.module_names import ModuleNames
+from vitviz.capture.products import WeightedSum
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,44 @@ class _FirstAttentionSeen(Exception):
     pass
 
 
-class _Listener(TorchFunctionMode):
-    """Stops the pass, with its number of tokens, at the first attention."""
+class _FirstAttention(AttentionEvents):
+    """Stops the pass, with its number of tokens, at the first attention.
 
-    def __init__(self) -> None:
-        super().__init__()
+    maps  feature maps of the pass so far; those before the first softmax over scores are kept apart
+    """
+
+    def __init__(self, maps: list[tuple[int, int]]) -> None:
         self.tokens: int | None = None
+        self.maps = maps
+        self.maps_before: list[tuple[int, int]] | None = None
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in _FUSED:
-            self.tokens = args[0].shape[-2] if func is _FUSED[0] else args[0].shape[0]
-            raise _FirstAttentionSeen
-        if func in _SOFTMAXES and _over_scores(args[0], kwargs.get("dim", args[1] if len(args) > 1 else None)):
-            self.tokens = args[0].shape[-2]
-            raise _FirstAttentionSeen
-        return func(*args, **kwargs)
+    def _stop(self, tokens: int) -> None:
+        self.tokens = tokens
+        self._keep_maps()
+        raise _FirstAttentionSeen
 
+    def _keep_maps(self) -> None:
+        if self.maps_before is None:
+            self.maps_before = list(self.maps)
 
-def _over_scores(scores: Tensor, dim: int | None) -> bool:
-    last = dim is not None and dim in (-1, scores.ndim - 1)
-    return last and scores.ndim >= 3 and min(scores.shape[-2:]) > 1
+    def fused(self, call: FusedCall) -> Tensor:
+        self._stop(call.query.shape[-2])
+        return call.run()
+
+    def pooled(self, *args: Any, **kwargs: Any) -> Any:
+        self._stop(args[0].shape[0])
+
+    def scores(self, scores: Tensor) -> Tensor:
+        """Also where no values are multiplied by the weights: what is no attention in the end looks like it here."""
+        if self.tokens is None and scores.ndim >= 3 and min(scores.shape[-2:]) > 1:
+            self.tokens = scores.shape[-2]
+            self._keep_maps()
+        return scores
+
+    def output(self, call: WeightedSum, out: Tensor) -> Tensor:
+        if min(call.weights.shape[-2:]) > 1:
+            self._stop(call.weights.shape[-2])
+        return out
 
 
 def probe(module: nn.Module, input_size: tuple[int, int]) -> Probe:
@@ -67,44 +84,46 @@ def probe(module: nn.Module, input_size: tuple[int, int]) -> Probe:
     Raises whatever the module raises for a size it does not take. Hold the model's lock: its parameters are swapped
     meanwhile.
     """
+    module = unwrapped(module)
     maps: list[tuple[int, int]] = []
     embedding: list[tuple[int, int]] = []
 
-    def listener_for(into: list[tuple[int, int]]) -> Callable[..., None]:
-        def listen(_module: nn.Module, _args: Any, output: Any) -> None:
+    def hook_for(into: list[tuple[int, int]]) -> Callable[..., None]:
+        def keep(_module: nn.Module, _args: Any, output: Any) -> None:
             grid = _grid_of(output, input_size)
             if grid is not None:
                 into.append(grid)
 
-        return listen
+        return keep
 
     embed = getattr(module, "patch_embed", None)
     if isinstance(embed, nn.Module) and not isinstance(embed, nn.ModuleList):
-        handles = [embed.register_forward_hook(listener_for(embedding))]
+        handles = [embed.register_forward_hook(hook_for(embedding))]
     else:
-        handles = [part.register_forward_hook(listener_for(maps)) for part in module.modules()]
-    listener = _Listener()
-    attends = True
+        handles = [part.register_forward_hook(hook_for(maps)) for part in module.modules()]
+    first = _FirstAttention(maps)
     try:
-        with torch.no_grad(), listener:
+        with torch.no_grad(), AttentionCalls(first, ModuleNames(()), refusing=False):
             run_on_meta(module, input_size)
-            attends = False
     except _FirstAttentionSeen:
         pass
     finally:
         for handle in handles:
             handle.remove()
     # scores that pass through a convolution (talking heads) are tokens x tokens, and no picture
-    pictures = [grid for grid in maps if grid != (listener.tokens, listener.tokens)]
+    before = maps if first.maps_before is None else first.maps_before
+    pictures = [grid for grid in before if grid != (first.tokens, first.tokens)]
     grid = embedding[-1] if embedding else pictures[-1] if pictures else None
-    return Probe(attends, listener.tokens, grid)
+    return Probe(first.tokens is not None, first.tokens, grid)
 
 
 def run_on_meta(module: nn.Module, input_size: tuple[int, int]) -> Tensor:
     """The module's output for one image of (height, width), without numbers."""
+    module = unwrapped(module)
     state = {name: tensor.to("meta") for name, tensor in _tensors(module)}
     dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), None)
-    return torch.func.functional_call(module, state, (torch.empty(1, 3, *input_size, device="meta", dtype=dtype),))
+    with evaluating(module):
+        return torch.func.functional_call(module, state, (torch.empty(1, 3, *input_size, device="meta", dtype=dtype),))
 
 
 def _tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:

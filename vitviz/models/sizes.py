@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from vitviz.capture.evaluation import copied
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of, size_hint
 from vitviz.models.model import Model
@@ -49,7 +49,8 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
         return replace(model, layout=known[height, width], input_size=(height, width))
     if not hasattr(model.module, "set_input_size"):
         raise UnsupportedError(f"{model.name} takes inputs of {_words(model.input_size)} pixels only.")
-    module = copy.deepcopy(model.module)
+    with model.lock:
+        module = copied(model.module)
     try:
         module.set_input_size(img_size=(height, width))  # type: ignore[operator]
     except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:

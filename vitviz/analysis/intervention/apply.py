@@ -24,9 +24,9 @@ from vitviz.analysis.intervention.pixels import changed_pixels, permutation
 from vitviz.analysis.intervention.text import Interventions
 from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import Subject
+from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.embeddings import entrance_of
 from vitviz.capture.parts import num_heads_of
-from vitviz.capture.switches import HeadSwitch, Switches, switched
 from vitviz.capture.trunk import Trunk, final_norm
 from vitviz.errors import UnsupportedError
 
@@ -64,9 +64,9 @@ def intervene(
         positions = [item for item in items if isinstance(item, ChangePositions)]
         if positions:
             _hold(stack, _entrance(model).register_forward_pre_hook(_position_hook(positions, model)))
-        switches = _switches(items, model, head_means)
-        if switches.heads or switches.cut:
-            stack.enter_context(switched(_attending_parts(model.module), switches))
+        ablation = _ablation(items, model, head_means)
+        if ablation.heads or ablation.cut:
+            stack.enter_context(ablated(_attending_parts(model.module), ablation))
         removed = _removed_tokens(items, model)
         norm = final_norm(model.module)
         if removed and norm is not None and _averages(model.module):
@@ -117,14 +117,14 @@ def _entrance(model: Subject) -> nn.Module:
     return found
 
 
-def _switches(items: list[Intervention], model: Subject, means: HeadMeans | None) -> Switches:
+def _ablation(items: list[Intervention], model: Subject, means: HeadMeans | None) -> Ablation:
     """Everything that happens inside attention, gathered by layer."""
     off: dict[int, dict[int, str]] = {}
     cut: dict[int, set[int]] = {}
     removed = _removed_tokens(items, model)
     acting = [item for item in items if isinstance(item, SwitchOffHeads | CutTokens)]
     if not acting and not removed:
-        return Switches()
+        return Ablation()
     blocks = Trunk(model.module).blocks
     everywhere = range(len(blocks) + 1)  # the attention that pools comes after the last layer
     for layer in everywhere if removed else ():
@@ -141,7 +141,7 @@ def _switches(items: list[Intervention], model: Subject, means: HeadMeans | None
                     _exists(layer, len(blocks), "layer")
                 cut.setdefault(layer, set()).update(item.tokens)
     heads = {layer: _head_switch(layer, fills, blocks[layer], model, means) for layer, fills in off.items()}
-    return Switches(heads, {layer: sorted(tokens) for layer, tokens in cut.items()}, model.layout.num_tokens)
+    return Ablation(heads, {layer: sorted(tokens) for layer, tokens in cut.items()}, model.layout.num_tokens)
 
 
 def _head_switch(

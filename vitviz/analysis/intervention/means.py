@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vitviz.analysis.question import Subject
 from vitviz.analysis.rollout import Progress
-from vitviz.capture.switches import Switches, switched
+from vitviz.capture.ablation import Ablation, ablated
 from vitviz.capture.trunk import Trunk
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
@@ -56,7 +56,7 @@ def head_means(
     num_prefix = subject.layout.num_prefix
     images = 0
 
-    def hear(layer: int, out: Tensor) -> None:
+    def observe(layer: int, out: Tensor) -> None:
         out = out[0].double()  # (heads, tokens, head_dim)
         mean = torch.cat([out[:, :num_prefix], out[:, num_prefix:].mean(1, keepdim=True)], 1)
         sums[layer] = sums.get(layer, torch.zeros_like(mean)) + mean
@@ -66,7 +66,7 @@ def head_means(
             subject.lock,
             torch.inference_mode(False),
             torch.no_grad(),
-            switched(dict(enumerate(trunk.blocks)), Switches(hear=hear)),
+            ablated(dict(enumerate(trunk.blocks)), Ablation(observe=observe)),
         ):
             subject.module(pixels.to(next(subject.module.parameters()))[None])
         images += 1
@@ -76,7 +76,7 @@ def head_means(
         raise ValueError("the mean over no image does not exist; give at least one")
     if len(sums) != trunk.num_layers:
         raise CaptureError(
-            f"Attention was heard in {len(sums)} of {trunk.num_layers} layers, so heads have no mean output to use."
+            f"Attention was seen in {len(sums)} of {trunk.num_layers} layers, so heads have no mean output to use."
         )
     layers = tuple((sums[layer] / images).float() for layer in range(trunk.num_layers))
     digest = hashlib.sha256(b"".join(mean.cpu().numpy().tobytes() for mean in layers)).hexdigest()[:12]

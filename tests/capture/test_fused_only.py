@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from tests.capture.test_listener import GRID, Toy, picture, tiny
+from tests.capture.test_observe import GRID, Toy, picture, tiny
 from vitviz.capture.fused_call import FUSED
+from vitviz.capture.fused_only import fused_replaced
 from vitviz.capture.heard import known_calls
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.record import record
-from vitviz.capture.stand_in import standing_in
 from vitviz.errors import Cancelled, CaptureError
 from vitviz.tokens import TokenLayout
 
@@ -59,7 +59,7 @@ def listening_with(module: nn.Module, **knobs) -> str:
 def test_it_hears_what_a_mode_hears():
     module, x = tiny(), noise()
     calls = []
-    with torch.inference_mode(), listen(module, calls.append):
+    with torch.inference_mode(), observe(module, calls.append):
         logits = module(x)
     recording = record(module, x, TINY)
     assert torch.equal(recording.logits, logits[0])
@@ -90,7 +90,7 @@ def test_it_goes_away_after_an_exception_and_with_the_last_listener():
     inside, leave = threading.Event(), threading.Event()
 
     def elsewhere() -> None:
-        with standing_in(FUSED):
+        with fused_replaced(FUSED):
             inside.set()
             leave.wait(60)
 
@@ -115,7 +115,7 @@ def test_other_threads_are_not_heard():
         other.join(60)
 
     module = tiny()
-    with torch.inference_mode(), listen(module, receive, only_fused=True):
+    with torch.inference_mode(), observe(module, receive, only_fused=True):
         module(noise())
     assert len(heard) == len(found) == 2
     assert all(torch.equal(each, expected) for each in found)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import nn
 
-from vitviz.capture.listener import listen
+from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.errors import Cancelled, CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -68,7 +68,7 @@ def test_an_exception_of_the_receiver_ends_the_pass_and_leaves_nothing():
     def refuse(_call):
         raise KeyError("enough")
 
-    with pytest.raises(KeyError), listen(module, refuse):
+    with pytest.raises(KeyError), observe(module, refuse):
         module(torch.randn(1, 3, 32, 32))
     assert hooks(module) == 0
 
@@ -152,7 +152,7 @@ def test_attention_over_something_else_than_the_grid_is_refused_with_its_shape()
 def test_a_batch_streams_through_listening_call_by_call():
     module = tiny()
     shapes = []
-    with torch.inference_mode(), listen(module, lambda call: shapes.append((call.module, call.shape))):
+    with torch.inference_mode(), observe(module, lambda call: shapes.append((call.module, call.shape))):
         module(torch.randn(3, 3, 32, 32))
     assert shapes == [("blocks.0.attn", (3, 3, 5, 5)), ("blocks.1.attn", (3, 3, 5, 5))]
 
@@ -210,7 +210,7 @@ def test_values_are_not_kept_alive_by_queries_and_keys():
     module, x = tiny(), torch.randn(1, 3, 32, 32)
     layer = record(module, x, TokenLayout(("cls",), (2, 2), (16, 16))).layers[0]
     calls = []
-    with torch.inference_mode(), listen(module, calls.append):
+    with torch.inference_mode(), observe(module, calls.append):
         module(x)
     assert torch.equal(layer.q, calls[0].q[0]) and torch.equal(layer.k, calls[0].k[0])
     packed, ours = calls[0].q.untyped_storage(), {t.untyped_storage().data_ptr() for t in (layer.q, layer.k)}

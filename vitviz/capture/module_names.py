@@ -1,7 +1,7 @@
-"""Which module is speaking: whose own code is running when a torch function is called.
+"""Which module calls: whose own code is running when a torch function is called.
 
 Read off the call stack, where every module's forward stands with the module itself as first argument. So nothing has to be hung
-on the model, and it costs something only at the few calls that are asked about.
+on the model, and it costs something only at the few calls where it is asked.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Iterable
 from torch import nn
 
 
-class Speaker:
-    """The modules of one model, by name. Leaves that torch made only lend a function to the module that calls them."""
+class ModuleNames:
+    """The modules of one model, by name. Leaves of torch's own only lend a function to the module that calls them."""
 
     def __init__(self, named: Iterable[tuple[str, nn.Module]]) -> None:
         """named  what `named_modules()` gives; walking a model's modules takes longer than looking at them"""
         self._names = {id(m): name for name, m in named if not type(m).__module__.startswith("torch.nn.modules")}
 
     @property
-    def name(self) -> str:
+    def calling(self) -> str:
         """Dotted name of the innermost module whose code is running on this thread; "" for the model itself, or none."""
         frame = sys._getframe(1)
         while frame is not None:
