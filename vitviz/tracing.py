@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitviz.capture.cost import work_of
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import Recording, record
 from vitviz.capture.staged_trace import StagedTrace
@@ -85,7 +86,7 @@ def trace_stages_input(
 def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
     """What is left of a trace where no attention relates patches of the picture: the logits, and why nothing else is shown."""
     pixels = pixels.to(model.device, model.dtype)
-    with model.lock, torch.inference_mode():
+    with model.lock, evaluating(model.module), torch.inference_mode():
         left_out = placements_of(model.module, model.input_size)
         logits = finite(model.module(pixels[None])[0].float(), model.name)
     return StagedTrace(model.name, pixels, model.layout, (), logits, left_out=left_out, weights_hash=model.weights_hash)

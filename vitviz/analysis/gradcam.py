@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.question import Question
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.parts import attention_of
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -55,7 +56,7 @@ def gradcam(question: Question) -> Heatmap:
     passage, layout = question.passage, question.layout
     read: list[Tensor] = []
     last = question.trunk.num_layers - 1
-    with question.subject.lock, torch.inference_mode(False), torch.enable_grad():
+    with question.subject.lock, evaluating(question.module), torch.inference_mode(False), torch.enable_grad():
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             read.append(args[0] if args else kwargs["hidden_states"])

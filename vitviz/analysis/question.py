@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
+from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.gradients import Watched, gradients_of, watched_attention
 from vitviz.capture.layouts import token_layout
 from vitviz.capture.readout import read_query
@@ -45,6 +46,7 @@ class Subject(Protocol):
 class StandIn:
     """A module that is asked in place of a loaded model: a copy with other weights, or one made by hand.
 
+    module       a wrapper (torch.compile, DataParallel) is taken off
     output_kind  what its outputs are; found from the module where not given
     """
 
@@ -53,6 +55,9 @@ class StandIn:
     name: str = "model"
     output_kind: OutputKind | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "module", unwrapped(self.module))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +190,8 @@ class Question:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """The model's lock, and no gradients: for passes over changed images."""
-        with self.subject.lock, torch.inference_mode(False), torch.no_grad():
+        """The model's lock, evaluation mode and no gradients: for passes over changed images."""
+        with self.subject.lock, evaluating(self.module), torch.inference_mode(False), torch.no_grad():
             yield
 
 

@@ -16,6 +16,7 @@ from torch.nn.functional import cosine_similarity
 
 from vitviz.analysis.positions import patch_embedding
 from vitviz.analysis.question import Subject
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.trunk import Trunk
 from vitviz.tokens import TokenLayout
 
@@ -112,7 +113,7 @@ def two_scenes(subject: Subject, source: Tensor, target: Tensor, paste: Paste) -
     scene = pasted(source, target, paste, layout)
     here = layout.token_at(*paste.source) - layout.num_prefix
     there = layout.token_at(*paste.place) - layout.num_prefix
-    with subject.lock, torch.inference_mode():
+    with subject.lock, evaluating(subject.module), torch.inference_mode():
         states = Trunk(subject.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
         entered = [torch.stack([patch_embedding(subject, pixels, layout) for pixels in (source, scene)])]
         stages = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)

@@ -249,7 +249,7 @@ class AttentionCalls(TorchFunctionMode):
     def _summed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role) -> Any:
         """The sum that makes a product of two tensors that were multiplied entry by entry."""
         result = func(*args, **kwargs)
-        dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        dim = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else None))
         dim = dim[0] if isinstance(dim, list | tuple) and len(dim) == 1 else dim
         if not isinstance(dim, int):
             return result

@@ -150,8 +150,8 @@ def _unfold(_func: Any, places: Tensor, kernel_size: Any, dilation: Any = 1, pad
 
 
 @place_rule(F.pixel_shuffle, F.pixel_unshuffle, torch.pixel_shuffle, torch.pixel_unshuffle)
-def _shuffle(func: Any, places: Tensor, *args: Any) -> Any:
-    return as_places(by_parts(places, lambda part: func(part, *args)))
+def _shuffle(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
+    return as_places(by_parts(places, lambda part: func(part, *args, **kwargs)))
 
 
 @place_rule(F.fold)

@@ -43,9 +43,8 @@ from vitviz.capture.products import ADDED, EINSUM, MATMUL, REVERSED_MATMUL
 )
 def _reduce(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Over channels the place stays; over tokens it is their mean place."""
-    dims = kwargs.get(
-        "dim", next((a for a in args if isinstance(a, int | tuple | list) and not isinstance(a, bool)), None)
-    )
+    given = (a for a in args if isinstance(a, int | tuple | list) and not isinstance(a, bool))
+    dims = kwargs.get("dim", kwargs.get("axis", next(given, None)))
     shape = shape_given(func, (places, *args), kwargs).shape
     dims = range(places.ndim) if dims is None else (dims,) if isinstance(dims, int) else dims
     several = narrow_places(places).numel() > 1

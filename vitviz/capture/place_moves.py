@@ -29,11 +29,16 @@ from vitviz.capture.places import (
     ),
     *named_functions(
         Tensor,
-        "flip unfold repeat repeat_interleave tile index_select unflatten swapaxes gather diagonal",
+        "flip fliplr flipud rot90 unfold repeat repeat_interleave tile index_select unflatten swapaxes swapdims moveaxis",
+    ),
+    *named_functions(
+        Tensor,
+        "gather take_along_dim diagonal",
     ),
     *named_functions(
         torch,
-        "permute transpose unsqueeze squeeze split chunk unbind narrow movedim flip repeat_interleave tile",
+        "permute transpose t unsqueeze squeeze split chunk unbind narrow select movedim moveaxis flip fliplr flipud "
+        "repeat_interleave tile swapdims broadcast_to unflatten take_along_dim diagonal",
     ),
     *named_functions(torch, "index_select swapaxes gather rot90 tensor_split"),
     *named_functions(Tensor, "tensor_split"),
@@ -46,6 +51,12 @@ def _move(func: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(result, Tensor):
         return as_places(result)
     return type(result)(as_places(part) for part in result)
+
+
+@place_rule(torch.adjoint, Tensor.adjoint, *[getattr(Tensor, name).__get__ for name in ("H", "mH")])
+def _adjoint(_func: Any, places: Tensor) -> Any:
+    """Numbers are real: their conjugates are themselves, which those of places are not."""
+    return as_places(places.mT)
 
 
 @place_rule(Tensor.view, Tensor.reshape, Tensor.flatten, Tensor.reshape_as, torch.reshape, torch.flatten)

@@ -130,7 +130,7 @@ def replaced(args: Any, kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tup
 
 def axis_of(args: tuple[Any, ...], kwargs: dict[str, Any], ndim: int) -> int:
     """The one axis that a reduction goes over, counted from the end."""
-    dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+    dim = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else -1))
     dim = dim[0] if isinstance(dim, list | tuple) and dim else dim
     return dim % ndim - ndim if isinstance(dim, int) else -1
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 
@@ -78,17 +79,19 @@ def finite(logits: Tensor, name: str) -> Tensor:
 
 
 def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
-    """The module's forward pass on x (batch, 3, height, width), as it is, with the final tokens beside the logits.
+    """The module's forward pass on x (batch, 3, height, width), in evaluation mode, with the final tokens beside the logits.
 
     kind  what the outputs are, where that is not to be found from the module
 
     Raises NotFiniteError where an output is not finite.
     """
+    module = unwrapped(module)
     tokens: list[Tensor] = []
     source = final_norm(module)
     handle = source.register_forward_hook(lambda _m, _i, out: tokens.append(out)) if source is not None else None
     try:
-        logits = module(x)
+        with evaluating(module):
+            logits = module(x)
     finally:
         if handle is not None:
             handle.remove()
@@ -105,6 +108,7 @@ class Trunk:
     """
 
     def __init__(self, module: nn.Module, kind: OutputKind | None = None) -> None:
+        module = unwrapped(module)
         blocks = getattr(module, "blocks", None)
         if (
             not isinstance(blocks, nn.Sequential | nn.ModuleList)
@@ -154,7 +158,7 @@ class Trunk:
             raise UnsupportedError(
                 f"{type(self.module).__name__} does not hand one sequence of tokens from block to block."
             )
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.module):
             read = self.read(states[-1]).logits
         if read.shape != output.logits.shape or not torch.allclose(
             read, output.logits, rtol=READ_TOLERANCE, atol=READ_TOLERANCE * float(output.logits.detach().abs().max())

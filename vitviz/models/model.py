@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from vitviz.capture.evaluation import unwrapped
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
@@ -34,11 +35,12 @@ class Preprocessing:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A module ready to run: eval mode, no parameter asks for a gradient.
+    """A module ready to run. Whatever runs it does so in evaluation mode, and leaves the mode of its parts as it was.
 
     name           what was asked for: "embedded", a name of timm's registry, or "hf:" and a name of the hub
     architecture   timm's name of the architecture, or the class in transformers
-    module         the unmodified timm module, or transformers' with timm's names for its parts (`HuggingFaceModule`)
+    module         the unmodified timm module, or transformers' with timm's names for its parts (`HuggingFaceModule`); a
+                   wrapper (torch.compile, DataParallel) is taken off
     layout         tokens at the model's input, at this input size
     input_size     (height, width) in pixels
     preprocessing  how pixels become input
@@ -64,6 +66,7 @@ class Model:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "module", unwrapped(self.module))
         if self.output_kind is None:
             object.__setattr__(self, "output_kind", output_kind(self.module))
 

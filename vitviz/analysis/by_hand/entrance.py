@@ -13,6 +13,7 @@ from vitviz.analysis.by_hand.layer import OpenLayer, Subject
 from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.queries import QueryLike, query_index
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.parts import patch_filters
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -55,7 +56,7 @@ def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: QueryLike) 
     patch = index - trace.layout.num_prefix
     arrived = numbers(opened.entrance[index])
     pixels = filters = bias = None
-    with model.lock, torch.inference_mode():
+    with model.lock, evaluating(model.module), torch.inference_mode():
         if cell is None:
             embedding, position = _prefix(model.module, trace.layout, index, arrived)
         else:

@@ -26,6 +26,7 @@ from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import Subject
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.embeddings import entrance_of
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.parts import num_heads_of
 from vitviz.capture.trunk import Trunk, final_norm
 from vitviz.errors import UnsupportedError
@@ -45,12 +46,13 @@ def intervene(
 
     head_means  for heads replaced by their mean output (see `head_means`)
 
-    Holds the model's lock. No weight is touched and nothing is left on the model, also after an exception. Raises
-    ValueError for patches, tokens, layers or heads that do not exist, UnsupportedError for an intervention that this
-    model has no place for.
+    Holds the model's lock, in evaluation mode. No weight is touched and nothing is left on the model, also after an
+    exception. Raises ValueError for patches, tokens, layers or heads that do not exist, UnsupportedError for an intervention
+    that this model has no place for; inside, a pass raises UnsupportedError where attention is to be changed and none is seen.
     """
     items = [item for given in interventions for item in (given if isinstance(given, Interventions) else (given,))]
     with model.lock, ExitStack() as stack:
+        stack.enter_context(evaluating(model.module))
         _check_patches(items, model)
         for item in items:
             match item:

@@ -16,6 +16,7 @@ from torch import Tensor
 from vitviz.analysis.question import Subject
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, ablated
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.trunk import Trunk
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
@@ -64,6 +65,7 @@ def head_means(
     for pixels in inputs:
         with (
             subject.lock,
+            evaluating(subject.module),
             torch.inference_mode(False),
             torch.no_grad(),
             ablated(dict(enumerate(trunk.blocks)), Ablation(observe=observe)),

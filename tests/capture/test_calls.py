@@ -1,0 +1,336 @@
+"""Attention in every way of writing it that is claimed: captured, differentiated, changed and counted as by hand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.capture.written import (
+    BETWEEN,
+    CLASSES,
+    DIM,
+    HEADS,
+    LAYOUT,
+    SCORES,
+    SIZE,
+    SOFTMAX,
+    TOKENS,
+    VALUES,
+    Attention,
+    Block,
+    ByHand,
+    Spelling,
+    Written,
+    build,
+    picture,
+    redrawn,
+    written,
+)
+from vitviz.analysis.intervention import CutTokens, SwitchOffHeads, head_means, intervene
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.targets import ClassLogit
+from vitviz.capture.cost import work_of
+from vitviz.capture.heard import placements_of
+from vitviz.capture.record import record
+from vitviz.capture.score_bias import score_biases
+from vitviz.capture.stages import record_stages
+from vitviz.errors import CaptureError, UnsupportedError
+from vitviz.models.layout import layout_of
+
+
+def _spellings() -> list[Spelling]:
+    one = [Spelling(scores=name) for name in SCORES] + [Spelling(softmax=name) for name in SOFTMAX]
+    one += [Spelling(between=name) for name in BETWEEN] + [Spelling(values=name) for name in VALUES]
+    chance = random.Random(0)
+    some = [Spelling(*(chance.choice(list(part)) for part in (SCORES, SOFTMAX, BETWEEN, VALUES))) for _ in range(24)]
+    return list(dict.fromkeys([*one, *some]))
+
+
+SPELLINGS = _spellings()
+
+
+@pytest.fixture(scope="module", params=SPELLINGS, ids=str)
+def case(request):
+    spelling: Spelling = request.param
+    return spelling, build(spelling, spelling)
+
+
+def test_weights_and_logits_are_those_by_hand(case):
+    spelling, module = case
+    x, hand = picture(), ByHand(module, spelling.mixes)
+    expected = hand(x)
+    recording = record(module, x, LAYOUT, keep_values=True)
+    assert [layer.name for layer in recording.layers] == ["blocks.0.attn", "blocks.1.attn"]
+    for layer, weights in zip(recording.layers, hand.weights, strict=True):
+        tolerance = 1e-6 if spelling.between == "two casts" else 1e-10
+        torch.testing.assert_close(layer.weights(), weights.detach(), atol=tolerance, rtol=0)
+        assert layer.v.shape == (HEADS, TOKENS, DIM)
+        assert layer.rows_sum_to_one != spelling.mixes
+    torch.testing.assert_close(recording.logits, expected[0].float(), atol=1e-5, rtol=1e-5)
+    with torch.inference_mode():
+        assert torch.equal(recording.logits, module(x)[0].float())
+
+
+def test_every_query_is_at_its_patch(case):
+    _, module = case
+    assert layout_of(module, "written", SIZE) == LAYOUT
+    for placement in placements_of(module, SIZE):
+        assert (placement.kind, placement.query_layout, placement.in_order) == ("global", LAYOUT, True)
+    staged, recorded = record_stages(module, picture()), record(module, picture(), LAYOUT)
+    for one, other in zip(staged.layers, recorded.layers, strict=True):
+        assert torch.equal(one.weights(), other.weights())
+
+
+def test_gradients_are_those_through_the_computation_by_hand(case):
+    spelling, module = case
+    x, hand = picture(), ByHand(module, spelling.mixes)
+    expected = torch.autograd.grad(hand(x)[0, 2], hand.weights)
+    for frozen in (False, True):
+        module.requires_grad_(not frozen)
+        question = Question(StandIn(module, LAYOUT), x[0], ClassLogit(2))
+        layers = question.attention_gradients.layers
+        for layer, gradient in zip(layers, expected, strict=True):
+            torch.testing.assert_close(
+                layer.rows(), gradient, atol=1e-6 if "casts" in spelling.between else 1e-10, rtol=1e-5
+            )
+    module.requires_grad_(True)
+
+
+@pytest.mark.parametrize(("off", "cut"), [(((0, 1), (1, 0)), ()), ((), (1, 4)), (((1, 1),), (0,))])
+def test_heads_off_and_tokens_left_out_are_as_by_hand(case, off, cut):
+    spelling, module = case
+    x = picture()
+    changes = [*([SwitchOffHeads(off)] if off else []), *([CutTokens(cut)] if cut else [])]
+    with intervene(StandIn(module, LAYOUT), *changes) as changed, torch.no_grad():
+        found = changed.module(x)
+        traced = record(changed.module, x, LAYOUT)
+    hand = ByHand(module, spelling.mixes, off, cut)
+    torch.testing.assert_close(found, hand(x).detach(), atol=1e-6 if "casts" in spelling.between else 1e-10, rtol=0)
+    for layer, weights in zip(traced.layers, hand.weights, strict=True):
+        torch.testing.assert_close(layer.weights(), weights.detach(), atol=1e-6, rtol=0)
+    assert (found - ByHand(module, spelling.mixes)(x)).abs().max() > 1e-4
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+
+
+def test_calls_are_counted_and_the_bias_is_found(case):
+    _, module = case
+    work = work_of(module, SIZE)
+    assert work.shapes == ((1, HEADS, TOKENS, TOKENS),) * 2
+    biases = score_biases(module, SIZE)
+    assert list(biases) == ["blocks.0.attn", "blocks.1.attn"]
+    for name, bias in biases.items():
+        own = module.get_submodule(name).bias.detach()
+        torch.testing.assert_close(bias - bias.mean(-1, keepdim=True), own - own.mean(-1, keepdim=True))
+
+
+def test_means_of_heads_are_seen_where_values_are_on_the_left():
+    plain, left = build(Spelling(), Spelling()), build(Spelling(values="vT @ wT"), Spelling(values="einsum heads last"))
+    expected, found = (head_means(StandIn(module, LAYOUT), [picture()[0]]) for module in (plain, left))
+    for one, other in zip(expected.layers, found.layers, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_batch_of_heads_switched_off_one_by_one():
+    """Importance of heads runs each as one entry of a batch."""
+    module = build(Spelling(values="einsum heads last"), Spelling())
+    x = picture()
+    from vitviz.analysis.importance import head_importance
+
+    found = head_importance(Question(StandIn(module, LAYOUT), x[0], ClassLogit(2)))
+    whole = ByHand(module)(x)[0, 2]
+    for layer in range(2):
+        for head in range(HEADS):
+            without = ByHand(module, off=((layer, head),))(x)[0, 2]
+            assert found.score_fall[layer, head] == pytest.approx(float(whole - without), abs=1e-5)
+
+
+# What cannot be followed
+
+
+def late(q, k, v, bias):
+    e = (q @ k.mT + bias).exp()
+    return (e @ v) / e.sum(-1, keepdim=True)
+
+
+def gated(q, k, v, bias):
+    return (q @ k.mT + bias).sigmoid() @ v
+
+
+def sparse(q, k, v, bias):
+    scores = q @ k.mT + bias
+    ordered, _ = scores.sort(-1, descending=True)
+    steps = torch.arange(1, TOKENS + 1, device=scores.device)
+    total = ordered.cumsum(-1) - 1
+    size = (ordered * steps > total).sum(-1, keepdim=True)
+    return (scores - total.gather(-1, size - 1) / size).clamp_min(0) @ v
+
+
+def one_by_one(q, k, v, bias):
+    weights = (q @ k.mT + bias).softmax(-1)
+    return sum(weights[..., key : key + 1] * v[..., key : key + 1, :] for key in range(TOKENS))
+
+
+def head_by_head(q, k, v, bias):
+    weights = (q @ k.mT + bias).softmax(-1)
+    return torch.stack([weights[:, head] @ v[:, head] for head in range(HEADS)], 1)
+
+
+def unused(q, k, v, bias):
+    (q @ k.mT + bias).softmax(-1)
+    return v
+
+
+def softmin(q, k, v, bias):
+    return F.softmin(q @ k.mT + bias, -1) @ v
+
+
+def always_dropping(q, k, v, bias):
+    return F.dropout((q @ k.mT + bias).softmax(-1), 0.1) @ v
+
+
+def always_dropping_fused(q, k, v, bias):
+    return F.scaled_dot_product_attention(q, k, v, bias, dropout_p=0.1)
+
+
+UNFOLLOWED = [late, gated, sparse, one_by_one, head_by_head, unused, softmin, always_dropping, always_dropping_fused]
+
+
+@pytest.mark.parametrize("attend", UNFOLLOWED, ids=lambda attend: attend.__name__)
+def test_one_layer_that_cannot_be_followed_is_refused_by_name(attend):
+    plain = written(Spelling())
+    module = redrawn(Written(Attention(plain), Attention(attend), Attention(plain)))
+    x, model = picture(), StandIn(module, LAYOUT)
+    for asked in (
+        lambda: record(module, x, LAYOUT),
+        lambda: record_stages(module, x),
+        lambda: placements_of(module, SIZE),
+    ):
+        with pytest.raises(UnsupportedError, match=r"blocks\.1"):
+            asked()
+    with (
+        pytest.raises(UnsupportedError, match=r"layer 1|blocks\.1"),
+        intervene(model, SwitchOffHeads(((1, 0),))) as changed,
+        torch.no_grad(),
+    ):
+        changed.module(x)
+    assert torch._C._len_torch_function_stack() == 0
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+
+
+class Convolution(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv1d(HEADS * DIM, HEADS * DIM, 3, padding=1)
+
+    def forward(self, x):
+        return self.mix(x.mT).mT
+
+
+class Nothing(nn.Module):
+    def forward(self, x):
+        return torch.zeros_like(x)
+
+
+@pytest.mark.parametrize("other", [Convolution, Nothing])
+def test_blocks_that_mix_by_convolution_or_not_at_all_do_not_count(other):
+    module = redrawn(Written(other(), Attention(written(Spelling())), other()))
+    assert [layer.name for layer in record(module, picture(), LAYOUT).layers] == ["blocks.1.attn"]
+
+
+class Own(nn.Module):
+    """Attention of another class than its siblings', in a block of the same class: linear attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(HEADS * DIM, 3 * HEADS * DIM)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return (F.elu(q) + 1) @ ((F.elu(k) + 1).mT @ v)
+
+
+def test_another_class_of_attention_in_a_block_of_the_same_class_is_refused():
+    module = redrawn(Written(Attention(written(Spelling())), Own()))
+    with pytest.raises(UnsupportedError, match=r"No attention was recognised in 'blocks\.1' \(Block\)"):
+        record(module, picture(), LAYOUT)
+
+
+def test_a_model_without_any_attention_has_none_to_switch_off():
+    module = redrawn(Written(Own(), Own()))
+    with pytest.raises(CaptureError, match="No attention was seen"):
+        record(module, picture(), LAYOUT)
+
+
+def test_softmax_one_and_a_sink_are_weights_as_used():
+    def one(q, k, v, bias):
+        e = (q @ k.mT + bias).exp()
+        return e / (1 + e.sum(-1, keepdim=True)) @ v
+
+    def sink(q, k, v, bias):
+        scores = q @ k.mT + bias
+        return torch.cat([scores, torch.zeros_like(scores[..., :1])], -1).softmax(-1)[..., :-1] @ v
+
+    recorded = [record(redrawn(Written(Attention(attend))), picture(), LAYOUT).layers[0] for attend in (one, sink)]
+    own = redrawn(Written(Attention(one)))
+    q, k, _ = own.blocks[0].attn.heads(own.blocks[0].norm1(own.patch_embed(picture()).flatten(2).mT))
+    e = (q[0] @ k[0].mT + own.blocks[0].attn.bias).exp().detach()
+    for layer in recorded:
+        torch.testing.assert_close(layer.weights(), e / (1 + e.sum(-1, keepdim=True)))
+        assert not layer.rows_sum_to_one
+
+
+def test_weights_multiplied_with_two_sets_of_values_are_one_layer():
+    def twice(q, k, v, bias):
+        weights = (q @ k.mT + bias).softmax(-1)
+        return weights @ v + weights @ (2 * v)
+
+    def once(q, k, v, bias):
+        return (q @ k.mT + bias).softmax(-1) @ (3 * v)
+
+    x, double, single = picture(), redrawn(Written(Attention(twice))), redrawn(Written(Attention(once)))
+    assert len(record(double, x, LAYOUT).layers) == 1
+    asked = [Question(StandIn(m.requires_grad_(False), LAYOUT), x[0], ClassLogit(1)) for m in (double, single)]
+    one, other = (question.attention_gradients.layers[0].rows() for question in asked)
+    torch.testing.assert_close(one, other)
+    for change in (SwitchOffHeads(((0, 1),)), CutTokens((2,))):
+        answers = []
+        for module in (double, single):
+            with intervene(StandIn(module, LAYOUT), change) as changed, torch.no_grad():
+                answers.append(changed.module(x))
+        torch.testing.assert_close(*answers)
+
+
+def test_maps_that_are_subtracted_before_their_product_are_refused():
+    def difference(q, k, v, bias):
+        return ((q @ k.mT + bias).softmax(-1) - 0.5 * (k @ q.mT).softmax(-1)) @ v
+
+    with pytest.raises(UnsupportedError, match="subtracts"):
+        record(redrawn(Written(Attention(difference))), picture(), LAYOUT)
+
+
+def test_queries_in_parts_are_not_taken_for_pooling():
+    def chunks(q, k, v, bias):
+        parts = zip(q.split(3, 2), bias.split(3, 1), strict=True)
+        return torch.cat([(part @ k.mT + own).softmax(-1) @ v for part, own in parts], 2)
+
+    with pytest.raises(UnsupportedError, match="some patches at a time"):
+        record(redrawn(Written(Attention(chunks))), picture(), LAYOUT)
+
+
+def test_the_first_block_alone_is_switched_and_a_block_that_has_no_attention_raises():
+    module = redrawn(Written(Convolution(), Attention(written(Spelling()))))
+    module.blocks[0].attn.num_heads = HEADS
+    with (
+        pytest.raises(UnsupportedError, match=r"layer 0.*no attention was seen"),
+        intervene(StandIn(module, LAYOUT), SwitchOffHeads(((0, 0),))) as changed,
+    ):
+        changed.module(picture())
+
+
+def test_classes_are_as_many_as_said():
+    assert record(build(Spelling()), picture(), LAYOUT).logits.shape == (CLASSES,)
+    assert isinstance(build(Spelling()).blocks[0], Block)
