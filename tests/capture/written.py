@@ -32,10 +32,10 @@ def _by_hand(scores: Tensor) -> Tensor:
 
 
 def _in_place(scores: Tensor) -> Tensor:
-    scores = scores - scores.max(-1, keepdim=True).values
+    scores = scores.clone()
+    scores -= scores.max(-1, keepdim=True).values
     scores.exp_()
-    scores /= scores.sum(dim=-1, keepdim=True)
-    return scores
+    return scores / scores.sum(dim=-1, keepdim=True)
 
 
 def _by_reciprocal(scores: Tensor) -> Tensor:

@@ -35,19 +35,15 @@ class HeadSwitch:
     keep: Tensor
     fill: Tensor | None = None
 
-    def apply(self, out: Tensor) -> Tensor:
-        """(batch, heads, tokens, head_dim), or (heads, tokens, head_dim) of one image -> the same shape.
+    def fits(self, out: Tensor) -> bool:
+        """Whether an output has as many heads as there are switches."""
+        shape = out.shape if out.ndim == 4 else (1, *out.shape)
+        return len(shape) == 4 and shape[1] == self.keep.shape[1] and len(self.keep) in (1, shape[0])
 
-        Raises UnsupportedError where the output has not as many heads as there are switches.
-        """
+    def apply(self, out: Tensor) -> Tensor:
+        """(batch, heads, tokens, head_dim), or (heads, tokens, head_dim) of one image -> the same shape."""
         folded = out.ndim == 3
         whole = out[None] if folded else out
-        heads = self.keep.shape[1]
-        if whole.ndim != 4 or whole.shape[1] != heads or (len(self.keep) > 1 and len(self.keep) != len(whole)):
-            raise UnsupportedError(
-                f"Heads cannot be switched off here: attention gives {tuple(out.shape)} where (batch, {heads} heads, tokens, "
-                "head_dim) is needed."
-            )
         keep = self.keep.to(whole)[:, :, None, None]  # (batch or 1, heads) -> (batch or 1, heads, 1, 1)
         kept = whole * keep
         kept = kept if self.fill is None else kept + self.fill.to(whole) * (1 - keep)
@@ -132,6 +128,11 @@ class _LayerAblation(AttentionEvents):
     def _changed(self, out: Tensor) -> Tensor:
         self.calls += 1
         if self.head is not None:
+            if not self.head.fits(out):
+                raise UnsupportedError(
+                    f"Heads of layer {self.layer} cannot be switched off: its attention gives {tuple(out.shape)}, where "
+                    f"(batch, {self.head.keep.shape[1]} heads, tokens, head_dim) is needed."
+                )
             out = self.head.apply(out)
         if self.observe is not None:
             self.observe(self.layer, out)

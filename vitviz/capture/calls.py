@@ -122,7 +122,8 @@ class AttentionCalls(TorchFunctionMode):
         dim = kwargs.get("dim", rest[0] if rest else None)
         axis = dim % scores.ndim if isinstance(dim, int) and scores.ndim else None
         scored = role is not None and role.kind in ("scores", "log")
-        tracked = axis is not None and ((scored and scores.ndim > 1) or (axis == scores.ndim - 1 and scores.ndim > 2))
+        matrix = scored and (scores.ndim > 2 or (scores.ndim == 2 and min(scores.shape) > 1))
+        tracked = axis is not None and (matrix or (axis == scores.ndim - 1 and scores.ndim > 2))
         if not tracked:
             return func(*args, **kwargs)
         assert axis is not None

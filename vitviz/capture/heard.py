@@ -53,8 +53,12 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
         part.register_forward_pre_hook(lambda own, _: ran.add(own))
     events = _Placing(names, prefix_of(module), input_size)
     calls = AttentionCalls(events, names)
-    with _Subtractions(events.results) as subtractions, calls:
-        run_on_places(bare, input_size)
+    try:
+        with _Subtractions(events.results) as subtractions, calls:
+            run_on_places(bare, input_size)
+    except NOT_TAKEN as error:
+        error.add_note(f"in {names.raising(error) or 'the model'!r}")
+        raise
     placements = events.placements
     refuse_blocks_without_attention(bare, [p.module for p in placements], ran, calls.products)
     for number in subtractions.concerned | events.negative:
@@ -64,6 +68,15 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
 
 class NotFollowed(UnsupportedError):
     """The model's own code does not run on places."""
+
+    @classmethod
+    def of(cls, module: nn.Module, error: Exception) -> NotFollowed:
+        """What `heard` raised of `module`, in words."""
+        where = " ".join(getattr(error, "__notes__", ()))
+        return cls(
+            f"Which token is which patch cannot be followed through {type(module).__name__}: without numbers its forward pass "
+            f"raises {type(error).__name__} {where}. It may depend on the values of its input; choose a model that does not."
+        )
 
 
 class _Placing(Observer):
@@ -150,10 +163,7 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
         try:
             placements = placements_of(module, input_size)
         except NOT_TAKEN as error:
-            raise NotFollowed(
-                f"Which token is which patch cannot be followed through {type(module).__name__}: without numbers its forward "
-                f"pass raises {type(error).__name__}. It may depend on the values of its input; choose a model that does not."
-            ) from error
+            raise NotFollowed.of(module, error) from error
         memory.calls = tuple(
             KnownCall(REORDERED if p.kind == "global" and not p.in_order else p.kind, p.fused) for p in placements
         )

@@ -31,3 +31,12 @@ class ModuleNames:
                     return name
             frame = frame.f_back  # type: ignore[assignment]
         return ""
+
+    def raising(self, error: BaseException) -> str:
+        """Dotted name of the innermost module whose code raised; "" for the model itself, or none."""
+        found, trace = "", error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            own = trace.tb_frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+            found, trace = self._names.get(id(own), found), trace.tb_next
+        return found

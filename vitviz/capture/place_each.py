@@ -16,8 +16,11 @@ from vitviz.capture.places import (
     named_functions,
     narrow_places,
     place_rule,
+    shape_given,
     without_rule,
 )
+
+_CASTS = {Tensor.to, Tensor.type_as}
 
 
 @place_rule(
@@ -42,6 +45,8 @@ def _stay(func: Any, places: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Computed on each token alone, or on each channel alone: every number keeps its place."""
     if places is None:
         places = kwargs.get("input", kwargs.get("x"))
+    if func in _CASTS and not has_places(places):  # a constant in the precision of a tensor with places is still one
+        return shape_given(func, (places, *args), kwargs)
     return alias_of(places) if has_places(places) else without_rule(func, places, *args, **kwargs)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from vitviz.capture.places import (
     shape_given,
     uniform,
 )
-from vitviz.capture.products import ADDED, EINSUM, MATMUL, REVERSED_MATMUL
+from vitviz.capture.products import ADDED, EINSUM, MATMUL, REVERSED_MATMUL, product_of
 
 
 @place_rule(
@@ -91,22 +90,21 @@ def _added(_func: Any, _added_to_it: Any, left: Tensor, right: Tensor, **_: Any)
 @place_rule(*EINSUM)
 def _einsum(func: Any, equation: str, *given: Any) -> Any:
     """The first operand from the picture gives the place; its summed axes vanish and the others' axes are new."""
-    operands = tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else given
-    shape = shape_given(func, (equation, *operands), {}).shape
-    inputs, _, output = equation.replace(" ", "").partition("->")
-    with suppress(StopIteration):
-        letters, places = next((i, o) for i, o in zip(inputs.split(","), operands, strict=True) if has_places(o))
-        if "." not in equation and output:
-            for letter in [letter for letter in letters if letter not in output]:
-                axis = letters.index(letter)
-                same = uniform(places, axis)
-                if same is None:
-                    return mixture_of_all(shape)
-                places, letters = same, letters.replace(letter, "")
-            places = places.permute([letters.index(letter) for letter in output if letter in letters])
-            index = tuple(slice(None) if letter in letters else None for letter in output)
-            return as_places(places[index].expand(shape))
-    return mixture_of_all(shape)
+    shape = shape_given(func, (equation, *given), {}).shape
+    product = product_of(func, (equation, *given), {})
+    if product is None:
+        return mixture_of_all(shape)
+    sides = ((product.left, product.left_letters), (product.right, product.right_letters))
+    places, letters = next((places, letters) for places, letters in sides if has_places(places))
+    for letter in [letter for letter in letters if letter not in product.out]:
+        axis = letters.index(letter)
+        same = uniform(places, axis)
+        if same is None:
+            return mixture_of_all(shape)
+        places, letters = same, letters.replace(letter, "")
+    places = places.permute([letters.index(letter) for letter in product.out if letter in letters])
+    index = tuple(slice(None) if letter in letters else None for letter in product.out)
+    return as_places(places[index].expand(shape))
 
 
 def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:

@@ -92,7 +92,8 @@ def without_numbers(module: nn.Module) -> nn.Module:
     for part in bare.modules():
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()
-    return bare.eval()
+        part.training = False  # the flag alone: no `train` method of a user's runs
+    return bare
 
 
 def is_place(places: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.events import AttentionEvents
 from vitviz.capture.fused_call import FusedCall
 from vitviz.capture.module_names import ModuleNames
-from vitviz.capture.products import WeightedSum
 from vitviz.capture.roles import tensors_in
 
 _ENDS = known.SOFTMAX | known.LOG_SOFTMAX | known.EXP
@@ -67,6 +66,8 @@ class _WithoutContent(TorchFunctionMode):
         if not depends:
             return result
         self._add(args[0] if func in known.SET_ITEM else result)
+        if func in _ENDS:
+            self._without.pop(id(result), None)  # computed in place
         if follows and func in _SUMMARIES:
             if isinstance(result, Tensor):
                 self.know(result, torch.zeros_like(result))
@@ -84,7 +85,6 @@ class _Biases(AttentionEvents):
         self.names = names
         self.without = without
         self.found: list[tuple[str, Tensor]] = []
-        self._waiting: list[tuple[str, Tensor]] = []  # for the product that tells which axis is which
 
     def product(self, result: Tensor, added: Tensor | None) -> None:
         if self.without.depends(result):
@@ -102,14 +102,8 @@ class _Biases(AttentionEvents):
     def scores(self, scores: Tensor) -> Tensor:
         bias = self.without.known(scores) if self.without.depends(scores) else scores
         if bias is not None:
-            self._waiting.append((self.names.calling, bias))
+            self.found.append((self.names.calling, bias.clone()))  # some models go on in place
         return scores
-
-    def output(self, call: WeightedSum, out: Tensor) -> Tensor:
-        for name, bias in self._waiting:
-            self.found.append((name, call.oriented(bias) if bias.shape == call.operand.shape else bias))
-        self._waiting.clear()
-        return out
 
 
 def score_biases(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Tensor]:

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention, DenseBias
 from vitviz.capture.bias import compact_bias, position_index
 from vitviz.capture.call import Call
-from vitviz.capture.evaluation import unwrapped
-from vitviz.capture.heard import placements_of
+from vitviz.capture.evaluation import evaluating, unwrapped
+from vitviz.capture.heard import NotFollowed, placements_of
 from vitviz.capture.observe import observe
 from vitviz.capture.placement import Placement
 from vitviz.capture.record import ROW_SUM_TOLERANCE
 from vitviz.capture.trunk import finite
 from vitviz.capture.windows import WindowedAttention
-from vitviz.errors import CaptureError, UnsupportedError
+from vitviz.errors import NOT_TAKEN, CaptureError, UnsupportedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,12 @@ def record_stages(
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
     module = unwrapped(module)
-    placements = placements_of(module, (x.shape[2], x.shape[3]))
+    try:
+        placements = placements_of(module, (x.shape[2], x.shape[3]))
+    except NOT_TAKEN as error:
+        with torch.inference_mode(), evaluating(module):
+            module(x)  # whatever the model raises for this input is more telling
+        raise NotFollowed.of(module, error) from error
     made: list[tuple[Placement, Attention | WindowedAttention]] = []
     number = 0
 
