@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.parts import patch_filters
 from vitviz.errors import NOT_TAKEN
 from vitviz.tokens import TokenLayout
@@ -139,7 +140,7 @@ def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Ten
             return (replace(output[0]), *output[1:])
         return replace(output)
 
-    with ExitStack() as stack, torch.inference_mode():
+    with ExitStack() as stack, evaluating(module), torch.inference_mode():
         stack.callback(maker.register_forward_hook(change).remove)
         try:
             module(x)
