@@ -6,6 +6,10 @@ import pytest
 import torch
 
 from tests.capture.written import HEADS, LAYOUT, SIZE, Attention, Spelling, Written, picture, redrawn, written
+from vitviz.analysis.legrad import legrad
+from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.relevance import generic_relevance
+from vitviz.analysis.targets import ClassLogit
 from vitviz.capture import places
 from vitviz.capture.heard import known_calls, placements_of
 from vitviz.capture.record import record
@@ -100,3 +104,31 @@ def test_an_order_of_its_own_is_noticed_however_it_is_made(move):
 
     with pytest.raises(UnsupportedError, match="order"):
         record(redrawn(Moved(Attention(written(Spelling())))), picture(), LAYOUT)
+
+
+class Square(Attention):
+    """One head as wide as there are tokens."""
+
+    def __init__(self, attend):
+        super().__init__(attend)
+        self.up, self.down = torch.nn.Linear(8, 3 * TOKENS), torch.nn.Linear(TOKENS, 8)
+
+    def forward(self, x):
+        q, k, v = self.up(x)[:, None].chunk(3, -1)  # (batch, 1, tokens, 6)
+        return self.down(self.attend(q, k, v, None)[:, 0])
+
+
+def subtracted(q, k, v, bias):
+    return (q @ k.mT).softmax(-1) @ v - 0.5 * ((k @ q.mT).softmax(-1) @ v)
+
+
+def backwards(q, k, v, bias):
+    return ((q.flip(2) @ k.flip(2).mT).softmax(-1) @ v.flip(2)).flip(2)
+
+
+@pytest.mark.parametrize(("attend", "word"), [(across, "channels"), (subtracted, "subtracts"), (backwards, "order")])
+@pytest.mark.parametrize("method", [generic_relevance, legrad, lambda question: question.trace])
+def test_what_a_shape_does_not_tell_is_refused_by_every_method(attend, word, method):
+    question = Question(StandIn(redrawn(Written(Square(attend))), LAYOUT), picture()[0], ClassLogit(1))
+    with pytest.raises(UnsupportedError, match=word):
+        method(question)

@@ -36,6 +36,7 @@ def legrad(question: Question) -> Heatmap:
     layer is read and gives no map of its own. Raises UnsupportedError where layers cannot be read.
     """
     trunk, name = question.trunk, question.subject.name
+    question.refuse_other_kinds()
     maps: list[Tensor] = []
     with question.subject.lock, watched_attention(question.module) as watched:
 

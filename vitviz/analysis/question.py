@@ -18,6 +18,7 @@ from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
 from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.gradients import Watched, gradients_of, watched_attention
+from vitviz.capture.heard import refuse_other_kinds
 from vitviz.capture.layouts import token_layout
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
@@ -148,6 +149,7 @@ class Question:
     @cached_property
     def attention_gradients(self) -> AttentionGradients:
         """One forward pass and one backward pass."""
+        self.refuse_other_kinds()
         with self.subject.lock, watched_attention(self.module) as watched:
             output = self.run(self.x)
             score = self.target.score(output, output.detached())[0]
@@ -159,6 +161,11 @@ class Question:
             return tuple(weight_gradient(call, own[call], self.module, self.layout) for call in calls)
 
         return AttentionGradients(of(grid), of(pool))
+
+    def refuse_other_kinds(self) -> None:
+        """Raises UnsupportedError where the model's attention does not relate its tokens row by row."""
+        with self.subject.lock:
+            refuse_other_kinds(self.module, (self.pixels.shape[1], self.pixels.shape[2]))
 
     @cached_property
     def query(self) -> Query:

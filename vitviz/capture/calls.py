@@ -170,7 +170,8 @@ class AttentionCalls(TorchFunctionMode):
     # products
 
     def _product(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        product = product_of(func, args, kwargs)
+        with our_own_errors(func):
+            product = product_of(func, args, kwargs)
         if product is None:
             return func(*args, **kwargs)
         sides = (product.left, product.right)
@@ -203,7 +204,8 @@ class AttentionCalls(TorchFunctionMode):
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], product: Product, weights: Tensor
     ) -> Any:
         """The product of weights with values."""
-        call = self._call(product, weights)
+        with our_own_errors(func):
+            call = self._call(product, weights)
         used = self.events.weights(weights)
         if used is not weights:
             args, kwargs = replaced(args, kwargs, weights, used)

@@ -19,6 +19,7 @@ from vitviz.capture.call import Call
 from vitviz.capture.calls import AttentionCalls, our_own_errors
 from vitviz.capture.evaluation import unwrapped
 from vitviz.capture.fused_call import FusedCall
+from vitviz.capture.layouts import refuse_other_than_tokens
 from vitviz.capture.module_names import ModuleNames
 from vitviz.capture.observe import Observer, refuse_unseen, walk
 from vitviz.capture.place_grid import prefix_of
@@ -111,10 +112,12 @@ class _Placing(Observer):
 class KnownCall:
     """What an attention call is at any size of input.
 
+    module dotted name of the module that makes it
     kind   as of a `Placement`, and "reordered" where a grid's tokens do not come as their layout counts them
     fused  whether the model made no weights of its own
     """
 
+    module: str
     kind: str
     fused: bool
 
@@ -165,9 +168,16 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
         except NOT_TAKEN as error:
             raise NotFollowed.of(module, error) from error
         memory.calls = tuple(
-            KnownCall(REORDERED if p.kind == "global" and not p.in_order else p.kind, p.fused) for p in placements
+            KnownCall(p.module, REORDERED if p.kind == "global" and not p.in_order else p.kind, p.fused)
+            for p in placements
         )
     return memory.calls
+
+
+def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:
+    """Raises UnsupportedError where a call of `module` does not relate tokens row by row, and as `known_calls`."""
+    for call in known_calls(module, input_size):
+        refuse_other_than_tokens(call.module, call.kind)
 
 
 def forget_calls(module: nn.Module) -> None:

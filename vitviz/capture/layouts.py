@@ -58,12 +58,12 @@ _WHY_NOT = {
 }
 
 
-def refuse_other_than_tokens(call: Call, kind: str | None) -> None:
-    """Raises UnsupportedError where a call is of a `kind` that does not relate tokens row by row: its shape alone cannot tell,
-    a model may well be as wide as it has tokens. None: not known.
+def refuse_other_than_tokens(module: str, kind: str | None) -> None:
+    """Raises UnsupportedError where a call of `module` is of a `kind` that does not relate tokens row by row: its shape alone
+    cannot tell, a model may well be as wide as it has tokens. None: not known.
     """
     why = _WHY_NOT.get(kind or "")
     if why:
         raise UnsupportedError(
-            f"The attention in {call.module or 'the model'!r} {why}. Choose a model whose attention relates all patches."
+            f"The attention in {module or 'the model'!r} {why}. Choose a model whose attention relates all patches."
         )

@@ -74,7 +74,7 @@ def record(
 
         def receive(call: Call) -> None:
             kind = expected[len(heard)].kind if len(heard) < len(expected) else None
-            refuse_other_than_tokens(call, kind)
+            refuse_other_than_tokens(call.module, kind)
             heard.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values))
             if each:
                 each(len(heard))
@@ -103,8 +103,8 @@ def record(
             handle.remove()
     if not heard:
         raise CaptureError(
-            f"No attention was seen in {type(module).__name__}: it calls neither scaled_dot_product_attention nor a softmax "
-            "over scores whose weights it multiplies with values. Choose a Vision Transformer."
+            f"No attention was seen in {type(module).__name__}: it neither calls scaled_dot_product_attention nor multiplies "
+            "values by the softmax of scores, one row of weights for each token. Choose a Vision Transformer."
         )
     if unknown is not None:
         raise unknown
