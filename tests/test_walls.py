@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": {"errors", "assets"},
     "samples": {"errors", "assets", "images"},
     "figure": FOUNDATION,
-    "models": FOUNDATION | {"assets"},
+    "models": FOUNDATION | {"assets", "capture"},
     "capture": FOUNDATION,
     "analysis": FOUNDATION | {"capture"},
     "draw": FOUNDATION | {"figure"},
