@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
+from vitviz.capture.evaluation import evaluating
 from vitviz.capture.places import without_numbers
 from vitviz.capture.trunk import final_norm
 from vitviz.capture.windows import WindowedAttention
@@ -115,7 +116,7 @@ def _directions(outputs: int) -> Tensor:
 def _head_on_random_tokens(module: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
     """(tokens of `shape`, output (outputs,) as a function of them); None where the head does not take them."""
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
-    with torch.inference_mode(False), torch.enable_grad():
+    with evaluating(module), torch.inference_mode(False), torch.enable_grad():
         tokens = drawn.to(next(module.parameters())).requires_grad_()
         with suppress(*NOT_TAKEN):
             output = module.forward_head(tokens)
