@@ -76,6 +76,7 @@ from vitviz.analysis.positions import (
     similarity_by_distance as similarity_by_distance,
 )
 from vitviz.analysis.prediction import top_predictions as top_predictions
+from vitviz.analysis.queries import default_query as default_query
 from vitviz.analysis.question import Question as Question
 from vitviz.analysis.relative import relative_biases as relative_biases
 from vitviz.analysis.rollout import (
@@ -105,6 +106,7 @@ from vitviz.models import prepare as prepare
 from vitviz.models import resized as resized
 from vitviz.outputs import OutputKind as OutputKind
 from vitviz.samples import load_sample as load_sample
+from vitviz.tokens import Query as Query
 from vitviz.tracing import trace as trace
 from vitviz.tracing import trace_stages as trace_stages
 
