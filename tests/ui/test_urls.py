@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -47,6 +48,34 @@ def test_a_link_reopens_the_view(selection):
     assert from_parameters(dict(parse_qsl(link, keep_blank_values=True))) == (selection, ())
 
 
+# What an attacker tries: reversed and endless runs, other scripts' digits, infinities, paths, markup, line breaks, lengths.
+hostile = st.sampled_from(
+    ["0-999999", "999999-0", "hide_mean_0-999999~hide_mean_999999-0", "hide_mean_0-99999", "cut_0-99999_0-99999", "~" * 7_999,
+     "shuffle_0~" * 799, "heads_zero_" + "0x0." * 1_900, "9" * 5_000, "-0", "1_0", "٣", " 1", "1e308", "-1e-320", "inf", "nan",
+     "../../etc/passwd", "file:..", "file:/etc/passwd", "hf:..", "hf:./x", "hf:a/../b", "<img src=x onerror=alert(1)>",
+     "r999c999", "r1c1\n", "model\x00", "a" * 100_000]
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(["model", "weights", "image", "size", "framing", "layer", "head", "query", "scale", *KNOBS]),
+    hostile,
+)
+def test_every_parameter_stands_a_hostile_value(name, text):
+    tracemalloc.start()
+    try:
+        selection, ignored = from_parameters({name: text})
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000_000
+    assert ignored in ((), (name,))
+    written = to_parameters(selection)
+    assert from_parameters(written) == (selection, ())
+    assert all(len(value) <= 8_000 and value.isascii() and value.isprintable() for value in written.values())
+    assert not any(sign in value for value in written.values() for sign in ("..", "<", "//", " "))
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["model", "image", "size", "layer", "head", "query", "scale", "weights", *KNOBS]) | st.text(),
@@ -83,6 +112,12 @@ def test_plain_view_has_a_plain_address():
         ("alpha", "nan"),
         ("alpha", "1.5"),
         ("discard", "inf"),
+        ("cut", "٣"),
+        ("cut", "1_0"),
+        ("alpha", " 0.25"),
+        ("alpha", "5e-1"),
+        ("what", "hide_mean_0-999999~hide_mean_999999-0"),
+        ("what", "hide_mean_0-99999~hide_mean_99999-0"),
         ("fusion", "median"),
         ("unheard_of", "1"),
     ],

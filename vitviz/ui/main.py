@@ -13,6 +13,9 @@ from vitviz.ui.text import common as words
 from vitviz.ui.trouble import guarded
 from vitviz.ui.views import VIEWS, View
 
+# Of parameters that a link has and the app does not.
+NAMES_SHOWN = 6
+
 
 def main() -> None:
     st.set_page_config(words.NAME, look.icon(), "wide", look.SIDEBAR_WIDTH)
@@ -26,7 +29,7 @@ def main() -> None:
     navigation.keep(pages)
     page = st.navigation(list(pages.values()), position="hidden")
     if ignored:
-        st.warning(words.PASSED_OVER.format(names=", ".join(name for name in ignored if name.isidentifier()) or "…"))
+        st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
     with st.sidebar:
         menu = st.empty()
         navigation.menu(menu)
@@ -42,6 +45,12 @@ def main() -> None:
         navigation.menu(menu)
     page.run()
     state.finish()
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Names of URL parameters for people: the first few that are names at all, since anything may stand in an address."""
+    shown = [name for name in names if name.isascii() and name.isidentifier() and len(name) <= 30][:NAMES_SHOWN]
+    return ", ".join([*shown, *(["…"] if len(shown) < len(names) else [])])
 
 
 def _stage(sizes: st.delta_generator.DeltaGenerator) -> Stage:

@@ -48,7 +48,8 @@ class ChangePositions:
 
     def __post_init__(self) -> None:
         _one_of(self.how, POSITIONS, "positions are changed by")
-        _whole(self.seed, "a seed")
+        # Nothing is drawn for "zero": its seed would make equal interventions unequal, and is not part of their text.
+        object.__setattr__(self, "seed", 0 if self.how == "zero" else _whole(self.seed, "a seed"))
 
 
 @dataclass(frozen=True)

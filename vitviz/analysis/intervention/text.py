@@ -20,9 +20,13 @@ from vitviz.analysis.intervention.kinds import (
     SwitchOffLayers,
 )
 
-# A link comes from anybody: longer texts and larger numbers than any model needs are refused before they are unrolled.
-MAX_TEXT = 20_000
-MAX_NUMBER = 1_000_000
+# A text may come from a link, so everything it can ask for is bounded before anything is allocated. The largest input that
+# the app offers has 21,905 tokens.
+MAX_TEXT = 700_000  # characters: MAX_NUMBERS numbers of 5 digits, each with its separator
+MAX_ITEMS = 64  # interventions
+MAX_NUMBERS = 100_000  # numbers in all runs together, counted before repeats are removed
+MAX_INDEX = 99_999  # the largest patch, token, layer or head
+MAX_SEED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,14 @@ class Interventions:
 
     @classmethod
     def decode(cls, text: str) -> Interventions:
-        """The inverse of `encode`. Raises ValueError, saying which part it does not understand."""
+        """The inverse of `encode`. Raises ValueError, saying which part it does not understand, or which bound is exceeded."""
         if len(text) > MAX_TEXT:
-            raise ValueError(f"a list of interventions of {len(text)} characters is too long")
-        return cls(tuple(_decode(part) for part in text.split("~") if part))
+            raise ValueError(f"a list of interventions of {len(text):,} characters is too long; at most {MAX_TEXT:,}")
+        parts = [part for part in text.split("~") if part]
+        if len(parts) > MAX_ITEMS:
+            raise ValueError(f"a list of {len(parts):,} interventions is too long; at most {MAX_ITEMS}")
+        decoder = _Decoder()
+        return cls(tuple(decoder.item(part) for part in parts))
 
 
 def _encode(item: Intervention) -> str:
@@ -70,29 +78,61 @@ def _encode(item: Intervention) -> str:
             return f"cut_{_runs(tokens)}_" + ("all" if layers is None else _runs(layers))
 
 
-def _decode(part: str) -> Intervention:
-    try:
-        match part.split("_"):
-            case ["hide", fill, patches]:
-                return HidePatches(_unrolled(patches), fill)
-            case ["shuffle", seed]:
-                return ShufflePatches(_number(seed))
-            case ["positions", "zero"]:
-                return ChangePositions("zero")
-            case ["positions", how, seed]:
-                return ChangePositions(how, _number(seed))
-            case ["heads", fill, heads]:
-                pairs = (pair.split("x") for pair in heads.split(".") if pair)
-                return SwitchOffHeads(tuple((_number(layer), _number(head)) for layer, head in pairs), fill)
-            case ["layers", layers]:
-                return SwitchOffLayers(_unrolled(layers))
-            case ["cut", tokens, layers]:
-                return CutTokens(_unrolled(tokens), None if layers == "all" else _unrolled(layers))
-    except ValueError as error:
-        raise ValueError(f"{part[:60]!r} is no intervention: {error}") from None
-    raise ValueError(
-        f"{part[:60]!r} is no intervention: it begins with none of hide, shuffle, positions, heads, layers, cut"
-    )
+class _Decoder:
+    """Decodes the items of one text; all of them together may hold MAX_NUMBERS numbers."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NUMBERS
+
+    def item(self, part: str) -> Intervention:
+        """One intervention. Raises ValueError."""
+        try:
+            match part.split("_"):
+                case ["hide", fill, patches]:
+                    return HidePatches(self._numbers(patches), fill)
+                case ["shuffle", seed]:
+                    return ShufflePatches(_number(seed, MAX_SEED))
+                case ["positions", "zero"]:
+                    return ChangePositions("zero")
+                case ["positions", how, seed]:
+                    return ChangePositions(how, _number(seed, MAX_SEED))
+                case ["heads", fill, heads]:
+                    return SwitchOffHeads(self._pairs(heads), fill)
+                case ["layers", layers]:
+                    return SwitchOffLayers(self._numbers(layers))
+                case ["cut", tokens, layers]:
+                    return CutTokens(self._numbers(tokens), None if layers == "all" else self._numbers(layers))
+        except ValueError as error:
+            raise ValueError(f"{part[:60]!r} is no intervention: {error}") from None
+        raise ValueError(
+            f"{part[:60]!r} is no intervention: it begins with none of hide, shuffle, positions, heads, layers, cut"
+        )
+
+    def _numbers(self, text: str) -> tuple[int, ...]:
+        numbers: list[int] = []
+        for run in filter(None, text.split(".")):
+            first, dash, last = run.partition("-")
+            start = _number(first, MAX_INDEX)
+            end = _number(last, MAX_INDEX) if dash else start
+            if end < start:
+                raise ValueError(f"the run {run!r} ends before it begins")
+            self._count(end - start + 1)
+            numbers += range(start, end + 1)
+        return tuple(numbers)
+
+    def _pairs(self, text: str) -> tuple[tuple[int, int], ...]:
+        pairs: list[tuple[int, int]] = []
+        for pair in filter(None, text.split(".")):
+            layer, _, head = pair.partition("x")
+            self._count(1)
+            pairs.append((_number(layer, MAX_INDEX), _number(head, MAX_INDEX)))
+        return tuple(pairs)
+
+    def _count(self, numbers: int) -> None:
+        """Call before `numbers` more numbers are kept. Raises ValueError where they would be too many."""
+        self._left -= numbers
+        if self._left < 0:
+            raise ValueError(f"more than {MAX_NUMBERS:,} numbers in one list of interventions")
 
 
 def _runs(numbers: Iterable[int]) -> str:
@@ -106,18 +146,8 @@ def _runs(numbers: Iterable[int]) -> str:
     return ".".join(f"{a}" if a == b else f"{a}.{b}" if b == a + 1 else f"{a}-{b}" for a, b in runs)
 
 
-def _unrolled(text: str) -> tuple[int, ...]:
-    numbers: list[int] = []
-    for run in text.split("."):
-        first, dash, last = run.partition("-")
-        if run:
-            numbers += range(_number(first), (_number(last) if dash else _number(first)) + 1)
-        if len(numbers) > MAX_NUMBER:
-            raise ValueError("too many numbers")
-    return tuple(numbers)
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > MAX_NUMBER:
-        raise ValueError(f"{text[:20]!r} is no number up to {MAX_NUMBER:,}")
+def _number(text: str, most: int) -> int:
+    """A whole number from 0 to `most`. Raises ValueError."""
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
+        raise ValueError(f"{text[:20]!r} is no number up to {most:,}")
     return int(text)
