@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 
 import numpy as np
 import pytest
+from hypothesis import settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -85,6 +88,116 @@ def test_memory_is_bounded_and_shared_content_counts_once(store):
     store.offer("z", 3, lambda: noise(3))
     assert store.nbytes <= 1000
     assert store.fetch(first) or store.fetch(second), "the latest stay"
+
+
+class Seconds(float):
+    """Counts how often such numbers are compared, wherever they are kept."""
+
+    compared = 0
+
+    def __add__(self, other: float) -> Seconds:
+        return Seconds(float(self) + other)
+
+    def __sub__(self, other: float) -> Seconds:
+        return Seconds(float(self) - other)
+
+    def __gt__(self, other: float) -> bool:
+        Seconds.compared += 1
+        return float(self) > float(other)
+
+    def __le__(self, other: float) -> bool:
+        Seconds.compared += 1
+        return float(self) <= float(other)
+
+
+def test_names_are_bounded_and_an_offer_does_not_walk_over_all_others():
+    ticks = itertools.count(1_000_000)
+    store = PayloadStore(clock=lambda: Seconds(next(ticks) / 1000), max_entries=500, max_session_entries=50)
+    Seconds.compared = 0
+    for offered in range(20_000):
+        store.offer(f"session {offered % 400}", offered, lambda: b"same")
+    assert len(store) == 500 and store.nbytes < 100
+    assert Seconds.compared < 20_000 * 10
+
+
+def test_a_session_that_is_offered_much_does_not_drive_out_the_others():
+    store = PayloadStore(max_entries=100, max_session_entries=10)
+    quiet = store.offer("quiet", "k", lambda: b"x")
+    names = [store.offer("loud", each, lambda each=each: b"%d" % each) for each in range(1_000)]
+    assert store.fetch(quiet)
+    assert [name for name in names if store.fetch(name)] == names[-10:]
+    assert len(store) == 11
+
+
+def test_a_session_older_than_half_a_lifetime_keeps_working_and_takes_all_its_names_along(store, clock):
+    """In the order in which it came: offered, renewed, closed, another session's page and fetch, the old name's end."""
+    first = store.offer("old", "k", lambda: b"x")
+    clock.now += 60
+    renewed = store.offer("old", "k", lambda: b"x")
+    other = store.offer("other", "k", lambda: b"x")
+    assert store.fetch(first) and store.fetch(renewed)
+    assert store.offer("old", "k", lambda: pytest.fail("built again")) == renewed
+    store.forget("old")
+    assert store.fetch(first) is None and store.fetch(renewed) is None
+    clock.now += 41  # the first name would have ended now
+    assert store.fetch(other)
+    assert store.offer("other", "k", lambda: pytest.fail("built again")) == other
+    assert len(store) == 1
+
+
+def test_the_order_of_ends_holds_when_builds_take_long(store, clock):
+    def slow() -> bytes:
+        clock.now += 50
+        nested.append(store.offer("b", "quick", lambda: b"quick"))
+        clock.now += 10
+        return b"slow"
+
+    nested: list[str] = []
+    slow_name = store.offer("a", "slow", slow)
+    clock.now += 91  # 101 after the quick one, 91 after the slow one
+    assert store.fetch(nested[0]) is None and store.fetch(slow_name)
+
+
+class Payloads(RuleBasedStateMachine):
+    """Against a model that is a plain list of offers, each with its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.store = PayloadStore(max_bytes=10**6, lifetime=100.0, clock=self.clock)
+        self.offers: dict[str, tuple[str, bytes, float]] = {}  # name -> (session, content, end)
+
+    @rule(
+        session=strategies.sampled_from("abc"),
+        key=strategies.integers(0, 3),
+        content=strategies.sampled_from([b"x", b"y"]),
+    )
+    def offer(self, session, key, content):
+        built = []
+        name = self.store.offer(session, (key, content), lambda: built.append(1) or content)
+        if built:
+            self.offers[name] = (session, content, self.clock.now + 100)
+
+    @rule(seconds=strategies.integers(0, 70))
+    def wait(self, seconds):
+        self.clock.now += seconds
+
+    @rule(session=strategies.sampled_from("abc"))
+    def forget(self, session):
+        self.store.forget(session)
+        self.offers = {name: offer for name, offer in self.offers.items() if offer[0] != session}
+
+    @invariant()
+    def serves_what_was_offered_and_nothing_else(self):
+        for name, (_, content, end) in self.offers.items():
+            body = self.store.fetch(name)
+            assert (None if body is None else gzip.decompress(body)) == (content if end > self.clock.now else None)
+        self.offers = {name: offer for name, offer in self.offers.items() if offer[2] > self.clock.now}
+        assert len(self.store) == len(self.offers)
+
+
+TestPayloads = Payloads.TestCase
+TestPayloads.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 
 
 def client(store: PayloadStore, base: str = "") -> TestClient:

@@ -21,41 +21,58 @@ from dataclasses import dataclass
 GZIP_LEVEL = 1
 
 
+# What one session is offered without a fetch in between is a few dozen arrays; a page with every layer of a large model has
+# hundreds. Both bounds are of names: content that several names share is held once.
+MAX_ENTRIES, MAX_SESSION_ENTRIES = 8_192, 1_024
+
+OfferKey = tuple[str, str, Hashable]  # (session, visitor, key)
+
+
 @dataclass(frozen=True)
 class Payload:
-    """One entry: the compressed bytes, who may fetch them (a visitor's cookie, "" for whoever has the name), and until when."""
+    """One entry.
 
-    body: bytes
-    visitor: str
+    digest   names the compressed bytes, which entries share
+    offer    what it was offered as: (session, visitor's cookie or "" for whoever has the name, key)
+    expires  in seconds of the store's clock
+    """
+
+    digest: bytes
+    offer: OfferKey
     expires: float
 
+    @property
+    def session(self) -> str:
+        return self.offer[0]
 
-@dataclass
-class _Offer:
-    name: str
-    expires: float
+    @property
+    def visitor(self) -> str:
+        return self.offer[1]
 
 
 class PayloadStore:
-    """Bounded, safe to use from every thread. Times are in seconds on `clock`."""
+    """Bounded in bytes, in names and in names of one session; safe to use from every thread. Times are in seconds on `clock`,
+    which never goes back.
+    """
 
     def __init__(
         self,
         max_bytes: int = 256 * 2**20,
         lifetime: float = 3600.0,
         clock: Callable[[], float] = time.monotonic,
+        max_entries: int = MAX_ENTRIES,
+        max_session_entries: int = MAX_SESSION_ENTRIES,
     ) -> None:
         self.max_bytes, self.lifetime = max_bytes, lifetime
+        self.max_entries, self.max_session_entries = max_entries, max_session_entries
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, Payload] = OrderedDict()  # name -> entry, used longest ago first
-        self._bodies: dict[
-            bytes, tuple[bytes, int]
-        ] = {}  # content digest -> (compressed bytes, entries that share them)
-        self._digest_of: dict[str, bytes] = {}  # name -> content digest
-        self._offers: dict[tuple[str, str, Hashable], _Offer] = {}  # (session, visitor, key) -> what was offered
-        self._offer_of: dict[str, tuple[str, str, Hashable]] = {}
+        self._names: OrderedDict[str, None] = OrderedDict()  # names in the order in which they expire
+        self._names_of: dict[str, OrderedDict[str, None]] = {}  # session -> all its names, used longest ago first
+        self._offers: dict[OfferKey, str] = {}  # -> the latest name under which it was offered
+        self._bodies: dict[bytes, tuple[bytes, int]] = {}  # digest -> (compressed bytes, entries that share them)
         self._bytes = 0
 
     def offer(self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "") -> str:
@@ -64,44 +81,42 @@ class PayloadStore:
         key      names the content within the session; while it was offered less than half a lifetime ago, `build` is not called
         visitor  the cookie of the browser behind the session, where there is one: others get nothing, even with the name
         """
-        now = self._clock()
+        offered = (session, visitor, key)
         with self._lock:
+            now = self._clock()
             self._drop_expired(now)
-            known = self._offers.get((session, visitor, key))
-            if known is not None and known.name in self._entries and known.expires - now > self.lifetime / 2:
-                self._entries.move_to_end(known.name)
-                return known.name
+            known = self._offers.get(offered)
+            if known is not None and self._entries[known].expires - now > self.lifetime / 2:
+                self._used(known)
+                return known
         raw = build()  # outside the lock: it may compute
         digest = hashlib.sha256(raw).digest()
         with self._lock:
             shared = self._bodies.get(digest)
         body = shared[0] if shared else gzip.compress(raw, GZIP_LEVEL, mtime=0)
-        expires = now + self.lifetime
-        name = self._name(session, visitor, digest, expires)
         with self._lock:
+            # After `build`, so that names are added in the order in which they expire.
+            expires = self._clock() + self.lifetime
+            name = self._name(session, visitor, digest, expires)
             self._drop(name)
-            self._add(name, Payload(body, visitor, expires), digest)
-            self._offers[session, visitor, key] = _Offer(name, expires)
-            self._offer_of[name] = (session, visitor, key)
-            while self._bytes > self.max_bytes and len(self._entries) > 1:
-                self._drop(next(iter(self._entries)))
+            self._add(name, Payload(digest, offered, expires), body)
+            self._keep_bounds(session)
         return name
 
     def fetch(self, name: str, visitor: str = "") -> bytes | None:
         """The compressed bytes, or None for a name that is wrong, has run out or is somebody else's: all look the same."""
-        now = self._clock()
         with self._lock:
-            self._drop_expired(now)
+            self._drop_expired(self._clock())
             entry = self._entries.get(name)
             if entry is None or (entry.visitor and not hmac.compare_digest(entry.visitor.encode(), visitor.encode())):
                 return None
-            self._entries.move_to_end(name)
-            return entry.body
+            self._used(name)
+            return self._bodies[entry.digest][0]
 
     def forget(self, session: str) -> None:
-        """A session is over: its names stop working."""
+        """A session is over: all its names stop working, those that were renewed since included."""
         with self._lock:
-            for name in [offer.name for (owner, _, _), offer in self._offers.items() if owner == session]:
+            for name in [*self._names_of.get(session, ())]:
                 self._drop(name)
 
     @property
@@ -119,27 +134,48 @@ class PayloadStore:
         )  # lengths, so that parts cannot run together
         return hmac.new(self._secret, framed, hashlib.sha256).hexdigest()
 
-    def _add(self, name: str, entry: Payload, digest: bytes) -> None:
-        body, sharers = self._bodies.get(digest, (entry.body, 0))
+    def _used(self, name: str) -> None:
+        self._entries.move_to_end(name)
+        self._names_of[self._entries[name].session].move_to_end(name)
+
+    def _add(self, name: str, entry: Payload, body: bytes) -> None:
+        body, sharers = self._bodies.get(entry.digest, (body, 0))
         if not sharers:
             self._bytes += len(body)
-        self._bodies[digest] = (body, sharers + 1)
-        self._entries[name] = Payload(body, entry.visitor, entry.expires)
-        self._digest_of[name] = digest
+        self._bodies[entry.digest] = (body, sharers + 1)
+        self._entries[name] = entry
+        self._names[name] = None
+        self._names_of.setdefault(entry.session, OrderedDict())[name] = None
+        self._offers[entry.offer] = name
 
     def _drop(self, name: str) -> None:
-        if self._entries.pop(name, None) is None:
+        entry = self._entries.pop(name, None)
+        if entry is None:
             return
-        digest = self._digest_of.pop(name)
-        body, sharers = self._bodies.pop(digest)
+        del self._names[name]
+        own = self._names_of[entry.session]
+        del own[name]
+        if not own:
+            del self._names_of[entry.session]
+        if self._offers.get(entry.offer) == name:  # else it was offered again, under a later name
+            del self._offers[entry.offer]
+        body, sharers = self._bodies.pop(entry.digest)
         if sharers > 1:
-            self._bodies[digest] = (body, sharers - 1)
+            self._bodies[entry.digest] = (body, sharers - 1)
         else:
             self._bytes -= len(body)
-        offered = self._offer_of.pop(name, None)
-        if offered is not None and self._offers[offered].name == name:
-            del self._offers[offered]
+
+    def _keep_bounds(self, session: str) -> None:
+        """Drops what was used longest ago: of the session that was offered too much, then of all. The latest offer stays."""
+        own = self._names_of[session]
+        while len(own) > max(self.max_session_entries, 1):
+            self._drop(next(iter(own)))
+        while (self._bytes > self.max_bytes or len(self._entries) > self.max_entries) and len(self._entries) > 1:
+            self._drop(next(iter(self._entries)))
 
     def _drop_expired(self, now: float) -> None:
-        for name in [name for name, entry in self._entries.items() if entry.expires <= now]:
+        while self._names:
+            name = next(iter(self._names))
+            if self._entries[name].expires > now:
+                return
             self._drop(name)
