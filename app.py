@@ -7,17 +7,21 @@ from starlette.middleware import Middleware
 
 from vitviz.ui import loading, services, startup
 from vitviz.ui import main as frame
-from vitviz.ui.route import VisitorCookie, payload_route
+from vitviz.ui.route import KnownPages, VisitorCookie, payload_route
+from vitviz.ui.views import VIEWS
 
+startup.log_times()
+startup.keep_uploads_in_memory()
 loading.embedded()
-
 startup.settle()
-startup.import_later()
 
 app = st.App(
     frame.__file__,
     routes=[payload_route(services.payloads(), services.base_path())],
-    middleware=[Middleware(VisitorCookie)],
+    middleware=[
+        Middleware(VisitorCookie),
+        Middleware(KnownPages, pages=[view.name for view in VIEWS], base_path=services.base_path()),
+    ],
 )
 
 if __name__ == "__main__":

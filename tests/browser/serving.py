@@ -19,8 +19,14 @@ ROOT = Path(__file__).parent.parent.parent
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+class Address(str):
+    """A server's address; pid: its process."""
+
+    pid: int
+
+
 @contextmanager
-def served(script: Path, environment: Mapping[str, str] | None = None, patience: float = 90.0) -> Iterator[str]:
+def served(script: Path, environment: Mapping[str, str] | None = None, patience: float = 90.0) -> Iterator[Address]:
     """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise.
 
     Raises RuntimeError, with the server's own words, where it does not come up within `patience` seconds.
@@ -41,7 +47,8 @@ def served(script: Path, environment: Mapping[str, str] | None = None, patience:
             stderr=subprocess.STDOUT,
         )
         try:
-            address = f"http://127.0.0.1:{port}"
+            address = Address(f"http://127.0.0.1:{port}")
+            address.pid = server.pid
             _wait(server, address, patience, log)
             yield address
         finally:

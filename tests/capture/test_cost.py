@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vitviz.capture import cost, large_pages
 from vitviz.capture.cost import Work, estimate, need_room, roughly, timed, work_of
-from vitviz.capture.machine import Pace, free_memory, pace_of
+from vitviz.capture.machine import Pace, pace_of
+from vitviz.capture.memory import free_memory
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of

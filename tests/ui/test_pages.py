@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 from pathlib import Path
 
@@ -210,6 +211,7 @@ def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplo
     shown = app("rollout", query="r9c9", image="rocket")
     assert common.UNEXPECTED in shown.wrong and not any("secret" in sentence for sentence in shown.wrong)
     assert "secret" in caplog.text
+    assert re.search(r"in .+, session [0-9a-f]{12}\n", caplog.text), "which session it was, without its whole name"
     assert any(sub.value == rollout.ROLLED for sub in shown.at.subheader), "the rest of the page goes on"
 
 

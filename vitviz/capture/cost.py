@@ -21,7 +21,8 @@ from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.events import AttentionEvents
 from vitviz.capture.fused_call import FusedCall
-from vitviz.capture.machine import Pace, free_memory, pace_of
+from vitviz.capture.machine import Pace, pace_of
+from vitviz.capture.memory import free_memory
 from vitviz.capture.module_names import ModuleNames
 from vitviz.capture.products import WeightedSum
 from vitviz.errors import UnsupportedError

@@ -1,4 +1,4 @@
-"""This machine: how fast it computes attention and the rest of a model, by a measurement of under a second; its free memory."""
+"""This machine: how fast it computes attention and the rest of a model, by a measurement of under a second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -73,15 +72,3 @@ def _seconds(device: torch.device, work: Callable[[], object]) -> float:
             torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - start)
     return max(min(taken[1:]), 1e-9)
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had there, or None where nobody says."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    return 1024 * int(found["MemAvailable"].split()[0]) if "MemAvailable" in found else None

@@ -1,8 +1,9 @@
-"""The web side of the payload store: one route, and the cookie that tells one browser from another."""
+"""The routes of the web server: payloads, the cookie that tells one browser from another, and which addresses are pages."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
@@ -29,11 +30,51 @@ def payload_route(store: PayloadStore, base_path: str = "") -> Route:
     async def serve(request: Request) -> Response:
         body = store.fetch(request.path_params["name"], request.cookies.get(COOKIE, ""))
         if body is None:
-            return Response("not found", 404, {**_PLAIN, "Cache-Control": "no-store"}, "text/plain")
+            return _not_found()
         headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=3600, immutable"}
         return Response(body, 200, headers, "application/octet-stream")
 
     return Route(address("{name}", base_path), serve, methods=["GET"])
+
+
+def _not_found() -> Response:
+    return Response("not found", 404, {**_PLAIN, "Cache-Control": "no-store"}, "text/plain")
+
+
+class KnownPages:
+    """404 for every address at which the app has no page.
+
+    Streamlit answers an address that it does not know with its page and the status 200, whatever was asked for: a crawler's
+    /robots.txt, a probe's /readyz.
+    """
+
+    def __init__(self, app: ASGIApp, pages: Iterable[str], base_path: str = "") -> None:
+        """pages: the addresses of the app's pages, "/" apart; base_path: the server's `baseUrlPath`."""
+        self.app = app
+        base = base_path.strip("/")
+        base = f"/{base}" if base else ""
+        self._pages = {base, f"{base}/", *(f"{base}/{page}" for page in pages)}
+        # Streamlit serves HTML of its own making here.
+        self._others = (f"{base}/component/", f"{base}/media/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path in self._pages or path.startswith(self._others):
+            await self.app(scope, receive, send)
+            return
+        refused = False
+
+        async def send_unless_page(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                refused = message["status"] < 300 and headers.get("content-type", "").startswith("text/html")
+                if refused:
+                    await _not_found()(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        await self.app(scope, receive, send_unless_page)
 
 
 class VisitorCookie:

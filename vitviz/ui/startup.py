@@ -1,34 +1,44 @@
-"""What happens once, before and shortly after the first visitor."""
+"""What is set once for the whole server, before the first visitor."""
 
 from __future__ import annotations
 
 import gc
-import threading
+import logging
 from importlib import import_module
 
-# Libraries that only some pages need: imported while the first visitor looks at the first page, so that it opens sooner.
+from starlette.formparsers import MultiPartParser
+
+# Libraries that only some pages import. What is imported after `gc.freeze` is walked through after every run of a page, and a
+# second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
 LATER = ("scipy.stats", "captum.attr")
-LATER_SECONDS = 20.0
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def settle() -> None:
-    """Takes what is loaded out of the garbage collector's way.
+    """Takes what is loaded out of the garbage collector's way. Call once, before anybody is served.
 
     After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what is
     frozen here is not walked through again.
     """
+    for name in LATER:
+        import_module(name)
     gc.collect()
     gc.freeze()
 
 
-def import_later() -> None:
-    """Imports the rest in the background, a while from now, and settles again: what comes after a freeze is walked through."""
-    timer = threading.Timer(LATER_SECONDS, _import_the_rest)
-    timer.daemon = True
-    timer.start()
+def keep_uploads_in_memory() -> None:
+    """Lets no upload be written to disk, as the sidebar says.
+
+    Starlette parses an upload into a `SpooledTemporaryFile`, which becomes a file on disk beyond 1 MB, and with a limit of 0
+    never. Streamlit refuses a body larger than `server.maxUploadSize` and 1 MB while it is read, and keeps files in memory.
+    """
+    MultiPartParser.spool_max_size = 0
 
 
-def _import_the_rest() -> None:
-    for name in LATER:
-        import_module(name)
-    settle()
+def log_times() -> None:
+    """Gives the app's log lines a time, unless whoever runs the server has set up logging."""
+    logger = logging.getLogger("vitviz")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        logger.addHandler(handler)

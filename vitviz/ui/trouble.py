@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from vitviz.errors import Cancelled, VitvizError
-from vitviz.ui import state
+from vitviz.ui import session, state
 from vitviz.ui.consent import Unanswered
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
@@ -33,7 +33,7 @@ def guarded(where: str) -> Iterator[None]:
         _say(str(error), where)
     except Exception:
         # The message may hold paths or pieces of somebody's file: it goes to the server's log, not to the page.
-        _LOG.exception("unexpected, in %s", where)
+        _LOG.exception("unexpected, in %s, session %s", where, session.current().label)
         _say(words.UNEXPECTED, where)
 
 

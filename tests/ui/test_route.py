@@ -1,0 +1,68 @@
+"""Addresses that are no page, behind Streamlit's own file server and its rule to answer anything with the app's page."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from streamlit.web.server.starlette.starlette_static_routes import create_streamlit_static_assets_routes
+
+from vitviz.ui.payloads import PayloadStore
+from vitviz.ui.route import COOKIE, KnownPages, VisitorCookie, address, payload_route
+from vitviz.ui.views import VIEWS
+
+
+def client(base: str, store: PayloadStore | None = None) -> TestClient:
+    prefix = f"/{base.strip('/')}" if base else ""
+    routes = [
+        payload_route(PayloadStore() if store is None else store, base),
+        Route(f"{prefix}/_stcore/health", lambda _: PlainTextResponse("ok")),
+        Route(f"{prefix}/media/page.html", lambda _: HTMLResponse("<p>offered by a page</p>")),
+        *create_streamlit_static_assets_routes(base),
+    ]
+    pages = Middleware(KnownPages, pages=[view.name for view in VIEWS], base_path=base)
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(VisitorCookie), pages]))
+
+
+@pytest.mark.parametrize("base", ["", "lab/vit", "/lab/vit/"])
+def test_only_pages_are_answered_with_the_page(base):
+    browser = client(base)
+    prefix = f"/{base.strip('/')}" if base else ""
+    for page in ["", *(view.name for view in VIEWS)]:
+        answer = browser.get(f"{prefix}/{page}?model=embedded&layer=3")
+        assert answer.status_code == 200 and "<title>" in answer.text
+    for nothing in (
+        *(
+            "readyz",
+            "robots.txt",
+            "sitemap.xml",
+            "favicon.ico",
+            ".env",
+            ".git/config",
+            "index.php",
+            "rollout/x",
+            "Rollout",
+        ),
+        *("_stcore/nothing", "static/js/nothing.js", "payload", "index.html", "docs", "api/v1", "é", "app.py"),
+    ):
+        for method in ("GET", "HEAD"):
+            answer = browser.request(method, f"{prefix}/{nothing}", follow_redirects=True)
+            assert answer.status_code == 404, (method, nothing)
+            assert "<title>" not in answer.text
+    assert browser.get(f"{prefix}/readyz").text == "not found"
+
+
+@pytest.mark.parametrize("base", ["", "lab"])
+def test_what_is_no_page_and_is_there_is_answered_as_before(base):
+    store = PayloadStore()
+    browser = client(base, store)
+    prefix = f"/{base}" if base else ""
+    health = browser.get(f"{prefix}/_stcore/health")
+    assert health.text == "ok"
+    assert browser.get(f"{prefix}/favicon.png").headers["content-type"] == "image/png"
+    assert "offered" in browser.get(f"{prefix}/media/page.html").text
+    name = store.offer("s", "k", lambda: b"x", visitor=health.cookies[COOKIE])
+    assert browser.get(address(name, base)).content == b"x"
