@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.queries import default_query
+from vitviz.capture.heard import placements_of
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
@@ -158,3 +159,17 @@ def test_a_module_without_a_head_is_told_by_names():
     assert read_query(nn.Linear(2, 2), SIZE, seen.layers, ()) == Query.parse("cls")
     assert read_query(nn.Linear(2, 2), SIZE, (), seen.layers) == "pool"
     assert read_query(nn.Linear(2, 2), SIZE, (), ()) == "mean"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vit_base_patch16_siglip_224", ("pool0",)),
+        ("vit_pe_core_tiny_patch16_384", ("pool0",)),
+        ("cait_xxs24_224", ("cls",)),
+        ("xcit_nano_12_p16_224", ("cls",)),
+    ],
+)
+def test_a_query_that_pools_is_no_class_token(name, expected):
+    placements = placements_of(made(name), SIZE)
+    assert {p.query_layout.prefix for p in placements if p.kind == "collecting"} == {expected}

@@ -4,7 +4,7 @@ is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -114,6 +114,9 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
         kind = "windowed"
     elif not query_layout.num_patches:
         kind = "collecting"
+        # A class token attends to itself, too; a query that pools is learned, and none of the tokens that it reads.
+        if query_layout.num_prefix == 1 and (not key_layout.num_prefix or "pool" in call.module.rpartition(".")[2]):
+            query_layout = replace(query_layout, prefix=("pool0",))
     else:
         kind = "global" if query_layout == key_layout else "pooled"
     return Placement(call.module, shape, fused, kind, query_layout, key_layout, query_tokens, key_tokens, members)

@@ -7,9 +7,11 @@ import numpy as np
 from vitviz.analysis.faithfulness import RANDOM, Faithfulness
 from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.prediction import top_predictions
+from vitviz.analysis.queries import as_query, default_query
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.figure import Figure
+from vitviz.figures.query_words import query_words
 from vitviz.figures.subject import Subject
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import OutputKind
@@ -79,6 +81,10 @@ def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT
     )  # fmt: skip
 
 
+# Methods whose map is the row of a query; the others differentiate the score itself.
+OF_A_QUERY = ("attention", "rollout", "gradient_rollout", "relevance")
+
+
 def explanation_figure(
     subject: Subject,
     heatmap: Heatmap,
@@ -91,17 +97,25 @@ def explanation_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """One explanation method's map over the photograph; of shares, with how far they are from adding up."""
+    """One explanation method's map over the photograph; of shares, with how far they are from adding up. A method that
+    follows one query is shown with it.
+    """
+    query = default_query(subject.trace) if key in OF_A_QUERY else None
+    if query and isinstance(target, SelfDot) and target.token is not None:
+        query = as_query(target.token, subject.layout)
+    asked = f", from {query_words(query)}" if query else ""
     scale = Scale.of(heatmap.values, robust=robust, signed=heatmap.signed)
     row, col, value = heatmap.peak
     return Figure(
         arrays={"values": heatmap.values},
         drawing=draw_heatmap(heatmap, image=subject.prepared.shown, scale=scale, theme=theme, width=width),
         alt=(
-            f"{method} for {target_name}, over the photograph. Strongest at row {row}, column {col}, with {value:.3g}."
+            f"{method} for {target_name}{asked}, over the photograph. Strongest at row {row}, column {col}, with {value:.3g}."
             + (f" {completeness_words(heatmap)}" if isinstance(heatmap, PathAttribution) else "")
         ),
-        provenance=subject.provenance(method, parameters={"target": target_name} | completeness(heatmap)),
+        provenance=subject.provenance(
+            method, query=str(query or ""), parameters={"target": target_name} | completeness(heatmap)
+        ),
         snippet=subject.snippet(
             f"question = vitviz.Question(model, trace.input, {target_text(target)})",
             f"heatmap = vitviz.explain(question, {key!r})",

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.stages import placements_of
 from vitviz.capture.trace import Trace
@@ -59,7 +61,7 @@ class Sight:
             arguments.append(f"weights={self.model.weights_hash!r}")
         elif self.model.weights == "file":
             arguments.append('weights="checkpoint.safetensors"')
-        arguments.append(f"input_size={self.model.input_size}")
+        arguments.append(f"input_size={literal(self.model.input_size)}")
         if self._dtype:  # whoever runs the server may have chosen it, and another machine would not know
             arguments.append(f"dtype={self._dtype!r}")
         framing = (
@@ -144,5 +146,12 @@ def _speaks_twice(model: Model, trace: Trace) -> bool:
 
 def made(function: str, /, *positional: str, **arguments: Any) -> str:
     """The text of a call, without the arguments that are None: made("f", "x", a=1, b=None) is 'f(x, a=1)'."""
-    given = [f"{name}={value!r}" for name, value in arguments.items() if value is not None]
+    given = [f"{name}={literal(value)}" for name, value in arguments.items() if value is not None]
     return f"{function}({', '.join([*positional, *given])})"
+
+
+def literal(value: Any) -> str:
+    """The Python of a value; numpy's numbers as plain ones, which need no import."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
+    return repr(value.item() if isinstance(value, np.generic) else value)
