@@ -145,6 +145,82 @@ def test_a_batch_of_heads_switched_off_one_by_one():
             assert found.score_fall[layer, head] == pytest.approx(float(whole - without), abs=1e-5)
 
 
+def heads_before_keys(q, k, v, bias):
+    """Weights (batch, queries, heads, keys)."""
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    scores = torch.einsum("bqhd,bkhd->bqhk", q, k) + bias.transpose(0, 1)
+    return torch.einsum("bqhk,bkhd->bqhd", scores.softmax(-1), v).transpose(1, 2)
+
+
+def heads_behind_keys(q, k, v, bias):
+    """Weights (batch, queries, keys, heads), normalised over their third axis."""
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    scores = torch.einsum("bqhd,bkhd->bqkh", q, k) + bias.permute(1, 2, 0)
+    return torch.einsum("bqkh,bkhd->bqhd", scores.softmax(2), v).transpose(1, 2)
+
+
+class Softmax(nn.Module):
+    def forward(self, scores):
+        return scores.softmax(-1)
+
+
+class Apply(nn.Module):
+    def forward(self, weights, v):
+        return torch.einsum("bhij,bhjd->bhid", weights, v)
+
+
+class InModules(Attention):
+    """Every step is a module of its own."""
+
+    def __init__(self):
+        super().__init__(self.steps)
+        self.softmax, self.apply_weights = Softmax(), Apply()
+
+    def steps(self, q, k, v, bias):
+        return self.apply_weights(self.softmax(q @ k.mT + bias), v)
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [lambda: Attention(heads_before_keys), lambda: Attention(heads_behind_keys), InModules],
+    ids=["heads before keys", "heads behind keys", "steps in modules"],
+)
+def test_any_order_of_axes_and_steps_in_modules_of_their_own(attention):
+    module = redrawn(Written(attention(), attention()))
+    case = Spelling(), module
+    test_weights_and_logits_are_those_by_hand(case)
+    test_every_query_is_at_its_patch(case)
+    test_gradients_are_those_through_the_computation_by_hand(case)
+    test_heads_off_and_tokens_left_out_are_as_by_hand(case, ((0, 1), (1, 0)), (2, 5))
+
+
+def test_heads_that_share_their_values_have_them_each():
+    def shared(q, k, v, bias):
+        return (q @ k[:, :1].mT + bias).softmax(-1) @ v[:, :1]
+
+    (layer,) = record(redrawn(Written(Attention(shared))), picture(), LAYOUT, keep_values=True).layers
+    assert layer.v.shape == (HEADS, TOKENS, DIM)
+    assert torch.equal(layer.v[0], layer.v[1])
+
+
+@pytest.mark.parametrize("distance", [True, False], ids=["cdist", "cosine"])
+def test_scores_that_are_no_product_of_matrices(distance):
+    def attend(q, k, v, bias):
+        near = -torch.cdist(q, k) if distance else F.cosine_similarity(q[:, :, :, None], k[:, :, None], dim=-1)
+        e = (bias + near).exp()
+        return e / e.sum(-1, keepdim=True) @ v
+
+    module = redrawn(Written(Attention(attend)))
+    own = module.blocks[0].attn
+    q, k, _ = (part[0] for part in own.heads(module.blocks[0].norm1(module.patch_embed(picture()).flatten(2).mT)))
+    if distance:
+        near = -((q[:, :, None] - k[:, None]) ** 2).sum(-1).sqrt()
+    else:
+        near = (q @ k.mT) / q.norm(dim=-1)[:, :, None] / k.norm(dim=-1)[:, None]
+    (layer,) = record(module, picture(), LAYOUT).layers
+    torch.testing.assert_close(layer.weights(), (own.bias + near).softmax(-1).detach())
+
+
 # What cannot be followed
 
 

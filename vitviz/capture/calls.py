@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from vitviz.capture import functions as known
 from vitviz.capture.events import AttentionEvents
 from vitviz.capture.fused_call import FUSED, FusedCall
-from vitviz.capture.module_names import ModuleNames
+from vitviz.capture.module_names import ModuleNames, around
 from vitviz.capture.products import MULTIPLY, PRODUCTS, Product, WeightedSum, product_of, summed
 from vitviz.capture.roles import Normalisation, Role, Roles, axis_of, drops, positional, replaced, tensors_in
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
@@ -68,6 +68,10 @@ class AttentionCalls(TorchFunctionMode):
             return self._softmax(func, args, kwargs)
         if func in PRODUCTS:
             return self._product(func, args, kwargs)
+        if func in known.PAIRWISE:
+            result = func(*args, **kwargs)
+            self._scored(result, None)
+            return result
         if not self._roles and func not in MULTIPLY:
             return func(*args, **kwargs)
         found = [(tensor, role) for tensor in tensors_in(args, kwargs) if (role := self._roles.of(tensor))]
@@ -216,7 +220,8 @@ class AttentionCalls(TorchFunctionMode):
     def _call(self, product: Product, weights: Tensor) -> WeightedSum:
         role = self._roles.of(weights)
         assert role is not None
-        call = WeightedSum(role.of[-1].module, product, on_the_left=weights is product.left)
+        module = around(role.of[-1].module, self.names.calling)
+        call = WeightedSum(module, product, on_the_left=weights is product.left)
         call.signed = role.signed
         for one in role.of:
             if one.taken and weights.numel() < one.shape.numel():

@@ -17,6 +17,7 @@ def named(owner: Any, names: str) -> list[Any]:
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax}
 LOG_SOFTMAX = {F.log_softmax, torch.log_softmax, Tensor.log_softmax, torch.special.log_softmax}
 EXP = {*named(torch, "exp exp_ exp2 exp2_"), *named(Tensor, "exp exp_ exp2 exp2_"), torch.special.exp2}
+PAIRWISE = {torch.cdist, F.cosine_similarity}  # scores of queries and keys that are no product of matrices
 LOG_SUM_EXP = {torch.logsumexp, Tensor.logsumexp, torch.special.logsumexp}
 SUM = {torch.sum, Tensor.sum}
 NORMALIZE = {F.normalize}

@@ -40,3 +40,15 @@ class ModuleNames:
             own = trace.tb_frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
             found, trace = self._names.get(id(own), found), trace.tb_next
         return found
+
+
+def around(one: str, other: str) -> str:
+    """Dotted name of the innermost module around two modules, or of the one that is around the other."""
+    if one == other:
+        return one
+    shared: list[str] = []
+    for left, right in zip(one.split("."), other.split("."), strict=False):
+        if left != right:
+            break
+        shared.append(left)
+    return ".".join(shared)

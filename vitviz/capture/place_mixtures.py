@@ -87,6 +87,17 @@ def _added(_func: Any, _added_to_it: Any, left: Tensor, right: Tensor, **_: Any)
     return _matmul(torch.matmul, left, right)
 
 
+@place_rule(torch.cdist)
+def _distances(_func: Any, left: Tensor, right: Tensor, *_: Any, **__: Any) -> Any:
+    """(.., queries, width), (.., keys, width) -> (.., queries, keys): at the rows' places, as a product."""
+    return _matmul(torch.matmul, left, as_places(right.mT) if has_places(right) else right.mT)
+
+
+@place_rule(F.cosine_similarity)
+def _similarities(_func: Any, left: Tensor, right: Tensor, dim: int = 1, *_: Any, **__: Any) -> Any:
+    return _reduce(Tensor.sum, combined(torch.mul, left, right), dim)
+
+
 @place_rule(*EINSUM)
 def _einsum(func: Any, equation: str, *given: Any) -> Any:
     """The first operand from the picture gives the place; its summed axes vanish and the others' axes are new."""

@@ -151,8 +151,10 @@ class WeightedSum:
 
     @property
     def values(self) -> Tensor:
-        """(.., keys, value_dim)."""
-        return _ordered(self._values, self._theirs, [*self._lead, self._key, self._depth])
+        """(.., keys, value_dim), those that heads share for each of them."""
+        values = _ordered(self._values, self._theirs, [*self._lead, self._key, self._depth])
+        lead = self.weights.shape[:-2]
+        return values if values.shape[:-2] == lead else values.expand(*lead, *values.shape[-2:])
 
     def oriented(self, tensor: Tensor) -> Tensor:
         """(.., queries, keys) from a tensor in the shape of `operand`, such as its gradient."""
