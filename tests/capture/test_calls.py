@@ -242,6 +242,12 @@ def sparse(q, k, v, bias):
     return (scores - total.gather(-1, size - 1) / size).clamp_min(0) @ v
 
 
+def largest(q, k, v, bias):
+    best = (q @ k.mT + bias).topk(3, -1)
+    picked = torch.take_along_dim(v[:, :, None], best.indices[..., None], 3)  # (batch, heads, queries, 3, head_dim)
+    return (best.values.softmax(-1)[..., None] * picked).sum(-2)
+
+
 def one_by_one(q, k, v, bias):
     weights = (q @ k.mT + bias).softmax(-1)
     return sum(weights[..., key : key + 1] * v[..., key : key + 1, :] for key in range(TOKENS))
@@ -269,7 +275,18 @@ def always_dropping_fused(q, k, v, bias):
     return F.scaled_dot_product_attention(q, k, v, bias, dropout_p=0.1)
 
 
-UNFOLLOWED = [late, gated, sparse, one_by_one, head_by_head, unused, softmin, always_dropping, always_dropping_fused]
+UNFOLLOWED = [
+    late,
+    gated,
+    sparse,
+    largest,
+    one_by_one,
+    head_by_head,
+    unused,
+    softmin,
+    always_dropping,
+    always_dropping_fused,
+]
 
 
 @pytest.mark.parametrize("attend", UNFOLLOWED, ids=lambda attend: attend.__name__)

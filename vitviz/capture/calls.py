@@ -301,7 +301,8 @@ class AttentionCalls(TorchFunctionMode):
             self._made_of_weights(func, args, kwargs, found, result)
         elif isinstance(result, list | tuple) and func in known.MOVE:
             for part in result:
-                self._roles.give(part, role)
+                if part.dtype.is_floating_point:  # and not the places of the largest
+                    self._roles.give(part, role)
         elif isinstance(result, Tensor) and _keeps_role(func, role, source, result):
             activated = role.activated or func in known.ACTIVATIONS
             self._roles.give(result, replace(role, steps=role.steps + 1, activated=activated))

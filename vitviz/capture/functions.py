@@ -33,20 +33,20 @@ MIX = {F.linear, F.conv1d, F.conv2d, torch.conv1d, torch.conv2d}
 NORMS = {*named(F, "layer_norm group_norm batch_norm rms_norm instance_norm"), *named(torch, "layer_norm batch_norm")}
 # What makes one number of several: no weights any more.
 REDUCE = {
-    *named(Tensor, "sum mean amax amin max min norm var std prod argmax argmin all any topk sort size dim"),
-    *named(torch, "sum mean amax amin max min norm var std prod argmax argmin all any topk sort"),
+    *named(Tensor, "sum mean amax amin max min norm var std prod argmax argmin all any size dim"),
+    *named(torch, "sum mean amax amin max min norm var std prod argmax argmin all any"),
 }
 # What moves numbers about, repeats some or leaves some out.
 MOVE = {
     *named(
         Tensor,
         "expand expand_as repeat repeat_interleave tile __getitem__ narrow select index_select chunk split unbind "
-        "tensor_split unfold masked_select take_along_dim gather",
+        "tensor_split unfold masked_select take_along_dim gather topk sort",
     ),
     *named(
         torch,
         "cat concat stack tile repeat_interleave narrow select index_select chunk split unbind tensor_split gather "
-        "take_along_dim broadcast_to",
+        "take_along_dim broadcast_to topk sort",
     ),
     torch.functional.split,
     F.pad,
