@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 
 import torch
@@ -43,7 +43,9 @@ def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> I
     for part in training:
         part.training = False
     try:
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        with ExitStack() as stack:
+            if compiled:
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield module
     finally:
         for part in training:

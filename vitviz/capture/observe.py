@@ -134,11 +134,10 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
     quick = only_fused and can_replace_fused(inner for _, inner in named)
     with ExitStack() as stack:
         stack.enter_context(evaluating(module, [inner for _, inner in named]))
-        stack.enter_context(
-            fused_replaced(lambda *args, **kwargs: observer.fused(FusedCall(*args, **kwargs)))
-            if quick
-            else AttentionCalls(observer, names)
-        )
+        if quick:
+            stack.enter_context(fused_replaced(lambda *args, **kwargs: observer.fused(FusedCall(*args, **kwargs))))
+        else:
+            stack.enter_context(AttentionCalls(observer, names))
         yield
 
 
