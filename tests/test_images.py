@@ -301,7 +301,8 @@ class TestTransparency:
             (2, b"\x60", 1, [255, 170]),
             (4, b"\x3a", 3, [255, 170]),
             (8, b"\x03\x04", 3, [255, 4]),
-            (16, b"\x12\x34\x12\x35", 0x1234, [255, 18]),
+            (16, b"\x12\x34\xff\xff", 0x1234, [255, 255]),
+            (16, b"\x0f\xff\x08\x00", 0x0FFF, [255, 128]),  # 12 bits in 16: 2,048 of 4,095
         ],
     )
     def test_one_clear_grey_in_every_depth(self, depth: int, row: bytes, clear: int, expected: list[int]) -> None:

@@ -17,7 +17,7 @@ from vitviz.images.colour import to_rgb
 from vitviz.images.formats import MAX_PIXELS, decode, upright
 from vitviz.images.source import MAX_BYTES, read_source
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "image_hash", "load_image"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "image_hash", "load_image", "read_image"]
 
 
 def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Image.Image:
@@ -27,18 +27,27 @@ def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview |
             beginning, wherever it stands, and left standing there
 
     The content decides the format, never the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of several frames or
-    pages the first is taken. 16-bit grey keeps its whole range; 32-bit and float grey, which have no fixed white, are
-    stretched from their smallest to their largest value (floats within 0 and 1 are taken as they are). Metadata (EXIF
-    with its place and time, profiles, comments) is used and then dropped.
+    pages the first is taken. Of values of more than 8 bits, 0 is black, and white is the full scale of the fewest bits (8,
+    10, 12, 14 or 16) that hold the largest; floats within 0 and 1 are taken as they are; negative, larger and other float
+    values are stretched from the smallest to the largest. `read_image` says which it was. Metadata (EXIF with its place and
+    time, profiles, comments) is used and then dropped.
 
     Raises ImageError, in a sentence that a user can act on and with no more of a path than the file's name, for what is
     no picture, is damaged or cut short, has more than 50 megapixels (by its header, before any pixel is decoded) or
     more than 100 MB. Raises TypeError for a source of another type.
     """
+    return read_image(source)[0]
+
+
+def read_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> tuple[Image.Image, str]:
+    """The same, and one sentence on which value of the file is black and which white: "Its values fit into 12 bits, so 4,095
+    is shown white."; "" for a picture of 8 bits, and for one that fills 16.
+    """
     subject, content = read_source(source)
     try:
         image = decode(content, subject)
-        return upright(to_rgb(image), image)
+        rgb, said = to_rgb(image)
+        return upright(rgb, image), said
     except ImageError:
         raise
     except Exception as error:

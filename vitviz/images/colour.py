@@ -7,26 +7,75 @@ import logging
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
+
+from vitviz.images.depth import said_of, to_8_bits
+from vitviz.images.formats import DEEP
 
 _LOG = logging.getLogger(__name__)
 _WHITE_IS_ZERO = 0
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """A decoded file (any mode, with its `info`) as an image in mode RGB, in sRGB, its transparent parts on white."""
-    if image.mode.startswith("I;16"):
-        colour, alpha = _from_16_bit(image)
-    elif image.mode in ("I", "F"):
-        colour, alpha = _from_unbounded(image), None
-    else:
+def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
+    """(a decoded file, of any mode and with its `info`, as an image in mode RGB, in sRGB, its transparent parts on white; a
+    sentence on which value is black and which white, "" where there is nothing to say).
+    """
+    values = _deep_values(image)
+    if values is None:
         colour, alpha = _split_alpha(image)
+    else:
+        colour, alpha = _from_deep(image, values)
     rgb = _to_srgb(colour, image.info.get("icc_profile"))
-    if alpha is None:
-        return rgb
-    ground = Image.new("RGB", rgb.size, "white")
-    ground.paste(rgb, mask=alpha)
-    return ground
+    if alpha is not None:
+        ground = Image.new("RGB", rgb.size, "white")
+        ground.paste(rgb, mask=alpha)
+        rgb = ground
+    said = (
+        ""
+        if values is None
+        else said_of(values[..., :3] if values.ndim == 3 and values.shape[2] > 2 else _grey(values))
+    )
+    return rgb, said
+
+
+def _deep_values(image: Image.Image) -> np.ndarray | None:
+    """The numbers of a picture of more than 8 bits, or of signed ones: (height, width) or (height, width, channels); None for
+    a picture of plain bytes.
+    """
+    if DEEP in image.info:
+        return image.info[DEEP]
+    signed = 2 in getattr(image, "tag_v2", {}).get(SAMPLEFORMAT, ())
+    values = np.asarray(image) if signed or image.mode in ("I", "F") or image.mode.startswith("I;16") else None
+    if values is None:
+        return None
+    if image.mode in ("L", "RGB") and signed:
+        return values.view(np.int8)
+    if image.mode == "I" and image.format == "TIFF" and not signed:
+        return values.view(np.uint32)  # Pillow keeps unsigned numbers as if they were signed
+    if image.mode == "I;16" and signed:
+        return values.view(np.int16)
+    return values
+
+
+def _from_deep(image: Image.Image, values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:
+    """Colour in mode L or RGB by the one rule of `depth`, and alpha where a channel or one transparent value says so."""
+    alpha = None
+    colours = values
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        alpha = Image.fromarray((values[..., -1] >> 8).astype(np.uint8))
+        colours = values[..., :3] if values.shape[2] == 4 else values[..., 0]
+    transparent = image.info.get("transparency")
+    if alpha is None and isinstance(transparent, int | tuple):
+        clear = colours == np.asarray(transparent)
+        alpha = Image.fromarray(np.where(clear.all(-1) if colours.ndim == 3 else clear, 0, 255).astype(np.uint8))
+    shown = to_8_bits(colours)
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
+        shown = 255 - shown
+    return Image.fromarray(shown), alpha
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    return values if values.ndim == 2 else values[..., 0]
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -41,40 +90,6 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode in ("L", "RGB", "CMYK"):
         return image, None  # as it is: converting would copy, and fifty megapixels are 200 MB
     return image.convert("L" if grey else "RGB"), None
-
-
-def _from_16_bit(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """16-bit grey by its full scale (12-bit by that), and alpha where a PNG declares one grey transparent."""
-    values = np.asarray(image)  # (height, width) uint16
-    tags = getattr(image, "tag_v2", {})
-    full = 4095 if tags.get(BITSPERSAMPLE) == (12,) else 65535
-    levels = np.minimum((np.arange(65536) * 255 + full // 2) // full, 255).astype(np.uint8)
-    if tags.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
-        levels = 255 - levels
-    transparent = image.info.get("transparency")
-    alpha = None if transparent is None else Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
-    return Image.fromarray(levels[values]), alpha
-
-
-def _from_unbounded(image: Image.Image) -> Image.Image:
-    """32-bit integers and floats, for which no file says what white is: from the smallest to the largest value found.
-
-    Floats that all lie within 0 and 1 follow the one common convention and are not stretched. Values that are not
-    numbers are black.
-    """
-    values = np.asarray(image).astype(np.float32)  # (height, width), a copy
-    finite = np.isfinite(values)
-    low = float(np.min(values, where=finite, initial=np.inf))
-    high = float(np.max(values, where=finite, initial=-np.inf))
-    if image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
-    values -= low
-    values *= 255 / (high - low) if high > low else 0.0
-    grey = np.rint(values, out=values).astype(np.uint8)
-    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
-        grey = 255 - grey
-    return Image.fromarray(grey)
 
 
 def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:

@@ -17,8 +17,12 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vitviz.errors import ImageError
+from vitviz.images.depth import raw_mode, sixteen_bits
+from vitviz.images.unread import compression_of, described_jpeg, described_tiff
 
 MAX_PIXELS = 50_000_000
+# Under this key of `info` lie the values of a picture of 16 bits a channel that does not fill them.
+DEEP = "vitviz 16 bits"
 # A progressive JPEG may visit every pixel in each of any number of scans; cameras and encoders write about ten.
 MAX_SCANNED_PIXELS = 40 * MAX_PIXELS
 
@@ -90,15 +94,38 @@ def decode(content: bytes, subject: str) -> ImageFile:
     if name == "AVIF" and not features.check("avif"):
         raise ImageError(f"{subject} is an AVIF, and the Pillow installed here cannot read those. Convert it to JPEG.")
     try:
-        image = _DECODERS[name](io.BytesIO(content))
+        image = _opened(name, content, subject)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(_too_large(subject)) from error
     _check_size(image.size, subject)
     _check_effort(image, content, subject)
+    deep = raw_mode(image)
+    exact = image.info.get("transparency")
     _match_transparency(image)
-    image.load()
+    try:
+        image.load()
+    except Exception as error:
+        if what := compression_of(image.tag_v2) if isinstance(image, TiffImageFile) else described_jpeg(content):
+            raise ImageError(f"{subject} is {what}") from error
+        raise
     _check_size(image.size, subject)  # a HEIC's coded size may differ from its header's
+    values = sixteen_bits(image, deep, lambda: _DECODERS[name](io.BytesIO(content)))
+    if values is not None:
+        image.info[DEEP] = values
+        if exact is not None:
+            image.info["transparency"] = exact
     return image
+
+
+def _opened(name: str, content: bytes, subject: str) -> ImageFile:
+    try:
+        return _DECODERS[name](io.BytesIO(content))
+    except (SyntaxError, ValueError, OSError, TypeError, KeyError) as error:
+        # A TIFF may hold numbers of any kind in any number of bands, a JPEG 12 bits: sound, and not read here.
+        describe = {"TIFF": described_tiff, "JPEG": described_jpeg}.get(name)
+        if describe is not None and (what := describe(content)):
+            raise ImageError(f"{subject} is {what}") from error
+        raise
 
 
 def upright(pixels: Image.Image, original: Image.Image) -> Image.Image:

@@ -1,0 +1,121 @@
+"""Values of more than 8 bits: which of them is black and which is white. One rule for every format.
+
+whole numbers from 0 to 65,535   black is 0; white is the full scale of the fewest bits among 8, 10, 12, 14 and 16 that
+                                 hold the largest value, because a file of 16 bits does not say how many its camera filled
+floats from 0 to 1               as they are
+anything else                    black is the smallest value, white the largest
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_BITS = (8, 10, 12, 14, 16)
+# How Pillow takes apart 16-bit pixels, and how to get the other byte of every value, which it leaves out.
+_OTHER_BYTE = {
+    "RGB;16B": "RGB;16L",
+    "RGB;16L": "RGB;16B",
+    "RGBA;16B": "RGBA;16L",
+    "RGBA;16L": "RGBA;16B",
+    "RGBX;16B": "RGBX;16L",
+    "RGBX;16L": "RGBX;16B",
+    "RGB;16N": "RGB;16B",  # a little-endian machine; others keep what Pillow makes of it
+    "RGBX;16N": "RGBX;16B",
+    "RGBA;16N": "RGBA;16B",
+}
+_GREY_ALPHA = "LA;16B"
+# A picture whose largest high byte is this or more fills 16 bits, and its high bytes are what 8 bits show.
+_FILLS_16_BITS = 64
+
+
+def raw_mode(image: Any) -> str:
+    """How a file that was opened and not yet decoded keeps its pixels, in Pillow's words; "" where it does not say."""
+    if not getattr(image, "tile", None):
+        return ""
+    args = image.tile[0].args
+    found = args[0] if isinstance(args, tuple | list) and args else args
+    return found if isinstance(found, str) else ""
+
+
+def sixteen_bits(high: Any, raw: str, again: Any) -> np.ndarray | None:
+    """(height, width, channels) uint16 of a picture of 16 bits a channel that does not fill them; None where its high bytes,
+    which Pillow decodes, are all there is to show.
+
+    high   the decoded image of high bytes, in mode RGB, RGBA or LA
+    raw    its `raw_mode`
+    again  opens the same file anew
+    """
+    if raw not in _OTHER_BYTE and raw != _GREY_ALPHA:
+        return None
+    colours = 1 if raw == _GREY_ALPHA else 3
+    upper = np.asarray(high)  # (height, width, channels)
+    if upper[..., :colours].max(initial=0) >= _FILLS_16_BITS:
+        return None
+    other = again()
+    if raw == _GREY_ALPHA:  # as four bytes: grey high, grey low, alpha high, alpha low
+        _decode_as(other, "RGBA", "RGBA")
+        parts = np.asarray(other).astype(np.uint16)
+        return parts[..., 0::2] << 8 | parts[..., 1::2]
+    _decode_as(other, other.mode, _OTHER_BYTE[raw])
+    return upper.astype(np.uint16) << 8 | np.asarray(other)
+
+
+def _decode_as(image: Any, mode: str, raw: str) -> None:
+    tiles = []
+    for tile in image.tile:
+        args = (raw, *tile.args[1:]) if isinstance(tile.args, tuple | list) else raw
+        tiles.append(tile._replace(args=args))
+    image.tile, image._mode = tiles, mode
+    image.load()
+
+
+def black_and_white(values: np.ndarray) -> tuple[float, float]:
+    """(value shown black, value shown white) of a picture's numbers, by the one rule. Values that are not finite do not
+    count.
+    """
+    finite = np.isfinite(values) if values.dtype.kind == "f" else True
+    low = float(
+        np.min(values, where=finite, initial=np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max)
+    )
+    high = float(
+        np.max(values, where=finite, initial=-np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min)
+    )
+    if values.dtype.kind == "f":
+        return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    if low >= 0 and high < 1 << _BITS[-1]:
+        return 0.0, float(next((1 << bits) - 1 for bits in _BITS if high < 1 << bits))
+    return low, high
+
+
+def to_8_bits(values: np.ndarray) -> np.ndarray:
+    """uint8 of the same shape, by the one rule. Values that are not numbers are black."""
+    low, high = black_and_white(values)
+    if values.dtype == np.uint16 and low == 0:
+        levels = (np.arange(65536) * 255 + int(high) // 2) // int(high)  # exact, and one look-up a pixel
+        return np.minimum(levels, 255).astype(np.uint8)[values]
+    work = np.float64 if values.dtype.itemsize > 2 and values.dtype.kind in "iu" else np.float32
+    scaled = values.astype(work)
+    np.nan_to_num(scaled, copy=False, nan=low, posinf=high, neginf=low)
+    scaled -= low
+    scaled *= 255 / (high - low) if high > low else 0.0
+    return np.rint(scaled, out=scaled).clip(0, 255).astype(np.uint8)
+
+
+def said_of(values: np.ndarray) -> str:
+    """One sentence on what is black and what is white; "" where the values fill 16 bits or are floats from 0 to 1."""
+    low, high = black_and_white(values)
+    if values.dtype.kind == "f":
+        return "" if (low, high) == (0.0, 1.0) or not high > low else _stretched(f"{low:.4g}", f"{high:.4g}")
+    if low == 0 and high in {(1 << bits) - 1 for bits in _BITS}:
+        return (
+            ""
+            if high == 65535
+            else f"Its values fit into {int(high).bit_length()} bits, so {int(high):,} is shown white."
+        )
+    return _stretched(f"{int(low):,}", f"{int(high):,}")
+
+
+def _stretched(low: str, high: str) -> str:
+    return f"Its values go from {low} to {high}; the smallest is shown black, the largest white."
