@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from vitviz.errors import Cancelled, HubError
 from vitviz.models import hub as hub_module
 from vitviz.models import load_model
 from vitviz.models.build import build
+from vitviz.models.hub import NoSuchFile, fetch
+from vitviz.models.source import Source
+from vitviz.models.weights import is_whole_safetensors
 
 NAME = "test_vit.r160_in1k"
 
@@ -203,3 +207,197 @@ def test_the_environment_of_a_fresh_process(hub, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == hub_module.sha256_of(next((tmp_path / "other").rglob("model.safetensors")))
+
+
+def test_a_file_that_cannot_be_read_now_is_not_damaged(hub, tmp_path, monkeypatch):
+    """Too many open files, no permission, a failing disk: the sound file stays, and is used again afterwards."""
+    load_model(NAME)
+    (kept,) = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > 1024]
+    real = Path.open
+
+    def refuse(self, *args, **kwargs):
+        if self.resolve() == kept.resolve():
+            raise OSError(24, "Too many open files")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(HubError, match=r"cannot be read at the moment \(Too many open files\)"):
+        load_model(NAME)
+    monkeypatch.setattr(Path, "open", real)
+    assert kept.exists()
+    downloads = [request for request in hub.requests if request[0] == "GET"]
+    assert load_model(NAME).weights == "pretrained"
+    assert [request for request in hub.requests if request[0] == "GET"] == downloads
+
+
+def test_no_file_handle_left_is_no_damage(hub, tmp_path):
+    """The real thing, in a process of its own: with every file handle taken, the library reports a missing file."""
+    load_model(NAME)
+    code = """
+import resource
+from vitviz.models.hub import fetch
+from vitviz.models.source import Source
+from vitviz.errors import HubError
+source = Source("timm/test_vit.r160_in1k", "main")
+path = fetch(source)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
+try:
+    while True:
+        held.append(open("/dev/null"))
+except OSError:
+    pass
+try:
+    fetch(source)
+except HubError as error:
+    print(error)
+del held
+assert path.exists()
+"""
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+    }
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be read at the moment" in done.stdout
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-10]
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "damage", [cut, flipped, lambda content: content + b"x", lambda content: b"", lambda content: b"{}"]
+)
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_damaged_file_in_the_cache_is_thrown_away(hub, tmp_path, monkeypatch, damage, offline):
+    load_model(NAME)
+    (kept,) = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > 1024]
+    kept.write_bytes(damage(kept.read_bytes()))
+    if offline:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(HubError, match="something else than the weights"):
+        load_model(NAME)
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (save({"a": torch.zeros(2)}), True),
+        (save({"a": torch.zeros(2)}, {"note": "b"}), True),
+        (save({}), False),
+        (save({"a": torch.zeros(2)})[:-1], False),
+        (save({"a": torch.zeros(2)}) + b"\0", False),
+        (b"", False),
+        (b"\xff" * 8, False),
+        (b"\x02\0\0\0\0\0\0\0{}", False),
+        (b"\x02\0\0\0\0\0\0\0[]", False),
+        (b'\x07\0\0\0\0\0\0\0{"a":1}', False),
+        (b"PK\x03\x04" + bytes(100), False),
+    ],
+)
+def test_what_a_whole_file_is(tmp_path, content, whole):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    assert is_whole_safetensors(tmp_path / "a.safetensors") is whole
+
+
+def in_threads(*works):
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_another_file_does_not_wait_behind_a_slow_one(hub, tmp_path):
+    """The slow download stands still until the fast one is done: behind one lock this would never end."""
+    slow, fast = Source("timm/test_vit.r160_in1k", "main"), Source("timm/test_vit.r160_in1k", "main", "config.json")
+    hub.beside["config.json"] = b'{"a": 1}'
+    begun, fast_done, arrived = threading.Event(), threading.Event(), []
+
+    def hold(done, total, what):
+        begun.set()
+        assert fast_done.wait(30)
+
+    (thread,) = in_threads(lambda: arrived.append(fetch(slow, hold)))
+    assert begun.wait(30)
+    assert fetch(fast).read_bytes() == b'{"a": 1}'
+    fast_done.set()
+    thread.join(30)
+    assert arrived and arrived[0].stat().st_size == len(hub.content)
+
+
+def test_who_waits_for_the_same_file_sees_its_progress_and_can_stop(hub):
+    source = Source("timm/test_vit.r160_in1k", "main")
+    begun, let_go, arrived = threading.Event(), threading.Event(), []
+
+    def hold(done, total, what):
+        begun.set()
+        assert let_go.wait(30)
+
+    (thread,) = in_threads(lambda: arrived.append(fetch(source, hold)))
+    assert begun.wait(30)
+    seen = []
+
+    def stop(done, total, what):
+        seen.append((done, total, what))
+        raise Cancelled("Called off.")
+
+    with pytest.raises(Cancelled):
+        fetch(source, stop)
+    ((done, total, what),) = seen
+    assert 0 < done <= total == len(hub.content) and what == "timm/test_vit.r160_in1k/model.safetensors"
+    let_go.set()
+    thread.join(30)
+    assert arrived
+    assert len([path for method, path in hub.requests if method == "GET"]) == 1
+    assert constants.DOWNLOAD_CHUNK_SIZE != hub_module.PIECE_BYTES  # the client's own settings are back
+
+
+def test_one_that_waited_downloads_where_the_first_was_stopped(hub):
+    source = Source("timm/test_vit.r160_in1k", "main")
+    begun, let_go, arrived = threading.Event(), threading.Event(), []
+
+    def give_up(done, total, what):
+        begun.set()
+        assert let_go.wait(30)
+        raise Cancelled("Called off.")
+
+    def first():
+        with pytest.raises(Cancelled):
+            fetch(source, give_up)
+
+    threads = in_threads(first)
+    assert begun.wait(30)
+    threads += in_threads(lambda: arrived.append(fetch(source, lambda *_: let_go.set())))
+    for thread in threads:
+        thread.join(30)
+    assert arrived and arrived[0].stat().st_size == len(hub.content)
+
+
+def test_absence_is_remembered_only_where_the_hub_said_so(hub, monkeypatch):
+    hub.beside["config.json"] = b"{}"
+    config = Source("timm/test_vit.r160_in1k", "main", "config.json")
+    absent = Source("timm/test_vit.r160_in1k", "main", "preprocessor_config.json")
+    fetch(config)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(HubError) as caught:
+        fetch(absent)
+    assert not isinstance(caught.value, NoSuchFile)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    with pytest.raises(NoSuchFile):
+        fetch(absent)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(NoSuchFile):
+        fetch(absent)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(NoSuchFile):
+        fetch(absent)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
@@ -22,11 +31,11 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError, safe_open
+from huggingface_hub.file_download import repo_folder_name
 
 from vitviz.errors import HubError, VitvizError
 from vitviz.models.source import WEIGHTS_FILE, Source
-from vitviz.models.weights import sha256_of
+from vitviz.models.weights import is_whole_safetensors, sha256_of
 
 Progress = Callable[[int, int, str], None]
 
@@ -40,9 +49,6 @@ PIECE_BYTES = 8192  # what is looked at together; the client's own 10 MB would h
 REPORT_SECONDS = 0.1  # between two calls of `progress`
 RESTARTS = 3  # times that a hub may begin the file all over again
 
-# The client's settings are module-wide; one download at a time uses ours.
-_DOWNLOADING = threading.Lock()
-
 
 class NoSuchFile(HubError):
     """The repository is there, and has no file of that name."""
@@ -52,27 +58,72 @@ def fetch(source: Source, progress: Progress | None = None) -> Path:
     """The path of the repository's file in the hub's own cache, downloaded first where it is not there yet.
 
     HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called
-    as progress(bytes done, bytes in all, "repository/model.safetensors"); whatever it raises ends the download.
+    as progress(bytes done, bytes in all, "repository/model.safetensors"), also while another thread downloads the same
+    file; whatever it raises ends the wait or the download. Different files are downloaded side by side.
 
     Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the
-    repository has none of that name). Nothing of a failed download stays in the cache.
+    hub has said, now or earlier, that the repository has none of that name). Nothing of a failed download stays in the
+    cache, and a sound file is never deleted.
     """
+    with _one_at_a_time(source, progress) as transfer:
+        return _fetched(source, progress, transfer)
+
+
+def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> Path:
     kept = cached(source)
     if _is_offline():
         if kept is None:
-            raise HubError(
-                f"HF_HUB_OFFLINE is set and {source.file} of {source.repository} was never downloaded here. "
-                f"{STILL_WORKS}"
+            raise _absent_or(
+                source,
+                HubError(
+                    f"HF_HUB_OFFLINE is set and {source.file} of {source.repository} was never downloaded here; load the "
+                    f"model once with a network. {STILL_WORKS}"
+                ),
             )
         return _checked(source, kept)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     try:
         expected_hash = _ask(source, endpoint)
-    except HubError:
+    except HubError as error:
         if kept is None:
-            raise
+            raise _absent_or(source, error) from error.__cause__
         return _checked(source, kept)  # the hub is away, and what it gave before is still good
-    return _checked(source, _download(source, endpoint, progress), expected_hash)
+    return _checked(source, _download(source, endpoint, progress, transfer), expected_hash)
+
+
+@dataclass
+class _Transfer:
+    """A file that one thread downloads and others may wait for. done, total: bytes, for those who wait."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: int = 0
+    total: int = 0
+    threads: int = 0
+
+
+_transfers: dict[Source, _Transfer] = {}
+_TRANSFERS = threading.Lock()
+
+
+@contextmanager
+def _one_at_a_time(source: Source, progress: Progress | None) -> Iterator[_Transfer]:
+    """One thread for each file. The others wait, and are shown the progress of the one that downloads."""
+    with _TRANSFERS:
+        transfer = _transfers.setdefault(source, _Transfer())
+        transfer.threads += 1
+    try:
+        while not transfer.lock.acquire(timeout=REPORT_SECONDS):
+            if progress is not None:
+                progress(transfer.done, transfer.total, f"{source.repository}/{source.file}")
+        try:
+            yield transfer
+        finally:
+            transfer.lock.release()
+    finally:
+        with _TRANSFERS:
+            transfer.threads -= 1
+            if not transfer.threads:
+                del _transfers[source]
 
 
 def _ask(source: Source, endpoint: str) -> str | None:
@@ -85,14 +136,16 @@ def _ask(source: Source, endpoint: str) -> str | None:
     try:
         found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint)
     except Exception as error:  # the client's own errors, and those of whichever HTTP library it is built on
+        if isinstance(error, RemoteEntryNotFoundError):
+            _remember_absence(source, error)
         raise _in_words(source, endpoint, error) from error
     if found.etag is None or found.commit_hash is None:
         raise _in_words(source, endpoint, FileMetadataError())
     return found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
 
 
-def _download(source: Source, endpoint: str, progress: Progress | None) -> Path:
-    with _DOWNLOADING, _client_settings():
+def _download(source: Source, endpoint: str, progress: Progress | None, transfer: _Transfer) -> Path:
+    with _client_settings():
         try:
             path = hf_hub_download(
                 source.repository,
@@ -101,7 +154,7 @@ def _download(source: Source, endpoint: str, progress: Progress | None) -> Path:
                 cache_dir=_cache_dir(),
                 etag_timeout=ANSWER_SECONDS,
                 endpoint=endpoint,
-                tqdm_class=_bar(source, progress),
+                tqdm_class=_bar(source, progress, transfer),
             )
         except VitvizError:
             raise
@@ -113,9 +166,19 @@ def _download(source: Source, endpoint: str, progress: Progress | None) -> Path:
 
 
 def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Path:
-    """The path, once what lies there is known to be whole; otherwise it is taken out of the cache again."""
-    if _is_whole(path) and (expected_hash is None or sha256_of(path) == expected_hash):
-        return path
+    """The path, once what lies there is known to be whole; otherwise it is taken out of the cache again.
+
+    A file that cannot be read at the moment (too many open files, no permission, a disk that fails) is not damaged, and
+    stays.
+    """
+    try:
+        if _is_whole(path, expected_hash):
+            return path
+    except OSError as error:
+        raise HubError(
+            f"{source.file} of {source.repository} is in the cache and cannot be read at the moment "
+            f"({error.strerror or type(error).__name__}). Nothing was deleted; try again. {STILL_WORKS}"
+        ) from error
     blob = path.resolve()
     path.unlink(missing_ok=True)
     if _cache_dir().resolve() in blob.parents:
@@ -126,15 +189,48 @@ def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Pa
     )
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether it is a safetensors file with anything in it, or by its ending .json an object of JSON."""
-    try:
-        if path.suffix == ".json":
-            return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-        with safe_open(path, "pt") as file:
-            return bool(file.keys())
-    except (SafetensorError, OSError, ValueError, RecursionError):
+def _is_whole(path: Path, expected_hash: str | None) -> bool:
+    """Whether it is a whole safetensors file, or by its ending .json a text of JSON, and has the hash that the hub named.
+
+    expected_hash  the sha256, or None: then the name of the cache's own file counts, which is the hash that the hub gave
+    Raises OSError where the file cannot be read.
+    """
+    named = expected_hash or path.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", named) and sha256_of(path) != named:
         return False
+    if path.suffix != ".json":
+        return is_whole_safetensors(path)
+    content = path.read_bytes()
+    if (
+        re.fullmatch(r"[0-9a-f]{40}", named)
+        and hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() != named
+    ):
+        return False  # small files are named by git's hash
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _absent_or(source: Source, error: HubError) -> HubError:
+    """`error`, or NoSuchFile where the hub has said earlier that the repository has no such file."""
+    if isinstance(error, NoSuchFile):
+        return error
+    found = try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
+    if found is not _CACHED_NO_EXIST:
+        return error
+    return NoSuchFile(f"{source.repository} has no {source.file}, as the hub said earlier. {STILL_WORKS}")
+
+
+def _remember_absence(source: Source, error: RemoteEntryNotFoundError) -> None:
+    """Notes in the hub's own cache, as its client does, that this revision of the repository has no such file."""
+    commit = error.response.headers.get(constants.HUGGINGFACE_HEADER_X_REPO_COMMIT) if error.response else None
+    if commit and re.fullmatch(r"[0-9a-f]{40}", commit):
+        note = _cache_dir() / repo_folder_name(repo_id=source.repository, repo_type="model") / ".no_exist" / commit
+        with suppress(OSError):
+            note.mkdir(parents=True, exist_ok=True)
+            (note / source.file).touch()
 
 
 def _what(source: Source) -> str:
@@ -171,23 +267,39 @@ def _in_words(source: Source, endpoint: str, error: Exception) -> HubError:
     return HubError(f"{asked}: {what}. {STILL_WORKS}")
 
 
+_settings_before: dict[str, Any] = {}
+_settings_used_by = 0
+_SETTINGS = threading.Lock()
+
+
 @contextmanager
 def _client_settings() -> Iterator[None]:
-    """Plain HTTP, whose progress and timeouts are known, and less patience unless HF_HUB_DOWNLOAD_TIMEOUT is set."""
-    ours: dict[str, Any] = {"HF_HUB_DISABLE_XET": True, "DOWNLOAD_CHUNK_SIZE": PIECE_BYTES}
-    if not os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT"):
-        ours["HF_HUB_DOWNLOAD_TIMEOUT"] = SILENCE_SECONDS
-    before = {name: getattr(constants, name) for name in ours}
+    """Plain HTTP, whose progress and timeouts are known, and less patience unless HF_HUB_DOWNLOAD_TIMEOUT is set.
+
+    The client's settings are module-wide: the first of several downloads makes them ours, the last puts them back.
+    """
+    global _settings_used_by
+    with _SETTINGS:
+        if not _settings_used_by:
+            ours: dict[str, Any] = {"HF_HUB_DISABLE_XET": True, "DOWNLOAD_CHUNK_SIZE": PIECE_BYTES}
+            if not os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT"):
+                ours["HF_HUB_DOWNLOAD_TIMEOUT"] = SILENCE_SECONDS
+            for name, value in ours.items():
+                _settings_before[name] = getattr(constants, name)
+                setattr(constants, name, value)
+        _settings_used_by += 1
     try:
-        for name, value in ours.items():
-            setattr(constants, name, value)
         yield
     finally:
-        for name, value in before.items():
-            setattr(constants, name, value)
+        with _SETTINGS:
+            _settings_used_by -= 1
+            if not _settings_used_by:
+                for name, value in _settings_before.items():
+                    setattr(constants, name, value)
+                _settings_before.clear()
 
 
-def _bar(source: Source, progress: Progress | None) -> type:
+def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type:
     """What the client takes for a progress bar: it reports, and gives up a hub that is slow or never gets further."""
 
     class Bar:
@@ -197,6 +309,7 @@ def _bar(source: Source, progress: Progress | None) -> type:
 
         def update(self, count: int = 1) -> None:
             self.done += count
+            transfer.done, transfer.total = self.done, self.total
             now = time.monotonic()
             if count < 0:
                 self.restarts += 1

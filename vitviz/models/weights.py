@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,19 +14,70 @@ from torch import Tensor, nn
 
 from vitviz.errors import ModelError, NotFiniteError
 
+# What a safetensors header may be long, as the library itself limits it.
+_MAX_HEADER_BYTES = 100_000_000
+# Files of these kinds hold no torch tensors.
+_NOT_OF_TORCH = {".onnx", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".npy", ".pb", ".tflite", ".gguf", ".mlmodel"}
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Name -> tensor, floating ones as float32. Raises ModelError for anything that is not a whole safetensors file."""
-    if not path.is_file():
-        raise ModelError(f"There is no weights file {path.name}; give the path of a .safetensors file.")
+    need_file(path)
     try:
         tensors = load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
-        raise ModelError(
-            f"{path.name} is not a whole safetensors file ({_short(error)}). Other formats are not read, because "
-            "opening them may run code; convert the weights with safetensors.torch.save_file."
-        ) from error
+        raise ModelError(_why_unread(path, error)) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def need_file(path: Path) -> None:
+    """Raises ModelError where there is no file."""
+    if not path.is_file():
+        raise ModelError(f"There is no weights file {path.name}; give the path of a .safetensors file.")
+
+
+def is_whole_safetensors(path: Path) -> bool:
+    """Whether the header can be read and the file is exactly as long as the header says, with at least one tensor.
+
+    Format: https://github.com/huggingface/safetensors#format. Raises OSError where the file cannot be read, which the
+    library itself reports as damage or as a missing file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
+            return False
+        try:
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            ends = [entry["data_offsets"][1] for entry in header.values()]
+        except (ValueError, RecursionError, AttributeError, TypeError, LookupError):
+            return False
+    return bool(ends) and max(ends) == size - 8 - length
+
+
+def _why_unread(path: Path, error: Exception) -> str:
+    try:
+        whole = is_whole_safetensors(path)
+    except OSError as trouble:
+        return f"{path.name} cannot be read at the moment ({trouble.strerror or type(trouble).__name__}). Try again."
+    if whole:  # the tensors are there and could not be taken in: memory, or a type of number that torch does not have
+        return f"{path.name} is a whole safetensors file and could not be read ({_short(error)})."
+    return f"{path.name} is not a whole safetensors file ({_short(error)}). {how_to_convert(path)}"
+
+
+def how_to_convert(path: Path) -> str:
+    """What to do with weights in another format, as sentences."""
+    why = "Only safetensors files are read, because opening other formats may run code."
+    if path.suffix.lower() in _NOT_OF_TORCH:
+        return f"{why} Save the torch model's state_dict with safetensors.torch.save_file."
+    old, new = path.name, path.with_suffix(".safetensors").name
+    return (
+        f"{why} Where you trust the file, two lines convert it: "
+        f'`state = torch.load("{old}", map_location="cpu", weights_only=True)` and '
+        f'`safetensors.torch.save_file({{name: t.contiguous() for name, t in state.items()}}, "{new}")`; '
+        'where the weights lie deeper, take state["state_dict"] or state["model"] in place of state.'
+    )
 
 
 def sha256_of(path: Path) -> str:

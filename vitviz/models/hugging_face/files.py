@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from vitviz.errors import HubError, ModelError
-from vitviz.models.hub import NoSuchFile, Progress, cached, fetch
-from vitviz.models.hugging_face.names import Place
+from vitviz.errors import ModelError
+from vitviz.models.checkpoint import read_json
+from vitviz.models.hub import NoSuchFile, Progress, fetch
+from vitviz.models.names import Place, is_file_name
 from vitviz.models.source import WEIGHTS_FILE, Source
+from vitviz.models.weights import how_to_convert
 
 CONFIG, PROCESSOR, PROCESSORS = "config.json", "preprocessor_config.json", "processor_config.json"
-_MAX_JSON_BYTES = 8 << 20
 
 
 def configuration(place: Place) -> dict[str, Any]:
@@ -44,10 +44,11 @@ def weights_file(place: Place, progress: Progress | None = None) -> Path:
         return path
     split = (place.folder / f"{WEIGHTS_FILE}.index.json").is_file()
     found = "its weights are split over several files" if split else f"it has no {WEIGHTS_FILE}"
-    raise ModelError(
-        f"The folder {place.folder.name!r} cannot be loaded: {found}. Other formats are not read, because opening them may "
-        "run code; save the model with save_pretrained into one safetensors file."
+    others = sorted(
+        path for path in place.folder.iterdir() if is_file_name(path.name) and path.suffix != ".safetensors"
     )
+    how = how_to_convert(others[0]) if others and not split else "Save the model again into one safetensors file."
+    raise ModelError(f"The folder {place.folder.name!r} cannot be loaded: {found}. {how}")
 
 
 def _optional(place: Place, file: str) -> Path | None:
@@ -55,12 +56,7 @@ def _optional(place: Place, file: str) -> Path | None:
         return path if (path := place.folder / file).is_file() else None
     try:
         return fetch(_source(place, file))
-    except NoSuchFile:
-        return None
-    except HubError:
-        # Descriptions come before weights: where the weights came and this did not, the repository does not have it.
-        if cached(_source(place, WEIGHTS_FILE)) is None:
-            raise
+    except NoSuchFile:  # only the hub's own word counts: out of reach is not absent
         return None
 
 
@@ -74,12 +70,7 @@ def _source(place: Place, file: str) -> Source:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise ModelError(f"{path.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it describes no model.")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path.name} is not JSON: {error}.") from error
+    found = read_json(path)
     if not isinstance(found, dict):
         raise ModelError(f"{path.name} is not an object of JSON, so it describes no model.")
     return found

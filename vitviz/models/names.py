@@ -1,0 +1,112 @@
+"""Names of models: which lead to the hub, which to files of this machine, and which a link may hold.
+
+    embedded                      the model that comes with vitviz
+    vit_tiny_patch16_224.augreg   a name of timm's registry, with or without a tag
+    hf:owner/name@revision        a repository of transformers; "hf:" and a path is a folder of this machine
+    hf-hub:owner/name@revision    a repository that timm wrote; "local-dir:" and a path is a folder of this machine
+    weights.safetensors           a file of this machine
+
+The library and the command line take all of them. Whatever comes from outside (a link, a search field) goes through
+`require_published` first, which lets none pass that leads to a file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from timm.models import is_model_pretrained
+
+from vitviz.errors import ModelError
+from vitviz.models.build import pretrained_cfg
+
+# OWNER/NAME or NAME, and after an @ the revision. Nothing that fits it can be a path upwards or away.
+_PART = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
+_REPOSITORY = re.compile(rf"({_PART}(?:/{_PART})?)(?:@({_PART}))?")
+
+TRANSFORMERS, TIMM_HUB, TIMM_FOLDER = "hf:", "hf-hub:", "local-dir:"
+_TIMM_HUB = re.compile(r"hf[-_]hub:", re.IGNORECASE)  # timm still takes the older spelling
+
+
+# Of files that hold weights.
+_ENDINGS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".pyth", ".th"} | {
+    *(".onnx", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".npy", ".pb", ".tflite", ".gguf", ".mlmodel"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model's files are: in a repository at a revision, or in a folder."""
+
+    repository: str | None = None
+    revision: str = "main"
+    folder: Path | None = None
+
+
+def repository_place(text: str) -> Place | None:
+    """The place of "owner/name" or "owner/name@revision"; None for text that is not of this form.
+
+    Raises ModelError for a name of this form that the hub gives to no repository, such as "a--b/c".
+    """
+    found = _REPOSITORY.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        validate_repo_id(found[1])
+    except HFValidationError as error:
+        raise ModelError(
+            f"No repository of the hub can be called {found[1]!r}: a name has no '--' or '..', ends in no '-', '.' or "
+            "'.git', and is at most 96 characters long. Check its spelling."
+        ) from error
+    return Place(repository=found[1], revision=found[2] or "main")
+
+
+def timm_place(name: str) -> Place | None:
+    """The place of a model that timm wrote: "hf-hub:owner/name", "local-dir:folder", or a path to a folder that contains
+    its config.json; None for any other name.
+
+    Raises ModelError for "hf-hub:" with something else than a repository behind it, and for an empty folder name.
+    """
+    hub = _TIMM_HUB.match(name)
+    if hub is not None:
+        place = repository_place(name[hub.end() :])
+        if place is None:
+            raise ModelError(
+                f"{name[:120]!r} names no repository; write hf-hub:owner/name, or local-dir: and the path of a folder."
+            )
+        return place
+    if name.lower().startswith(TIMM_FOLDER):
+        path = name[len(TIMM_FOLDER) :]
+        if not path:
+            raise ModelError(
+                'After "local-dir:" comes the path of a folder with a config.json and a model.safetensors.'
+            )
+        return Place(folder=Path(path).expanduser())
+    # A name without a separator is never taken for a folder, whatever lies in the working directory.
+    if any(mark in name for mark in "/\\") and not name.startswith(TRANSFORMERS):
+        folder = Path(name).expanduser()
+        return Place(folder=folder) if folder.is_dir() else None
+    return None
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name is that of a file of weights by its ending, in a format that is read or in another."""
+    return Path(name).suffix.lower() in _ENDINGS and not is_model_pretrained(name)  # one tag of the registry is "pt"
+
+
+def require_published(name: str) -> None:
+    """Lets pass "embedded", names of timm's registry and repositories of the hub, and nothing that leads to a file.
+
+    Raises ModelError for any other name, with the nearest ones that exist.
+    """
+    if name == "embedded":
+        return
+    for prefix in (TRANSFORMERS, TIMM_HUB):
+        if name.startswith(prefix):
+            if repository_place(name.removeprefix(prefix)) is None:
+                raise ModelError(f"{name[:120]!r} names no repository of the hub; write {prefix}owner/name.")
+            return
+    pretrained_cfg(name)
