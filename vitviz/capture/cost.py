@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from vitviz.capture.blank import blank_input
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.events import AttentionEvents
@@ -102,8 +103,7 @@ def _counted(module: nn.Module, input_size: tuple[int, int]) -> Work:
     counter, ledger = _Counter(), _Ledger(state.values())
     calls = AttentionCalls(counter, ModuleNames(()), refusing=False)
     with evaluating(module), torch.no_grad(), ledger, calls:
-        pixels = torch.empty(1, 3, *input_size, device="meta", dtype=next(module.parameters()).dtype)
-        torch.func.functional_call(module, state, (pixels,))
+        torch.func.functional_call(module, state, (blank_input(module, input_size, "meta"),))
     kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in counter.kept}
     return Work(
         tuple(counter.shapes), counter.attention, ledger.operations, counter.sweep, sum(kept.values()), ledger.peak

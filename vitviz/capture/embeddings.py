@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.capture.blank import blank_input
 from vitviz.capture.evaluation import evaluating
-from vitviz.capture.parts import patch_filters
 from vitviz.errors import NOT_TAKEN
 from vitviz.tokens import TokenLayout
 
@@ -77,9 +77,7 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
     maker, entrance = patch_embedding_of(module), entrance_of(module)
     if maker is None or entrance is None:
         return None
-    parameter = next(module.parameters())
-    channels = getattr(patch_filters(module), "in_channels", 3)
-    blank = torch.zeros(1, channels, *input_size, device=parameter.device, dtype=parameter.dtype)
+    blank = blank_input(module, input_size)
     generator = torch.Generator().manual_seed(0)
 
     def entered(patches: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor] | None:

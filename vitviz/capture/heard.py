@@ -52,7 +52,7 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
     ran: set[nn.Module] = set()
     for part in bare.modules():
         part.register_forward_pre_hook(lambda own, _: ran.add(own))
-    events = _Placing(names, prefix_of(module), input_size)
+    events = Placing(names, prefix_of(module), input_size)
     calls = AttentionCalls(events, names)
     try:
         with _Subtractions(events.results) as subtractions, calls:
@@ -80,7 +80,7 @@ class NotFollowed(UnsupportedError):
         )
 
 
-class _Placing(Observer):
+class Placing(Observer):
     """Places every attention call, and what comes out of it at its queries."""
 
     def __init__(self, names: ModuleNames, prefix: tuple[str, ...], input_size: tuple[int, int]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.capture.blank import RGB, input_channels
 from vitviz.errors import CaptureError, VitvizError
 
 NOWHERE = complex(float("nan"), float("nan"))  # padding
@@ -65,10 +66,10 @@ def _refuse_own_error(func: Any, args: Any, kwargs: Any, error: Exception) -> No
     ) from error
 
 
-def picture(height: int, width: int, batch: int = 1) -> Places:
-    """(batch, 3, height, width): the input, each pixel at its own centre."""
+def picture(height: int, width: int, batch: int = 1, channels: int = RGB) -> Places:
+    """(batch, channels, height, width): the input, each pixel at its own centre."""
     rows, cols = torch.arange(height) + 0.5, torch.arange(width) + 0.5
-    return as_places(torch.complex(*torch.meshgrid(rows, cols, indexing="ij")).expand(batch, 3, height, width))
+    return as_places(torch.complex(*torch.meshgrid(rows, cols, indexing="ij")).expand(batch, channels, height, width))
 
 
 def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
@@ -76,7 +77,7 @@ def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
     device.
     """
     with torch.inference_mode():
-        return module(picture(*input_size))
+        return module(picture(*input_size, channels=input_channels(module)))
 
 
 def without_numbers(module: nn.Module) -> nn.Module:

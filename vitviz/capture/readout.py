@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
+from vitviz.capture.blank import blank_input
 from vitviz.capture.evaluation import evaluating
 from vitviz.capture.places import without_numbers
 from vitviz.capture.trunk import final_norm
@@ -180,8 +181,7 @@ def _head_input(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, ..
     norm = final_norm(bare)
     if norm is not None:  # a model of transformers goes on from there to its head by its own way
         norm.register_forward_hook(lambda _module, _inputs, tokens: normed.append(tokens))
-    dtype = next((p.dtype for p in bare.parameters() if p.is_floating_point()), None)
     with torch.inference_mode(), suppress(_Reached, *NOT_TAKEN):
-        bare(torch.empty(1, 3, *input_size, device="meta", dtype=dtype))
+        bare(blank_input(bare, input_size, "meta"))
     last = (given or normed or [None])[-1]
     return tuple(last.shape) if isinstance(last, Tensor) and last.ndim in (3, 4) and last.shape[0] == 1 else None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vitviz.capture import functions as known
+from vitviz.capture.blank import blank_input
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.events import AttentionEvents
@@ -114,8 +115,7 @@ def score_biases(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Te
     lock.
     """
     module = unwrapped(module)
-    parameter = next(module.parameters())
-    blank = torch.zeros(1, 3, *input_size, device=parameter.device, dtype=parameter.dtype)
+    blank = blank_input(module, input_size)
     without = _WithoutContent(blank)
     names = ModuleNames(module.named_modules())
     events = _Biases(names, without)

@@ -36,11 +36,14 @@ def pretrained_cfg(name: str) -> PretrainedCfg:
     architecture, tag = split_model_name_tag(name)
     if timm.is_model(architecture):
         try:
-            return get_pretrained_cfg(name) or PretrainedCfg(architecture=architecture)
+            found = get_pretrained_cfg(name)
         except RuntimeError:
+            found = None
+        if found is None and tag:
             tags = [other.removeprefix(architecture + ".") for other in timm.list_pretrained(architecture)]
             known = f"it has {', '.join(tags)}" if tags else "it has none"
-            raise ModelError(f"timm's {architecture} has no pretrained weights tagged {tag!r}; {known}.") from None
+            raise ModelError(f"timm's {architecture} has no pretrained weights tagged {tag!r}; {known}.")
+        return found or PretrainedCfg(architecture=architecture)
     raise ModelError(f"No model is called {name!r}. {_nearest(name, architecture)}")
 
 
@@ -60,12 +63,16 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
     """timm's module by registry name with random weights, the same for the same seed; eval mode, no gradients.
 
     Where the architecture takes it, it is built with `dynamic_img_size`, so that one module serves every input size and
-    resamples its position embeddings in each forward pass. `kwargs` go to `timm.create_model`. Raises ModelError.
+    resamples its position embeddings in each forward pass; not where its own size leaves part of a patch over, which only a
+    module of one size cuts off. `kwargs` go to `timm.create_model`. Raises ModelError.
     """
     pretrained_cfg(name)
     with BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = _create(name, kwargs)
+        if _leaves_pixels_over(module):
+            torch.manual_seed(seed)
+            module = _create(name, {"dynamic_img_size": False, **kwargs})
     return module.eval().requires_grad_(False)
 
 
@@ -74,7 +81,23 @@ def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
     pretrained_cfg(name)
     with torch.device("meta"), NothingToDraw():
         module = _create(name, kwargs)
+        if _leaves_pixels_over(module):
+            module = _create(name, {"dynamic_img_size": False, **kwargs})
     return module.eval().requires_grad_(False)
+
+
+def _leaves_pixels_over(module: nn.Module) -> bool:
+    """Whether a module that takes any size refuses the one it was built for, as 384 pixels with patches of 14."""
+    embed = getattr(module, "patch_embed", None)
+    size, patch = getattr(embed, "img_size", None), getattr(embed, "patch_size", None)
+    if (
+        not getattr(module, "dynamic_img_size", False)
+        or not size
+        or not patch
+        or getattr(embed, "dynamic_img_pad", False)
+    ):
+        return False
+    return any(side % step for side, step in zip(size, patch, strict=True))
 
 
 class NothingToDraw(TorchFunctionMode):

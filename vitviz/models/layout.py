@@ -4,64 +4,53 @@ from __future__ import annotations
 
 from torch import nn
 
+from vitviz.capture.blank import input_channels
+from vitviz.capture.entrance import entrance
 from vitviz.errors import NOT_TAKEN, UnsupportedError
-from vitviz.models.probe import Probe, probe, unrolled
-from vitviz.tokens import TokenLayout, prefix_names
+from vitviz.models.probe import last_map
+from vitviz.tokens import TokenLayout
 
 
 def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> TokenLayout:
     """Which token is which patch at the module's input, for an image of (height, width) pixels.
 
-    Where prefix tokens join the sequence only after the trunk (CaiT), and in windows and stages, the prefix is empty:
-    each layer's own layout says more. A hybrid's grid is its convolutional stem's output; a hierarchical model's is
-    that of its patch embedding, or of the feature map that its first attention sees.
+    It is the layout of the first attention over patches. Where prefix tokens join the sequence only after the trunk (CaiT),
+    and in windows and stages, the prefix is empty: each layer's own layout says more. Where no attention relates patches
+    (channels attend, or overlapping neighbourhoods), the grid is that of the feature map in front of the first attention.
 
     Raises UnsupportedError for a module without attention over tokens, and for a size that the module does not take.
     """
+    refuse_other_channels(module, name)
     try:
-        seen = probe(module, input_size)
+        seen = entrance(module, input_size)
+        if seen.layout is not None:
+            return seen.layout
+        grid = last_map(module, input_size) if seen.attends else None
     except NOT_TAKEN as error:
-        raise UnsupportedError(
-            f"{name} does not take inputs of {_words(input_size)} pixels. {size_hint(module)}".strip()
-        ) from error
+        raise size_refusal(module, name, input_size) from error
     if not seen.attends:
         raise UnsupportedError(
             f"{name} has no attention over tokens, so there is no attention to show; "
             "choose a Vision Transformer, such as vit_small_patch16_224 or the embedded model."
         )
-    grid, num_prefix = _grid_and_prefix(module, seen, input_size)
     if grid is None:
-        raise UnsupportedError(f"{name} attends over {seen.tokens} tokens that form no grid over the picture.")
+        raise UnsupportedError(f"{name} attends over tokens that form no grid over the picture.")
     rows, cols = grid
-    patch_size = (max(1, round(input_size[0] / rows)), max(1, round(input_size[1] / cols)))
-    return TokenLayout(_prefix(module, num_prefix), grid, patch_size)
+    return TokenLayout((), grid, (max(1, round(input_size[0] / rows)), max(1, round(input_size[1] / cols))))
 
 
-def _grid_and_prefix(module: nn.Module, seen: Probe, input_size: tuple[int, int]) -> tuple[tuple[int, int] | None, int]:
-    """((rows, cols), number of prefix tokens): the embedding's grid, and what the first attention sees beyond it."""
-    declared = getattr(module, "num_prefix_tokens", None)
-    if seen.grid is not None:
-        beyond = (seen.tokens or 0) - seen.grid[0] * seen.grid[1]
-        if beyond == 0 or (beyond > 0 and beyond == declared):
-            return seen.grid, beyond
-    # Several branches (CrossViT) or an embedding that hands on no map (NaFlex): fold the first attention's sequence
-    # itself.
-    branched = isinstance(getattr(module, "patch_embed", None), nn.ModuleList)
-    if seen.tokens is not None and (seen.grid is None or branched):
-        for num_prefix in (declared or 0, 0, 1):
-            grid = unrolled(seen.tokens - num_prefix, input_size)
-            if grid is not None:
-                return grid, num_prefix
-    return seen.grid, 0
+def size_refusal(module: nn.Module, name: str, input_size: tuple[int, int]) -> UnsupportedError:
+    """What to say of a size that the module's own code refuses."""
+    return UnsupportedError(f"{name} does not take inputs of {_words(input_size)} pixels. {size_hint(module)}".strip())
 
 
-def _prefix(module: nn.Module, num_prefix: int) -> tuple[str, ...]:
-    """Names of the prefix tokens, from the module's own parameters."""
-    source = getattr(module, "embeds", module)  # NaFlex keeps its tokens with its embedding
-    distilled = getattr(source, "dist_token", None) is not None
-    registers = getattr(source, "reg_token", None)
-    num_registers = 0 if registers is None else registers.shape[-2]
-    return prefix_names(num_prefix, has_cls=num_prefix > num_registers + distilled, distilled=distilled)
+def refuse_other_channels(module: nn.Module, name: str) -> None:
+    """Raises UnsupportedError for a model of anything but RGB or grey pictures."""
+    channels = input_channels(module)
+    if channels not in (1, 3):
+        raise UnsupportedError(
+            f"{name} takes pictures of {channels} channels; a photograph has 3 (RGB), or 1 (grey). Choose a model of either."
+        )
 
 
 def size_hint(module: nn.Module) -> str:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
+from timm.models import PretrainedCfg
 from torch import nn
 
 from vitviz.capture.evaluation import copied
@@ -24,6 +25,12 @@ def takes_any_size(module: nn.Module, fixed_input_size: bool) -> bool:
     if hasattr(module, "dynamic_img_size"):
         return bool(module.dynamic_img_size)
     return not fixed_input_size and not hasattr(module, "set_input_size")
+
+
+def built_size(module: nn.Module, cfg: PretrainedCfg) -> tuple[int, int]:
+    """The size that a module was built for: its embedding's, or timm's for the architecture."""
+    height, width = getattr(getattr(module, "patch_embed", None), "img_size", None) or cfg.input_size[1:]
+    return int(height), int(width)
 
 
 def resized(model: Model, input_size: tuple[int, int]) -> Model:
@@ -47,18 +54,28 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
                 _try_whole_pass(model, model.module, (height, width))
                 known[height, width] = layout
         return replace(model, layout=known[height, width], input_size=(height, width))
-    if not hasattr(model.module, "set_input_size"):
+    if not hasattr(model.module, "set_input_size"):  # before a large module is copied
         raise UnsupportedError(f"{model.name} takes inputs of {_words(model.input_size)} pixels only.")
     with model.lock:
         module = copied(model.module)
-    try:
-        module.set_input_size(img_size=(height, width))  # type: ignore[operator]
-    except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
-        raise _refusal(model, (height, width)) from error
+    give_size(module, model.name, model.input_size, (height, width))
     layout = layout_of(module, model.name, (height, width))
     _try_whole_pass(model, module, (height, width))
     module.requires_grad_(False).eval()
     return replace(model, module=module, layout=layout, input_size=(height, width), lock=threading.RLock())
+
+
+def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tuple[int, int]) -> None:
+    """Tells a module that is built for one size, (height, width), that its inputs have another. In place.
+
+    Raises UnsupportedError for a module that cannot be told, and for a size that it does not take.
+    """
+    if not hasattr(module, "set_input_size"):
+        raise UnsupportedError(f"{name} takes inputs of {_words(own_size)} pixels only.")
+    try:
+        module.set_input_size(img_size=size)  # type: ignore[operator]
+    except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
+        raise _refusal(module, name, own_size, size) from error
 
 
 def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> None:
@@ -66,12 +83,12 @@ def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> N
     try:
         run_on_meta(module, size)
     except Exception as error:  # whatever a layer raises for shapes that do not meet
-        raise _refusal(model, size) from error
+        raise _refusal(module, model.name, model.input_size, size) from error
 
 
-def _refusal(model: Model, size: tuple[int, int]) -> UnsupportedError:
-    takes = f"it does take {_words(model.input_size)}. {size_hint(model.module)}"
-    return UnsupportedError(f"{model.name} does not take inputs of {_words(size)} pixels; {takes}".strip())
+def _refusal(module: nn.Module, name: str, own_size: tuple[int, int], size: tuple[int, int]) -> UnsupportedError:
+    takes = f"it does take {_words(own_size)}. {size_hint(module)}"
+    return UnsupportedError(f"{name} does not take inputs of {_words(size)} pixels; {takes}".strip())
 
 
 def _words(size: tuple[int, int]) -> str:

@@ -9,13 +9,17 @@ from functools import lru_cache, partial
 from multiprocessing import get_context
 
 import torch
+from torch import nn
 
 from vitviz.capture.heard import heard
-from vitviz.errors import UnsupportedError
-from vitviz.models import hugging_face
+from vitviz.errors import NOT_TAKEN, UnsupportedError
+from vitviz.models import hugging_face, timm_repository
 from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
+from vitviz.models.checkpoint import CheckpointConfig
 from vitviz.models.hugging_face.names import is_named
-from vitviz.models.layout import layout_of
+from vitviz.models.layout import layout_of, refuse_other_channels, size_refusal
+from vitviz.models.names import timm_place
+from vitviz.models.sizes import built_size, give_size, takes_any_size
 from vitviz.support.verdict import Support, judge
 
 # A name's verdict asks for one pass without numbers, half a second; a page of names is asked again and again.
@@ -25,27 +29,43 @@ _REMEMBERED = 2048
 @lru_cache(maxsize=_REMEMBERED)
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
     """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag, or one of
-    transformers' ("hf:owner/name" or "hf:./folder"); no weights are read.
+    timm's or transformers' on the hub or in a folder ("hf-hub:owner/name", "hf:owner/name", "local-dir:./folder",
+    "hf:./folder"); no weights are read.
 
     input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name, HubError where a
                 description has to come from the hub and does not.
     """
     try:
-        if is_named(name):
-            described = hugging_face.describe(name)
-            size = input_size or described.input_size
-            return judge(name, heard(described.bare, size).placements, layout_of(described.bare, name, size))
-        size = input_size or tuple(pretrained_cfg(name).input_size[1:])  # type: ignore[assignment]
+        module, size = _bare_at(name, input_size)
+        refuse_other_channels(module, name)
         try:
-            module = build_on_meta(name)
             placements = heard(module, size).placements
-        except AssertionError:  # a size that only the model's fixed grid takes, the remainder of the picture cut off
-            module = build_on_meta(name, dynamic_img_size=False)
-            placements = heard(module, size).placements
+        except NOT_TAKEN as error:
+            raise size_refusal(module, name, size) from error
+        found = judge(name, placements)
+        return judge(name, placements, layout_of(module, name, size)) if found.verdict == "global" else found
     except UnsupportedError as error:
         return Support(name, "refused", str(error), "", False, False, ())
-    found = judge(name, placements)
-    return judge(name, placements, layout_of(module, name, size)) if found.verdict == "global" else found
+
+
+def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, tuple[int, int]]:
+    """(the module on the meta device, its input size), brought to `input_size` as loading does it.
+
+    Raises UnsupportedError for a size that the model does not take.
+    """
+    if is_named(name):
+        described = hugging_face.describe(name)
+        return described.bare, input_size or described.input_size
+    place = timm_place(name)
+    described_by = None if place is None else timm_repository.describe(place)
+    architecture = name if described_by is None else described_by.architecture
+    config = CheckpointConfig() if described_by is None else described_by.config
+    module, cfg = build_on_meta(architecture, **config.build_args()), pretrained_cfg(architecture)
+    own = built_size(module, cfg)
+    size = input_size or own
+    if size != own and not takes_any_size(module, cfg.fixed_input_size):
+        give_size(module, name, own, size)
+    return module, size
 
 
 def sweep(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+
+import torch
 
 from vitviz.capture.placement import CHANNELS, NEGATIVE, OVERLAPPING, UNPLACED, Placement
 from vitviz.tokens import TokenLayout
@@ -89,6 +91,7 @@ def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None
     layout  the tokens that the model begins with, where it is known: a token that joins them later (the mean of all patches, in
             the attention pooling of a convolutional network) belongs to no sequence that goes through the layers
     """
+    placements = _as_layers(placements)
     shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]
     collecting = [p for p in placements if p.kind == "collecting"]
     hidden = [p for p in placements if not p.placed]
@@ -105,6 +108,21 @@ def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None
     else:
         verdict, reason = "global", _global_reason(shown)
     return Support(name, verdict, reason, _instead(verdict, shown, hidden), fused, verdict == "global", layers)
+
+
+def _as_layers(placements: Sequence[Placement]) -> tuple[Placement, ...]:
+    """Calls in which one module works out its heads one after the other (EfficientViT's cascade) as one layer, as in a
+    trace.
+    """
+    layers: list[Placement] = []
+    for _, group in groupby(placements, lambda p: (p.module, p.kind, p.query_layout, p.key_layout, p.fused)):
+        same = list(group)
+        if len(same) > 1 and not same[0].fused and all(_heads(p) == 1 for p in same):
+            members = torch.cat([p.members for p in same if p.members is not None], dim=1)  # (windows, heads)
+            layers.append(replace(same[0], members=members))
+        else:
+            layers += same
+    return tuple(layers)
 
 
 def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]) -> bool:
@@ -188,7 +206,9 @@ def _windowed_reason(shown: Sequence[Placement]) -> str:
     rest = len(shown) - len(windowed)
     grids = _grids(shown)
     where = f"on {_count(len(grids), 'grid')} ({_listed(grids)})"
-    parts = [f"{len(windowed)} of {len(shown)} attention layers work inside windows, {where}"]
+    parts = [
+        f"{len(windowed)} of {len(shown)} attention layers {'works' if len(windowed) == 1 else 'work'} inside windows, {where}"
+    ]
     if rest:
         parts.append(f"{'the other one attends' if rest == 1 else f'the other {rest} attend'} over a whole grid")
     return _sentence(parts)
