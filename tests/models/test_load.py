@@ -110,7 +110,7 @@ def test_the_untrained_twin_of_the_embedded_model(model):
     [
         ("vit_small_patch16_223", "random", "Did you mean .*vit_small_patch16_224"),
         ("vit_base_patch16_224.nobody", None, "tagged 'nobody'; it has .*augreg"),
-        ("hf-hub:timm/test_vit.r160_in1k", None, "No model is called"),
+        ("hf-hub:timm/test_vit.r160_in1k", None, "HF_HUB_OFFLINE"),
         ("../../etc/passwd", "random", "No model is called"),
         ("", "random", "No model is called"),
         ("test_vit", "best", '"embedded", "pretrained", "random"'),

@@ -35,7 +35,8 @@ def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
 class FilterComponents:
     """Principal components of the patch embedding's filters.
 
-    components  (components, height, width, 3) float32, unit length each, the largest entry positive
+    components  (components, height, width, 3) float32, unit length each, the largest entry positive; of grey filters three
+                equal channels, each of unit length
     explained   (components,) share of the filters' variance, descending
     """
 
@@ -49,17 +50,18 @@ def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
     Raises UnsupportedError for a model whose patches do not go through one layer of filters over pixels.
     """
     projection = patch_filters(model.module)
-    if not isinstance(projection, nn.Conv2d) or projection.in_channels != 3:
+    if not isinstance(projection, nn.Conv2d) or projection.in_channels not in (1, 3):
         raise UnsupportedError(
             "This model does not cut patches with one layer of filters over pixels, so there are none to show."
         )
-    filters = projection.weight.detach().float().cpu()  # (width, 3, height, width of a patch)
-    flat = filters.flatten(1) - filters.flatten(1).mean(0)  # (width, 3 * height * width), centred
+    filters = projection.weight.detach().float().cpu()  # (width, channels, height, width of a patch)
+    flat = filters.flatten(1) - filters.flatten(1).mean(0)  # (width, channels * height * width), centred
     _, singular, directions = torch.linalg.svd(flat, full_matrices=False)
     directions = directions[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     directions = directions * largest.sign()  # the sign of a component is arbitrary: fix it, so that pictures repeat
     variance = singular**2
     whole = variance.sum().clamp_min(torch.finfo(variance.dtype).tiny)  # filters that are all alike have no variance
-    components = directions.reshape(-1, *filters.shape[1:]).permute(0, 2, 3, 1)  # (components, height, width, 3)
+    components = directions.reshape(-1, *filters.shape[1:]).permute(0, 2, 3, 1)  # (components, height, width, channels)
+    components = components.expand(-1, -1, -1, 3)  # grey filters as three equal channels
     return FilterComponents(components.numpy(), (variance / whole)[:count].numpy())

@@ -43,9 +43,9 @@ def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
 
 
 def as_picture(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
-    """Normalised pixels (3, height, width) as an RGB picture."""
+    """Normalised pixels (3 or 1, height, width) as an RGB picture."""
     middle, spread = torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
-    values = (pixels.detach().float().cpu() * spread + middle).clamp(0, 1)
+    values = (pixels.detach().float().cpu() * spread + middle).clamp(0, 1).expand(3, -1, -1)
     return Image.fromarray((values * 255).round().byte().permute(1, 2, 0).numpy())  # (height, width, 3)
 
 

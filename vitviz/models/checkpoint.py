@@ -12,16 +12,17 @@ The JSON has the checkpoint's name with the ending .json. Every field but the fi
     labels         the outputs' names in their order: a list of strings, or the name of a text file in UTF-8 beside the
                    checkpoint with one name a line (with a tab, the text after it is what people read)
     input_size     [height, width] in pixels
-    preprocessing  mean and std (three numbers each, on values in [0, 1]), interpolation ("bicubic", "bilinear",
+    preprocessing  mean and std (one number for each channel, on values in [0, 1]), interpolation ("bicubic", "bilinear",
                    "nearest", "lanczos"), crop_fraction (above 0, at most 1); timm's own where left out
     model_args     further arguments of timm's builder, of those in MODEL_ARGS, such as
-                   {"img_size": 518, "reg_tokens": 4}
+                   {"img_size": 518, "reg_tokens": 4} or {"in_chans": 1}
     sha256         of the checkpoint; when given, it has to match
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,10 +42,12 @@ MODEL_ARGS = frozenset(
         "depth",
         "depths",
         "dynamic_img_pad",
+        "dynamic_img_size",
         "fc_norm",
         "final_norm",
         "global_pool",
         "img_size",
+        "in_chans",
         "init_values",
         "mlp_ratio",
         "no_embed_class",
@@ -61,8 +64,11 @@ MODEL_ARGS = frozenset(
 _FIELDS = frozenset(
     {"architecture", "num_classes", "problem_type", "labels", "input_size", "preprocessing", "model_args", "sha256"}
 )
+# Beyond any model there is; a description that asks for more would only exhaust memory.
+_LARGEST_ARG, _DEEPEST, _MOST_CLASSES, _LONGEST_SIDE = 1 << 16, 512, 1 << 20, 1 << 14
 _INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos")
 _MAX_JSON_BYTES = 8 << 20
+_MOST, _LEAST_STD = 1e6, 1e-6
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,19 @@ def timm_preprocessing(cfg: PretrainedCfg) -> Preprocessing:
     return Preprocessing(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation, cfg.crop_pct, framing)  # type: ignore[arg-type]
 
 
+def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
+    """Mean and std with one number for each channel: a single number is every channel's; for grey pictures three become
+    their mean, as timm does it (`timm.data.resolve_data_config`).
+    """
+
+    def fitted(values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(values) == channels:
+            return values
+        return (sum(values) / len(values),) * channels
+
+    return replace(preprocessing, mean=fitted(preprocessing.mean), std=fitted(preprocessing.std))
+
+
 def read_config(path: Path, given: Mapping[str, Any] | None = None) -> CheckpointConfig:
     """The description beside the checkpoint at `path`, or `given` instead. Empty where there is neither.
 
@@ -102,18 +121,28 @@ def read_config(path: Path, given: Mapping[str, Any] | None = None) -> Checkpoin
     if given is None:
         if not beside.is_file():
             return CheckpointConfig()
-        if beside.stat().st_size > _MAX_JSON_BYTES:
-            raise ModelError(
-                f"{beside.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it is no description of a checkpoint."
-            )
-        try:
-            given = json.loads(beside.read_text(encoding="utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"{beside.name} is not JSON: {error}.") from error
+        given = read_json(beside)
     return _validated(given, f"{beside.name}" if beside.is_file() else "the checkpoint's description", path.parent)
 
 
-def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
+def read_json(path: Path) -> Any:
+    """What a small file of JSON says. Raises ModelError for one that is too large, cannot be read or is not JSON."""
+    try:
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise ModelError(f"{path.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it describes no model.")
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path.name} is not JSON: {error}.") from error
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read ({error.strerror}). Check that it may be opened.") from error
+
+
+def checked_config(given: Mapping[str, Any], where: str) -> CheckpointConfig:
+    """A description that came with a model from elsewhere: it names no further files. Raises ModelError as `read_config`."""
+    return _validated(given, where, None)
+
+
+def _validated(given: Any, where: str, folder: Path | None) -> CheckpointConfig:
     def refuse(what: str) -> ModelError:
         return ModelError(f"In {where}, {what}.")
 
@@ -125,7 +154,7 @@ def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
     architecture, num_classes = given.get("architecture"), given.get("num_classes")
     if architecture is not None and (not isinstance(architecture, str) or not architecture):
         raise refuse("architecture has to be a name of timm's registry")
-    if num_classes is not None and not _is_whole(num_classes, least=0):
+    if num_classes is not None and not _is_whole(num_classes, 0, _MOST_CLASSES):
         raise refuse("num_classes has to be a whole number, 0 for a model without a classifier")
     labels = _labels(given.get("labels"), folder, refuse)
     if labels is not None and num_classes is not None and len(labels) != num_classes:
@@ -137,19 +166,22 @@ def _validated(given: Any, where: str, folder: Path) -> CheckpointConfig:
     kind = _kind(given.get("problem_type"), num_classes, labels, refuse)
     size = given.get("input_size")
     if size is not None and not (
-        isinstance(size, list | tuple) and len(size) == 2 and all(_is_whole(side, least=1) for side in size)
+        isinstance(size, list | tuple) and len(size) == 2 and all(_is_whole(side, 1, _LONGEST_SIDE) for side in size)
     ):
         raise refuse("input_size has to be [height, width] in pixels")
     model_args = given.get("model_args") or {}
     if not isinstance(model_args, Mapping) or set(model_args) - MODEL_ARGS:
         raise refuse(f"model_args may hold {', '.join(sorted(MODEL_ARGS))} and nothing else")
+    for name, value in model_args.items():
+        if not is_model_arg(name, value):
+            raise refuse(f"model_args' {name} cannot be {str(value)[:40]!r}")
     sha256 = given.get("sha256")
     if sha256 is not None and not (isinstance(sha256, str) and len(sha256) == 64):
         raise refuse("sha256 has to be 64 hexadecimal digits")
     return CheckpointConfig(
         architecture,
         num_classes if num_classes is not None else len(labels) if labels else None,
-        labels,
+        labels or None,
         tuple(size) if size is not None else None,
         _preprocessing(given.get("preprocessing"), refuse),
         dict(model_args),
@@ -174,16 +206,31 @@ def _kind(given: Any, num_classes: int | None, labels: tuple[str, ...] | None, r
     return OutputKind.LABELS if kind is OutputKind.CLASSES and outputs == 1 else kind
 
 
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def is_model_arg(name: str, value: Any) -> bool:
+    """Whether a value can be an argument of timm's builder: a number within reason, a word, a switch, or a short list."""
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        return 0 <= value <= (_DEEPEST if name in ("depth", "depths") else _LARGEST_ARG)
+    if isinstance(value, float):
+        return _is_number(value)
+    if isinstance(value, str):
+        return re.fullmatch(r"[A-Za-z0-9_.\-]{0,64}", value) is not None
+    if isinstance(value, list | tuple):
+        return len(value) <= 16 and all(is_model_arg(name, entry) for entry in value)
+    return False
 
 
-def _labels(given: Any, folder: Path, refuse: Any) -> tuple[str, ...] | None:
+def _is_whole(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _labels(given: Any, folder: Path | None, refuse: Any) -> tuple[str, ...] | None:
     if given is None:
         return None
     if isinstance(given, str):
-        if "\0" in given or Path(given).name != given or not (folder / given).is_file():
-            raise refuse(f"labels names {given!r}, which is not a file beside the checkpoint")
+        if folder is None or "\0" in given or re.split(r"[\\/]", given)[-1] != given or not (folder / given).is_file():
+            raise refuse(f"labels names {given[:80]!r}, which is not a file beside the checkpoint")
         return read_labels(folder / given)
     if isinstance(given, list | tuple) and all(isinstance(label, str) for label in given):
         return tuple(map(one_line, given))
@@ -198,12 +245,15 @@ def _preprocessing(given: Any, refuse: Any) -> dict[str, Any]:
     known: dict[str, Any] = dict(given)
     for name in ("mean", "std"):
         if name in known:
-            values = known[name]
-            right = isinstance(values, list | tuple) and len(values) == 3 and all(_is_number(value) for value in values)
-            if not right or (name == "std" and min(values) <= 0):
-                raise refuse(f"preprocessing's {name} has to be three numbers{' above 0' if name == 'std' else ''}")
+            values = known[name] if isinstance(known[name], list | tuple) else [known[name]]
+            least = _LEAST_STD if name == "std" else -_MOST
+            if len(values) not in (1, 3) or not all(_is_number(value) and value >= least for value in values):
+                raise refuse(
+                    f"preprocessing's {name} has to be three numbers{' above 0' if name == 'std' else ''}, or one for a model "
+                    "of grey pictures"
+                )
             known[name] = tuple(float(value) for value in values)
-    if known.get("interpolation", "bicubic") not in _INTERPOLATIONS:
+    if str(known.get("interpolation", "bicubic")) not in _INTERPOLATIONS:
         raise refuse(f"preprocessing's interpolation has to be one of {', '.join(_INTERPOLATIONS)}")
     fraction = known.get("crop_fraction", 1.0)
     if not _is_number(fraction) or not 0 < fraction <= 1:
@@ -212,4 +262,4 @@ def _preprocessing(given: Any, refuse: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST  # nor not-a-number

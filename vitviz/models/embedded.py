@@ -18,6 +18,8 @@ from vitviz.models.device import pick_device
 from vitviz.models.model import Preprocessing
 from vitviz.models.weights import fill, read_weights, sha256_of
 
+_AGAIN = "Fetch the repository again, with its large files."
+
 VIT = "vit_small_patch14_caltech101"
 CNN = "tf_efficientnet_lite0_caltech101"
 
@@ -81,20 +83,26 @@ def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
 
 
 def embedded_config(stem: str) -> CheckpointConfig:
-    return read_config(folder() / f"{stem}.safetensors")
+    """The description of an embedded model. Raises ModelError where it is missing or says too little to check the weights."""
+    path = folder() / f"{stem}.json"
+    if not path.is_file():
+        raise ModelError(f"The embedded model's description {path.name} is missing from assets/models. {_AGAIN}")
+    config = read_config(path.with_suffix(".safetensors"))
+    needed = {"architecture", "sha256", "labels", "input_size"}
+    if absent := sorted(name for name in needed if not getattr(config, name)):
+        raise ModelError(f"The embedded model's description {path.name} is damaged: it has no {absent[0]}. {_AGAIN}")
+    return config
 
 
 @lru_cache(maxsize=4)
 def _checked_hash(stem: str) -> str:
-    path, expected = folder() / f"{stem}.safetensors", embedded_config(stem).sha256
+    path, expected = folder() / f"{stem}.safetensors", embedded_config(stem).sha256 or ""
     if not path.is_file():
-        raise ModelError(
-            "The embedded model's file is missing from assets/models; fetch the repository again, with its large files."
-        )
+        raise ModelError(f"The embedded model's file {path.name} is missing from assets/models. {_AGAIN}")
     found = sha256_of(path)
     if found != expected:
         raise ModelError(
             f"The embedded model's file {path.name} is damaged: its sha256 begins {found[:12]} and not "
-            f"{(expected or '')[:12]}. Fetch the repository again."
+            f"{expected[:12]}. {_AGAIN}"
         )
     return found

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models import PretrainedCfg, split_model_name_tag
+from timm.models import split_model_name_tag
 from torch import nn
 
-from vitviz.errors import HubError, ModelError
-from vitviz.models import embedded, hugging_face
+from vitviz.capture.blank import input_channels
+from vitviz.errors import HubError, ModelError, UnsupportedError
+from vitviz.models import embedded, hugging_face, timm_repository
 from vitviz.models.build import build, build_on_meta, pretrained_cfg
-from vitviz.models.checkpoint import CheckpointConfig, read_config
+from vitviz.models.checkpoint import CheckpointConfig, for_channels, read_config
 from vitviz.models.device import pick_device, pick_dtype
+from vitviz.models.fit import build_filled
 from vitviz.models.hub import STILL_WORKS, Progress, fetch
 from vitviz.models.hugging_face.names import is_named
 from vitviz.models.labels import imagenet_labels
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model
-from vitviz.models.sizes import resized, takes_any_size
+from vitviz.models.names import TIMM_FOLDER, TRANSFORMERS, Place, is_file_name, timm_place
+from vitviz.models.sizes import built_size, resized, takes_any_size
 from vitviz.models.source import source_of
-from vitviz.models.weights import fill, read_weights, refuse_not_finite, sha256_of
+from vitviz.models.weights import how_to_convert, need_file, read_weights, refuse_not_finite, sha256_of
 from vitviz.outputs import OutputKind, output_kind
 
 
@@ -37,7 +41,8 @@ def load_model(
     progress: Progress | None = None,
 ) -> Model:
     """Loads a model: "embedded", a name of timm's registry, the path of a .safetensors checkpoint with its JSON beside
-    it, or, with the extra "transformers", "hf:owner/name" from the hub or "hf:./folder".
+    it, what timm's `save_for_hf` wrote ("hf-hub:owner/name" on the hub, "local-dir:./folder" or a path to the folder), or,
+    with the extra "transformers", "hf:owner/name" from the hub or "hf:./folder".
 
     weights            "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the
                        same seed), or the path of a .safetensors file; by default what the name calls for
@@ -56,11 +61,15 @@ def load_model(
     and UnsupportedError for a model without attention over tokens or a size that it does not take.
     """
     torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
+    name = str(name)
+    place = timm_place(name)
     if weights is None:
-        weights = "embedded" if name == "embedded" else name if str(name).endswith(".safetensors") else "pretrained"
+        weights = "embedded" if name == "embedded" else "pretrained" if place or not is_file_name(name) else name
     kind = str(weights)
     if is_named(name):
         model = _of_transformers(name, kind, progress)
+    elif place is not None:
+        model = _of_timm(name, place, kind, progress)
     elif kind == "embedded":
         model = _embedded(name)
     elif kind == "random" or kind.startswith("random:"):
@@ -69,6 +78,11 @@ def load_model(
         model = _pretrained(name, progress)
     elif kind.endswith(".safetensors"):
         model = _from_file(name, Path(weights), checkpoint_config)
+    elif is_file_name(kind):
+        raise ModelError(
+            f"Weights are the path of a .safetensors file, and {Path(kind).name} is of another format. "
+            f"{how_to_convert(Path(kind))}"
+        )
     else:
         raise ModelError(
             f'Weights are "embedded", "pretrained", "random" or the path of a .safetensors file, not {kind!r}.'
@@ -113,6 +127,28 @@ def _of_transformers(name: str, kind: str, progress: Progress | None) -> Model:
     raise ModelError(f'The weights of {name} are "pretrained" or "random", not {kind!r}.')
 
 
+def _of_timm(name: str, place: Place, kind: str, progress: Progress | None) -> Model:
+    """A model that timm wrote with its config.json."""
+    try:
+        described = timm_repository.describe(place)
+    except UnsupportedError:
+        if place.folder is None or name.startswith(TIMM_FOLDER):
+            raise
+        return _of_transformers(f"{TRANSFORMERS}{name}", kind, progress)  # a plain path to what transformers wrote
+    architecture, config = described.architecture, described.config
+    _refuse_without_attention(name, architecture, config)
+    if kind == "random" or kind.startswith("random:"):
+        seed = _seed(kind)
+        module = build(architecture, seed=seed, **config.build_args())
+        return _assemble(name, architecture, module, config, "random", f"random:{seed}")
+    if kind != "pretrained":
+        raise ModelError(f'The weights of {name} are "pretrained" or "random", not {kind!r}.')
+    module, notes, weights_hash = timm_repository.load_weights(described, progress)
+    model = _assemble(name, architecture, module, config, "file", weights_hash, notes)
+    labels = None if model.output_kind is OutputKind.FEATURES else timm_repository.labels_of(described)
+    return replace(model, weights="pretrained", labels=labels)
+
+
 def _pretrained(name: str, progress: Progress | None) -> Model:
     if name == "embedded":
         raise ModelError('The embedded model brings its own weights; ask for "embedded" or "random".')
@@ -135,6 +171,7 @@ def _reason(error: ModelError) -> str:
 
 
 def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
+    need_file(path)
     config = read_config(path, given)
     named = None if str(name).endswith(".safetensors") or name == path.stem else split_model_name_tag(name)[0]
     if named and config.architecture and named != config.architecture:
@@ -150,24 +187,31 @@ def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
         raise ModelError(
             f"{path.name} is not the file that its description speaks of: its sha256 begins {weights_hash[:12]}."
         )
-    module = build(architecture, **config.build_args())
-    fill(module, state, f"The weights in {path.name}")
-    return _assemble(path.stem, architecture, module, config, "file", weights_hash)
+    module, notes = build_filled(
+        architecture, config.build_args(), state, config.input_size, f"The weights in {path.name}"
+    )
+    return _assemble(path.stem, architecture, module, config, "file", weights_hash, notes)
 
 
 def _refuse_without_attention(name: str, architecture: str, config: CheckpointConfig) -> None:
     """Before anybody waits for a download, or for random numbers to be drawn."""
     module = build_on_meta(architecture, **config.build_args())
-    layout_of(module, name, _built_size(module, pretrained_cfg(architecture)))
+    layout_of(module, name, built_size(module, pretrained_cfg(architecture)))
 
 
 def _assemble(
-    name: str, architecture: str, module: nn.Module, config: CheckpointConfig, weights: str, weights_hash: str
+    name: str,
+    architecture: str,
+    module: nn.Module,
+    config: CheckpointConfig,
+    weights: str,
+    weights_hash: str,
+    notes: tuple[str, ...] = (),
 ) -> Model:
     cfg = pretrained_cfg(architecture)
     if weights != "random":
         refuse_not_finite(module, f"The weights of {name}")
-    size = _built_size(module, cfg)
+    size = built_size(module, cfg)
     labels = imagenet_labels(cfg) if weights == "pretrained" else config.labels
     kind = config.output_kind or output_kind(module)
     if kind is OutputKind.FEATURES:
@@ -178,17 +222,12 @@ def _assemble(
         module=module,
         layout=layout_of(module, name, size),
         input_size=size,
-        preprocessing=config.preprocessing_over(cfg),
+        preprocessing=for_channels(config.preprocessing_over(cfg), input_channels(module)),
         labels=None if weights == "random" else labels,  # what an untrained classifier's outputs mean, nobody knows
         weights=weights,
         weights_hash=weights_hash,
         output_kind=kind,
         dynamic_size=takes_any_size(module, cfg.fixed_input_size),
+        notes=notes,
     )
     return resized(model, config.input_size) if config.input_size else model
-
-
-def _built_size(module: nn.Module, cfg: PretrainedCfg) -> tuple[int, int]:
-    """The size that a module was built for: its embedding's, or timm's for the architecture."""
-    height, width = getattr(getattr(module, "patch_embed", None), "img_size", None) or cfg.input_size[1:]
-    return int(height), int(width)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from vitviz.capture.blank import input_channels
 from vitviz.capture.evaluation import unwrapped
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
@@ -16,7 +17,7 @@ from vitviz.tokens import TokenLayout
 class Preprocessing:
     """How the model wants its pixels.
 
-    mean, std      per channel, on values in [0, 1]
+    mean, std      one number for each channel (three of RGB, or one of grey), on values in [0, 1]
     interpolation  "bicubic", "bilinear", ... as timm names them
     crop_fraction  centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
     framing        what its makers measured it with: "crop", or "squash" where the whole image is forced into the
@@ -25,8 +26,8 @@ class Preprocessing:
                    "down" as transformers does, which leaves the smaller margin at the top and left
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     interpolation: str = "bicubic"
     crop_fraction: float = 1.0
     framing: str = "crop"
@@ -49,6 +50,7 @@ class Model:
     weights_hash   sha256 of the weights file, or "random:<seed>"
     output_kind    what the outputs are: classes, labels, plain numbers or features
     dynamic_size   whether the same module takes other input sizes (see `sizes.resized`)
+    notes          what had to be assumed or changed to load it, in sentences for a user; often empty
     lock           hold it around a forward pass: hooks and module state are shared by every thread
     """
 
@@ -63,6 +65,7 @@ class Model:
     weights_hash: str
     output_kind: OutputKind = None  # type: ignore[assignment]  # found from the module where not given
     dynamic_size: bool = False
+    notes: tuple[str, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +81,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """What the forward pass computes in, and so what its input has to be."""
         return next(self.module.parameters()).dtype
+
+    @property
+    def channels(self) -> int:
+        """3 for a model of RGB pictures, 1 for one of grey ones."""
+        return input_channels(self.module)
 
     @property
     def trained(self) -> bool:

@@ -37,8 +37,8 @@ class TakesPixels(Protocol):
 class Prepared:
     """What a model is given for one photograph.
 
-    input    (3, height, width) float32, normalised
-    shown    the same pixels before normalisation: RGB, width x height
+    input    (channels, height, width) float32, normalised
+    shown    the same pixels before normalisation, width x height; RGB, three equal channels for a model of grey pictures
     box      (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels
     framing  "crop", "squash" or "fit"
     model    the model at the input size used; another than was given when framing is "fit"
@@ -52,7 +52,7 @@ class Prepared:
 
 
 def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Prepared:
-    """Turns an RGB photograph into the model's input.
+    """Turns an RGB photograph into the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
     "crop" resizes the shorter side and cuts out the centre, exactly as the model's own evaluation does; "squash" forces the
     whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an
@@ -63,7 +63,10 @@ def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Pr
     """
     if framing not in FRAMINGS:
         raise ValueError(f"framing is one of {', '.join(FRAMINGS)}, not {framing!r}")
+    channels = len(model.preprocessing.mean)
     image = image if image.mode == "RGB" else image.convert("RGB")
+    if channels == 1:
+        image = image.convert("L")
     if framing == "fit":
         model = _fitted(model, image)
     transform = _timm_transform(model)
@@ -82,13 +85,13 @@ def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Pr
     pixels: Any = shown
     for step in to_input:  # to [0, 1], then mean and std
         pixels = step(pixels)
-    return Prepared(pixels, shown, box, framing, model)
+    return Prepared(pixels, shown.convert("RGB"), box, framing, model)
 
 
 def _timm_transform(model: TakesPixels) -> Any:
     wanted = model.preprocessing
     return create_transform(
-        input_size=(3, *model.input_size),
+        input_size=(len(wanted.mean), *model.input_size),
         crop_pct=wanted.crop_fraction,
         crop_mode="center",
         interpolation=wanted.interpolation,

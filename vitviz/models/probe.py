@@ -56,7 +56,9 @@ def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] 
             run_on_meta(module, input_size)
     except _FirstAttention as found:
         scores = tuple(found.args[0]) if found.args else None
-        maps = [grid for grid in maps if grid != scores]  # scores that went through a module are queries x keys, and no map
+        maps = [
+            grid for grid in maps if grid != scores
+        ]  # scores that went through a module are queries x keys, and no map
     finally:
         for handle in handles:
             handle.remove()

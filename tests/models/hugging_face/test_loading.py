@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 from huggingface_hub import constants
@@ -18,12 +22,14 @@ from safetensors.torch import load_file, save_file
 
 import vitviz
 from tests.models.hub_server import Hub, serving
-from tests.models.hugging_face.tiny import NAMES, TINIES, picture, write
+from tests.models.hugging_face.tiny import NAMES, TINIES, picture, transformers, write
 from vitviz.__main__ import main
 from vitviz.capture.heard import placements_of
 from vitviz.errors import HubError, ModelError, UnsupportedError
-from vitviz.models import load_model, resized
+from vitviz.models import load_model, prepare, resized
+from vitviz.models.hub import fetch
 from vitviz.models.hugging_face.names import Place, place_of
+from vitviz.models.source import Source
 from vitviz.models.weights import sha256_of
 from vitviz.support import support_of
 from vitviz.tracing import trace_input
@@ -291,9 +297,82 @@ def test_from_the_hub_with_progress_and_again_without_it(hub, written, monkeypat
 def test_a_repository_without_an_image_processor_works_offline_too(hub, monkeypatch):
     del hub.beside["preprocessor_config.json"]
     model = load_model(f"hf:{REPOSITORY}")
-    assert model.input_size == (224, 224)  # what transformers' own processor makes when it is told nothing
+    assert model.input_size == (32, 32)  # the image_size of its configuration
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert load_model(f"hf:{REPOSITORY}").preprocessing == model.preprocessing
+
+
+def test_a_processor_that_cannot_be_asked_for_is_not_absent(hub, monkeypatch):
+    """Configuration and weights came with another tool, the processor never did: nothing is assumed in its place."""
+    for file in ("config.json", "model.safetensors"):
+        fetch(Source(REPOSITORY, "main", file))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(HubError, match="preprocessor_config.json of somebody/tiny-vit was never downloaded"):
+        load_model(f"hf:{REPOSITORY}")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError, match="out of reach"):
+        load_model(f"hf:{REPOSITORY}")
+
+
+@pytest.mark.parametrize("index", [0, 3, 7, 8, 12])
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_folder_without_a_processor_has_the_size_of_its_configuration(tmp_path, index, side):
+    """As the module says by itself: its positions are for this size, and its own code takes it without resampling."""
+    tiny = replace(TINIES[index], side=side)
+    tiny.model().save_pretrained(tmp_path)
+    model = load_model(f"hf:{tmp_path}")
+    assert model.input_size == (side, side)
+    assert model.layout.grid == (side // 8, side // 8)
+    assert any(f"{side} x {side} pixels" in note for note in model.notes)
+    defaults = getattr(transformers, tiny.processor)()
+    assert model.preprocessing.mean == tuple(defaults.image_mean) and model.preprocessing.std == tuple(
+        defaults.image_std
+    )
+
+
+def test_grey_models(tmp_path):
+    tiny = replace(TINIES[0], arguments={**TINIES[0].arguments, "num_channels": 1})
+    theirs = tiny.model()
+    theirs.save_pretrained(tmp_path)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}, image_mean=[0.4], image_std=[0.2]).save_pretrained(
+        tmp_path
+    )
+    model = load_model(f"hf:{tmp_path}")
+    assert (model.channels, model.preprocessing.mean, model.preprocessing.std) == (1, (0.4,), (0.2,))
+    image = vitviz.load_sample("cat")
+    prepared = prepare(model, image, framing="squash")
+    # by hand: Pillow's luminance, resized, then mean and deviation
+    small = np.asarray(image.convert("L").resize((32, 32), PIL.Image.Resampling.BILINEAR), np.float32) / 255
+    assert np.allclose(prepared.input[0].numpy(), (small - 0.4) / 0.2, atol=1e-6)
+    with torch.no_grad():
+        expected = theirs(pixel_values=prepared.input[None]).logits[0]
+    assert torch.allclose(vitviz.trace(model, image, framing="squash").logits, expected, atol=1e-5)
+    assert support_of(f"hf:{tmp_path}").verdict == "global"
+
+
+def test_models_of_four_channels_are_refused_by_name(tmp_path):
+    replace(TINIES[0], arguments={"num_channels": 4}).model().save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedError, match="pictures of 4 channels"):
+        load_model(f"hf:{tmp_path}")
+    assert "4 channels" in support_of(f"hf:{tmp_path}").reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("image_size", value) for value in (0, -1, 10**9, "large", [32], [32, 32, 32], None, 2.5)),
+        *(("patch_size", value) for value in (0, 10**9, [8], [1, 2, 3], "x")),
+        *(("layer_norm_eps", value) for value in (float("nan"), float("inf"), "x", [1])),
+        *(("num_attention_heads", value) for value in (0, 10**9, None)),
+        *(("num_channels", value) for value in (0, 10**9, "rgb")),
+        *(("id2label", value) for value in ([], {"a": 1}, "x", {"0": None})),
+    ],
+)
+def test_a_field_that_cannot_be_is_one_sentence(folder, field, value):
+    change(folder / "config.json", **{field: value})
+    with contextlib.suppress(ModelError, UnsupportedError):  # and nothing else
+        load_model(f"hf:{folder}", weights="random")
 
 
 def test_a_kind_that_is_not_taken_is_refused_before_the_weights_come(hub):

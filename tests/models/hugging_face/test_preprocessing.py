@@ -140,3 +140,46 @@ def test_a_description_that_says_nonsense(written, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text('{"size": "large"}')
     with pytest.raises(ModelError, match="image processor's description"):
         load_model(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("image_mean", value) for value in (None, "grey", [0.5, 0.5], [], [None] * 3, float("nan"), [1e9] * 3, True)),
+        *(
+            ("image_std", value)
+            for value in (None, 0, [0, 0, 0], [1, 1, 0], -1, float("nan"), float("inf"), 1e-30, "x")
+        ),
+        *(("resample", value) for value in (None, 99, -1, "bicubic", 2.5, True, [3])),
+        *(("rescale_factor", value) for value in (None, 0, -1, "1/255", float("nan"), float("inf"), 1e30, [1])),
+        *(
+            ("size", value)
+            for value in ({"height": 10**9, "width": 10**9}, {"height": 0, "width": 5}, {"height": -8, "width": 8})
+        ),
+        *(
+            ("size", value)
+            for value in ({"height": 8.5, "width": 8.5}, {"height": "8", "width": "8"}, 10**9, [], "x", 0)
+        ),
+        *((name, value) for name in ("do_resize", "do_rescale", "do_normalize") for value in ("no", 1, [])),
+    ],
+)
+def test_a_field_that_cannot_be_is_named(written, tmp_path, field, value):
+    case = written(TINIES[0])
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).symlink_to(case.folder / name)
+    told = {**json.loads((case.folder / "preprocessor_config.json").read_text()), field: value}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    with pytest.raises((ModelError, UnsupportedError), match="image processor") as caught:
+        load_model(f"hf:{tmp_path}", weights="random")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "unused", [{"do_normalize": False, "image_mean": None}, {"do_rescale": False, "rescale_factor": None}]
+)
+def test_a_field_that_is_not_used_may_be_anything(written, tmp_path, unused):
+    case = written(TINIES[0])
+    (tmp_path / "config.json").symlink_to(case.folder / "config.json")
+    told = {**json.loads((case.folder / "preprocessor_config.json").read_text()), **unused}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    assert load_model(f"hf:{tmp_path}", weights="random").input_size == (32, 32)

@@ -96,11 +96,11 @@ def _filters(
     weight = getattr(projection, "weight", None)
     if not isinstance(weight, Tensor) or weight.numel() != embedding.size * pixels.size:
         return None, None
-    if weight.ndim == 2:  # a linear map over pixels laid out (height, width, 3)
-        height, width = pixels.shape[1:]
-        filters = numbers(weight).reshape(-1, height, width, 3).transpose(0, 3, 1, 2)
+    if weight.ndim == 2:  # a linear map over pixels laid out (height, width, channels)
+        channels, height, width = pixels.shape
+        filters = numbers(weight).reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
     else:
-        filters = numbers(weight)  # (width, 3, height, width of a patch)
+        filters = numbers(weight)  # (width, channels, height, width of a patch)
     own: Any = getattr(projection, "bias", None)
     bias = numbers(own) if isinstance(own, Tensor) else np.zeros(embedding.size)
     made = np.tensordot(filters, pixels, 3) + bias  # (width,)

@@ -19,12 +19,20 @@ _CHOOSE_CODE = {"auto_map", "attn_implementation", "experts_implementation", "us
 # Beyond any model there is; a description that asks for more would only exhaust memory.
 _LARGEST = {
     "num_hidden_layers": 512,
+    "num_attention_heads": 1 << 10,
     "hidden_size": 1 << 16,
     "intermediate_size": 1 << 19,
     "num_labels": 1 << 20,
     "num_register_tokens": 1 << 12,
+    "num_channels": 1 << 10,
     "image_size": 1 << 13,
+    "patch_size": 1 << 12,
+    "projection_dim": 1 << 16,
+    "mlp_ratio": 1 << 6,
+    "pooler_output_size": 1 << 16,
 }
+_MAY_BE_NONE = ("num_register_tokens", "num_labels")
+_LARGEST_NUMBER = 1e12
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,12 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
     transformers = library()
     model_type = given.get("model_type")
     kind = KINDS.get(model_type) if isinstance(model_type, str) else None
+    if kind is None and model_type is None and isinstance(given.get("architecture"), str):
+        where = name.removeprefix("hf:")
+        raise UnsupportedError(
+            f"{name} was written by timm and not by transformers; ask for it as hf-hub:{where}, or local-dir: and the path of "
+            "a folder."
+        )
     if kind is None:
         raise UnsupportedError(
             f"{name} is of the type {str(model_type)[:60]!r}. Of the models in transformers, ViT, DINOv2 with and without "
@@ -92,13 +106,23 @@ def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
     for part in (given, _tower(given)):
+        for field, value in part.items():
+            if isinstance(value, float) and not abs(value) < _LARGEST_NUMBER:  # not-a-number is not below anything
+                raise _cannot_be(name, field, value)
         for field, largest in _LARGEST.items():
             value = part.get(field)
             sides = value if isinstance(value, list) else [] if value is None else [value]
-            if any(not isinstance(side, int) or not 0 <= side <= largest for side in sides):
-                raise ModelError(
-                    f"The configuration of {name} says that {field} is {str(value)[:40]}, which cannot be."
-                )
+            least = 0 if field in _MAY_BE_NONE else 1
+            if isinstance(value, list) and len(value) != 2:
+                raise _cannot_be(name, field, value)
+            for side in sides:
+                whole = isinstance(side, int) or (field == "mlp_ratio" and isinstance(side, float))
+                if not whole or isinstance(side, bool) or not least <= side <= largest:
+                    raise _cannot_be(name, field, value)
+
+
+def _cannot_be(name: str, field: str, value: Any) -> ModelError:
+    return ModelError(f"The configuration of {name} says that {field[:40]} is {str(value)[:40]}, which cannot be.")
 
 
 def _tower(given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
+from vitviz.capture.blank import input_channels
 from vitviz.errors import HubError, ModelError
+from vitviz.models.checkpoint import for_channels
 from vitviz.models.hub import STILL_WORKS, Progress
 from vitviz.models.hugging_face.build import (
     Plan,
@@ -21,7 +24,7 @@ from vitviz.models.hugging_face.module import HuggingFaceModule
 from vitviz.models.hugging_face.names import Place, place_of
 from vitviz.models.hugging_face.preprocessing import preprocessing_of
 from vitviz.models.labels import one_line
-from vitviz.models.layout import layout_of
+from vitviz.models.layout import layout_of, refuse_other_channels
 from vitviz.models.model import Model, Preprocessing
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
 
@@ -34,6 +37,7 @@ class Description:
     plan        how its module is built
     bare        the module on the meta device
     input_size  (height, width) that its image processor makes, in whole patches
+    notes       what had to be assumed, in sentences
     """
 
     place: Place
@@ -41,6 +45,7 @@ class Description:
     bare: HuggingFaceModule
     preprocessing: Preprocessing
     input_size: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
 
 def describe(name: str) -> Description:
@@ -51,10 +56,19 @@ def describe(name: str) -> Description:
     place = place_of(name)
     plan = planned(name, configuration(place))
     bare = without_numbers(plan)
-    processor = image_processor(plan, processor_settings(place))
-    preprocessing, wanted = preprocessing_of(processor, bare.native_size)
-    height, width = (side - side % patch for side, patch in zip(wanted, bare.patch_size, strict=True))
-    return Description(place, plan, bare, preprocessing, (height, width))
+    refuse_other_channels(bare, name)
+    settings = processor_settings(place)
+    processor = image_processor(plan, settings)
+    preprocessing, wanted = preprocessing_of(processor, bare.native_size, described=bool(settings))
+    preprocessing = for_channels(preprocessing, input_channels(bare))
+    notes: tuple[str, ...] = ()
+    if not settings:
+        notes = (
+            f"{name} comes without an image processor: pictures get the size that its configuration names, {wanted[0]} x "
+            f"{wanted[1]} pixels, and the mean and deviation that transformers' {type(processor).__name__} has by itself.",
+        )
+    height, width = (max(patch, side - side % patch) for side, patch in zip(wanted, bare.patch_size, strict=True))
+    return Description(place, plan, bare, preprocessing, (height, width), notes)
 
 
 def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
@@ -91,11 +105,14 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
         weights_hash=weights_hash,
         output_kind=module.output_kind,
         dynamic_size=True,
+        notes=described.notes,
     )
 
 
-def _labels(names: dict[int, str], num_classes: int) -> tuple[str, ...] | None:
+def _labels(names: Any, num_classes: int) -> tuple[str, ...] | None:
     """One label a class, or None where there is no classifier, or nobody gave its classes names."""
+    if not isinstance(names, dict):
+        return None
     labels = tuple(one_line(str(names.get(index, ""))) for index in range(num_classes))
     named = [label for label in labels if not re.fullmatch(r"(LABEL_\d+)?", label)]
     return labels if named else None

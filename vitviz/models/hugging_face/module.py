@@ -16,7 +16,7 @@ from vitviz.outputs import OutputKind, kind_of_count
 
 
 class HuggingFaceModule(nn.Module):
-    """`module(x)` takes (batch, 3, height, width) and gives logits (batch, classes), or pooled features (batch, width)
+    """`module(x)` takes (batch, channels, height, width) and gives logits (batch, classes), or pooled features (batch, width)
     where the model has no classifier.
 
     model  the model of transformers, one of the classes in HEADS
@@ -100,7 +100,7 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def patch_embed(self) -> nn.Conv2d:
-        """The filters that make patches: (batch, 3, height, width) -> (batch, width, rows, cols)."""
+        """The filters that make patches: (batch, channels, height, width) -> (batch, width, rows, cols)."""
         return next(part for part in self.embeddings.modules() if isinstance(part, nn.Conv2d))
 
     @property
@@ -156,5 +156,5 @@ class _Rotary:
         """(sin, cos), each (patches, head_dim), for a grid of (rows, cols)."""
         buffer = next(self.table.buffers())
         height, width = (side * patch for side, patch in zip(shape, self.patch_size, strict=True))
-        cos, sin = self.table(buffer.new_empty(1, 3, height, width))
+        cos, sin = self.table(buffer.new_empty(1, 3, height, width))  # only the size of the picture is read
         return sin, cos

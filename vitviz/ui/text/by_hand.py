@@ -70,11 +70,12 @@ STEP = "{number} · {name}"
 # Pixels and the patch embedding
 PIXELS = "The patch is pixels"
 PIXELS_TEXT = (
-    "{height} × {width} pixels × 3 colours = **{count} numbers**. Each is brought to the range the model was trained on: divided by "
+    "{height} × {width} pixels × {channels} = **{count} numbers**. Each is brought to the range the model was trained on: divided by "
     "255, minus a mean, divided by a spread. The pixel in the upper left corner:"
 )
 PIXEL_COLUMNS = ("colour", "value, 0–255", "÷ 255 =", "− mean", "÷ spread", "= input")
-CHANNELS = ("red", "green", "blue")
+CHANNELS, GREY = ("red", "green", "blue"), "grey"
+COUNTED = {3: "3 colours", 1: "1 grey value"}
 PATCH_ALT = "The patch in row {row}, column {col} in the photograph, and its pixels enlarged."
 NO_PIXELS = (
     "The {query} has no pixels. It begins as **{width} learned numbers** that are the same for every image; only attention will bring the "

@@ -44,14 +44,23 @@ def _pixels(board: Board, pixels: np.ndarray) -> None:
 
     board.step(words.PIXELS)
     figure.show(stage, "patch by hand", draw, width=520, token=hand.query)
-    st.markdown(words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size))
-    corner = np.asarray(stage.look.shown.convert("RGB"))[row * height, col * width].astype(float)  # (3,)
+    st.markdown(
+        words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size, channels=words.COUNTED[len(pixels)])
+    )
+    corner = np.asarray(stage.look.shown.convert("RGB"))[row * height, col * width].astype(float)[
+        : len(pixels)
+    ]  # (channels,)
     mean, spread = (np.asarray(each) for each in (stage.model.preprocessing.mean, stage.model.preprocessing.std))
     steps = (corner, corner / 255, mean, spread, pixels[:, 0, 0])
     name, *headings = words.PIXEL_COLUMNS
     columns = [Column(heading, step.tolist()) for heading, step in zip(headings, steps, strict=True)]
     columns[0] = replace(columns[0], decimals=0)
-    tables.show(tables.numbers([Column(name, words.CHANNELS), *columns]))
+    tables.show(tables.numbers([Column(name, _channels(pixels)), *columns]))
+
+
+def _channels(pixels: np.ndarray) -> list[str]:
+    """What the channels of pixels (channels, height, width) are called."""
+    return list(words.CHANNELS) if len(pixels) == len(words.CHANNELS) else [words.GREY]
 
 
 def _embedding(board: Board, start: Entrance, pixels: np.ndarray) -> None:
@@ -62,8 +71,8 @@ def _embedding(board: Board, start: Entrance, pixels: np.ndarray) -> None:
     c = board.component
     st.markdown(words.EMBED_TEXT.format(width=start.embedding.size, count=pixels.size, component=c))
     places = np.ndindex(*pixels.shape)
-    names = [words.EMBED_PIXEL.format(colour=words.CHANNELS[channel], row=y, col=x) for channel, y, x in places]
-    flat, filters = pixels.ravel(), start.filters[c].ravel()  # (3 * height * width,) each
+    names = [words.EMBED_PIXEL.format(colour=_channels(pixels)[channel], row=y, col=x) for channel, y, x in places]
+    flat, filters = pixels.ravel(), start.filters[c].ravel()  # (channels * height * width,) each
     products(words.EMBED_COLUMNS, names, flat, filters, float(start.filter_bias[c]))
     _, one, two, three = words.EMBED_COLUMNS
     every("embedding", {words.EMBED_COLUMNS[0]: names, one: flat, two: filters, three: flat * filters}, flat.size)
