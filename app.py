@@ -12,7 +12,7 @@ from vitviz.ui.views import VIEWS
 
 startup.log_times()
 startup.keep_uploads_in_memory()
-loading.embedded()
+startup.read_embedded(loading.embedded)
 startup.settle()
 
 app = st.App(

@@ -13,6 +13,8 @@ from vitviz.assets import asset_path
 from vitviz.errors import ImageError
 from vitviz.images import load_image
 
+_AGAIN = "Install or clone vitviz again; pictures of your own can be opened meanwhile."
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -46,7 +48,7 @@ class Sample:
 
     @property
     def path(self) -> Path:
-        return asset_path("samples", self.file)
+        return _asset(self.file)
 
     @property
     def credit(self) -> str:
@@ -56,9 +58,27 @@ class Sample:
 
 @cache
 def samples() -> tuple[Sample, ...]:
-    """The gallery in its order: first what the embedded model knows, then what it does not."""
-    described = json.loads(asset_path("samples", "samples.json").read_text(encoding="utf-8"))
-    return tuple(Sample(**fields) for fields in described)
+    """The gallery in its order: first what the embedded model knows, then what it does not.
+
+    Raises ImageError where its list or all photographs are missing from this copy, or the list is damaged.
+    """
+    try:
+        described = json.loads(_asset("samples.json").read_text(encoding="utf-8"))
+        found = tuple(Sample(**fields) for fields in described)
+    except (ValueError, TypeError, OSError, RecursionError) as error:
+        raise ImageError(
+            f"The gallery's list of photographs, assets/samples/samples.json, is damaged. {_AGAIN}"
+        ) from error
+    if not found:
+        raise ImageError(f"The gallery's list of photographs, assets/samples/samples.json, is empty. {_AGAIN}")
+    return found
+
+
+def _asset(name: str) -> Path:
+    try:
+        return asset_path("samples", name)
+    except FileNotFoundError as missing:
+        raise ImageError(f"The gallery cannot be shown: {missing}.") from missing
 
 
 def load_sample(name: str) -> Image.Image:

@@ -110,6 +110,8 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
         progress=lambda done, total, _what: bar(done, total),
     )
     bar.close()
+    for note in () if arguments.quiet else model.notes:
+        print(f"vitviz: {note}", file=sys.stderr)
     return model
 
 
@@ -139,10 +141,12 @@ def any_subject(
 ) -> Subject | StagedSubject:
     """The same for a model of any shape: layer by layer where its layers do not share one grid."""
     from vitviz.figures.subject import subject_of
-    from vitviz.images import image_hash, load_image
+    from vitviz.images import image_hash, read_image
     from vitviz.models import prepare
 
-    image = load_image(arguments.image)  # first, because a wrong picture is told at once and a model takes a while
+    image, values = read_image(arguments.image)  # first: a wrong picture is told at once and a model takes a while
+    if values and not arguments.quiet:
+        print(f"vitviz: {values}", file=sys.stderr)
     model = loaded_model(arguments) if model is None else model
     prepared = prepare(model, image, framing=arguments.framing)
     if check is not None:

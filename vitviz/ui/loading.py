@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitviz.errors import ModelError
 from vitviz.models import Model, load_model, resized
+from vitviz.models.names import require_published
 from vitviz.ui import services
 from vitviz.ui.compute import Key, Progress
 from vitviz.ui.selection import Selection
@@ -54,9 +55,10 @@ def _load(selection: Selection, progress: Progress) -> Model:
     name, untrained = selection.model, selection.weights == "random"
     if name.startswith(FILE):
         return _from_folder(name.removeprefix(FILE))
+    require_published(name)  # the library takes paths; what a link or a search field asks for never becomes one
     if name == "embedded" and not untrained:
         return embedded()
-    return load_model(name, weights="random" if untrained else None, progress=report)
+    return load_model(name, weights="random" if untrained else "pretrained", progress=report)
 
 
 def _from_folder(stem: str) -> Model:

@@ -63,6 +63,7 @@ def _stage(sizes: st.delta_generator.DeltaGenerator) -> Stage:
     own = loading.current(sidebar.plain_model(selection))
     with sizes:
         sidebar.choose_size(own)
+        sidebar.say((*own.notes, taken.values) if taken.values else own.notes)
     stage, lost = open_stage(selection, loading.current(selection), taken)
     if lost:
         # Without a word: another model has other layers, and what was chosen there means nothing here.

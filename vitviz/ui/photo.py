@@ -10,6 +10,7 @@ from PIL import Image
 
 import vitviz
 from vitviz.errors import ImageError
+from vitviz.images import read_image
 from vitviz.samples import Sample, samples
 from vitviz.ui import services, session
 from vitviz.ui.compute import Key
@@ -22,12 +23,15 @@ _UPLOAD = "own picture"
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """image: RGB; hash: of its pixels; scope: None for the gallery's, else the session that owns it; name: for snippets."""
+    """image: RGB; hash: of its pixels; scope: None for the gallery's, else the session that owns it; name: for snippets;
+    values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
+    """
 
     image: Image.Image
     hash: str
     scope: str | None
     name: str
+    values: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -54,8 +58,8 @@ def _own() -> Photo:
     key = Key("photo", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
 
     def read(_: object) -> Photo:
-        image = vitviz.load_image(content)
-        return Photo(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD)
+        image, values = read_image(content)
+        return Photo(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD, values)
 
     photo: Photo = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
     return photo

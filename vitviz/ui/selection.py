@@ -15,7 +15,7 @@ Weights = Literal["trained", "random"]
 
 # Names of models, samples and patches hold no more than this, so that none can be a path upwards or a piece of HTML.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
-MODEL_NAME = re.compile(rf"(file:)?{_NAME}|hf:{_NAME}(/{_NAME})?(@{_NAME})?")
+MODEL_NAME = re.compile(rf"(file:)?{_NAME}|(hf|hf-hub):{_NAME}(/{_NAME})?(@{_NAME})?")
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 # A query of several parts is longer than a name.
 MAX_QUERY = 120
@@ -33,8 +33,9 @@ MAX_SIZE = 2368
 class Selection:
     """A view.
 
-    model    "embedded", "file:NAME" for a checkpoint of the server's folder, "hf:OWNER/NAME" for a repository on the hub
-             (never "hf:" and a folder, which would be the server's), or a name of timm's registry
+    model    "embedded", "file:NAME" for a checkpoint of the server's folder, "hf:OWNER/NAME" or "hf-hub:OWNER/NAME" for a
+             repository on the hub (never a folder, which would be the server's), or a name of timm's registry; which of
+             these may be loaded is decided by `vitviz.models.names.require_published`
     weights  "trained", or "random" for the untrained control
     image    a sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own
     size     side of the model input in pixels, 0 for the model's own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 import streamlit as st
@@ -17,7 +19,8 @@ from vitviz.ui.text import sidebar as words
 # How many names a search offers, and the one that stands there before anything was searched for.
 FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 # What a name of the hub begins with, which no search in timm's registry finds.
-HUB = "hf:"
+HUB = ("hf:", "hf-hub:")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>$:~])")
 _SOURCE, _KIND = "picture source", "model kind"
 
 
@@ -37,7 +40,13 @@ def choose_picture() -> None:
         credit = photo.sample_named(shown).credit
         st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **state.bound("image", shown))
     elif source == "upload":
-        st.file_uploader(words.UPLOAD, key="upload", help=words.UPLOAD_HELP, on_change=_taken, args=("upload",))
+        st.file_uploader(
+            words.UPLOAD,
+            key="upload",
+            help=words.UPLOAD_HELP,
+            on_change=_taken,
+            args=("upload",),
+        )
     else:
         st.camera_input(words.CAMERA, key="camera", on_change=_taken, args=("camera",))
     if state.selection().image == UPLOAD:
@@ -135,6 +144,12 @@ def _sizes(own: int, patch: int) -> list[int]:
     """0 for the model's own size, and the others that a grid of whole patches can have, in rising order of pixels."""
     sides = {patch * side for side in GRID_SIDES if patch * side <= MAX_SIZE}
     return sorted((sides - {own}) | {0}, key=lambda side: side or own)
+
+
+def say(sentences: Iterable[str]) -> None:
+    """What had to be assumed of the picture or the model: sentences that may quote a file, and are no Markdown."""
+    for sentence in sentences:
+        st.caption(_MARKUP.sub(r"\\\1", sentence))
 
 
 def plain_model(selection: Selection) -> Selection:

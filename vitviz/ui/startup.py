@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Callable
 from importlib import import_module
 
 from starlette.formparsers import MultiPartParser
+
+from vitviz.errors import VitvizError
+
+_LOG = logging.getLogger(__name__)
 
 # Libraries that only some pages import. What is imported after `gc.freeze` is walked through after every run of a page, and a
 # second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
 LATER = ("scipy.stats", "captum.attr")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def read_embedded(read: Callable[[], object]) -> None:
+    """Reads the embedded model before the first visitor comes. Where it cannot be read, the server starts all the same: every
+    page that needs it says why, and other models work.
+    """
+    try:
+        read()
+    except VitvizError as error:
+        _LOG.error("the server starts without the embedded model: %s", error)
 
 
 def settle() -> None:

@@ -7,7 +7,13 @@ SOURCE = "Where from"
 SOURCES = {"gallery": "Samples", "upload": "Upload", "camera": "Camera"}
 GALLERY = "Sample photograph"
 UPLOAD = "Photograph"
-UPLOAD_HELP = "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk."
+_DEEP = (
+    "Of values of more than 8 bits, 0 is shown black, and white is the full scale of the fewest bits (8, 10, 12, 14 or 16) that hold "
+    "the largest value; negative, larger and float values are stretched from the smallest to the largest."
+)
+UPLOAD_HELP = (
+    "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk. " + _DEEP
+)
 CAMERA = "Take a picture"
 OWN_PICTURE = "Your own picture stays in this session. A link to this view opens with a sample instead."
 FRAMING = "Brought to size by"
@@ -26,7 +32,8 @@ ANY = "Name in timm"
 SEARCH, SEARCH_EXAMPLE = "Search", "dinov2 reg"
 ANY_HELP = (
     "Parts of a name, in any order. Weights come from the model hub the first time. A model of Hugging Face's transformers is asked "
-    "for by its whole name on the hub after hf:, as in hf:facebook/dinov2-small, where that library is installed."
+    "for by its whole name on the hub after hf:, as in hf:facebook/dinov2-small, where that library is installed; a model that was "
+    "saved with timm, after hf-hub:."
 )
 FILE = "Checkpoint"
 NO_FILES = "There is no checkpoint in the server's folder."
