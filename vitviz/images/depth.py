@@ -96,11 +96,12 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
         levels = (np.arange(65536) * 255 + int(high) // 2) // int(high)  # exact, and one look-up a pixel
         return np.minimum(levels, 255).astype(np.uint8)[values]
     work = np.float64 if values.dtype.itemsize > 2 and values.dtype.kind in "iu" else np.float32
-    scaled = values.astype(work)
+    scaled: Any = values.astype(work)
     np.nan_to_num(scaled, copy=False, nan=low, posinf=high, neginf=low)
     scaled -= low
     scaled *= 255 / (high - low) if high > low else 0.0
-    return np.rint(scaled, out=scaled).clip(0, 255).astype(np.uint8)
+    shown: np.ndarray = np.rint(scaled, out=scaled).clip(0, 255).astype(np.uint8)
+    return shown
 
 
 def said_of(values: np.ndarray) -> str:

@@ -96,7 +96,7 @@ class CheckpointConfig:
 def timm_preprocessing(cfg: PretrainedCfg) -> Preprocessing:
     """What timm's own evaluation does for a pretrained configuration."""
     framing = "squash" if cfg.crop_mode == "squash" else "crop"
-    return Preprocessing(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation, cfg.crop_pct, framing)  # type: ignore[arg-type]
+    return Preprocessing(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation, cfg.crop_pct, framing)
 
 
 def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
