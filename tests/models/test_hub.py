@@ -212,7 +212,7 @@ def test_the_environment_of_a_fresh_process(hub, tmp_path):
 def test_a_file_that_cannot_be_read_now_is_not_damaged(hub, tmp_path, monkeypatch):
     """Too many open files, no permission, a failing disk: the sound file stays, and is used again afterwards."""
     load_model(NAME)
-    (kept,) = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > 1024]
+    (kept,) = {path.resolve() for path in leftovers(tmp_path)}
     real = Path.open
 
     def refuse(self, *args, **kwargs):
@@ -279,7 +279,7 @@ def flipped(content: bytes) -> bytes:
 @pytest.mark.parametrize("offline", [False, True])
 def test_a_damaged_file_in_the_cache_is_thrown_away(hub, tmp_path, monkeypatch, damage, offline):
     load_model(NAME)
-    (kept,) = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > 1024]
+    (kept,) = {path.resolve() for path in leftovers(tmp_path)}
     kept.write_bytes(damage(kept.read_bytes()))
     if offline:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -175,10 +175,7 @@ def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Pa
         if _is_whole(path, expected_hash):
             return path
     except OSError as error:
-        raise HubError(
-            f"{source.file} of {source.repository} is in the cache and cannot be read at the moment "
-            f"({error.strerror or type(error).__name__}). Nothing was deleted; try again. {STILL_WORKS}"
-        ) from error
+        raise _unreadable(source, error) from error
     blob = path.resolve()
     path.unlink(missing_ok=True)
     if _cache_dir().resolve() in blob.parents:
@@ -213,12 +210,18 @@ def _is_whole(path: Path, expected_hash: str | None) -> bool:
     return True
 
 
+def _unreadable(source: Source, error: OSError) -> HubError:
+    return HubError(
+        f"The cache of {source.file} of {source.repository} cannot be read at the moment "
+        f"({error.strerror or type(error).__name__}). Nothing was deleted; try again. {STILL_WORKS}"
+    )
+
+
 def _absent_or(source: Source, error: HubError) -> HubError:
     """`error`, or NoSuchFile where the hub has said earlier that the repository has no such file."""
     if isinstance(error, NoSuchFile):
         return error
-    found = try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
-    if found is not _CACHED_NO_EXIST:
+    if _looked_up(source) is not _CACHED_NO_EXIST:
         return error
     return NoSuchFile(f"{source.repository} has no {source.file}, as the hub said earlier. {STILL_WORKS}")
 
@@ -347,8 +350,16 @@ def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type
 
 def cached(source: Source) -> Path | None:
     """The file in the hub's own cache, or None; asks nobody."""
-    found = try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
+    found = _looked_up(source)
     return Path(found) if isinstance(found, str) else None
+
+
+def _looked_up(source: Source) -> Any:
+    """What the hub's own cache holds for a file: its path, a note that the repository has none, or None."""
+    try:
+        return try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
+    except OSError as error:
+        raise _unreadable(source, error) from error
 
 
 def _cache_dir() -> Path:
