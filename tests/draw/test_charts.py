@@ -169,3 +169,11 @@ def test_a_scatter_has_a_dot_for_each_pair_and_a_numbered_bar_for_the_third_valu
 def test_pictures_take_the_pages_colour() -> None:
     for theme in (LIGHT, DARK):
         assert (pixels(draw_bars(["a"], [1.0], theme=theme))[0, 0] == rgb(theme.background)).all()
+
+
+def test_a_name_may_be_anything() -> None:
+    x = np.arange(3.0)
+    figure = draw_curve(x, {"_hidden": x, "$b$": x + 1}, x_label="x", y_label="y")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["_hidden", "$b$"]
+    two_lines = inside(draw_bars(["two\nlines", "b"], [2.0, 1.0]))
+    np.testing.assert_array_equal(two_lines, inside(draw_bars(["two lines", "b"], [2.0, 1.0])))

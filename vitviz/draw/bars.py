@@ -35,6 +35,7 @@ def draw_bars(
 
     Raises DrawError for values that are not finite, without any, or not as many as names.
     """
+    names = [" ".join(name.split()) for name in names]  # a picture of text has one line
     numbers = finite(np.asarray(values))
     if numbers.ndim != 1 or numbers.size == 0 or numbers.size != len(names):
         raise DrawError(f"Bars need one value a name, not {len(names)} names and values of shape {numbers.shape}.")

@@ -73,12 +73,12 @@ def draw_curve(
     if not lines or x.ndim != 1 or x.size == 0 or any(np.shape(each) != x.shape for each in every):
         raise DrawError(f"Every line needs a value for each of {x.size} points, not {[np.shape(e) for e in every]}.")
     figure, axes = _axes(width, height, x_label, y_label, title, theme)
+    drawn: list[Any] = []
     for (name, values), colour, dash in zip(lines.items(), cycle(theme.lines), cycle(DASHES), strict=False):
         shown = theme.foreground if len(lines) == 1 else colour
         marker = "o" if x.size <= 15 else None
-        axes.plot(
-            x, finite(values), color=shown, linestyle=dash, linewidth=2.2, marker=marker, markersize=4, label=name
-        )
+        # without a label: what begins with an underscore has no entry in a legend that matplotlib collects by itself
+        drawn += axes.plot(x, finite(values), color=shown, linestyle=dash, linewidth=2.2, marker=marker, markersize=4)
         if name in bands:
             lower, upper = bands[name]
             axes.fill_between(x, finite(lower), finite(upper), color=shown, alpha=0.18, linewidth=0)
@@ -91,7 +91,7 @@ def draw_curve(
             if names_above
             else {"loc": "best", "facecolor": theme.background, "framealpha": 0.8, "edgecolor": "none"}
         )
-        legend = axes.legend(labelcolor=theme.foreground, fontsize=size, handlelength=2.4, **place)
+        legend = axes.legend(drawn, [*lines], labelcolor=theme.foreground, fontsize=size, handlelength=2.4, **place)
         for text in legend.get_texts():
             text.set_parse_math(False)  # a class may be called anything, dollar signs included
     return figure

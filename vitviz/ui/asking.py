@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vitviz.analysis.question import Question
-from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
-from vitviz.outputs import has_classifier
+from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
+from vitviz.draw.scale import number
+from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.ui import state
 from vitviz.ui.compute import Progress
 from vitviz.ui.stage import Stage
@@ -37,6 +38,28 @@ class Asked:
     name: str
 
     @property
+    def kind(self) -> OutputKind:
+        """What the model's outputs are."""
+        return self.stage.model.output_kind
+
+    @property
+    def shares(self) -> bool:
+        """Whether the target's likelihood is a probability, and neither a plain number nor a cosine."""
+        return needs_classifier(self.target) and self.kind.is_probability
+
+    def amount(self, likelihood: float, digits: int = 1) -> str:
+        """A likelihood of the target for people: "92.0%", "3.25", or a cosine of three digits."""
+        if self.shares:
+            return f"{likelihood:.{digits}%}"
+        return number(likelihood) if needs_classifier(self.target) else f"{likelihood:.3f}"
+
+    def change(self, difference: float) -> str:
+        """A change of the likelihood with its sign, for `st.metric`, which reads it: points, or the plain difference."""
+        if self.shares:
+            return words.POINTS.format(points=100 * difference)
+        return f"{difference:+.3g}" if needs_classifier(self.target) else f"{difference:+.3f}"
+
+    @property
     def question(self) -> Question:
         """The same object for the same question, so that passes are shared between methods. Use it in a work only."""
         kept: Kept = self.stage.ask("question", self._make, target=self.target)
@@ -56,7 +79,7 @@ class Asked:
 
 
 def asked(stage: Stage) -> Asked:
-    """What the selection asks: a class, a difference of classes, or a token with itself where there is no classifier."""
+    """What the selection asks: an output, a difference of two, or a token with itself where there is no classifier."""
     logits = stage.trace.logits
     if not has_classifier(stage.model):
         chosen = stage.selection.query
@@ -64,19 +87,18 @@ def asked(stage: Stage) -> Asked:
         token = stage.layout.token_named(chosen) if named else None
         return Asked(stage, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
     wanted, against = int(state.value_of("target")), int(state.value_of("against"))
-    index = wanted if 0 <= wanted < len(logits) else int(logits.argmax())
-    name = class_name(stage, index)
-    if 0 <= against < len(logits) and against != index:
-        return Asked(
-            stage, LogitDifference(index, against), words.DIFFERENCE.format(name=name, other=class_name(stage, against))
-        )
-    return Asked(stage, ClassLogit(index), name)
+    target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(stage.model, logits)
+    assert isinstance(target, ClassLogit)
+    name = class_name(stage, target.index)
+    if 0 <= against < len(logits) and against != target.index:
+        other = class_name(stage, against)
+        return Asked(stage, LogitDifference(target.index, against), words.DIFFERENCE.format(name=name, other=other))
+    return Asked(stage, target, name)
 
 
 def class_name(stage: Stage, index: int) -> str:
-    """A class in words, or its number where names are not known."""
-    labels = stage.model.labels
-    return labels[index] if labels else words.CLASS_NUMBER.format(index=index)
+    """An output in words, or its number where names are not known. Plain text: escape it where Markdown is read."""
+    return output_name(stage.model.labels, index, stage.model.output_kind)
 
 
 def fraction(progress: Progress) -> Callable[[int, int], None]:

@@ -9,6 +9,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.models import Model
 from vitviz.ui import services, state
 from vitviz.ui.compute import Key
+from vitviz.ui.escape import escaped
 from vitviz.ui.text import cost as words
 from vitviz.ui.waiting import answer
 
@@ -31,7 +32,7 @@ class Unanswered(Exception):
         height, width = self.model.input_size
         st.warning(
             words.COST.format(
-                model=self.model.name,
+                model=escaped(self.model.name),
                 height=height,
                 width=width,
                 tokens=f"{self.found.work.tokens:,}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from vitviz.ui import navigation
+from vitviz.ui.escape import escaped
 from vitviz.ui.stage import Stage
 from vitviz.ui.support import verdict_on
 from vitviz.ui.text import common as words
@@ -15,5 +16,5 @@ def show(stage: Stage, question: str) -> None:
     st.header(question)
     support = verdict_on(stage)
     sentence = words.ELSEWHERE_FORM if support.rollout else words.ELSEWHERE
-    st.info(sentence.format(reason=support.reason, instead=support.instead))
+    st.info(sentence.format(reason=escaped(support.reason), instead=escaped(support.instead)))
     navigation.link("layers", words.ELSEWHERE_LINK)

@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from vitviz.ui import elsewhere, loading, look, navigation, photo, sidebar, state, strip
+from vitviz.ui.escape import escaped
 from vitviz.ui.selection import UPLOAD, Selection
 from vitviz.ui.stage import Stage, open_stage
 from vitviz.ui.text import common as words
@@ -49,7 +50,9 @@ def main() -> None:
 
 def _listed(names: tuple[str, ...]) -> str:
     """Names of URL parameters for people: the first few that are names at all, since anything may stand in an address."""
-    shown = [name for name in names if name.isascii() and name.isidentifier() and len(name) <= 30][:NAMES_SHOWN]
+    shown = [escaped(name) for name in names if name.isascii() and name.isidentifier() and len(name) <= 30][
+        :NAMES_SHOWN
+    ]
     return ", ".join([*shown, *(["…"] if len(shown) < len(names) else [])])
 
 

@@ -12,6 +12,7 @@ from vitviz.models.catalogue import curated
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named
+from vitviz.ui.escape import escaped
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
 from vitviz.ui.stage import Stage, open_stage
 from vitviz.ui.text import common
@@ -111,7 +112,7 @@ def open_other(stage: Stage) -> Stage | None:
     except Cancelled:
         raise
     except VitvizError as reason:
-        st.error(str(reason))
+        st.error(escaped(reason))
         st.button(words.BACK, key="back to the control", on_click=_back)
         return None
 

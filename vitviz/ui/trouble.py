@@ -11,6 +11,7 @@ import streamlit as st
 from vitviz.errors import Cancelled, VitvizError
 from vitviz.ui import session, state
 from vitviz.ui.consent import Unanswered
+from vitviz.ui.escape import escaped
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 from vitviz.ui.waiting import Stopped
@@ -38,7 +39,7 @@ def guarded(where: str) -> Iterator[None]:
 
 
 def _say(sentence: str, where: str) -> None:
-    st.error(sentence)
+    st.error(escaped(sentence))
     if state.selection() != Selection():
         st.button(words.BACK_TO_START, key=f"back {where}", on_click=_back)
 

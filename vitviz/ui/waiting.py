@@ -11,6 +11,7 @@ from vitviz.errors import Cancelled
 from vitviz.ui import session, state
 from vitviz.ui.compute import ComputeQueue, Key, Ticket
 from vitviz.ui.compute.work import Work
+from vitviz.ui.escape import escaped
 from vitviz.ui.text import common as words
 
 # Most answers are there within this time; a progress bar that flashes would only disturb.
@@ -55,6 +56,7 @@ def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> 
     with place.container():
         # Every call into Streamlit is a moment at which a newer run may take over; the ticket is then left and joined
         # again.
+        what = escaped(what)  # a model's name is in it
         bar = st.progress(0.0, what)
         st.button(words.CANCEL, key=f"cancel {key}", on_click=_give_up, args=(queue, key))
         while not ticket.wait(STEP_SECONDS):

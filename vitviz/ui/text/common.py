@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vitviz.tokens import Query, cell_of_name
+from vitviz.ui.text import outputs
 
 NAME = "vitviz"
 
@@ -49,10 +50,7 @@ SEEN_ALT = "The photograph as the model sees it, {width} by {height} pixels."
 PREDICTION = "Prediction"
 UNTRAINED = "untrained weights: no prediction to speak of"
 NO_CLASSES = "This model has no classifier: it turns a picture into {count} numbers and names nothing."
-DOUBTFUL = "Perhaps none of the classes this model knows."
-CLASS_LIST = "{count} classes"
-CLASS = "Class"
-CLASS_FILTER = "Find a class"
+DOUBTFUL = outputs.DOUBTFUL[outputs.CLASSES]
 
 # Tokens
 TOKEN_CLS = "class token"
@@ -68,7 +66,7 @@ TOKEN_AND = " and "
 # What is explained
 WHOLE_PICTURE = "the model's summary of the picture"
 DIFFERENCE = "{name}, not {other}"
-CLASS_NUMBER = "class {index}"
+POINTS = "{points:+.1f} points"
 
 # Pages that a model cannot fill
 ELSEWHERE = "This page follows the same tokens through all layers, and this model does not let it. {reason} {instead}"

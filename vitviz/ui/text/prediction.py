@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from vitviz.ui.text import outputs
 from vitviz.ui.text.page import PageText
 
 PAGE = PageText(
     title="Prediction",
     question="What does it see, and why?",
     lead=(
-        "The model names what it sees with a probability for every class it knows. Several methods claim to show what that "
-        "answer rests on, and they do not agree. So each of them can be put to the test here, on this very picture."
+        "{answers} Several methods claim to show what that answer rests on, and they do not agree. So each of them can be put "
+        "to the test here, on this very picture."
     ),
     try_this=(
         "Ask why it is this class and not another one. Mark the object and see which map lies inside. Then test the maps: which "
@@ -36,12 +37,9 @@ PAGE = PageText(
     ),
 )
 
-TARGET = "Explain the class"
-TARGET_HELP = "The predicted class, or any other the model knows: what in the picture speaks for it?"
+TARGET = outputs.TARGET[outputs.CLASSES]
 AGAINST = "and not"
-AGAINST_HELP = "Explain the difference between two classes: what speaks for the one and not for the other."
 NOTHING_ELSE = "(all others)"
-PREDICTED = "{label} (predicted, {probability:.0%})"
 SELF_DOT = (
     "This model has no classifier, so there is no class to explain. What is explained instead is the model's own summary of the "
     "picture, by its dot product with itself; choose a patch as the query to explain that patch."
@@ -61,12 +59,7 @@ FORMING_TEXT = (
 )
 FORMING_TABLE = ("After layer", "Reads as", "Probability", "Target")
 BEFORE_FIRST = "input"
-PATCH_LENS = "What would each patch alone be called?"
 PATCH_LENS_LAYER = "After layer"
-PATCH_LENS_ALT = (
-    "For every patch: the probability of {target} when this patch's token alone is read after layer {layer}."
-)
-PATCH_LENS_LABEL = "probability of {target}, patch by patch"
 PATCH_LENS_WORDS = "Most patches, read alone, are called: {names}."
 PATCH_NAME = "{name} ({count})"
 
@@ -113,7 +106,7 @@ MARK_RUNNING = "Hiding the object, and equal areas elsewhere"
 MARK_FALL = "fall, object hidden"
 MARK_ELSEWHERE = "fall, elsewhere hidden"
 MARK_SENTENCE = (
-    "Hiding the object takes **{target}** from {before:.0%} to {after:.0%}; hiding as much elsewhere leaves it at {elsewhere:.0%} on "
+    "Hiding the object takes **{target}** from {before} to {after}; hiding as much elsewhere leaves it at {elsewhere} on "
     "average of {draws} tries."
 )
 MARK_SHARES = ("Method", "Inside", "Times its area")

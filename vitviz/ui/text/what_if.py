@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitviz.ui.text import common
 from vitviz.ui.text.page import PageText
 
 PAGE = PageText(
@@ -12,7 +13,7 @@ PAGE = PageText(
         "heads, layers, single tokens. Before and after stand side by side."
     ),
     try_this=(
-        "Draw over the object until the model no longer names it. Undo that, and draw over as much of the background. Then switch "
+        "Draw over the object until the answer changes. Undo that, and draw over as much of the background. Then switch "
         "off one head, then a whole layer."
     ),
     notice=(
@@ -124,12 +125,9 @@ CUT_LAYERS = "Only in these layers (all, where none is chosen)"
 # What came of it
 RUNNING = "Asking the changed model"
 IMPOSSIBLE = "The model cannot run with all of this switched: at least one patch has to stay. Undo a part of it."
-LIKELIHOOD = "Probability of {target}"
-COSINE = "Likeness of {target} to before"
-POINTS = "{points:+.1f} points"
-CHANGE = "{change:+.3f}"
+POINTS = common.POINTS
 NO_LIKELIHOOD = "The token that was asked about has left the sequence, so there is no number for it."
-TOP = ("Class", "before", "after", "change")
+TOP = ("before", "after", "change")
 SHARE = "{share:.1%}"
 SAME = "±0.0"
 NOW = "Now **{after}**, no longer {before}."
@@ -172,8 +170,6 @@ WORTH_TEXT = (
 WORTH_RUN = "Switch every head off in turn"
 WORTH_RUNNING = "Switching off head after head"
 WORTH_MEASURED = "What it is worth"
-WORTH_MEASURED_CAPTION = "fall in the probability of {target} without the head; blue: it spoke against"
-WORTH_COSINE_CAPTION = "fall in likeness without the head"
 WORTH_SAID = "What attention says"
 WORTH_SAID_CAPTION = "mean over queries of the head's largest weight"
 WORTH_ALT = "{name}: one number for each of {heads} heads in {layers} layers."
@@ -186,7 +182,7 @@ CORRELATION_WORDS = (
     (-2.0, "They point in opposite directions: attention is not cause."),
 )
 NO_CORRELATION = "All heads are worth the same here, so there is nothing to correlate."
-MOST = "Most needed here: layer {layer}, head {head}. Without it {target} goes from {before:.1%} to {after:.1%}."
+MOST = "Most needed here: layer {layer}, head {head}. Without it {target} goes from {before} to {after}."
 MOST_COSINE = "Most needed here: layer {layer}, head {head}. Without it the likeness falls by {fall:.3f}."
 
 # Sinks

@@ -12,15 +12,17 @@ from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import POOL, Query, layers_asked
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
+from vitviz.draw.scale import number
 from vitviz.figures.what_if import seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import changes, exhibits, figure, state, tables
 from vitviz.ui.asking import Asked, class_name
 from vitviz.ui.choices import named
+from vitviz.ui.escape import escaped
 from vitviz.ui.outcome import Outcome, map_of, outcome_of
 from vitviz.ui.stage import Stage
-from vitviz.ui.text import common
+from vitviz.ui.text import common, outputs
 from vitviz.ui.text import what_if as words
 
 PICTURE = 330  # CSS pixels
@@ -31,41 +33,53 @@ def answer(about: Asked, given: Interventions, section: str) -> None:
     """The target's likelihood with its change, the likeliest classes side by side, and the class token's cosine."""
     found = outcome_of(about, given)
     result = found.effect
-    classes = needs_classifier(about.target)
-    label = (words.LIKELIHOOD if classes else words.COSINE).format(target=about.name)
+    label = outputs.SHARE_METRIC if about.shares else outputs.NUMBER_METRIC
+    label = (label if needs_classifier(about.target) else outputs.COSINE_METRIC).format(target=escaped(about.name))
     if math.isnan(result.likelihood_after):
         st.info(words.NO_LIKELIHOOD)
-    elif classes:
-        delta = words.POINTS.format(points=100 * result.change) if given.items else None
-        st.metric(label, words.SHARE.format(share=result.likelihood_after), delta, border=True)
     else:
-        delta = words.CHANGE.format(change=result.change) if given.items else None
-        st.metric(label, f"{result.likelihood_after:.3f}", delta, border=True)
+        delta = about.change(result.change) if given.items else None
+        st.metric(label, about.amount(result.likelihood_after), delta, border=True)
     if not given.items:
         st.caption(words.NOTHING_YET[section])
     if has_classifier(about.stage.model):
-        _classes(about.stage, found)
+        _outputs(about, found)
     cosine = found.token_read
     if cosine is not None and given.items:
         st.markdown(words.TOKEN_READ.format(token=common.token(str(found.read)), cosine=cosine))
 
 
-def _classes(stage: Stage, found: Outcome) -> None:
-    before, after = (each.logits[0].float().softmax(-1).cpu() for each in (found.effect.before, found.effect.after))
-    order = [one.index for one in top_predictions(found.effect.before.logits[0], count=5)]
-    now = int(after.argmax())
+def _outputs(about: Asked, found: Outcome) -> None:
+    """The likeliest classes or labels side by side, or the first plain numbers."""
+    stage, kind = about.stage, about.kind
+    before, after = (each.values[0].cpu() for each in (found.effect.before, found.effect.after))
+    order = [one.index for one in top_predictions(found.effect.before.logits[0], kind=kind)]
+    now = top_predictions(found.effect.after.logits[0], count=1, kind=kind)[0].index
     order += [] if now in order else [now]
     rows = [(class_name(stage, at), float(before[at]), float(after[at])) for at in order]
+    text = _share if kind.is_probability else number
     columns = (
         [name for name, _, _ in rows],
-        [words.SHARE.format(share=one) for _, one, _ in rows],
-        [words.SHARE.format(share=two) for _, _, two in rows],
-        [_points(two - one) for _, one, two in rows],
+        [text(one) for _, one, _ in rows],
+        [text(two) for _, _, two in rows],
+        [_points(two - one) if kind.is_probability else signed(two - one) for _, one, two in rows],
     )
     tables.show(tables.STYLE)
-    tables.show(tables.numbers([*map(tables.Column, words.TOP, columns)], strong=[order.index(now)]))
+    strong = [order.index(now)] if kind.is_probability else []
+    tables.show(tables.numbers([*map(tables.Column, (outputs.COLUMN[kind], *words.TOP), columns)], strong=strong))
     if now != order[0]:
-        st.markdown(words.NOW.format(after=class_name(stage, now), before=class_name(stage, order[0])))
+        st.markdown(
+            words.NOW.format(after=escaped(class_name(stage, now)), before=escaped(class_name(stage, order[0])))
+        )
+
+
+def _share(value: float) -> str:
+    return words.SHARE.format(share=value)
+
+
+def signed(change: float) -> str:
+    """A change of a plain number, with its sign."""
+    return "±0" if change == 0 else number(change) if change < 0 else f"+{number(change)}"
 
 
 def _points(change: float) -> str:

@@ -14,6 +14,8 @@ from vitviz.figures.prediction import forming_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.asking import Asked, class_name
+from vitviz.ui.escape import escaped
+from vitviz.ui.text import outputs
 from vitviz.ui.text import prediction as words
 
 NAMES_SHOWN = 5
@@ -25,51 +27,63 @@ def show(about: Asked) -> None:
         st.info(words.SELF_DOT)
         return
     stage = about.stage
-    probabilities: np.ndarray = about.ask("lens", lambda question, _: logit_lens(question).probabilities.cpu().numpy())
+    values: np.ndarray = about.ask("lens", lambda question, _: logit_lens(question).values.cpu().numpy())
     target: np.ndarray = about.ask("target by layer", lambda question, _: target_by_layer(question).cpu().numpy())
     left, right = st.columns(2)
     with left:
         figure.show(
             stage,
             "forming",
-            lambda: forming_figure(stage.subject, probabilities, theme=stage.theme),
+            lambda: forming_figure(stage.subject, values, theme=stage.theme),
             target=about.target,
         )
         st.caption(words.FORMING_TEXT)
     with right:
-        best = probabilities.argmax(1)
+        best = values.argmax(1)
         after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
-        columns = (after, [class_name(stage, i) for i in best], probabilities.max(1).tolist(), target.tolist())
-        share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
+        columns = (after, [class_name(stage, i) for i in best], values.max(1).tolist(), target.tolist())
         shown = dict(zip(words.FORMING_TABLE, columns, strict=True))
-        st.dataframe(shown, hide_index=True, column_config=dict.fromkeys(words.FORMING_TABLE[2:], share))
+        numbers = words.FORMING_TABLE[2:]
+        if about.kind.is_probability:
+            column = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
+        else:  # of plain numbers none is the likeliest
+            shown = {name: shown[name] for name in (words.FORMING_TABLE[0], words.FORMING_TABLE[3])}
+            column, numbers = st.column_config.NumberColumn(format="%.3g"), words.FORMING_TABLE[3:]
+        st.dataframe(shown, hide_index=True, column_config=dict.fromkeys(numbers, column))
     _patches(about)
 
 
 def _patches(about: Asked) -> None:
     stage = about.stage
-    st.subheader(words.PATCH_LENS, anchor=False)
+    kind = about.kind
+    st.subheader(outputs.PATCH_LENS[kind], anchor=False)
     end = stage.trace.num_layers - 1
     layer = min(int(state.value_of("after")), end)
     if end > 0:
         st.slider(words.PATCH_LENS_LAYER, 0, end, step=1, **state.bound("after", layer))
     read: np.ndarray = about.ask(
-        "patch lens", lambda question, _: patch_lens(question, layer + 1).float().softmax(-1).cpu().numpy(), layer=layer
-    )  # (rows, cols, classes)
+        "patch lens", lambda question, _: kind.read(patch_lens(question, layer + 1)).cpu().numpy(), layer=layer
+    )  # (rows, cols, outputs)
     target = about.target
     index = target.index if isinstance(target, ClassLogit | LogitDifference) else 0
     name = class_name(stage, index)
-    heatmap = Heatmap(read[..., index], words.PATCH_LENS_LABEL.format(target=name))
+    signed = bool(read[..., index].min() < 0)
+    heatmap = Heatmap(read[..., index], outputs.PATCH_LENS_LABEL[kind].format(target=name), signed)
+    robust = state.value_of("scale") == "robust"
     exhibits.picture(
         stage,
         "patch lens",
-        alt=words.PATCH_LENS_ALT.format(target=name, layer=layer),
+        alt=outputs.PATCH_LENS_ALT[kind].format(target=name, layer=layer),
         on_pick=lambda token: state.change(query=token),
         heatmap=heatmap,
-        scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", low=0.0),
+        scale=Scale.of(heatmap.values, robust=robust, signed=True)
+        if signed
+        else Scale.of(heatmap.values, robust=robust, low=0.0),
         knobs=(("layer", layer), ("class", index)),
         chosen=stage.query,
     )
+    if not kind.is_probability:
+        return
     counted = Counter(class_name(stage, int(i)) for i in read.argmax(-1).ravel()).most_common(NAMES_SHOWN)
-    names = ", ".join(words.PATCH_NAME.format(name=each, count=count) for each, count in counted)
+    names = ", ".join(words.PATCH_NAME.format(name=escaped(each), count=count) for each, count in counted)
     st.markdown(words.PATCH_LENS_WORDS.format(names=names))

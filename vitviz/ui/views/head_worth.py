@@ -13,6 +13,8 @@ from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.ui import exhibits, state
 from vitviz.ui.asking import Asked, fraction
+from vitviz.ui.escape import escaped
+from vitviz.ui.text import outputs
 from vitviz.ui.text import what_if as words
 from vitviz.ui.views.switch_heads import fill_of, painted
 
@@ -40,8 +42,8 @@ def show(about: Asked, given: Interventions) -> None:
                 words.WORTH_RUNNING,
             )
             fall = measured.likelihood_fall
-            caption = words.WORTH_MEASURED_CAPTION if needs_classifier(about.target) else words.WORTH_COSINE_CAPTION
-            caption = caption.format(target=about.name)
+            caption = outputs.SHARE_FALL if about.shares else outputs.NUMBER_FALL
+            caption = (caption if needs_classifier(about.target) else outputs.COSINE_FALL).format(target=about.name)
             _board(about, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, caption)
     if measured is not None:
         _together(about, measured, said)
@@ -64,7 +66,11 @@ def _together(about: Asked, measured: HeadImportance, said: np.ndarray) -> None:
             before = about.question.likelihood()
             st.markdown(
                 words.MOST.format(
-                    layer=layer, head=head, target=about.name, before=before, after=before - float(fall.max())
+                    layer=layer,
+                    head=head,
+                    target=escaped(about.name),
+                    before=about.amount(before),
+                    after=about.amount(before - float(fall.max())),
                 )
             )
         else:

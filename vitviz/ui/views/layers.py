@@ -28,6 +28,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named, robust_or_raw
+from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.support import verdict_on
@@ -69,7 +70,7 @@ class Shown:
 def render(stage: Stage) -> None:
     with page(words.PAGE):
         support = verdict_on(stage)
-        verdict = words.VERDICT.format(reason=support.reason, instead=support.instead)
+        verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
         if not stage.staged.trace.every:
             st.info(verdict)
             return

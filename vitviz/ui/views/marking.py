@@ -6,9 +6,12 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.painting import ObjectTest, object_test
+from vitviz.analysis.targets import needs_classifier
+from vitviz.draw.scale import number
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import exhibits, maps, state
 from vitviz.ui.asking import Asked, fraction
+from vitviz.ui.escape import escaped
 from vitviz.ui.text import prediction as words
 from vitviz.ui.trouble import guarded
 
@@ -74,14 +77,15 @@ def _result(about: Asked, mask: np.ndarray) -> None:
     )
     elsewhere = float(result.elsewhere.mean())
     one, two = st.columns(2)
-    one.metric(words.MARK_FALL, f"{result.fall:.2f}", border=True)
-    two.metric(words.MARK_ELSEWHERE, f"{elsewhere:.2f}", border=True)
+    plain = needs_classifier(about.target) and not about.shares  # of any size, where the others lie between -1 and 1
+    one.metric(words.MARK_FALL, number(result.fall) if plain else f"{result.fall:.2f}", border=True)
+    two.metric(words.MARK_ELSEWHERE, number(elsewhere) if plain else f"{elsewhere:.2f}", border=True)
     st.markdown(
         words.MARK_SENTENCE.format(
-            target=about.name,
-            before=result.likelihood,
-            after=result.likelihood - result.fall,
-            elsewhere=result.likelihood - elsewhere,
+            target=escaped(about.name),
+            before=about.amount(result.likelihood, 0),
+            after=about.amount(result.likelihood - result.fall, 0),
+            elsewhere=about.amount(result.likelihood - elsewhere, 0),
             draws=len(result.elsewhere),
         )
     )

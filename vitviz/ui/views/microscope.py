@@ -16,6 +16,7 @@ from vitviz.ui import figure, state
 from vitviz.ui.components.layer import layer_arrays
 from vitviz.ui.components.microscope import MicroscopeView, microscope, picture_payload
 from vitviz.ui.compute import Progress
+from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import microscope as words
@@ -32,7 +33,7 @@ def render(stage: Stage) -> None:
             return
         norms = _value_norms(stage)
         if isinstance(norms, str):
-            st.caption(words.NO_VALUES.format(reason=norms))
+            st.caption(words.NO_VALUES.format(reason=escaped(norms)))
         view = view_of(stage)
 
         def layer_payload(layer: int) -> bytes:

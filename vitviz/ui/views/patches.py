@@ -10,6 +10,7 @@ from vitviz.figure import Figure
 from vitviz.figures.patches import filters_figure, grid_figure, sequence_figure
 from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state
+from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import patches as words
@@ -33,7 +34,7 @@ def render(stage: Stage) -> None:
             figure.show(stage, "filters", lambda: filters_figure(stage.sight, FILTERS, theme=stage.theme))
             st.caption(words.FILTERS_TEXT.format(count=FILTERS))
         except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
-            st.info(str(reason))
+            st.info(escaped(reason))
 
 
 def _grid(stage: Stage, row: int, col: int) -> None:

@@ -12,6 +12,7 @@ from vitviz.ui.asking import Asked, asked, class_name
 from vitviz.ui.choices import named
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
+from vitviz.ui.text import outputs
 from vitviz.ui.text import prediction as words
 from vitviz.ui.trouble import guarded
 from vitviz.ui.views import forming, marking, side_by_side, trust
@@ -20,7 +21,7 @@ PARTS = {"forming": forming.show, "methods": side_by_side.show, "trust": trust.s
 
 
 def render(stage: Stage) -> None:
-    with page(words.PAGE):
+    with page(words.PAGE, answers=outputs.ANSWERS[stage.model.output_kind]):
         with guarded("target"):
             about = asked(stage)
             _target(stage, about)
@@ -40,14 +41,16 @@ def _target(stage: Stage, about: Asked) -> None:
     with left:
         figure.show(stage, "classes", lambda: classes_figure(stage.subject, theme=stage.theme), width=520)
     with right:
-        best = top_predictions(stage.trace.logits, count=1)[0]
-        predicted = words.PREDICTED.format(label=class_name(stage, best.index), probability=best.probability)
+        best, kind = top_predictions(stage.trace.logits, stage.model, 1)[0], about.kind
+        value = f"{best.probability:.0%}" if best.probability is not None and best.probability >= 0.1 else best.text
+        predicted = outputs.PREDICTED[kind].format(label=best.label, value=value)
         classes = [-1, *range(len(stage.trace.logits))]
         st.selectbox(
-            words.TARGET, classes, format_func=lambda i: predicted if i < 0 else class_name(stage, i),
-            help=words.TARGET_HELP, **state.bound("target"),
+            outputs.TARGET[kind], classes, format_func=lambda i: predicted if i < 0 else class_name(stage, i),
+            help=outputs.TARGET_HELP[kind], **state.bound("target"),
         )  # fmt: skip
-        st.selectbox(
-            words.AGAINST, classes, format_func=lambda i: words.NOTHING_ELSE if i < 0 else class_name(stage, i),
-            help=words.AGAINST_HELP, **state.bound("against"),
-        )  # fmt: skip
+        if len(classes) > 2:
+            st.selectbox(
+                words.AGAINST, classes, format_func=lambda i: words.NOTHING_ELSE if i < 0 else class_name(stage, i),
+                help=outputs.AGAINST_HELP[kind], **state.bound("against"),
+            )  # fmt: skip

@@ -11,6 +11,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figures.rollout import rollout_figure
 from vitviz.ui import exhibits, figure, navigation, state
 from vitviz.ui.choices import named
+from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.rolled import rollout_of
 from vitviz.ui.stage import Stage
@@ -30,7 +31,7 @@ def render(stage: Stage) -> None:
             heads.show(stage, options_of(stage), rollouts=not why_not)
         st.subheader(words.ROLLED, anchor=False)
         if why_not:
-            st.info(why_not)
+            st.info(escaped(why_not))
             navigation.link("layers", common.ELSEWHERE_LINK)
         else:
             with guarded("rollout figure"):
@@ -131,7 +132,7 @@ def _statistics(stage: Stage) -> None:
     try:
         of = stage.ask("head statistics", lambda _: head_statistics(stage.trace.layers[layer]), layer=layer)
     except UnsupportedError as reason:
-        st.info(str(reason))
+        st.info(escaped(reason))
         return
     values = (
         range(len(of.entropy)),

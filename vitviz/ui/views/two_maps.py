@@ -12,6 +12,7 @@ from vitviz.tokens import cell_name
 from vitviz.ui import other_side, state
 from vitviz.ui.choices import named
 from vitviz.ui.compared import ComparedSide, asked_in, head_words, heatmap_of, query_there
+from vitviz.ui.escape import escaped
 from vitviz.ui.places import marked_or_middle, marked_patch, queries_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common
@@ -115,7 +116,7 @@ def _second(stage: Stage, first: ComparedSide) -> ComparedSide | None:
 
 def _title(letter: str, stage: Stage, note: str | None = None) -> None:
     model, picture = other_side.model_words(stage), other_side.picture_words(stage.selection.image)
-    st.markdown(words.SIDE.format(side=letter, model=model, picture=picture), help=note)
+    st.markdown(words.SIDE.format(side=letter, model=escaped(model), picture=escaped(picture)), help=note)
 
 
 def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from vitviz.models import prepare
 from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, other_side, photo, state
 from vitviz.ui.choices import named
+from vitviz.ui.escape import escaped
 from vitviz.ui.photo import Photo
 from vitviz.ui.places import mark, marked_or_middle
 from vitviz.ui.stage import Stage
@@ -76,7 +77,7 @@ def _scene(both: Stage, taken: Photo) -> Scene:
 
 def _source(stage: Stage, paste: Paste) -> None:
     row, col = paste.source
-    st.markdown(words.FROM_TITLE.format(name=other_side.picture_words(stage.selection.image)))
+    st.markdown(words.FROM_TITLE.format(name=escaped(other_side.picture_words(stage.selection.image))))
     st.caption(words.FROM_HINT)
     exhibits.picture(
         stage,
@@ -91,7 +92,7 @@ def _source(stage: Stage, paste: Paste) -> None:
 
 def _target(both: Stage, scene: Scene, paste: Paste, name: str) -> None:
     row, col = paste.place
-    st.markdown(words.INTO_TITLE.format(name=other_side.picture_words(name)))
+    st.markdown(words.INTO_TITLE.format(name=escaped(other_side.picture_words(name))))
     st.caption(words.INTO_HINT)
     exhibits.picture(
         both,
