@@ -13,7 +13,7 @@ from torch import nn
 
 from vitviz.analysis.positions import HasModule
 from vitviz.capture.parts import patch_filters
-from vitviz.errors import UnsupportedError
+from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
 
@@ -47,7 +47,8 @@ class FilterComponents:
 def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
     """The leading `count` principal components of the learned patch filters (28 as in the paper's figure).
 
-    Raises UnsupportedError for a model whose patches do not go through one layer of filters over pixels.
+    Raises UnsupportedError for a model whose patches do not go through one layer of filters over pixels, NotFiniteError for
+    weights that are not finite.
     """
     projection = patch_filters(model.module)
     if not isinstance(projection, nn.Conv2d) or projection.in_channels not in (1, 3):
@@ -55,6 +56,10 @@ def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
             "This model does not cut patches with one layer of filters over pixels, so there are none to show."
         )
     filters = projection.weight.detach().float().cpu()  # (width, channels, height, width of a patch)
+    if not bool(torch.isfinite(filters).all()):
+        raise NotFiniteError(
+            "The patch embedding's weights are not all finite numbers, so its filters have no components."
+        )
     flat = filters.flatten(1) - filters.flatten(1).mean(0)  # (width, channels * height * width), centred
     _, singular, directions = torch.linalg.svd(flat, full_matrices=False)
     directions = directions[:count]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.embeddings import added_positions, embedded_patches, one_vector_a_patch
-from vitviz.errors import NOT_TAKEN, UnsupportedError, existing
+from vitviz.errors import NOT_TAKEN, NotFiniteError, UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 
 # A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; learned ones are not.
@@ -75,6 +75,12 @@ def added_vectors(model: HasModule, layout: TokenLayout) -> Tensor:
             "This model adds no position embedding to its patches. Positions that act inside the attention (rotary or "
             "relative) are shown in their own terms."
         )
+    if vectors is None and any(
+        not bool(torch.isfinite(tensor).all())
+        for tensor in model.module.state_dict().values()
+        if tensor.is_floating_point() and not tensor.is_meta
+    ):
+        raise NotFiniteError("The model holds weights that are not finite numbers, so its positions cannot be read.")
     if vectors is None:
         raise UnsupportedError(
             f"This model has position parameters ({', '.join(named[:3])}), but does not add one vector to each patch where the "

@@ -78,6 +78,7 @@ def made_with(model: Model, settings: Settings) -> dict[str, Any]:
         "model": model.name,
         "architecture": model.architecture,
         "weights": model.weights_hash,
+        "outputs": str(model.output_kind),
         "input_size": list(model.input_size),
         "preprocessing": _plain(asdict(model.preprocessing)),
         "dtype": str(model.dtype).removeprefix("torch."),

@@ -17,7 +17,7 @@ from vitviz.analysis.question import Subject
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, ablated
 from vitviz.capture.evaluation import evaluating
-from vitviz.capture.trunk import Trunk
+from vitviz.capture.trunk import Trunk, finite
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
 
@@ -70,7 +70,7 @@ def head_means(
             torch.no_grad(),
             ablated(dict(enumerate(trunk.blocks)), Ablation(observe=observe)),
         ):
-            subject.module(pixels.to(next(subject.module.parameters()))[None])
+            finite(subject.module(pixels.to(next(subject.module.parameters()))[None]), subject.name)
         images += 1
         if progress:
             progress(images, total or images)
