@@ -87,7 +87,7 @@ def asked(stage: Stage) -> Asked:
         token = stage.layout.token_named(chosen) if named else None
         return Asked(stage, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
     wanted, against = int(state.value_of("target")), int(state.value_of("against"))
-    target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(stage.model, logits)
+    target: Target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(stage.model, logits)
     assert isinstance(target, ClassLogit)
     name = class_name(stage, target.index)
     if 0 <= against < len(logits) and against != target.index:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import streamlit as st
 
@@ -57,7 +57,7 @@ def _outputs(about: Asked, found: Outcome) -> None:
     now = top_predictions(found.effect.after.logits[0], count=1, kind=kind)[0].index
     order += [] if now in order else [now]
     rows = [(class_name(stage, at), float(before[at]), float(after[at])) for at in order]
-    text = _share if kind.is_probability else number
+    text: Callable[[float], str] = _share if kind.is_probability else number
     columns = (
         [name for name, _, _ in rows],
         [text(one) for _, one, _ in rows],

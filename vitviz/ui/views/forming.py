@@ -43,7 +43,7 @@ def show(about: Asked) -> None:
         after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
         columns = (after, [class_name(stage, i) for i in best], values.max(1).tolist(), target.tolist())
         shown = dict(zip(words.FORMING_TABLE, columns, strict=True))
-        numbers = words.FORMING_TABLE[2:]
+        numbers: tuple[str, ...] = words.FORMING_TABLE[2:]
         if about.kind.is_probability:
             column = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
         else:  # of plain numbers none is the likeliest
