@@ -11,13 +11,17 @@ import torch
 import vitviz
 from tests.analysis.staged import SMALL, built
 from tests.pretend_gpu import PretendGpu
-from vitviz.analysis.methods import METHODS
+from vitviz.analysis.by_hand import entrance
+from vitviz.analysis.importance import head_confidence
+from vitviz.analysis.methods import METHODS, Effort
+from vitviz.analysis.painting import object_test
 from vitviz.capture.stages import record_stages
-from vitviz.errors import ModelError
+from vitviz.errors import ModelError, UnsupportedError
 from vitviz.figures.subject import subject_of
 from vitviz.models import Model, prepare
 from vitviz.models.device import pick_device, pick_dtype
 from vitviz.samples import load_sample, samples
+from vitviz.survey.faithfulness import Settings, areas_of
 from vitviz.tracing import trace_input
 from vitviz.ui.components.layer import layer_arrays
 
@@ -47,6 +51,15 @@ ANSWERS = {
     "filters": lambda model, trace: vitviz.filter_components(model),
     "the microscope's arrays": lambda model, trace: layer_arrays(trace.layers[1]),
     "outliers": lambda model, trace: vitviz.token_outliers(question(model, trace)),
+    "patch lens": lambda model, trace: vitviz.patch_lens(question(model, trace)).cpu().numpy(),
+    "head importance": lambda model, trace: vitviz.head_importance(question(model, trace)),
+    "head confidence": lambda model, trace: head_confidence(trace),
+    "two scenes": lambda model, trace: vitviz.two_scenes(model, pixels(), -pixels(), vitviz.Paste((1, 1), (2, 3))),
+    "faithfulness": lambda model, trace: list(
+        vitviz.faithfulness(question(model, trace), {"a": np.eye(4, 6)}, levels=(2,), seeds=1)
+    ),
+    "marked object": lambda model, trace: object_test(question(model, trace), np.eye(4, 6, dtype=bool), {}, draws=1),
+    "heads' means": lambda model, trace: vitviz.head_means(model, [pixels()]),
     "lens": lambda model, trace: vitviz.logit_lens(question(model, trace)).probabilities.cpu().numpy(),
 }
 
@@ -94,8 +107,22 @@ def test_every_answer_can_be_had_in_bfloat16(asked):
 def test_every_explanation_can_be_had_in_bfloat16(method):
     model = small(dtype="bfloat16")
     trace = trace_input(model, pixels())
-    heatmap = vitviz.explain(question(model, trace), method)
+    heatmap = vitviz.explain(question(model, trace), method, effort=Effort(2, 2, 3))
     assert np.isfinite(heatmap.values).all()
+
+
+def test_a_folder_is_surveyed_in_bfloat16():
+    found = areas_of(small(dtype="bfloat16"), samples()[0].path, Settings(("attention", "gradcam"), 2, 1))
+    assert np.isfinite(list(found.areas.values())).all()
+
+
+def test_in_bfloat16_arithmetic_by_hand_is_refused_for_its_own_reason():
+    """Rounding keeps it from the model's numbers, and not that the layer would do more than it is said to do."""
+    model = small(dtype="bfloat16")
+    opened = vitviz.open_layer(model, trace := trace_input(model, pixels()), 1)
+    for ask in (lambda: vitviz.head_by_hand(opened, 0, "r0c0"), lambda: entrance(model, trace, opened, "r0c0")):
+        with pytest.raises(UnsupportedError, match=r"computes in bfloat16.*Load it in float32"):
+            ask()
 
 
 @pytest.fixture(scope="module")

@@ -65,9 +65,9 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
             with question.asking(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
                 output = trunk.read(trunk.resume(passage, layer, state, tell))
             target, reference = question.target, question.reference
-            score[layer, start : heads.stop] = question.score() - target.score(output, reference).cpu().numpy()
+            score[layer, start : heads.stop] = question.score() - target.score(output, reference).float().cpu().numpy()
             likelihood[layer, start : heads.stop] = (
-                question.likelihood() - target.likelihood(output, reference).cpu().numpy()
+                question.likelihood() - target.likelihood(output, reference).float().cpu().numpy()
             )
     if progress:
         progress(whole, whole)

@@ -25,7 +25,7 @@ CHUNK = 1024
 class Lens:
     """The prediction forming.
 
-    logits  (layers + 1, outputs): the output read before the first layer, then after each
+    logits  (layers + 1, outputs) in at least single precision: the output read before the first layer, then after each
     kind    what the outputs are
     """
 
@@ -54,7 +54,7 @@ def logit_lens(question: Question) -> Lens:
     _need_classifier(question)
     with question.asking():
         read = [question.trunk.read(state).logits[0] for state in question.passage.states]
-    return Lens(torch.stack(read), question.kind)
+    return Lens(_at_least_single(torch.stack(read)), question.kind)
 
 
 def patch_lens(question: Question, layer: int | None = None) -> Tensor:
@@ -73,7 +73,9 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
         patches = state[0, layout.num_prefix :]  # (patches, width)
         with question.asking():
             parts = [question.trunk.read(part[:, None].expand(-1, length, -1)).logits for part in patches.split(CHUNK)]
-        maps.append(torch.cat(parts).reshape(*layout.grid, -1))  # (patches, classes) -> (rows, cols, classes)
+        maps.append(
+            _at_least_single(torch.cat(parts)).reshape(*layout.grid, -1)
+        )  # (patches, classes) -> (rows, cols, classes)
     return maps[0] if layer is not None else torch.stack(maps)
 
 
@@ -85,6 +87,11 @@ def target_by_layer(question: Question) -> Tensor:
             for state in question.passage.states
         ]
     return torch.stack(read)
+
+
+def _at_least_single(values: Tensor) -> Tensor:
+    """numpy has no bfloat16, and a softmax of it has few digits."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _whole(question: Question, state: Tensor) -> Output:

@@ -111,7 +111,7 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
         return None
     position, again = nothing[1].float(), something[1].float() - something[0].float()
     size = max(1.0, float(position.abs().max()))
-    return nothing[1] if float((position - again).abs().max()) <= TOLERANCE * size else None
+    return nothing[1] if torch.allclose(position, again, rtol=0, atol=TOLERANCE * size) else None
 
 
 def one_vector_a_patch(tokens: Tensor, layout: TokenLayout) -> Tensor | None:

@@ -108,7 +108,7 @@ def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progr
     """
     digest = file_digest(path)
     prepared = prepare(model, load_image(path), settings.framing)
-    model, pixels = prepared.model, prepared.input.to(model.device)
+    model, pixels = prepared.model, prepared.input.to(model.device, model.dtype)
     with model.lock, torch.inference_mode(False), torch.no_grad():
         target = default_target(model, run(model.module, pixels[None]).logits[0])
     question = Question(model, pixels, target)

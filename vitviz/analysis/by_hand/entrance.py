@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.analysis.by_hand.layer import OpenLayer, Subject
+from vitviz.analysis.by_hand.layer import OpenLayer, Subject, refuse_half_precision
 from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.queries import QueryLike, query_index
@@ -49,8 +49,10 @@ class Entrance:
 def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: QueryLike) -> Entrance:
     """How `query` came to be what it was when it entered the first layer.
 
-    Raises UnsupportedError where that is not a patch embedding or a learned token, plus a position, perhaps normalised.
+    Raises UnsupportedError where that is not a patch embedding or a learned token, plus a position, perhaps normalised, and
+    for a model in half precision.
     """
+    refuse_half_precision(opened)
     index = query_index(query, trace.layout)
     cell = trace.layout.cell_of(index)
     patch = index - trace.layout.num_prefix

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitviz.analysis.by_hand.layer import OpenLayer
+from vitviz.analysis.by_hand.layer import OpenLayer, refuse_half_precision
 from vitviz.analysis.by_hand.steps import Norm, Projection, Slice, normalised, numbers, rotated, slices
 from vitviz.analysis.queries import QueryLike, query_index
 from vitviz.capture.attention import Attention
@@ -90,12 +90,13 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
 
     key  whose key and value are written out; the one with the largest weight where not given
 
-    Raises IndexError for a head that does not exist, and UnsupportedError for a token that does not, and where the layer
-    does not follow this plan, which is noticed by its weights and its output.
+    Raises IndexError for a head that does not exist, and UnsupportedError for a token that does not, for a model in half
+    precision, and where the layer does not follow this plan, which is noticed by its weights and its output.
     """
     attention = opened.attention
     if not 0 <= head < attention.num_heads:
         raise IndexError(f"head {head} does not exist: this layer has {attention.num_heads}, counted from 0")
+    refuse_half_precision(opened)
     layout = attention.query_layout
     token = query_index(query, layout)
     given = numbers(opened.given)  # (tokens, width)

@@ -103,6 +103,18 @@ def open_layer(model: Subject, trace: Trace, layer: int) -> OpenLayer:
     )
 
 
+def refuse_half_precision(opened: OpenLayer) -> None:
+    """Raises UnsupportedError for a layer computed in bfloat16 or float16: rounding, and not the arithmetic, would decide
+    whether the model's own numbers are reached.
+    """
+    if torch.finfo(opened.given.dtype).bits < 32:
+        name = str(opened.given.dtype).removeprefix("torch.")
+        raise UnsupportedError(
+            f"This model computes in {name}, which rounds each of its numbers to a few digits, so arithmetic by hand does not "
+            "reach them. Load it in float32 for this."
+        )
+
+
 class _Heard:
     """What hooks have told during the pass."""
 
