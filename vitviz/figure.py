@@ -6,7 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class Provenance:
     query         the query token's short name: "cls", "r3c5"
     method        "rollout", "attention", "position similarity", ...
     parameters    the method's knobs by name: numbers (numpy's too), strings, booleans, None, or lists of them
+    compared_with where the second half of a comparison comes from
     version       of vitviz
     """
 
@@ -53,6 +54,7 @@ class Provenance:
     query: str = ""
     method: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    compared_with: Provenance | None = None
     version: str = vitviz.__version__
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,7 +63,13 @@ class Provenance:
         items["parameters"] = dict(self.parameters)
         if self.input_size is not None:
             items["input_size"] = list(self.input_size)
+        if self.compared_with is not None:
+            items["compared_with"] = self.compared_with.as_dict()
         return {name: value for name, value in items.items() if value not in ("", None, {})}
+
+    def as_json(self) -> str:
+        """The same as text. Raises TypeError for a parameter that JSON does not know."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, default=_plain)
 
     @classmethod
     def from_dict(cls, items: Mapping[str, Any]) -> Provenance:
@@ -71,6 +79,8 @@ class Provenance:
         if kept.get("input_size") is not None:
             height, width = kept["input_size"]
             kept["input_size"] = (int(height), int(width))
+        if isinstance(kept.get("compared_with"), Mapping):
+            kept["compared_with"] = cls.from_dict(kept["compared_with"])
         return cls(**{"version": "", **kept})
 
     @property
@@ -90,6 +100,7 @@ class Provenance:
             ", ".join(place),
             f"query {self.query}" if self.query else "",
             f"{self.method} ({knobs})" if self.method and knobs else self.method or knobs,
+            f"compared with ({replace(self.compared_with, version='').line})" if self.compared_with else "",
             f"vitviz {self.version}" if self.version else "",
         )
         return " · ".join(filter(None, parts))
@@ -147,7 +158,7 @@ class Figure:
         text.add_itxt("Description", self.alt)
         text.add_itxt("Software", f"vitviz {self.provenance.version}")
         text.add_itxt("Comment", self.provenance.line)
-        text.add_itxt(PROVENANCE_KEY, self._json)
+        text.add_itxt(PROVENANCE_KEY, self.provenance.as_json())
         if self.snippet:
             text.add_itxt("vitviz.snippet", self.snippet)
         file = io.BytesIO()
@@ -165,12 +176,10 @@ class Figure:
     def npz(self) -> bytes:
         """The arrays as a compressed npz file, with the provenance as JSON in a text array; needs no pickle to read."""
         file = io.BytesIO()
-        np.savez_compressed(file, allow_pickle=False, **{**self.arrays, PROVENANCE_KEY: np.array(self._json)})
+        np.savez_compressed(
+            file, allow_pickle=False, **{**self.arrays, PROVENANCE_KEY: np.array(self.provenance.as_json())}
+        )
         return file.getvalue()
-
-    @property
-    def _json(self) -> str:
-        return json.dumps(self.provenance.as_dict(), ensure_ascii=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -74,6 +74,14 @@ def outlying(values: np.ndarray, num_prefix: int, times: float) -> np.ndarray:
     return values > times * np.median(values[..., num_prefix:], axis=-1, keepdims=True)
 
 
+def times_median(values: np.ndarray, layout: TokenLayout) -> np.ndarray:
+    """(..., tokens): values as multiples of the row's median patch; infinite beside a median of zero, and 1 where both are."""
+    median = np.median(values[..., layout.num_prefix :], axis=-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = values / median
+    return np.where((median == 0) & (values == 0), 1.0, times).astype(np.float32)
+
+
 def set_aside(rows: Tensor, tokens: Iterable[int], layout: TokenLayout) -> Tensor:
     """(..., tokens) attention rows with the given keys at zero and the rest rescaled to sum to 1: the map without
     its sinks.

@@ -41,9 +41,9 @@ def scores_figure(
         f"Queries, {_shape(hand.queries)}, times keys, {_shape(hand.keys.T)}, give the scores of all pairs of tokens, "
         f"{_shape(scores)}. Row {hand.query}, token {name}, is marked; its largest score is {hand.maximum:.3g}."
     )
-    line = "hand.queries @ hand.keys.T * hand.factor  # (queries, keys)"
+    line = "scores = hand.queries @ hand.keys.T * hand.factor  # (queries, keys)"
     if hand.bias is not None:
-        line = f"opened.attention.scores(head={hand.head})[0]  # (queries, keys), bias included"
+        line = f"scores = opened.attention.scores(head={hand.head})[0]  # (queries, keys), bias included"
     return _figure(subject, hand, "attention scores", drawing, alt, arrays, line)
 
 
@@ -59,7 +59,7 @@ def weights_figure(
         f"All weights of the head, {_shape(weights)}, queries down, keys across; every row sums to 1. Row {hand.query}, token "
         f"{hand.layout.name_of(hand.query)}, is marked; its largest weight is {hand.weights.max():.3g}."
     )
-    line = f"opened.attention.weights({hand.head})  # (queries, keys)"
+    line = f"weights = opened.attention.weights({hand.head})  # (queries, keys)"
     return _figure(subject, hand, "attention weights", drawing, alt, {"weights": weights}, line)
 
 
@@ -84,7 +84,7 @@ def output_figure(
         f"Weights, {_shape(weights)}, times values, {_shape(hand.values)}, give the head's output for every token, "
         f"{_shape(output)}. Row {hand.query} is marked."
     )
-    line = f"opened.attention.weights({hand.head}).numpy() @ hand.values  # (tokens, value_dim)"
+    line = f"output = opened.attention.weights({hand.head}).cpu().numpy() @ hand.values  # (tokens, value_dim)"
     return _figure(subject, hand, "head output", drawing, alt, arrays, line)
 
 

@@ -79,15 +79,13 @@ def comparison_figure(
         f"{side.name}: strongest at row {{}}, column {{}}, with {{:.3g}}".format(*side.heatmap.peak)
         for side in (one, two)
     ]
-    parameters = dict(one.details.get("parameters", {})) | {"b": two.name}
-    placed = {name: value for name, value in one.details.items() if name != "parameters"}
+    what = f"comparison of {method}"
+    other = two.subject.provenance(what, query=str(two.query or ""), **two.details)
     return Figure(
         arrays=arrays,
         drawing=beside(drawn, theme),
         alt=f"Two maps of {method}. {'. '.join(peaks)}.",
-        provenance=one.subject.provenance(
-            f"comparison of {method}", query=str(one.query or ""), parameters=parameters, **placed
-        ),
+        provenance=one.subject.provenance(what, query=str(one.query or ""), **one.details, compared_with=other),
         snippet="\n".join(
             [
                 one.subject.snippet(one.line, "a = heatmap"),

@@ -82,7 +82,7 @@ def bias_figure(
             f"patches: {values[rows - 1, cols - 1]:.3g} at none, from {values.min():.3g} to {values.max():.3g}."
         ),
         provenance=sight.provenance("relative position bias", head=head, parameters={"module": bias.layer}),
-        snippet=sight.snippet(BIAS.format(number=number), f"bias.values[{head}]"),
+        snippet=sight.snippet(BIAS.format(number=number), f"values = bias.values[{head}]"),
     )
 
 

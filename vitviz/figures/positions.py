@@ -60,7 +60,10 @@ def position_figure(
         drawing=draw_heatmap(heatmap, scale=Scale(-1, 1, signed=True), query=(row, col), theme=theme, width=width),
         alt=f"Cosine similarity of the position embedding in row {row}, column {col} with every other, from -1 to 1.",
         provenance=subject.provenance(METHOD, query=cell_name(row, col)),
-        snippet=subject.snippet(LINE, f"similarity[{patch}].reshape{layout.grid}  # row {row}, column {col}"),
+        snippet=subject.snippet(
+            f"similarity = vitviz.position_similarity(model, trace.layout, [{patch}])[0]  # of row {row}, column {col}",
+            "similarity = trace.layout.patches(similarity)  # (rows, cols)",
+        ),
     )
 
 

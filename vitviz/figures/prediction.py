@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vitviz.analysis.faithfulness import RANDOM, Faithfulness
 from vitviz.analysis.integrated_gradients import PathAttribution
+from vitviz.analysis.methods import METHODS
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import as_query, default_query
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
@@ -41,7 +44,7 @@ def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme
         ),
         alt=f"{SAID[kind]}: {said}.",
         provenance=subject.provenance("prediction", parameters={"output kind": str(kind)}),
-        snippet=subject.snippet(f"print(vitviz.top_predictions(trace.logits, model, {count}))"),
+        snippet=subject.snippet(f"best = vitviz.top_predictions(trace.logits, model, {count})", "print(best)"),
     )  # fmt: skip
 
 
@@ -171,13 +174,32 @@ def curves_figure(
                 "names": np.array(list(curves))},
         drawing=drawing,
         alt=f"{kind.capitalize()} curves for {target_name}; areas: {areas}, {RANDOM} {by_chance:.2f}.",
-        provenance=subject.provenance(kind, parameters={"target": target_name, "steps": scores.steps}),
+        provenance=subject.provenance(
+            kind,
+            parameters={
+                "target": target_name,
+                "steps": scores.steps,
+                "seeds": len(scores.random),
+                "methods": [each.name for each in scores.methods],
+            },
+        ),
         snippet=subject.snippet(
             f"question = vitviz.Question(model, trace.input, {target_text(target)})",
-            "*_, scores = vitviz.faithfulness(question, vitviz.explain_all(question))",
+            *_maps_text([each.name for each in scores.methods]),
+            f"(scores,) = vitviz.faithfulness(question, maps, levels=({scores.steps},), seeds={len(scores.random)})",
             "print(scores.table())",
+            f"curves = [each.{kind}.values for each in (*scores.methods, scores.centre)]",
+            f"random = [each.{kind}.values for each in scores.random]",
         ),
     )  # fmt: skip
+
+
+def _maps_text(names: Sequence[str]) -> list[str]:
+    """The Python that makes the maps of these methods, by their names or their keys, in `maps`."""
+    keys = {method.name: key for key, method in METHODS.items()} | {key: key for key in METHODS}
+    if unknown := [name for name in names if name not in keys]:
+        return [f"maps = {{...}}  # {', '.join(unknown)}: maps of your own, name -> (rows, cols)"]
+    return ["maps = {", *(f"    {name!r}: vitviz.explain(question, {keys[name]!r})," for name in names), "}"]
 
 
 def target_text(target: Target) -> str:

@@ -69,6 +69,7 @@ def scenes_figure(
         width=width,
         height=height,
     )
+    framing = "squash" if other.prepared.framing == "fit" else other.prepared.framing  # the size already has the shape
     step = -(-len(x) // MOST_TICKS)
     shown = [0, *range(1, len(x), step)]
     drawing.axes[0].set_xticks(shown, ["E", *(str(i - 1) for i in shown[1:])])
@@ -89,11 +90,11 @@ def scenes_figure(
         provenance=subject.provenance(
             "the same patch in two scenes",
             query=cell_name(row, col),
-            parameters={"into": cell_name(to_row, to_col), "block": paste.block, "other image": other.image_hash[:12]},
+            parameters={"into": cell_name(to_row, to_col), "block": paste.block, "other image": other.image_hash},
         ),
         snippet=subject.snippet(
             f"other = vitviz.load_image({other.image_name!r})",
-            f"scene = vitviz.prepare(model, other, framing={other.prepared.framing!r})",
+            f"scene = vitviz.prepare(model, other, framing={framing!r})",
             f"paste = vitviz.Paste({paste.source}, {paste.place}, block={paste.block})",
             "found = vitviz.two_scenes(model, trace.input, scene.input, paste)",
             "print(found.itself)  # embedded, with its position, then after each layer",

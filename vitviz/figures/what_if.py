@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +12,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vitviz.analysis.intervention import HidePatches, Interventions, ShufflePatches, SwitchOffHeads
+from vitviz.analysis.intervention.means import HeadMeans
 from vitviz.analysis.intervention.pixels import changed_pixels
 from vitviz.analysis.prediction import top_predictions
+from vitviz.analysis.sinks import TokenOutliers, times_median
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.draw.sheet import beside, column
 from vitviz.figure import Figure
@@ -58,12 +62,17 @@ def what_if_figure(
     line: str,
     line_after: str = "",
     *,
+    map_details: Mapping[str, Any] = MappingProxyType({}),
+    means: HeadMeans | None = None,
     classes: bool = True,
     robust: bool = True,
     theme: Theme = LIGHT,
     width: int = 480,
 ) -> Figure:
     """The answer and one map, before and after.
+
+    map_details  provenance of the map: "map" (what it shows), "query", "layer" and "head", as far as they apply
+    means        the mean outputs that heads were replaced by
 
     logits   (classes,) of the changed model
     line     the Python that makes the map, `heatmap`, from `trace`; line_after: the other, `heatmap_after`, from `after`,
@@ -99,11 +108,15 @@ def what_if_figure(
         arrays |= {name: each.float().cpu().numpy() for name, each in before_after}
         first = [f"{best[0].label} {best[0].text}" for best in both]
         words = f"{'Likeliest' if shares else 'Output'} before: {first[0]}; after: {first[1]}. {words}"
+    place = {name: map_details[name] for name in ("query", "layer", "head") if map_details.get(name) is not None}
+    parameters = {"interventions": changes.encode(), "map": map_details.get("map", before.label)}
+    if means is not None:
+        parameters["head means"] = f"{means.digest} of {means.images} photographs"
     return Figure(
         arrays=arrays,
         drawing=column(pieces, theme),
         alt=words,
-        provenance=subject.provenance("intervention", parameters={"interventions": changes.encode()}),
+        provenance=subject.provenance("intervention", parameters=parameters, **place),
         snippet=intervention_snippet(subject, changes, line, line_after),
     )
 
@@ -135,18 +148,31 @@ def intervention_snippet(subject: Subject, changes: Interventions, line: str, li
 
 def outliers_figure(
     subject: Subject,
-    times: dict[str, np.ndarray],
+    found: TokenOutliers,
+    measure: str,
     quantity: str,
-    threshold: float,
     along: str,
     *,
+    count: int = 4,
+    names: Callable[[str], str] = str,
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """Tokens through the layers: name -> (states or layers,) value as a multiple of the median patch's.
+    """The tokens that stand out furthest, through the layers, as multiples of the median patch's value.
 
-    threshold  drawn as a line; along: what the values are counted by, from 0
+    measure   "norm" or "mass" of `found`, whose threshold is drawn as a line
+    quantity  what the values are, for people; along: what they are counted by, from 0
+    count     how many tokens are drawn
+    names     a token's short name, for people
+
+    Raises ValueError where no token stands out.
     """
+    if not found.tokens:
+        raise ValueError("no token stands out at these thresholds, so there is none to draw")
+    threshold = {"norm": found.norm_times, "mass": found.mass_times}[measure]
+    whole = times_median({"norm": found.norms, "mass": found.mass}[measure], subject.trace.layout)  # (layers, tokens)
+    furthest = sorted(found.tokens, key=lambda token: -float(whole[:, token].max()))[:count]
+    times = {names(subject.trace.layout.name_of(token)): whole[:, token] for token in furthest}
     length = len(next(iter(times.values())))
     places = np.arange(length)
     lines = {f"threshold {threshold:g}": np.full(length, threshold, np.float32), **times}
@@ -156,10 +182,16 @@ def outliers_figure(
         arrays={"times": np.stack(list(times.values())), "names": np.array(list(times))},
         drawing=drawing,
         alt=f"{quantity.capitalize()} for {len(times)} tokens; the most is {float(times[largest].max()):.3g} for {largest}.",
-        provenance=subject.provenance("token outliers", parameters={"threshold": threshold}),
+        provenance=subject.provenance(
+            "token outliers",
+            parameters={"measure": measure, "norm times": found.norm_times, "mass times": found.mass_times},
+        ),
         snippet=subject.snippet(
             "question = vitviz.Question(model, trace.input, vitviz.SelfDot())",
-            "outliers = vitviz.token_outliers(question)",
+            f"outliers = vitviz.token_outliers(question, norm_times={found.norm_times}, mass_times={found.mass_times})",
             "print([trace.layout.name_of(token) for token in outliers.tokens])",
+            f"values = outliers.{ {'norm': 'norms', 'mass': 'mass'}[measure] }  # (layers, tokens)",
+            f"times = times_median(values, trace.layout).T[{furthest}]  # (tokens drawn, layers)",
+            imports=["from vitviz.analysis.sinks import times_median"],
         ),
     )

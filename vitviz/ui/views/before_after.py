@@ -20,7 +20,7 @@ from vitviz.ui import changes, exhibits, figure, state, tables
 from vitviz.ui.asking import Asked, class_name
 from vitviz.ui.choices import named
 from vitviz.ui.escape import escaped
-from vitviz.ui.outcome import Outcome, map_of, outcome_of
+from vitviz.ui.outcome import Outcome, gallery_means, map_of, needs_means, outcome_of
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common, outputs
 from vitviz.ui.text import what_if as words
@@ -198,12 +198,16 @@ def _ways_out(
         line = f"heatmap = vitviz.attention_map(trace.pooling[0], {query!r}, {head})"
     else:
         line = f"heatmap = vitviz.attention_map(trace.layers[{layer}], {query!r}, {head})"
+    place = {} if kind == "rollout" else {"layer": layer, "head": head}
+    details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
+    means = gallery_means(stage) if needs_means(given) else None
     robust = state.value_of("scale") == "robust"
     figure.ways_out(
         stage,
         "what if",
         lambda: what_if_figure(
             stage.subject, given, found.effect.after.logits[0], before, after, line, line_after,
+            map_details=details, means=means,
             classes=has_classifier(stage.model), robust=robust, theme=stage.theme,
         ),
         changes=given.encode(), kind=kind, query=query, layer=layer, head=head, robust=robust,

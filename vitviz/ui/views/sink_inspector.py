@@ -89,12 +89,7 @@ def _names(tokens: list[int] | tuple[int, ...], layout: TokenLayout) -> str:
 
 def _through_layers(stage: Stage, found: TokenOutliers) -> None:
     st.subheader(words.SINK_THROUGH, anchor=False)
-    first = stage.layout.num_prefix
-    kinds = (("norm", found.norms, found.norm_times), ("mass", found.mass, found.mass_times))
-    for column, (kind, values, threshold) in zip(st.columns(2), kinds, strict=True):
-        times = values / np.median(values[:, first:], axis=1, keepdims=True).clip(1e-30)  # (layers, tokens)
-        furthest = sorted(found.tokens, key=lambda token: -float(times[:, token].max()))[:LINES_SHOWN]
-        lines = {common.token(stage.layout.name_of(token)): times[:, token] for token in furthest}
+    for column, kind in zip(st.columns(2), ("norm", "mass"), strict=True):
         with column:
             figure.show(
                 stage,
@@ -102,10 +97,12 @@ def _through_layers(stage: Stage, found: TokenOutliers) -> None:
                 partial(
                     outliers_figure,
                     stage.subject,
-                    lines,
+                    found,
+                    kind,
                     words.SINK_CURVES[kind],
-                    threshold,
                     words.SINK_ALONG[kind],
+                    count=LINES_SHOWN,
+                    names=common.token,
                     theme=stage.theme,
                     width=480,
                 ),
