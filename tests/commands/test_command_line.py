@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -36,6 +37,28 @@ def test_trace_writes_what_the_library_computes(tmp_path, capsys):
         np.testing.assert_array_equal(saved["logits"], trace.logits)
         assert saved["grid"].tolist() == [16, 16]
         assert saved["prefix"].tolist() == ["cls"]
+
+
+def test_a_trace_says_where_it_comes_from(tmp_path):
+    out = tmp_path / "trace.npz"
+    more = ["--query", "r1c2", "--dtype", "bfloat16", "--framing", "squash", "--no-attention"]
+    assert main(["trace", PHOTO, "--out", str(out), *SMALL, *more]) == 0
+    with np.load(out, allow_pickle=False) as saved:
+        made = json.loads(str(saved["vitviz.provenance"]))
+    assert made == {
+        "model": "vit_tiny_patch16_224",
+        "weights_hash": "random:0",
+        "image_hash": vitviz.image_hash(vitviz.load_image(PHOTO)),
+        "input_size": [64, 96],
+        "framing": "squashed to fit",
+        "dtype": "bfloat16",
+        "query": "r1c2",
+        "method": "trace",
+        "version": vitviz.__version__,
+    }
+    assert main(["trace", PHOTO, "--out", str(out), *SMALL, "--no-attention"]) == 0
+    with np.load(out, allow_pickle=False) as saved:
+        assert json.loads(str(saved["vitviz.provenance"]))["query"] == "cls"
 
 
 def test_fewer_layers_or_no_attention(tmp_path):

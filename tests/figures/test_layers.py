@@ -84,8 +84,8 @@ def test_relative_bias(swin):
         (bias_figure(swin, 5, 3, biases[5]), biases[5].values[3]),
         (bias_heads_figure(swin, 5, biases[5]), biases[5].values),
     ):
-        made = run(figure.snippet)["bias"].values
-        np.testing.assert_allclose(made if expected.ndim == 3 else made[3], expected, atol=1e-6)
+        names = run(figure.snippet)
+        np.testing.assert_allclose(names["bias"].values if expected.ndim == 3 else names["values"], expected, atol=1e-6)
         np.testing.assert_array_equal(figure.arrays["bias"], expected)
         assert "layers.2.blocks.1.attn" in figure.alt
 

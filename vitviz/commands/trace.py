@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from vitviz.commands.options import add_query_option, add_subject_options, refuse, steps, traced_subject, whole_file
 from vitviz.errors import UnsupportedError
+from vitviz.figure import PROVENANCE_KEY
 from vitviz.outputs import output_kind
 
 if TYPE_CHECKING:
     from vitviz.capture.trace import Trace
+    from vitviz.figure import Provenance
+    from vitviz.figures.subject import Subject
     from vitviz.models import Model
 
 # Attention of all layers is held at once before it is written.
@@ -41,11 +44,19 @@ def run(arguments: argparse.Namespace) -> None:
     with whole_file(path) as part:
         subject = traced_subject(arguments, check=lambda model: refuse_a_large_stack(model, arguments))
         arrays = trace_arrays(subject.trace, subject.model, arguments)
+        provenance = np.array(_provenance(subject, arguments).as_json())
         with part.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays, **{PROVENANCE_KEY: provenance})
     print(
         f"wrote {path}: " + ", ".join(f"{name} {'x'.join(map(str, values.shape))}" for name, values in arrays.items())
     )
+
+
+def _provenance(subject: Subject, arguments: argparse.Namespace) -> Provenance:
+    """Where the arrays come from: model, weights, image, framing, precision, and the query of the rollouts."""
+    from vitviz.analysis.queries import query_of
+
+    return subject.provenance("trace", query=str(query_of(subject.trace, arguments.query)))
 
 
 def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -60,6 +71,8 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
     logits (outputs,), probabilities (outputs,) where they are of classes or labels
     output_kind                what the outputs are, such as "multi_label_classification" or "features"
     grid (2,), prefix (names)
+
+    The file has a provenance beside them, as JSON in the text array that every npz of vitviz has.
 
     What is not defined for a model is left out and said on standard error. Raises UnsupportedError for a stack too large, for a
     query that does not exist, and where a query was asked for and nothing can be said of it.
