@@ -198,7 +198,7 @@ def _ways_out(
         line = f"heatmap = vitviz.attention_map(trace.pooling[0], {query!r}, {head})"
     else:
         line = f"heatmap = vitviz.attention_map(trace.layers[{layer}], {query!r}, {head})"
-    place = {} if kind == "rollout" else {"layer": layer, "head": head}
+    place = {} if kind == "rollout" else {"head": head} if query == POOL else {"layer": layer, "head": head}
     details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
     means = gallery_means(stage) if needs_means(given) else None
     robust = state.value_of("scale") == "robust"
