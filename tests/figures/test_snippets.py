@@ -25,6 +25,7 @@ from vitviz.figures.scenes import Scene, scenes_figure
 from vitviz.figures.subject import Subject, subject_of
 from vitviz.figures.what_if import outliers_figure, what_if_figure
 from vitviz.samples import load_sample, samples
+from vitviz.tokens import Query
 
 NAME = "vit_tiny_patch16_224"
 Names = dict[str, Any]
@@ -205,10 +206,8 @@ def test_a_comparison_says_everything_of_both_sides():
         for layer, query, head in ((3, "r1c2", 1), (5, "cls", 2))
     ]
     sides = [
-        Side(s, heatmap, name, query, line, {"layer": layer, "head": head})
-        for s, heatmap, name, query, line, layer, head in zip(
-            (one, two), maps, ("A", "B"), ("r1c2", "cls"), lines, (3, 5), (1, 2), strict=True
-        )
+        Side(side, heatmap, name, Query.parse(query), line, {"layer": layer, "head": head})
+        for (side, layer, query, head), heatmap, name, line in zip(asked, maps, ("A", "B"), lines, strict=True)
     ]
     figure = comparison_figure(*sides, "attention weights", with_difference=True)
     check(figure, {"a": lambda n: n["a"], "b": lambda n: n["b"], "difference": lambda n: n["difference"]})
