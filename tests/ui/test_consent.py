@@ -77,6 +77,36 @@ def test_what_cannot_be_had_is_refused_with_a_reason(app, runs, monkeypatch, lim
     assert "smaller input size" in shown.wrong[0]
 
 
+WORK = [
+    ("prediction", {"part": "methods", "slow": "now"}, "go on method occlusion"),
+    ("prediction", {"part": "trust", "tested": "now"}, "go on test"),
+    ("prediction", {"part": "trust", "forget": "now"}, "go on sanity"),
+    ("what_if", {"switch": "worth", "weighed": "now"}, None),
+]
+
+
+@pytest.mark.parametrize(("page", "link", "button"), WORK)
+def test_a_pages_own_long_work_is_asked_about_even_where_a_link_asks_for_it(app, monkeypatch, page, link, button):
+    monkeypatch.setattr(
+        consent, "WORTH_COUNTING_OPERATIONS", 1e8
+    )  # a pass of the tiny model is less, 50 of them are more
+    monkeypatch.setattr(consent, "ASK_WORK_SECONDS", 0.0)
+    shown = app(page, model="test_vit", weights="random", **link)
+    questions = [
+        warning.value for warning in shown.at.warning if "forward passes of test_vit at 160 x 160" in warning.value
+    ]
+    assert questions and not shown.wrong
+    button = button or next(each.key for each in shown.at.button if each.key.startswith("go on"))
+    shown.at.button(key=button).click().run()
+    left = [warning.value for warning in shown.at.warning if "forward passes" in warning.value]
+    assert len(left) == len(questions) - 1 and not shown.wrong
+
+
+def test_quick_work_is_not_asked_about(app):
+    shown = app("prediction", model="test_vit", weights="random", part="methods", slow="now")
+    assert not shown.at.warning and not shown.wrong
+
+
 def test_the_largest_sizes_offered_are_asked_about(app, monkeypatch):
     """With nothing changed: 148 x 148 patches are a question on any machine, because of what they keep."""
     monkeypatch.setattr(stage, "subject_of", lambda *_: pytest.fail("the pass ran"))

@@ -5,11 +5,11 @@ and kept here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
+
+# Names of what a Question computes once and keeps, the model apart.
+PASSES = ("passage", "reference", "trace", "attention_gradients")
 
 
 class Subject(Protocol):
@@ -91,6 +94,15 @@ class Question:
             raise UnsupportedError(
                 f"{self.subject.name} has no classifier; explain a token's dot product with itself instead."
             )
+
+    @property
+    def passes(self) -> dict[str, Any]:
+        """What was computed so far, by name, without the model: give it to `reuse` of another Question about the same."""
+        return {name: self.__dict__[name] for name in PASSES if name in self.__dict__}
+
+    def reuse(self, passes: Mapping[str, Any]) -> None:
+        """Takes over `passes` of a Question about the same weights, pixels and target."""
+        self.__dict__.update(passes)
 
     @property
     def module(self) -> nn.Module:

@@ -195,6 +195,15 @@ def need_room(work: Work, device: torch.device) -> None:
         )
 
 
+def need_room_for_weights(name: str, nbytes: int, device: torch.device) -> None:
+    """Raises UnsupportedError where the weights of the model `name` are larger than the memory that is free on `device`."""
+    free = free_memory(device)
+    if free is not None and nbytes > free:
+        raise UnsupportedError(
+            f"The weights of {name} take {gigabytes(nbytes)} of memory, and {gigabytes(free)} are free. Choose a smaller model."
+        )
+
+
 def roughly(seconds: float) -> str:
     """A duration as an estimate is worth it: "under 1 s", "20 s", "4 min", "1.5 h"."""
     if seconds < 1:

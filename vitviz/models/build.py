@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -112,6 +114,44 @@ _IN_PLACE = {
     for name in "normal_ uniform_ trunc_normal_ erfinv_ clamp_ mul_ add_ sub_ div_ fill_ zero_ copy_".split()
     if hasattr(torch.Tensor, name)
 }
+
+
+class _Stopped(BaseException):
+    """Carries an error past the builders of timm and transformers, which turn an `Exception` into one of their own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _Checked(TorchFunctionMode):
+    """Calls `check` before every function of torch on this thread, until it raises: what cleans up after that has to run."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__()
+        self.check: Callable[[], None] | None = check
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.check is not None:
+            try:
+                self.check()
+            except Exception as error:
+                self.check = None
+                raise _Stopped(error) from error
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def stoppable(check: Callable[[], None] | None) -> Iterator[None]:
+    """While inside, `check` is called before every tensor that is made or filled; what it raises ends the block."""
+    if check is None:
+        yield
+        return
+    try:
+        with _Checked(check):
+            yield
+    except _Stopped as stopped:
+        raise stopped.error from None
 
 
 def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:

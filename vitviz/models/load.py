@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import nn
 from vitviz.capture.blank import input_channels
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, hugging_face, timm_repository
-from vitviz.models.build import build, build_on_meta, pretrained_cfg
+from vitviz.models.build import build, build_on_meta, pretrained_cfg, stoppable
 from vitviz.models.checkpoint import CheckpointConfig, for_channels, read_config
 from vitviz.models.device import pick_device, pick_dtype
 from vitviz.models.fit import build_filled
@@ -39,6 +39,7 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     checkpoint_config: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Model:
     """Loads a model: "embedded", a name of timm's registry, the path of a .safetensors checkpoint with its JSON beside
     it, what timm's `save_for_hf` wrote ("hf-hub:owner/name" on the hub, "local-dir:./folder" or a path to the folder), or,
@@ -55,6 +56,7 @@ def load_model(
     checkpoint_config  a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
     progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the
                        hub
+    check              called before every tensor that is made or filled while the module is built; raise from it to stop
 
     Raises ModelError for an unknown name or weights that do not fit, NotFiniteError for weights with values that are not
     finite, HubError where the hub's weights cannot be had,
@@ -66,28 +68,29 @@ def load_model(
     if weights is None:
         weights = "embedded" if name == "embedded" else "pretrained" if place or not is_file_name(name) else name
     kind = str(weights)
-    if is_named(name):
-        model = _of_transformers(name, kind, progress)
-    elif place is not None:
-        model = _of_timm(name, place, kind, progress)
-    elif kind == "embedded":
-        model = _embedded(name)
-    elif kind == "random" or kind.startswith("random:"):
-        model = _random(name, kind)
-    elif kind == "pretrained":
-        model = _pretrained(name, progress)
-    elif kind.endswith(".safetensors"):
-        model = _from_file(name, Path(weights), checkpoint_config)
-    elif is_file_name(kind):
-        raise ModelError(
-            f"Weights are the path of a .safetensors file, and {Path(kind).name} is of another format. "
-            f"{how_to_convert(Path(kind))}"
-        )
-    else:
-        raise ModelError(
-            f'Weights are "embedded", "pretrained", "random" or the path of a .safetensors file, not {kind!r}.'
-        )
-    model.module.to(torch_device, torch_dtype)
+    with stoppable(check):
+        if is_named(name):
+            model = _of_transformers(name, kind, progress)
+        elif place is not None:
+            model = _of_timm(name, place, kind, progress)
+        elif kind == "embedded":
+            model = _embedded(name)
+        elif kind == "random" or kind.startswith("random:"):
+            model = _random(name, kind)
+        elif kind == "pretrained":
+            model = _pretrained(name, progress)
+        elif kind.endswith(".safetensors"):
+            model = _from_file(name, Path(weights), checkpoint_config)
+        elif is_file_name(kind):
+            raise ModelError(
+                f"Weights are the path of a .safetensors file, and {Path(kind).name} is of another format. "
+                f"{how_to_convert(Path(kind))}"
+            )
+        else:
+            raise ModelError(
+                f'Weights are "embedded", "pretrained", "random" or the path of a .safetensors file, not {kind!r}.'
+            )
+        model.module.to(torch_device, torch_dtype)
     if input_size is None:
         return model
     return resized(model, (input_size, input_size) if isinstance(input_size, int) else input_size)

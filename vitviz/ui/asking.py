@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
 from vitviz.draw.scale import number
 from vitviz.outputs import OutputKind, has_classifier, output_name
-from vitviz.ui import state
-from vitviz.ui.compute import Progress
+from vitviz.ui import consent, services, state
+from vitviz.ui.compute import Key, Progress
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common as words
 
@@ -19,11 +19,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A question with what it will hold on to: every attention matrix and its gradient."""
+class SharedPasses:
+    """Passes that several methods need, as they are kept between runs: see `Question.passes`. They grow while methods run."""
 
-    question: Question
-    nbytes: int
+    made: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,21 +60,52 @@ class Asked:
 
     @property
     def question(self) -> Question:
-        """The same object for the same question, so that passes are shared between methods. Use it in a work only."""
-        kept: Kept = self.stage.ask("question", self._make, target=self.target)
-        return kept.question
+        """The question, with the passes that were made for it already."""
+        return self._question(self._shared)
 
     def ask(
-        self, what: str, work: Callable[[Question, Progress], T], note: str = words.COMPUTING, /, **knobs: Hashable
+        self,
+        what: str,
+        work: Callable[[Question, Progress], T],
+        note: str = words.COMPUTING,
+        /,
+        *,
+        passes: float = 1,
+        **knobs: Hashable,
     ) -> T:
-        """The answer to `what`, computed once, with progress and a way to stop."""
-        question = self.question
-        return self.stage.ask(what, lambda progress: work(question, progress), note, target=self.target, **knobs)
+        """The answer to `what`, computed once, with progress and a way to stop.
 
-    def _make(self, _: object) -> Kept:
-        stage = self.stage
-        matrices = sum(4 * layer.num_heads * layer.num_queries * layer.num_keys for layer in stage.trace.layers)
-        return Kept(Question(stage.model, stage.trace.input, self.target), 2 * matrices)
+        passes  forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about first
+
+        Raises what the work raises, and `consent.Unanswered`.
+        """
+        stage, shared = self.stage, SharedPasses()
+        if stage.key.asking(what, target=self.target, **knobs) not in services.queue().results:
+            consent.require_passes(stage.model, passes, note)
+            shared = self._shared
+
+        def answered(progress: Progress) -> T:
+            question = self._question(shared)
+            try:
+                return work(question, progress)
+            finally:
+                shared.made.update(question.passes)
+                services.queue().results.measure(self._key)
+
+        return stage.ask(what, answered, note, target=self.target, **knobs)
+
+    def _question(self, shared: SharedPasses) -> Question:
+        question = Question(self.stage.model, self.stage.trace.input, self.target)
+        question.reuse(shared.made)
+        return question
+
+    @property
+    def _key(self) -> Key:
+        return self.stage.key.asking("passes", target=self.target)
+
+    @property
+    def _shared(self) -> SharedPasses:
+        return self.stage.ask("passes", lambda _: SharedPasses(), target=self.target)
 
 
 def asked(stage: Stage) -> Asked:

@@ -126,7 +126,7 @@ def picture(
             "url": _photograph(stage, key, shown, dict(knobs)),
             "rows": rows,
             "cols": cols,
-            "ratio": stage.look.shown.width / stage.look.shown.height,
+            "ratio": stage.shown.width / stage.shown.height,
             "widest": widest,
             "link": link,
             "one_of_many": one_of_many,
@@ -144,7 +144,7 @@ def picture(
 
 def _photograph(stage: Stage, key: str, shown: Image.Image | None, knobs: dict[str, Hashable]) -> str:
     if shown is None:
-        return stage.offer("shown", lambda: pack({"picture": _png(stage.look.shown)}))
+        return stage.offer("shown", lambda: pack({"picture": _png(stage.shown)}))
     return stage.offer(f"shown {key}", lambda: pack({"picture": _png(shown)}), **knobs)
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import streamlit as st
+
+from vitviz.capture.cost import need_room_for_weights
 from vitviz.errors import ModelError
 from vitviz.models import Model, load_model, resized
 from vitviz.models.names import require_published
-from vitviz.ui import services
+from vitviz.ui import consent, services
 from vitviz.ui.compute import Key, Progress
+from vitviz.ui.compute.results import size_of
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 from vitviz.ui.waiting import answer
@@ -18,6 +25,7 @@ from vitviz.ui.waiting import answer
 # Whoever runs the server names a folder of .safetensors files here; users choose among them by name only.
 CHECKPOINTS = "VITVIZ_CHECKPOINTS"
 FILE = "file:"
+_LARGE = "models too large for the store"
 
 
 @cache
@@ -33,38 +41,98 @@ def checkpoints() -> tuple[str, ...]:
 
 
 def current(selection: Selection) -> Model:
-    """The selected model at the selected size. Raises ModelError or UnsupportedError."""
-    own = answer(
+    """The selected model at the selected size.
+
+    Raises ModelError or UnsupportedError, and `consent.Unanswered` for a large one that this session has not agreed to.
+    """
+    key = Key("model", selection.model, selection.weights)
+    if selection.model != "embedded" and key not in services.models().results:
+        consent.require_weights(selection, _source(selection))
+    own: Model = answer(
         services.models(),
-        Key("model", selection.model, selection.weights),
+        key,
         f"load {selection.model}",
         lambda progress: _load(selection, progress),
         words.LOADING_MODEL.format(model=selection.model),
     )
-    if not selection.size or (selection.size, selection.size) == own.input_size:
-        return own
-    size = (selection.size, selection.size)
-    key = Key("model", selection.model, selection.weights, size=size)
-    return answer(services.models(), key, f"load {selection.model}", lambda _: resized(own, size), words.COMPUTING)
+    if not services.models().results.keeps(key):
+        _hold(own)
+    return at_size(own, (selection.size, selection.size)) if selection.size else own
+
+
+def at_size(model: Model, size: tuple[int, int]) -> Model:
+    """The model at (height, width) pixels. Raises UnsupportedError where it does not take them."""
+    if size == model.input_size:
+        return model
+    key = Key("model", model.name, model.weights_hash, size=size, knobs=(("from", model.input_size),))
+    if not model.dynamic_size:
+        copied: Model = answer(
+            services.copies(), key, f"load {model.name}", lambda _: _copy(model, size), words.COMPUTING
+        )
+        if not services.copies().results.keeps(key):
+            _hold(copied)
+        return copied
+    # One module for all sizes: only the layout takes a moment the first time, and it is kept without the module.
+    answer(
+        services.queue(),
+        replace(key, what="layout"),
+        f"run {model.name}",
+        lambda _: resized(model, size).layout,
+        words.COMPUTING,
+    )
+    return resized(model, size)
+
+
+def _copy(model: Model, size: tuple[int, int]) -> Model:
+    need_room_for_weights(model.name, size_of(model), model.device)
+    return resized(model, size)
+
+
+@contextmanager
+def holding() -> Iterator[None]:
+    """Around a run of a page: models too large for the store stay loaded from one run to the next that shows them."""
+    before: list[Model] = st.session_state.get(_LARGE, [])
+    st.session_state[_LARGE] = []
+    try:
+        yield
+    except BaseException:  # overtaken by the next run, perhaps before the model was asked for
+        st.session_state[_LARGE] += before
+        raise
+    finally:
+        before.clear()  # Streamlit keeps the list itself until the next run
+
+
+def _hold(model: Model) -> None:
+    if _LARGE in st.session_state:
+        st.session_state[_LARGE].append(model)
+
+
+def _source(selection: Selection) -> str:
+    """What `load_model` is given for the model."""
+    if selection.model.startswith(FILE):
+        return _path(selection.model.removeprefix(FILE))
+    require_published(
+        selection.model
+    )  # the library takes paths; what a link or a search field asks for never becomes one
+    return selection.model
 
 
 def _load(selection: Selection, progress: Progress) -> Model:
     def report(done: int, total: int, _: str) -> None:
         progress.report(done / total if total else 0.0)
 
-    name, untrained = selection.model, selection.weights == "random"
-    if name.startswith(FILE):
-        return _from_folder(name.removeprefix(FILE))
-    require_published(name)  # the library takes paths; what a link or a search field asks for never becomes one
+    name, untrained = _source(selection), selection.weights == "random"
+    if selection.model.startswith(FILE):
+        return load_model(name, check=progress.check)
     if name == "embedded" and not untrained:
         return embedded()
-    return load_model(name, weights="random" if untrained else "pretrained", progress=report)
+    return load_model(name, weights="random" if untrained else "pretrained", progress=report, check=progress.check)
 
 
-def _from_folder(stem: str) -> Model:
+def _path(stem: str) -> str:
     # Only what the folder lists is opened, so that no name in a link can lead anywhere else.
     if stem not in checkpoints():
         raise ModelError(
             "There is no checkpoint of that name in the server's folder. Choose another model in the sidebar."
         )
-    return load_model(str(Path(os.environ[CHECKPOINTS]) / f"{stem}.safetensors"))
+    return str(Path(os.environ[CHECKPOINTS]) / f"{stem}.safetensors")

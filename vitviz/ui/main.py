@@ -19,6 +19,11 @@ NAMES_SHOWN = 6
 
 
 def main() -> None:
+    with loading.holding():
+        _run()
+
+
+def _run() -> None:
     st.set_page_config(words.NAME, look.icon(), "wide", look.SIDEBAR_WIDTH)
     ignored = state.begin()
     look.apply()
@@ -44,7 +49,10 @@ def main() -> None:
         opened.append(_stage(sizes))
     if state.selection() != asked:
         navigation.menu(menu)
-    page.run()
+    try:
+        page.run()
+    finally:
+        opened.clear()  # the pages are kept with the session, and would keep the model
     state.finish()
 
 

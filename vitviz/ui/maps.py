@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitviz.analysis.methods import METHODS, explain
+from vitviz.analysis.methods import METHODS, USUAL, explain
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
@@ -25,8 +25,15 @@ def map_of(about: Asked, key: str) -> Heatmap | None:
         except UnsupportedError:
             return ()  # kept like an answer, so that it is not asked again
 
-    found = about.ask("explanation", work, METHODS[key].name, method=key)
+    found = about.ask("explanation", work, METHODS[key].name, passes=_passes(about, key), method=key)
     return found if isinstance(found, Heatmap) else None
+
+
+def _passes(about: Asked, key: str) -> float:
+    """Forward passes that a method takes, about; see `Asked.ask`."""
+    if key == "occlusion":
+        return about.stage.layout.num_patches / USUAL.occlusion_stride**2
+    return 3 * 2 * USUAL.integration_steps if key == "integrated_gradients" else 3
 
 
 def all_maps(about: Asked) -> dict[str, Heatmap]:

@@ -25,7 +25,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.models import prepare
 from vitviz.samples import load_sample, samples
 from vitviz.tracing import trace_input
-from vitviz.ui import changes
+from vitviz.ui import changes, consent, services
 from vitviz.ui.asking import Asked, fraction
 from vitviz.ui.compute import Progress
 from vitviz.ui.stage import Stage
@@ -79,6 +79,8 @@ def gallery_means(stage: Stage) -> HeadMeans:
         inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
         return head_means(model, inputs, fraction(progress), len(gallery))
 
+    if plain.key.asking("head means") not in services.queue().results:
+        consent.require_passes(model, len(samples()), words.MEANS_RUNNING)
     means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING)
     return means
 

@@ -11,8 +11,12 @@ from vitviz.ui.payloads import PayloadStore
 
 # Traces and what is computed from them. A trace of the embedded model is 15 MB at 257 tokens and 80 MB at 1,370.
 RESULT_BYTES, RESULT_ENTRIES = 1_500_000_000, 2_000
-# Loaded models. The embedded one is 88 MB.
+# Loaded models, each at its own input size. The embedded one is 88 MB. Sessions that show a larger one
+# hold it themselves.
 MODEL_BYTES, MODEL_ENTRIES = 4_000_000_000, 6
+# Copies of models at other input sizes, where one module does not take several. Apart, so that they drive out one another and
+# no model.
+COPY_BYTES, COPY_ENTRIES = 1_000_000_000, 6
 
 
 @cache
@@ -24,7 +28,13 @@ def queue() -> ComputeQueue:
 @cache
 def models() -> ComputeQueue:
     """Models are loaded here, and stay while there is room."""
-    return ComputeQueue(Results(MODEL_BYTES, MODEL_ENTRIES))
+    return ComputeQueue(Results(MODEL_BYTES, MODEL_ENTRIES, weakly=True))
+
+
+@cache
+def copies() -> ComputeQueue:
+    """Models at another input size than their own, where that takes a copy of the module."""
+    return ComputeQueue(Results(COPY_BYTES, COPY_ENTRIES, weakly=True))
 
 
 @cache

@@ -10,13 +10,14 @@ import streamlit as st
 from PIL import Image
 
 from vitviz.analysis.queries import default_query, query_of
+from vitviz.capture.staged_trace import StagedTrace
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
 from vitviz.figures.subject import StagedSubject, Subject, subject_of
-from vitviz.models import Model, prepare
+from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
-from vitviz.ui import consent, services, session
+from vitviz.ui import consent, loading, services, session
 from vitviz.ui.compute import Key, Progress
 from vitviz.ui.photo import Photo
 from vitviz.ui.selection import Selection
@@ -28,57 +29,70 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One photograph through one model, as it is kept between runs."""
+    """One photograph through one model, as it is kept between runs: without the model, which its own store keeps, or lets go.
 
-    sight: Subject | StagedSubject
+    prepared  the photograph as the model met it, with None in the model's place
+    trace     what the pass left behind
+    """
+
+    prepared: Prepared
+    trace: Trace | StagedTrace
+    image_hash: str
+    image_name: str
+
+    @classmethod
+    def of(cls, sight: Subject | StagedSubject) -> Look:
+        return cls(replace(sight.prepared, model=None), sight.trace, sight.image_hash, sight.image_name)
 
     @property
-    def nbytes(self) -> int:
-        """Without the model, which is kept elsewhere."""
-        return self.sight.trace.nbytes + self.shown.width * self.shown.height * 3
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the model's input in pixels: where the whole photograph was fitted, not the model's own."""
+        width, height = self.prepared.shown.size
+        return height, width
+
+    def through(self, model: Model) -> Subject | StagedSubject:
+        """The same with the model, at `input_size`."""
+        prepared = replace(self.prepared, model=model)
+        if isinstance(self.trace, Trace):
+            return Subject(model, prepared, self.trace, self.image_hash, self.image_name)
+        return StagedSubject(model, prepared, self.trace, self.image_hash, self.image_name)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a page is given. sight: the photograph as the model met it, whatever the model's layers are like."""
+
+    selection: Selection
+    photo: Photo
+    sight: Subject | StagedSubject
+    key: Key
+    theme: Theme
 
     @property
     def shown(self) -> Image.Image:
         """The very pixels that the model got."""
         return self.sight.prepared.shown
 
-
-@dataclass(frozen=True)
-class Stage:
-    """What a page is given."""
-
-    selection: Selection
-    photo: Photo
-    look: Look
-    key: Key
-    theme: Theme
-
-    @property
-    def sight(self) -> Subject | StagedSubject:
-        """The photograph as the model met it, whatever the model's layers are like."""
-        return self.look.sight
-
     @property
     def one_grid(self) -> bool:
         """Whether every layer attends over the grid at the model's entrance; without it there is no `subject`."""
-        return isinstance(self.look.sight, Subject)
+        return isinstance(self.sight, Subject)
 
     @property
     def subject(self) -> Subject:
         """Raises UnsupportedError for a model of several grids."""
-        if not isinstance(self.look.sight, Subject):
+        if not isinstance(self.sight, Subject):
             raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
-        return self.look.sight
+        return self.sight
 
     @property
     def staged(self) -> StagedSubject:
         """The same layer by layer, which every model can be looked at."""
-        sight = self.look.sight
-        return sight if isinstance(sight, StagedSubject) else StagedSubject.of(sight)
+        return self.sight if isinstance(self.sight, StagedSubject) else StagedSubject.of(self.sight)
 
     @property
     def model(self) -> Model:
-        return self.look.sight.model
+        return self.sight.model
 
     @property
     def trace(self) -> Trace:
@@ -87,7 +101,7 @@ class Stage:
 
     @property
     def layout(self) -> TokenLayout:
-        return self.look.sight.layout
+        return self.sight.layout
 
     @property
     def query(self) -> str:
@@ -143,16 +157,18 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
     def run(progress: Progress) -> Look:
         prepared = prepare(model, photo.image, framing=selection.framing)
         progress.check()
-        return Look(subject_of(prepared, photo.hash, photo.name, lambda heard, layers: progress.report(heard / layers)))
+        return Look.of(
+            subject_of(prepared, photo.hash, photo.name, lambda heard, layers: progress.report(heard / layers))
+        )
 
     if key not in services.queue().results:
         consent.require(model)
     what = words.RUNNING_MODEL.format(model=model.name)
     look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
-    trace = look.sight.trace
+    trace, sight = look.trace, look.through(loading.at_size(model, look.input_size))
     every = (*trace.layers, *trace.pooling)
     chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None
     learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())
-    fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, look.sight.layout, learned)
+    fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, sight.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
-    return Stage(fitted, photo, look, replace(key, what=""), theme), lost
+    return Stage(fitted, photo, sight, replace(key, what=""), theme), lost

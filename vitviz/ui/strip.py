@@ -16,7 +16,7 @@ from vitviz.ui.text import outputs
 
 def show(stage: Stage) -> None:
     """The exact crop and the five likeliest classes or labels, or why there are none."""
-    shown, logits = stage.look.shown, stage.sight.trace.logits
+    shown, logits = stage.shown, stage.sight.trace.logits
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.image(shown, width=56, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
         if not has_classifier(stage.model):

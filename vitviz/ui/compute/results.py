@@ -6,8 +6,11 @@ import dataclasses
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
 
 from vitviz.ui.compute.key import Key
 
@@ -16,29 +19,64 @@ FORGOTTEN = 10_000
 
 
 def size_of(value: Any) -> int:
-    """Bytes a result keeps alive: its own `nbytes` where it knows, else the sum of its parts."""
-    nbytes = getattr(value, "nbytes", None)
-    if isinstance(nbytes, int):
-        return nbytes
-    if hasattr(value, "getbands"):  # a PIL image
-        return int(value.width * value.height * len(value.getbands()))
-    if callable(getattr(value, "parameters", None)):  # a module
-        return sum(parameter.nbytes for parameter in value.parameters())
+    """Bytes that a result keeps alive: of every array and tensor in it the whole memory that it is a view of, once."""
+    return _size(value, set())
+
+
+def _size(value: Any, seen: set[int]) -> int:
+    while isinstance(value, np.ndarray) and (isinstance(value.base, np.ndarray) or _is_tensor(value.base)):
+        value = value.base
+    if _is_tensor(value):
+        storage = value.untyped_storage()
+        name, nbytes = storage._cdata, storage.nbytes()
+    elif isinstance(value, np.ndarray):
+        name, nbytes = id(value), value.nbytes
+    elif hasattr(value, "getbands"):  # a PIL image
+        name, nbytes = id(value), int(value.width * value.height * len(value.getbands()))
+    else:
+        parts = _parts(value)
+        if parts is None:
+            name, nbytes = id(value), sys.getsizeof(value)
+        elif id(value) in seen:
+            return 0
+        else:
+            seen.add(id(value))
+            return sum(_size(part, seen) for part in parts)
+    if name in seen:
+        return 0
+    seen.add(name)
+    return nbytes
+
+
+def _is_tensor(value: Any) -> bool:
+    return callable(getattr(value, "untyped_storage", None))
+
+
+def _parts(value: Any) -> Iterable[Any] | None:
+    """What a value is made of; None where it is one piece."""
+    if callable(getattr(value, "parameters", None)) and callable(getattr(value, "buffers", None)):  # a module
+        return [*value.parameters(), *value.buffers()]
     if isinstance(value, Mapping):
-        return sum(size_of(part) for part in value.values())
-    if isinstance(value, (tuple, list)):
-        return sum(size_of(part) for part in value)
+        return [*value.keys(), *value.values()]
+    if isinstance(value, tuple | list | set | frozenset):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return sum(size_of(getattr(value, field.name)) for field in dataclasses.fields(value))
-    return sys.getsizeof(value)
+        own = getattr(value, "__dict__", None)  # with what cached properties keep
+        return [*own.values()] if own is not None else [getattr(value, f.name) for f in dataclasses.fields(value)]
+    return None
 
 
 class Results:
-    """A bounded store, safe to use from every thread. Values are shared between askers: nobody writes to them."""
+    """A bounded store, safe to use from every thread. Values are shared between askers: nobody writes to them.
 
-    def __init__(self, max_bytes: int, max_entries: int) -> None:
+    weakly  whether what does not fit can still be found for as long as somebody else holds it, so that it is not made twice
+    """
+
+    def __init__(self, max_bytes: int, max_entries: int, weakly: bool = False) -> None:
         self.max_bytes = max_bytes
         self.max_entries = max_entries
+        self._weakly = weakly
+        self._elsewhere: WeakValueDictionary[Key, Any] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # scopes, the last FORGOTTEN of them
@@ -48,7 +86,7 @@ class Results:
         """The result, or None; marks it as just used."""
         with self._lock:
             if key not in self._held:
-                return None
+                return self._elsewhere.get(key)
             self._held.move_to_end(key)
             return self._held[key][0]
 
@@ -59,12 +97,32 @@ class Results:
         size = size_of(value)
         with self._lock:
             self._drop(key)
-            if size > self.max_bytes or key.scope in self._forgotten:
+            if key.scope in self._forgotten:
                 return
-            self._held[key] = (value, size)
-            self._bytes += size
-            while self._bytes > self.max_bytes or len(self._held) > self.max_entries:
-                self._drop(next(iter(self._held)))
+            if self._weakly:
+                self._elsewhere[key] = value
+            if size <= self.max_bytes:
+                self._hold(key, value, size)
+
+    def measure(self, key: Key) -> None:
+        """Counts a result again that has grown since it was put, and keeps the bounds."""
+        with self._lock:
+            if key in self._held:
+                value = self._held[key][0]
+                self._drop(key)
+                size = size_of(value)
+                if size <= self.max_bytes:
+                    self._hold(key, value, size)
+
+    def keeps(self, key: Key) -> bool:
+        """Whether the result stays here even if nobody else holds it."""
+        return key in self._held
+
+    def _hold(self, key: Key, value: Any, size: int) -> None:
+        self._held[key] = (value, size)
+        self._bytes += size
+        while self._bytes > self.max_bytes or len(self._held) > self.max_entries:
+            self._drop(next(iter(self._held)))
 
     def forget(self, scope: str) -> None:
         """Lets go of everything private to one session, and keeps nothing more of it."""
@@ -74,6 +132,8 @@ class Results:
                 self._forgotten.popitem(last=False)
             for key in [key for key in self._held if key.scope == scope]:
                 self._drop(key)
+            for key in [key for key in self._elsewhere if key.scope == scope]:
+                del self._elsewhere[key]
 
     def _drop(self, key: Key) -> None:
         held = self._held.pop(key, None)
@@ -88,4 +148,4 @@ class Results:
         return len(self._held)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._held
+        return key in self._held or key in self._elsewhere

@@ -14,3 +14,13 @@ TOO_LARGE_TO_KEEP = (
     "The queries and keys of this run would take {kept}, more than the {room} that the server keeps between clicks. Choose a "
     "smaller input size, or run it from Python."
 )
+COUNTING_WEIGHTS = "Working out how large {model} is"
+WEIGHTS_COST = (
+    "{model} has {parameters} million weights: **{memory}** of memory on the server, and minutes until they are loaded or drawn at "
+    "random. You can stop at any time."
+)
+EMBEDDED_MODEL = "The embedded model instead"
+WORK_COST = (
+    "{what}: about {passes} forward passes of {model} at {width} x {height} pixels, about **{run}** on this server. You can stop at "
+    "any time."
+)

@@ -36,7 +36,7 @@ def _pixels(board: Board, pixels: np.ndarray) -> None:
     def draw() -> Figure:
         return Figure(
             arrays={"pixels": pixels},
-            drawing=draw_patch(stage.look.shown, hand.layout, hand.query, theme=stage.theme),
+            drawing=draw_patch(stage.shown, hand.layout, hand.query, theme=stage.theme),
             alt=words.PATCH_ALT.format(row=row, col=col),
             provenance=stage.subject.provenance("patch", query=hand.layout.name_of(hand.query)),
             snippet=stage.subject.snippet(),
@@ -47,7 +47,7 @@ def _pixels(board: Board, pixels: np.ndarray) -> None:
     st.markdown(
         words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size, channels=words.COUNTED[len(pixels)])
     )
-    corner = np.asarray(stage.look.shown.convert("RGB"))[row * height, col * width].astype(float)[
+    corner = np.asarray(stage.shown.convert("RGB"))[row * height, col * width].astype(float)[
         : len(pixels)
     ]  # (channels,)
     mean, spread = (np.asarray(each) for each in (stage.model.preprocessing.mean, stage.model.preprocessing.std))

@@ -40,6 +40,7 @@ def show(about: Asked, given: Interventions) -> None:
                 "head importance",
                 lambda question, progress: head_importance(question, progress=fraction(progress)),
                 words.WORTH_RUNNING,
+                passes=said.size * (len(said) + 1) / (2 * len(said)),
             )
             fall = measured.likelihood_fall
             caption = outputs.SHARE_FALL if about.shares else outputs.NUMBER_FALL

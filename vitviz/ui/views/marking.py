@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.painting import ObjectTest, object_test
+from vitviz.analysis.painting import ELSEWHERE, ObjectTest, object_test
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw.scale import number
 from vitviz.tokens import cell_name, cell_of_name
@@ -72,6 +72,7 @@ def _result(about: Asked, mask: np.ndarray) -> None:
         "object",
         lambda question, progress: object_test(question, mask, found, progress=fraction(progress)),
         words.MARK_RUNNING,
+        passes=ELSEWHERE + 2,
         mask=mask.tobytes(),
         methods=tuple(found),
     )

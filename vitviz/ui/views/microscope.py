@@ -43,7 +43,7 @@ def render(stage: Stage) -> None:
         microscope(
             view,
             keep,
-            picture=stage.offer("microscope picture", lambda: picture_payload(stage.look.shown)),
+            picture=stage.offer("microscope picture", lambda: picture_payload(stage.shown)),
             num_layers=stage.trace.num_layers,
             layer_address=lambda layer: stage.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
             key="microscope",

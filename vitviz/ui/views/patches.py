@@ -70,7 +70,7 @@ def _patch(stage: Stage, row: int, col: int) -> None:
     def draw() -> Figure:
         return Figure(
             arrays={},
-            drawing=draw_patch(stage.look.shown, layout, token, theme=stage.theme),
+            drawing=draw_patch(stage.shown, layout, token, theme=stage.theme),
             alt=words.PATCH_ALT.format(row=row, col=col),
             provenance=stage.sight.provenance("patch", query=cell_name(row, col)),
             snippet=stage.sight.snippet(),

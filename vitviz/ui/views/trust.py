@@ -54,7 +54,12 @@ def _tested(about: Asked, found: dict[str, Heatmap]) -> None:
     place = st.empty()
     for level in sorted({1, len(LEVELS)}):
         scores = about.ask(
-            "faithfulness", partial(_walk, found, LEVELS[:level]), words.TESTING, methods=tuple(found), level=level
+            "faithfulness",
+            partial(_walk, found, LEVELS[:level]),
+            words.TESTING,
+            passes=2 * LEVELS[-1] * (len(found) + 2),  # both curves of every map and of the two controls
+            methods=tuple(found),
+            level=level,
         )
         with place.container():
             _curves(about, scores, level)
@@ -122,7 +127,8 @@ def _sanity(about: Asked) -> None:
         methods = {METHODS[key].name: partial(_one, key) for key in keys}
         return tuple(cascade(question, methods, every=SANITY_EVERY, progress=fraction(progress)))
 
-    stages = about.ask("sanity", work, words.SANITY_RUNNING, methods=keys)
+    passes = 3 * len(keys) * (about.stage.trace.num_layers / SANITY_EVERY + 3)
+    stages = about.ask("sanity", work, words.SANITY_RUNNING, passes=passes, methods=keys)
     table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
     table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
