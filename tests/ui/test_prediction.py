@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vitviz.analysis.integrated_gradients import PathAttribution
+from vitviz.errors import UnsupportedError
 from vitviz.ui.text import prediction as words
 from vitviz.ui.views.marking import corners_of, rectangle
 
@@ -98,3 +100,18 @@ def test_rectangles_are_read_from_links_and_stay_inside():
     assert mask.sum() == 3 * 4
     assert mask[2:5, 0:4].all()
     np.testing.assert_array_equal(rectangle([], (2, 2)), np.zeros((2, 2), bool))
+
+
+@pytest.mark.parametrize(("total", "warned"), [(8.9, False), (1.0, True)])
+def test_the_gap_of_integrated_gradients_stands_beside_its_map(app, monkeypatch, total, warned):
+    def explain(question, key, _progress):
+        if key != "integrated_gradients":
+            raise UnsupportedError("not asked for here")
+        grid = np.ones(question.layout.grid)
+        return PathAttribution(grid, "integrated gradients", signed=True, steps=64, total=total, difference=9.0)
+
+    monkeypatch.setattr("vitviz.ui.maps.explain", explain)
+    page = app("prediction", part="methods", slow="now", target=str(70 + warned))  # a question that no other test asks
+    said = [each.value for each in (page.at.warning if warned else page.at.caption)]
+    assert any("the score difference to a picture of the mean colour is 9" in each for each in said)
+    assert any("64 points of the path" in each for each in said)
