@@ -111,7 +111,11 @@ def test_no_train_method_of_the_model_runs():
     assert module.blocks[0].norm1.training
 
 
-@pytest.mark.parametrize("wrapped", [torch.compile, nn.DataParallel, lambda m: nn.DataParallel(torch.compile(m))])
+def compiled(module: nn.Module) -> nn.Module:
+    return torch.compile(module, backend="eager")  # the usual one takes seconds to import
+
+
+@pytest.mark.parametrize("wrapped", [compiled, nn.DataParallel, lambda m: nn.DataParallel(compiled(m))])
 def test_a_wrapper_is_taken_off(wrapped):
     module, x = build(Spelling(), Spelling()), picture()
     around = wrapped(module)
@@ -122,7 +126,7 @@ def test_a_wrapper_is_taken_off(wrapped):
 def test_compiled_parts_run_as_they_are_written():
     module, x = build(Spelling(), Spelling()), picture()
     expected = asked(module, x)
-    module.blocks[1].attn.compile()
+    module.blocks[1].attn.compile(backend="eager")
     same(expected, asked(module, x))
 
 
