@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from vitviz.errors import ModelError
-from vitviz.models import load_model
+from vitviz.figures.subject import Subject
+from vitviz.models import load_model, prepare
 from vitviz.models.build import build
 from vitviz.models.weights import sha256_of
+from vitviz.tracing import trace_input
 
 
 @pytest.fixture
@@ -168,3 +172,34 @@ def test_other_kinds_of_file_and_none(checkpoint):
         load_model("test_vit", weights=checkpoint.with_suffix(".pth"))
     with pytest.raises(ModelError, match="There is no weights file"):
         load_model("test_vit", weights=checkpoint.with_name("absent.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["pets.safetensors", "my pets (2).safetensors", "test_vit.safetensors"])
+@pytest.mark.parametrize("described", ["test_vit", "test_vit.r160_in1k", None])
+def test_the_snippet_of_a_model_from_a_file_runs_where_the_file_lies(tmp_path, monkeypatch, name, described):
+    monkeypatch.chdir(tmp_path)
+    module = build("test_vit", seed=2)
+    save_file(module.state_dict(), name)
+    if described:
+        describe(tmp_path / name, architecture=described)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 70, 3), dtype=np.uint8))
+    image.save("photo.png")
+    model = load_model(name) if described else load_model("test_vit", weights=name)
+    prepared = prepare(model, image)
+    found: dict = {}
+    exec(Subject(model, prepared, trace_input(model, prepared.input), "", "photo.png").snippet(), found)
+    assert found["model"].weights_hash == model.weights_hash
+    with torch.no_grad():
+        torch.testing.assert_close(found["trace"].logits, module.eval()(prepared.input[None])[0])
+
+
+def test_the_untrained_control_of_a_checkpoint_is_its_architecture_without_its_weights(checkpoint, monkeypatch):
+    trained, untrained = load_model(str(checkpoint)), load_model(str(checkpoint), weights="random")
+    assert (untrained.architecture, untrained.weights, untrained.labels) == ("test_vit", "random", None)
+    expected = build("test_vit", seed=0, num_classes=3)
+    image = torch.randn(1, 3, *untrained.input_size)
+    with torch.no_grad():
+        assert torch.equal(untrained.module(image), expected(image))
+        assert not torch.allclose(untrained.module(image), trained.module(image))
+    monkeypatch.chdir(checkpoint.parent)
+    assert load_model(untrained.name, weights=untrained.weights_hash).weights_hash == "random:0", "as a snippet asks"

@@ -56,11 +56,12 @@ class Sight:
 
     def snippet(self, *lines: str, imports: Iterable[str] = ()) -> str:
         """Python that loads this model and image, traces it as `trace`, and goes on with `lines`."""
-        arguments = [repr(self.model.name)]
-        if self.model.weights == "random":
-            arguments.append(f"weights={self.model.weights_hash!r}")
-        elif self.model.weights == "file":
-            arguments.append('weights="checkpoint.safetensors"')
+        if self.model.weights == "file":  # its description may lie beside it or not: the architecture fits both
+            arguments = [repr(self.model.architecture), f"weights={f'{self.model.name}.safetensors'!r}"]
+        elif self.model.weights == "random":
+            arguments = [repr(self.model.name), f"weights={self.model.weights_hash!r}"]
+        else:
+            arguments = [repr(self.model.name)]
         arguments.append(f"input_size={literal(self.model.input_size)}")
         if self._dtype:  # whoever runs the server may have chosen it, and another machine would not know
             arguments.append(f"dtype={self._dtype!r}")

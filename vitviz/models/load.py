@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models import split_model_name_tag
+from timm.models import is_model, split_model_name_tag
 from torch import nn
 
 from vitviz.capture.blank import input_channels
@@ -76,7 +76,7 @@ def load_model(
         elif kind == "embedded":
             model = _embedded(name)
         elif kind == "random" or kind.startswith("random:"):
-            model = _random(name, kind)
+            model = _random(str(name), kind)
         elif kind == "pretrained":
             model = _pretrained(name, progress)
         elif kind.endswith(".safetensors"):
@@ -108,7 +108,15 @@ def _embedded(name: str) -> Model:
 
 def _random(name: str, kind: str) -> Model:
     seed = _seed(kind)
-    config = embedded.embedded_config(embedded.VIT) if name == "embedded" else CheckpointConfig()
+    if name == "embedded":
+        config = embedded.embedded_config(embedded.VIT)
+    elif name.endswith(".safetensors"):  # the architecture that its description names, and none of its weights
+        path = Path(name)
+        config, name = read_config(path), path.name
+        if config.architecture is None:
+            raise ModelError(f"{path.stem}.json does not say which architecture {path.name} holds.")
+    else:
+        config = CheckpointConfig()
     architecture = config.architecture or name
     _refuse_without_attention(name, architecture, config)
     module = build(architecture, seed=seed, **config.build_args())
@@ -176,8 +184,11 @@ def _reason(error: ModelError) -> str:
 def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
     need_file(path)
     config = read_config(path, given)
-    named = None if str(name).endswith(".safetensors") or name == path.stem else split_model_name_tag(name)[0]
-    if named and config.architecture and named != config.architecture:
+    named = None if str(name).endswith(".safetensors") else split_model_name_tag(name)[0]
+    if name == path.stem and not is_model(named):
+        named = None  # the file's name is no architecture's
+    described = config.architecture and split_model_name_tag(config.architecture)[0]
+    if named and described and named != described and name != path.stem:
         raise ModelError(f"{path.name} says it holds a {config.architecture}, and a {named} was asked for.")
     architecture = config.architecture or named
     if architecture is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -81,6 +83,16 @@ class Model:
     def dtype(self) -> torch.dtype:
         """What the forward pass computes in, and so what its input has to be."""
         return next(self.module.parameters()).dtype
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What names everything that this model's answers depend on besides the input and its size: weights, architecture,
+        preprocessing, labels, device and precision. 64 hexadecimal digits.
+        """
+        shapes = [(name, tuple(tensor.shape)) for name, tensor in self.module.state_dict().items()]
+        known = (self.name, self.architecture, self.weights, self.weights_hash, self.preprocessing, self.labels)
+        told = repr((known, self.output_kind, str(self.device), str(self.dtype), shapes, self.module))
+        return hashlib.sha256(told.encode()).hexdigest()
 
     @property
     def channels(self) -> int:

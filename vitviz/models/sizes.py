@@ -33,6 +33,11 @@ def built_size(module: nn.Module, cfg: PretrainedCfg) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def takes_other_sizes(model: Model) -> bool:
+    """Whether `resized` can give the model at any other size at all."""
+    return model.dynamic_size or hasattr(model.module, "set_input_size")
+
+
 def resized(model: Model, input_size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels. Position embeddings and bias tables are resampled as timm does.
 
@@ -54,7 +59,7 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
                 _try_whole_pass(model, model.module, (height, width))
                 known[height, width] = layout
         return replace(model, layout=known[height, width], input_size=(height, width))
-    if not hasattr(model.module, "set_input_size"):  # before a large module is copied
+    if not takes_other_sizes(model):  # before a large module is copied
         raise UnsupportedError(f"{model.name} takes inputs of {_words(model.input_size)} pixels only.")
     with model.lock:
         module = copied(model.module)

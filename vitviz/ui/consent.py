@@ -73,7 +73,7 @@ def require(model: Model) -> None:
     """
     if model.layout.num_tokens < WORTH_COUNTING and _least_operations(model) < WORTH_COUNTING_OPERATIONS:
         return
-    key = Key("cost", model.name, model.weights_hash, size=model.input_size)
+    key = Key("cost", model.name, model.fingerprint, size=model.input_size)
     if key in _agreed():
         return
     found = _estimate(model, key)

@@ -18,7 +18,7 @@ from vitviz.models.names import require_published
 from vitviz.ui import consent, services
 from vitviz.ui.compute import Key, Progress
 from vitviz.ui.compute.results import size_of
-from vitviz.ui.selection import Selection
+from vitviz.ui.selection import MODEL_NAME, Selection
 from vitviz.ui.text import common as words
 from vitviz.ui.waiting import answer
 
@@ -36,8 +36,22 @@ def embedded() -> Model:
 
 def checkpoints() -> tuple[str, ...]:
     """Names of the checkpoints in the server's folder, without their ending; none where no folder was named."""
+    return tuple(name for name in _stems() if MODEL_NAME.fullmatch(FILE + name))
+
+
+def checkpoints_left_out() -> int:
+    """How many files of that folder have names that no link can carry."""
+    return len(_stems()) - len(checkpoints())
+
+
+def _stems() -> tuple[str, ...]:
     folder = os.environ.get(CHECKPOINTS, "")
     return tuple(sorted(path.stem for path in Path(folder).glob("*.safetensors"))) if folder else ()
+
+
+def plain_model(selection: Selection) -> Selection:
+    """The same model at its own size."""
+    return replace(selection, size=0)
 
 
 def current(selection: Selection) -> Model:
@@ -45,7 +59,7 @@ def current(selection: Selection) -> Model:
 
     Raises ModelError or UnsupportedError, and `consent.Unanswered` for a large one that this session has not agreed to.
     """
-    key = Key("model", selection.model, selection.weights)
+    key = Key("model", selection.model, selection.weights, knobs=(("file", _version(selection.model)),))
     if selection.model != "embedded" and key not in services.models().results:
         consent.require_weights(selection, _source(selection))
     own: Model = answer(
@@ -64,7 +78,7 @@ def at_size(model: Model, size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels. Raises UnsupportedError where it does not take them."""
     if size == model.input_size:
         return model
-    key = Key("model", model.name, model.weights_hash, size=size, knobs=(("from", model.input_size),))
+    key = Key("model", model.name, model.fingerprint, size=size, knobs=(("from", model.input_size),))
     if not model.dynamic_size:
         copied: Model = answer(
             services.copies(), key, f"load {model.name}", lambda _: _copy(model, size), words.COMPUTING
@@ -123,7 +137,7 @@ def _load(selection: Selection, progress: Progress) -> Model:
 
     name, untrained = _source(selection), selection.weights == "random"
     if selection.model.startswith(FILE):
-        return load_model(name, check=progress.check)
+        return load_model(name, weights="random" if untrained else None, check=progress.check)
     if name == "embedded" and not untrained:
         return embedded()
     return load_model(name, weights="random" if untrained else "pretrained", progress=report, check=progress.check)
@@ -136,3 +150,13 @@ def _path(stem: str) -> str:
             "There is no checkpoint of that name in the server's folder. Choose another model in the sidebar."
         )
     return str(Path(os.environ[CHECKPOINTS]) / f"{stem}.safetensors")
+
+
+def _version(name: str) -> tuple[tuple[int, int], ...]:
+    """Size and time of a checkpoint's files, so that one which was replaced is read again; () for any other model."""
+    stem = name.removeprefix(FILE)
+    if not name.startswith(FILE) or stem not in checkpoints():
+        return ()
+    path = Path(_path(stem))
+    files = [each for each in (path, path.with_suffix(".json")) if each.is_file()]
+    return tuple((each.stat().st_size, each.stat().st_mtime_ns) for each in files)

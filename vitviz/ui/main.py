@@ -6,11 +6,14 @@ from functools import partial
 
 import streamlit as st
 
+from vitviz.errors import UnsupportedError
+from vitviz.models import Model
 from vitviz.ui import elsewhere, loading, look, navigation, photo, sidebar, state, strip
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import UPLOAD, Selection
 from vitviz.ui.stage import Stage, open_stage
 from vitviz.ui.text import common as words
+from vitviz.ui.text import sidebar as sidebar_words
 from vitviz.ui.trouble import guarded
 from vitviz.ui.views import VIEWS, View
 
@@ -36,6 +39,9 @@ def _run() -> None:
     page = st.navigation(list(pages.values()), position="hidden")
     if ignored:
         st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
+    if state.selection().image == UPLOAD and not photo.has_upload():
+        st.info(words.NO_UPLOAD)
+        state.change(image=Selection().image)
     with st.sidebar:
         menu = st.empty()
         navigation.menu(menu)
@@ -65,21 +71,29 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _stage(sizes: st.delta_generator.DeltaGenerator) -> Stage:
-    selection = state.selection()
-    if selection.image == UPLOAD and not photo.has_upload():
-        st.info(words.NO_UPLOAD)
-        state.change(image=Selection().image)
-        selection = state.selection()
-    taken = photo.current(selection)
-    own = loading.current(sidebar.plain_model(selection))
+    taken = photo.current(state.selection())
+    own = loading.current(loading.plain_model(state.selection()))
+    model = _at_size(own)
     with sizes:
         sidebar.choose_size(own)
         sidebar.say((*own.notes, taken.values) if taken.values else own.notes)
-    stage, lost = open_stage(selection, loading.current(selection), taken)
+    stage, lost = open_stage(state.selection(), model, taken)
     if lost:
         # Without a word: another model has other layers, and what was chosen there means nothing here.
         state.change(**{name: getattr(stage.selection, name) for name in lost})
     return stage
+
+
+def _at_size(own: Model) -> Model:
+    """The model at the size selected; at its own, with the reason why, where it does not take that: it may have been chosen
+    for another model.
+    """
+    try:
+        return loading.current(state.selection())
+    except UnsupportedError as reason:
+        st.info(sidebar_words.SIZE_REFUSED.format(reason=escaped(str(reason))))
+        state.change(size=0)
+        return own
 
 
 def _show(view: View, opened: list[Stage]) -> None:

@@ -70,9 +70,12 @@ def needs_means(given: Interventions) -> bool:
 
 
 def gallery_means(stage: Stage) -> HeadMeans:
-    """Every head's mean output over the gallery's photographs: one answer for all pictures of this model."""
+    """Every head's mean output over the centre crops of the gallery's photographs, at the input size that the picture met: one
+    answer for all pictures at that size.
+    """
     model = stage.model
-    plain = replace(stage, key=replace(stage.key, image="", framing="", scope=None))
+    # The size of the model and not of the key: where the whole picture is fitted, it follows from the picture.
+    plain = replace(stage, key=replace(stage.key, image="", framing="crop", size=model.input_size, scope=None))
 
     def work(progress: Progress) -> HeadMeans:
         gallery = samples()

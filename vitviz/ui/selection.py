@@ -15,7 +15,9 @@ Weights = Literal["trained", "random"]
 
 # Names of models, samples and patches hold no more than this, so that none can be a path upwards or a piece of HTML.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
-MODEL_NAME = re.compile(rf"(file:)?{_NAME}|(hf|hf-hub):{_NAME}(/{_NAME})?(@{_NAME})?")
+# A checkpoint of the server's folder is named after its file: letters of any script, digits, spaces and a few signs.
+_FILE_NAME = r"\w(?:[\w .\-+=@()]{0,94}[\w.\-+=@()])?"
+MODEL_NAME = re.compile(rf"{_NAME}|file:{_FILE_NAME}|(hf|hf-hub):{_NAME}(/{_NAME})?(@{_NAME})?")
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 # A query of several parts is longer than a name.
 MAX_QUERY = 120

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 import streamlit as st
 
 from vitviz.models import Model
 from vitviz.models.catalogue import curated, search
+from vitviz.models.sizes import takes_other_sizes
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named
-from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD, Selection
+from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
 from vitviz.ui.text import sidebar as words
 
 # How many names a search offers, and the one that stands there before anything was searched for.
@@ -21,23 +21,23 @@ FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 # What a name of the hub begins with, which no search in timm's registry finds.
 HUB = ("hf:", "hf-hub:")
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>$:~])")
-_SOURCE, _KIND = "picture source", "model kind"
+_SOURCE, _FOLLOWED, _KIND = "picture source", "picture followed", "model kind"
 
 
 def choose_picture() -> None:
     """Sample, upload or camera, and how it is brought to the model's size."""
     st.subheader(words.PICTURE, anchor=False)
-    st.session_state.setdefault(_SOURCE, "upload" if state.selection().image == UPLOAD else "gallery")
+    _follow_picture(state.selection().image)
     source = st.segmented_control(
         words.SOURCE, list(words.SOURCES), format_func=named(words.SOURCES), key=_SOURCE, required=True,
         label_visibility="collapsed", on_change=_source_chosen,
     )  # fmt: skip
     if source == "gallery":
-        titles = {sample.id: sample.title for sample in samples()}
-        names = list(titles)
-        shown = state.selection().image
-        shown = shown if shown in names else names[0]
-        credit = photo.sample_named(shown).credit
+        gallery = {sample.id: sample for sample in samples()}
+        shown = state.selection().image or next(iter(gallery))
+        titles = {name: sample.title for name, sample in gallery.items()}
+        names = [*titles] if shown in titles else [shown, *titles]  # a link may ask for a sample that there is none of
+        credit = gallery[shown].credit if shown in gallery else None
         st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **state.bound("image", shown))
     elif source == "upload":
         st.file_uploader(
@@ -55,6 +55,19 @@ def choose_picture() -> None:
         words.FRAMING, list(words.FRAMINGS), format_func=named(words.FRAMINGS), help=words.FRAMING_HELP,
         **state.bound("framing"),
     )  # fmt: skip
+
+
+def _follow_picture(image: str) -> None:
+    """Shows where the picture comes from once another one was chosen, here or elsewhere; until then the choice here stands, as
+    of somebody who is about to upload.
+    """
+    if st.session_state.get(_FOLLOWED) == image and _SOURCE in st.session_state:
+        return
+    st.session_state[_FOLLOWED] = image
+    if image != UPLOAD:
+        st.session_state[_SOURCE] = "gallery"
+    elif st.session_state.get(_SOURCE, "gallery") == "gallery":
+        st.session_state[_SOURCE] = "upload"
 
 
 def _source_chosen() -> None:
@@ -76,16 +89,17 @@ def choose_model() -> None:
     """Which architecture with which weights."""
     st.subheader(words.MODEL, anchor=False)
     chosen = state.selection().model
-    st.session_state[_KIND] = st.session_state.get(_KIND) or _kind_of(chosen)
-    kinds = [kind for kind in words.MODEL_KINDS if kind != "file" or loading.checkpoints()]
+    possible = _kinds_of(chosen)
+    if st.session_state.get(_KIND) not in possible:
+        st.session_state[_KIND] = possible[0]
+    kinds = [kind for kind in words.MODEL_KINDS if kind != "file" or kind in possible or loading.checkpoints()]
     kind = st.selectbox(
         words.MODEL_KIND, kinds, format_func=named(words.MODEL_KINDS), key=_KIND, on_change=_kind_chosen
     )
     if kind == "known":
         known = {entry.name: entry for entry in curated()}
-        shown = chosen if chosen in known else next(iter(known))
-        st.selectbox(words.KNOWN, list(known), format_func=lambda n: known[n].family, **state.bound("model", shown))
-        st.caption(known[shown].why)
+        st.selectbox(words.KNOWN, list(known), format_func=lambda n: known[n].family, **state.bound("model", chosen))
+        st.caption(known[chosen].why)
     elif kind == "any":
         wanted = st.text_input(words.SEARCH, key="model search", placeholder=words.SEARCH_EXAMPLE, help=words.ANY_HELP)
         on_hub = wanted.startswith(HUB) and MODEL_NAME.fullmatch(wanted)
@@ -94,10 +108,12 @@ def choose_model() -> None:
         st.selectbox(words.ANY, names, **state.bound("model", chosen))
     elif kind == "file":
         files = [loading.FILE + name for name in loading.checkpoints()]
+        files = files if chosen in files else [chosen, *files]
         st.selectbox(
-            words.FILE, files, format_func=lambda name: name.removeprefix(loading.FILE),
-            **state.bound("model", chosen if chosen in files else files[0]),
-        )  # fmt: skip
+            words.FILE, files, format_func=lambda name: name.removeprefix(loading.FILE), **state.bound("model", chosen)
+        )
+        if left_out := loading.checkpoints_left_out():
+            st.caption(words.FILES_LEFT_OUT.format(count=left_out))
     untrained = state.selection().weights == "random"
     st.toggle(
         words.UNTRAINED, help=words.UNTRAINED_HELP,
@@ -107,12 +123,13 @@ def choose_model() -> None:
         st.badge(words.UNTRAINED_NOTE, color="orange")
 
 
-def _kind_of(model: str) -> str:
+def _kinds_of(model: str) -> tuple[str, ...]:
+    """The lists in which a model stands, the shortest first."""
     if model == "embedded":
-        return "embedded"
+        return ("embedded",)
     if model.startswith(loading.FILE):
-        return "file"
-    return "known" if any(entry.name == model for entry in curated()) else "any"
+        return ("file",)
+    return ("known", "any") if any(entry.name == model for entry in curated()) else ("any",)
 
 
 def _kind_chosen() -> None:
@@ -127,31 +144,32 @@ def _kind_chosen() -> None:
 
 
 def choose_size(own: Model) -> None:
-    """The input size, in steps that the model's patches allow. own: the model at its own size."""
-    patch = own.layout.patch_size[0]
-    sides = [0] if own.input_size[0] != own.input_size[1] else _sizes(own.input_size[0], patch)
+    """The input size: the model's own, the steps that its patches allow, and the one that a link asked for.
+
+    own  the model at its own size
+    """
+    chosen = state.selection().size
+    shown = 0 if (chosen, chosen) == own.input_size else chosen
+    sides = sorted({*_sizes(own), shown}, key=lambda side: side or own.input_size[0])
     if len(sides) < 2:
         return
-    shown = state.selection().size
+    height, width = own.input_size
+    names = {0: str(height) if height == width else f"{height}×{width}"}
     st.segmented_control(
-        words.SIZE, sides, help=words.SIZE_HELP, required=True,
-        format_func=lambda side: str(side or own.input_size[0]),
-        **state.bound("size", shown if shown in sides else 0),
-    )  # fmt: skip
+        words.SIZE, sides, help=words.SIZE_HELP, required=True, format_func=named(names), **state.bound("size", shown)
+    )
 
 
-def _sizes(own: int, patch: int) -> list[int]:
-    """0 for the model's own size, and the others that a grid of whole patches can have, in rising order of pixels."""
-    sides = {patch * side for side in GRID_SIDES if patch * side <= MAX_SIZE}
-    return sorted((sides - {own}) | {0}, key=lambda side: side or own)
+def _sizes(own: Model) -> set[int]:
+    """0 for the model's own size, and the others that a grid of whole patches can have."""
+    height, width = own.input_size
+    if height != width or not takes_other_sizes(own):
+        return {0}
+    patch = own.layout.patch_size[0]
+    return {0} | {patch * side for side in GRID_SIDES if patch * side <= MAX_SIZE} - {height}
 
 
 def say(sentences: Iterable[str]) -> None:
     """What had to be assumed of the picture or the model: sentences that may quote a file, and are no Markdown."""
     for sentence in sentences:
         st.caption(_MARKUP.sub(r"\\\1", sentence))
-
-
-def plain_model(selection: Selection) -> Selection:
-    """The same model at its own size."""
-    return replace(selection, size=0)

@@ -150,9 +150,7 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
 
     Raises VitvizError where it cannot be done, `consent.Unanswered` where it would take long and nobody has agreed to that.
     """
-    key = Key(
-        "look", model.name, model.weights_hash, photo.hash, model.input_size, selection.framing, scope=photo.scope
-    )
+    key = Key("look", model.name, model.fingerprint, photo.hash, model.input_size, selection.framing, scope=photo.scope)
 
     def run(progress: Progress) -> Look:
         prepared = prepare(model, photo.image, framing=selection.framing)

@@ -12,7 +12,7 @@ class Key:
 
     what     the question: "trace", "rollout", ...
     model    the name the model was loaded by
-    weights  hash of the weights, so that two models of one name never meet
+    weights  fingerprint of the loaded model (see `Model.fingerprint`), so that two of one name never meet
     image    hash of the image, "" where the answer needs no picture
     size     (height, width) of the model input in pixels, None for the model's own
     framing  how the picture was brought to that size

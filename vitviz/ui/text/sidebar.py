@@ -37,12 +37,16 @@ ANY_HELP = (
 )
 FILE = "Checkpoint"
 NO_FILES = "There is no checkpoint in the server's folder."
+FILES_LEFT_OUT = (
+    "{count} more in the folder, whose names no link can carry: a name has letters, digits, spaces and . _ - + = @ ( )."
+)
 UNTRAINED = "Untrained (random)"
 UNTRAINED_HELP = (
     "The same architecture before it has learned anything: whatever still shows does not come from training."
 )
 UNTRAINED_NOTE = "Untrained: these are random weights."
 SIZE = "Input size"
+SIZE_REFUSED = "{reason} It is shown at its own size."
 SIZE_HELP = (
     "More pixels make more patches: finer maps, and a time that grows with the square of their number. The model's own size is the "
     "one it was trained or measured at. Before a run that takes long, its cost is said. With the whole image fitted, its shape is "

@@ -1,0 +1,194 @@
+"""What the sidebar shows is what is computed, after any switch of model, size, framing and page, and by any link."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from safetensors.torch import save_file
+
+from tests.ui.test_pages import jpeg, upload
+from vitviz.models import load_model
+from vitviz.models.build import build
+from vitviz.ui import loading, services
+from vitviz.ui import stage as stage_module
+from vitviz.ui.text import common, sidebar
+
+PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Every stage that a page was drawn on."""
+    opened = []
+    real = stage_module.open_stage
+
+    def kept(*given):
+        stage, lost = real(*given)
+        opened.append(stage)
+        return stage, lost
+
+    monkeypatch.setattr(stage_module, "open_stage", kept)
+    return opened
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A server's folder of checkpoints, three of them with names that are no plain words."""
+    for seed, name in enumerate(("pets", "my model", "modèle (2)", "<img src=x>", "a [link](x)")):
+        save_file(build("test_vit", seed=seed + 1).state_dict(), tmp_path / f"{name}.safetensors")
+        (tmp_path / f"{name}.json").write_text(json.dumps({"architecture": "test_vit"}), encoding="utf-8")
+    monkeypatch.setenv(loading.CHECKPOINTS, str(tmp_path))
+    return tmp_path
+
+
+def shown_model(app) -> str:
+    kind = app.at.selectbox(key="model kind").value
+    return "embedded" if kind == "embedded" else app.at.selectbox(key="choice of model").value
+
+
+def shown_size(app) -> int:
+    """Side in pixels as the control names it, 0 where there is none."""
+    control = next((each for each in app.at.segmented_control if each.key == "choice of size"), None)
+    return 0 if control is None else control.value
+
+
+def assert_true(app, stages) -> None:
+    """The sidebar against the model that was run."""
+    stage = stages[-1]
+    assert not app.wrong
+    assert shown_model(app).removeprefix(loading.FILE) == stage.model.name
+    assert app.at.toggle(key="choice of weights").value == (not stage.model.trained)
+    own = load_model("embedded" if stage.model.name == "embedded" else "test_vit", weights="random").input_size[0]
+    assert (shown_size(app) or own) == stage.key.size[0]
+    assert app.at.selectbox(key="choice of framing").value == stage.look.sight.prepared.framing
+    given = {"model": "embedded", "size": "0", "framing": "crop", "weights": "trained"} | app.parameters
+    assert given["model"].removeprefix(loading.FILE) == stage.model.name
+    assert (int(given["size"]) or own, given["framing"]) == (stage.key.size[0], stage.key.framing)
+
+
+def test_any_order_of_models_sizes_and_framings(app, stages):
+    page = app("patches", model=PATCH_16, weights="random")
+    assert_true(page, stages)
+    page.at.text_input(key="model search").set_value("test_vit").run()
+    steps = [
+        ("size", 256),
+        ("model", "test_vit4"),
+        ("size", 0),
+        ("framing", "fit"),
+        ("size", 384),
+        ("kind", "embedded"),
+    ]
+    steps += [("size", 336), ("framing", "squash"), ("kind", "any"), ("weights", True), ("size", 384)]
+    for what, value in steps:
+        match what:
+            case "size":
+                control = page.at.segmented_control(key="choice of size")
+                assert not value or str(value) in control.options
+                control.set_value(value).run()
+            case "kind":
+                page.at.selectbox(key="model kind").set_value(value).run()
+                if value == "any":  # the first of that list has weights on the hub alone
+                    page.at.text_input(key="model search").set_value("test_vit").run()
+                    page.at.selectbox(key="choice of model").set_value("test_vit4").run()
+            case "weights":
+                page.at.toggle(key="choice of weights").set_value(value).run()
+                assert_true(page, stages)
+            case _:
+                page.at.selectbox(key=f"choice of {what}").set_value(value).run()
+        if not page.wrong:
+            assert_true(page, stages)
+
+
+@pytest.mark.parametrize(("size", "kept"), [("384", 224), ("336", 336), ("238", 238), ("224", 224), ("1", 224)])
+def test_a_size_of_another_model_is_kept_where_this_one_takes_it_and_put_back_with_a_reason(app, stages, size, kept):
+    page = app("patches", size=size)
+    assert stages[-1].model.input_size == (kept, kept)
+    assert (shown_size(page) or 224) == kept
+    said = [info.value for info in page.at.info if "does not take" in info.value]
+    assert bool(said) == (str(kept) != size)
+    assert page.parameters.get("size", "224") == str(kept)
+    page.at.segmented_control(key="choice of size").set_value(448).run()
+    assert not page.wrong and stages[-1].model.input_size == (448, 448)
+
+
+def test_a_model_of_one_size_offers_no_other(app, stages):
+    page = app("patches", model=ONE_SIZE, weights="random", size="320")
+    assert not page.wrong and stages[-1].model.input_size == (224, 224)
+    assert shown_size(page) == 0 and "size" not in page.parameters
+    assert "224 x 224 pixels only" in page.text
+
+
+@pytest.mark.parametrize("kind", ["known", "any"])
+def test_back_to_the_embedded_model_is_named_so(app, stages, kind):
+    page = app("patches")
+    page.at.selectbox(key="model kind").set_value(kind).run()  # the first of either list has weights on the hub alone
+    assert page.wrong and shown_model(page) == page.parameters["model"]
+    page.at.button(key="back stage").click().run()
+    assert page.at.selectbox(key="model kind").value == "embedded"
+    assert_true(page, stages)
+
+
+def test_back_to_a_sample_leaves_the_upload_and_a_choice_of_source_stands(app, stages):
+    page = app("start")
+    page.at.segmented_control(key="picture source").set_value("upload").run()
+    assert page.at.segmented_control(key="picture source").value == "upload", "nothing uploaded yet"
+    page = upload(page, b"no picture")
+    assert page.wrong
+    page.at.button(key="back stage").click().run()
+    assert page.at.segmented_control(key="picture source").value == "gallery"
+    assert page.at.selectbox(key="choice of image").value == stages[-1].photo.name.split("/")[-1].split(".")[0]
+    page = upload(app("start"), jpeg(5))
+    page.at.button(key="take cat").click().run()
+    assert page.at.segmented_control(key="picture source").value == "gallery"
+    assert page.at.selectbox(key="choice of image").value == "cat"
+
+
+def test_a_link_to_somebodys_own_picture_shows_the_gallery(app):
+    page = app("patches", image="upload")
+    assert common.NO_UPLOAD in page.text and sidebar.OWN_PICTURE not in page.text
+    assert page.at.segmented_control(key="picture source").value == "gallery"
+
+
+def test_what_is_not_there_is_named_as_it_was_asked_for(app, folder):
+    page = app("patches", model="file:missing")
+    assert page.wrong and shown_model(page) == "file:missing"
+    page.at.selectbox(key="choice of model").set_value("file:pets").run()
+    assert not page.wrong
+    page = app("patches", image="nothing")
+    assert page.wrong == [common.NO_SAMPLE] and page.at.selectbox(key="choice of image").value == "nothing"
+    page.at.selectbox(key="choice of image").set_value("cat").run()
+    assert not page.wrong and page.parameters == {"image": "cat"}
+
+
+def test_every_checkpoint_that_is_offered_can_be_followed_by_its_link(app, stages, folder):
+    page = app("patches", model="file:pets")
+    offered = page.at.selectbox(key="choice of model").options
+    assert offered == ["modèle (2)", "my model", "pets"]
+    assert sidebar.FILES_LEFT_OUT.format(count=2) in page.text
+    for name, untrained in itertools.product(offered, (False, True)):
+        link = {"model": f"file:{name}"} | ({"weights": "random"} if untrained else {})
+        page = app("patches", **link)
+        assert not page.wrong and not page.at.warning and page.parameters == link
+        stage = stages[-1]
+        assert stage.model.trained == (not untrained)
+        assert shown_model(page) == f"file:{name}"
+        assert name in stage.model.name
+
+
+def test_a_checkpoint_that_was_replaced_is_read_again(app, stages, folder):
+    app("patches", model="file:pets")
+    before = stages[-1].model.weights_hash
+    save_file(build("test_vit", seed=99).state_dict(), folder / "pets.safetensors")
+    page = app("patches", model="file:pets")
+    assert not page.wrong and stages[-1].model.weights_hash != before
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Models of these tests are gone after them."""
+    yield
+    results = services.models().results
+    for key in [key for key in results._held if key.model.startswith(("file:", "test_vit", ONE_SIZE))]:
+        results._drop(key)
