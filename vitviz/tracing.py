@@ -55,8 +55,8 @@ def trace_input(
     progress: Progress | None = None,
 ) -> Trace:
     """The same from a model input (3, height, width) that is already normalised."""
-    pixels = pixels.to(model.device, model.dtype)
     with model.lock:
+        pixels = pixels.to(model.device, model.dtype)
         each = _counting(model, progress) if progress else None
         recording = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, each=each)
         return Trace(layers=recording.layers, hidden=recording.hidden, **_common(model, pixels, recording))
@@ -76,8 +76,8 @@ def trace_stages_input(
     model: Model, pixels: Tensor, *, keep_values: bool = False, progress: Progress | None = None
 ) -> StagedTrace:
     """The same from a model input (3, height, width) that is already normalised."""
-    pixels = pixels.to(model.device, model.dtype)
     with model.lock:
+        pixels = pixels.to(model.device, model.dtype)
         each = _counting(model, progress) if progress else None
         recording = record_stages(model.module, pixels[None], keep_values=keep_values, each=each)
         return StagedTrace(layers=recording.layers, left_out=recording.left_out, **_common(model, pixels, recording))
@@ -85,8 +85,8 @@ def trace_stages_input(
 
 def trace_without_layers(model: Model, pixels: Tensor) -> StagedTrace:
     """What is left of a trace where no attention relates patches of the picture: the logits, and why nothing else is shown."""
-    pixels = pixels.to(model.device, model.dtype)
     with model.lock, evaluating(model.module), torch.inference_mode():
+        pixels = pixels.to(model.device, model.dtype)
         left_out = placements_of(model.module, model.input_size)
         logits = finite(model.module(pixels[None])[0].float(), model.name)
     return StagedTrace(model.name, pixels, model.layout, (), logits, left_out=left_out, weights_hash=model.weights_hash)

@@ -8,6 +8,7 @@ score changes by K(d) = mean over frequencies of cos(w . d), from the model's ow
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def rotary_table(model: HasModule, layout: TokenLayout) -> RotaryTable:
         raise UnsupportedError(
             "This model does not rotate its queries and keys by position, so it has no rotary kernel."
         )
-    with torch.inference_mode():
+    with getattr(model, "lock", nullcontext()), torch.inference_mode():
         try:
             made = embed(shape=list(layout.grid))
         except (TypeError, AssertionError, RuntimeError):

@@ -108,7 +108,8 @@ def two_scenes(subject: Subject, source: Tensor, target: Tensor, paste: Paste) -
     Raises UnsupportedError for a model that is not one row of blocks, ValueError and IndexError as `pasted`.
     """
     layout = subject.layout
-    parameter = next(subject.module.parameters())
+    with subject.lock:
+        parameter = next(subject.module.parameters())
     source, target = source.to(parameter), target.to(parameter)  # on its device, in its precision
     scene = pasted(source, target, paste, layout)
     here = layout.token_at(*paste.source) - layout.num_prefix

@@ -25,6 +25,7 @@ from vitviz.capture.fused_call import FusedCall
 from vitviz.capture.machine import Pace, pace_of
 from vitviz.capture.memory import free_memory
 from vitviz.capture.module_names import ModuleNames
+from vitviz.capture.places import without_numbers
 from vitviz.capture.products import WeightedSum
 from vitviz.errors import UnsupportedError
 
@@ -88,7 +89,7 @@ _known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, int], Work]] = weak
 def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
     """Counts a traced pass over one image of (height, width) pixels on the meta device, where nothing is computed.
 
-    Counted once for each module and size. Hold the model's lock: parameters are swapped meanwhile.
+    Counted once for each module and size, on a copy without weights. Hold the model's lock.
     """
     module = unwrapped(module)
     known = _known.setdefault(module, {})
@@ -98,12 +99,11 @@ def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
 
 
 def _counted(module: nn.Module, input_size: tuple[int, int]) -> Work:
-    own = [*module.named_parameters(), *module.named_buffers()]
-    state = {name: tensor.detach().to("meta") for name, tensor in own}
-    counter, ledger = _Counter(), _Ledger(state.values())
+    bare = without_numbers(module, own_precision=True)
+    counter, ledger = _Counter(), _Ledger([*bare.parameters(), *bare.buffers()])
     calls = AttentionCalls(counter, ModuleNames(()), refusing=False)
-    with evaluating(module), torch.no_grad(), ledger, calls:
-        torch.func.functional_call(module, state, (blank_input(module, input_size, "meta"),))
+    with evaluating(bare), torch.no_grad(), ledger, calls:
+        bare(blank_input(bare, input_size, "meta"))
     kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in counter.kept}
     return Work(
         tuple(counter.shapes), counter.attention, ledger.operations, counter.sweep, sum(kept.values()), ledger.peak

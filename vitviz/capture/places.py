@@ -80,14 +80,16 @@ def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
         return module(picture(*input_size, channels=input_channels(module)))
 
 
-def without_numbers(module: nn.Module) -> nn.Module:
+def without_numbers(module: nn.Module, own_precision: bool = False) -> nn.Module:
     """A copy of `module` on the meta device: the same structure, no weights copied, and nothing shared that a pass
-    could change.
+    could change. Hold the model's lock while it is made; passes of the copy need none.
+
+    own_precision  tensors keep their type; otherwise floating ones are in single precision, as places claim to be
     """
     tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
     memo: dict[int, Any] = {}
     for key, tensor in tensors.items():
-        empty = empty_shell(tensor)
+        empty = tensor.detach().to("meta") if own_precision else empty_shell(tensor)
         memo[key] = nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
     bare = copy.deepcopy(module, memo)
     for part in bare.modules():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from vitviz.capture.evaluation import evaluating, unwrapped
 from vitviz.capture.events import AttentionEvents
 from vitviz.capture.fused_call import FusedCall
 from vitviz.capture.module_names import ModuleNames
+from vitviz.capture.places import without_numbers
 
 
 class _FirstAttention(Exception):
@@ -39,10 +39,9 @@ def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] 
     """(rows, cols) of the last feature map in front of the first attention, from a pass on the meta device that ends there;
     None where there is no such map. Only tensors that have rows and columns count: a number of tokens is no grid.
 
-    Raises whatever the module raises for a size it does not take. Hold the model's lock: its parameters are swapped
-    meanwhile.
+    Raises whatever the module raises for a size it does not take. Hold the model's lock.
     """
-    module = unwrapped(module)
+    module = _on_meta(module)
     maps: list[tuple[int, int]] = []
 
     def look(_module: nn.Module, _args: Any, output: Any) -> None:
@@ -66,16 +65,20 @@ def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] 
 
 
 def run_on_meta(module: nn.Module, input_size: tuple[int, int]) -> Tensor:
-    """The module's output for one image of (height, width), without numbers."""
+    """The module's output for one image of (height, width), without numbers. Hold the model's lock."""
+    bare = _on_meta(module)
+    with evaluating(bare):
+        output: Tensor = bare(blank_input(bare, input_size, "meta"))
+    return output
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    """A copy of `module` without numbers, so that passes of the shared module never meet its parameters swapped; the module
+    itself where it has no numbers.
+    """
     module = unwrapped(module)
-    state = {name: tensor.to("meta") for name, tensor in _tensors(module)}
-    with evaluating(module):
-        return torch.func.functional_call(module, state, (blank_input(module, input_size, "meta"),))
-
-
-def _tensors(module: nn.Module) -> Iterable[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
+    bare = all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+    return module if bare else without_numbers(module, own_precision=True)
 
 
 def _grid_of(output: Any, input_size: tuple[int, int]) -> tuple[int, int] | None:

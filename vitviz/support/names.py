@@ -26,7 +26,6 @@ from vitviz.support.verdict import Support, judge
 _REMEMBERED = 2048
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
     """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag, or one of
     timm's or transformers' on the hub or in a folder ("hf-hub:owner/name", "hf:owner/name", "local-dir:./folder",
@@ -35,6 +34,16 @@ def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
     input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name, HubError where a
                 description has to come from the hub and does not.
     """
+    # A description may change, on the hub as in a folder, and "hf:./folder" is another one elsewhere: it is read each time.
+    return _judged(name, input_size) if is_named(name) else _remembered(name, input_size)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(name: str, input_size: tuple[int, int] | None) -> Support:
+    return _judged(name, input_size)
+
+
+def _judged(name: str, input_size: tuple[int, int] | None) -> Support:
     try:
         module, size = _bare_at(name, input_size)
         refuse_other_channels(module, name)

@@ -100,7 +100,7 @@ def require_passes(model: Model, passes: float, what: str) -> None:
     """The same before a page's own work of about so many forward passes. what: names the work to people."""
     if passes * _least_operations(model) < 5 * WORTH_COUNTING_OPERATIONS:
         return
-    key = Key("cost of passes", model.name, model.weights_hash, size=model.input_size, knobs=(("what", what),))
+    key = Key("cost of passes", model.name, model.fingerprint, size=model.input_size, knobs=(("what", what),))
     if key in _agreed():
         return
     seconds = passes * _estimate(model, replace(key, what="cost", knobs=())).seconds
