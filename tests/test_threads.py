@@ -46,7 +46,7 @@ def test_threads_that_ask_different_things_of_one_model_all_get_the_right_answer
     with torch.inference_mode():
         logits = model.module(pixels[None])[0]
         positions = model.module.pos_embed[0, 1:].clone()  # (patches, width)
-        patches = model.module.patch_embed(pixels[None])[0]
+        patches = model.module.patch_embed(pixels[None]).reshape(100, -1)  # (1, rows, cols, width) -> (patches, width)
     scenes = two_scenes(model, pixels, -pixels, Paste((2, 3))).itself
 
     def ask(number: int) -> None:
