@@ -49,8 +49,9 @@ class _First(Placing):
         if not grids:
             return
         finest = max(grids, key=lambda layout: layout.num_patches)
-        # Where nothing but a collecting layer is seen, its class token may have joined just before it.
-        raise _Found(replace(finest, prefix=()) if found.kind == "collecting" else finest)
+        # A class token of a collecting layer, or the mean of the patches in an attention pooling, joined just before it.
+        joined = found.kind == "collecting" or len(finest.prefix) > len(self._prefix)
+        raise _Found(replace(finest, prefix=()) if joined else finest)
 
     def pooled(self, *args: Any, **kwargs: Any) -> Any:
         self.attends = True
