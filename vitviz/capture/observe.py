@@ -62,7 +62,8 @@ class Observer(AttentionEvents):
         if not kwargs.get("need_weights", True):
             raise UnsupportedError(_unseen(self.names.calling, "MultiheadAttention"))
         averaged = kwargs.get("average_attn_weights", True)
-        out, weights = F.multi_head_attention_forward(*args, **{**kwargs, "average_attn_weights": False})
+        attend: Any = F.multi_head_attention_forward
+        out, weights = attend(*args, **{**kwargs, "average_attn_weights": False})
         self.receive(Call(self.names.calling, explicit=weights))  # (batch, heads, queries, keys)
         return out, weights.mean(dim=1) if averaged else weights
 

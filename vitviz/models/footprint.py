@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from vitviz.errors import ModelError
 from vitviz.models import embedded, hugging_face, timm_repository
@@ -24,6 +25,7 @@ def weight_bytes(name: str) -> int:
     Raises ModelError as `load_model` for a name that is not known or cannot be built, HubError where the description of a
     model of the hub cannot be had.
     """
+    module: nn.Module
     if is_named(name):
         module = hugging_face.describe(name).bare
     elif (place := timm_place(name)) is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -93,7 +94,7 @@ def maps(about: Asked, given: Interventions) -> None:
     found = outcome_of(about, given)
     kind, query, layer, head = _choices(stage)
     off = changes.layers_off(given)
-    knobs: dict[str, Hashable] = {"kind": kind, "query": query, "layer": layer, "head": head}
+    knobs: dict[str, Any] = {"kind": kind, "query": query, "layer": layer, "head": head}
     before: Heatmap = stage.ask("map as it is", lambda _: map_of(stage.trace, kind, query, layer, head), **knobs)
     after: Heatmap = about.ask(
         "map changed",
