@@ -62,7 +62,7 @@ def assert_true(app, stages) -> None:
     assert app.at.toggle(key="choice of weights").value == (not stage.model.trained)
     own = load_model("embedded" if stage.model.name == "embedded" else "test_vit", weights="random").input_size[0]
     assert (shown_size(app) or own) == stage.key.size[0]
-    assert app.at.selectbox(key="choice of framing").value == stage.look.sight.prepared.framing
+    assert app.at.selectbox(key="choice of framing").value == stage.sight.prepared.framing
     given = {"model": "embedded", "size": "0", "framing": "crop", "weights": "trained"} | app.parameters
     assert given["model"].removeprefix(loading.FILE) == stage.model.name
     assert (int(given["size"]) or own, given["framing"]) == (stage.key.size[0], stage.key.framing)
