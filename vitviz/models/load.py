@@ -185,7 +185,7 @@ def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
     need_file(path)
     config = read_config(path, given)
     named = None if str(name).endswith(".safetensors") else split_model_name_tag(name)[0]
-    if name == path.stem and not is_model(named):
+    if named and name == path.stem and not is_model(named):
         named = None  # the file's name is no architecture's
     described = config.architecture and split_model_name_tag(config.architecture)[0]
     if named and described and named != described and name != path.stem:
