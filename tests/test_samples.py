@@ -20,7 +20,25 @@ from vitviz.samples import Sample, load_sample, samples
 ASSETS = Path(__file__).parents[1] / "assets"
 CREDITS = (ASSETS / "CREDITS.md").read_text(encoding="utf-8")
 IDS = [sample.id for sample in samples()]
-MAY_BE_USED = {"CC0-1.0", "Public domain", "Free to use and publish"}
+MAY_BE_USED = {"CC0-1.0", "Public domain", "Free to use and publish", "Apache-2.0"} | {
+    f"CC-BY-{rest}" for rest in ("1.0", "2.5", "3.0", "4.0", "SA-2.0", "SA-3.0")
+}
+# What each photograph shows, in the words of the embedded models, and what of it shows none of their classes.
+SHOWS = {
+    "motorcycle": "motorbike",
+    "coffee": "espresso",
+    "cat": "house cat",
+    "fire-engine": "van or lorry",
+    "dogs": "dog",
+    "panda": "panda",
+    "koala": "koala",
+    "crocodile": "crocodile or alligator",
+    "goldfish": "goldfish",
+    "fruits": "orange",
+    "arch": "triumphal arch",
+    "dam": "dam",
+}
+OUTSIDE = ("astronaut", "bricks", "coins")
 
 
 def credit_in_words(sample: Sample) -> str:
@@ -81,16 +99,74 @@ class TestLoading:
             with pytest.raises(ImageError, match=r"The samples are motorcycle, "):
                 load_sample(wrong)
 
-    def test_what_the_embedded_model_knows_comes_first(self) -> None:
-        torch = pytest.importorskip("torch")
-        from vitviz.models import load_model, prepare
+    def test_photographs_of_known_things_come_first(self) -> None:
+        assert [*SHOWS, *OUTSIDE] == IDS
+        assert len(IDS) >= 12
 
-        model = load_model("embedded")
-        for name, expected in zip(IDS, ("motorbike", "cup", "face"), strict=False):
-            with torch.inference_mode():
-                chances = model.module(prepare(model, load_sample(name)).input[None]).softmax(-1)[0]
-            assert model.labels[int(chances.argmax())] == expected, name
-            assert chances.max() > 0.5, name
+
+class TestPrediction:
+    """By an independent forward pass: plain timm and Pillow, with the published temperature."""
+
+    @pytest.fixture(scope="class")
+    def answers(self):
+        torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
+        from safetensors.torch import load_file
+        from timm.layers import resample_abs_pos_embed
+
+        from vitviz.models import embedded
+
+        names = [line.split("\t")[0] for line in (ASSETS / "models" / "everyday_labels.tsv").read_text().splitlines()]
+        vit = timm.create_model("vit_small_patch14_dinov2", num_classes=len(names), img_size=224).eval()
+        state = {name: t.float() for name, t in load_file(ASSETS / "models" / f"{embedded.VIT}.safetensors").items()}
+        state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], (16, 16), (37, 37), 1)
+        vit.load_state_dict(state)
+        cnn = timm.create_model("tf_efficientnet_lite0", num_classes=len(names)).eval()
+        cnn.load_state_dict(
+            {n: t.float() for n, t in load_file(ASSETS / "models" / f"{embedded.CNN}.safetensors").items()}
+        )
+        measured = json.loads((ASSETS / "models" / "measured.json").read_text())
+        settings = (
+            (vit, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), measured[embedded.VIT]["temperature"]),
+            (cnn, 256, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), measured[embedded.CNN]["temperature"]),
+        )
+
+        def answer(name: str) -> list[tuple[str, float]]:
+            """(first class, its probability) by each model."""
+            found = []
+            image = Image.open(ASSETS / "samples" / f"{name}.jpg").convert("RGB")
+            for module, side, mean, std, temperature in settings:
+                scale = side / min(image.size)
+                large = image.resize([int(length * scale) for length in image.size], Image.Resampling.BICUBIC)
+                left, top = (round((length - 224) / 2) for length in large.size)
+                pixels = np.asarray(large.crop((left, top, left + 224, top + 224)), np.float32) / 255
+                x = torch.from_numpy((pixels - np.float32(mean)) / np.float32(std)).permute(2, 0, 1)[None]
+                with torch.inference_mode():
+                    chances = (module(x)[0] / temperature).softmax(-1)
+                found.append((names[int(chances.argmax())], float(chances.max())))
+            return found
+
+        return answer
+
+    @pytest.mark.parametrize("name", SHOWS)
+    def test_what_is_known_is_named_by_both_models(self, answers, name: str) -> None:
+        import vitviz
+
+        vit, cnn = answers(name)
+        assert vit[0] == cnn[0] == SHOWS[name]
+        for model, expected in ((vitviz.load_model("embedded"), vit), (vitviz.load_cnn(), cnn)):
+            prepared = vitviz.prepare(model, load_sample(name))
+            logits = model.module(prepared.input[None])[0].detach()
+            (first,) = vitviz.top_predictions(logits, model.labels, 1)
+            assert first.label == expected[0]
+            assert first.probability == pytest.approx(expected[1], abs=0.005)
+            assert not model.doubt.about(logits)
+
+    @pytest.mark.parametrize("name", OUTSIDE)
+    def test_what_is_outside_is_said_to_be(self, name: str) -> None:
+        import vitviz
+
+        model = vitviz.load_model("embedded")
+        assert model.doubt.about(model.module(vitviz.prepare(model, load_sample(name)).input[None])[0].detach())
 
 
 class TestAssets:
