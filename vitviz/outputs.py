@@ -5,7 +5,8 @@ The one place that decides it. The words are those of `problem_type` in configur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -57,6 +58,34 @@ class OutputKind(StrEnum):
     def text(self, value: float, digits: int = 1) -> str:
         """One value that `read` gave, for people: "92.0%", or "3.25" where it is no probability."""
         return f"{value:.{digits}%}" if self.is_probability else f"{value:.3g}"
+
+
+# Scores of logits (..., classes) that are larger for pictures of the classes than for others; which one tells them best is
+# measured for each model.
+DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
+    "largest probability": lambda logits: logits.softmax(-1).amax(-1),  # Hendrycks and Gimpel 2017, arXiv 1610.02136
+    "largest logit": lambda logits: logits.amax(-1),  # Hendrycks et al. 2022, arXiv 1911.11132
+    "log of the sum of exponentials": lambda logits: logits.logsumexp(-1),  # energy, Liu et al. 2020, arXiv 2010.03759
+    "largest logit less the mean": lambda logits: logits.amax(-1) - logits.mean(-1),
+    "negative entropy": lambda logits: (logits.softmax(-1) * logits.log_softmax(-1)).sum(-1),
+}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How pictures that show none of a model's classes are told: by a score of the logits that is smaller for them than for
+    photographs of the classes. Measured for one model, and good for no other.
+
+    score      a key of `DOUBT_SCORES`
+    threshold  below it, perhaps none of the classes fits
+    """
+
+    score: str
+    threshold: float
+
+    def about(self, logits: Any) -> bool:
+        """Whether perhaps none of the classes fits a picture with these logits, a tensor (classes,)."""
+        return float(DOUBT_SCORES[self.score](logits.float())) < self.threshold
 
 
 def kind_of_count(count: int) -> OutputKind:

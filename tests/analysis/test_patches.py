@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vitviz.analysis.patches import filter_components, patch_pixels
-from vitviz.analysis.prediction import is_doubtful, top_predictions
+from vitviz.analysis.prediction import top_predictions
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -83,8 +83,3 @@ def test_predictions_are_the_softmax_in_order():
     assert top_predictions(logits)[0].label == "class 1"
     with pytest.raises(ValueError, match="2 labels"):
         top_predictions(logits, ("cat", "dog"))
-
-
-def test_a_flat_prediction_is_doubtful_and_a_peaked_one_is_not():
-    assert is_doubtful(top_predictions(torch.zeros(101)))
-    assert not is_doubtful(top_predictions(torch.tensor([9.0] + [0.0] * 100)))

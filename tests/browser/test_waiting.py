@@ -56,8 +56,8 @@ def begin(shown, path: str) -> None:
 
 
 def test_progress_is_seen_and_stopping_really_stops(tab):
-    shown = tab("what_if?image=rocket")
-    begin(shown, f"{WORTH}&image=rocket")
+    shown = tab("what_if?image=koala")
+    begin(shown, f"{WORTH}&image=koala")
     shown.expect(progress_of(shown)).to_contain_text(what_if.WORTH_RUNNING)
     shown.page.wait_for_function(
         "() => +(document.querySelector('[data-testid=stProgress] [role=progressbar]')?.ariaValueNow ?? 0) > 5"

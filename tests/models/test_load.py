@@ -25,9 +25,9 @@ def model():
 
 def test_the_embedded_model_is_ready(model):
     assert (model.name, model.architecture, model.weights) == ("embedded", "vit_small_patch14_dinov2", "embedded")
-    assert model.weights_hash == "adfcba51ff2e6fb7a7c0b973e985711a1eb6a1e43916658cc32ed943cfca6603"
+    assert model.weights_hash == "16edc081b96f571be5fe31f8722aff56365110b7b3d6f97ca254ab394a2ff99f"
     assert (model.layout.prefix, model.layout.grid, model.input_size) == (("cls",), (16, 16), (224, 224))
-    assert len(model.labels) == 101
+    assert len(model.labels) == len(model.groups) == 293
     assert not model.module.training
     assert all(
         parameter.dtype == torch.float32 and not parameter.requires_grad for parameter in model.module.parameters()
@@ -40,9 +40,11 @@ def test_any_size_equals_a_module_built_for_that_size(model, size):
     """One module that resamples its position embedding in each pass, against one built at the size from resampled weights."""
     stored = load_file(embedded.folder() / f"{embedded.VIT}.safetensors")
     state = {name: tensor.float() for name, tensor in stored.items()}
+    for name in ("head.weight", "head.bias"):
+        state[name] /= embedded.temperature(embedded.VIT)
     grid = [size[0] // 14, size[1] // 14]
     state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], grid, num_prefix_tokens=1)
-    fixed = timm.create_model("vit_small_patch14_dinov2", num_classes=101, img_size=size).eval()
+    fixed = timm.create_model("vit_small_patch14_dinov2", num_classes=293, img_size=size).eval()
     fixed.load_state_dict(state)
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
     other = resized(model, size)
@@ -163,25 +165,50 @@ def test_the_model_card_names_the_very_files():
     for stem in (embedded.VIT, embedded.CNN):
         assert sha256_of(embedded.folder() / f"{stem}.safetensors") == embedded.embedded_config(stem).sha256
         assert embedded.embedded_config(stem).sha256 in card
-    raw = [line.split("\t")[0] for line in (embedded.folder() / "caltech101_labels.tsv").read_text().splitlines()]
-    assert all(f"`{name}`" in card for name in raw)
 
 
 def test_the_embedded_cnn():
     cnn = vitviz.load_cnn()
-    assert (cnn.architecture, cnn.input_size, len(cnn.labels)) == ("tf_efficientnet_lite0", (224, 224), 101)
-    assert cnn.weights_hash.startswith("4d452f41b36508c5")
+    assert (cnn.architecture, cnn.input_size, len(cnn.labels)) == ("tf_efficientnet_lite0", (224, 224), 293)
+    assert cnn.weights_hash.startswith("dca53ee8c46f84cc")
 
 
-def test_labels_are_plain_words(model):
-    raw = [line.split("\t")[0] for line in (embedded.folder() / "caltech101_labels.tsv").read_text().splitlines()]
-    shown = dict(zip(raw, model.labels, strict=True))
-    assert shown["Motorbikes"] == "motorbike"
-    assert shown["Faces"] == shown["Faces_easy"] == "face"
-    assert shown["car_side"] == "car, from the side"
-    assert shown["cougar_body"] == "cougar, body"
-    assert not any("_" in label for label in model.labels)
-    assert raw == sorted(raw)  # the order of the outputs: Caltech-101's folders, capitals first
+def test_every_output_has_one_name_and_one_group(model):
+    rows = (embedded.folder() / "everyday_labels.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t") for line in rows] == [list(pair) for pair in zip(model.labels, model.groups, strict=True)]
+    assert len(set(model.labels)) == len(rows) == model.module.head.out_features
+    assert model.labels == vitviz.load_cnn().labels
+    assert not any("_" in label or label != label.strip() for label in model.labels)
+    assert list(model.labels) == sorted(model.labels, key=str.lower)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("\t", " ", 1),
+        lambda text: text + text.splitlines()[0] + "\n",
+        lambda text: "",
+        lambda text: text.replace("abacus", " ", 1),
+    ],
+)
+def test_a_damaged_list_of_classes_is_one_sentence(tmp_path, monkeypatch, damage):
+    text = (embedded.folder() / "everyday_labels.tsv").read_text(encoding="utf-8")
+    shutil.copytree(embedded.folder(), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "everyday_labels.tsv").write_text(damage(text), encoding="utf-8")
+    monkeypatch.setattr(embedded, "folder", lambda: tmp_path)
+    with pytest.raises(ModelError, match=r"list of classes everyday_labels\.tsv is damaged"):
+        load_model("embedded")
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch14_caltech101", "models/vit_small_patch14_caltech101.safetensors"])
+def test_the_model_that_was_carried_before_is_named_with_what_to_ask_for(name):
+    with pytest.raises(ModelError, match=r"is no longer carried; ask for 'embedded'"):
+        load_model(name)
+
+
+def test_the_cnn_is_no_model_of_tokens():
+    with pytest.raises(ModelError, match=r"load_cnn\(\)"):
+        load_model("embedded-cnn")
 
 
 def test_dynamic_size_does_not_change_a_single_bit():

@@ -33,7 +33,7 @@ def let_go(what: str) -> None:
 
 def kept(what: str, **knobs: object) -> np.ndarray:
     """The one result of that name and those knobs that the server holds for that photograph."""
-    image = vitviz.image_hash(load_sample("photographer"))
+    image = vitviz.image_hash(load_sample("crocodile"))
     held = services.queue().results._held
     found = [
         value
@@ -59,7 +59,7 @@ def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch,
     let_go("")
     monkeypatch.setattr(rolled, "FUSED_BYTES", room)
     monkeypatch.setattr(rolled, "ALL_FUSED_BYTES", room_for_all)
-    shown = app("rollout", image="photographer")
+    shown = app("rollout", image="crocodile")
     for knob, value in (("alpha", 0.2), ("discard", 0.3)):
         shown.at.slider(key=f"choice of {knob}").set_value(value).run()
     shown.at.segmented_control(key="choice of board").set_value("last_hop").run()
@@ -69,7 +69,7 @@ def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch,
     assert not shown.wrong
     assert fusings == first + then
 
-    trace = vitviz.trace(vitviz.load_model("embedded"), load_sample("photographer"))
+    trace = vitviz.trace(vitviz.load_model("embedded"), load_sample("crocodile"))
     for options in (vitviz.RolloutOptions(0.2), vitviz.RolloutOptions(0.2, "max", 0.3)):
         expected = vitviz.rollout(trace, "cls", options).values
         np.testing.assert_allclose(kept("rollout", options=options).values, expected, rtol=1e-4, atol=1e-8)

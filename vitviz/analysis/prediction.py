@@ -12,13 +12,6 @@ from torch import Tensor
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.outputs import OutputKind, kind_of_count, output_name
 
-# Below this probability, the best guess of a softmax is no answer. Of 306 held-out photographs of its own classes
-# (224 pixels, centre crop) the embedded model gives 1.7% of its right answers less than this;
-# a cat and an astronaut, which it does not know, stay below it.
-DOUBTFUL = 0.35
-# Below this probability a label rather does not apply.
-UNLIKELY = 0.5
-
 
 class Classifier(Protocol):
     """What names the outputs: a loaded `Model` has both."""
@@ -96,14 +89,3 @@ def top_predictions(
         )
         for index in order
     ]
-
-
-def is_doubtful(predictions: Sequence[Prediction]) -> bool:
-    """Whether the best guess is so weak that perhaps none of the classes or labels fits.
-
-    Never for plain numbers, nor for a single output, whose low probability is an answer.
-    """
-    best = predictions[0]
-    if best.probability is None or len(predictions) < 2:
-        return False
-    return best.probability < (DOUBTFUL if best.kind is OutputKind.CLASSES else UNLIKELY)

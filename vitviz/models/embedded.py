@@ -1,11 +1,18 @@
-"""The trained models that vitviz carries, so that everything works without a network."""
+"""The trained models that vitviz carries, so that everything works without a network.
+
+`assets/models/` holds their weights, one description each, the names and groups of their classes, and `measured.json`: what
+`scripts/measure_models.py` found and fitted, the temperature and the threshold of doubt among it.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,11 +24,14 @@ from vitviz.models.checkpoint import CheckpointConfig, read_config
 from vitviz.models.device import pick_device
 from vitviz.models.model import Preprocessing
 from vitviz.models.weights import fill, read_weights, sha256_of
+from vitviz.outputs import Doubt
 
 _AGAIN = "Fetch the repository again, with its large files."
 
-VIT = "vit_small_patch14_caltech101"
-CNN = "tf_efficientnet_lite0_caltech101"
+VIT = "vit_small_patch14_everyday"
+CNN = "tf_efficientnet_lite0_everyday"
+# What was carried before; links and scripts may still name them.
+REPLACED = {"vit_small_patch14_caltech101": "embedded", "tf_efficientnet_lite0_caltech101": "embedded-cnn"}
 
 
 def folder() -> Path:
@@ -30,6 +40,23 @@ def folder() -> Path:
         return asset_path("models")
     except FileNotFoundError as missing:
         raise ModelError(f"The embedded models cannot be read: {missing}.") from missing
+
+
+def refuse_other_names(name: str) -> None:
+    """Raises ModelError for a name that means an embedded model and is not "embedded": those that were carried before, and the
+    convolutional network, which has no tokens to look at.
+    """
+    stem = Path(str(name)).name.removesuffix(".safetensors")
+    if stem in REPLACED:
+        raise ModelError(
+            f"{stem} knew 101 kinds of objects and is no longer carried; ask for {REPLACED[stem]!r}, which knows 293 everyday "
+            "things."
+        )
+    if stem == "embedded-cnn":
+        raise ModelError(
+            'The model "embedded-cnn" is a convolutional network without attention; load it with load_cnn(), or ask for '
+            '"embedded".'
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +73,7 @@ class Cnn:
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     weights_hash: str
+    doubt: Doubt | None = None
     weights: str = "embedded"
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -55,7 +83,7 @@ class Cnn:
 
 
 def load_cnn(device: str = "auto") -> Cnn:
-    """The embedded EfficientNet-Lite0, trained on the same 101 kinds of objects as the embedded Vision Transformer.
+    """The embedded EfficientNet-Lite0, which knows the same 293 everyday classes as the embedded Vision Transformer.
 
     Raises ModelError where the file is missing or damaged.
     """
@@ -69,29 +97,93 @@ def load_cnn(device: str = "auto") -> Cnn:
         config.preprocessing_over(pretrained_cfg(config.architecture)),
         config.labels,
         weights_hash,
+        doubt(CNN),
     )
 
 
 def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
-    """(module, description, sha256) of an embedded model, its file checked against the sha256 in the description."""
+    """(module, description, sha256) of an embedded model, its file checked against the sha256 in the description.
+
+    The classifier's weight and bias are divided by the model's temperature (Guo et al. 2017, arXiv 1706.04599, section 4.2), so
+    that every softmax of its logits, wherever it is taken, is a calibrated probability.
+    """
     config, weights_hash = embedded_config(stem), _checked_hash(stem)
     assert config.architecture is not None
     # Built without numbers and then filled: drawing 22 million random weights only to replace them would cost a second.
     module = build_on_meta(config.architecture, **config.build_args())
     fill(module, read_weights(folder() / f"{stem}.safetensors"), "The embedded weights")
+    with torch.no_grad():
+        for parameter in module.get_classifier().parameters():  # type: ignore[operator]
+            parameter /= temperature(stem)
     return module, config, weights_hash
 
 
 def embedded_config(stem: str) -> CheckpointConfig:
-    """The description of an embedded model. Raises ModelError where it is missing or says too little to check the weights."""
+    """The description of an embedded model, with the names of its classes.
+
+    Raises ModelError where it is missing or says too little to check the weights.
+    """
     path = folder() / f"{stem}.json"
     if not path.is_file():
         raise ModelError(f"The embedded model's description {path.name} is missing from assets/models. {_AGAIN}")
     config = read_config(path.with_suffix(".safetensors"))
-    needed = {"architecture", "sha256", "labels", "input_size"}
+    needed = {"architecture", "sha256", "input_size"}
     if absent := sorted(name for name in needed if not getattr(config, name)):
         raise ModelError(f"The embedded model's description {path.name} is damaged: it has no {absent[0]}. {_AGAIN}")
-    return config
+    return replace(config, labels=tuple(class_groups()))
+
+
+def class_groups() -> dict[str, str]:
+    """Every class's name, in the order of the outputs, with the group that it is listed in.
+
+    Raises ModelError where the list is missing, or holds anything but one name and one group a line, or a name twice.
+    """
+    path = folder() / "everyday_labels.tsv"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The embedded models' list of classes {path.name} is missing or no text. {_AGAIN}") from error
+    rows = [line.split("\t") for line in lines]
+    groups = {row[0]: row[-1] for row in rows}
+    if not rows or len(groups) != len(rows) or any(len(row) != 2 or not all(map(str.strip, row)) for row in rows):
+        raise ModelError(
+            f"The embedded models' list of classes {path.name} is damaged: each line is a name, a tab and a group, and no name "
+            f"comes twice. {_AGAIN}"
+        )
+    return groups
+
+
+def temperature(stem: str) -> float:
+    """What the logits of an embedded model's file are divided by, fitted by `scripts/measure_models.py`."""
+    return float(_measured(stem, "temperature"))
+
+
+def doubt(stem: str) -> Doubt:
+    """How pictures that show none of an embedded model's classes are told."""
+    found = _measured(stem, "doubt")
+    return Doubt(str(found["score"]), float(found["threshold"]))
+
+
+def _measured(stem: str, what: str) -> Any:
+    try:
+        return measured()[stem][what]
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"The embedded models' measurements measured.json have no {what} of {stem}. {_AGAIN}"
+        ) from error
+
+
+def measured() -> Mapping[str, Any]:
+    """What `scripts/measure_models.py` found, by file name without its ending: accuracy, calibration, doubt, lower bounds.
+
+    Raises ModelError where the file is missing or damaged.
+    """
+    path = folder() / "measured.json"
+    try:
+        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The embedded models' measurements {path.name} are missing or damaged. {_AGAIN}") from error
+    return found
 
 
 @lru_cache(maxsize=4)

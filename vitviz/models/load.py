@@ -64,6 +64,7 @@ def load_model(
     """
     torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
     name = str(name)
+    embedded.refuse_other_names(name)
     place = timm_place(name)
     if weights is None:
         weights = "embedded" if name == "embedded" else "pretrained" if place or not is_file_name(name) else name
@@ -103,7 +104,8 @@ def _embedded(name: str) -> Model:
         )
     module, config, weights_hash = embedded.read_embedded(embedded.VIT)
     assert config.architecture is not None
-    return _assemble(name, config.architecture, module, config, "embedded", weights_hash)
+    model = _assemble(name, config.architecture, module, config, "embedded", weights_hash)
+    return replace(model, doubt=embedded.doubt(embedded.VIT), groups=tuple(embedded.class_groups().values()))
 
 
 def _random(name: str, kind: str) -> Model:

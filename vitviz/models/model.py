@@ -11,7 +11,7 @@ import torch
 
 from vitviz.capture.blank import input_channels
 from vitviz.capture.evaluation import unwrapped
-from vitviz.outputs import OutputKind, output_kind
+from vitviz.outputs import Doubt, OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
 
@@ -51,6 +51,8 @@ class Model:
     weights        "embedded", "pretrained", "random" or "file"
     weights_hash   sha256 of the weights file, or "random:<seed>"
     output_kind    what the outputs are: classes, labels, plain numbers or features
+    doubt          when "perhaps none of the classes" is said of a prediction; None where nobody measured it
+    groups         the group that each class is listed in, in the order of the outputs; None where classes are not grouped
     dynamic_size   whether the same module takes other input sizes (see `sizes.resized`)
     notes          what had to be assumed or changed to load it, in sentences for a user; often empty
     lock           hold it around a forward pass: hooks and module state are shared by every thread
@@ -66,6 +68,8 @@ class Model:
     weights: str
     weights_hash: str
     output_kind: OutputKind = None  # type: ignore[assignment]  # found from the module where not given
+    doubt: Doubt | None = None
+    groups: tuple[str, ...] | None = None
     dynamic_size: bool = False
     notes: tuple[str, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)

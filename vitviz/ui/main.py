@@ -13,6 +13,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.selection import UPLOAD, Selection
 from vitviz.ui.stage import Stage, open_stage
 from vitviz.ui.text import common as words
+from vitviz.ui.text import model as model_words
 from vitviz.ui.text import sidebar as sidebar_words
 from vitviz.ui.trouble import guarded
 from vitviz.ui.views import VIEWS, View
@@ -55,6 +56,8 @@ def _run() -> None:
         opened.append(_stage(sizes))
     if state.selection() != asked:
         navigation.menu(menu)
+    with sizes:
+        navigation.link("model", model_words.LINK)
     try:
         page.run()
     finally:

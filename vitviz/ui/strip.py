@@ -6,9 +6,9 @@ from html import escape
 
 import streamlit as st
 
-from vitviz.analysis.prediction import Prediction, is_doubtful, top_predictions
+from vitviz.analysis.prediction import Prediction, top_predictions
 from vitviz.outputs import OutputKind, has_classifier
-from vitviz.ui.asking import class_name
+from vitviz.ui import classes
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
@@ -29,7 +29,7 @@ def show(stage: Stage) -> None:
 
 def _guesses(stage: Stage, best: list[Prediction]) -> None:
     kind, count = stage.model.output_kind, len(stage.sight.trace.logits)
-    note = outputs.UNIT if kind is OutputKind.NUMBERS else outputs.DOUBTFUL[kind] if is_doubtful(best) else ""
+    note = _note(stage, best)
     chips = "".join(map(_chip, best)) + (f"<span>{note}</span>" if note else "")
     st.html(f'<div class="vv-strip" role="list" aria-label="{words.PREDICTION}">{chips}</div>')
     # Filled only once it is open: a hundred names are not worth sending with every click.
@@ -37,9 +37,17 @@ def _guesses(stage: Stage, best: list[Prediction]) -> None:
     browser = st.popover(name, type="tertiary", key="classes", on_change="rerun")
     if browser.open:
         with browser:
-            wanted = st.text_input(outputs.FIND[kind], key="class filter").strip().lower()
-            names = (class_name(stage, index) for index in range(count))
-            st.dataframe({outputs.COLUMN[kind]: [n for n in names if wanted in n.lower()]}, height=300, hide_index=True)
+            classes.browse(stage, "strip")
+
+
+def _note(stage: Stage, best: list[Prediction]) -> str:
+    """What has to be known of the answer before it is believed; empty where nothing was measured."""
+    kind, doubt, likeliest = stage.model.output_kind, stage.model.doubt, best[0].probability
+    if kind is OutputKind.NUMBERS:
+        return outputs.UNIT
+    if kind is OutputKind.LABELS:
+        return outputs.DOUBTFUL[kind] if len(best) > 1 and likeliest is not None and likeliest < 0.5 else ""
+    return outputs.DOUBTFUL[kind] if doubt is not None and doubt.about(stage.sight.trace.logits) else ""
 
 
 def _chip(one: Prediction) -> str:

@@ -11,6 +11,7 @@ LIST = {CLASSES: "{count} classes", LABELS: "{count} labels", NUMBERS: "{count} 
 ONE = {CLASSES: "1 class", LABELS: "1 label", NUMBERS: "1 output"}
 COLUMN = {CLASSES: "Class", LABELS: "Label", NUMBERS: "Output"}
 FIND = {CLASSES: "Find a class", LABELS: "Find a label", NUMBERS: "Find an output"}
+GROUP, EVERY_GROUP = "Group", "All groups"
 DOUBTFUL = {
     CLASSES: "Perhaps none of the classes this model knows.",
     LABELS: "No label reaches 50%: perhaps none of them applies.",

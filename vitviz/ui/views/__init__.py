@@ -10,6 +10,7 @@ from vitviz.ui.text import by_hand as by_hand_text
 from vitviz.ui.text import compare as compare_text
 from vitviz.ui.text import layers as layers_text
 from vitviz.ui.text import microscope as microscope_text
+from vitviz.ui.text import model as model_text
 from vitviz.ui.text import patches as patches_text
 from vitviz.ui.text import positions as positions_text
 from vitviz.ui.text import prediction as prediction_text
@@ -22,6 +23,7 @@ from vitviz.ui.views import (
     compare,
     layers,
     microscope,
+    model,
     patches,
     positions,
     prediction,
@@ -59,4 +61,5 @@ VIEWS = (
     _view("prediction", prediction_text.PAGE, prediction.render),
     _view("what_if", what_if_text.PAGE, what_if.render),
     _view("compare", compare_text.PAGE, compare.render),
+    View("model", model_text.TITLE, model_text.QUESTION, model.render, any_model=True),
 )
