@@ -128,6 +128,19 @@ def test_a_patch_keeps_its_place_on_another_grid():
     assert nearest_query(small(CAIT).pooling[0], "r1c1", (4, 4)) == "cls"
 
 
+def test_each_part_of_a_mixture_keeps_its_place():
+    trace = small(SWIN)
+    assert nearest_query(trace.layers[0], "r5c11+r0c0", (16, 16)) == "r5c11+r0c0"
+    # two patches of the finer grid in one of the coarser, and the mean in place of a token that nobody has
+    assert nearest_query(trace.layers[3], "0.5*r5c11+0.25*r5c10+0.25*cls", (16, 16)) == "0.75*r2c5+0.25*mean"
+    rows = [trace.layers[0].row(trace.layout.token_at(*cell)) for cell in ((5, 11), (0, 0))]
+    expected = trace.layout.patches((0.25 * rows[0] + 0.75 * rows[1]).mean(0))
+    found = attention_map(trace.layers[0], nearest_query(trace.layers[0], "0.25*r5c11+0.75*r0c0", (16, 16)))
+    np.testing.assert_allclose(found.values, expected.numpy(), atol=1e-6)
+    with pytest.raises(UnsupportedError, match="r99c0 is outside"):
+        nearest_query(trace.layers[3], "r0c0+r99c0", (16, 16))
+
+
 @given(st.integers(1, 7), st.integers(1, 8), st.data())
 def test_from_a_coarse_grid_to_a_finer_one_and_back_is_the_same_patch(side, times, data):
     cell = data.draw(st.tuples(st.integers(0, side - 1), st.integers(0, side - 1)))

@@ -38,6 +38,9 @@ REFUSED = [
     ("trace --query cls+pool", "cannot be mixed"),
     ("trace --query pool", "no attention pooling"),
     ("trace --layers 1 --no-attention", "--layers"),
+    ("trace --layers 0,5-2", "not a list of layers"),
+    ("trace --layers 0-99999999", "not in a model of 12 layers"),
+    ("trace --layers 0-9999999999", "not a list of layers"),
 ]
 
 
@@ -67,6 +70,9 @@ def test_a_query_that_no_window_has(query, layer, tmp_path, capsys):
     ("arguments", "reason"),
     [
         (["models", "--limit", "3"], "--limit"),
+        (["models", "--search", "vit", "--limit", "0"], "--limit is at least 1"),
+        (["faithfulness", "folder", "--methods", ""], "no explanation method is called ''"),
+        (["faithfulness", "folder", "--integration-most", "16"], "--integration-most"),
         (["support", "vit_tiny_patch16_224", "--write", "page.md", "--layers"], "--layers"),
         (["support", "vit_tiny_patch16_224", "--processes", "0"], "--processes"),
         (["faithfulness", "folder", "--seed", "3"], "--seed"),
@@ -82,6 +88,38 @@ def test_what_other_commands_cannot_honour(arguments, reason, tmp_path, monkeypa
     assert main(arguments) == 1
     assert reason in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "layer", "reason"),
+    [
+        ("cls+r0c0", 0, "cls does not ask in layer 0"),  # the class token joins for the last layers alone
+        ("r0c0", 24, "r0c0 does not ask in layer 24"),
+        ("r0c0+r1c3", 0, ""),
+    ],
+)
+def test_a_query_that_does_not_ask_in_the_layer(query, layer, reason, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    cait = ["--model", "cait_xxs24_224", "--weights", "random", "--quiet"]
+    code = main(["draw", PHOTO, "--view", "heads", "--layer", str(layer), "--out", str(out), "--query", query, *cait])
+    said = capsys.readouterr()
+    assert (code, reason in said.err, out.exists()) == (int(bool(reason)), True, not reason)
+    if not reason:
+        with Image.open(out) as picture:
+            assert f'"query": "{query}"' in str(picture.info)
+
+
+def test_a_method_without_an_answer_is_refused_where_it_was_asked_for(tmp_path, capsys):
+    for index in range(2):
+        noise = np.random.default_rng(index).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{index}.png")
+    pvt = ["--model", "pvt_v2_b0", "--weights", "random", "--size", "32", "--steps", "2", "--quiet"]
+    keep, out = tmp_path / "areas.jsonl", tmp_path / "table.csv"
+    for _ in range(2):  # and where an earlier run kept what there is
+        asked = ["faithfulness", str(tmp_path), "--methods", "rollout", "--keep", str(keep), "--out", str(out)]
+        assert main([*asked, *pvt]) == 1
+        assert "rollout of --methods cannot be honoured" in capsys.readouterr().err
+        assert not out.exists()
 
 
 def test_without_a_query_the_heads_are_those_of_what_the_output_is_computed_from(tmp_path, capsys):

@@ -12,7 +12,7 @@ from vitviz.analysis.queries import MEAN, Query, QueryLike, as_query, default_qu
 from vitviz.capture.staged_trace import Layer, StagedTrace
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import UnsupportedError
-from vitviz.tokens import cell_name
+from vitviz.tokens import cell_name, cell_of_name
 
 GLOBAL, POOLED, COLLECTING = "global", "pooled", "collecting"
 WINDOWS, SHIFTED, SPREAD = "windows", "shifted windows", "spread windows"
@@ -115,16 +115,23 @@ def staged_query(trace: StagedTrace, query: QueryLike | None = None) -> Query:
 def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Query:
     """What stands for `query`, whose patches are named on `grid`, in this layer: the patch in which its centre lies, and tokens
     of the same name. In a layer that only collects, its first learned query, because nothing else asks there; where patches ask
-    and the layer has no token of that name, the mean over them. Raises UnsupportedError for what is no query or outside `grid`.
+    and the layer has no token of that name, the mean over them. In a mixture, this holds of each part. Raises UnsupportedError
+    for what is no query or outside `grid`.
     """
     layout, asked = layer.query_layout, as_query(query, layer.query_layout)
     if not layout.num_patches:
         return Query(((next((name for name in asked.names if name in layout.prefix), layout.prefix[0]), 1.0),))
-    if asked.cell is not None:
-        if asked.cell[0] >= grid[0] or asked.cell[1] >= grid[1]:
-            raise UnsupportedError(f"Patch {asked} is outside the grid of {grid[0]} rows and {grid[1]} columns.")
-        return Query(((cell_name(*moved(asked.cell, grid, layout.grid)), 1.0),))
-    return asked if all(name == MEAN or name in layout.prefix for name in asked.names) else Query(((MEAN, 1.0),))
+    parts: dict[str, float] = {}
+    for name, weight in asked.parts:
+        cell = cell_of_name(name)
+        if cell is not None:
+            if cell[0] >= grid[0] or cell[1] >= grid[1]:
+                raise UnsupportedError(f"Patch {name} is outside the grid of {grid[0]} rows and {grid[1]} columns.")
+            own = cell_name(*moved(cell, grid, layout.grid))
+        else:
+            own = name if name in layout.prefix else MEAN
+        parts[own] = parts.get(own, 0.0) + weight
+    return Query(tuple(parts.items()))
 
 
 def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:

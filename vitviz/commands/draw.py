@@ -10,6 +10,7 @@ from vitviz.commands.options import add_query_option, add_subject_options, any_s
 if TYPE_CHECKING:
     from vitviz.figure import Figure
     from vitviz.figures.subject import StagedSubject, Subject
+    from vitviz.tokens import QueryLike
 
 VIEWS = ("rollout", "heads", "positions", "patches")
 
@@ -77,10 +78,31 @@ def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Fig
             return overview_figure(staged, arguments.query, robust=robust, **look)
         if not 0 <= arguments.layer < len(staged.trace.every):
             raise ValueError(f"--layer is from 0 to {len(staged.trace.every) - 1}, not {arguments.layer}")
+        if arguments.query is not None:
+            _check_asks(staged, arguments.layer, arguments.query)
         return layer_heads_figure(staged, arguments.layer, arguments.query, robust=robust, **look)
     if arguments.view == "rollout":
         return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **look)
     return heads_figure(subject, arguments.query, robust=robust, **look)
+
+
+def _check_asks(subject: StagedSubject, index: int, query: QueryLike) -> None:
+    """Raises UnsupportedError for a query that does not ask in this layer, so that another one would be drawn in its place."""
+    from vitviz.analysis.layers import nearest_query, staged_query
+    from vitviz.errors import UnsupportedError
+    from vitviz.tokens import cell_of_name
+
+    layer, trace = subject.trace.every[index], subject.trace
+    asked = staged_query(trace, query)
+    own = nearest_query(layer, asked, trace.layout.grid)
+    patches_ask = bool(layer.query_layout.num_patches)
+    for name in asked.names:
+        here = patches_ask if cell_of_name(name) else name in own.names or (asked.pools and not patches_ask)
+        if not here:
+            raise UnsupportedError(
+                f"--query {asked} cannot be honoured: {name} does not ask in layer {index} of {trace.model_name}. "
+                f"Ask {own} there, or draw another layer."
+            )
 
 
 def _positions(subject: Subject | StagedSubject, look: dict[str, Any]) -> Figure:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitviz.commands.options import add_model_options, check_folder, loaded_model, refuse, whole_file
-from vitviz.errors import ImageError
+from vitviz.errors import ImageError, UnsupportedError
 
 # As in vitviz.analysis.integrated_gradients, which imports torch and with it takes long.
 STEPS, MOST_STEPS = 32, 256
@@ -57,13 +57,15 @@ def run(arguments: argparse.Namespace) -> None:
     from vitviz.survey.folder import image_paths
     from vitviz.survey.results import comma_separated, markdown
 
-    methods = tuple(arguments.methods.split(",")) if arguments.methods else tuple(METHODS)
+    methods = tuple(METHODS) if arguments.methods is None else tuple(arguments.methods.split(","))
     if unknown := [key for key in methods if key not in METHODS]:
         raise ValueError(f"no explanation method is called {unknown[0]!r}; there are {', '.join(METHODS)}")
     points = STEPS if arguments.integration_steps is None else arguments.integration_steps
     most = MOST_STEPS if arguments.integration_most is None else arguments.integration_most
     if min(arguments.steps, points) < 2 or (arguments.limit is not None and arguments.limit < 2):
         raise ValueError("--steps, --integration-steps and --limit are at least 2")
+    if arguments.integration_most is not None and most < points:
+        raise ValueError(f"--integration-most is at least the {points} points that there are at first, not {most}")
     if arguments.limit is None:
         refuse({"--seed": arguments.seed is not None}, "it draws the images of --limit.")
     for method, options in _OWN_OPTIONS.items():
@@ -87,12 +89,16 @@ def run(arguments: argparse.Namespace) -> None:
         part = stack.enter_context(whole_file(arguments.out)) if arguments.out else None
         if keep:
             check_folder(keep)
-        results = _asked(loaded_model(arguments), paths, folder, settings, keep, arguments.quiet)
+        model = loaded_model(arguments)
+        chosen = methods if arguments.methods is not None else ()
+        results = _asked(model, paths, folder, settings, keep, arguments.quiet, chosen)
         if len(results) < 2:
             raise ImageError(
                 f"{len(results) or 'None'} of the {len(paths)} files in {folder} could be read as an image, and an interval "
                 "needs at least two."
             )
+        if absent := [key for key in methods if key not in results[0].areas]:
+            print(f"vitviz: left out, because they give no map of {model.name}: {', '.join(absent)}", file=sys.stderr)
         rows = summary(results)
         print(markdown(rows, results))
         if part:
@@ -102,10 +108,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _asked(
-    model: Model, paths: list[Path], folder: Path, settings: Settings, keep: Path | None, quiet: bool
+    model: Model,
+    paths: list[Path],
+    folder: Path,
+    settings: Settings,
+    keep: Path | None,
+    quiet: bool,
+    chosen: tuple[str, ...] = (),
 ) -> list[Areas]:
     """Areas of every image in the order of `paths`, taken from an earlier run where it kept them; a progress bar on standard
-    error.
+    error. Raises UnsupportedError at the first image that has no map by one of the methods `chosen`.
     """
     from tqdm import tqdm
 
@@ -120,6 +132,8 @@ def _asked(
         with suppress(ImageError):  # a file that cannot be read is reported when its turn comes
             if result := kept.get((image_name(path, folder), file_digest(path))):
                 found[path] = result
+    for result in found.values():
+        _check_methods(model, result, chosen)
     left = [path for path in paths if path not in found]
     with tqdm(
         total=len(paths), initial=len(paths) - len(left), unit="image", file=sys.stderr, disable=quiet or None
@@ -134,4 +148,12 @@ def _asked(
             if keep:
                 append(keep, result, made)
             bar.update()
+            _check_methods(model, result, chosen)
     return [found[path] for path in paths if path in found]
+
+
+def _check_methods(model: Model, result: Areas, chosen: tuple[str, ...]) -> None:
+    if absent := [key for key in chosen if key not in result.areas]:
+        raise UnsupportedError(
+            f"{', '.join(absent)} of --methods cannot be honoured: no map of {model.name} is defined."
+        )

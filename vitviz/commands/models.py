@@ -25,6 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
         for choice in curated():
             print(f"{choice.name:45s} {choice.why}")
         return
+    if arguments.limit is not None and arguments.limit < 1:
+        raise ValueError(f"--limit is at least 1, not {arguments.limit}")
     found = search(arguments.search, 40 if arguments.limit is None else arguments.limit)
     if not found:
         raise ModelError(

@@ -169,10 +169,11 @@ def layer_list(text: str | None, num_layers: int) -> list[int]:
         return list(range(num_layers))
     chosen: set[int] = set()
     for part in text.split(","):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        if not found:
+        found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if first > last:
             raise ValueError(f"{text!r} is not a list of layers; write for example 0-2,11")
-        chosen.update(range(int(found[1]), int(found[2] or found[1]) + 1))
-    if not chosen or max(chosen) >= num_layers:
-        raise ValueError(f"layers {text} are not in a model of {num_layers} layers, counted from 0")
+        if last >= num_layers:
+            raise ValueError(f"layers {text} are not in a model of {num_layers} layers, counted from 0")
+        chosen.update(range(first, last + 1))
     return sorted(chosen)
