@@ -469,6 +469,16 @@ def test_descriptions_are_checked(make):
         make()
 
 
+def test_the_python_of_a_description_needs_no_numpy():
+    for made, words in (
+        (ShufflePatches(np.int64(3)), "ShufflePatches(seed=3)"),
+        (ChangePositions("shuffle", np.int64(2)), "ChangePositions(how='shuffle', seed=2)"),
+        (HidePatches(np.arange(2)), "HidePatches(patches=(0, 1), fill='mean')"),
+        (SwitchOffHeads(np.array([[1, 2]])), "SwitchOffHeads(heads=((1, 2),), fill='zero')"),
+    ):
+        assert repr(made) == words
+
+
 def test_equal_descriptions_are_equal():
     assert HidePatches((3, 1, 3)) == HidePatches((1, 3))
     assert SwitchOffHeads(((1, 2), (0, 5))) == SwitchOffHeads(((0, 5), (1, 2), (1, 2)))

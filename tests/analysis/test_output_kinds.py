@@ -131,6 +131,30 @@ def test_features_have_no_class_and_no_lens():
     assert question.likelihood() == pytest.approx(1)
 
 
+def test_a_model_that_does_not_pool_has_no_outputs_to_read():
+    module = timm.create_model("vit_tiny_patch16_224", img_size=24, patch_size=8, embed_dim=24, depth=2, num_heads=3)
+    module.reset_classifier(7, global_pool="")
+    subject = StandIn(module.eval(), LAYOUT)
+    question, x = Question(subject, torch.randn(3, 24, 24), ClassLogit(1)), torch.randn(1, 3, 24, 24)
+    logits = module(x)[0]
+    assert logits.shape == (10, 7)  # (tokens, outputs)
+    for ask in (
+        lambda: question.likelihood(),
+        lambda: vitviz.explain(question, "relevance"),
+        lambda: vitviz.explain(question, "gradcam"),
+        lambda: vitviz.explain(question, "occlusion"),
+        lambda: vitviz.head_importance(question),
+        lambda: logit_lens(question),
+        lambda: patch_lens(question),
+        lambda: vitviz.top_predictions(logits),
+        lambda: default_target(subject, logits),
+        lambda: Question(subject, torch.randn(3, 24, 24), vitviz.SelfDot()).likelihood(),
+    ):
+        with pytest.raises(UnsupportedError, match="does not pool its tokens"):
+            ask()
+    assert vitviz.explain(question, "rollout").values.shape == (3, 3)
+
+
 SPOILT = [
     lambda q: q.likelihood(),
     lambda q: logit_lens(q),

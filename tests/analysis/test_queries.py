@@ -136,3 +136,21 @@ def test_a_distilled_deit_asks_both_tokens_half_each():
     matrix = rollout_matrix(trace)
     expected = (matrix[0] + matrix[1]) / 2
     np.testing.assert_allclose(rollout(trace).values.ravel(), expected[2:].numpy(), atol=1e-6)
+
+
+def test_no_single_pooling_attention_is_refused_by_rollout_and_relevance_alike():
+    module = made("vit_tiny_patch16_224", depth=2, global_pool="map", class_token=False)
+    pool = module.attn_pool
+
+    class Twice(torch.nn.Module):
+        def forward(self, x, *_args, **_kwargs):
+            return pool(x) + pool(x.flip(1))
+
+    module.attn_pool = Twice()
+    trace = traced(module)
+    assert len(trace.pooling) == 2
+    question = Question(StandIn(module, trace.layout), trace.input, ClassLogit(1))
+    assert question.query == "pool"
+    for key in ("rollout", "relevance", "gradient_rollout"):
+        with pytest.raises(UnsupportedError, match="in 2 layers"):
+            explain(question, key)

@@ -41,6 +41,13 @@ def test_norms_of_what_each_key_adds(recorded):
     assert value_weighted_maps(layer, module, "cls").shape == (3, *layout.grid)
 
 
+def test_a_module_in_double_precision_has_the_same_norms(recorded):
+    module, x, layout = build(PLAIN)
+    layer = record(module.double(), x.double(), layout, keep_values=True).layers[1]
+    expected = combined_norm(recorded[2], recorded[0], 3)
+    torch.testing.assert_close(combined_norm(layer, module, 3).float(), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):
     module, x, layout = build(PLAIN)
     monkeypatch.setattr("vitviz.analysis.value_norm.KEYS_AT_ONCE", 5)

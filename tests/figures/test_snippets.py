@@ -184,7 +184,8 @@ def test_two_scenes(subject, framing, capsys):
     sample = samples()[2]
     image = load_sample(sample.id)
     scene = Scene(vitviz.prepare(subject.model, image, framing), vitviz.image_hash(image), str(sample.path))
-    figure = scenes_figure(subject, scene, vitviz.Paste((1, 2), (2, 3), block=3))
+    figure = scenes_figure(subject, scene, vitviz.Paste((np.int64(1), 2), (2, np.int64(3)), block=np.int64(3)))
+    assert "np." not in figure.snippet
     check(figure, {name: lambda n, name=name: getattr(n["found"], name) for name in figure.arrays})
     assert figure.provenance.parameters["other image"] == vitviz.image_hash(image)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vitviz.analysis.question import Question
+from vitviz.analysis.targets import need_one_vector
 from vitviz.capture.trunk import Output
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, has_classifier
@@ -52,6 +53,7 @@ def logit_lens(question: Question) -> Lens:
     Raises UnsupportedError where there is no classifier, or the layers cannot be read through the head.
     """
     _need_classifier(question)
+    need_one_vector(question.passage.output.logits, 2)
     with question.asking():
         read = [question.trunk.read(state).logits[0] for state in question.passage.states]
     return Lens(_at_least_single(torch.stack(read)), question.kind)
@@ -65,6 +67,7 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
     (a token, the mean, an attention pooling) it reads this patch and nothing else.
     """
     _need_classifier(question)
+    need_one_vector(question.passage.output.logits, 2)
     states = question.passage.states if layer is None else (question.passage.states[layer],)
     layout = question.layout
     length = layout.num_prefix + 1

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vitviz.analysis.targets import need_one_vector
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.outputs import OutputKind, kind_of_count, output_name
 
@@ -66,6 +67,7 @@ def top_predictions(
     Raises ValueError where there is not one label an output, UnsupportedError for features, which name nothing, and
     NotFiniteError for logits that are not finite.
     """
+    need_one_vector(logits, 1)
     names = labels if labels is None or isinstance(labels, Sequence) else labels.labels
     if kind is None and labels is not None and not isinstance(labels, Sequence):
         kind = labels.output_kind

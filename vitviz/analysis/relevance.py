@@ -88,7 +88,12 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
     query = question.query
     if not query.pools:
         return row_weights(query, layout, first.device, first.dtype)[0]
-    pooling = seen.pooling[-1]
+    if len(seen.pooling) != 1 or seen.pooling[0].attention.key_layout.grid != layout.grid:
+        raise UnsupportedError(
+            f"{question.subject.name} collects from its patches in {len(seen.pooling)} layers, and not in one over the grid of "
+            "all others, so no relevance can be multiplied. Choose another method."
+        )
+    pooling = seen.pooling[0]
     return among_tokens(pooling.support().sum(0), pooling.attention.key_layout, layout)  # (queries, keys) -> (tokens,)
 
 

@@ -95,6 +95,7 @@ class SelfDot:
 
     def _pair(self, output: Output, reference: Output) -> tuple[Tensor, Tensor]:
         if self.token is None:
+            need_one_vector(output.logits, 2)
             return output.logits, reference.logits.detach()
         if output.tokens is None or reference.tokens is None:
             raise UnsupportedError(
@@ -127,6 +128,7 @@ def default_target(subject: Any, logits: Tensor) -> Target:
 
     subject  a model, or its module
     """
+    need_one_vector(logits, 1)
     kind = output_kind(subject)
     if kind is OutputKind.FEATURES:
         return SelfDot()
@@ -150,7 +152,17 @@ def needs_classifier(target: Target) -> bool:
     return isinstance(target, ClassLogit | LogitDifference)
 
 
+def need_one_vector(logits: Tensor, dimensions: int) -> None:
+    """Raises UnsupportedError for outputs (outputs,), or (batch, outputs), of more dimensions: one vector for each token."""
+    if logits.ndim != dimensions:
+        raise UnsupportedError(
+            f"This model does not pool its tokens: it gives {' x '.join(map(str, logits.shape))} numbers and not one vector of "
+            'outputs an image. Load it with a pooling, such as global_pool="avg".'
+        )
+
+
 def _logit(output: Output, index: int) -> Tensor:
+    need_one_vector(output.logits, 2)
     classes = output.logits.shape[-1]
     if not 0 <= index < classes:
         kind = output.kind

@@ -103,6 +103,6 @@ def combined_norm(attention: Attention, module: nn.Module, query: QueryLike) -> 
     weight = projection.get_parameter("weight").detach().float()
     row = query_weights(attention, query)  # (heads, keys)
     weighted = (
-        (row[..., None] * attention.v.float()).permute(1, 0, 2).reshape(keys, heads * size)
+        (row.float()[..., None] * attention.v.float()).permute(1, 0, 2).reshape(keys, heads * size)
     )  # (heads, keys, size) -> (keys, heads*size)
     return torch.linalg.vector_norm(weighted @ weight.T, dim=-1)

@@ -10,7 +10,7 @@ from PIL import Image
 from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
 from vitviz.draw import LIGHT, Theme, draw_curve
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject
+from vitviz.figures.subject import Subject, literal, made
 from vitviz.models import Prepared
 from vitviz.tokens import cell_name
 
@@ -95,7 +95,7 @@ def scenes_figure(
         snippet=subject.snippet(
             f"other = vitviz.load_image({other.image_name!r})",
             f"scene = vitviz.prepare(model, other, framing={framing!r})",
-            f"paste = vitviz.Paste({paste.source}, {paste.place}, block={paste.block})",
+            "paste = " + made("vitviz.Paste", literal(paste.source), literal(paste.place), block=paste.block),
             "found = vitviz.two_scenes(model, trace.input, scene.input, paste)",
             "print(found.itself)  # embedded, with its position, then after each layer",
         ),

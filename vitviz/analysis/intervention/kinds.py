@@ -33,7 +33,7 @@ class ShufflePatches:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _whole(self.seed, "a seed")
+        object.__setattr__(self, "seed", _whole(self.seed, "a seed"))
 
 
 @dataclass(frozen=True)
