@@ -415,3 +415,67 @@ def test_the_first_block_alone_is_switched_and_a_block_that_has_no_attention_rai
         intervene(StandIn(module, LAYOUT), SwitchOffHeads(((0, 0),))) as changed,
     ):
         changed.module(picture())
+
+
+class Head(nn.Module):
+    """A head in a module of its own, of `width` numbers a token."""
+
+    def __init__(self, width: int, fused: bool = False) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(HEADS * DIM, 3 * width)
+        self.fused = fused
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return F.scaled_dot_product_attention(q, k, v) if self.fused else (q @ k.mT).softmax(-1) @ v
+
+
+class Several(nn.Module):
+    """Heads side by side on one input, or one after the other on what the head before made of it."""
+
+    def __init__(self, joined: str, fused: bool = False) -> None:
+        super().__init__()
+        width = DIM if joined == "side by side" else HEADS * DIM
+        self.heads, self.joined = nn.ModuleList(Head(width, fused) for _ in range(HEADS)), joined
+
+    def forward(self, x):
+        if self.joined == "side by side":
+            return torch.cat([head(x) for head in self.heads], -1)
+        x = x.clone()
+        for head in self.heads:
+            if self.joined == "in place":
+                x += head(x)
+            else:
+                x = x + head(x)
+        return x
+
+
+def _one_head_at_a_time(q, k, v, bias):
+    heads = [(q[:, h] @ k[:, h].mT + bias[h]).softmax(-1) @ v[:, h] for h in range(HEADS)]
+    return torch.stack(heads, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Several("side by side"),
+        lambda: Several("side by side", fused=True),
+        lambda: Attention(_one_head_at_a_time),
+    ],
+)
+def test_heads_computed_one_by_one_are_no_layers_one_after_the_other(make):
+    module = redrawn(Written(make(), make()))
+    question = Question(StandIn(module, LAYOUT), picture()[0], ClassLogit(2))
+    for ask in (lambda: record(module, picture(), LAYOUT), lambda: question.attention_gradients):
+        with pytest.raises(UnsupportedError, match=r"'blocks\.0\.attn.*several calls on the same input"):
+            ask()
+    assert sum(layer.num_heads for layer in record_stages(module, picture()).layers) == 2 * HEADS
+
+
+@pytest.mark.parametrize("joined", ["one after the other", "in place"])
+def test_calls_that_work_on_what_the_one_before_gave_are_layers(joined):
+    module = redrawn(Written(Several(joined)))
+    assert [layer.name for layer in record(module, picture(), LAYOUT).layers] == [
+        "blocks.0.attn.heads.0",
+        "blocks.0.attn.heads.1",
+    ]

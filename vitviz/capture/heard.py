@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from vitviz.capture import functions as known
 
@@ -24,9 +26,10 @@ from vitviz.capture.module_names import ModuleNames
 from vitviz.capture.observe import Observer, refuse_unseen, walk
 from vitviz.capture.place_grid import prefix_of
 from vitviz.capture.place_mixtures import at_the_queries
-from vitviz.capture.placement import NEGATIVE, REORDERED, Placement, place
+from vitviz.capture.placement import NEGATIVE, PARALLEL, REORDERED, Placement, place
 from vitviz.capture.places import run_on_places, without_numbers
 from vitviz.capture.products import WeightedSum
+from vitviz.capture.roles import tensors_in
 from vitviz.errors import NOT_TAKEN, UnsupportedError
 
 
@@ -49,22 +52,31 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
     named = list(walk(bare))
     refuse_unseen(named, getattr(bare, "attn_pool", None))
     names = ModuleNames(named)
-    ran: set[nn.Module] = set()
+    inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; no tensor is kept alive for it
     for part in bare.modules():
-        part.register_forward_pre_hook(lambda own, _: ran.add(own))
-    events = Placing(names, prefix_of(module), input_size)
+        part.register_forward_pre_hook(lambda own, *given: inputs.update({own: _first(*given)}), with_kwargs=True)
+    descent = _Descent()
+    events = Placing(names, prefix_of(module), input_size, descent, lambda name: inputs[bare.get_submodule(name)]())
     calls = AttentionCalls(events, names)
     try:
-        with _Subtractions(events.results) as subtractions, calls:
+        with descent, _Subtractions(events.results) as subtractions, calls:
             run_on_places(bare, input_size)
     except NOT_TAKEN as error:
         error.add_note(f"in {names.raising(error) or 'the model'!r}")
         raise
     placements = events.placements
-    refuse_blocks_without_attention(bare, [p.module for p in placements], ran, calls.products)
+    refuse_blocks_without_attention(bare, [p.module for p in placements], inputs, calls.products)
     for number in subtractions.concerned | events.negative:
         placements[number] = replace(placements[number], kind=NEGATIVE, query_layout=None)
+    for number in events.parallel:
+        placements[number] = replace(placements[number], parallel=True)
     return Heard(tuple(placements))
+
+
+def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], object]:
+    """A reference to the input of a module, the first tensor that it is called with; None where that is gone, or was none."""
+    given = next(tensors_in(args, kwargs), None)
+    return (lambda: None) if given is None else ref(given)
 
 
 class NotFollowed(UnsupportedError):
@@ -83,19 +95,43 @@ class NotFollowed(UnsupportedError):
 class Placing(Observer):
     """Places every attention call, and what comes out of it at its queries."""
 
-    def __init__(self, names: ModuleNames, prefix: tuple[str, ...], input_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        names: ModuleNames,
+        prefix: tuple[str, ...],
+        input_size: tuple[int, int],
+        descent: _Descent | None = None,
+        input_of: Callable[[str], object] = lambda name: None,
+    ) -> None:
+        """descent   of which calls each tensor was made, where the pass is followed that far
+        input_of  what a module, by its dotted name, was called with last, or None where that is not known
+        """
         super().__init__(names, self._place)
         self.placements: list[Placement] = []
         self.negative: set[int] = set()
         self.results: list[tuple[Tensor, int]] = []  # what attention gave, and which call it was
-        self._prefix, self._size = prefix, input_size
+        self.parallel: set[int] = set()  # calls on the same input as the one before or after
+        self._input: object = None  # of the module that made the last call
+        self._descent, self._made_of = descent or _Descent(), 0
+        self._prefix, self._size, self._input_of = prefix, input_size, input_of
 
     def _place(self, call: Call) -> None:
         with our_own_errors("the places of an attention call"):
             self.placements.append(place(call, self._prefix, self._size))
+            last, before, self._input = len(self.placements) - 1, self._input, self._input_of(call.module)
+            if last and before is not None and before is self._input and not self._made_of >> (last - 1) & 1:
+                self.parallel |= {last - 1, last}
 
     def fused(self, call: FusedCall) -> Tensor:
-        return self._remembered(super().fused(call))
+        number, self._made_of = len(self.placements), self._descent.of(call.query, call.key, call.value)
+        out = super().fused(call)
+        self._descent.add(out, self._made_of | 1 << number)
+        return self._remembered(out)
+
+    def weights(self, weights: Tensor) -> Tensor:
+        self._made_of = self._descent.of(weights)
+        self._descent.add(weights, 1 << len(self.placements))
+        return weights
 
     def output(self, call: WeightedSum, out: Tensor) -> Tensor:
         super().output(call, out)
@@ -113,7 +149,8 @@ class KnownCall:
     """What an attention call is at any size of input.
 
     module dotted name of the module that makes it
-    kind   as of a `Placement`, and "reordered" where a grid's tokens do not come as their layout counts them
+    kind   as of a `Placement`; "reordered" where a grid's tokens do not come as their layout counts them, "parallel" where
+           they are no layer by themselves
     fused  whether the model made no weights of its own
     """
 
@@ -167,11 +204,14 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
             placements = placements_of(module, input_size)
         except NOT_TAKEN as error:
             raise NotFollowed.of(module, error) from error
-        memory.calls = tuple(
-            KnownCall(p.module, REORDERED if p.kind == "global" and not p.in_order else p.kind, p.fused)
-            for p in placements
-        )
+        memory.calls = tuple(KnownCall(p.module, _kind(p), p.fused) for p in placements)
     return memory.calls
+
+
+def _kind(placement: Placement) -> str:
+    if placement.kind != "global":
+        return placement.kind
+    return PARALLEL if placement.parallel else placement.kind if placement.in_order else REORDERED
 
 
 def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:
@@ -183,6 +223,31 @@ def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:
 def forget_calls(module: nn.Module) -> None:
     """What is remembered of `module` no longer holds: it was changed."""
     _memories.pop(unwrapped(module), None)
+
+
+class _Descent(TorchFunctionMode):
+    """Of which attention calls each tensor of the pass was made, as bits: bit n for call n."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = WeakTensorKeyDictionary()
+
+    def of(self, *tensors: Tensor) -> int:
+        calls = 0
+        for tensor in tensors:
+            calls |= self._calls.get(tensor, 0)
+        return calls
+
+    def add(self, tensor: Tensor, calls: int) -> None:
+        self._calls[tensor] = self.of(tensor) | calls
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self._calls and (calls := self.of(*tensors_in(args, kwargs or {}))):
+            written = args[:1] if func in known.SET_ITEM else ()
+            for tensor in tensors_in((result, *written), {}):
+                self.add(tensor, calls)
+        return result
 
 
 class _Subtractions(TorchFunctionMode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from vitviz.capture.call import Call
-from vitviz.capture.placement import CHANNELS, NEGATIVE, REORDERED
+from vitviz.capture.placement import CHANNELS, NEGATIVE, PARALLEL, REORDERED
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -54,6 +54,8 @@ _WHY_NOT = {
     CHANNELS: "relates channels to each other, not patches, so there is no map of where a patch looks",
     NEGATIVE: "subtracts one map from another, so that weights can be negative",
     REORDERED: "keeps its patches in an order of its own; trace_stages puts every one in its place",
+    PARALLEL: "is one of several calls on the same input, as heads that are computed one by one, and no layer by itself; "
+    "trace_stages shows each of them",
     "pooled": "is between two grids of patches, or of some patches at a time",
 }
 

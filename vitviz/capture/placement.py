@@ -20,6 +20,7 @@ OVERLAPPING = "overlapping"
 UNPLACED = "unplaced"
 NEGATIVE = "negative"
 REORDERED = "reordered"  # global, but its tokens do not come as their layout counts them
+PARALLEL = "parallel"  # global, and one of several calls on the same input, as heads in modules of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Placement:
     key_tokens    (windows, keys) int64: index into key_layout, -1 for padding
     members       (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and
                   head
+    parallel      whether the call before or after it works on the same input of a module, so that they are no layers one
+                  after the other
     """
 
     module: str
@@ -50,6 +53,7 @@ class Placement:
     query_tokens: Tensor | None = None
     key_tokens: Tensor | None = None
     members: Tensor | None = None
+    parallel: bool = False
 
     @property
     def placed(self) -> bool:
