@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vitviz.capture.call import Call
@@ -14,7 +15,7 @@ from vitviz.capture.heard import Placing
 from vitviz.capture.module_names import ModuleNames
 from vitviz.capture.observe import walk
 from vitviz.capture.place_grid import prefix_of
-from vitviz.capture.places import run_on_places, without_numbers
+from vitviz.capture.places import Places, is_mixture, run_on_places, uniform, without_numbers
 from vitviz.tokens import TokenLayout
 
 
@@ -50,7 +51,7 @@ class _First(Placing):
             return
         finest = max(grids, key=lambda layout: layout.num_patches)
         # A class token of a collecting layer, or the mean of the patches in an attention pooling, joined just before it.
-        joined = found.kind == "collecting" or len(finest.prefix) > len(self._prefix)
+        joined = found.kind == "collecting" or _has_mean(call)
         raise _Found(replace(finest, prefix=()) if joined else finest)
 
     def pooled(self, *args: Any, **kwargs: Any) -> Any:
@@ -60,6 +61,16 @@ class _First(Placing):
     def scores(self, scores: Tensor) -> Tensor:
         self.attends = self.attends or (scores.ndim >= 3 and min(scores.shape[-2:]) > 1)
         return scores
+
+
+def _has_mean(call: Call) -> bool:
+    """Whether one of the keys is made of all patches."""
+    keys = call.k if call.fused else call.v
+    if not isinstance(keys, Places):
+        return False
+    with torch._C.DisableTorchFunctionSubclass():
+        places = uniform(keys, -1)
+        return places is not None and bool(is_mixture(places).any())
 
 
 def entrance(module: nn.Module, input_size: tuple[int, int]) -> Entrance:
