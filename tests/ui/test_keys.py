@@ -10,8 +10,9 @@ import torch
 import vitviz
 from vitviz.analysis.intervention import Interventions
 from vitviz.models import Model, load_model, prepare
+from vitviz.models.build import build
 from vitviz.samples import samples
-from vitviz.ui import loading, stage
+from vitviz.ui import loading, outcome, services, stage
 from vitviz.ui.text import what_if as words
 
 HEADS = "heads_mean_0x0.0x1.1x2.5x3"
@@ -33,6 +34,7 @@ def model() -> Model:
         {"preprocessing": "std"},
         {"module": "dtype"},
         {"module": "structure"},
+        {"module": "heads"},
     ],
     ids=str,
 )
@@ -42,6 +44,9 @@ def test_a_model_is_named_by_all_that_its_answers_depend_on(model, changed):
             changed = {"preprocessing": replace(model.preprocessing, std=(0.1, 0.2, 0.3))}
         case {"module": "dtype"}:
             changed = {"module": load_model("test_vit", weights="random", dtype="bfloat16").module}
+        case {"module": "heads"}:  # the same weights cut into heads in another way: no shape tells
+            changed = {"module": build("test_vit", num_heads=4)}
+            changed["module"].load_state_dict(model.module.state_dict())
         case {"module": _}:
             changed = {"module": load_model("test_vit2", weights="random").module}
     assert replace(model, **changed).fingerprint != model.fingerprint
@@ -71,6 +76,18 @@ def test_one_visitors_framing_is_not_anothers(app):
     assert cropped.at.metric[0].value == shown["fit"]
     fitted.at.selectbox(key="choice of framing").set_value("crop").run()
     assert fitted.at.metric[0].value == shown["crop"]
+
+
+def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
+    """The maps and the figure of changed heads are kept under the means that were put in place of the heads."""
+    link = {"what": HEADS, "switch": "heads", "image": "cat"}
+    app("what_if", **link)
+    queue, real = services.queue(), outcome.gallery_means
+    before = set(queue.results._held)
+    monkeypatch.setattr(outcome, "gallery_means", lambda stage: replace(real(stage), digest="another"))
+    assert not app("what_if", **link).wrong
+    added = {key.what for key in set(queue.results._held) - before}
+    assert {"what if", "map changed"} <= added
 
 
 @pytest.fixture

@@ -90,12 +90,15 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What names everything that this model's answers depend on besides the input and its size: weights, architecture,
-        preprocessing, labels, device and precision. 64 hexadecimal digits.
+        """What names everything that this model's answers depend on besides the input and its size: weights, architecture
+        with what it was built with (the number of heads is in no shape), preprocessing, labels, device and precision. 64
+        hexadecimal digits.
         """
         shapes = [(name, tuple(tensor.shape)) for name, tensor in self.module.state_dict().items()]
         known = (self.name, self.architecture, self.weights, self.weights_hash, self.preprocessing, self.labels)
-        told = repr((known, self.output_kind, str(self.device), str(self.dtype), shapes, self.module))
+        told = repr(
+            (known, self.output_kind, str(self.device), str(self.dtype), shapes, self.module, _set(self.module))
+        )
         return hashlib.sha256(told.encode()).hexdigest()
 
     @property
@@ -106,3 +109,13 @@ class Model:
     @property
     def trained(self) -> bool:
         return self.weights != "random"
+
+
+def _set(module: torch.nn.Module) -> list[tuple[str, str, object]]:
+    """(module's name, attribute, value) of the plain numbers, words and switches that a module was built with."""
+    return [
+        (name, attribute, value)
+        for name, part in module.named_modules()
+        for attribute, value in sorted(vars(part).items())
+        if attribute != "training" and isinstance(value, bool | int | float | str)
+    ]

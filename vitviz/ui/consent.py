@@ -46,21 +46,21 @@ class Unanswered(Exception):
                 st.button(self.way_out, key=f"own size {where}", on_click=state.change, kwargs=self.change)
 
 
-def require_weights(selection: Selection, source: str) -> None:
+def require_weights(key: Key, source: str) -> None:
     """Goes on where the selected model's weights are small, or this session has agreed to load them.
 
+    key     names the model and, of a checkpoint, the version of its files
     source  what `load_model` is given: the model's name, or the path of a checkpoint
 
     Raises Unanswered where it has to be asked first, UnsupportedError where there is not enough memory.
     """
-    key = Key("weight bytes", selection.model, selection.weights)
-    note = words.COUNTING_WEIGHTS.format(model=escaped(selection.model))
-    nbytes: int = answer(services.queue(), key, f"load {selection.model}", lambda _: weight_bytes(source), note)
+    note = words.COUNTING_WEIGHTS.format(model=key.model)
+    nbytes: int = answer(services.queue(), key, f"load {key.model}", lambda _: weight_bytes(source), note)
     for device in {torch.device("cpu"), pick_device("auto")}:  # built on the processor, and moved from there
-        need_room_for_weights(selection.model, nbytes, device)
+        need_room_for_weights(key.model, nbytes, device)
     if nbytes > ASK_WEIGHT_BYTES and key not in _agreed():
         question = words.WEIGHTS_COST.format(
-            model=escaped(selection.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
+            model=escaped(key.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
         )
         plain = Selection()
         raise Unanswered(key, question, words.EMBEDDED_MODEL, model=plain.model, weights=plain.weights, size=plain.size)

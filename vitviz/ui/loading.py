@@ -61,7 +61,7 @@ def current(selection: Selection) -> Model:
     """
     key = Key("model", selection.model, selection.weights, knobs=(("file", _version(selection.model)),))
     if selection.model != "embedded" and key not in services.models().results:
-        consent.require_weights(selection, _source(selection))
+        consent.require_weights(replace(key, what="weight bytes"), _source(selection))
     own: Model = answer(
         services.models(),
         key,

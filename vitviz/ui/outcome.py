@@ -34,10 +34,13 @@ from vitviz.ui.text import what_if as words
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """effect: the answers before and after; trace: the changed pass, with its attention."""
+    """effect: the answers before and after; trace: the changed pass, with its attention; means: digest of the heads' mean
+    outputs that were put in place of heads, "" where none were.
+    """
 
     effect: Effect
     trace: Trace
+    means: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -92,6 +95,7 @@ def outcome_of(about: Asked, given: Interventions) -> Outcome:
     """The changed model's answer to the question at hand. Raises UnsupportedError where it cannot run changed."""
     stage = about.stage
     means = gallery_means(stage) if needs_means(given) else None
+    digest = means.digest if means else ""
 
     def work(question, progress: Progress) -> Outcome:  # type: ignore[no-untyped-def]
         try:
@@ -101,9 +105,8 @@ def outcome_of(about: Asked, given: Interventions) -> Outcome:
                 trace = trace_input(changed, stage.trace.input)
         except ValueError:
             raise UnsupportedError(words.IMPOSSIBLE) from None
-        return Outcome(found, trace)
+        return Outcome(found, trace, digest)
 
-    digest = means.digest if means else ""
     return about.ask("what if", work, words.RUNNING, changes=given.encode(), means=digest)
 
 

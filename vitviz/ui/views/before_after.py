@@ -100,6 +100,7 @@ def maps(about: Asked, given: Interventions) -> None:
         "map changed",
         lambda _, __: map_of(found.trace, kind, query, layer, head, off),
         changes=given.encode(),
+        means=found.means,
         **knobs,
     )
     robust = state.value_of("scale") == "robust"
@@ -110,7 +111,7 @@ def maps(about: Asked, given: Interventions) -> None:
         head=words.MEAN_OF_HEADS if head is None else words.ONE_HEAD.format(head=head),
     )
     seen = seen_picture(stage.subject, given)
-    what = (("changes", given.encode()),)
+    what = (("changes", given.encode()), ("means", found.means))
     st.caption(words.MAP_OF.format(map=name))
     for column, heatmap, key in zip(st.columns(2), (before, after), ("before", "after"), strict=True):
         with column:
@@ -211,5 +212,5 @@ def _ways_out(
             map_details=details, means=means,
             classes=has_classifier(stage.model), robust=robust, theme=stage.theme,
         ),
-        changes=given.encode(), kind=kind, query=query, layer=layer, head=head, robust=robust,
+        changes=given.encode(), means=found.means, kind=kind, query=query, layer=layer, head=head, robust=robust,
     )  # fmt: skip
