@@ -79,6 +79,18 @@ def test_ended_session_takes_its_names_along_and_leaves_others(store):
     assert store.nbytes == 0
 
 
+def test_what_is_offered_after_the_end_of_its_session_is_not_kept(store):
+    """A run of the page may still be under way when its session ends."""
+
+    def build() -> bytes:
+        store.forget("a")
+        return b"late"
+
+    during, after = store.offer("a", "k", build), store.offer("a", "another", lambda: b"later")
+    assert store.fetch(during) is None and store.fetch(after) is None
+    assert len(store) == store.nbytes == 0
+
+
 def test_memory_is_bounded_and_shared_content_counts_once(store):
     for session in "abcdef":
         store.offer(session, "gallery", lambda: noise(0))
@@ -166,16 +178,19 @@ class Payloads(RuleBasedStateMachine):
         self.clock = Clock()
         self.store = PayloadStore(max_bytes=10**6, lifetime=100.0, clock=self.clock)
         self.offers: dict[str, tuple[str, bytes, float]] = {}  # name -> (session, content, end)
+        self.over: set[str] = set()  # names of sessions that have ended, which none gets again
 
     @rule(
-        session=strategies.sampled_from("abc"),
+        session=strategies.sampled_from("abcdef"),
         key=strategies.integers(0, 3),
         content=strategies.sampled_from([b"x", b"y"]),
     )
     def offer(self, session, key, content):
         built = []
         name = self.store.offer(session, (key, content), lambda: built.append(1) or content)
-        if built:
+        if session in self.over:
+            assert self.store.fetch(name) is None
+        elif built:
             self.offers[name] = (session, content, self.clock.now + 100)
 
     @rule(seconds=strategies.integers(0, 70))
@@ -185,6 +200,7 @@ class Payloads(RuleBasedStateMachine):
     @rule(session=strategies.sampled_from("abc"))
     def forget(self, session):
         self.store.forget(session)
+        self.over.add(session)
         self.offers = {name: offer for name, offer in self.offers.items() if offer[0] != session}
 
     @invariant()

@@ -24,6 +24,8 @@ GZIP_LEVEL = 1
 # What one session is offered without a fetch in between is a few dozen arrays; a page with every layer of a large model has
 # hundreds. Both bounds are of names: content that several names share is held once.
 MAX_ENTRIES, MAX_SESSION_ENTRIES = 8_192, 1_024
+# Sessions that ended last: a run of one of them may still be under way.
+FORGOTTEN = 10_000
 
 OfferKey = tuple[str, str, Hashable]  # (session, visitor, key)
 
@@ -74,6 +76,7 @@ class PayloadStore:
         self._offers: dict[OfferKey, str] = {}  # -> the latest name under which it was offered
         self._bodies: dict[bytes, tuple[bytes, int]] = {}  # digest -> (compressed bytes, entries that share them)
         self._bytes = 0
+        self._forgotten: OrderedDict[str, None] = OrderedDict()  # sessions, the last FORGOTTEN of them
 
     def offer(self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "") -> str:
         """The name under which `build()`'s bytes can be fetched by this session.
@@ -98,6 +101,8 @@ class PayloadStore:
             # After `build`, so that names are added in the order in which they expire.
             expires = self._clock() + self.lifetime
             name = self._name(session, visitor, digest, expires)
+            if session in self._forgotten:
+                return name  # of a run that went on after the end of its session: it leads nowhere
             self._drop(name)
             self._add(name, Payload(digest, offered, expires), body)
             self._keep_bounds(session)
@@ -114,8 +119,13 @@ class PayloadStore:
             return self._bodies[entry.digest][0]
 
     def forget(self, session: str) -> None:
-        """A session is over: all its names stop working, those that were renewed since included."""
+        """A session is over: all its names stop working, those that were renewed since included, and what a run of it that
+        has not stopped yet still offers is not kept.
+        """
         with self._lock:
+            self._forgotten[session] = None
+            if len(self._forgotten) > FORGOTTEN:
+                self._forgotten.popitem(last=False)
             for name in [*self._names_of.get(session, ())]:
                 self._drop(name)
 
