@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import save_file
@@ -11,9 +13,9 @@ from safetensors.torch import save_file
 from tests.ui.test_pages import jpeg, upload
 from vitviz.models import load_model
 from vitviz.models.build import build
-from vitviz.ui import loading, services
+from vitviz.ui import consent, loading, services
 from vitviz.ui import stage as stage_module
-from vitviz.ui.text import common, sidebar
+from vitviz.ui.text import common, compare, sidebar
 
 PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
 
@@ -183,6 +185,47 @@ def test_a_checkpoint_that_was_replaced_is_read_again(app, stages, folder):
     save_file(build("test_vit", seed=99).state_dict(), folder / "pets.safetensors")
     page = app("patches", model="file:pets")
     assert not page.wrong and stages[-1].model.weights_hash != before
+
+
+def test_a_description_that_was_replaced_is_followed(app, stages, folder):
+    """The same weights, and another number of heads: what was computed for the one is no answer for the other."""
+    app("rollout", model="file:pets")
+    assert {layer.num_heads for layer in stages[-1].trace.layers} == {2}
+    described = {"architecture": "test_vit", "model_args": {"num_heads": 4}}
+    (folder / "pets.json").write_text(json.dumps(described), encoding="utf-8")
+    page = app("rollout", model="file:pets")
+    assert not page.wrong
+    assert {layer.num_heads for layer in stages[-1].trace.layers} == {4}
+
+
+def test_a_checkpoint_that_grew_is_asked_about(app, folder, monkeypatch):
+    monkeypatch.setattr(consent, "ASK_WEIGHT_BYTES", 2_000_000)
+    assert not app("patches", model="file:pets").at.warning
+    save_file(build("test_vit", num_classes=10_000).state_dict(), folder / "pets.safetensors")
+    described = {"architecture": "test_vit", "num_classes": 10_000}
+    (folder / "pets.json").write_text(json.dumps(described), encoding="utf-8")
+    assert [asked.value for asked in app("patches", model="file:pets").at.warning if "million weights" in asked.value]
+
+
+def test_a_checkpoint_is_called_by_its_own_name(app, folder):
+    for ending in ("safetensors", "json"):
+        shutil.copy(folder / f"pets.{ending}", folder / f"embedded.{ending}")
+    titles = [text.value for text in app("compare", model="file:embedded").at.markdown if text.value.startswith("**A")]
+    assert len(titles) == 1 and "embedded" in titles[0] and compare.EMBEDDED not in titles[0]
+
+
+def test_what_had_to_be_assumed_is_shown_letter_by_letter(app, folder, monkeypatch):
+    """A note may quote a file; what Streamlit reads after Markdown is parted by a character without width."""
+    hostile = "Taken as ![a](https://evil.example/a.png) :smile: :material/home: www.evil.example *b*."
+
+    def noted(*given, **more):
+        return replace(load_model(*given, **more), notes=(hostile,))
+
+    monkeypatch.setattr(loading, "load_model", noted)
+    (note,) = [text.value for text in app("patches", model="file:pets").at.sidebar.caption if "Taken as" in text.value]
+    assert note.replace("\\", "").replace("\N{WORD JOINER}", "") == hostile
+    assert "![" not in note.replace("\\[", "") and "*b" not in note.replace("\\*", "")
+    assert not any(each in note for each in (":smile:", ":material/home:", "https://", "www."))
 
 
 @pytest.fixture(autouse=True)

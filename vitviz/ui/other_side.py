@@ -74,7 +74,8 @@ def picture_of(stage: Stage) -> str:
 
 def model_words(stage: Stage) -> str:
     """A side's model, for people."""
-    name = words.EMBEDDED if stage.model.name == "embedded" else _families().get(stage.model.name, stage.model.name)
+    chosen = stage.selection.model  # a checkpoint may have any name, and is known by "file:" and its name
+    name = words.EMBEDDED if chosen == "embedded" else _families().get(chosen, stage.model.name)
     return name if stage.model.trained else words.UNTRAINED.format(model=name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import streamlit as st
@@ -13,6 +12,7 @@ from vitviz.models.sizes import takes_other_sizes
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named
+from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
 from vitviz.ui.text import sidebar as words
 
@@ -20,7 +20,6 @@ from vitviz.ui.text import sidebar as words
 FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 # What a name of the hub begins with, which no search in timm's registry finds.
 HUB = ("hf:", "hf-hub:")
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>$:~])")
 _SOURCE, _FOLLOWED, _KIND = "picture source", "picture followed", "model kind"
 
 
@@ -172,4 +171,4 @@ def _sizes(own: Model) -> set[int]:
 def say(sentences: Iterable[str]) -> None:
     """What had to be assumed of the picture or the model: sentences that may quote a file, and are no Markdown."""
     for sentence in sentences:
-        st.caption(_MARKUP.sub(r"\\\1", sentence))
+        st.caption(escaped(sentence))
