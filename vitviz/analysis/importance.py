@@ -27,8 +27,7 @@ BATCH = 8
 class HeadImportance:
     """(layers, heads) float32 each.
 
-    score_fall       fall of the target's score when the head's output is zero; negative where the head spoke against
-                     the target
+    score_fall       fall of the target's score when the head's output is zero; negative where the score rises
     likelihood_fall  the same for the target's likelihood (the probability, for a class)
     """
 

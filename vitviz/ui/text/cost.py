@@ -16,8 +16,8 @@ TOO_LARGE_TO_KEEP = (
 )
 COUNTING_WEIGHTS = "Working out how large {model} is"
 WEIGHTS_COST = (
-    "{model} has {parameters} million weights: **{memory}** of memory on the server, and minutes until they are loaded or drawn at "
-    "random. You can stop at any time."
+    "{model} has {parameters} million weights: **{memory}** of memory on the server. To load them, or to draw them at random, may take "
+    "minutes. You can stop at any time."
 )
 EMBEDDED_MODEL = "The embedded model instead"
 WORK_COST = (

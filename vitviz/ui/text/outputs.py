@@ -23,17 +23,17 @@ ANSWERS = {
     CLASSES: "The model gives a probability to every class it knows.",
     LABELS: "The model gives every label it knows a probability of its own, so several may apply, or none.",
     NUMBERS: "The model answers with plain numbers, whose unit is not known here.",
-    FEATURES: "The model has no classifier: it sums up the picture in a vector and names nothing.",
+    FEATURES: "The model has no classifier: it turns the picture into a vector and names nothing.",
 }
 TARGET = {CLASSES: "Explain the class", LABELS: "Explain the label", NUMBERS: "Explain the output"}
 TARGET_HELP = {
-    CLASSES: "The predicted class, or any other the model knows: what in the picture speaks for it?",
-    LABELS: "The likeliest label, or any other the model knows: what in the picture speaks for it?",
+    CLASSES: "The predicted class, or any other the model knows: what in the picture raises its score?",
+    LABELS: "The likeliest label, or any other the model knows: what in the picture raises its score?",
     NUMBERS: "What in the picture makes this number larger?",
 }
 AGAINST_HELP = {
-    CLASSES: "Explain the difference between two classes: what speaks for the one and not for the other.",
-    LABELS: "Explain the difference between two labels: what speaks for the one and not for the other.",
+    CLASSES: "Explain the difference between two classes: what raises the score of the one above that of the other.",
+    LABELS: "Explain the difference between two labels: what raises the score of the one above that of the other.",
     NUMBERS: "Explain the difference between two outputs: what makes the one larger and not the other.",
 }
 PREDICTED = {
@@ -64,6 +64,6 @@ SHARE_METRIC, NUMBER_METRIC, COSINE_METRIC = (
     "{target}, of unknown unit",
     "Likeness of {target} to before",
 )
-SHARE_FALL = "fall in the probability of {target} without the head; blue: it spoke against"
-NUMBER_FALL = "fall in {target} without the head; blue: it spoke against"
+SHARE_FALL = "fall in the probability of {target} without the head; blue: it rises"
+NUMBER_FALL = "fall in {target} without the head; blue: it rises"
 COSINE_FALL = "fall in likeness without the head"

@@ -37,9 +37,7 @@ ANY_HELP = (
 )
 FILE = "Checkpoint"
 NO_FILES = "There is no checkpoint in the server's folder."
-FILES_LEFT_OUT = (
-    "{count} more in the folder, whose names no link can carry: a name has letters, digits, spaces and . _ - + = @ ( )."
-)
+FILES_LEFT_OUT = "Left out: {count} in the folder, because a link cannot hold the name: a name has letters, digits, spaces and . _ - + = @ ( )."
 UNTRAINED = "Untrained (random)"
 UNTRAINED_HELP = (
     "The same architecture before it has learned anything: whatever still shows does not come from training."
