@@ -71,6 +71,7 @@ def test_a_query_that_no_window_has(query, layer, tmp_path, capsys):
     [
         (["models", "--limit", "3"], "--limit"),
         (["models", "--search", "vit", "--limit", "0"], "--limit is at least 1"),
+        (["faithfulness", "folder", "--limit", "2", "--seed", "-1"], "--seed is at least 0"),
         (["faithfulness", "folder", "--methods", ""], "no explanation method is called ''"),
         (["faithfulness", "folder", "--integration-most", "16"], "--integration-most"),
         (["support", "vit_tiny_patch16_224", "--write", "page.md", "--layers"], "--layers"),

@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("--steps, --integration-steps and --limit are at least 2")
     if arguments.integration_most is not None and most < points:
         raise ValueError(f"--integration-most is at least the {points} points that there are at first, not {most}")
+    if arguments.seed is not None and arguments.seed < 0:
+        raise ValueError(f"--seed is at least 0, not {arguments.seed}")
     if arguments.limit is None:
         refuse({"--seed": arguments.seed is not None}, "it draws the images of --limit.")
     for method, options in _OWN_OPTIONS.items():
