@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import timm
@@ -55,6 +56,26 @@ def test_any_wrapping_is_undone(plain, parts):
     state = plain.state_dict()
     found, taken = without_shared_prefix({prefix + name: tensor for name, tensor in state.items()}, plain)
     assert (set(found), taken) == (set(state), prefix)
+
+
+def test_blocks_that_were_compiled_one_by_one_are_filled(tmp_path, plain):
+    """`block.compile` leaves names alone; `torch.compile(block)` puts a prefix into the middle of them."""
+    inside = {
+        "module." + re.sub(r"^(blocks\.\d+)\.", r"\1._orig_mod.", name): tensor
+        for name, tensor in plain.state_dict().items()
+    }
+    model = load_model(str(saved(tmp_path, inside, architecture="test_vit", num_classes=3)))
+    assert any("'_orig_mod.'" in note for note in model.notes)
+    x = torch.randn(1, 3, 160, 160)
+    with torch.no_grad():
+        assert torch.equal(model.module(x), plain(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.complex64])
+def test_weights_of_other_than_floating_point_numbers_are_refused(tmp_path, plain, dtype):
+    state = {**plain.state_dict(), "blocks.0.mlp.fc1.weight": plain.blocks[0].mlp.fc1.weight.detach().to(dtype)}
+    with pytest.raises(ModelError, match=f"blocks.0.mlp.fc1.weight has {str(dtype)[6:]}"):
+        load_model(str(saved(tmp_path, state, architecture="test_vit", num_classes=3)))
 
 
 def test_a_prefix_of_the_model_itself_stays(plain):

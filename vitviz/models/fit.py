@@ -12,6 +12,8 @@ from vitviz.errors import ModelError
 from vitviz.models.build import build, build_on_meta
 from vitviz.models.weights import disagreement, fill
 
+_COMPILED = "_orig_mod."  # what torch.compile puts in front of the names inside each part that it is applied to
+
 
 def without_shared_prefix(state: Mapping[str, Tensor], module: nn.Module) -> tuple[dict[str, Tensor], str]:
     """(tensors under the module's names, prefix that was taken off): what DataParallel ("module."), torch.compile
@@ -47,6 +49,9 @@ def build_filled(
     module = build_on_meta(architecture, **args)
     stripped, prefix = without_shared_prefix(state, module)
     notes = (f"Every name in the file begins with {prefix!r}, which was left aside.",) if prefix else ()
+    if any(f".{_COMPILED}" in name for name in stripped):
+        stripped = {name.replace(f".{_COMPILED}", "."): tensor for name, tensor in stripped.items()}
+        notes = (*notes, f"Names in the file contain {_COMPILED!r} (torch.compile), which was left aside.")
     wrong = disagreement(module, stripped)
     if wrong is None:
         return _filled(architecture, args, stripped, what), notes

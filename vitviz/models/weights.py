@@ -21,12 +21,20 @@ _NOT_OF_TORCH = {".onnx", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".npy", 
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor, floating ones as float32. Raises ModelError for anything that is not a whole safetensors file."""
+    """Name -> tensor, floating ones as float32. Raises ModelError for anything that is not a whole safetensors file, and for
+    quantised weights.
+    """
     need_file(path)
     try:
         tensors = load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise ModelError(_why_unread(path, error)) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype in (torch.int8, torch.uint8):  # no buffer of a model is; indices have 64 bits, masks are bool
+            raise ModelError(
+                f"{path.name} holds quantised weights: {name} has {str(tensor.dtype).removeprefix('torch.')} numbers, which "
+                "mean nothing without their scale. Save the model again in floating-point numbers."
+            )
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
@@ -86,7 +94,8 @@ def sha256_of(path: Path) -> str:
 
 
 def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
-    """The first few tensors that are missing, unexpected or of another shape, in words; None where everything fits."""
+    """The first few tensors that are missing, unexpected, of another shape, or of whole or complex numbers where real ones are
+    wanted (quantised weights without their scale), in words; None where everything fits."""
     wanted = module.state_dict()
     missing = sorted(set(wanted) - set(state))
     unexpected = sorted(set(state) - set(wanted))
@@ -95,7 +104,17 @@ def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
         for name in wanted
         if name in state and state[name].shape != wanted[name].shape
     ]
-    found = [("missing are", missing), ("unexpected are", unexpected), ("of another shape:", shapes)]
+    types = [
+        f"{name} has {str(state[name].dtype).removeprefix('torch.')}"
+        for name in wanted
+        if name in state and wanted[name].is_floating_point() and not state[name].is_floating_point()
+    ]
+    found = [
+        ("missing are", missing),
+        ("unexpected are", unexpected),
+        ("of another shape:", shapes),
+        ("not of floating-point numbers:", types),
+    ]
     parts = [f"{kind} {_first(names)}" for kind, names in found if names]
     return "; ".join(parts) or None
 
