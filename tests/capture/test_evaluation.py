@@ -9,6 +9,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import vitviz
 from tests.capture.written import LAYOUT, SIZE, Attention, Spelling, Written, build, picture, redrawn
@@ -204,3 +205,45 @@ def test_a_scripted_part_is_refused_by_name():
     module.blocks[0].mlp = torch.jit.trace(module.blocks[0].mlp, torch.zeros(1, 6, 8, dtype=torch.float64))
     with pytest.raises(UnsupportedError, match=r"blocks\.0\.mlp.*torch\.jit"):
         record(module, picture(), LAYOUT)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_gradient_checkpointing_changes_no_answer(training):
+    plain = timm.create_model("test_vit", num_classes=5).eval()
+    checkpointed = copy.deepcopy(plain).train(training)
+    checkpointed.set_grad_checkpointing(True)
+    x, layout = torch.randn(3, 160, 160), TokenLayout(("cls",), (10, 10), (16, 16))
+    answers = [Question(StandIn(module, layout), x, ClassLogit(1)) for module in (plain, checkpointed)]
+    for method in (generic_relevance, legrad):
+        one, other = (torch.as_tensor(method(question).values) for question in answers)
+        torch.testing.assert_close(one, other)
+    assert checkpointed.grad_checkpointing
+    assert checkpointed.training == training
+
+
+def test_a_block_of_timm_that_is_compiled_alone_is_followed():
+    module = timm.create_model("test_vit", num_classes=5).eval()
+    x, layout = torch.randn(1, 3, 160, 160), TokenLayout(("cls",), (10, 10), (16, 16))
+    plain = record(module, x, layout)
+    module.blocks[0] = torch.compile(module.blocks[0], backend="eager")
+    for one, other in zip(plain.layers, record(module, x, layout).layers, strict=True):
+        torch.testing.assert_close(one.weights(), other.weights())
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointing_in_a_models_own_code_is_differentiated_or_refused(reentrant):
+    def attend(q, k, v, bias):
+        return (q @ k.mT + bias).softmax(-1) @ v
+
+    def checkpointed(*inputs):
+        return checkpoint(attend, *inputs, use_reentrant=reentrant)
+
+    one, other = (
+        Question(StandIn(redrawn(Written(Attention(each))), LAYOUT), picture()[0], ClassLogit(2))
+        for each in (attend, checkpointed)
+    )
+    if reentrant:
+        with pytest.raises(UnsupportedError, match="no gradients on its attention"):
+            legrad(other)
+    else:
+        torch.testing.assert_close(other.attention_gradients.layers[0].rows(), one.attention_gradients.layers[0].rows())

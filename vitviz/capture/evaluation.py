@@ -30,7 +30,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[nn.Module]:
-    """While inside, every part of `module` is in evaluation mode, and runs as written where torch.compile was applied to it.
+    """While inside, every part of `module` is in evaluation mode, runs as written where torch.compile was applied to it, and
+    keeps what it computes where timm's gradient checkpointing would compute it twice.
 
     parts  what `module.modules()` gives, where it is known already
 
@@ -40,8 +41,11 @@ def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> I
     parts = list(module.modules() if parts is None else parts)
     training = [part for part in parts if part.training]
     compiled = any(part._compiled_call_impl is not None or type(part).__name__ == "OptimizedModule" for part in parts)
+    checkpointing = [part for part in parts if part.__dict__.get("grad_checkpointing") is True]
     for part in training:
         part.training = False
+    for part in checkpointing:
+        part.grad_checkpointing = False  # type: ignore[assignment]
     try:
         with ExitStack() as stack:
             if compiled:
@@ -50,6 +54,8 @@ def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> I
     finally:
         for part in training:
             part.training = True
+        for part in checkpointing:
+            part.grad_checkpointing = True  # type: ignore[assignment]
 
 
 def copied(module: nn.Module) -> nn.Module:

@@ -79,7 +79,15 @@ class _Watcher(AttentionEvents):
 
 
 def _in_a_graph(result: Tensor) -> Tensor:
-    """Nothing before the first layer asks for a gradient: there the result itself becomes the leaf of the graph."""
+    """Nothing before the first layer asks for a gradient: there the result itself becomes the leaf of the graph.
+
+    Raises UnsupportedError where the model's own code computes without gradients: all of them would be zero.
+    """
+    if not torch.is_grad_enabled():
+        raise UnsupportedError(
+            "The model attends under torch.no_grad, as reentrant gradient checkpointing does, so there are no gradients on its "
+            "attention. Give checkpoint use_reentrant=False, or choose a method without gradients."
+        )
     return result if result.requires_grad else result.detach().requires_grad_()
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.blank import RGB, input_channels
+from vitviz.capture.evaluation import evaluating
 from vitviz.errors import CaptureError, VitvizError
 
 NOWHERE = complex(float("nan"), float("nan"))  # padding
@@ -76,7 +77,7 @@ def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
     """`module`'s output for a picture of (height, width) whose pixels are their own places. The module is on the meta
     device.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), evaluating(module):
         return module(picture(*input_size, channels=input_channels(module)))
 
 
