@@ -9,6 +9,7 @@ import torch
 from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
 from torch import nn
 
+from vitviz.analysis.position_kind import position_kinds
 from vitviz.analysis.positions import (
     embedding_sum,
     patch_embedding,
@@ -170,6 +171,7 @@ def test_an_embedding_of_any_name_is_read(make):
     model, layout, expected = make()
     torch.testing.assert_close(position_embedding(model, layout).vectors, expected, atol=1e-5, rtol=1e-5)
     assert position_similarity(model, layout, [0])[0, 0] == pytest.approx(1)
+    assert position_kinds(model, layout)[0] in ("learned", "sin-cos")
     pixels = torch.randn(3, *getattr(model, "input_size", layout.input_size))
     terms = embedding_sum(model, pixels, layout)
     received = []

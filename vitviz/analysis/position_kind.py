@@ -24,6 +24,8 @@ def position_kinds(model: HasModule, layout: TokenLayout) -> tuple[str, ...]:
         rotary_table(model, layout)
         kinds.append("rotary")
     with suppress(UnsupportedError):
-        relative_biases(model, layout.input_size)
+        # patches that overlap do not tell the size of the input
+        size = getattr(model, "input_size", None) if getattr(model, "layout", None) == layout else None
+        relative_biases(model, size or layout.input_size)
         kinds.append("relative")
     return tuple(kinds) or ("none",)
