@@ -150,6 +150,16 @@ def test_a_model_with_weights_is_left_as_it_was():
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", architectures()[7::100])
+def test_the_page_says_of_a_model_what_the_code_says_now(name):
+    """A sample of the registry; `test_the_page_of_all_models_is_what_the_code_says_now` takes every name."""
+    (row,) = [line for line in write_page([support_of(name)]).splitlines() if f"`{name}`" in line]
+    reason = row.partition("<br>")[0]
+    (shown,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if f"`{name}`" in line]
+    assert shown.partition("<br>")[0] == reason
+
+
+@pytest.mark.registry
 def test_the_page_of_all_models_is_what_the_code_says_now():
     """Every name of the registry; minutes of computing, spread over the processors there are."""
     names = architectures()
