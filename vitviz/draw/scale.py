@@ -38,6 +38,7 @@ class Scale:
 
     signed           zero is the middle: low = -high
     robust           the far end is a percentile and not the extreme
+    noise            a range no wider than this is rounding: known where values are differences of larger ones
     below, above     how many of the values counted lie beyond each end
     total            how many values were counted
     lowest, highest  the extremes among them
@@ -55,6 +56,7 @@ class Scale:
     total: int = 0
     lowest: float = 0.0
     highest: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
@@ -65,12 +67,20 @@ class Scale:
             raise ValueError(f"a signed scale is symmetric about zero, not from {self.low} to {self.high}")
 
     @classmethod
-    def of(cls, *maps: np.ndarray, robust: bool = False, signed: bool = False, low: float | None = None) -> Scale:
+    def of(
+        cls,
+        *maps: np.ndarray,
+        robust: bool = False,
+        signed: bool = False,
+        low: float | None = None,
+        noise: float = 0.0,
+    ) -> Scale:
         """The scale of all values of all `maps`, any shapes: give several maps for a shared scale.
 
         Raw, it runs from the smallest to the largest value; signed, as far either way as the largest magnitude. Robust,
         the 99th percentile (of magnitudes, where signed) replaces the largest; where that leaves no range, as for a map
         with a single non-zero patch, the scale stays raw and says so. `low` fixes the lower end, at zero for instance.
+        `noise` is the range that rounding alone can make; see `rounding`.
 
         Raises DrawError where a value is not a finite number, or there is none.
         """
@@ -81,10 +91,12 @@ class Scale:
         bottom = 0.0 if signed else float(values.min()) if low is None else float(low)
         top = max(float(size.max()), bottom)
         if robust:
-            percentile = float(np.percentile(size, ROBUST_PERCENTILE))
-            robust = percentile - bottom > FLAT * max(abs(bottom), abs(percentile))
+            # In double precision, so that other code (js/scale.js) arrives at the same number.
+            percentile = float(np.percentile(size.astype(np.float64), ROBUST_PERCENTILE))
+            span = 2 * percentile if signed else percentile - bottom
+            robust = span > max(FLAT * max(abs(bottom), abs(percentile)), noise)
             top = percentile if robust else top
-        return cls(-top if signed else bottom, top, signed, robust).counting(values)
+        return cls(-top if signed else bottom, top, signed, robust, noise=noise).counting(values)
 
     def counting(self, *maps: np.ndarray) -> Scale:
         """The same scale with its counts taken on other values: those of the picture it is about to be printed under.
@@ -103,8 +115,18 @@ class Scale:
 
     @property
     def flat(self) -> bool:
-        """Whether there is no range to speak of: every value is the same but for rounding."""
-        return self.high - self.low <= FLAT * max(abs(self.low), abs(self.high))
+        """Whether every value is the same but for rounding. `js/scale.js` decides by the same rule."""
+        return self.high - self.low <= self._rounding
+
+    @property
+    def _rounding(self) -> float:
+        """How far apart equal values may lie."""
+        return max(FLAT * max(abs(self.low), abs(self.high)), self.noise)
+
+    @property
+    def _level(self) -> float:
+        """The one value of a flat scale."""
+        return 0.0 if self.signed else self.high
 
     @property
     def clipped(self) -> int:
@@ -119,7 +141,7 @@ class Scale:
         values = finite(values)
         if self.flat:
             # Values of another map may lie beyond a flat scale; they still go to its ends.
-            margin = FLAT * max(abs(self.low), abs(self.high))
+            margin = self._rounding
             return (0.5 * (1 + (values > self.high + margin) - 1.0 * (values < self.low - margin))).astype(np.float32)
         return np.clip((values - np.float32(self.low)) / np.float32(self.high - self.low), 0, 1)
 
@@ -130,7 +152,7 @@ class Scale:
         softmax leaves behind, is about zero.
         """
         if self.flat:
-            return [(0.5, number(self.high))]
+            return [(0.5, number(self._level))]
         step = (self.high - self.low) / 2
         low, middle, high = (number(v, step) for v in (self.low, (self.low + self.high) / 2, self.high))
         if 0 < abs(self.low) < (self.high - self.low) / 1000:
@@ -145,7 +167,7 @@ class Scale:
         "robust scale, ends at the 99th percentile: 3 of 256 values lie beyond (up to 0.412)".
         """
         if self.flat and not self.clipped:
-            return f"every value is {number(self.high)}"
+            return f"every value is {number(self._level)}"
         kind = f"robust scale, ends at the {ROBUST_PERCENTILE:.0f}th percentile" if self.robust else "raw scale"
         if not self.clipped:
             if not self.total:
@@ -157,6 +179,11 @@ class Scale:
         reach = [number(self.lowest)] * bool(self.below) + [number(self.highest)] * bool(self.above)
         verb = "lies" if self.clipped == 1 else "lie"
         return f"{kind}: {self.clipped:,} of {self.total:,} values {verb} beyond (up to {' and '.join(reach)})"
+
+
+def rounding(*maps: np.ndarray) -> float:
+    """The `noise` of a difference of these maps: what rounding alone may leave of values as large as theirs."""
+    return FLAT * max((float(np.abs(finite(each)).max()) for each in maps if np.size(each)), default=0.0)
 
 
 def finite(values: np.ndarray) -> np.ndarray:

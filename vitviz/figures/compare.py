@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from vitviz.draw import LIGHT, Scale, Theme, draw_heatmap
+from vitviz.draw.scale import rounding
 from vitviz.draw.sheet import beside
 from vitviz.errors import DrawError
 from vitviz.figure import Figure
@@ -49,6 +50,15 @@ def shared_scale(*maps: Heatmap, robust: bool = True) -> Scale:
     return Scale.of(*(each.values for each in maps), robust=robust, signed=any(each.signed for each in maps))
 
 
+def difference_scale(one: Heatmap, two: Heatmap, robust: bool = True) -> Scale:
+    """The scale of `difference(one, two)`: symmetric about zero, and flat where the maps are equal but for rounding.
+
+    Raises DrawError where the grids differ.
+    """
+    values = difference(one, two).values
+    return Scale.of(values, robust=robust, signed=True, noise=rounding(one.values, two.values))
+
+
 def comparison_figure(
     one: Side,
     two: Side,
@@ -74,7 +84,8 @@ def comparison_figure(
     if with_difference:
         gap = difference(one.heatmap, two.heatmap)
         arrays["difference"] = gap.values
-        drawn.append(_drawn(one, gap, gap.label, None, robust, theme, width))
+        scale = difference_scale(one.heatmap, two.heatmap, robust)
+        drawn.append(_drawn(one, gap, gap.label, scale, robust, theme, width))
     peaks = [
         f"{side.name}: strongest at row {{}}, column {{}}, with {{:.3g}}".format(*side.heatmap.peak)
         for side in (one, two)

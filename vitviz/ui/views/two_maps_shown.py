@@ -10,7 +10,7 @@ from vitviz.analysis.faithfulness import rank_agreement
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
 from vitviz.figure import Figure
-from vitviz.figures.compare import comparison_figure, difference, shared_scale
+from vitviz.figures.compare import comparison_figure, difference, difference_scale, shared_scale
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import exhibits, figure, other_side, state
@@ -109,7 +109,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
         alt=words.ALT_DIFFERENCE.format(label=label),
         on_pick=lambda name: _picked(one.stage, name, gap.grid),
         heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
-        scale=Scale.of(gap.values, robust=_robust(), signed=True),
+        scale=difference_scale(one.heatmap, two.heatmap, _robust()),
         knobs=(("a", one.knobs), ("b", (two.stage.key, *two.knobs))),
         chosen=cell_name(*moved(marked, one.stage.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
