@@ -8,8 +8,9 @@ from dataclasses import asdict
 import streamlit as st
 from microscope_cases import CASES, NUM_LAYERS, STORE
 
-from vitviz.ui.components.microscope import MicroscopeView, microscope, picture_payload
+from vitviz.ui.components.microscope import MicroscopeView, microscope
 from vitviz.ui.route import address
+from vitviz.ui.wire import pack_picture
 
 st.set_page_config(layout="wide", page_title="microscope")
 name = st.query_params.get("case", "small")
@@ -35,7 +36,7 @@ if st.button("pin r1c2 from Python"):
 microscope(
     st.session_state.view,
     keep,
-    picture=address(STORE.offer(session, (name, "picture"), lambda: picture_payload(case.picture()))),
+    picture=address(STORE.offer(session, (name, "picture"), lambda: pack_picture(case.picture()))),
     num_layers=NUM_LAYERS,
     layer_address=lambda layer: address(STORE.offer(session, (name, layer), lambda: case.payload(layer))),
     key=f"microscope-{name}",

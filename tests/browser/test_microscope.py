@@ -334,21 +334,13 @@ def test_a_reload_restores_the_pin(microscope: Any) -> None:
 def test_a_payload_that_is_gone_is_asked_for_anew(microscope: Any, browser: Any, bench: str) -> None:
     context = browser.new_context()
     page = context.new_page()
-    refused: list[str] = []
-
-    def refuse_once(route: Any) -> None:
-        if len(refused) < 3:  # the picture is one of them
-            refused.append(route.request.url)
-            route.fulfill(status=404, body="not found")
-        else:
-            route.continue_()
-
-    page.route("**/payload/**", refuse_once)
+    page.route("**/payload/**", lambda route: route.fulfill(status=404, body="not found"))
     page.goto(f"{bench}/?case=small")
     page.get_by_text("no longer on the server").wait_for(timeout=PATIENCE)
+    page.unroute("**/payload/**")
     page.get_by_role("button", name="Fetch them again").click()
-    page.locator(".microscope[aria-busy=false]").wait_for(timeout=PATIENCE)
-    assert page.get_by_text("no longer on the server").is_hidden()
+    page.locator(".microscope[aria-busy=false][data-source]").wait_for(timeout=PATIENCE)
+    assert page.get_by_text("no longer on the server").count() == 0
     context.close()
 
 

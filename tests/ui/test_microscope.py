@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
-from vitviz.ui.components import microscope as component
+from vitviz.ui.components import mounting
 from vitviz.ui.components.microscope import MicroscopeView
 from vitviz.ui.knobs import KNOBS
 from vitviz.ui.selection import Selection
@@ -82,20 +82,32 @@ def test_a_browser_is_not_believed(wrong: object) -> None:
     assert MicroscopeView.reported({**asdict(VIEW), "extra": "<script>"}, 12) == VIEW
 
 
-def test_the_browser_is_asked_only_for_what_it_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(component.st, "session_state", {})
-    first, pinned, later, other = (replace(VIEW, token=f"r{i}c0") for i in range(4))
+def test_what_is_sent_says_which_report_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[str, Any] = {}
+    sent: list[dict[str, Any]] = []
+    taken: list[object] = []
 
-    def number(view: MicroscopeView, reported: MicroscopeView | None) -> int:
-        return component._asked("key", view, reported).number
+    def run(key: str) -> Any:
+        """One run of the page; -> what Streamlit calls when the browser reports."""
+        mounting.mount(lambda **call: sent.append(call), key, {"chosen": "x"}, taken.append)
+        return sent[-1]["on_report_change"]
 
-    assert number(first, None) == 1
-    assert number(first, None) == 1, "the next run of the page asks for nothing new"
-    assert number(pinned, pinned) == 1, "what the browser chose is not sent back to it"
-    assert component._asked("key", later, later).sent == first, "nor does it travel at all"
-    assert number(other, later) == 2, "a link or another control asks for a move"
-    assert number(other, later) == 2
-    assert number(other, other) == 2, "the browser has followed"
-    assert number(first, other) == 3
-    assert number(first, first) == 3
-    assert number(pinned, None) == 4, "the page was left and opened again: the browser's state is gone"
+    monkeypatch.setattr(mounting.st, "session_state", state)
+    callback = run("one")
+    assert sent[-1]["data"] == {"heard": 0, "chosen": "x"}
+    state["one"] = {"report": {"number": 5, "value": "r1c1"}}
+    callback()
+    run("another")
+    assert (taken, sent[-1]["data"]["heard"]) == (["r1c1"], 5), "whichever component it came from"
+    state["one"] = {"report": {"number": 9, "value": "r2c2"}}
+    run("one")
+    assert sent[-1]["data"]["heard"] == 9, "after a reconnection there is a state, and no call before the run"
+    state["another"] = {"report": {"number": 7, "value": "late"}}
+    run("another")
+    assert sent[-1]["data"]["heard"] == 9
+    for wrong in (None, "x", {}, {"report": 3}, {"report": {"number": "9"}}, {"report": {"number": True}}):
+        state["one"] = wrong
+        run("one")()
+    state["one"] = {"report": {"number": 2**60, "value": "r9c9"}}
+    run("one")()
+    assert (len(taken), sent[-1]["data"]["heard"]) == (1, 9)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,42 +12,8 @@ sys.path.append(str(Path(__file__).parents[1] / "browser"))
 from microscope_cases import CASES
 
 from vitviz.tokens import TokenLayout
-from vitviz.ui.components.microscope import FOLDER
-from vitviz.ui.components.modules import joined
 
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """run(imports, body, *payloads): what `body`, with files of payloads as `buffers`, returns as JSON."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node.js is not on this machine; it runs the JavaScript tests")
-
-    def run_module(imports: str, body: str, *payloads: bytes, **given: Any) -> Any:
-        modules = shutil.copytree(FOLDER, tmp_path / "modules", dirs_exist_ok=True)
-        trial = f'{imports}import {{ given }} from "./given.js";\nexport default (buffers) => {{ {body} }};\n'
-        (modules / "trial.js").write_text(trial)
-        blank = {"sequential": "00" * 768, "signed": "00" * 768}
-        text = joined(modules, "trial.js", {"given": given, "WORDS": {}, "COLOURS": blank})
-        (tmp_path / "trial.mjs").write_text(text)
-        files = []
-        for i, payload in enumerate(payloads):
-            files.append(str(tmp_path / f"{i}.bin"))
-            Path(files[-1]).write_bytes(payload)
-        program = (
-            'import { readFileSync } from "node:fs"; import trial from "./trial.mjs";'
-            "const read = (file) => new Uint8Array(readFileSync(file)).buffer;"
-            f"console.log(JSON.stringify(trial({json.dumps(files)}.map(read))));"
-        )
-        (tmp_path / "program.mjs").write_text(program)
-        done = subprocess.run([node, "program.mjs"], capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run_module
-
+from .conftest import Run
 
 WEIGHTS = 'import { LayerWeights, meanOfHeads } from "./attention.js";\nimport { decode } from "./wire.js";\n'
 

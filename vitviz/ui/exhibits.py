@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 from PIL import Image
 
-from vitviz.draw import LIGHT, Scale
-from vitviz.draw.colour import table
+from vitviz.draw import Scale
 from vitviz.draw.region import Segment
 from vitviz.heatmap import Heatmap
-from vitviz.ui.components.modules import joined
+from vitviz.ui.components.mounting import Component, mount, registered
 from vitviz.ui.selection import MAX_QUERY
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import common as words
-from vitviz.ui.wire import pack
-
-FOLDER = Path(__file__).parent / "components" / "js"
+from vitviz.ui.wire import pack, pack_picture
 
 Cell = tuple[int, int]
 
@@ -53,16 +47,8 @@ class Paint:
 
 
 @cache
-def _component(name: str) -> Callable[..., Any]:
-    given = {
-        "WORDS": words.EXHIBIT,
-        "COLOURS": {
-            "sequential": table(LIGHT.sequential).tobytes().hex(),
-            "signed": table(LIGHT.diverging).tobytes().hex(),
-        },
-    }
-    css = (FOLDER / "exhibit.css").read_text(encoding="utf-8")
-    return st.components.v2.component(f"vitviz.{name}", js=joined(FOLDER, f"{name}.js", given), css=css)
+def _component(name: str) -> Component:
+    return registered(name, f"{name}.js", "exhibit.css", words.EXHIBIT)
 
 
 def picture(
@@ -113,39 +99,35 @@ def picture(
         url = stage.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(knobs))
         heat = {"url": url, **_scale(ends, f"{heatmap.label} · {counted.label}", counted)}
 
-    def picked() -> None:
-        token = _trigger(key)
+    def picked(token: Any) -> None:
         if paint is not None:
             paint.hear(token, rows * cols)
         elif on_pick is not None and isinstance(token, str) and len(token) <= MAX_QUERY:
             on_pick(token)
 
-    _component("picture")(
-        key=key,
-        data={
-            "url": _photograph(stage, key, shown, dict(knobs)),
-            "rows": rows,
-            "cols": cols,
-            "ratio": stage.shown.width / stage.shown.height,
-            "widest": widest,
-            "link": link,
-            "one_of_many": one_of_many,
-            "chosen": chosen,
-            "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
-            "marks": [list(cell) for cell in marks],
-            "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
-            "heat": heat,
-            "paint": Paint.told(paint),
-            "alt": alt,
-        },
-        on_picked_change=picked,
-    )
+    data = {
+        "url": _photograph(stage, key, shown, dict(knobs)),
+        "rows": rows,
+        "cols": cols,
+        "ratio": stage.shown.width / stage.shown.height,
+        "widest": widest,
+        "link": link,
+        "one_of_many": one_of_many,
+        "chosen": chosen,
+        "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
+        "marks": [list(cell) for cell in marks],
+        "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
+        "heat": heat,
+        "paint": Paint.told(paint),
+        "alt": alt,
+    }
+    mount(_component("picture"), key, data, picked)
 
 
 def _photograph(stage: Stage, key: str, shown: Image.Image | None, knobs: dict[str, Hashable]) -> str:
     if shown is None:
-        return stage.offer("shown", lambda: pack({"picture": _png(stage.shown)}))
-    return stage.offer(f"shown {key}", lambda: pack({"picture": _png(shown)}), **knobs)
+        return stage.offer("shown", lambda: pack_picture(stage.shown))
+    return stage.offer(f"shown {key}", lambda: pack_picture(shown), **knobs)
 
 
 def board(
@@ -184,14 +166,12 @@ def board(
     def build() -> bytes:
         arrays = {
             "values": np.asarray(maps, np.float32),
-            "low": np.array([scale.low for scale in scales], np.float32),
-            "high": np.array([scale.high for scale in scales], np.float32),
             "facts": np.stack([*facts.values()], axis=-1).astype(np.float32) if facts else np.zeros(0, np.float32),
         }
-        return pack(arrays, {"facts": list(facts)})
+        ends = [[scale.low, scale.high, scale.noise] for scale in scales]
+        return pack(arrays, {"facts": list(facts), "scales": ends})
 
-    def picked() -> None:
-        at = _trigger(key)
+    def picked(at: Any) -> None:
         if paint is not None:
             paint.hear(at, maps.shape[0] * maps.shape[1])
             return
@@ -202,21 +182,19 @@ def board(
     heat = _scale(shared or scales[0], caption, shared)
     if shared is None:
         heat["ticks"] = [[0, own_ends[0]], [1, own_ends[1]]]
-    _component("board")(
-        key=key,
-        data={
-            "url": stage.offer(f"board {key}", build, **dict(knobs)),
-            "chosen": None if chosen is None else list(chosen),
-            "wrapped": wrapped,
-            "places": [[int(place) for place in side] for side in places],
-            "heat": heat,
-            "alt": alt,
-            "tallest": tallest,
-            "first": first,
-            "paint": Paint.told(paint),
-        },
-        on_picked_change=picked,
-    )
+    data = {
+        "url": stage.offer(f"board {key}", build, **dict(knobs)),
+        "shape": [int(count) for count in maps.shape[:2]],
+        "chosen": None if chosen is None else list(chosen),
+        "wrapped": wrapped,
+        "places": [[int(place) for place in side] for side in places],
+        "heat": heat,
+        "alt": alt,
+        "tallest": tallest,
+        "first": first,
+        "paint": Paint.told(paint),
+    }
+    mount(_component("board"), key, data, picked)
 
 
 def _scale(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
@@ -224,19 +202,9 @@ def _scale(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]
     return {
         "low": scale.low,
         "high": scale.high,
+        "noise": scale.noise,
         "signed": scale.signed,
         "flat": numbered is not None and numbered.flat,
         "ticks": [list(tick) for tick in ticks],
         "caption": caption,
     }
-
-
-def _trigger(key: str) -> Any:
-    """What a browser reports; it may be anything."""
-    return getattr(st.session_state.get(key), "picked", None)
-
-
-def _png(picture: Image.Image) -> np.ndarray:
-    encoded = io.BytesIO()
-    picture.convert("RGB").save(encoded, "PNG", compress_level=3)
-    return np.frombuffer(encoded.getvalue(), np.uint8)

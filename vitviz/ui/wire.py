@@ -11,12 +11,14 @@ The first four bytes let a reader tell a payload from the page that a server sen
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 MAGIC = b"VVZ1"
 DTYPES = ("float32", "uint16", "int32", "uint8")
@@ -40,6 +42,13 @@ def pack(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None
     ).encode()
     header += b" " * (-(len(header) + 8) % _ALIGNMENT)
     return b"".join([MAGIC, struct.pack("<I", len(header)), header, *parts])
+
+
+def pack_picture(picture: Image.Image) -> bytes:
+    """A payload of a picture, as the array "picture" that holds a PNG file: one route and one rule serve everything."""
+    encoded = io.BytesIO()
+    picture.convert("RGB").save(encoded, "PNG", compress_level=3)
+    return pack({"picture": np.frombuffer(encoded.getvalue(), np.uint8)})
 
 
 def unpack(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import streamlit as st
-from PIL import Image
-
-from vitviz.draw.colour import table
-from vitviz.draw.theme import LIGHT
-from vitviz.ui.components.modules import joined
+from vitviz.ui.components.mounting import Component, mount, registered
 from vitviz.ui.text.microscope import MICROSCOPE
-from vitviz.ui.wire import pack
-
-FOLDER = Path(__file__).parent / "js"
 
 
 @dataclass(frozen=True)
@@ -69,24 +58,8 @@ class MicroscopeView:
 
 
 @cache
-def _component() -> Callable[..., Any]:
-    """Registers the component, once for a server."""
-    given = {
-        "WORDS": MICROSCOPE,
-        "COLOURS": {
-            "sequential": table(LIGHT.sequential).tobytes().hex(),
-            "signed": table(LIGHT.diverging).tobytes().hex(),
-        },
-    }
-    css = (FOLDER / "microscope.css").read_text(encoding="utf-8")
-    return st.components.v2.component("vitviz.microscope", js=joined(FOLDER, "index.js", given), css=css)
-
-
-def picture_payload(picture: Image.Image) -> bytes:
-    """The picture under the grid, as the model saw it, in the form the component fetches."""
-    encoded = io.BytesIO()
-    picture.convert("RGB").save(encoded, "PNG", compress_level=3)
-    return pack({"picture": np.frombuffer(encoded.getvalue(), np.uint8)}, {"type": "image/png"})
+def _component() -> Component:
+    return registered("microscope", "view.js", "microscope.css", MICROSCOPE)
 
 
 def microscope(
@@ -103,68 +76,26 @@ def microscope(
 
     view           what to show; the page keeps it
     on_change      called with what has been chosen in the microscope, before the page runs again; what it keeps comes back as
-                   `view`. A view that is not the one reported moves the microscope there.
-    picture        address of a `picture_payload`
+                   `view`, and the microscope moves there
+    picture        address of a payload of `wire.pack_picture`
     layer_address  layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours
     key            the component's key
     neighbours     layers on either side that the browser may fetch before anybody turns to them
 
-    Only addresses and the view travel through Streamlit, and they stay the same from run to run, so that nothing is sent again.
+    Only addresses and the view travel through Streamlit.
     """
 
-    def changed() -> None:
-        reported = _reported(key, num_layers)
+    def taken(report: object) -> None:
+        reported = MicroscopeView.reported(report, num_layers)
         if reported is not None:
             on_change(reported)
 
-    asked = _asked(key, view, _reported(key, num_layers))
     nearest = range(view.layer - neighbours, view.layer + neighbours + 1)
     near = [layer for layer in nearest if 0 <= layer < num_layers]
-    _component()(
-        key=key,
-        data={
-            "asked": {"number": asked.number, "selection": asdict(asked.sent)},
-            "picture": picture,
-            "num_layers": num_layers,
-            "layers": {str(layer): layer_address(layer) for layer in near},
-        },
-        on_selection_change=changed,
-        on_stale_change=lambda: None,  # the run that follows offers every payload again
-    )
-
-
-def _reported(key: str, num_layers: int) -> MicroscopeView | None:
-    state = st.session_state.get(key)
-    return MicroscopeView.reported(state.get("selection"), num_layers) if isinstance(state, Mapping) else None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A view that Python asked for.
-
-    number  tells the browser whether it has followed it already
-    sent    the view that goes with the number
-    seen    (the page's view, the browser's report) when this was last looked at
-    """
-
-    number: int
-    sent: MicroscopeView
-    seen: tuple[MicroscopeView, MicroscopeView | None]
-
-
-def _asked(key: str, view: MicroscopeView, reported: MicroscopeView | None) -> _Asked:
-    """The request to send: the one sent before, unless the page now wants something that the browser is not showing.
-
-    A view that the browser itself reported is no request. Were it sent back, a hand that is quicker than the server would see
-    its own past arrive.
-    """
-    place = f"{key}.asked"
-    asked: _Asked | None = st.session_state.get(place)
-    if asked is None:
-        asked = _Asked(1, view, (view, reported))
-    elif view == reported:
-        asked = replace(asked, seen=(view, reported))
-    elif asked.seen != (view, reported):
-        asked = _Asked(asked.number + 1, view, (view, reported))
-    st.session_state[place] = asked
-    return asked
+    data = {
+        "asked": {"selection": asdict(view)},
+        "picture": picture,
+        "num_layers": num_layers,
+        "layers": {str(layer): layer_address(layer) for layer in near},
+    }
+    mount(_component(), key, data, taken)

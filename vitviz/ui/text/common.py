@@ -82,11 +82,23 @@ SCALE_HELP = "Robust colours end at the 99th percentile, so that a few very stro
 SCALE_ROBUST = "robust"
 SCALE_RAW = "raw"
 
-# What the exhibits say in the browser; {blanks} are filled there
-EXHIBIT = {
+# What every component says in the browser where something cannot be fetched; {blanks} are filled there
+TROUBLE = {
+    "failed": "{what} could not be fetched: {reason}.",
+    "missing_picture": "The picture",
+    "missing_numbers": "The numbers of this map",
+    "reason_network": "the server does not answer",
+    "reason_gone": "no longer on the server",
+    "reason_server": "the server answers with the error {status}",
+    "reason_damaged": "what the server sent cannot be read",
+    "again": "Fetch them again",
+}
+
+# What the exhibits say in the browser
+EXHIBIT = TROUBLE | {
     "tokens": "Tokens that are not patches",
     "blend": "How much of the map lies over the picture",
-    "gone": "The numbers of this picture are no longer on the server. Reload the page.",
+    "loading": "on its way …",
     "place": "row {row}, column {col}",
     "hint": "Point at a patch to read it, click to choose it. The arrow keys move the choice.",
     "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the choice.",

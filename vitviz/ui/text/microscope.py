@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitviz.ui.text.common import TROUBLE
 from vitviz.ui.text.page import PageText
 
 PAGE = PageText(
@@ -43,7 +44,7 @@ VALUES = "Measuring what each token gives"
 NO_LAYERS = "This model has no layer in which tokens look at each other."
 
 # What the microscope says in the browser, by the names its modules ask for; {blanks} are filled there.
-MICROSCOPE: dict[str, str] = {
+MICROSCOPE: dict[str, str] = TROUBLE | {
     "title": PAGE.title,
     "picture": "The picture, cut into {rows} rows and {cols} columns of patches.",
     "maps": "One map for each head",
@@ -78,6 +79,7 @@ MICROSCOPE: dict[str, str] = {
     "scale_shared": "one scale for all heads",
     "scale_robust": "up to the 99th percentile of the patches",
     "scale_raw": "up to the largest patch",
+    "scale_flat": "every patch is {value}",
     "scale_clipped": "{beyond} of {count} patches are beyond it; the largest is {most}.",
     "even": "{value}: what each of {count} tokens would get if the row were spread evenly",
     # controls
@@ -103,6 +105,5 @@ MICROSCOPE: dict[str, str] = {
     "keys": "Keys: arrows move the pin, Shift with arrows reads a value, [ and ] change the layer, digits choose a head, "
     "a shows all heads, m their mean, d turns the direction, l draws links, Esc lets go. Everything is counted from 0.",
     # trouble
-    "stale": "The numbers of this layer are no longer on the server.",
-    "again": "Fetch them again",
+    "missing_layer": "The numbers of layer {layer}",
 }

@@ -14,13 +14,13 @@ from vitviz.figures.heads import attention_figure
 from vitviz.tokens import TokenLayout
 from vitviz.ui import figure, state
 from vitviz.ui.components.layer import layer_arrays
-from vitviz.ui.components.microscope import MicroscopeView, microscope, picture_payload
+from vitviz.ui.components.microscope import MicroscopeView, microscope
 from vitviz.ui.compute import Progress
 from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import microscope as words
-from vitviz.ui.wire import pack
+from vitviz.ui.wire import pack, pack_picture
 
 # Beyond this a layer is over 12 MB for six heads, and is sent only when somebody turns to it.
 PREFETCHED_TOKENS = 4000
@@ -43,7 +43,7 @@ def render(stage: Stage) -> None:
         microscope(
             view,
             keep,
-            picture=stage.offer("microscope picture", lambda: picture_payload(stage.shown)),
+            picture=stage.offer("microscope picture", lambda: pack_picture(stage.shown)),
             num_layers=stage.trace.num_layers,
             layer_address=lambda layer: stage.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
             key="microscope",

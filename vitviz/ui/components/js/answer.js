@@ -21,8 +21,7 @@ export class Answer {
     this.count = this.mean.length;
 
     const robust = view.scale === "robust";
-    // Some models mix or subtract maps after the softmax: then all maps of the layer are painted around zero.
-    const signed = this.values.some((value) => value < 0);
+    const { signed } = weights;
     const all = view.shared ? extent(this.#everyPatch(), robust, signed) : null;
     this.headExtents = Array.from({ length: this.heads }, (_, head) => all || extent(this.patches(head), robust, signed));
     this.meanExtent = all || extent(this.patches("mean"), robust, signed);

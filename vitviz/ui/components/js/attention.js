@@ -3,6 +3,10 @@
 // The numbers are those of Attention.weights() in vitviz/capture/attention.py. Products of float32 are summed in double
 // precision here, so what differs is the rounding of the other side.
 
+import { FLAT } from "./scale.js";
+
+const CODES = 65535; // of an explicit weight, as in layer.py
+
 // arrays, as sent by vitviz/ui/components/microscope.py:
 //   q (heads, queries, dim), k (heads, keys, dim), lse (heads, queries)
 //   bias_table (entries, heads) with bias_index (queries, keys), or bias (heads or 1, queries or 1, keys), or neither
@@ -20,6 +24,7 @@ export class LayerWeights {
     this.keys = shape[2];
     this.dim = shapes.q ? shapes.q[2] : 0;
     this.biasShape = shapes.bias;
+    this.signed = isSigned(arrays.explicit_range);
   }
 
   get hasValueNorm() {
@@ -91,6 +96,18 @@ export class LayerWeights {
       }
     }
   }
+}
+
+// Some models mix or subtract maps after the softmax. Then all maps of the layer are painted around zero, whichever query is asked
+// about: a palette that changes from query to query cannot be read. Negative numbers that are rounding do not count.
+function isSigned(ranges) {
+  if (!ranges) return false;
+  let [least, most] = [0, 0];
+  for (let i = 0; i < ranges.length; i += 2) {
+    least = Math.min(least, ranges[i]);
+    most = Math.max(most, Math.abs(ranges[i]), Math.abs(ranges[i] + CODES * ranges[i + 1]));
+  }
+  return least < -FLAT * most;
 }
 
 // out[at + i] = scale * (own · many[i]) for `count` vectors stored one after another. Four at once: each number of `own` is

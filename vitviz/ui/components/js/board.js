@@ -1,26 +1,51 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
-import { Brush, handle, strike } from "./brush.js";
-import { element } from "./element.js";
-import { clamp, fill, load, mounted, paintScale, sized, stepOf } from "./exhibit.js";
+import { Brush, flushOnLeaving, handle, strike } from "./brush.js";
+import { paintScale } from "./colourbar.js";
+import { element, penOf, watchRoom } from "./element.js";
 import { onceAFrame } from "./frames.js";
-import { WORDS } from "./given.js";
+import { STEPS } from "./keyboard.js";
+import { Loader } from "./loader.js";
+import { mounted } from "./mount.js";
 import { drawFrame, MapPainter } from "./painting.js";
+import { Reports } from "./reports.js";
+import { BOARD, boardSize, headAt } from "./room.js";
+import { say } from "./say.js";
 import { number } from "./scale.js";
+import { Source } from "./source.js";
+import { Status } from "./status.js";
+import { clamp } from "./tokens.js";
 
-const GAP = 3;
-const MARGIN = 26;
-const HEADER = 18;
+const HELD_KEY_MS = 200;
+
+const source = new Source();
+
+const { GAP, MARGIN, HEADER } = BOARD;
 
 class Board {
   constructor(parent) {
+    this.given = null; // what Python sent last
+    this.shown = null; // { data, payload, tiles, shape }: what is on the screen, all of one question; null before and after failures
     this.hover = null; // [layer, head]
+    this.loader = new Loader(source, {
+      arrived: ({ data }, { numbers }) => this.take(data, numbers),
+      changed: () => this.turn(),
+      stale: () => this.component.setTriggerValue("stale", Date.now()),
+    });
+    this.reports = new Reports((report) => this.component.setStateValue("report", report));
+    this.status = new Status(() => this.loader.again());
     this.canvas = element("canvas", { class: "main", tabindex: 0, role: "img" });
+    this.scroller = element("div", { class: "scroller" }, this.canvas);
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout", "aria-live": "polite" });
-    this.root = element("div", { class: "exhibit" }, this.canvas, this.scale, this.readout);
+    this.root = element("div", { class: "exhibit" }, this.status.node, this.scroller, this.scale, this.readout);
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
+    this.listen();
+    this.unwatch = watchRoom(this.root, () => this.redraw());
+  }
+
+  listen() {
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => {
@@ -28,79 +53,79 @@ class Board {
       this.redraw();
       this.say();
     });
-    this.brush = new Brush(
-      () => this.redraw(),
-      (heads) => this.component.setTriggerValue("picked", heads),
-    );
-    const index = (at) => at && at[0] * this.payload.shapes.values[1] + at[1];
+    this.brush = new Brush(() => this.redraw(), this.reports);
+    const index = (at) => at && at[0] * this.shown.shape[1] + at[1];
     handle(this.canvas, this.brush, {
-      cellAt: (event) => index(this.headAt(event)),
+      cellAt: (event) => index(this.headUnder(event)),
       cursor: () => index(this.hover),
-      painting: () => this.given.paint !== null,
+      painting: () => this.given.paint !== null && this.sameShape(),
     });
+    this.unflush = flushOnLeaving(this.canvas, this.reports);
     this.canvas.addEventListener("click", (event) => {
-      const at = this.given.paint === null ? this.headAt(event) : null;
+      const at = this.given.paint === null && this.sameShape() ? this.headUnder(event) : null;
       if (at) this.pick(at, 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
-    this.watcher = new ResizeObserver(() => this.redraw());
-    this.watcher.observe(this.root);
   }
 
-  close() {
-    this.watcher.disconnect();
-    this.brush.close();
-    clearTimeout(this.sending);
+  stop() {
+    this.loader.stop();
+    this.status.stop();
+    this.unwatch();
+    this.redraw.stop();
+    this.unflush();
+    this.reports.drop();
     this.root.remove();
   }
 
-  show(component, data) {
+  show(component) {
+    const { data } = component;
+    const before = this.given;
     this.component = component;
     this.given = data;
-    if (!this.sending) this.chosen = data.chosen;
-    if (data.paint) this.brush.show(data.paint.cells);
-    load(data.url).then(
-      (payload) => {
-        if (this.given !== data) return;
-        this.payload = payload;
-        this.tiles = this.paintTiles(payload);
-        paintScale(this.scale, data.heat);
-        this.draw();
-        this.say();
-        this.root.dataset.ready = data.url;
-      },
-      () => {
-        if (this.given === data) this.readout.textContent = WORDS.gone;
-      },
-    );
+    if (before && String(before.shape) !== String(data.shape)) {
+      this.reports.drop(); // it was about heads that are no longer there
+      this.brush.clear();
+    }
+    if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
+    if (data.paint) this.brush.show(data.paint.cells, data.heard);
+    this.loader.ask({ urls: { numbers: data.url }, data });
   }
 
-  // All maps on one sheet, one pixel a patch: (layers * rows, heads * cols).
-  paintTiles({ arrays, shapes }) {
-    const [layers, heads, rows, cols] = shapes.values;
-    const sheet = new OffscreenCanvas(heads * cols, layers * rows);
-    const pen = sheet.getContext("2d");
-    const painter = new MapPainter();
-    const { signed } = this.given.heat;
-    for (let map = 0; map < layers * heads; map++) {
-      const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
-      painter.fill(values, [rows, cols], { low: arrays.low[map], high: arrays.high[map], signed });
-      pen.drawImage(painter.canvas, (map % heads) * cols, Math.floor(map / heads) * rows);
-    }
-    return sheet;
+  // All that a question needs is here: data, values and maps change together.
+  take(data, payload) {
+    const same = this.shown?.payload === payload && this.shown.data.heat.signed === data.heat.signed;
+    const tiles = same ? this.shown.tiles : paintTiles(payload, data.heat.signed);
+    if (this.shown && String(this.shown.shape) !== String(payload.shapes.values)) this.hover = null;
+    this.shown = { data, payload, tiles, shape: payload.shapes.values };
+    paintScale(this.scale, data.heat);
+    this.root.dataset.ready = data.url;
+  }
+
+  turn() {
+    const { state } = this.loader;
+    if (state !== "shown") delete this.root.dataset.ready;
+    if (state === "failed") this.shown = null;
+    this.status.show(this.root, this.loader);
+    this.draw();
+    this.say();
+  }
+
+  // Whether the maps on the screen are as many as Python has by now: an index means the same head in both.
+  sameShape() {
+    return this.shown !== null && String(this.shown.shape.slice(0, 2)) === String(this.given.shape);
   }
 
   draw() {
-    if (!this.payload || !this.root.clientWidth) return;
-    const [layers, heads, rows, cols] = this.payload.shapes.values;
-    const room = (this.root.clientWidth - MARGIN) / heads - GAP;
-    const tall = this.given.tallest / layers - GAP; // the whole board is to be seen at once
-    const wide = Math.max(12, Math.floor(Math.min(room, (tall * cols) / rows)));
-    const high = Math.round((wide * rows) / cols);
-    this.pitch = [high + GAP, wide + GAP];
+    if (!this.shown) return void penOf(this.canvas, Number.parseFloat(this.canvas.style.width) || 1, Number.parseFloat(this.canvas.style.height) || 1);
+    if (!this.root.clientWidth) return;
+    const { data, shape, tiles } = this.shown;
+    const [layers, heads, rows, cols] = shape;
+    this.size = boardSize(shape, this.root.clientWidth, data.tallest);
+    const { wide, high, width, height } = this.size;
     const style = getComputedStyle(this.root);
     const accent = style.getPropertyValue("--st-primary-color") || "#d6006c";
-    const pen = sized(this.canvas, MARGIN + heads * (wide + GAP), HEADER + layers * (high + GAP));
+    const pen = penOf(this.canvas, width, height);
     pen.imageSmoothingEnabled = false;
     pen.fillStyle = style.color;
     pen.font = `12px ${style.fontFamily}`;
@@ -110,17 +135,18 @@ class Board {
     pen.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
       const top = HEADER + layer * (high + GAP);
-      pen.fillText(this.given.wrapped ? layer * heads : this.given.first + layer, MARGIN - 6, top + high / 2);
+      pen.fillText(data.wrapped ? layer * heads : data.first + layer, MARGIN - 6, top + high / 2);
       for (let head = 0; head < heads; head++) {
         const left = MARGIN + head * (wide + GAP);
-        pen.drawImage(this.tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
+        pen.drawImage(tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
       }
     }
-    for (const index of this.given.paint ? this.brush.cells : []) {
+    const same = this.sameShape();
+    for (const index of this.given.paint && same ? this.brush.cells : []) {
       const [top, left] = [Math.floor(index / heads), index % heads];
       strike(pen, [MARGIN + left * (wide + GAP), HEADER + top * (high + GAP), wide, high], accent);
     }
-    for (const [at, colour, thick] of [[this.given.paint ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
+    for (const [at, colour, thick] of [[this.given.paint || !same ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
       if (!at) continue;
       const [layer, head] = at;
       const every = head === null; // the mean of a layer's heads: its whole row is framed
@@ -130,17 +156,15 @@ class Board {
     }
   }
 
-  headAt(event) {
-    if (!this.pitch) return null;
+  headUnder(event) {
+    if (!this.shown || !this.size) return null;
     const box = this.canvas.getBoundingClientRect();
-    const layer = Math.floor((event.clientY - box.top - HEADER) / this.pitch[0]);
-    const head = Math.floor((event.clientX - box.left - MARGIN) / this.pitch[1]);
-    const [layers, heads] = this.payload.shapes.values;
-    return layer >= 0 && head >= 0 && layer < layers && head < heads ? [layer, head] : null;
+    const [x, y] = [((event.clientX - box.left) / box.width) * this.size.width, ((event.clientY - box.top) / box.height) * this.size.height];
+    return headAt(this.shown.shape, this.size, x, y);
   }
 
   point(event) {
-    const at = this.headAt(event);
+    const at = this.headUnder(event);
     if (String(at) === String(this.hover)) return;
     this.hover = at;
     this.redraw();
@@ -148,51 +172,81 @@ class Board {
   }
 
   key(event) {
-    const step = stepOf(event.key);
-    if (!step || !this.payload) return;
-    const [layers, heads] = this.payload.shapes.values;
+    const step = STEPS[event.key];
+    if (!step || !this.sameShape()) return;
+    const [layers, heads] = this.given.shape;
     event.preventDefault();
     if (this.given.paint) {
       const [layer, head] = this.hover || [-step[0], -step[1]]; // the first arrow goes to the first head
       this.hover = [clamp(layer + step[0], layers), clamp(head + step[1], heads)];
+      this.reveal(this.hover);
       this.redraw();
       return this.say();
     }
     const [layer, head] = this.chosen || [0, null];
-    this.pick([clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)], 200);
+    const at = [clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)];
+    this.reveal(at);
+    this.pick(at, HELD_KEY_MS);
+  }
+
+  // A head reached by keys is scrolled to.
+  reveal([, head]) {
+    if (!this.size) return;
+    const [left, right] = [MARGIN + head * (this.size.wide + GAP), MARGIN + (head + 1) * (this.size.wide + GAP)];
+    const { scrollLeft, clientWidth } = this.scroller;
+    if (left < scrollLeft) this.scroller.scrollLeft = left - MARGIN;
+    else if (right > scrollLeft + clientWidth) this.scroller.scrollLeft = right - clientWidth;
   }
 
   pick(at, delay) {
     this.chosen = at;
     this.redraw();
     this.say();
-    clearTimeout(this.sending);
-    this.sending = setTimeout(() => {
-      this.sending = 0;
-      this.component.setTriggerValue("picked", at);
-    }, delay);
+    this.reports.make(at, delay);
   }
 
   say() {
-    const [layer, head] = this.hover || this.chosen || [0, null];
-    if (!this.payload || head === null || (this.given.paint && !this.hover)) {
-      this.readout.textContent = this.given.paint ? this.given.paint.hint : WORDS.board_hint;
-    } else {
-      const { arrays, shapes, meta } = this.payload;
-      const [, heads, rows, cols] = shapes.values;
-      const map = layer * heads + head;
-      const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
-      const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
-      const [rowNames, colNames] = this.given.places;
-      const [row, col] = [Math.floor(peak / cols), peak % cols];
-      const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
-      const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
-      const read = rows * cols > 1 ? fill(WORDS.most, most) : most.value; // a single number has no place
-      const place = this.given.wrapped ? fill(WORDS.board_head, { head: map }) : fill(WORDS.board_place, { layer: this.given.first + layer, head });
-      this.readout.textContent = [place, read, ...facts].join(" · ");
-    }
-    this.canvas.setAttribute("aria-label", `${this.given.alt} ${this.readout.textContent}`);
+    const { state } = this.loader;
+    const { data } = this.shown || { data: this.given };
+    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : say("loading");
+    if (this.readout.textContent !== text) this.readout.textContent = text;
+    this.canvas.setAttribute("aria-label", `${data.alt} ${state === "failed" ? this.status.text : text}`);
   }
+
+  reading() {
+    const { data, payload, shape } = this.shown;
+    const { paint } = this.given;
+    const [, heads, rows, cols] = shape;
+    const [layer, head] = this.hover || (this.sameShape() && this.chosen) || [0, null];
+    if (head === null || (paint && !this.hover)) return paint ? paint.hint : say("board_hint");
+    const map = layer * heads + head;
+    const place = data.wrapped ? say("board_head", { head: map }) : say("board_place", { layer: data.first + layer, head });
+    if (this.loader.state !== "shown") return [place, say("loading")].join(" · ");
+    const { arrays, meta } = payload;
+    const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
+    const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+    const [rowNames, colNames] = data.places;
+    const [row, col] = [Math.floor(peak / cols), peak % cols];
+    const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
+    const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
+    const read = rows * cols > 1 ? say("most", most) : most.value; // a single number has no place
+    return [place, read, ...facts].join(" · ");
+  }
+}
+
+// All maps on one sheet, one pixel a patch: (layers * rows, heads * cols).
+function paintTiles({ arrays, shapes, meta }, signed) {
+  const [layers, heads, rows, cols] = shapes.values;
+  const sheet = element("canvas", { width: heads * cols, height: layers * rows });
+  const pen = sheet.getContext("2d");
+  const painter = new MapPainter();
+  for (let map = 0; map < layers * heads; map++) {
+    const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
+    const [low, high, noise] = meta.scales[map];
+    painter.fill(values, [rows, cols], { low, high, noise, signed });
+    pen.drawImage(painter.canvas, (map % heads) * cols, Math.floor(map / heads) * rows);
+  }
+  return sheet;
 }
 
 export default mounted(Board);

@@ -1,21 +1,16 @@
 // Painting cells of a grid: which are painted, the stroke under way, and when Python hears of it.
 
-const REST = 350; // milliseconds after the last change, so that a quick hand asks once
-const TRUST = 4000; // milliseconds for which what was painted here stands against what Python last knew
+const REST_MS = 350; // after the last stroke, so that several quick ones ask once
 
 export class Brush {
-  // changed(): draw again; send(cells): all painted cells, ascending, so that a message that is lost is made good by the next
-  constructor(changed, send) {
-    Object.assign(this, { changed, send, cells: new Set(), stroke: null, timer: 0, sent: "", sentAt: 0 });
+  // changed(): draw again. reports: of all painted cells, ascending, so that a message that is lost is made good by the next.
+  constructor(changed, reports) {
+    Object.assign(this, { changed, reports, cells: new Set(), stroke: null });
   }
 
-  // What Python holds; an answer to something older than the hand's last stroke is passed over.
-  show(cells) {
-    if (this.timer || this.stroke !== null) return;
-    const late = this.sent && String(cells) !== this.sent && Date.now() - this.sentAt < TRUST;
-    if (late) return;
-    this.sent = "";
-    this.cells = new Set(cells);
+  // What Python holds, as it was when Python had heard of the report number `heard`.
+  show(cells, heard) {
+    if (this.stroke === null && this.reports.answeredBy(heard)) this.cells = new Set(cells);
   }
 
   // A stroke paints where its first cell was clear, and clears where it was painted.
@@ -28,13 +23,15 @@ export class Brush {
     if (this.stroke === null || cell === null || this.cells.has(cell) === this.stroke) return;
     if (this.stroke) this.cells.add(cell);
     else this.cells.delete(cell);
-    this.later();
+    this.changed();
   }
 
   end() {
     if (this.stroke === null) return;
     this.stroke = null;
-    this.later();
+    this.changed();
+    const cells = [...this.cells].sort((one, other) => one - other);
+    this.reports.make(cells, REST_MS);
   }
 
   toggle(cell) {
@@ -42,21 +39,10 @@ export class Brush {
     this.end();
   }
 
-  later() {
-    this.changed();
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      if (this.stroke !== null) return this.later(); // the hand is still down
-      this.timer = 0;
-      const cells = [...this.cells].sort((a, b) => a - b);
-      this.sent = String(cells) || "none";
-      this.sentAt = Date.now();
-      this.send(cells);
-    }, REST);
-  }
-
-  close() {
-    clearTimeout(this.timer);
+  // The grid is another one: what was painted on the old one means nothing here.
+  clear() {
+    this.stroke = null;
+    this.cells = new Set();
   }
 }
 
@@ -69,7 +55,9 @@ export function handle(canvas, brush, { cellAt, cursor, painting }) {
     const cell = painting() && !finger && event.button === 0 ? cellAt(event) : null;
     if (cell !== null) brush.begin(cell);
   });
-  canvas.addEventListener("pointermove", (event) => brush.over(cellAt(event)));
+  canvas.addEventListener("pointermove", (event) => {
+    if (brush.stroke !== null) brush.over(cellAt(event));
+  });
   for (const name of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(name, () => brush.end());
   canvas.addEventListener("click", (event) => {
     const cell = painting() && finger ? cellAt(event) : null;
@@ -80,6 +68,18 @@ export function handle(canvas, brush, { cellAt, cursor, painting }) {
     if (cursor() !== null) brush.toggle(cursor());
     event.preventDefault();
   });
+}
+
+// Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.
+// -> stop()
+export function flushOnLeaving(canvas, reports) {
+  const elsewhere = (event) => {
+    if (!event.composedPath().includes(canvas)) reports.flush();
+  };
+  const away = () => reports.flush();
+  window.addEventListener("pointerdown", elsewhere, true);
+  canvas.addEventListener("blur", away);
+  return () => window.removeEventListener("pointerdown", elsewhere, true);
 }
 
 // A cell that is painted: darkened, and struck through, so that it can be told without colour.

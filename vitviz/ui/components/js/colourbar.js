@@ -3,7 +3,7 @@
 import { element, setText, sizeCanvas } from "./element.js";
 import { drawScale } from "./painting.js";
 import { headWords, say } from "./say.js";
-import { countBeyond, number } from "./scale.js";
+import { countBeyond, isFlat, number } from "./scale.js";
 
 const HEIGHT = 12;
 
@@ -40,14 +40,17 @@ export class ColourBar {
       for (const value of patches) if (Math.abs(value) > Math.abs(most)) most = value;
     }
     const { low, high } = extent;
-    setText(this.ends[0], number(low));
-    setText(this.ends[1], number((low + high) / 2));
-    setText(this.ends[2], `${beyond ? "≥ " : ""}${number(high)}`);
+    const flat = isFlat(extent);
+    this.strip.hidden = flat; // one colour, of one number
+    setText(this.ends[0], flat ? "" : number(low));
+    setText(this.ends[1], flat ? "" : number((low + high) / 2));
+    setText(this.ends[2], flat ? "" : `${beyond ? "≥ " : ""}${number(high)}`);
     this.#markEven(answer, view, extent, sumToOne);
 
     const quantity = say(view.measure === "value" ? "quantity_value" : "quantity_weight");
     const whose = view.shared ? say("scale_shared") : say("scale_own", { head: headWords(head) });
-    const kind = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
+    const ends = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
+    const kind = flat ? say("scale_flat", { value: number(high) }) : ends;
     const clipped = beyond ? ` ${say("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
     setText(this.words, `${quantity}, ${whose}, ${kind}.${clipped}`);
   }
@@ -55,11 +58,29 @@ export class ColourBar {
   // Where every weight of the row would be if the token cared about nothing in particular.
   #markEven(answer, view, { low, high }, sumToOne) {
     const even = 1 / answer.count;
-    const place = (even - low) / (high - low);
+    const place = (even - low) / (high - low); // not a number where the scale is flat
     const meant = sumToOne && view.direction === "at" && view.measure === "weight" && place >= 0 && place <= 1;
     this.even.hidden = !meant;
     if (!meant) return;
     this.even.style.left = `${place * 100}%`;
     this.even.title = say("even", { count: answer.count, value: number(even) });
   }
+}
+
+// The colour bar of a scale whose numbers come from Python, under a picture or a board.
+// heat: { signed, flat, ticks: [[place, text]], caption } or null.
+export function paintScale(box, heat) {
+  box.replaceChildren();
+  box.hidden = !heat;
+  if (!heat) return;
+  const parts = [];
+  if (!heat.flat) {
+    const bar = element("canvas", { class: "ramp", width: 256, height: 1, "aria-hidden": "true" });
+    drawScale(bar.getContext("2d"), heat.signed);
+    const ticks = heat.ticks.map(([place, text]) =>
+      element("span", { text, style: `left: ${place * 100}%; transform: translateX(${-place * 100}%)` }),
+    );
+    parts.push(bar, element("div", { class: "ticks" }, ...ticks));
+  }
+  box.append(...parts, element("div", { class: "caption", text: heat.caption }));
 }

@@ -24,15 +24,20 @@ export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-// Gives a canvas a size on the page and as many pixels as the screen has for it. -> whether that changed anything.
+// Gives a canvas a size on the page and as many pixels as the screen has for it. -> whether that changed anything. The size on the
+// page is compared too: at another zoom the same pixels may stand for another size.
 export function sizeCanvas(canvas, width, height) {
   const ratio = Math.min(window.devicePixelRatio || 1, 3);
   const [pixelWidth, pixelHeight] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
-  if (canvas.width === pixelWidth && canvas.height === pixelHeight) return false;
-  canvas.width = pixelWidth;
-  canvas.height = pixelHeight;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
+  const [styleWidth, styleHeight] = [`${width}px`, `${height}px`];
+  const alike = canvas.width === pixelWidth && canvas.height === pixelHeight;
+  if (alike && canvas.style.width === styleWidth && canvas.style.height === styleHeight) return false;
+  if (!alike) {
+    canvas.width = pixelWidth;
+    canvas.height = pixelHeight;
+  }
+  canvas.style.width = styleWidth;
+  canvas.style.height = styleHeight;
   return true;
 }
 
@@ -40,4 +45,38 @@ export function sizeCanvas(canvas, width, height) {
 // to it would make the browser lay it out again each time.
 export function unitOf(canvas) {
   return canvas.width / (parseFloat(canvas.style.width) || canvas.width);
+}
+
+// The cleared canvas at that size. -> its context, in CSS pixels.
+export function penOf(canvas, width, height) {
+  sizeCanvas(canvas, width, height);
+  const pen = canvas.getContext("2d");
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
+  return pen;
+}
+
+// Calls `changed` when `node` gets another width or height, the window another height, or a CSS pixel another number of screen
+// pixels (zoom, another screen). -> stop()
+export function watchRoom(node, changed) {
+  const observer = new ResizeObserver(changed);
+  observer.observe(node);
+  window.addEventListener("resize", changed);
+  let query = null;
+  const watchRatio = () => {
+    query?.removeEventListener("change", ratioChanged);
+    query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
+    query.addEventListener("change", ratioChanged);
+  };
+  const ratioChanged = () => {
+    watchRatio(); // a query is about one ratio
+    changed();
+  };
+  watchRatio();
+  return () => {
+    observer.disconnect();
+    window.removeEventListener("resize", changed);
+    query.removeEventListener("change", ratioChanged);
+  };
 }

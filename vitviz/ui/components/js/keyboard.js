@@ -1,6 +1,7 @@
 // What a key press asks for. Pure: the view decides what to do about it.
 
-const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+// The arrow keys as [rows, columns] to go.
+export const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 // Two digits typed within this time name one head: 1 and 1 is head 11.
 const SECOND_DIGIT_MS = 700;

@@ -1,6 +1,7 @@
 // Puts values on a canvas: one pixel a patch, scaled up without smoothing, so that a patch stays a square of one colour.
 
 import { COLOURS } from "./given.js";
+import { shader } from "./scale.js";
 
 const FINEST_GRID = 5; // CSS pixels
 
@@ -13,11 +14,9 @@ function table(hex) {
   return new Uint32Array(bytes.buffer);
 }
 
-// 0..255 on the scale, as vitviz/draw/colour.py has it; what lies beyond its ends takes the last colour.
-export function shade(value, { low, high }) {
-  if (!(high > low)) return 0;
-  const place = ((value - low) / (high - low)) * 255 + 0.5;
-  return place < 0 ? 0 : place > 255 ? 255 : place | 0;
+// 0..255 on the scale.
+export function shade(value, extent) {
+  return shader(extent)(value);
 }
 
 export function colourOf(value, extent) {
@@ -52,7 +51,8 @@ export class MapPainter {
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
     const colours = TABLES[extent.signed ? "signed" : "sequential"];
-    for (let i = 0; i < patches.length; i++) this.pixels[i] = colours[shade(patches[i], extent)];
+    const shadeOf = shader(extent);
+    for (let i = 0; i < patches.length; i++) this.pixels[i] = colours[shadeOf(patches[i])];
     this.context.putImageData(this.image, 0, 0);
   }
 
@@ -116,6 +116,27 @@ export function drawGrid(context, [rows, cols], unit) {
   context.lineWidth = 1;
   context.strokeStyle = `rgba(255, 255, 255, ${Math.min(0.3, 0.015 * cell)})`;
   context.stroke();
+}
+
+// A photograph without its colours, under a map that has some: its luminance, as the filter grayscale(1) has it, which Safari does
+// not know on a canvas. -> a canvas of the picture's own size
+export function greyOf(picture) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [picture.width, picture.height];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  toGrey(image.data);
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+// Bytes of red, green, blue and opacity, changed in place (https://www.w3.org/TR/filter-effects-1/#grayscaleEquivalent).
+export function toGrey(bytes) {
+  for (let i = 0; i < bytes.length; i += 4) {
+    const grey = Math.round(0.2126 * bytes[i] + 0.7152 * bytes[i + 1] + 0.0722 * bytes[i + 2]);
+    bytes[i] = bytes[i + 1] = bytes[i + 2] = grey;
+  }
 }
 
 // The colours of a scale from its low end (left) to its high end.

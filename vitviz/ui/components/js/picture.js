@@ -1,22 +1,51 @@
 // The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
 
-import { Brush, handle, strike } from "./brush.js";
-import { element } from "./element.js";
-import { clamp, fill, load, mounted, paintScale, sized, stepOf } from "./exhibit.js";
+import { Brush, flushOnLeaving, handle, strike } from "./brush.js";
+import { paintScale } from "./colourbar.js";
+import { element, penOf, watchRoom } from "./element.js";
 import { onceAFrame } from "./frames.js";
-import { WORDS } from "./given.js";
+import { STEPS } from "./keyboard.js";
 import { cellThere, Link, placeOf } from "./link.js";
-import { boxOf, drawFrame, drawSegments, MapPainter } from "./painting.js";
+import { Loader } from "./loader.js";
+import { mounted } from "./mount.js";
+import { boxOf, drawFrame, drawSegments, greyOf, MapPainter } from "./painting.js";
+import { cellUnder } from "./pointer.js";
+import { Reports } from "./reports.js";
+import { say } from "./say.js";
 import { number } from "./scale.js";
+import { Source } from "./source.js";
+import { Status } from "./status.js";
+import { clamp, patchName, patchNamed } from "./tokens.js";
 
 const PREFERRED_BLEND = 0.65;
+const HELD_KEY_MS = 200;
+
+const source = new Source();
 
 class Picture {
   constructor(parent) {
-    this.hover = null; // [row, col]
+    this.given = null; // what Python sent last
+    this.shown = null; // { data, picture, backdrop, values }: what is on the screen, all of one question; null before and after failures
+    this.hover = null; // [row, col] in the grid that is shown
+    this.chosen = ""; // a token's name in the grid that was sent last
     this.blend = PREFERRED_BLEND;
+    this.loader = new Loader(source, {
+      arrived: (question, payloads) => this.take(question, payloads),
+      changed: () => this.turn(),
+      stale: () => this.component.setTriggerValue("stale", Date.now()),
+    });
+    this.reports = new Reports((report) => this.component.setStateValue("report", report));
+    this.status = new Status(() => this.loader.again());
+    this.build(parent);
+    this.redraw = onceAFrame(() => this.draw());
+    this.link = new Link((news) => this.follow(news));
+    this.listen();
+    this.unwatch = watchRoom(this.root, () => this.redraw());
+  }
+
+  build(parent) {
     this.canvas = element("canvas", { class: "main", tabindex: 0, role: "img" });
-    this.chips = element("div", { class: "chips", role: "group", "aria-label": WORDS.tokens });
+    this.chips = element("div", { class: "chips", role: "group", "aria-label": say("tokens") });
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout", "aria-live": "polite" });
     const oninput = (event) => {
@@ -25,65 +54,79 @@ class Picture {
       this.link.say({ blend: this.blend });
     };
     this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * PREFERRED_BLEND, oninput });
-    this.blending = element("label", { class: "blend" }, element("span", { text: WORDS.blend }), this.slider);
-    this.root = element("div", { class: "exhibit" }, this.chips, this.canvas, this.scale, this.readout, this.blending);
+    this.blending = element("label", { class: "blend" }, element("span", { text: say("blend") }), this.slider);
+    const parts = [this.chips, this.status.node, this.canvas, this.scale, this.readout, this.blending];
+    this.root = element("div", { class: "exhibit" }, ...parts);
     this.painter = new MapPainter();
     parent.append(this.root);
-    this.redraw = onceAFrame(() => this.draw());
-    this.link = new Link((news) => this.follow(news));
-    this.brush = new Brush(
-      () => this.redraw(),
-      (cells) => this.component.setTriggerValue("picked", cells),
-    );
+  }
+
+  listen() {
+    this.brush = new Brush(() => this.redraw(), this.reports);
     const index = (cell) => cell && cell[0] * this.given.cols + cell[1];
     handle(this.canvas, this.brush, {
       cellAt: (event) => index(this.cellAt(event)),
       cursor: () => index(this.hover),
-      painting: () => this.given.paint !== null,
+      painting: () => this.given.paint !== null && this.sameGrid(),
     });
+    this.unflush = flushOnLeaving(this.canvas, this.reports);
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
-    this.canvas.addEventListener("pointerleave", () => this.pointNowhere());
+    this.canvas.addEventListener("pointerleave", () => this.pointAt(null));
     this.canvas.addEventListener("click", (event) => {
       const cell = this.given.paint === null ? this.cellAt(event) : null;
-      if (cell) this.pick(nameOf(cell), 0);
+      // Chosen in the grid that Python knows, wherever that patch is in the one that is still shown.
+      if (cell) this.pick(patchName(cellThere(placeOf(cell, gridOf(this.shown.data)), gridOf(this.given))), 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
-    this.watcher = new ResizeObserver(() => this.redraw());
-    this.watcher.observe(this.root);
   }
 
-  close() {
-    this.watcher.disconnect();
+  stop() {
+    this.loader.stop();
+    this.status.stop();
+    this.unwatch();
+    this.redraw.stop();
     this.link.leave();
-    this.brush.close();
-    clearTimeout(this.sending);
+    this.unflush();
+    this.reports.drop();
     this.root.remove();
   }
 
-  show(component, data) {
+  show(component) {
+    const { data } = component;
+    const before = this.given;
     this.component = component;
     this.given = data;
     this.link.group = data.link;
-    if (!this.sending) this.chosen = data.chosen;
-    if (data.paint) this.brush.show(data.paint.cells);
+    if (before && String(gridOf(before)) !== String(gridOf(data))) {
+      this.reports.drop(); // it was about patches that are no longer there
+      this.brush.clear();
+    }
+    if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
+    if (data.paint) this.brush.show(data.paint.cells, data.heard);
     this.blending.hidden = !data.heat || data.one_of_many;
     this.paintChips();
-    Promise.all([load(data.url), data.heat && load(data.heat.url)]).then(
-      ([{ picture }, heat]) => {
-        if (this.given !== data) return;
-        this.picture = picture;
-        this.values = heat && heat.arrays.values;
-        if (heat) this.painter.fill(this.values, [data.rows, data.cols], data.heat);
-        paintScale(this.scale, data.heat);
-        this.draw();
-        this.say();
-        this.root.dataset.ready = data.heat ? data.heat.url : data.url;
-      },
-      () => {
-        if (this.given === data) this.readout.textContent = WORDS.gone;
-      },
-    );
+    this.loader.ask({ urls: { picture: data.url, numbers: data.heat && data.heat.url }, data });
+  }
+
+  // All that a question needs is here: data, values and picture change together.
+  take({ data }, { picture: { picture }, numbers }) {
+    const before = this.shown;
+    const backdrop = data.heat ? (picture === before?.picture && before.data.heat ? before.backdrop : greyOf(picture)) : picture;
+    this.shown = { data, picture, backdrop, values: numbers && numbers.arrays.values };
+    if (this.hover && before) this.hover = cellThere(placeOf(this.hover, gridOf(before.data)), gridOf(data));
+    if (numbers) this.painter.fill(this.shown.values, gridOf(data), data.heat);
+    paintScale(this.scale, data.heat);
+    this.root.dataset.ready = data.heat ? data.heat.url : data.url;
+  }
+
+  turn() {
+    const { state } = this.loader;
+    if (state !== "shown") delete this.root.dataset.ready;
+    if (state === "failed") this.shown = null;
+    this.status.show(this.root, this.loader);
+    this.draw();
+    this.say();
   }
 
   paintChips() {
@@ -101,61 +144,52 @@ class Picture {
     this.chips.hidden = !chips.length;
   }
 
+  // Whether what is shown is cut as Python has it by now.
+  sameGrid() {
+    return this.shown !== null && String(gridOf(this.shown.data)) === String(gridOf(this.given));
+  }
+
   draw() {
-    if (!this.picture || !this.root.clientWidth) return;
-    const { rows, cols, grid, heat, marks, ratio, widest } = this.given;
-    const { picture } = this;
-    const width = Math.min(this.root.clientWidth, widest), height = Math.round(width / ratio);
-    const pen = sized(this.canvas, width, height);
+    const { ratio, widest } = (this.shown?.data || this.given);
+    if (!this.root.clientWidth) return;
+    const width = Math.min(this.root.clientWidth, widest);
+    const height = Math.round(width / ratio);
+    const pen = penOf(this.canvas, width, height);
+    if (!this.shown) return;
+    const { data, picture, backdrop } = this.shown;
+    const { grid, heat, marks } = data;
+    const cells = gridOf(data);
     pen.imageSmoothingEnabled = true;
-    if (heat) pen.filter = "grayscale(1)";
-    pen.drawImage(picture, 0, 0, width, height);
-    pen.filter = "none";
-    if (grid.dim) {
-      pen.fillStyle = getComputedStyle(this.root).getPropertyValue("--st-background-color") || "#fff";
-      pen.globalAlpha = grid.dim;
-      pen.fillRect(0, 0, width, height);
-      pen.globalAlpha = 1;
-    }
+    pen.drawImage(backdrop, 0, 0, width, height);
+    const style = getComputedStyle(this.root);
+    const paper = style.getPropertyValue("--st-background-color") || "#fff";
+    const accent = style.getPropertyValue("--st-primary-color") || "#d6006c";
+    if (grid.dim) veil(pen, paper, grid.dim, width, height);
     if (heat) {
       pen.imageSmoothingEnabled = false;
       pen.globalAlpha = this.blend;
       pen.drawImage(this.painter.canvas, 0, 0, width, height);
       pen.globalAlpha = 1;
     }
-    this.cell = [height / rows, width / cols];
-    if (grid.line) this.drawCuts(pen, width, height, grid.line);
-    const accent = getComputedStyle(this.root).getPropertyValue("--st-primary-color") || "#d6006c";
-    const boxed = (cell) => boxOf([rows, cols], cell, { width, height });
-    const chosen = cellOf(this.chosen);
+    if (grid.line) drawCuts(pen, cells, width, height, grid.line, paper);
+    const boxed = (cell) => boxOf(cells, cell, { width, height });
+    const chosen = this.sameGrid() ? patchNamed(this.chosen) : null;
     if (chosen && grid.dim) {
       // The patch under discussion stays as it is while the rest sinks into the page.
-      pen.drawImage(picture, ...boxOf([rows, cols], chosen, picture), ...boxed(chosen));
+      pen.drawImage(picture, ...boxOf(cells, chosen, picture), ...boxed(chosen));
     }
-    if (this.given.paint) {
-      for (const index of this.brush.cells) strike(pen, boxed([Math.floor(index / cols), index % cols]), accent);
+    if (this.given.paint && this.sameGrid()) {
+      for (const index of this.brush.cells) strike(pen, boxed([Math.floor(index / cells[1]), index % cells[1]]), accent);
     }
-    drawSegments(pen, grid.walls, [rows, cols], { width, height });
-    drawSegments(pen, grid.contour, [rows, cols], { width, height }, "#2fd4ff");
+    drawSegments(pen, grid.walls, cells, { width, height });
+    drawSegments(pen, grid.contour, cells, { width, height }, "#2fd4ff");
     for (const mark of marks) drawFrame(pen, boxed(mark), "#ffffff", 1);
     if (chosen) drawFrame(pen, boxed(chosen), accent, 3);
     if (this.hover) drawFrame(pen, boxed(this.hover), "#ffffff", 2);
   }
 
-  drawCuts(pen, width, height, line) {
-    const { rows, cols } = this.given;
-    pen.fillStyle = getComputedStyle(this.root).getPropertyValue("--st-background-color") || "#fff";
-    for (let row = 1; row < rows; row++) pen.fillRect(0, (row * height) / rows - line / 2, width, line);
-    for (let col = 1; col < cols; col++) pen.fillRect((col * width) / cols - line / 2, 0, line, height);
-  }
-
   cellAt(event) {
-    if (!this.cell) return null;
-    const box = this.canvas.getBoundingClientRect();
-    const row = Math.floor((event.clientY - box.top) / this.cell[0]);
-    const col = Math.floor((event.clientX - box.left) / this.cell[1]);
-    const inside = row >= 0 && col >= 0 && row < this.given.rows && col < this.given.cols;
-    return inside ? [row, col] : null;
+    return this.shown && cellUnder(event, this.canvas, gridOf(this.shown.data));
   }
 
   point(event) {
@@ -163,23 +197,21 @@ class Picture {
     if (String(cell) !== String(this.hover)) this.pointAt(cell);
   }
 
-  pointNowhere() {
-    this.pointAt(null);
-  }
-
   pointAt(cell) {
     this.hover = cell;
     this.redraw();
     this.say();
-    this.link.say({ hover: placeOf(cell, [this.given.rows, this.given.cols]) });
+    if (this.shown) this.link.say({ hover: placeOf(cell, gridOf(this.shown.data)) });
   }
 
   // What a linked picture said: where its cursor is, which patch was chosen there, how strong its map is painted.
-  follow({ hover, chosen, blend }) {
+  follow({ hover, chosen, stamp, blend }) {
     if (!this.given) return;
-    const grid = [this.given.rows, this.given.cols];
-    if (hover !== undefined) this.hover = cellThere(hover, grid);
-    if (chosen) this.chosen = nameOf(cellThere(chosen, grid));
+    if (hover !== undefined) this.hover = this.shown && cellThere(hover, gridOf(this.shown.data));
+    if (chosen) {
+      this.chosen = patchName(cellThere(chosen, gridOf(this.given)));
+      this.reports.follow(stamp);
+    }
     if (blend !== undefined) {
       this.blend = blend;
       this.slider.value = 100 * blend;
@@ -189,14 +221,14 @@ class Picture {
   }
 
   key(event) {
-    const step = stepOf(event.key);
+    const step = STEPS[event.key];
     const { rows, cols, prefix } = this.given;
+    const middle = [Math.floor(rows / 2), Math.floor(cols / 2)];
+    const next = (from) => [clamp(from[0] + step[0], rows), clamp(from[1] + step[1], cols)];
     if (step && this.given.paint) {
-      const [row, col] = this.hover || [Math.floor(rows / 2), Math.floor(cols / 2)];
-      this.pointAt(this.hover ? [clamp(row + step[0], rows), clamp(col + step[1], cols)] : [row, col]);
+      if (this.sameGrid()) this.pointAt(this.hover ? next(this.hover) : middle);
     } else if (step) {
-      const [row, col] = cellOf(this.chosen) || [Math.floor(rows / 2), Math.floor(cols / 2)];
-      this.pick(nameOf([clamp(row + step[0], rows), clamp(col + step[1], cols)]), 200);
+      this.pick(patchName(next(patchNamed(this.chosen) || middle)), HELD_KEY_MS);
     } else if (event.key === "Escape" && prefix.length) {
       this.pick(prefix[0].name, 0);
     } else {
@@ -209,40 +241,49 @@ class Picture {
   pick(name, delay) {
     this.chosen = name;
     this.redraw();
-    this.say();
     this.paintChips();
-    this.link.say({ chosen: placeOf(cellOf(name), [this.given.rows, this.given.cols]) });
-    clearTimeout(this.sending);
-    this.sending = setTimeout(() => {
-      this.sending = 0;
-      this.component.setTriggerValue("picked", name);
-    }, delay);
+    const stamp = this.reports.make(name, delay);
+    this.say();
+    const cell = patchNamed(name);
+    this.link.say({ chosen: cell && placeOf(cell, gridOf(this.given)), stamp });
   }
 
   say() {
-    const { heat, cols, alt } = this.given;
-    const cell = this.hover || cellOf(this.chosen);
-    if (cell) {
-      const place = fill(WORDS.place, { row: cell[0], col: cell[1] });
-      const value = heat && this.values ? ` · ${number(this.values[cell[0] * cols + cell[1]])}` : "";
-      this.readout.textContent = place + value;
+    const { heat, cols, alt } = (this.shown?.data || this.given);
+    const { state } = this.loader;
+    const cell = this.hover || (this.sameGrid() ? patchNamed(this.chosen) : null);
+    let text;
+    if (!this.shown) {
+      text = state === "failed" ? "\u00a0" : say("loading");
+    } else if (cell) {
+      const value = state === "shown" && heat ? number(this.shown.values[cell[0] * cols + cell[1]]) : "";
+      text = [say("place", { row: cell[0], col: cell[1] }), state === "shown" ? value : say("loading")].filter(Boolean).join(" · ");
     } else if (this.given.paint) {
-      this.readout.textContent = this.given.paint.hint;
+      text = this.given.paint.hint;
     } else {
       // Among many pictures the page says it once.
-      this.readout.textContent = this.given.one_of_many ? "\u00a0" : WORDS.hint;
+      text = this.given.one_of_many ? "\u00a0" : say("hint");
     }
-    this.canvas.setAttribute("aria-label", `${alt} ${this.readout.textContent}`);
+    if (this.readout.textContent !== text) this.readout.textContent = text;
+    this.canvas.setAttribute("aria-label", `${alt} ${state === "failed" ? this.status.text : text}`);
   }
 }
 
-function nameOf([row, col]) {
-  return `r${row}c${col}`;
+function gridOf({ rows, cols }) {
+  return [rows, cols];
 }
 
-function cellOf(name) {
-  const found = /^r(\d+)c(\d+)$/.exec(name || "");
-  return found ? [Number(found[1]), Number(found[2])] : null;
+function veil(pen, colour, opacity, width, height) {
+  pen.fillStyle = colour;
+  pen.globalAlpha = opacity;
+  pen.fillRect(0, 0, width, height);
+  pen.globalAlpha = 1;
+}
+
+function drawCuts(pen, [rows, cols], width, height, line, colour) {
+  pen.fillStyle = colour;
+  for (let row = 1; row < rows; row++) pen.fillRect(0, (row * height) / rows - line / 2, width, line);
+  for (let col = 1; col < cols; col++) pen.fillRect((col * width) / cols - line / 2, 0, line, height);
 }
 
 export default mounted(Picture);

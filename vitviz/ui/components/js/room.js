@@ -26,3 +26,26 @@ export function roomFor(source, width, windowHeight) {
 export function aspectOf({ grid, patch_size: patch }) {
   return (grid[0] * patch[0]) / (grid[1] * patch[1]);
 }
+
+// A board's space between maps, left of them and above them. Below NARROWEST it is scrolled in place of squeezed: with the space,
+// targets are 24 apart, the least that WCAG 2.2 (2.5.8) asks for.
+export const BOARD = { GAP: 3, MARGIN: 26, HEADER: 18, NARROWEST: 21 };
+
+// The sizes of a board in CSS pixels: { wide, high } of a map, { width, height } of all. It is as large as `room` (its width) and
+// `tallest` (its height) allow, and no map is narrower than NARROWEST.
+export function boardSize([layers, heads, rows, cols], room, tallest) {
+  const { GAP, MARGIN, HEADER, NARROWEST } = BOARD;
+  const across = (room - MARGIN) / heads - GAP;
+  const down = ((tallest / layers - GAP) * cols) / rows; // the whole board is to be seen at once
+  const wide = Math.max(NARROWEST, Math.floor(Math.min(across, down)));
+  const high = Math.max(1, Math.round((wide * rows) / cols));
+  return { wide, high, width: MARGIN + heads * (wide + GAP), height: HEADER + layers * (high + GAP) };
+}
+
+// [layer, head] at a point of the board, null beside the maps.
+export function headAt([layers, heads], { wide, high }, x, y) {
+  const { GAP, MARGIN, HEADER } = BOARD;
+  const layer = Math.floor((y - HEADER) / (high + GAP));
+  const head = Math.floor((x - MARGIN) / (wide + GAP));
+  return layer >= 0 && head >= 0 && layer < layers && head < heads ? [layer, head] : null;
+}

@@ -1,4 +1,9 @@
-// From values to places on a colour scale, and what can be said about one value among the others.
+// From values to places on a colour scale, by the rules of vitviz/draw/scale.py, and what can be said about one value among others.
+
+// Values closer together than this, relative to their size, are one value with float32 noise on it, and painted as one.
+export const FLAT = 1e-5;
+
+const ROBUST = 0.99;
 
 // The q-th quantile (0..1) of a typed array by linear interpolation, as numpy.percentile does it. Only what lies at or above
 // it is kept in order: for the 99th percentile that is a hundred times less to sort.
@@ -14,32 +19,52 @@ export function quantile(values, q) {
     top[j] = value;
   }
   const above = top.length > 1 ? top[1] : top[0];
-  return top[0] + (above - top[0]) * (place - below);
+  const [step, share] = [above - top[0], place - below];
+  return share < 0.5 ? top[0] + step * share : above - step * (1 - share);
 }
 
-// { low, high, signed } of one map of patches. Weights start at 0; a signed scale is symmetric around it. `robust` takes the
-// 99th percentile for the top.
+// { low, high, signed } of one map of patches: Scale.of(patches, robust, signed, low=0). Weights start at 0; a signed scale is
+// symmetric around it. `robust` takes the 99th percentile (of magnitudes, where signed) for the far end, unless that leaves no
+// range, as for a map with a single non-zero patch.
 export function extent(patches, robust, signed) {
-  let low = 0;
+  const sizes = signed ? patches.map(Math.abs) : patches;
   let high = 0;
-  for (let i = 0; i < patches.length; i++) {
-    if (patches[i] < low) low = patches[i];
-    else if (patches[i] > high) high = patches[i];
+  for (let i = 0; i < sizes.length; i++) if (sizes[i] > high) high = sizes[i];
+  const percentile = robust ? quantile(sizes, ROBUST) : 0;
+  if (percentile > 0) high = percentile;
+  return { low: signed ? -high : 0, high, signed };
+}
+
+// How far apart equal values may lie on a scale.
+function rounding({ low, high, noise = 0 }) {
+  return Math.max(FLAT * Math.max(Math.abs(low), Math.abs(high)), noise);
+}
+
+// Whether every value is the same but for rounding.
+export function isFlat(extent) {
+  return extent.high - extent.low <= rounding(extent);
+}
+
+// -> shade(value): which of the 256 colours of a scale, as `levels` of vitviz/draw/colour.py has it, in float32 as there. What
+// lies beyond its ends takes the last colour; on a flat scale every value takes the middle one.
+export function shader(extent) {
+  const { low, high } = extent;
+  if (isFlat(extent)) {
+    const margin = rounding(extent);
+    return (value) => (value > high + margin ? 255 : value < low - margin ? 0 : 128);
   }
-  if (signed) {
-    const sizes = patches.map(Math.abs);
-    high = robust ? quantile(sizes, 0.99) : Math.max(high, -low);
-    return { low: -high, high, signed: true };
-  }
-  // A map in which fewer than one patch in a hundred is above zero has a 99th percentile of zero and nothing to show.
-  if (robust) high = quantile(patches, 0.99) || high;
-  return { low: 0, high, signed: false };
+  const [first, span] = [Math.fround(low), Math.fround(high - low)];
+  return (value) => {
+    const place = Math.fround(Math.fround(value - first) / span);
+    return Math.floor(Math.fround(Math.fround(Math.min(1, Math.max(0, place)) * 255) + 0.5));
+  };
 }
 
 // How many entries a scale cannot show; they are painted in its last colour and the colour bar says so.
 export function countBeyond(patches, { low, high }) {
+  const [first, last] = [Math.fround(low), Math.fround(high)];
   let count = 0;
-  for (const value of patches) if (value > high || value < low) count++;
+  for (const value of patches) if (value > last || value < first) count++;
   return count;
 }
 

@@ -10,6 +10,7 @@ import { cellOf, nameOf, tokenAt } from "./tokens.js";
 const GAP = 8;
 const CAPTION = 20;
 const WORDY = 124; // CSS pixels of a map under which its whole caption fits
+const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be told from the next
 const NAMED = 90; // and under which at least the head's name does
 
 export class Tiles {
@@ -87,19 +88,22 @@ function top(values) {
   return most;
 }
 
-// [columns, width] of the widest maps that fit.
+// [columns, width] of the widest maps that fit; where they would be smaller than can be pointed at, they go on below.
 export function best(count, width, height, aspect) {
   const sized = (columns) => Math.floor((width - GAP * (columns - 1)) / columns);
+  const fitting = (least) => Math.max(1, Math.min(count, Math.floor((width + GAP) / (least + GAP))));
   if (!height) {
-    const columns = Math.min(count, Math.max(2, Math.floor((width + GAP) / (100 + GAP))));
+    const columns = Math.min(count, Math.max(2, fitting(100)));
     return [columns, count === 1 ? width : sized(columns)];
   }
-  let found = [count, Math.min(sized(count), 60)];
+  let found = [0, 0];
   for (let columns = count; columns >= 1; columns--) {
     const rows = Math.ceil(count / columns);
     const tallest = Math.floor(((height - GAP * (rows - 1)) / rows - CAPTION) / aspect);
     const size = Math.min(sized(columns), tallest);
     if (size >= found[1]) found = [columns, size];
   }
-  return found;
+  if (found[1] >= SMALLEST) return found;
+  const columns = fitting(SMALLEST);
+  return [columns, Math.min(sized(columns), SMALLEST)];
 }

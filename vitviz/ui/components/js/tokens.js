@@ -19,7 +19,7 @@ export function cellOf(layout, token) {
 // "cls", "reg0" or "r3c5"
 export function nameOf(layout, token) {
   const cell = cellOf(layout, token);
-  return cell ? `r${cell[0]}c${cell[1]}` : layout.prefix[token];
+  return cell ? patchName(cell) : layout.prefix[token];
 }
 
 // The inverse of nameOf; -1 for a name that does not exist in this layout (another image, another model).
@@ -27,9 +27,9 @@ export function tokenNamed(layout, name) {
   if (typeof name !== "string") return -1;
   const prefix = layout.prefix.indexOf(name);
   if (prefix >= 0) return prefix;
-  const match = /^r(\d{1,5})c(\d{1,5})$/.exec(name);
-  if (!match) return -1;
-  const [row, col] = [Number(match[1]), Number(match[2])];
+  const cell = patchNamed(name);
+  if (!cell) return -1;
+  const [row, col] = cell;
   return row < layout.grid[0] && col < layout.grid[1] ? tokenAt(layout, row, col) : -1;
 }
 
@@ -55,4 +55,18 @@ export function sameplace(from, token, to) {
   if (!cell) return to.prefix.indexOf(from.prefix[token]);
   const [row, col] = cell.map((index, axis) => Math.floor(((index + 0.5) / from.grid[axis]) * to.grid[axis]));
   return tokenAt(to, row, col);
+}
+
+// A place in a grid without its prefix tokens, as pictures and their links have it: [row, col] <-> "r3c5"; null for other names.
+export function patchName([row, col]) {
+  return `r${row}c${col}`;
+}
+
+export function patchNamed(name) {
+  const found = /^r(\d{1,5})c(\d{1,5})$/.exec(name || "");
+  return found ? [Number(found[1]), Number(found[2])] : null;
+}
+
+export function clamp(value, count) {
+  return Math.min(Math.max(value, 0), count - 1);
 }

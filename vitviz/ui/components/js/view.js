@@ -1,43 +1,51 @@
-// The component as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
+// The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
 
 import { Answer, layouts } from "./answer.js";
+import { LayerWeights } from "./attention.js";
 import { ColourBar } from "./colourbar.js";
 import { Controls } from "./controls.js";
-import { element, setAttribute } from "./element.js";
+import { element, watchRoom } from "./element.js";
 import { onceAFrame } from "./frames.js";
 import { Keys } from "./keyboard.js";
+import { Loader } from "./loader.js";
+import { mounted } from "./mount.js";
 import { Narrator } from "./narrator.js";
 import { aspectOf, roomFor } from "./room.js";
 import { say } from "./say.js";
 import { Selection } from "./selection.js";
+import { Source } from "./source.js";
 import { Stage } from "./stage.js";
-import { Supply } from "./supply.js";
+import { Status } from "./status.js";
 import { Tiles } from "./tiles.js";
 import { nameOf, sameplace, step, tokenAt, tokenNamed } from "./tokens.js";
 
 const FIRST_BLEND = 0.55;
+const NEIGHBOURS_AFTER_MS = 50;
 
-export class View {
-  // outside: { report(selection), stale(layer) }, as they are when they are called.
-  constructor(parent, key) {
-    this.selection = new Selection(key, (selection) => this.outside.report(selection));
+const source = new Source();
+
+class View {
+  constructor(parent) {
+    this.selection = new Selection((report) => this.component.setStateValue("report", report));
     this.keys = new Keys();
     this.blend = FIRST_BLEND;
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
     this.tile = null; // head whose map the pointer is on
+    this.question = null; // the loader's question that is on the screen, with `weights`; null before and after failures
+    this.weights = null;
     this.repaint = onceAFrame((now) => {
       this.paint();
       if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
     });
-    this.supply = new Supply({
-      picture: (bitmap) => this.#changed(() => this.stage.show(bitmap)),
-      layer: (weights, layer) => this.#changed(() => this.#takeLayer(weights, layer)),
-      stale: (layer) => this.outside.stale(layer),
+    this.loader = new Loader(source, {
+      arrived: (question, payloads) => this.#take(question, payloads),
+      changed: () => this.#turn(),
+      stale: () => this.component.setTriggerValue("stale", Date.now()),
     });
+    this.status = new Status(() => this.loader.again());
     this.#build(parent);
-    this.resized = new ResizeObserver(() => this.arrange());
-    this.resized.observe(this.root);
+    this.unwatch = watchRoom(this.root, () => this.arrange());
   }
 
   #build(parent) {
@@ -58,7 +66,7 @@ export class View {
       { class: "microscope", "aria-label": say("title"), "aria-busy": "true" },
       this.controls.above,
       this.narrator.node,
-      this.supply.trouble,
+      this.status.node,
       this.bench,
       this.bar.node,
       this.controls.below,
@@ -67,7 +75,8 @@ export class View {
     );
     this.root.addEventListener("keydown", (event) => this.press(event));
     // For tests: the very numbers that are painted.
-    this.root.vitvizMicroscope = { values: (head) => Array.from(this.answer.of(head)), extent: (head) => this.answer.extent(head) };
+    const answer = () => this.#answer(this.#shown());
+    this.root.vitvizMicroscope = { values: (head) => Array.from(answer().of(head)), extent: (head) => answer().extent(head) };
     parent.append(this.root);
   }
 
@@ -76,26 +85,67 @@ export class View {
   }
 
   // What Python sends, at first and whenever it changes.
-  update(data, outside) {
-    this.addresses = data;
-    this.outside = outside;
-    this.selection.take(data.asked);
-    this.#changed(() => this.supply.want(data, this.view.layer));
+  show(component) {
+    this.component = component;
+    this.addresses = component.data;
+    this.selection.take(component.data.heard, component.data.asked.selection);
+    this.#ask();
+    this.repaint();
   }
 
   stop() {
     this.repaint.stop();
-    this.resized.disconnect();
+    this.unwatch();
     this.narrator.stop();
-    this.supply.stop();
+    this.loader.stop();
+    this.status.stop();
+    this.selection.stop();
+    clearTimeout(this.soon);
+    this.neighbours?.abort();
     this.root.remove();
   }
 
-  #takeLayer(weights, layer) {
-    this.weights = weights;
-    this.layer = layer;
-    this.answer = null;
+  // The photograph, the model and its size are told apart by the picture's address, the layer by its own.
+  #ask() {
+    const { layer } = this.view;
+    this.loader.ask({ urls: { picture: this.addresses.picture, layer: this.addresses.layers[layer] }, layer });
+  }
+
+  // Picture and weights change together.
+  #take(question, { picture, layer }) {
+    const { urls } = question;
+    if (this.question?.urls.picture !== urls.picture) this.stage.show(picture.picture);
+    if (this.question?.urls.layer !== urls.layer) {
+      this.weights = new LayerWeights(layer);
+      this.answer = null;
+    }
+    this.question = question;
     this.arrange();
+    this.#prefetchSoon();
+  }
+
+  #turn() {
+    if (this.loader.state === "failed") {
+      this.question = this.weights = this.answer = null;
+      this.stage.show(null);
+      for (const canvas of this.bench.querySelectorAll("canvas")) canvas.width = canvas.width; // cleared
+    }
+    this.status.show(this.root, this.loader, { layer: this.view.layer });
+    this.repaint();
+  }
+
+  // The neighbours, once the layer is painted: the next press of [ or ] then costs nothing.
+  #prefetchSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => {
+      const before = this.neighbours;
+      this.neighbours = new AbortController();
+      for (const by of [1, -1]) {
+        const url = this.addresses.layers[this.view.layer + by];
+        if (url) source.load(url, this.neighbours.signal).catch(() => {});
+      }
+      before?.abort();
+    }, NEIGHBOURS_AFTER_MS);
   }
 
   // Runs `change`, then paints; `now` for what the hand asks for.
@@ -109,7 +159,7 @@ export class View {
       this.target = null;
       this.selection.change(part.direction ? { ...part, token: this.#pinTowards(part.direction) } : part);
       if ("head" in part) this.arrange();
-      if ("layer" in part) this.supply.want(this.addresses, this.view.layer);
+      if ("layer" in part) this.#ask();
     });
   }
 
@@ -163,8 +213,14 @@ export class View {
     }, true);
   }
 
+  // Whether the tokens on the screen are those of the photograph and the model that Python has by now.
+  get current() {
+    return this.question !== null && this.question.urls.picture === this.addresses.picture;
+  }
+
   tap(name) {
     this.stage.canvas.focus({ preventScroll: true });
+    if (!this.current) return;
     if (this.view.token === name) this.release();
     else this.change({ token: name });
   }
@@ -176,10 +232,9 @@ export class View {
   }
 
   press(event) {
-    if (!this.weights) return;
     const inControl = ["SELECT", "INPUT"].includes(event.target.tagName);
-    const asked = this.keys.read(event, this.weights.heads, inControl);
-    if (!asked) return;
+    const asked = this.keys.read(event, this.weights?.heads ?? 0, inControl);
+    if (!asked || (!this.current && asked.act !== "layer")) return;
     event.preventDefault();
     event.stopPropagation(); // Streamlit has keys of its own
     if (asked.act === "release") this.release();
@@ -233,10 +288,13 @@ export class View {
 
   paint() {
     const { weights } = this;
-    const busy = !weights || this.layer !== this.view.layer;
-    setAttribute(this.root, "aria-busy", busy);
-    this.root.classList.toggle("busy", busy);
+    const { state } = this.loader;
+    this.root.classList.toggle("busy", state !== "shown");
     this.controls.update(this.view, this.addresses.num_layers, weights);
+    if (state !== "shown") {
+      delete this.root.dataset.source;
+      this.narrator.wait(state === "failed" ? this.status.text : say("loading", { layer: this.view.layer }));
+    }
     if (!weights) return;
     const shown = this.#shown();
     const { answer, marks } = { answer: this.#answer(shown), marks: this.#marks() };
@@ -244,9 +302,11 @@ export class View {
     this.stage.draw(answer, shown, marks);
     this.tiles.draw(answer, shown, marks);
     this.bar.draw(answer, shown, head, weights.meta.rows_sum_to_one);
-    this.narrator.tell(answer, shown, marks, head, busy);
+    if (state !== "shown") return;
+    this.narrator.tell(answer, shown, marks, head);
     const source = nameOf(answer.layouts.source, answer.source);
-    Object.assign(this.root.dataset, { layer: this.layer, source, pinned: marks.pinned, direction: shown.direction, head: shown.head });
+    const { layer } = this.question;
+    Object.assign(this.root.dataset, { layer, source, pinned: marks.pinned, direction: shown.direction, head: shown.head });
     this.root.dispatchEvent(new CustomEvent("painted"));
   }
 
@@ -269,3 +329,5 @@ export class View {
 function middle(layout) {
   return tokenAt(layout, Math.floor(layout.grid[0] / 2), Math.floor(layout.grid[1] / 2));
 }
+
+export default mounted(View);

@@ -1,0 +1,88 @@
+"""The microscope, a picture, a board and a picture to paint on, of one of two subjects: other photographs, grids and heads."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from microscope_cases import CASES, NUM_LAYERS, STORE
+from PIL import ImageOps
+
+from vitviz.draw import Scale
+from vitviz.heatmap import Heatmap
+from vitviz.ui import exhibits
+from vitviz.ui.components.microscope import MicroscopeView, microscope
+from vitviz.ui.route import address
+from vitviz.ui.wire import pack_picture
+
+st.set_page_config(layout="wide", page_title="replies")
+kept: dict[str, Any] = st.session_state.setdefault(
+    "kept", {"view": MicroscopeView(layer=1), "chosen": "", "head": None, "cells": (3,), "picks": 0}
+)
+session = st.session_state.setdefault("session", str(id(st.session_state)))
+subject = st.radio("subject", ["first", "second"], horizontal=True)
+case = CASES[{"first": "bias", "second": "small"}[subject]]  # 14 x 14 patches, then 16 x 16
+photograph = case.picture() if subject == "first" else ImageOps.invert(case.picture())
+
+
+def offer(what: str, build: Any, /, **knobs: object) -> str:
+    return address(STORE.offer(session, (subject, what, *sorted(knobs.items())), build))
+
+
+def keep(**changed: Any) -> None:
+    kept.update(changed, picks=kept["picks"] + 1)
+
+
+stage: Any = SimpleNamespace(layout=case.layout, look=SimpleNamespace(shown=photograph), offer=offer)
+rows, cols = case.layout.grid
+values = np.arange(rows * cols, dtype=np.float32).reshape(rows, cols) + (0 if subject == "first" else 1000)
+only = st.query_params.get("only", "all")
+
+if only in ("all", "microscope"):
+    microscope(
+        kept["view"],
+        lambda view: keep(view=view),
+        picture=offer("photograph", lambda: pack_picture(photograph)),
+        num_layers=NUM_LAYERS,
+        layer_address=lambda layer: offer("layer", lambda: case.payload(layer), layer=layer),
+        key="microscope",
+    )
+if only in ("all", "picture"):
+    exhibits.picture(
+        stage,
+        "picture",
+        alt=f"picture of the {subject}",
+        heatmap=Heatmap(values, "places"),
+        chosen=kept["chosen"],
+        on_pick=lambda name: keep(chosen=name),
+        widest=320,
+    )
+if only in ("all", "board"):
+    maps = np.random.default_rng(rows).random((2, 24, rows, cols), np.float32)
+    exhibits.board(
+        stage,
+        "board",
+        maps,
+        [Scale.of(each) for each in maps.reshape(48, rows, cols)],
+        alt=f"board of the {subject}",
+        caption="random",
+        shared=None,
+        own_ends=("least", "most"),
+        facts={},
+        knobs=(),
+        chosen=kept["head"],
+        on_pick=lambda layer, head: keep(head=(layer, head)),
+    )
+if only in ("all", "paint"):
+    st.button("cut the sinks", on_click=lambda: keep(cells=(5, 6)))
+    exhibits.picture(
+        stage,
+        "paint",
+        alt=f"painted on the {subject}",
+        paint=exhibits.Paint(kept["cells"], "paint here", lambda cells: keep(cells=cells)),
+        widest=320,
+    )
+st.code(json.dumps({"subject": subject, "token": kept["view"].token, **{n: kept[n] for n in kept if n != "view"}}))

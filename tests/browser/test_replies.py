@@ -1,0 +1,259 @@
+"""What stands on the screen while payloads are on their way, late, or lost: one question's picture and numbers, or neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .microscope_cases import CASES
+from .serving import served
+from .tabs import Tab
+
+GRIDS = {"first": 14, "second": 16}
+PARTS = (".microscope", ".exhibit:has([aria-label^='picture'])", ".exhibit:has([aria-label^='board'])")
+# How many pixels of a component's canvases are painted.
+INK = """root => [...root.querySelectorAll('canvas:not(.ramp, .strip canvas)')].filter((canvas) => canvas.width > 1).reduce(
+  (sum, canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return sum + data.filter((value, i) => i % 4 === 3 && value).length;
+  }, 0)"""
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[str]:
+    with served(Path(__file__).with_name("replies_app.py")) as address:
+        yield address
+
+
+class Replies(Tab):
+    """A tab whose payloads the test holds back, loses and lets go."""
+
+    def __init__(self, browser: Any, bench: str, only: str, **look: Any) -> None:
+        super().__init__(browser, bench, **look)
+        self.held: list[Any] = []
+        self.parts = 4 if only == "all" else 1
+        self.page.goto(f"{bench}/?only={only}")
+        self.shown()
+
+    def shown(self) -> None:
+        """Until nothing is on its way any more."""
+        self.expect(self.page.locator(":is(.microscope, .exhibit)[data-state=shown]")).to_have_count(self.parts)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Until `holds()`; pytest's own timeout ends what never comes."""
+        while not holds():
+            self.page.wait_for_timeout(50)
+
+    def hold(self) -> None:
+        self.page.route("**/payload/**", self.held.append)
+
+    def let_go(self) -> None:
+        from playwright.sync_api import Error
+
+        self.page.unroute("**/payload/**")
+        for route in self.held:
+            with suppress(Error):  # of a question that was taken back
+                route.continue_()
+        self.held.clear()
+
+    def choose(self, subject: str) -> None:
+        """Returns once Python has run and the browser has what it sent."""
+        self.page.get_by_text(subject, exact=True).click()
+        self.said(subject=subject)
+
+    def said(self, **wanted: Any) -> dict[str, Any]:
+        """What Python holds, once that includes `wanted`."""
+        code = self.page.locator("[data-testid=stCode] code")
+        for name, value in wanted.items():
+            code.filter(has_text=f'"{name}": {json.dumps(value)}').wait_for()
+        return json.loads(code.inner_text())
+
+    def picture(self, beginning: str = "picture") -> Any:
+        return self.page.locator(f".exhibit:has([aria-label^='{beginning}'])")
+
+    def over(self, canvas: Any, row: int, col: int, side: int) -> dict[str, float]:
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        return {"x": box["x"] + (col + 0.5) * box["width"] / side, "y": box["y"] + (row + 0.5) * box["height"] / side}
+
+
+@pytest.fixture
+def tab(browser: Any, bench: str) -> Iterator[Any]:
+    opened: list[Replies] = []
+
+    def open_one(only: str = "all", **look: Any) -> Replies:
+        opened.append(Replies(browser, bench, only, **look))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.page.unroute_all(behavior="ignoreErrors")
+        assert one.failed == []
+        one.close()
+
+
+def read(shown: Replies, row: int, col: int, side: int) -> str:
+    canvas = shown.picture().locator("canvas.main")
+    shown.page.mouse.move(**shown.over(canvas, row, col, side))
+    return shown.picture().locator(".readout").inner_text()
+
+
+def test_a_photograph_and_its_numbers_change_together_and_a_late_reply_changes_nothing(tab: Any) -> None:
+    shown = tab()
+    microscope, canvas = shown.page.locator(".microscope"), shown.picture().locator("canvas.main")
+    assert read(shown, 2, 3, 14) == "row 2, column 3 · 31.0"
+    shown.page.mouse.move(2, 2)
+    before = [
+        canvas.evaluate("c => c.toDataURL()"),
+        shown.page.locator("canvas.picture").evaluate("c => c.toDataURL()"),
+    ]
+    shown.hold()
+    shown.choose("second")
+    for part in PARTS:
+        shown.page.locator(f"{part}[aria-busy=true]").wait_for()
+    # Still the first photograph under the first numbers, and neither is said to be of the second.
+    assert before == [
+        canvas.evaluate("c => c.toDataURL()"),
+        shown.page.locator("canvas.picture").evaluate("c => c.toDataURL()"),
+    ]
+    assert microscope.get_attribute("data-source") is None
+    assert "on its way" in microscope.locator(".state").inner_text()
+    assert microscope.locator(".reading").inner_text() == ""
+    assert read(shown, 2, 3, 14) == "row 2, column 3 · on its way …"
+
+    # Back again before anything came: the first is still here, and what comes now is too late.
+    shown.choose("first")
+    shown.shown()
+    shown.let_go()
+    shown.page.wait_for_timeout(500)
+    shown.shown()
+    assert read(shown, 2, 3, 14) == "row 2, column 3 · 31.0"
+    np.testing.assert_allclose(
+        microscope.evaluate("root => root.vitvizMicroscope.values(0)"),
+        CASES["bias"].layer(1).row(0)[0].numpy(),
+        atol=1e-4,
+    )
+
+    shown.choose("second")
+    shown.shown()
+    assert read(shown, 2, 3, 16) == "row 2, column 3 · 1035"
+    np.testing.assert_allclose(
+        microscope.evaluate("root => root.vitvizMicroscope.values(0)"),
+        CASES["small"].layer(1).row(0)[0].numpy(),
+        atol=1e-4,
+    )
+
+
+def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(tab: Any) -> None:
+    shown = tab()
+    shown.page.route("**/payload/**", lambda route: route.fulfill(status=404, body="not found"))
+    shown.choose("second")
+    for part in PARTS:
+        root = shown.page.locator(part)
+        shown.expect(root.locator(".trouble")).to_contain_text("no longer on the server")
+        assert "Reload" not in root.locator(".trouble").inner_text()
+        assert root.get_attribute("aria-busy") == "false"
+        assert root.evaluate(INK) == 0, "no old map under the new question"
+    box = shown.picture().bounding_box()
+    shown.page.mouse.move(box["x"] + 50, box["y"] + 120)
+    shown.expect(shown.picture().locator(".trouble")).to_be_visible()  # pointing does not take the message away
+    shown.screenshot("failed")
+    shown.page.unroute("**/payload/**")
+    for button in shown.page.get_by_role("button", name="Fetch them again").all():
+        button.click()
+    shown.shown()
+    shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
+    assert read(shown, 2, 3, 16) == "row 2, column 3 · 1035"
+
+
+def test_the_network_is_lost_and_comes_back(tab: Any) -> None:
+    shown = tab()
+    shown.page.route("**/payload/**", lambda route: route.abort("internetdisconnected"))
+    shown.choose("second")
+    for part in PARTS:
+        shown.expect(shown.page.locator(part).locator(".trouble")).to_contain_text("the server does not answer")
+    shown.page.unroute("**/payload/**")
+    shown.page.evaluate("window.dispatchEvent(new Event('online'))")
+    shown.shown()
+    shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
+
+
+def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(tab: Any) -> None:
+    shown = tab("picture")
+    shown.hold()
+    shown.choose("second")
+    shown.page.locator(".exhibit[aria-busy=true]").wait_for()
+    canvas = shown.picture().locator("canvas.main")
+    shown.page.mouse.click(**shown.over(canvas, 13, 13, 14))
+    shown.said(chosen="r15c15")  # where that patch is in the grid to come
+    shown.let_go()
+    shown.shown()
+    shown.page.mouse.move(2, 2)
+    shown.expect(shown.picture().locator(".readout")).to_have_text("row 15, column 15 · 1255")
+    shown.page.mouse.click(**shown.over(canvas, 15, 0, 16))
+    shown.page.mouse.click(**shown.over(canvas, 0, 15, 16))
+    shown.said(chosen="r0c15")
+
+
+def test_the_last_cell_is_erased_and_a_button_pressed_at_once(tab: Any) -> None:
+    shown = tab("paint")
+    canvas = shown.picture("painted").locator("canvas.main")
+    shown.page.mouse.click(**shown.over(canvas, 0, 3, 14))
+    shown.page.get_by_role("button", name="cut the sinks").click()  # what was erased is sent before
+    shown.said(cells=[5, 6], picks=2)
+    shown.page.mouse.click(**shown.over(canvas, 1, 0, 14))
+    shown.said(cells=[5, 6, 14])
+
+
+def test_24_heads_on_a_phone_keep_their_size_and_are_hit(tab: Any) -> None:
+    shown = tab("board", viewport={"width": 375, "height": 700})
+    canvas = shown.page.locator(".exhibit canvas.main")
+    pitch = (canvas.bounding_box()["width"] - 26) / 24
+    assert pitch >= 24
+    for head in (23, 0, 20):
+        canvas.evaluate("(canvas, to) => { canvas.parentElement.scrollLeft = to; }", 26 + head * pitch - 100)
+        box = canvas.bounding_box()
+        x = box["x"] + 26 + (head + 0.5) * pitch
+        assert 0 < x < 375
+        shown.page.mouse.click(x, box["y"] + 18 + 10)
+        shown.said(head=[0, head])
+    canvas.focus()
+    for _ in range(3):
+        shown.page.keyboard.press("ArrowRight")
+    shown.said(head=[0, 23])
+    wide = shown.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert wide <= 375, "the board is scrolled, and not the page"
+    shown.screenshot("board-24-heads")
+
+
+# For every canvas: pixels for one CSS pixel, across and down.
+SHARPNESS = """canvases => canvases.flatMap((canvas) => {
+  const box = canvas.getBoundingClientRect();
+  return box.width > 8 ? [canvas.width / box.width, canvas.height / box.height] : [];
+})"""
+
+
+def test_zoom_pixel_ratio_and_height_are_followed(tab: Any) -> None:
+    shown = tab()
+    session = shown.context.new_cdp_session(shown.page)
+    picture, canvases = shown.page.locator("canvas.picture"), shown.page.locator("canvas:not(.ramp)")
+
+    def window(width: int, height: int, ratio: float) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
+        session.send("Emulation.setDeviceMetricsOverride", size)
+        shown.until(lambda: all(abs(each - ratio) < 0.1 for each in canvases.evaluate_all(SHARPNESS)))
+
+    # Zooming in by a half makes the window two thirds as wide in CSS pixels; the last one changes nothing but the ratio.
+    for width, height, ratio in ((1024, 768, 1), (683, 512, 1.5), (1138, 853, 0.9), (1024, 400, 1), (1024, 400, 2)):
+        window(width, height, ratio)
+        box, maps = picture.bounding_box(), shown.page.locator(".tile:visible").first.bounding_box()
+        assert box["x"] + box["width"] <= maps["x"] or box["y"] + box["height"] <= maps["y"], (width, ratio)
+    tall = picture.bounding_box()["height"]
+    window(1024, 1200, 2)
+    shown.until(lambda: picture.bounding_box()["height"] > tall + 20)

@@ -1,0 +1,73 @@
+"""Components in a page: how one is registered, fed with addresses, and heard.
+
+What is chosen in the browser comes as a numbered report. Everything that is sent there says which number had been heard by
+then, from any component of the page, so that the browser can tell an answer to its last choice from a late one to an earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from vitviz.draw.colour import table
+from vitviz.draw.theme import LIGHT
+from vitviz.ui.components.modules import joined
+
+FOLDER = Path(__file__).parent / "js"
+
+Component = Callable[..., Any]
+
+_HEARD = "number of the last report heard"
+_LARGEST = 2**53  # of the whole numbers that a browser tells apart
+
+
+def registered(name: str, entry: str, css: str, words: Mapping[str, str]) -> Component:
+    """The component of the module `entry`, with the sentences it says. To be called once for a server."""
+    given = {
+        "WORDS": dict(words),
+        "COLOURS": {
+            "sequential": table(LIGHT.sequential).tobytes().hex(),
+            "signed": table(LIGHT.diverging).tobytes().hex(),
+        },
+    }
+    style = (FOLDER / css).read_text(encoding="utf-8")
+    return st.components.v2.component(f"vitviz.{name}", js=joined(FOLDER, entry, given), css=style)
+
+
+def mount(component: Component, key: str, data: Mapping[str, Any], taken: Callable[[Any], None]) -> None:
+    """Shows `component`.
+
+    data   what the browser is told; tiny, the numbers lie behind addresses in it
+    taken  called with what was chosen in the browser, which may be anything, before the page runs again
+    """
+
+    def reported() -> None:
+        number, value = _report(key)
+        if number:
+            _hear(number)
+            taken(value)
+
+    _hear(_report(key)[0])
+    component(
+        key=key,
+        data={"heard": st.session_state[_HEARD], **data},
+        on_report_change=reported,
+        on_stale_change=lambda: None,  # the run that follows offers every payload again
+    )
+
+
+def _hear(number: int) -> None:
+    st.session_state[_HEARD] = max(number, st.session_state.get(_HEARD, 0))
+
+
+def _report(key: str) -> tuple[int, Any]:
+    """The last report of a component, (0, None) where there is none or it makes no sense."""
+    state = st.session_state.get(key)
+    report = state.get("report") if isinstance(state, Mapping) else None
+    if not isinstance(report, Mapping):
+        return 0, None
+    number = report.get("number")
+    return (number, report.get("value")) if type(number) is int and 0 < number < _LARGEST else (0, None)
