@@ -196,7 +196,7 @@ def test_whatever_the_order_of_replies_only_the_last_question_is_answered(play: 
     return { wrong, arrivals, state: loader.state };"""
     found = play(body, seed=seed, kept=20)
     assert found["wrong"] == 0
-    assert found["arrivals"] > 20
+    assert found["arrivals"] > 5
     assert found["state"] == "shown"
 
 

@@ -129,7 +129,7 @@ def maps(about: Asked, given: Interventions) -> None:
         st.markdown(f"**{words.SEEN}**")
         exhibits.picture(
             stage, "seen", alt=words.SEEN_ALT, shown=seen, knobs=what, widest=PICTURE, link=LINK, on_pick=_ask_patch,
-            one_of_many=True,
+            chosen=stage.query, one_of_many=True,
         )  # fmt: skip
     with right:
         st.markdown(f"**{words.SIMILARITY}**")
@@ -178,7 +178,7 @@ def _similarity(stage: Stage, found: Outcome, what: tuple[tuple[str, str], ...])
     exhibits.picture(
         stage, "similarity", alt=words.SIMILARITY_ALT, heatmap=Heatmap(similarity.values, words.SIMILARITY_LABEL, signed),
         scale=Scale(-1.0, 1.0, signed=True) if signed else Scale(0.0, 1.0), knobs=what, widest=PICTURE, link=LINK,
-        on_pick=_ask_patch, one_of_many=True,
+        on_pick=_ask_patch, chosen=stage.query, one_of_many=True,
     )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def show_order(stage: Stage, given: Interventions) -> None:
         shown=seen_picture(stage.subject, given),
         knobs=(("changes", given.encode()),),
         on_pick=lambda token: state.change(query=token),
+        chosen=stage.selection.query,
     )
 
 

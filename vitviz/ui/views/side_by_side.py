@@ -44,6 +44,7 @@ def _map(about: Asked, method: Method, heatmap: Heatmap) -> None:
         f"map {method.key}",
         alt=words.MAP_ALT.format(method=method.name, target=about.name),
         on_pick=lambda token: state.change(query=token),
+        chosen=stage.selection.query,
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
         knobs=(("method", method.key), ("target", about.target)),

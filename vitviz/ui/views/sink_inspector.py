@@ -78,7 +78,7 @@ def _picture(
     exhibits.picture(
         stage, f"sink {key}", alt=words.SINK_ALT.format(name=title, count=len(marks)), heatmap=heatmap,
         scale=Scale.of(heatmap.values, low=0.0), knobs=(("layer", layer),), marks=marks, widest=PICTURE, link="sinks",
-        on_pick=lambda token: state.change(query=token), one_of_many=True,
+        on_pick=lambda token: state.change(query=token), chosen=stage.selection.query, one_of_many=True,
     )  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def _aside(stage: Stage, given: Interventions, layer: int, tokens: tuple[int, ..
             exhibits.picture(
                 stage, f"aside {key}", alt=words.MAP_ALT.format(name=title), heatmap=heatmap,
                 knobs=(("query", query), ("layer", layer), ("tokens", tokens)), widest=PICTURE, link="sinks",
-                on_pick=lambda token: state.change(query=token), one_of_many=True,
+                on_pick=lambda token: state.change(query=token), chosen=stage.selection.query, one_of_many=True,
             )  # fmt: skip
     # Without the class token the answer would have nobody to be read from but itself: that is another question.
     others = [token for token in tokens if stage.layout.name_of(token) != "cls"]

@@ -108,6 +108,7 @@ def _agreement(about: Asked, found: dict[str, Heatmap]) -> None:
             "disagreement",
             alt=words.DISAGREEMENT_ALT,
             on_pick=lambda token: state.change(query=token),
+            chosen=about.stage.selection.query,
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
             knobs=(("target", about.target), ("methods", tuple(found))),

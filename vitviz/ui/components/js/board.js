@@ -1,6 +1,6 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
-import { Brush, flushOnLeaving, handle, strike } from "./brush.js";
+import { Brush, handle, strike } from "./brush.js";
 import { paintScale } from "./colourbar.js";
 import { element, penOf, watchRoom } from "./element.js";
 import { onceAFrame } from "./frames.js";
@@ -8,6 +8,7 @@ import { STEPS } from "./keyboard.js";
 import { Loader } from "./loader.js";
 import { mounted } from "./mount.js";
 import { drawFrame, MapPainter } from "./painting.js";
+import { flushOnLeaving } from "./pointer.js";
 import { Reports } from "./reports.js";
 import { BOARD, boardSize, headAt } from "./room.js";
 import { say } from "./say.js";

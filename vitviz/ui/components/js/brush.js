@@ -70,18 +70,6 @@ export function handle(canvas, brush, { cellAt, cursor, painting }) {
   });
 }
 
-// Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.
-// -> stop()
-export function flushOnLeaving(canvas, reports) {
-  const elsewhere = (event) => {
-    if (!event.composedPath().includes(canvas)) reports.flush();
-  };
-  const away = () => reports.flush();
-  window.addEventListener("pointerdown", elsewhere, true);
-  canvas.addEventListener("blur", away);
-  return () => window.removeEventListener("pointerdown", elsewhere, true);
-}
-
 // A cell that is painted: darkened, and struck through, so that it can be told without colour.
 export function strike(pen, [x, y, width, height], colour) {
   pen.fillStyle = "rgba(20, 20, 20, 0.6)";

@@ -1,6 +1,6 @@
 // The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
 
-import { Brush, flushOnLeaving, handle, strike } from "./brush.js";
+import { Brush, handle, strike } from "./brush.js";
 import { paintScale } from "./colourbar.js";
 import { element, penOf, watchRoom } from "./element.js";
 import { onceAFrame } from "./frames.js";
@@ -9,7 +9,7 @@ import { cellThere, Link, placeOf } from "./link.js";
 import { Loader } from "./loader.js";
 import { mounted } from "./mount.js";
 import { boxOf, drawFrame, drawSegments, greyOf, MapPainter } from "./painting.js";
-import { cellUnder } from "./pointer.js";
+import { cellUnder, flushOnLeaving } from "./pointer.js";
 import { Reports } from "./reports.js";
 import { say } from "./say.js";
 import { number } from "./scale.js";

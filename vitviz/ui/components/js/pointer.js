@@ -40,3 +40,15 @@ export function watchPointer(canvas, { hover, leave, tap }) {
     if (event.pointerType === "mouse") leave();
   });
 }
+
+// Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.
+// -> stop()
+export function flushOnLeaving(node, reports) {
+  const elsewhere = (event) => {
+    if (!event.composedPath().includes(node)) reports.flush();
+  };
+  const away = () => reports.flush();
+  window.addEventListener("pointerdown", elsewhere, true);
+  node.addEventListener("blur", away);
+  return () => window.removeEventListener("pointerdown", elsewhere, true);
+}

@@ -10,6 +10,7 @@ import { Keys } from "./keyboard.js";
 import { Loader } from "./loader.js";
 import { mounted } from "./mount.js";
 import { Narrator } from "./narrator.js";
+import { flushOnLeaving } from "./pointer.js";
 import { aspectOf, roomFor } from "./room.js";
 import { say } from "./say.js";
 import { Selection } from "./selection.js";
@@ -46,6 +47,7 @@ class View {
     this.status = new Status(() => this.loader.again());
     this.#build(parent);
     this.unwatch = watchRoom(this.root, () => this.arrange());
+    this.unflush = flushOnLeaving(this.root, this.selection.reports);
   }
 
   #build(parent) {
@@ -96,6 +98,7 @@ class View {
   stop() {
     this.repaint.stop();
     this.unwatch();
+    this.unflush();
     this.narrator.stop();
     this.loader.stop();
     this.status.stop();
