@@ -36,7 +36,7 @@ def keep(**changed: Any) -> None:
     kept.update(changed, picks=kept["picks"] + 1)
 
 
-stage: Any = SimpleNamespace(layout=case.layout, look=SimpleNamespace(shown=photograph), offer=offer)
+stage: Any = SimpleNamespace(layout=case.layout, shown=photograph, offer=offer)
 rows, cols = case.layout.grid
 values = np.arange(rows * cols, dtype=np.float32).reshape(rows, cols) + (0 if subject == "first" else 1000)
 only = st.query_params.get("only", "all")

@@ -35,6 +35,8 @@ class View {
     this.tile = null; // head whose map the pointer is on
     this.question = null; // the loader's question that is on the screen, with `weights`; null before and after failures
     this.weights = null;
+    this.answer = null; // of `weights` to what `answered` names
+    this.answered = null;
     this.repaint = onceAFrame((now) => {
       this.paint();
       if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
@@ -315,10 +317,10 @@ class View {
 
   // Computed again only where the question is another one.
   #answer(view) {
-    const question = [this.source(), view.direction, view.measure, view.scale, view.shared].join();
-    if (!this.answer || this.question !== question) {
+    const asked = [this.source(), view.direction, view.measure, view.scale, view.shared].join();
+    if (!this.answer || this.answered !== asked) {
       this.answer = new Answer(this.weights, this.source(), view);
-      this.question = question;
+      this.answered = asked;
     }
     return this.answer;
   }
