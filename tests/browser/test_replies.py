@@ -78,7 +78,7 @@ class Replies(Tab):
         return self.page.locator(f".exhibit:has([aria-label^='{beginning}'])")
 
     def over(self, canvas: Any, row: int, col: int, side: int) -> dict[str, float]:
-        canvas.scroll_into_view_if_needed()
+        canvas.evaluate("canvas => canvas.scrollIntoView({ block: 'center' })")  # the page's header may cover its top
         box = None
         while box != (box := canvas.bounding_box()):  # what stands above it may still be laid out
             self.page.wait_for_timeout(100)
