@@ -51,6 +51,7 @@ def test_all_methods_answer_for_every_kind_of_model(family):
 
 def test_what_is_shared_is_computed_once(monkeypatch):
     asked = question()
+    assert asked.query == "cls"  # what the output is computed from is found once for a model, and kept
     calls = []
     forward = asked.module.forward
     monkeypatch.setattr(asked.module, "forward", lambda *args: calls.append(args) or forward(*args))

@@ -158,8 +158,9 @@ class Trunk:
             raise UnsupportedError(
                 f"{type(self.module).__name__} does not hand one sequence of tokens from block to block."
             )
-        with torch.no_grad(), evaluating(self.module):
-            read = self.read(states[-1]).logits
+        # Detached, and not under no_grad: a pooling attention in the head may be watched for its gradients.
+        with evaluating(self.module):
+            read = self.read(states[-1].detach()).logits.detach()
         if read.shape != output.logits.shape or not torch.allclose(
             read, output.logits, rtol=READ_TOLERANCE, atol=READ_TOLERANCE * float(output.logits.detach().abs().max())
         ):
