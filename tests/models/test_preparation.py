@@ -112,7 +112,7 @@ def test_fit_keeps_the_shape_and_the_number_of_patches(model):
     assert made.box == (0, 0, 1600, 400)
     assert (rows, cols) == (8, 32)
     with torch.no_grad():
-        assert made.model.module(made.input[None]).shape == (1, 101)
+        assert made.model.module(made.input[None]).shape == (1, 293)
 
 
 @settings(max_examples=200, deadline=None)
