@@ -229,7 +229,7 @@ def test_the_command_writes_a_table_and_goes_on_where_it_stopped(folder, tmp_pat
     assert main(arguments) == 0
     assert capsys.readouterr().out == first.out  # to the last digit, whatever came first
     assert len(kept.read_text().splitlines()) == 3
-    for other in (["--methods", "attention"], ["--dtype", "bfloat16"], ["--steps", "3"], ["--stride", "3"]):
+    for other in (["--methods", "attention"], ["--dtype", "bfloat16"], ["--steps", "3"], ["--size", "32"]):
         assert main([*arguments, *other]) == 1
         assert "other settings" in capsys.readouterr().err
 
