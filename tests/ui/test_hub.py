@@ -24,9 +24,7 @@ def hub(tmp_path, monkeypatch):
     with serving(Hub(save(build("test_vit", seed=5).state_dict()))) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
         yield running
-    results = services.models().results
-    for key in [key for key in results._held if key.model == NAME]:
-        results._drop(key)
+    services.models().results.clear()
 
 
 def test_a_model_that_arrives_is_shown(app, hub):

@@ -54,7 +54,6 @@ NAMES = [
         "hf-hub:a--b",
         "file:private",
         "file:private.safetensors",
-        "file:..x",
     ),
 ]
 
@@ -65,6 +64,12 @@ def test_a_link_never_leads_to_a_file(full_folder, app, name):
     assert len(opened.wrong) == 1 and not opened.at.exception
     assert "secret_field" not in opened.wrong[0] and "something went wrong" not in opened.wrong[0].lower()
     assert full_folder == []
+
+
+def test_a_name_that_no_checkpoint_can_have_is_passed_over(full_folder, app):
+    opened = app(model="file:..x")
+    assert not opened.wrong and "model" in opened.at.warning[0].value
+    assert "model" not in opened.parameters and full_folder == []
 
 
 @pytest.mark.parametrize("name", ["./folder", "hf:./folder", "hf:/etc", "local-dir:folder", "../x", "C:\\x", "a/b"])

@@ -135,6 +135,13 @@ class Results:
             for key in [key for key in self._elsewhere if key.scope == scope]:
                 del self._elsewhere[key]
 
+    def clear(self) -> None:
+        """Lets go of everything, also of what others hold: whoever asks again has it made anew."""
+        with self._lock:
+            for key in list(self._held):
+                self._drop(key)
+            self._elsewhere.clear()
+
     def _drop(self, key: Key) -> None:
         held = self._held.pop(key, None)
         if held is not None:
