@@ -42,7 +42,7 @@ def test_a_model_without_positions_says_so(app):
 
 def test_a_bias_on_content_too_is_no_map_over_displacements(app):
     shown = app("positions", model="mvitv2_tiny", weights="random")
-    assert not shown.wrong and words.RELATIVE_MORE in [info.value for info in shown.at.info]
+    assert not shown.wrong and words.NONE in [info.value for info in shown.at.info]
 
 
 def test_biases_of_another_layer_and_head(app):

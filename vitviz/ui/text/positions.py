@@ -82,9 +82,9 @@ ATLAS_ALT = "{rows} by {cols} tiles; each is the map of one position's similarit
 ATLAS_TITLE = "cosine similarity of position embeddings"
 
 NONE = (
-    "This model adds no position to its patches, turns no queries and keys, and biases no scores, or all its biases are still "
-    "zero, as before training. If it can tell places at all, then through its convolutions: at the edges of a picture they see "
-    "the padding."
+    "This model adds no position to its patches, turns no queries and keys, and adds nothing to its scores that is the same for every "
+    "picture. Its biases may still be zero, as before training, or depend on what is in the patches as well, as in MViTv2; "
+    "convolutions can tell places too, because at the edges of a picture they see the padding."
 )
 ROTARY = "Turned by their place: rotary positions"
 ROTARY_TEXT = (
