@@ -7,6 +7,7 @@ import pytest
 
 from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.errors import UnsupportedError
+from vitviz.ui import services
 from vitviz.ui.text import prediction as words
 from vitviz.ui.views.marking import corners_of, rectangle
 
@@ -111,6 +112,7 @@ def test_the_gap_of_integrated_gradients_stands_beside_its_map(app, monkeypatch,
         return PathAttribution(grid, "integrated gradients", signed=True, steps=64, total=total, difference=9.0)
 
     monkeypatch.setattr("vitviz.ui.maps.explain", explain)
+    services.queue().results.clear()  # other tests may have asked the same
     page = app("prediction", part="methods", slow="now", target=str(70 + warned))  # a question that no other test asks
     said = [each.value for each in (page.at.warning if warned else page.at.caption)]
     assert any("the score difference to a picture of the mean colour is 9" in each for each in said)
