@@ -272,3 +272,26 @@ def test_results_keep_their_bounds_and_drop_what_was_used_longest_ago():
     for name in "abc":
         many.put(key(name), np.zeros(1, np.uint8))
     assert len(many) == 2 and many.nbytes == 2
+
+
+def test_a_ticket_that_was_cancelled_does_not_let_the_work_linger_when_its_page_leaves():
+    """The button's run may begin before the run that showed the button has stopped waiting."""
+    queue = ComputeQueue(Results(1000, 10))
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(progress):
+        started.set()
+        go_on.wait(5)
+        progress.check()
+        return 1
+
+    key = Key("stopped", "m")
+    with queue.submit(key, "lane", work) as ticket:
+        assert started.wait(5)
+        ticket.cancel()
+        queue.cancel(key)
+        ticket.leave(60)
+        go_on.set()
+        with pytest.raises(Cancelled):
+            ticket.result(5)
+    assert queue.results.get(key) is None

@@ -58,7 +58,7 @@ def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> 
         # again.
         what = escaped(what)  # a model's name is in it
         bar = st.progress(0.0, what)
-        st.button(words.CANCEL, key=f"cancel {key}", on_click=_give_up, args=(queue, key))
+        st.button(words.CANCEL, key=f"cancel {key}", on_click=_give_up, args=(queue, key, ticket))
         while not ticket.wait(STEP_SECONDS):
             ahead = ticket.place
             note = words.IN_QUEUE.format(what=what, count=ahead) if ahead else what
@@ -66,6 +66,7 @@ def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> 
     place.empty()
 
 
-def _give_up(queue: ComputeQueue, key: Key) -> None:
+def _give_up(queue: ComputeQueue, key: Key, ticket: Ticket) -> None:
+    ticket.cancel()  # the run that shows the button may not have stopped yet, and would leave the work to linger
     queue.cancel(key)
     state.call_off(key)
