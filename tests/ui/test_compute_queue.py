@@ -190,7 +190,7 @@ def test_private_work_under_way_is_called_off_and_not_kept_when_its_session_ends
     assert key("stubborn", scope="a") not in queue.results
 
 
-def test_what_was_forgotten_is_not_wanted_again_when_its_page_leaves():
+def test_what_was_forgotten_is_not_wanted_again_when_its_page_leaves(queue):
     queue = ComputeQueue(Results(10_000, 8), linger=LONG, idle=0.1)
     begun, finish = threading.Event(), threading.Event()
 
@@ -274,24 +274,22 @@ def test_results_keep_their_bounds_and_drop_what_was_used_longest_ago():
     assert len(many) == 2 and many.nbytes == 2
 
 
-def test_a_ticket_that_was_cancelled_does_not_let_the_work_linger_when_its_page_leaves():
+def test_a_ticket_that_was_cancelled_does_not_let_the_work_linger_when_its_page_leaves(queue):
     """The button's run may begin before the run that showed the button has stopped waiting."""
-    queue = ComputeQueue(Results(1000, 10))
     started, go_on = threading.Event(), threading.Event()
 
     def work(progress):
         started.set()
-        go_on.wait(5)
+        go_on.wait(LONG)
         progress.check()
         return 1
 
-    key = Key("stopped", "m")
-    with queue.submit(key, "lane", work) as ticket:
-        assert started.wait(5)
+    with queue.submit(key(), "lane", work) as ticket:
+        assert started.wait(LONG)
         ticket.cancel()
-        queue.cancel(key)
+        queue.cancel(key())
         ticket.leave(60)
         go_on.set()
         with pytest.raises(Cancelled):
-            ticket.result(5)
-    assert queue.results.get(key) is None
+            ticket.result(LONG)
+    assert queue.results.get(key()) is None
