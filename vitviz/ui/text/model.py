@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TITLE = "Model"
-LINK = "What this model is, and how good"
+LINK = "About this model"
 QUESTION = "Which model is this, and how good is it?"
 LEAD = "{name}: {architecture}, {parameters:.1f} million parameters, {weights}."
 WEIGHTS = {
