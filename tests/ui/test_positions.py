@@ -45,6 +45,13 @@ def test_a_bias_on_content_too_is_no_map_over_displacements(app):
     assert not shown.wrong and words.NONE in [info.value for info in shown.at.info]
 
 
+def test_position_parameters_that_are_no_vector_a_patch_are_named(app):
+    """TNT's first attention is between the pixels of each patch; its positions of patches join later."""
+    shown = app("positions", model="tnt_s_legacy_patch16_224", weights="random")
+    (said,) = [info.value for info in shown.at.info]
+    assert not shown.wrong and "patch" in said and said != words.NONE and "pixel" in said
+
+
 def test_biases_of_another_layer_and_head(app):
     shown = app("positions", model=SWIN, weights="random", bias_head="2")
     shown.at.selectbox(key="choice of bias_layer").select_index(4).run()

@@ -69,7 +69,7 @@ def added_vectors(model: HasModule, layout: TokenLayout) -> Tensor:
         vectors = added_positions(model.module, layout, size or layout.input_size)
         if vectors is None:
             vectors = _by_its_own_method(model.module, layout)
-    named = _named_positions(model.module)
+    named = named_positions(model.module)
     if (vectors is None or not vectors.any()) and not named:
         raise UnsupportedError(
             "This model adds no position embedding to its patches. Positions that act inside the attention (rotary or "
@@ -193,8 +193,8 @@ def _by_its_own_method(module: nn.Module, layout: TokenLayout) -> Tensor | None:
     return one_vector_a_patch(added, layout) if isinstance(added, Tensor) else None
 
 
-def _named_positions(module: nn.Module) -> list[str]:
-    """Parameters and buffers whose names speak of absolute positions."""
+def named_positions(module: nn.Module) -> list[str]:
+    """Dotted names of parameters and buffers that hold absolute positions, by what they are called."""
     names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
     inside = ("rel_pos", "relative_pos", "rope", "bias")  # what acts inside the attention, and biases of any layer
     return [name for name in names if "pos" in name.lower() and not any(word in name.lower() for word in inside)]

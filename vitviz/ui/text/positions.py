@@ -86,6 +86,10 @@ NONE = (
     "picture. Its biases may still be zero, as before training, or depend on what is in the patches as well, as in MViTv2; "
     "convolutions can tell places too, because at the edges of a picture they see the padding."
 )
+NAMED = (
+    "This model has position parameters ({names}), but does not add one vector to each patch where the patches enter its first "
+    "layer, so there is no position embedding to compare patch by patch."
+)
 ROTARY = "Turned by their place: rotary positions"
 ROTARY_TEXT = (
     "Every query and key is rotated by angles that grow with row and column, so that a score depends on the step between two "

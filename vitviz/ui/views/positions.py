@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from vitviz.analysis.position_kind import position_kinds
+from vitviz.analysis.positions import named_positions
+from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage
 from vitviz.ui.text import positions as words
@@ -25,6 +27,8 @@ def render(stage: Stage) -> None:
             if kind in SECTIONS:
                 with guarded(kind):
                     SECTIONS[kind](stage)
+            elif names := named_positions(stage.model.module):
+                st.info(words.NAMED.format(names=", ".join(map(escaped, names[:3]))))
             else:
                 st.info(words.NONE)
 
