@@ -55,6 +55,11 @@ def test_what_the_camera_sees_is_cut_into_patches(tab: Any) -> None:
     shown.page.get_by_role("radio", name=sidebar.SOURCES["camera"]).click()
     shown.page.get_by_role("button", name="Take Photo").click()
     shown.wait_for_parameter("image", "upload")
+    # A component may be mounted anew after the run; its canvas is empty until its picture has been fetched.
+    for _ in range(200):
+        if colour(shown, 0, 0).any():
+            break
+        shown.page.wait_for_timeout(100)
     shown.screenshot("camera")
     for (row, col), wanted in CORNERS.items():
         difference = np.abs(colour(shown, row, col) - wanted)
