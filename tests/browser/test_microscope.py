@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitviz.draw.colour import table
+from vitviz.draw.scale import table
 from vitviz.draw.theme import LIGHT
 
 from .microscope_cases import CASES

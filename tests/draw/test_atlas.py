@@ -7,7 +7,7 @@ import pytest
 
 from tests.draw.pictures import above_bar, area_of, inside
 from vitviz.draw import LIGHT, Scale, draw_atlas, draw_matrix
-from vitviz.draw.colour import colours, table
+from vitviz.draw.scale import colours, table
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.draw.pictures import above_bar, area_of, inside
 from vitviz.draw import LIGHT, Scale, draw_board
-from vitviz.draw.colour import colours, table
+from vitviz.draw.scale import colours, table
 from vitviz.errors import DrawError
 
 HIGH = table(LIGHT.sequential)[255]

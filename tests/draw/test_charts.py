@@ -8,9 +8,9 @@ from matplotlib.colors import to_rgb
 
 from tests.draw.pictures import inside, pixels
 from vitviz.draw import DARK, LIGHT, draw_bars, draw_curve, draw_filters, draw_scatter, draw_sum
-from vitviz.draw.bars import percentage
-from vitviz.draw.colour import rgb
-from vitviz.draw.filters import as_colours
+from vitviz.draw.charts import percentage
+from vitviz.draw.scale import rgb
+from vitviz.draw.small_multiples import as_colours
 from vitviz.errors import DrawError
 
 
@@ -100,7 +100,7 @@ def test_the_last_strip_is_the_sum_and_all_share_one_scale() -> None:
     one[10], two[10], one[40] = 1.0, 2.0, -2.0
     picture = inside(draw_sum({"patch": one, "position": two}, result="token", robust=False, width=640))
     from vitviz.draw import Scale
-    from vitviz.draw.colour import colours
+    from vitviz.draw.scale import colours
 
     column = picture[:, 105]
     scale = Scale(-3, 3, signed=True)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.draw.pictures import pixels
 from vitviz.draw import DARK, LIGHT, Scale, Theme
-from vitviz.draw.colour import colours, rgb, table
-from vitviz.draw.colourbar import colour_bar, legend
+from vitviz.draw.scale import colours, rgb, table
+from vitviz.draw.sheet import colour_bar, legend
 from vitviz.draw.theme import DIVERGING, SEQUENTIAL
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from tests.draw.pictures import area_of, gradient_photo, inside, pixels
 from vitviz.draw import DARK, LIGHT, Scale, draw_heatmap
 from vitviz.draw.cells import edges, enlarged
-from vitviz.draw.colour import colours, rgb, table
 from vitviz.draw.heatmap import paint_heatmap
+from vitviz.draw.scale import colours, rgb, table
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
 

@@ -8,8 +8,8 @@ import pytest
 from tests.draw.pictures import gradient_photo, pixels
 from vitviz.draw import Scale
 from vitviz.draw.cells import FRAME
-from vitviz.draw.colour import rgb
 from vitviz.draw.layer import Asked, draw_layer, draw_overview, paint_asked
+from vitviz.draw.scale import rgb
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from vitviz.draw import LIGHT
-from vitviz.draw.lettering import fitting, font, paragraph, shortened, wrapped
+from vitviz.draw.theme import fitting, font, paragraph, shortened, wrapped
 
 
 def test_every_character_that_numbers_and_labels_use_is_in_the_font() -> None:

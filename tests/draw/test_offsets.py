@@ -8,8 +8,8 @@ import pytest
 from tests.draw.pictures import area_of, pixels
 from vitviz.draw import LIGHT
 from vitviz.draw.cells import FRAME
-from vitviz.draw.colour import rgb, table
-from vitviz.draw.offsets import _name, _ticks, draw_offsets
+from vitviz.draw.heatmap import draw_offsets, offset_ticks, signed_number
+from vitviz.draw.scale import rgb, table
 from vitviz.errors import DrawError
 
 HIGH = table(LIGHT.sequential)[255]
@@ -37,5 +37,5 @@ def test_an_even_map_has_no_middle():
 
 
 def test_steps_are_named_both_ways():
-    assert _ticks(6) == [-6, -4, -2, 0, 2, 4, 6]
-    assert [_name(offset) for offset in (-3, 0, 8)] == ["−3", "0", "+8"]
+    assert offset_ticks(6) == [-6, -4, -2, 0, 2, 4, 6]
+    assert [signed_number(offset) for offset in (-3, 0, 8)] == ["−3", "0", "+8"]

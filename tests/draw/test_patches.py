@@ -9,10 +9,9 @@ from PIL import Image
 from tests.draw.pictures import gradient_photo, inside, pixels
 from vitviz.draw import DARK, LIGHT, draw_grid, draw_patch, draw_sequence
 from vitviz.draw.cells import box
-from vitviz.draw.colour import rgb
-from vitviz.draw.grid import paint_grid
-from vitviz.draw.patch import pixels as magnified
-from vitviz.draw.sequence import shown_rows, token_tile
+from vitviz.draw.patches import paint_grid, shown_rows, token_tile
+from vitviz.draw.patches import pixels as magnified
+from vitviz.draw.scale import rgb
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout, prefix_names
 

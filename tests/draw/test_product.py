@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vitviz.draw import DARK, LIGHT, Scale
-from vitviz.draw.colour import colours
-from vitviz.draw.product import Factor, draw_product
+from vitviz.draw.matrix import Factor, draw_product
+from vitviz.draw.scale import colours
 from vitviz.errors import DrawError
 
 

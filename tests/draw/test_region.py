@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.draw.pictures import pixels
-from vitviz.draw.region import borders, contour, rule
+from vitviz.draw.layer import borders, contour, rule
 
 
 def test_borders_lie_between_labels_and_are_joined():

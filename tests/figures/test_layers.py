@@ -10,8 +10,8 @@ from PIL import Image
 
 import vitviz
 from vitviz import load_model, prepare
+from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure
-from vitviz.figures.offsets import bias_figure, bias_heads_figure, biases_of, kernel_figure
 from vitviz.figures.subject import StagedSubject, Subject, subject_of
 from vitviz.samples import load_sample, samples
 

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 import vitviz
-from vitviz.figures.heads import attention_figure, heads_figure
+from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure, rollout_figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure
 from vitviz.figures.prediction import explanation_figure
-from vitviz.figures.query_words import query_words
-from vitviz.figures.rollout import head_rollout_figure, rollout_figure
-from vitviz.figures.subject import StagedSubject, literal, made, subject_of
+from vitviz.figures.subject import StagedSubject, literal, made, query_words, subject_of
 from vitviz.samples import load_sample, samples
 from vitviz.tokens import Query
 

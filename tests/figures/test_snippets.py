@@ -15,15 +15,19 @@ from vitviz.analysis.lens import logit_lens
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.sinks import token_outliers
 from vitviz.figure import Provenance
-from vitviz.figures.compare import Side, comparison_figure
-from vitviz.figures.heads import attention_figure, heads_figure
-from vitviz.figures.patches import filters_figure, grid_figure, sequence_figure
-from vitviz.figures.positions import atlas_figure, distance_figure, position_figure
+from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure, rollout_figure
+from vitviz.figures.comparison import Scene, Side, comparison_figure, scenes_figure
+from vitviz.figures.embeddings import (
+    atlas_figure,
+    distance_figure,
+    filters_figure,
+    grid_figure,
+    position_figure,
+    sequence_figure,
+)
+from vitviz.figures.interventions import outliers_figure, what_if_figure
 from vitviz.figures.prediction import classes_figure, curves_figure, explanation_figure, forming_figure
-from vitviz.figures.rollout import head_rollout_figure, rollout_figure
-from vitviz.figures.scenes import Scene, scenes_figure
 from vitviz.figures.subject import Subject, subject_of
-from vitviz.figures.what_if import outliers_figure, what_if_figure
 from vitviz.samples import load_sample, samples
 from vitviz.tokens import Query
 

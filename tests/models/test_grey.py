@@ -15,7 +15,7 @@ from vitviz.analysis.by_hand.layer import open_layer
 from vitviz.analysis.patches import filter_components
 from vitviz.capture.blank import blank_input, input_channels
 from vitviz.capture.cost import estimate
-from vitviz.figures.what_if import as_picture
+from vitviz.figures.interventions import as_picture
 from vitviz.models import load_model, prepare, resized
 from vitviz.models.build import build_on_meta
 

@@ -10,8 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from vitviz.capture.attention import Attention
-from vitviz.draw.colour import levels
-from vitviz.draw.scale import FLAT, Scale, rounding
+from vitviz.draw.scale import FLAT, Scale, levels, rounding
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.layer import layer_arrays
 from vitviz.ui.wire import pack

@@ -170,8 +170,8 @@ def test_other_models_answer_in_their_own_terms(app, name):
 
 
 def test_code_makes_the_same_answer(model, image, tmp_path):
+    from vitviz.figures.interventions import intervention_snippet
     from vitviz.figures.subject import Subject
-    from vitviz.figures.what_if import intervention_snippet
 
     trace = vitviz.trace(model, image)
     path = tmp_path / "photo.png"
@@ -187,8 +187,8 @@ def test_code_makes_the_same_answer(model, image, tmp_path):
 
 
 def test_what_the_changed_model_sees(model, image):
+    from vitviz.figures.interventions import seen_picture
     from vitviz.figures.subject import Subject
-    from vitviz.figures.what_if import seen_picture
 
     subject = Subject(model, vitviz.prepare(model, image), vitviz.trace(model, image))
     shown = np.asarray(subject.prepared.shown).astype(int)

@@ -54,10 +54,9 @@ def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Fig
     """The figure that was asked for. Raises UnsupportedError for a view that the model does not have."""
     from vitviz.draw import DARK, LIGHT
     from vitviz.errors import UnsupportedError
-    from vitviz.figures.heads import heads_figure
+    from vitviz.figures.attention import heads_figure, rollout_figure
+    from vitviz.figures.embeddings import grid_figure
     from vitviz.figures.layers import layer_heads_figure, overview_figure
-    from vitviz.figures.patches import grid_figure
-    from vitviz.figures.rollout import rollout_figure
     from vitviz.figures.subject import StagedSubject
 
     look: dict[str, Any] = {"theme": DARK if arguments.dark else LIGHT, "width": arguments.width}
@@ -108,8 +107,7 @@ def _check_asks(subject: StagedSubject, index: int, query: QueryLike) -> None:
 def _positions(subject: Subject | StagedSubject, look: dict[str, Any]) -> Figure:
     """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
     from vitviz.analysis.position_kind import position_kinds
-    from vitviz.figures.offsets import bias_heads_figure, biases_of, kernel_figure
-    from vitviz.figures.positions import atlas_figure
+    from vitviz.figures.embeddings import atlas_figure, bias_heads_figure, biases_of, kernel_figure
 
     with subject.model.lock:
         kinds = position_kinds(subject.model, subject.layout)

@@ -1,16 +1,17 @@
-"""A whole attention matrix: queries down, keys across."""
+"""Matrices and vectors as pictures: an attention matrix, a product of two matrices, a sum of vectors."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vitviz.draw.colour import colours
-from vitviz.draw.colourbar import legend
-from vitviz.draw.lettering import font, line_height
-from vitviz.draw.scale import Scale, finite
-from vitviz.draw.sheet import sheet
-from vitviz.draw.theme import LIGHT, WIDTH, Theme
+from vitviz.draw.cells import enlarged
+from vitviz.draw.scale import Scale, colours, finite, number
+from vitviz.draw.sheet import column, legend, sheet
+from vitviz.draw.theme import LIGHT, WIDTH, Theme, fitting, font, line_height, paragraph
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 
@@ -81,3 +82,106 @@ def _ticks(layout: TokenLayout, times: int, room: float) -> list[tuple[int, floa
     every = max(1, int(-(-1.4 * room // (cols * times))))
     starts = [layout.token_at(row, 0) for row in range(0, layout.grid[0], every)]
     return [(token, (token + 0.5) * times) for token in starts]
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One of the matrices. values (rows, columns); name as it is written over it; signed: zero is the middle of its colours."""
+
+    values: np.ndarray
+    name: str
+    signed: bool = True
+
+    @property
+    def words(self) -> str:
+        rows, columns = self.values.shape
+        return f"{self.name} ({rows} × {columns})"
+
+
+def draw_product(
+    left: Factor,
+    top: Factor,
+    result: Factor,
+    *,
+    row: int | None = None,
+    column: int | None = None,
+    in_line: bool = False,
+    label: str = "",
+    width: int = WIDTH,
+    theme: Theme = LIGHT,
+) -> Image.Image:
+    """left (n, m) to the left of result (n, p), top (m, p) above it, one square an entry, none left out or averaged.
+
+    row, column  an entry of the result: its row is marked between `left` and it, its column between `top` and it
+    in_line      left · top = result one after the other, for a `top` too tall to stand above
+    label        what the numbers of the result are
+
+    Colours are robust, each matrix on its own scale; the legend is the result's. Raises DrawError where the shapes do not
+    fit, a value is not finite or the entry does not exist.
+    """
+    (n, m), (m_top, p) = left.values.shape, top.values.shape
+    if m != m_top or result.values.shape != (n, p):
+        raise DrawError(f"{left.words} times {top.words} does not give {result.words}.")
+    if (row is not None and not 0 <= row < n) or (column is not None and not 0 <= column < p):
+        raise DrawError(f"The product has {n} rows and {p} columns, so no entry in row {row}, column {column}.")
+    across = m + 2 * p if in_line else m + p
+    times = max(1, round(width / across))
+    theme = theme.grown(times * across, width)
+    gap = line_height(theme.small) + 12
+    scales = {each.name: Scale.of(finite(each.values), robust=True, signed=each.signed) for each in (left, top, result)}
+    if in_line:
+        second = m * times + gap
+        places = {left: (0, gap), top: (second, gap), result: (second + p * times + gap, gap)}
+    else:
+        below = gap + m * times + gap
+        places = {top: (m * times + gap, gap), left: (0, below), result: (m * times + gap, below)}
+    right = places[result][0] + p * times
+    bottom = max(y + factor.values.shape[0] * times for factor, (_, y) in places.items())
+    picture = Image.new("RGB", (right, bottom), theme.background)
+    pen = ImageDraw.Draw(picture)
+    for factor, (x, y) in places.items():
+        entries = colours(factor.values, scales[factor.name], theme).repeat(times, axis=0).repeat(times, axis=1)
+        picture.paste(Image.fromarray(entries), (x, y))
+        room = factor.values.shape[1] * times + (gap - 6 if x + entries.shape[1] < right else 0)
+        if size := fitting(factor.words, room, theme.small):  # a narrow matrix has a small name, or none
+            pen.text((x, y - 6), factor.words, font=font(size), fill=theme.foreground, anchor="ls")
+    x, y = places[result]
+    if row is not None:
+        middle = y + (row + 0.5) * times
+        pen.polygon([(x - 2, middle), (x - 13, middle - 6), (x - 13, middle + 6)], fill=theme.accent)
+    if column is not None:
+        middle = x + (column + 0.5) * times
+        pen.polygon([(middle, y - 2), (middle - 5, y - 6), (middle + 5, y - 6)], fill=theme.accent)
+    notes = [legend(scales[result.name].counting(result.values), label or result.name, picture.width, theme)]
+    return sheet([picture, *notes], theme)
+
+
+def draw_sum(
+    terms: Mapping[str, np.ndarray],
+    *,
+    result: str,
+    robust: bool = True,
+    title: str = "",
+    width: int = WIDTH,
+    theme: Theme = LIGHT,
+) -> Image.Image:
+    """Vectors (width,) by name, one strip each, and below their sum, called `result`; each with its Euclidean norm.
+
+    All strips share one signed scale, and every component has its column; a strip of more components than pixels is as
+    wide as it needs.
+    Raises DrawError where the vectors differ in length, are empty, or hold values that are not finite.
+    """
+    vectors = {name: finite(vector) for name, vector in terms.items()}
+    shapes = {vector.shape for vector in vectors.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1 or next(iter(shapes)) == (0,):
+        raise DrawError(f"A sum needs vectors of one length, not shapes {sorted(shapes)}.")
+    total = np.stack(list(vectors.values())).sum(axis=0)  # (terms, width) -> (width,)
+    scale = Scale.of(*vectors.values(), total, robust=robust, signed=True)
+    width = max(width, total.size)
+    pieces: list[Image.Image] = []
+    for index, (name, vector) in enumerate([*vectors.items(), (result, total)]):
+        sign = "" if index == 0 else "= " if index == len(vectors) else "+ "
+        words = f"{sign}{name}, norm {number(float(np.linalg.norm(vector)))}"
+        strip = Image.fromarray(enlarged(colours(vector[None], scale, theme), 2 * theme.font_size, width))
+        pieces.append(column([paragraph(words, width, theme), strip], theme, gap=2))
+    return sheet([*pieces, legend(scale, f"{total.size} components", width, theme)], theme, title=title)

@@ -1,11 +1,19 @@
-"""From values to the unit interval, honestly: a scale knows how many values lie beyond its ends, and says so."""
+"""From values to colours: the range of a scale, and the colour maps.
+
+A scale counts how many values lie beyond its ends and says so. Colour maps are perceptually uniform and safe for colour-blind
+readers; diverging ones are for signed values only.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import matplotlib
 import numpy as np
+from PIL import ImageColor
 
+from vitviz.draw.theme import Theme
 from vitviz.errors import DrawError
 
 # A robust scale ends here: attention sinks, a few tokens with most of the mass, otherwise turn the rest black.
@@ -196,3 +204,32 @@ def finite(values: np.ndarray) -> np.ndarray:
             "The model's weights may be damaged, or half precision overflowed: try full precision."
         )
     return values
+
+
+@lru_cache(maxsize=16)
+def table(name: str) -> np.ndarray:
+    """(256, 3) uint8, read-only: the colour map `name` of matplotlib from its first to its last colour."""
+    colours = matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
+    colours.setflags(write=False)
+    return colours
+
+
+def map_name(scale: Scale, theme: Theme) -> str:
+    """The theme's diverging map for a signed scale, its sequential one for every other."""
+    return theme.diverging if scale.signed else theme.sequential
+
+
+def levels(values: np.ndarray, scale: Scale) -> np.ndarray:
+    """(...) values -> (...) uint8: which of 256 colours each gets. Raises DrawError for values that are not finite."""
+    return (scale.unit(values) * 255 + 0.5).astype(np.uint8)
+
+
+def colours(values: np.ndarray, scale: Scale, theme: Theme) -> np.ndarray:
+    """(...) values -> (..., 3) uint8. Raises DrawError for values that are not finite."""
+    return table(map_name(scale, theme))[levels(values, scale)]
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """ "#rrggbb" as three numbers."""
+    red, green, blue = ImageColor.getrgb(colour)[:3]
+    return red, green, blue

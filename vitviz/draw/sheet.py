@@ -1,13 +1,14 @@
-"""Pieces put together on a sheet: a title above, a picture, what explains it below."""
+"""Composition of a finished picture: title, pieces in rows and columns, colour bar with its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
 
-from vitviz.draw.lettering import paragraph
-from vitviz.draw.theme import Theme
+from vitviz.draw.scale import Scale, levels, map_name, table
+from vitviz.draw.theme import Theme, font, line_height, paragraph
 
 MARGIN = 12
 GAP = 10
@@ -43,3 +44,44 @@ def sheet(pieces: Iterable[Image.Image], theme: Theme, *, title: str = "") -> Im
     if title:
         present.insert(0, paragraph(title, max(piece.width for piece in present), theme, bold=True))
     return ImageOps.expand(column(present, theme), MARGIN, theme.background)
+
+
+def bar_height(theme: Theme) -> int:
+    """Pixels; the point that says "and beyond" is as long as the bar is high."""
+    return round(0.8 * theme.font_size)
+
+
+def ramp(name: str, width: int, height: int) -> Image.Image:
+    """The colour map `name` from its first to its last colour; the outer columns are exactly these two."""
+    strip = table(name)[np.linspace(0, 255, width).round().astype(np.uint8)]  # (width, 3)
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(strip, (height, width, 3))))
+
+
+def colour_bar(scale: Scale, width: int, theme: Theme) -> Image.Image:
+    """The bar of one scale: pointed at an end beyond which values lie, one colour where the scale is flat."""
+    name, height = map_name(scale, theme), bar_height(theme)
+    if scale.flat:
+        middle_colour = tuple(int(c) for c in table(name)[levels(np.array(scale.low), scale)])
+        return Image.new("RGB", (width, height), middle_colour)
+    left, right = (height if beyond else 0 for beyond in (scale.below, scale.above))
+    end, bottom, middle = width - 1, height - 1, (height - 1) / 2
+    shape = [(left, 0), (end - right, 0), (end, middle), (end - right, bottom), (left, bottom), (0, middle)]
+    mask = Image.new("1", (width, height))
+    ImageDraw.Draw(mask).polygon(shape, fill=1)
+    bar = Image.new("RGB", mask.size, theme.background)
+    bar.paste(ramp(name, width, height), mask=mask)
+    ImageDraw.Draw(bar).polygon(shape, outline=theme.bar)  # a black end would melt into a dark page
+    return bar
+
+
+def legend(scale: Scale, label: str, width: int, theme: Theme) -> Image.Image:
+    """The bar with its numbers, the quantity's name, and what the scale did to the values; `width` pixels wide."""
+    face, size = font(theme.font_size), theme.font_size
+    numbers = Image.new("RGB", (width, line_height(size)), theme.background)
+    pen = ImageDraw.Draw(numbers)
+    for position, text in scale.ticks():
+        length = face.getlength(text)
+        left = min(max(position * width - length / 2, 0), width - length)
+        pen.text((left, 0), text, font=face, fill=theme.foreground)
+    words = paragraph(f"{label}: {scale.label}" if label else scale.label, width, theme, quiet=True)
+    return column([colour_bar(scale, width, theme), numbers, words], theme, gap=3)

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitviz.analysis.by_hand import HeadByHand, OpenLayer
 from vitviz.draw import LIGHT, Scale, Theme, draw_matrix
-from vitviz.draw.product import Factor, draw_product
+from vitviz.draw.matrix import Factor, draw_product
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject
 

@@ -27,8 +27,7 @@ from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import Asked, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.query_words import query_words
-from vitviz.figures.subject import StagedSubject, made
+from vitviz.figures.subject import StagedSubject, made, query_words
 
 WINDOWED = (WINDOWS, SHIFTED, SPREAD)
 # Pixels aimed at for one head's map, so that a layer of one head does not fill a screen, and for the narrowest board.

@@ -14,8 +14,7 @@ from vitviz.analysis.queries import as_query, default_query
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.figure import Figure
-from vitviz.figures.query_words import query_words
-from vitviz.figures.subject import Subject
+from vitviz.figures.subject import Subject, query_words
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import OutputKind
 

@@ -1,4 +1,4 @@
-"""What a figure is of: one image in one model, traced."""
+"""What a figure is about: one image in one model, traced, and a query in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
-from vitviz.tokens import TokenLayout
+from vitviz.tokens import Query, TokenLayout, cell_of_name
 from vitviz.tracing import Progress, trace_input, trace_stages_input, trace_without_layers
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
@@ -156,3 +156,32 @@ def literal(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
     return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+_TOKEN_WORDS = {
+    "cls": "the class token",
+    "dist": "the distillation token",
+    "mean": "the mean over all patches",
+    "pool": "the pooling query",
+}
+
+
+def query_words(query: Query) -> str:
+    """ "the class token", "the patch in row 3, column 5", "the class token (40%) and the mean over all patches (60%)"."""
+    if len(query.parts) == 1:
+        return _token_words(query.names[0])
+    parts = [
+        f"{_token_words(name)} ({share:.3g}%)" for name, share in ((name, 100 * share) for name, share in query.shares)
+    ]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _token_words(name: str) -> str:
+    cell = cell_of_name(name)
+    if cell is not None:
+        return f"the patch in row {cell[0]}, column {cell[1]}"
+    if name in _TOKEN_WORDS:
+        return _TOKEN_WORDS[name]
+    if name.startswith("pool"):
+        return _TOKEN_WORDS["pool"]
+    return f"the {'register' if name.startswith('reg') else 'learned'} token {name}"

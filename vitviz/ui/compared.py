@@ -10,8 +10,8 @@ from vitviz.analysis.positions import position_similarity
 from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked
 from vitviz.capture.attention import Attention
 from vitviz.errors import UnsupportedError
-from vitviz.figures.compare import Side
-from vitviz.figures.positions import LINE
+from vitviz.figures.comparison import Side
+from vitviz.figures.embeddings import SIMILARITY_LINE
 from vitviz.figures.subject import made
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
@@ -104,7 +104,7 @@ def exported(side: ComparedSide) -> Side:
     if side.kind == "positions":
         row, col = side.stage.layout.cell_named(side.query) or (0, 0)
         patch = side.stage.layout.token_at(row, col) - side.stage.layout.num_prefix
-        line = f"{LINE}\nheatmap = similarity[{patch}].reshape{side.stage.layout.grid}"
+        line = f"{SIMILARITY_LINE}\nheatmap = similarity[{patch}].reshape{side.stage.layout.grid}"
     elif side.kind == "rollout":
         line = "heatmap = " + made("vitviz.rollout", "trace", query=side.query) + ".values"
     else:

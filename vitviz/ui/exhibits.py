@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vitviz.draw import Scale
-from vitviz.draw.region import Segment
+from vitviz.draw.layer import Segment
 from vitviz.heatmap import Heatmap
 from vitviz.ui.components.mounting import Component, mount, registered
 from vitviz.ui.selection import MAX_QUERY

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from vitviz.draw import LIGHT
-from vitviz.draw.colour import table
+from vitviz.draw.scale import table
 
 _CSS = """<style>
 /* A projector of 1024 x 768 has no room to give away. */

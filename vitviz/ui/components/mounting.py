@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.draw.colour import table
+from vitviz.draw.scale import table
 from vitviz.draw.theme import LIGHT
 from vitviz.ui.components.modules import joined
 

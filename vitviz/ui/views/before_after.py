@@ -14,7 +14,7 @@ from vitviz.analysis.queries import POOL, Query, layers_asked
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
-from vitviz.figures.what_if import seen_picture, what_if_figure
+from vitviz.figures.interventions import seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import changes, exhibits, figure, state, tables

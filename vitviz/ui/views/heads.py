@@ -13,8 +13,7 @@ from vitviz.analysis.queries import Query, layers_asked
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
 from vitviz.figure import Figure
-from vitviz.figures.heads import attention_figure, heads_figure
-from vitviz.figures.rollout import head_rollout_figure
+from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named, robust_or_raw

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from vitviz.analysis.intervention import Interventions, ShufflePatches
-from vitviz.figures.what_if import seen_picture
+from vitviz.figures.interventions import seen_picture
 from vitviz.ui import changes, exhibits, state
 from vitviz.ui.asking import asked
 from vitviz.ui.changes import current as now

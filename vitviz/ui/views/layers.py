@@ -21,7 +21,7 @@ from vitviz.analysis.layers import window_labels as labels_of
 from vitviz.analysis.queries import MEAN
 from vitviz.capture.staged_trace import Layer, StagedTrace
 from vitviz.draw import Scale
-from vitviz.draw.region import borders, contour
+from vitviz.draw.layer import borders, contour
 from vitviz.errors import UnsupportedError
 from vitviz.figures.layers import layer_figure, overview_figure, reach_of
 from vitviz.heatmap import Heatmap

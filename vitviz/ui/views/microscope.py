@@ -10,7 +10,7 @@ import torch
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.value_norm import value_norms
 from vitviz.errors import UnsupportedError
-from vitviz.figures.heads import attention_figure
+from vitviz.figures.attention import attention_figure
 from vitviz.tokens import TokenLayout
 from vitviz.ui import figure, state
 from vitviz.ui.components.layer import layer_arrays

@@ -7,7 +7,7 @@ import streamlit as st
 from vitviz.draw import draw_patch
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.patches import filters_figure, grid_figure, sequence_figure
+from vitviz.figures.embeddings import filters_figure, grid_figure, sequence_figure
 from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.escape import escaped

@@ -8,7 +8,7 @@ import streamlit as st
 from vitviz.analysis.positions import patch_embedding, position_embedding, position_similarity
 from vitviz.draw import Scale, draw_sum
 from vitviz.figure import Figure
-from vitviz.figures.positions import atlas_figure, distance_figure, position_figure
+from vitviz.figures.embeddings import atlas_figure, distance_figure, position_figure
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state

@@ -7,7 +7,7 @@ import streamlit as st
 from vitviz.analysis.offsets import OffsetBias
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
-from vitviz.figures.offsets import bias_figure, bias_heads_figure, biases_of, straddles
+from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, straddles
 from vitviz.ui import exhibits, figure, state
 from vitviz.ui.choices import named
 from vitviz.ui.stage import Stage

@@ -6,7 +6,7 @@ import streamlit as st
 
 from vitviz.analysis.rotary import RotaryTable, rotary_table
 from vitviz.draw import Scale
-from vitviz.figures.offsets import kernel_figure
+from vitviz.figures.embeddings import kernel_figure
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, state

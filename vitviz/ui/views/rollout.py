@@ -8,7 +8,7 @@ from vitviz.analysis.attention import head_statistics, sink_tokens
 from vitviz.analysis.rollout import RolloutOptions, check_defined
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
-from vitviz.figures.rollout import rollout_figure
+from vitviz.figures.attention import rollout_figure
 from vitviz.ui import exhibits, figure, navigation, state
 from vitviz.ui.choices import named
 from vitviz.ui.escape import escaped

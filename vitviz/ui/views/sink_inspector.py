@@ -13,7 +13,7 @@ from vitviz.analysis.intervention import Interventions
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.sinks import TokenOutliers, set_aside, token_outliers
 from vitviz.draw import Scale
-from vitviz.figures.what_if import outliers_figure
+from vitviz.figures.interventions import outliers_figure
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 from vitviz.ui import changes, exhibits, figure, state

@@ -10,7 +10,7 @@ from vitviz.analysis.faithfulness import rank_agreement
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
 from vitviz.figure import Figure
-from vitviz.figures.compare import comparison_figure, difference, difference_scale, shared_scale
+from vitviz.figures.comparison import comparison_figure, difference, difference_scale, shared_scale
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import exhibits, figure, other_side, state

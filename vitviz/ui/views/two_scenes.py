@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
-from vitviz.figures.scenes import Scene, pasted_picture, scenes_figure
+from vitviz.figures.comparison import Scene, pasted_picture, scenes_figure
 from vitviz.models import prepare
 from vitviz.tokens import cell_name
 from vitviz.ui import exhibits, figure, other_side, photo, state

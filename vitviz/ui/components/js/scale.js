@@ -45,7 +45,7 @@ export function isFlat(extent) {
   return extent.high - extent.low <= rounding(extent);
 }
 
-// -> shade(value): which of the 256 colours of a scale, as `levels` of vitviz/draw/colour.py has it, in float32 as there. What
+// -> shade(value): which of the 256 colours of a scale, as `levels` of vitviz/draw/scale.py has it, in float32 as there. What
 // lies beyond its ends takes the last colour; on a flat scale every value takes the middle one.
 export function shader(extent) {
   const { low, high } = extent;

@@ -1,0 +1,224 @@
+"""Two maps side by side with their difference, and one patch in two pictures, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
+from vitviz.draw import LIGHT, Scale, Theme, draw_curve, draw_heatmap
+from vitviz.draw.scale import rounding
+from vitviz.draw.sheet import beside
+from vitviz.errors import DrawError
+from vitviz.figure import Figure
+from vitviz.figures.subject import Subject, literal, made
+from vitviz.heatmap import Heatmap
+from vitviz.models import Prepared
+from vitviz.tokens import Query, cell_name
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of two maps.
+
+    name     what it is called above its picture
+    line     the Python that makes `heatmap` from `model` and `trace`
+    details  provenance: layer, head, parameters
+    """
+
+    subject: Subject
+    heatmap: Heatmap
+    name: str
+    query: Query | None
+    line: str
+    details: Mapping[str, Any]
+
+
+def difference(one: Heatmap, two: Heatmap) -> Heatmap:
+    """One minus two, patch by patch. Raises DrawError where the grids differ."""
+    if one.grid != two.grid:
+        raise DrawError(
+            f"A grid of {one.grid[0]}x{one.grid[1]} patches and one of {two.grid[0]}x{two.grid[1]} have no difference patch by "
+            "patch. Choose an input size at which both have the same grid."
+        )
+    return Heatmap(one.values - two.values, "difference, A \N{MINUS SIGN} B", signed=True)
+
+
+def shared_scale(*maps: Heatmap, robust: bool = True) -> Scale:
+    """One scale for several maps, so that a colour means the same in all of them."""
+    return Scale.of(*(each.values for each in maps), robust=robust, signed=any(each.signed for each in maps))
+
+
+def difference_scale(one: Heatmap, two: Heatmap, robust: bool = True) -> Scale:
+    """The scale of `difference(one, two)`: symmetric about zero, and flat where the maps are equal but for rounding.
+
+    Raises DrawError where the grids differ.
+    """
+    values = difference(one, two).values
+    return Scale.of(values, robust=robust, signed=True, noise=rounding(one.values, two.values))
+
+
+def comparison_figure(
+    one: Side,
+    two: Side,
+    method: str,
+    *,
+    shared: bool = False,
+    robust: bool = True,
+    with_difference: bool = False,
+    theme: Theme = LIGHT,
+    width: int = 480,
+) -> Figure:
+    """Two maps beside each other, each over its own picture, and their difference where wanted.
+
+    method  "attention weights", "rollout", "position similarity"
+    shared  one scale for both, so that colours compare
+    width   pixels of each picture
+
+    Raises DrawError where a difference is wanted and the grids differ.
+    """
+    common = shared_scale(one.heatmap, two.heatmap, robust=robust) if shared else None
+    drawn = [_drawn(side, side.heatmap, side.name, common, robust, theme, width) for side in (one, two)]
+    arrays = {"a": one.heatmap.values, "b": two.heatmap.values}
+    if with_difference:
+        gap = difference(one.heatmap, two.heatmap)
+        arrays["difference"] = gap.values
+        scale = difference_scale(one.heatmap, two.heatmap, robust)
+        drawn.append(_drawn(one, gap, gap.label, scale, robust, theme, width))
+    peaks = [
+        f"{side.name}: strongest at row {{}}, column {{}}, with {{:.3g}}".format(*side.heatmap.peak)
+        for side in (one, two)
+    ]
+    what = f"comparison of {method}"
+    other = two.subject.provenance(what, query=str(two.query or ""), **two.details)
+    return Figure(
+        arrays=arrays,
+        drawing=beside(drawn, theme),
+        alt=f"Two maps of {method}. {'. '.join(peaks)}.",
+        provenance=one.subject.provenance(what, query=str(one.query or ""), **one.details, compared_with=other),
+        snippet="\n".join(
+            [
+                one.subject.snippet(one.line, "a = heatmap"),
+                "",
+                *two.subject.snippet(two.line, "b = heatmap").splitlines()[2:],
+                *(["difference = a - b"] if with_difference else []),
+            ]
+        ),
+    )
+
+
+def _drawn(
+    side: Side, heatmap: Heatmap, name: str, scale: Scale | None, robust: bool, theme: Theme, width: int
+) -> Image.Image:
+    return draw_heatmap(
+        heatmap,
+        image=side.subject.prepared.shown,
+        scale=scale or Scale.of(heatmap.values, robust=robust, signed=heatmap.signed),
+        query=side.query.cell if side.query else None,
+        title=name,
+        theme=theme,
+        width=width,
+    )
+
+
+# Tick names that fit beside each other under a curve of the default width.
+MOST_TICKS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The picture that a patch is pasted into, prepared for the model of the picture it comes from.
+
+    image_hash  names the picture by its pixels
+    image_name  how a snippet of Python calls it
+    """
+
+    prepared: Prepared
+    image_hash: str
+    image_name: str
+
+    @property
+    def nbytes(self) -> int:
+        """Without the model."""
+        return self.prepared.input.nbytes + self.prepared.shown.width * self.prepared.shown.height * 3
+
+
+def scenes_figure(
+    subject: Subject,
+    other: Scene,
+    paste: Paste,
+    found: TwoScenes | None = None,
+    *,
+    theme: Theme = LIGHT,
+    width: int = 640,
+    height: int = 400,
+) -> Figure:
+    """How alike one patch's token stays to itself, layer by layer, when it is pasted into another picture.
+
+    subject  the scene the patch comes from; other: the scene it is pasted into
+    found    where it is known already
+
+    Raises as `two_scenes`.
+    """
+    found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
+    itself, control = "itself", "other patches there"
+    x = np.arange(len(found.itself))
+    lowest = float(min(found.itself.min(), found.other_low.min()))
+    drawing = draw_curve(
+        x,
+        {itself: found.itself, control: found.other},
+        bands={control: (found.other_low, found.other_high)},
+        x_label="layers passed (E: embedding)",
+        y_label="cosine similarity",
+        y_range=(min(0.0, lowest - 0.05), 1.05),
+        names_above=True,
+        theme=theme,
+        width=width,
+        height=height,
+    )
+    framing = "squash" if other.prepared.framing == "fit" else other.prepared.framing  # the size already has the shape
+    step = -(-len(x) // MOST_TICKS)
+    shown = [0, *range(1, len(x), step)]
+    drawing.axes[0].set_xticks(shown, ["E", *(str(i - 1) for i in shown[1:])])
+    (row, col), (to_row, to_col) = paste.source, paste.place
+    return Figure(
+        arrays={
+            "itself": found.itself,
+            "other": found.other,
+            "other_low": found.other_low,
+            "other_high": found.other_high,
+        },
+        drawing=drawing,
+        alt=(
+            f"The patch of row {row}, column {col} in another picture, at row {to_row}, column {to_col}: its token's "
+            f"similarity with itself goes from {found.itself[0]:.2f} before the first layer to {found.itself[-1]:.2f} after "
+            f"the last; any other patch there has {found.other[-1]:.2f} on average."
+        ),
+        provenance=subject.provenance(
+            "the same patch in two scenes",
+            query=cell_name(row, col),
+            parameters={"into": cell_name(to_row, to_col), "block": paste.block, "other image": other.image_hash},
+        ),
+        snippet=subject.snippet(
+            f"other = vitviz.load_image({other.image_name!r})",
+            f"scene = vitviz.prepare(model, other, framing={framing!r})",
+            "paste = " + made("vitviz.Paste", literal(paste.source), literal(paste.place), block=paste.block),
+            "found = vitviz.two_scenes(model, trace.input, scene.input, paste)",
+            "print(found.itself)  # embedded, with its position, then after each layer",
+        ),
+    )
+
+
+def pasted_picture(subject: Subject, other: Scene, paste: Paste) -> Image.Image:
+    """What the model is shown: the other scene with the block of this one in it."""
+    layout = subject.trace.layout
+    height, width = layout.patch_size
+    picture = other.prepared.shown.copy()
+    for (row, col), (to_row, to_col) in paste.cells(layout.grid):
+        block = subject.prepared.shown.crop((col * width, row * height, (col + 1) * width, (row + 1) * height))
+        picture.paste(block, (to_col * width, to_row * height))
+    return picture
