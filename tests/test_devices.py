@@ -15,7 +15,7 @@ from vitviz.analysis.by_hand import entrance
 from vitviz.analysis.importance import head_confidence
 from vitviz.analysis.methods import METHODS, Effort
 from vitviz.analysis.painting import object_test
-from vitviz.capture.stages import record_stages
+from vitviz.capture.record import record_stages
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.figures.subject import subject_of
 from vitviz.models import Model, prepare

@@ -9,14 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from vitviz.capture.blocks import finite
+from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.cost import work_of
-from vitviz.capture.evaluation import evaluating
+from vitviz.capture.modules import evaluating
 from vitviz.capture.readout import read_query
-from vitviz.capture.record import Recording, record
-from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.stages import StagedRecording, placements_of, record_stages
-from vitviz.capture.trace import Trace
-from vitviz.capture.trunk import finite
+from vitviz.capture.record import Recording, StagedRecording, record, record_stages
+from vitviz.capture.trace import StagedTrace, Trace
 from vitviz.models import Model, prepare
 
 Progress = Callable[[int, int], None]

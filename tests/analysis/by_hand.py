@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.question import StandIn
 from vitviz.analysis.targets import Target
-from vitviz.capture.trunk import Output
+from vitviz.capture.blocks import Output
 from vitviz.tokens import TokenLayout
 
 GRID = (2, 3)

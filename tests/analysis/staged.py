@@ -5,8 +5,8 @@ from __future__ import annotations
 import timm
 import torch
 
-from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.stages import record_stages
+from vitviz.capture.record import record_stages
+from vitviz.capture.trace import StagedTrace
 from vitviz.models.layout import layout_of
 
 # (arguments that make it small, side of the input)

@@ -10,7 +10,7 @@ from tests.capture.families import FAMILIES, build
 from vitviz.analysis.lens import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit, SelfDot
-from vitviz.capture.trunk import Trunk
+from vitviz.capture.blocks import Trunk
 from vitviz.errors import UnsupportedError
 
 

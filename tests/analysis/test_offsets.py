@@ -12,7 +12,7 @@ import torch
 from tests.analysis.staged import built
 from vitviz.analysis.offsets import by_offset, offset_biases
 from vitviz.analysis.relative import RelativeBias
-from vitviz.capture.stages import placements_of
+from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.errors import UnsupportedError
 
 

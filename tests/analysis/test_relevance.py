@@ -19,8 +19,7 @@ from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.relevance import generic_relevance, gradient_rollout, gradient_rollout_row
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, default_target
 from vitviz.capture.attention import Attention
-from vitviz.capture.gradients import gradients_of, watched_attention
-from vitviz.capture.weight_gradient import WeightGradient
+from vitviz.capture.gradients import WeightGradient, gradients_of, watched_attention
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 

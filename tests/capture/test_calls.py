@@ -32,11 +32,10 @@ from vitviz.analysis.importance import head_importance
 from vitviz.analysis.intervention import CutTokens, SwitchOffHeads, head_means, intervene
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit
+from vitviz.capture.bias import score_biases
+from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.cost import work_of
-from vitviz.capture.heard import placements_of
-from vitviz.capture.record import record
-from vitviz.capture.score_bias import score_biases
-from vitviz.capture.stages import record_stages
+from vitviz.capture.record import record, record_stages
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.models.layout import layout_of
 

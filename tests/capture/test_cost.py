@@ -7,9 +7,8 @@ import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitviz.capture import cost, large_pages
-from vitviz.capture.cost import Work, estimate, need_room, roughly, timed, work_of
-from vitviz.capture.machine import Pace, pace_of
+from vitviz.capture import cost, memory
+from vitviz.capture.cost import Pace, Work, estimate, need_room, pace_of, roughly, timed, work_of
 from vitviz.capture.memory import free_memory
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
@@ -46,7 +45,7 @@ def test_what_a_trace_keeps_is_known_before(name):
 
 
 def test_the_peak_is_that_of_a_real_pass(monkeypatch):
-    monkeypatch.setattr(large_pages, "OFFERED", False)  # a room counts whole, however little of it is written to
+    monkeypatch.setattr(memory, "OFFERED", False)  # a room counts whole, however little of it is written to
     size = (224, 224)
     module = module_of("vit_tiny_patch16_224", size)
     layout = layout_of(module, "tiny", size)

@@ -19,11 +19,10 @@ from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.relevance import generic_relevance
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.analysis.targets import ClassLogit
+from vitviz.capture.bias import score_biases
 from vitviz.capture.cost import work_of
-from vitviz.capture.evaluation import copied, evaluating
-from vitviz.capture.record import record
-from vitviz.capture.score_bias import score_biases
-from vitviz.capture.stages import record_stages
+from vitviz.capture.modules import copied, evaluating
+from vitviz.capture.record import record, record_stages
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.models.model import Model, Preprocessing

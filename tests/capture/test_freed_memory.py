@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from vitviz.capture import freed_memory
+from vitviz.capture import memory
 
 COUNT = """
 import resource, timm, torch
@@ -29,7 +29,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k not in freed_memory.SET_BY_THE_USER} | more
+    return {k: v for k, v in os.environ.items() if k not in memory.SET_BY_THE_USER} | more
 
 
 def new_pages(**more: str) -> int:
@@ -39,20 +39,20 @@ def new_pages(**more: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(not freed_memory._has_glibc(), reason="only glibc takes these settings")
+@pytest.mark.skipif(not memory._has_glibc(), reason="only glibc takes these settings")
 def test_traces_take_next_to_no_new_pages_after_the_first_ones():
     left_to_itself = new_pages(GLIBC_TUNABLES="")  # the user's word, so that nothing is set: thousands in three passes
     assert new_pages() < left_to_itself / 20  # a few dozen at most; how many is up to the machine
 
 
-@pytest.mark.parametrize("name", freed_memory.SET_BY_THE_USER)
+@pytest.mark.parametrize("name", memory.SET_BY_THE_USER)
 def test_what_the_user_has_set_stands(monkeypatch, name):
     monkeypatch.setenv(name, "1")
-    assert freed_memory.keep_freed_memory.__wrapped__() is False
+    assert memory.keep_freed_memory.__wrapped__() is False
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(os, "confstr", lambda _: None, raising=False)
-    assert freed_memory.keep_freed_memory.__wrapped__() is False
+    assert memory.keep_freed_memory.__wrapped__() is False
     monkeypatch.delattr(os, "confstr")
-    assert freed_memory.keep_freed_memory.__wrapped__() is False
+    assert memory.keep_freed_memory.__wrapped__() is False

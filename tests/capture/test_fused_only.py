@@ -12,9 +12,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tests.capture.test_observe import GRID, Toy, picture, tiny
-from vitviz.capture.fused_call import FUSED
+from vitviz.capture.coordinates.layouts import known_calls
+from vitviz.capture.events import FUSED
 from vitviz.capture.fused_only import fused_replaced
-from vitviz.capture.heard import known_calls
 from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.errors import Cancelled, CaptureError

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitviz.capture import large_pages
-from vitviz.capture.large_pages import ALIGNMENT, PAGE, LargePages
+from vitviz.capture import memory
+from vitviz.capture.memory import ALIGNMENT, PAGE, LargePages
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
 @pytest.mark.parametrize("offered", [True, False])
 def test_copies_are_equal_contiguous_and_apart(dtype, offered, monkeypatch):
-    monkeypatch.setattr(large_pages, "OFFERED", offered and large_pages.OFFERED)
+    monkeypatch.setattr(memory, "OFFERED", offered and memory.OFFERED)
     pages, packed = LargePages(), torch.randn(3, 5, 7, 11).mul(100).to(dtype)
     given = [packed[0].mT, packed[1][:, ::2], packed[2, 0, :3], torch.zeros(0, 4, dtype=dtype)]
     kept = [pages.keep(tensor) for tensor in given]
@@ -26,7 +26,7 @@ def test_copies_are_equal_contiguous_and_apart(dtype, offered, monkeypatch):
 
 
 def test_a_full_room_is_followed_by_another_and_a_large_tensor_gets_one_of_its_size(monkeypatch):
-    monkeypatch.setattr(large_pages, "ROOM", PAGE)
+    monkeypatch.setattr(memory, "ROOM", PAGE)
     pages = LargePages()
     tensors = [torch.full((PAGE // 4 // 3 - ALIGNMENT,), float(i)) for i in range(7)] + [
         torch.arange(PAGE, dtype=torch.float32)
@@ -45,11 +45,11 @@ def test_a_room_lives_as_long_as_its_last_tensor():
 
 
 def test_a_system_without_them_gets_plain_memory(monkeypatch):
-    monkeypatch.setattr(large_pages, "OFFERED", False)
+    monkeypatch.setattr(memory, "OFFERED", False)
     copy = LargePages().keep(torch.arange(10))
     assert copy.untyped_storage().nbytes() == 80
 
 
 def test_short_sequences_get_plain_memory():
-    copy = LargePages(large_pages.LONG - 1).keep(torch.arange(10))
+    copy = LargePages(memory.LONG - 1).keep(torch.arange(10))
     assert copy.untyped_storage().nbytes() == 80

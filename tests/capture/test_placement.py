@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitviz.capture.call import Call
-from vitviz.capture.placement import place
-from vitviz.capture.places import CONSTANT, as_places
+from vitviz.capture.coordinates.placement import place
+from vitviz.capture.coordinates.tensor import CONSTANT, as_places
+from vitviz.capture.events import Call
 
 
 def tokens_of(rows, cols, heads, width=4):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.queries import default_query
-from vitviz.capture.heard import placements_of
+from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace

@@ -10,8 +10,8 @@ from vitviz.analysis.legrad import legrad
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.relevance import generic_relevance
 from vitviz.analysis.targets import ClassLogit
-from vitviz.capture import places
-from vitviz.capture.heard import known_calls, placements_of
+from vitviz.capture.coordinates import tensor
+from vitviz.capture.coordinates.layouts import known_calls, placements_of
 from vitviz.capture.record import record
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
 from vitviz.models.layout import layout_of
@@ -36,7 +36,7 @@ def test_an_error_in_a_rule_is_told(monkeypatch, error):
     def rule(*_args, **_kwargs):
         raise error("in the rule")
 
-    monkeypatch.setitem(places.RULES, torch.special.log_ndtr, rule)
+    monkeypatch.setitem(tensor.RULES, torch.special.log_ndtr, rule)
     module = redrawn(Odd(Attention(across)))
     with pytest.raises(CaptureError, match="log_ndtr.*in the rule"):
         known_calls(module, SIZE)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vitviz.capture.heard import heard, known_calls, placements_of
+from vitviz.capture.coordinates.layouts import known_calls, placements_of
+from vitviz.capture.coordinates.run import heard
 from vitviz.capture.observe import observe
-from vitviz.capture.record import record
-from vitviz.capture.stages import record_stages
+from vitviz.capture.record import record, record_stages
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -221,14 +221,16 @@ def test_torchs_own_attention_is_heard_where_it_pools():
 def test_what_is_related_is_asked_once_and_holds_at_every_size(monkeypatch):
     module = Channels().eval()
     assert [call.kind for call in known_calls(module, SIZE)] == ["channels"]
-    monkeypatch.setattr("vitviz.capture.heard.heard", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr("vitviz.capture.coordinates.layouts.heard", lambda *_: pytest.fail("asked again"))
     assert [call.kind for call in known_calls(module, (64, 64))] == ["channels"]
 
 
 def test_placements_are_remembered_for_a_bounded_number_of_sizes(monkeypatch):
     asked = []
-    monkeypatch.setattr("vitviz.capture.heard.heard", lambda module, size: asked.append(size) or heard(module, size))
-    monkeypatch.setattr("vitviz.capture.heard._SIZES_REMEMBERED", 2)
+    monkeypatch.setattr(
+        "vitviz.capture.coordinates.layouts.heard", lambda module, size: asked.append(size) or heard(module, size)
+    )
+    monkeypatch.setattr("vitviz.capture.coordinates.layouts._SIZES_REMEMBERED", 2)
     module = Plain().eval()
     for size in [(32, 48), (32, 48), (16, 16), (16, 24), (32, 48)]:
         assert placements_of(module, size)[0].kind == "global"

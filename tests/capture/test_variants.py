@@ -9,9 +9,10 @@ import torch
 
 from tests.capture.variants import VARIANTS, Variant, WithoutMixing, build, explicit_weights
 from vitviz.capture.attention import Attention
-from vitviz.capture.heard import placements_of
+from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.capture.layers import attention_at
 from vitviz.capture.observe import observe
-from vitviz.capture.stages import attention_at, record_stages
+from vitviz.capture.record import record_stages
 from vitviz.capture.windows import WindowedAttention
 
 

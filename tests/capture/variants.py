@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vitviz.capture.heard import placements_of
-from vitviz.capture.placement import Placement
+from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.capture.coordinates.placement import Placement
 
 SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 TINY = {"embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4)}

@@ -13,8 +13,8 @@ import vitviz
 from vitviz.analysis.by_hand.entrance import entrance
 from vitviz.analysis.by_hand.layer import open_layer
 from vitviz.analysis.patches import filter_components
-from vitviz.capture.blank import blank_input, input_channels
 from vitviz.capture.cost import estimate
+from vitviz.capture.modules import blank_input, input_channels
 from vitviz.figures.interventions import as_picture
 from vitviz.models import load_model, prepare, resized
 from vitviz.models.build import build_on_meta

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitviz.capture.entrance import entrance
+from vitviz.capture.coordinates.layouts import entrance
 from vitviz.errors import UnsupportedError
 from vitviz.models import load_model, resized
 from vitviz.models.build import build_on_meta

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vitviz.capture.heard import heard
+from vitviz.capture.coordinates.run import heard
 from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models.build import architectures, build_on_meta, pretrained_cfg

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.question import Question
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.parts import attention_of
+from vitviz.capture.modules import attention_of, evaluating
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 

@@ -15,7 +15,7 @@ from vitviz.analysis import ranks
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
-from vitviz.capture.parts import num_heads_of
+from vitviz.capture.modules import num_heads_of
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 

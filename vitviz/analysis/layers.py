@@ -9,7 +9,7 @@ import numpy as np
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import MEAN, Query, QueryLike, as_query, default_query
-from vitviz.capture.staged_trace import Layer, StagedTrace
+from vitviz.capture.trace import Layer, StagedTrace
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import cell_name, cell_of_name

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from vitviz.analysis.question import Question, split_calls
-from vitviz.capture.gradients import gradients_of, watched_attention
-from vitviz.capture.layouts import token_layout
-from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
+from vitviz.capture.gradients import WeightGradient, gradients_of, watched_attention, weight_gradient
+from vitviz.capture.layers import token_layout
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 

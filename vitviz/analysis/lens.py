@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import need_one_vector
-from vitviz.capture.trunk import Output
+from vitviz.capture.blocks import Output
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, has_classifier
 

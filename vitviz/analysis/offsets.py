@@ -8,8 +8,8 @@ import numpy as np
 
 from vitviz.analysis.positions import HasModule
 from vitviz.analysis.relative import RelativeBias, relative_biases
-from vitviz.capture.placement import Placement
-from vitviz.capture.stages import placements_of
+from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.capture.coordinates.placement import Placement
 from vitviz.errors import UnsupportedError
 
 # A bias that differs by more than this share of its range between two pairs of patches the same step apart depends on more

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vitviz.analysis.positions import HasModule
-from vitviz.capture.parts import patch_filters
+from vitviz.capture.modules import patch_filters
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.tokens import TokenLayout
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from vitviz.capture.attention import Attention
 from vitviz.capture.readout import by_names
-from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.trace import Trace
+from vitviz.capture.trace import StagedTrace, Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import MEAN as MEAN
 from vitviz.tokens import POOL as POOL

@@ -16,15 +16,14 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
-from vitviz.capture.evaluation import evaluating, unwrapped
-from vitviz.capture.gradients import Watched, gradients_of, watched_attention
-from vitviz.capture.heard import refuse_other_kinds
-from vitviz.capture.layouts import token_layout
+from vitviz.capture.blocks import Output, Passage, Trunk, run
+from vitviz.capture.coordinates.layouts import refuse_other_kinds
+from vitviz.capture.gradients import Watched, WeightGradient, gradients_of, watched_attention, weight_gradient
+from vitviz.capture.layers import token_layout
+from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
-from vitviz.capture.trunk import Output, Passage, Trunk, run
-from vitviz.capture.weight_gradient import WeightGradient, weight_gradient
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitviz.analysis.positions import HasModule
-from vitviz.capture.placement import Placement
-from vitviz.capture.score_bias import score_biases
-from vitviz.capture.stages import placements_of
+from vitviz.capture.bias import score_biases
+from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.capture.coordinates.placement import Placement
 from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from vitviz.analysis.queries import row_weights
 from vitviz.analysis.question import AttentionGradients, Question
 from vitviz.analysis.rollout import among_tokens
-from vitviz.capture.weight_gradient import WeightGradient
+from vitviz.capture.gradients import WeightGradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.positions import HasModule
-from vitviz.capture.parts import num_heads_of
+from vitviz.capture.modules import num_heads_of
 from vitviz.errors import UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.ranks import rank_correlation
 from vitviz.analysis.rollout import Progress
-from vitviz.capture.evaluation import copied
-from vitviz.capture.trunk import Trunk
+from vitviz.capture.blocks import Trunk
+from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
 
 # Rank correlation with the trained model's map above which a method is told on, once every weight is random.

@@ -16,8 +16,8 @@ from torch.nn.functional import cosine_similarity
 
 from vitviz.analysis.positions import patch_embedding
 from vitviz.analysis.question import Subject
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.trunk import Trunk
+from vitviz.capture.blocks import Trunk
+from vitviz.capture.modules import evaluating
 from vitviz.tokens import TokenLayout
 
 Cell = tuple[int, int]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.nn import functional as F
 
-from vitviz.capture.trunk import Output
+from vitviz.capture.blocks import Output
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 

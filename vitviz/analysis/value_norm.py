@@ -16,10 +16,10 @@ from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike
 from vitviz.analysis.question import Subject
 from vitviz.capture.attention import Attention
-from vitviz.capture.call import Call
-from vitviz.capture.layouts import layouts_of
+from vitviz.capture.events import Call
+from vitviz.capture.layers import layouts_of
+from vitviz.capture.modules import output_projection
 from vitviz.capture.observe import observe
-from vitviz.capture.parts import output_projection
 from vitviz.errors import UnsupportedError
 
 KEYS_AT_ONCE = 2048  # a projected value is as wide as the model, for each head

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from vitviz.capture.calls import AttentionCalls
-from vitviz.capture.events import AttentionEvents
-from vitviz.capture.fused_call import FusedCall
-from vitviz.capture.module_names import ModuleNames
-from vitviz.capture.products import WeightedSum
+from vitviz.capture.events import AttentionEvents, FusedCall
+from vitviz.capture.functions import WeightedSum
+from vitviz.capture.modules import ModuleNames
 from vitviz.errors import UnsupportedError
 
 

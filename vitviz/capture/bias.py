@@ -1,11 +1,20 @@
-"""Keeping a relative position bias small: a model hands it over as a dense matrix, but holds it as a table and an index."""
+"""What a model adds to its scores whatever the image: kept as a table and an index, or read off its own forward pass."""
 
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from vitviz.capture import functions as known
 from vitviz.capture.attention import BiasTable, DenseBias
+from vitviz.capture.calls import AttentionCalls
+from vitviz.capture.events import AttentionEvents, FusedCall
+from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
+from vitviz.capture.roles import tensors_in
 
 
 def position_index(module: nn.Module, queries: int, keys: int) -> Tensor | None:
@@ -37,3 +46,114 @@ def compact_bias(mask: Tensor | None, index: Tensor | None) -> BiasTable | Dense
         if not torch.equal(bias.rows(rows), mask[:, rows]):
             return DenseBias(mask)
     return bias
+
+
+_ENDS = known.SOFTMAX | known.LOG_SOFTMAX | known.EXP
+_SUMMARIES = known.REDUCE | known.LOG_SUM_EXP
+
+
+class _WithoutContent(TorchFunctionMode):
+    """Follows what depends on the picture, and beside every tensor made of a product what it would be if all that were zero."""
+
+    def __init__(self, picture: Tensor) -> None:
+        super().__init__()
+        self._content: dict[int, weakref.ref[Tensor]] = {}
+        self._without: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+        self._add(picture)
+
+    def _add(self, tensor: Any) -> None:
+        for one in tensors_in((tensor,), {}):
+            self._content[id(one)] = weakref.ref(one)
+
+    def depends(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on the picture."""
+        entry = self._content.get(id(tensor))
+        return entry is not None and entry() is tensor
+
+    def known(self, tensor: Tensor) -> Tensor | None:
+        """The tensor without content, where it was made of a product."""
+        entry = self._without.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def know(self, tensor: Tensor, without: Tensor) -> None:
+        self._without[id(tensor)] = (weakref.ref(tensor), without)
+
+    def _replaced(self, value: Any) -> Any:
+        if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+            return type(value)(self._replaced(one) for one in value)
+        if not isinstance(value, Tensor) or not self.depends(value):
+            return value
+        without = self.known(value)
+        return torch.zeros_like(value) if without is None else without
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = list(tensors_in(args, kwargs))
+        depends = any(self.depends(one) for one in given)
+        follows = depends and func not in _ENDS and any(self.known(one) is not None for one in given)
+        result = func(*args, **kwargs)
+        if not depends:
+            return result
+        self._add(args[0] if func in known.SET_ITEM else result)
+        if func in _ENDS:
+            self._without.pop(id(result), None)  # computed in place
+        if follows and func in _SUMMARIES:
+            if isinstance(result, Tensor):
+                self.know(result, torch.zeros_like(result))
+        elif follows:
+            without = func(*self._replaced(args), **{name: self._replaced(value) for name, value in kwargs.items()})
+            for one, other in zip(tensors_in((result,), {}), tensors_in((without,), {}), strict=True):
+                self.know(one, other)
+        return result
+
+
+class _Biases(AttentionEvents):
+    """Collects what is left of the scores of every attention call."""
+
+    def __init__(self, names: ModuleNames, without: _WithoutContent) -> None:
+        self.names = names
+        self.without = without
+        self.found: list[tuple[str, Tensor]] = []
+
+    def product(self, result: Tensor, added: Tensor | None) -> None:
+        if self.without.depends(result):
+            nothing = torch.zeros_like(result)
+            self.without.know(result, nothing if added is None or self.without.depends(added) else nothing + added)
+
+    def fused(self, call: FusedCall) -> Tensor:
+        mask = call.attn_mask
+        if mask is not None and mask.is_floating_point():
+            bias = self.without.known(mask) if self.without.depends(mask) else mask
+            if bias is not None:
+                self.found.append((self.names.calling, bias))
+        return call.run()
+
+    def scores(self, scores: Tensor) -> Tensor:
+        bias = self.without.known(scores) if self.without.depends(scores) else scores
+        if bias is not None:
+            self.found.append((self.names.calling, bias.clone()))  # some models go on in place
+        return scores
+
+
+def score_biases(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Tensor]:
+    """Attention module's dotted name -> (heads, queries, keys) that it adds to its scores because of where tokens are;
+    modules that add nothing are left out. Inside windows it is the bias of the first window, which no shift masks.
+
+    Bias that depends on the query's content as well (decomposed relative positions) is none of this. Hold the model's
+    lock.
+    """
+    module = unwrapped(module)
+    blank = blank_input(module, input_size)
+    without = _WithoutContent(blank)
+    names = ModuleNames(module.named_modules())
+    events = _Biases(names, without)
+    with evaluating(module), torch.inference_mode(), without, AttentionCalls(events, names, refusing=False):
+        module(blank)
+    biases: dict[str, Tensor] = {}
+    for name, scores in events.found:
+        bias = scores
+        while bias.ndim > 3:
+            bias = bias[0]  # the first image, the first window
+        if bias.ndim == 3 and bool((bias != bias[..., :1]).any()):
+            biases.setdefault(name, bias)
+    return biases

@@ -1,86 +1,192 @@
-"""Blocks in which no attention was recognised, though others of their class attend."""
+"""A Vision Transformer as a row of blocks: every state between them, and running on from any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from vitviz.errors import UnsupportedError
+from vitviz.capture.modules import evaluating, unwrapped
+from vitviz.errors import NotFiniteError, UnsupportedError
+from vitviz.outputs import OutputKind, output_kind
 
-# What mixes tokens without attention. A part that holds one, and multiplies no two tensors, is no attention.
-_CONVOLUTIONS = (
-    nn.modules.conv._ConvNd,
-    nn.modules.pooling._AvgPoolNd,
-    nn.modules.pooling._MaxPoolNd,
-    nn.modules.pooling._AdaptiveAvgPoolNd,
-    nn.modules.pooling._AdaptiveMaxPoolNd,
-)
+# Logits read from the last state may differ from the model's own by float32 rounding, relative to their size, and no more.
+READ_TOLERANCE = 1e-3
 
 
-def refuse_blocks_without_attention(
-    module: nn.Module, attending: Iterable[str], ran: Iterable[nn.Module], multiplying: Iterable[str]
-) -> None:
-    """Raises UnsupportedError where a block has no recognised attention although another block of its class has.
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What a forward pass ends with.
 
-    attending    dotted names of the modules that made attention calls
-    ran          the modules that ran in the same pass
-    multiplying  dotted names of the modules that multiplied two tensors of the pass with each other
-
-    Blocks whose mixing is a convolution or a pooling do not count, nor those without anything where others attend.
+    logits  (batch, classes), or the pooled features (batch, width) where the model has no classifier
+    tokens  (batch, tokens, width) after the final norm; None where the model has none that could be found
+    kind    what the logits are
     """
-    parts = dict(module.named_modules())
-    ran, multiplying, callers = set(ran), set(multiplying), sorted(set(attending))
-    inside = {around for caller in callers for around, _ in _ancestors(caller)}  # they hold a call
 
-    def counts(name: str) -> bool:
-        """Whether no call is known in a module that ran, nor in one around it that may have called in its stead."""
-        return (
-            name not in inside and parts[name] in ran and not any(around in callers for around, _ in _ancestors(name))
+    logits: Tensor
+    tokens: Tensor | None = None
+    kind: OutputKind = OutputKind.CLASSES
+
+    @property
+    def values(self) -> Tensor:
+        """(batch, classes) float: probabilities of classes or labels; other outputs as they are."""
+        values: Tensor = self.kind.read(self.logits)
+        return values
+
+    def detached(self) -> Output:
+        """The same numbers, outside any graph."""
+        return replace(self, logits=self.logits.detach(), tokens=None if self.tokens is None else self.tokens.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """One forward pass, block by block.
+
+    states  layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last
+    extras  what each block was given besides its state (rotary tables, shared bias), so that it can be run again
+    output  the end of the pass
+    """
+
+    states: tuple[Tensor, ...]
+    extras: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+    output: Output
+
+
+def final_norm(module: nn.Module) -> nn.Module | None:
+    """The module whose output are the final tokens: the norm after the last block, or that block where there is
+    none.
+    """
+    norm = getattr(module, "norm", None)
+    if isinstance(norm, nn.Module):
+        return norm
+    blocks = getattr(module, "blocks", None)
+    return blocks[-1] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
+
+
+def finite(logits: Tensor, name: str) -> Tensor:
+    """The same logits. Raises NotFiniteError where some are not-a-number or infinite."""
+    wrong = 0 if logits.is_meta else logits.numel() - int(torch.isfinite(logits).sum())
+    if wrong:
+        raise NotFiniteError(
+            f"{wrong:,} of {logits.numel():,} outputs of {name} are not finite numbers (not-a-number or infinite), so there is "
+            "nothing to show or to explain. Its weights or its input hold such values, or numbers grew too large on the way; "
+            "load sound weights, or compute in float32."
         )
-
-    alike: dict[type, list[str]] = {}
-    for name, part in parts.items():
-        if name and not type(part).__module__.startswith("torch.nn."):
-            alike.setdefault(type(part), []).append(name)
-    without = {kind: [name for name in names if counts(name)] for kind, names in alike.items()}
-    asked: set[tuple[type, str]] = set()
-    for caller in callers:
-        for name, path in _ancestors(caller):
-            kind = type(parts[name])
-            if (kind, path) in asked:
-                continue
-            asked.add((kind, path))
-            for other in without.get(kind, ()):
-                if _attends_unseen(parts[other], path, parts[caller], other, multiplying):
-                    raise UnsupportedError(
-                        f"No attention was recognised in {other!r} ({kind.__name__}), although it was in {name!r}, which is of "
-                        "the same class. A map without it would be wrong, so none is shown. Choose a model whose layers all "
-                        "call scaled_dot_product_attention, or write softmax(scores) @ values."
-                    )
+    return logits
 
 
-def _ancestors(name: str) -> Iterator[tuple[str, str]]:
-    """(name of a module around `name` or it itself, path from there to `name`), innermost first, without the whole model."""
-    parts = name.split(".") if name else []
-    for length in range(len(parts), 0, -1):
-        yield ".".join(parts[:length]), ".".join(parts[length:])
+def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
+    """The module's forward pass on x (batch, 3, height, width), in evaluation mode, with the final tokens beside the logits.
 
+    kind  what the outputs are, where that is not to be found from the module
 
-def _attends_unseen(block: nn.Module, path: str, attention: nn.Module, name: str, multiplying: set[str]) -> bool:
-    """Whether what a block has where others of its class have their `attention` may be attention, too."""
+    Raises NotFiniteError where an output is not finite.
+    """
+    module = unwrapped(module)
+    tokens: list[Tensor] = []
+    source = final_norm(module)
+    handle = source.register_forward_hook(lambda _m, _i, out: tokens.append(out)) if source is not None else None
     try:
-        part = block.get_submodule(path)
-    except AttributeError:
-        return False
-    own = f"{name}.{path}" if path else name
-    if any(one == own or one.startswith(own + ".") for one in multiplying):
-        return True
-    if next(part.parameters(), None) is None:
-        return False
-    convolves = any(isinstance(one, _CONVOLUTIONS) for one in part.modules())
-    return not convolves or _kinds(part) == _kinds(attention)
+        with evaluating(module):
+            logits = module(x)
+    finally:
+        if handle is not None:
+            handle.remove()
+    whole = tokens[-1] if tokens and isinstance(tokens[-1], Tensor) and tokens[-1].ndim == 3 else None
+    return Output(finite(logits, type(module).__name__), whole, kind or output_kind(module))
 
 
-def _kinds(part: nn.Module) -> list[str]:
-    return sorted(type(one).__name__ for one in part.modules())
+class Trunk:
+    """The blocks of a timm module with its head behind them. The module is called and hooked, never changed.
+
+    kind  what the outputs are, where that is not to be found from the module
+
+    Raises UnsupportedError for a module that is not a single row of blocks with a head.
+    """
+
+    def __init__(self, module: nn.Module, kind: OutputKind | None = None) -> None:
+        module = unwrapped(module)
+        blocks = getattr(module, "blocks", None)
+        if (
+            not isinstance(blocks, nn.Sequential | nn.ModuleList)
+            or not len(blocks)
+            or not hasattr(module, "forward_head")
+        ):
+            raise UnsupportedError(
+                f"{type(module).__name__} is not one row of blocks with a head behind it, so it cannot be read or "
+                "restarted between its layers. Choose a plain Vision Transformer."
+            )
+        self.module = module
+        self.kind = kind or output_kind(module)
+        self.blocks: tuple[nn.Module, ...] = tuple(blocks)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.blocks)
+
+    def walk(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> Passage:
+        """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are
+        enabled.
+
+        after  called with (layer, state) after each block; what it returns goes on in the state's place
+
+        Raises UnsupportedError where the head does not read the last block's tokens alone.
+        """
+        inputs: list[Tensor] = []
+        extras: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        last: list[Tensor] = []
+
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            inputs.append(args[0])
+            extras.append((args[1:], dict(kwargs)))
+
+        handles = [block.register_forward_pre_hook(before, with_kwargs=True) for block in self.blocks]
+        if after:
+            for layer, block in enumerate(self.blocks):
+                handles.append(block.register_forward_hook(lambda _m, _i, out, layer=layer: after(layer, out)))
+        handles.append(self.blocks[-1].register_forward_hook(lambda _m, _i, out: last.append(out)))
+        try:
+            output = run(self.module, x, self.kind)
+        finally:
+            for handle in handles:
+                handle.remove()
+        states = (*inputs, *last)
+        if len(states) != self.num_layers + 1 or any(not isinstance(s, Tensor) or s.ndim != 3 for s in states):
+            raise UnsupportedError(
+                f"{type(self.module).__name__} does not hand one sequence of tokens from block to block."
+            )
+        # Detached, and not under no_grad: a pooling attention in the head may be watched for its gradients.
+        with evaluating(self.module):
+            read = self.read(states[-1].detach()).logits.detach()
+        if read.shape != output.logits.shape or not torch.allclose(
+            read, output.logits, rtol=READ_TOLERANCE, atol=READ_TOLERANCE * float(output.logits.detach().abs().max())
+        ):
+            raise UnsupportedError(
+                f"{type(self.module).__name__} does more between its last block and its output than a norm, a pooling and "
+                "a head, so its layers cannot be read through them."
+            )
+        return Passage(states, tuple(extras), output)
+
+    def step(self, passage: Passage, layer: int, state: Tensor) -> Tensor:
+        """Block `layer` alone on state (batch, tokens, width), with what it was given in `passage`."""
+        args, kwargs = passage.extras[layer]
+        return self.blocks[layer](state, *args, **kwargs)
+
+    def resume(self, passage: Passage, layer: int, state: Tensor, each: Callable[[int], None] | None = None) -> Tensor:
+        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is told every
+        layer.
+        """
+        for index in range(layer, self.num_layers):
+            if each:
+                each(index)
+            state = self.step(passage, index, state)
+        return state
+
+    def read(self, state: Tensor) -> Output:
+        """The model's own final norm, pooling and head on a state (batch, tokens, width)."""
+        norm = getattr(self.module, "norm", None)
+        tokens = norm(state) if isinstance(norm, nn.Module) else state
+        return Output(self.module.forward_head(tokens), tokens, self.kind)  # type: ignore[operator]

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vitviz.capture import functions as known
-from vitviz.capture.events import AttentionEvents
-from vitviz.capture.fused_call import FUSED, FusedCall
-from vitviz.capture.module_names import ModuleNames, around
-from vitviz.capture.products import MULTIPLY, PRODUCTS, Product, WeightedSum, product_of, summed
+from vitviz.capture.events import FUSED, AttentionEvents, FusedCall
+from vitviz.capture.functions import MULTIPLY, PRODUCTS, Product, WeightedSum, product_of, summed
+from vitviz.capture.modules import ModuleNames, around
 from vitviz.capture.roles import Normalisation, Role, Roles, axis_of, drops, positional, replaced, tensors_in
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
 

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.blank import blank_input
-from vitviz.capture.evaluation import evaluating
+from vitviz.capture.modules import blank_input, evaluating
 from vitviz.errors import NOT_TAKEN
 from vitviz.tokens import TokenLayout
 

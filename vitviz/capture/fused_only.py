@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vitviz.capture.fused_call import FUSED
+from vitviz.capture.events import FUSED
 
 _of_this_thread = threading.local()
 _lock = threading.Lock()

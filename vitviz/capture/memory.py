@@ -1,11 +1,18 @@
-"""How much memory this process can still have: the machine's, or less where a container limits it."""
+"""Memory: how much this process can still have, and where the queries and keys of a trace are kept."""
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from math import ceil
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -74,3 +81,81 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return []
+
+
+PAGE = 2 << 20  # bytes in a large page of the processors that torch runs on
+ROOM = 8 * PAGE  # asked for at a time; what is not written to takes no memory
+ALIGNMENT = 64  # bytes, as torch aligns its own tensors
+LONG = 2048  # tokens from which a sequence is long
+OFFERED = hasattr(mmap, "MADV_HUGEPAGE")
+
+
+class LargePages:
+    """Copies of tensors, one behind the other. Memory is given back when the last tensor in a room is gone.
+
+    Queries and keys are copied aside, because in most models they share one packed tensor with the values, which would be kept
+    alive too. In a long sequence the copies are large and many, and small ones beside them (the log-sum-exp of every row) would
+    pin freed memory between them in the heap; so they go into pages of two megabytes of their own. Short sequences are quicker
+    without: being given a large page can take longer than the copy.
+    """
+
+    def __init__(self, num_tokens: int = LONG) -> None:
+        """num_tokens  how long the sequences are that will be kept"""
+        self._offered = OFFERED and num_tokens >= LONG
+        self._room: Tensor | None = None  # (bytes,)
+        self._used = 0
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """A contiguous copy of `tensor`, with the same shape, numbers, precision and device."""
+        if not self._offered or tensor.device.type != "cpu" or not tensor.numel():
+            return tensor.clone(memory_format=torch.contiguous_format)
+        start, stop = self._used, self._used + tensor.nbytes
+        if self._room is None or stop > len(self._room):
+            self._room = _room(max(ROOM, ceil(tensor.nbytes / PAGE) * PAGE))
+            start, stop = 0, tensor.nbytes
+        self._used = ceil(stop / ALIGNMENT) * ALIGNMENT
+        return self._room[start:stop].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+
+
+class AsTheyAre(LargePages):
+    """The tensors themselves, for those that somebody else keeps anyway."""
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        return tensor.detach()
+
+
+def _room(size: int) -> Tensor:
+    """(size,) bytes of private memory, in large pages if there are any left."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel built without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.uint8)
+
+
+# glibc, mallopt(3), and its own upper ends on 64 bits: blocks of 32 MB, and twice as much kept
+MMAP_THRESHOLD, LARGEST_BLOCK = -3, 32 << 20
+TRIM_THRESHOLD, KEPT = -1, 2 * LARGEST_BLOCK
+SET_BY_THE_USER = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Keeps memory that was freed for the next pass. Once for the process. -> whether it did: not without glibc, nor where the
+    environment has a say.
+
+    The queries and keys that a trace keeps are new memory in every pass. Above some size of a block the C library asks the
+    system for it each time, and above some amount it gives back what was freed. It raises both limits by itself as it sees
+    large blocks come and go; passes that keep nothing get by with low ones, and then every trace pays for having its pages
+    mapped anew: some 6% of a pass of 257 tokens. So the limits are set to where they would end.
+    """
+    if any(name in os.environ for name in SET_BY_THE_USER) or not _has_glibc():
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(MMAP_THRESHOLD, LARGEST_BLOCK) and mallopt(TRIM_THRESHOLD, KEPT))
+
+
+def _has_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError):  # Windows has no confstr, others do not know the name
+        return False

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
-from vitviz.capture.blank import blank_input
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.places import without_numbers
-from vitviz.capture.trunk import final_norm
+from vitviz.capture.blocks import final_norm
+from vitviz.capture.coordinates.tensor import without_numbers
+from vitviz.capture.modules import blank_input, evaluating
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import NOT_TAKEN
 from vitviz.tokens import MEAN, POOL, Query, TokenLayout

@@ -10,20 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
-from vitviz.capture.bias import compact_bias, position_index
-from vitviz.capture.call import Call
-from vitviz.capture.evaluation import unwrapped
-from vitviz.capture.freed_memory import keep_freed_memory
-from vitviz.capture.heard import KnownCall, NotFollowed, forget_calls, known_calls
-from vitviz.capture.large_pages import LargePages
-from vitviz.capture.layouts import layouts_of, refuse_other_than_tokens
+from vitviz.capture.blocks import finite
+from vitviz.capture.coordinates.layouts import KnownCall, NotFollowed, forget_calls, known_calls, placements_of
+from vitviz.capture.coordinates.placement import Placement
+from vitviz.capture.events import Call
+from vitviz.capture.layers import attention_at, attention_of, joined, refuse_other_than_tokens
+from vitviz.capture.memory import LargePages, keep_freed_memory
+from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.observe import observe
-from vitviz.capture.trunk import finite
-from vitviz.errors import CaptureError
+from vitviz.capture.windows import WindowedAttention
+from vitviz.errors import NOT_TAKEN, CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
-
-# Explicit weights whose rows miss 1 by more than this were changed after the softmax (talking heads, subtraction).
-ROW_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,50 +115,77 @@ def record(
     return Recording(layers, pooling, finite(logits[0].float(), type(module).__name__), kept)
 
 
-def attention_of(
-    call: Call,
-    module: nn.Module,
-    layout: TokenLayout,
-    pages: LargePages,
-    *,
-    keep_values: bool = False,
-) -> Attention:
-    """A call's attention for the one image, with its layouts; q, k and v are copied into `pages`.
-
-    Raises UnsupportedError where the call does not relate tokens of the grid.
-    """
-    query_layout, key_layout = layouts_of(call, layout)
-    values = pages.keep(call.v[0]) if keep_values and call.v is not None else None
-    if call.explicit is not None:
-        explicit = call.explicit[0].detach()  # (heads, queries, keys)
-        stray = (explicit.sum(-1) - 1).abs().max().item() if explicit.device.type != "meta" else 0.0
-        whole = stray <= ROW_SUM_TOLERANCE
-        return Attention(call.module, query_layout, key_layout, v=values, explicit=explicit, rows_sum_to_one=whole)
-    assert call.q is not None and call.k is not None
-    mask = None
-    if call.mask is not None:
-        mask = call.mask.detach()
-        mask = mask.expand(*((1,) * (4 - mask.ndim)), *mask.shape)  # (batch or 1, heads or 1, queries or 1, keys)
-        mask = mask[0]  # (heads or 1, queries or 1, keys)
-    index = None
-    if mask is not None:
-        index = position_index(module.get_submodule(call.module), query_layout.num_tokens, key_layout.num_tokens)
-    return Attention(
-        call.module,
-        query_layout,
-        key_layout,
-        q=pages.keep(call.q[0]),
-        k=pages.keep(call.k[0]),
-        v=values,
-        bias=compact_bias(mask, index),
-        scale=call.scale,
-        # small, but left where the kernel put it, it would hold a whole layer's freed memory between it and the next one
-        lse=None if call.lse is None else pages.keep(call.lse[0]),
-    )
-
-
 def _keeper(kept: dict[str, Tensor], name: str) -> Any:
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
         kept[name] = (output[0] if isinstance(output, tuple) else output)[0]
 
     return keep
+
+
+@dataclass(frozen=True, eq=False)
+class StagedRecording:
+    """What one image left behind in a model of any shape.
+
+    layers     attention whose queries are patches, first layer first, each with its own layouts
+    pooling    attention that only collects (class attention, attention pooling)
+    left_out   placements of the calls that cannot be shown, with why
+    logits     (classes,) float32
+    """
+
+    layers: tuple[Attention | WindowedAttention, ...]
+    pooling: tuple[Attention, ...]
+    left_out: tuple[Placement, ...]
+    logits: Tensor
+
+
+def record_stages(
+    module: nn.Module, x: Tensor, *, keep_values: bool = False, each: Callable[[int], None] | None = None
+) -> StagedRecording:
+    """Runs `module` on x (1, 3, height, width) as it is and keeps every layer's attention on its own grid.
+
+    keep_values  also keep v of every layer
+    each         called after each attention with how many there have been; raise from it to stop the pass
+
+    Raises CaptureError where no attention was seen or where it was not the same as in the pass over places,
+    UnsupportedError where none of it can be shown, ValueError for a batch.
+    """
+    if x.ndim != 4 or x.shape[0] != 1:
+        raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
+    module = unwrapped(module)
+    try:
+        placements = placements_of(module, (x.shape[2], x.shape[3]))
+    except NOT_TAKEN as error:
+        with torch.inference_mode(), evaluating(module):
+            module(x)  # whatever the model raises for this input is more telling
+        raise NotFollowed.of(module, error) from error
+    made: list[tuple[Placement, Attention | WindowedAttention]] = []
+    number = 0
+
+    def receive(call: Call) -> None:
+        nonlocal number
+        if number >= len(placements) or (call.module, call.shape) != (
+            placements[number].module,
+            placements[number].shape,
+        ):
+            raise CaptureError(
+                f"The attention in {call.module or 'the model'!r} changes from one pass to the next; "
+                "it cannot be placed."
+            )
+        placement, number = placements[number], number + 1
+        if placement.placed:
+            made.append((placement, attention_at(call, placement, module, keep_values=keep_values)))
+        if each:
+            each(number)
+
+    with torch.inference_mode(), observe(module, receive):
+        logits = module(x)
+    left_out = tuple(p for p in placements if not p.placed)
+    if not made:
+        if left_out:
+            raise UnsupportedError(
+                f"The attention in {left_out[0].module!r} does not relate patches of the picture ({left_out[0].kind})."
+            )
+        raise CaptureError(f"No attention was seen in {type(module).__name__}. Choose a Vision Transformer.")
+    layers = joined([a for p, a in made if p.kind != "collecting"])
+    pooling = tuple(a for p, a in made if p.kind == "collecting" and isinstance(a, Attention))
+    return StagedRecording(layers, pooling, left_out, finite(logits[0].float(), type(module).__name__))

@@ -22,7 +22,7 @@ from vitviz.analysis.layers import (
     within_window,
 )
 from vitviz.analysis.queries import Query, QueryLike
-from vitviz.capture.staged_trace import Layer, StagedTrace
+from vitviz.capture.trace import Layer, StagedTrace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import Asked, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.stages import placements_of
-from vitviz.capture.trace import Trace
+from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.capture.trace import StagedTrace, Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared

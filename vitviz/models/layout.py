@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from vitviz.capture.blank import input_channels
-from vitviz.capture.entrance import entrance
+from vitviz.capture.coordinates.layouts import entrance
+from vitviz.capture.modules import input_channels
 from vitviz.errors import NOT_TAKEN, UnsupportedError
 from vitviz.models.probe import last_map
 from vitviz.tokens import TokenLayout

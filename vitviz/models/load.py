@@ -11,7 +11,7 @@ import torch
 from timm.models import is_model, split_model_name_tag
 from torch import nn
 
-from vitviz.capture.blank import input_channels
+from vitviz.capture.modules import input_channels
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, hugging_face, timm_repository
 from vitviz.models.build import build, build_on_meta, pretrained_cfg, stoppable

@@ -9,8 +9,7 @@ from functools import cached_property
 
 import torch
 
-from vitviz.capture.blank import input_channels
-from vitviz.capture.evaluation import unwrapped
+from vitviz.capture.modules import input_channels, unwrapped
 from vitviz.outputs import Doubt, OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 

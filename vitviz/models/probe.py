@@ -7,13 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.blank import blank_input
 from vitviz.capture.calls import AttentionCalls
-from vitviz.capture.evaluation import evaluating, unwrapped
-from vitviz.capture.events import AttentionEvents
-from vitviz.capture.fused_call import FusedCall
-from vitviz.capture.module_names import ModuleNames
-from vitviz.capture.places import without_numbers
+from vitviz.capture.coordinates.tensor import without_numbers
+from vitviz.capture.events import AttentionEvents, FusedCall
+from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
 
 
 class _FirstAttention(Exception):

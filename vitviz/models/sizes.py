@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from timm.models import PretrainedCfg
 from torch import nn
 
-from vitviz.capture.evaluation import copied
+from vitviz.capture.modules import copied
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of, size_hint
 from vitviz.models.model import Model

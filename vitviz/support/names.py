@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import torch
 from torch import nn
 
-from vitviz.capture.heard import heard
+from vitviz.capture.coordinates.run import heard
 from vitviz.errors import NOT_TAKEN, UnsupportedError
 from vitviz.models import hugging_face, timm_repository
 from vitviz.models.build import architectures, build_on_meta, pretrained_cfg

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import torch
 
-from vitviz.capture.placement import CHANNELS, NEGATIVE, OVERLAPPING, UNPLACED, Placement
+from vitviz.capture.coordinates.placement import CHANNELS, NEGATIVE, OVERLAPPING, UNPLACED, Placement
 from vitviz.tokens import TokenLayout
 
 VERDICTS = ("global", "mixed", "windowed", "refused")

@@ -25,7 +25,7 @@ from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.analysis.targets import default_target
-from vitviz.capture.trunk import run
+from vitviz.capture.blocks import run
 from vitviz.errors import ImageError, IncompleteWarning, UnsupportedError
 from vitviz.images import load_image
 from vitviz.models import Model, prepare

@@ -10,8 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from vitviz.analysis.queries import default_query, query_of
-from vitviz.capture.staged_trace import StagedTrace
-from vitviz.capture.trace import Trace
+from vitviz.capture.trace import StagedTrace, Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
 from vitviz.figures.subject import StagedSubject, Subject, subject_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitviz.capture.stages import placements_of
+from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.support import Support, judge
 from vitviz.ui.stage import Stage
 

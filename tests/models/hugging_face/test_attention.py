@@ -18,7 +18,7 @@ from vitviz.analysis.question import Question
 from vitviz.analysis.rotary import rotary_table
 from vitviz.analysis.sanity import cascade
 from vitviz.analysis.targets import ClassLogit, SelfDot
-from vitviz.capture.parts import attention_of
+from vitviz.capture.modules import attention_of
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap

@@ -24,7 +24,7 @@ import vitviz
 from tests.models.hub_server import Hub, serving
 from tests.models.hugging_face.tiny import NAMES, TINIES, picture, transformers, write
 from vitviz.__main__ import main
-from vitviz.capture.heard import placements_of
+from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import load_model, prepare, resized
 from vitviz.models.hub import fetch

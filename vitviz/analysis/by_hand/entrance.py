@@ -13,8 +13,7 @@ from vitviz.analysis.by_hand.layer import OpenLayer, Subject, refuse_half_precis
 from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.queries import QueryLike, query_index
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.parts import patch_filters
+from vitviz.capture.modules import evaluating, patch_filters
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
-from vitviz.capture.parts import output_projection
+from vitviz.capture.modules import output_projection
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError

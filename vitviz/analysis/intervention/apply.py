@@ -25,10 +25,9 @@ from vitviz.analysis.intervention.text import Interventions
 from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import Subject
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
+from vitviz.capture.blocks import Trunk, final_norm
 from vitviz.capture.embeddings import entrance_of
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.parts import num_heads_of
-from vitviz.capture.trunk import Trunk, final_norm
+from vitviz.capture.modules import evaluating, num_heads_of
 from vitviz.errors import UnsupportedError
 
 AnySubject = TypeVar("AnySubject", bound=Subject)

@@ -12,7 +12,7 @@ from vitviz.analysis.intervention.kinds import Intervention
 from vitviz.analysis.intervention.means import HeadMeans
 from vitviz.analysis.intervention.text import Interventions
 from vitviz.analysis.question import Question
-from vitviz.capture.trunk import Output
+from vitviz.capture.blocks import Output
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 

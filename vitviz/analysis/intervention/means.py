@@ -16,8 +16,8 @@ from torch import Tensor
 from vitviz.analysis.question import Subject
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, ablated
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.trunk import Trunk, finite
+from vitviz.capture.blocks import Trunk, finite
+from vitviz.capture.modules import evaluating
 from vitviz.errors import CaptureError
 from vitviz.tokens import TokenLayout
 

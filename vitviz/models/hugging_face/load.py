@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from vitviz.capture.blank import input_channels
+from vitviz.capture.modules import input_channels
 from vitviz.errors import HubError, ModelError
 from vitviz.models.checkpoint import for_channels
 from vitviz.models.hub import STILL_WORKS, Progress

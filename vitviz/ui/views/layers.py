@@ -19,7 +19,7 @@ from vitviz.analysis.layers import (
 )
 from vitviz.analysis.layers import window_labels as labels_of
 from vitviz.analysis.queries import MEAN
-from vitviz.capture.staged_trace import Layer, StagedTrace
+from vitviz.capture.trace import Layer, StagedTrace
 from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour
 from vitviz.errors import UnsupportedError

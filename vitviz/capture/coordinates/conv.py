@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vitviz.capture.places import (
+from vitviz.capture.coordinates.tensor import (
     NOWHERE,
     as_places,
     by_parts,

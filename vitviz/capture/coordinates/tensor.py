@@ -18,8 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.blank import RGB, input_channels
-from vitviz.capture.evaluation import evaluating
+from vitviz.capture.modules import RGB, evaluating, input_channels
 from vitviz.errors import CaptureError, VitvizError
 
 NOWHERE = complex(float("nan"), float("nan"))  # padding

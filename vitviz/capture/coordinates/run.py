@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -13,24 +13,18 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from vitviz.capture import functions as known
+from vitviz.capture.calls import AttentionCalls, our_own_errors
 
 # These say what each function does to places, by being imported.
-from vitviz.capture import place_each, place_maps, place_mixtures, place_moves, place_questions  # noqa: F401
-from vitviz.capture.blocks import refuse_blocks_without_attention
-from vitviz.capture.call import Call
-from vitviz.capture.calls import AttentionCalls, our_own_errors
-from vitviz.capture.evaluation import unwrapped
-from vitviz.capture.fused_call import FusedCall
-from vitviz.capture.layouts import refuse_other_than_tokens
-from vitviz.capture.module_names import ModuleNames
-from vitviz.capture.observe import Observer, refuse_unseen, walk
-from vitviz.capture.place_grid import prefix_of
-from vitviz.capture.place_mixtures import at_the_queries
-from vitviz.capture.placement import NEGATIVE, PARALLEL, REORDERED, Placement, place
-from vitviz.capture.places import run_on_places, without_numbers
-from vitviz.capture.products import WeightedSum
+from vitviz.capture.coordinates.placement import NEGATIVE, Placement, place, prefix_of
+from vitviz.capture.coordinates.reduce import at_the_queries
+from vitviz.capture.coordinates.tensor import run_on_places, without_numbers
+from vitviz.capture.events import Call, FusedCall
+from vitviz.capture.functions import WeightedSum
+from vitviz.capture.modules import ModuleNames, unwrapped, walk
+from vitviz.capture.observe import Observer, refuse_blocks_without_attention, refuse_unseen
 from vitviz.capture.roles import tensors_in
-from vitviz.errors import NOT_TAKEN, UnsupportedError
+from vitviz.errors import NOT_TAKEN
 
 
 @dataclass(frozen=True)
@@ -77,19 +71,6 @@ def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], object
     """A reference to the input of a module, the first tensor that it is called with; None where that is gone, or was none."""
     given = next(tensors_in(args, kwargs), None)
     return (lambda: None) if given is None else ref(given)
-
-
-class NotFollowed(UnsupportedError):
-    """The model's own code does not run on places."""
-
-    @classmethod
-    def of(cls, module: nn.Module, error: Exception) -> NotFollowed:
-        """What `heard` raised of `module`, in words."""
-        where = " ".join(getattr(error, "__notes__", ()))
-        return cls(
-            f"Which token is which patch cannot be followed through {type(module).__name__}: without numbers its forward pass "
-            f"raises {type(error).__name__} {where}. It may depend on the values of its input; choose a model that does not."
-        )
 
 
 class Placing(Observer):
@@ -142,87 +123,6 @@ class Placing(Observer):
     def _remembered(self, out: Tensor) -> Tensor:
         self.results[:] = [*self.results[-_RESULTS_FOLLOWED:], (out, len(self.placements) - 1)]
         return out
-
-
-@dataclass(frozen=True)
-class KnownCall:
-    """What an attention call is at any size of input.
-
-    module dotted name of the module that makes it
-    kind   as of a `Placement`; "reordered" where a grid's tokens do not come as their layout counts them, "parallel" where
-           they are no layer by themselves
-    fused  whether the model made no weights of its own
-    """
-
-    module: str
-    kind: str
-    fused: bool
-
-
-@dataclass
-class _Memory:
-    """What was heard of a module, as long as it is built of the same modules."""
-
-    built_of: tuple[int, ...]
-    placements: dict[tuple[int, int], tuple[Placement, ...]] = field(default_factory=dict)
-    calls: tuple[KnownCall, ...] | None = None
-
-
-_memories: WeakKeyDictionary[nn.Module, _Memory] = WeakKeyDictionary()
-_SIZES_REMEMBERED = 16
-
-
-def _memory_of(module: nn.Module) -> _Memory:
-    built_of = tuple(id(inner) for _, inner in walk(module))
-    memory = _memories.get(module)
-    if memory is None or memory.built_of != built_of:
-        memory = _memories[module] = _Memory(built_of)
-    return memory
-
-
-def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
-    """`heard`, remembered for as long as the module lives, for the sizes asked about last."""
-    module = unwrapped(module)
-    known = _memory_of(module).placements
-    if input_size not in known:
-        if len(known) == _SIZES_REMEMBERED:
-            known.pop(next(iter(known)))
-        known[input_size] = heard(module, input_size).placements
-    return known[input_size]
-
-
-def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCall, ...]:
-    """Every attention call in order, from a pass over places at whatever size comes first: whether a model relates tokens or
-    channels, subtracts its maps or keeps its patches in an order of its own does not change with the size.
-
-    Raises NotFollowed where the model's own code raises on places, UnsupportedError and CaptureError as `heard`.
-    """
-    module = unwrapped(module)
-    memory = _memory_of(module)
-    if memory.calls is None:
-        try:
-            placements = placements_of(module, input_size)
-        except NOT_TAKEN as error:
-            raise NotFollowed.of(module, error) from error
-        memory.calls = tuple(KnownCall(p.module, _kind(p), p.fused) for p in placements)
-    return memory.calls
-
-
-def _kind(placement: Placement) -> str:
-    if placement.kind != "global":
-        return placement.kind
-    return PARALLEL if placement.parallel else placement.kind if placement.in_order else REORDERED
-
-
-def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:
-    """Raises UnsupportedError where a call of `module` does not relate tokens row by row, and as `known_calls`."""
-    for call in known_calls(module, input_size):
-        refuse_other_than_tokens(call.module, call.kind)
-
-
-def forget_calls(module: nn.Module) -> None:
-    """What is remembered of `module` no longer holds: it was changed."""
-    _memories.pop(unwrapped(module), None)
 
 
 class _Descent(TorchFunctionMode):

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vitviz.capture.fused_call import FUSED
-from vitviz.capture.place_each import combined
-from vitviz.capture.place_moves import folded
-from vitviz.capture.places import (
+from vitviz.capture.coordinates.move import folded
+from vitviz.capture.coordinates.pointwise import combined
+from vitviz.capture.coordinates.tensor import (
     CONSTANT,
     Places,
     as_places,
@@ -24,7 +23,8 @@ from vitviz.capture.places import (
     shape_given,
     uniform,
 )
-from vitviz.capture.products import ADDED, EINSUM, MATMUL, REVERSED_MATMUL, product_of
+from vitviz.capture.events import FUSED
+from vitviz.capture.functions import ADDED, EINSUM, MATMUL, REVERSED_MATMUL, product_of
 
 
 @place_rule(

@@ -1,9 +1,10 @@
-"""One forward pass of a model with several grids, pooled keys or windows: every layer exact, on its own grid."""
+"""From an attention call to a layer of a trace: which tokens it relates, and its tensors in the order of these tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -12,84 +13,119 @@ from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention, DenseBias
 from vitviz.capture.bias import compact_bias, position_index
-from vitviz.capture.call import Call
-from vitviz.capture.evaluation import evaluating, unwrapped
-from vitviz.capture.heard import NotFollowed, placements_of
-from vitviz.capture.observe import observe
-from vitviz.capture.placement import Placement
-from vitviz.capture.record import ROW_SUM_TOLERANCE
-from vitviz.capture.trunk import finite
+from vitviz.capture.coordinates.placement import CHANNELS, NEGATIVE, PARALLEL, REORDERED, Placement
+from vitviz.capture.events import Call
+from vitviz.capture.memory import LargePages
 from vitviz.capture.windows import WindowedAttention
-from vitviz.errors import NOT_TAKEN, CaptureError, UnsupportedError
+from vitviz.errors import UnsupportedError
+from vitviz.tokens import TokenLayout
 
 
-@dataclass(frozen=True, eq=False)
-class StagedRecording:
-    """What one image left behind in a model of any shape.
+@lru_cache(maxsize=256)
+def token_layout(length: int, layout: TokenLayout) -> TokenLayout | None:
+    """The layout of a sequence of `length` tokens inside a model with `layout`, or None where it is not that grid.
 
-    layers     attention whose queries are patches, first layer first, each with its own layouts
-    pooling    attention that only collects (class attention, attention pooling)
-    left_out   placements of the calls that cannot be shown, with why
-    logits     (classes,) float32
+    A model may append its prefix tokens late (class attention) or pool without them: the patches alone and the patches with
+    the first few prefix tokens are the same grid.
     """
+    num_prefix = length - layout.num_patches
+    if 0 <= num_prefix <= layout.num_prefix:
+        return TokenLayout(layout.prefix[:num_prefix], layout.grid, layout.patch_size)
+    return None
 
-    layers: tuple[Attention | WindowedAttention, ...]
-    pooling: tuple[Attention, ...]
-    left_out: tuple[Placement, ...]
-    logits: Tensor
+
+def pooling_layout(length: int, layout: TokenLayout) -> TokenLayout:
+    """The layout of `length` learned queries that only collect. They are none of the tokens of the layers before."""
+    return TokenLayout(tuple(f"pool{i}" for i in range(length)), (0, 0), layout.patch_size)
 
 
-def record_stages(
-    module: nn.Module, x: Tensor, *, keep_values: bool = False, each: Callable[[int], None] | None = None
-) -> StagedRecording:
-    """Runs `module` on x (1, 3, height, width) as it is and keeps every layer's attention on its own grid.
+def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayout]:
+    """(layout of the queries, layout of the keys) of a call over the token grid.
 
-    keep_values  also keep v of every layer
-    each         called after each attention with how many there have been; raise from it to stop the pass
-
-    Raises CaptureError where no attention was seen or where it was not the same as in the pass over places,
-    UnsupportedError where none of it can be shown, ValueError for a batch.
+    Raises UnsupportedError with the shape found where the call does not relate tokens of that grid.
     """
-    if x.ndim != 4 or x.shape[0] != 1:
-        raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
-    module = unwrapped(module)
-    try:
-        placements = placements_of(module, (x.shape[2], x.shape[3]))
-    except NOT_TAKEN as error:
-        with torch.inference_mode(), evaluating(module):
-            module(x)  # whatever the model raises for this input is more telling
-        raise NotFollowed.of(module, error) from error
-    made: list[tuple[Placement, Attention | WindowedAttention]] = []
-    number = 0
+    shape = call.shape
+    if len(shape) == 4 and shape[0] == 1:
+        queries, keys = shape[2:]
+        key_layout = token_layout(keys, layout)
+        query_layout = token_layout(queries, layout)
+        if key_layout is not None and query_layout is not None:
+            return query_layout, key_layout
+        if key_layout is not None and queries < layout.num_patches:
+            return pooling_layout(queries, layout), key_layout
+    rows, cols = layout.grid
+    raise UnsupportedError(
+        f"The attention in {call.module or 'the model'!r} has the shape {tuple(shape)} (batch, heads, queries, keys), "
+        f"which is not the model's grid of {rows}x{cols} patches with {layout.num_prefix} prefix tokens. "
+        "Models with windows, several stages or pooled keys cannot be shown this way; choose one that attends globally."
+    )
 
-    def receive(call: Call) -> None:
-        nonlocal number
-        if number >= len(placements) or (call.module, call.shape) != (
-            placements[number].module,
-            placements[number].shape,
-        ):
-            raise CaptureError(
-                f"The attention in {call.module or 'the model'!r} changes from one pass to the next; "
-                "it cannot be placed."
-            )
-        placement, number = placements[number], number + 1
-        if placement.placed:
-            made.append((placement, attention_at(call, placement, module, keep_values=keep_values)))
-        if each:
-            each(number)
 
-    with torch.inference_mode(), observe(module, receive):
-        logits = module(x)
-    left_out = tuple(p for p in placements if not p.placed)
-    if not made:
-        if left_out:
-            raise UnsupportedError(
-                f"The attention in {left_out[0].module!r} does not relate patches of the picture ({left_out[0].kind})."
-            )
-        raise CaptureError(f"No attention was seen in {type(module).__name__}. Choose a Vision Transformer.")
-    layers = _joined([a for p, a in made if p.kind != "collecting"])
-    pooling = tuple(a for p, a in made if p.kind == "collecting" and isinstance(a, Attention))
-    return StagedRecording(layers, pooling, left_out, finite(logits[0].float(), type(module).__name__))
+_WHY_NOT = {
+    CHANNELS: "relates channels to each other, not patches, so there is no map of where a patch looks",
+    NEGATIVE: "subtracts one map from another, so that weights can be negative",
+    REORDERED: "keeps its patches in an order of its own; trace_stages puts every one in its place",
+    PARALLEL: "is one of several calls on the same input, as heads that are computed one by one, and no layer by itself; "
+    "trace_stages shows each of them",
+    "pooled": "is between two grids of patches, or of some patches at a time",
+}
+
+
+def refuse_other_than_tokens(module: str, kind: str | None) -> None:
+    """Raises UnsupportedError where a call of `module` is of a `kind` that does not relate tokens row by row: its shape alone
+    cannot tell, a model may well be as wide as it has tokens. None: not known.
+    """
+    why = _WHY_NOT.get(kind or "")
+    if why:
+        raise UnsupportedError(
+            f"The attention in {module or 'the model'!r} {why}. Choose a model whose attention relates all patches."
+        )
+
+
+# Explicit weights whose rows miss 1 by more than this were changed after the softmax (talking heads, subtraction).
+ROW_SUM_TOLERANCE = 1e-3
+
+
+def attention_of(
+    call: Call,
+    module: nn.Module,
+    layout: TokenLayout,
+    pages: LargePages,
+    *,
+    keep_values: bool = False,
+) -> Attention:
+    """A call's attention for the one image, with its layouts; q, k and v are copied into `pages`.
+
+    Raises UnsupportedError where the call does not relate tokens of the grid.
+    """
+    query_layout, key_layout = layouts_of(call, layout)
+    values = pages.keep(call.v[0]) if keep_values and call.v is not None else None
+    if call.explicit is not None:
+        explicit = call.explicit[0].detach()  # (heads, queries, keys)
+        stray = (explicit.sum(-1) - 1).abs().max().item() if explicit.device.type != "meta" else 0.0
+        whole = stray <= ROW_SUM_TOLERANCE
+        return Attention(call.module, query_layout, key_layout, v=values, explicit=explicit, rows_sum_to_one=whole)
+    assert call.q is not None and call.k is not None
+    mask = None
+    if call.mask is not None:
+        mask = call.mask.detach()
+        mask = mask.expand(*((1,) * (4 - mask.ndim)), *mask.shape)  # (batch or 1, heads or 1, queries or 1, keys)
+        mask = mask[0]  # (heads or 1, queries or 1, keys)
+    index = None
+    if mask is not None:
+        index = position_index(module.get_submodule(call.module), query_layout.num_tokens, key_layout.num_tokens)
+    return Attention(
+        call.module,
+        query_layout,
+        key_layout,
+        q=pages.keep(call.q[0]),
+        k=pages.keep(call.k[0]),
+        v=values,
+        bias=compact_bias(mask, index),
+        scale=call.scale,
+        # small, but left where the kernel put it, it would hold a whole layer's freed memory between it and the next one
+        lse=None if call.lse is None else pages.keep(call.lse[0]),
+    )
 
 
 def attention_at(
@@ -197,7 +233,7 @@ def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor
     return few[entry.to(mask.device)]
 
 
-def _joined(layers: Sequence[Attention | WindowedAttention]) -> tuple[Attention | WindowedAttention, ...]:
+def joined(layers: Sequence[Attention | WindowedAttention]) -> tuple[Attention | WindowedAttention, ...]:
     """Heads that a module works out one after the other are the heads of one layer."""
     joined: list[Attention | WindowedAttention] = []
     for _, group in groupby(

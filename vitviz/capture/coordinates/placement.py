@@ -4,16 +4,15 @@ is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vitviz.capture.call import Call
-from vitviz.capture.place_grid import grid_of
-from vitviz.capture.place_windows import windows_of
-from vitviz.capture.places import CONSTANT, Places, as_places, is_mixture, uniform
-from vitviz.tokens import TokenLayout
+from vitviz.capture.coordinates.tensor import CONSTANT, Places, as_places, is_constant, is_mixture, is_place, uniform
+from vitviz.capture.events import Call
+from vitviz.tokens import TokenLayout, prefix_names
 
 CHANNELS = "channels"
 OVERLAPPING = "overlapping"
@@ -145,3 +144,102 @@ def is_everywhere(places: Tensor) -> bool:
 
 def _constants(tensor: Tensor) -> Tensor:
     return torch.tensor(CONSTANT, dtype=torch.complex64).expand(tensor.shape[:-1])
+
+
+# Places that agree to this many pixels are one: resampled grids and means of float32 numbers miss by less.
+_SAME_PLACE = 1e-2
+
+
+def grid_of(
+    places: Tensor, input_size: tuple[int, int], prefix: tuple[str, ...], shared: bool = False
+) -> tuple[TokenLayout, Tensor] | None:
+    """(layout, index of each entry in it) of (windows, tokens) places, or None where they form no grid.
+
+    A place may come up once, or where `shared` once in each window.
+    """
+    known, learned = (
+        is_place(places),
+        is_constant(places) | is_mixture(places),
+    )  # a mean over all patches may go first, too
+    num_prefix = int(learned[0].sum())
+    if bool(learned.any()) and (len(places) > 1 or not bool(learned[0, :num_prefix].all())):
+        return None  # learned tokens inside windows, or behind the patches
+    if not bool((known | learned | places.isnan()).all()):
+        return None
+    tokens = torch.full(places.shape, -1, dtype=torch.int64)
+    tokens[0, :num_prefix] = torch.arange(num_prefix)
+    names = _names(num_prefix, prefix)
+    if not bool(known.any()):
+        return TokenLayout(names if num_prefix else (), (0, 0), (1, 1)), tokens
+    rows, row_of = _ranks(places.real[known])
+    cols, col_of = _ranks(places.imag[known])
+    patches = row_of * cols + col_of
+    tokens[known] = patches + num_prefix
+    if len(patches.unique()) != rows * cols or not (shared or len(patches) == rows * cols):
+        return None
+    if shared:
+        ordered = tokens.sort(1).values
+        if bool(((ordered.diff(dim=1) == 0) & (ordered[:, 1:] >= 0)).any()):
+            return None
+    patch_size = (max(1, round(input_size[0] / rows)), max(1, round(input_size[1] / cols)))
+    return TokenLayout(names, (rows, cols), patch_size), tokens
+
+
+def _ranks(positions: Tensor) -> tuple[int, Tensor]:
+    """(number of different positions, rank of each)."""
+    values, order = positions.sort()
+    steps = torch.cat([torch.zeros(1), (values.diff() > _SAME_PLACE).float()]).cumsum(0).long()
+    ranks = torch.empty_like(steps)
+    ranks[order] = steps
+    return int(steps[-1]) + 1, ranks
+
+
+def _names(num_prefix: int, prefix: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of learned tokens: the model's own where it has as many, the class token alone, or numbers."""
+    if num_prefix <= len(prefix):
+        return prefix[:num_prefix]
+    return ("cls",) if num_prefix == 1 else tuple(f"token{i}" for i in range(num_prefix))
+
+
+def prefix_of(module: nn.Module) -> tuple[str, ...]:
+    """Names of the prefix tokens that a model keeps as parameters, in their order."""
+    source = getattr(module, "embeds", module)  # NaFlex keeps its tokens with its embedding
+    registers = getattr(source, "reg_token", None)
+    num_registers = int(registers.shape[-2]) if isinstance(registers, Tensor) else 0
+    has_cls = getattr(source, "cls_token", None) is not None
+    distilled = getattr(source, "dist_token", None) is not None
+    return prefix_names(has_cls + distilled + num_registers, has_cls, distilled)
+
+
+# Windows are told apart on a grid of this many steps a pixel: most places are halves, and sit on it exactly.
+_FINE = 64
+_PADDING = -(2.0**18)  # stands for nowhere, where no place can be
+
+
+def windows_of(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    """(members, (windows, queries), (windows, keys)): entries at the same places are heads of one window. No members
+    where the windows differ in their number of heads. Models fold windows and heads into leading axes in every order
+    there is.
+    """
+    lead = torch.broadcast_shapes(query_places.shape[:-1], key_places.shape[:-1])
+    count = max(1, math.prod(lead))
+    index = torch.arange(count).reshape(lead)
+    query_places, key_places = query_places.expand(*lead, -1), key_places.expand(*lead, -1)
+    shared = tuple(
+        slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead))
+    )
+    few_queries = query_places[shared].reshape(-1, query_places.shape[-1])
+    few_keys = key_places[shared].reshape(-1, key_places.shape[-1])
+    both = torch.view_as_real(torch.cat([few_queries, few_keys], 1)).flatten(1)  # (few, 2 * (queries + keys))
+    # Compared number by number, on a grid finer than any two places: sums of equal rows may differ in their last digit.
+    exact = (both.nan_to_num(_PADDING) * _FINE).round().to(torch.int32).numpy()
+    order: dict[bytes, int] = {}
+    window = torch.tensor([order.setdefault(row.tobytes(), len(order)) for row in exact])
+    first = torch.stack([(window == number).nonzero()[0, 0] for number in range(len(order))])
+    small = [size if part == slice(None) else 1 for size, part in zip(lead, shared, strict=True)]
+    window_of = window.reshape(small).expand(lead).reshape(-1)
+    sizes = window_of.bincount()
+    if bool((sizes != sizes[0]).any()):
+        return None, few_queries, few_keys
+    members = window_of.argsort(stable=True).reshape(len(order), -1)
+    return index.reshape(-1)[members], few_queries[first], few_keys[first]

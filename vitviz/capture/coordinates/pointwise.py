@@ -1,4 +1,4 @@
-"""What is computed number by number does to places: nothing, and of two tensors the larger one's places count."""
+"""What keeps every number's place: computed number by number, or asked of a tensor (its shape, its type, its device)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vitviz.capture.places import (
+from vitviz.capture.coordinates.tensor import (
     alias_of,
     as_places,
     has_places,
@@ -90,3 +90,49 @@ def aligned_to(places: Tensor, ndim: int) -> Tensor:
 )
 def _in_place(func: Any, places: Any, *args: Any, **kwargs: Any) -> Any:
     return places if has_places(places) else without_rule(func, places, *args, **kwargs)
+
+
+@place_rule(
+    *named_functions(
+        Tensor,
+        "size dim stride is_contiguous numel element_size is_floating_point __len__ __hash__ nelement "
+        "is_complex get_device",
+    ),
+    *[
+        getattr(Tensor, name).__get__
+        for name in "shape ndim requires_grad is_cuda is_mps is_meta is_nested layout grad_fn".split()
+    ],
+    *[getattr(Tensor, name).__get__ for name in "is_sparse is_quantized is_mkldnn grad is_leaf".split()],
+)
+def _ask(func: Any, *args: Any, **kwargs: Any) -> Any:
+    return func(*args, **kwargs)
+
+
+@place_rule(getattr(Tensor, "device").__get__)  # noqa: B009
+def _device(*_: Any) -> torch.device:
+    """Beside the weights, so that what the model makes for itself on its input's device meets them there."""
+    return torch.device("meta")
+
+
+@place_rule(getattr(Tensor, "dtype").__get__)  # noqa: B009
+def _dtype(*_: Any) -> torch.dtype:
+    return torch.float32
+
+
+@place_rule(torch._fused_sdp_choice)
+def _choice(*_: Any, **__: Any) -> int:
+    return 0
+
+
+@place_rule(torch.is_floating_point)
+def _floating(*_: Any) -> bool:
+    return True
+
+
+@place_rule(
+    *named_functions(torch, "zeros_like ones_like empty_like rand_like randn_like full_like"),
+    *named_functions(Tensor, "new_zeros new_ones new_empty new_full new_tensor"),
+)
+def _made(func: Any, *args: Any, **kwargs: Any) -> Any:
+    kwargs.pop("device", None)
+    return shape_given(func, args, kwargs)

@@ -1,0 +1,190 @@
+"""Which token is which patch where the picture enters a model: the grid of its first attention, from a pass over places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from vitviz.capture.calls import AttentionCalls
+from vitviz.capture.coordinates.placement import PARALLEL, REORDERED, Placement, prefix_of
+from vitviz.capture.coordinates.run import Placing, heard
+from vitviz.capture.coordinates.tensor import Places, is_mixture, run_on_places, uniform, without_numbers
+from vitviz.capture.events import Call
+from vitviz.capture.layers import refuse_other_than_tokens
+from vitviz.capture.modules import ModuleNames, unwrapped, walk
+from vitviz.errors import NOT_TAKEN, UnsupportedError
+from vitviz.tokens import TokenLayout
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """attends: whether the pass met anything like attention, a softmax over a matrix of scores included; layout: of the first
+    attention that relates patches, None where none does.
+    """
+
+    attends: bool
+    layout: TokenLayout | None
+
+
+class _Found(Exception):
+    def __init__(self, layout: TokenLayout) -> None:
+        super().__init__("the first attention over patches")
+        self.layout = layout
+
+
+class _First(Placing):
+    """Ends the pass at the first attention over patches."""
+
+    attends = False
+
+    def _place(self, call: Call) -> None:
+        super()._place(call)
+        self.attends = True
+        found = self.placements[-1]
+        grids = [
+            layout for layout in (found.query_layout, found.key_layout) if layout is not None and layout.num_patches
+        ]
+        if not grids:
+            return
+        finest = max(grids, key=lambda layout: layout.num_patches)
+        # A class token of a collecting layer, or the mean of the patches in an attention pooling, joined just before it.
+        joined = found.kind == "collecting" or _has_mean(call)
+        raise _Found(replace(finest, prefix=()) if joined else finest)
+
+    def pooled(self, *args: Any, **kwargs: Any) -> Any:
+        self.attends = True
+        return super().pooled(*args, **{**kwargs, "need_weights": True})
+
+    def scores(self, scores: Tensor) -> Tensor:
+        self.attends = self.attends or (scores.ndim >= 3 and min(scores.shape[-2:]) > 1)
+        return scores
+
+
+def _has_mean(call: Call) -> bool:
+    """Whether one of the keys is made of all patches."""
+    keys = call.k if call.fused else call.v
+    if not isinstance(keys, Places):
+        return False
+    with torch._C.DisableTorchFunctionSubclass():
+        places = uniform(keys, -1)
+        return places is not None and bool(is_mixture(places).any())
+
+
+def entrance(module: nn.Module, input_size: tuple[int, int]) -> Entrance:
+    """The layout of the first attention over patches of a picture of (height, width) pixels. The pass ends there.
+
+    Tokens are known by the places of the pixels that they were made from, never by their number: 28 tokens may be a grid of
+    7 x 4, or one of 6 x 4 with four registers. Of queries and keys on two grids (pooled keys) the finer one counts.
+
+    `module` is not touched. Raises whatever the module raises for a size that it does not take.
+    """
+    module = unwrapped(module)
+    bare = without_numbers(module)
+    names = ModuleNames(list(walk(bare)))
+    first = _First(names, prefix_of(module), input_size)
+    try:
+        with AttentionCalls(first, names, refusing=False):
+            run_on_places(bare, input_size)
+    except _Found as found:
+        return Entrance(True, found.layout)
+    return Entrance(first.attends, None)
+
+
+class NotFollowed(UnsupportedError):
+    """The model's own code does not run on places."""
+
+    @classmethod
+    def of(cls, module: nn.Module, error: Exception) -> NotFollowed:
+        """What `heard` raised of `module`, in words."""
+        where = " ".join(getattr(error, "__notes__", ()))
+        return cls(
+            f"Which token is which patch cannot be followed through {type(module).__name__}: without numbers its forward pass "
+            f"raises {type(error).__name__} {where}. It may depend on the values of its input; choose a model that does not."
+        )
+
+
+@dataclass(frozen=True)
+class KnownCall:
+    """What an attention call is at any size of input.
+
+    module dotted name of the module that makes it
+    kind   as of a `Placement`; "reordered" where a grid's tokens do not come as their layout counts them, "parallel" where
+           they are no layer by themselves
+    fused  whether the model made no weights of its own
+    """
+
+    module: str
+    kind: str
+    fused: bool
+
+
+@dataclass
+class _Memory:
+    """What was heard of a module, as long as it is built of the same modules."""
+
+    built_of: tuple[int, ...]
+    placements: dict[tuple[int, int], tuple[Placement, ...]] = field(default_factory=dict)
+    calls: tuple[KnownCall, ...] | None = None
+
+
+_memories: WeakKeyDictionary[nn.Module, _Memory] = WeakKeyDictionary()
+
+
+_SIZES_REMEMBERED = 16
+
+
+def _memory_of(module: nn.Module) -> _Memory:
+    built_of = tuple(id(inner) for _, inner in walk(module))
+    memory = _memories.get(module)
+    if memory is None or memory.built_of != built_of:
+        memory = _memories[module] = _Memory(built_of)
+    return memory
+
+
+def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
+    """`heard`, remembered for as long as the module lives, for the sizes asked about last."""
+    module = unwrapped(module)
+    known = _memory_of(module).placements
+    if input_size not in known:
+        if len(known) == _SIZES_REMEMBERED:
+            known.pop(next(iter(known)))
+        known[input_size] = heard(module, input_size).placements
+    return known[input_size]
+
+
+def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCall, ...]:
+    """Every attention call in order, from a pass over places at whatever size comes first: whether a model relates tokens or
+    channels, subtracts its maps or keeps its patches in an order of its own does not change with the size.
+
+    Raises NotFollowed where the model's own code raises on places, UnsupportedError and CaptureError as `heard`.
+    """
+    module = unwrapped(module)
+    memory = _memory_of(module)
+    if memory.calls is None:
+        try:
+            placements = placements_of(module, input_size)
+        except NOT_TAKEN as error:
+            raise NotFollowed.of(module, error) from error
+        memory.calls = tuple(KnownCall(p.module, _kind(p), p.fused) for p in placements)
+    return memory.calls
+
+
+def _kind(placement: Placement) -> str:
+    if placement.kind != "global":
+        return placement.kind
+    return PARALLEL if placement.parallel else placement.kind if placement.in_order else REORDERED
+
+
+def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:
+    """Raises UnsupportedError where a call of `module` does not relate tokens row by row, and as `known_calls`."""
+    for call in known_calls(module, input_size):
+        refuse_other_than_tokens(call.module, call.kind)
+
+
+def forget_calls(module: nn.Module) -> None:
+    """What is remembered of `module` no longer holds: it was changed."""
+    _memories.pop(unwrapped(module), None)
