@@ -19,9 +19,9 @@ import torch
 
 import vitviz
 from vitviz.analysis.faithfulness import LEVELS, faithfulness
-from vitviz.analysis.importance import head_importance
-from vitviz.analysis.lens import logit_lens, patch_lens
+from vitviz.analysis.head_importance import head_importance
 from vitviz.analysis.methods import METHODS, explain, explain_all
+from vitviz.analysis.prediction import logit_lens, patch_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
 

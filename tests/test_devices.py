@@ -12,9 +12,9 @@ import vitviz
 from tests.analysis.staged import SMALL, built
 from tests.pretend_gpu import PretendGpu
 from vitviz.analysis.by_hand import entrance
-from vitviz.analysis.importance import head_confidence
+from vitviz.analysis.head_importance import head_confidence
+from vitviz.analysis.hiding import object_test
 from vitviz.analysis.methods import METHODS, Effort
-from vitviz.analysis.painting import object_test
 from vitviz.capture.record import record_stages
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.figures.subject import subject_of

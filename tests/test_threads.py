@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from vitviz.analysis.intervention import ChangePositions, intervene
+from vitviz.analysis.interventions import ChangePositions, intervene
+from vitviz.analysis.patches import Paste, two_scenes
 from vitviz.analysis.positions import patch_embedding, position_embedding
-from vitviz.analysis.rotary import rotary_table
-from vitviz.analysis.scenes import Paste, two_scenes
+from vitviz.analysis.relative import rotary_table
 from vitviz.capture.cost import work_of
 from vitviz.models import load_model, resized
 from vitviz.models.layout import layout_of

@@ -24,61 +24,46 @@ from vitviz.analysis.attention import (
 from vitviz.analysis.by_hand import head_by_hand as head_by_hand
 from vitviz.analysis.by_hand import open_layer as open_layer
 from vitviz.analysis.faithfulness import faithfulness as faithfulness
+from vitviz.analysis.head_importance import head_importance as head_importance
 from vitviz.analysis.head_rollout import head_rollout as head_rollout
 from vitviz.analysis.head_rollout import head_rollouts as head_rollouts
-from vitviz.analysis.importance import head_importance as head_importance
-from vitviz.analysis.intervention import (
-    ChangePositions as ChangePositions,
-)
-from vitviz.analysis.intervention import (
-    CutTokens as CutTokens,
-)
-from vitviz.analysis.intervention import (
-    HidePatches as HidePatches,
-)
-from vitviz.analysis.intervention import (
-    Interventions as Interventions,
-)
-from vitviz.analysis.intervention import (
-    ShufflePatches as ShufflePatches,
-)
-from vitviz.analysis.intervention import (
-    SwitchOffHeads as SwitchOffHeads,
-)
-from vitviz.analysis.intervention import (
-    SwitchOffLayers as SwitchOffLayers,
-)
-from vitviz.analysis.intervention import (
-    head_means as head_means,
-)
-from vitviz.analysis.intervention import (
-    intervene as intervene,
-)
+from vitviz.analysis.interventions import ChangePositions as ChangePositions
+from vitviz.analysis.interventions import CutTokens as CutTokens
+from vitviz.analysis.interventions import HidePatches as HidePatches
+from vitviz.analysis.interventions import Interventions as Interventions
+from vitviz.analysis.interventions import ShufflePatches as ShufflePatches
+from vitviz.analysis.interventions import SwitchOffHeads as SwitchOffHeads
+from vitviz.analysis.interventions import SwitchOffLayers as SwitchOffLayers
+from vitviz.analysis.interventions import head_means as head_means
+from vitviz.analysis.interventions import intervene as intervene
 from vitviz.analysis.layers import layer_maps as layer_maps
-from vitviz.analysis.lens import logit_lens as logit_lens
-from vitviz.analysis.lens import patch_lens as patch_lens
 from vitviz.analysis.methods import explain as explain
 from vitviz.analysis.methods import explain_all as explain_all
-from vitviz.analysis.offsets import offset_biases as offset_biases
+from vitviz.analysis.patches import Paste as Paste
 from vitviz.analysis.patches import filter_components as filter_components
 from vitviz.analysis.patches import patch_pixels as patch_pixels
-from vitviz.analysis.position_kind import position_kinds as position_kinds
+from vitviz.analysis.patches import two_scenes as two_scenes
 from vitviz.analysis.positions import (
     embedding_sum as embedding_sum,
 )
 from vitviz.analysis.positions import (
     position_embedding as position_embedding,
 )
+from vitviz.analysis.positions import position_kinds as position_kinds
 from vitviz.analysis.positions import (
     position_similarity as position_similarity,
 )
 from vitviz.analysis.positions import (
     similarity_by_distance as similarity_by_distance,
 )
+from vitviz.analysis.prediction import logit_lens as logit_lens
+from vitviz.analysis.prediction import patch_lens as patch_lens
 from vitviz.analysis.prediction import top_predictions as top_predictions
 from vitviz.analysis.queries import default_query as default_query
 from vitviz.analysis.question import Question as Question
+from vitviz.analysis.relative import offset_biases as offset_biases
 from vitviz.analysis.relative import relative_biases as relative_biases
+from vitviz.analysis.relative import rotary_table as rotary_table
 from vitviz.analysis.rollout import (
     RolloutOptions as RolloutOptions,
 )
@@ -91,9 +76,6 @@ from vitviz.analysis.rollout import (
 from vitviz.analysis.rollout import (
     rollout_row as rollout_row,
 )
-from vitviz.analysis.rotary import rotary_table as rotary_table
-from vitviz.analysis.scenes import Paste as Paste
-from vitviz.analysis.scenes import two_scenes as two_scenes
 from vitviz.analysis.sinks import token_outliers as token_outliers
 from vitviz.analysis.targets import ClassLogit as ClassLogit
 from vitviz.analysis.targets import LogitDifference as LogitDifference

@@ -10,8 +10,17 @@ import torch
 
 from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.curves import Asked, Curve, centre_orders, hidden_by_deletion, hidden_by_insertion, orders_of
-from vitviz.analysis.faithfulness import disagreement, faithfulness, rank_agreement
+from vitviz.analysis.faithfulness import (
+    Asked,
+    Curve,
+    centre_orders,
+    disagreement,
+    faithfulness,
+    hidden_by_deletion,
+    hidden_by_insertion,
+    orders_of,
+    rank_agreement,
+)
 from vitviz.analysis.hiding import cells, hide, read_hidden
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from tests.analysis.traces import random_trace
-from vitviz.analysis.fused import fused_nbytes, fused_traces
 from vitviz.analysis.head_rollout import METHODS, head_rollouts
-from vitviz.analysis.rollout import FUSIONS, RolloutOptions, rollout_matrix, rollout_row
+from vitviz.analysis.rollout import FUSIONS, RolloutOptions, fused_nbytes, fused_traces, rollout_matrix, rollout_row
 from vitviz.errors import Cancelled
 
 KNOBS = [(0.5, 0.0, (0, None)), (0.2, 0.5, (0, None)), (0.0, 0.34, (1, 2)), (0.9, 0.0, (0, 1))]

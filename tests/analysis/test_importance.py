@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.importance import head_confidence, head_importance, rank_correlation
-from vitviz.analysis.intervention import SwitchOffHeads, intervene
+from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
+from vitviz.analysis.interventions import SwitchOffHeads, intervene
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vitviz.analysis.integrated_gradients import PathAttribution, integrated_gradients
 from vitviz.analysis.methods import Effort, explain
+from vitviz.analysis.methods.integrated_gradients import PathAttribution, integrated_gradients
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.errors import Cancelled, IncompleteWarning

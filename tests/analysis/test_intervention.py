@@ -14,7 +14,7 @@ from torch import nn
 
 import vitviz
 from tests.capture.families import FAMILIES, Family, build
-from vitviz.analysis.intervention import (
+from vitviz.analysis.interventions import (
     ChangePositions,
     CutTokens,
     HidePatches,
@@ -26,7 +26,7 @@ from vitviz.analysis.intervention import (
     head_means,
     intervene,
 )
-from vitviz.analysis.intervention.pixels import permutation
+from vitviz.analysis.interventions.pixels import permutation
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.record import record

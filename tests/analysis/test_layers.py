@@ -15,16 +15,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.staged import traced
 from vitviz.analysis.attention import attention_map
-from vitviz.analysis.layers import (
-    layer_kind,
-    layer_maps,
-    moved,
-    nearest_query,
-    reached,
-    stage_of,
-    window_labels,
-    within_window,
-)
+from vitviz.analysis.layers import layer_kind, layer_maps, reached, stage_of, window_labels, within_window
+from vitviz.analysis.queries import moved, nearest_query
 from vitviz.errors import UnsupportedError
 
 SWIN, MAXVIT, PVT, CAIT = "swin_tiny_patch4_window7_224", "maxvit_tiny_rw_224", "pvt_v2_b0", "cait_xxs24_224"

@@ -7,7 +7,7 @@ import torch
 
 from tests.analysis.by_hand import GRID, LAYOUT, picture, subject
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.lens import logit_lens, patch_lens, target_by_layer
+from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit, SelfDot
 from vitviz.capture.blocks import Trunk

@@ -10,8 +10,7 @@ import timm
 import torch
 
 from tests.analysis.staged import built
-from vitviz.analysis.offsets import by_offset, offset_biases
-from vitviz.analysis.relative import RelativeBias
+from vitviz.analysis.relative import RelativeBias, by_offset, offset_biases
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.errors import UnsupportedError
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import vitviz
 import vitviz.analysis.methods
 from vitviz.analysis.hiding import hide
-from vitviz.analysis.intervention.effect import effect
-from vitviz.analysis.lens import logit_lens, patch_lens, target_by_layer
+from vitviz.analysis.interventions.effect import effect
+from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit, LogitDifference, default_target
 from vitviz.capture.record import record

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
-from vitviz.analysis.painting import ObjectTest, object_test, share_inside
+from vitviz.analysis.hiding import ObjectTest, object_test, share_inside
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.heatmap import Heatmap

@@ -9,11 +9,11 @@ import torch
 from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
 from torch import nn
 
-from vitviz.analysis.position_kind import position_kinds
 from vitviz.analysis.positions import (
     embedding_sum,
     patch_embedding,
     position_embedding,
+    position_kinds,
     position_similarity,
     similarity_by_distance,
 )

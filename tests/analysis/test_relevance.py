@@ -11,12 +11,12 @@ from torch.overrides import TorchFunctionMode
 
 from tests.analysis.by_hand import LAYOUT, picture, subject
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.gradcam import gradcam
-from vitviz.analysis.integrated_gradients import integrated_gradients
-from vitviz.analysis.legrad import legrad
-from vitviz.analysis.occlusion import occlusion, windows
+from vitviz.analysis.methods.gradcam import gradcam
+from vitviz.analysis.methods.integrated_gradients import integrated_gradients
+from vitviz.analysis.methods.legrad import legrad
+from vitviz.analysis.methods.occlusion import occlusion, windows
+from vitviz.analysis.methods.relevance import generic_relevance, gradient_rollout, gradient_rollout_row
 from vitviz.analysis.question import Question, StandIn
-from vitviz.analysis.relevance import generic_relevance, gradient_rollout, gradient_rollout_row
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, default_target
 from vitviz.capture.attention import Attention
 from vitviz.capture.gradients import WeightGradient, gradients_of, watched_attention

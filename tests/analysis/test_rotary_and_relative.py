@@ -9,9 +9,8 @@ import pytest
 import timm
 import torch
 
-from vitviz.analysis.position_kind import position_kinds
-from vitviz.analysis.relative import relative_biases
-from vitviz.analysis.rotary import rotary_table
+from vitviz.analysis.positions import position_kinds
+from vitviz.analysis.relative import relative_biases, rotary_table
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of
 

@@ -7,8 +7,8 @@ import pytest
 import timm
 import torch
 
+from vitviz.analysis.patches import Paste, pasted, two_scenes
 from vitviz.analysis.question import StandIn
-from vitviz.analysis.scenes import Paste, pasted, two_scenes
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 

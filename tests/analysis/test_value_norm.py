@@ -9,9 +9,18 @@ import torch
 from tests.analysis.traces import trace_of
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.question import Question, StandIn
-from vitviz.analysis.sinks import attention_mass, outlying, set_aside, token_norms, token_outliers
+from vitviz.analysis.sinks import (
+    attention_mass,
+    combined_norm,
+    outlying,
+    set_aside,
+    token_norms,
+    token_outliers,
+    value_norms,
+    value_weighted,
+    value_weighted_maps,
+)
 from vitviz.analysis.targets import ClassLogit
-from vitviz.analysis.value_norm import combined_norm, value_norms, value_weighted, value_weighted_maps
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -50,7 +59,7 @@ def test_a_module_in_double_precision_has_the_same_norms(recorded):
 
 def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):
     module, x, layout = build(PLAIN)
-    monkeypatch.setattr("vitviz.analysis.value_norm.KEYS_AT_ONCE", 5)
+    monkeypatch.setattr("vitviz.analysis.sinks.KEYS_AT_ONCE", 5)
     heard: list[int] = []
     found = value_norms(StandIn(module, layout), x[0], heard.append)
     layers = record(module, x, layout, keep_values=True).layers

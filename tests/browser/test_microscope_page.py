@@ -56,7 +56,7 @@ def test_weights_times_values_are_those_of_the_engine(tab, traced):
     model = vitviz.load_model("embedded")
     shown = tab("microscope?image=motorcycle&layer=11&query=cls&measure=value")
     shown.page.wait_for_selector(f"{SETTLED}[data-layer='11']")
-    from vitviz.analysis.value_norm import value_weighted
+    from vitviz.analysis.sinks import value_weighted
 
     expected = value_weighted(traced.layers[11], model.module, "cls").numpy()
     for head in (0, 5):

@@ -28,8 +28,8 @@ from tests.capture.written import (
     redrawn,
     written,
 )
-from vitviz.analysis.importance import head_importance
-from vitviz.analysis.intervention import CutTokens, SwitchOffHeads, head_means, intervene
+from vitviz.analysis.head_importance import head_importance
+from vitviz.analysis.interventions import CutTokens, SwitchOffHeads, head_means, intervene
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases

@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint
 
 import vitviz
 from tests.capture.written import LAYOUT, SIZE, Attention, Spelling, Written, build, picture, redrawn
-from vitviz.analysis.intervention import SwitchOffHeads, SwitchOffLayers, head_means, intervene
-from vitviz.analysis.legrad import legrad
+from vitviz.analysis.interventions import SwitchOffHeads, SwitchOffLayers, head_means, intervene
+from vitviz.analysis.methods.legrad import legrad
+from vitviz.analysis.methods.relevance import generic_relevance
 from vitviz.analysis.question import Question, StandIn
-from vitviz.analysis.relevance import generic_relevance
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases

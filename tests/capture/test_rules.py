@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.capture.written import HEADS, LAYOUT, SIZE, Attention, Spelling, Written, picture, redrawn, written
-from vitviz.analysis.legrad import legrad
+from vitviz.analysis.methods.legrad import legrad
+from vitviz.analysis.methods.relevance import generic_relevance
 from vitviz.analysis.question import Question, StandIn
-from vitviz.analysis.relevance import generic_relevance
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.coordinates import tensor
 from vitviz.capture.coordinates.layouts import known_calls, placements_of

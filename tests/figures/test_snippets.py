@@ -11,8 +11,8 @@ import pytest
 
 import vitviz
 from vitviz.analysis.faithfulness import faithfulness
-from vitviz.analysis.lens import logit_lens
 from vitviz.analysis.methods import METHODS
+from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.sinks import token_outliers
 from vitviz.figure import Provenance
 from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure, rollout_figure
@@ -130,7 +130,7 @@ def test_an_explanation(subject, key, target, capsys):
 
 
 def test_shares_say_how_far_they_are_from_adding_up(subject):
-    from vitviz.analysis.integrated_gradients import PathAttribution
+    from vitviz.analysis.methods.integrated_gradients import PathAttribution
 
     shares = PathAttribution(np.ones((4, 6)), "integrated gradients", signed=True, steps=64, total=7.0, difference=9.0)
     figure = explanation_figure(

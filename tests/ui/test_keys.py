@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import vitviz
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.interventions import Interventions
 from vitviz.models import Model, load_model, prepare
 from vitviz.models.build import build
 from vitviz.samples import samples

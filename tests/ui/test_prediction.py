@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitviz.analysis.integrated_gradients import PathAttribution
+from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.errors import UnsupportedError
 from vitviz.ui import services
 from vitviz.ui.text import prediction as words

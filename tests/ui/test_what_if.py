@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import vitviz
-from vitviz.analysis.intervention import (
+from vitviz.analysis.interventions import (
     ChangePositions,
     CutTokens,
     HidePatches,
@@ -136,7 +136,7 @@ def test_a_link_that_asks_for_too_much_is_passed_over(app):
 
 
 def test_heads_are_weighed_on_a_button(app, model, image):
-    from vitviz.analysis.importance import head_confidence, head_importance, rank_correlation
+    from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
 
     page = app("what_if", switch="worth")
     assert not page.at.metric

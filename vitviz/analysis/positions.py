@@ -1,4 +1,4 @@
-"""Position embeddings that are added to the patches: how alike any two of them are, and how large they are beside the patches.
+"""Positions that are added to the patches: how alike any two of them are, how large they are, and which kinds a model has.
 
 Similarity: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
 """
@@ -6,14 +6,15 @@ Similarity: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitviz.analysis.question import HasModule
+from vitviz.analysis.relative import relative_biases, rotary_table
 from vitviz.capture.embeddings import added_positions, embedded_patches, one_vector_a_patch
 from vitviz.errors import NOT_TAKEN, NotFiniteError, UnsupportedError, existing
 from vitviz.tokens import TokenLayout
@@ -23,13 +24,6 @@ EQUAL_NORMS = 1e-3
 ROWS_AT_ONCE = 256
 # Bytes of a similarity matrix, which is patches x patches: 1 GB at 128 x 128 patches.
 LARGEST = 1 << 30
-
-
-class HasModule(Protocol):
-    """Anything with a timm module: a loaded model."""
-
-    @property
-    def module(self) -> nn.Module: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,3 +192,23 @@ def named_positions(module: nn.Module) -> list[str]:
     names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
     inside = ("rel_pos", "relative_pos", "rope", "bias")  # what acts inside the attention, and biases of any layer
     return [name for name in names if "pos" in name.lower() and not any(word in name.lower() for word in inside)]
+
+
+def position_kinds(model: HasModule, layout: TokenLayout) -> tuple[str, ...]:
+    """All of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) where it has
+    none of them.
+
+    Convolutions between the layers can tell positions too, and are not counted.
+    """
+    kinds = []
+    with suppress(UnsupportedError):
+        kinds.append(position_embedding(model, layout).kind)
+    with suppress(UnsupportedError):
+        rotary_table(model, layout)
+        kinds.append("rotary")
+    with suppress(UnsupportedError):
+        # patches that overlap do not tell the size of the input
+        size = getattr(model, "input_size", None) if getattr(model, "layout", None) == layout else None
+        relative_biases(model, size or layout.input_size)
+        kinds.append("relative")
+    return tuple(kinds) or ("none",)

@@ -1,4 +1,9 @@
-"""The prediction: the largest outputs as names and probabilities, or as plain numbers."""
+"""What a model answers: its largest outputs by name, and the logit lens, what it would answer if it stopped after a layer.
+
+Logit lens: nostalgebraist 2020 for language models; for Vision Transformers Vilas et al. 2023 (arXiv 2310.18969). Each state
+goes through the model's own final norm, pooling and head. Those were trained on the last layer only: early layers read this
+way are faint at best.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vitviz.analysis.question import Question
 from vitviz.analysis.targets import need_one_vector
+from vitviz.capture.blocks import Output
 from vitviz.errors import NotFiniteError, UnsupportedError
-from vitviz.outputs import OutputKind, kind_of_count, output_name
+from vitviz.outputs import OutputKind, has_classifier, kind_of_count, output_name
 
 
 class Classifier(Protocol):
@@ -91,3 +98,93 @@ def top_predictions(
         )
         for index in order
     ]
+
+
+# Patches read at once: each is a sequence of its own through pooling and head.
+CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """The prediction forming.
+
+    logits  (layers + 1, outputs) in at least single precision: the output read before the first layer, then after each
+    kind    what the outputs are
+    """
+
+    logits: Tensor
+    kind: OutputKind = OutputKind.CLASSES
+
+    @property
+    def values(self) -> Tensor:
+        """(layers + 1, outputs): probabilities of classes or labels; plain numbers as they are."""
+        values: Tensor = self.kind.read(self.logits)
+        return values
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(layers + 1, outputs). Raises UnsupportedError where the outputs are plain numbers."""
+        if not self.kind.is_probability:
+            raise UnsupportedError("The outputs of this model are plain numbers and no probabilities; read `values`.")
+        return self.values
+
+
+def logit_lens(question: Question) -> Lens:
+    """The whole sequence of every layer, read as the model reads its last one.
+
+    Raises UnsupportedError where there is no classifier, or the layers cannot be read through the head.
+    """
+    _need_classifier(question)
+    need_one_vector(question.passage.output.logits, 2)
+    with question.asking():
+        read = [question.trunk.read(state).logits[0] for state in question.passage.states]
+    return Lens(_at_least_single(torch.stack(read)), question.kind)
+
+
+def patch_lens(question: Question, layer: int | None = None) -> Tensor:
+    """(layers + 1, rows, cols, classes) logits, or (rows, cols, classes) after `layer` layers: what each patch alone
+    would be called.
+
+    A patch's token takes every place of a short sequence, prefix tokens included, so that whatever the model pools
+    (a token, the mean, an attention pooling) it reads this patch and nothing else.
+    """
+    _need_classifier(question)
+    need_one_vector(question.passage.output.logits, 2)
+    states = question.passage.states if layer is None else (question.passage.states[layer],)
+    layout = question.layout
+    length = layout.num_prefix + 1
+    maps = []
+    for state in states:
+        patches = state[0, layout.num_prefix :]  # (patches, width)
+        with question.asking():
+            parts = [question.trunk.read(part[:, None].expand(-1, length, -1)).logits for part in patches.split(CHUNK)]
+        maps.append(
+            _at_least_single(torch.cat(parts)).reshape(*layout.grid, -1)
+        )  # (patches, classes) -> (rows, cols, classes)
+    return maps[0] if layer is not None else torch.stack(maps)
+
+
+def target_by_layer(question: Question) -> Tensor:
+    """(layers + 1,): the likelihood of the question's target, read after each layer."""
+    with question.asking():
+        read = [
+            question.target.likelihood(_whole(question, state), question.reference)[0]
+            for state in question.passage.states
+        ]
+    return torch.stack(read)
+
+
+def _at_least_single(values: Tensor) -> Tensor:
+    """numpy has no bfloat16, and a softmax of it has few digits."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _whole(question: Question, state: Tensor) -> Output:
+    return question.trunk.read(state)
+
+
+def _need_classifier(question: Question) -> None:
+    if not has_classifier(question.subject):
+        raise UnsupportedError(
+            f"{question.subject.name} has no classifier, so there are no classes to read from its layers."
+        )

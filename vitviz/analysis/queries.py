@@ -10,13 +10,13 @@ from torch import Tensor
 
 from vitviz.capture.attention import Attention
 from vitviz.capture.readout import by_names
-from vitviz.capture.trace import StagedTrace, Trace
+from vitviz.capture.trace import Layer, StagedTrace, Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import MEAN as MEAN
 from vitviz.tokens import POOL as POOL
 from vitviz.tokens import Query as Query
 from vitviz.tokens import QueryLike as QueryLike
-from vitviz.tokens import TokenLayout
+from vitviz.tokens import TokenLayout, cell_name, cell_of_name
 
 T = TypeVar("T")
 
@@ -81,3 +81,50 @@ def _in_words(compute: Callable[[], T]) -> T:
         return compute()
     except (ValueError, IndexError) as error:
         raise UnsupportedError(str(error)[0].upper() + str(error)[1:] + ".") from None
+
+
+def staged_query(trace: StagedTrace, query: QueryLike | None = None) -> Query:
+    """`query` as a `Query` of the model's first grid or of a token that some layer has, by default what the output is computed
+    from. Raises UnsupportedError for a query that no layer has.
+    """
+    if query is None or query == "":
+        return default_query(trace)
+    found = as_query(query, trace.layout)
+    known = {MEAN, *trace.layout.prefix, *(name for layer in trace.every for name in layer.query_layout.prefix)}
+    for name in found.names:
+        if not (name in known or (found.pools and trace.pooling) or trace.layout.cell_named(name)):
+            rows, cols = trace.layout.grid
+            raise UnsupportedError(
+                f"{trace.model_name} has no query called {name!r}. There are {', '.join(sorted(known))}, and the patches "
+                f"{cell_name(0, 0)} to {cell_name(rows - 1, cols - 1)}."
+            )
+    return found
+
+
+def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Query:
+    """What stands for `query`, whose patches are named on `grid`, in this layer: the patch in which its centre lies, and tokens
+    of the same name. In a layer that only collects, its first learned query, because nothing else asks there; where patches ask
+    and the layer has no token of that name, the mean over them. In a mixture, this holds of each part. Raises UnsupportedError
+    for what is no query or outside `grid`.
+    """
+    layout, asked = layer.query_layout, as_query(query, layer.query_layout)
+    if not layout.num_patches:
+        return Query(((next((name for name in asked.names if name in layout.prefix), layout.prefix[0]), 1.0),))
+    parts: dict[str, float] = {}
+    for name, weight in asked.parts:
+        cell = cell_of_name(name)
+        if cell is not None:
+            if cell[0] >= grid[0] or cell[1] >= grid[1]:
+                raise UnsupportedError(f"Patch {name} is outside the grid of {grid[0]} rows and {grid[1]} columns.")
+            own = cell_name(*moved(cell, grid, layout.grid))
+        else:
+            own = name if name in layout.prefix else MEAN
+        parts[own] = parts.get(own, 0.0) + weight
+    return Query(tuple(parts.items()))
+
+
+def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:
+    """The patch of grid `to` in which the centre of this one lies."""
+    # floor((index + 1/2) / count * there), in whole numbers so that nothing is rounded
+    row, col = ((2 * index + 1) * there // (2 * count) for index, count, there in zip(cell, grid, to, strict=True))
+    return row, col

@@ -230,3 +230,10 @@ def split_calls(watched: Sequence[Watched], layout: TokenLayout, name: str) -> t
                 f"{layout.grid[0]}x{layout.grid[1]} patches; relevance through windows and stages is not defined here."
             )
     return grid, pool
+
+
+class HasModule(Protocol):
+    """Anything with a timm module: a loaded model."""
+
+    @property
+    def module(self) -> nn.Module: ...

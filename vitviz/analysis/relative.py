@@ -1,19 +1,28 @@
-"""Relative position bias: what a query's score for each key gains only because of where the key is (BEiT, Swin, MaxViT,
-...).
+"""Positions that act inside the attention: a relative bias on the scores, and rotation of queries and keys.
+
+Relative bias: Bao et al. 2022 (arXiv 2106.08254), Liu et al. 2021 (arXiv 2103.14030): added to a score because of where the
+key is, seen from the query. Rotation: Su et al. 2021 (arXiv 2104.09864); in two dimensions Heo et al. 2024 (arXiv
+2403.13298): with content out of the way a score changes by K(d) = mean over frequencies of cos(w . d), from the model's own
+table of frequencies.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
-from vitviz.analysis.positions import HasModule
+from vitviz.analysis.question import HasModule
 from vitviz.capture.bias import score_biases
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.coordinates.placement import Placement
-from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError
+from vitviz.capture.modules import num_heads_of
+from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError, existing
+from vitviz.tokens import TokenLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +82,140 @@ def window_of(placement: Placement) -> tuple[int, int] | None:
     down, right = np.divmod(patches, layout.grid[1])
     rows, cols = len(np.unique(down)), len(np.unique(right))
     return (rows, cols) if rows * cols == patches.size else None
+
+
+# A bias that differs by more than this share of its range between two pairs of patches the same step apart depends on more
+# than the step.
+SAME = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class OffsetBias:
+    """One layer's bias over displacements.
+
+    layer   dotted name of the attention module
+    values  (heads, 2 rows - 1, 2 cols - 1) float32: added to the score of a key so many steps below and to the right of its
+            query; zero displacement is in the middle
+    window  (rows, cols) of patches that attend to each other
+    step    (down, right) patches from one to the next: more than 1 where windows are spread over the grid
+    """
+
+    layer: str
+    values: np.ndarray
+    window: tuple[int, int]
+    step: tuple[int, int] = (1, 1)
+
+    @property
+    def num_heads(self) -> int:
+        return int(self.values.shape[0])
+
+
+def offset_biases(model: HasModule, input_size: tuple[int, int]) -> tuple[OffsetBias, ...]:
+    """The bias of every layer that adds one which depends on displacement alone, at an input of (height, width) pixels.
+
+    Hold the model's lock. Raises UnsupportedError where no layer does.
+    """
+    placed = {p.module: p for p in reversed(placements_of(model.module, input_size)) if p.placed}
+    found = [by_offset(bias, placed[bias.layer]) for bias in relative_biases(model, input_size) if bias.layer in placed]
+    known = tuple(bias for bias in found if bias is not None)
+    if not known:
+        raise UnsupportedError(
+            "What this model adds to its scores depends on more than the displacement between two patches, so it has no one "
+            "map over displacements."
+        )
+    return known
+
+
+def by_offset(bias: RelativeBias, placement: Placement) -> OffsetBias | None:
+    """The bias over displacements, or None where it depends on more than these."""
+    queries, keys = placement.query_tokens, placement.key_tokens
+    layout = placement.key_layout
+    if queries is None or keys is None or layout is None or placement.query_layout != layout:
+        return None
+    patches = queries[0].numpy() - layout.num_prefix  # of the first window; negative for prefix tokens and padding
+    chosen = np.flatnonzero(patches >= 0)
+    if not np.array_equal(queries[0].numpy(), keys[0].numpy()) or bias.values.shape[1:] != (len(patches), len(patches)):
+        return None
+    down, right = np.divmod(patches[chosen], layout.grid[1])
+    (rows, row), (cols, col) = np.unique(down, return_inverse=True), np.unique(right, return_inverse=True)
+    below = row[None, :] - row[:, None] + len(rows) - 1  # (queries, keys), of each key seen from each query
+    beside = col[None, :] - col[:, None] + len(cols) - 1
+    known = bias.values[:, chosen[:, None], chosen[None, :]]  # (heads, queries, keys)
+    values = np.zeros((bias.num_heads, 2 * len(rows) - 1, 2 * len(cols) - 1), np.float32)
+    values[:, below, beside] = known
+    if np.abs(values[:, below, beside] - known).max() > SAME * np.ptp(known):
+        return None
+    step = tuple(int(places[1] - places[0]) if len(places) > 1 else 1 for places in (rows, cols))
+    return OffsetBias(bias.layer, values, (len(rows), len(cols)), (step[0], step[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class RotaryTable:
+    """The model's own angles, as sines and cosines.
+
+    sin, cos  (layers or 1, heads or 1, patches, channels): one layer or head where all share them (axial); all where
+              the frequencies are learned for each (mixed)
+    grid      (rows, cols) of patches
+    layers, heads  how many the model has, which may all share one table
+    """
+
+    sin: Tensor
+    cos: Tensor
+    grid: tuple[int, int]
+    layers: int
+    heads: int
+
+    def similarity(self, layer: int = 0, head: int = 0, patches: Sequence[int] | None = None) -> np.ndarray:
+        """(patches, patches) float32: K of the displacement between every two patches, in [-1, 1].
+
+        cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
+
+        patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches)
+
+        Raises IndexError for a layer, head or patch that does not exist.
+        """
+        layer, head = existing(layer, self.layers, "layer"), existing(head, self.heads, "head")
+        layer, head = (min(asked, kept - 1) for asked, kept in zip((layer, head), self.sin.shape[:2], strict=True))
+        sin, cos = self.sin[layer, head].double(), self.cos[layer, head].double()  # (patches, channels)
+        rows = slice(None) if patches is None else [existing(patch, len(sin), "patch") for patch in patches]
+        return ((cos[rows] @ cos.T + sin[rows] @ sin.T) / sin.shape[1]).float().cpu().numpy()
+
+    def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:
+        """(2 rows - 1, 2 cols - 1) float32: K(d) for every displacement on the grid, zero displacement in the middle.
+
+        Raises IndexError for a layer or head that does not exist.
+        """
+        rows, cols = self.grid
+        last_row, last_col = (rows - 1) * cols, cols - 1
+        kernel = np.empty((2 * rows - 1, 2 * cols - 1), np.float32)
+        # Seen from a corner every patch is one displacement, and the four corners have them all.
+        corners = self.similarity(layer, head, [0, last_col, last_row, last_row + last_col]).reshape(4, rows, cols)
+        kernel[rows - 1 :, cols - 1 :], kernel[rows - 1 :, :cols] = corners[0], corners[1]
+        kernel[:rows, cols - 1 :], kernel[:rows, :cols] = corners[2], corners[3]
+        return kernel
+
+
+def rotary_table(model: HasModule, layout: TokenLayout) -> RotaryTable:
+    """The table that the model uses on `layout`'s grid. Raises UnsupportedError for a model without rotary positions."""
+    rope = getattr(model.module, "rope", None)
+    embed = getattr(rope, "get_embed", None)
+    if embed is None:
+        raise UnsupportedError(
+            "This model does not rotate its queries and keys by position, so it has no rotary kernel."
+        )
+    with getattr(model, "lock", nullcontext()), torch.inference_mode():
+        try:
+            made = embed(shape=list(layout.grid))
+        except (TypeError, AssertionError, RuntimeError):
+            made = embed()
+    sin, cos = made if isinstance(made, tuple) else made.chunk(2, dim=-1)
+    if sin.shape[-2] != layout.num_patches:
+        raise UnsupportedError(
+            f"This model's rotary table has {sin.shape[-2]} positions and the grid {layout.num_patches} patches."
+        )
+    sin, cos = (part.reshape(*(1,) * (4 - part.ndim), *part.shape) for part in (sin, cos))
+    layers, heads = sin.shape[:2]
+    blocks = getattr(model.module, "blocks", None)
+    if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks):
+        layers, heads = len(blocks), num_heads_of(blocks[0]) or heads
+    return RotaryTable(sin, cos, layout.grid, layers, heads)

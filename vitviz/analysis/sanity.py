@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from vitviz.analysis.faithfulness import rank_correlation
 from vitviz.analysis.question import Question, StandIn
-from vitviz.analysis.ranks import rank_correlation
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.blocks import Trunk
 from vitviz.capture.modules import copied

@@ -87,7 +87,7 @@ def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Fig
 
 def _check_asks(subject: StagedSubject, index: int, query: QueryLike) -> None:
     """Raises UnsupportedError for a query that does not ask in this layer, so that another one would be drawn in its place."""
-    from vitviz.analysis.layers import nearest_query, staged_query
+    from vitviz.analysis.queries import nearest_query, staged_query
     from vitviz.errors import UnsupportedError
     from vitviz.tokens import cell_of_name
 
@@ -106,7 +106,7 @@ def _check_asks(subject: StagedSubject, index: int, query: QueryLike) -> None:
 
 def _positions(subject: Subject | StagedSubject, look: dict[str, Any]) -> Figure:
     """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
-    from vitviz.analysis.position_kind import position_kinds
+    from vitviz.analysis.positions import position_kinds
     from vitviz.figures.embeddings import atlas_figure, bias_heads_figure, biases_of, kernel_figure
 
     with subject.model.lock:

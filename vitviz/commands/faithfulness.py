@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vitviz.commands.options import add_model_options, check_folder, loaded_model, refuse, whole_file
 from vitviz.errors import ImageError, UnsupportedError
 
-# As in vitviz.analysis.integrated_gradients, which imports torch and with it takes long.
+# As in vitviz.analysis.methods.integrated_gradients, which imports torch and with it takes long.
 STEPS, MOST_STEPS = 32, 256
 
 # What only one method listens to.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
+from vitviz.analysis.patches import Paste, TwoScenes, two_scenes
 from vitviz.draw import LIGHT, Scale, Theme, draw_curve, draw_heatmap
 from vitviz.draw.scale import rounding
 from vitviz.draw.sheet import beside

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vitviz.analysis.offsets import OffsetBias, offset_biases
 from vitviz.analysis.patches import filter_components, patch_pixels
 from vitviz.analysis.positions import position_embedding, position_similarity, similarity_by_distance
-from vitviz.analysis.rotary import RotaryTable, rotary_table
+from vitviz.analysis.relative import OffsetBias, RotaryTable, offset_biases, rotary_table
 from vitviz.draw import (
     LIGHT,
     Scale,

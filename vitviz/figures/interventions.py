@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from vitviz.analysis.intervention import HidePatches, Interventions, ShufflePatches, SwitchOffHeads
-from vitviz.analysis.intervention.means import HeadMeans
-from vitviz.analysis.intervention.pixels import changed_pixels
+from vitviz.analysis.interventions import HidePatches, Interventions, ShufflePatches, SwitchOffHeads
+from vitviz.analysis.interventions.means import HeadMeans
+from vitviz.analysis.interventions.pixels import changed_pixels
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.sinks import TokenOutliers, times_median
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap

@@ -14,14 +14,12 @@ from vitviz.analysis.layers import (
     WINDOWS,
     layer_kind,
     layer_maps,
-    nearest_query,
     reached,
     stage_of,
-    staged_query,
     window_labels,
     within_window,
 )
-from vitviz.analysis.queries import Query, QueryLike
+from vitviz.analysis.queries import Query, QueryLike, nearest_query, staged_query
 from vitviz.capture.trace import Layer, StagedTrace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import Asked, draw_layer, draw_overview

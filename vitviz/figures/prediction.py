@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from vitviz.analysis.faithfulness import RANDOM, Faithfulness
-from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.methods import METHODS
+from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import as_query, default_query
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target

@@ -20,8 +20,8 @@ import torch
 
 import vitviz
 from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
-from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
+from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.analysis.targets import default_target

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from vitviz.analysis.intervention import (
+from vitviz.analysis.interventions import (
     ChangePositions,
     CutTokens,
     HidePatches,

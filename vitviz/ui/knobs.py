@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.interventions import Interventions
 from vitviz.tokens import CELL
 from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, Selection
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from vitviz.analysis.attention import attention_map
-from vitviz.analysis.intervention import (
+from vitviz.analysis.interventions import (
     Effect,
     HeadMeans,
     Interventions,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vitviz.analysis.layers import moved as moved
 from vitviz.analysis.queries import MEAN, POOL, default_query
+from vitviz.analysis.queries import moved as moved
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.stage import Stage

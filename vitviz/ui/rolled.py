@@ -6,9 +6,8 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from vitviz.analysis.fused import fused_nbytes, fused_traces
 from vitviz.analysis.head_rollout import head_rollouts
-from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, rollout
+from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
 from vitviz.capture.trace import Trace
 from vitviz.heatmap import Heatmap
 from vitviz.ui import services

@@ -13,9 +13,9 @@ from torch import nn
 import vitviz
 from tests.models.hugging_face.tiny import TINIES, called, own_weights, picture
 from vitviz.analysis.by_hand import entrance, head_by_hand, open_layer
-from vitviz.analysis.position_kind import position_kinds
+from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.question import Question
-from vitviz.analysis.rotary import rotary_table
+from vitviz.analysis.relative import rotary_table
 from vitviz.analysis.sanity import cascade
 from vitviz.analysis.targets import ClassLogit, SelfDot
 from vitviz.capture.modules import attention_of

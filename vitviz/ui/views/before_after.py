@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import POOL, Query, layers_asked
 from vitviz.analysis.targets import needs_classifier

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.lens import logit_lens, patch_lens, target_by_layer
+from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.targets import ClassLogit, LogitDifference, needs_classifier
 from vitviz.draw import Scale
 from vitviz.figures.prediction import forming_figure

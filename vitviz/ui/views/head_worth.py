@@ -7,8 +7,8 @@ import math
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.importance import HeadImportance, head_confidence, head_importance, rank_correlation
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.head_importance import HeadImportance, head_confidence, head_importance, rank_correlation
+from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.ui import exhibits, state

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.intervention import Interventions, ShufflePatches
+from vitviz.analysis.interventions import Interventions, ShufflePatches
 from vitviz.figures.interventions import seen_picture
 from vitviz.ui import changes, exhibits, state
 from vitviz.ui.asking import asked

@@ -7,18 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.layers import (
-    COLLECTING,
-    SPREAD,
-    layer_kind,
-    layer_maps,
-    moved,
-    nearest_query,
-    stage_of,
-    staged_query,
-)
+from vitviz.analysis.layers import COLLECTING, SPREAD, layer_kind, layer_maps, stage_of
 from vitviz.analysis.layers import window_labels as labels_of
-from vitviz.analysis.queries import MEAN
+from vitviz.analysis.queries import MEAN, moved, nearest_query, staged_query
 from vitviz.capture.trace import Layer, StagedTrace
 from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour

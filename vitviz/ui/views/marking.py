@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.painting import ELSEWHERE, ObjectTest, object_test
+from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw.scale import number
 from vitviz.tokens import cell_name, cell_of_name

@@ -8,7 +8,7 @@ import streamlit as st
 import torch
 
 from vitviz.analysis.queries import MEAN, POOL
-from vitviz.analysis.value_norm import value_norms
+from vitviz.analysis.sinks import value_norms
 from vitviz.errors import UnsupportedError
 from vitviz.figures.attention import attention_figure
 from vitviz.tokens import TokenLayout

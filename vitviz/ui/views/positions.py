@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vitviz.analysis.position_kind import position_kinds
-from vitviz.analysis.positions import named_positions
+from vitviz.analysis.positions import named_positions, position_kinds
 from vitviz.ui.escape import escaped
 from vitviz.ui.page import page
 from vitviz.ui.stage import Stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vitviz.analysis.offsets import OffsetBias
+from vitviz.analysis.relative import OffsetBias
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, straddles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vitviz.analysis.rotary import RotaryTable, rotary_table
+from vitviz.analysis.relative import RotaryTable, rotary_table
 from vitviz.draw import Scale
 from vitviz.figures.embeddings import kernel_figure
 from vitviz.heatmap import Heatmap

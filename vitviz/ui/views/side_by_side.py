@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vitviz.analysis.integrated_gradients import PathAttribution
 from vitviz.analysis.methods import METHODS, Method
+from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.draw import Scale
 from vitviz.figures.prediction import completeness_words, explanation_figure
 from vitviz.heatmap import Heatmap

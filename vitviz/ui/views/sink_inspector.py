@@ -9,7 +9,7 @@ import streamlit as st
 import torch
 
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.sinks import TokenOutliers, set_aside, token_outliers
 from vitviz.draw import Scale

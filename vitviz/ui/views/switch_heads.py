@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.attention import head_maps
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.draw import Scale
 from vitviz.ui import changes, exhibits, outcome, state

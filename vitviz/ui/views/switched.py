@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from vitviz.analysis.intervention import (
+from vitviz.analysis.interventions import (
     ChangePositions,
     CutTokens,
     HidePatches,

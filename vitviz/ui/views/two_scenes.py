@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from vitviz.analysis.scenes import Paste, TwoScenes, two_scenes
+from vitviz.analysis.patches import Paste, TwoScenes, two_scenes
 from vitviz.figures.comparison import Scene, pasted_picture, scenes_figure
 from vitviz.models import prepare
 from vitviz.tokens import cell_name

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from vitviz.analysis.intervention import Interventions
+from vitviz.analysis.interventions import Interventions
 from vitviz.ui import outcome, state
 from vitviz.ui.asking import Asked, asked
 from vitviz.ui.choices import named

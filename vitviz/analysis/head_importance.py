@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vitviz.analysis import ranks
+from vitviz.analysis import faithfulness
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
@@ -91,7 +91,7 @@ def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
     """Spearman's correlation of |importance| with confidence over all heads, in [-1, 1]; not-a-number where one is
     constant.
     """
-    return ranks.rank_correlation(np.abs(importance), confidence)
+    return faithfulness.rank_correlation(np.abs(importance), confidence)
 
 
 def _num_heads(question: Question, layer: int) -> int:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.gradcam import gradcam
-from vitviz.analysis.integrated_gradients import MOST_STEPS, STEPS, integrated_gradients
-from vitviz.analysis.legrad import legrad
-from vitviz.analysis.occlusion import occlusion
+from vitviz.analysis.methods.gradcam import gradcam
+from vitviz.analysis.methods.integrated_gradients import MOST_STEPS, STEPS, integrated_gradients
+from vitviz.analysis.methods.legrad import legrad
+from vitviz.analysis.methods.occlusion import occlusion
+from vitviz.analysis.methods.relevance import generic_relevance, gradient_rollout
 from vitviz.analysis.queries import layers_asked
 from vitviz.analysis.question import Question
-from vitviz.analysis.relevance import generic_relevance, gradient_rollout
 from vitviz.analysis.rollout import Progress, rollout
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.heatmap import Heatmap

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from vitviz.analysis.hiding import hide
-from vitviz.analysis.intervention.kinds import HidePatches, ShufflePatches
+from vitviz.analysis.interventions.kinds import HidePatches, ShufflePatches
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 

@@ -4,9 +4,9 @@ timm or streamlit.
 
 from __future__ import annotations
 
-from vitviz.analysis.intervention.apply import intervene
-from vitviz.analysis.intervention.effect import Effect, effect
-from vitviz.analysis.intervention.kinds import (
+from vitviz.analysis.interventions.apply import intervene
+from vitviz.analysis.interventions.effect import Effect, effect
+from vitviz.analysis.interventions.kinds import (
     ChangePositions,
     CutTokens,
     HidePatches,
@@ -15,8 +15,8 @@ from vitviz.analysis.intervention.kinds import (
     SwitchOffHeads,
     SwitchOffLayers,
 )
-from vitviz.analysis.intervention.means import HeadMeans, head_means
-from vitviz.analysis.intervention.text import Interventions
+from vitviz.analysis.interventions.means import HeadMeans, head_means
+from vitviz.analysis.interventions.text import Interventions
 
 __all__ = [
     "ChangePositions",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from vitviz.analysis.intervention.apply import intervene
-from vitviz.analysis.intervention.kinds import Intervention
-from vitviz.analysis.intervention.means import HeadMeans
-from vitviz.analysis.intervention.text import Interventions
+from vitviz.analysis.interventions.apply import intervene
+from vitviz.analysis.interventions.kinds import Intervention
+from vitviz.analysis.interventions.means import HeadMeans
+from vitviz.analysis.interventions.text import Interventions
 from vitviz.analysis.question import Question
 from vitviz.capture.blocks import Output
 from vitviz.errors import UnsupportedError

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from vitviz.analysis.intervention.kinds import (
+from vitviz.analysis.interventions.kinds import (
     ChangePositions,
     CutTokens,
     HidePatches,
@@ -19,9 +19,9 @@ from vitviz.analysis.intervention.kinds import (
     SwitchOffHeads,
     SwitchOffLayers,
 )
-from vitviz.analysis.intervention.means import HeadMeans
-from vitviz.analysis.intervention.pixels import changed_pixels, permutation
-from vitviz.analysis.intervention.text import Interventions
+from vitviz.analysis.interventions.means import HeadMeans
+from vitviz.analysis.interventions.pixels import changed_pixels, permutation
+from vitviz.analysis.interventions.text import Interventions
 from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import Subject
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vitviz.analysis.intervention.kinds import (
+from vitviz.analysis.interventions.kinds import (
     ChangePositions,
     CutTokens,
     HidePatches,
