@@ -76,6 +76,21 @@ def test_output_is_the_heads_own_before_the_output_projection(case):
                 np.testing.assert_allclose(hand.output, own[query, head * size : (head + 1) * size].numpy(), atol=1e-5)
 
 
+def test_what_all_heads_add_is_what_the_token_gains(case):
+    """Against the model's own residual stream before its MLP; W_o's bias belongs to no head and is added here."""
+    _, model, trace, opened = case
+    block, token, states = model.module.blocks[1], trace.layout.num_tokens - 1, []
+    listening = block.norm2.register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0][0, token]))
+    with torch.inference_mode():
+        model.module(trace.input[None])
+    listening.remove()
+    hands = [head_by_hand(opened[1], head, token) for head in range(3)]
+    bias = block.attn.proj.bias.double().numpy()
+    added = sum(hand.added for hand in hands) + (bias if hands[0].scale is None else bias * hands[0].scale)
+    gained = states[0].double().numpy() - opened[1].residual[token].double().numpy()
+    np.testing.assert_allclose(added, gained, atol=1e-4 * max(1.0, np.abs(gained).max()))
+
+
 def test_every_step_follows_from_the_one_before(case):
     family, _, trace, opened = case
     token, other = trace.layout.num_tokens - 1, trace.layout.num_tokens - 2

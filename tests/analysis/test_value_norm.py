@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from tests.analysis.traces import trace_of
-from tests.capture.families import FAMILIES, build
+from tests.capture.families import FAMILIES, SMALL, build
 from vitviz.analysis.question import Question, StandIn
 from vitviz.analysis.sinks import (
     attention_mass,
@@ -23,6 +24,7 @@ from vitviz.analysis.sinks import (
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
+from vitviz.models.layout import layout_of
 from vitviz.tokens import TokenLayout
 
 PLAIN = FAMILIES[0]
@@ -68,7 +70,7 @@ def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):
         slices = module.get_submodule(layer.name).proj.weight.unflatten(
             1, (layer.v.shape[0], -1)
         )  # (width, heads, dim)
-        expected = torch.einsum("hkd,whd->hkw", layer.v, slices).norm(dim=-1)
+        expected = torch.einsum("hkd,whd->hkw", layer.v, slices).norm(dim=-1)  # no LayerScale in this model
         torch.testing.assert_close(norms, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -116,3 +118,37 @@ def test_rows_without_their_sinks_sum_to_one():
     assert rows[0, 1] == pytest.approx(0.6)
     with pytest.raises(IndexError):
         set_aside(rows, (4,), layout)
+
+
+@pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[3], FAMILIES[4], FAMILIES[11]], ids=str)
+def test_a_share_is_what_the_token_loses_when_that_value_is_zero(family):
+    """LayerScale included: the model itself is run with one value of one head at zero, and the token's change is measured."""
+    module, x, layout = build(family)
+    query, key, head, size = layout.num_prefix + 2, layout.num_prefix + 7, 1, 16
+    block, states = module.blocks[1], []
+
+    def without(_module, _inputs, made):  # (1, tokens, 3 * heads * size), values last
+        made = made.clone()
+        made[:, key, 2 * 48 + head * size : 2 * 48 + (head + 1) * size] = 0
+        return made
+
+    listening = block.norm2.register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0][0, query]))
+    with torch.inference_mode():
+        module(x)
+        zeroing = block.attn.qkv.register_forward_hook(without)
+        module(x)
+        zeroing.remove()
+    listening.remove()
+    lost = float((states[0] - states[1]).norm())
+    layer = record(module, x, layout).layers[1]
+    share = layer.row(query)[head, key] * value_norms(StandIn(module, layout), x[0])[1][head, key]
+    assert float(share) == pytest.approx(lost, rel=1e-3, abs=1e-6)
+    kept = record(module, x, layout, keep_values=True).layers[1]
+    assert float(value_weighted(kept, module, query)[head, key]) == pytest.approx(lost, rel=1e-3, abs=1e-6)
+
+
+def test_what_is_normalised_before_it_is_added_has_no_length():
+    module = timm.create_model("vit_relpos_small_patch16_rpn_224", img_size=64, num_classes=7, **SMALL).eval()
+    layout = layout_of(module, "vit_relpos_small_patch16_rpn_224", (64, 64))
+    with pytest.raises(UnsupportedError, match="normalises what its attention gives"):
+        value_norms(StandIn(module, layout), torch.randn(3, 64, 64))

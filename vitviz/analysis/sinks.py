@@ -2,13 +2,15 @@
 
 Darcet et al. 2024, "Vision transformers need registers" (arXiv 2309.16588): a few patches hold norms far above the rest and
 draw a large share of all attention. How far above differs between models and layers, so thresholds are relative to the
-image's own median patch. Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102): ||A[q, k] v_k W_o|| per
-head tells whether a token that draws much attention carries anything: the values of sinks are often nearly zero.
+image's own median patch. Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102), section 2:
+||A[q, k] v_k W_o|| of one head tells how long a vector a key contributes; where the block multiplies what its attention gives
+by LayerScale g, that is part of it: ||A[q, k] (v_k W_o) * g||.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +23,7 @@ from vitviz.analysis.question import Question, Subject
 from vitviz.capture.attention import Attention
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
-from vitviz.capture.modules import output_projection
+from vitviz.capture.modules import attention_of, is_norm, layer_scale, output_projection
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -108,7 +110,7 @@ KEYS_AT_ONCE = 2048  # a projected value is as wide as the model, for each head
 
 
 def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
-    """(heads, keys): ||v_k W_o|| of each head, W_o its slice of the output projection.
+    """(heads, keys): ||v_k W_o|| of each head, W_o its slice of the output projection, times the block's LayerScale.
 
     Needs a trace with `keep_values=True`. Raises ValueError where values were not kept, UnsupportedError where the
     layer's values do not go straight into a linear projection.
@@ -134,9 +136,34 @@ def value_norms(model: Subject, pixels: Tensor, progress: Callable[[int], None] 
         if progress:
             progress(len(norms))
 
-    with model.lock, torch.inference_mode(), observe(model.module, receive):
+    with model.lock, torch.inference_mode(), ExitStack() as hooks, observe(model.module, receive):
+        _refuse_post_norm(model.module, hooks)
         model.module(pixels.to(next(model.module.parameters()))[None])
     return norms
+
+
+def _refuse_post_norm(model: nn.Module, hooks: ExitStack) -> None:
+    """Makes a pass raise where a norm takes what an attention gives: the share of one value has no length then."""
+    given: list[Tensor] = []
+
+    def returned(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            given.append(output)
+
+    def normalises(_module: nn.Module, inputs: tuple[object, ...]) -> None:
+        if inputs and any(inputs[0] is each for each in given):
+            raise UnsupportedError(
+                "This model normalises what its attention gives before it is added to the token, so the share of one value has "
+                "no length."
+            )
+
+    for block in model.modules():
+        attention = attention_of(block)
+        norms = [part for part in block.children() if is_norm(part)]
+        if attention is not None and norms:
+            hooks.callback(attention.register_forward_hook(returned).remove)
+            for norm in norms:
+                hooks.callback(norm.register_forward_pre_hook(normalises).remove)
 
 
 def _norms(values: Tensor, module: nn.Module, name: str) -> Tensor:
@@ -155,13 +182,17 @@ def _norms(values: Tensor, module: nn.Module, name: str) -> Tensor:
         )
     # out = concat_h(A_h v_h) W^T: head h meets the columns h*size to (h+1)*size of the weight (width, heads * size)
     slices = projection.weight.detach().float().reshape(-1, heads, size).permute(1, 2, 0)  # (heads, size, width)
+    scale = layer_scale(module, name)
+    if scale is not None:
+        slices = slices * scale.detach().float()  # (heads, size, width) * (width,)
     chunks = values.split(KEYS_AT_ONCE, dim=1)  # each (heads, some keys, value_dim)
     return torch.cat([(chunk.float() @ slices).norm(dim=-1) for chunk in chunks], dim=1)
 
 
 def value_weighted(attention: Attention, module: nn.Module, query: QueryLike) -> Tensor:
-    """(heads, keys): ||A[q, k] v_k W_o|| of one query. Raises as `projected_value_norms`, UnsupportedError for an
-    unknown query.
+    """(heads, keys): ||A[q, k] v_k W_o|| of one query, LayerScale included.
+
+    Raises as `projected_value_norms`, UnsupportedError for an unknown query.
     """
     row = query_weights(attention, query)
     return row * projected_value_norms(attention, module)
@@ -173,7 +204,7 @@ def value_weighted_maps(attention: Attention, module: nn.Module, query: QueryLik
 
 
 def combined_norm(attention: Attention, module: nn.Module, query: QueryLike) -> Tensor:
-    """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, the length of what a key adds through all heads together.
+    """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, LayerScale included: the length of what a key adds through all heads.
 
     Raises as `value_weighted`.
     """
@@ -183,6 +214,9 @@ def combined_norm(attention: Attention, module: nn.Module, query: QueryLike) -> 
     projection = output_projection(module.get_submodule(attention.name))
     assert projection is not None
     weight = projection.get_parameter("weight").detach().float()
+    scale = layer_scale(module, attention.name)
+    if scale is not None:
+        weight = weight * scale.detach().float()[:, None]  # (width, heads * size) * (width, 1)
     row = query_weights(attention, query)  # (heads, keys)
     weighted = (
         (row.float()[..., None] * attention.v.float()).permute(1, 0, 2).reshape(keys, heads * size)

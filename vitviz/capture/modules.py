@@ -168,6 +168,7 @@ def blank_input(module: nn.Module, input_size: tuple[int, int], device: Any = No
 ATTENTION = ("attn", "attention", "self_attn")
 OUTPUT = ("proj", "o_proj", "out_proj")
 HEADS = ("num_heads", "num_attention_heads")
+LAYER_SCALE = ("ls1", "gamma_1", "gamma1", "layer_scale1", "ls")
 
 
 def attention_of(block: nn.Module) -> nn.Module | None:
@@ -190,6 +191,35 @@ def num_heads_of(block: nn.Module) -> int | None:
     """How many heads attend in a block, or None where it does not say."""
     found = (getattr(attention_of(block), name, None) for name in HEADS)
     return next((number for number in found if isinstance(number, int)), None)
+
+
+def layer_scale(model: nn.Module, attention: str) -> Tensor | None:
+    """The factors that a block multiplies what its attention gives by (LayerScale), before it is added to the token.
+
+    Args:
+        model: the whole model.
+        attention: dotted name of the attention module.
+
+    Returns:
+        (width,) learned factors, or None where the block has none.
+
+    Source: Touvron et al. 2021, "Going deeper with image transformers" (arXiv 2103.17239), section 2.
+    """
+    for name in (attention.rpartition(".")[0], attention.rpartition(".")[0].rpartition(".")[0]):
+        block = model.get_submodule(name)
+        if not name or isinstance(block, nn.ModuleList):
+            return None
+        for own in LAYER_SCALE:
+            held = getattr(block, own, None)
+            scale = held if isinstance(held, Tensor) else getattr(held, "gamma", getattr(held, "lambda1", None))
+            if isinstance(scale, Tensor) and scale.ndim == 1:
+                return scale
+    return None
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a part normalises its input: LayerNorm, RMSNorm and their like."""
+    return "norm" in type(module).__name__.lower()
 
 
 def _first(module: nn.Module | None, names: tuple[str, ...]) -> nn.Module | None:

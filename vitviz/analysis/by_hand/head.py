@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
 from vitviz.analysis.by_hand.layer import OpenLayer, refuse_half_precision
 from vitviz.analysis.by_hand.steps import Norm, Projection, Slice, normalised, numbers, rotated, slices
 from vitviz.analysis.queries import QueryLike, query_index
 from vitviz.capture.attention import Attention
+from vitviz.capture.modules import output_projection
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -40,6 +42,9 @@ class HeadByHand:
     total        their sum
     weights      (tokens,): exps / total; they sum to 1
     output       (value_dim,): the sum over all keys of weight * value
+    scale        (width,): LayerScale, where the block has it; otherwise None
+    added        (width,): what this head adds to the token: its part of W_o times the output, times LayerScale; None where
+                 the outputs meet a norm before they are added, or no linear W_o
     weights_off, output_off   largest difference from what the model itself computed
     """
 
@@ -67,6 +72,8 @@ class HeadByHand:
     total: float
     weights: np.ndarray
     output: np.ndarray
+    scale: np.ndarray | None
+    added: np.ndarray | None
     weights_off: float
     output_off: float
 
@@ -135,7 +142,7 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
         _one(opened, given, token, w_q, "q_norm", rotary), _one(opened, given, written, w_k, "k_norm", rotary),
         _one(opened, given, written, w_v, "", None),
         queries, keys, values, rotary is not None, dots, factor, bias, scores, maximum, exps, total, weights, output,
-        weights_off, output_off,
+        None if opened.scale is None else numbers(opened.scale), _added(opened, head, output), weights_off, output_off,
     )  # fmt: skip
 
 
@@ -148,6 +155,18 @@ def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
         raise ValueError(f"a temperature is above 0, not {temperature}")
     exps = np.exp((scores - scores.max()) / temperature)
     return exps / exps.sum()
+
+
+def _added(opened: OpenLayer, head: int, output: np.ndarray) -> np.ndarray | None:
+    """(width,): what a head with this output adds to the token."""
+    projection, size = output_projection(opened.module), output.size
+    joined = opened.attention.num_heads * size
+    if not isinstance(projection, nn.Linear) or projection.in_features != joined or opened.normed_after:
+        return None
+    if isinstance(getattr(opened.module, "norm", None), nn.LayerNorm):  # over all heads together, before W_o
+        return None
+    added: np.ndarray = numbers(projection.weight[:, head * size : (head + 1) * size]) @ output  # (width,)
+    return added if opened.scale is None else added * numbers(opened.scale)
 
 
 def _off(one: np.ndarray, two: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
-from vitviz.capture.modules import output_projection
+from vitviz.capture.modules import is_norm, layer_scale, output_projection
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -39,6 +39,8 @@ class OpenLayer:
     heads_out  (tokens, heads * value_dim): the heads' outputs side by side, as the module made them, before anything else
     rotary     table of sines and cosines (patches, 2 * head_dim) or one for each head in front; None where nothing is rotated
     halves     whether a component turns with the one half a head further on, and not with its neighbour
+    scale      (width,): LayerScale, by which the block multiplies what its attention gives; None where it has none
+    normed_after   whether a norm takes what the attention gives, before it is added to the token
     """
 
     index: int
@@ -51,6 +53,8 @@ class OpenLayer:
     heads_out: Tensor
     rotary: Tensor | None
     halves: bool = False
+    scale: Tensor | None = None
+    normed_after: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -75,7 +79,7 @@ def open_layer(model: Subject, trace: Trace, layer: int) -> OpenLayer:
         )
     module, block = _inside_block(model.module, name)
     first_block = _inside_block(model.module, trace.layers[0].name)[1]
-    heard = _Heard()
+    heard = _Heard(module)
     with model.lock, ExitStack() as hooks:
         places = {"entrance": first_block, "residual": block, "given": module, "heads": _after_heads(module)}
         for part, place in places.items():
@@ -100,6 +104,8 @@ def open_layer(model: Subject, trace: Trace, layer: int) -> OpenLayer:
         heads,
         heard.rotary,
         heard.halves,
+        layer_scale(model.module, name),
+        heard.normed_after,
     )
 
 
@@ -118,7 +124,9 @@ def refuse_half_precision(opened: OpenLayer) -> None:
 class _Heard:
     """What hooks have told during the pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, attention: nn.Module) -> None:
+        self.attention = attention
+        self.normed_after = False
         self.states: dict[str, Tensor] = {}
         self.rotary: Tensor | None = None
         self.halves = False
@@ -143,7 +151,10 @@ class _Heard:
 
         return before
 
-    def made(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+    def made(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        given = inputs[0] if inputs else None
+        if is_norm(module) and any(maker is self.attention and out is given for maker, out in self._made):
+            self.normed_after = True
         if isinstance(output, Tensor):
             self._made.append((module, output))
 

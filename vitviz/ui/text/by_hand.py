@@ -189,9 +189,15 @@ OUTPUT = "The weighted sum of values"
 OUTPUT_TEXT = "Every key hands over its value v ({d} numbers), as much of it as its weight says. Component {component} of the output, key by key:"
 OUTPUT_COLUMNS = ("key", "weight", "× v[{component}]", "= share")
 OUTPUT_NEXT = (
-    "That is all one head does. The outputs of all {heads} heads, {heads} × {d} = {together} numbers, are laid side by side, multiplied by the "
-    "learned matrix $W_o$, and added to the token."
+    "This head ends here. The outputs of all {heads} heads, {heads} × {d} = {together} numbers, are laid side by side and multiplied by the "
+    "learned matrix $W_o$."
 )
+OUTPUT_SCALE = (
+    "Then the model multiplies each of the {width} numbers by a learned factor of its own (LayerScale); the median of these factors is "
+    "{median}, their sign left out."
+)
+OUTPUT_ADDED = "What this head adds to the token has the length **{added}**; the token itself has the length {length} as it enters the layer."
+OUTPUT_OTHERWISE = "This model changes the outputs of its heads together before it adds them, so what one head adds has no length of its own."
 OUTPUT_OWN = "The largest difference from what the model itself computed is {off}."
 
 # Matrices

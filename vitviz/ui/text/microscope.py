@@ -29,7 +29,7 @@ PAGE = PageText(
         r"For query $q$ and key $k$ of one head, $A_{qk} = \exp\!\left(s\, q \cdot k + b_{qk} - \ell_q\right)$ with "
         r"$\ell_q = \log \sum_j \exp(s\, q \cdot k_j + b_{qj})$, $s = 1/\sqrt{d}$ and $b$ the model's bias where it has one. *Looks at* is row $q$ of "
         r"$A$, *is looked at by* is column $k$, whose entries need not sum to 1. *Weights × values* is "
-        r"$\lVert A_{qk}\, v_k W_o \rVert = A_{qk} \lVert v_k W_o \rVert$ of one head. The mean of heads is the mean of these numbers. Your browser "
+        r"$A_{qk} \lVert (v_k W_o) \odot g \rVert$ of one head, $g$ the model's LayerScale where it has one. The mean of heads is the mean of these numbers. Your browser "
         r"computes all this from the queries and keys of the layer."
     ),
     references=(

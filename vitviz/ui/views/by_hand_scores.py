@@ -203,8 +203,20 @@ def _output(board: Board) -> None:
     every("output", {key: _all_names(board), weight: hand.weights, value: hand.values[:, c], share: shares}, tokens)
     _vector(board, words.VECTOR_O, "o", hand.query, hand.output)
     heads = board.opened.attention.num_heads
-    st.markdown(words.OUTPUT_NEXT.format(heads=heads, d=d, together=heads * d))
+    st.markdown(" ".join([words.OUTPUT_NEXT.format(heads=heads, d=d, together=heads * d), *_added(board)]))
     st.caption(words.OUTPUT_OWN.format(off=number(hand.output_off, digits=1)))
+
+
+def _added(board: Board) -> list[str]:
+    """What becomes of the head's output: LayerScale where the model has it, and how much the head adds to the token."""
+    hand, said = board.hand, []
+    if hand.scale is not None:
+        median = four(float(np.median(np.abs(hand.scale))))
+        said.append(words.OUTPUT_SCALE.format(width=hand.scale.size, median=median))
+    if hand.added is None:
+        return [*said, words.OUTPUT_OTHERWISE]
+    lengths = (four(float(np.linalg.norm(vector))) for vector in (hand.added, hand.residual))
+    return [*said, words.OUTPUT_ADDED.format(**dict(zip(("added", "length"), lengths, strict=True)))]
 
 
 def _all_names(board: Board) -> list[str]:
