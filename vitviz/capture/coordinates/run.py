@@ -15,7 +15,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from vitviz.capture import functions as known
 from vitviz.capture.calls import AttentionCalls, our_own_errors
 
-# These say what each function does to places, by being imported.
+# The rules say what each function does to places, by being imported.
+from vitviz.capture.coordinates import conv, move, pointwise, reduce  # noqa: F401
 from vitviz.capture.coordinates.placement import NEGATIVE, Placement, place, prefix_of
 from vitviz.capture.coordinates.reduce import at_the_queries
 from vitviz.capture.coordinates.tensor import run_on_places, without_numbers
