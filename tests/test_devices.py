@@ -19,7 +19,7 @@ from vitviz.capture.record import record_stages
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.figures.subject import subject_of
 from vitviz.models import Model, prepare
-from vitviz.models.device import pick_device, pick_dtype
+from vitviz.models.model import pick_device, pick_dtype
 from vitviz.samples import load_sample, samples
 from vitviz.survey.faithfulness import Settings, areas_of
 from vitviz.tracing import trace_input

@@ -14,8 +14,7 @@ from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.relative import rotary_table
 from vitviz.capture.cost import work_of
 from vitviz.models import load_model, resized
-from vitviz.models.layout import layout_of
-from vitviz.models.probe import run_on_meta
+from vitviz.models.layout import layout_of, run_on_meta
 from vitviz.tracing import trace_input
 
 THREADS, ROUNDS = 8, 3

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import save
 
 from tests.models.hub_server import Hub, serving
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.ui.text import common, patches, sidebar
 
 from .serving import served

@@ -26,7 +26,7 @@ from vitviz.capture.record import record, record_stages
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.models.model import Model, Preprocessing
-from vitviz.models.sizes import resized
+from vitviz.models.preparation import resized
 from vitviz.tokens import TokenLayout
 from vitviz.tracing import trace_input
 

@@ -116,7 +116,7 @@ def test_the_page_of_verdicts_is_whole_or_what_it_was(tmp_path, monkeypatch):
     def stop(_supports):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vitviz.support.page.write_page", stop)
+    monkeypatch.setattr("vitviz.support.registry.write_page", stop)
     assert main(["support", "vit_tiny_patch16_224", "--write", str(page)]) == 130
     assert page.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["page.md"]

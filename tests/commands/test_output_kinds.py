@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from vitviz.__main__ import main
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.samples import samples
 
 PHOTO = str(samples()[0].path)

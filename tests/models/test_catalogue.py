@@ -6,9 +6,9 @@ import pytest
 import timm
 
 from vitviz.models import curated, search
-from vitviz.models.build import build_on_meta, pretrained_cfg
 from vitviz.models.layout import layout_of
-from vitviz.models.source import source_of
+from vitviz.models.names import source_of
+from vitviz.models.registry import build_on_meta, pretrained_cfg
 
 
 def test_every_registered_architecture_can_be_found():

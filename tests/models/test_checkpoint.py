@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from vitviz.errors import ModelError
 from vitviz.figures.subject import Subject
 from vitviz.models import load_model, prepare
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.models.weights import sha256_of
 from vitviz.tracing import trace_input
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models import load_model
-from vitviz.models.fit import without_shared_prefix
+from vitviz.models.weights import without_shared_prefix
 
 
 def saved(folder, state, **fields):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 import vitviz
 from vitviz.errors import Cancelled, ModelError
-from vitviz.models.footprint import weight_bytes
+from vitviz.models.load import weight_bytes
 
 
 @pytest.mark.parametrize("name", ["test_vit", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])

@@ -17,7 +17,7 @@ from vitviz.capture.cost import estimate
 from vitviz.capture.modules import blank_input, input_channels
 from vitviz.figures.interventions import as_picture
 from vitviz.models import load_model, prepare, resized
-from vitviz.models.build import build_on_meta
+from vitviz.models.registry import build_on_meta
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from vitviz.capture.coordinates.layouts import entrance
 from vitviz.errors import UnsupportedError
 from vitviz.models import load_model, resized
-from vitviz.models.build import build_on_meta
 from vitviz.models.layout import layout_of
+from vitviz.models.registry import build_on_meta
 from vitviz.support import support_of
 from vitviz.tracing import trace_input
 

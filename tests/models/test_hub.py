@@ -17,9 +17,9 @@ from tests.models.hub_server import Hub, serving
 from vitviz.errors import Cancelled, HubError
 from vitviz.models import hub as hub_module
 from vitviz.models import load_model
-from vitviz.models.build import build
 from vitviz.models.hub import NoSuchFile, fetch
-from vitviz.models.source import Source
+from vitviz.models.names import Source
+from vitviz.models.registry import build
 from vitviz.models.weights import is_whole_safetensors
 
 NAME = "test_vit.r160_in1k"
@@ -236,7 +236,7 @@ def test_no_file_handle_left_is_no_damage(hub, tmp_path):
     code = """
 import resource
 from vitviz.models.hub import fetch
-from vitviz.models.source import Source
+from vitviz.models.names import Source
 from vitviz.errors import HubError
 source = Source("timm/test_vit.r160_in1k", "main")
 path = fetch(source)

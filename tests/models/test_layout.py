@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from vitviz.errors import UnsupportedError
-from vitviz.models.build import build, build_on_meta
 from vitviz.models.layout import layout_of
+from vitviz.models.registry import build, build_on_meta
 
 REGISTERS = ("reg0", "reg1", "reg2", "reg3")
 

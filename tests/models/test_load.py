@@ -14,7 +14,7 @@ import vitviz
 from vitviz import assets
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, load_model, resized
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.models.weights import sha256_of
 
 

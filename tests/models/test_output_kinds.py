@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import vitviz
 from vitviz.errors import ModelError, NotFiniteError, UnsupportedError
 from vitviz.models import load_model
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.outputs import OutputKind
 
 

@@ -14,9 +14,9 @@ from timm.data import create_transform, resolve_data_config
 
 from vitviz.errors import ImageError, UnsupportedError
 from vitviz.models import FRAMINGS, load_cnn, load_model, prepare, resized
-from vitviz.models.build import pretrained_cfg
 from vitviz.models.checkpoint import timm_preprocessing
 from vitviz.models.preparation import fit_size
+from vitviz.models.registry import pretrained_cfg
 
 
 @pytest.fixture(scope="module")

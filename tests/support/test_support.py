@@ -13,10 +13,10 @@ from torch import nn
 from vitviz.capture.coordinates.run import heard
 from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
-from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
 from vitviz.models.layout import layout_of
+from vitviz.models.registry import architectures, build_on_meta, pretrained_cfg
 from vitviz.support import Support, judge, support_of, sweep
-from vitviz.support.page import write_page
+from vitviz.support.registry import write_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "supported-models.md"
 

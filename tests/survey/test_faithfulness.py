@@ -15,9 +15,7 @@ from vitviz.__main__ import main
 from vitviz.analysis.faithfulness import CENTRE, RANDOM
 from vitviz.errors import ImageError
 from vitviz.models import load_model
-from vitviz.survey.bootstrap import mean_interval
-from vitviz.survey.faithfulness import Areas, Settings, areas_of, made_with, summary, survey
-from vitviz.survey.folder import image_paths
+from vitviz.survey.faithfulness import Areas, Settings, areas_of, image_paths, made_with, mean_interval, summary, survey
 from vitviz.survey.results import append, comma_separated, markdown, read
 
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import save_file
 
 from vitviz.errors import ModelError
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.ui import loading
 from vitviz.ui.views import VIEWS
 

@@ -8,7 +8,7 @@ from safetensors.torch import save
 
 from tests.models.hub_server import Hub, serving
 from vitviz.models import hub as hub_module
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.ui import services
 from vitviz.ui.text import patches
 

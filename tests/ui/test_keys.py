@@ -10,7 +10,7 @@ import torch
 import vitviz
 from vitviz.analysis.interventions import Interventions
 from vitviz.models import Model, load_model, prepare
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.samples import samples
 from vitviz.ui import loading, outcome, services, stage
 from vitviz.ui.text import what_if as words

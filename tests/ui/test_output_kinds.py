@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 import vitviz
 from tests.ui.test_pages import strip_of
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.ui.text import common, outputs, what_if
 from vitviz.ui.text import prediction as words
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from tests.ui.test_pages import jpeg, upload
 from vitviz.models import load_model
-from vitviz.models.build import build
+from vitviz.models.registry import build
 from vitviz.ui import consent, loading, services
 from vitviz.ui import stage as stage_module
 from vitviz.ui.text import common, compare, sidebar

@@ -53,8 +53,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Asks every image, prints the table and writes it. Raises VitvizError or ValueError with one sentence."""
     from vitviz.analysis.methods import METHODS, Effort
-    from vitviz.survey.faithfulness import Settings, summary
-    from vitviz.survey.folder import image_paths
+    from vitviz.survey.faithfulness import Settings, image_paths, summary
     from vitviz.survey.results import comma_separated, markdown
 
     methods = tuple(METHODS) if arguments.methods is None else tuple(arguments.methods.split(","))
@@ -123,8 +122,7 @@ def _asked(
     """
     from tqdm import tqdm
 
-    from vitviz.survey.faithfulness import file_digest, made_with, survey
-    from vitviz.survey.folder import image_name
+    from vitviz.survey.faithfulness import file_digest, image_name, made_with, survey
     from vitviz.survey.results import append, read
 
     made = made_with(model, settings)

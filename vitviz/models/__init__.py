@@ -1,12 +1,10 @@
 """Models: catalogue, loading, preprocessing, support. The only package that imports timm, or transformers."""
 
-from vitviz.models.build import build_on_meta
-from vitviz.models.catalogue import CatalogueEntry, CuratedEntry, curated, search
 from vitviz.models.embedded import Cnn, load_cnn
 from vitviz.models.load import load_model
 from vitviz.models.model import Model, Preprocessing
-from vitviz.models.preparation import FRAMINGS, Prepared, prepare
-from vitviz.models.sizes import resized
+from vitviz.models.preparation import FRAMINGS, Prepared, prepare, resized
+from vitviz.models.registry import CatalogueEntry, CuratedEntry, build_on_meta, curated, search
 
 __all__ = [
     "FRAMINGS",

@@ -19,10 +19,9 @@ from torch import nn
 
 from vitviz.assets import asset_path
 from vitviz.errors import ModelError
-from vitviz.models.build import build_on_meta, pretrained_cfg
 from vitviz.models.checkpoint import CheckpointConfig, read_config
-from vitviz.models.device import pick_device
-from vitviz.models.model import Preprocessing
+from vitviz.models.model import Preprocessing, pick_device
+from vitviz.models.registry import build_on_meta, pretrained_cfg
 from vitviz.models.weights import fill, read_weights, sha256_of
 from vitviz.outputs import Doubt
 

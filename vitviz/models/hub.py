@@ -34,7 +34,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 
 from vitviz.errors import HubError, VitvizError
-from vitviz.models.source import WEIGHTS_FILE, Source
+from vitviz.models.names import WEIGHTS_FILE, Source
 from vitviz.models.weights import is_whole_safetensors, sha256_of
 
 Progress = Callable[[int, int, str], None]

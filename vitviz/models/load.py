@@ -1,32 +1,37 @@
-"""From a name to a model that is ready to run."""
+"""From a name to a model that is ready to run, and the bytes that its weights will take."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from timm.models import is_model, split_model_name_tag
 from torch import nn
 
 from vitviz.capture.modules import input_channels
 from vitviz.errors import HubError, ModelError, UnsupportedError
-from vitviz.models import embedded, hugging_face, timm_repository
-from vitviz.models.build import build, build_on_meta, pretrained_cfg, stoppable
-from vitviz.models.checkpoint import CheckpointConfig, for_channels, read_config
-from vitviz.models.device import pick_device, pick_dtype
-from vitviz.models.fit import build_filled
+from vitviz.models import embedded, hugging_face, repository
+from vitviz.models.checkpoint import CheckpointConfig, for_channels, imagenet_labels, read_config
 from vitviz.models.hub import STILL_WORKS, Progress, fetch
-from vitviz.models.hugging_face.names import is_named
-from vitviz.models.labels import imagenet_labels
 from vitviz.models.layout import layout_of
-from vitviz.models.model import Model
-from vitviz.models.names import TIMM_FOLDER, TRANSFORMERS, Place, is_file_name, timm_place
-from vitviz.models.sizes import built_size, resized, takes_any_size
-from vitviz.models.source import source_of
-from vitviz.models.weights import how_to_convert, need_file, read_weights, refuse_not_finite, sha256_of
+from vitviz.models.model import Model, pick_device, pick_dtype
+from vitviz.models.names import (
+    TIMM_FOLDER,
+    TRANSFORMERS,
+    Place,
+    is_file_name,
+    is_transformers_name,
+    source_of,
+    timm_place,
+)
+from vitviz.models.preparation import built_size, resized, takes_any_size
+from vitviz.models.registry import build, build_on_meta, pretrained_cfg, stoppable
+from vitviz.models.weights import build_filled, how_to_convert, need_file, read_weights, refuse_not_finite, sha256_of
 from vitviz.outputs import OutputKind, output_kind
 
 
@@ -70,7 +75,7 @@ def load_model(
         weights = "embedded" if name == "embedded" else "pretrained" if place or not is_file_name(name) else name
     kind = str(weights)
     with stoppable(check):
-        if is_named(name):
+        if is_transformers_name(name):
             model = _of_transformers(name, kind, progress)
         elif place is not None:
             model = _of_timm(name, place, kind, progress)
@@ -143,7 +148,7 @@ def _of_transformers(name: str, kind: str, progress: Progress | None) -> Model:
 def _of_timm(name: str, place: Place, kind: str, progress: Progress | None) -> Model:
     """A model that timm wrote with its config.json."""
     try:
-        described = timm_repository.describe(place)
+        described = repository.describe(place)
     except UnsupportedError:
         if place.folder is None or name.startswith(TIMM_FOLDER):
             raise
@@ -156,9 +161,9 @@ def _of_timm(name: str, place: Place, kind: str, progress: Progress | None) -> M
         return _assemble(name, architecture, module, config, "random", f"random:{seed}")
     if kind != "pretrained":
         raise ModelError(f'The weights of {name} are "pretrained" or "random", not {kind!r}.')
-    module, notes, weights_hash = timm_repository.load_weights(described, progress)
+    module, notes, weights_hash = repository.load_weights(described, progress)
     model = _assemble(name, architecture, module, config, "file", weights_hash, notes)
-    labels = None if model.output_kind is OutputKind.FEATURES else timm_repository.labels_of(described)
+    labels = None if model.output_kind is OutputKind.FEATURES else repository.labels_of(described)
     return replace(model, weights="pretrained", labels=labels)
 
 
@@ -247,3 +252,38 @@ def _assemble(
         notes=notes,
     )
     return resized(model, config.input_size) if config.input_size else model
+
+
+_BYTES = 4  # of a float32 number, in which every model is built
+
+
+def weight_bytes(name: str) -> int:
+    """Bytes of the parameters and buffers of a model as it is built, in float32, whatever weights it is loaded with.
+
+    name  as in `load_model`: the module is built on the meta device, and of a .safetensors file only the header is read
+
+    Raises ModelError as `load_model` for a name that is not known or cannot be built, HubError where the description of a
+    model of the hub cannot be had.
+    """
+    module: nn.Module
+    if is_transformers_name(name):
+        module = hugging_face.describe(name).bare
+    elif (place := timm_place(name)) is not None:
+        config = repository.describe(place).config
+        module = build_on_meta(config.architecture or "", **config.build_args())
+    elif name.endswith(".safetensors"):
+        return _of_file(Path(name))
+    elif name == "embedded":
+        config = embedded.embedded_config(embedded.VIT)
+        module = build_on_meta(config.architecture or "", **config.build_args())
+    else:
+        module = build_on_meta(name)
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _of_file(path: Path) -> int:
+    try:
+        with safe_open(path, "pt") as file:
+            return _BYTES * sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path.name} is not a whole safetensors file.") from error

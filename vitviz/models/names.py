@@ -15,13 +15,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import timm
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from timm.models import is_model_pretrained
+from timm.models import PretrainedCfg, is_model_pretrained, split_model_name_tag
 
-from vitviz.errors import ModelError
-from vitviz.models.build import pretrained_cfg
+from vitviz.errors import HubError, ModelError
+from vitviz.models.registry import pretrained_cfg
 
 # OWNER/NAME or NAME, and after an @ the revision. Nothing that fits it can be a path upwards or away.
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
@@ -110,3 +112,52 @@ def require_published(name: str) -> None:
                 raise ModelError(f"{name[:120]!r} names no repository of the hub; write {prefix}owner/name.")
             return
     pretrained_cfg(name)
+
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of a repository on the hub at a revision of it; the pretrained weights, unless another is named."""
+
+    repository: str
+    revision: str
+    file: str = WEIGHTS_FILE
+
+
+def source_of(name: str, cfg: PretrainedCfg) -> Source:
+    """Raises HubError where weights are published only in a format that is not read, or not at all."""
+    if cfg.hf_hub_id:
+        repository, _, revision = cfg.hf_hub_id.partition("@")
+        return Source(repository, revision or "main")
+    architecture = split_model_name_tag(name)[0]
+    others = [other for other in timm.list_pretrained(architecture) if _on_the_hub(other)]
+    instead = f"Weights that can be had: {', '.join(others[:4])}." if others else 'weights="random" still works.'
+    if not cfg.url:
+        raise HubError(f"timm knows no pretrained weights for {name}. {instead}")
+    address = cfg.url[0] if isinstance(cfg.url, tuple) else cfg.url
+    ending = Path(urlsplit(address).path).suffix
+    raise HubError(
+        f"The weights of {name} are published only as a {ending} file at {urlsplit(address).hostname}, and files of "
+        f"that kind are not read because opening them may run code. {instead}"
+    )
+
+
+def _on_the_hub(name: str) -> bool:
+    cfg = timm.get_pretrained_cfg(name)
+    return bool(cfg and cfg.hf_hub_id)
+
+
+def is_transformers_name(name: str) -> bool:
+    """Whether a name asks for a model of transformers."""
+    return str(name).startswith(TRANSFORMERS)
+
+
+def transformers_place(name: str) -> Place:
+    """Of "hf:owner/name" or "hf:owner/name@revision", a repository; of any other path, as in "hf:./folder", a folder.
+
+    Raises ModelError for a repository name that the hub does not allow.
+    """
+    rest = str(name).removeprefix(TRANSFORMERS)
+    return repository_place(rest) or Place(folder=Path(rest).expanduser())

@@ -2,7 +2,7 @@
 downloaded.
 """
 
-from vitviz.support.names import support_of, sweep
+from vitviz.support.registry import support_of, sweep
 from vitviz.support.verdict import LayerSummary, Support, judge
 
 __all__ = ["LayerSummary", "Support", "judge", "support_of", "sweep"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import bootstrap
 
 import vitviz
 from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
@@ -29,8 +30,69 @@ from vitviz.capture.blocks import run
 from vitviz.errors import ImageError, IncompleteWarning, UnsupportedError
 from vitviz.images import load_image
 from vitviz.models import Model, prepare
-from vitviz.survey.bootstrap import Interval, mean_interval
-from vitviz.survey.folder import image_name
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the interval that holds it: low and high are the 2.5th and 97.5th percentile of resampled means."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def above_zero(self) -> bool:
+        return self.low > 0
+
+
+def mean_interval(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """The 95% percentile bootstrap interval of the mean of values (images,), images drawn with replacement.
+
+    For paired comparisons give the differences, one an image: an image that is hard for both then counts for
+    neither. Raises ValueError for fewer than two values.
+    """
+    values = np.asarray(values, np.float64)
+    if values.size < 2:
+        raise ValueError(f"an interval needs at least two images, not {values.size}")
+    if np.ptp(values) == 0:
+        return Interval(float(values[0]), float(values[0]), float(values[0]))
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=0.95,
+        method="percentile",
+        batch=500,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(values.mean()), float(found.low), float(found.high))
+
+
+# What is tried; content decides in the end, and a file that is no image is left out and counted.
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif"}
+
+
+def image_paths(folder: Path, limit: int | None = None, seed: int | None = None) -> list[Path]:
+    """Images in `folder` and below, sorted by name, or in an order drawn by `seed`; the first `limit` of them.
+
+    Raises ImageError where there is no folder or no image in it.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is not a folder; give the folder that holds the images.")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
+        raise ImageError(f"There is no image in {folder}.")
+    if seed is not None:
+        paths = [paths[index] for index in np.random.default_rng(seed).permutation(len(paths))]
+    return paths[:limit]
+
+
+def image_name(path: Path, folder: Path | None = None) -> str:
+    """What an image is called in results: its path relative to `folder`, with "/" between the parts."""
+    return (path if folder is None else path.relative_to(folder)).as_posix()
+
 
 BASELINES = (RANDOM, CENTRE)
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitviz.survey.bootstrap import Interval
-from vitviz.survey.faithfulness import BASELINES, Areas, Row
+from vitviz.survey.faithfulness import BASELINES, Areas, Interval, Row
 
 # How every line starts.
 BEGINNING = b'{"image": '

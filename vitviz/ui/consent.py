@@ -11,8 +11,8 @@ import torch
 from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, roughly
 from vitviz.errors import UnsupportedError
 from vitviz.models import Model
-from vitviz.models.device import pick_device
-from vitviz.models.footprint import weight_bytes
+from vitviz.models.load import weight_bytes
+from vitviz.models.model import pick_device
 from vitviz.ui import services, state
 from vitviz.ui.compute import Key
 from vitviz.ui.escape import escaped

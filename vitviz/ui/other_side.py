@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from vitviz.errors import Cancelled, UnsupportedError, VitvizError
-from vitviz.models.catalogue import curated
+from vitviz.models.registry import curated
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named

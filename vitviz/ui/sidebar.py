@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import streamlit as st
 
 from vitviz.models import Model
-from vitviz.models.catalogue import curated, search
-from vitviz.models.sizes import takes_other_sizes
+from vitviz.models.preparation import takes_other_sizes
+from vitviz.models.registry import curated, search
 from vitviz.samples import samples
 from vitviz.ui import loading, photo, state
 from vitviz.ui.choices import named

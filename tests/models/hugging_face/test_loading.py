@@ -28,8 +28,7 @@ from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import load_model, prepare, resized
 from vitviz.models.hub import fetch
-from vitviz.models.hugging_face.names import Place, place_of
-from vitviz.models.source import Source
+from vitviz.models.names import Place, Source, transformers_place
 from vitviz.models.weights import sha256_of
 from vitviz.support import support_of
 from vitviz.tracing import trace_input
@@ -244,7 +243,7 @@ def test_a_folder_that_is_not_there():
     ],
 )
 def test_names(name, place):
-    assert place_of(name) == place
+    assert transformers_place(name) == place
 
 
 def test_other_weights_are_not_for_these_names(folder):

@@ -13,7 +13,7 @@ from tests.models.hugging_face.tiny import TINIES, transformers
 from tests.models.test_preparation import photograph
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models import load_model, prepare
-from vitviz.models.hugging_face.preprocessing import preprocessing_of
+from vitviz.models.hugging_face.load import preprocessing_of
 
 PROCESSORS = list({tiny.processor: tiny for tiny in TINIES}.values())
 SIZES = [(640, 427), (300, 500), (64, 64), (97, 61), (71, 73)]

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.errors import ModelError, UnsupportedError
-from vitviz.models.build import BUILDING, NothingToDraw, first_line
-from vitviz.models.hugging_face.heads import KINDS, Kind
-from vitviz.models.hugging_face.module import HuggingFaceModule
+from vitviz.models.hugging_face.module import KINDS, HuggingFaceModule, Kind
+from vitviz.models.registry import BUILDING, NothingToDraw, first_line
 
 _CHOOSE_CODE = {"auto_map", "attn_implementation", "experts_implementation", "use_kernels", "custom_pipelines"}
 # Beyond any model there is; a description that asks for more would only exhaust memory.

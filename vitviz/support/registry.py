@@ -1,11 +1,13 @@
-"""The verdict for a name of timm's registry, and for all of them."""
+"""The verdict for one name of timm's registry or for all of them, and the page of all verdicts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
+from itertools import groupby
 from multiprocessing import get_context
 
 import torch
@@ -13,14 +15,13 @@ from torch import nn
 
 from vitviz.capture.coordinates.run import heard
 from vitviz.errors import NOT_TAKEN, UnsupportedError
-from vitviz.models import hugging_face, timm_repository
-from vitviz.models.build import architectures, build_on_meta, pretrained_cfg
+from vitviz.models import hugging_face, repository
 from vitviz.models.checkpoint import CheckpointConfig
-from vitviz.models.hugging_face.names import is_named
 from vitviz.models.layout import layout_of, refuse_other_channels, size_refusal
-from vitviz.models.names import timm_place
-from vitviz.models.sizes import built_size, give_size, takes_any_size
-from vitviz.support.verdict import Support, judge
+from vitviz.models.names import is_transformers_name, timm_place
+from vitviz.models.preparation import built_size, give_size, takes_any_size
+from vitviz.models.registry import architectures, build_on_meta, pretrained_cfg, timm_version
+from vitviz.support.verdict import VERDICTS, Support, judge
 
 # A name's verdict asks for one pass without numbers, half a second; a page of names is asked again and again.
 _REMEMBERED = 2048
@@ -35,7 +36,7 @@ def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
                 description has to come from the hub and does not.
     """
     # A description may change, on the hub as in a folder, and "hf:./folder" is another one elsewhere: it is read each time.
-    return _judged(name, input_size) if is_named(name) else _remembered(name, input_size)
+    return _judged(name, input_size) if is_transformers_name(name) else _remembered(name, input_size)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -62,11 +63,11 @@ def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, 
 
     Raises UnsupportedError for a size that the model does not take.
     """
-    if is_named(name):
+    if is_transformers_name(name):
         described = hugging_face.describe(name)
         return described.bare, input_size or described.input_size
     place = timm_place(name)
-    described_by = None if place is None else timm_repository.describe(place)
+    described_by = None if place is None else repository.describe(place)
     architecture = name if described_by is None else described_by.architecture
     config = CheckpointConfig() if described_by is None else described_by.config
     module, cfg = build_on_meta(architecture, **config.build_args()), pretrained_cfg(architecture)
@@ -98,3 +99,47 @@ def sweep(
         for done, support in enumerate(pool.map(support_of, names, chunksize=4), 1):
             yield support
             report(done, len(names))
+
+
+_MEANING = {
+    "global": "Every attention layer relates all tokens of one grid. Everything works, rollout included.",
+    "mixed": "Several grids, pooled keys, class attention, or layers beside it that cannot be shown. "
+    "Every layer that is shown is exact, on its own grid.",
+    "windowed": "Attention inside windows. Every window's attention is exact and placed back on the image, "
+    "shifted windows included.",
+    "refused": "No attention between patches can be shown; the reason says why.",
+}
+
+
+def write_page(supports: Iterable[Support]) -> str:
+    """The page as Markdown: counts, then every name under its verdict, names with the same reason together."""
+    supports = list(supports)
+    counts = Counter(support.verdict for support in supports)
+    lines = [
+        "# Supported models",
+        "",
+        f"The verdict for each of the {len(supports):,} names in the registry of timm {timm_version()}. It is decided by",
+        "one forward pass without numbers, in which every value is replaced by the place in the picture it belongs to,",
+        "and never by a list of classes. This page is written by",
+        "`python -m vitviz support --write docs/supported-models.md`.",
+        "",
+        "| verdict | names | what it means |",
+        "|---|---|---|",
+        *(f"| {verdict} | {counts[verdict]} | {_MEANING[verdict]} |" for verdict in VERDICTS),
+    ]
+    for verdict in VERDICTS:
+        mine = [support for support in supports if support.verdict == verdict]
+        lines += ["", f"## {verdict.capitalize()} ({len(mine)})", ""]
+        lines += _rows(mine)
+    return "\n".join(lines) + "\n"
+
+
+def _rows(supports: Sequence[Support]) -> list[str]:
+    def words(support: Support) -> tuple[str, str]:
+        return support.reason, support.instead
+
+    rows = []
+    for (reason, instead), group in groupby(sorted(supports, key=lambda s: (words(s), s.name)), words):
+        names = ", ".join(f"`{support.name}`" for support in group)
+        rows.append(f"- {reason} {instead}".rstrip() + f"<br>{names}")
+    return rows

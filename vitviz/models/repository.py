@@ -1,4 +1,6 @@
-"""Models that timm's `save_for_hf` or `push_to_hf_hub` wrote: a config.json and a model.safetensors, in a repository of the
+"""Repositories of the hub and folders: their descriptions, their weights as one safetensors file, and models that timm wrote.
+
+Models that timm's `save_for_hf` or `push_to_hf_hub` wrote: a config.json and a model.safetensors, in a repository of the
 hub ("hf-hub:owner/name") or in a folder ("local-dir:folder").
 
 timm's own loader would follow a configuration to files, addresses and pickles; here it is read as text from outside, and only
@@ -9,20 +11,89 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from timm.models import is_model_pretrained
 from torch import nn
 
 from vitviz.errors import HubError, ModelError, UnsupportedError
-from vitviz.models.build import build, pretrained_cfg
-from vitviz.models.checkpoint import MODEL_ARGS, CheckpointConfig, checked_config, is_model_arg
-from vitviz.models.fit import build_filled
-from vitviz.models.hub import STILL_WORKS, Progress
-from vitviz.models.hugging_face.files import configuration, weights_file
-from vitviz.models.labels import imagenet_labels
-from vitviz.models.names import Place
-from vitviz.models.weights import read_weights, sha256_of
+from vitviz.models.checkpoint import (
+    MODEL_ARGS,
+    CheckpointConfig,
+    checked_config,
+    imagenet_labels,
+    is_model_arg,
+    read_json,
+)
+from vitviz.models.hub import STILL_WORKS, NoSuchFile, Progress, fetch
+from vitviz.models.names import WEIGHTS_FILE, Place, Source, is_file_name
+from vitviz.models.registry import build, pretrained_cfg
+from vitviz.models.weights import build_filled, how_to_convert, read_weights, sha256_of
+
+CONFIG, PROCESSOR, PROCESSORS = "config.json", "preprocessor_config.json", "processor_config.json"
+
+
+def configuration(place: Place) -> dict[str, Any]:
+    """What config.json says. Raises HubError or ModelError where there is none, or it is no object of JSON."""
+    if place.folder is not None and not (place.folder / CONFIG).is_file():
+        raise ModelError(
+            f"There is no folder with a {CONFIG} under {place.folder.name!r}. A folder holds what transformers' "
+            "save_pretrained writes; a model of the hub is named as hf:owner/name."
+        )
+    return _read(_file(place, CONFIG))
+
+
+def processor_settings(place: Place) -> dict[str, Any]:
+    """What the image processor's description says; empty where there is none."""
+    found = _optional(place, PROCESSOR)
+    if found is not None:
+        return _read(found)
+    found = _optional(place, PROCESSORS)  # the newer form, with the tokeniser's settings beside
+    nested = {} if found is None else _read(found).get("image_processor", {})
+    return nested if isinstance(nested, dict) else {}
+
+
+def weights_file(place: Place, progress: Progress | None = None) -> Path:
+    """The path of the weights as one safetensors file. Raises HubError or ModelError where there is none."""
+    if place.folder is None:
+        return fetch(_source(place, WEIGHTS_FILE), progress)
+    path = place.folder / WEIGHTS_FILE
+    if path.is_file():
+        return path
+    split = (place.folder / f"{WEIGHTS_FILE}.index.json").is_file()
+    found = "its weights are split over several files" if split else f"it has no {WEIGHTS_FILE}"
+    others = sorted(
+        path for path in place.folder.iterdir() if is_file_name(path.name) and path.suffix != ".safetensors"
+    )
+    how = how_to_convert(others[0]) if others and not split else "Save the model again into one safetensors file."
+    raise ModelError(f"The folder {place.folder.name!r} cannot be loaded: {found}. {how}")
+
+
+def _optional(place: Place, file: str) -> Path | None:
+    if place.folder is not None:
+        return path if (path := place.folder / file).is_file() else None
+    try:
+        return fetch(_source(place, file))
+    except NoSuchFile:  # only the hub's own word counts: out of reach is not absent
+        return None
+
+
+def _file(place: Place, file: str) -> Path:
+    return fetch(_source(place, file)) if place.folder is None else place.folder / file
+
+
+def _source(place: Place, file: str) -> Source:
+    assert place.repository is not None
+    return Source(place.repository, place.revision, file)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ModelError(f"{path.name} is not an object of JSON, so it describes no model.")
+    return found
+
 
 # Arguments that change training only.
 _OF_TRAINING = {"drop_rate", "drop_path_rate", "weight_init", "fix_init", "pretrained_strict", "strict_img_size"}
@@ -50,13 +121,13 @@ def describe(place: Place) -> Described:
     if "architecture" not in given and "model_type" in given:
         where = place.repository or "./folder"
         raise UnsupportedError(
-            f"{_name(place)} was written by transformers and not by timm; ask for it as hf:{where}, with the extra "
+            f"{_place_words(place)} was written by transformers and not by timm; ask for it as hf:{where}, with the extra "
             "vitviz[transformers]."
         )
     return Described(place, _config(given, place))
 
 
-def _name(place: Place) -> str:
+def _place_words(place: Place) -> str:
     return place.repository or f"The folder {place.folder.name!r}"  # type: ignore[union-attr]
 
 
@@ -64,10 +135,10 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
     """In the form of a checkpoint's description, validated by its rules."""
     cfg = given.get("pretrained_cfg", given)  # older files have everything on one level
     if not isinstance(cfg, Mapping):
-        raise ModelError(f"In config.json of {_name(place)}, pretrained_cfg has to be an object.")
+        raise ModelError(f"In config.json of {_place_words(place)}, pretrained_cfg has to be an object.")
     args = given.get("model_args") or {}
     if not isinstance(args, Mapping):
-        raise ModelError(f"In config.json of {_name(place)}, model_args has to be an object.")
+        raise ModelError(f"In config.json of {_place_words(place)}, model_args has to be an object.")
     args = {name: value for name, value in args.items() if name not in _OF_TRAINING and value is not None}
     classes = args.pop("num_classes", given.get("num_classes", cfg.get("num_classes")))
     # Further arguments of the builder are switches, words and numbers; those that could name a file are none of these.
@@ -75,7 +146,7 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
         str(name) for name, value in args.items() if name not in MODEL_ARGS or not is_model_arg(name, value)
     ):
         raise UnsupportedError(
-            f"{_name(place)} was built with the argument {unknown[0][:40]!r}, which is not taken from a file here."
+            f"{_place_words(place)} was built with the argument {unknown[0][:40]!r}, which is not taken from a file here."
         )
     preprocessing = {
         ours: cfg[theirs]
@@ -96,7 +167,7 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
     }
     config = checked_config({name: value for name, value in described.items() if value is not None}, "config.json")
     if config.architecture is None:
-        raise ModelError(f"config.json of {_name(place)} does not say which architecture it describes.")
+        raise ModelError(f"config.json of {_place_words(place)} does not say which architecture it describes.")
     if cfg.get("crop_mode") == "squash":
         config.preprocessing["framing"] = "squash"  # type: ignore[index]
     return config
@@ -118,7 +189,7 @@ def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Mo
     """(module, what was done to make the weights fit, sha256). Raises ModelError or HubError with what does not fit."""
     place, config = described.place, described.config
     path = weights_file(place, progress)
-    what, state = f"The weights of {_name(place)}", read_weights(path)
+    what, state = f"The weights of {_place_words(place)}", read_weights(path)
     try:
         module, notes = build_filled(described.architecture, config.build_args(), state, None, what)
     except ModelError as error:
