@@ -5,10 +5,12 @@ from __future__ import annotations
 import streamlit as st
 from starlette.middleware import Middleware
 
-from vitviz.ui import loading, services, startup
-from vitviz.ui import main as frame
-from vitviz.ui.route import KnownPages, VisitorCookie, payload_route
-from vitviz.ui.views import VIEWS
+from vitviz.ui.compute import loading
+from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.server import route
+from vitviz.ui.server.route import KnownPages, VisitorCookie, payload_route
+from vitviz.ui.shell import main as frame
+from vitviz.ui.shell import startup
 
 startup.log_times()
 startup.keep_uploads_in_memory()
@@ -17,10 +19,10 @@ startup.settle()
 
 app = st.App(
     frame.__file__,
-    routes=[payload_route(services.payloads(), services.base_path())],
+    routes=[payload_route(route.payloads(), route.base_path())],
     middleware=[
         Middleware(VisitorCookie),
-        Middleware(KnownPages, pages=[view.name for view in VIEWS], base_path=services.base_path()),
+        Middleware(KnownPages, pages=[view.name for view in VIEWS], base_path=route.base_path()),
     ],
 )
 

@@ -25,8 +25,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from vitviz.ui import loading
-from vitviz.ui import main as frame
+from vitviz.ui.compute import loading
+from vitviz.ui.shell import main as frame
 
 SIZES = {257: "", 1370: "518"}
 FUSIONS = ("mean", "max", "min")

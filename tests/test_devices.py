@@ -23,7 +23,7 @@ from vitviz.models.model import pick_device, pick_dtype
 from vitviz.samples import load_sample, samples
 from vitviz.survey.faithfulness import Settings, areas_of
 from vitviz.tracing import trace_input
-from vitviz.ui.components.layer import layer_arrays
+from vitviz.ui.components.microscope import layer_arrays
 
 # Largest differences from float32 on the processor, over all layers and heads of the embedded model: weights, and the rollout
 # relative to its largest value. Measured with room to spare; what bfloat16 was measured at stands in the README.

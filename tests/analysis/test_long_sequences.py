@@ -29,7 +29,7 @@ from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.models.layout import layout_of
 from vitviz.tokens import TokenLayout
-from vitviz.ui.components.layer import layer_arrays
+from vitviz.ui.components.microscope import layer_arrays
 
 LAYERS, HEADS, DIM = 3, 2, 4
 

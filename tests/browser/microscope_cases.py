@@ -11,9 +11,8 @@ from PIL import Image, ImageDraw
 
 from vitviz.capture.attention import Attention, BiasTable, DenseBias
 from vitviz.tokens import TokenLayout
-from vitviz.ui.components.layer import layer_arrays
-from vitviz.ui.payloads import PayloadStore
-from vitviz.ui.wire import pack
+from vitviz.ui.components.microscope import layer_arrays
+from vitviz.ui.server.payloads import PayloadStore, pack
 
 STORE = PayloadStore()
 NUM_LAYERS = 4

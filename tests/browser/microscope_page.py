@@ -9,8 +9,8 @@ import streamlit as st
 from microscope_cases import CASES, NUM_LAYERS, STORE
 
 from vitviz.ui.components.microscope import MicroscopeView, microscope
-from vitviz.ui.route import address
-from vitviz.ui.wire import pack_picture
+from vitviz.ui.server.payloads import pack_picture
+from vitviz.ui.server.route import address
 
 st.set_page_config(layout="wide", page_title="microscope")
 name = st.query_params.get("case", "small")

@@ -7,7 +7,7 @@ import gc
 import streamlit as st
 from microscope_cases import STORE
 
-from vitviz.ui.route import payload_route
+from vitviz.ui.server.route import payload_route
 
 gc.collect()
 gc.freeze()  # as in app.py: otherwise each run of the page ends with a walk through all of torch

@@ -13,10 +13,10 @@ from PIL import ImageOps
 
 from vitviz.draw import Scale
 from vitviz.heatmap import Heatmap
-from vitviz.ui import exhibits
+from vitviz.ui.components.heatmap import Paint, show_board, show_picture
 from vitviz.ui.components.microscope import MicroscopeView, microscope
-from vitviz.ui.route import address
-from vitviz.ui.wire import pack_picture
+from vitviz.ui.server.payloads import pack_picture
+from vitviz.ui.server.route import address
 
 st.set_page_config(layout="wide", page_title="replies")
 kept: dict[str, Any] = st.session_state.setdefault(
@@ -51,7 +51,7 @@ if only in ("all", "microscope"):
         key="microscope",
     )
 if only in ("all", "picture"):
-    exhibits.picture(
+    show_picture(
         stage,
         "picture",
         alt=f"picture of the {subject}",
@@ -62,7 +62,7 @@ if only in ("all", "picture"):
     )
 if only in ("all", "board"):
     maps = np.random.default_rng(rows).random((2, 24, rows, cols), np.float32)
-    exhibits.board(
+    show_board(
         stage,
         "board",
         maps,
@@ -78,11 +78,11 @@ if only in ("all", "board"):
     )
 if only in ("all", "paint"):
     st.button("cut the sinks", on_click=lambda: keep(cells=(5, 6)))
-    exhibits.picture(
+    show_picture(
         stage,
         "paint",
         alt=f"painted on the {subject}",
-        paint=exhibits.Paint(kept["cells"], "paint here", lambda cells: keep(cells=cells)),
+        paint=Paint(kept["cells"], "paint here", lambda cells: keep(cells=cells)),
         widest=320,
     )
 st.code(json.dumps({"subject": subject, "token": kept["view"].token, **{n: kept[n] for n in kept if n != "view"}}))

@@ -11,7 +11,12 @@ from PIL import Image
 
 import vitviz
 from vitviz.samples import load_sample
-from vitviz.ui.text import common, patches, positions, rollout, sidebar, start
+from vitviz.ui.pages.patches import text as patches
+from vitviz.ui.pages.positions import text as positions
+from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.pages.start import text as start
+from vitviz.ui.shell import text as sidebar
+from vitviz.ui.text import common
 
 
 def exhibit(tab, nth: int):

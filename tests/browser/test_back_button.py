@@ -6,7 +6,10 @@ import re
 
 import pytest
 
-from vitviz.ui.text import common, patches, rollout, start
+from vitviz.ui.pages.patches import text as patches
+from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.pages.start import text as start
+from vitviz.ui.text import common
 
 
 def choose_layer(shown, layer: int) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from vitviz.ui.text import by_hand as words
+from vitviz.ui.pages.by_hand import text as words
 
 from .tabs import PATIENCE
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitviz.ui.text import common, sidebar
+from vitviz.ui.shell import text as sidebar
+from vitviz.ui.text import common
 
 from .serving import CHROMIUM_FLAGS
 

@@ -9,8 +9,8 @@ import pytest
 
 import vitviz
 from vitviz.samples import load_sample
+from vitviz.ui.pages.compare import text as words
 from vitviz.ui.text import common
-from vitviz.ui.text import compare as words
 
 GRID = 16
 

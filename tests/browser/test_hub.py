@@ -10,7 +10,9 @@ from safetensors.torch import save
 
 from tests.models.hub_server import Hub, serving
 from vitviz.models.registry import build
-from vitviz.ui.text import common, patches, sidebar
+from vitviz.ui.pages.patches import text as patches
+from vitviz.ui.shell import text as sidebar
+from vitviz.ui.text import common
 
 from .serving import served
 

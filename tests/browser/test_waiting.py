@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vitviz.ui.text import common, rollout, what_if
+from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.pages.what_if import text as what_if
+from vitviz.ui.text import common
 
 from .serving import served
 

@@ -8,7 +8,7 @@ import pytest
 
 import vitviz
 from vitviz.samples import load_sample
-from vitviz.ui.text import what_if as words
+from vitviz.ui.pages.what_if import text as words
 
 
 def exhibit(tab, nth: int):

@@ -7,9 +7,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from vitviz.ui import loading, services, startup
-from vitviz.ui import main as frame
-from vitviz.ui.route import payload_route
+from vitviz.ui.compute import loading, services
+from vitviz.ui.server import route
+from vitviz.ui.server.route import payload_route
+from vitviz.ui.shell import main as frame
+from vitviz.ui.shell import startup
 
 loading.embedded()
 startup.settle()
@@ -22,4 +24,4 @@ async def names(_: Request) -> JSONResponse:
     return JSONResponse({"under way": under_way, "known": [key.what for q in queues for key in list(q.results._held)]})
 
 
-app = st.App(frame.__file__, routes=[payload_route(services.payloads()), Route("/computing", names)])
+app = st.App(frame.__file__, routes=[payload_route(route.payloads()), Route("/computing", names)])

@@ -16,9 +16,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from vitviz.ui import main as frame
 from vitviz.ui.components.modules import joined
 from vitviz.ui.components.mounting import FOLDER
+from vitviz.ui.shell import main as frame
 
 # Seconds a page may take on a machine that does other things too; nothing is measured here.
 PATIENCE = 120

@@ -9,8 +9,8 @@ import pytest
 
 from tests.ui.conftest import App
 from vitviz import load_model, load_sample, trace
-from vitviz.ui.tables import Column, decimals_of, figures, numbers, vector
-from vitviz.ui.text import by_hand as words
+from vitviz.ui.controls.tables import Column, decimals_of, figures, numbers, vector
+from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.text import common
 
 

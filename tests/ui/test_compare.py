@@ -14,12 +14,14 @@ from PIL import Image
 
 import vitviz
 from vitviz.models import prepare
-from vitviz.ui import loading, other_side, services, session
-from vitviz.ui.places import moved
+from vitviz.ui.compute import loading, services
+from vitviz.ui.controls.pickers import moved
+from vitviz.ui.pages.compare import sides
+from vitviz.ui.pages.compare import text as words
 from vitviz.ui.selection import UPLOAD
+from vitviz.ui.server import route, session
+from vitviz.ui.server.payloads import unpack
 from vitviz.ui.text import common
-from vitviz.ui.text import compare as words
-from vitviz.ui.wire import unpack
 
 UNTRAINED_NAME = words.UNTRAINED.format(model=words.EMBEDDED)
 
@@ -39,7 +41,7 @@ def fetched(app, beginning: str) -> np.ndarray:
     """(rows, cols): the numbers behind the picture whose text alternative begins so, as the browser gets them."""
     (given,) = [given for alt, given in exhibits(app).items() if alt.startswith(beginning)]
     name = given["heat"]["url"].rsplit("/", 1)[1]
-    body = services.payloads().fetch(name)
+    body = route.payloads().fetch(name)
     assert body is not None
     return unpack(gzip.decompress(body))[0]["values"]
 
@@ -172,8 +174,8 @@ def test_weights_that_cannot_be_had_leave_the_first_side_standing(app):
     ],
 )
 def test_a_typed_name_that_cannot_be_one_changes_nothing(monkeypatch, typed, kept):
-    monkeypatch.setattr(other_side.state, "value_of", lambda name: {"other_model": "before"}[name])
-    assert other_side.typed_model(typed) == kept
+    monkeypatch.setattr(sides.state, "value_of", lambda name: {"other_model": "before"}[name])
+    assert sides.typed_model(typed) == kept
 
 
 def test_a_link_cannot_name_what_is_no_model(app):
@@ -211,7 +213,7 @@ def test_the_curve_of_two_scenes_is_the_library_s(app, model):
     verdict = words.VERDICT.format(first=found.itself[1], last=found.itself[-1], other=found.other[-1])
     assert verdict in shown.text
     into = next(given for alt, given in exhibits(shown).items() if given["chosen"] == "r9c9")
-    body = services.payloads().fetch(into["url"].rsplit("/", 1)[1])
+    body = route.payloads().fetch(into["url"].rsplit("/", 1)[1])
     pixels = np.asarray(Image.open(io.BytesIO(unpack(gzip.decompress(body))[0]["picture"].tobytes())))
     np.testing.assert_array_equal(
         pixels[8 * 14 : 11 * 14, 8 * 14 : 11 * 14], np.asarray(one.shown)[2 * 14 : 5 * 14, 3 * 14 : 6 * 14]

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from vitviz.errors import ModelError
 from vitviz.models.registry import build
-from vitviz.ui import loading
-from vitviz.ui.views import VIEWS
+from vitviz.ui.compute import loading
+from vitviz.ui.pages.registry import VIEWS
 
 LABELS = [
     "![a](https://evil.example/a.png)",

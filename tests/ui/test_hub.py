@@ -9,8 +9,8 @@ from safetensors.torch import save
 from tests.models.hub_server import Hub, serving
 from vitviz.models import hub as hub_module
 from vitviz.models.registry import build
-from vitviz.ui import services
-from vitviz.ui.text import patches
+from vitviz.ui.compute import services
+from vitviz.ui.pages.patches import text as patches
 
 NAME = "test_vit.r160_in1k"
 NOTHING_LISTENS = "http://127.0.0.1:9"

@@ -12,8 +12,10 @@ from vitviz.analysis.interventions import Interventions
 from vitviz.models import Model, load_model, prepare
 from vitviz.models.registry import build
 from vitviz.samples import samples
-from vitviz.ui import loading, outcome, services, stage
-from vitviz.ui.text import what_if as words
+from vitviz.ui import context
+from vitviz.ui.compute import loading, services
+from vitviz.ui.pages.what_if import edits
+from vitviz.ui.pages.what_if import text as words
 
 HEADS = "heads_mean_0x0.0x1.1x2.5x3"
 
@@ -82,9 +84,9 @@ def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
     """The maps and the figure of changed heads are kept under the means that were put in place of the heads."""
     link = {"what": HEADS, "switch": "heads", "image": "cat"}
     app("what_if", **link)
-    queue, real = services.queue(), outcome.gallery_means
+    queue, real = services.queue(), edits.gallery_means
     before = set(queue.results._held)
-    monkeypatch.setattr(outcome, "gallery_means", lambda stage: replace(real(stage), digest="another"))
+    monkeypatch.setattr(edits, "gallery_means", lambda stage: replace(real(stage), digest="another"))
     assert not app("what_if", **link).wrong
     added = {key.what for key in set(queue.results._held) - before}
     assert {"what if", "map changed"} <= added
@@ -94,14 +96,14 @@ def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
 def keys(monkeypatch):
     """The key of every stage that a page was drawn on."""
     opened = []
-    real = stage.open_stage
+    real = context.open_stage
 
     def kept(*given):
         found = real(*given)
         opened.append(found[0].key)
         return found
 
-    monkeypatch.setattr(stage, "open_stage", kept)
+    monkeypatch.setattr(context, "open_stage", kept)
     return opened
 
 

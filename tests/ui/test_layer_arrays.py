@@ -11,9 +11,9 @@ import torch
 from vitviz.capture.attention import Attention, BiasTable, DenseBias
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
-from vitviz.ui.components import layer as layer_module
-from vitviz.ui.components.layer import layer_arrays
-from vitviz.ui.wire import pack, unpack
+from vitviz.ui.components import microscope
+from vitviz.ui.components.microscope import layer_arrays
+from vitviz.ui.server.payloads import pack, unpack
 
 LAYOUT = TokenLayout(("cls",), (3, 4), (14, 14))
 
@@ -74,6 +74,6 @@ def test_a_small_vision_transformer_stays_under_a_megabyte() -> None:
 
 
 def test_more_than_a_browser_should_be_sent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_module, "MAX_BYTES", 1000)
+    monkeypatch.setattr(microscope, "MAX_BYTES", 1000)
     with pytest.raises(UnsupportedError, match=r"blocks.0.attn need.*smaller input size"):
         layer_arrays(attention())

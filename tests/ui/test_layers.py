@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from vitviz.ui.pages.layers import text as words
+from vitviz.ui.pages.registry import VIEWS
 from vitviz.ui.text import common
-from vitviz.ui.text import layers as words
-from vitviz.ui.views import VIEWS
 
 SWIN, PVT, XCIT, CAIT = "swin_tiny_patch4_window7_224", "pvt_v2_b0", "xcit_nano_12_p16_224", "cait_xxs24_224"
 NEEDS_ONE_GRID = [view.name for view in VIEWS if not view.any_model]

@@ -9,7 +9,7 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from vitviz.ui import loading
+from vitviz.ui.compute import loading
 from vitviz.ui.selection import Selection
 
 

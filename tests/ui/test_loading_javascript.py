@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitviz.ui.wire import pack
+from vitviz.ui.server.payloads import pack
 
 from .conftest import Run
 

@@ -10,11 +10,11 @@ import pytest
 
 from vitviz.ui.components import mounting
 from vitviz.ui.components.microscope import MicroscopeView
-from vitviz.ui.knobs import KNOBS
+from vitviz.ui.pages.microscope import page
+from vitviz.ui.pages.microscope import text as words
+from vitviz.ui.params import KNOBS
 from vitviz.ui.selection import Selection
-from vitviz.ui.text import microscope as words
 from vitviz.ui.urls import from_parameters, to_parameters
-from vitviz.ui.views import microscope as page
 
 VIEW = MicroscopeView("r5c6", 3, 2, "by", "value", "raw", True, True)
 

@@ -11,7 +11,8 @@ import pytest
 from vitviz import assets, samples
 from vitviz.errors import ImageError, ModelError
 from vitviz.models import embedded, load_cnn, load_model
-from vitviz.ui import loading, services, startup
+from vitviz.ui.compute import loading, services
+from vitviz.ui.shell import startup
 
 
 @pytest.fixture

@@ -15,12 +15,11 @@ from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture import cost
 from vitviz.models import load_model
-from vitviz.ui import consent, loading, services
-from vitviz.ui.asking import SharedPasses
-from vitviz.ui.compute import ComputeQueue, Key, Results
+from vitviz.ui.compute import ComputeQueue, Key, Results, consent, loading, services
 from vitviz.ui.compute.results import size_of
+from vitviz.ui.controls.questions import SharedPasses
+from vitviz.ui.pages.registry import VIEWS
 from vitviz.ui.selection import Selection
-from vitviz.ui.views import VIEWS
 
 TINY = {"model": "test_vit", "weights": "random"}
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from tests import image_zoo as zoo
 from tests.ui.test_pages import upload
-from vitviz.ui import loading
-from vitviz.ui.text import sidebar as words
+from vitviz.ui.compute import loading
+from vitviz.ui.shell import text as words
 
 
 def deep_png(largest: int) -> bytes:

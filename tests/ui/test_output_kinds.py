@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 import vitviz
 from tests.ui.test_pages import strip_of
 from vitviz.models.registry import build
-from vitviz.ui.text import common, outputs, what_if
-from vitviz.ui.text import prediction as words
+from vitviz.ui.pages.prediction import text as words
+from vitviz.ui.pages.what_if import text as what_if
+from vitviz.ui.text import common, outputs
 
 PLACES = ["forming", "methods", "mark"]
 

@@ -14,9 +14,13 @@ import timm
 from PIL import Image
 
 from vitviz.models import embedded
-from vitviz.ui import services, session
-from vitviz.ui.text import common, patches, rollout, sidebar
-from vitviz.ui.views import VIEWS
+from vitviz.ui.compute import services
+from vitviz.ui.pages.patches import text as patches
+from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.server import route, session
+from vitviz.ui.shell import text as sidebar
+from vitviz.ui.text import common
 
 PAGES = tuple(view.name for view in VIEWS)
 HEADINGS = {view.name: view.question for view in VIEWS}
@@ -220,7 +224,7 @@ def test_numbers_do_not_travel_inline(app):
 
 
 def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplog):
-    from vitviz.ui.views import heads
+    from vitviz.ui.pages.rollout import heads
 
     def broken(*_: object) -> None:
         raise RuntimeError("secret path /srv/somebody")
@@ -259,7 +263,7 @@ def test_two_sessions_with_different_uploads_never_meet(app):
     first, second = images.values()
     assert not first & second
 
-    payloads = services.payloads()
+    payloads = route.payloads()
     addresses = [
         {exhibit.proto.json.split("/payload/")[1][:64] for exhibit in each.at.get("bidi_component")}
         for each in (one, two)

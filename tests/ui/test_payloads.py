@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from vitviz.ui import wire
-from vitviz.ui.payloads import PayloadStore
-from vitviz.ui.route import COOKIE, VisitorCookie, address, payload_route
+from vitviz.ui.server import payloads
+from vitviz.ui.server.payloads import PayloadStore
+from vitviz.ui.server.route import COOKIE, VisitorCookie, address, payload_route
 
 
 class Clock:
@@ -222,13 +222,13 @@ def client(store: PayloadStore, base: str = "") -> TestClient:
 
 
 def test_route_serves_what_was_packed(store):
-    name = store.offer("s", "k", lambda: wire.pack({"q": np.arange(4, dtype=np.float32)}))
+    name = store.offer("s", "k", lambda: payloads.pack({"q": np.arange(4, dtype=np.float32)}))
     answer = client(store).get(address(name))
     assert answer.status_code == 200
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["cache-control"] == "private, max-age=3600, immutable"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert wire.unpack(answer.content)[0]["q"].tolist() == [0, 1, 2, 3]
+    assert payloads.unpack(answer.content)[0]["q"].tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("base", ["/lab/vit/", "lab/vit"])

@@ -7,8 +7,8 @@ import pytest
 
 import vitviz
 from vitviz.samples import load_sample, samples
+from vitviz.ui.pages.rollout import text as words
 from vitviz.ui.text import common
-from vitviz.ui.text import rollout as words
 
 # A class token that nobody reads, three heads in each of 12 layers, eight in the pooling after them.
 POOLS = {"model": "vit_pe_core_tiny_patch16_384", "weights": "random", "size": "64"}
@@ -23,15 +23,18 @@ def trace():
 @pytest.fixture
 def boards(monkeypatch):
     """What the pages give to their boards: (maps, arguments)."""
-    from vitviz.ui import exhibits
+    from vitviz.ui.components.heatmap import show_board
+    from vitviz.ui.pages.rollout import heads
+    from vitviz.ui.pages.what_if import interventions
 
     seen = []
-    real = exhibits.board
-    monkeypatch.setattr(
-        exhibits, "board", lambda stage, key, maps, scales, **given: seen.append((maps, given)) or real(
-            stage, key, maps, scales, **given
-        )
-    )  # fmt: skip
+
+    def kept(stage, key, maps, scales, **given):
+        seen.append((maps, given))
+        show_board(stage, key, maps, scales, **given)
+
+    for module in (heads, interventions):
+        monkeypatch.setattr(module, "show_board", kept)
     return seen
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vitviz.ui.text import positions as words
+from vitviz.ui.pages.positions import text as words
 
 SWIN, MIXED = "swin_tiny_patch4_window7_224", "vit_small_patch16_rope_mixed_224"
 

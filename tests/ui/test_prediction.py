@@ -7,9 +7,9 @@ import pytest
 
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.errors import UnsupportedError
-from vitviz.ui import services
-from vitviz.ui.text import prediction as words
-from vitviz.ui.views.marking import corners_of, rectangle
+from vitviz.ui.compute import services
+from vitviz.ui.pages.prediction import text as words
+from vitviz.ui.pages.prediction.faithfulness import corners_of, rectangle
 
 PARTS = list(words.PARTS)
 
@@ -65,7 +65,7 @@ def test_maps_stand_side_by_side_with_their_cards(app):
 
 
 def test_maps_are_tested_on_a_button(app, monkeypatch):
-    monkeypatch.setattr("vitviz.ui.views.trust.LEVELS", (4,))
+    monkeypatch.setattr("vitviz.ui.pages.prediction.faithfulness.LEVELS", (4,))
     page = app("prediction", part="trust")
     assert list(words.AREAS) not in tables(page)
     press(page, words.TEST)
@@ -111,7 +111,7 @@ def test_the_gap_of_integrated_gradients_stands_beside_its_map(app, monkeypatch,
         grid = np.ones(question.layout.grid)
         return PathAttribution(grid, "integrated gradients", signed=True, steps=64, total=total, difference=9.0)
 
-    monkeypatch.setattr("vitviz.ui.maps.explain", explain)
+    monkeypatch.setattr("vitviz.ui.pages.prediction.methods.explain", explain)
     services.queue().results.clear()  # other tests may have asked the same
     page = app("prediction", part="methods", slow="now", target=str(70 + warned))  # a question that no other test asks
     said = [each.value for each in (page.at.warning if warned else page.at.caption)]

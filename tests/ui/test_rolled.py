@@ -7,20 +7,21 @@ import pytest
 
 import vitviz
 from vitviz.samples import load_sample
-from vitviz.ui import rolled, services
+from vitviz.ui.compute import services
+from vitviz.ui.controls import questions
 
 
 @pytest.fixture
 def fusings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The fusions of every time that heads are fused."""
     seen: list[tuple[str, ...]] = []
-    fuse = rolled.fused_traces
+    fuse = questions.fused_traces
 
     def counted(trace, fusions, progress):
         seen.append(tuple(fusions))
         return fuse(trace, fusions, progress)
 
-    monkeypatch.setattr(rolled, "fused_traces", counted)
+    monkeypatch.setattr(questions, "fused_traces", counted)
     return seen
 
 
@@ -50,15 +51,15 @@ ALL = ("mean", "max", "min")
 @pytest.mark.parametrize(
     ("room", "room_for_all", "first", "then"),
     [
-        (rolled.FUSED_BYTES, rolled.ALL_FUSED_BYTES, [ALL], []),
-        (rolled.FUSED_BYTES, 0, [("mean",)], [("max",)]),
+        (questions.FUSED_BYTES, questions.ALL_FUSED_BYTES, [ALL], []),
+        (questions.FUSED_BYTES, 0, [("mean",)], [("max",)]),
         (0, 0, [], []),
     ],
 )
 def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch, room, room_for_all, first, then):
     let_go("")
-    monkeypatch.setattr(rolled, "FUSED_BYTES", room)
-    monkeypatch.setattr(rolled, "ALL_FUSED_BYTES", room_for_all)
+    monkeypatch.setattr(questions, "FUSED_BYTES", room)
+    monkeypatch.setattr(questions, "ALL_FUSED_BYTES", room_for_all)
     shown = app("rollout", image="crocodile")
     for knob, value in (("alpha", 0.2), ("discard", 0.3)):
         shown.at.slider(key=f"choice of {knob}").set_value(value).run()

@@ -10,9 +10,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.web.server.starlette.starlette_static_routes import create_streamlit_static_assets_routes
 
-from vitviz.ui.payloads import PayloadStore
-from vitviz.ui.route import COOKIE, KnownPages, VisitorCookie, address, payload_route
-from vitviz.ui.views import VIEWS
+from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.server.payloads import PayloadStore
+from vitviz.ui.server.route import COOKIE, KnownPages, VisitorCookie, address, payload_route
 
 
 def client(base: str, store: PayloadStore | None = None) -> TestClient:

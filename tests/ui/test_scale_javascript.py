@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from vitviz.capture.attention import Attention
 from vitviz.draw.scale import FLAT, Scale, levels, rounding
 from vitviz.tokens import TokenLayout
-from vitviz.ui.components.layer import layer_arrays
-from vitviz.ui.wire import pack
+from vitviz.ui.components.microscope import layer_arrays
+from vitviz.ui.server.payloads import pack
 
 from .conftest import Run
 

@@ -10,10 +10,10 @@ from streamlit.runtime import caching
 from streamlit.runtime.scriptrunner import StopException
 
 from tests.ui.test_pages import jpeg, upload
-from vitviz.ui import services, session, waiting
-from vitviz.ui.compute import ComputeQueue, Key, Results
-from vitviz.ui.session import Sessions
-from vitviz.ui.text import sidebar
+from vitviz.ui.compute import ComputeQueue, Key, Results, services, waiting
+from vitviz.ui.server import route, session
+from vitviz.ui.server.session import Sessions
+from vitviz.ui.shell import text as sidebar
 
 LONG = 10.0  # seconds a broken test may hang before it fails
 
@@ -81,7 +81,7 @@ def test_an_upload_keeps_its_results_and_addresses_when_the_connection_is_lost(a
     monkeypatch.setattr(services.queue(), "submit", lambda *_: pytest.fail("computed again"))
     shown.at.run()
     assert not shown.wrong and sidebar.OWN_PICTURE in shown.text
-    assert all(services.payloads().fetch(name) is not None for name in addresses)
+    assert all(route.payloads().fetch(name) is not None for name in addresses)
 
 
 def test_a_session_that_was_ended_starts_anew_and_leaves_nothing_behind(app):

@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 from tests.ui.test_pages import jpeg, upload
 from vitviz.models import load_model
 from vitviz.models.registry import build
-from vitviz.ui import consent, loading, services
-from vitviz.ui import stage as stage_module
-from vitviz.ui.text import common, compare, sidebar
+from vitviz.ui import context
+from vitviz.ui.compute import consent, loading, services
+from vitviz.ui.pages.compare import text as compare
+from vitviz.ui.shell import text as sidebar
+from vitviz.ui.text import common
 
 PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
 
@@ -24,14 +26,14 @@ PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
 def stages(monkeypatch):
     """Every stage that a page was drawn on."""
     opened = []
-    real = stage_module.open_stage
+    real = context.open_stage
 
     def kept(*given):
         stage, lost = real(*given)
         opened.append(stage)
         return stage, lost
 
-    monkeypatch.setattr(stage_module, "open_stage", kept)
+    monkeypatch.setattr(context, "open_stage", kept)
     return opened
 
 

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from vitviz.ui import startup
+from vitviz.ui.shell import startup
 
 
 def test_the_heap_is_frozen_once_with_everything_imported_and_not_again_later(monkeypatch):
@@ -54,9 +54,9 @@ def test_log_lines_of_the_app_have_a_time(monkeypatch):
     monkeypatch.setattr(sys, "stderr", written)
     startup.log_times()
     startup.log_times()
-    logging.getLogger("vitviz.ui.trouble").error("once")
+    logging.getLogger("vitviz.ui.shell.errors").error("once")
     (line,) = written.getvalue().splitlines()
-    assert line[:4].isdigit() and line[10] == " " and line.endswith("ERROR vitviz.ui.trouble: once")
+    assert line[:4].isdigit() and line[10] == " " and line.endswith("ERROR vitviz.ui.shell.errors: once")
 
 
 def test_logging_that_was_set_up_stays_as_it_is(monkeypatch):

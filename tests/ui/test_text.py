@@ -7,11 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from vitviz.ui import main as frame
-from vitviz.ui.text import by_hand, compare, layers, microscope, patches, positions, prediction, rollout, what_if
+from vitviz.ui.pages.by_hand import text as by_hand
+from vitviz.ui.pages.compare import text as compare
+from vitviz.ui.pages.layers import text as layers
+from vitviz.ui.pages.microscope import text as microscope
+from vitviz.ui.pages.patches import text as patches
+from vitviz.ui.pages.positions import text as positions
+from vitviz.ui.pages.prediction import text as prediction
+from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.pages.what_if import text as what_if
+from vitviz.ui.shell import main as frame
 
-UI = Path(frame.__file__).parent
-CODE = sorted([*UI.glob("*.py"), *(UI / "views").glob("*.py")])
+UI = Path(frame.__file__).parent.parent
+CODE = sorted(path for path in UI.rglob("*.py") if path.stem not in ("text", "__init__") and path.parent.name != "text")
 
 
 READ_BY_PEOPLE = {"label", "help", "placeholder", "text", "caption", "alt"}
@@ -35,7 +43,7 @@ def spoken(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CODE, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_pages_spell_nothing_out(path):
     assert spoken(path) == []
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitviz.tokens import TokenLayout
-from vitviz.ui.knobs import KNOBS, Choice, Name, Switched, knob_value, turned
+from vitviz.ui.params import KNOBS, Choice, Name, Switched, knob_value, turned
 from vitviz.ui.selection import MAX_SIZE, Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 

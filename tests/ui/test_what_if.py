@@ -18,10 +18,10 @@ from vitviz.analysis.interventions import (
 )
 from vitviz.samples import load_sample
 from vitviz.tokens import TokenLayout
-from vitviz.ui import changes
-from vitviz.ui.exhibits import Paint
-from vitviz.ui.knobs import KNOBS
-from vitviz.ui.text import what_if as words
+from vitviz.ui.components.heatmap import Paint
+from vitviz.ui.pages.what_if import edits
+from vitviz.ui.pages.what_if import text as words
+from vitviz.ui.params import KNOBS
 
 LAYOUT = TokenLayout(("cls", "reg0"), (4, 4), (16, 16))
 HALF = "hide_mean_0-127"
@@ -202,17 +202,17 @@ def test_what_the_changed_model_sees(model, image):
 
 
 def test_edits_keep_one_of_each_kind_in_the_order_in_which_they_act():
-    given = changes.set_layers(Interventions(), (4,))
-    given = changes.hide(given, (3, 1), "blur")
-    given = changes.set_cut(given, (0,), None)
-    given = changes.set_shuffle(given, 2)
+    given = edits.set_layers(Interventions(), (4,))
+    given = edits.hide(given, (3, 1), "blur")
+    given = edits.set_cut(given, (0,), None)
+    given = edits.set_shuffle(given, 2)
     assert given.encode() == "hide_blur_1.3~shuffle_2~layers_4~cut_0_all"
-    given = changes.hide(given, (5,), "mean")
+    given = edits.hide(given, (5,), "mean")
     assert given.items[0] == HidePatches((5,), "mean")
-    assert changes.hide(given, (), "mean").encode() == "shuffle_2~layers_4~cut_0_all"
-    assert changes.without(given, 1).encode() == "hide_mean_5~layers_4~cut_0_all"
-    assert changes.set_positions(Interventions(), "shuffle").items == (ChangePositions("shuffle"),)
-    assert changes.set_shuffle(given, None).encode() == "hide_mean_5~layers_4~cut_0_all"
+    assert edits.hide(given, (), "mean").encode() == "shuffle_2~layers_4~cut_0_all"
+    assert edits.without(given, 1).encode() == "hide_mean_5~layers_4~cut_0_all"
+    assert edits.set_positions(Interventions(), "shuffle").items == (ChangePositions("shuffle"),)
+    assert edits.set_shuffle(given, None).encode() == "hide_mean_5~layers_4~cut_0_all"
 
 
 def test_what_a_model_does_not_have_is_left_out():
@@ -225,7 +225,7 @@ def test_what_a_model_does_not_have_is_left_out():
             CutTokens((17, 18), (0, 5)),
         )
     )
-    fitted = changes.fitting(given, LAYOUT, (3, 2))
+    fitted = edits.fitting(given, LAYOUT, (3, 2))
     assert fitted.encode() == "hide_mean_3~shuffle_1~heads_zero_0x2~cut_17_0"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from vitviz.ui.knobs import KNOBS, knob_value, turned
+from vitviz.ui.params import KNOBS, knob_value, turned
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 

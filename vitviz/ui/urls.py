@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from vitviz.tokens import Query
-from vitviz.ui.knobs import KNOBS
+from vitviz.ui.params import KNOBS
 from vitviz.ui.selection import IMAGE_NAME, MAX_QUERY, MAX_SIZE, MODEL_NAME, Framing, Scaling, Selection, Weights
 
 

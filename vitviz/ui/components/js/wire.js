@@ -1,4 +1,4 @@
-// Reads a payload: "VVZ1", header length, JSON header, then raw arrays (the writing side is vitviz/ui/wire.py).
+// Reads a payload: "VVZ1", header length, JSON header, then raw arrays (the writing side is vitviz/ui/server/payloads.py).
 
 const MAGIC = "VVZ1";
 const ARRAY_TYPES = { float32: Float32Array, uint16: Uint16Array, int32: Int32Array, uint8: Uint8Array };

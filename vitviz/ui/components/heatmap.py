@@ -1,0 +1,217 @@
+"""The two interactive exhibits: a picture whose patches can be read and chosen, and a board of small maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vitviz.draw import Scale
+from vitviz.draw.layer import Segment
+from vitviz.heatmap import Heatmap
+from vitviz.ui.components.mounting import Component, mount, registered
+from vitviz.ui.context import Stage
+from vitviz.ui.selection import MAX_QUERY
+from vitviz.ui.server.payloads import pack, pack_picture
+from vitviz.ui.text import common as words
+
+Cell = tuple[int, int]
+MOST_IN_A_ROW = 8
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Cells that are switched by clicking or drawing over them, in place of choosing one.
+
+    cells   painted ones, counted row by row from 0
+    hint    says under the exhibit what painting does
+    taken   called with all painted cells, ascending, before the page runs again
+    """
+
+    cells: tuple[int, ...]
+    hint: str
+    taken: Callable[[tuple[int, ...]], None]
+
+    def hear(self, cells: Any, count: int) -> None:
+        """What a browser reports of a grid of `count` cells."""
+        if isinstance(cells, list) and all(type(cell) is int and 0 <= cell < count for cell in cells):
+            self.taken(tuple(sorted(set(cells))))
+
+    @staticmethod
+    def told(paint: Paint | None) -> dict[str, Any] | None:
+        """As the browser is told."""
+        return None if paint is None else {"cells": list(paint.cells), "hint": paint.hint}
+
+
+@cache
+def _component(name: str) -> Component:
+    return registered(name, f"{name}.js", "exhibit.css", words.EXHIBIT)
+
+
+def show_picture(
+    stage: Stage,
+    key: str,
+    *,
+    alt: str,
+    on_pick: Callable[[str], None] | None = None,
+    heatmap: Heatmap | None = None,
+    scale: Scale | None = None,
+    among: np.ndarray | None = None,
+    knobs: Sequence[tuple[str, Hashable]] = (),
+    chosen: str = "",
+    prefix: Iterable[str] = (),
+    marks: Iterable[Cell] = (),
+    line: float = 0,
+    dim: float = 0.0,
+    grid: tuple[int, int] | None = None,
+    walls: Sequence[Segment] = (),
+    contour: Sequence[Segment] = (),
+    widest: int = 460,
+    link: str = "",
+    shown: Image.Image | None = None,
+    one_of_many: bool = False,
+    paint: Paint | None = None,
+) -> None:
+    """The photograph as the model saw it, under `heatmap` where one is given.
+
+    on_pick  called with a token's name before the page runs again
+    among    (rows, cols) bool: the patches that the scale is about, all of them where not given
+    knobs    what the heat map depends on: while they stay, the browser keeps its numbers
+    chosen   name of the token to frame; prefix: names offered beside the picture; marks: patches framed thinly
+    line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
+    grid     (rows, cols) where there is no heat map and the grid is not the one at the model's entrance
+    walls    borders of windows; contour: the lines around what the chosen patch can reach
+    widest   CSS pixels
+    link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
+    one_of_many  without its own hint and slider, because the page or a linked picture has them
+    shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
+    paint    where patches are painted and none is chosen
+    """
+    rows, cols = grid or (stage.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
+    heat = None
+    if heatmap is not None:
+        ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)
+        values = heatmap.values
+        counted = ends.counting(values if among is None else values[among])
+        url = stage.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(knobs))
+        heat = {"url": url, **_scale(ends, f"{heatmap.label} · {counted.label}", counted)}
+
+    def picked(token: Any) -> None:
+        if paint is not None:
+            paint.hear(token, rows * cols)
+        elif on_pick is not None and isinstance(token, str) and len(token) <= MAX_QUERY:
+            on_pick(token)
+
+    data = {
+        "url": _photograph(stage, key, shown, dict(knobs)),
+        "rows": rows,
+        "cols": cols,
+        "ratio": stage.shown.width / stage.shown.height,
+        "widest": widest,
+        "link": link,
+        "one_of_many": one_of_many,
+        "chosen": chosen,
+        "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
+        "marks": [list(cell) for cell in marks],
+        "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
+        "heat": heat,
+        "paint": Paint.told(paint),
+        "alt": alt,
+    }
+    mount(_component("picture"), key, data, picked)
+
+
+def _photograph(stage: Stage, key: str, shown: Image.Image | None, knobs: dict[str, Hashable]) -> str:
+    if shown is None:
+        return stage.offer("shown", lambda: pack_picture(stage.shown))
+    return stage.offer(f"shown {key}", lambda: pack_picture(shown), **knobs)
+
+
+def show_board(
+    stage: Stage,
+    key: str,
+    maps: np.ndarray,
+    scales: Sequence[Scale],
+    *,
+    alt: str,
+    caption: str,
+    shared: Scale | None,
+    own_ends: tuple[str, str],
+    facts: dict[str, np.ndarray],
+    knobs: Sequence[tuple[str, Hashable]],
+    chosen: tuple[int, int | None] | None,
+    wrapped: bool = False,
+    places: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    on_pick: Callable[[int, int], None] | None = None,
+    tallest: int = 600,
+    first: int = 0,
+    paint: Paint | None = None,
+) -> None:
+    """(layers, heads, rows, cols) maps as small multiples.
+
+    scales   one for each map, in order; shared: the one that all of them are, where colours compare; otherwise own_ends
+             says in words what the two ends of the colour bar stand for
+    facts    name -> (layers, heads): numbers read out beside each head
+    chosen   (layer, head), head None for the whole layer; None where nothing is
+    wrapped  the heads of one layer broken into rows, and no layers
+    places   what the rows and the columns of a map are called, where they are not counted from 0
+    tallest  CSS pixels aimed at
+    first    number of the layer in the first row
+    paint    where heads, counted row by row, are switched and none is chosen
+    """
+
+    def build() -> bytes:
+        arrays = {
+            "values": np.asarray(maps, np.float32),
+            "facts": np.stack([*facts.values()], axis=-1).astype(np.float32) if facts else np.zeros(0, np.float32),
+        }
+        ends = [[scale.low, scale.high, scale.noise] for scale in scales]
+        return pack(arrays, {"facts": list(facts), "scales": ends})
+
+    def picked(at: Any) -> None:
+        if paint is not None:
+            paint.hear(at, maps.shape[0] * maps.shape[1])
+            return
+        inside = isinstance(at, list) and len(at) == 2 and all(type(index) is int for index in at)
+        if on_pick is not None and inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
+            on_pick(at[0], at[1])
+
+    heat = _scale(shared or scales[0], caption, shared)
+    if shared is None:
+        heat["ticks"] = [[0, own_ends[0]], [1, own_ends[1]]]
+    data = {
+        "url": stage.offer(f"board {key}", build, **dict(knobs)),
+        "shape": [int(count) for count in maps.shape[:2]],
+        "chosen": None if chosen is None else list(chosen),
+        "wrapped": wrapped,
+        "places": [[int(place) for place in side] for side in places],
+        "heat": heat,
+        "alt": alt,
+        "tallest": tallest,
+        "first": first,
+        "paint": Paint.told(paint),
+    }
+    mount(_component("board"), key, data, picked)
+
+
+def _scale(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
+    ticks = numbered.ticks() if numbered is not None else []
+    return {
+        "low": scale.low,
+        "high": scale.high,
+        "noise": scale.noise,
+        "signed": scale.signed,
+        "flat": numbered is not None and numbered.flat,
+        "ticks": [list(tick) for tick in ticks],
+        "caption": caption,
+    }
+
+
+def in_a_row(heads: int) -> int:
+    """How many heads stand in one row of the board: all rows are full."""
+    fitting = [count for count in range(1, MOST_IN_A_ROW + 1) if heads % count == 0]
+    return max(fitting) if max(fitting) >= min(heads, 4) else heads

@@ -1,0 +1,140 @@
+"""Before a run that takes long: what it would cost, and whether to go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+import torch
+
+from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, roughly
+from vitviz.errors import UnsupportedError
+from vitviz.models import Model
+from vitviz.models.load import weight_bytes
+from vitviz.models.model import pick_device
+from vitviz.ui import state
+from vitviz.ui.compute import Key, services
+from vitviz.ui.compute.waiting import answer
+from vitviz.ui.escape import escaped
+from vitviz.ui.selection import Selection
+from vitviz.ui.text import common as words
+
+# A pass over fewer tokens than these is counted only where it takes more operations than these at least, about two seconds: so
+# that a click does not pay for the counting.
+WORTH_COUNTING, WORTH_COUNTING_OPERATIONS = 2_000, 1e11
+# What may pass without a question: seconds of the forward pass, bytes that the trace keeps, seconds of a page's own work, and
+# bytes of a model's weights.
+ASK_SECONDS, ASK_BYTES, ASK_WORK_SECONDS, ASK_WEIGHT_BYTES = 8.0, 500_000_000, 60.0, 1_000_000_000
+_AGREED = "costs agreed to"
+
+
+class Unanswered(Exception):
+    """The page has to ask before it can go on; `ask` puts the question."""
+
+    def __init__(self, key: Key, question: str, way_out: str = "", **change: Any) -> None:
+        """key: what is agreed to; way_out: a button that makes this change of the selection instead."""
+        super().__init__("a question about the cost of a run is open")
+        self.key, self.question, self.way_out, self.change = key, question, way_out, change
+
+    def ask(self, where: str) -> None:
+        """What the run would cost, and the ways on. where: a name for the buttons, different on each page."""
+        st.warning(self.question)
+        with st.container(horizontal=True):
+            st.button(words.GO_ON, key=f"go on {where}", type="primary", on_click=_agree, args=(self.key,))
+            if self.way_out:
+                st.button(self.way_out, key=f"own size {where}", on_click=state.change, kwargs=self.change)
+
+
+def require_weights(key: Key, source: str) -> None:
+    """Goes on where the selected model's weights are small, or this session has agreed to load them.
+
+    key     names the model and, of a checkpoint, the version of its files
+    source  what `load_model` is given: the model's name, or the path of a checkpoint
+
+    Raises Unanswered where it has to be asked first, UnsupportedError where there is not enough memory.
+    """
+    note = words.COUNTING_WEIGHTS.format(model=key.model)
+    nbytes: int = answer(services.queue(), key, f"load {key.model}", lambda _: weight_bytes(source), note)
+    for device in {torch.device("cpu"), pick_device("auto")}:  # built on the processor, and moved from there
+        need_room_for_weights(key.model, nbytes, device)
+    if nbytes > ASK_WEIGHT_BYTES and key not in _agreed():
+        question = words.WEIGHTS_COST.format(
+            model=escaped(key.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
+        )
+        plain = Selection()
+        raise Unanswered(key, question, words.EMBEDDED_MODEL, model=plain.model, weights=plain.weights, size=plain.size)
+
+
+def require(model: Model) -> None:
+    """Goes on where a pass of the model at its size is cheap, or this session has agreed to its cost.
+
+    Raises Unanswered where it has to be asked first, UnsupportedError where it cannot be had at all.
+    """
+    if model.layout.num_tokens < WORTH_COUNTING and _least_operations(model) < WORTH_COUNTING_OPERATIONS:
+        return
+    key = Key("cost", model.name, model.fingerprint, size=model.input_size)
+    if key in _agreed():
+        return
+    found = _estimate(model, key)
+    need_room(found.work, model.device)
+    if found.work.kept > services.RESULT_BYTES:
+        raise UnsupportedError(
+            words.TOO_LARGE_TO_KEEP.format(kept=gigabytes(found.work.kept), room=gigabytes(services.RESULT_BYTES))
+        )
+    if found.seconds > ASK_SECONDS or found.work.kept > ASK_BYTES:
+        height, width = model.input_size
+        question = words.COST.format(
+            model=escaped(model.name),
+            height=height,
+            width=width,
+            tokens=f"{found.work.tokens:,}",
+            run=roughly(found.seconds),
+            sweep=roughly(found.sweep_seconds),
+            memory=gigabytes(found.work.peak),
+        )
+        raise Unanswered(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
+
+
+def require_passes(model: Model, passes: float, what: str) -> None:
+    """The same before a page's own work of about so many forward passes. what: names the work to people."""
+    if passes * _least_operations(model) < 5 * WORTH_COUNTING_OPERATIONS:
+        return
+    key = Key("cost of passes", model.name, model.fingerprint, size=model.input_size, knobs=(("what", what),))
+    if key in _agreed():
+        return
+    seconds = passes * _estimate(model, replace(key, what="cost", knobs=())).seconds
+    if seconds > ASK_WORK_SECONDS:
+        height, width = model.input_size
+        question = words.WORK_COST.format(
+            what=what,
+            passes=f"{passes:,.0f}",
+            model=escaped(model.name),
+            height=height,
+            width=width,
+            run=roughly(seconds),
+        )
+        raise Unanswered(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
+
+
+def _least_operations(model: Model) -> float:
+    """Operations of a forward pass, at least: every parameter of a plain transformer meets every token once."""
+    return 2.0 * model.layout.num_tokens * sum(parameter.numel() for parameter in model.module.parameters())
+
+
+def _estimate(model: Model, key: Key) -> Estimate:
+    def count(_: object) -> Estimate:
+        with model.lock:
+            return estimate(model.module, model.input_size)
+
+    found: Estimate = answer(services.queue(), key, f"run {model.name}", count, words.COUNTING)
+    return found
+
+
+def _agreed() -> set[Key]:
+    agreed: set[Key] = st.session_state.setdefault(_AGREED, set())
+    return agreed
+
+
+def _agree(key: Key) -> None:
+    _agreed().add(key)

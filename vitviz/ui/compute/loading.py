@@ -1,0 +1,236 @@
+"""From a selection to a loaded model, through the queue of models."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+import vitviz
+from vitviz.capture.cost import need_room_for_weights
+from vitviz.errors import ImageError, ModelError
+from vitviz.images import read_image
+from vitviz.models import Model, load_model, resized
+from vitviz.models.names import require_published
+from vitviz.samples import Sample, samples
+from vitviz.ui.compute import Key, Progress, consent, services
+from vitviz.ui.compute.results import size_of
+from vitviz.ui.compute.waiting import answer
+from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
+from vitviz.ui.server import session
+from vitviz.ui.text import common as words
+
+# Whoever runs the server names a folder of .safetensors files here; users choose among them by name only.
+CHECKPOINTS = "VITVIZ_CHECKPOINTS"
+FILE = "file:"
+_LARGE = "models too large for the store"
+
+
+@cache
+def embedded() -> Model:
+    """The embedded model, read once and kept as long as the server runs."""
+    return load_model("embedded")
+
+
+def checkpoints() -> tuple[str, ...]:
+    """Names of the checkpoints in the server's folder, without their ending; none where no folder was named."""
+    return tuple(name for name in _stems() if MODEL_NAME.fullmatch(FILE + name))
+
+
+def checkpoints_left_out() -> int:
+    """How many files of that folder have names that no link can carry."""
+    return len(_stems()) - len(checkpoints())
+
+
+def _stems() -> tuple[str, ...]:
+    folder = os.environ.get(CHECKPOINTS, "")
+    return tuple(sorted(path.stem for path in Path(folder).glob("*.safetensors"))) if folder else ()
+
+
+def plain_model(selection: Selection) -> Selection:
+    """The same model at its own size."""
+    return replace(selection, size=0)
+
+
+def model_of(selection: Selection) -> Model:
+    """The selected model at the selected size.
+
+    Raises ModelError or UnsupportedError, and `consent.Unanswered` for a large one that this session has not agreed to.
+    """
+    key = Key("model", selection.model, selection.weights, knobs=(("file", _version(selection.model)),))
+    if selection.model != "embedded" and key not in services.models().results:
+        consent.require_weights(replace(key, what="weight bytes"), _source(selection))
+    own: Model = answer(
+        services.models(),
+        key,
+        f"load {selection.model}",
+        lambda progress: _load(selection, progress),
+        words.LOADING_MODEL.format(model=selection.model),
+    )
+    if not services.models().results.keeps(key):
+        _hold(own)
+    return at_size(own, (selection.size, selection.size)) if selection.size else own
+
+
+def at_size(model: Model, size: tuple[int, int]) -> Model:
+    """The model at (height, width) pixels. Raises UnsupportedError where it does not take them."""
+    if size == model.input_size:
+        return model
+    key = Key("model", model.name, model.fingerprint, size=size, knobs=(("from", model.input_size),))
+    if not model.dynamic_size:
+        copied: Model = answer(
+            services.copies(), key, f"load {model.name}", lambda _: _copy(model, size), words.COMPUTING
+        )
+        if not services.copies().results.keeps(key):
+            _hold(copied)
+        return copied
+    # One module for all sizes: only the layout takes a moment the first time, and it is kept without the module.
+    answer(
+        services.queue(),
+        replace(key, what="layout"),
+        f"run {model.name}",
+        lambda _: resized(model, size).layout,
+        words.COMPUTING,
+    )
+    return resized(model, size)
+
+
+def _copy(model: Model, size: tuple[int, int]) -> Model:
+    need_room_for_weights(model.name, size_of(model), model.device)
+    return resized(model, size)
+
+
+@contextmanager
+def holding() -> Iterator[None]:
+    """Around a run of a page: models too large for the store stay loaded from one run to the next that shows them."""
+    before: list[Model] = st.session_state.get(_LARGE, [])
+    st.session_state[_LARGE] = []
+    try:
+        yield
+    except BaseException:  # overtaken by the next run, perhaps before the model was asked for
+        st.session_state[_LARGE] += before
+        raise
+    finally:
+        before.clear()  # Streamlit keeps the list itself until the next run
+
+
+def _hold(model: Model) -> None:
+    if _LARGE in st.session_state:
+        st.session_state[_LARGE].append(model)
+
+
+def _source(selection: Selection) -> str:
+    """What `load_model` is given for the model."""
+    if selection.model.startswith(FILE):
+        return _path(selection.model.removeprefix(FILE))
+    require_published(
+        selection.model
+    )  # the library takes paths; what a link or a search field asks for never becomes one
+    return selection.model
+
+
+def _load(selection: Selection, progress: Progress) -> Model:
+    def report(done: int, total: int, _: str) -> None:
+        progress.report(done / total if total else 0.0)
+
+    name, untrained = _source(selection), selection.weights == "random"
+    if selection.model.startswith(FILE):
+        return load_model(name, weights="random" if untrained else None, check=progress.check)
+    if name == "embedded" and not untrained:
+        return embedded()
+    return load_model(name, weights="random" if untrained else "pretrained", progress=report, check=progress.check)
+
+
+def _path(stem: str) -> str:
+    # Only what the folder lists is opened, so that no name in a link can lead anywhere else.
+    if stem not in checkpoints():
+        raise ModelError(
+            "There is no checkpoint of that name in the server's folder. Choose another model in the sidebar."
+        )
+    return str(Path(os.environ[CHECKPOINTS]) / f"{stem}.safetensors")
+
+
+def _version(name: str) -> tuple[tuple[int, int], ...]:
+    """Size and time of a checkpoint's files, so that one which was replaced is read again; () for any other model."""
+    stem = name.removeprefix(FILE)
+    if not name.startswith(FILE) or stem not in checkpoints():
+        return ()
+    path = Path(_path(stem))
+    files = [each for each in (path, path.with_suffix(".json")) if each.is_file()]
+    return tuple((each.stat().st_size, each.stat().st_mtime_ns) for each in files)
+
+
+# The photograph a session looks at: one of the gallery's, which everybody may share, or its own, which nobody else sees.
+
+_UPLOAD = "own picture"
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """image: RGB; hash: of its pixels; scope: None for the gallery's, else the session that owns it; name: for snippets;
+    values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
+    """
+
+    image: Image.Image
+    hash: str
+    scope: str | None
+    name: str
+    values: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        return self.image.width * self.image.height * 3
+
+
+def keep_upload(content: bytes) -> None:
+    """Makes the bytes this session's own picture. They are not looked at yet."""
+    st.session_state[_UPLOAD] = content
+
+
+def has_upload() -> bool:
+    return _UPLOAD in st.session_state
+
+
+def image_of(selection: Selection) -> Photo:
+    """The selected photograph. Raises ImageError where it cannot be shown."""
+    return _own_image() if selection.image == UPLOAD and has_upload() else _sample_image(selection.image)
+
+
+def _own_image() -> Photo:
+    content: bytes = st.session_state[_UPLOAD]
+    scope = session.current().name
+    key = Key("photo", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
+
+    def read(_: object) -> Photo:
+        image, values = read_image(content)
+        return Photo(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD, values)
+
+    photo: Photo = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
+    return photo
+
+
+def _sample_image(name: str) -> Photo:
+    sample = sample_named(name)
+
+    def read(_: object) -> Photo:
+        image = vitviz.load_image(sample.path)
+        return Photo(image, vitviz.image_hash(image), None, f"assets/samples/{sample.file}")
+
+    key = Key("photo", "", "", f"sample {sample.id}")
+    photo: Photo = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
+    return photo
+
+
+def sample_named(name: str) -> Sample:
+    """The gallery's photograph of that name, the first one for "". Raises ImageError where there is none of that name."""
+    found = next((sample for sample in samples() if sample.id == name), None) if name else samples()[0]
+    if found is None:
+        raise ImageError(words.NO_SAMPLE)
+    return found

@@ -1,0 +1,171 @@
+"""What a page stands on: a model, a photograph, the trace they made, and a way to ask for more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import streamlit as st
+from PIL import Image
+
+from vitviz.analysis.queries import default_query, query_of
+from vitviz.capture.trace import StagedTrace, Trace
+from vitviz.draw import DARK, LIGHT, Theme
+from vitviz.errors import UnsupportedError
+from vitviz.figures.subject import StagedSubject, Subject, subject_of
+from vitviz.models import Model, Prepared, prepare
+from vitviz.tokens import TokenLayout
+from vitviz.ui.compute import Key, Progress, consent, loading, services
+from vitviz.ui.compute.loading import Photo
+from vitviz.ui.compute.waiting import answer
+from vitviz.ui.selection import Selection
+from vitviz.ui.server import session
+from vitviz.ui.text import common as words
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One photograph through one model, as it is kept between runs: without the model, which its own store keeps, or lets go.
+
+    prepared  the photograph as the model met it, with None in the model's place
+    trace     what the pass left behind
+    """
+
+    prepared: Prepared
+    trace: Trace | StagedTrace
+    image_hash: str
+    image_name: str
+
+    @classmethod
+    def of(cls, sight: Subject | StagedSubject) -> Look:
+        return cls(replace(sight.prepared, model=None), sight.trace, sight.image_hash, sight.image_name)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the model's input in pixels: where the whole photograph was fitted, not the model's own."""
+        width, height = self.prepared.shown.size
+        return height, width
+
+    def through(self, model: Model) -> Subject | StagedSubject:
+        """The same with the model, at `input_size`."""
+        prepared = replace(self.prepared, model=model)
+        if isinstance(self.trace, Trace):
+            return Subject(model, prepared, self.trace, self.image_hash, self.image_name)
+        return StagedSubject(model, prepared, self.trace, self.image_hash, self.image_name)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a page is given. sight: the photograph as the model met it, whatever the model's layers are like."""
+
+    selection: Selection
+    photo: Photo
+    sight: Subject | StagedSubject
+    key: Key
+    theme: Theme
+
+    @property
+    def shown(self) -> Image.Image:
+        """The very pixels that the model got."""
+        return self.sight.prepared.shown
+
+    @property
+    def one_grid(self) -> bool:
+        """Whether every layer attends over the grid at the model's entrance; without it there is no `subject`."""
+        return isinstance(self.sight, Subject)
+
+    @property
+    def subject(self) -> Subject:
+        """Raises UnsupportedError for a model of several grids."""
+        if not isinstance(self.sight, Subject):
+            raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
+        return self.sight
+
+    @property
+    def staged(self) -> StagedSubject:
+        """The same layer by layer, which every model can be looked at."""
+        return self.sight if isinstance(self.sight, StagedSubject) else StagedSubject.of(self.sight)
+
+    @property
+    def model(self) -> Model:
+        return self.sight.model
+
+    @property
+    def trace(self) -> Trace:
+        """Raises UnsupportedError as `subject`."""
+        return self.subject.trace
+
+    @property
+    def layout(self) -> TokenLayout:
+        return self.sight.layout
+
+    @property
+    def query(self) -> str:
+        """Text form of the query: what was chosen, else what the model's output is computed from."""
+        try:
+            return str(query_of(self.trace, self.selection.query or None))
+        except UnsupportedError:  # a learned query of one layer, which this trace knows as the pooling query
+            return str(default_query(self.trace))
+
+    @property
+    def head(self) -> int | None:
+        """The chosen head where `layer` has it, None for the mean of all heads."""
+        head = self.selection.head
+        return head if head is not None and head < self.trace.layers[self.layer].num_heads else None
+
+    @property
+    def layer(self) -> int:
+        """Among the layers over the token grid; the last of them where one that only collects was chosen."""
+        return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
+
+    def ask(self, what: str, work: Callable[[Progress], T], note: str = words.COMPUTING, /, **knobs: Hashable) -> T:
+        """The answer to `what` about this model and photograph, computed once for everybody who may see it.
+
+        knobs  everything the answer depends on beyond model, photograph and size
+        """
+        result: T = answer(services.queue(), self.key.asking(what, **knobs), self._lane, work, note)
+        return result
+
+    def fetch(self, what: str, work: Callable[[Progress], T], /, **knobs: Hashable) -> T:
+        """The same outside a page's run, where nothing can be shown: for a download that somebody has just asked for."""
+        with services.queue().submit(self.key.asking(what, **knobs), self._lane, work) as ticket:
+            result: T = ticket.result()
+            return result
+
+    @property
+    def _lane(self) -> str:
+        return f"analyse {self.key.model}"
+
+    def offer(self, what: str, build: Callable[[], bytes], /, **knobs: Hashable) -> str:
+        """An address at which this session's browser finds `build()`'s bytes."""
+        return session.current().offer(self.key.asking(what, **knobs), build)
+
+
+def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage, tuple[str, ...]]:
+    """Runs the model on the photograph, unless that was done; and which parts of the selection this model does not have.
+
+    Raises VitvizError where it cannot be done, `consent.Unanswered` where it would take long and nobody has agreed to that.
+    """
+    key = Key("look", model.name, model.fingerprint, photo.hash, model.input_size, selection.framing, scope=photo.scope)
+
+    def run(progress: Progress) -> Look:
+        prepared = prepare(model, photo.image, framing=selection.framing)
+        progress.check()
+        return Look.of(
+            subject_of(prepared, photo.hash, photo.name, lambda heard, layers: progress.report(heard / layers))
+        )
+
+    if key not in services.queue().results:
+        consent.require(model)
+    what = words.RUNNING_MODEL.format(model=model.name)
+    look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
+    trace, sight = look.trace, look.through(loading.at_size(model, look.input_size))
+    every = (*trace.layers, *trace.pooling)
+    chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None
+    learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())
+    fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, sight.layout, learned)
+    theme = DARK if st.context.theme.type == "dark" else LIGHT
+    return Stage(fitted, photo, sight, replace(key, what=""), theme), lost

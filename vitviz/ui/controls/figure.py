@@ -1,0 +1,77 @@
+"""A figure on a page: its picture, "download PNG" and "copy as Python"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from vitviz.figure import Figure
+from vitviz.ui.context import Stage
+from vitviz.ui.text import common as words
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A figure as a page needs it: no arrays, so that many can be kept."""
+
+    png: bytes
+    alt: str
+    snippet: str
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.png)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How to draw one figure, and the name under which it is kept once drawn."""
+
+    stage: Stage
+    name: str
+    make: Callable[[], Figure]
+    knobs: Mapping[str, Hashable]
+
+    def drawn(self) -> Rendered:
+        return self.stage.ask(f"figure {self.name}", self._draw, theme=self.stage.theme.name, **self.knobs)
+
+    def png(self) -> bytes:
+        """For a download: called when no page is being drawn."""
+        return self.stage.fetch(f"figure {self.name}", self._draw, theme=self.stage.theme.name, **self.knobs).png
+
+    def _draw(self, _: object) -> Rendered:
+        figure = self.make()
+        return Rendered(figure.png(), figure.alt, figure.snippet)
+
+
+def show(stage: Stage, name: str, make: Callable[[], Figure], *, width: int | None = None, **knobs: Hashable) -> None:
+    """Shows the figure with its two ways out. width: CSS pixels, all there are where not given."""
+    drawn = _Recipe(stage, name, make, knobs).drawn()
+    st.image(drawn.png, width=width or "stretch", alt=drawn.alt)
+    ways_out(stage, name, make, **knobs)
+
+
+def ways_out(stage: Stage, name: str, make: Callable[[], Figure], **knobs: Hashable) -> None:
+    """Download and code, for a figure or for an exhibit that shows the same numbers; drawn when somebody asks for it."""
+    recipe = _Recipe(stage, name, make, knobs)
+    with st.container(horizontal=True, gap="small"):
+        file = f"{words.NAME}-{name.replace(' ', '-')}.png"
+        st.download_button(
+            words.DOWNLOAD_PNG,
+            recipe.png,
+            file,
+            "image/png",
+            key=f"download {name}",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+        )
+        code = st.popover(
+            words.COPY_PYTHON, type="tertiary", icon=":material/code:", key=f"code of {name}", on_change="rerun"
+        )
+        if code.open:
+            with code:
+                st.caption(words.SNIPPET_HELP)
+                st.code(recipe.drawn().snippet)

@@ -1,0 +1,65 @@
+"""What every page has around its figure: the question above, help and references below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.support import Support, judge
+from vitviz.ui.context import Stage
+from vitviz.ui.escape import escaped
+from vitviz.ui.shell import navigation
+from vitviz.ui.text import common as words
+from vitviz.ui.text.common import PageText
+
+
+@contextmanager
+def page(text: PageText, **blanks: object) -> Iterator[None]:
+    """Draws the question and lead, lets the page draw its figures, then helps to look at them.
+
+    blanks  fill {names} in the page's sentences
+    """
+    st.header(text.question)
+    st.markdown(text.lead.format(**blanks) if blanks else text.lead)
+    yield
+    st.space("small")
+    columns = st.columns(3)
+    parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, text.notice), (words.CATCH, text.catch))
+    for column, (name, sentences) in zip(columns, parts, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{name}**")
+            st.markdown(sentences.format(**blanks) if blanks else sentences)
+    with st.expander(words.FORMULA):
+        st.markdown(text.formula)
+        for reference in text.references:
+            st.markdown(f"- {reference}")
+
+
+# What a page shows that needs one grid, for a model that has several: why not, and where to look instead.
+
+
+def not_supported(stage: Stage, question: str) -> None:
+    """The page's question, one sentence of why, and the way to the page that every model has."""
+    st.header(question)
+    support = verdict_on(stage)
+    sentence = words.ELSEWHERE_FORM if support.rollout else words.ELSEWHERE
+    st.info(sentence.format(reason=escaped(support.reason), instead=escaped(support.instead)))
+    navigation.link("layers", words.ELSEWHERE_LINK)
+
+
+# What can be shown of the chosen model, as pages say it.
+
+
+def verdict_on(stage: Stage) -> Support:
+    """The verdict over the loaded model at its size; one pass without numbers, remembered."""
+    model = stage.model
+
+    def work(_: object) -> Support:
+        with model.lock:
+            return judge(model.name, placements_of(model.module, model.input_size), model.layout)
+
+    found: Support = stage.ask("support", work)
+    return found

@@ -1,0 +1,62 @@
+"""Choices by name: a widget holds the value that stands in links, and shows the words that people read.
+
+And the one choice that several pages offer alike: where the colours end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from vitviz.analysis.queries import MEAN, POOL, default_query
+from vitviz.analysis.queries import moved as moved
+from vitviz.tokens import cell_name
+from vitviz.ui import state
+from vitviz.ui.context import Stage
+from vitviz.ui.text import common as words
+
+
+def named(readings: Mapping[Any, str]) -> Callable[[Any], str]:
+    """A widget's `format_func`: the words for a value, or the value itself where there are none."""
+    return lambda value: readings.get(value, str(value))
+
+
+def robust_or_raw(label: str = words.SCALE) -> None:
+    """Whether colours end at the 99th percentile or at the largest value."""
+    ends = {"robust": words.SCALE_ROBUST, "raw": words.SCALE_RAW}
+    st.segmented_control(
+        label, list(ends), format_func=named(ends), help=words.SCALE_HELP, required=True, **state.bound("scale")
+    )
+
+
+# The marked patch, and the same place in another grid.
+
+Cell = tuple[int, int]
+
+
+def queries_of(stage: Stage) -> list[str]:
+    """The queries that are no patches: prefix tokens, the pooling query, the mean over patches, and the mixture that the output
+    is computed from where it is none of those.
+    """
+    queries = [*stage.layout.prefix, *([POOL] if stage.trace.pooling else []), MEAN]
+    reads = str(default_query(stage.trace))
+    return queries if reads in queries else [*queries, reads]
+
+
+def marked_patch(stage: Stage) -> Cell | None:
+    """The patch under discussion: the one that asks, else the one that was pinned; None where there is neither."""
+    return stage.layout.cell_named(stage.query) or stage.layout.cell_named(str(state.value_of("pin")))
+
+
+def marked_or_middle(stage: Stage) -> Cell:
+    rows, cols = stage.layout.grid
+    return marked_patch(stage) or (rows // 2, cols // 2)
+
+
+def mark(stage: Stage, cell: Cell) -> None:
+    """Marks a patch, for callbacks: where a patch asks it is this one from now on, otherwise it is pinned."""
+    if stage.layout.cell_named(stage.query) is None:
+        state.change(pin=cell_name(*cell))
+    else:
+        state.change(query=cell_name(*cell), pin="")

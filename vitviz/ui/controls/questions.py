@@ -1,0 +1,185 @@
+"""What is asked about a picture on the pages that explain: the target, and the question kept between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from vitviz.analysis.head_rollout import head_rollouts
+from vitviz.analysis.question import Question
+from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
+from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
+from vitviz.capture.trace import Trace
+from vitviz.draw.scale import number
+from vitviz.heatmap import Heatmap
+from vitviz.outputs import OutputKind, has_classifier, output_name
+from vitviz.ui import state
+from vitviz.ui.compute import Key, Progress, consent, services
+from vitviz.ui.context import Stage
+from vitviz.ui.text import common as words
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class SharedPasses:
+    """Passes that several methods need, as they are kept between runs: see `Question.passes`. They grow while methods run."""
+
+    made: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about this stage's picture.
+
+    target  what is explained; name: its words, "motorbike" or "motorbike, not wheelchair"
+    """
+
+    stage: Stage
+    target: Target
+    name: str
+
+    @property
+    def kind(self) -> OutputKind:
+        """What the model's outputs are."""
+        return self.stage.model.output_kind
+
+    @property
+    def shares(self) -> bool:
+        """Whether the target's likelihood is a probability, and neither a plain number nor a cosine."""
+        return needs_classifier(self.target) and self.kind.is_probability
+
+    def amount(self, likelihood: float, digits: int = 1) -> str:
+        """A likelihood of the target for people: "92.0%", "3.25", or a cosine of three digits."""
+        if self.shares:
+            return f"{likelihood:.{digits}%}"
+        return number(likelihood) if needs_classifier(self.target) else f"{likelihood:.3f}"
+
+    def change(self, difference: float) -> str:
+        """A change of the likelihood with its sign, for `st.metric`, which reads it: points, or the plain difference."""
+        if self.shares:
+            return words.POINTS.format(points=100 * difference)
+        return f"{difference:+.3g}" if needs_classifier(self.target) else f"{difference:+.3f}"
+
+    @property
+    def question(self) -> Question:
+        """The question, with the passes that were made for it already."""
+        return self._question(self._shared)
+
+    def ask(
+        self,
+        what: str,
+        work: Callable[[Question, Progress], T],
+        note: str = words.COMPUTING,
+        /,
+        *,
+        passes: float = 1,
+        **knobs: Hashable,
+    ) -> T:
+        """The answer to `what`, computed once, with progress and a way to stop.
+
+        passes  forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about first
+
+        Raises what the work raises, and `consent.Unanswered`.
+        """
+        stage, shared = self.stage, SharedPasses()
+        if stage.key.asking(what, target=self.target, **knobs) not in services.queue().results:
+            consent.require_passes(stage.model, passes, note)
+            shared = self._shared
+
+        def answered(progress: Progress) -> T:
+            question = self._question(shared)
+            try:
+                return work(question, progress)
+            finally:
+                shared.made.update(question.passes)
+                services.queue().results.measure(self._key)
+
+        return stage.ask(what, answered, note, target=self.target, **knobs)
+
+    def _question(self, shared: SharedPasses) -> Question:
+        question = Question(self.stage.model, self.stage.trace.input, self.target)
+        question.reuse(shared.made)
+        return question
+
+    @property
+    def _key(self) -> Key:
+        return self.stage.key.asking("passes", target=self.target)
+
+    @property
+    def _shared(self) -> SharedPasses:
+        return self.stage.ask("passes", lambda _: SharedPasses(), target=self.target)
+
+
+def asked(stage: Stage) -> Asked:
+    """What the selection asks: an output, a difference of two, or a token with itself where there is no classifier."""
+    logits = stage.trace.logits
+    if not has_classifier(stage.model):
+        chosen = stage.selection.query
+        named = chosen in stage.layout.prefix or stage.layout.cell_named(chosen) is not None
+        token = stage.layout.token_named(chosen) if named else None
+        return Asked(stage, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
+    wanted, against = int(state.value_of("target")), int(state.value_of("against"))
+    target: Target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(stage.model, logits)
+    assert isinstance(target, ClassLogit)
+    name = class_name(stage, target.index)
+    if 0 <= against < len(logits) and against != target.index:
+        other = class_name(stage, against)
+        return Asked(stage, LogitDifference(target.index, against), words.DIFFERENCE.format(name=name, other=other))
+    return Asked(stage, target, name)
+
+
+def class_name(stage: Stage, index: int) -> str:
+    """An output in words, or its number where names are not known. Plain text: escape it where Markdown is read."""
+    return output_name(stage.model.labels, index, stage.model.output_kind)
+
+
+def fraction(progress: Progress) -> Callable[[int, int], None]:
+    """The queue's progress as the analyses call it."""
+    return lambda done, whole: progress.report(done / max(whole, 1))
+
+
+# Rollouts of a stage. Heads are fused once and kept, so that another query or knob costs a few products.
+
+# A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
+# would take more than this, only the one asked for is kept; where that one would, every rollout goes through all heads again.
+ALL_FUSED_BYTES = 288 * 2**20
+FUSED_BYTES = 128 * 2**20
+
+
+def rollout_of(stage: Stage, query: str, options: RolloutOptions = PAPER) -> Heatmap:
+    """Rollout of one query. Raises UnsupportedError as `rollout`."""
+    knobs: dict[str, Hashable] = {"query": query, "options": options}
+    through = _fused_trace(stage, options, "rollout", knobs)
+    found: Heatmap = stage.ask(
+        "rollout", lambda progress: rollout(through or stage.trace, query, options, fraction(progress)), **knobs
+    )
+    return found
+
+
+def head_rollouts_of(stage: Stage, method: str, query: str, options: RolloutOptions) -> np.ndarray:
+    """(layers, heads, rows, cols): rollout of every head. Raises UnsupportedError as `head_rollouts`."""
+    knobs: dict[str, Hashable] = {"query": query, "method": method, "options": options}
+    through = _fused_trace(stage, options, "head rollouts", knobs)
+    found: np.ndarray = stage.ask(
+        "head rollouts",
+        lambda progress: head_rollouts(stage.trace, method, query, options, fraction(progress), through),
+        **knobs,
+    )
+    return found
+
+
+def _fused_trace(stage: Stage, options: RolloutOptions, what: str, knobs: dict[str, Hashable]) -> Trace | None:
+    """The trace with fused heads, where the answer to `what` is not known yet and the matrices are not too large to keep."""
+    check_defined(options.layers(stage.trace), stage.model.name)
+    nbytes = fused_nbytes(stage.trace)
+    if stage.key.asking(what, **knobs) in services.queue().results or nbytes > FUSED_BYTES:
+        return None
+    fusions = FUSIONS if len(FUSIONS) * nbytes <= ALL_FUSED_BYTES else (options.fusion,)
+    fused: dict[str, Trace] = stage.ask(
+        "fused heads", lambda progress: fused_traces(stage.trace, fusions, fraction(progress)), fusions=fusions
+    )
+    return fused[options.fusion]

@@ -1,0 +1,237 @@
+"""What the steps of "one head by hand" are written on, and the two ways in which they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.by_hand import Entrance, HeadByHand, OpenLayer
+from vitviz.draw import draw_patch, draw_sum
+from vitviz.figure import Figure
+from vitviz.figures.by_hand import LARGEST, output_figure, scores_figure, weights_figure
+from vitviz.ui import state
+from vitviz.ui.context import Stage
+from vitviz.ui.controls import figure, tables
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.tables import Column
+from vitviz.ui.pages.by_hand import text as words
+from vitviz.ui.text import common
+
+SHOWN = 6  # components and products that stand on the page; the others are one click away
+
+
+@dataclass(frozen=True)
+class Board:
+    """One head of one photograph. component: the one written out; shown: tokens whose keys stand in the tables."""
+
+    stage: Stage
+    opened: OpenLayer
+    hand: HeadByHand
+    component: int
+    shown: tuple[int, ...]
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def step(self, name: str) -> None:
+        st.subheader(words.STEP.format(number=next(self._numbers), name=name), anchor=False)
+
+    def name(self, token: int) -> str:
+        return common.token(self.hand.layout.name_of(token))
+
+    def short(self, token: int) -> str:
+        return words.short(self.hand.layout.name_of(token))
+
+
+def every(name: str, columns: Mapping[str, np.ndarray | list[str]], size: int) -> None:
+    """All numbers of a step, sent once somebody opens them; the table there can be searched, copied and downloaded."""
+    opened = st.popover(
+        words.EVERY.format(count=size),
+        type="tertiary",
+        icon=":material/table_rows:",
+        key=f"every {name}",
+        on_change="rerun",
+    )
+    if opened.open:
+        with opened:
+            index = list(range(size))
+            st.dataframe({words.INDEX: index, **columns}, hide_index=True, height=360)
+
+
+def products(
+    names: Sequence[str], labels: Sequence[str], one: np.ndarray, two: np.ndarray, bias: float | None = None
+) -> None:
+    """A sum of products written out: the first terms, the rest together, a bias where there is one, and the sum."""
+    terms = one * two
+    first, rest = slice(0, SHOWN), len(terms) - SHOWN
+    text: list[str | float | None] = [*labels[first]]
+    a: list[str | float | None] = [*one[first].tolist()]
+    b: list[str | float | None] = [*two[first].tolist()]
+    c: list[str | float | None] = [*terms[first].tolist()]
+    extra = [(words.REST.format(count=rest), float(terms[SHOWN:].sum()))] if rest > 0 else []
+    extra += [(words.BIAS, bias)] if bias is not None else []
+    for name, value in (*extra, (words.SUM, float(terms.sum()) + (bias or 0.0))):
+        text, a, b, c = [*text, name], [*a, None], [*b, None], [*c, value]
+    columns = (
+        Column(names[0], text),
+        Column(names[1], a),
+        Column(names[2], b),
+        Column(names[3], c, bars=len(labels[first])),
+    )
+    tables.show(tables.numbers(columns, total=len(text) - 1))
+
+
+# The first steps by hand: pixels, patch embedding, position, and the token that enters the layer.
+
+
+def show_entrance(board: Board, start: Entrance) -> None:
+    if start.pixels is None:
+        board.step(words.PIXELS)
+        st.markdown(words.NO_PIXELS.format(query=board.name(board.hand.query), width=start.embedding.size))
+    else:
+        _pixels(board, start.pixels)
+        _embedding(board, start, start.pixels)
+    _position(board, start)
+    _enters(board, start)
+
+
+def _pixels(board: Board, pixels: np.ndarray) -> None:
+    stage, hand = board.stage, board.hand
+    cell = hand.layout.cell_of(hand.query)
+    assert cell is not None
+    (row, col), (height, width) = cell, hand.layout.patch_size
+
+    def draw() -> Figure:
+        return Figure(
+            arrays={"pixels": pixels},
+            drawing=draw_patch(stage.shown, hand.layout, hand.query, theme=stage.theme),
+            alt=words.PATCH_ALT.format(row=row, col=col),
+            provenance=stage.subject.provenance("patch", query=hand.layout.name_of(hand.query)),
+            snippet=stage.subject.snippet(),
+        )
+
+    board.step(words.PIXELS)
+    figure.show(stage, "patch by hand", draw, width=520, token=hand.query)
+    st.markdown(
+        words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size, channels=words.COUNTED[len(pixels)])
+    )
+    corner = np.asarray(stage.shown.convert("RGB"))[row * height, col * width].astype(float)[
+        : len(pixels)
+    ]  # (channels,)
+    mean, spread = (np.asarray(each) for each in (stage.model.preprocessing.mean, stage.model.preprocessing.std))
+    steps = (corner, corner / 255, mean, spread, pixels[:, 0, 0])
+    name, *headings = words.PIXEL_COLUMNS
+    columns = [Column(heading, step.tolist()) for heading, step in zip(headings, steps, strict=True)]
+    columns[0] = replace(columns[0], decimals=0)
+    tables.show(tables.numbers([Column(name, _channels(pixels)), *columns]))
+
+
+def _channels(pixels: np.ndarray) -> list[str]:
+    """What the channels of pixels (channels, height, width) are called."""
+    return list(words.CHANNELS) if len(pixels) == len(words.CHANNELS) else [words.GREY]
+
+
+def _embedding(board: Board, start: Entrance, pixels: np.ndarray) -> None:
+    board.step(words.EMBED)
+    if start.filters is None or start.filter_bias is None:
+        st.markdown(words.EMBED_OTHER)
+        return
+    c = board.component
+    st.markdown(words.EMBED_TEXT.format(width=start.embedding.size, count=pixels.size, component=c))
+    places = np.ndindex(*pixels.shape)
+    names = [words.EMBED_PIXEL.format(colour=_channels(pixels)[channel], row=y, col=x) for channel, y, x in places]
+    flat, filters = pixels.ravel(), start.filters[c].ravel()  # (channels * height * width,) each
+    products(words.EMBED_COLUMNS, names, flat, filters, float(start.filter_bias[c]))
+    _, one, two, three = words.EMBED_COLUMNS
+    every("embedding", {words.EMBED_COLUMNS[0]: names, one: flat, two: filters, three: flat * filters}, flat.size)
+
+
+def _position(board: Board, start: Entrance) -> None:
+    board.step(words.POSITION)
+    width = start.embedding.size
+    index = [str(i) for i in range(SHOWN)]
+    if start.position is None:
+        biased = board.opened.attention.bias is not None
+        reason = (
+            words.NO_POSITION_ROTARY
+            if board.hand.rotates
+            else words.NO_POSITION_BIAS
+            if biased
+            else words.NO_POSITION_NONE
+        )
+        st.markdown(words.NO_POSITION.format(reason=reason))
+        return
+    prefix = start.pixels is None
+    names = words.POSITION_COLUMNS_PREFIX if prefix else words.POSITION_COLUMNS
+    total = start.embedding + start.position
+    columns = dict(zip(names[1:], (start.embedding, start.position, total), strict=True))
+    if start.norm is not None:
+        columns[words.POSITION_NORM] = start.token
+    st.markdown(words.POSITION_TEXT.format(width=width))
+    tables.show(
+        tables.numbers([Column(names[0], index), *(Column(name, v[:SHOWN].tolist()) for name, v in columns.items())])
+    )
+    every("position", columns, width)
+    stage, hand = board.stage, board.hand
+    one, two = start.embedding, start.position
+
+    def draw() -> Figure:
+        terms = dict(zip(words.SUM_NAMES_PREFIX if prefix else words.SUM_NAMES, (one, two), strict=True))
+        return Figure(
+            arrays={"embedding": one, "position": two, "total": total},
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=stage.theme, width=900),
+            alt=words.SUM_ALT,
+            provenance=stage.subject.provenance("embedding sum", query=hand.layout.name_of(hand.query)),
+            snippet=stage.subject.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
+        )
+
+    figure.show(stage, "sum by hand", draw, token=hand.query)
+
+
+def _enters(board: Board, start: Entrance) -> None:
+    hand = board.hand
+    board.step(words.ENTERS.format(layer=hand.layer))
+    width = hand.residual.size
+    if hand.layer == 0:
+        st.markdown(words.ENTERS_FIRST.format(width=width))
+        return
+    before, length = float(np.linalg.norm(start.token)), float(np.linalg.norm(hand.residual))
+    cosine = float(start.token @ hand.residual / max(before * length, 1e-30))
+    st.markdown(words.ENTERS_LATER.format(layers=hand.layer, width=width, length=length, before=before, cosine=cosine))
+    index = [str(i) for i in range(SHOWN)]
+    names = [name.format(layer=hand.layer) for name in words.ENTERS_COLUMNS]
+    values = (start.token[:SHOWN].tolist(), hand.residual[:SHOWN].tolist())
+    tables.show(tables.numbers([Column(names[0], index), Column(names[1], values[0]), Column(names[2], values[1])]))
+
+
+# The last step by hand: the same arithmetic for all tokens at once, as matrices.
+
+FIGURES = {"scores": scores_figure, "weights": weights_figure, "output": output_figure}
+
+
+def show_matrices(board: Board) -> None:
+    board.step(words.MATRICES)
+    stage, hand, opened = board.stage, board.hand, board.opened
+    tokens = hand.layout.num_tokens
+    if tokens > LARGEST:
+        st.markdown(words.MATRIX_TOO_LARGE.format(tokens=tokens))
+        return
+    st.segmented_control(
+        words.MATRIX, list(words.MATRIX_OF), format_func=named(words.MATRIX_OF), required=True,
+        label_visibility="collapsed", **state.bound("matrix"),
+    )  # fmt: skip
+    kind = str(state.value_of("matrix"))
+    st.markdown(words.MATRICES_TEXT[kind].format(query=hand.query))
+    make = FIGURES[kind]
+    figure.show(
+        stage,
+        "matrix by hand",
+        lambda: make(stage.subject, opened, hand, theme=stage.theme),
+        kind=kind,
+        layer=hand.layer,
+        head=hand.head,
+        query=hand.query,
+        key=hand.key,
+    )

@@ -1,0 +1,155 @@
+"""How two maps are shown: their pictures under one cursor, their scales, their difference, and the ways out."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import streamlit as st
+
+from vitviz.analysis.faithfulness import rank_agreement
+from vitviz.draw import Scale
+from vitviz.draw.scale import number
+from vitviz.figure import Figure
+from vitviz.figures.comparison import comparison_figure, difference, difference_scale, shared_scale
+from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name, cell_of_name
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.context import Stage
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, named, robust_or_raw
+from vitviz.ui.pages.compare import sides
+from vitviz.ui.pages.compare import text as words
+from vitviz.ui.pages.compare.sides import ComparedSide, exported
+from vitviz.ui.text import common
+
+GROUP = "compared maps"
+# CSS pixels of a picture: two beside each other, and what fits on a projector below the choices.
+WIDEST = 320
+POSITION_SCALE = Scale(-1, 1, signed=True)
+
+
+def maps(one: ComparedSide, two: ComparedSide | None) -> None:
+    """Both maps beside each other, and their difference where it is wanted and can be."""
+    sides = [one] if two is None else [one, two]
+    gap = two is not None and _difference_shown(one, two)
+    columns = st.columns(3 if gap else 2)
+    for column, side in zip(columns, sides, strict=False):
+        with column:
+            _picture(one.stage, side, _scale(sides if _shared() else [side]))
+    if gap and two is not None:
+        with columns[2]:
+            _difference(one, two)
+
+
+def below(one: ComparedSide, two: ComparedSide) -> None:
+    """How they are shown, how well they agree, and the ways out."""
+    _display(one, two)
+    if one.heatmap.grid == two.heatmap.grid:
+        agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
+        flat = isnan(agreement)
+        st.markdown(words.AGREEMENT_FLAT if flat else words.AGREEMENT.format(value=number(agreement, digits=2)))
+    _ways_out(one, two)
+
+
+def _robust() -> bool:
+    return bool(state.value_of("scale") == "robust")
+
+
+def _shared() -> bool:
+    return bool(state.value_of("colours") == "shared")
+
+
+def _wants_difference() -> bool:
+    return bool(state.value_of("difference") == "shown")
+
+
+def _difference_shown(one: ComparedSide, two: ComparedSide) -> bool:
+    return _wants_difference() and one.heatmap.grid == two.heatmap.grid
+
+
+def _scale(sides: list[ComparedSide]) -> Scale:
+    if sides[0].kind == "positions":
+        return POSITION_SCALE
+    return shared_scale(*(side.heatmap for side in sides), robust=_robust())
+
+
+def _picture(stage: Stage, side: ComparedSide, scale: Scale) -> None:
+    grid = side.heatmap.grid
+    marked = marked_patch(stage) or (marked_or_middle(stage) if side.kind == "positions" else None)
+    alt = (words.ALT_POSITIONS if side.kind == "positions" else words.ALT).format(
+        side=side.letter, label=side.heatmap.label, query=common.token(side.query), name=side.name
+    )
+    show_picture(
+        side.stage,
+        f"map {side.letter}",
+        alt=alt,
+        on_pick=lambda name: _picked(stage, name, grid),
+        heatmap=side.heatmap,
+        scale=scale,
+        knobs=side.knobs,
+        chosen=cell_name(*moved(marked, stage.layout.grid, grid)) if marked else "",
+        link=GROUP,
+        widest=WIDEST,
+        one_of_many=side.letter != "A",
+    )
+
+
+def _picked(stage: Stage, name: str, grid: tuple[int, int]) -> None:
+    cell = cell_of_name(name, grid)
+    if cell is not None:
+        mark(stage, moved(cell, grid, stage.layout.grid))
+
+
+def _difference(one: ComparedSide, two: ComparedSide) -> None:
+    gap = difference(one.heatmap, two.heatmap)
+    label = one.heatmap.label.partition(",")[0]
+    marked = marked_patch(one.stage)
+    show_picture(
+        sides.sharing(one.stage, two.stage.key.scope),
+        "difference",
+        alt=words.ALT_DIFFERENCE.format(label=label),
+        on_pick=lambda name: _picked(one.stage, name, gap.grid),
+        heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
+        scale=difference_scale(one.heatmap, two.heatmap, _robust()),
+        knobs=(("a", one.knobs), ("b", (two.stage.key, *two.knobs))),
+        chosen=cell_name(*moved(marked, one.stage.layout.grid, gap.grid)) if marked else "",
+        link=GROUP,
+        widest=WIDEST,
+        one_of_many=True,
+    )
+
+
+def _display(one: ComparedSide, two: ComparedSide) -> None:
+    """How the maps are shown: scales and the difference."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if one.kind != "positions":
+            st.segmented_control(
+                words.SCALES, list(words.SCALES_OF), format_func=named(words.SCALES_OF), help=words.SCALES_HELP, required=True,
+                **state.bound("colours"),
+            )  # fmt: skip
+            robust_or_raw(words.ENDS)
+        if one.heatmap.grid == two.heatmap.grid:
+            st.toggle(
+                words.DIFFERENCE, help=words.DIFFERENCE_HELP,
+                **state.bound("difference", _wants_difference(), lambda on: "shown" if on else "hidden"),
+            )  # fmt: skip
+    if one.heatmap.grid != two.heatmap.grid:
+        (a_rows, a_cols), (b_rows, b_cols) = one.heatmap.grid, two.heatmap.grid
+        st.caption(words.NO_DIFFERENCE.format(a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols))
+
+
+def _ways_out(one: ComparedSide, two: ComparedSide) -> None:
+    both, asked = (
+        sides.sharing(one.stage, two.stage.key.scope),
+        (_shared(), _robust(), _difference_shown(one, two)),
+    )
+
+    def make() -> Figure:
+        shared, robust, gap = asked
+        return comparison_figure(
+            exported(one), exported(two), words.METHODS[one.kind], shared=shared, robust=robust, with_difference=gap,
+            theme=both.theme,
+        )  # fmt: skip
+
+    figure.ways_out(both, "comparison", make, a=one.knobs, b=(two.stage.key, *two.knobs), asked=asked)

@@ -1,0 +1,160 @@
+"""Is it the model or the picture? Two maps with one cursor, and one patch in two scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from vitviz.capture.attention import Attention
+from vitviz.tokens import cell_name
+from vitviz.ui import state
+from vitviz.ui.context import Stage
+from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.pickers import marked_or_middle, marked_patch, named, queries_of
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.compare import maps, scenes, sides
+from vitviz.ui.pages.compare import text as words
+from vitviz.ui.pages.compare.sides import ComparedSide, asked_in, head_words, heatmap_of, query_there
+from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common
+
+
+def render(stage: Stage) -> None:
+    with page(words.PAGE):
+        st.segmented_control(
+            words.COMPARED, list(words.KINDS), format_func=named(words.KINDS), required=True, label_visibility="collapsed",
+            **state.bound("compared"),
+        )  # fmt: skip
+        with st.container(gap="small"), guarded("comparison"):
+            (scenes.show if state.value_of("compared") == "scenes" else show_maps)(stage)
+
+
+# Two maps side by side, with one cursor: in what they differ, and what is asked of each.
+
+SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
+
+
+def show_maps(stage: Stage) -> None:
+    """Choices above, both maps below."""
+    if not stage.trace.layers:
+        st.info(words.NO_LAYERS)
+        return
+    kind = str(state.value_of("compared"))
+    _choices(stage, kind)
+    with st.container(key=SIDE_BY_SIDE, gap="small"):
+        left, right = st.columns(2)
+        with left:
+            one = _first(stage, kind)
+        with right:
+            two = _second(stage, one)
+        maps.maps(one, two)
+    if two is not None:
+        maps.below(one, two)
+
+
+def _choices(stage: Stage, kind: str) -> None:
+    """In what B differs, and who asks."""
+    differs, possible = sides.differs(), sides.DIFFERS[kind]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if len(possible) > 1:
+            st.segmented_control(
+                words.DIFFERS, possible, format_func=named(words.DIFFERENCES), required=True,
+                **state.bound("differs", differs),
+            )  # fmt: skip
+        if differs == "model":
+            sides.choose_model(stage)
+        elif differs == "picture":
+            sides.choose_picture(stage)
+        if kind != "positions":
+            _whose(stage)
+    if kind in words.KIND_NOTES:
+        st.caption(words.KIND_NOTES[kind])
+
+
+def _whose(stage: Stage) -> None:
+    """Who asks: a prefix token, the pooling query, all patches, or the marked patch."""
+    queries = queries_of(stage)
+    key, patch = "choice of query to compare", "patch"
+    st.session_state[key] = stage.query if stage.query in queries else patch
+    marked = marked_or_middle(stage)
+
+    def taken() -> None:
+        asks = st.session_state[key]
+        if asks == patch:
+            state.change(query=cell_name(*marked), pin="")
+        else:
+            state.change(query=asks, pin=cell_name(*marked) if marked_patch(stage) else "")
+
+    askers = {name: common.token(name) for name in queries} | {patch: words.MARKED}
+    st.selectbox(words.WHOSE, list(askers), format_func=named(askers), help=words.WHOSE_HELP, key=key, on_change=taken)
+
+
+def _first(stage: Stage, kind: str) -> ComparedSide:
+    query = cell_name(*marked_or_middle(stage)) if kind == "positions" else stage.query
+    _title("A", stage, words.SIDE_A_NOTE)
+    layer = head = None
+    if kind == "attention":
+        layers = asked_in(stage, query)
+        layer = min(stage.layer, len(layers) - 1)
+        head = stage.selection.head
+        head = head if head is not None and head < layers[layer].num_heads else None
+        _layer_and_head(
+            "A", layers, state.bound("layer", layer),
+            state.bound("head", _held(head), _unheld),
+        )  # fmt: skip
+    return ComparedSide("A", stage, kind, query, layer, head, heatmap_of(stage, kind, query, layer, head))
+
+
+def _second(stage: Stage, first: ComparedSide) -> ComparedSide | None:
+    other = sides.open_other(stage)
+    if other is None:
+        return None
+    _title("B", other)
+    kind = first.kind
+    query = query_there(stage, other, first.query)
+    layer = head = None
+    if kind == "attention":
+        layers = asked_in(other, query)
+        layer = min(sides.layer_of(stage, other), len(layers) - 1)
+        head = sides.head_of(stage, layers[layer].num_heads)
+        _layer_and_head(
+            "B", layers, state.bound("other_layer", layer, sides.read_layer(stage, other)),
+            state.bound("other_head", _held(head), sides.read_head(stage)),
+        )  # fmt: skip
+    if other.layout.cell_named(query) is None and query != first.query:
+        st.caption(words.QUERY_INSTEAD.format(wanted=common.token(first.query), given=common.token(query)))
+    return ComparedSide("B", other, kind, query, layer, head, heatmap_of(other, kind, query, layer, head))
+
+
+def _title(letter: str, stage: Stage, note: str | None = None) -> None:
+    model, picture = sides.model_words(stage), sides.picture_words(stage.selection.image)
+    st.markdown(words.SIDE.format(side=letter, model=escaped(model), picture=escaped(picture)), help=note)
+
+
+def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
+    """The two choices of one side; layer and head are what ties each to the selection."""
+    one, two = st.columns(2, gap="small")
+    depths = {at: words.LAYER_NAME.format(layer=at) for at in range(len(layers))}
+    one.selectbox(
+        words.LAYER_OF.format(side=letter),
+        list(depths),
+        format_func=named(depths),
+        label_visibility="collapsed",
+        **layer,
+    )
+    count = layers[st.session_state[layer["key"]]].num_heads
+    heads = {held: head_words(_unheld(held)) for held in range(-1, count)}
+    two.selectbox(
+        words.HEAD_OF.format(side=letter), list(heads), format_func=named(heads), label_visibility="collapsed", **head
+    )
+
+
+def _held(head: int | None) -> int:
+    """A head as a widget holds it: -1 for the mean of heads."""
+    return -1 if head is None else head
+
+
+def _unheld(held: int) -> int | None:
+    return None if held < 0 else held

@@ -1,0 +1,299 @@
+"""Layer by layer: what a patch may look at in each layer, and where it looks, on the layer's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.layers import COLLECTING, SPREAD, layer_kind, layer_maps, stage_of, within_window
+from vitviz.analysis.layers import window_labels as labels_of
+from vitviz.analysis.queries import MEAN, moved, nearest_query, staged_query
+from vitviz.capture.trace import Layer, StagedTrace
+from vitviz.draw import Scale
+from vitviz.draw.layer import borders, contour
+from vitviz.errors import UnsupportedError
+from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure, reach_of
+from vitviz.heatmap import Heatmap
+from vitviz.tokens import Query, cell_name, cell_of_name
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
+from vitviz.ui.context import Stage
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.frame import page, verdict_on
+from vitviz.ui.controls.pickers import named, robust_or_raw
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.layers import text as words
+from vitviz.ui.pages.rollout import text as board_words
+from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common
+
+# Cuts between single patches are drawn up to this many a side: finer ones hide the picture.
+CUTS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The layer under discussion, and what is asked of it.
+
+    index  among all layers, those that collect last
+    asked_by  the query on the model's first grid
+    query  name of a token of this layer
+    head   None is the mean of heads
+    maps   (heads, rows, cols) over the keys' grid
+    reach  (rows, cols) bool over the keys' grid
+    """
+
+    index: int
+    layer: Layer
+    kind: str
+    asked_by: str
+    query: str
+    head: int | None
+    maps: np.ndarray
+    reach: np.ndarray
+
+    @property
+    def asked(self) -> str:
+        return common.token(self.query)
+
+
+def render(stage: Stage) -> None:
+    with page(words.PAGE):
+        support = verdict_on(stage)
+        verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
+        if not stage.staged.trace.every:
+            st.info(verdict)
+            return
+        st.caption(verdict)
+        shown = choose(stage)
+        with guarded("layer"):
+            if shown.kind == COLLECTING:
+                _collects(stage, shown)
+            else:
+                _asks_and_looks(stage, shown)
+        st.subheader(words.HEADS_OF, anchor=False)
+        with guarded("layer heads"):
+            show_heads(stage, shown)
+        st.subheader(words.OVERVIEW, anchor=False)
+        collects = any(not layer.query_layout.num_patches for layer in stage.staged.trace.every)
+        st.caption(words.OVERVIEW_TEXT + (words.OVERVIEW_COLLECTS if collects else ""))
+        with guarded("overview"):
+            asked, robust = asked_of(stage), stage.selection.scale == "robust"
+            figure.show(
+                stage,
+                "layers",
+                lambda: overview_figure(stage.staged, asked, robust=robust, theme=stage.theme),
+                query=asked,
+                robust=robust,
+            )
+
+
+def asked_of(stage: Stage) -> str:
+    """The query that was chosen on any page, else the patch in the middle: this page is about what a patch may see."""
+    rows, cols = stage.layout.grid
+    try:
+        return str(staged_query(stage.staged.trace, stage.selection.query or cell_name(rows // 2, cols // 2)))
+    except UnsupportedError:
+        return cell_name(rows // 2, cols // 2)
+
+
+def choose(stage: Stage) -> Shown:
+    """The three choices above the pictures, and what they come to."""
+    trace = stage.staged.trace
+    index = stage.selection.layer_of(len(trace.every))
+    layer = trace.every[index]
+    one, two = st.columns([2, 1])
+    names = {number: layer_words(trace, number) for number in range(len(trace.every))}
+    one.selectbox(words.LAYER, list(names), format_func=named(names), **state.bound("layer", index))
+    head = stage.selection.head
+    head = None if head is None or head >= layer.num_heads else head
+    two.selectbox(
+        words.HEAD, [-1, *range(layer.num_heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+    )  # fmt: skip
+    query = str(nearest_query(layer, asked_of(stage), stage.layout.grid))
+    with st.container(horizontal=True):
+        if layer.query_layout.num_patches:
+            _who(layer, query)
+        robust_or_raw()
+    maps = stage.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
+    return Shown(
+        index, layer, layer_kind(layer), asked_of(stage), query, head, maps, reach_of(layer, Query.parse(query))
+    )
+
+
+def _who(layer: Layer, query: str) -> None:
+    """A patch, which the picture chooses, a prefix token, or all patches at once."""
+    others = {name: common.token(name) for name in (*layer.query_layout.prefix, MEAN)}
+    shown = query if query in others else ""
+    st.segmented_control(
+        words.ASKS, ["", *others], format_func=named({"": words.ASKS_PATCH} | others), required=True,
+        **state.bound("query", shown, part="of a layer"),
+    )  # fmt: skip
+
+
+def layer_words(trace: StagedTrace, index: int) -> str:
+    """A layer in the list: its stage, number, kind, grid and heads."""
+    layer = trace.every[index]
+    kind, own, keys = layer_kind(layer), _size(layer.query_layout.grid), _size(layer.key_layout.grid)
+    heads = words.ONE_HEAD if layer.num_heads == 1 else words.HEADS.format(count=layer.num_heads)
+    if kind == COLLECTING:
+        return words.COLLECTING_NAME.format(layer=index, grid=keys, heads=heads)
+    grid = own if own == keys else words.ON_GRID.format(own=own, keys=keys)
+    return words.LAYER_NAME.format(
+        stage=stage_of(trace, index), layer=index, kind=words.KINDS[kind], grid=grid, heads=heads
+    )
+
+
+def _size(grid: tuple[int, int]) -> str:
+    return f"{grid[0]}×{grid[1]}"
+
+
+def _asks_and_looks(stage: Stage, shown: Shown) -> None:
+    left, right = st.columns(2)
+    grid = shown.layer.query_layout.grid
+    labels = labels_of(shown.layer)
+    walls = borders(labels) if labels is not None and shown.kind != SPREAD else []
+    with left:
+        st.markdown(f"**{words.ASKS}**")
+        show_picture(
+            stage,
+            "who asks",
+            alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.asked),
+            on_pick=lambda name: _pick(stage, name, grid),
+            grid=grid,
+            line=1 if labels is None and max(grid) <= CUTS else 0,
+            walls=walls,
+            knobs=(("layer", shown.index),),
+            chosen=shown.query,
+            link="layer",
+        )
+        st.caption(_may_look_at(shown))
+    with right:
+        st.markdown(f"**{words.LOOKS}**")
+        _where_it_looks(stage, shown, "layer")
+
+
+def _may_look_at(shown: Shown) -> str:
+    if shown.query == MEAN:
+        return words.ASKS_MEAN
+    asked = shown.asked[0].upper() + shown.asked[1:]
+    keys = _size(shown.layer.key_layout.grid)
+    return words.ASKS_TEXT[shown.kind].format(query=asked, keys=keys, count=int(shown.reach.sum()))
+
+
+def _collects(stage: Stage, shown: Shown) -> None:
+    left, right = st.columns([3, 2])
+    with left:
+        st.markdown(f"**{words.COLLECTS.format(query=shown.asked)}**")
+        _where_it_looks(stage, shown, "")
+    right.markdown(words.COLLECTS_TEXT.format(query=shown.asked))
+
+
+def _where_it_looks(stage: Stage, shown: Shown, link: str) -> None:
+    values = shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
+    name = words.HEAD_MEAN if shown.head is None else words.HEAD_NAME.format(head=shown.head)
+    label = words.LABEL.format(head=name)
+    keys, robust, whole = shown.layer.key_layout, stage.selection.scale == "robust", bool(shown.reach.all())
+    same = keys.grid == shown.layer.query_layout.grid
+    collecting = shown.kind == COLLECTING
+    knobs = (("layer", shown.index), ("head", shown.head), ("query", shown.query))
+    show_picture(
+        stage,
+        "where it looks",
+        alt=words.LOOKS_ALT.format(
+            label=label, query=shown.asked, layer=shown.index, head=name, window="" if whole else words.LOOKS_WINDOW
+        ),
+        on_pick=lambda token: _pick(stage, token, keys.grid),
+        heatmap=Heatmap(values, label),
+        scale=Scale.of(values[shown.reach], robust=robust),
+        among=shown.reach,
+        contour=[] if whole else contour(shown.reach),
+        knobs=knobs,
+        chosen=shown.query if same or collecting else "",
+        prefix=shown.layer.query_layout.prefix if collecting and shown.layer.query_layout.num_prefix > 1 else (),
+        link=link,
+    )
+    st.caption(_read(shown, values))
+    figure.ways_out(
+        stage,
+        "one layer",
+        lambda: layer_figure(stage.staged, shown.index, shown.head, shown.asked_by, robust=robust, theme=stage.theme),
+        robust=robust,
+        asked=shown.asked_by,
+        **dict(knobs),
+    )
+
+
+def _read(shown: Shown, values: np.ndarray) -> str:
+    """What the numbers of the map come to."""
+    on_patches = float(values.sum())
+    if not shown.layer.rows_sum_to_one:
+        return words.NOT_ONE.format(total=on_patches)
+    return words.SUM.format(patches=on_patches, prefix=max(0.0, 1 - on_patches), largest=float(values.max()))
+
+
+def _pick(stage: Stage, name: str, grid: tuple[int, int]) -> None:
+    """A patch of a layer's grid becomes the patch at the same place of the model's first grid, which every page knows."""
+    cell = cell_of_name(name, grid)
+    if cell is not None:
+        name = cell_name(*moved(cell, grid, stage.layout.grid))
+    state.change(query=name)
+
+
+# All heads of one layer as small maps; of a windowed layer, the window alone.
+
+if TYPE_CHECKING:
+    from vitviz.ui.pages.layers.page import Shown
+
+
+def show_heads(stage: Stage, shown: Shown) -> None:
+    """The board; clicking a head enlarges it above."""
+    robust, shared = stage.selection.scale == "robust", state.value_of("colours") == "shared"
+    st.segmented_control(
+        board_words.TILE_SCALES, list(board_words.TILE_SCALE_OF), format_func=named(board_words.TILE_SCALE_OF),
+        help=board_words.TILE_SCALE_HELP, required=True, **state.bound("colours"),
+    )  # fmt: skip
+    if not shown.reach.all():
+        st.caption(words.HEADS_WINDOW)
+    maps = within_window(shown.maps, shown.reach)  # (heads, rows, cols)
+    across = in_a_row(len(maps))
+    one = Scale.of(maps, robust=robust) if shared else None
+    scales = [one] * len(maps) if one else [Scale.of(each, robust=robust) for each in maps]
+    label = board_words.BOARD_LABELS["attention"]
+    if one:
+        caption = board_words.SHARED_CAPTION.format(label=label, scale=one.label)
+    else:
+        scale = common.SCALE_ROBUST if robust else common.SCALE_RAW
+        caption = board_words.OWN_CAPTION.format(label=label, scale=scale)
+    knobs = (("layer", shown.index), ("query", shown.query), ("robust", robust), ("shared", shared))
+    show_board(
+        stage,
+        "layer heads",
+        maps.reshape(-1, across, *maps.shape[1:]),  # (heads, rows, cols) -> (rows of heads, heads a row, rows, cols)
+        scales,
+        alt=words.HEADS_ALT.format(heads=len(maps), layer=shown.index, query=shown.asked),
+        caption=caption,
+        shared=one,
+        own_ends=board_words.OWN_ENDS_ROBUST if robust else board_words.OWN_ENDS,
+        facts={},
+        knobs=knobs,
+        chosen=None if shown.head is None else divmod(shown.head, across),
+        wrapped=True,
+        places=(np.flatnonzero(shown.reach.any(1)).tolist(), np.flatnonzero(shown.reach.any(0)).tolist()),
+        on_pick=lambda row, place: state.change(head=row * across + place),
+        tallest=200 * -(-len(maps) // across),
+    )
+    figure.ways_out(
+        stage,
+        "heads of a layer",
+        lambda: layer_heads_figure(
+            stage.staged, shown.index, shown.asked_by, maps=shown.maps, shared=shared, robust=robust,
+            theme=stage.theme,
+        ),
+        asked=shown.asked_by,
+        **dict(knobs),
+    )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Model: what the model on the screen is, what it knows and, for the embedded one, how good it is."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from vitviz.assets import asset_path
+from vitviz.outputs import has_classifier
+from vitviz.ui.context import Stage
+from vitviz.ui.controls import tables
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.model import text as words
+from vitviz.ui.shell import text as sidebar_words
+
+
+def render(stage: Stage) -> None:
+    model = stage.model
+    st.header(words.QUESTION, anchor=False)
+    parameters = sum(parameter.numel() for parameter in model.module.parameters()) / 1e6
+    st.markdown(
+        words.LEAD.format(
+            name=escaped(model.name),
+            architecture=escaped(model.architecture),
+            parameters=parameters,
+            weights=words.WEIGHTS[model.weights],
+        )
+    )
+    st.dataframe(_facts(stage), hide_index=True, width="stretch")
+    if model.weights == "embedded":
+        for title, section in _card():
+            with st.expander(title, expanded=title == "How good they are"):
+                st.markdown(section)
+    elif model.trained:
+        st.info(words.NOT_MEASURED)
+    if has_classifier(model) and model.trained:
+        st.subheader(words.CLASSES, anchor=False)
+        tables.browse_classes(stage, "page")
+
+
+def _facts(stage: Stage) -> dict[str, list[str]]:
+    model, layout = stage.model, stage.layout
+    preprocessing = model.preprocessing
+    values = {
+        "input": words.INPUT.format(
+            height=model.input_size[0],
+            width=model.input_size[1],
+            framing=sidebar_words.FRAMINGS[stage.selection.framing].lower(),
+        ),
+        "tokens": words.TOKENS.format(
+            rows=layout.grid[0],
+            cols=layout.grid[1],
+            height=layout.patch_size[0],
+            width=layout.patch_size[1],
+            prefix=", ".join(layout.prefix) or words.NO_PREFIX,
+        ),
+        "preprocessing": words.PREPROCESSING.format(
+            interpolation=preprocessing.interpolation, mean=preprocessing.mean, std=preprocessing.std
+        ),
+        "outputs": words.OUTPUTS.format(count=len(stage.sight.trace.logits), nouns=model.output_kind.nouns),
+        "hash": model.weights_hash,
+    }
+    return {"": list(words.FACTS.values()), " ": [values[name] for name in words.FACTS]}
+
+
+@st.cache_data(show_spinner=False)
+def _card() -> list[tuple[str, str]]:
+    """(title, Markdown) of each section of the embedded models' card."""
+    text = asset_path("models", "README.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## (.+)$", re.sub(r"<!--.*?-->", "", text), flags=re.MULTILINE)
+    return [(words.CARD, parts[0].partition("\n")[2]), *zip(parts[1::2], parts[2::2], strict=True)]

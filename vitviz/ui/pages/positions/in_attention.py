@@ -1,0 +1,178 @@
+"""Rotary positions: what is left of a score after each step, from the model's own table of frequencies."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vitviz.analysis.relative import OffsetBias, RotaryTable, rotary_table
+from vitviz.draw import Scale
+from vitviz.errors import UnsupportedError
+from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure, straddles
+from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
+from vitviz.ui.context import Stage
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.pages.positions import text as words
+from vitviz.ui.pages.rollout import text as board_words
+
+# Pixels; half a page, or a phone, shows a map of this width about as it is, its lettering included.
+SHOWN = 440
+
+
+def show_rotary(stage: Stage) -> None:
+    """The kernel of one layer and head, from one place and by displacement."""
+    st.subheader(words.ROTARY, anchor=False)
+    st.caption(words.ROTARY_TEXT)
+    with stage.model.lock:
+        table = rotary_table(stage.model, stage.layout)
+    layer, head = _choose(table)
+    raw = state.value_of("bent") == "raw"
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f"**{words.ROTARY_PLACE}**")
+        _one_place(stage, table, layer, head, raw)
+    with right:
+        st.markdown(f"**{words.ROTARY_KERNEL}**")
+        figure.show(
+            stage,
+            "rotary kernel",
+            lambda: kernel_figure(stage.sight, layer, head, table=table, raw=raw, theme=stage.theme, width=SHOWN),
+            layer=layer,
+            head=head,
+            raw=raw,
+        )
+
+
+def _choose(table: RotaryTable) -> tuple[int, int]:
+    """Which layer and head, where the model learned frequencies for each; 0 where they share one table."""
+    layers, heads = table.sin.shape[:2]
+    layer, head = (
+        min(int(state.value_of("turned_layer")), layers - 1),
+        min(int(state.value_of("turned_head")), heads - 1),
+    )
+    if layers == heads == 1:
+        st.caption(words.ROTARY_ONE)
+        return 0, 0
+    one, two, _ = st.columns([1, 1, 2])
+    if layers > 1:
+        one.number_input(words.LAYER, 0, layers - 1, step=1, **state.bound("turned_layer", layer))
+    if heads > 1:
+        two.number_input(words.HEAD, 0, heads - 1, step=1, **state.bound("turned_head", head))
+    return layer, head
+
+
+def _one_place(stage: Stage, table: RotaryTable, layer: int, head: int, raw: bool) -> None:
+    row, col = stage.selection.patch_of(stage.layout)
+    patch = stage.layout.token_at(row, col) - stage.layout.num_prefix
+    values = stage.ask(
+        "rotary similarity", lambda _: table.similarity(layer, head, [patch])[0], layer=layer, head=head, patch=patch
+    )
+    label = words.ROTARY_LABEL.format(row=row, col=col)
+    heatmap = Heatmap(stage.layout.patches(values), label, signed=not raw)
+    show_picture(
+        stage,
+        "rotary from one place",
+        alt=words.ROTARY_ALT.format(row=row, col=col),
+        on_pick=lambda name: state.change(query=name),
+        heatmap=heatmap,
+        scale=Scale.of(heatmap.values) if raw else Scale(-1, 1, signed=True),
+        knobs=(("patch", patch), ("layer", layer), ("head", head)),
+        chosen=cell_name(row, col),
+        widest=400,
+    )
+    choose_place(stage, row, col, "rotary")
+
+
+# Relative positions: the bias of every head over displacements, layer by layer.
+
+
+def show_relative(stage: Stage) -> None:
+    """One layer's heads as small maps, and one of them enlarged."""
+    st.subheader(words.RELATIVE, anchor=False)
+    try:
+        biases = stage.ask("bias by displacement", lambda _: biases_of(stage.sight))
+    except UnsupportedError:
+        st.info(words.RELATIVE_MORE)
+        return
+    st.caption(words.RELATIVE_TEXT)
+    number = min(int(state.value_of("bias_layer")), len(biases) - 1)
+    names = {index: _name(index, bias) for index, bias in enumerate(biases)}
+    st.selectbox(words.RELATIVE_LAYER, list(names), format_func=named(names), **state.bound("bias_layer", number))
+    bias = biases[number]
+    head = min(int(state.value_of("bias_head")), bias.num_heads - 1)
+    left, right = st.columns(2)
+    with left:
+        _board(stage, number, bias, head)
+    with right:
+        st.markdown(f"**{words.RELATIVE_HEAD.format(head=head)}**")
+        figure.show(
+            stage,
+            "relative bias",
+            lambda: bias_figure(stage.sight, number, head, bias, theme=stage.theme, width=SHOWN),
+            number=number,
+            head=head,
+        )
+
+
+def _steps(patches: int, step: int) -> range:
+    """The displacements along one side, in patches."""
+    return range(-(patches - 1) * step, (patches - 1) * step + 1, step)
+
+
+def _name(number: int, bias: OffsetBias) -> str:
+    name = words.RELATIVE_NAME.format(number=number, layer=bias.layer, rows=bias.window[0], cols=bias.window[1])
+    return name if bias.step == (1, 1) else words.RELATIVE_STEP.format(name=name, step=bias.step[0])
+
+
+def _board(stage: Stage, number: int, bias: OffsetBias, head: int) -> None:
+    shared = state.value_of("colours") == "shared"
+    st.segmented_control(
+        board_words.TILE_SCALES, list(board_words.TILE_SCALE_OF), format_func=named(board_words.TILE_SCALE_OF),
+        help=board_words.TILE_SCALE_HELP, required=True, **state.bound("colours"),
+    )  # fmt: skip
+    maps, across = (
+        bias.values,
+        min(in_a_row(bias.num_heads), 4) if bias.num_heads % 4 == 0 else in_a_row(bias.num_heads),
+    )
+    signed = straddles(maps)
+    one = Scale.of(maps, signed=signed) if shared else None
+    scales = [one] * len(maps) if one else [Scale.of(each, signed=signed) for each in maps]
+    scale = one.label if one else board_words.OWN_CAPTION.format(label=words.RELATIVE_LABEL, scale="raw")
+    show_board(
+        stage,
+        "bias heads",
+        maps.reshape(-1, across, *maps.shape[1:]),  # (heads, down, right) -> (rows of heads, heads a row, down, right)
+        scales,
+        alt=words.RELATIVE_BOARD_ALT.format(heads=len(maps), layer=bias.layer),
+        caption=board_words.SHARED_CAPTION.format(label=words.RELATIVE_LABEL, scale=scale) if one else scale,
+        shared=one,
+        own_ends=board_words.OWN_ENDS,
+        facts={},
+        knobs=(("number", number), ("shared", shared)),
+        chosen=divmod(head, across),
+        wrapped=True,
+        places=(_steps(bias.window[0], bias.step[0]), _steps(bias.window[1], bias.step[1])),
+        on_pick=lambda row, place: state.change(bias_head=row * across + place),
+    )
+    figure.ways_out(
+        stage,
+        "relative bias of all heads",
+        lambda: bias_heads_figure(stage.sight, number, bias, shared=shared, theme=stage.theme),
+        number=number,
+        shared=shared,
+    )
+
+
+def choose_place(stage: Stage, row: int, col: int, part: str) -> None:
+    """The place by its numbers, and the scale. part: tells the sections of the page apart."""
+    rows, cols = stage.layout.grid
+    one, two, three = st.columns([1, 1, 2], vertical_alignment="bottom")
+    by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
+    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))
+    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}"))
+    three.selectbox(
+        words.COLOURS, list(words.COLOURS_OF), format_func=named(words.COLOURS_OF), **state.bound("bent", part=part)
+    )

@@ -1,0 +1,241 @@
+"""Which map to trust: deletion and insertion on this picture, agreement between methods, and the sanity check."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.faithfulness import (
+    CENTRE,
+    LEVELS,
+    RANDOM,
+    Faithfulness,
+    disagreement,
+    faithfulness,
+    rank_agreement,
+)
+from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
+from vitviz.analysis.methods import METHODS, explain
+from vitviz.analysis.question import Question
+from vitviz.analysis.sanity import Stage as Forgotten
+from vitviz.analysis.sanity import cascade, insensitive
+from vitviz.analysis.targets import needs_classifier
+from vitviz.draw import Scale
+from vitviz.draw.scale import number
+from vitviz.figures.prediction import curves_figure
+from vitviz.heatmap import Heatmap
+from vitviz.tokens import cell_name, cell_of_name
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.compute import Progress
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.prediction import methods
+from vitviz.ui.pages.prediction import text as words
+from vitviz.ui.shell.errors import guarded
+
+SANITY_EVERY = 3  # layers randomised between two looks
+
+
+def show_trust(about: Asked) -> None:
+    """The test on a button, then what the maps have in common, then the sanity check on another."""
+    found = methods.all_maps(about)
+    st.caption(words.TEST_TEXT)
+    with st.container(horizontal=True):
+        if state.value_of("slow") == "later":
+            st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
+        if state.value_of("tested") == "later":
+            st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
+    if state.value_of("tested") == "now":
+        with guarded("test"):
+            _tested(about, found)
+    with guarded("agreement"):
+        _agreement(about, found)
+    with guarded("sanity"):
+        _sanity(about)
+
+
+def _tested(about: Asked, found: dict[str, Heatmap]) -> None:
+    """Coarse first: a quarter of the points is there soon, and is replaced by the fine curves."""
+    place = st.empty()
+    for level in sorted({1, len(LEVELS)}):
+        scores = about.ask(
+            "faithfulness",
+            partial(_walk, found, LEVELS[:level]),
+            words.TESTING,
+            passes=2 * LEVELS[-1] * (len(found) + 2),  # both curves of every map and of the two controls
+            methods=tuple(found),
+            level=level,
+        )
+        with place.container():
+            _curves(about, scores, level)
+
+
+def _walk(found: dict[str, Heatmap], levels: tuple[int, ...], question: Question, progress: Progress) -> Faithfulness:
+    *_, last = faithfulness(question, found, levels=levels, progress=fraction(progress))
+    return last
+
+
+def _curves(about: Asked, scores: Faithfulness, level: int) -> None:
+    if level < len(LEVELS):
+        st.caption(words.COARSE)
+    for column, kind in zip(st.columns(2), ("deletion", "insertion"), strict=True):
+        with column:
+            names = tuple(each.name for each in scores.methods)
+            make = partial(
+                curves_figure, about.stage.subject, scores, kind, about.target, about.name, theme=about.stage.theme
+            )
+            figure.show(about.stage, f"{kind} curves {level}", make, target=about.target, methods=names, level=level)
+    rows = scores.table()
+    columns = ([row[name] for row in rows] for name in ("name", "deletion", "insertion", "gap"))
+    digits = {name: st.column_config.NumberColumn(format="%.3f") for name in words.AREAS[1:]}
+    st.dataframe(dict(zip(words.AREAS, columns, strict=True)), hide_index=True, column_config=digits)
+    gaps = {str(row["name"]): float(row["gap"]) for row in rows}
+    best = max(gaps, key=gaps.__getitem__)
+    st.markdown(words.BEST_NONE if best in (CENTRE, RANDOM) else words.BEST.format(best=best))
+
+
+def _agreement(about: Asked, found: dict[str, Heatmap]) -> None:
+    if len(found) < 2:
+        return
+    left, right = st.columns([3, 2])
+    with left:
+        st.markdown(f"**{words.AGREEMENT}**")
+        agreement = rank_agreement(found)
+        shown = {"": list(found), **{name: agreement[:, i].tolist() for i, name in enumerate(found)}}
+        st.dataframe(
+            shown, hide_index=True, column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found}
+        )
+    with right:
+        st.markdown(f"**{words.DISAGREEMENT}**")
+        apart = disagreement(found)
+        show_picture(
+            about.stage,
+            "disagreement",
+            alt=words.DISAGREEMENT_ALT,
+            on_pick=lambda token: state.change(query=token),
+            chosen=about.stage.selection.query,
+            heatmap=apart,
+            scale=Scale.of(apart.values, low=0.0),
+            knobs=(("target", about.target), ("methods", tuple(found))),
+            widest=400,
+        )
+
+
+def _sanity(about: Asked) -> None:
+    st.subheader(words.SANITY, anchor=False)
+    st.caption(words.SANITY_TEXT)
+    if state.value_of("forget") == "later":
+        st.button(words.SANITY_RUN, on_click=state.change, kwargs={"forget": "now"})
+        return
+    keys = tuple(key for key in METHODS if key not in methods.SLOW and methods.map_of(about, key) is not None)
+
+    def work(question: Question, progress: Progress) -> tuple[Forgotten, ...]:
+        methods = {METHODS[key].name: partial(_one, key) for key in keys}
+        return tuple(cascade(question, methods, every=SANITY_EVERY, progress=fraction(progress)))
+
+    passes = 3 * len(keys) * (about.stage.trace.num_layers / SANITY_EVERY + 3)
+    stages = about.ask("sanity", work, words.SANITY_RUNNING, passes=passes, methods=keys)
+    table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
+    table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
+    digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
+    st.dataframe(table, hide_index=True, column_config=digits)
+    told = insensitive(stages[-1])
+    st.markdown(words.SANITY_TOLD.format(names=", ".join(told)) if told else words.SANITY_FINE)
+
+
+def _one(key: str, question: Question) -> Heatmap:
+    return explain(question, key)
+
+
+# Mark the object: each map's share inside it, and what hiding it does beside hiding as much elsewhere.
+
+Corner = tuple[int, int]
+
+
+def show_marking(about: Asked) -> None:
+    """The picture to mark on the left, what follows from it on the right."""
+    stage = about.stage
+    corners = corners_of(str(state.value_of("object")), stage.layout.grid)
+    mask = rectangle(corners, stage.layout.grid)
+    left, right = st.columns(2)
+    with left:
+        said = (words.MARK_FIRST, words.MARK_SECOND, words.MARK_DONE)[len(corners)]
+        st.caption(said.format(area=mask.mean()))
+        show_picture(
+            stage,
+            "mark",
+            alt=words.MARK_ALT.format(count=int(mask.sum())),
+            on_pick=lambda token: state.change(object=_marked(corners, token)),
+            marks=[(int(row), int(col)) for row, col in np.argwhere(mask)],
+            line=1,
+        )
+    with right, guarded("object"):
+        if len(corners) == 2:
+            _result(about, mask)
+
+
+def corners_of(text: str, grid: Corner) -> list[Corner]:
+    """The corners that a link names, moved inside the grid: none, one, or two."""
+    rows, cols = grid
+    cells = [cell for part in text.split("-") if (cell := cell_of_name(part)) is not None]
+    return [(min(row, rows - 1), min(col, cols - 1)) for row, col in cells]
+
+
+def rectangle(corners: list[Corner], grid: Corner) -> np.ndarray:
+    """(rows, cols) boolean: the patches between two opposite corners, or the first corner alone."""
+    mask = np.zeros(grid, bool)
+    if corners:
+        (top, left), (bottom, right) = corners[0], corners[-1]
+        mask[min(top, bottom) : max(top, bottom) + 1, min(left, right) : max(left, right) + 1] = True
+    return mask
+
+
+def _marked(corners: list[Corner], token: str) -> str:
+    """The object after another click: a click on a finished frame begins a new one."""
+    if len(corners) != 1:
+        return token
+    return f"{cell_name(*corners[0])}-{token}"
+
+
+def _result(about: Asked, mask: np.ndarray) -> None:
+    found = methods.all_maps(about)
+    if 2 * mask.sum() > mask.size:
+        st.info(words.MARK_TOO_LARGE)
+        return
+    result: ObjectTest = about.ask(
+        "object",
+        lambda question, progress: object_test(question, mask, found, progress=fraction(progress)),
+        words.MARK_RUNNING,
+        passes=ELSEWHERE + 2,
+        mask=mask.tobytes(),
+        methods=tuple(found),
+    )
+    elsewhere = float(result.elsewhere.mean())
+    one, two = st.columns(2)
+    plain = needs_classifier(about.target) and not about.shares  # of any size, where the others lie between -1 and 1
+    one.metric(words.MARK_FALL, number(result.fall) if plain else f"{result.fall:.2f}", border=True)
+    two.metric(words.MARK_ELSEWHERE, number(elsewhere) if plain else f"{elsewhere:.2f}", border=True)
+    st.markdown(
+        words.MARK_SENTENCE.format(
+            target=escaped(about.name),
+            before=about.amount(result.likelihood, 0),
+            after=about.amount(result.likelihood - result.fall, 0),
+            elsewhere=about.amount(result.likelihood - elsewhere, 0),
+            draws=len(result.elsewhere),
+        )
+    )
+    shares = sorted(result.shares.items(), key=lambda item: -item[1])
+    columns = (
+        [name for name, _ in shares],
+        [share for _, share in shares],
+        [share / result.area for _, share in shares],
+    )
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    times = st.column_config.NumberColumn(format="%.1f")
+    config = dict(zip(words.MARK_SHARES[1:], (share, times), strict=True))
+    st.dataframe(dict(zip(words.MARK_SHARES, columns, strict=True)), hide_index=True, column_config=config)
+    st.caption(words.MARK_SHARES_TEXT.format(area=result.area))

@@ -1,0 +1,114 @@
+"""The maps of all explanation methods for one question, computed one by one so that each shows as soon as it is there."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vitviz.analysis.methods import METHODS, USUAL, Method, explain
+from vitviz.analysis.methods.integrated_gradients import PathAttribution
+from vitviz.draw import Scale
+from vitviz.errors import UnsupportedError
+from vitviz.figures.prediction import completeness_words, explanation_figure
+from vitviz.heatmap import Heatmap
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.pages.prediction import text as words
+from vitviz.ui.shell.errors import guarded
+
+SLOW = ("integrated_gradients", "occlusion")
+
+
+def wanted() -> list[str]:
+    """Keys of the methods that are shown now: the slow ones only once somebody has asked for them."""
+    return [key for key in METHODS if key not in SLOW or state.value_of("slow") == "now"]
+
+
+def map_of(about: Asked, key: str) -> Heatmap | None:
+    """One method's map, or None where it is not defined for this model."""
+
+    def work(question, progress):  # type: ignore[no-untyped-def]
+        try:
+            return explain(question, key, fraction(progress))
+        except UnsupportedError:
+            return ()  # kept like an answer, so that it is not asked again
+
+    found = about.ask("explanation", work, METHODS[key].name, passes=_passes(about, key), method=key)
+    return found if isinstance(found, Heatmap) else None
+
+
+def _passes(about: Asked, key: str) -> float:
+    """Forward passes that a method takes, about; see `Asked.ask`."""
+    if key == "occlusion":
+        return about.stage.layout.num_patches / USUAL.occlusion_stride**2
+    return 3 * 2 * USUAL.integration_steps if key == "integrated_gradients" else 3
+
+
+def all_maps(about: Asked) -> dict[str, Heatmap]:
+    """Method's name -> map, of the methods shown now that this model supports."""
+    found = {METHODS[key].name: map_of(about, key) for key in wanted()}
+    return {name: heatmap for name, heatmap in found.items() if heatmap is not None}
+
+
+# Explanation methods side by side, each with its card.
+
+COLUMNS = 3
+
+
+def show_methods(about: Asked) -> None:
+    """Every method's map in a grid; the slow ones when asked for."""
+    keys = wanted()
+    st.caption(words.LINKED)
+    missing: list[str] = []
+    for start in range(0, len(keys), COLUMNS):
+        for column, key in zip(st.columns(COLUMNS), keys[start : start + COLUMNS], strict=False):
+            with column, guarded(f"method {key}"):
+                heatmap = map_of(about, key)
+                if heatmap is None:
+                    missing.append(METHODS[key].name)
+                else:
+                    _show_map(about, METHODS[key], heatmap)
+    if missing:
+        st.caption(words.MISSING.format(names=", ".join(missing)))
+    if state.value_of("slow") == "later":
+        st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
+
+
+def _show_map(about: Asked, method: Method, heatmap: Heatmap) -> None:
+    stage = about.stage
+    st.markdown(f"**{method.name}**")
+    show_picture(
+        stage,
+        f"map {method.key}",
+        alt=words.MAP_ALT.format(method=method.name, target=about.name),
+        on_pick=lambda token: state.change(query=token),
+        chosen=stage.selection.query,
+        heatmap=heatmap,
+        scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
+        knobs=(("method", method.key), ("target", about.target)),
+        widest=400,
+        link="methods",
+        one_of_many=method.key != next(iter(METHODS)),
+    )
+    if not method.per_class:
+        st.caption(words.NOT_PER_CLASS)
+    elif heatmap.signed:
+        st.caption(words.SIGNED_NOTE)
+    if isinstance(heatmap, PathAttribution):
+        (st.caption if heatmap.complete else st.warning)(completeness_words(heatmap))
+    card = st.popover(words.CARD, type="tertiary", icon=":material/info:", key=f"card {method.key}")
+    with card:
+        lines = (f"`{method.formula}`", method.reference, method.cost, method.misleads)
+        for name, line in zip(words.CARD_LINES, lines, strict=True):
+            st.markdown(f"**{name}:** {line}")
+    robust = state.value_of("scale") == "robust"
+    figure.ways_out(
+        stage,
+        f"explanation {method.key}",
+        lambda: explanation_figure(
+            stage.subject, heatmap, method.key, method.name, about.target, about.name, robust=robust, theme=stage.theme
+        ),
+        target=about.target,
+        robust=robust,
+    )

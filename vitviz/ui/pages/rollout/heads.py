@@ -1,0 +1,195 @@
+"""All heads of all layers as small maps, and one of them enlarged."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.attention import head_maps, query_weights
+from vitviz.analysis.queries import Query, layers_asked
+from vitviz.analysis.rollout import RolloutOptions
+from vitviz.draw import Scale
+from vitviz.figure import Figure
+from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure
+from vitviz.heatmap import Heatmap
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import show_board, show_picture
+from vitviz.ui.context import Stage
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
+from vitviz.ui.controls.questions import head_rollouts_of
+from vitviz.ui.pages.rollout import text as words
+from vitviz.ui.text import common
+
+
+@dataclass(frozen=True)
+class _Board:
+    """What the board shows: `kind` of map for `query`, with `knobs` naming all it depends on.
+
+    first  number of the layer in the first row; layers that only collect are counted after all others
+    """
+
+    kind: str
+    query: str
+    maps: np.ndarray
+    options: RolloutOptions
+    knobs: tuple[tuple[str, Hashable], ...]
+    first: int = 0
+
+
+def show(stage: Stage, options: RolloutOptions, rollouts: bool = True) -> None:
+    """The board on the left, the chosen head on the right. rollouts: whether the model has any."""
+    left, right = st.columns([11, 9])
+    with left:
+        _choices(rollouts)
+        shown = _maps(stage, options, str(state.value_of("board")) if rollouts else "attention")
+        _board(stage, shown)
+    with right:
+        _enlarged(stage, shown)
+
+
+def _choices(rollouts: bool) -> None:
+    if rollouts:
+        st.segmented_control(
+            words.BOARD_OF, list(words.BOARDS), format_func=named(words.BOARDS), help=words.BOARD_HELP, required=True,
+            label_visibility="collapsed", **state.bound("board"),
+        )  # fmt: skip
+    with st.container(horizontal=True):
+        robust_or_raw()
+        st.segmented_control(
+            words.TILE_SCALES, list(words.TILE_SCALE_OF), format_func=named(words.TILE_SCALE_OF), help=words.TILE_SCALE_HELP,
+            required=True, **state.bound("colours"),
+        )  # fmt: skip
+
+
+def _maps(stage: Stage, options: RolloutOptions, kind: str) -> _Board:
+    query = stage.query
+    if kind == "attention":
+        knobs: tuple[tuple[str, Hashable], ...] = (("query", query),)
+        maps = stage.ask("head maps", lambda _: head_maps(stage.trace, query), **dict(knobs))
+        first = stage.trace.num_layers if Query.parse(query).pools else 0
+    else:
+        knobs = (("query", query), ("method", kind), ("options", options))
+        maps, first = head_rollouts_of(stage, kind, query, options), options.first_layer
+    return _Board(kind, query, maps, options, knobs, first)
+
+
+def _chosen(stage: Stage, shown: _Board) -> tuple[int, int | None]:
+    """(row of the board, head) of the selection: the nearest row where the board does not have the layer, None for the mean of
+    heads where it does not have the head.
+    """
+    layers, heads = shown.maps.shape[:2]
+    row = stage.selection.layer_of(stage.trace.num_layers) - shown.first
+    head = stage.selection.head
+    return min(max(row, 0), layers - 1), head if head is not None and head < heads else None
+
+
+def _board(stage: Stage, shown: _Board) -> None:
+    robust, shared = state.value_of("scale") == "robust", state.value_of("colours") == "shared"
+    layers, heads = shown.maps.shape[:2]
+    flat = shown.maps.reshape(layers * heads, *shown.maps.shape[2:])  # (layers * heads, rows, cols)
+    one = Scale.of(shown.maps, robust=robust) if shared else None
+    scales = [one] * len(flat) if one else [Scale.of(each, robust=robust) for each in flat]
+    label = words.BOARD_LABELS[shown.kind]
+    if one:
+        caption = words.SHARED_CAPTION.format(label=label, scale=one.label)
+    else:
+        caption = words.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW)
+    show_board(
+        stage,
+        f"board {shown.kind}",
+        shown.maps,
+        scales,
+        alt=words.BOARD_ALT.format(heads=heads, layers=layers, label=label, query=common.token(shown.query)),
+        caption=caption,
+        shared=one,
+        own_ends=words.OWN_ENDS_ROBUST if robust else words.OWN_ENDS,
+        facts=_facts(stage, shown),
+        knobs=(*shown.knobs, ("robust", robust), ("shared", shared)),
+        first=shown.first,
+        chosen=_chosen(stage, shown),
+        on_pick=lambda row, head: state.change(layer=shown.first + row, head=head),
+    )
+    if shown.kind == "attention":
+        figure.ways_out(
+            stage,
+            "heads",
+            lambda: heads_figure(
+                stage.subject, shown.query, maps=shown.maps, shared=shared, robust=robust, theme=stage.theme
+            ),
+            query=shown.query,
+            shared=shared,
+            robust=robust,
+        )
+
+
+def _facts(stage: Stage, shown: _Board) -> dict[str, np.ndarray]:
+    """Entropy and prefix mass of this query's row in every head: (layers, heads) each. Nothing for rollouts."""
+    if shown.kind != "attention":
+        return {}
+
+    def read(_: object) -> tuple[np.ndarray, np.ndarray]:
+        entropies, masses = [], []
+        for layer in layers_asked(stage.trace, Query.parse(shown.query)):
+            rows = query_weights(layer, shown.query)  # (heads, keys)
+            spread = np.log(max(rows.shape[1], 2))
+            entropies.append(-(rows * rows.clamp_min(1e-30).log()).sum(-1).cpu().numpy() / spread)
+            masses.append(rows[:, : layer.key_layout.num_prefix].sum(-1).cpu().numpy())
+        return np.stack(entropies), np.stack(masses)
+
+    entropy, prefix = stage.ask("query facts", read, query=shown.query)
+    facts = {words.FACT_ENTROPY: entropy}
+    return facts | {words.FACT_PREFIX: prefix} if stage.layout.num_prefix else facts
+
+
+def _enlarged(stage: Stage, shown: _Board) -> None:
+    layers, heads = shown.maps.shape[:2]
+    row, head = _chosen(stage, shown)
+    layer = shown.first + row
+    one, two = st.columns(2)
+    if layers > 1:
+        one.number_input(words.LAYER, shown.first, shown.first + layers - 1, step=1, **state.bound("layer", layer))
+    two.selectbox(
+        words.HEAD, [-1, *range(heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+    )  # fmt: skip
+    values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
+    label = words.BOARD_LABELS[shown.kind]
+    heatmap = Heatmap(values, label)
+    name = words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
+    robust = state.value_of("scale") == "robust"
+    show_picture(
+        stage,
+        "enlarged",
+        alt=words.ENLARGED_ALT.format(label=label, query=common.token(shown.query), layer=layer, head=name),
+        on_pick=lambda token: state.change(query=token),
+        heatmap=heatmap,
+        scale=Scale.of(values, robust=robust),
+        knobs=(*shown.knobs, ("kind", shown.kind), ("layer", layer), ("head", head)),
+        chosen=shown.query,
+        prefix=queries_of(stage),
+        widest=380,
+    )
+    make = _figure(stage, shown, row, head, robust)
+    if make is not None:
+        knobs = (*shown.knobs, ("kind", shown.kind), ("layer", layer), ("head", head), ("robust", robust))
+        figure.ways_out(stage, "one head", make, **dict(knobs))
+
+
+def _figure(stage: Stage, shown: _Board, row: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]
+    if shown.kind == "attention":
+        return lambda: attention_figure(stage.subject, row, head, shown.query, robust=robust, theme=stage.theme)
+    if head is None:
+        return None
+    values = Heatmap(shown.maps[row, head], words.BOARD_LABELS[shown.kind])
+
+    def make() -> Figure:
+        return head_rollout_figure(
+            stage.subject, shown.first + row, head, shown.kind, shown.query, shown.options,
+            heatmap=values, robust=robust, theme=stage.theme,
+        )  # fmt: skip
+
+    return make

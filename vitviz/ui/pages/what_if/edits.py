@@ -1,0 +1,286 @@
+"""What is switched in the model: the composed interventions of this session, kept in the link, and how clicks edit them.
+
+Editing is pure: interventions in, interventions out. There is at most one of each kind that clicks make, in the order in which
+they act, so that equal changes have one address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from vitviz.analysis.attention import attention_map
+from vitviz.analysis.interventions import (
+    ChangePositions,
+    CutTokens,
+    Effect,
+    HeadMeans,
+    HidePatches,
+    Intervention,
+    Interventions,
+    ShufflePatches,
+    SwitchOffHeads,
+    SwitchOffLayers,
+    effect,
+    head_means,
+    intervene,
+)
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked, row_weights
+from vitviz.analysis.rollout import rollout
+from vitviz.analysis.sinks import TokenOutliers, token_outliers
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
+from vitviz.models import prepare
+from vitviz.samples import load_sample, samples
+from vitviz.tokens import TokenLayout
+from vitviz.tracing import trace_input
+from vitviz.ui import state
+from vitviz.ui.compute import Progress, consent, services
+from vitviz.ui.context import Stage
+from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.pages.what_if import text as words
+
+ORDER = (HidePatches, ShufflePatches, ChangePositions, SwitchOffHeads, SwitchOffLayers, CutTokens)
+KNOB = "what"
+
+Head = tuple[int, int]
+
+
+def current() -> Interventions:
+    """What this session has switched."""
+    return Interventions.decode(str(state.value_of(KNOB)))
+
+
+def switch(changed: Interventions, **knobs: Any) -> None:
+    """Puts these in place of the current ones, for callbacks."""
+    state.change(**{KNOB: changed.encode(), **knobs})
+
+
+def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> Interventions:
+    """What of `given` this model has: patches, tokens, layers and heads that do not exist are left out.
+
+    heads  number of heads of every layer, first layer first
+    """
+    heads = tuple(heads)
+    kept: list[Intervention] = []
+    for item in given:
+        match item:
+            case HidePatches(patches, fill):
+                kept.append(HidePatches(tuple(p for p in patches if p < layout.num_patches), fill))
+            case SwitchOffHeads(pairs, fill):
+                kept.append(
+                    SwitchOffHeads(tuple((at, h) for at, h in pairs if at < len(heads) and h < heads[at]), fill)
+                )
+            case SwitchOffLayers(layers):
+                kept.append(SwitchOffLayers(tuple(layer for layer in layers if layer < len(heads))))
+            case CutTokens(tokens, layers):
+                there = None if layers is None else tuple(layer for layer in layers if layer < len(heads))
+                kept.append(CutTokens(tuple(t for t in tokens if t < layout.num_tokens), there))
+            case _:
+                kept.append(item)
+    return Interventions(tuple(item for item in kept if not _idle(item)))
+
+
+def hidden(given: Interventions) -> tuple[int, ...]:
+    """Patches hidden in any way, ascending."""
+    return tuple(sorted({p for item in given if isinstance(item, HidePatches) for p in item.patches}))
+
+
+def hiding(given: Interventions) -> str | None:
+    """How patches are hidden, None where none is."""
+    return next((item.fill for item in given if isinstance(item, HidePatches)), None)
+
+
+def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventions:
+    """With exactly these patches hidden, all in one way."""
+    return _with(given, HidePatches, HidePatches(tuple(patches), fill))
+
+
+def heads_off(given: Interventions) -> tuple[Head, ...]:
+    """(layer, head) of every head that is off, ascending."""
+    return tuple(sorted({pair for item in given if isinstance(item, SwitchOffHeads) for pair in item.heads}))
+
+
+def head_fill(given: Interventions) -> str | None:
+    """What stands in for heads that are off, None where none is."""
+    return next((item.fill for item in given if isinstance(item, SwitchOffHeads)), None)
+
+
+def set_heads(given: Interventions, heads: Iterable[Head], fill: str) -> Interventions:
+    """With exactly these heads off, all replaced in one way."""
+    return _with(given, SwitchOffHeads, SwitchOffHeads(tuple(heads), fill))
+
+
+def layers_off(given: Interventions) -> tuple[int, ...]:
+    return tuple(sorted({layer for item in given if isinstance(item, SwitchOffLayers) for layer in item.layers}))
+
+
+def set_layers(given: Interventions, layers: Iterable[int]) -> Interventions:
+    """With exactly these layers off."""
+    return _with(given, SwitchOffLayers, SwitchOffLayers(tuple(layers)))
+
+
+def shuffled(given: Interventions) -> int | None:
+    """The seed of the shuffled patches, None where they are in their places."""
+    return next((item.seed for item in given if isinstance(item, ShufflePatches)), None)
+
+
+def set_shuffle(given: Interventions, seed: int | None) -> Interventions:
+    return _with(given, ShufflePatches, None if seed is None else ShufflePatches(seed))
+
+
+def positions(given: Interventions) -> str | None:
+    """How positions are changed, None where they are as learned."""
+    return next((item.how for item in given if isinstance(item, ChangePositions)), None)
+
+
+def set_positions(given: Interventions, how: str | None, seed: int = 0) -> Interventions:
+    return _with(given, ChangePositions, None if how is None else ChangePositions(how, seed))
+
+
+def cut_tokens(given: Interventions) -> tuple[int, ...]:
+    return tuple(sorted({token for item in given if isinstance(item, CutTokens) for token in item.tokens}))
+
+
+def cut_layers(given: Interventions) -> tuple[int, ...] | None:
+    """Where tokens are cut out of attention, None for everywhere."""
+    return next((item.layers for item in given if isinstance(item, CutTokens)), None)
+
+
+def set_cut(given: Interventions, tokens: Iterable[int], layers: Iterable[int] | None) -> Interventions:
+    """With exactly these tokens cut out of attention, in these layers, or everywhere."""
+    return _with(given, CutTokens, CutTokens(tuple(tokens), None if layers is None else tuple(layers)))
+
+
+def without(given: Interventions, index: int) -> Interventions:
+    """Without the one at that place."""
+    return Interventions(tuple(item for at, item in enumerate(given) if at != index))
+
+
+def _with(given: Interventions, kind: type, item: Intervention | None) -> Interventions:
+    others = [other for other in given if not isinstance(other, kind)]
+    items = [*others, *([] if item is None or _idle(item) else [item])]
+    return Interventions(tuple(sorted(items, key=lambda each: ORDER.index(type(each)))))
+
+
+def _idle(item: Intervention) -> bool:
+    """Whether nothing is changed by it."""
+    match item:
+        case HidePatches(patches, _):
+            return not patches
+        case SwitchOffHeads(heads, _):
+            return not heads
+        case SwitchOffLayers(layers):
+            return not layers
+        case CutTokens(tokens, layers):
+            return not tokens or layers == ()
+        case _:
+            return False
+
+
+# What the changed model answers: asked once for each list of changes, and kept.
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """effect: the answers before and after; trace: the changed pass, with its attention; means: digest of the heads' mean
+    outputs that were put in place of heads, "" where none were.
+    """
+
+    effect: Effect
+    trace: Trace
+    means: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        kept = (self.effect.before, self.effect.after)
+        return self.trace.nbytes + sum(each.tokens.nbytes for each in kept if each.tokens is not None)
+
+    @property
+    def token_read(self) -> float | None:
+        """Cosine of what the output is computed from with what it was: a token, the patches' mean, or the weighted sum of
+        several; of the patches' mean where a pooling query reads them. None where unknown.
+        """
+        before, after = self.effect.before.tokens, self.effect.after.tokens
+        if before is None or after is None:
+            return None
+        if before.shape != after.shape or before.shape[1] != self.trace.layout.num_tokens:
+            return None
+        weights = row_weights(self.read, self.trace.layout, before.device)[0]
+        one, two = (weights @ tokens[0].float() for tokens in (before, after))  # (width,)
+        return float(F.cosine_similarity(one, two, dim=0))
+
+    @property
+    def read(self) -> Query:
+        """What `token_read` is of."""
+        reads = default_query(self.trace)
+        return Query(((MEAN, 1.0),)) if reads.pools else reads
+
+
+def needs_means(given: Interventions) -> bool:
+    return any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in given)
+
+
+def gallery_means(stage: Stage) -> HeadMeans:
+    """Every head's mean output over the centre crops of the gallery's photographs, at the input size that the picture met: one
+    answer for all pictures at that size.
+    """
+    model = stage.model
+    # The size of the model and not of the key: where the whole picture is fitted, it follows from the picture.
+    plain = replace(stage, key=replace(stage.key, image="", framing="crop", size=model.input_size, scope=None))
+
+    def work(progress: Progress) -> HeadMeans:
+        gallery = samples()
+        inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
+        return head_means(model, inputs, fraction(progress), len(gallery))
+
+    if plain.key.asking("head means") not in services.queue().results:
+        consent.require_passes(model, len(samples()), words.MEANS_RUNNING)
+    means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING)
+    return means
+
+
+def outcome_of(about: Asked, given: Interventions) -> Outcome:
+    """The changed model's answer to the question at hand. Raises UnsupportedError where it cannot run changed."""
+    stage = about.stage
+    means = gallery_means(stage) if needs_means(given) else None
+    digest = means.digest if means else ""
+
+    def work(question, progress: Progress) -> Outcome:  # type: ignore[no-untyped-def]
+        try:
+            found = effect(question, given, head_means=means)
+            progress.report(0.5)
+            with intervene(stage.model, given, head_means=means) as changed, torch.no_grad():
+                trace = trace_input(changed, stage.trace.input)
+        except ValueError:
+            raise UnsupportedError(words.IMPOSSIBLE) from None
+        return Outcome(found, trace, digest)
+
+    return about.ask("what if", work, words.RUNNING, changes=given.encode(), means=digest)
+
+
+def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, off: tuple[int, ...] = ()) -> Heatmap:
+    """The chosen map of a trace; `off`: layers that rollout leaves out, because nothing passed through them."""
+    if kind == "rollout":
+        left = tuple(each for at, each in enumerate(trace.layers) if at not in off)
+        return rollout(replace(trace, layers=left), query)
+    return attention_map(layers_asked(trace, Query.parse(query))[0 if query == POOL else layer], query, head)
+
+
+def present(stage: Stage) -> Interventions:
+    """What is switched, as far as this model has it."""
+    return fitting(current(), stage.layout, (layer.num_heads for layer in stage.trace.layers))
+
+
+def found_outliers(about: Asked) -> TokenOutliers:
+    """The picture's outlying tokens at the thresholds chosen."""
+    norm, mass = float(state.value_of("norm_times")), float(state.value_of("mass_times"))
+    found: TokenOutliers = about.ask(
+        "outliers", lambda question, _: token_outliers(question, norm, mass), norm=norm, mass=mass
+    )
+    return found

@@ -1,0 +1,264 @@
+"""Switches on the picture and its tokens: patches hidden or shuffled, positions changed, tokens cut out of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.attention import head_maps
+from vitviz.analysis.interventions import (
+    ChangePositions,
+    CutTokens,
+    HidePatches,
+    Intervention,
+    Interventions,
+    ShufflePatches,
+    SwitchOffHeads,
+    SwitchOffLayers,
+)
+from vitviz.analysis.queries import MEAN, POOL
+from vitviz.draw import Scale
+from vitviz.figures.interventions import seen_picture
+from vitviz.tokens import TokenLayout
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import Paint, show_board, show_picture
+from vitviz.ui.context import Stage
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.questions import asked
+from vitviz.ui.pages.what_if import edits
+from vitviz.ui.pages.what_if import text as words
+from vitviz.ui.pages.what_if.edits import current as now
+from vitviz.ui.pages.what_if.edits import found_outliers
+from vitviz.ui.text import common
+
+PICTURE = 380  # CSS pixels
+
+
+def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
+    """Arguments that let a widget show a part of what is switched, and hand on what somebody sets it to."""
+    key = f"switch {name}"
+    st.session_state[key] = shown
+    return {"key": key, "on_change": lambda: taken(st.session_state[key])}
+
+
+def show_hide(stage: Stage, given: Interventions) -> None:
+    """The picture to draw on, and how patches are hidden."""
+    fill = edits.hiding(given) or str(state.value_of("hide_by"))
+    cells = edits.hidden(given)
+
+    def hide_by(chosen: str | None) -> None:
+        if chosen:
+            edits.switch(edits.hide(now(), edits.hidden(now()), chosen), hide_by=chosen)
+
+    st.segmented_control(
+        words.HIDE_BY, list(words.HIDE_BYS), format_func=named(words.HIDE_BYS), help=words.HIDE_BY_HELP,
+        **tied("hide by", fill, hide_by),
+    )  # fmt: skip
+    show_picture(
+        stage,
+        "hide",
+        alt=words.HIDE_ALT.format(count=len(cells)),
+        line=1,
+        widest=PICTURE,
+        paint=Paint(cells, words.HIDE_HINT, lambda painted: edits.switch(edits.hide(now(), painted, fill))),
+    )
+    if fill == "removed" and cells and edits.shuffled(given) is not None:
+        st.caption(words.REMOVED_AND_SHUFFLED)
+
+
+def show_order(stage: Stage, given: Interventions) -> None:
+    """Shuffled patches and changed positions, with what the model then sees."""
+    seed = edits.shuffled(given)
+    how = edits.positions(given)
+    st.toggle(
+        words.SHUFFLE, help=words.SHUFFLE_HELP,
+        **tied("shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(now(), 0 if on else None))),
+    )  # fmt: skip
+    if seed is not None:
+        another = edits.set_shuffle(given, seed + 1)
+        st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=edits.switch, args=(another,))
+    st.segmented_control(
+        words.POSITIONS, list(words.POSITIONS_OF), format_func=named(words.POSITIONS_OF), help=words.POSITIONS_HELP,
+        **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
+    )  # fmt: skip
+    st.caption(words.ORDER_TEXT)
+    show_picture(
+        stage,
+        "order",
+        alt=words.SEEN_ALT,
+        line=1 if any(isinstance(item, ShufflePatches) for item in given) else 0,
+        widest=PICTURE,
+        shown=seen_picture(stage.subject, given),
+        knobs=(("changes", given.encode()),),
+        on_pick=lambda token: state.change(query=token),
+        chosen=stage.selection.query,
+    )
+
+
+def show_cut(stage: Stage, given: Interventions) -> None:
+    """Tokens to cut out of attention: patches on the picture, the others by name, sinks by a button."""
+    st.caption(words.CUT_TEXT)
+    tokens, layers = edits.cut_tokens(given), edits.cut_layers(given)
+    prefix = list(stage.layout.prefix)
+    first = len(prefix)
+
+    def cut(chosen: tuple[int, ...]) -> None:
+        edits.switch(edits.set_cut(now(), chosen, layers))
+
+    patches = tuple(token for token in tokens if token >= first)
+    if prefix:
+        others = tuple(token for token in tokens if token < first)
+        st.pills(
+            words.CUT_PREFIX, range(first), selection_mode="multi", wrap=True, format_func=lambda at: common.token(prefix[at]),
+            **tied("prefix", list(others), lambda chosen: cut((*chosen, *patches))),
+        )  # fmt: skip
+    else:
+        others = ()
+    _sinks(stage, given, cut)
+    show_picture(
+        stage,
+        "cut",
+        alt=words.CUT_ALT.format(count=len(tokens)),
+        line=1,
+        widest=PICTURE,
+        paint=Paint(
+            tuple(token - first for token in patches),
+            words.CUT_HINT,
+            lambda cells: cut((*others, *(cell + first for cell in cells))),
+        ),
+    )
+    if tokens:
+        st.pills(
+            words.CUT_LAYERS, range(stage.trace.num_layers), selection_mode="multi", wrap=True,
+            **tied("cut layers", list(layers or ()), lambda at: edits.switch(edits.set_cut(now(), tokens, at or None))),
+        )  # fmt: skip
+
+
+def _sinks(stage: Stage, given: Interventions, cut: Callable[[tuple[int, ...]], None]) -> None:
+    # The class token is not among them: with it cut, its own answer is another question.
+    first = stage.layout.num_prefix
+    sinks = tuple(token for token in found_outliers(asked(stage)).tokens if token >= first)
+    if not sinks:
+        st.caption(words.CUT_NO_SINKS)
+        return
+    whole = tuple(sorted({*edits.cut_tokens(given), *sinks}))
+    st.button(words.CUT_SINKS.format(count=len(sinks)), help=words.CUT_SINKS_HELP, on_click=cut, args=(whole,))
+
+
+# The board of heads to switch off one by one, and whole layers.
+
+
+def show_heads(stage: Stage, given: Interventions) -> None:
+    """What replaces a head, the board, and the layers."""
+    fill = fill_of(given)
+
+    def head_by(chosen: str | None) -> None:
+        if chosen:
+            edits.switch(edits.set_heads(now(), edits.heads_off(now()), chosen), head_by=chosen)
+
+    st.segmented_control(
+        words.HEAD_BY, list(words.HEAD_BYS), format_func=named(words.HEAD_BYS), help=words.HEAD_BY_HELP,
+        **tied("head by", fill, head_by),
+    )  # fmt: skip
+    if fill == "mean":
+        means = edits.gallery_means(stage)
+        st.caption(words.MEANS_OF.format(images=means.images, digest=means.digest))
+    # Heads of the layers are switched. A pooling query asks in none of them, and is not shown.
+    query = MEAN if stage.query == POOL else stage.query
+    maps: np.ndarray = stage.ask("head maps", lambda _: head_maps(stage.trace, query), query=query)
+    layers, heads = maps.shape[:2]
+    flat = maps.reshape(layers * heads, *maps.shape[2:])  # (layers * heads, rows, cols)
+    show_board(
+        stage,
+        "heads to switch",
+        maps,
+        [Scale.of(each, robust=True) for each in flat],
+        alt=words.BOARD_ALT.format(
+            heads=heads, layers=layers, query=common.token(query), off=len(edits.heads_off(given))
+        ),
+        caption=words.BOARD_CAPTION,
+        shared=None,
+        own_ends=words.BOARD_ENDS,
+        facts={},
+        knobs=(("query", query),),
+        chosen=(-1, None),
+        tallest=430,
+        paint=painted(given, heads, fill, words.BOARD_HINT),
+    )
+    st.pills(
+        words.LAYERS, range(layers), selection_mode="multi", help=words.LAYERS_HELP, wrap=True,
+        **tied("layers", list(edits.layers_off(given)), _set_layers),
+    )  # fmt: skip
+
+
+def _set_layers(chosen: list[int]) -> None:
+    edits.switch(edits.set_layers(now(), chosen))
+
+
+def fill_of(given: Interventions) -> str:
+    """What replaces a head that is off: of those that are off now, else as chosen last."""
+    return edits.head_fill(given) or str(state.value_of("head_by"))
+
+
+def painted(given: Interventions, heads: int, fill: str, hint: str) -> Paint:
+    """Heads off, as cells of a board that has `heads` of them in a row."""
+    cells = tuple(layer * heads + head for layer, head in edits.heads_off(given) if head < heads)
+    return Paint(
+        cells, hint, lambda chosen: edits.switch(edits.set_heads(now(), (divmod(c, heads) for c in chosen), fill))
+    )
+
+
+# The list of what is switched, each with its way back.
+
+NAMES_SHOWN = 4
+
+
+def show_list(stage: Stage, given: Interventions) -> None:
+    """One button an intervention, which undoes it, and one that undoes them all."""
+    if not given.items:
+        st.caption(words.NOTHING)
+        return
+    st.caption(words.SWITCHED)
+    with st.container(horizontal=True, gap="small"):
+        for at, item in enumerate(given):
+            line = sentence(item, stage.layout)
+            st.button(
+                line, icon=":material/close:", key=f"undo {at}", help=words.REMOVE.format(change=line),
+                on_click=edits.switch, args=(edits.without(given, at),),
+            )  # fmt: skip
+        st.button(
+            words.UNDO, icon=":material/undo:", key="undo everything", type="tertiary", on_click=edits.switch,
+            args=(Interventions(),),
+        )  # fmt: skip
+
+
+def sentence(item: Intervention, layout: TokenLayout) -> str:
+    """An intervention in a few words."""
+    match item:
+        case HidePatches(patches, fill):
+            return words.HIDE_LINE[fill].format(count=_count(words.PATCHES, patches))
+        case ShufflePatches(seed):
+            return words.SHUFFLE_LINE.format(seed=seed)
+        case ChangePositions(how, seed):
+            return words.POSITIONS_LINE[how].format(seed=seed)
+        case SwitchOffHeads(heads, fill):
+            names = [words.HEAD_NAME.format(layer=layer, head=head) for layer, head in heads]
+            return words.HEADS_LINE[fill].format(count=_count(words.HEADS, heads), names=_few(names, 2))
+        case SwitchOffLayers(layers):
+            return words.LAYERS_LINE.format(names=_few([str(layer) for layer in layers]))
+        case CutTokens(tokens, layers):
+            names = [common.token(layout.name_of(token)) for token in tokens]
+            line = words.CUT_LINE.format(count=_count(words.TOKENS, tokens), names=_few(names, 1))
+            return line if layers is None else words.CUT_SOME.format(line=line, layers=_few([str(at) for at in layers]))
+
+
+def _count(forms: tuple[str, str], things: Sequence[object]) -> str:
+    return forms[len(things) != 1].format(count=len(things))
+
+
+def _few(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
+    shown = ", ".join(names[:most])
+    return words.AND_MORE.format(names=shown) if len(names) > most else shown

@@ -1,0 +1,256 @@
+"""The payload store: binary arrays under names nobody can guess, for one session, for a while.
+
+A page offers arrays and gets an address; the browser fetches them once and keeps them. The address is a keyed hash over the
+session, the content and the time it ends, so it cannot be made up, and it stays the same while the page is drawn again.
+
+A payload is small enough to read in thirty lines of JavaScript, aligned so that nothing is copied there:
+
+    4 bytes    "VVZ1"
+    4 bytes    length of the header, unsigned, little endian
+    header     UTF-8 JSON {"arrays": {name: {"dtype", "shape", "offset"}}, "meta": {...}}, padded with spaces so that what
+               follows starts at a multiple of 8
+    arrays     raw, little endian, row by row; each at its offset, counted from the end of the header, a multiple of 8
+
+The first four bytes let a reader tell a payload from the page that a server sends for an address it does not know.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import hmac
+import io
+import json
+import secrets
+import struct
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+# Fast enough to be no burden (100 MB/s), and most of what gzip can do for float32, which is little, and for uint8,
+# which is much.
+GZIP_LEVEL = 1
+
+
+# What one session is offered without a fetch in between is a few dozen arrays; a page with every layer of a large model has
+# hundreds. Both bounds are of names: content that several names share is held once.
+MAX_ENTRIES, MAX_SESSION_ENTRIES = 8_192, 1_024
+# Sessions that ended last: a run of one of them may still be under way.
+FORGOTTEN = 10_000
+
+
+MAGIC = b"VVZ1"
+DTYPES = ("float32", "uint16", "int32", "uint8")
+_ALIGNMENT = 8
+
+
+def pack(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None) -> bytes:
+    """One payload. Raises TypeError for an array of another type than `DTYPES`: a silent conversion would hide a loss."""
+    described: dict[str, dict[str, Any]] = {}
+    parts: list[bytes] = []
+    offset = 0
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise TypeError(f"array {name!r} is {array.dtype}; a payload carries {', '.join(DTYPES)}")
+        raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+        described[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
+        parts.append(raw + bytes(-len(raw) % _ALIGNMENT))
+        offset += len(parts[-1])
+    header = json.dumps(
+        {"arrays": described, "meta": dict(meta or {})}, allow_nan=False, separators=(",", ":")
+    ).encode()
+    header += b" " * (-(len(header) + 8) % _ALIGNMENT)
+    return b"".join([MAGIC, struct.pack("<I", len(header)), header, *parts])
+
+
+def pack_picture(picture: Image.Image) -> bytes:
+    """A payload of a picture, as the array "picture" that holds a PNG file: one route and one rule serve everything."""
+    encoded = io.BytesIO()
+    picture.convert("RGB").save(encoded, "PNG", compress_level=3)
+    return pack({"picture": np.frombuffer(encoded.getvalue(), np.uint8)})
+
+
+def unpack(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays by name, read only, and the meta. Raises ValueError for bytes that are no payload."""
+    if payload[:4] != MAGIC or len(payload) < 8:
+        raise ValueError("these bytes are not a payload: they do not begin with VVZ1")
+    (length,) = struct.unpack_from("<I", payload, 4)
+    header = json.loads(payload[8 : 8 + length])
+    start = 8 + length
+    arrays = {
+        name: np.frombuffer(
+            payload, np.dtype(entry["dtype"]).newbyteorder("<"), int(np.prod(entry["shape"])), start + entry["offset"]
+        ).reshape(entry["shape"])
+        for name, entry in header["arrays"].items()
+    }
+    return arrays, header["meta"]
+
+
+OfferKey = tuple[str, str, Hashable]  # (session, visitor, key)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One entry.
+
+    digest   names the compressed bytes, which entries share
+    offer    what it was offered as: (session, visitor's cookie or "" for whoever has the name, key)
+    expires  in seconds of the store's clock
+    """
+
+    digest: bytes
+    offer: OfferKey
+    expires: float
+
+    @property
+    def session(self) -> str:
+        return self.offer[0]
+
+    @property
+    def visitor(self) -> str:
+        return self.offer[1]
+
+
+class PayloadStore:
+    """Bounded in bytes, in names and in names of one session; safe to use from every thread. Times are in seconds on `clock`,
+    which never goes back.
+    """
+
+    def __init__(
+        self,
+        max_bytes: int = 256 * 2**20,
+        lifetime: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+        max_entries: int = MAX_ENTRIES,
+        max_session_entries: int = MAX_SESSION_ENTRIES,
+    ) -> None:
+        self.max_bytes, self.lifetime = max_bytes, lifetime
+        self.max_entries, self.max_session_entries = max_entries, max_session_entries
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, Payload] = OrderedDict()  # name -> entry, used longest ago first
+        self._names: OrderedDict[str, None] = OrderedDict()  # names in the order in which they expire
+        self._names_of: dict[str, OrderedDict[str, None]] = {}  # session -> all its names, used longest ago first
+        self._offers: dict[OfferKey, str] = {}  # -> the latest name under which it was offered
+        self._bodies: dict[bytes, tuple[bytes, int]] = {}  # digest -> (compressed bytes, entries that share them)
+        self._bytes = 0
+        self._forgotten: OrderedDict[str, None] = OrderedDict()  # sessions, the last FORGOTTEN of them
+
+    def offer(self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "") -> str:
+        """The name under which `build()`'s bytes can be fetched by this session.
+
+        key      names the content within the session; while it was offered less than half a lifetime ago, `build` is not called
+        visitor  the cookie of the browser behind the session, where there is one: others get nothing, even with the name
+        """
+        offered = (session, visitor, key)
+        with self._lock:
+            now = self._clock()
+            self._drop_expired(now)
+            known = self._offers.get(offered)
+            if known is not None and self._entries[known].expires - now > self.lifetime / 2:
+                self._used(known)
+                return known
+        raw = build()  # outside the lock: it may compute
+        digest = hashlib.sha256(raw).digest()
+        with self._lock:
+            shared = self._bodies.get(digest)
+        body = shared[0] if shared else gzip.compress(raw, GZIP_LEVEL, mtime=0)
+        with self._lock:
+            # After `build`, so that names are added in the order in which they expire.
+            expires = self._clock() + self.lifetime
+            name = self._name(session, visitor, digest, expires)
+            if session in self._forgotten:
+                return name  # of a run that went on after the end of its session: it leads nowhere
+            self._drop(name)
+            self._add(name, Payload(digest, offered, expires), body)
+            self._keep_bounds(session)
+        return name
+
+    def fetch(self, name: str, visitor: str = "") -> bytes | None:
+        """The compressed bytes, or None for a name that is wrong, has run out or is somebody else's: all look the same."""
+        with self._lock:
+            self._drop_expired(self._clock())
+            entry = self._entries.get(name)
+            if entry is None or (entry.visitor and not hmac.compare_digest(entry.visitor.encode(), visitor.encode())):
+                return None
+            self._used(name)
+            return self._bodies[entry.digest][0]
+
+    def forget(self, session: str) -> None:
+        """A session is over: all its names stop working, those that were renewed since included, and what a run of it that
+        has not stopped yet still offers is not kept.
+        """
+        with self._lock:
+            self._forgotten[session] = None
+            if len(self._forgotten) > FORGOTTEN:
+                self._forgotten.popitem(last=False)
+            for name in [*self._names_of.get(session, ())]:
+                self._drop(name)
+
+    @property
+    def nbytes(self) -> int:
+        """Compressed bytes held; content that several sessions were offered counts once."""
+        return self._bytes
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _name(self, session: str, visitor: str, digest: bytes, expires: float) -> str:
+        parts = [session.encode(), visitor.encode(), digest, repr(expires).encode()]
+        framed = b"".join(
+            len(part).to_bytes(4, "little") + part for part in parts
+        )  # lengths, so that parts cannot run together
+        return hmac.new(self._secret, framed, hashlib.sha256).hexdigest()
+
+    def _used(self, name: str) -> None:
+        self._entries.move_to_end(name)
+        self._names_of[self._entries[name].session].move_to_end(name)
+
+    def _add(self, name: str, entry: Payload, body: bytes) -> None:
+        body, sharers = self._bodies.get(entry.digest, (body, 0))
+        if not sharers:
+            self._bytes += len(body)
+        self._bodies[entry.digest] = (body, sharers + 1)
+        self._entries[name] = entry
+        self._names[name] = None
+        self._names_of.setdefault(entry.session, OrderedDict())[name] = None
+        self._offers[entry.offer] = name
+
+    def _drop(self, name: str) -> None:
+        entry = self._entries.pop(name, None)
+        if entry is None:
+            return
+        del self._names[name]
+        own = self._names_of[entry.session]
+        del own[name]
+        if not own:
+            del self._names_of[entry.session]
+        if self._offers.get(entry.offer) == name:  # else it was offered again, under a later name
+            del self._offers[entry.offer]
+        body, sharers = self._bodies.pop(entry.digest)
+        if sharers > 1:
+            self._bodies[entry.digest] = (body, sharers - 1)
+        else:
+            self._bytes -= len(body)
+
+    def _keep_bounds(self, session: str) -> None:
+        """Drops what was used longest ago: of the session that was offered too much, then of all. The latest offer stays."""
+        own = self._names_of[session]
+        while len(own) > max(self.max_session_entries, 1):
+            self._drop(next(iter(own)))
+        while (self._bytes > self.max_bytes or len(self._entries) > self.max_entries) and len(self._entries) > 1:
+            self._drop(next(iter(self._entries)))
+
+    def _drop_expired(self, now: float) -> None:
+        while self._names:
+            name = next(iter(self._names))
+            if self._entries[name].expires > now:
+                return
+            self._drop(name)

@@ -1,0 +1,113 @@
+"""The routes of the web server: payloads, the cookie that tells one browser from another, and which addresses are pages."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from functools import cache
+
+import streamlit as st
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vitviz.ui.server.payloads import PayloadStore
+
+PATH = "/payload"
+COOKIE = "vitviz_visitor"
+_PLAIN = {"X-Content-Type-Options": "nosniff"}
+
+
+@cache
+def payloads() -> PayloadStore:
+    """What browsers fetch."""
+    return PayloadStore()
+
+
+def base_path() -> str:
+    """The server's `baseUrlPath`, which Streamlit does not put in front of routes of our own."""
+    return str(st.get_option("server.baseUrlPath") or "")
+
+
+def address(name: str, base_path: str = "") -> str:
+    """The URL path of a payload; `base_path` is the server's `baseUrlPath`, with or without slashes."""
+    base = base_path.strip("/")
+    return f"/{base}{PATH}/{name}" if base else f"{PATH}/{name}"
+
+
+def payload_route(store: PayloadStore, base_path: str = "") -> Route:
+    """GET {base}/payload/{name}: the gzipped bytes, or 404 with nothing said about why."""
+
+    async def serve(request: Request) -> Response:
+        body = store.fetch(request.path_params["name"], request.cookies.get(COOKIE, ""))
+        if body is None:
+            return _not_found()
+        headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=3600, immutable"}
+        return Response(body, 200, headers, "application/octet-stream")
+
+    return Route(address("{name}", base_path), serve, methods=["GET"])
+
+
+def _not_found() -> Response:
+    return Response("not found", 404, {**_PLAIN, "Cache-Control": "no-store"}, "text/plain")
+
+
+class KnownPages:
+    """404 for every address at which the app has no page.
+
+    Streamlit answers an address that it does not know with its page and the status 200, whatever was asked for: a crawler's
+    /robots.txt, a probe's /readyz.
+    """
+
+    def __init__(self, app: ASGIApp, pages: Iterable[str], base_path: str = "") -> None:
+        """pages: the addresses of the app's pages, "/" apart; base_path: the server's `baseUrlPath`."""
+        self.app = app
+        base = base_path.strip("/")
+        base = f"/{base}" if base else ""
+        self._pages = {base, f"{base}/", *(f"{base}/{page}" for page in pages)}
+        # Streamlit serves HTML of its own making here.
+        self._others = (f"{base}/component/", f"{base}/media/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path in self._pages or path.startswith(self._others):
+            await self.app(scope, receive, send)
+            return
+        refused = False
+
+        async def send_unless_page(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                refused = message["status"] < 300 and headers.get("content-type", "").startswith("text/html")
+                if refused:
+                    await _not_found()(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        await self.app(scope, receive, send_unless_page)
+
+
+class VisitorCookie:
+    """Gives every browser a random cookie, so that a payload's address is of no use in another browser.
+
+    A browser that takes no cookies (a page inside somebody else's page, for one) still has the unguessable name.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or COOKIE in HTTPConnection(scope).cookies:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                cookie = f"{COOKIE}={secrets.token_urlsafe(16)}; Path=/; HttpOnly; SameSite=Lax"
+                MutableHeaders(scope=message).append("Set-Cookie", cookie)
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie)

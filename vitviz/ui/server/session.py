@@ -1,0 +1,159 @@
+"""One browser tab: a name nobody can guess, and the end of everything private to it.
+
+A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL` seconds
+and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at once and
+calls their `on_release` (`WebsocketSessionManager.disconnect_session`), so that these cannot tell a lost connection from a
+closed tab. So each session's name lies in its state, and the server looks from time to time which sessions are connected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cache
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from vitviz.ui.server import route
+from vitviz.ui.server.route import COOKIE, address
+
+_LOG = logging.getLogger(__name__)
+_SESSION = "private session"
+# What others may be waiting behind goes on for this long once its browser is away; what is private goes on as long as its
+# session may come back.
+SHARED_SECONDS = 15.0
+_ENDINGS: list[Callable[[str], None]] = []
+
+
+@dataclass(frozen=True)
+class Session:
+    """name: the scope of what is private to this tab; visitor: the browser's cookie, "" where it takes none."""
+
+    name: str
+    visitor: str
+
+    @property
+    def label(self) -> str:
+        """Tells sessions apart in a log, and does not give the name away."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:12]
+
+    def offer(self, key: Hashable, build: Callable[[], bytes]) -> str:
+        """The address at which this tab, and nobody else, can fetch `build()`'s bytes for a while; see `PayloadStore.offer`."""
+        return address(route.payloads().offer(self.name, key, build, self.visitor), route.base_path())
+
+
+@dataclass
+class _Connection:
+    """streamlit_id: Streamlit's name of the session; lost_since: when it was first seen without a connection."""
+
+    streamlit_id: str
+    lost_since: float | None = None
+
+
+class Sessions:
+    """The sessions that are not over.
+
+    connected  whether the session of this Streamlit id has a connection now
+    lifetime   seconds for which a session without a connection can come back
+    end        called with a session's name once, when it can come back no more
+    """
+
+    def __init__(
+        self,
+        connected: Callable[[str], bool],
+        lifetime: Callable[[], float],
+        end: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connected, self._lifetime, self._end, self._clock = connected, lifetime, end, clock
+        self._lock = threading.Lock()
+        self._open: dict[str, _Connection] = {}
+
+    def keep(self, name: str, streamlit_id: str) -> None:
+        """Call in every run of a session."""
+        with self._lock:
+            self._open[name] = _Connection(streamlit_id)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._open
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def end_those_gone(self) -> None:
+        """Ends the sessions that have been without a connection for longer than their lifetime."""
+        now, lifetime = self._clock(), self._lifetime()
+        over = []
+        with self._lock:
+            for name, connection in list(self._open.items()):
+                if self._connected(connection.streamlit_id):
+                    connection.lost_since = None
+                elif connection.lost_since is None:
+                    connection.lost_since = now
+                elif now - connection.lost_since >= lifetime:
+                    del self._open[name]
+                    over.append(name)
+        for name in over:
+            self._end(name)  # outside the lock: it takes the locks of what it clears
+
+
+def current() -> Session:
+    """This tab's session; made at its first run."""
+    context = get_script_run_ctx()
+    kept: Session | None = st.session_state.get(_SESSION)
+    if kept is None or kept.name not in open_sessions():
+        visitor = st.context.cookies.get(COOKIE, "")
+        kept = st.session_state[_SESSION] = Session(secrets.token_hex(16), visitor if isinstance(visitor, str) else "")
+    open_sessions().keep(kept.name, context.session_id if context else "")
+    return kept
+
+
+@cache
+def open_sessions() -> Sessions:
+    """The sessions of this server, looked after by a thread."""
+    sessions = Sessions(_is_connected, _lifetime, _forget)
+    threading.Thread(target=_look_after, args=(sessions,), name="sessions", daemon=True).start()
+    return sessions
+
+
+def patience(private: bool) -> float:
+    """Seconds for which the work of a session without a connection goes on."""
+    return _lifetime() if private else min(_lifetime(), SHARED_SECONDS)
+
+
+def _look_after(sessions: Sessions) -> None:
+    while True:
+        time.sleep(max(1.0, _lifetime() / 4))
+        try:
+            sessions.end_those_gone()
+        except Exception:
+            _LOG.exception("sessions that are over could not be ended; they will be tried again")
+
+
+def _is_connected(streamlit_id: str) -> bool:
+    try:
+        return bool(runtime.get_instance().is_active_session(streamlit_id))
+    except RuntimeError:  # without a server there are no connections that could be lost
+        return True
+
+
+def _lifetime() -> float:
+    return float(st.get_option("server.disconnectedSessionTTL"))
+
+
+def on_end(forget: Callable[[str], None]) -> None:
+    """Calls `forget` with the name of every session that is over."""
+    _ENDINGS.append(forget)
+
+
+def _forget(name: str) -> None:
+    route.payloads().forget(name)
+    for forget in _ENDINGS:
+        forget(name)

@@ -1,0 +1,50 @@
+"""When something goes wrong on a page: one sentence and a next step, and the rest of the page goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from vitviz.errors import Cancelled, VitvizError
+from vitviz.ui import state
+from vitviz.ui.compute.consent import Unanswered
+from vitviz.ui.compute.waiting import Stopped
+from vitviz.ui.escape import escaped
+from vitviz.ui.selection import Selection
+from vitviz.ui.server import session
+from vitviz.ui.text import common as words
+
+_LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def guarded(where: str) -> Iterator[None]:
+    """Turns what goes wrong inside into a sentence on the page. where: a name for the buttons, different on each page."""
+    try:
+        yield
+    except Cancelled as stopped:
+        key = stopped.key if isinstance(stopped, Stopped) else None
+        st.info(words.CALLED_OFF)
+        st.button(words.ASK_AGAIN, key=f"again {where}", on_click=state.ask_again, args=(key,))
+    except Unanswered as question:
+        question.ask(where)
+    except VitvizError as error:
+        _say(str(error), where)
+    except Exception:
+        # The message may hold paths or pieces of somebody's file: it goes to the server's log, not to the page.
+        _LOG.exception("unexpected, in %s, session %s", where, session.current().label)
+        _say(words.UNEXPECTED, where)
+
+
+def _say(sentence: str, where: str) -> None:
+    st.error(escaped(sentence))
+    if state.selection() != Selection():
+        st.button(words.BACK_TO_START, key=f"back {where}", on_click=_back)
+
+
+def _back() -> None:
+    plain = Selection()
+    state.change(model=plain.model, weights=plain.weights, image=plain.image, size=plain.size, framing=plain.framing)

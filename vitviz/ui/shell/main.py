@@ -1,0 +1,118 @@
+"""The frame around every page: configuration, navigation, sidebar, and what the page stands on."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from vitviz.errors import UnsupportedError
+from vitviz.models import Model
+from vitviz.ui import state
+from vitviz.ui.compute import loading
+from vitviz.ui.context import Stage, open_stage
+from vitviz.ui.controls import frame
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.model import text as model_words
+from vitviz.ui.pages.registry import VIEWS, View
+from vitviz.ui.selection import UPLOAD, Selection
+from vitviz.ui.shell import navigation, prediction_bar, sidebar, styles
+from vitviz.ui.shell import text as sidebar_words
+from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common as words
+
+# Of parameters that a link has and the app does not.
+NAMES_SHOWN = 6
+
+
+def main() -> None:
+    with loading.holding():
+        _run()
+
+
+def _run() -> None:
+    st.set_page_config(words.NAME, styles.icon(), "wide", styles.SIDEBAR_WIDTH)
+    ignored = state.begin()
+    styles.apply()
+    opened: list[Stage] = []
+    pages = {
+        view.name: st.Page(partial(_show, view, opened), title=view.title, url_path=view.name, default=view is VIEWS[0])
+        for view in VIEWS
+    }
+    navigation.keep(pages)
+    page = st.navigation(list(pages.values()), position="hidden")
+    if ignored:
+        st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
+    if state.selection().image == UPLOAD and not loading.has_upload():
+        st.info(words.NO_UPLOAD)
+        state.change(image=Selection().image)
+    with st.sidebar:
+        menu = st.empty()
+        navigation.menu(menu)
+        with guarded("picture"):
+            sidebar.choose_picture()
+        with guarded("model"):
+            sidebar.choose_model()
+        sizes = st.container()
+    asked = state.selection()
+    with guarded("stage"):
+        opened.append(_stage(sizes))
+    if state.selection() != asked:
+        navigation.menu(menu)
+    with sizes:
+        navigation.link("model", model_words.LINK)
+    try:
+        page.run()
+    finally:
+        opened.clear()  # the pages are kept with the session, and would keep the model
+    state.finish()
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Names of URL parameters for people: the first few that are names at all, since anything may stand in an address."""
+    shown = [escaped(name) for name in names if name.isascii() and name.isidentifier() and len(name) <= 30][
+        :NAMES_SHOWN
+    ]
+    return ", ".join([*shown, *(["…"] if len(shown) < len(names) else [])])
+
+
+def _stage(sizes: st.delta_generator.DeltaGenerator) -> Stage:
+    taken = loading.image_of(state.selection())
+    own = loading.model_of(loading.plain_model(state.selection()))
+    model = _at_size(own)
+    with sizes:
+        sidebar.choose_size(own)
+        sidebar.say((*own.notes, taken.values) if taken.values else own.notes)
+    stage, lost = open_stage(state.selection(), model, taken)
+    if lost:
+        # Without a word: another model has other layers, and what was chosen there means nothing here.
+        state.change(**{name: getattr(stage.selection, name) for name in lost})
+    return stage
+
+
+def _at_size(own: Model) -> Model:
+    """The model at the size selected; at its own, with the reason why, where it does not take that: it may have been chosen
+    for another model.
+    """
+    try:
+        return loading.model_of(state.selection())
+    except UnsupportedError as reason:
+        st.info(sidebar_words.SIZE_REFUSED.format(reason=escaped(str(reason))))
+        state.change(size=0)
+        return own
+
+
+def _show(view: View, opened: list[Stage]) -> None:
+    with guarded(view.name):
+        if opened:
+            prediction_bar.show(opened[0])
+            if view.any_model or opened[0].one_grid:
+                view.render(opened[0])
+            else:
+                frame.not_supported(opened[0], view.question)
+        else:
+            st.header(view.question)  # what is missing, and a way back, stands above
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The sidebar: which photograph, which model, how large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+from vitviz.models import Model
+from vitviz.models.preparation import takes_other_sizes
+from vitviz.models.registry import curated, search
+from vitviz.samples import samples
+from vitviz.ui import state
+from vitviz.ui.compute import loading
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.escape import escaped
+from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
+from vitviz.ui.shell import text as words
+
+# How many names a search offers, and the one that stands there before anything was searched for.
+FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+# What a name of the hub begins with, which no search in timm's registry finds.
+HUB = ("hf:", "hf-hub:")
+_SOURCE, _FOLLOWED, _KIND = "picture source", "picture followed", "model kind"
+
+
+def choose_picture() -> None:
+    """Sample, upload or camera, and how it is brought to the model's size."""
+    st.subheader(words.PICTURE, anchor=False)
+    _follow_picture(state.selection().image)
+    source = st.segmented_control(
+        words.SOURCE, list(words.SOURCES), format_func=named(words.SOURCES), key=_SOURCE, required=True,
+        label_visibility="collapsed", on_change=_source_chosen,
+    )  # fmt: skip
+    if source == "gallery":
+        gallery = {sample.id: sample for sample in samples()}
+        shown = state.selection().image or next(iter(gallery))
+        titles = {name: sample.title for name, sample in gallery.items()}
+        names = [*titles] if shown in titles else [shown, *titles]  # a link may ask for a sample that there is none of
+        credit = gallery[shown].credit if shown in gallery else None
+        st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **state.bound("image", shown))
+    elif source == "upload":
+        st.file_uploader(
+            words.UPLOAD,
+            key="upload",
+            help=words.UPLOAD_HELP,
+            on_change=_taken,
+            args=("upload",),
+        )
+    else:
+        st.camera_input(words.CAMERA, key="camera", on_change=_taken, args=("camera",))
+    if state.selection().image == UPLOAD:
+        st.caption(words.OWN_PICTURE)
+    st.selectbox(
+        words.FRAMING, list(words.FRAMINGS), format_func=named(words.FRAMINGS), help=words.FRAMING_HELP,
+        **state.bound("framing"),
+    )  # fmt: skip
+
+
+def _follow_picture(image: str) -> None:
+    """Shows where the picture comes from once another one was chosen, here or elsewhere; until then the choice here stands, as
+    of somebody who is about to upload.
+    """
+    if st.session_state.get(_FOLLOWED) == image and _SOURCE in st.session_state:
+        return
+    st.session_state[_FOLLOWED] = image
+    if image != UPLOAD:
+        st.session_state[_SOURCE] = "gallery"
+    elif st.session_state.get(_SOURCE, "gallery") == "gallery":
+        st.session_state[_SOURCE] = "upload"
+
+
+def _source_chosen() -> None:
+    source = st.session_state[_SOURCE]
+    if source == "gallery" and state.selection().image == UPLOAD:
+        state.change(image="")
+    elif source == "upload" and loading.has_upload():
+        state.change(image=UPLOAD)
+
+
+def _taken(key: str) -> None:
+    file = st.session_state[key]
+    if file is not None:
+        loading.keep_upload(file.getvalue())
+        state.change(image=UPLOAD)
+
+
+def choose_model() -> None:
+    """Which architecture with which weights."""
+    st.subheader(words.MODEL, anchor=False)
+    chosen = state.selection().model
+    possible = _kinds_of(chosen)
+    if st.session_state.get(_KIND) not in possible:
+        st.session_state[_KIND] = possible[0]
+    kinds = [kind for kind in words.MODEL_KINDS if kind != "file" or kind in possible or loading.checkpoints()]
+    kind = st.selectbox(
+        words.MODEL_KIND, kinds, format_func=named(words.MODEL_KINDS), key=_KIND, on_change=_kind_chosen
+    )
+    if kind == "known":
+        known = {entry.name: entry for entry in curated()}
+        st.selectbox(words.KNOWN, list(known), format_func=lambda n: known[n].family, **state.bound("model", chosen))
+        st.caption(known[chosen].why)
+    elif kind == "any":
+        wanted = st.text_input(words.SEARCH, key="model search", placeholder=words.SEARCH_EXAMPLE, help=words.ANY_HELP)
+        on_hub = wanted.startswith(HUB) and MODEL_NAME.fullmatch(wanted)
+        names = [wanted] if on_hub else [entry.name for entry in search(wanted, FOUND)]
+        names = names if chosen in names else [chosen, *names]
+        st.selectbox(words.ANY, names, **state.bound("model", chosen))
+    elif kind == "file":
+        files = [loading.FILE + name for name in loading.checkpoints()]
+        files = files if chosen in files else [chosen, *files]
+        st.selectbox(
+            words.FILE, files, format_func=lambda name: name.removeprefix(loading.FILE), **state.bound("model", chosen)
+        )
+        if left_out := loading.checkpoints_left_out():
+            st.caption(words.FILES_LEFT_OUT.format(count=left_out))
+    untrained = state.selection().weights == "random"
+    st.toggle(
+        words.UNTRAINED, help=words.UNTRAINED_HELP,
+        **state.bound("weights", untrained, lambda on: "random" if on else "trained"),
+    )  # fmt: skip
+    if untrained:
+        st.badge(words.UNTRAINED_NOTE, color="orange")
+
+
+def _kinds_of(model: str) -> tuple[str, ...]:
+    """The lists in which a model stands, the shortest first."""
+    if model == "embedded":
+        return ("embedded",)
+    if model.startswith(loading.FILE):
+        return ("file",)
+    return ("known", "any") if any(entry.name == model for entry in curated()) else ("any",)
+
+
+def _kind_chosen() -> None:
+    kind = st.session_state[_KIND]
+    first = {
+        "embedded": "embedded",
+        "known": curated()[0].name,
+        "any": FIRST,
+        "file": loading.FILE + next(iter(loading.checkpoints()), ""),
+    }[kind]
+    state.change(model=first, size=0, weights="trained")
+
+
+def choose_size(own: Model) -> None:
+    """The input size: the model's own, the steps that its patches allow, and the one that a link asked for.
+
+    own  the model at its own size
+    """
+    chosen = state.selection().size
+    shown = 0 if (chosen, chosen) == own.input_size else chosen
+    sides = sorted({*_sizes(own), shown}, key=lambda side: side or own.input_size[0])
+    if len(sides) < 2:
+        return
+    height, width = own.input_size
+    names = {0: str(height) if height == width else f"{height}×{width}"}
+    st.segmented_control(
+        words.SIZE, sides, help=words.SIZE_HELP, required=True, format_func=named(names), **state.bound("size", shown)
+    )
+
+
+def _sizes(own: Model) -> set[int]:
+    """0 for the model's own size, and the others that a grid of whole patches can have."""
+    height, width = own.input_size
+    if height != width or not takes_other_sizes(own):
+        return {0}
+    patch = own.layout.patch_size[0]
+    return {0} | {patch * side for side in GRID_SIDES if patch * side <= MAX_SIZE} - {height}
+
+
+def say(sentences: Iterable[str]) -> None:
+    """What had to be assumed of the picture or the model: sentences that may quote a file, and are no Markdown."""
+    for sentence in sentences:
+        st.caption(escaped(sentence))
