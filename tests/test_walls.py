@@ -16,7 +16,7 @@ import vitviz
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vitviz"
 HEAVY = {"torch", "timm", "streamlit", "transformers"}
-FOUNDATION = {"errors", "tokens", "heatmap", "outputs"}
+FOUNDATION = {"errors", "tokens", "heatmap", "outputs", "progress"}
 ENGINE = FOUNDATION | {"assets", "images", "models", "capture", "tracing", "analysis"}
 
 # Room -> the rooms it may import. A room is a package or a module directly under vitviz.
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tokens": {"errors"},
     "heatmap": {"errors"},
     "outputs": set(),
+    "progress": set(),
     "assets": {"errors"},
     "images": {"errors", "assets"},
     "samples": {"errors", "assets", "images"},
@@ -47,6 +48,7 @@ MUST_NOT_LOAD: dict[str, set[str]] = {
     "tokens": HEAVY,
     "heatmap": HEAVY,
     "outputs": HEAVY,
+    "progress": HEAVY,
     "assets": HEAVY,
     "figure": HEAVY,
     "images": HEAVY,

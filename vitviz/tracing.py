@@ -17,8 +17,7 @@ from vitviz.capture.readout import read_query
 from vitviz.capture.record import Recording, StagedRecording, record, record_stages
 from vitviz.capture.trace import StagedTrace, Trace
 from vitviz.models import Model, prepare
-
-Progress = Callable[[int, int], None]
+from vitviz.progress import Progress
 
 
 def trace(

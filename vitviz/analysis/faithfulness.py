@@ -14,9 +14,9 @@ import numpy as np
 
 from vitviz.analysis.hiding import BATCH, cells, read_hidden
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 SEEDS = 5

@@ -13,11 +13,11 @@ import torch
 
 from vitviz.analysis import faithfulness
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.modules import num_heads_of
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
+from vitviz.progress import Progress
 
 # Copies of the sequence run at once: all heads of a small model's layer, no more than stays quick to cancel.
 BATCH = 8

@@ -13,10 +13,11 @@ import torch
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike, query_of
-from vitviz.analysis.rollout import PAPER, Progress, RolloutOptions, downwards, pull_fused, start_vector
+from vitviz.analysis.rollout import PAPER, RolloutOptions, downwards, pull_fused, start_vector
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 
 METHODS = ("last_hop", "leave_one_in")
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress
 from vitviz.capture.blocks import Output
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 # Images run through the model at once: on a processor a larger batch is no faster, and cancelling has to wait for it.

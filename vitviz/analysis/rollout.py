@@ -6,7 +6,7 @@ layer l and head h, Â_l = alpha I + (1 - alpha) fused_h A[l, h] and R = Â_L ..
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -19,10 +19,10 @@ from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 FUSIONS = ("mean", "max", "min")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

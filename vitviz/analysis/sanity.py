@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from vitviz.analysis.faithfulness import rank_correlation
 from vitviz.analysis.question import Question, StandIn
-from vitviz.analysis.rollout import Progress
 from vitviz.capture.blocks import Trunk
 from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 
 # Rank correlation with the trained model's map above which a method is told on, once every weight is random.
 INSENSITIVE = 0.5

@@ -107,7 +107,7 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
         input_size=arguments.size,
         device=arguments.device,
         dtype=arguments.dtype,
-        progress=lambda done, total, _what: bar(done, total),
+        progress=bar,
     )
     bar.close()
     for note in () if arguments.quiet else model.notes:

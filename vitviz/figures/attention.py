@@ -9,11 +9,12 @@ import numpy as np
 from vitviz.analysis.attention import attention_map, head_maps
 from vitviz.analysis.head_rollout import head_rollout
 from vitviz.analysis.queries import Query, QueryLike, layers_asked, query_of
-from vitviz.analysis.rollout import PAPER, Progress, RolloutOptions, rollout
+from vitviz.analysis.rollout import PAPER, RolloutOptions, rollout
 from vitviz.draw import LIGHT, Scale, Theme, draw_board, draw_heatmap
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject, made, query_words
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 
 
 def heads_figure(

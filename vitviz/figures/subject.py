@@ -14,8 +14,9 @@ from vitviz.capture.trace import StagedTrace, Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
+from vitviz.progress import Progress
 from vitviz.tokens import Query, TokenLayout, cell_of_name
-from vitviz.tracing import Progress, trace_input, trace_stages_input, trace_without_layers
+from vitviz.tracing import trace_input, trace_stages_input, trace_without_layers
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 

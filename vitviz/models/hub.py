@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +36,7 @@ from huggingface_hub.file_download import repo_folder_name
 from vitviz.errors import HubError, VitvizError
 from vitviz.models.names import WEIGHTS_FILE, Source
 from vitviz.models.weights import is_whole_safetensors, sha256_of
-
-Progress = Callable[[int, int, str], None]
+from vitviz.progress import Progress
 
 STILL_WORKS = "The embedded model and random weights need no network."
 
@@ -58,7 +57,7 @@ def fetch(source: Source, progress: Progress | None = None) -> Path:
     """The path of the repository's file in the hub's own cache, downloaded first where it is not there yet.
 
     HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called
-    as progress(bytes done, bytes in all, "repository/model.safetensors"), also while another thread downloads the same
+    as progress(bytes done, bytes in all), also while another thread downloads the same
     file; whatever it raises ends the wait or the download. Different files are downloaded side by side.
 
     Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the
@@ -114,7 +113,7 @@ def _one_at_a_time(source: Source, progress: Progress | None) -> Iterator[_Trans
     try:
         while not transfer.lock.acquire(timeout=REPORT_SECONDS):
             if progress is not None:
-                progress(transfer.done, transfer.total, f"{source.repository}/{source.file}")
+                progress(transfer.done, transfer.total)
         try:
             yield transfer
         finally:
@@ -333,7 +332,7 @@ def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type
 
         def _report(self, progress: Progress) -> None:
             try:
-                progress(self.done, self.total, f"{source.repository}/{source.file}")
+                progress(self.done, self.total)
             except Exception as error:
                 error._from_progress = True  # type: ignore[attr-defined]
                 raise

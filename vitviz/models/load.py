@@ -17,7 +17,7 @@ from vitviz.capture.modules import input_channels
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, hugging_face, repository
 from vitviz.models.checkpoint import CheckpointConfig, for_channels, imagenet_labels, read_config
-from vitviz.models.hub import STILL_WORKS, Progress, fetch
+from vitviz.models.hub import STILL_WORKS, fetch
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model, pick_device, pick_dtype
 from vitviz.models.names import (
@@ -33,6 +33,7 @@ from vitviz.models.preparation import built_size, resized, takes_any_size
 from vitviz.models.registry import build, build_on_meta, pretrained_cfg, stoppable
 from vitviz.models.weights import build_filled, how_to_convert, need_file, read_weights, refuse_not_finite, sha256_of
 from vitviz.outputs import OutputKind, output_kind
+from vitviz.progress import Progress
 
 
 def load_model(
@@ -59,7 +60,7 @@ def load_model(
                        good to about two decimal digits; or "auto": float32, and what VITVIZ_DTYPE says in any case.
                        Weights and maps are computed in float32 from what it gives
     checkpoint_config  a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
-    progress           called as progress(bytes done, bytes in all, what is being loaded) while weights come from the
+    progress           called as progress(bytes done, bytes in all) while weights come from the
                        hub
     check              called before every tensor that is made or filled while the module is built; raise from it to stop
 

@@ -26,10 +26,11 @@ from vitviz.models.checkpoint import (
     is_model_arg,
     read_json,
 )
-from vitviz.models.hub import STILL_WORKS, NoSuchFile, Progress, fetch
+from vitviz.models.hub import STILL_WORKS, NoSuchFile, fetch
 from vitviz.models.names import WEIGHTS_FILE, Place, Source, is_file_name
 from vitviz.models.registry import build, pretrained_cfg
 from vitviz.models.weights import build_filled, how_to_convert, read_weights, sha256_of
+from vitviz.progress import Progress
 
 CONFIG, PROCESSOR, PROCESSORS = "config.json", "preprocessor_config.json", "processor_config.json"
 

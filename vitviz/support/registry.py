@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from itertools import groupby
@@ -21,6 +21,7 @@ from vitviz.models.layout import layout_of, refuse_other_channels, size_refusal
 from vitviz.models.names import is_transformers_name, timm_place
 from vitviz.models.preparation import built_size, give_size, takes_any_size
 from vitviz.models.registry import architectures, build_on_meta, pretrained_cfg, timm_version
+from vitviz.progress import Progress
 from vitviz.support.verdict import VERDICTS, Support, judge
 
 # A name's verdict asks for one pass without numbers, half a second; a page of names is asked again and again.
@@ -79,7 +80,7 @@ def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, 
 
 
 def sweep(
-    names: Iterable[str] | None = None, processes: int | None = None, progress: Callable[[int, int], None] | None = None
+    names: Iterable[str] | None = None, processes: int | None = None, progress: Progress | None = None
 ) -> Iterator[Support]:
     """The verdict for each of the names (all of them by default), in their order, computed on several processors.
 

@@ -24,12 +24,12 @@ from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
 from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress
 from vitviz.analysis.targets import default_target
 from vitviz.capture.blocks import run
 from vitviz.errors import ImageError, IncompleteWarning, UnsupportedError
 from vitviz.images import load_image
 from vitviz.models import Model, prepare
+from vitviz.progress import Progress
 
 RESAMPLES = 9999
 

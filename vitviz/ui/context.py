@@ -16,7 +16,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figures.subject import StagedSubject, Subject, subject_of
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
-from vitviz.ui.compute import Key, Progress, consent, loading, services
+from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.loading import Photo
 from vitviz.ui.compute.waiting import answer
 from vitviz.ui.selection import Selection
@@ -121,7 +121,7 @@ class Stage:
         """Among the layers over the token grid; the last of them where one that only collects was chosen."""
         return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
 
-    def ask(self, what: str, work: Callable[[Progress], T], note: str = words.COMPUTING, /, **knobs: Hashable) -> T:
+    def ask(self, what: str, work: Callable[[JobProgress], T], note: str = words.COMPUTING, /, **knobs: Hashable) -> T:
         """The answer to `what` about this model and photograph, computed once for everybody who may see it.
 
         knobs  everything the answer depends on beyond model, photograph and size
@@ -129,7 +129,7 @@ class Stage:
         result: T = answer(services.queue(), self.key.asking(what, **knobs), self._lane, work, note)
         return result
 
-    def fetch(self, what: str, work: Callable[[Progress], T], /, **knobs: Hashable) -> T:
+    def fetch(self, what: str, work: Callable[[JobProgress], T], /, **knobs: Hashable) -> T:
         """The same outside a page's run, where nothing can be shown: for a download that somebody has just asked for."""
         with services.queue().submit(self.key.asking(what, **knobs), self._lane, work) as ticket:
             result: T = ticket.result()
@@ -151,12 +151,10 @@ def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage,
     """
     key = Key("look", model.name, model.fingerprint, photo.hash, model.input_size, selection.framing, scope=photo.scope)
 
-    def run(progress: Progress) -> Look:
+    def run(progress: JobProgress) -> Look:
         prepared = prepare(model, photo.image, framing=selection.framing)
         progress.check()
-        return Look.of(
-            subject_of(prepared, photo.hash, photo.name, lambda heard, layers: progress.report(heard / layers))
-        )
+        return Look.of(subject_of(prepared, photo.hash, photo.name, progress))
 
     if key not in services.queue().results:
         consent.require(model)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from vitviz.analysis.question import Subject
-from vitviz.analysis.rollout import Progress
 from vitviz.capture.ablation import Ablation, ablated
 from vitviz.capture.blocks import Trunk, finite
 from vitviz.capture.modules import evaluating
 from vitviz.errors import CaptureError
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 

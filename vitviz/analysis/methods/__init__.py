@@ -15,9 +15,10 @@ from vitviz.analysis.methods.occlusion import occlusion
 from vitviz.analysis.methods.relevance import generic_relevance, gradient_rollout
 from vitviz.analysis.queries import layers_asked
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress, rollout
+from vitviz.analysis.rollout import rollout
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from vitviz.analysis.hiding import mean_colour
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress
 from vitviz.errors import IncompleteWarning
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 STEPS, MOST_STEPS = 32, 256

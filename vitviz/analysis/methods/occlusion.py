@@ -10,8 +10,8 @@ import numpy as np
 
 from vitviz.analysis.hiding import BATCH, cells, read_hidden
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import Progress
 from vitviz.heatmap import Heatmap
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 WINDOW = 3

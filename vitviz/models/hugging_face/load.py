@@ -12,7 +12,7 @@ from PIL import Image
 from vitviz.capture.modules import input_channels
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models.checkpoint import for_channels, one_line
-from vitviz.models.hub import STILL_WORKS, Progress
+from vitviz.models.hub import STILL_WORKS
 from vitviz.models.hugging_face.build import (
     Plan,
     image_processor,
@@ -28,6 +28,7 @@ from vitviz.models.model import Model, Preprocessing
 from vitviz.models.names import Place, transformers_place
 from vitviz.models.repository import configuration, processor_settings, weights_file
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
+from vitviz.progress import Progress
 
 # Beyond any picture that a model takes, and any scale of pixels that leaves numbers to compute with.
 _LONGEST_SIDE, _LARGEST, _SMALLEST = 1 << 13, 1e6, 1e-6

@@ -1,6 +1,6 @@
 """Where the app's computing happens: one queue that every forward pass goes through, and bounded room for what comes out."""
 
-from vitviz.ui.compute.queue import ComputeQueue, Progress, Ticket
+from vitviz.ui.compute.queue import ComputeQueue, JobProgress, Ticket
 from vitviz.ui.compute.results import Key, Results
 
-__all__ = ["ComputeQueue", "Key", "Progress", "Results", "Ticket"]
+__all__ = ["ComputeQueue", "JobProgress", "Key", "Results", "Ticket"]

@@ -20,7 +20,7 @@ from vitviz.images import read_image
 from vitviz.models import Model, load_model, resized
 from vitviz.models.names import require_published
 from vitviz.samples import Sample, samples
-from vitviz.ui.compute import Key, Progress, consent, services
+from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.compute.results import size_of
 from vitviz.ui.compute.waiting import answer
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
@@ -136,16 +136,13 @@ def _source(selection: Selection) -> str:
     return selection.model
 
 
-def _load(selection: Selection, progress: Progress) -> Model:
-    def report(done: int, total: int, _: str) -> None:
-        progress.report(done / total if total else 0.0)
-
+def _load(selection: Selection, progress: JobProgress) -> Model:
     name, untrained = _source(selection), selection.weights == "random"
     if selection.model.startswith(FILE):
         return load_model(name, weights="random" if untrained else None, check=progress.check)
     if name == "embedded" and not untrained:
         return embedded()
-    return load_model(name, weights="random" if untrained else "pretrained", progress=report, check=progress.check)
+    return load_model(name, weights="random" if untrained else "pretrained", progress=progress, check=progress.check)
 
 
 def _path(stem: str) -> str:

@@ -28,12 +28,16 @@ IDLE_SECONDS = 60.0
 # A piece of work under way: what the worker is handed, and what those who wait can see of it.
 
 
-class Progress:
-    """Handed to the work: a place to say how far it is, and the flag that says nobody wants it any more."""
+class JobProgress:
+    """The `vitviz.progress.Progress` of a job in the queue: keeps how far the work is, and ends it once nobody waits for it."""
 
     def __init__(self, wanted: Callable[[], bool]) -> None:
         self._wanted = wanted
         self.fraction: float | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many of `total` steps are done. Raises Cancelled once nobody waits for the work."""
+        self.report(done / total if total else 0.0)
 
     def report(self, fraction: float) -> None:
         """Says how far the work is, 0 to 1, and raises Cancelled once nobody waits for it."""
@@ -46,7 +50,7 @@ class Progress:
             raise Cancelled("The computation was called off before it was finished.")
 
 
-Work = Callable[[Progress], Any]
+Work = Callable[[JobProgress], Any]
 
 
 class Job:
@@ -63,7 +67,7 @@ class Job:
         self.waiting = 0
         self.wanted_until = float("-inf")
         self.forgotten = self.running = False
-        self.progress = Progress(self.wanted)
+        self.progress = JobProgress(self.wanted)
         self.finished = threading.Event()
         self.value: Any = None
         self.error: BaseException | None = None

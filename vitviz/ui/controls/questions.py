@@ -17,7 +17,7 @@ from vitviz.draw.scale import number
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.ui import state
-from vitviz.ui.compute import Key, Progress, consent, services
+from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.context import Stage
 from vitviz.ui.text import common as words
 
@@ -72,7 +72,7 @@ class Asked:
     def ask(
         self,
         what: str,
-        work: Callable[[Question, Progress], T],
+        work: Callable[[Question, JobProgress], T],
         note: str = words.COMPUTING,
         /,
         *,
@@ -90,7 +90,7 @@ class Asked:
             consent.require_passes(stage.model, passes, note)
             shared = self._shared
 
-        def answered(progress: Progress) -> T:
+        def answered(progress: JobProgress) -> T:
             question = self._question(shared)
             try:
                 return work(question, progress)
@@ -137,11 +137,6 @@ def class_name(stage: Stage, index: int) -> str:
     return output_name(stage.model.labels, index, stage.model.output_kind)
 
 
-def fraction(progress: Progress) -> Callable[[int, int], None]:
-    """The queue's progress as the analyses call it."""
-    return lambda done, whole: progress.report(done / max(whole, 1))
-
-
 # Rollouts of a stage. Heads are fused once and kept, so that another query or knob costs a few products.
 
 # A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
@@ -155,7 +150,7 @@ def rollout_of(stage: Stage, query: str, options: RolloutOptions = PAPER) -> Hea
     knobs: dict[str, Hashable] = {"query": query, "options": options}
     through = _fused_trace(stage, options, "rollout", knobs)
     found: Heatmap = stage.ask(
-        "rollout", lambda progress: rollout(through or stage.trace, query, options, fraction(progress)), **knobs
+        "rollout", lambda progress: rollout(through or stage.trace, query, options, progress), **knobs
     )
     return found
 
@@ -166,7 +161,7 @@ def head_rollouts_of(stage: Stage, method: str, query: str, options: RolloutOpti
     through = _fused_trace(stage, options, "head rollouts", knobs)
     found: np.ndarray = stage.ask(
         "head rollouts",
-        lambda progress: head_rollouts(stage.trace, method, query, options, fraction(progress), through),
+        lambda progress: head_rollouts(stage.trace, method, query, options, progress, through),
         **knobs,
     )
     return found
@@ -180,6 +175,6 @@ def _fused_trace(stage: Stage, options: RolloutOptions, what: str, knobs: dict[s
         return None
     fusions = FUSIONS if len(FUSIONS) * nbytes <= ALL_FUSED_BYTES else (options.fusion,)
     fused: dict[str, Trace] = stage.ask(
-        "fused heads", lambda progress: fused_traces(stage.trace, fusions, fraction(progress)), fusions=fusions
+        "fused heads", lambda progress: fused_traces(stage.trace, fusions, progress), fusions=fusions
     )
     return fused[options.fusion]

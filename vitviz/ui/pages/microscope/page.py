@@ -14,7 +14,7 @@ from vitviz.figures.attention import attention_figure
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.microscope import MicroscopeView, layer_arrays, microscope
-from vitviz.ui.compute import Progress
+from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import Stage
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
@@ -94,7 +94,7 @@ def _exists(token: str, layout: TokenLayout) -> bool:
 def _value_norms(stage: Stage) -> list[torch.Tensor] | str:
     """(heads, keys) for each layer, or why there are none. The values are not kept: they are as large as the keys."""
 
-    def measure(progress: Progress) -> list[torch.Tensor] | str:
+    def measure(progress: JobProgress) -> list[torch.Tensor] | str:
         layers = stage.trace.num_layers
         try:
             return value_norms(stage.model, stage.trace.input, lambda done: progress.report(min(done / layers, 1)))

@@ -29,9 +29,9 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.compute import Progress
+from vitviz.ui.compute import JobProgress
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.controls.questions import Asked
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
@@ -74,8 +74,10 @@ def _tested(about: Asked, found: dict[str, Heatmap]) -> None:
             _curves(about, scores, level)
 
 
-def _walk(found: dict[str, Heatmap], levels: tuple[int, ...], question: Question, progress: Progress) -> Faithfulness:
-    *_, last = faithfulness(question, found, levels=levels, progress=fraction(progress))
+def _walk(
+    found: dict[str, Heatmap], levels: tuple[int, ...], question: Question, progress: JobProgress
+) -> Faithfulness:
+    *_, last = faithfulness(question, found, levels=levels, progress=progress)
     return last
 
 
@@ -133,9 +135,9 @@ def _sanity(about: Asked) -> None:
         return
     keys = tuple(key for key in METHODS if key not in methods.SLOW and methods.map_of(about, key) is not None)
 
-    def work(question: Question, progress: Progress) -> tuple[Forgotten, ...]:
+    def work(question: Question, progress: JobProgress) -> tuple[Forgotten, ...]:
         methods = {METHODS[key].name: partial(_one, key) for key in keys}
-        return tuple(cascade(question, methods, every=SANITY_EVERY, progress=fraction(progress)))
+        return tuple(cascade(question, methods, every=SANITY_EVERY, progress=progress))
 
     passes = 3 * len(keys) * (about.stage.trace.num_layers / SANITY_EVERY + 3)
     stages = about.ask("sanity", work, words.SANITY_RUNNING, passes=passes, methods=keys)
@@ -208,7 +210,7 @@ def _result(about: Asked, mask: np.ndarray) -> None:
         return
     result: ObjectTest = about.ask(
         "object",
-        lambda question, progress: object_test(question, mask, found, progress=fraction(progress)),
+        lambda question, progress: object_test(question, mask, found, progress=progress),
         words.MARK_RUNNING,
         passes=ELSEWHERE + 2,
         mask=mask.tobytes(),

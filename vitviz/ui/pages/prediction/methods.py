@@ -13,7 +13,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.controls.questions import Asked
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
@@ -30,7 +30,7 @@ def map_of(about: Asked, key: str) -> Heatmap | None:
 
     def work(question, progress):  # type: ignore[no-untyped-def]
         try:
-            return explain(question, key, fraction(progress))
+            return explain(question, key, progress)
         except UnsupportedError:
             return ()  # kept like an answer, so that it is not asked again
 

@@ -40,9 +40,9 @@ from vitviz.samples import load_sample, samples
 from vitviz.tokens import TokenLayout
 from vitviz.tracing import trace_input
 from vitviz.ui import state
-from vitviz.ui.compute import Progress, consent, services
+from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import Stage
-from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.controls.questions import Asked
 from vitviz.ui.pages.what_if import text as words
 
 ORDER = (HidePatches, ShufflePatches, ChangePositions, SwitchOffHeads, SwitchOffLayers, CutTokens)
@@ -234,10 +234,10 @@ def gallery_means(stage: Stage) -> HeadMeans:
     # The size of the model and not of the key: where the whole picture is fitted, it follows from the picture.
     plain = replace(stage, key=replace(stage.key, image="", framing="crop", size=model.input_size, scope=None))
 
-    def work(progress: Progress) -> HeadMeans:
+    def work(progress: JobProgress) -> HeadMeans:
         gallery = samples()
         inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
-        return head_means(model, inputs, fraction(progress), len(gallery))
+        return head_means(model, inputs, progress, len(gallery))
 
     if plain.key.asking("head means") not in services.queue().results:
         consent.require_passes(model, len(samples()), words.MEANS_RUNNING)
@@ -251,7 +251,7 @@ def outcome_of(about: Asked, given: Interventions) -> Outcome:
     means = gallery_means(stage) if needs_means(given) else None
     digest = means.digest if means else ""
 
-    def work(question, progress: Progress) -> Outcome:  # type: ignore[no-untyped-def]
+    def work(question, progress: JobProgress) -> Outcome:  # type: ignore[no-untyped-def]
         try:
             found = effect(question, given, head_means=means)
             progress.report(0.5)

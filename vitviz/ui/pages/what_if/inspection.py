@@ -23,7 +23,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_board, show_picture
 from vitviz.ui.context import Stage
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.questions import Asked, fraction
+from vitviz.ui.controls.questions import Asked
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
@@ -163,7 +163,7 @@ def show_worth(about: Asked, given: Interventions) -> None:
         else:
             measured = about.ask(
                 "head importance",
-                lambda question, progress: head_importance(question, progress=fraction(progress)),
+                lambda question, progress: head_importance(question, progress=progress),
                 words.WORTH_RUNNING,
                 passes=said.size * (len(said) + 1) / (2 * len(said)),
             )
