@@ -102,12 +102,12 @@ def vitviz_rollout(patches: int) -> Work:
 def vitviz_class(method: str) -> Callable[[int], Work]:
     def prepare(patches: int) -> Work:
         from vitviz.analysis.methods import explain
-        from vitviz.analysis.question import Question, StandIn
+        from vitviz.analysis.question import BareModel, Question
         from vitviz.analysis.targets import default_target
         from vitviz.models.layout import layout_of
 
         module, x = timm_model(patches), picture(patches)
-        subject = StandIn(module, layout_of(module, "model", (x.shape[2], x.shape[3])))
+        subject = BareModel(module, layout_of(module, "model", (x.shape[2], x.shape[3])))
         target = default_target(module, torch.zeros(CLASSES).index_fill_(0, torch.tensor(3), 1.0))
         return lambda: explain(Question(subject, x[0], target), method)
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vitviz.analysis.question import StandIn
+from vitviz.analysis.question import BareModel
 from vitviz.analysis.targets import Target
 from vitviz.capture.blocks import Output
 from vitviz.tokens import TokenLayout
@@ -141,8 +141,8 @@ class LinearTarget:
     likelihood = score
 
 
-def subject(how: str = "fused", classes: int = CLASSES, seed: int = 0) -> StandIn:
-    return StandIn(Linear(how, classes, seed), LAYOUT, "by hand")
+def subject(how: str = "fused", classes: int = CLASSES, seed: int = 0) -> BareModel:
+    return BareModel(Linear(how, classes, seed), LAYOUT, "by hand")
 
 
 def picture(seed: int = 1) -> Tensor:

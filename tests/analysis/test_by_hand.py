@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,17 +15,12 @@ from torch import nn
 from tests.capture.families import FAMILIES, SMALL, Family, build, explicit_weights
 from vitviz.analysis.by_hand import at_temperature, entrance, head_by_hand, open_layer
 from vitviz.analysis.by_hand.steps import rotated
+from vitviz.analysis.question import BareModel
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of
 from vitviz.tokens import TokenLayout
-
-
-@dataclass
-class Holder:
-    module: nn.Module
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 def traced(module, x, layout) -> Trace:
@@ -39,7 +33,8 @@ def case(request):
     family: Family = request.param
     module, x, layout = build(family)
     trace = traced(module, x, layout)
-    return family, Holder(module), trace, [open_layer(Holder(module), trace, layer) for layer in range(2)]
+    model = BareModel(module, layout)
+    return family, model, trace, [open_layer(model, trace, layer) for layer in range(2)]
 
 
 def head_outputs(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
@@ -143,7 +138,7 @@ def test_entrance_adds_up_for_every_token(case):
 def test_prefix_tokens_are_not_rotated_and_turning_keeps_lengths():
     family = next(each for each in FAMILIES if "dinov3" in each.architecture)
     module, x, layout = build(family)
-    opened = open_layer(Holder(module), traced(module, x, layout), 0)
+    opened = open_layer(BareModel(module, layout), traced(module, x, layout), 0)
     hand = head_by_hand(opened, 1, "r3c5", key="reg2")
     turn = hand.q.rotation
     assert hand.rotates and turn is not None and hand.k.rotation is None
@@ -195,10 +190,10 @@ class Paper(nn.Module):
         return self.blocks(self.tokens)[:, 0]
 
 
-def paper() -> tuple[Holder, Trace]:
+def paper() -> tuple[BareModel, Trace]:
     module = Paper().eval().requires_grad_(False)
     layout = TokenLayout((), (1, 2), (4, 4))
-    return Holder(module), traced(module, torch.zeros(1, 3, 4, 8), layout)
+    return BareModel(module, layout), traced(module, torch.zeros(1, 3, 4, 8), layout)
 
 
 def test_known_answer():
@@ -224,14 +219,14 @@ def test_a_block_whose_attention_is_not_apart_is_refused():
     x = torch.zeros(1, 3, 32, 32)
     trace = traced(module, x, layout_of(module, "vit_tiny_patch16_224", (32, 32)))
     with pytest.raises(UnsupportedError, match="attention module of its own"):
-        open_layer(Holder(module), trace, 0)
+        open_layer(BareModel(module, trace.layout), trace, 0)
 
 
 def test_a_block_that_normalises_afterwards_is_followed():
     name = "vit_relpos_base_patch32_plus_rpn_256"
     module = timm.create_model(name, img_size=64, **SMALL).eval()
     trace = traced(module, torch.randn(1, 3, 64, 64), layout_of(module, name, (64, 64)))
-    hand = head_by_hand(open_layer(Holder(module), trace, 1), 0, "r0c1")
+    hand = head_by_hand(open_layer(BareModel(module, trace.layout), trace, 1), 0, "r0c1")
     assert hand.norm is None and np.array_equal(hand.residual, hand.given)
 
 

@@ -22,7 +22,7 @@ from vitviz.analysis.faithfulness import (
     rank_agreement,
 )
 from vitviz.analysis.hiding import cells, hide, read_hidden
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.errors import Cancelled, UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -99,7 +99,7 @@ def test_refinement_keeps_what_is_known(linear):
 
 def test_one_by_one_and_in_batches_is_the_same():
     module, x, layout = build(FAMILIES[3])
-    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(1))
     maps = {"a": np.random.default_rng(0).random(layout.grid)}
     one, eight = (last(question, maps, levels=(4,), seeds=2, batch=batch) for batch in (1, 8))
     for row, other in zip(one.table(), eight.table(), strict=True):
@@ -234,7 +234,7 @@ def test_random_insertion_hides_as_many_as_every_other_on_an_odd_grid():
             return patches[:, :2].sum(-1)
 
     picture = torch.arange(9.0).reshape(1, 3, 3).repeat_interleave(4, 1).repeat_interleave(4, 2).expand(3, -1, -1)
-    question = Question(StandIn(Counting(), layout), picture, LinearTarget(ClassLogit(0)))
+    question = Question(BareModel(Counting(), layout), picture, LinearTarget(ClassLogit(0)))
     found = last(question, {"down": np.arange(9.0).reshape(3, 3)}, levels=(2,), seeds=1)
     middle = 4.0  # the mean colour; the score is the sum of what is shown and the mean for every hidden patch
     order = np.random.default_rng(0).permutation(9)[::-1]

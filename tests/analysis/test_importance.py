@@ -9,7 +9,7 @@ import torch
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
 from vitviz.analysis.interventions import SwitchOffHeads, intervene
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
 
 
@@ -17,14 +17,14 @@ from vitviz.analysis.targets import ClassLogit
 def test_batched_and_restarted_is_one_by_one_from_the_start(family):
     module, x, layout = build(family)
     module, x = module.double(), x.double()
-    question = Question(StandIn(module, layout), x[0], ClassLogit(2))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(2))
     told = []
     found = head_importance(question, batch=2, progress=lambda done, whole: told.append((done, whole)))
     with torch.no_grad():
         before = module(x)[0]
     for layer in range(2):
         for head in range(3):
-            with intervene(question.subject, SwitchOffHeads(((layer, head),))), torch.no_grad():
+            with intervene(question.model, SwitchOffHeads(((layer, head),))), torch.no_grad():
                 after = module(x)[0]
             assert found.score_fall[layer, head] == pytest.approx(float(before[2] - after[2]), abs=1e-5)
             fall = float(before.softmax(-1)[2] - after.softmax(-1)[2])
@@ -35,7 +35,7 @@ def test_batched_and_restarted_is_one_by_one_from_the_start(family):
 
 def test_confidence_is_the_mean_of_row_maxima():
     module, x, layout = build(FAMILIES[3])
-    question = Question(StandIn(module, layout), x[0], ClassLogit(2))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(2))
     expected = [[layer.weights(head).amax(-1).mean() for head in range(3)] for layer in question.trace.layers]
     np.testing.assert_allclose(head_confidence(question.trace), np.array(expected), atol=1e-6)
 

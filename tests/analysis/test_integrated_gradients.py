@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vitviz.analysis.methods import Effort, explain
 from vitviz.analysis.methods.integrated_gradients import PathAttribution, integrated_gradients
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.errors import Cancelled, IncompleteWarning
 from vitviz.tokens import TokenLayout
@@ -45,7 +45,7 @@ class OfOneNumber(nn.Module):
 
 
 def question(f, target=None) -> Question:
-    return Question(StandIn(OfOneNumber(f), LAYOUT), picture(), target or ClassLogit(0))
+    return Question(BareModel(OfOneNumber(f), LAYOUT), picture(), target or ClassLogit(0))
 
 
 def expected(f, index: int = 0) -> np.ndarray:

@@ -27,7 +27,7 @@ from vitviz.analysis.interventions import (
     intervene,
 )
 from vitviz.analysis.interventions.pixels import permutation
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
@@ -46,7 +46,7 @@ AVERAGING = Family(
 
 def made(family, double: bool = True):
     module, x, layout = build(family)
-    return StandIn(module.double() if double else module, layout, str(family)), x.double() if double else x
+    return BareModel(module.double() if double else module, layout, str(family)), x.double() if double else x
 
 
 def answer(model, x, *interventions, **kwargs) -> torch.Tensor:

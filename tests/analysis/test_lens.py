@@ -8,7 +8,7 @@ import torch
 from tests.analysis.by_hand import GRID, LAYOUT, picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, SelfDot
 from vitviz.capture.blocks import Trunk
 from vitviz.errors import UnsupportedError
@@ -29,7 +29,7 @@ def test_layers_of_the_model_on_paper():
 def test_the_last_layer_is_the_models_own_answer(family):
     module, x, layout = build(family)
     module, x = module.double(), x.double()
-    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(1))
     with torch.no_grad():
         torch.testing.assert_close(logit_lens(question).logits[-1], module(x)[0])
     assert patch_lens(question, -1).shape == (*family.grid, 7)
@@ -40,7 +40,7 @@ def test_a_patch_is_read_through_the_models_own_norm_and_pooling(family):
     """The same patch read from a sequence whose every token is that patch, one at a time and at full length."""
     module, x, layout = build(family)
     module, x = module.double(), x.double()
-    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(1))
     state = question.passage.states[1]
     lens = patch_lens(question, 1)
     for row, col in ((0, 0), (1, 2)):

@@ -20,7 +20,7 @@ from vitviz.analysis.attention import (
 )
 from vitviz.analysis.head_rollout import head_rollout, head_rollouts
 from vitviz.analysis.methods import explain
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.rollout import RolloutOptions, rollout, rollout_matrix
 from vitviz.analysis.sinks import attention_mass
 from vitviz.analysis.targets import ClassLogit
@@ -101,7 +101,7 @@ def test_gradients_need_nothing_larger_either(method, monkeypatch):
     module = VisionTransformer(img_size=92, patch_size=4, embed_dim=8, depth=2, num_heads=HEADS, num_classes=3).eval()
     module.requires_grad_(False)
     layout = layout_of(module, "long", (92, 92))
-    question = Question(StandIn(module, layout), torch.randn(3, 92, 92), ClassLogit(1))
+    question = Question(BareModel(module, layout), torch.randn(3, 92, 92), ClassLogit(1))
     with Largest() as seen:
         heatmap = explain(question, method)
     assert heatmap.values.max() > 0

@@ -8,7 +8,7 @@ import pytest
 from tests.analysis.by_hand import picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.methods import METHODS, Effort, explain, explain_all
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.errors import Cancelled, UnsupportedError
 
@@ -17,7 +17,7 @@ REGISTERS = FAMILIES[3]
 
 def question(target=None, family=REGISTERS) -> Question:
     module, x, layout = build(family)
-    return Question(StandIn(module, layout), x[0], target or ClassLogit(1))
+    return Question(BareModel(module, layout), x[0], target or ClassLogit(1))
 
 
 def test_cards_are_filled_in():

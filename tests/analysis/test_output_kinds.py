@@ -14,7 +14,7 @@ import vitviz.analysis.methods
 from vitviz.analysis.hiding import hide
 from vitviz.analysis.interventions.effect import effect
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, default_target
 from vitviz.capture.record import record
 from vitviz.errors import NotFiniteError, UnsupportedError
@@ -42,7 +42,7 @@ def module_with(outputs: int, seed: int = 0):
 
 
 def question_of(kind: OutputKind, outputs: int = 3, target=None, seed: int = 0) -> Question:
-    subject = StandIn(module_with(outputs, seed), LAYOUT, "by hand", kind)
+    subject = BareModel(module_with(outputs, seed), LAYOUT, "by hand", kind)
     return Question(subject, torch.randn(3, 24, 24), target or ClassLogit(outputs - 1))
 
 
@@ -75,7 +75,7 @@ def test_every_reading_agrees_with_torch(kind, outputs, seed):
 
     hidden = torch.zeros(1, 3, 3, dtype=torch.bool)
     hidden[0, 0, :2] = True
-    with vitviz.intervene(question.subject, vitviz.HidePatches((0, 1))):
+    with vitviz.intervene(question.model, vitviz.HidePatches((0, 1))):
         changed = module(x)
     result = effect(question, vitviz.HidePatches((0, 1)))
     assert result.likelihood_after == pytest.approx(float(read(changed)[0, at]), abs=1e-5)
@@ -114,14 +114,14 @@ def test_probabilities_of_plain_numbers_are_refused():
 
 
 def test_the_default_target_of_plain_numbers_is_the_first():
-    subject = StandIn(module_with(3), LAYOUT, output_kind=OutputKind.NUMBERS)
+    subject = BareModel(module_with(3), LAYOUT, output_kind=OutputKind.NUMBERS)
     assert default_target(subject, torch.tensor([0.0, 5.0, 1.0])) == ClassLogit(0)
-    subject = StandIn(module_with(3), LAYOUT, output_kind=OutputKind.LABELS)
+    subject = BareModel(module_with(3), LAYOUT, output_kind=OutputKind.LABELS)
     assert default_target(subject, torch.tensor([0.0, 5.0, 1.0])) == ClassLogit(1)
 
 
 def test_features_have_no_class_and_no_lens():
-    subject = StandIn(module_with(8), LAYOUT, output_kind=OutputKind.FEATURES)
+    subject = BareModel(module_with(8), LAYOUT, output_kind=OutputKind.FEATURES)
     with pytest.raises(UnsupportedError, match="no classifier"):
         Question(subject, torch.randn(3, 24, 24), ClassLogit(3))
     question = Question(subject, torch.randn(3, 24, 24), vitviz.SelfDot())
@@ -134,7 +134,7 @@ def test_features_have_no_class_and_no_lens():
 def test_a_model_that_does_not_pool_has_no_outputs_to_read():
     module = timm.create_model("vit_tiny_patch16_224", img_size=24, patch_size=8, embed_dim=24, depth=2, num_heads=3)
     module.reset_classifier(7, global_pool="")
-    subject = StandIn(module.eval(), LAYOUT)
+    subject = BareModel(module.eval(), LAYOUT)
     question, x = Question(subject, torch.randn(3, 24, 24), ClassLogit(1)), torch.randn(1, 3, 24, 24)
     logits = module(x)[0]
     assert logits.shape == (10, 7)  # (tokens, outputs)

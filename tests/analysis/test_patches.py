@@ -10,13 +10,11 @@ from torch import nn
 
 from vitviz.analysis.patches import filter_components, patch_pixels
 from vitviz.analysis.prediction import top_predictions
+from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
-
-class Holder:
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+LAYOUT = TokenLayout((), (2, 3), (4, 5))  # of models whose layout does not matter
 
 
 def test_patches_are_cut_row_by_row_with_their_pixels_upright():
@@ -34,7 +32,7 @@ def test_patches_are_cut_row_by_row_with_their_pixels_upright():
 def test_components_span_the_filters_and_come_in_order():
     torch.manual_seed(0)
     module = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1)
-    found = filter_components(Holder(module), 500)
+    found = filter_components(BareModel(module, LAYOUT), 500)
     flat = module.patch_embed.proj.weight.detach().flatten(1).numpy()  # (192, 768)
     covariance = np.cov(flat.T, bias=True)
     values, vectors = np.linalg.eigh(covariance.astype(np.float64))
@@ -43,7 +41,7 @@ def test_components_span_the_filters_and_come_in_order():
     assert abs(first @ vectors[:, -1]) == pytest.approx(1, abs=1e-3)
     assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
     assert (found.components.reshape(len(found.components), -1)[:28].max(1) > 0).all()
-    assert filter_components(Holder(module)).components.shape == (28, 16, 16, 3)
+    assert filter_components(BareModel(module, LAYOUT)).components.shape == (28, 16, 16, 3)
 
 
 def test_a_planted_filter_is_found():
@@ -54,7 +52,7 @@ def test_a_planted_filter_is_found():
     embed.proj.weight.data = torch.linspace(-1, 1, 9)[:, None, None, None] * planted
     module = nn.Module()
     module.patch_embed = embed
-    found = filter_components(Holder(module), 1)
+    found = filter_components(BareModel(module, LAYOUT), 1)
     np.testing.assert_allclose(found.components[0], planted.permute(1, 2, 0) / 8**0.5, atol=1e-5)
     assert found.explained[0] == pytest.approx(1)
 
@@ -64,13 +62,13 @@ def test_filters_that_are_all_alike_have_no_share_of_a_variance():
     module.patch_embed = nn.Module()
     module.patch_embed.proj = nn.Conv2d(3, 9, 4, 4)
     module.patch_embed.proj.weight.data.fill_(0.5)
-    found = filter_components(Holder(module), 2)
+    found = filter_components(BareModel(module, LAYOUT), 2)
     assert np.isfinite(found.components).all() and found.explained == pytest.approx([0, 0])
 
 
 def test_no_filters_over_pixels_is_refused():
     with pytest.raises(UnsupportedError, match="filters"):
-        filter_components(Holder(timm.create_model("vit_tiny_r_s16_p8_224", img_size=64, depth=1)))
+        filter_components(BareModel(timm.create_model("vit_tiny_r_s16_p8_224", img_size=64, depth=1), LAYOUT))
 
 
 def test_predictions_are_the_softmax_in_order():

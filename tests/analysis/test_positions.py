@@ -7,7 +7,6 @@ import pytest
 import timm
 import torch
 from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
-from torch import nn
 
 from vitviz.analysis.positions import (
     embedding_sum,
@@ -17,16 +16,14 @@ from vitviz.analysis.positions import (
     position_similarity,
     similarity_by_distance,
 )
+from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
-
-class Holder:
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+ANY_LAYOUT = TokenLayout((), (1, 1), (1, 1))  # of a model whose positions are asked about on another grid
 
 
-def holder(name: str, size: tuple[int, int], **arguments) -> Holder:
+def holder(name: str, size: tuple[int, int], **arguments) -> BareModel:
     torch.manual_seed(0)
     module = (
         timm.create_model(name, img_size=size, depth=1, embed_dim=48, num_heads=3, **arguments)
@@ -35,7 +32,7 @@ def holder(name: str, size: tuple[int, int], **arguments) -> Holder:
     )
     if getattr(module, "pos_embed", None) is not None:
         module.pos_embed.normal_()
-    return Holder(module)
+    return BareModel(module, ANY_LAYOUT)
 
 
 CASES = [
@@ -128,9 +125,9 @@ def test_the_sum_at_the_entrance_adds_up():
     assert terms.patch.shape == (6,)
 
 
-def built(name: str, **arguments) -> Holder:
+def built(name: str, **arguments) -> BareModel:
     torch.manual_seed(0)
-    return Holder(timm.create_model(name, **arguments).eval().requires_grad_(False))
+    return BareModel(timm.create_model(name, **arguments).eval().requires_grad_(False), ANY_LAYOUT)
 
 
 def naflex():

@@ -12,7 +12,7 @@ from vitviz.analysis.attention import attention_map, head_maps, query_weights
 from vitviz.analysis.head_rollout import head_rollouts
 from vitviz.analysis.methods import explain
 from vitviz.analysis.queries import default_query
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.rollout import rollout, rollout_matrix, rollout_row
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.attention import Attention
@@ -104,7 +104,7 @@ def test_every_method_asks_the_same_query(name, arguments):
     """Relevance is compared with the matrices of the formula, from autograd on weights that the module makes itself."""
     module = made(name, depth=2, **arguments)
     trace = traced(module)
-    question = Question(StandIn(module, layout_of(module, name, SIZE)), trace.input, ClassLogit(1))
+    question = Question(BareModel(module, layout_of(module, name, SIZE)), trace.input, ClassLogit(1))
     assert question.query == question.trace.reads == default_query(trace)
     seen = question.attention_gradients
     relevance = torch.eye(trace.layout.num_tokens)
@@ -149,7 +149,7 @@ def test_no_single_pooling_attention_is_refused_by_rollout_and_relevance_alike()
     module.attn_pool = Twice()
     trace = traced(module)
     assert len(trace.pooling) == 2
-    question = Question(StandIn(module, trace.layout), trace.input, ClassLogit(1))
+    question = Question(BareModel(module, trace.layout), trace.input, ClassLogit(1))
     assert question.query == "pool"
     for key in ("rollout", "relevance", "gradient_rollout"):
         with pytest.raises(UnsupportedError, match="in 2 layers"):

@@ -16,7 +16,7 @@ from vitviz.analysis.methods.integrated_gradients import integrated_gradients
 from vitviz.analysis.methods.legrad import legrad
 from vitviz.analysis.methods.occlusion import occlusion, windows
 from vitviz.analysis.methods.relevance import generic_relevance, gradient_rollout, gradient_rollout_row
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, default_target
 from vitviz.capture.attention import Attention
 from vitviz.capture.gradients import WeightGradient, gradients_of, watched_attention
@@ -187,7 +187,7 @@ class Nudged(TorchFunctionMode):
 def test_gradients_equal_finite_differences(family):
     module, x, layout = build(family)
     module, x = module.double(), x.double()
-    question = Question(StandIn(module, layout), x[0], LogitDifference(1, 4))
+    question = Question(BareModel(module, layout), x[0], LogitDifference(1, 4))
     seen = question.attention_gradients
     assert len(seen.layers) == 2
     for call, layer in enumerate(seen.layers):
@@ -224,7 +224,7 @@ def test_watched_attention_leaves_the_answer_and_the_model_alone(family):
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_every_kind_of_model_gets_maps_that_are_not_empty(family):
     module, x, layout = build(family)
-    question = Question(StandIn(module, layout), x[0], ClassLogit(3))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(3))
     for method in (generic_relevance, gradient_rollout, legrad, gradcam, integrated_gradients, occlusion):
         values = method(question).values
         assert values.shape == family.grid, method.__name__
@@ -234,7 +234,7 @@ def test_every_kind_of_model_gets_maps_that_are_not_empty(family):
 def test_a_class_token_model_has_no_gradient_at_its_last_blocks_output():
     """Why Grad-CAM looks in front of the last attention and not behind it."""
     module, x, layout = build(FAMILIES[0])
-    question = Question(StandIn(module, layout), x[0], ClassLogit(3))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(3))
     last = question.passage.states[-1].clone().requires_grad_()
     with torch.enable_grad():
         question.trunk.read(last).logits[0, 3].backward()
@@ -245,7 +245,7 @@ def test_a_class_token_model_has_no_gradient_at_its_last_blocks_output():
 def test_shares_of_integrated_gradients_add_up(family):
     module, x, layout = build(family)
     module, x = module.double(), x.double()
-    question = Question(StandIn(module, layout), x[0], ClassLogit(3))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(3))
     flat = x.mean((2, 3), keepdim=True).expand_as(x)
     with torch.no_grad():
         difference = float(module(x)[0, 3] - module(flat)[0, 3])
@@ -294,10 +294,10 @@ def test_weights_too_many_to_hold_are_refused_before_there_are_more(monkeypatch)
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_chunks_give_what_whole_matrices_give(monkeypatch, family, method):
     module, x, layout = build(family)
-    whole = method(Question(StandIn(module, layout), x[0], ClassLogit(3))).values
+    whole = method(Question(BareModel(module, layout), x[0], ClassLogit(3))).values
     monkeypatch.setattr("vitviz.capture.attention.FEWEST_QUERIES", 3)
     monkeypatch.setattr("vitviz.capture.attention.CHUNK_ENTRIES", 1)
-    question = Question(StandIn(module, layout), x[0], ClassLogit(3))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(3))
     sizes = {len(chunk) for layer in question.attention_gradients.layers for chunk in layer.query_chunks()}
     assert max(sizes) == 3
     np.testing.assert_allclose(method(question).values, whole, rtol=1e-4, atol=1e-6 * abs(whole).max())

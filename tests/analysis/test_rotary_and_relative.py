@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import timm
 import torch
 
 from vitviz.analysis.positions import position_kinds
+from vitviz.analysis.question import BareModel
 from vitviz.analysis.relative import relative_biases, rotary_table
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of
@@ -26,7 +25,8 @@ ROTARY = {
 def small(name: str, size: tuple[int, int], **arguments):
     torch.manual_seed(0)
     module = timm.create_model(name, img_size=size, **arguments).eval().requires_grad_(False)
-    return SimpleNamespace(module=module), layout_of(module, name, size)
+    layout = layout_of(module, name, size)
+    return BareModel(module, layout, name), layout
 
 
 @pytest.mark.parametrize("name", ROTARY)

@@ -10,7 +10,7 @@ import torch
 
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.methods import explain
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.sanity import cascade, insensitive, randomised
 from vitviz.analysis.targets import ClassLogit
 from vitviz.errors import Cancelled
@@ -28,7 +28,7 @@ def edges(question: Question) -> Heatmap:
 def test_the_cascade_goes_from_the_top_to_the_last_parameter(family):
     module, x, layout = build(family)
     trained = copy.deepcopy(module.state_dict())
-    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(1))
     changed = []
 
     def spy(asked: Question) -> Heatmap:
@@ -61,7 +61,7 @@ def test_scales_stay_those_of_training():
 
 def test_the_cascade_can_be_stopped():
     module, x, layout = build(FAMILIES[0])
-    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(1))
 
     def stop(done: int, _total: int) -> None:
         if done:
@@ -101,7 +101,7 @@ def test_the_embedding_comes_last_whatever_it_is_called(kind):
         changed.append({key.split(".")[0] for key, value in now.items() if not torch.equal(value, trained[key])})
         return edges(asked)
 
-    list(cascade(Question(StandIn(module, layout), torch.randn(3, 32, 32), ClassLogit(1)), {"edges": spy}))
+    list(cascade(Question(BareModel(module, layout), torch.randn(3, 32, 32), ClassLogit(1)), {"edges": spy}))
     unchanged, head, *layers, everything = changed
     assert unchanged == set()
     assert "head" in head and not head & (embedding | {"blocks"})

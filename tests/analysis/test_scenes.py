@@ -8,7 +8,7 @@ import timm
 import torch
 
 from vitviz.analysis.patches import Paste, pasted, two_scenes
-from vitviz.analysis.question import StandIn
+from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -16,14 +16,14 @@ LAYOUT = TokenLayout(("cls",), (3, 4), (16, 16))
 DEPTH = 3
 
 
-def model(name: str = "vit_tiny_patch16_224", layout: TokenLayout = LAYOUT, **arguments) -> StandIn:
+def model(name: str = "vit_tiny_patch16_224", layout: TokenLayout = LAYOUT, **arguments) -> BareModel:
     torch.manual_seed(1)
     module = timm.create_model(
         name, img_size=layout.input_size, depth=DEPTH, embed_dim=48, num_heads=3, **arguments
     ).eval()
     for parameter in module.parameters():
         parameter.data.normal_(std=0.3)
-    return StandIn(module.requires_grad_(False), layout)
+    return BareModel(module.requires_grad_(False), layout)
 
 
 def scenes() -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,7 +31,7 @@ def scenes() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(3, *LAYOUT.input_size, generator=made), torch.randn(3, *LAYOUT.input_size, generator=made)
 
 
-def without_attention(subject: StandIn) -> StandIn:
+def without_attention(subject: BareModel) -> BareModel:
     """Values of zero: attention adds the same constant to every token, whatever it looks at."""
     for block in subject.module.blocks:
         width = block.attn.qkv.weight.shape[1]
@@ -40,7 +40,7 @@ def without_attention(subject: StandIn) -> StandIn:
     return subject
 
 
-def by_hand(subject: StandIn, source: torch.Tensor, scene: torch.Tensor, here: int, there: int) -> np.ndarray:
+def by_hand(subject: BareModel, source: torch.Tensor, scene: torch.Tensor, here: int, there: int) -> np.ndarray:
     """(layers, patches): each scene through the model on its own, tokens kept by hooks, cosines one by one."""
     kept: list[list[torch.Tensor]] = []
     for pixels in (source, scene):
@@ -138,4 +138,4 @@ def test_a_model_of_several_stages_is_refused():
     layout = TokenLayout((), (16, 16), (4, 4))
     picture = torch.zeros(3, 64, 64)
     with pytest.raises(UnsupportedError, match="one row of blocks"):
-        two_scenes(StandIn(module, layout, "swin"), picture, picture, Paste((0, 0)))
+        two_scenes(BareModel(module, layout, "swin"), picture, picture, Paste((0, 0)))

@@ -9,7 +9,7 @@ import torch
 
 from tests.analysis.traces import trace_of
 from tests.capture.families import FAMILIES, SMALL, build
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.sinks import (
     attention_mass,
     combined_norm,
@@ -63,7 +63,7 @@ def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):
     module, x, layout = build(PLAIN)
     monkeypatch.setattr("vitviz.analysis.sinks.KEYS_AT_ONCE", 5)
     heard: list[int] = []
-    found = value_norms(StandIn(module, layout), x[0], heard.append)
+    found = value_norms(BareModel(module, layout), x[0], heard.append)
     layers = record(module, x, layout, keep_values=True).layers
     assert heard == list(range(1, len(layers) + 1))
     for norms, layer in zip(found, layers, strict=True):
@@ -96,7 +96,7 @@ def test_attention_mass_and_its_outliers():
 
 def test_norms_are_relative_to_the_images_median_patch():
     module, x, layout = build(FAMILIES[3])
-    question = Question(StandIn(module, layout), x[0], ClassLogit(1))
+    question = Question(BareModel(module, layout), x[0], ClassLogit(1))
     norms = token_norms(question)
     assert norms.shape == (3, layout.num_tokens)
     with torch.no_grad():
@@ -141,7 +141,7 @@ def test_a_share_is_what_the_token_loses_when_that_value_is_zero(family):
     listening.remove()
     lost = float((states[0] - states[1]).norm())
     layer = record(module, x, layout).layers[1]
-    share = layer.row(query)[head, key] * value_norms(StandIn(module, layout), x[0])[1][head, key]
+    share = layer.row(query)[head, key] * value_norms(BareModel(module, layout), x[0])[1][head, key]
     assert float(share) == pytest.approx(lost, rel=1e-3, abs=1e-6)
     kept = record(module, x, layout, keep_values=True).layers[1]
     assert float(value_weighted(kept, module, query)[head, key]) == pytest.approx(lost, rel=1e-3, abs=1e-6)
@@ -151,4 +151,4 @@ def test_what_is_normalised_before_it_is_added_has_no_length():
     module = timm.create_model("vit_relpos_small_patch16_rpn_224", img_size=64, num_classes=7, **SMALL).eval()
     layout = layout_of(module, "vit_relpos_small_patch16_rpn_224", (64, 64))
     with pytest.raises(UnsupportedError, match="normalises what its attention gives"):
-        value_norms(StandIn(module, layout), torch.randn(3, 64, 64))
+        value_norms(BareModel(module, layout), torch.randn(3, 64, 64))

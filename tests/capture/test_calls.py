@@ -30,7 +30,7 @@ from tests.capture.written import (
 )
 from vitviz.analysis.head_importance import head_importance
 from vitviz.analysis.interventions import CutTokens, SwitchOffHeads, head_means, intervene
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
 from vitviz.capture.coordinates.layouts import placements_of
@@ -89,7 +89,7 @@ def test_gradients_are_those_through_the_computation_by_hand(case):
     expected = torch.autograd.grad(hand(x)[0, 2], hand.weights)
     for frozen in (False, True):
         module.requires_grad_(not frozen)
-        question = Question(StandIn(module, LAYOUT), x[0], ClassLogit(2))
+        question = Question(BareModel(module, LAYOUT), x[0], ClassLogit(2))
         layers = question.attention_gradients.layers
         for layer, gradient in zip(layers, expected, strict=True):
             torch.testing.assert_close(
@@ -103,7 +103,7 @@ def test_heads_off_and_tokens_left_out_are_as_by_hand(case, off, cut):
     spelling, module = case
     x = picture()
     changes = [*([SwitchOffHeads(off)] if off else []), *([CutTokens(cut)] if cut else [])]
-    with intervene(StandIn(module, LAYOUT), *changes) as changed, torch.no_grad():
+    with intervene(BareModel(module, LAYOUT), *changes) as changed, torch.no_grad():
         found = changed.module(x)
         traced = record(changed.module, x, LAYOUT)
     hand = ByHand(module, spelling.mixes, off, cut)
@@ -127,7 +127,7 @@ def test_calls_are_counted_and_the_bias_is_found(case):
 
 def test_means_of_heads_are_seen_where_values_are_on_the_left():
     plain, left = build(Spelling(), Spelling()), build(Spelling(values="vT @ wT"), Spelling(values="einsum heads last"))
-    expected, found = (head_means(StandIn(module, LAYOUT), [picture()[0]]) for module in (plain, left))
+    expected, found = (head_means(BareModel(module, LAYOUT), [picture()[0]]) for module in (plain, left))
     for one, other in zip(expected.layers, found.layers, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -136,7 +136,7 @@ def test_a_batch_of_heads_switched_off_one_by_one():
     """Importance of heads runs each as one entry of a batch."""
     module = build(Spelling(values="einsum heads last"), Spelling())
     x = picture()
-    found = head_importance(Question(StandIn(module, LAYOUT), x[0], ClassLogit(2)))
+    found = head_importance(Question(BareModel(module, LAYOUT), x[0], ClassLogit(2)))
     whole = ByHand(module)(x)[0, 2].detach()
     for layer in range(2):
         for head in range(HEADS):
@@ -292,7 +292,7 @@ UNFOLLOWED = [
 def test_one_layer_that_cannot_be_followed_is_refused_by_name(attend):
     plain = written(Spelling())
     module = redrawn(Written(Attention(plain), Attention(attend), Attention(plain)))
-    x, model = picture(), StandIn(module, LAYOUT)
+    x, model = picture(), BareModel(module, LAYOUT)
     for asked in (lambda: record(module, x, LAYOUT), lambda: record_stages(module, x)):
         with pytest.raises(UnsupportedError, match=r"blocks\.1"):
             asked()
@@ -378,13 +378,13 @@ def test_weights_multiplied_with_two_sets_of_values_are_one_layer():
 
     x, double, single = picture(), redrawn(Written(Attention(twice))), redrawn(Written(Attention(once)))
     assert len(record(double, x, LAYOUT).layers) == 1
-    asked = [Question(StandIn(m.requires_grad_(False), LAYOUT), x[0], ClassLogit(1)) for m in (double, single)]
+    asked = [Question(BareModel(m.requires_grad_(False), LAYOUT), x[0], ClassLogit(1)) for m in (double, single)]
     one, other = (question.attention_gradients.layers[0].rows() for question in asked)
     torch.testing.assert_close(one, other)
     for change in (SwitchOffHeads(((0, 1),)), CutTokens((2,))):
         answers = []
         for module in (double, single):
-            with intervene(StandIn(module, LAYOUT), change) as changed, torch.no_grad():
+            with intervene(BareModel(module, LAYOUT), change) as changed, torch.no_grad():
                 answers.append(changed.module(x))
         torch.testing.assert_close(*answers)
 
@@ -411,7 +411,7 @@ def test_the_first_block_alone_is_switched_and_a_block_that_has_no_attention_rai
     module.blocks[0].attn.num_heads = HEADS
     with (
         pytest.raises(UnsupportedError, match=r"layer 0.*no attention was seen"),
-        intervene(StandIn(module, LAYOUT), SwitchOffHeads(((0, 0),))) as changed,
+        intervene(BareModel(module, LAYOUT), SwitchOffHeads(((0, 0),))) as changed,
     ):
         changed.module(picture())
 
@@ -464,7 +464,7 @@ def _one_head_at_a_time(q, k, v, bias):
 )
 def test_heads_computed_one_by_one_are_no_layers_one_after_the_other(make):
     module = redrawn(Written(make(), make()))
-    question = Question(StandIn(module, LAYOUT), picture()[0], ClassLogit(2))
+    question = Question(BareModel(module, LAYOUT), picture()[0], ClassLogit(2))
     for ask in (lambda: record(module, picture(), LAYOUT), lambda: question.attention_gradients):
         with pytest.raises(UnsupportedError, match=r"'blocks\.0\.attn.*several calls on the same input"):
             ask()

@@ -16,7 +16,7 @@ from tests.capture.written import LAYOUT, SIZE, Attention, Spelling, Written, bu
 from vitviz.analysis.interventions import SwitchOffHeads, SwitchOffLayers, head_means, intervene
 from vitviz.analysis.methods.legrad import legrad
 from vitviz.analysis.methods.relevance import generic_relevance
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
@@ -33,7 +33,7 @@ from vitviz.tracing import trace_input
 
 def asked(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """What every way of running a module gives."""
-    model = StandIn(module, LAYOUT)
+    model = BareModel(module, LAYOUT)
     recording, staged = record(module, x, LAYOUT), record_stages(module, x)
     question = Question(model, x[0], ClassLogit(2))
     with intervene(model, SwitchOffHeads(((0, 1),))) as changed, torch.no_grad():
@@ -212,7 +212,7 @@ def test_gradient_checkpointing_changes_no_answer(training):
     checkpointed = copy.deepcopy(plain).train(training)
     checkpointed.set_grad_checkpointing(True)
     x, layout = torch.randn(3, 160, 160), TokenLayout(("cls",), (10, 10), (16, 16))
-    answers = [Question(StandIn(module, layout), x, ClassLogit(1)) for module in (plain, checkpointed)]
+    answers = [Question(BareModel(module, layout), x, ClassLogit(1)) for module in (plain, checkpointed)]
     for method in (generic_relevance, legrad):
         one, other = (torch.as_tensor(method(question).values) for question in answers)
         torch.testing.assert_close(one, other)
@@ -238,7 +238,7 @@ def test_checkpointing_in_a_models_own_code_is_differentiated_or_refused(reentra
         return checkpoint(attend, *inputs, use_reentrant=reentrant)
 
     one, other = (
-        Question(StandIn(redrawn(Written(Attention(each))), LAYOUT), picture()[0], ClassLogit(2))
+        Question(BareModel(redrawn(Written(Attention(each))), LAYOUT), picture()[0], ClassLogit(2))
         for each in (attend, checkpointed)
     )
     if reentrant:

@@ -8,7 +8,7 @@ import torch
 from tests.capture.written import HEADS, LAYOUT, SIZE, Attention, Spelling, Written, picture, redrawn, written
 from vitviz.analysis.methods.legrad import legrad
 from vitviz.analysis.methods.relevance import generic_relevance
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.coordinates import tensor
 from vitviz.capture.coordinates.layouts import known_calls, placements_of
@@ -129,6 +129,6 @@ def backwards(q, k, v, bias):
 @pytest.mark.parametrize(("attend", "word"), [(across, "channels"), (subtracted, "subtracts"), (backwards, "order")])
 @pytest.mark.parametrize("method", [generic_relevance, legrad, lambda question: question.trace])
 def test_what_a_shape_does_not_tell_is_refused_by_every_method(attend, word, method):
-    question = Question(StandIn(redrawn(Written(Square(attend))), LAYOUT), picture()[0], ClassLogit(1))
+    question = Question(BareModel(redrawn(Written(Square(attend))), LAYOUT), picture()[0], ClassLogit(1))
     with pytest.raises(UnsupportedError, match=word):
         method(question)

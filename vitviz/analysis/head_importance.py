@@ -97,5 +97,5 @@ def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
 def _num_heads(question: Question, layer: int) -> int:
     heads = num_heads_of(question.trunk.blocks[layer])
     if heads is None:
-        raise UnsupportedError(f"The number of heads in layer {layer} of {question.subject.name} could not be found.")
+        raise UnsupportedError(f"The number of heads in layer {layer} of {question.model.name} could not be found.")
     return heads

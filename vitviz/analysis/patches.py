@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from vitviz.analysis.positions import patch_embedding
-from vitviz.analysis.question import HasModule, Subject
+from vitviz.analysis.question import ModelLike
 from vitviz.capture.blocks import Trunk
 from vitviz.capture.modules import evaluating, patch_filters
 from vitviz.errors import NotFiniteError, UnsupportedError
@@ -50,7 +50,7 @@ class FilterComponents:
     explained: np.ndarray
 
 
-def filter_components(model: HasModule, count: int = 28) -> FilterComponents:
+def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
     """The leading `count` principal components of the learned patch filters (28 as in the paper's figure).
 
     Raises UnsupportedError for a model whose patches do not go through one layer of filters over pixels, NotFiniteError for
@@ -157,7 +157,7 @@ class TwoScenes:
         return len(self.itself) - 2
 
 
-def two_scenes(subject: Subject, source: Tensor, target: Tensor, paste: Paste) -> TwoScenes:
+def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -> TwoScenes:
     """Pastes a patch of `source` into `target`, both (3, height, width) and normalised, and follows its token in both.
 
     Similarity is the plain cosine between the states that go from block to block. Nothing is subtracted first: where all tokens
@@ -165,16 +165,16 @@ def two_scenes(subject: Subject, source: Tensor, target: Tensor, paste: Paste) -
 
     Raises UnsupportedError for a model that is not one row of blocks, ValueError and IndexError as `pasted`.
     """
-    layout = subject.layout
-    with subject.lock:
-        parameter = next(subject.module.parameters())
+    layout = model.layout
+    with model.lock:
+        parameter = next(model.module.parameters())
     source, target = source.to(parameter), target.to(parameter)  # on its device, in its precision
     scene = pasted(source, target, paste, layout)
     here = layout.token_at(*paste.source) - layout.num_prefix
     there = layout.token_at(*paste.place) - layout.num_prefix
-    with subject.lock, evaluating(subject.module), torch.inference_mode():
-        states = Trunk(subject.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
-        entered = [torch.stack([patch_embedding(subject, pixels, layout) for pixels in (source, scene)])]
+    with model.lock, evaluating(model.module), torch.inference_mode():
+        states = Trunk(model.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
+        entered = [torch.stack([patch_embedding(model, pixels, layout) for pixels in (source, scene)])]
         stages = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)
         rows = [cosine_similarity(stage[0, here], stage[1], dim=-1) for stage in stages]
     similarity = torch.stack(rows).cpu().numpy()  # (layers + 2, patches)

@@ -6,14 +6,14 @@ Similarity: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.analysis.question import HasModule
+from vitviz.analysis.question import ModelLike
 from vitviz.analysis.relative import relative_biases, rotary_table
 from vitviz.capture.embeddings import added_positions, embedded_patches, one_vector_a_patch
 from vitviz.errors import NOT_TAKEN, NotFiniteError, UnsupportedError, existing
@@ -38,7 +38,7 @@ class PositionEmbedding:
     kind: str
 
 
-def position_embedding(model: HasModule, layout: TokenLayout) -> PositionEmbedding:
+def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbedding:
     """The position embedding of `layout`'s patches, resampled to its grid just as the model does it.
 
     Raises UnsupportedError where no position embedding is added to the patches (rotary and relative positions act inside the
@@ -53,13 +53,13 @@ def position_embedding(model: HasModule, layout: TokenLayout) -> PositionEmbeddi
     return PositionEmbedding(vectors, "sin-cos" if fixed else "learned")
 
 
-def added_vectors(model: HasModule, layout: TokenLayout) -> Tensor:
+def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
     """(patches, width) in the model's precision: what is added to each patch embedding; zeros where an embedding is zero.
 
     Raises UnsupportedError where nothing is added, or not in a way that can be read.
     """
-    with getattr(model, "lock", nullcontext()):
-        size = getattr(model, "input_size", None) if getattr(model, "layout", None) == layout else None
+    with model.lock:
+        size = getattr(model, "input_size", None) if model.layout == layout else None
         vectors = added_positions(model.module, layout, size or layout.input_size)
         if vectors is None:
             vectors = _by_its_own_method(model.module, layout)
@@ -83,7 +83,7 @@ def added_vectors(model: HasModule, layout: TokenLayout) -> Tensor:
     return vectors
 
 
-def position_similarity(model: HasModule, layout: TokenLayout, patches: Sequence[int] | None = None) -> np.ndarray:
+def position_similarity(model: ModelLike, layout: TokenLayout, patches: Sequence[int] | None = None) -> np.ndarray:
     """(patches, patches) float32: cosine similarity of every patch position's embedding with every other's, in [-1, 1].
 
     patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow with
@@ -148,7 +148,7 @@ class EmbeddingSum:
     cosine: np.ndarray
 
 
-def embedding_sum(model: HasModule, pixels: Tensor, layout: TokenLayout) -> EmbeddingSum:
+def embedding_sum(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> EmbeddingSum:
     """The sum at the entrance for one model input (3, height, width). Raises UnsupportedError as `position_embedding`."""
     position = position_embedding(model, layout).vectors
     patch = patch_embedding(model, pixels, layout)
@@ -158,14 +158,14 @@ def embedding_sum(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Embe
     return EmbeddingSum(patch_length, position_length, total_length, cosine.cpu().numpy())
 
 
-def patch_embedding(model: HasModule, pixels: Tensor, layout: TokenLayout) -> Tensor:
+def patch_embedding(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Tensor:
     """(patches, width) float32: the patches after the model's own patch embedding, before positions are added.
 
     pixels  (3, height, width), normalised
 
     Raises UnsupportedError where the model has none that gives one vector a patch.
     """
-    with getattr(model, "lock", nullcontext()):
+    with model.lock:
         vectors = embedded_patches(model.module, pixels.to(next(model.module.parameters())), layout)
     if vectors is None:
         raise UnsupportedError("No part of this model is known to give one vector a patch before positions are added.")
@@ -194,7 +194,7 @@ def named_positions(module: nn.Module) -> list[str]:
     return [name for name in names if "pos" in name.lower() and not any(word in name.lower() for word in inside)]
 
 
-def position_kinds(model: HasModule, layout: TokenLayout) -> tuple[str, ...]:
+def position_kinds(model: ModelLike, layout: TokenLayout) -> tuple[str, ...]:
     """All of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) where it has
     none of them.
 
@@ -208,7 +208,7 @@ def position_kinds(model: HasModule, layout: TokenLayout) -> tuple[str, ...]:
         kinds.append("rotary")
     with suppress(UnsupportedError):
         # patches that overlap do not tell the size of the input
-        size = getattr(model, "input_size", None) if getattr(model, "layout", None) == layout else None
+        size = getattr(model, "input_size", None) if model.layout == layout else None
         relative_biases(model, size or layout.input_size)
         kinds.append("relative")
     return tuple(kinds) or ("none",)

@@ -184,7 +184,7 @@ def _whole(question: Question, state: Tensor) -> Output:
 
 
 def _need_classifier(question: Question) -> None:
-    if not has_classifier(question.subject):
+    if not has_classifier(question.model):
         raise UnsupportedError(
-            f"{question.subject.name} has no classifier, so there are no classes to read from its layers."
+            f"{question.model.name} has no classifier, so there are no classes to read from its layers."
         )

@@ -32,8 +32,8 @@ from vitviz.tokens import TokenLayout
 PASSES = ("passage", "reference", "trace", "attention_gradients")
 
 
-class Subject(Protocol):
-    """What these methods need of a model: a loaded `Model` has it."""
+class ModelLike(Protocol):
+    """What an analysis needs of a model. A loaded `Model` has it, and a `BareModel`."""
 
     @property
     def name(self) -> str: ...
@@ -46,8 +46,8 @@ class Subject(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class StandIn:
-    """A module that is asked in place of a loaded model: a copy with other weights, or one made by hand.
+class BareModel:
+    """A module and its token layout as a model: a copy with other weights, or a module that was never loaded from anywhere.
 
     module       a wrapper (torch.compile, DataParallel) is taken off
     output_kind  what its outputs are; found from the module where not given
@@ -77,12 +77,12 @@ class AttentionGradients:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """subject: the model; pixels (3, height, width) normalised; target: what is to be explained.
+    """model: any ModelLike; pixels (3, height, width) normalised; target: what is to be explained.
 
     Raises UnsupportedError for a class target where there is no classifier.
     """
 
-    subject: Subject
+    model: ModelLike
     pixels: Tensor
     target: Target
 
@@ -91,7 +91,7 @@ class Question:
             raise ValueError(f"a question is about one image (3, height, width), not {tuple(self.pixels.shape)}")
         if needs_classifier(self.target) and self.kind is OutputKind.FEATURES:
             raise UnsupportedError(
-                f"{self.subject.name} has no classifier; explain a token's dot product with itself instead."
+                f"{self.model.name} has no classifier; explain a token's dot product with itself instead."
             )
 
     @property
@@ -105,16 +105,16 @@ class Question:
 
     @property
     def module(self) -> nn.Module:
-        return self.subject.module
+        return self.model.module
 
     @property
     def layout(self) -> TokenLayout:
-        return self.subject.layout
+        return self.model.layout
 
     @property
     def kind(self) -> OutputKind:
         """What the model's outputs are."""
-        return output_kind(self.subject)
+        return output_kind(self.model)
 
     @property
     def quantity(self) -> str:
@@ -138,7 +138,7 @@ class Question:
     @cached_property
     def passage(self) -> Passage:
         """The unchanged image, block by block, detached."""
-        with self.subject.lock, torch.inference_mode(False), torch.no_grad():
+        with self.model.lock, torch.inference_mode(False), torch.no_grad():
             return self.trunk.walk(self.x)
 
     @cached_property
@@ -146,27 +146,27 @@ class Question:
         """What the unchanged image gives: a batch of 1, detached."""
         if "passage" in self.__dict__:
             return self.passage.output
-        with self.subject.lock, torch.inference_mode(False), torch.no_grad():
+        with self.model.lock, torch.inference_mode(False), torch.no_grad():
             return self.run(self.x)
 
     @cached_property
     def trace(self) -> Trace:
         """The image's attention as `vitviz.trace` keeps it."""
-        with self.subject.lock:
+        with self.model.lock:
             seen = record(self.module, self.x, self.layout)
             reads = read_query(self.module, self._size, seen.layers, seen.pooling)
-        return Trace(self.subject.name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling, reads=reads)
+        return Trace(self.model.name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling, reads=reads)
 
     @cached_property
     def attention_gradients(self) -> AttentionGradients:
         """One forward pass and one backward pass."""
         self.refuse_other_kinds()
-        with self.subject.lock, watched_attention(self.module) as watched:
+        with self.model.lock, watched_attention(self.module) as watched:
             output = self.run(self.x)
             score = self.target.score(output, output.detached())[0]
             gradients = gradients_of(score, watched)
         own = dict(zip(watched, gradients, strict=True))
-        grid, pool = split_calls(watched, self.layout, self.subject.name)
+        grid, pool = split_calls(watched, self.layout, self.model.name)
 
         def of(calls: Sequence[Watched]) -> tuple[WeightGradient, ...]:
             return tuple(weight_gradient(call, own[call], self.module, self.layout) for call in calls)
@@ -175,7 +175,7 @@ class Question:
 
     def refuse_other_kinds(self) -> None:
         """Raises UnsupportedError where the model's attention does not relate its tokens row by row."""
-        with self.subject.lock:
+        with self.model.lock:
             refuse_other_kinds(self.module, (self.pixels.shape[1], self.pixels.shape[2]))
 
     @cached_property
@@ -190,7 +190,7 @@ class Question:
             return default_query(self.trace)
         seen = self.attention_gradients
         layers, pooling = ([each.attention for each in some] for some in (seen.layers, seen.pooling))
-        with self.subject.lock:
+        with self.model.lock:
             return read_query(self.module, self._size, layers, pooling)
 
     @property
@@ -209,7 +209,7 @@ class Question:
     @contextmanager
     def asking(self) -> Iterator[None]:
         """The model's lock, evaluation mode and no gradients: for passes over changed images."""
-        with self.subject.lock, evaluating(self.module), torch.inference_mode(False), torch.no_grad():
+        with self.model.lock, evaluating(self.module), torch.inference_mode(False), torch.no_grad():
             yield
 
 
@@ -230,10 +230,3 @@ def split_calls(watched: Sequence[Watched], layout: TokenLayout, name: str) -> t
                 f"{layout.grid[0]}x{layout.grid[1]} patches; relevance through windows and stages is not defined here."
             )
     return grid, pool
-
-
-class HasModule(Protocol):
-    """Anything with a timm module: a loaded model."""
-
-    @property
-    def module(self) -> nn.Module: ...

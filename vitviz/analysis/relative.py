@@ -9,14 +9,14 @@ table of frequencies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.analysis.question import HasModule
+from vitviz.analysis.question import ModelLike
 from vitviz.capture.bias import score_biases
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.coordinates.placement import Placement
@@ -51,7 +51,7 @@ class RelativeBias:
         return self.values[:, query]
 
 
-def relative_biases(model: HasModule, input_size: tuple[int, int]) -> tuple[RelativeBias, ...]:
+def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[RelativeBias, ...]:
     """The bias of every layer that adds one, at an input of (height, width) pixels, first layer first.
 
     Raises UnsupportedError where no layer does.
@@ -110,7 +110,7 @@ class OffsetBias:
         return int(self.values.shape[0])
 
 
-def offset_biases(model: HasModule, input_size: tuple[int, int]) -> tuple[OffsetBias, ...]:
+def offset_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[OffsetBias, ...]:
     """The bias of every layer that adds one which depends on displacement alone, at an input of (height, width) pixels.
 
     Hold the model's lock. Raises UnsupportedError where no layer does.
@@ -195,7 +195,7 @@ class RotaryTable:
         return kernel
 
 
-def rotary_table(model: HasModule, layout: TokenLayout) -> RotaryTable:
+def rotary_table(model: ModelLike, layout: TokenLayout) -> RotaryTable:
     """The table that the model uses on `layout`'s grid. Raises UnsupportedError for a model without rotary positions."""
     rope = getattr(model.module, "rope", None)
     embed = getattr(rope, "get_embed", None)
@@ -203,7 +203,7 @@ def rotary_table(model: HasModule, layout: TokenLayout) -> RotaryTable:
         raise UnsupportedError(
             "This model does not rotate its queries and keys by position, so it has no rotary kernel."
         )
-    with getattr(model, "lock", nullcontext()), torch.inference_mode():
+    with model.lock, torch.inference_mode():
         try:
             made = embed(shape=list(layout.grid))
         except (TypeError, AssertionError, RuntimeError):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.faithfulness import rank_correlation
-from vitviz.analysis.question import Question, StandIn
+from vitviz.analysis.question import BareModel, Question
 from vitviz.capture.blocks import Trunk
 from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
@@ -67,9 +67,9 @@ def cascade(
     `progress` is called with (maps drawn, maps in all); raise from it to stop.
     """
     trained = {name: maps[name] if maps and name in maps else method(question) for name, method in methods.items()}
-    with question.subject.lock:
+    with question.model.lock:
         module = copied(question.module)
-    other = replace(question, subject=StandIn(module, question.layout, question.subject.name, question.kind))
+    other = replace(question, model=BareModel(module, question.layout, question.model.name, question.kind))
     generator = torch.Generator().manual_seed(seed)
     stages = _stages(module, question.trunk.num_layers, every, question.x)
     done, whole = 0, len(stages) * len(methods)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike
-from vitviz.analysis.question import Question, Subject
+from vitviz.analysis.question import ModelLike, Question
 from vitviz.capture.attention import Attention
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
@@ -120,7 +120,7 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
     return _norms(attention.v, module, attention.name)
 
 
-def value_norms(model: Subject, pixels: Tensor, progress: Callable[[int], None] | None = None) -> list[Tensor]:
+def value_norms(model: ModelLike, pixels: Tensor, progress: Callable[[int], None] | None = None) -> list[Tensor]:
     """(heads, keys) of every layer over the token grid, `projected_value_norms` of one forward pass that keeps no values.
 
     pixels    (3, height, width), normalised

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.analysis.by_hand.layer import OpenLayer, Subject, refuse_half_precision
+from vitviz.analysis.by_hand.layer import OpenLayer, refuse_half_precision
 from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.queries import QueryLike, query_index
+from vitviz.analysis.question import ModelLike
 from vitviz.capture.modules import evaluating, patch_filters
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -45,7 +46,7 @@ class Entrance:
     token: np.ndarray
 
 
-def entrance(model: Subject, trace: Trace, opened: OpenLayer, query: QueryLike) -> Entrance:
+def entrance(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike) -> Entrance:
     """How `query` came to be what it was when it entered the first layer.
 
     Raises UnsupportedError where that is not a patch embedding or a learned token, plus a position, perhaps normalised, and
@@ -82,7 +83,7 @@ def _pixels(given: Tensor, layout: TokenLayout, cell: tuple[int, int]) -> np.nda
     return numbers(given[:, row * height : (row + 1) * height, col * width : (col + 1) * width])
 
 
-def _position(model: Subject, layout: TokenLayout, patch: int) -> np.ndarray | None:
+def _position(model: ModelLike, layout: TokenLayout, patch: int) -> np.ndarray | None:
     try:
         return numbers(position_embedding(model, layout).vectors[patch])
     except UnsupportedError:

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vitviz.analysis.question import ModelLike
 from vitviz.capture.attention import Attention
 from vitviz.capture.modules import is_norm, layer_scale, output_projection
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
-
-
-class Subject(Protocol):
-    """A loaded model."""
-
-    @property
-    def module(self) -> nn.Module: ...
-    @property
-    def lock(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +55,7 @@ class OpenLayer:
         return self.attention.nbytes + sum(state.nbytes for state in states)
 
 
-def open_layer(model: Subject, trace: Trace, layer: int) -> OpenLayer:
+def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
     """Runs the model once more on the trace's input and keeps what enters `layer`.
 
     Raises IndexError for a layer that does not exist, UnsupportedError where the layer is not one block of a plain row: a

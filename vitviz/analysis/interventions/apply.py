@@ -23,20 +23,20 @@ from vitviz.analysis.interventions.means import HeadMeans
 from vitviz.analysis.interventions.pixels import changed_pixels, permutation
 from vitviz.analysis.interventions.text import Interventions
 from vitviz.analysis.positions import added_vectors
-from vitviz.analysis.question import Subject
+from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.blocks import Trunk, final_norm
 from vitviz.capture.embeddings import entrance_of
 from vitviz.capture.modules import evaluating, num_heads_of
 from vitviz.errors import UnsupportedError
 
-AnySubject = TypeVar("AnySubject", bound=Subject)
+AnyModel = TypeVar("AnyModel", bound=ModelLike)
 
 
 @contextmanager
 def intervene(
-    model: AnySubject, *interventions: Intervention | Interventions, head_means: HeadMeans | None = None
-) -> Iterator[AnySubject]:
+    model: AnyModel, *interventions: Intervention | Interventions, head_means: HeadMeans | None = None
+) -> Iterator[AnyModel]:
     """While inside, every pass of `model` runs with the interventions applied in their order; gives the same model
     back.
 
@@ -79,14 +79,14 @@ def _hold(stack: ExitStack, handle: RemovableHandle) -> None:
     stack.callback(handle.remove)
 
 
-def _pixel_hook(item: HidePatches | ShufflePatches, model: Subject) -> Callable[..., Any]:
+def _pixel_hook(item: HidePatches | ShufflePatches, model: ModelLike) -> Callable[..., Any]:
     def change(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (changed_pixels(args[0], item, model.layout), *args[1:])
 
     return change
 
 
-def _position_hook(items: list[ChangePositions], model: Subject) -> Callable[..., Any]:
+def _position_hook(items: list[ChangePositions], model: ModelLike) -> Callable[..., Any]:
     """Adds the difference between the positions as `items` leave them, one after the other, and as they are."""
     layout = model.layout
     before = added_vectors(model, layout).float()  # (patches, width)
@@ -110,7 +110,7 @@ def _position_hook(items: list[ChangePositions], model: Subject) -> Callable[...
     return change
 
 
-def _entrance(model: Subject) -> nn.Module:
+def _entrance(model: ModelLike) -> nn.Module:
     """The module that first gets the whole sequence with its positions added. Raises UnsupportedError where it is not known."""
     found = entrance_of(model.module)
     if found is None:
@@ -118,7 +118,7 @@ def _entrance(model: Subject) -> nn.Module:
     return found
 
 
-def _ablation(items: list[Intervention], model: Subject, means: HeadMeans | None) -> Ablation:
+def _ablation(items: list[Intervention], model: ModelLike, means: HeadMeans | None) -> Ablation:
     """Everything that happens inside attention, gathered by layer."""
     off: dict[int, dict[int, str]] = {}
     cut: dict[int, set[int]] = {}
@@ -146,7 +146,7 @@ def _ablation(items: list[Intervention], model: Subject, means: HeadMeans | None
 
 
 def _head_switch(
-    layer: int, fills: dict[int, str], block: nn.Module, model: Subject, means: HeadMeans | None
+    layer: int, fills: dict[int, str], block: nn.Module, model: ModelLike, means: HeadMeans | None
 ) -> HeadSwitch:
     keep = torch.ones(1, _num_heads(block))
     keep[:, list(fills)] = 0
@@ -183,7 +183,7 @@ def _attending_parts(module: nn.Module) -> dict[int, nn.Module]:
     return parts
 
 
-def _removed_tokens(items: list[Intervention], model: Subject) -> list[int]:
+def _removed_tokens(items: list[Intervention], model: ModelLike) -> list[int]:
     patches = {
         patch for item in items if isinstance(item, HidePatches) and item.fill == "removed" for patch in item.patches
     }
@@ -207,7 +207,7 @@ def _without(removed: list[int], num_tokens: int) -> Callable[..., Tensor]:
     return leave_out
 
 
-def _check_patches(items: list[Intervention], model: Subject) -> None:
+def _check_patches(items: list[Intervention], model: ModelLike) -> None:
     layout = model.layout
     cut: set[int] = set()
     for item in items:

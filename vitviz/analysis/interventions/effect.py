@@ -44,7 +44,7 @@ def effect(
 ) -> Effect:
     """One changed pass beside the unchanged one, which is computed once a question. Raises as `intervene`."""
     before = question.reference  # outside the block: the model as it is
-    with intervene(question.subject, *interventions, head_means=head_means) as changed, question.asking():
+    with intervene(question.model, *interventions, head_means=head_means) as changed, question.asking():
         after = question.run(question.x, changed.module)
     try:
         likelihood = float(question.target.likelihood(after, before)[0])

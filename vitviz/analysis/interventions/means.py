@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vitviz.analysis.question import Subject
+from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, ablated
 from vitviz.capture.blocks import Trunk, finite
 from vitviz.capture.modules import evaluating
@@ -44,7 +44,7 @@ class HeadMeans:
 
 
 def head_means(
-    subject: Subject, inputs: Iterable[Tensor], progress: Progress | None = None, total: int = 0
+    model: ModelLike, inputs: Iterable[Tensor], progress: Progress | None = None, total: int = 0
 ) -> HeadMeans:
     """Means over `inputs`, each (3, height, width) normalised and streamed one by one, so that any number of them
     fits.
@@ -52,9 +52,9 @@ def head_means(
     progress  called with (images done, `total` or images done) after each
     Raises UnsupportedError for a model that is not one row of blocks, ValueError where there is no image.
     """
-    trunk = Trunk(subject.module)
+    trunk = Trunk(model.module)
     sums: dict[int, Tensor] = {}
-    num_prefix = subject.layout.num_prefix
+    num_prefix = model.layout.num_prefix
     images = 0
 
     def observe(layer: int, out: Tensor) -> None:
@@ -64,13 +64,13 @@ def head_means(
 
     for pixels in inputs:
         with (
-            subject.lock,
-            evaluating(subject.module),
+            model.lock,
+            evaluating(model.module),
             torch.inference_mode(False),
             torch.no_grad(),
             ablated(dict(enumerate(trunk.blocks)), Ablation(observe=observe)),
         ):
-            finite(subject.module(pixels.to(next(subject.module.parameters()))[None]), subject.name)
+            finite(model.module(pixels.to(next(model.module.parameters()))[None]), model.name)
         images += 1
         if progress:
             progress(images, total or images)

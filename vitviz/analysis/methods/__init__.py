@@ -197,7 +197,7 @@ def explain(question: Question, key: str, progress: Progress | None = None, effo
     wrong = int(np.count_nonzero(~np.isfinite(heatmap.values)))
     if wrong:
         raise NotFiniteError(
-            f"{METHODS[key].name} gives {wrong} of {heatmap.values.size} patches of {question.subject.name} a value that is "
+            f"{METHODS[key].name} gives {wrong} of {heatmap.values.size} patches of {question.model.name} a value that is "
             "not finite (not-a-number or infinite), so there is no map. Choose another method or target."
         )
     return heatmap

@@ -55,7 +55,7 @@ def gradcam(question: Question) -> Heatmap:
     passage, layout = question.passage, question.layout
     read: list[Tensor] = []
     last = question.trunk.num_layers - 1
-    with question.subject.lock, evaluating(question.module), torch.inference_mode(False), torch.enable_grad():
+    with question.model.lock, evaluating(question.module), torch.inference_mode(False), torch.enable_grad():
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             read.append(args[0] if args else kwargs["hidden_states"])
@@ -68,7 +68,7 @@ def gradcam(question: Question) -> Heatmap:
             handle.remove()
         tokens = read[0].detach()  # (1, tokens, width)
         if tokens.ndim != 3 or tokens.shape[1] != layout.num_tokens:
-            raise UnsupportedError(f"The last attention of {question.subject.name} does not read one token a patch.")
+            raise UnsupportedError(f"The last attention of {question.model.name} does not read one token a patch.")
         prefix, patches = tokens[:, : layout.num_prefix], tokens[:, layout.num_prefix :]
         grid = patches.transpose(1, 2).reshape(1, -1, *layout.grid)  # (1, patches, width) -> (1, width, rows, cols)
         model = _FromLastNorm(question, prefix)
@@ -82,6 +82,6 @@ def _last_attention(question: Question) -> nn.Module:
     attention = attention_of(question.trunk.blocks[-1])
     if attention is None:
         raise UnsupportedError(
-            f"The last block of {question.subject.name} has no attention of its own for Grad-CAM to look at."
+            f"The last block of {question.model.name} has no attention of its own for Grad-CAM to look at."
         )
     return attention

@@ -98,7 +98,7 @@ def integrated_gradients(
         flat = question.target.score(question.run(baseline), reference)
     difference = question.score() - float(flat[0])
     for points in attempts:
-        with question.subject.lock, torch.inference_mode(False), torch.enable_grad():
+        with question.model.lock, torch.inference_mode(False), torch.enable_grad():
             from captum.attr import IntegratedGradients  # here, because it takes long to import
 
             shares = (

@@ -34,10 +34,10 @@ def legrad(question: Question) -> Heatmap:
     passes on no gradient: never more than one block's graph is held. A pooling attention at the end belongs to how every
     layer is read and gives no map of its own. Raises UnsupportedError where layers cannot be read.
     """
-    trunk, name = question.trunk, question.subject.name
+    trunk, name = question.trunk, question.model.name
     question.refuse_other_kinds()
     maps: list[Tensor] = []
-    with question.subject.lock, watched_attention(question.module) as watched:
+    with question.model.lock, watched_attention(question.module) as watched:
 
         def after(layer: int, state: Tensor) -> Tensor:
             grid, _pool = split_calls(watched, question.layout, name)

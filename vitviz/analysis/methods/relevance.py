@@ -76,7 +76,7 @@ def _prepared(question: Question) -> tuple[tuple[WeightGradient, ...], Tensor, T
     seen = question.attention_gradients
     if len({layer.attention.num_keys for layer in seen.layers}) != 1:
         raise UnsupportedError(
-            f"The layers of {question.subject.name} do not share one grid: no relevance can be multiplied."
+            f"The layers of {question.model.name} do not share one grid: no relevance can be multiplied."
         )
     layout = seen.layers[0].attention.key_layout
     return seen.layers, _start(question, seen, layout), layout
@@ -90,7 +90,7 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
         return row_weights(query, layout, first.device, first.dtype)[0]
     if len(seen.pooling) != 1 or seen.pooling[0].attention.key_layout.grid != layout.grid:
         raise UnsupportedError(
-            f"{question.subject.name} collects from its patches in {len(seen.pooling)} layers, and not in one over the grid of "
+            f"{question.model.name} collects from its patches in {len(seen.pooling)} layers, and not in one over the grid of "
             "all others, so no relevance can be multiplied. Choose another method."
         )
     pooling = seen.pooling[0]
