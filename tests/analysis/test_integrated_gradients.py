@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vitviz.analysis.methods import Effort, explain
+from vitviz.analysis.methods import explain
 from vitviz.analysis.methods.integrated_gradients import PathAttribution, integrated_gradients
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference
@@ -129,10 +129,10 @@ def test_the_tolerance_is_relative_and_absolute_for_small_differences(difference
 def test_other_callers_get_the_same_rule():
     f = wave(6.0)
     direct = integrated_gradients(question(f))
-    for effort in (Effort(), Effort(32, 256)):
-        np.testing.assert_array_equal(explain(question(f), "integrated_gradients", effort=effort).values, direct.values)
+    for options in ({}, {"steps": 32, "most_steps": 256}):
+        np.testing.assert_array_equal(explain(question(f), "integrated_gradients", **options).values, direct.values)
     with pytest.warns(IncompleteWarning):
-        assert explain(question(f), "integrated_gradients", effort=Effort(2, 2)).steps == 2
+        assert explain(question(f), "integrated_gradients", steps=2, most_steps=2).steps == 2
     one = integrated_gradients(question(f, LogitDifference(0, 1)))
     other = integrated_gradients(question(f, LogitDifference(1, 0)))
     np.testing.assert_allclose(one.values, -other.values, atol=1e-5)

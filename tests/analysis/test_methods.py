@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from tests.analysis.by_hand import picture, subject
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.methods import METHODS, Effort, explain, explain_all
+from vitviz.analysis import methods
+from vitviz.analysis.methods import METHODS, explain, explain_all
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.errors import Cancelled, UnsupportedError
 
 REGISTERS = FAMILIES[3]
+FEW = {"integrated_gradients": {"steps": 4, "most_steps": 4}, "occlusion": {"stride": 3}}
+ONE_FILE = """
+from vitviz.analysis.methods.base import Method
+from vitviz.heatmap import Heatmap
+
+
+def brightness(question, power=1):
+    grey = question.x[0].mean(0)  # (height, width)
+    rows, cols = question.layout.grid
+    cells = grey.reshape(rows, grey.shape[0] // rows, cols, -1).mean((1, 3))
+    return Heatmap(cells.numpy() ** power, "brightness", signed=True)
+
+
+METHOD = Method(
+    "brightness", "Brightness", brightness, per_class=False, signed=True, antisymmetric=False, formula="mean of pixels",
+    reference="none", cost="0", misleads="It knows nothing of the model.", order=35, options={"power": 1}, weight=7,
+)
+"""
 
 
 def question(target=None, family=REGISTERS) -> Question:
@@ -42,7 +63,7 @@ def test_a_card_tells_the_truth_about_its_method(key):
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_all_methods_answer_for_every_kind_of_model(family):
     told = []
-    maps = explain_all(question(family=family), progress=lambda d, t: told.append((d, t)), effort=Effort(4, 4, 3))
+    maps = explain_all(question(family=family), progress=lambda d, t: told.append((d, t)), options=FEW)
     assert list(maps) == list(METHODS)
     assert all(heatmap.grid == family.grid for heatmap in maps.values())
     assert told[-1] == (1000, 1000)
@@ -77,3 +98,34 @@ def test_slow_methods_can_be_stopped(key):
 def test_an_unknown_method_is_refused_by_name():
     with pytest.raises(UnsupportedError, match=r"called 'magic'; there are attention, rollout"):
         explain(Question(subject(), picture(), ClassLogit(0)), "magic")
+
+
+def test_a_method_is_added_by_one_file(monkeypatch, tmp_path):
+    (tmp_path / "brightness.py").write_text(ONE_FILE)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "vitviz.analysis.methods.brightness", raising=False)
+    found = methods.find_methods()
+    assert list(found) == [*list(METHODS)[:3], "brightness", *list(METHODS)[3:]]  # in its place among the others
+    monkeypatch.setitem(METHODS, "brightness", found["brightness"])
+    asked = question()
+    (rows, cols), (high, wide), pixels = asked.layout.grid, asked.layout.patch_size, asked.pixels.numpy()
+    expected = np.array(
+        [
+            [pixels[:, high * r : high * (r + 1), wide * c : wide * (c + 1)].mean() for c in range(cols)]
+            for r in range(rows)
+        ]
+    )
+    np.testing.assert_allclose(explain(asked, "brightness").values, expected, atol=1e-6)
+    squared = explain_all(asked, ["brightness"], options={"brightness": {"power": 2}})["brightness"].values
+    np.testing.assert_allclose(squared, expected**2, atol=1e-6)
+    assert methods.usual_options()["brightness"] == {"power": 1} and found["brightness"].slow
+    with pytest.raises(UnsupportedError, match="no option called 'depth'; it has power"):
+        explain(asked, "brightness", depth=2)
+
+
+def test_two_methods_of_one_key_are_refused(monkeypatch, tmp_path):
+    (tmp_path / "again.py").write_text(ONE_FILE.replace('"brightness", "Brightness"', '"rollout", "Brightness"'))
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "vitviz.analysis.methods.again", raising=False)
+    with pytest.raises(ValueError, match="one key"):
+        methods.find_methods()

@@ -12,10 +12,11 @@ from torch.overrides import TorchFunctionMode
 from tests.analysis.by_hand import LAYOUT, picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.methods.gradcam import gradcam
+from vitviz.analysis.methods.gradient_rollout import gradient_rollout, gradient_rollout_row
 from vitviz.analysis.methods.integrated_gradients import integrated_gradients
 from vitviz.analysis.methods.legrad import legrad
 from vitviz.analysis.methods.occlusion import occlusion, windows
-from vitviz.analysis.methods.relevance import generic_relevance, gradient_rollout, gradient_rollout_row
+from vitviz.analysis.methods.relevance import generic_relevance
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, default_target
 from vitviz.capture.attention import Attention

@@ -125,7 +125,7 @@ def test_a_file_of_another_kind_is_left_as_it_is(content, tmp_path):
 
 
 def test_whatever_changes_a_result_is_written_beside_it(model):
-    """Every field of settings, effort, preprocessing and model, changed alone, makes a difference."""
+    """Every field of settings, options of methods, preprocessing and model, changed alone, makes a difference."""
     known = made_with(model, FEW)
     others = [
         *(
@@ -136,13 +136,14 @@ def test_whatever_changes_a_result_is_written_beside_it(model):
                 {"seeds": 3},
                 {"framing": "squash"},
                 *(
-                    {"effort": replace(FEW.effort, **{field.name: getattr(FEW.effort, field.name) + 1})}
-                    for field in fields(FEW.effort)
+                    {"options": {**FEW.options, key: {**options, name: value + 1}}}
+                    for key, options in FEW.options.items()
+                    for name, value in options.items()
                 ),
             )
         ),
     ]
-    assert {field.name for field in fields(Settings)} == {"methods", "steps", "seeds", "framing", "effort"}
+    assert {field.name for field in fields(Settings)} == {"methods", "steps", "seeds", "framing", "options"}
     for settings in others:
         assert made_with(model, settings) != known
     preprocessing = {

@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Asks every image, prints the table and writes it. Raises VitvizError or ValueError with one sentence."""
-    from vitviz.analysis.methods import METHODS, Effort
+    from vitviz.analysis.methods import METHODS, usual_options
     from vitviz.survey.faithfulness import Settings, image_paths, summary
     from vitviz.survey.results import comma_separated, markdown
 
@@ -73,11 +73,15 @@ def run(arguments: argparse.Namespace) -> None:
         if method not in methods:
             given = {name: getattr(arguments, name[2:].replace("-", "_")) is not None for name in options}
             refuse(given, f"{method} is not among --methods.")
+    spent = usual_options()
+    spent["integrated_gradients"] |= {"steps": points, "most_steps": most}
+    if arguments.stride is not None:
+        spent["occlusion"]["stride"] = arguments.stride
     settings = Settings(
         methods,
         arguments.steps,
         framing=arguments.framing,
-        effort=Effort(points, most, 2 if arguments.stride is None else arguments.stride),
+        options=spent,
     )
     folder = Path(arguments.folder)
     keep = Path(arguments.keep) if arguments.keep else None

@@ -83,10 +83,6 @@ def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT
     )  # fmt: skip
 
 
-# Methods whose map is the row of a query; the others differentiate the score itself.
-OF_A_QUERY = ("attention", "rollout", "gradient_rollout", "relevance")
-
-
 def explanation_figure(
     subject: Subject,
     heatmap: Heatmap,
@@ -102,7 +98,7 @@ def explanation_figure(
     """One explanation method's map over the photograph; of shares, with how far they are from adding up. A method that
     follows one query is shown with it.
     """
-    query = default_query(subject.trace) if key in OF_A_QUERY else None
+    query = default_query(subject.trace) if METHODS[key].of_a_query else None
     if query and isinstance(target, SelfDot) and target.token is not None:
         query = as_query(target.token, subject.layout)
     asked = f", from {query_words(query)}" if query else ""

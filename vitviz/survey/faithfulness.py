@@ -11,7 +11,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from scipy.stats import bootstrap
 
 import vitviz
 from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
-from vitviz.analysis.methods import METHODS, USUAL, Effort, explain_all
+from vitviz.analysis.methods import METHODS, Options, explain_all, usual_options
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
@@ -105,14 +105,14 @@ class Settings:
     steps    steps of the curves
     seeds    random orders an image
     framing  how the photograph becomes the input: "crop", "squash" or "fit"
-    effort   what the slow methods spend
+    options  of each method that has any, by its key: what the slow ones spend
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
     steps: int = 8
     seeds: int = SEEDS
     framing: str = "crop"
-    effort: Effort = USUAL
+    options: Options = field(default_factory=usual_options)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progr
     question = Question(model, pixels, target)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteWarning)  # the result says it
-        maps = explain_all(question, settings.methods, progress, settings.effort)
+        maps = explain_all(question, settings.methods, progress, settings.options)
     (found,) = faithfulness(question, maps, levels=(settings.steps,), seeds=settings.seeds)
     areas = {str(row["name"]): (float(row["deletion"]), float(row["insertion"])) for row in found.table()}
     incomplete = tuple(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.capture.modules import attention_of, evaluating
 from vitviz.errors import UnsupportedError
@@ -85,3 +86,18 @@ def _last_attention(question: Question) -> nn.Module:
             f"The last block of {question.model.name} has no attention of its own for Grad-CAM to look at."
         )
     return attention
+
+
+METHOD = Method(
+    "gradcam",
+    "Grad-CAM",
+    gradcam,
+    per_class=True,
+    signed=False,
+    antisymmetric=False,
+    formula="ReLU(sum_c mean_p(d target / d Z[p, c]) Z[:, c]), Z the tokens that the last block's attention reads",
+    reference="Selvaraju et al. 2017, arXiv 1610.02391",
+    cost="about 1.2",
+    misleads="The last layer only, where patches hold what others told them: the place may not be the cause.",
+    order=60,
+)

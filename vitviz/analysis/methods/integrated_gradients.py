@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vitviz.analysis.hiding import mean_colour
+from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.errors import IncompleteWarning
 from vitviz.heatmap import Heatmap
@@ -140,3 +141,22 @@ def over_patches(values: Tensor, layout: TokenLayout) -> Tensor:
     """(height, width) -> (rows, cols): the sum over each patch's pixels."""
     area = math.prod(values.shape) / layout.num_patches
     return F.adaptive_avg_pool2d(values[None], layout.grid)[0] * area
+
+
+METHOD = Method(
+    "integrated_gradients",
+    "Integrated gradients",
+    integrated_gradients,
+    per_class=True,
+    signed=True,
+    antisymmetric=True,
+    formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
+    reference="Sundararajan, Taly and Yan 2017, arXiv 1703.01365",
+    cost="about 3 a point of the path: 32 points, doubled up to 256 until the shares add up",
+    misleads="It hangs on the baseline: parts that have the mean colour get nothing, however much they matter.",
+    order=70,
+    options={"steps": STEPS, "most_steps": MOST_STEPS},
+    weight=200,
+    passes=lambda _layout, options: 3 * 2 * options["steps"],
+    reports=True,
+)

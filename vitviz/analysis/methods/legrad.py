@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question, split_calls
 from vitviz.capture.gradients import WeightGradient, gradients_of, watched_attention, weight_gradient
 from vitviz.capture.layers import token_layout
@@ -56,3 +57,18 @@ def legrad(question: Question) -> Heatmap:
     layout = token_layout(mean.shape[0], question.layout)
     assert layout is not None
     return Heatmap(layout.patches(mean.float().cpu().numpy()), "LeGrad")
+
+
+METHOD = Method(
+    "legrad",
+    "LeGrad",
+    legrad,
+    per_class=True,
+    signed=False,
+    antisymmetric=False,
+    formula="mean_l mean_h mean_q ReLU(d s_l / d A[l, h]), s_l the target read after layer l",
+    reference="Bousselham et al. 2024, arXiv 2404.03214",
+    cost="about 2",
+    misleads="Not multiplied by the attention paid: it shows where more attention would help, not where it is.",
+    order=50,
+)

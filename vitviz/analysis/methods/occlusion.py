@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vitviz.analysis.hiding import BATCH, cells, read_hidden
+from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
@@ -60,3 +61,22 @@ def occlusion(
     falls = question.score() - scores  # (windows,)
     mean = (falls @ covers) / covers.sum(0)  # (patches,)
     return Heatmap(question.layout.patches(mean), "fall of the score when hidden", signed=True)
+
+
+METHOD = Method(
+    "occlusion",
+    "Occlusion",
+    occlusion,
+    per_class=True,
+    signed=True,
+    antisymmetric=True,
+    formula="mean fall of the target over the 3x3 windows that hide a patch",
+    reference="Zeiler and Fergus 2014, arXiv 1311.2901",
+    cost="about 50 on a grid of 16x16: one a window",
+    misleads="What stands twice in the picture seems not to matter, and deletion curves favour it because both hide.",
+    order=80,
+    options={"stride": 2},
+    weight=40,
+    passes=lambda layout, options: layout.num_patches / options["stride"] ** 2,
+    reports=True,
+)

@@ -1,15 +1,8 @@
-"""Relevance through attention, weighted by gradients: gradient rollout and generic attention relevance.
+"""Generic attention relevance: attention weighted by its gradients, multiplied through the layers.
 
-Both take X_l = mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same
-layer. Nothing is kept from one call to the next.
-
-    Gradient rollout             rows of X_l normalised to sum to 1 (a zero row becomes the identity's), mixed with
-    alpha I, multiplied
-                                 as in rollout (Abnar and Zuidema 2020, arXiv 2005.00928)
-    Generic attention relevance  R = I; R <- R + X_l R for each layer (Chefer, Gur and Wolf, ICCV 2021, arXiv
-    2103.15679, equations 5, 6)
-
-Neither changes sign when a difference of logits is swapped: the ReLU keeps the supporting part only.
+Chefer, Gur and Wolf, ICCV 2021 (arXiv 2103.15679), equations 5 and 6: R = I; R <- R + X_l R for each layer, where X_l =
+mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same layer. Nothing is kept from
+one call to the next. It does not change sign when a difference of logits is swapped: the ReLU keeps the supporting part only.
 """
 
 from __future__ import annotations
@@ -19,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vitviz.analysis.methods.base import Method
 from vitviz.analysis.queries import row_weights
 from vitviz.analysis.question import AttentionGradients, Question
 from vitviz.analysis.rollout import among_tokens
@@ -26,24 +20,6 @@ from vitviz.capture.gradients import WeightGradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
-
-
-def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha: float = 0.5) -> Tensor:
-    """Rolls a query's row through `layers`, first layer first; start (tokens,) -> (tokens,). Chunk by chunk: no (tokens,
-    tokens) matrix is made.
-    """
-    row = start
-    for layer in reversed(layers):
-        passed, spread = torch.zeros_like(row), row.clone()
-        for chunk in layer.query_chunks():
-            support = layer.support(chunk)  # (chunk, tokens)
-            total = support.sum(-1)  # (chunk,)
-            # r (alpha I + (1 - alpha) X / rowsum), where a zero row passes everything on to its own token
-            kept = total <= 0
-            passed += torch.where(kept, 0.0, row[chunk] / total.masked_fill(kept, 1.0)) @ support
-            spread[chunk] = torch.where(kept, row[chunk], 0.0)
-        row = alpha * row + (1 - alpha) * (passed + spread)
-    return row
 
 
 def generic_relevance_row(layers: Sequence[WeightGradient], start: Tensor) -> Tensor:
@@ -57,22 +33,22 @@ def generic_relevance_row(layers: Sequence[WeightGradient], start: Tensor) -> Te
     return row
 
 
-def gradient_rollout(question: Question, alpha: float = 0.5) -> Heatmap:
-    """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError where the model does not attend over its
-    token grid.
-    """
-    layers, start, layout = _prepared(question)
-    return _map(gradient_rollout_row(layers, start, alpha), layout, "gradient rollout")
-
-
 def generic_relevance(question: Question) -> Heatmap:
-    """Heatmap (rows, cols) of generic attention relevance. Raises UnsupportedError as `gradient_rollout`."""
-    layers, start, layout = _prepared(question)
-    return _map(generic_relevance_row(layers, start), layout, "attention relevance")
+    """Heatmap (rows, cols) of generic attention relevance. Raises UnsupportedError where the model does not
+    attend over its token grid."""
+    layers, start, layout = layers_and_start(question)
+    return row_map(generic_relevance_row(layers, start), layout, "attention relevance")
 
 
-def _prepared(question: Question) -> tuple[tuple[WeightGradient, ...], Tensor, TokenLayout]:
-    """Every layer, the row to start from, and the layout of its tokens."""
+def layers_and_start(question: Question) -> tuple[tuple[WeightGradient, ...], Tensor, TokenLayout]:
+    """What gradients weight, for a method that multiplies through the layers.
+
+    Returns:
+        Every layer's attention with its gradient, first layer first; the row (tokens,) to start from; the tokens' layout.
+
+    Raises:
+        UnsupportedError: where the layers do not share one grid, or the output is read by more than one pooling layer.
+    """
     seen = question.attention_gradients
     if len({layer.attention.num_keys for layer in seen.layers}) != 1:
         raise UnsupportedError(
@@ -97,5 +73,22 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
     return among_tokens(pooling.support().sum(0), pooling.attention.key_layout, layout)  # (queries, keys) -> (tokens,)
 
 
-def _map(row: Tensor, layout: TokenLayout, label: str) -> Heatmap:
+def row_map(row: Tensor, layout: TokenLayout, label: str) -> Heatmap:
+    """(tokens,) -> Heatmap (rows, cols): its patches."""
     return Heatmap(layout.patches(row.float().cpu().numpy()), label)
+
+
+METHOD = Method(
+    "relevance",
+    "Attention relevance",
+    generic_relevance,
+    per_class=True,
+    signed=False,
+    antisymmetric=False,
+    formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
+    reference="Chefer, Gur and Wolf 2021, arXiv 2103.15679",
+    cost="about 2",
+    misleads="A gradient is local: where the model is sure, small changes do nothing and the map turns to noise.",
+    order=40,
+    of_a_query=True,
+)

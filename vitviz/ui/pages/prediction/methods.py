@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vitviz.analysis.methods import METHODS, USUAL, Method, explain
+from vitviz.analysis.methods import METHODS, Method, explain
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
@@ -17,7 +17,7 @@ from vitviz.ui.controls.questions import Asked
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
-SLOW = ("integrated_gradients", "occlusion")
+SLOW = tuple(key for key, method in METHODS.items() if method.slow)
 
 
 def wanted() -> list[str]:
@@ -34,15 +34,9 @@ def map_of(about: Asked, key: str) -> Heatmap | None:
         except UnsupportedError:
             return ()  # kept like an answer, so that it is not asked again
 
-    found = about.ask("explanation", work, METHODS[key].name, passes=_passes(about, key), method=key)
+    passes = METHODS[key].forward_passes(about.stage.layout)
+    found = about.ask("explanation", work, METHODS[key].name, passes=passes, method=key)
     return found if isinstance(found, Heatmap) else None
-
-
-def _passes(about: Asked, key: str) -> float:
-    """Forward passes that a method takes, about; see `Asked.ask`."""
-    if key == "occlusion":
-        return about.stage.layout.num_patches / USUAL.occlusion_stride**2
-    return 3 * 2 * USUAL.integration_steps if key == "integrated_gradients" else 3
 
 
 def all_maps(about: Asked) -> dict[str, Heatmap]:

@@ -1,0 +1,29 @@
+"""Attention rollout as an explanation method: `vitviz.analysis.rollout` for the query that is read."""
+
+from __future__ import annotations
+
+from vitviz.analysis.methods.base import Method
+from vitviz.analysis.question import Question
+from vitviz.analysis.rollout import rollout
+from vitviz.heatmap import Heatmap
+
+
+def attention_rollout(question: Question) -> Heatmap:
+    """Heatmap (rows, cols): the rollout of the query that is read. Raises UnsupportedError where rollout is not defined."""
+    return rollout(question.trace, question.query)
+
+
+METHOD = Method(
+    "rollout",
+    "Attention rollout",
+    attention_rollout,
+    per_class=False,
+    signed=False,
+    antisymmetric=False,
+    formula="(Â_L ... Â_1)[query, patches], Â_l = 0.5 I + 0.5 mean_h A[l, h]",
+    reference="Abnar and Zuidema 2020, arXiv 2005.00928",
+    cost="1",
+    misleads="It leaves out values and MLPs and takes half of each layer as residual; a few sinks often dominate.",
+    order=20,
+    of_a_query=True,
+)

@@ -1,0 +1,62 @@
+"""Gradient rollout: attention weighted by its gradients, normalised and multiplied through the layers as in rollout.
+
+X_l = mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same layer (Chefer, Gur and
+Wolf 2021, arXiv 2103.15679); its rows normalised to sum to 1 (a zero row becomes the identity's), mixed with alpha I and
+multiplied as in rollout (Abnar and Zuidema 2020, arXiv 2005.00928). It does not change sign when a difference of logits is
+swapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vitviz.analysis.methods.base import Method
+from vitviz.analysis.methods.relevance import layers_and_start, row_map
+from vitviz.analysis.question import Question
+from vitviz.capture.gradients import WeightGradient
+from vitviz.heatmap import Heatmap
+
+
+def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha: float = 0.5) -> Tensor:
+    """Rolls a query's row through `layers`, first layer first; start (tokens,) -> (tokens,). Chunk by chunk: no (tokens,
+    tokens) matrix is made.
+    """
+    row = start
+    for layer in reversed(layers):
+        passed, spread = torch.zeros_like(row), row.clone()
+        for chunk in layer.query_chunks():
+            support = layer.support(chunk)  # (chunk, tokens)
+            total = support.sum(-1)  # (chunk,)
+            # r (alpha I + (1 - alpha) X / rowsum), where a zero row passes everything on to its own token
+            kept = total <= 0
+            passed += torch.where(kept, 0.0, row[chunk] / total.masked_fill(kept, 1.0)) @ support
+            spread[chunk] = torch.where(kept, row[chunk], 0.0)
+        row = alpha * row + (1 - alpha) * (passed + spread)
+    return row
+
+
+def gradient_rollout(question: Question, alpha: float = 0.5) -> Heatmap:
+    """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError where the model does not attend over its
+    token grid.
+    """
+    layers, start, layout = layers_and_start(question)
+    return row_map(gradient_rollout_row(layers, start, alpha), layout, "gradient rollout")
+
+
+METHOD = Method(
+    "gradient_rollout",
+    "Gradient rollout",
+    gradient_rollout,
+    per_class=True,
+    signed=False,
+    antisymmetric=False,
+    formula="rollout of mean_h ReLU(G[l, h] * A[l, h]), rows summing to 1; G = d target / d A, same layer",
+    reference="Abnar and Zuidema 2020, arXiv 2005.00928; weights as in Chefer et al. 2021, arXiv 2103.15679",
+    cost="about 2",
+    misleads="Normalised rows let a layer that hardly matters count as much as one that decides.",
+    order=30,
+    of_a_query=True,
+)

@@ -1,0 +1,33 @@
+"""Raw attention: the last layer's weights of the query that is read, the mean over heads."""
+
+from __future__ import annotations
+
+from vitviz.analysis.attention import query_weights
+from vitviz.analysis.methods.base import Method
+from vitviz.analysis.queries import layers_asked
+from vitviz.analysis.question import Question
+from vitviz.heatmap import Heatmap
+
+
+def raw_attention(question: Question) -> Heatmap:
+    """Heatmap (rows, cols): the last layer's attention of the query that is read, mean over heads."""
+    trace = question.trace
+    layer = layers_asked(trace, question.query)[-1]
+    row = query_weights(layer, question.query).mean(0)  # (heads, keys) -> (keys,)
+    return Heatmap(layer.key_layout.patches(row.float().cpu().numpy()), "attention weight")
+
+
+METHOD = Method(
+    "attention",
+    "Raw attention",
+    raw_attention,
+    per_class=False,
+    signed=False,
+    antisymmetric=False,
+    formula="mean_h A[L, h][query, patches]",
+    reference="Dosovitskiy et al. 2021, arXiv 2010.11929",
+    cost="1",
+    misleads="One layer only, without what the values carry: a token that draws much attention may add nothing.",
+    order=10,
+    of_a_query=True,
+)
