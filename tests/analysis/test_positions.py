@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import timm
@@ -156,9 +158,9 @@ def nested():
 
 
 def channels_first():
-    model = built("pit_ti_224", img_size=64)
+    bare = built("pit_ti_224", img_size=64)
     layout = TokenLayout((), (7, 7), (8, 8))  # overlapping patches: 7 x 8 is not the size of the input
-    model.layout, model.input_size = layout, (64, 64)
+    model = SimpleNamespace(name="pit", module=bare.module, layout=layout, lock=bare.lock, input_size=(64, 64))
     return model, layout, model.module.pos_embed[0].flatten(1).T
 
 

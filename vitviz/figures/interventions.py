@@ -11,9 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from vitviz.analysis.interventions import HidePatches, Interventions, ShufflePatches, SwitchOffHeads
-from vitviz.analysis.interventions.means import HeadMeans
-from vitviz.analysis.interventions.pixels import changed_pixels
+from vitviz.analysis.interventions import HeadMeans, HidePatches, Interventions, SwitchOffHeads
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.sinks import TokenOutliers, times_median
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
@@ -31,8 +29,7 @@ def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
     """The pixels as the changed model gets them, without the normalisation; patches out of the sequence crossed out."""
     layout, pixels = subject.trace.layout, subject.prepared.input[None]
     for item in changes:
-        if isinstance(item, HidePatches | ShufflePatches):
-            pixels = changed_pixels(pixels, item, layout)
+        pixels = item.change_pixels(pixels, layout)
     picture = as_picture(pixels[0], subject.model.preprocessing.mean, subject.model.preprocessing.std)
     pen = ImageDraw.Draw(picture)
     high, wide = picture.height / layout.grid[0], picture.width / layout.grid[1]

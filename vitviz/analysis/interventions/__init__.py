@@ -1,21 +1,22 @@
-"""What if: changes to one forward pass of a model, described, composed, written as text and applied. Never imports
-timm or streamlit.
+"""What if: changes to one forward pass of a model, described, composed, written as text and applied.
+
+One file for each kind of intervention; every file in this package is imported, so that every kind is known by its code.
 """
 
 from __future__ import annotations
 
-from vitviz.analysis.interventions.apply import intervene
+import pkgutil
+from importlib import import_module
+
+from vitviz.analysis.interventions.application import intervene
+from vitviz.analysis.interventions.base import Intervention
+from vitviz.analysis.interventions.change_positions import ChangePositions
+from vitviz.analysis.interventions.cut_tokens import CutTokens
 from vitviz.analysis.interventions.effect import Effect, effect
-from vitviz.analysis.interventions.kinds import (
-    ChangePositions,
-    CutTokens,
-    HidePatches,
-    Intervention,
-    ShufflePatches,
-    SwitchOffHeads,
-    SwitchOffLayers,
-)
-from vitviz.analysis.interventions.means import HeadMeans, head_means
+from vitviz.analysis.interventions.hide_patches import HidePatches
+from vitviz.analysis.interventions.shuffle_patches import ShufflePatches
+from vitviz.analysis.interventions.switch_off_heads import HeadMeans, SwitchOffHeads, head_means
+from vitviz.analysis.interventions.switch_off_layers import SwitchOffLayers
 from vitviz.analysis.interventions.text import Interventions
 
 __all__ = [
@@ -33,3 +34,12 @@ __all__ = [
     "head_means",
     "intervene",
 ]
+
+
+def find_kinds() -> None:
+    """Imports every file of this package."""
+    for found in pkgutil.iter_modules(__path__):
+        import_module(f"{__name__}.{found.name}")
+
+
+find_kinds()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from vitviz.analysis.interventions.apply import intervene
-from vitviz.analysis.interventions.kinds import Intervention
-from vitviz.analysis.interventions.means import HeadMeans
+from vitviz.analysis.interventions.application import intervene
+from vitviz.analysis.interventions.base import Intervention
+from vitviz.analysis.interventions.switch_off_heads import HeadMeans
 from vitviz.analysis.interventions.text import Interventions
 from vitviz.analysis.question import Question
 from vitviz.capture.blocks import Output

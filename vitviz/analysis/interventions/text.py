@@ -10,15 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vitviz.analysis.interventions.kinds import (
-    ChangePositions,
-    CutTokens,
-    HidePatches,
-    Intervention,
-    ShufflePatches,
-    SwitchOffHeads,
-    SwitchOffLayers,
-)
+from vitviz.analysis.interventions.base import KINDS, Intervention
 
 # A text may come from a link, so everything it can ask for is bounded before anything is allocated. The largest input that
 # the app offers has 21,905 tokens.
@@ -46,7 +38,7 @@ class Interventions:
 
     def encode(self) -> str:
         """The text form; empty for no intervention. `decode` gives equal interventions back."""
-        return "~".join(_encode(item) for item in self.items)
+        return "~".join(f"{item.code}_{item.encode()}" for item in self.items)
 
     @classmethod
     def decode(cls, text: str) -> Interventions:
@@ -56,60 +48,31 @@ class Interventions:
         parts = [part for part in text.split("~") if part]
         if len(parts) > MAX_ITEMS:
             raise ValueError(f"a list of {len(parts):,} interventions is too long; at most {MAX_ITEMS}")
-        decoder = _Decoder()
-        return cls(tuple(decoder.item(part) for part in parts))
+        numbers = Numbers()
+        return cls(tuple(_decoded(part, numbers) for part in parts))
 
 
-def _encode(item: Intervention) -> str:
-    match item:
-        case HidePatches(patches, fill):
-            return f"hide_{fill}_{_runs(patches)}"
-        case ShufflePatches(seed):
-            return f"shuffle_{seed}"
-        case ChangePositions("zero", _):
-            return "positions_zero"
-        case ChangePositions(how, seed):
-            return f"positions_{how}_{seed}"
-        case SwitchOffHeads(heads, fill):
-            return f"heads_{fill}_" + ".".join(f"{layer}x{head}" for layer, head in heads)
-        case SwitchOffLayers(layers):
-            return f"layers_{_runs(layers)}"
-        case CutTokens(tokens, layers):
-            return f"cut_{_runs(tokens)}_" + ("all" if layers is None else _runs(layers))
+def _decoded(part: str, numbers: Numbers) -> Intervention:
+    code, *fields = part.split("_")
+    try:
+        item = KINDS[code].decode(fields, numbers) if code in KINDS else None
+    except ValueError as error:
+        raise ValueError(f"{part[:60]!r} is no intervention: {error}") from None
+    if item is None:
+        known = ", ".join(kind.code for kind in sorted(KINDS.values(), key=lambda kind: kind.order))
+        raise ValueError(f"{part[:60]!r} is no intervention: it begins with none of {known}")
+    return item
 
 
-class _Decoder:
-    """Decodes the items of one text; all of them together may hold MAX_NUMBERS numbers."""
+class Numbers:
+    """Reads the numbers of one text; all of it together may hold MAX_NUMBERS."""
 
     def __init__(self) -> None:
         self._left = MAX_NUMBERS
 
-    def item(self, part: str) -> Intervention:
-        """One intervention. Raises ValueError."""
-        try:
-            match part.split("_"):
-                case ["hide", fill, patches]:
-                    return HidePatches(self._numbers(patches), fill)
-                case ["shuffle", seed]:
-                    return ShufflePatches(_number(seed, MAX_SEED))
-                case ["positions", "zero"]:
-                    return ChangePositions("zero")
-                case ["positions", how, seed]:
-                    return ChangePositions(how, _number(seed, MAX_SEED))
-                case ["heads", fill, heads]:
-                    return SwitchOffHeads(self._pairs(heads), fill)
-                case ["layers", layers]:
-                    return SwitchOffLayers(self._numbers(layers))
-                case ["cut", tokens, layers]:
-                    return CutTokens(self._numbers(tokens), None if layers == "all" else self._numbers(layers))
-        except ValueError as error:
-            raise ValueError(f"{part[:60]!r} is no intervention: {error}") from None
-        raise ValueError(
-            f"{part[:60]!r} is no intervention: it begins with none of hide, shuffle, positions, heads, layers, cut"
-        )
-
-    def _numbers(self, text: str) -> tuple[int, ...]:
-        numbers: list[int] = []
+    def indices(self, text: str) -> tuple[int, ...]:
+        """ "3-5.9" -> (3, 4, 5, 9). Raises ValueError."""
+        found: list[int] = []
         for run in filter(None, text.split(".")):
             first, dash, last = run.partition("-")
             start = _number(first, MAX_INDEX)
@@ -117,16 +80,21 @@ class _Decoder:
             if end < start:
                 raise ValueError(f"the run {run!r} ends before it begins")
             self._count(end - start + 1)
-            numbers += range(start, end + 1)
-        return tuple(numbers)
+            found += range(start, end + 1)
+        return tuple(found)
 
-    def _pairs(self, text: str) -> tuple[tuple[int, int], ...]:
-        pairs: list[tuple[int, int]] = []
+    def pairs(self, text: str) -> tuple[tuple[int, int], ...]:
+        """ "0x3.11x2" -> ((0, 3), (11, 2)). Raises ValueError."""
+        found: list[tuple[int, int]] = []
         for pair in filter(None, text.split(".")):
-            layer, _, head = pair.partition("x")
+            left, _, right = pair.partition("x")
             self._count(1)
-            pairs.append((_number(layer, MAX_INDEX), _number(head, MAX_INDEX)))
-        return tuple(pairs)
+            found.append((_number(left, MAX_INDEX), _number(right, MAX_INDEX)))
+        return tuple(found)
+
+    def seed(self, text: str) -> int:
+        """A seed. Raises ValueError."""
+        return _number(text, MAX_SEED)
 
     def _count(self, numbers: int) -> None:
         """Call before `numbers` more numbers are kept. Raises ValueError where they would be too many."""
@@ -135,15 +103,15 @@ class _Decoder:
             raise ValueError(f"more than {MAX_NUMBERS:,} numbers in one list of interventions")
 
 
-def _runs(numbers: Iterable[int]) -> str:
+def runs(numbers: Iterable[int]) -> str:
     """Ascending numbers with runs of three and more folded: 3, 4, 5, 9 -> "3-5.9"."""
-    runs: list[list[int]] = []
+    found: list[list[int]] = []
     for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
         else:
-            runs.append([number, number])
-    return ".".join(f"{a}" if a == b else f"{a}.{b}" if b == a + 1 else f"{a}-{b}" for a, b in runs)
+            found.append([number, number])
+    return ".".join(f"{a}" if a == b else f"{a}.{b}" if b == a + 1 else f"{a}-{b}" for a, b in found)
 
 
 def _number(text: str, most: int) -> int:

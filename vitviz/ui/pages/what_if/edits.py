@@ -45,7 +45,6 @@ from vitviz.ui.context import Stage
 from vitviz.ui.controls.questions import Asked
 from vitviz.ui.pages.what_if import text as words
 
-ORDER = (HidePatches, ShufflePatches, ChangePositions, SwitchOffHeads, SwitchOffLayers, CutTokens)
 KNOB = "what"
 
 Head = tuple[int, int]
@@ -67,23 +66,8 @@ def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> 
     heads  number of heads of every layer, first layer first
     """
     heads = tuple(heads)
-    kept: list[Intervention] = []
-    for item in given:
-        match item:
-            case HidePatches(patches, fill):
-                kept.append(HidePatches(tuple(p for p in patches if p < layout.num_patches), fill))
-            case SwitchOffHeads(pairs, fill):
-                kept.append(
-                    SwitchOffHeads(tuple((at, h) for at, h in pairs if at < len(heads) and h < heads[at]), fill)
-                )
-            case SwitchOffLayers(layers):
-                kept.append(SwitchOffLayers(tuple(layer for layer in layers if layer < len(heads))))
-            case CutTokens(tokens, layers):
-                there = None if layers is None else tuple(layer for layer in layers if layer < len(heads))
-                kept.append(CutTokens(tuple(t for t in tokens if t < layout.num_tokens), there))
-            case _:
-                kept.append(item)
-    return Interventions(tuple(item for item in kept if not _idle(item)))
+    fitted = (item.fit(layout, heads) for item in given)
+    return Interventions(tuple(item for item in fitted if not item.idle))
 
 
 def hidden(given: Interventions) -> tuple[int, ...]:
@@ -164,23 +148,8 @@ def without(given: Interventions, index: int) -> Interventions:
 
 def _with(given: Interventions, kind: type, item: Intervention | None) -> Interventions:
     others = [other for other in given if not isinstance(other, kind)]
-    items = [*others, *([] if item is None or _idle(item) else [item])]
-    return Interventions(tuple(sorted(items, key=lambda each: ORDER.index(type(each)))))
-
-
-def _idle(item: Intervention) -> bool:
-    """Whether nothing is changed by it."""
-    match item:
-        case HidePatches(patches, _):
-            return not patches
-        case SwitchOffHeads(heads, _):
-            return not heads
-        case SwitchOffLayers(layers):
-            return not layers
-        case CutTokens(tokens, layers):
-            return not tokens or layers == ()
-        case _:
-            return False
+    items = [*others, *([] if item is None or item.idle else [item])]
+    return Interventions(tuple(sorted(items, key=lambda each: each.order)))
 
 
 # What the changed model answers: asked once for each list of changes, and kept.

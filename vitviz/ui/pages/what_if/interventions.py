@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -235,24 +236,45 @@ def show_list(stage: Stage, given: Interventions) -> None:
         )  # fmt: skip
 
 
+@singledispatch
 def sentence(item: Intervention, layout: TokenLayout) -> str:
-    """An intervention in a few words."""
-    match item:
-        case HidePatches(patches, fill):
-            return words.HIDE_LINE[fill].format(count=_count(words.PATCHES, patches))
-        case ShufflePatches(seed):
-            return words.SHUFFLE_LINE.format(seed=seed)
-        case ChangePositions(how, seed):
-            return words.POSITIONS_LINE[how].format(seed=seed)
-        case SwitchOffHeads(heads, fill):
-            names = [words.HEAD_NAME.format(layer=layer, head=head) for layer, head in heads]
-            return words.HEADS_LINE[fill].format(count=_count(words.HEADS, heads), names=_few(names, 2))
-        case SwitchOffLayers(layers):
-            return words.LAYERS_LINE.format(names=_few([str(layer) for layer in layers]))
-        case CutTokens(tokens, layers):
-            names = [common.token(layout.name_of(token)) for token in tokens]
-            line = words.CUT_LINE.format(count=_count(words.TOKENS, tokens), names=_few(names, 1))
-            return line if layers is None else words.CUT_SOME.format(line=line, layers=_few([str(at) for at in layers]))
+    """An intervention in a few words. Each kind registers its own."""
+    raise NotImplementedError(f"no sentence was written for {type(item).__name__}")
+
+
+@sentence.register
+def _(item: HidePatches, layout: TokenLayout) -> str:
+    return words.HIDE_LINE[item.fill].format(count=_count(words.PATCHES, item.patches))
+
+
+@sentence.register
+def _(item: ShufflePatches, layout: TokenLayout) -> str:
+    return words.SHUFFLE_LINE.format(seed=item.seed)
+
+
+@sentence.register
+def _(item: ChangePositions, layout: TokenLayout) -> str:
+    return words.POSITIONS_LINE[item.how].format(seed=item.seed)
+
+
+@sentence.register
+def _(item: SwitchOffHeads, layout: TokenLayout) -> str:
+    names = [words.HEAD_NAME.format(layer=layer, head=head) for layer, head in item.heads]
+    return words.HEADS_LINE[item.fill].format(count=_count(words.HEADS, item.heads), names=_few(names, 2))
+
+
+@sentence.register
+def _(item: SwitchOffLayers, layout: TokenLayout) -> str:
+    return words.LAYERS_LINE.format(names=_few([str(layer) for layer in item.layers]))
+
+
+@sentence.register
+def _(item: CutTokens, layout: TokenLayout) -> str:
+    names = [common.token(layout.name_of(token)) for token in item.tokens]
+    line = words.CUT_LINE.format(count=_count(words.TOKENS, item.tokens), names=_few(names, 1))
+    return (
+        line if item.layers is None else words.CUT_SOME.format(line=line, layers=_few([str(at) for at in item.layers]))
+    )
 
 
 def _count(forms: tuple[str, str], things: Sequence[object]) -> str:

@@ -1,18 +1,22 @@
-"""What each head puts out on average over a reference set: a gentler stand-in for a head than zero.
+"""Heads switched off, or replaced by what they put out on average over a reference set.
 
-A head that always writes nearly the same vector is used as a bias by the layers after it; zero takes that away too,
-the mean does not.
+A head that always writes nearly the same vector is used as a bias by the layers after it; zero takes that away too, the mean
+does not.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from vitviz.analysis.interventions.application import Application
+from vitviz.analysis.interventions.base import Intervention, one_of, whole
+from vitviz.analysis.interventions.text import Numbers
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, ablated
 from vitviz.capture.blocks import Trunk, finite
@@ -20,6 +24,46 @@ from vitviz.capture.modules import evaluating
 from vitviz.errors import CaptureError
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
+
+HEAD_FILLS = ("zero", "mean")
+
+
+@dataclass(frozen=True)
+class SwitchOffHeads(Intervention):
+    """Heads, each (layer, head), whose output is replaced before the output projection.
+
+    fill  "zero", or "mean": the head's mean output over a reference set (see `head_means`)
+    """
+
+    code: ClassVar[str] = "heads"
+    order: ClassVar[int] = 40
+
+    heads: tuple[tuple[int, int], ...]
+    fill: str = "zero"
+
+    def __post_init__(self) -> None:
+        pairs = {(whole(layer, "a layer"), whole(head, "a head")) for layer, head in self.heads}
+        object.__setattr__(self, "heads", tuple(sorted(pairs)))
+        one_of(self.fill, HEAD_FILLS, "heads are replaced by")
+
+    @property
+    def idle(self) -> bool:
+        return not self.heads
+
+    def encode(self) -> str:
+        return f"{self.fill}_" + ".".join(f"{layer}x{head}" for layer, head in self.heads)
+
+    @classmethod
+    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+        return cls(numbers.pairs(fields[1]), fields[0]) if len(fields) == 2 else None
+
+    def fit(self, layout: TokenLayout, heads: Sequence[int]) -> Self:
+        kept = ((layer, head) for layer, head in self.heads if layer < len(heads) and head < heads[layer])
+        return replace(self, heads=tuple(kept))
+
+    def apply(self, application: Application) -> None:
+        for layer, head in self.heads:
+            application.switch_off(layer, head, self.fill)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,207 @@
+"""Applying interventions: the model runs changed inside a `with` block, and is as it was after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from vitviz.analysis.interventions.base import Intervention, existing_index
+from vitviz.analysis.interventions.text import Interventions
+from vitviz.analysis.positions import added_vectors
+from vitviz.analysis.question import ModelLike
+from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
+from vitviz.capture.blocks import Trunk, final_norm
+from vitviz.capture.embeddings import entrance_of
+from vitviz.capture.modules import evaluating, num_heads_of
+from vitviz.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from vitviz.analysis.interventions.switch_off_heads import HeadMeans
+
+AnyModel = TypeVar("AnyModel", bound=ModelLike)
+
+
+@contextmanager
+def intervene(
+    model: AnyModel, *interventions: Intervention | Interventions, head_means: HeadMeans | None = None
+) -> Iterator[AnyModel]:
+    """While inside, every pass of `model` runs with the interventions applied in their order; gives the same model back.
+
+        with vitviz.intervene(model, HidePatches((17, 18)), SwitchOffHeads(((11, 3),))) as changed:
+            trace = vitviz.trace(changed, image)
+
+    Holds the model's lock, in evaluation mode. No weight is touched and nothing is left on the model, also after an exception.
+
+    Args:
+        model: any model with a lock.
+        interventions: applied together.
+        head_means: for heads replaced by their mean output (see `head_means`).
+
+    Raises:
+        ValueError: for patches, tokens, layers or heads that do not exist, and where no token is left to attend to.
+        UnsupportedError: for an intervention that this model has no place for; inside, where attention is to be changed and
+            none is seen.
+    """
+    items = [item for given in interventions for item in (given if isinstance(given, Interventions) else (given,))]
+    with model.lock, ExitStack() as stack:
+        stack.enter_context(evaluating(model.module))
+        for item in items:
+            item.check(model)
+        application = Application(model, stack, head_means)
+        for item in items:
+            item.apply(application)
+        application.finish()
+        yield model
+
+
+class Application:
+    """What the interventions of one `with` block ask for. What acts at one place of the model is gathered and done together."""
+
+    def __init__(self, model: ModelLike, stack: ExitStack, means: HeadMeans | None) -> None:
+        """stack  takes back everything that is put on the model"""
+        self.model, self.layout = model, model.layout
+        self._stack, self._means = stack, means
+        self._positions: list[Callable[[Tensor], Tensor]] = []
+        self._off: dict[int, dict[int, str]] = {}
+        self._cut: dict[int, set[int]] = {}
+        self._cut_anywhere: set[int] = set()
+        self._removed: set[int] = set()
+
+    def pixels(self, change: Callable[[Tensor], Tensor]) -> None:
+        """The model's input (batch, 3, height, width) becomes what `change` makes of it."""
+        self._hold(self.model.module.register_forward_pre_hook(lambda _module, args: (change(args[0]), *args[1:])))
+
+    def positions(self, change: Callable[[Tensor], Tensor]) -> None:
+        """What is added to the patches (patches, width) because of where they are becomes what `change` makes of it."""
+        self._positions.append(change)
+
+    def skip(self, layer: int) -> None:
+        """The layer hands on what it was given. Raises ValueError for one that does not exist."""
+        existing_index(layer, len(self._blocks), "layer")
+        self._hold(self._blocks[layer].register_forward_hook(lambda _module, args, _out: args[0]))
+
+    def switch_off(self, layer: int, head: int, fill: str) -> None:
+        """The head's output is zero, or its mean ("mean"). Raises ValueError for a layer or head that does not exist."""
+        existing_index(layer, len(self._blocks), "layer")
+        existing_index(head, _num_heads(self._blocks[layer]), "head")
+        self._off.setdefault(layer, {})[head] = fill
+
+    def cut(self, tokens: Iterable[int], layers: Iterable[int] | None = None) -> None:
+        """Nobody attends to these tokens in these layers, or in any layer. Raises ValueError for one that does not exist."""
+        tokens = set(tokens)
+        self._cut_anywhere |= tokens
+        for layer in range(len(self._blocks) + 1) if layers is None else layers:
+            if layers is not None:
+                existing_index(layer, len(self._blocks), "layer")
+            # the attention that pools comes after the last layer
+            self._cut.setdefault(layer, set()).update(tokens)
+
+    def remove(self, tokens: Iterable[int]) -> None:
+        """Nobody attends to these tokens, and no pooling counts them."""
+        tokens = set(tokens)
+        self._removed |= tokens
+        if tokens:
+            self.cut(tokens)
+
+    def finish(self) -> None:
+        """Puts on the model what was gathered. Raises ValueError where no token is left, UnsupportedError without a place."""
+        layout = self.layout
+        if len(self._cut_anywhere) >= layout.num_tokens or len(self._removed) >= layout.num_patches:
+            raise ValueError("at least one token has to be left to attend to")
+        if self._positions:
+            entrance = entrance_of(self.model.module)
+            if entrance is None:
+                raise UnsupportedError(f"Where {self.model.name} adds positions to its patches could not be found.")
+            self._hold(entrance.register_forward_pre_hook(self._position_hook()))
+        heads = {layer: self._head_switch(layer, fills) for layer, fills in self._off.items()}
+        ablation = Ablation(heads, {layer: sorted(tokens) for layer, tokens in self._cut.items()}, layout.num_tokens)
+        if ablation.heads or ablation.cut:
+            self._stack.enter_context(ablated(self._attending_parts(), ablation))
+        norm = final_norm(self.model.module)
+        if self._removed and norm is not None and _averages(self.model.module):
+            self._hold(norm.register_forward_hook(_without(self._removed, layout.num_tokens)))
+
+    def _hold(self, handle: RemovableHandle) -> None:
+        self._stack.callback(handle.remove)
+
+    @property
+    def _blocks(self) -> tuple[nn.Module, ...]:
+        return Trunk(self.model.module).blocks
+
+    def _attending_parts(self) -> dict[int, nn.Module]:
+        """Layer -> block; after the last layer the attention that pools, where there is one."""
+        parts = dict(enumerate(self._blocks))
+        pool = getattr(self.model.module, "attn_pool", None)
+        if isinstance(pool, nn.Module):
+            parts[len(parts)] = pool
+        return parts
+
+    def _position_hook(self) -> Callable[..., Any]:
+        """Adds the difference between the positions after all changes, one after the other, and as they are."""
+        model, layout = self.model, self.layout
+        before = added_vectors(model, layout).float()  # (patches, width)
+        after = before
+        for change in self._positions:
+            after = change(after)
+        with torch.inference_mode(False), torch.no_grad():
+            difference = (after - before).clone()
+
+        def add(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            tokens = args[0]
+            if tokens.ndim != 3 or tokens.shape[1] not in (layout.num_tokens, layout.num_patches):
+                raise UnsupportedError(
+                    f"{model.name} has {tuple(tokens.shape)} tokens where its positions are added, not {layout.num_tokens}."
+                )
+            # a class token may come later, as in XCiT
+            prefix, patches = tokens[:, : -layout.num_patches], tokens[:, -layout.num_patches :]
+            return (torch.cat([prefix, patches + difference.to(patches)], 1), *args[1:])
+
+        return add
+
+    def _head_switch(self, layer: int, fills: dict[int, str]) -> HeadSwitch:
+        keep = torch.ones(1, _num_heads(self._blocks[layer]))
+        keep[:, list(fills)] = 0
+        by_mean = [head for head, fill in fills.items() if fill == "mean"]
+        if not by_mean:
+            return HeadSwitch(keep)
+        means = self._means
+        if means is None:
+            raise ValueError(
+                "heads are to be replaced by their mean output, and no means were given; compute them with head_means"
+            )
+        if len(means.layers) <= layer or means.layers[layer].shape[:2] != (keep.shape[1], self.layout.num_prefix + 1):
+            raise ValueError("the heads' mean outputs given belong to another model")
+        fill = torch.zeros_like(whole := means.fill(layer, self.layout))
+        fill[by_mean] = whole[by_mean]
+        return HeadSwitch(keep, fill)
+
+
+def _num_heads(block: nn.Module) -> int:
+    heads = num_heads_of(block)
+    if heads is None:
+        raise UnsupportedError(
+            "The number of heads in a layer of this model could not be found, so none can be switched off."
+        )
+    return heads
+
+
+def _averages(module: nn.Module) -> bool:
+    """Whether the output is pooled over all patches without attention, so that a token nobody attends to would still
+    be counted.
+    """
+    pool = str(getattr(module, "global_pool", ""))
+    return not isinstance(getattr(module, "attn_pool", None), nn.Module) and ("avg" in pool or "max" in pool)
+
+
+def _without(removed: set[int], num_tokens: int) -> Callable[..., Tensor]:
+    kept = [token for token in range(num_tokens) if token not in removed]
+
+    def leave_out(_module: nn.Module, _args: Any, tokens: Tensor) -> Tensor:
+        return tokens[:, kept] if tokens.shape[1] == num_tokens else tokens
+
+    return leave_out
