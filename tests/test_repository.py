@@ -9,9 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -128,27 +126,6 @@ def test_versions_agree() -> None:
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert newest is not None
     assert newest[1] == vitviz.__version__
-
-
-def test_everything_imported_is_required() -> None:
-    """requirements.txt or an extra names every distribution that vitviz imports; requirements.txt names no other."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    required = {re.split(r"[<>=!~ ;\[]", line)[0].lower() for line in lines if line and not line.startswith("#")}
-    optional = PROJECT["optional-dependencies"]
-    extras = {re.split(r"[<>=!~ ;\[]", line)[0].lower() for extra in optional.values() for line in extra}
-    distributions = packages_distributions()
-    imported = set()
-    for path in tracked("vitviz/*.py", "app.py"):
-        for node in ast.walk(ast.parse(text_of(path) or "")):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            imported |= {name.partition(".")[0] for name in names}
-    imported -= set(sys.stdlib_module_names) | {"vitviz", "__future__"}
-    needed = {name: {each.lower().replace("_", "-") for each in distributions.get(name, [name])} for name in imported}
-    missing = {name for name, sources in needed.items() if not sources & (required | extras)}
-    assert not missing
-    unused = required - set().union(*needed.values()) - {"torchvision"}  # timm's, named to keep the pair in step
-    assert not unused
 
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])

@@ -14,7 +14,7 @@ import vitviz
 from vitviz.errors import VitvizError
 
 # Each is a module of vitviz.commands with add_parser(subparsers); what they need is imported when one runs.
-COMMANDS = ("trace", "draw", "models", "faithfulness")
+COMMANDS = ("app", "trace", "draw", "models", "faithfulness")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ is, so it is one or two plain sentences, with no path of the server and no trace
 """
 
 import operator
+from importlib.util import find_spec
 
 # What models' own code raises for an input that they do not take: each its own, and none of it for a user.
 NOT_TAKEN = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError)
@@ -34,6 +35,10 @@ class UnsupportedError(VitvizError):
     """The question has no answer for this model; the message says why and what can be asked instead."""
 
 
+class MissingPackageError(VitvizError):
+    """A package is not installed that only some of vitviz needs; the message says which extra brings it."""
+
+
 class Cancelled(VitvizError):
     """The work was called off before it was finished."""
 
@@ -56,3 +61,20 @@ def existing(index: int, size: int, kind: str) -> int:
     if not 0 <= index < size:
         raise IndexError(f"{kind} {index} does not exist: there are {size}, counted from 0")
     return index
+
+
+def need_package(package: str, extra: str, wanted: str) -> None:
+    """Checks that an optional package is installed, without importing it.
+
+    Args:
+        package: Name that is imported, such as "captum".
+        extra: Extra of vitviz that installs it.
+        wanted: What it is needed for, as the beginning of a sentence: "Grad-CAM".
+
+    Raises:
+        MissingPackageError: With the command that installs it.
+    """
+    if find_spec(package) is None:
+        raise MissingPackageError(
+            f'{wanted} needs {package}, which is not installed. Install it with: pip install "vitviz[{extra}]"'
+        )

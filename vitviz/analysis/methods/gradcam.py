@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.capture.modules import attention_of, evaluating
-from vitviz.errors import UnsupportedError
+from vitviz.errors import UnsupportedError, need_package
 from vitviz.heatmap import Heatmap
 
 
@@ -51,8 +51,10 @@ class _FromLastNorm(nn.Module):
 def gradcam(question: Question) -> Heatmap:
     """Heatmap (rows, cols), not negative. One forward pass, and one back and forth through the last block alone.
 
-    Raises UnsupportedError for a model without a plain last block, or whose last attention does not see its patches.
+    Raises UnsupportedError for a model without a plain last block, or whose last attention does not see its patches;
+    MissingPackageError without captum.
     """
+    need_package("captum", "captum", "Grad-CAM")
     passage, layout = question.passage, question.layout
     read: list[Tensor] = []
     last = question.trunk.num_layers - 1

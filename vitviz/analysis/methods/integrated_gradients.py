@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from vitviz.analysis.hiding import mean_colour
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
-from vitviz.errors import IncompleteWarning
+from vitviz.errors import IncompleteWarning, need_package
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
@@ -76,8 +76,9 @@ def integrated_gradients(
     progress    called with (points done, the most that may be needed), and at the end with all done; raise from it to stop
     most_steps  never more points than these, unless `steps` asks for more
 
-    Raises ValueError for fewer than 2 points.
+    Raises ValueError for fewer than 2 points, MissingPackageError without captum.
     """
+    need_package("captum", "captum", "Integrated gradients")
     if steps < 2:
         raise ValueError(f"the path needs at least 2 points, not {steps}")
     attempts = [steps]
