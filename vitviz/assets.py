@@ -13,7 +13,8 @@ _ROOTS = (_PACKAGE / "_assets", _PACKAGE.parent / "assets")
 def asset_path(*parts: str) -> Path:
     """The file or folder `parts` below the assets, in a clone as in an installed package.
 
-    Raises FileNotFoundError, naming what is missing, where there is none.
+    Raises:
+        FileNotFoundError: Naming what is missing, where there is none.
     """
     for root in _ROOTS:
         path = root.joinpath(*parts)

@@ -56,7 +56,11 @@ class NotFiniteError(VitvizError):
 
 
 def existing(index: int, size: int, kind: str) -> int:
-    """`index` where there are `size` of a `kind`, counted from 0. Raises IndexError, also for a negative index."""
+    """`index` where there are `size` of a `kind`, counted from 0.
+
+    Raises:
+        IndexError: Also for a negative index.
+    """
     index = operator.index(index)
     if not 0 <= index < size:
         raise IndexError(f"{kind} {index} does not exist: there are {size}, counted from 0")

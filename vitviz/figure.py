@@ -68,7 +68,11 @@ class Provenance:
         return {name: value for name, value in items.items() if value not in ("", None, {})}
 
     def as_json(self) -> str:
-        """The same as text. Raises TypeError for a parameter that JSON does not know."""
+        """The same as text.
+
+        Raises:
+            TypeError: For a parameter that JSON does not know.
+        """
         return json.dumps(self.as_dict(), ensure_ascii=False, default=_plain)
 
     @classmethod
@@ -110,13 +114,15 @@ class Provenance:
 class Figure:
     """One answer, complete: what is seen, the numbers behind it, and how to get them again.
 
-    arrays      by name; read-only copies. Names are Python identifiers, since they become names in an npz file
-    drawing     a Pillow image or a matplotlib figure
-    alt         what the picture shows, in words, for those who do not see it
-    provenance  where it comes from
-    snippet     Python that makes it again, starting from `import vitviz`
+    Attributes:
+        arrays: by name; read-only copies. Names are Python identifiers, since they become names in an npz file
+        drawing: a Pillow image or a matplotlib figure
+        alt: what the picture shows, in words, for those who do not see it
+        provenance: where it comes from
+        snippet: Python that makes it again, starting from `import vitviz`
 
-    Raises ValueError without an alt text, and for an array without a usable name or of Python objects.
+    Raises:
+        ValueError: Without an alt text, and for an array without a usable name or of Python objects.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -183,7 +189,11 @@ class Figure:
 
 
 def _plain(value: Any) -> Any:
-    """A numpy number or array as Python's own, which JSON knows. Raises TypeError for anything else."""
+    """A numpy number or array as Python's own, which JSON knows.
+
+    Raises:
+        TypeError: For anything else.
+    """
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"a parameter of type {type(value).__name__} cannot be kept with a figure")

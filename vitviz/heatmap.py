@@ -11,12 +11,15 @@ import numpy as np
 class Heatmap:
     """One value for each patch of the grid.
 
-    values  (rows, cols) float32, read-only
-    label   the quantity, for people: "attention weight", "rollout", "cosine similarity"
-    signed  whether zero is a middle and not an end; such a map is drawn on a diverging scale
-
     Whatever numbers are given are kept as they are, not-a-number included: hiding them would hide a fault of the model.
-    Raises ValueError for values that are not a grid.
+
+    Attributes:
+        values: (rows, cols) float32, read-only
+        label: the quantity, for people: "attention weight", "rollout", "cosine similarity"
+        signed: whether zero is a middle and not an end; such a map is drawn on a diverging scale
+
+    Raises:
+        ValueError: For values that are not a grid.
     """
 
     values: np.ndarray

@@ -18,10 +18,11 @@ _WIDTH_STEP = 64
 class OutputKind(StrEnum):
     """What the outputs (outputs,) of a model are.
 
-    CLASSES   one of them is right: probabilities are the softmax over all outputs
-    LABELS    each may be right or not: probabilities are the sigmoid of each output; also a single output
-    NUMBERS   plain numbers whose unit is unknown (regression)
-    FEATURES  a vector that names nothing: the model has no classifier
+    Attributes:
+        CLASSES: one of them is right: probabilities are the softmax over all outputs
+        LABELS: each may be right or not: probabilities are the sigmoid of each output; also a single output
+        NUMBERS: plain numbers whose unit is unknown (regression)
+        FEATURES: a vector that names nothing: the model has no classifier
     """
 
     CLASSES = "single_label_classification"
@@ -76,8 +77,9 @@ class Doubt:
     """How pictures that show none of a model's classes are told: by a score of the logits that is smaller for them than for
     photographs of the classes. Measured for one model, and good for no other.
 
-    score      a key of `DOUBT_SCORES`
-    threshold  below it, perhaps none of the classes fits
+    Attributes:
+        score: a key of `DOUBT_SCORES`
+        threshold: below it, perhaps none of the classes fits
     """
 
     score: str

@@ -20,15 +20,16 @@ _AGAIN = "Install or clone vitviz again; pictures of your own can be opened mean
 class Sample:
     """One photograph of the gallery, as `assets/samples/samples.json` describes it.
 
-    id               its name in links and on the command line
-    file             its file in assets/samples, with `sha256`
-    title, alt       what it is called, and what somebody who cannot see it would be told
-    author, licence  whom to credit, and the terms in a word or two
-    terms            the sentence that grants them, as it stands in `terms_from`
-    source           where the photograph was first published
-    packaged_in      the package and file it was taken from, with `packaged_sha256`
-    changes          what was done to that file
-    note             what else is worth knowing; may be empty
+    Attributes:
+        id: its name in links and on the command line
+        file: its file in assets/samples, with `sha256`
+        title, alt: what it is called, and what somebody who cannot see it would be told
+        author, licence: whom to credit, and the terms in a word or two
+        terms: the sentence that grants them, as it stands in `terms_from`
+        source: where the photograph was first published
+        packaged_in: the package and file it was taken from, with `packaged_sha256`
+        changes: what was done to that file
+        note: what else is worth knowing; may be empty
     """
 
     id: str
@@ -60,7 +61,8 @@ class Sample:
 def samples() -> tuple[Sample, ...]:
     """The gallery in its order: first what the embedded model knows, then what it does not.
 
-    Raises ImageError where its list or all photographs are missing from this copy, or the list is damaged.
+    Raises:
+        ImageError: Where its list or all photographs are missing from this copy, or the list is damaged.
     """
     try:
         described = json.loads(_asset("samples.json").read_text(encoding="utf-8"))
@@ -82,7 +84,11 @@ def _asset(name: str) -> Path:
 
 
 def load_sample(name: str) -> Image.Image:
-    """The photograph with that id in mode RGB. Raises ImageError, with the ids that exist, for another."""
+    """The photograph with that id in mode RGB.
+
+    Raises:
+        ImageError: With the ids that exist, for another.
+    """
     for sample in samples():
         if sample.id == name:
             return load_image(sample.path)

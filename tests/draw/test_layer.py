@@ -8,7 +8,7 @@ import pytest
 from tests.draw.pictures import gradient_photo, pixels
 from vitviz.draw import Scale
 from vitviz.draw.cells import FRAME
-from vitviz.draw.layer import Asked, draw_layer, draw_overview, paint_asked
+from vitviz.draw.layer import QuerySide, draw_layer, draw_overview, paint_queries
 from vitviz.draw.scale import rgb
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
@@ -24,7 +24,7 @@ def test_the_window_is_outlined_where_it_is_and_nothing_is_where_all_can_be_seen
     values = np.random.default_rng(0).random((6, 6)).astype(np.float32)
     reach = np.zeros((6, 6), bool)
     reach[:3, 3:] = True
-    left = Asked((6, 6))
+    left = QuerySide((6, 6))
     half = draw_layer(PHOTO, Heatmap(values, "attention weight"), left, reach, width=620)
     whole = draw_layer(PHOTO, Heatmap(values, "attention weight"), left, np.ones((6, 6), bool), width=620)
     found = framed(pixels(half))
@@ -38,23 +38,23 @@ def test_the_scale_is_of_what_can_be_reached():
     reach = np.zeros((4, 4), bool)
     reach[:2, :2] = True
     values[:2, :2] = [[0.2, 0.3], [0.25, 0.25]]
-    given = draw_layer(PHOTO, Heatmap(values, "w"), Asked((4, 4)), reach, scale=Scale(0.2, 0.3))
-    own = draw_layer(PHOTO, Heatmap(values, "w"), Asked((4, 4)), reach)
+    given = draw_layer(PHOTO, Heatmap(values, "w"), QuerySide((4, 4)), reach, scale=Scale(0.2, 0.3))
+    own = draw_layer(PHOTO, Heatmap(values, "w"), QuerySide((4, 4)), reach)
     np.testing.assert_array_equal(pixels(given)[:300], pixels(own)[:300])
 
 
 def test_reach_is_of_the_keys_grid():
     with pytest.raises(DrawError, match="keys' grid"):
-        draw_layer(PHOTO, Heatmap(np.ones((4, 4)), "w"), Asked((8, 8)), np.ones((8, 8), bool))
+        draw_layer(PHOTO, Heatmap(np.ones((4, 4)), "w"), QuerySide((8, 8)), np.ones((8, 8), bool))
 
 
 def test_windows_are_cut_and_very_fine_grids_are_not():
     labels = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 4, 0), 4, 1)
     plain = pixels(PHOTO.resize((300, 300)))
-    cut = (pixels(paint_asked(PHOTO, Asked((8, 8), None, labels), 300)) != plain).any(axis=2)
+    cut = (pixels(paint_queries(PHOTO, QuerySide((8, 8), None, labels), 300)) != plain).any(axis=2)
     assert cut[150].all() and cut[:, 150].all() and not cut[75, 75], "one line down, one across"
-    assert (pixels(paint_asked(PHOTO, Asked((64, 64)), 300)) == plain).all()
-    assert (pixels(paint_asked(PHOTO, Asked((0, 0)), 300)) == plain).all()
+    assert (pixels(paint_queries(PHOTO, QuerySide((64, 64)), 300)) == plain).all()
+    assert (pixels(paint_queries(PHOTO, QuerySide((0, 0)), 300)) == plain).all()
 
 
 def test_overview_has_a_picture_for_each_layer():

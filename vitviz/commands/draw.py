@@ -35,7 +35,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Traces, draws and writes. Raises VitvizError or ValueError with one sentence."""
+    """Traces, draws and writes.
+
+    Raises:
+        VitvizError or ValueError: With one sentence.
+    """
     asked = {"--query": arguments.query is not None, "--layer": arguments.layer is not None, "--raw": arguments.raw}
     if arguments.view in ("positions", "patches"):
         refuse(asked, f"--view {arguments.view} shows the same for every query, layer and scale.")
@@ -51,7 +55,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Figure:
-    """The figure that was asked for. Raises UnsupportedError for a view that the model does not have."""
+    """The figure that was asked for.
+
+    Raises:
+        UnsupportedError: For a view that the model does not have.
+    """
     from vitviz.draw import DARK, LIGHT
     from vitviz.errors import UnsupportedError
     from vitviz.figures.attention import heads_figure, rollout_figure

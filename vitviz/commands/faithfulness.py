@@ -51,7 +51,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Asks every image, prints the table and writes it. Raises VitvizError or ValueError with one sentence."""
+    """Asks every image, prints the table and writes it.
+
+    Raises:
+        VitvizError or ValueError: With one sentence.
+    """
     from vitviz.analysis.methods import METHODS, usual_options
     from vitviz.survey.faithfulness import Settings, image_paths, summary
     from vitviz.survey.results import comma_separated, markdown
@@ -121,8 +125,11 @@ def _asked(
     quiet: bool,
     chosen: tuple[str, ...] = (),
 ) -> list[Areas]:
-    """Areas of every image in the order of `paths`, taken from an earlier run where it kept them; a progress bar on standard
-    error. Raises UnsupportedError at the first image that has no map by one of the methods `chosen`.
+    """Areas of every image in the order of `paths`, taken from an earlier run where it kept them; a
+    progress bar on standard error.
+
+    Raises:
+        UnsupportedError: At the first image that has no map by one of the methods `chosen`.
     """
     from tqdm import tqdm
 

@@ -32,7 +32,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run_models(arguments: argparse.Namespace) -> None:
-    """Prints one model a line: the curated list, or what a search finds. Raises ModelError where it finds none."""
+    """Prints one model a line: the curated list, or what a search finds.
+
+    Raises:
+        ModelError: Where it finds none.
+    """
     from vitviz.errors import ModelError
     from vitviz.models import curated, search
 
@@ -56,7 +60,11 @@ def run_models(arguments: argparse.Namespace) -> None:
 
 
 def run_support(arguments: argparse.Namespace) -> None:
-    """Prints a verdict and its reason for each name. Raises ModelError for a name that nobody knows."""
+    """Prints a verdict and its reason for each name.
+
+    Raises:
+        ModelError: For a name that nobody knows.
+    """
     if arguments.write is not None:
         arguments.write.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(str(arguments.write)) if arguments.write is not None else nullcontext() as part:

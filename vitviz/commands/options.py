@@ -120,9 +120,12 @@ def traced_subject(
 ) -> Subject:
     """The picture that was asked for, in the model that was asked for, traced over its one grid.
 
-    check  called with the model at its size before the pass, which may take minutes; raise from it what can be known by then
+    Args:
+        check: called with the model at its size before the pass, which may take minutes; raise from it
+            what can be known by then
 
-    Raises UnsupportedError for a model whose layers do not share one grid.
+    Raises:
+        UnsupportedError: For a model whose layers do not share one grid.
     """
     from vitviz.errors import UnsupportedError
     from vitviz.figures.subject import Subject
@@ -159,7 +162,11 @@ def any_subject(
 
 
 def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
-    """One line on standard error before a long run. Raises UnsupportedError where the memory for it is not there."""
+    """One line on standard error before a long run.
+
+    Raises:
+        UnsupportedError: Where the memory for it is not there.
+    """
     if model.layout.num_tokens < LONG:
         return
     from vitviz.capture.cost import estimate, gigabytes, need_room, roughly

@@ -35,7 +35,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Traces and writes. Raises VitvizError or ValueError with one sentence."""
+    """Traces and writes.
+
+    Raises:
+        VitvizError or ValueError: With one sentence.
+    """
     import numpy as np
 
     if arguments.no_attention:
@@ -74,8 +78,11 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
 
     The file has a provenance beside them, as JSON in the text array that every npz of vitviz has.
 
-    What is not defined for a model is left out and said on standard error. Raises UnsupportedError for a stack too large, for a
-    query that does not exist, and where a query was asked for and nothing can be said of it.
+    What is not defined for a model is left out and said on standard error.
+
+    Raises:
+        UnsupportedError: For a stack too large, for a query that does not exist, and where a query was asked for and
+            nothing can be said of it.
     """
     import numpy as np
 
@@ -122,7 +129,11 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
 
 
 def attention_stack(trace: Trace, chosen: list[int]) -> Any:
-    """(layers, heads, tokens, tokens) float32. Raises UnsupportedError for a stack too large, or of several shapes."""
+    """(layers, heads, tokens, tokens) float32.
+
+    Raises:
+        UnsupportedError: For a stack too large, or of several shapes.
+    """
     import numpy as np
 
     layers = [trace.layers[index] for index in chosen]

@@ -34,7 +34,8 @@ def enlarged(values: np.ndarray, height: int, width: int) -> np.ndarray:
 def box(cell: tuple[int, int], grid: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """(left, top, right, bottom), the last two excluded, of `cell` (row, col) in a picture of `size` (width, height).
 
-    Raises DrawError for a cell outside the grid.
+    Raises:
+        DrawError: For a cell outside the grid.
     """
     (row, col), (rows, cols) = cell, grid
     if not (0 <= row < rows and 0 <= col < cols):
@@ -74,11 +75,12 @@ def check_shape(image: Image.Image, layout: TokenLayout) -> None:
 class Tiling:
     """Where each of `shape` (rows, cols) tiles lies in its picture; all lengths in pixels.
 
-    tile     (height, width) of one tile
-    space    between tiles
-    caption  kept free under each tile
-    left     kept free for the rows' names, and
-    top      for the columns'
+    Attributes:
+        tile: (height, width) of one tile
+        space: between tiles
+        caption: kept free under each tile
+        left: kept free for the rows' names
+        top: kept free for the columns' names
     """
 
     shape: tuple[int, int]

@@ -36,12 +36,14 @@ def draw_bars(
 ) -> Image.Image:
     """One bar a value, in the order given; bars start at zero, which is in the middle where some value is negative.
 
-    values   (bars,)
-    percent  writes 0.42 as 42.0 %
-    full     the value of a bar of full length; the largest magnitude where not given (1 for percent)
-    chosen   index of the bar in the accent colour
+    Args:
+        values: (bars,)
+        percent: writes 0.42 as 42.0 %
+        full: the value of a bar of full length; the largest magnitude where not given (1 for percent)
+        chosen: index of the bar in the accent colour
 
-    Raises DrawError for values that are not finite, without any, or not as many as names.
+    Raises:
+        DrawError: For values that are not finite, without any, or not as many as names.
     """
     names = [" ".join(name.split()) for name in names]  # a picture of text has one line
     numbers = finite(np.asarray(values))
@@ -128,12 +130,14 @@ def draw_curve(
 ) -> Figure:
     """Lines over one axis, told apart by colour and by dash; drawn with matplotlib.
 
-    x      (points,) in rising order
-    lines  name -> (points,); a single line with an empty name has no legend
-    bands  name of a line -> (lower, upper), (points,) each: shaded behind it
-    names_above  the legend stands over the axes and not among the lines: for curves that leave no room
+    Args:
+        x: (points,) in rising order
+        lines: name -> (points,); a single line with an empty name has no legend
+        bands: name of a line -> (lower, upper), (points,) each: shaded behind it
+        names_above: the legend stands over the axes and not among the lines: for curves that leave no room
 
-    Raises DrawError for arrays of different lengths, none at all, and values that are not finite.
+    Raises:
+        DrawError: For arrays of different lengths, none at all, and values that are not finite.
     """
     x = finite(x)
     bands = bands or {}
@@ -182,11 +186,13 @@ def draw_scatter(
 ) -> Figure:
     """One dot for each (x, y), any shapes that agree: a head's layer and its attention distance, for instance.
 
-    shade   a third value for each dot, as its colour, with a numbered colour bar called `shade_label`
-    chosen  index, counted over all dots in order, of the one to ring
+    Args:
+        shade: a third value for each dot, as its colour, with a numbered colour bar called `shade_label`
+        chosen: index, counted over all dots in order, of the one to ring
 
-    Raises DrawError for arrays that differ in size, are empty, or hold values that are not finite, and for a dot that
-    does not exist.
+    Raises:
+        DrawError: For arrays that differ in size, are empty, or hold values that are not finite, and for a
+            dot that does not exist.
     """
     across, up = finite(x).ravel(), finite(y).ravel()
     third = None if shade is None else finite(shade).ravel()

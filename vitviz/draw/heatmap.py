@@ -60,13 +60,15 @@ def draw_heatmap(
 ) -> Image.Image:
     """A heat map with its colour bar, numbers and quantity; over `image`, in grey, where one is given.
 
-    image    what the model saw, cropped and resized as it was: the grid is laid over all of it
-    scale    the raw scale of this map where none is given; give one scale to all maps that are to be compared
-    opacity  of the colours over the photograph, 0 (photograph alone) to 1 (colours alone)
-    query    (row, col) of the patch the map belongs to, framed; marks: further patches, framed thinly (sinks)
-    width    pixels of the picture inside the margin
+    Args:
+        image: what the model saw, cropped and resized as it was: the grid is laid over all of it
+        scale: the raw scale of this map where none is given; give one scale to all maps that are to be compared
+        opacity: of the colours over the photograph, 0 (photograph alone) to 1 (colours alone)
+        query: (row, col) of the patch the map belongs to, framed; marks: further patches, framed thinly (sinks)
+        width: pixels of the picture inside the margin
 
-    Raises DrawError for values that are not finite and for patches outside the grid.
+    Raises:
+        DrawError: For values that are not finite and for patches outside the grid.
     """
     scale = (scale or Scale.of(heatmap.values, signed=heatmap.signed)).counting(heatmap.values)
     picture = paint_heatmap(
@@ -91,11 +93,13 @@ def draw_offsets(
 ) -> Image.Image:
     """(2 rows - 1, 2 cols - 1) values, zero displacement in the middle and framed, with the displacements along two sides.
 
-    scale  the raw scale of these values where none is given
-    step   (down, right) patches in one displacement
-    width  pixels aimed at
+    Args:
+        scale: the raw scale of these values where none is given
+        step: (down, right) patches in one displacement
+        width: pixels aimed at
 
-    Raises DrawError for an even number of rows or columns and values that are not finite.
+    Raises:
+        DrawError: For an even number of rows or columns and values that are not finite.
     """
     values = finite(values)
     if values.ndim != 2 or not all(size % 2 for size in values.shape):
@@ -120,8 +124,10 @@ def draw_offsets(
         pen.text((x, top - 4), signed_number(offset * step[1]), font=font(size), fill=theme.muted, anchor="mb")
     words = paragraph(
         "Patches from query to key: rows down, columns to the right. The query is in the middle.",
-        picture.width, theme, quiet=True,
-    )  # fmt: skip
+        picture.width,
+        theme,
+        quiet=True,
+    )
     return sheet([picture, legend(scale, label, picture.width, theme), words], theme, title=title)
 
 

@@ -62,12 +62,13 @@ CLOSEST = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class QuerySide:
     """The side of the queries.
 
-    grid    (rows, cols) of the queries' patches, (0, 0) where none asks from a place
-    query   (row, col) of the patch that asks, or None
-    labels  (rows, cols) which window each patch asks in, or None where there is one for all
+    Attributes:
+        grid: (rows, cols) of the queries' patches, (0, 0) where none asks from a place
+        query: (row, col) of the patch that asks, or None
+        labels: (rows, cols) which window each patch asks in, or None where there is one for all
     """
 
     grid: tuple[int, int]
@@ -78,7 +79,7 @@ class Asked:
 def draw_layer(
     image: Image.Image,
     heatmap: Heatmap,
-    asked: Asked,
+    side: QuerySide,
     reach: np.ndarray,
     *,
     captions: tuple[str, str] = ("", ""),
@@ -89,26 +90,28 @@ def draw_layer(
 ) -> Image.Image:
     """The photograph with the patch that asks, beside the same photograph under the map of where it looks.
 
-    image    what the model saw
-    heatmap  (rows, cols) over the keys' grid
-    reach    (rows, cols) bool over the keys' grid: what the query can look at; outlined where it is not everything
-    captions over the two pictures
-    scale    of the patches that can be reached; the raw one where none is given
-    width    pixels of both together
+    Args:
+        image: what the model saw
+        heatmap: (rows, cols) over the keys' grid
+        reach: (rows, cols) bool over the keys' grid: what the query can look at; outlined where it is not everything
+        captions: over the two pictures
+        scale: of the patches that can be reached; the raw one where none is given
+        width: pixels of both together
 
-    Raises DrawError where `reach` is not of the heat map's grid.
+    Raises:
+        DrawError: Where `reach` is not of the heat map's grid.
     """
     if reach.shape != heatmap.grid:
         raise DrawError(f"The reach of a query is of its keys' grid {heatmap.grid}, not of shape {reach.shape}.")
     known = heatmap.values[reach]
     scale = (scale or Scale.of(known)).counting(known)
     half = width // 2
-    left = paint_asked(image, asked, half)
+    left = paint_queries(image, side, half)
     right = paint_heatmap(heatmap, image=image, scale=scale, width=half, theme=theme)
     if not reach.all():
         rule(right, contour(reach), heatmap.grid, strong=True)
-    if asked.query is not None and asked.grid == heatmap.grid:
-        outline(right, box(asked.query, asked.grid, right.size), width=2)
+    if side.query is not None and side.grid == heatmap.grid:
+        outline(right, box(side.query, side.grid, right.size), width=2)
     sides = [
         column([*([paragraph(words, half, theme, quiet=True)] if words else []), picture], theme, gap=4)
         for words, picture in zip(captions, (left, right), strict=True)
@@ -117,19 +120,19 @@ def draw_layer(
     return sheet([pair, legend(scale, heatmap.label, pair.width, theme)], theme, title=title)
 
 
-def paint_asked(image: Image.Image, asked: Asked, width: int) -> Image.Image:
+def paint_queries(image: Image.Image, side: QuerySide, width: int) -> Image.Image:
     """The photograph with the queries' windows, or its grid where there are none, and the patch that asks."""
     picture = image.convert("RGB").resize((width, round(width * image.height / image.width)), Image.Resampling.LANCZOS)
-    if not asked.grid[0]:
+    if not side.grid[0]:
         return picture
-    labels = asked.labels
+    labels = side.labels
     if labels is None:
-        labels = np.arange(asked.grid[0] * asked.grid[1]).reshape(asked.grid)  # every patch by itself
+        labels = np.arange(side.grid[0] * side.grid[1]).reshape(side.grid)  # every patch by itself
     lines = borders(labels)
     if len(lines) <= sum(picture.size) / CLOSEST:
-        rule(picture, lines, asked.grid)
-    if asked.query is not None:
-        outline(picture, box(asked.query, asked.grid, picture.size), width=2)
+        rule(picture, lines, side.grid)
+    if side.query is not None:
+        outline(picture, box(side.query, side.grid, picture.size), width=2)
     return picture
 
 
@@ -149,12 +152,14 @@ def draw_overview(
 ) -> Image.Image:
     """One small picture a layer, each map (rows, cols) on its own grid and its own scale.
 
-    names    written over each
-    reaches  (rows, cols) bool of each map: outlined where it is not everything
-    queries  (row, col) of the patch that asks, in the grid of each map; None where it is on another grid
-    columns  pictures a row
+    Args:
+        names: written over each
+        reaches: (rows, cols) bool of each map: outlined where it is not everything
+        queries: (row, col) of the patch that asks, in the grid of each map; None where it is on another grid
+        columns: pictures a row
 
-    Raises DrawError where there is nothing to draw or a name or reach is missing.
+    Raises:
+        DrawError: Where there is nothing to draw or a name or reach is missing.
     """
     if not maps or not len(maps) == len(names) == len(reaches):
         raise DrawError(f"An overview needs a name and a reach for each map, and at least one; not {len(maps)} maps.")

@@ -31,13 +31,16 @@ def draw_matrix(
 ) -> Image.Image:
     """(queries, keys) values as a picture, one square an entry; none is left out or averaged, however many.
 
-    query_layout, key_layout  which token is which; the keys' is the queries' where not given
-    scale                     the raw scale of these values where none is given
-    query                     row to point at
-    width                     pixels aimed at; an entry is a whole number of pixels
+    A short bar along each side spans the prefix tokens; numbers stand where grid rows begin.
 
-    A short bar along each side spans the prefix tokens; numbers stand where grid rows begin. Raises DrawError for
-    an array that does not fit the layouts, values that are not finite and a query that does not exist.
+    Args:
+        query_layout, key_layout: which token is which; the keys' is the queries' where not given
+        scale: the raw scale of these values where none is given
+        query: row to point at
+        width: pixels aimed at; an entry is a whole number of pixels
+
+    Raises:
+        DrawError: For an array that does not fit the layouts, values that are not finite and a query that does not exist.
     """
     values = finite(values)
     key_layout = key_layout or query_layout
@@ -112,12 +115,15 @@ def draw_product(
 ) -> Image.Image:
     """left (n, m) to the left of result (n, p), top (m, p) above it, one square an entry, none left out or averaged.
 
-    row, column  an entry of the result: its row is marked between `left` and it, its column between `top` and it
-    in_line      left · top = result one after the other, for a `top` too tall to stand above
-    label        what the numbers of the result are
+    Colours are robust, each matrix on its own scale; the legend is the result's.
 
-    Colours are robust, each matrix on its own scale; the legend is the result's. Raises DrawError where the shapes do not
-    fit, a value is not finite or the entry does not exist.
+    Args:
+        row, column: an entry of the result: its row is marked between `left` and it, its column between `top` and it
+        in_line: left · top = result one after the other, for a `top` too tall to stand above
+        label: what the numbers of the result are
+
+    Raises:
+        DrawError: Where the shapes do not fit, a value is not finite or the entry does not exist.
     """
     (n, m), (m_top, p) = left.values.shape, top.values.shape
     if m != m_top or result.values.shape != (n, p):
@@ -167,9 +173,11 @@ def draw_sum(
 ) -> Image.Image:
     """Vectors (width,) by name, one strip each, and below their sum, called `result`; each with its Euclidean norm.
 
-    All strips share one signed scale, and every component has its column; a strip of more components than pixels is as
-    wide as it needs.
-    Raises DrawError where the vectors differ in length, are empty, or hold values that are not finite.
+    All strips share one signed scale, and every component has its column; a strip of more components than
+    pixels is as wide as it needs.
+
+    Raises:
+        DrawError: Where the vectors differ in length, are empty, or hold values that are not finite.
     """
     vectors = {name: finite(vector) for name, vector in terms.items()}
     shapes = {vector.shape for vector in vectors.values()}

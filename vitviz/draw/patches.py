@@ -32,14 +32,17 @@ def draw_grid(
 ) -> Image.Image:
     """The photograph, `width` pixels wide, cut into its patches.
 
-    image       what the model saw, in the grid's proportions, at any resolution
-    line_width  pixels of the cuts, 0 for none
-    dim         how far the photograph sinks into the page, 0 to 1; highlighted patches stay as they are
-    numbers     writes each patch's place in the sequence, prefix tokens counted; where patches are small in every
-                fifth, tenth, ... one of every fifth, tenth, ... row
-    highlight   token indices to frame; prefix tokens have no patch and are passed over
+    Args:
+        image: what the model saw, in the grid's proportions, at any resolution
+        line_width: pixels of the cuts, 0 for none
+        dim: how far the photograph sinks into the page, 0 to 1; highlighted patches stay as they are
+        numbers: writes each patch's place in the sequence, prefix tokens counted; where patches are small in every fifth,
+            tenth, ... one of every fifth, tenth, ... row
+        highlight: token indices to frame; prefix tokens have no patch and are passed over
 
-    Raises DrawError where the picture has other proportions than the grid, IndexError for a token that does not exist.
+    Raises:
+        DrawError: Where the picture has other proportions than the grid.
+        IndexError: For a token that does not exist.
     """
     picture = paint_grid(
         image, layout, line_width=line_width, dim=dim, numbers=numbers, highlight=highlight, width=width, theme=theme
@@ -119,10 +122,12 @@ def draw_patch(
 ) -> Image.Image:
     """The photograph with one patch framed, beside it the patch's own pixels, each a square between thin lines.
 
-    image  exactly what the model saw: one pixel of it is one pixel of the model's input
+    Args:
+        image: exactly what the model saw: one pixel of it is one pixel of the model's input
 
-    Raises DrawError for a picture of another size than the model's input and for a prefix token, which has no pixels;
-    IndexError for a token that does not exist.
+    Raises:
+        DrawError: For a picture of another size than the model's input and for a prefix token, which has no pixels.
+        IndexError: For a token that does not exist.
     """
     cell = layout.cell_of(token)
     if cell is None:
@@ -191,13 +196,16 @@ def draw_sequence(
 ) -> Image.Image:
     """Every token as a tile with its number under it: prefix tokens by name, patches by their pixels.
 
-    image      what the model saw, in the grid's proportions
-    columns    tiles a row
-    max_rows   rows shown; of a longer sequence the first rows, the highlighted token's and the last one, and how many
-               tokens were left out between them. None shows all
-    highlight  token index to frame
+    Args:
+        image: what the model saw, in the grid's proportions
+        columns: tiles a row
+        max_rows: rows shown; of a longer sequence the first rows, the highlighted token's and the last one, and how many
+            tokens were left out between them. None shows all
+        highlight: token index to frame
 
-    Raises DrawError where the picture has other proportions than the grid, IndexError for a token that does not exist.
+    Raises:
+        DrawError: Where the picture has other proportions than the grid.
+        IndexError: For a token that does not exist.
     """
     check_shape(image, layout)
     if highlight is not None:

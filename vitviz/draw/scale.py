@@ -44,15 +44,16 @@ def number(value: float, step: float = 0.0, digits: int = 3) -> str:
 class Scale:
     """A straight line from [low, high] to [0, 1]; beyond the ends values are drawn in the end colour, and counted.
 
-    signed           zero is the middle: low = -high
-    robust           the far end is a percentile and not the extreme
-    noise            a range no wider than this is rounding: known where values are differences of larger ones
-    below, above     how many of the values counted lie beyond each end
-    total            how many values were counted
-    lowest, highest  the extremes among them
+    Built by hand, Scale(-1, 1, signed=True) has counted nothing yet; `counting` does it. The same scale given to several
+    pictures gives the same value the same colour in all of them.
 
-    Built by hand, Scale(-1, 1, signed=True) has counted nothing yet; `counting` does it. The same scale given to
-    several pictures gives the same value the same colour in all of them.
+    Attributes:
+        signed: zero is the middle: low = -high
+        robust: the far end is a percentile and not the extreme
+        noise: a range no wider than this is rounding: known where values are differences of larger ones
+        below, above: how many of the values counted lie beyond each end
+        total: how many values were counted
+        lowest, highest: the extremes among them
     """
 
     low: float
@@ -85,12 +86,13 @@ class Scale:
     ) -> Scale:
         """The scale of all values of all `maps`, any shapes: give several maps for a shared scale.
 
-        Raw, it runs from the smallest to the largest value; signed, as far either way as the largest magnitude. Robust,
-        the 99th percentile (of magnitudes, where signed) replaces the largest; where that leaves no range, as for a map
-        with a single non-zero patch, the scale stays raw and says so. `low` fixes the lower end, at zero for instance.
-        `noise` is the range that rounding alone can make; see `rounding`.
+        Raw, it runs from the smallest to the largest value; signed, as far either way as the largest magnitude. Robust, the
+        99th percentile (of magnitudes, where signed) replaces the largest; where that leaves no range, as for a map with a
+        single non-zero patch, the scale stays raw and says so. `low` fixes the lower end, at zero for instance. `noise` is the
+        range that rounding alone can make; see `rounding`.
 
-        Raises DrawError where a value is not a finite number, or there is none.
+        Raises:
+            DrawError: Where a value is not a finite number, or there is none.
         """
         values = np.concatenate([finite(m).ravel() for m in maps]) if maps else np.empty(0, np.float32)
         if values.size == 0:
@@ -109,7 +111,8 @@ class Scale:
     def counting(self, *maps: np.ndarray) -> Scale:
         """The same scale with its counts taken on other values: those of the picture it is about to be printed under.
 
-        Raises DrawError where a value is not a finite number.
+        Raises:
+            DrawError: Where a value is not a finite number.
         """
         parts = [finite(m) for m in maps]
         return replace(
@@ -144,7 +147,8 @@ class Scale:
     def unit(self, values: np.ndarray) -> np.ndarray:
         """(...) values -> (...) float32 in [0, 1]. A flat scale answers one half everywhere.
 
-        Raises DrawError where a value is not a finite number.
+        Raises:
+            DrawError: Where a value is not a finite number.
         """
         values = finite(values)
         if self.flat:
@@ -195,7 +199,11 @@ def rounding(*maps: np.ndarray) -> float:
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """The values as float32. Raises DrawError, with their number, where some are not finite."""
+    """The values as float32.
+
+    Raises:
+        DrawError: With their number, where some are not finite.
+    """
     values = np.asarray(values, dtype=np.float32)
     wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
     if wrong:
@@ -220,12 +228,20 @@ def map_name(scale: Scale, theme: Theme) -> str:
 
 
 def levels(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """(...) values -> (...) uint8: which of 256 colours each gets. Raises DrawError for values that are not finite."""
+    """(...) values -> (...) uint8: which of 256 colours each gets.
+
+    Raises:
+        DrawError: For values that are not finite.
+    """
     return (scale.unit(values) * 255 + 0.5).astype(np.uint8)
 
 
 def colours(values: np.ndarray, scale: Scale, theme: Theme) -> np.ndarray:
-    """(...) values -> (..., 3) uint8. Raises DrawError for values that are not finite."""
+    """(...) values -> (..., 3) uint8.
+
+    Raises:
+        DrawError: For values that are not finite.
+    """
     return table(map_name(scale, theme))[levels(values, scale)]
 
 

@@ -32,16 +32,18 @@ def draw_board(
 ) -> Image.Image:
     """(layers, heads, rows, cols) maps as a board of small multiples; layers and heads are counted from 0, as in code.
 
-    shared       one scale for all, with one colour bar: colours compare between heads. Otherwise every map has its own
-                 scale, the number under it is what its last colour stands for, and colours do not compare
-    robust       scales end at the 99th percentile
-    signed       zero is the middle of the scales
-    scale        the shared scale, where it comes from elsewhere
-    chosen       (layer, head) to frame, as indices into `maps`
-    first_layer  the number the first row is called by
-    width        pixels aimed at: a patch is a whole number of pixels, so a board comes out narrower or wider
+    Args:
+        shared: one scale for all, with one colour bar: colours compare between heads. Otherwise every map has its own scale,
+            the number under it is what its last colour stands for, and colours do not compare
+        robust: scales end at the 99th percentile
+        signed: zero is the middle of the scales
+        scale: the shared scale, where it comes from elsewhere
+        chosen: (layer, head) to frame, as indices into `maps`
+        first_layer: the number the first row is called by
+        width: pixels aimed at: a patch is a whole number of pixels, so a board comes out narrower or wider
 
-    Raises DrawError for another number of axes, values that are not finite and a head that is not on the board.
+    Raises:
+        DrawError: For another number of axes, values that are not finite and a head that is not on the board.
     """
     maps = finite(maps)
     if maps.ndim != 4 or maps.size == 0:
@@ -123,14 +125,16 @@ def draw_atlas(
 ) -> Image.Image:
     """(patches, patches) similarity of positions as rows x cols tiles: tile (i, j) is the map of patch (i, j) with all.
 
-    grid    (rows, cols) of patches
-    signed  zero is the middle of the scale, as it should be for a cosine
-    scale   the raw scale of all values where none is given
-    chosen  (row, col) of the tile to frame
-    width   pixels aimed at; a value is a whole number of pixels, and no value is left out: the tiles of 37 x 37
-            patches are 1,406 pixels wide together
+    Args:
+        grid: (rows, cols) of patches
+        signed: zero is the middle of the scale, as it should be for a cosine
+        scale: the raw scale of all values where none is given
+        chosen: (row, col) of the tile to frame
+        width: pixels aimed at; a value is a whole number of pixels, and no value is left out: the tiles of 37 x 37 patches are
+            1,406 pixels wide together
 
-    Raises DrawError for an array that does not fit the grid, values that are not finite and a tile outside the grid.
+    Raises:
+        DrawError: For an array that does not fit the grid, values that are not finite and a tile outside the grid.
     """
     similarity = finite(similarity)
     rows, cols = grid
@@ -157,8 +161,10 @@ def draw_atlas(
         outline(atlas, tiling.box(*chosen))
     words = paragraph(
         "One tile a patch, in the patch's own place: its position's similarity with every other position.",
-        atlas.width, theme, quiet=True,
-    )  # fmt: skip
+        atlas.width,
+        theme,
+        quiet=True,
+    )
     return sheet([atlas, legend(scale, label, atlas.width, theme), words], theme, title=title)
 
 
@@ -173,11 +179,14 @@ def draw_filters(
 ) -> Image.Image:
     """(count, height, width, 3) components as colour tiles: zero is mid-grey, each tile stretched to its largest value.
 
-    shares   (count,) explained variance ratio, written under each tile as a percentage; its number where not given
-    columns  tiles a row
+    A component's sign is arbitrary: a tile and its negative are the same component.
 
-    A component's sign is arbitrary: a tile and its negative are the same component. Raises DrawError for another shape,
-    another number of shares, and values that are not finite.
+    Args:
+        shares: (count,) explained variance ratio, written under each tile as a percentage; its number where not given
+        columns: tiles a row
+
+    Raises:
+        DrawError: For another shape, another number of shares, and values that are not finite.
     """
     components = finite(components)
     if components.ndim != 4 or components.shape[-1] != 3 or components.size == 0:

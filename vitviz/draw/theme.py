@@ -22,16 +22,18 @@ DIVERGING = ("RdBu_r", "berlin", "managua")
 class Theme:
     """Colours as "#rrggbb" and the size of the lettering in pixels of the picture.
 
-    background, foreground  of the page; pictures carry their own background, so that a saved file stays legible
-    muted                   second voice: units, what a scale clipped
-    grid                    thin lines that only keep order
-    accent                  what is chosen
-    bar                     of a bar chart, what is not chosen
-    lines                   of a chart, in order
-    sequential, diverging   names of colour maps, from SEQUENTIAL and DIVERGING
-    font_size               pixels; the default stays legible when a picture of the default width is shown on a phone
+    Attributes:
+        background, foreground: of the page; pictures carry their own background, so that a saved file stays legible
+        muted: second voice: units, what a scale clipped
+        grid: thin lines that only keep order
+        accent: what is chosen
+        bar: of a bar chart, what is not chosen
+        lines: of a chart, in order
+        sequential, diverging: names of colour maps, from SEQUENTIAL and DIVERGING
+        font_size: pixels; the default stays legible when a picture of the default width is shown on a phone
 
-    Raises ValueError for a colour map that is not on the lists: others bend the numbers or are lost on some eyes.
+    Raises:
+        ValueError: For a colour map that is not on the lists: others bend the numbers or are lost on some eyes.
     """
 
     name: str

@@ -30,7 +30,8 @@ def heads_figure(
 ) -> Figure:
     """Where `query` looks, every head of every layer as small multiples; `maps` (layers, heads, rows, cols) where known.
 
-    Raises UnsupportedError as `head_maps`.
+    Raises:
+        UnsupportedError: As `head_maps`.
     """
     asked = query_of(subject.trace, query)
     maps = head_maps(subject.trace, asked) if maps is None else maps
@@ -61,7 +62,11 @@ def attention_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """Where `query` looks in one head, or in the mean of all heads of a layer. Raises UnsupportedError for an unknown query."""
+    """Where `query` looks in one head, or in the mean of all heads of a layer.
+
+    Raises:
+        UnsupportedError: For an unknown query.
+    """
     asked = query_of(subject.trace, query)
     source = "pooling" if asked.pools else "layers"
     heatmap = attention_map(layers_asked(subject.trace, asked)[layer], asked, head)
@@ -69,9 +74,18 @@ def attention_figure(
     words = f"Attention of {query_words(asked)} in {'pooling ' * asked.pools}layer {layer}, {place}"
     line = "heatmap = " + made("vitviz.attention_map", f"trace.{source}[{layer}]", query=str(asked), head=head)
     return map_figure(
-        subject, heatmap, words, line, robust=robust, theme=theme, width=width, query=asked, method="attention weights",
-        layer=layer, head=head,
-    )  # fmt: skip
+        subject,
+        heatmap,
+        words,
+        line,
+        robust=robust,
+        theme=theme,
+        width=width,
+        query=asked,
+        method="attention weights",
+        layer=layer,
+        head=head,
+    )
 
 
 def rollout_figure(
@@ -108,7 +122,7 @@ def rollout_figure(
         width=width,
         query=asked,
         method="rollout",
-        parameters=knobs(options),
+        parameters=rollout_parameters(options),
     )
 
 
@@ -133,9 +147,19 @@ def head_rollout_figure(
     if options != PAPER:
         line = f"options = {options_text(options)}\n{line[:-1]}, options=options)"
     return map_figure(
-        subject, heatmap, words, line, robust=robust, theme=theme, width=width, query=asked, layer=layer, head=head,
-        method=f"head rollout, {method.replace('_', ' ')}", parameters=knobs(options),
-    )  # fmt: skip
+        subject,
+        heatmap,
+        words,
+        line,
+        robust=robust,
+        theme=theme,
+        width=width,
+        query=asked,
+        layer=layer,
+        head=head,
+        method=f"head rollout, {method.replace('_', ' ')}",
+        parameters=rollout_parameters(options),
+    )
 
 
 def map_figure(
@@ -171,12 +195,12 @@ def map_figure(
     )
 
 
-def knobs(options: RolloutOptions) -> dict[str, Any]:
-    """The knobs that are not as in the paper, alpha always."""
+def rollout_parameters(options: RolloutOptions) -> dict[str, Any]:
+    """The parameters that differ from the paper, and alpha in any case."""
     standing = {name: getattr(options, name) for name in ("fusion", "discard", "first_layer", "last_layer")}
     return {"alpha": options.alpha} | {name: value for name, value in standing.items() if value != getattr(PAPER, name)}
 
 
 def options_text(options: RolloutOptions) -> str:
     """The Python that makes these options."""
-    return made("vitviz.RolloutOptions", **knobs(options))
+    return made("vitviz.RolloutOptions", **rollout_parameters(options))

@@ -15,7 +15,7 @@ from vitviz.draw.scale import rounding
 from vitviz.draw.sheet import beside
 from vitviz.errors import DrawError
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, literal, made
+from vitviz.figures.subject import Subject, literal, made, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.models import Prepared
 from vitviz.tokens import Query, cell_name
@@ -25,9 +25,10 @@ from vitviz.tokens import Query, cell_name
 class Side:
     """One of two maps.
 
-    name     what it is called above its picture
-    line     the Python that makes `heatmap` from `model` and `trace`
-    details  provenance: layer, head, parameters
+    Attributes:
+        name: what it is called above its picture
+        line: the Python that makes `heatmap` from `model` and `trace`
+        details: provenance: layer, head, parameters
     """
 
     subject: Subject
@@ -39,7 +40,11 @@ class Side:
 
 
 def difference(one: Heatmap, two: Heatmap) -> Heatmap:
-    """One minus two, patch by patch. Raises DrawError where the grids differ."""
+    """One minus two, patch by patch.
+
+    Raises:
+        DrawError: Where the grids differ.
+    """
     if one.grid != two.grid:
         raise DrawError(
             f"A grid of {one.grid[0]}x{one.grid[1]} patches and one of {two.grid[0]}x{two.grid[1]} have no difference patch by "
@@ -56,7 +61,8 @@ def shared_scale(*maps: Heatmap, robust: bool = True) -> Scale:
 def difference_scale(one: Heatmap, two: Heatmap, robust: bool = True) -> Scale:
     """The scale of `difference(one, two)`: symmetric about zero, and flat where the maps are equal but for rounding.
 
-    Raises DrawError where the grids differ.
+    Raises:
+        DrawError: Where the grids differ.
     """
     values = difference(one, two).values
     return Scale.of(values, robust=robust, signed=True, noise=rounding(one.values, two.values))
@@ -75,11 +81,13 @@ def comparison_figure(
 ) -> Figure:
     """Two maps beside each other, each over its own picture, and their difference where wanted.
 
-    method  "attention weights", "rollout", "position similarity"
-    shared  one scale for both, so that colours compare
-    width   pixels of each picture
+    Args:
+        method: "attention weights", "rollout", "position similarity"
+        shared: one scale for both, so that colours compare
+        width: pixels of each picture
 
-    Raises DrawError where a difference is wanted and the grids differ.
+    Raises:
+        DrawError: Where a difference is wanted and the grids differ.
     """
     common = shared_scale(one.heatmap, two.heatmap, robust=robust) if shared else None
     drawn = [_drawn(side, side.heatmap, side.name, common, robust, theme, width) for side in (one, two)]
@@ -133,8 +141,9 @@ MOST_TICKS = 15
 class Scene:
     """The picture that a patch is pasted into, prepared for the model of the picture it comes from.
 
-    image_hash  names the picture by its pixels
-    image_name  how a snippet of Python calls it
+    Attributes:
+        image_hash: names the picture by its pixels
+        image_name: how a snippet of Python calls it
     """
 
     prepared: Prepared
@@ -159,10 +168,11 @@ def scenes_figure(
 ) -> Figure:
     """How alike one patch's token stays to itself, layer by layer, when it is pasted into another picture.
 
-    subject  the scene the patch comes from; other: the scene it is pasted into
-    found    where it is known already
-
     Raises as `two_scenes`.
+
+    Args:
+        subject: the scene the patch comes from; other: the scene it is pasted into
+        found: where it is known already
     """
     found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
     itself, control = "itself", "other patches there"
@@ -180,7 +190,6 @@ def scenes_figure(
         width=width,
         height=height,
     )
-    framing = "squash" if other.prepared.framing == "fit" else other.prepared.framing  # the size already has the shape
     step = -(-len(x) // MOST_TICKS)
     shown = [0, *range(1, len(x), step)]
     drawing.axes[0].set_xticks(shown, ["E", *(str(i - 1) for i in shown[1:])])
@@ -205,7 +214,7 @@ def scenes_figure(
         ),
         snippet=subject.snippet(
             f"other = vitviz.load_image({other.image_name!r})",
-            f"scene = vitviz.prepare(model, other, framing={framing!r})",
+            f"scene = vitviz.prepare(model, other, framing={snippet_framing(other.prepared)!r})",
             "paste = " + made("vitviz.Paste", literal(paste.source), literal(paste.place), block=paste.block),
             "found = vitviz.two_scenes(model, trace.input, scene.input, paste)",
             "print(found.itself)  # embedded, with its position, then after each layer",

@@ -23,7 +23,7 @@ from vitviz.draw import (
 )
 from vitviz.draw.heatmap import draw_offsets
 from vitviz.figure import Figure
-from vitviz.figures.subject import Sight
+from vitviz.figures.subject import BaseSubject, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 
@@ -32,7 +32,7 @@ PATCHES_LINE = "patches = vitviz.patch_pixels(np.asarray(prepared.shown), trace.
 
 
 def grid_figure(
-    subject: Sight,
+    subject: BaseSubject,
     *,
     highlight: Iterable[int] = (),
     line_width: int = 2,
@@ -57,7 +57,7 @@ def grid_figure(
 
 
 def sequence_figure(
-    subject: Sight, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
+    subject: BaseSubject, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """The sequence that the picture unrolls into, prefix tokens in front."""
     layout, shown = subject.layout, subject.prepared.shown
@@ -71,8 +71,12 @@ def sequence_figure(
     )
 
 
-def filters_figure(subject: Sight, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
-    """The leading principal components of the patch filters. Raises UnsupportedError where a model has none over pixels."""
+def filters_figure(subject: BaseSubject, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
+    """The leading principal components of the patch filters.
+
+    Raises:
+        UnsupportedError: Where a model has none over pixels.
+    """
     found = filter_components(subject.model, count)
     return Figure(
         arrays={"components": found.components, "explained": found.explained},
@@ -83,22 +87,27 @@ def filters_figure(subject: Sight, count: int = 28, *, theme: Theme = LIGHT, wid
     )
 
 
-def _snippet(subject: Sight) -> str:
-    framing = "squash" if subject.prepared.framing == "fit" else subject.prepared.framing
-    return subject.snippet(PREPARED_LINE.format(framing), PATCHES_LINE, imports=["import numpy as np"])
+def _snippet(subject: BaseSubject) -> str:
+    return subject.snippet(
+        PREPARED_LINE.format(snippet_framing(subject.prepared)), PATCHES_LINE, imports=["import numpy as np"]
+    )
 
 
 SIMILARITY_LINE = "similarity = vitviz.position_similarity(model, trace.layout)  # (patches, patches)"
 SIMILARITY_METHOD = "position similarity"
 
 
-def similarity_of(subject: Sight) -> np.ndarray:
-    """(patches, patches) for the subject's grid. Raises UnsupportedError where no position embedding is added."""
+def similarity_of(subject: BaseSubject) -> np.ndarray:
+    """(patches, patches) for the subject's grid.
+
+    Raises:
+        UnsupportedError: Where no position embedding is added.
+    """
     return position_similarity(subject.model, subject.layout)
 
 
 def atlas_figure(
-    subject: Sight,
+    subject: BaseSubject,
     similarity: np.ndarray | None = None,
     *,
     chosen: tuple[int, int] | None = None,
@@ -119,7 +128,7 @@ def atlas_figure(
 
 
 def position_figure(
-    subject: Sight,
+    subject: BaseSubject,
     row: int,
     col: int,
     similarity: np.ndarray | None = None,
@@ -127,7 +136,11 @@ def position_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """The similarity of one patch's position with all others, as a map. Raises IndexError outside the grid."""
+    """The similarity of one patch's position with all others, as a map.
+
+    Raises:
+        IndexError: Outside the grid.
+    """
     layout = subject.layout
     patch = layout.token_at(row, col) - layout.num_prefix
     values = position_similarity(subject.model, layout, [patch])[0] if similarity is None else similarity[patch]
@@ -145,7 +158,7 @@ def position_figure(
 
 
 def distance_figure(
-    subject: Sight, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
+    subject: BaseSubject, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """Similarity against the distance between positions: the mean, and the band that holds 80% of the pairs."""
     similarity = similarity_of(subject) if similarity is None else similarity
@@ -186,7 +199,7 @@ def straddles(values: np.ndarray) -> bool:
 
 
 def kernel_figure(
-    sight: Sight,
+    subject: BaseSubject,
     layer: int = 0,
     head: int = 0,
     *,
@@ -197,9 +210,10 @@ def kernel_figure(
 ) -> Figure:
     """K over every displacement on the grid. raw: colours from the smallest to the largest value, not from -1 to 1.
 
-    Raises UnsupportedError for a model without rotary positions.
+    Raises:
+        UnsupportedError: For a model without rotary positions.
     """
-    table = rotary_table(sight.model, sight.layout) if table is None else table
+    table = rotary_table(subject.model, subject.layout) if table is None else table
     kernel = table.kernel(layer, head)
     rows, cols = table.grid
     one = {} if len(table.sin) == 1 else {"layer": layer}
@@ -217,19 +231,23 @@ def kernel_figure(
             f"Rotary kernel over displacements of up to {rows - 1} rows and {cols - 1} columns: 1 at none, "
             f"{kernel[rows - 1, min(cols, 2 * cols - 2)]:.2f} one column away, smallest {kernel.min():.2f}."
         ),
-        provenance=sight.provenance("rotary kernel", **own),
-        snippet=sight.snippet(KERNEL_LINE.format(layer=layer, head=head)),
+        provenance=subject.provenance("rotary kernel", **own),
+        snippet=subject.snippet(KERNEL_LINE.format(layer=layer, head=head)),
     )
 
 
-def biases_of(sight: Sight) -> tuple[OffsetBias, ...]:
-    """Every layer's bias over displacements. Raises UnsupportedError where there is none."""
-    with sight.model.lock:
-        return offset_biases(sight.model, sight.model.input_size)
+def biases_of(subject: BaseSubject) -> tuple[OffsetBias, ...]:
+    """Every layer's bias over displacements.
+
+    Raises:
+        UnsupportedError: Where there is none.
+    """
+    with subject.model.lock:
+        return offset_biases(subject.model, subject.model.input_size)
 
 
 def bias_figure(
-    sight: Sight, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
+    subject: BaseSubject, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """One head's bias over displacements. number: of the layer among those that add a bias, counted from 0."""
     values = bias.values[head]
@@ -243,13 +261,13 @@ def bias_figure(
             f"Relative position bias of head {head} in {bias.layer}, over displacements within a window of {rows} by {cols} "
             f"patches: {values[rows - 1, cols - 1]:.3g} at none, from {values.min():.3g} to {values.max():.3g}."
         ),
-        provenance=sight.provenance("relative position bias", head=head, parameters={"module": bias.layer}),
-        snippet=sight.snippet(BIAS_LINE.format(number=number), f"values = bias.values[{head}]"),
+        provenance=subject.provenance("relative position bias", head=head, parameters={"module": bias.layer}),
+        snippet=subject.snippet(BIAS_LINE.format(number=number), f"values = bias.values[{head}]"),
     )
 
 
 def bias_heads_figure(
-    sight: Sight, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
+    subject: BaseSubject, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """All heads of one layer over displacements. shared: one scale, so that colours compare between heads."""
     return Figure(
@@ -267,6 +285,6 @@ def bias_heads_figure(
             f"Relative position bias of the {bias.num_heads} heads of {bias.layer} over displacements, the query in the middle "
             f"of each map; from {bias.values.min():.3g} to {bias.values.max():.3g}."
         ),
-        provenance=sight.provenance("relative position bias", parameters={"module": bias.layer}),
-        snippet=sight.snippet(BIAS_LINE.format(number=number)),
+        provenance=subject.provenance("relative position bias", parameters={"module": bias.layer}),
+        snippet=subject.snippet(BIAS_LINE.format(number=number)),
     )

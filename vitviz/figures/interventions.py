@@ -15,9 +15,10 @@ from vitviz.analysis.interventions import HeadMeans, HidePatches, Interventions,
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.sinks import TokenOutliers, times_median
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
+from vitviz.draw.cells import box
 from vitviz.draw.sheet import beside, column
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject
+from vitviz.figures.subject import Subject, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 
@@ -32,14 +33,13 @@ def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
         pixels = item.change_pixels(pixels, layout)
     picture = as_picture(pixels[0], subject.model.preprocessing.mean, subject.model.preprocessing.std)
     pen = ImageDraw.Draw(picture)
-    high, wide = picture.height / layout.grid[0], picture.width / layout.grid[1]
     for item in changes:
         for patch in item.patches if isinstance(item, HidePatches) and item.fill == "removed" else ():
             row, col = divmod(patch, layout.grid[1])
-            box = (round(col * wide), round(row * high), round((col + 1) * wide) - 1, round((row + 1) * high) - 1)
-            pen.rectangle(box, fill=_REMOVED)
-            pen.line(box, fill="white")
-            pen.line((box[0], box[3], box[2], box[1]), fill="white")
+            left, top, right, bottom = box((row, col), layout.grid, picture.size)
+            pen.rectangle((left, top, right - 1, bottom - 1), fill=_REMOVED)
+            pen.line((left, top, right - 1, bottom - 1), fill="white")
+            pen.line((left, bottom - 1, right - 1, top), fill="white")
     return picture
 
 
@@ -68,14 +68,14 @@ def what_if_figure(
 ) -> Figure:
     """The answer and one map, before and after.
 
-    map_details  provenance of the map: "map" (what it shows), "query", "layer" and "head", as far as they apply
-    means        the mean outputs that heads were replaced by
-
-    logits   (classes,) of the changed model
-    line     the Python that makes the map, `heatmap`, from `trace`; line_after: the other, `heatmap_after`, from `after`,
-             where it is not the same
-    classes  whether the outputs stand for something; otherwise, for features, only the maps are drawn
-    width    pixels of each half
+    Args:
+        map_details: provenance of the map: "map" (what it shows), "query", "layer" and "head", as far as they apply
+        means: the mean outputs that heads were replaced by
+        logits: (classes,) of the changed model
+        line: the Python that makes the map, `heatmap`, from `trace`; line_after: the other, `heatmap_after`, from `after`,
+            where it is not the same
+        classes: whether the outputs stand for something; otherwise, for features, only the maps are drawn
+        width: pixels of each half
     """
     scale = Scale.of(before.values, after.values, robust=robust)
     maps = [
@@ -95,11 +95,17 @@ def what_if_figure(
         longest = 1.0 if shares else max(abs(one.value) for best in both for one in best)
         bars = [
             draw_bars(
-                [one.label for one in best], [one.value for one in best], percent=shares, full=longest, chosen=0,
-                title=name, theme=theme, width=width,
+                [one.label for one in best],
+                [one.value for one in best],
+                percent=shares,
+                full=longest,
+                chosen=0,
+                title=name,
+                theme=theme,
+                width=width,
             )
             for best, name in zip(both, ("The model as it is", "Changed"), strict=True)
-        ]  # fmt: skip
+        ]
         pieces.insert(0, beside(bars, theme))
         before_after = zip(("logits_before", "logits_after"), outputs, strict=True)
         arrays |= {name: each.float().cpu().numpy() for name, each in before_after}
@@ -120,7 +126,6 @@ def what_if_figure(
 
 def intervention_snippet(subject: Subject, changes: Interventions, line: str, line_after: str = "") -> str:
     """Python that asks the changed model: `trace` as it is, `after` changed, and a map of each by `line`."""
-    framing = "squash" if subject.prepared.framing == "fit" else subject.prepared.framing
     means, given = [], ""
     if any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in changes):
         means = [
@@ -135,7 +140,7 @@ def intervention_snippet(subject: Subject, changes: Interventions, line: str, li
     return subject.snippet(
         *means,
         f"with vitviz.intervene(model{items}{given}) as changed:",
-        f"    after = vitviz.trace(changed, image, framing={framing!r})",
+        f"    after = vitviz.trace(changed, image, framing={snippet_framing(subject.prepared)!r})",
         *answers,
         line,
         line_after or line.replace("heatmap", "heatmap_after").replace("trace", "after"),
@@ -157,12 +162,14 @@ def outliers_figure(
 ) -> Figure:
     """The tokens that stand out furthest, through the layers, as multiples of the median patch's value.
 
-    measure   "norm" or "mass" of `found`, whose threshold is drawn as a line
-    quantity  what the values are, for people; along: what they are counted by, from 0
-    count     how many tokens are drawn
-    names     a token's short name, for people
+    Args:
+        measure: "norm" or "mass" of `found`, whose threshold is drawn as a line
+        quantity: what the values are, for people; along: what they are counted by, from 0
+        count: how many tokens are drawn
+        names: a token's short name, for people
 
-    Raises ValueError where no token stands out.
+    Raises:
+        ValueError: Where no token stands out.
     """
     if not found.tokens:
         raise ValueError("no token stands out at these thresholds, so there is none to draw")

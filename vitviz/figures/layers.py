@@ -9,9 +9,6 @@ import numpy as np
 from vitviz.analysis.attention import attention_map
 from vitviz.analysis.layers import (
     COLLECTING,
-    SHIFTED,
-    SPREAD,
-    WINDOWS,
     layer_kind,
     layer_maps,
     reached,
@@ -22,12 +19,11 @@ from vitviz.analysis.layers import (
 from vitviz.analysis.queries import Query, QueryLike, nearest_query, staged_query
 from vitviz.capture.trace import Layer, StagedTrace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
-from vitviz.draw.layer import Asked, draw_layer, draw_overview
+from vitviz.draw.layer import QuerySide, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.subject import StagedSubject, made, query_words
 
-WINDOWED = (WINDOWS, SHIFTED, SPREAD)
 # Pixels aimed at for one head's map, so that a layer of one head does not fill a screen, and for the narrowest board.
 TILE, MIN_WIDTH = 240, 420
 
@@ -62,19 +58,21 @@ def layer_figure(
 ) -> Figure:
     """One layer: the patch that asks, and where it looks on the keys' grid, its window outlined.
 
-    index  among `trace.every`, -1 is the last
-    head   None is the mean of all heads
-    query  a query of the model's first grid, by default what the output is computed from; the layer's patch at the same place
-           asks, or what `nearest_query` says
+    Args:
+        index: among `trace.every`, -1 is the last
+        head: None is the mean of all heads
+        query: a query of the model's first grid, by default what the output is computed from; the layer's patch at the same
+            place asks, or what `nearest_query` says
 
-    Raises UnsupportedError for a query that the model does not have.
+    Raises:
+        UnsupportedError: For a query that the model does not have.
     """
     trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
     own = nearest_query(layer, staged_query(trace, query), trace.layout.grid)
     heatmap = attention_map(layer, own, head)
     reach = reach_of(layer, own)
-    asked = Asked(layer.query_layout.grid, own.cell, window_labels(layer))
+    asked = QuerySide(layer.query_layout.grid, own.cell, window_labels(layer))
     words = query_words(own)
     drawing = draw_layer(
         subject.prepared.shown,
@@ -128,8 +126,13 @@ def layer_heads_figure(
     return Figure(
         arrays={"maps": maps},
         drawing=draw_board(
-            within_window(maps, reach)[None], shared=shared, robust=robust, first_layer=index, title=title,
-            width=max(MIN_WIDTH, min(width, TILE * len(maps))), theme=theme,
+            within_window(maps, reach)[None],
+            shared=shared,
+            robust=robust,
+            first_layer=index,
+            title=title,
+            width=max(MIN_WIDTH, min(width, TILE * len(maps))),
+            theme=theme,
         ),
         alt=(
             f"Attention of {query_words(own)} in the {len(maps)} heads of {layer_name(trace, index)}. "
@@ -139,7 +142,7 @@ def layer_heads_figure(
         snippet=subject.snippet(
             "maps = " + made("vitviz.layer_maps", f"trace.every[{index}]", query=str(own)) + "  # (heads, rows, cols)"
         ),
-    )  # fmt: skip
+    )
 
 
 def overview_figure(
@@ -197,7 +200,12 @@ def _askers(asking: Mapping[str, Sequence[int]]) -> str:
 
 
 def _checked(subject: StagedSubject, index: int) -> int:
-    """`index` counted from 0. Raises UnsupportedError for a model without any, IndexError for a layer that does not exist."""
+    """`index` counted from 0.
+
+    Raises:
+        UnsupportedError: For a model without any.
+        IndexError: For a layer that does not exist.
+    """
     count = len(subject.trace.every)
     if not count:
         raise UnsupportedError(

@@ -29,28 +29,40 @@ SAID = {
 def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
     """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
 
-    Raises UnsupportedError for a model without a classifier.
+    Raises:
+        UnsupportedError: For a model without a classifier.
     """
     best = top_predictions(subject.trace.logits, subject.model, count)
     kind = subject.model.output_kind
     values = np.array([each.value for each in best], np.float32)
     said = ", ".join(f"{each.label} {each.text}" for each in best)
     return Figure(
-        arrays={"probability" if kind.is_probability else "value": values, "index": np.array([each.index for each in best])},
+        arrays={
+            "probability" if kind.is_probability else "value": values,
+            "index": np.array([each.index for each in best]),
+        },
         drawing=draw_bars(
-            [each.label for each in best], values, percent=kind.is_probability, full=1.0 if kind.is_probability else None,
-            chosen=0, theme=theme, width=width,
+            [each.label for each in best],
+            values,
+            percent=kind.is_probability,
+            full=1.0 if kind.is_probability else None,
+            chosen=0,
+            theme=theme,
+            width=width,
         ),
         alt=f"{SAID[kind]}: {said}.",
         provenance=subject.provenance("prediction", parameters={"output kind": str(kind)}),
         snippet=subject.snippet(f"best = vitviz.top_predictions(trace.logits, model, {count})", "print(best)"),
-    )  # fmt: skip
+    )
 
 
 def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
     """values (layers + 1, outputs), read before the first layer and after each: the finally likeliest as lines.
 
-    Probabilities, or plain numbers, as `Lens.values` has them. Raises UnsupportedError for a model without a classifier.
+    Probabilities, or plain numbers, as `Lens.values` has them.
+
+    Raises:
+        UnsupportedError: For a model without a classifier.
     """
     best, kind = top_predictions(subject.trace.logits, subject.model, CLASSES_SHOWN), subject.model.output_kind
     lines = {each.label: values[:, each.index] for each in best}
@@ -80,7 +92,7 @@ def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT
             f"question = vitviz.Question(model, trace.input, vitviz.ClassLogit({best[0].index}))",
             "values = vitviz.logit_lens(question).values  # (layers + 1, outputs)",
         ),
-    )  # fmt: skip
+    )
 
 
 def explanation_figure(
@@ -165,8 +177,12 @@ def curves_figure(
     areas = ", ".join(f"{name} {curve.area:.2f}" for name, curve in curves.items())
     by_chance = float(np.mean([getattr(each, kind).area for each in scores.random]))
     return Figure(
-        arrays={"fractions": fractions, "random": random, "curves": np.stack([curve.values for curve in curves.values()]),
-                "names": np.array(list(curves))},
+        arrays={
+            "fractions": fractions,
+            "random": random,
+            "curves": np.stack([curve.values for curve in curves.values()]),
+            "names": np.array(list(curves)),
+        },
         drawing=drawing,
         alt=f"{kind.capitalize()} curves for {target_name}; areas: {areas}, {RANDOM} {by_chance:.2f}.",
         provenance=subject.provenance(
@@ -186,7 +202,7 @@ def curves_figure(
             f"curves = [each.{kind}.values for each in (*scores.methods, scores.centre)]",
             f"random = [each.{kind}.values for each in scores.random]",
         ),
-    )  # fmt: skip
+    )
 
 
 def _maps_text(names: Sequence[str]) -> list[str]:

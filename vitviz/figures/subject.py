@@ -21,7 +21,7 @@ from vitviz.tracing import trace_input, trace_stages_input, trace_without_layers
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
 
-class Sight:
+class BaseSubject:
     """One image as one model met it, before anybody asks about its attention."""
 
     model: Model
@@ -65,30 +65,28 @@ class Sight:
         arguments.append(f"input_size={literal(self.model.input_size)}")
         if self._dtype:  # whoever runs the server may have chosen it, and another machine would not know
             arguments.append(f"dtype={self._dtype!r}")
-        framing = (
-            "squash" if self.prepared.framing == "fit" else self.prepared.framing
-        )  # the size already has the shape
         return "\n".join(
             [
                 *sorted({"import vitviz", *imports}),
                 "",
                 f"model = vitviz.load_model({', '.join(arguments)})",
                 f"image = vitviz.load_image({self.image_name!r})",
-                f"trace = {self.tracing}(model, image, framing={framing!r})",
+                f"trace = {self.tracing}(model, image, framing={snippet_framing(self.prepared)!r})",
                 *lines,
             ]
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Subject(Sight):
+class Subject(BaseSubject):
     """One image in one model.
 
-    model       at the size it was traced at
-    prepared    the image as the model met it
-    trace       what the forward pass left behind
-    image_hash  names the image by its pixels
-    image_name  how a snippet of Python calls it: a path, or a placeholder for an upload
+    Attributes:
+        model: at the size it was traced at
+        prepared: the image as the model met it
+        trace: what the forward pass left behind
+        image_hash: names the image by its pixels
+        image_name: how a snippet of Python calls it: a path, or a placeholder for an upload
     """
 
     model: Model
@@ -99,7 +97,7 @@ class Subject(Sight):
 
 
 @dataclass(frozen=True, eq=False)
-class StagedSubject(Sight):
+class StagedSubject(BaseSubject):
     """The same in a model whose layers each have their own grid."""
 
     model: Model
@@ -119,15 +117,16 @@ class StagedSubject(Sight):
 def subject_of(
     prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg", progress: Progress | None = None
 ) -> Subject | StagedSubject:
-    """Runs the model that the image was prepared for: over one grid where every layer has the same, layer by layer
-    otherwise; without a layer where none relates patches of the picture.
+    """Runs the model that the image was prepared for: over one grid where every layer has the same, layer by layer otherwise;
+    without a layer where none relates patches of the picture.
 
-    progress  called with (attention layers heard, layers in all); raise from it to stop
+    Args:
+        progress: called with (attention layers heard, layers in all); raise from it to stop
     """
     model: Model = prepared.model
     with suppress(UnsupportedError):
         trace = trace_input(model, prepared.input, progress=progress)
-        if trace.layers and not _speaks_twice(model, trace):
+        if trace.layers and not _calls_twice(model, trace):
             return Subject(model, prepared, trace, image_hash, image_name)
     try:
         staged = trace_stages_input(model, prepared.input, progress=progress)
@@ -136,13 +135,18 @@ def subject_of(
     return StagedSubject(model, prepared, staged, image_hash, image_name)
 
 
-def _speaks_twice(model: Model, trace: Trace) -> bool:
+def _calls_twice(model: Model, trace: Trace) -> bool:
     """Whether attention that came in two calls from one module is one map taken from another, which the two of them are not."""
     names = [layer.name for layer in trace.layers]
     if len(set(names)) == len(names):
         return False
     with model.lock:
         return not all(placement.placed for placement in placements_of(model.module, model.input_size))
+
+
+def snippet_framing(prepared: Prepared) -> str:
+    """The framing that a snippet asks for: the input size that it loads the model at already has the shape of a "fit"."""
+    return "squash" if prepared.framing == "fit" else prepared.framing
 
 
 def made(function: str, /, *positional: str, **arguments: Any) -> str:

@@ -23,18 +23,22 @@ __all__ = ["MAX_BYTES", "MAX_PIXELS", "image_hash", "load_image", "read_image"]
 def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Image.Image:
     """A photograph from anywhere as a plain Pillow image in mode RGB, upright, in sRGB, transparent parts on white.
 
-    source  a path, the bytes of a file, or a binary file object; a file object that can seek is read from its
-            beginning, wherever it stands, and left standing there
+    The content decides the format, never the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of several frames or pages
+    the first is taken. Of values of more than 8 bits, 0 is black, and white is the full scale of the fewest bits (8, 10, 12,
+    14 or 16) that hold the largest; floats within 0 and 1 are taken as they are; negative, larger and other float values are
+    stretched from the smallest to the largest. `read_image` says which it was. Metadata (EXIF with its place and time,
+    profiles, comments) is used and then dropped.
 
-    The content decides the format, never the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of several frames or
-    pages the first is taken. Of values of more than 8 bits, 0 is black, and white is the full scale of the fewest bits (8,
-    10, 12, 14 or 16) that hold the largest; floats within 0 and 1 are taken as they are; negative, larger and other float
-    values are stretched from the smallest to the largest. `read_image` says which it was. Metadata (EXIF with its place and
-    time, profiles, comments) is used and then dropped.
+    Raises TypeError for a source of another type.
 
-    Raises ImageError, in a sentence that a user can act on and with no more of a path than the file's name, for what is
-    no picture, is damaged or cut short, has more than 50 megapixels (by its header, before any pixel is decoded) or
-    more than 100 MB. Raises TypeError for a source of another type.
+    Args:
+        source: a path, the bytes of a file, or a binary file object; a file object that can seek is read from its beginning,
+            wherever it stands, and left standing there
+
+    Raises:
+        ImageError: In a sentence that a user can act on and with no more of a path than the file's name, for what is
+            no picture, is damaged or cut short, has more than 50 megapixels (by its header, before any pixel is
+            decoded) or more than 100 MB.
     """
     return read_image(source)[0]
 

@@ -43,9 +43,10 @@ def sixteen_bits(high: Any, raw: str, again: Any) -> np.ndarray | None:
     """(height, width, channels) uint16 of a picture of 16 bits a channel that does not fill them; None where its high bytes,
     which Pillow decodes, are all there is to show.
 
-    high   the decoded image of high bytes, in mode RGB, RGBA or LA
-    raw    its `raw_mode`
-    again  opens the same file anew
+    Args:
+        high: the decoded image of high bytes, in mode RGB, RGBA or LA
+        raw: its `raw_mode`
+        again: opens the same file anew
     """
     if raw not in _OTHER_BYTE and raw != _GREY_ALPHA:
         return None

@@ -182,7 +182,8 @@ def format_of(content: bytes) -> str | None:
 def decode(content: bytes, subject: str) -> ImageFile:
     """The first frame, decoded, in whatever mode the file has.
 
-    Raises ImageError for a format that is not allowed and for a limit passed; anything at all for damaged bytes.
+    Raises:
+        ImageError: For a format that is not allowed and for a limit passed; anything at all for damaged bytes.
     """
     name = format_of(content)
     if name is None:

@@ -17,7 +17,9 @@ _LONGEST_NAME = 80
 def read_source(source: Any) -> tuple[str, bytes]:
     """(subject, content): how a sentence about the source begins, such as "The file 'cat.png'", and its bytes.
 
-    Raises ImageError where nothing can be read or more than MAX_BYTES, and TypeError for another type of source.
+    Raises:
+        ImageError: Where nothing can be read or more than MAX_BYTES.
+        TypeError: For another type of source.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         subject, content = "The image", bytes(source)

@@ -65,7 +65,8 @@ def _subset_labels(subset: str) -> tuple[str, ...]:
 def read_labels(path: Path) -> tuple[str, ...]:
     """One class a line; with a tab, the data set's own name comes before it and the plain-word label after it.
 
-    Raises ModelError for a file that is too large or not in UTF-8.
+    Raises:
+        ModelError: For a file that is too large or not in UTF-8.
     """
     if path.stat().st_size > _MAX_BYTES:
         raise ModelError(f"{path.name} is larger than {_MAX_BYTES >> 20} MB, so it is no list of labels.")
@@ -171,7 +172,8 @@ def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
 def read_config(path: Path, given: Mapping[str, Any] | None = None) -> CheckpointConfig:
     """The description beside the checkpoint at `path`, or `given` instead. Empty where there is neither.
 
-    Raises ModelError that names the field at fault.
+    Raises:
+        ModelError: Names the field at fault.
     """
     beside = path.with_suffix(".json")
     if given is None:
@@ -182,7 +184,11 @@ def read_config(path: Path, given: Mapping[str, Any] | None = None) -> Checkpoin
 
 
 def read_json(path: Path) -> Any:
-    """What a small file of JSON says. Raises ModelError for one that is too large, cannot be read or is not JSON."""
+    """What a small file of JSON says.
+
+    Raises:
+        ModelError: For one that is too large, cannot be read or is not JSON.
+    """
     try:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise ModelError(f"{path.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it describes no model.")
@@ -194,7 +200,11 @@ def read_json(path: Path) -> Any:
 
 
 def checked_config(given: Mapping[str, Any], where: str) -> CheckpointConfig:
-    """A description that came with a model from elsewhere: it names no further files. Raises ModelError as `read_config`."""
+    """A description that came with a model from elsewhere: it names no further files.
+
+    Raises:
+        ModelError: As `read_config`.
+    """
     return _validated(given, where, None)
 
 

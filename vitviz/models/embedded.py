@@ -34,7 +34,11 @@ REPLACED = {"vit_small_patch14_caltech101": "embedded", "tf_efficientnet_lite0_c
 
 
 def folder() -> Path:
-    """Where the embedded models lie. Raises ModelError where this copy of vitviz has none."""
+    """Where the embedded models lie.
+
+    Raises:
+        ModelError: Where this copy of vitviz has none.
+    """
     try:
         return asset_path("models")
     except FileNotFoundError as missing:
@@ -84,7 +88,8 @@ class Cnn:
 def load_cnn(device: str = "auto") -> Cnn:
     """The embedded EfficientNet-Lite0, which knows the same 293 everyday classes as the embedded Vision Transformer.
 
-    Raises ModelError where the file is missing or damaged.
+    Raises:
+        ModelError: Where the file is missing or damaged.
     """
     module, config, weights_hash = read_embedded(CNN)
     assert config.architecture and config.input_size and config.labels
@@ -120,7 +125,8 @@ def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
 def embedded_config(stem: str) -> CheckpointConfig:
     """The description of an embedded model, with the names of its classes.
 
-    Raises ModelError where it is missing or says too little to check the weights.
+    Raises:
+        ModelError: Where it is missing or says too little to check the weights.
     """
     path = folder() / f"{stem}.json"
     if not path.is_file():
@@ -135,7 +141,8 @@ def embedded_config(stem: str) -> CheckpointConfig:
 def class_groups() -> dict[str, str]:
     """Every class's name, in the order of the outputs, with the group that it is listed in.
 
-    Raises ModelError where the list is missing, or holds anything but one name and one group a line, or a name twice.
+    Raises:
+        ModelError: Where the list is missing, or holds anything but one name and one group a line, or a name twice.
     """
     path = folder() / "everyday_labels.tsv"
     try:
@@ -175,7 +182,8 @@ def _measured(stem: str, what: str) -> Any:
 def measured() -> Mapping[str, Any]:
     """What `scripts/measure_models.py` found, by file name without its ending: accuracy, calibration, doubt, lower bounds.
 
-    Raises ModelError where the file is missing or damaged.
+    Raises:
+        ModelError: Where the file is missing or damaged.
     """
     path = folder() / "measured.json"
     try:

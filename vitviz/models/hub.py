@@ -56,13 +56,15 @@ class NoSuchFile(HubError):
 def fetch(source: Source, progress: Progress | None = None) -> Path:
     """The path of the repository's file in the hub's own cache, downloaded first where it is not there yet.
 
-    HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called
-    as progress(bytes done, bytes in all), also while another thread downloads the same
-    file; whatever it raises ends the wait or the download. Different files are downloaded side by side.
+    HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called as
+    progress(bytes done, bytes in all), also while another thread downloads the same file; whatever it raises ends the wait or
+    the download. Different files are downloaded side by side.
 
-    Raises HubError: out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the
-    hub has said, now or earlier, that the repository has none of that name). Nothing of a failed download stays in the
-    cache, and a sound file is never deleted.
+    Nothing of a failed download stays in the cache, and a sound file is never deleted.
+
+    Raises:
+        HubError: Out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the hub has
+            said, now or earlier, that the repository has none of that name).
     """
     with _one_at_a_time(source, progress) as transfer:
         return _fetched(source, progress, transfer)

@@ -103,7 +103,8 @@ def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> Toke
     and in windows and stages, the prefix is empty: each layer's own layout says more. Where no attention relates patches
     (channels attend, or overlapping neighbourhoods), the grid is that of the feature map in front of the first attention.
 
-    Raises UnsupportedError for a module without attention over tokens, and for a size that the module does not take.
+    Raises:
+        UnsupportedError: For a module without attention over tokens, and for a size that the module does not take.
     """
     refuse_other_channels(module, name)
     try:
@@ -127,7 +128,7 @@ def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> Toke
 def size_refusal(module: nn.Module, name: str, input_size: tuple[int, int]) -> UnsupportedError:
     """What to say of a size that the module's own code refuses."""
     return UnsupportedError(
-        f"{name} does not take inputs of {_size_words(input_size)} pixels. {size_hint(module)}".strip()
+        f"{name} does not take inputs of {size_words(input_size)} pixels. {size_hint(module)}".strip()
     )
 
 
@@ -163,5 +164,5 @@ def _stride(module: nn.Module) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _size_words(size: tuple[int, int]) -> str:
+def size_words(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"

@@ -47,26 +47,27 @@ def load_model(
     progress: Progress | None = None,
     check: Callable[[], None] | None = None,
 ) -> Model:
-    """Loads a model: "embedded", a name of timm's registry, the path of a .safetensors checkpoint with its JSON beside
-    it, what timm's `save_for_hf` wrote ("hf-hub:owner/name" on the hub, "local-dir:./folder" or a path to the folder), or,
-    with the extra "transformers", "hf:owner/name" from the hub or "hf:./folder".
+    """Loads a model: "embedded", a name of timm's registry, the path of a .safetensors checkpoint with its JSON beside it,
+    what timm's `save_for_hf` wrote ("hf-hub:owner/name" on the hub, "local-dir:./folder" or a path to the folder), or, with
+    the extra "transformers", "hf:owner/name" from the hub or "hf:./folder".
 
-    weights            "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the
-                       same seed), or the path of a .safetensors file; by default what the name calls for
-    input_size         (height, width) in pixels, or one number for a square; by default the model's own, 224 for
-                       "embedded"
-    device             "cpu", "cuda", or "auto": a GPU where there is one, and what VITVIZ_DEVICE says in any case
-    dtype              what the forward pass computes in: "float32"; "bfloat16", which is faster where the hardware has it and
-                       good to about two decimal digits; or "auto": float32, and what VITVIZ_DTYPE says in any case.
-                       Weights and maps are computed in float32 from what it gives
-    checkpoint_config  a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
-    progress           called as progress(bytes done, bytes in all) while weights come from the
-                       hub
-    check              called before every tensor that is made or filled while the module is built; raise from it to stop
+    Args:
+        weights: "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the same seed),
+            or the path of a .safetensors file; by default what the name calls for
+        input_size: (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded"
+        device: "cpu", "cuda", or "auto": a GPU where there is one, and what VITVIZ_DEVICE says in any case
+        dtype: what the forward pass computes in: "float32"; "bfloat16", which is faster where the hardware has it and good to
+            about two decimal digits; or "auto": float32, and what VITVIZ_DTYPE says in any case. Weights and maps are computed
+            in float32 from what it gives
+        checkpoint_config: a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
+        progress: called as progress(bytes done, bytes in all) while weights come from the hub
+        check: called before every tensor that is made or filled while the module is built; raise from it to stop
 
-    Raises ModelError for an unknown name or weights that do not fit, NotFiniteError for weights with values that are not
-    finite, HubError where the hub's weights cannot be had,
-    and UnsupportedError for a model without attention over tokens or a size that it does not take.
+    Raises:
+        ModelError: For an unknown name or weights that do not fit.
+        NotFiniteError: For weights with values that are not finite.
+        HubError: Where the hub's weights cannot be had.
+        UnsupportedError: For a model without attention over tokens or a size that it does not take.
     """
     torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
     name = str(name)
@@ -261,10 +262,12 @@ _BYTES = 4  # of a float32 number, in which every model is built
 def weight_bytes(name: str) -> int:
     """Bytes of the parameters and buffers of a model as it is built, in float32, whatever weights it is loaded with.
 
-    name  as in `load_model`: the module is built on the meta device, and of a .safetensors file only the header is read
+    Args:
+        name: as in `load_model`: the module is built on the meta device, and of a .safetensors file only the header is read
 
-    Raises ModelError as `load_model` for a name that is not known or cannot be built, HubError where the description of a
-    model of the hub cannot be had.
+    Raises:
+        ModelError: As `load_model` for a name that is not known or cannot be built.
+        HubError: Where the description of a model of the hub cannot be had.
     """
     module: nn.Module
     if is_transformers_name(name):

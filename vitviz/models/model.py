@@ -25,7 +25,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def pick_device(device: str) -> torch.device:
     """ "auto" is what the environment's VITVIZ_DEVICE names, else a GPU where there is one, else the processor.
 
-    Raises ModelError for a device that is not there.
+    Raises:
+        ModelError: For a device that is not there.
     """
     if device == "auto":
         device = os.environ.get(DEVICE, "") or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -41,7 +42,8 @@ def pick_device(device: str) -> torch.device:
 def pick_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """The precision of the forward pass; "auto" is what the environment's VITVIZ_DTYPE names, else float32.
 
-    Raises ModelError for one that is not offered.
+    Raises:
+        ModelError: For one that is not offered.
     """
     if dtype == "auto":
         dtype = os.environ.get(DTYPE, "") or "float32"
@@ -56,13 +58,13 @@ def pick_dtype(dtype: str | torch.dtype) -> torch.dtype:
 class Preprocessing:
     """How the model wants its pixels.
 
-    mean, std      one number for each channel (three of RGB, or one of grey), on values in [0, 1]
-    interpolation  "bicubic", "bilinear", ... as timm names them
-    crop_fraction  centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
-    framing        what its makers measured it with: "crop", or "squash" where the whole image is forced into the
-                   input's shape
-    crop_rounding  where half a pixel goes when the margins of a centre crop are unequal: "even" as torchvision rounds,
-                   "down" as transformers does, which leaves the smaller margin at the top and left
+    Attributes:
+        mean, std: one number for each channel (three of RGB, or one of grey), on values in [0, 1]
+        interpolation: "bicubic", "bilinear", ... as timm names them
+        crop_fraction: centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
+        framing: what its makers measured it with: "crop", or "squash" where the whole image is forced into the input's shape
+        crop_rounding: where half a pixel goes when the margins of a centre crop are unequal: "even" as torchvision rounds,
+            "down" as transformers does, which leaves the smaller margin at the top and left
     """
 
     mean: tuple[float, ...]
@@ -77,22 +79,23 @@ class Preprocessing:
 class Model:
     """A module ready to run. Whatever runs it does so in evaluation mode, and leaves the mode of its parts as it was.
 
-    name           what was asked for: "embedded", a name of timm's registry, or "hf:" and a name of the hub
-    architecture   timm's name of the architecture, or the class in transformers
-    module         the unmodified timm module, or transformers' with timm's names for its parts (`HuggingFaceModule`); a
-                   wrapper (torch.compile, DataParallel) is taken off
-    layout         tokens at the model's input, at this input size
-    input_size     (height, width) in pixels
-    preprocessing  how pixels become input
-    labels         one plain-word label an output, or None where they are not known (or there is no classifier)
-    weights        "embedded", "pretrained", "random" or "file"
-    weights_hash   sha256 of the weights file, or "random:<seed>"
-    output_kind    what the outputs are: classes, labels, plain numbers or features
-    doubt          when "perhaps none of the classes" is said of a prediction; None where nobody measured it
-    groups         the group that each class is listed in, in the order of the outputs; None where classes are not grouped
-    dynamic_size   whether the same module takes other input sizes (see `sizes.resized`)
-    notes          what had to be assumed or changed to load it, in sentences for a user; often empty
-    lock           hold it around a forward pass: hooks and module state are shared by every thread
+    Attributes:
+        name: what was asked for: "embedded", a name of timm's registry, or "hf:" and a name of the hub
+        architecture: timm's name of the architecture, or the class in transformers
+        module: the unmodified timm module, or transformers' with timm's names for its parts (`HuggingFaceModule`); a wrapper
+            (torch.compile, DataParallel) is taken off
+        layout: tokens at the model's input, at this input size
+        input_size: (height, width) in pixels
+        preprocessing: how pixels become input
+        labels: one plain-word label an output, or None where they are not known (or there is no classifier)
+        weights: "embedded", "pretrained", "random" or "file"
+        weights_hash: sha256 of the weights file, or "random:<seed>"
+        output_kind: what the outputs are: classes, labels, plain numbers or features
+        doubt: when "perhaps none of the classes" is said of a prediction; None where nobody measured it
+        groups: the group that each class is listed in, in the order of the outputs; None where classes are not grouped
+        dynamic_size: whether the same module takes other input sizes (see `sizes.resized`)
+        notes: what had to be assumed or changed to load it, in sentences for a user; often empty
+        lock: hold it around a forward pass: hooks and module state are shared by every thread
     """
 
     name: str

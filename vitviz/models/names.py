@@ -51,7 +51,8 @@ class Place:
 def repository_place(text: str) -> Place | None:
     """The place of "owner/name" or "owner/name@revision"; None for text that is not of this form.
 
-    Raises ModelError for a name of this form that the hub gives to no repository, such as "a--b/c".
+    Raises:
+        ModelError: For a name of this form that the hub gives to no repository, such as "a--b/c".
     """
     found = _REPOSITORY.fullmatch(text)
     if found is None:
@@ -67,10 +68,11 @@ def repository_place(text: str) -> Place | None:
 
 
 def timm_place(name: str) -> Place | None:
-    """The place of a model that timm wrote: "hf-hub:owner/name", "local-dir:folder", or a path to a folder that contains
-    its config.json; None for any other name.
+    """The place of a model that timm wrote: "hf-hub:owner/name", "local-dir:folder", or a path to a folder that contains its
+    config.json; None for any other name.
 
-    Raises ModelError for "hf-hub:" with something else than a repository behind it, and for an empty folder name.
+    Raises:
+        ModelError: For "hf-hub:" with something else than a repository behind it, and for an empty folder name.
     """
     hub = _TIMM_HUB.match(name)
     if hub is not None:
@@ -102,7 +104,8 @@ def is_file_name(name: str) -> bool:
 def require_published(name: str) -> None:
     """Lets pass "embedded", names of timm's registry and repositories of the hub, and nothing that leads to a file.
 
-    Raises ModelError for any other name, with the nearest ones that exist.
+    Raises:
+        ModelError: For any other name, with the nearest ones that exist.
     """
     if name == "embedded":
         return
@@ -157,7 +160,8 @@ def is_transformers_name(name: str) -> bool:
 def transformers_place(name: str) -> Place:
     """Of "hf:owner/name" or "hf:owner/name@revision", a repository; of any other path, as in "hf:./folder", a folder.
 
-    Raises ModelError for a repository name that the hub does not allow.
+    Raises:
+        ModelError: For a repository name that the hub does not allow.
     """
     rest = str(name).removeprefix(TRANSFORMERS)
     return repository_place(rest) or Place(folder=Path(rest).expanduser())

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vitviz.capture.modules import copied
 from vitviz.errors import ImageError, UnsupportedError
-from vitviz.models.layout import layout_of, run_on_meta, size_hint
+from vitviz.models.layout import layout_of, run_on_meta, size_hint, size_words
 from vitviz.models.model import Model, Preprocessing
 from vitviz.tokens import TokenLayout
 
@@ -46,14 +46,17 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels. Position embeddings and bias tables are resampled as timm does.
 
     The module is shared, lock included, where it takes other sizes as it is (`model.dynamic_size`); otherwise it is
-    copied and told its new size. Raises UnsupportedError with the sizes that work.
+    copied and told its new size.
+
+    Raises:
+        UnsupportedError: With the sizes that work.
     """
     height, width = int(input_size[0]), int(input_size[1])
     if (height, width) == model.input_size:
         return model
     if min(height, width) < 1:
         raise UnsupportedError(
-            f"An input of {height} x {width} pixels has no content; {model.name} now takes {_words(model.input_size)}."
+            f"An input of {height} x {width} pixels has no content; {model.name} now takes {size_words(model.input_size)}."
         )
     if model.dynamic_size:
         with model.lock:
@@ -64,7 +67,7 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
                 known[height, width] = layout
         return replace(model, layout=known[height, width], input_size=(height, width))
     if not takes_other_sizes(model):  # before a large module is copied
-        raise UnsupportedError(f"{model.name} takes inputs of {_words(model.input_size)} pixels only.")
+        raise UnsupportedError(f"{model.name} takes inputs of {size_words(model.input_size)} pixels only.")
     with model.lock:
         module = copied(model.module)
     give_size(module, model.name, model.input_size, (height, width))
@@ -77,10 +80,11 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
 def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tuple[int, int]) -> None:
     """Tells a module that is built for one size, (height, width), that its inputs have another. In place.
 
-    Raises UnsupportedError for a module that cannot be told, and for a size that it does not take.
+    Raises:
+        UnsupportedError: For a module that cannot be told, and for a size that it does not take.
     """
     if not hasattr(module, "set_input_size"):
-        raise UnsupportedError(f"{name} takes inputs of {_words(own_size)} pixels only.")
+        raise UnsupportedError(f"{name} takes inputs of {size_words(own_size)} pixels only.")
     try:
         module.set_input_size(img_size=size)  # type: ignore[operator]
     except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
@@ -96,12 +100,8 @@ def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> N
 
 
 def _refusal(module: nn.Module, name: str, own_size: tuple[int, int], size: tuple[int, int]) -> UnsupportedError:
-    takes = f"it does take {_words(own_size)}. {size_hint(module)}"
-    return UnsupportedError(f"{name} does not take inputs of {_words(size)} pixels; {takes}".strip())
-
-
-def _words(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+    takes = f"it does take {size_words(own_size)}. {size_hint(module)}"
+    return UnsupportedError(f"{name} does not take inputs of {size_words(size)} pixels; {takes}".strip())
 
 
 FRAMINGS = ("crop", "squash", "fit")
@@ -126,11 +126,12 @@ class TakesPixels(Protocol):
 class Prepared:
     """What a model is given for one photograph.
 
-    input    (channels, height, width) float32, normalised
-    shown    the same pixels before normalisation, width x height; RGB, three equal channels for a model of grey pictures
-    box      (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels
-    framing  "crop", "squash" or "fit"
-    model    the model at the input size used; another than was given when framing is "fit"
+    Attributes:
+        input: (channels, height, width) float32, normalised
+        shown: the same pixels before normalisation, width x height; RGB, three equal channels for a model of grey pictures
+        box: (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels
+        framing: "crop", "squash" or "fit"
+        model: the model at the input size used; another than was given when framing is "fit"
     """
 
     input: Tensor
@@ -144,11 +145,13 @@ def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Pr
     """Turns an RGB photograph into the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
     "crop" resizes the shorter side and cuts out the centre, exactly as the model's own evaluation does; "squash" forces the
-    whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an
-    input of about as many patches as the model has now.
+    whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an input
+    of about as many patches as the model has now.
 
-    Raises UnsupportedError where the model cannot take the size that "fit" needs, ImageError for a photograph too long
-    and thin to crop, ValueError for an unknown framing.
+    Raises:
+        UnsupportedError: Where the model cannot take the size that "fit" needs.
+        ImageError: For a photograph too long and thin to crop.
+        ValueError: For an unknown framing.
     """
     if framing not in FRAMINGS:
         raise ValueError(f"framing is one of {', '.join(FRAMINGS)}, not {framing!r}")

@@ -40,7 +40,8 @@ def timm_version() -> str:
 def pretrained_cfg(name: str) -> PretrainedCfg:
     """timm's configuration of a registry name, with or without a pretrained tag.
 
-    Raises ModelError with the nearest names for one that timm does not know.
+    Raises:
+        ModelError: With the nearest names for one that timm does not know.
     """
     architecture, tag = split_model_name_tag(name)
     if timm.is_model(architecture):
@@ -183,12 +184,13 @@ def first_line(error: Exception) -> str:
 class CatalogueEntry:
     """One name that `load_model` takes.
 
-    name          "embedded", or timm's name with or without a pretrained tag
-    architecture  timm's name without the tag
-    tag           the tag, which says what the weights were trained on; None for a bare architecture
-    downloadable  whether the hub has these weights as safetensors; without them there are random weights only
-    input_size    (height, width) in pixels
-    license       the weights' licence as timm states it, or None
+    Attributes:
+        name: "embedded", or timm's name with or without a pretrained tag
+        architecture: timm's name without the tag
+        tag: the tag, which says what the weights were trained on; None for a bare architecture
+        downloadable: whether the hub has these weights as safetensors; without them there are random weights only
+        input_size: (height, width) in pixels
+        license: the weights' licence as timm states it, or None
     """
 
     name: str

@@ -36,7 +36,11 @@ CONFIG, PROCESSOR, PROCESSORS = "config.json", "preprocessor_config.json", "proc
 
 
 def configuration(place: Place) -> dict[str, Any]:
-    """What config.json says. Raises HubError or ModelError where there is none, or it is no object of JSON."""
+    """What config.json says.
+
+    Raises:
+        HubError or ModelError: Where there is none, or it is no object of JSON.
+    """
     if place.folder is not None and not (place.folder / CONFIG).is_file():
         raise ModelError(
             f"There is no folder with a {CONFIG} under {place.folder.name!r}. A folder holds what transformers' "
@@ -56,7 +60,11 @@ def processor_settings(place: Place) -> dict[str, Any]:
 
 
 def weights_file(place: Place, progress: Progress | None = None) -> Path:
-    """The path of the weights as one safetensors file. Raises HubError or ModelError where there is none."""
+    """The path of the weights as one safetensors file.
+
+    Raises:
+        HubError or ModelError: Where there is none.
+    """
     if place.folder is None:
         return fetch(_source(place, WEIGHTS_FILE), progress)
     path = place.folder / WEIGHTS_FILE
@@ -115,8 +123,12 @@ class Described:
 
 
 def describe(place: Place) -> Described:
-    """Reads the small file alone. Raises ModelError that names the field at fault, HubError as `hub.fetch`, UnsupportedError
-    for a model of another library.
+    """Reads the small file alone.
+
+    Raises:
+        ModelError: Names the field at fault.
+        HubError: As `hub.fetch`.
+        UnsupportedError: For a model of another library.
     """
     given = configuration(place)
     if "architecture" not in given and "model_type" in given:
@@ -187,7 +199,11 @@ def _labels(given: Mapping[str, Any], cfg: Mapping[str, Any], classes: Any) -> l
 
 
 def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Module, tuple[str, ...], str]:
-    """(module, what was done to make the weights fit, sha256). Raises ModelError or HubError with what does not fit."""
+    """(module, what was done to make the weights fit, sha256).
+
+    Raises:
+        ModelError or HubError: With what does not fit.
+    """
     place, config = described.place, described.config
     path = weights_file(place, progress)
     what, state = f"The weights of {_place_words(place)}", read_weights(path)

@@ -24,8 +24,10 @@ _NOT_OF_TORCH = {".onnx", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".npy", 
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor, floating ones as float32. Raises ModelError for anything that is not a whole safetensors file, and for
-    quantised weights.
+    """Name -> tensor, floating ones as float32.
+
+    Raises:
+        ModelError: For anything that is not a whole safetensors file, and for quantised weights.
     """
     need_file(path)
     try:
@@ -50,8 +52,10 @@ def need_file(path: Path) -> None:
 def is_whole_safetensors(path: Path) -> bool:
     """Whether the header can be read and the file is exactly as long as the header says, with at least one tensor.
 
-    Format: https://github.com/huggingface/safetensors#format. Raises OSError where the file cannot be read, which the
-    library itself reports as damage or as a missing file.
+    Format: https://github.com/huggingface/safetensors#format.
+
+    Raises:
+        OSError: Where the file cannot be read, which the library itself reports as damage or as a missing file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -123,7 +127,11 @@ def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Puts the tensors into the module. Raises ModelError that names the first few that do not fit."""
+    """Puts the tensors into the module.
+
+    Raises:
+        ModelError: Names the first few that do not fit.
+    """
     wrong = disagreement(module, state)
     if wrong is not None:
         raise ModelError(f"{what} do not fit the architecture: {wrong}.")
@@ -132,9 +140,10 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
 
 
 def refuse_not_finite(module: nn.Module, what: str) -> None:
-    """Raises NotFiniteError that names the tensors of a filled module with values that are not-a-number or infinite.
+    """A buffer may hold infinities as bounds (Gemma's clipping), but not the statistics of a normalisation.
 
-    A buffer may hold infinities as bounds (Gemma's clipping), but not the statistics of a normalisation.
+    Raises:
+        NotFiniteError: Names the tensors of a filled module with values that are not-a-number or infinite.
     """
     wrong, tensors = [], 0
     parameters = dict(module.named_parameters())
@@ -193,11 +202,13 @@ def build_filled(
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """(timm's module with the tensors in it, what was done to make them fit, in sentences).
 
-    args  of timm's builder
-    size  (height, width) that the checkpoint says its input has; the module is built for it where the tensors ask for it
-    what  how a sentence about the weights begins, "The weights in pets.safetensors"
+    Args:
+        args: of timm's builder
+        size: (height, width) that the checkpoint says its input has; the module is built for it where the tensors ask for it
+        what: how a sentence about the weights begins, "The weights in pets.safetensors"
 
-    Raises ModelError that names the first few tensors that do not fit.
+    Raises:
+        ModelError: Names the first few tensors that do not fit.
     """
     module = build_on_meta(architecture, **args)
     stripped, prefix = without_shared_prefix(state, module)

@@ -29,12 +29,16 @@ _REMEMBERED = 2048
 
 
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
-    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag, or one of
-    timm's or transformers' on the hub or in a folder ("hf-hub:owner/name", "hf:owner/name", "local-dir:./folder",
+    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag, or one of timm's
+    or transformers' on the hub or in a folder ("hf-hub:owner/name", "hf:owner/name", "local-dir:./folder",
     "hf:./folder"); no weights are read.
 
-    input_size  (height, width) in pixels; the model's own by default. Raises ModelError for an unknown name, HubError where a
-                description has to come from the hub and does not.
+    Args:
+        input_size: (height, width) in pixels; the model's own by default.
+
+    Raises:
+        ModelError: For an unknown name.
+        HubError: Where a description has to come from the hub and does not.
     """
     # A description may change, on the hub as in a folder, and "hf:./folder" is another one elsewhere: it is read each time.
     return _judged(name, input_size) if is_transformers_name(name) else _remembered(name, input_size)
@@ -62,7 +66,8 @@ def _judged(name: str, input_size: tuple[int, int] | None) -> Support:
 def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, tuple[int, int]]:
     """(the module on the meta device, its input size), brought to `input_size` as loading does it.
 
-    Raises UnsupportedError for a size that the model does not take.
+    Raises:
+        UnsupportedError: For a size that the model does not take.
     """
     if is_transformers_name(name):
         described = hugging_face.describe(name)
@@ -84,7 +89,8 @@ def sweep(
 ) -> Iterator[Support]:
     """The verdict for each of the names (all of them by default), in their order, computed on several processors.
 
-    progress  called as progress(done, of how many)
+    Args:
+        progress: called as progress(done, of how many)
     """
     names = list(names) if names is not None else architectures()
     processes = processes or os.cpu_count() or 1

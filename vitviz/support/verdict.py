@@ -26,12 +26,13 @@ _ALWAYS = "patches, positions and the prediction"
 class LayerSummary:
     """Attention layers in a row that are alike.
 
-    first   dotted name of the first one's module
-    count   how many there are
-    kind    as in `Placement`
-    heads   attention heads of each, 0 where the layer cannot be placed
-    query_grid, key_grid    (rows, cols) of patches, or None
-    windows  number of windows
+    Attributes:
+        first: dotted name of the first one's module
+        count: how many there are
+        kind: as in `Placement`
+        heads: attention heads of each, 0 where the layer cannot be placed
+        query_grid, key_grid: (rows, cols) of patches, or None
+        windows: number of windows
     """
 
     first: str
@@ -60,16 +61,16 @@ class LayerSummary:
 class Support:
     """What can be shown of a model.
 
-    name       what was asked for
-    verdict    "global": every attention layer relates all tokens of one grid
-               "mixed": several grids, pooled keys or class attention; every layer named in `layers` is exact on its own
-               grid "windowed": attention inside windows, each placed back on the image "refused": no attention between
-               patches can be shown
-    reason     one sentence that says why
-    instead    one sentence that says what can be shown where something cannot, or ""
-    fused      whether attention that is shown goes through the fused call, so that no weights exist until somebody asks
-    rollout    whether attention rollout is defined for the model as it stands
-    layers     every attention layer in order, alike ones together
+    Attributes:
+        name: what was asked for
+        verdict: "global": every attention layer relates all tokens of one grid "mixed": several grids, pooled keys or class
+            attention; every layer named in `layers` is exact on its own grid "windowed": attention inside windows, each placed
+            back on the image "refused": no attention between patches can be shown
+        reason: one sentence that says why
+        instead: one sentence that says what can be shown where something cannot, or ""
+        fused: whether attention that is shown goes through the fused call, so that no weights exist until somebody asks
+        rollout: whether attention rollout is defined for the model as it stands
+        layers: every attention layer in order, alike ones together
     """
 
     name: str
@@ -88,8 +89,9 @@ class Support:
 def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None = None) -> Support:
     """The verdict over a model's attention calls, in their order.
 
-    layout  the tokens that the model begins with, where it is known: a token that joins them later (the mean of all patches, in
-            the attention pooling of a convolutional network) belongs to no sequence that goes through the layers
+    Args:
+        layout: the tokens that the model begins with, where it is known: a token that joins them later (the mean of all
+            patches, in the attention pooling of a convolutional network) belongs to no sequence that goes through the layers
     """
     placements = _as_layers(placements)
     shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]

@@ -50,8 +50,10 @@ class Interval:
 def mean_interval(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """The 95% percentile bootstrap interval of the mean of values (images,), images drawn with replacement.
 
-    For paired comparisons give the differences, one an image: an image that is hard for both then counts for
-    neither. Raises ValueError for fewer than two values.
+    For paired comparisons give the differences, one an image: an image that is hard for both then counts for neither.
+
+    Raises:
+        ValueError: For fewer than two values.
     """
     values = np.asarray(values, np.float64)
     if values.size < 2:
@@ -77,7 +79,8 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 def image_paths(folder: Path, limit: int | None = None, seed: int | None = None) -> list[Path]:
     """Images in `folder` and below, sorted by name, or in an order drawn by `seed`; the first `limit` of them.
 
-    Raises ImageError where there is no folder or no image in it.
+    Raises:
+        ImageError: Where there is no folder or no image in it.
     """
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder; give the folder that holds the images.")
@@ -101,11 +104,12 @@ BASELINES = (RANDOM, CENTRE)
 class Settings:
     """How each image is asked.
 
-    methods  keys of the explanation methods
-    steps    steps of the curves
-    seeds    random orders an image
-    framing  how the photograph becomes the input: "crop", "squash" or "fit"
-    options  of each method that has any, by its key: what the slow ones spend
+    Attributes:
+        methods: keys of the explanation methods
+        steps: steps of the curves
+        seeds: random orders an image
+        framing: how the photograph becomes the input: "crop", "squash" or "fit"
+        options: of each method that has any, by its key: what the slow ones spend
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -117,12 +121,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Areas:
-    """One image: the likelihood of its predicted class, and order -> (deletion area, insertion area), baselines
-    among the orders.
+    """One image: the likelihood of its predicted class, and order -> (deletion area, insertion area),
+    baselines among the orders.
 
-    image   the file's path, relative to the folder surveyed where there is one
-    digest  sha256 of the file, so that another file under the same name is not taken for it
-    incomplete  methods whose shares do not add up within their tolerance on this image
+    Attributes:
+        image: the file's path, relative to the folder surveyed where there is one
+        digest: sha256 of the file, so that another file under the same name is not taken for it
+        incomplete: methods whose shares do not add up within their tolerance on this image
     """
 
     image: str
@@ -155,7 +160,11 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file, in hex. Raises ImageError where it cannot be read."""
+    """sha256 of a file, in hex.
+
+    Raises:
+        ImageError: Where it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -164,9 +173,13 @@ def file_digest(path: Path) -> str:
 
 
 def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progress: Progress | None = None) -> Areas:
-    """All methods and baselines on one image. Raises ImageError for a file that is no image.
+    """All methods and baselines on one image.
 
-    name  what the image is called in the result; the path as it is by default
+    Args:
+        name: what the image is called in the result; the path as it is by default
+
+    Raises:
+        ImageError: For a file that is no image.
     """
     digest = file_digest(path)
     prepared = prepare(model, load_image(path), settings.framing)
@@ -195,8 +208,9 @@ def survey(
 ) -> Iterator[Areas]:
     """Yields each image's areas as they are done; nothing of an image is kept after it.
 
-    skipped  called with each file that is no image; the first one is raised where it is not given
-    folder   images are called by their paths relative to it: files of one base name in two subfolders are two images
+    Args:
+        skipped: called with each file that is no image; the first one is raised where it is not given
+        folder: images are called by their paths relative to it: files of one base name in two subfolders are two images
     """
     for path in paths:
         try:
@@ -213,9 +227,10 @@ def survey(
 class Row:
     """One method over all images.
 
-    deletion, insertion  mean areas; for deletion smaller is better, for insertion larger
-    ahead                (baseline, "deletion" or "insertion") -> how far the method is ahead of it, positive is
-                         better, with its interval
+    Attributes:
+        deletion, insertion: mean areas; for deletion smaller is better, for insertion larger
+        ahead: (baseline, "deletion" or "insertion") -> how far the method is ahead of it, positive is
+            better, with its interval
     """
 
     name: str
@@ -232,8 +247,10 @@ class Row:
 def summary(results: Sequence[Areas]) -> list[Row]:
     """A row for each order, methods first and then the baselines, with paired differences to both baselines.
 
-    An order that some images lack is compared on the images that have it. Raises ValueError for fewer than two
-    images.
+    An order that some images lack is compared on the images that have it.
+
+    Raises:
+        ValueError: For fewer than two images.
     """
     names = list(dict.fromkeys(name for result in results for name in result.areas))
     rows = []

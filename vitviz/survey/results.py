@@ -40,7 +40,8 @@ def append(path: Path, result: Areas, made_with: Mapping[str, Any]) -> None:
 def read(path: Path, made_with: Mapping[str, Any]) -> list[Areas]:
     """What an earlier run left. A last line without its end was cut off by what stopped the run, and is left out.
 
-    Raises ValueError for a file made with other settings or by something else.
+    Raises:
+        ValueError: For a file made with other settings or by something else.
     """
     results = []
     for number, text in enumerate(_finished(path).splitlines(), start=1):
@@ -69,8 +70,10 @@ def read(path: Path, made_with: Mapping[str, Any]) -> list[Areas]:
 
 
 def _finished(path: Path) -> bytes:
-    """The lines of a file that have their end. Raises ValueError where what follows them is not the beginning of a result,
-    so that a file of another kind is never cut off.
+    """The lines of a file that have their end.
+
+    Raises:
+        ValueError: Where what follows them is not the beginning of a result, so that a file of another kind is never cut off.
     """
     content = path.read_bytes() if path.exists() else b""
     end = content.rfind(b"\n") + 1
@@ -83,7 +86,8 @@ def _finished(path: Path) -> bytes:
 def markdown(rows: Sequence[Row], results: Sequence[Areas]) -> str:
     """The table for people: mean areas, and how far each method is ahead of each baseline with its 95% interval.
 
-    rows  `summary` of `results`
+    Args:
+        rows: `summary` of `results`
     """
     columns = [(baseline, curve) for baseline in BASELINES for curve in ("deletion", "insertion")]
     heads = ["order", "deletion ↓", "insertion ↑", *(f"{curve}, ahead of {baseline}" for baseline, curve in columns)]

@@ -38,9 +38,10 @@ _LARGEST_NUMBER = 1e12
 class Plan:
     """What a configuration comes to.
 
-    kind    its row in KINDS
-    made    the class that is built, a name in HEADS
-    config  that class's configuration, of transformers' own type
+    Attributes:
+        kind: its row in KINDS
+        made: the class that is built, a name in HEADS
+        config: that class's configuration, of transformers' own type
     """
 
     kind: Kind
@@ -49,7 +50,11 @@ class Plan:
 
 
 def library() -> Any:
-    """transformers. Raises ModelError that says how to install it."""
+    """transformers.
+
+    Raises:
+        ModelError: Says how to install it.
+    """
     try:
         import transformers
     except ImportError as error:
@@ -61,7 +66,11 @@ def library() -> Any:
 
 
 def planned(name: str, given: Mapping[str, Any]) -> Plan:
-    """The plan for what config.json says. Raises UnsupportedError for anything but a vision model that is known here."""
+    """The plan for what config.json says.
+
+    Raises:
+        UnsupportedError: For anything but a vision model that is known here.
+    """
     transformers = library()
     model_type = given.get("model_type")
     kind = KINDS.get(model_type) if isinstance(model_type, str) else None
@@ -145,8 +154,11 @@ def with_random_weights(plan: Plan, seed: int) -> HuggingFaceModule:
 def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFaceModule:
     """The module filled with `state`, whose names may be those of any version that transformers can translate.
 
-    transformers is handed the tensors and opens no file. Raises ModelError where some are missing or of another shape; what
-    the vision model has no use for (a text tower, a mask token) is left aside.
+    transformers is handed the tensors and opens no file.
+
+    Raises:
+        ModelError: Where some are missing or of another shape; what the vision model has no use for (a text tower, a
+            mask token) is left aside.
     """
     vision = {name: tensor for name, tensor in state.items() if not name.startswith("text_")}
     more = {}
@@ -177,7 +189,11 @@ def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFace
 
 
 def image_processor(plan: Plan, settings: Mapping[str, Any]) -> Any:
-    """transformers' own image processor for what its description says. Raises ModelError where it says nonsense."""
+    """transformers' own image processor for what its description says.
+
+    Raises:
+        ModelError: Where it says nonsense.
+    """
     names = {kind.processor for kind in KINDS.values()}
     asked = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
     asked = asked.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")

@@ -37,16 +37,18 @@ _LONGEST_SIDE, _LARGEST, _SMALLEST = 1 << 13, 1e6, 1e-6
 def preprocessing_of(
     processor: Any, native_size: tuple[int, int], described: bool = True
 ) -> tuple[Preprocessing, tuple[int, int]]:
-    """(preprocessing, input size (height, width) in pixels) of an image processor; the model's own size where it names
-    none.
-
-    described  False where the model came without a description of its processor: then the processor's own default size is
-               nothing that the model's makers said, and the model's own size counts
+    """(preprocessing, input size (height, width) in pixels) of an image processor; the model's own size where it names none.
 
     A processor that multiplies pixels (0 to 255) by `rescale_factor` and then normalises does to values in [0, 1] what mean
     and std divided by 255 * rescale_factor do.
 
-    Raises UnsupportedError for steps that cannot be followed, ModelError for a field that cannot be.
+    Args:
+        described: False where the model came without a description of its processor: then the processor's own default size is
+            nothing that the model's makers said, and the model's own size counts
+
+    Raises:
+        UnsupportedError: For steps that cannot be followed.
+        ModelError: For a field that cannot be.
     """
     factor = 255.0
     if _switch(processor, "do_rescale", True):
@@ -152,11 +154,12 @@ def _words(size: Any) -> str:
 class Description:
     """What is known of a model before its weights are read.
 
-    place       where its files are: a folder, or the hub
-    plan        how its module is built
-    bare        the module on the meta device
-    input_size  (height, width) that its image processor makes, in whole patches
-    notes       what had to be assumed, in sentences
+    Attributes:
+        place: where its files are: a folder, or the hub
+        plan: how its module is built
+        bare: the module on the meta device
+        input_size: (height, width) that its image processor makes, in whole patches
+        notes: what had to be assumed, in sentences
     """
 
     place: Place
@@ -168,8 +171,11 @@ class Description:
 
 
 def describe(name: str) -> Description:
-    """From the two small files of a description. Raises UnsupportedError for what is no vision model that is known here,
-    ModelError as `load_model` for files that cannot be had or read.
+    """From the two small files of a description.
+
+    Raises:
+        UnsupportedError: For what is no vision model that is known here.
+        ModelError: As `load_model` for files that cannot be had or read.
     """
     library()
     place = transformers_place(name)
@@ -193,11 +199,12 @@ def describe(name: str) -> Description:
 def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
     """A vision model of transformers, from the hub ("hf:owner/name") or a folder ("hf:./folder").
 
-    seed  random weights in place of the trained ones, the same for the same seed
-
     The input size is the one its image processor makes, in whole patches: what is left over at the right and at the bottom,
-    which the model would drop, is not made. Nothing is downloaded before the description was found to be of a model that
-    can be shown. Raises as `load_model`.
+    which the model would drop, is not made. Nothing is downloaded before the description was found to be of a model that can
+    be shown. Raises as `load_model`.
+
+    Args:
+        seed: random weights in place of the trained ones, the same for the same seed
     """
     described = describe(name)
     place, plan, input_size = described.place, described.plan, described.input_size

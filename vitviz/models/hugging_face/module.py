@@ -20,12 +20,13 @@ from vitviz.outputs import OutputKind, kind_of_count
 class Head:
     """The end of one class of transformers.
 
-    trunk    attribute that holds the vision trunk; "" where the class is the trunk itself
-    norm     attribute of the trunk: the norm that all tokens go through at the end; "" where only what is pooled does
-    pooling  as timm names it: "token" for the class token, "avg" where patches are averaged, "map" for an attention
-             pooling
-    read     (whole, trunk, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or pooled
-             features (batch, width)
+    Attributes:
+        trunk: attribute that holds the vision trunk; "" where the class is the trunk itself
+        norm: attribute of the trunk: the norm that all tokens go through at the end; "" where only what is pooled does
+        pooling: as timm names it: "token" for the class token, "avg" where patches are averaged, "map"
+            for an attention pooling
+        read: (whole, trunk, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or
+            pooled features (batch, width)
     """
 
     trunk: str
@@ -76,10 +77,11 @@ HEADS = {
 class Kind:
     """One model_type of transformers.
 
-    config     its configuration's class; one of two towers holds that of its vision tower
-    classes    those of HEADS that a configuration may ask for by name
-    otherwise  the class built where it asks for another: the trunk, or the vision tower, alone
-    processor  the class that prepares pictures for it
+    Attributes:
+        config: its configuration's class; one of two towers holds that of its vision tower
+        classes: those of HEADS that a configuration may ask for by name
+        otherwise: the class built where it asks for another: the trunk, or the vision tower, alone
+        processor: the class that prepares pictures for it
     """
 
     config: str
@@ -111,9 +113,11 @@ class HuggingFaceModule(nn.Module):
     """`module(x)` takes (batch, channels, height, width) and gives logits (batch, classes), or pooled features (batch, width)
     where the model has no classifier.
 
-    model  the model of transformers, one of the classes in HEADS
+    Attributes:
+        model: the model of transformers, one of the classes in HEADS
 
-    Raises ValueError for a size that is no whole number of patches: transformers would drop what is left over.
+    Raises:
+        ValueError: For a size that is no whole number of patches: transformers would drop what is left over.
     """
 
     dynamic_img_size = True
