@@ -6,7 +6,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from vitviz.ui.compute import loading
-from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.server import route
 from vitviz.ui.server.route import KnownPages, VisitorCookie, payload_route
 from vitviz.ui.shell import main as frame
@@ -15,6 +15,8 @@ from vitviz.ui.shell import startup
 startup.log_times()
 startup.keep_uploads_in_memory()
 startup.read_embedded(loading.embedded)
+for page in pages():
+    page.load()
 startup.settle()
 
 app = st.App(
@@ -22,7 +24,7 @@ app = st.App(
     routes=[payload_route(route.payloads(), route.base_path())],
     middleware=[
         Middleware(VisitorCookie),
-        Middleware(KnownPages, pages=[view.name for view in VIEWS], base_path=route.base_path()),
+        Middleware(KnownPages, pages=[page.name for page in pages()], base_path=route.base_path()),
     ],
 )
 

@@ -9,6 +9,7 @@ import streamlit as st
 from microscope_cases import CASES, NUM_LAYERS, STORE
 
 from vitviz.ui.components.microscope import MicroscopeView, microscope
+from vitviz.ui.pages.microscope.text import MICROSCOPE
 from vitviz.ui.server.payloads import pack_picture
 from vitviz.ui.server.route import address
 
@@ -40,5 +41,6 @@ microscope(
     num_layers=NUM_LAYERS,
     layer_address=lambda layer: address(STORE.offer(session, (name, layer), lambda: case.payload(layer))),
     key=f"microscope-{name}",
+    words=MICROSCOPE,
 )
 st.code(json.dumps({"runs": runs, **asdict(st.session_state.view)}))

@@ -15,6 +15,7 @@ from vitviz.draw import Scale
 from vitviz.heatmap import Heatmap
 from vitviz.ui.components.heatmap import Paint, show_board, show_picture
 from vitviz.ui.components.microscope import MicroscopeView, microscope
+from vitviz.ui.pages.microscope.text import MICROSCOPE
 from vitviz.ui.server.payloads import pack_picture
 from vitviz.ui.server.route import address
 
@@ -49,6 +50,7 @@ if only in ("all", "microscope"):
         num_layers=NUM_LAYERS,
         layer_address=lambda layer: offer("layer", lambda: case.payload(layer), layer=layer),
         key="microscope",
+        words=MICROSCOPE,
     )
 if only in ("all", "picture"):
     show_picture(

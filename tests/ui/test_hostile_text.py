@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from vitviz.errors import ModelError
 from vitviz.models.registry import build
 from vitviz.ui.compute import loading
-from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.registry import pages
 
 LABELS = [
     "![a](https://evil.example/a.png)",
@@ -30,7 +30,7 @@ TEXTS = (
     "header subheader markdown caption info warning error success metric button toggle selectbox slider number_input "
     "text_input segmented_control expander title"
 ).split()
-PLACES = [(view.name, {}) for view in VIEWS] + [
+PLACES = [(view.name, {}) for view in pages()] + [
     ("prediction", {"part": "methods"}),
     ("prediction", {"part": "mark", "object": "r1c1-r2c2"}),
     ("prediction", {"target": "0", "against": "2"}),

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from vitviz.ui.pages.layers import text as words
-from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.text import common
 
 SWIN, PVT, XCIT, CAIT = "swin_tiny_patch4_window7_224", "pvt_v2_b0", "xcit_nano_12_p16_224", "cait_xxs24_224"
-NEEDS_ONE_GRID = [view.name for view in VIEWS if not view.any_model]
+NEEDS_ONE_GRID = [view.name for view in pages() if not view.any_model]
 
 
 def told(shown) -> dict[str, dict]:
@@ -85,7 +85,7 @@ def test_a_model_of_one_grid_has_the_page_too(app):
     assert shown.parameters == {"layer": "7", "head": "2", "query": "r4c5"}
 
 
-@pytest.mark.parametrize("page", [view.name for view in VIEWS if view.any_model])
+@pytest.mark.parametrize("page", [view.name for view in pages() if view.any_model])
 @pytest.mark.parametrize("model", [SWIN, XCIT])
 def test_pages_for_every_model_open_with_it(app, page, model):
     shown = app(page, model=model, weights="random", query="r3c3")

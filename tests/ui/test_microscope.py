@@ -12,11 +12,14 @@ from vitviz.ui.components import mounting
 from vitviz.ui.components.microscope import MicroscopeView
 from vitviz.ui.pages.microscope import page
 from vitviz.ui.pages.microscope import text as words
-from vitviz.ui.params import KNOBS
+from vitviz.ui.pages.registry import pages
+from vitviz.ui.params import PARAMS
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
 VIEW = MicroscopeView("r5c6", 3, 2, "by", "value", "raw", True, True)
+
+pages()  # declares their parameters
 
 
 def changed(**parts: object) -> dict[str, object]:
@@ -60,12 +63,12 @@ def test_what_is_chosen_survives_the_way_through_the_url(monkeypatch: pytest.Mon
     monkeypatch.setattr(page.state, "change", lambda **values: kept.update(values))
     page.keep(VIEW)
     own = {field.name for field in fields(Selection)}
-    assert set(kept) <= own | set(KNOBS)
+    assert set(kept) <= own | set(PARAMS)
     knobs = tuple(sorted((name, value) for name, value in kept.items() if name not in own))
     selection = Selection(**{name: value for name, value in kept.items() if name in own}, knobs=knobs)
     assert from_parameters(to_parameters(selection)) == (selection, ())
     page.keep(MicroscopeView())
-    assert {name: kept[name] for name in KNOBS if name in kept} == {n: KNOBS[n].default for n in KNOBS if n in kept}
+    assert {name: kept[name] for name in PARAMS if name in kept} == {n: PARAMS[n].default for n in PARAMS if n in kept}
     assert (kept["query"], kept["head"]) == ("", None)
 
 

@@ -18,7 +18,7 @@ from vitviz.models import load_model
 from vitviz.ui.compute import ComputeQueue, Key, Results, consent, loading, services
 from vitviz.ui.compute.results import size_of
 from vitviz.ui.controls.questions import SharedPasses
-from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.selection import Selection
 
 TINY = {"model": "test_vit", "weights": "random"}
@@ -54,7 +54,7 @@ def loads(monkeypatch) -> Loads:
 def test_no_result_keeps_a_model_alive(app, loads):
     """Every page, one photograph fitted in its shape as well; then the model leaves its store, and the results stay."""
     shown = app(**TINY)
-    for view in VIEWS:
+    for view in pages():
         shown = app(
             view.name, **TINY, what="heads_mean_0x0~hide_mean_3-5", part="methods", slow="now", compared="rollout"
         )

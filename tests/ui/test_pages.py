@@ -16,14 +16,14 @@ from PIL import Image
 from vitviz.models import embedded
 from vitviz.ui.compute import services
 from vitviz.ui.pages.patches import text as patches
-from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.pages.rollout import text as rollout
 from vitviz.ui.server import route, session
 from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
 
-PAGES = tuple(view.name for view in VIEWS)
-HEADINGS = {view.name: view.question for view in VIEWS}
+PAGES = tuple(view.name for view in pages())
+HEADINGS = {view.name: view.question for view in pages()}
 PLAIN = ("start", "patches", "positions", "rollout")  # the others move their many widgets in tests of their own
 
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.web.server.starlette.starlette_static_routes import create_streamlit_static_assets_routes
 
-from vitviz.ui.pages.registry import VIEWS
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.server.payloads import PayloadStore
 from vitviz.ui.server.route import COOKIE, KnownPages, VisitorCookie, address, payload_route
 
@@ -23,15 +23,15 @@ def client(base: str, store: PayloadStore | None = None) -> TestClient:
         Route(f"{prefix}/media/page.html", lambda _: HTMLResponse("<p>offered by a page</p>")),
         *create_streamlit_static_assets_routes(base),
     ]
-    pages = Middleware(KnownPages, pages=[view.name for view in VIEWS], base_path=base)
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(VisitorCookie), pages]))
+    known = Middleware(KnownPages, pages=[view.name for view in pages()], base_path=base)
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(VisitorCookie), known]))
 
 
 @pytest.mark.parametrize("base", ["", "lab/vit", "/lab/vit/"])
 def test_only_pages_are_answered_with_the_page(base):
     browser = client(base)
     prefix = f"/{base.strip('/')}" if base else ""
-    for page in ["", *(view.name for view in VIEWS)]:
+    for page in ["", *(view.name for view in pages())]:
         answer = browser.get(f"{prefix}/{page}?model=embedded&layer=3")
         assert answer.status_code == 200 and "<title>" in answer.text
     for nothing in (

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitviz.tokens import TokenLayout
-from vitviz.ui.params import KNOBS, Choice, Name, Switched, knob_value, turned
+from vitviz.ui.pages.registry import pages
+from vitviz.ui.params import PARAMS, Choice, InterventionList, Name, param_value, with_param
 from vitviz.ui.selection import MAX_SIZE, Selection
 from vitviz.ui.urls import from_parameters, to_parameters
+
+pages()  # declares their parameters
 
 
 @st.composite
@@ -26,19 +29,19 @@ def selections(draw) -> Selection:
         query=draw(st.sampled_from(["", "mean", "pool", "cls", "dist", "reg0", "reg12", "r0c0", "r15c7"])),
         scale=draw(st.sampled_from(["robust", "raw"])),
     )
-    for name, knob in KNOBS.items():
+    for name, knob in PARAMS.items():
         if draw(st.booleans()):
             if isinstance(knob, Choice):
                 value = draw(st.sampled_from(knob.options))
             elif isinstance(knob, Name):
                 value = draw(st.from_regex(knob.pattern, fullmatch=True).filter(str.isascii))
-            elif isinstance(knob, Switched):
+            elif isinstance(knob, InterventionList):
                 switched = ["", "hide_mean_3-5", "heads_zero_0x1", "hide_mean_3-5~heads_zero_0x1"]
                 value = knob.read(draw(st.sampled_from(switched)))
             else:
                 steps = int((knob.high - knob.low) / knob.step + 1e-6)
                 value = knob.read(str(round(knob.low + draw(st.integers(0, steps)) * knob.step, 6)))
-            selection = Selection(**{**selection.__dict__, "knobs": turned(selection, name, value)})
+            selection = Selection(**{**selection.__dict__, "params": with_param(selection, name, value)})
     return selection
 
 
@@ -58,7 +61,7 @@ hostile = st.sampled_from(
 
 
 @given(
-    st.sampled_from(["model", "weights", "image", "size", "framing", "layer", "head", "query", "scale", *KNOBS]),
+    st.sampled_from(["model", "weights", "image", "size", "framing", "layer", "head", "query", "scale", *PARAMS]),
     hostile,
 )
 def test_every_parameter_stands_a_hostile_value(name, text):
@@ -78,7 +81,7 @@ def test_every_parameter_stands_a_hostile_value(name, text):
 
 @given(
     st.dictionaries(
-        st.sampled_from(["model", "image", "size", "layer", "head", "query", "scale", "weights", *KNOBS]) | st.text(),
+        st.sampled_from(["model", "image", "size", "layer", "head", "query", "scale", "weights", *PARAMS]) | st.text(),
         st.text() | st.floats().map(str) | st.integers().map(str),
     )
 )
@@ -150,7 +153,7 @@ def test_pooling_query_only_where_the_model_pools():
 
 
 def test_a_knob_back_at_its_default_leaves_the_url():
-    selection = Selection(knobs=turned(Selection(), "alpha", 0.25))
-    assert knob_value(selection, "alpha") == 0.25 and knob_value(selection, "fusion") == "mean"
+    selection = Selection(params=with_param(Selection(), "alpha", 0.25))
+    assert param_value(selection, "alpha") == 0.25 and param_value(selection, "fusion") == "mean"
     assert to_parameters(selection) == {"alpha": "0.25"}
-    assert turned(selection, "alpha", 0.5) == ()
+    assert with_param(selection, "alpha", 0.5) == ()

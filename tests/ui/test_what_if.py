@@ -19,9 +19,10 @@ from vitviz.analysis.interventions import (
 from vitviz.samples import load_sample
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.heatmap import Paint
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
-from vitviz.ui.params import KNOBS
+from vitviz.ui.params import PARAMS
 
 LAYOUT = TokenLayout(("cls", "reg0"), (4, 4), (16, 16))
 HALF = "hide_mean_0-127"
@@ -125,9 +126,10 @@ def test_all_patches_removed_is_one_sentence(app):
 
 
 def test_a_link_that_asks_for_too_much_is_passed_over(app):
+    pages()  # declares the parameter
     for what in ("hide_mean_0-100000", "explode_3", "layers_" + "1." * 5000):
-        with pytest.raises(ValueError, match=r"more is switched|is no intervention"):
-            KNOBS["what"].read(what)
+        with pytest.raises(ValueError, match=r"more interventions|is no intervention"):
+            PARAMS["what"].read(what)
     page = app("what_if", what="hide_mean_0-100000")
     assert "what" in page.at.warning[0].value
     page = app("what_if", what="layers_4.90")  # another model had that layer

@@ -1,23 +1,25 @@
-"""The knobs that only some pages have: what each may be set to, and where it stands at first.
+"""Parameters of the address beyond the selection that all pages share.
 
-They are listed in one place because they share the URL with everything else that is selected.
+A parameter has a name, a type that reads its text, and a default, which no address contains. Those of several pages are
+listed here; a page declares its own (see `pages/registry.py`), and `PARAMS` holds all of them once the pages are known.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from vitviz.analysis.interventions import Interventions
 from vitviz.tokens import CELL
-from vitviz.ui.selection import IMAGE_NAME, MODEL_NAME, Selection
+from vitviz.ui.selection import Selection
 
 Value = str | int | float
 
 # A rectangle of patches by two opposite corners, or its first corner alone.
 RECTANGLE = re.compile(rf"{CELL.pattern}(-{CELL.pattern})?")
 # Characters of a list of interventions in a link; servers and proxies refuse much longer addresses anyway.
-MAX_SWITCHED = 8_000
+MAX_INTERVENTIONS_TEXT = 8_000
 # A number as `str` writes it in steps of 0.000001 or more: no exponent, no blanks, no digits of other scripts.
 NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -30,7 +32,11 @@ class Choice:
     options: tuple[str, ...]
 
     def read(self, text: str) -> str:
-        """The value that a URL's text stands for. Raises ValueError for any other."""
+        """The value that a URL's text stands for.
+
+        Raises:
+            ValueError: for any other text.
+        """
         if text not in self.options:
             raise ValueError(text)
         return text
@@ -46,7 +52,11 @@ class Number:
     step: float
 
     def read(self, text: str) -> float:
-        """The value that a URL's text stands for. Raises ValueError outside the range, and for what is not a number."""
+        """The value that a URL's text stands for.
+
+        Raises:
+            ValueError: outside the range, and for what is not a number.
+        """
         if not NUMBER.fullmatch(text):
             raise ValueError("not a number as links have it")
         value = float(text)
@@ -65,94 +75,70 @@ class Name:
     default: str = ""
 
     def read(self, text: str) -> str:
-        """The name itself. Raises ValueError for what cannot be one."""
+        """The name itself.
+
+        Raises:
+            ValueError: for what cannot be one.
+        """
         if not self.pattern.fullmatch(text):
             raise ValueError(text)
         return text
 
 
 @dataclass(frozen=True)
-class Switched:
-    """What is switched in the model, in the text form of `Interventions`; "" where nothing is."""
+class InterventionList:
+    """Interventions on the model in the text form of `Interventions`; "" where there are none."""
 
     default: str = ""
 
     def read(self, text: str) -> str:
-        """The same text as it is written here. Raises ValueError for what is no list of interventions."""
-        if len(text) > MAX_SWITCHED:
-            raise ValueError("more is switched than a link can hold")
+        """The same text in its one canonical form.
+
+        Raises:
+            ValueError: for what is no list of interventions, or too long a one.
+        """
+        if len(text) > MAX_INTERVENTIONS_TEXT:
+            raise ValueError("more interventions than a link can hold")
         return Interventions.decode(text).encode()
 
 
-Knob = Choice | Number | Name | Switched
+Param = Choice | Number | Name | InterventionList
 
-KNOBS: dict[str, Knob] = {
-    # Patches
-    "cut": Number(2, 0, 8, 1),
-    "dim": Number(0.0, 0.0, 0.9, 0.1),
-    # Positions
-    "bent": Choice("signed", ("signed", "raw")),
-    "turned_layer": Number(0, 0, 95, 1),
-    "turned_head": Number(0, 0, 95, 1),
-    "bias_layer": Number(0, 0, 95, 1),
-    "bias_head": Number(0, 0, 95, 1),
-    # Rollout
-    "fusion": Choice("mean", ("mean", "max", "min")),
-    "discard": Number(0.0, 0.0, 0.95, 0.05),
-    "alpha": Number(0.5, 0.0, 0.95, 0.05),
-    "first": Number(0, 0, 95, 1),
-    "last": Number(95, 0, 95, 1),  # 95 is as far as the model goes
-    "through": Choice("last_hop", ("last_hop", "leave_one_in")),
-    "board": Choice("attention", ("attention", "last_hop", "leave_one_in")),
+PARAMS: dict[str, Param] = {
+    # Whether the maps of several heads, or of two sides, share one scale.
     "colours": Choice("own", ("own", "shared")),
-    # Who looks at whom
-    "heads": Choice("all", ("all", "chosen")),
-    "direction": Choice("at", ("at", "by")),
-    "measure": Choice("weight", ("weight", "value")),
-    "links": Choice("hidden", ("hidden", "shown")),
-    # One head by hand
-    "component": Number(0, 0, 255, 1),
-    "pair": Number(0, 0, 20, 1),
-    "temperature": Number(1.0, 0.1, 5.0, 0.1),
-    "matrix": Choice("scores", ("scores", "weights", "output")),
-    # Prediction
-    "part": Choice("forming", ("forming", "methods", "trust", "mark")),
-    "target": Number(-1, -1, 99999, 1),  # -1: the predicted class
-    "against": Number(-1, -1, 99999, 1),  # -1: no other class
-    "after": Number(95, 0, 95, 1),  # 95 is as far as the model goes
-    "slow": Choice("later", ("later", "now")),
-    "tested": Choice("later", ("later", "now")),
-    "forget": Choice("later", ("later", "now")),
-    "object": Name(RECTANGLE),
-    # What if
-    "what": Switched(),
-    "switch": Choice("hide", ("hide", "order", "heads", "cut", "worth", "sinks")),
-    "hide_by": Choice("mean", ("mean", "blur", "removed")),
-    "head_by": Choice("zero", ("zero", "mean")),
-    "beside": Choice("attention", ("attention", "rollout")),
-    "weighed": Choice("later", ("later", "now")),
-    "norm_times": Number(3.0, 1.5, 20.0, 0.5),
-    "mass_times": Number(10.0, 2.0, 50.0, 1.0),
-    # Compare
-    "compared": Choice("attention", ("attention", "rollout", "positions", "scenes")),
-    "differs": Choice("model", ("model", "picture", "layer")),
-    "other_model": Name(MODEL_NAME),  # "": the same architecture, untrained where this one is trained
-    "other_image": Name(IMAGE_NAME),  # "": the next photograph of the gallery
-    "other_layer": Number(-1, -1, 95, 1),  # -1: the same as on the first side
-    "other_head": Number(-2, -2, 95, 1),  # -2: the same; -1: the mean of heads
-    "difference": Choice("hidden", ("hidden", "shown")),
+    # The output that is explained, and the one that it is told from; -1: the predicted one, and none.
+    "target": Number(-1, -1, 99999, 1),
+    "against": Number(-1, -1, 99999, 1),
+    # A patch that is marked while another token is the query.
     "pin": Name(CELL),
-    "into": Name(CELL),  # "": the patch goes to the same place
-    "block": Number(1, 1, 7, 2),
 }
 
-
-def knob_value(selection: Selection, name: str) -> Value:
-    """Where the knob stands."""
-    return dict(selection.knobs).get(name, KNOBS[name].default)
+_SHARED = "every page"
+_OWNERS = {field.name: _SHARED for field in fields(Selection)} | dict.fromkeys(PARAMS, _SHARED)
 
 
-def turned(selection: Selection, name: str, value: Value) -> tuple[tuple[str, Value], ...]:
-    """The selection's knobs with one of them set; one that is back at its default is left out."""
-    knobs = {**dict(selection.knobs), name: value}
-    return tuple(sorted((name, v) for name, v in knobs.items() if v != KNOBS[name].default))
+def declare(page: str, params: Mapping[str, Param]) -> None:
+    """Adds a page's own parameters to `PARAMS`; the same page may do so again.
+
+    Raises:
+        ValueError: where another page has one of that name, or all pages have.
+    """
+    for name, param in params.items():
+        owner = _OWNERS.setdefault(name, page)
+        if owner != page:
+            raise ValueError(
+                f"the page {page!r} declares the parameter {name!r}, which {owner!r} has: rename one of them"
+            )
+        PARAMS[name] = param
+
+
+def param_value(selection: Selection, name: str) -> Value:
+    """The parameter's value in this selection."""
+    return dict(selection.params).get(name, PARAMS[name].default)
+
+
+def with_param(selection: Selection, name: str, value: Value) -> tuple[tuple[str, Value], ...]:
+    """The selection's parameters with one of them set; one that is back at its default is left out."""
+    params = {**dict(selection.params), name: value}
+    return tuple(sorted((name, v) for name, v in params.items() if v != PARAMS[name].default))

@@ -47,7 +47,7 @@ class Selection:
     query    text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
              what the output is computed from
     scale    "robust" ends colours at the 99th percentile, "raw" at the extremes
-    knobs    what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
+    params   what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
     """
 
     model: str = "embedded"
@@ -59,7 +59,7 @@ class Selection:
     head: int | None = None
     query: str = ""
     scale: Scaling = "robust"
-    knobs: tuple[tuple[str, str | int | float], ...] = ()
+    params: tuple[tuple[str, str | int | float], ...] = ()
 
     def within(
         self, layers: int, heads: int, layout: TokenLayout, learned: Collection[str] = ()

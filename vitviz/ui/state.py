@@ -9,12 +9,12 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from vitviz.ui.params import KNOBS, knob_value, turned
+from vitviz.ui.params import PARAMS, param_value, with_param
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
 _SELECTION, _CALLED_OFF = "selection", "called off"
-_FIELDS = {field.name for field in fields(Selection)} - {"knobs"}
+_FIELDS = {field.name for field in fields(Selection)} - {"params"}
 
 
 def begin() -> tuple[str, ...]:
@@ -49,32 +49,32 @@ def selection() -> Selection:
 
 
 def change(**values: Any) -> None:
-    """Sets fields and knobs of the selection; for callbacks, and before the widgets of a run are drawn."""
+    """Sets fields and parameters of the selection; for callbacks, and before the widgets of a run are drawn."""
     chosen = selection()
     for name, value in values.items():
         if name in _FIELDS:
             chosen = replace(chosen, **{name: value})
         else:
-            chosen = replace(chosen, knobs=turned(chosen, name, value))
+            chosen = replace(chosen, params=with_param(chosen, name, value))
     st.session_state[_SELECTION] = chosen
     ask_again()
 
 
 def value_of(name: str) -> Any:
-    """A field or a knob of the selection."""
-    return getattr(selection(), name) if name in _FIELDS else knob_value(selection(), name)
+    """A field or a parameter of the selection."""
+    return getattr(selection(), name) if name in _FIELDS else param_value(selection(), name)
 
 
 def bound(
     name: str, shown: Any = None, read: Callable[[Any], Any] = lambda value: value, part: str = ""
 ) -> dict[str, Any]:
-    """Arguments that tie a widget to a field or knob: `st.slider(words.ALPHA, 0.0, 1.0, **bound("alpha"))`.
+    """Arguments that tie a widget to a field or parameter: `st.slider(words.ALPHA, 0.0, 1.0, **bound("alpha"))`.
 
     shown  what the widget shows, where that is not the value itself
     read   from what the widget holds to the value
     part   tells widgets apart that show parts of one value
     """
-    if name not in _FIELDS and name not in KNOBS:
+    if name not in _FIELDS and name not in PARAMS:
         raise KeyError(name)
     key = f"choice of {name} {part}".strip()
     st.session_state[key] = value_of(name) if shown is None else shown
@@ -88,13 +88,13 @@ def bound(
 
 
 def bound_pair(low: str, high: str, shown: tuple[int, int], end: int) -> dict[str, Any]:
-    """`bound` for a slider with two ends over two knobs; the upper knob at `end` goes back to its default."""
+    """`bound` for a slider with two ends over two parameters; the upper one at `end` goes back to its default."""
     key = f"choice of {low} and {high}"
     st.session_state[key] = shown
 
     def taken() -> None:
         first, last = st.session_state[key]
-        change(**{low: first, high: KNOBS[high].default if last == end else last})
+        change(**{low: first, high: PARAMS[high].default if last == end else last})
 
     return {"key": key, "on_change": taken}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from vitviz.tokens import Query
-from vitviz.ui.params import KNOBS
+from vitviz.ui.params import PARAMS
 from vitviz.ui.selection import IMAGE_NAME, MAX_QUERY, MAX_SIZE, MODEL_NAME, Framing, Scaling, Selection, Weights
 
 
@@ -67,7 +67,7 @@ def to_parameters(selection: Selection) -> dict[str, str]:
     plain = Selection()
     fields = {name: getattr(selection, name) for name in _READERS}
     chosen = {name: str(value) for name, value in fields.items() if value != getattr(plain, name)}
-    return chosen | {name: str(value) for name, value in selection.knobs}
+    return chosen | {name: str(value) for name, value in selection.params}
 
 
 def from_parameters(parameters: Mapping[str, str]) -> tuple[Selection, tuple[str, ...]]:
@@ -76,18 +76,18 @@ def from_parameters(parameters: Mapping[str, str]) -> tuple[Selection, tuple[str
     Never raises: a broken link opens as much of its view as can be understood.
     """
     fields: dict[str, Any] = {}
-    knobs: dict[str, str | int | float] = {}
+    params: dict[str, str | int | float] = {}
     ignored: list[str] = []
     for name, text in parameters.items():
         try:
             if name in _READERS:
                 fields[name] = _READERS[name](text)
-            elif name in KNOBS:
-                value = KNOBS[name].read(text)
-                if value != KNOBS[name].default:
-                    knobs[name] = value
+            elif name in PARAMS:
+                value = PARAMS[name].read(text)
+                if value != PARAMS[name].default:
+                    params[name] = value
             else:
                 raise ValueError(name)
         except (ValueError, OverflowError):
             ignored.append(name)
-    return Selection(**fields, knobs=tuple(sorted(knobs.items()))), tuple(ignored)
+    return Selection(**fields, params=tuple(sorted(params.items()))), tuple(ignored)

@@ -15,7 +15,6 @@ from vitviz.capture.attention import Attention, BiasTable, DenseBias
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.mounting import Component, mount, registered
-from vitviz.ui.pages.microscope.text import MICROSCOPE
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ class MicroscopeView:
 
 
 @cache
-def _component() -> Component:
-    return registered("microscope", "view.js", "microscope.css", MICROSCOPE)
+def _component(words: tuple[tuple[str, str], ...]) -> Component:
+    return registered("microscope", "view.js", "microscope.css", dict(words))
 
 
 def microscope(
@@ -77,6 +76,7 @@ def microscope(
     num_layers: int,
     layer_address: Callable[[int], str],
     key: str,
+    words: Mapping[str, str],
     neighbours: int = 1,
 ) -> None:
     """Mounts the microscope.
@@ -87,6 +87,7 @@ def microscope(
     picture        address of a payload of `wire.pack_picture`
     layer_address  layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours
     key            the component's key
+    words          what it says in the browser, by the names in its JavaScript
     neighbours     layers on either side that the browser may fetch before anybody turns to them
 
     Only addresses and the view travel through Streamlit.
@@ -105,7 +106,7 @@ def microscope(
         "num_layers": num_layers,
         "layers": {str(layer): layer_address(layer) for layer in near},
     }
-    mount(_component(), key, data, taken)
+    mount(_component(tuple(words.items())), key, data, taken)
 
 
 # One layer's attention as the arrays a browser needs to compute any weight of it: O(tokens x width), not tokens squared.

@@ -1,63 +1,69 @@
-"""The pages, each of them one question. A page has a module with `render`, and a line here."""
+"""The pages of the app. Each is a folder beside this file; adding a page is adding a folder:
+
+    __init__.py  `PAGE = Page(...)`: the page's name in addresses, its place in the menu, and the parameters of its own
+    text.py      every sentence that it shows
+    page.py      `render(context)`, imported when the page is opened for the first time
+
+Whatever two pages share lies in `ui/controls/` or in `vitviz/figures/`: pages never import pages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 
+from vitviz.ui import pages as folders
+from vitviz.ui import params
 from vitviz.ui.context import Stage
-from vitviz.ui.pages.by_hand import page as by_hand
-from vitviz.ui.pages.by_hand import text as by_hand_text
-from vitviz.ui.pages.compare import page as compare
-from vitviz.ui.pages.compare import text as compare_text
-from vitviz.ui.pages.layers import page as layers
-from vitviz.ui.pages.layers import text as layers_text
-from vitviz.ui.pages.microscope import page as microscope
-from vitviz.ui.pages.microscope import text as microscope_text
-from vitviz.ui.pages.model import page as model
-from vitviz.ui.pages.model import text as model_text
-from vitviz.ui.pages.patches import page as patches
-from vitviz.ui.pages.patches import text as patches_text
-from vitviz.ui.pages.positions import page as positions
-from vitviz.ui.pages.positions import text as positions_text
-from vitviz.ui.pages.prediction import page as prediction
-from vitviz.ui.pages.prediction import text as prediction_text
-from vitviz.ui.pages.rollout import page as rollout
-from vitviz.ui.pages.rollout import text as rollout_text
-from vitviz.ui.pages.start import page as start
-from vitviz.ui.pages.start import text as start_text
-from vitviz.ui.pages.what_if import page as what_if
-from vitviz.ui.pages.what_if import text as what_if_text
-from vitviz.ui.text.common import PageText
 
 
 @dataclass(frozen=True)
-class View:
-    """name: in the address; title: in the navigation; question: its heading; render: draws it, heading included;
-    any_model: whether it has something to show of a model whose layers do not share one grid.
+class Page:
+    """What is known of a page before it is opened.
+
+    Attributes:
+        name: in addresses; the name of its folder.
+        place: pages stand in the menu in the order of these numbers.
+        title: in the menu.
+        question: its heading.
+        any_model: whether it shows something of a model whose layers do not share one grid of patches.
+        params: its own parameters in addresses, by name.
     """
 
     name: str
+    place: int
     title: str
     question: str
-    render: Callable[[Stage], None]
     any_model: bool = False
+    params: Mapping[str, params.Param] = field(default_factory=dict)
+
+    def load(self) -> Callable[[Stage], None]:
+        """The function that draws the page, heading included; imports its module."""
+        render: Callable[[Stage], None] = import_module(f"{folders.__name__}.{self.name}.page").render
+        return render
 
 
-def _view(name: str, text: PageText, render: Callable[[Stage], None], any_model: bool = False) -> View:
-    return View(name, text.title, text.question, render, any_model)
+@cache
+def pages() -> tuple[Page, ...]:
+    """All pages in the order of the menu, the start page first; their parameters are declared.
 
-
-VIEWS = (
-    View("start", start_text.TITLE, start_text.HEADING, start.render, any_model=True),
-    _view("patches", patches_text.PAGE, patches.render, any_model=True),
-    _view("positions", positions_text.PAGE, positions.render, any_model=True),
-    _view("by_hand", by_hand_text.PAGE, by_hand.render),
-    _view("microscope", microscope_text.PAGE, microscope.render),
-    _view("layers", layers_text.PAGE, layers.render, any_model=True),
-    _view("rollout", rollout_text.PAGE, rollout.render),
-    _view("prediction", prediction_text.PAGE, prediction.render),
-    _view("what_if", what_if_text.PAGE, what_if.render),
-    _view("compare", compare_text.PAGE, compare.render),
-    View("model", model_text.TITLE, model_text.QUESTION, model.render, any_model=True),
-)
+    Raises:
+        ValueError: where two pages have one name, one place or one parameter, or a page is not called like its folder.
+    """
+    found: dict[str, Page] = {}
+    for module in iter_modules(folders.__path__):
+        if module.ispkg:
+            page: Page = import_module(f"{folders.__name__}.{module.name}").PAGE
+            if page.name != module.name:
+                raise ValueError(
+                    f"the page in the folder {module.name!r} calls itself {page.name!r}: give both one name"
+                )
+            if page.place in (other.place for other in found.values()):
+                raise ValueError(f"the page {page.name!r} has a place in the menu that is taken: choose another number")
+            found[page.name] = page
+    for page in found.values():
+        params.declare(page.name, page.params)
+    return tuple(sorted(found.values(), key=lambda page: page.place))

@@ -14,7 +14,7 @@ from vitviz.ui.context import Stage, open_stage
 from vitviz.ui.controls import frame
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as model_words
-from vitviz.ui.pages.registry import VIEWS, View
+from vitviz.ui.pages.registry import Page, pages
 from vitviz.ui.selection import UPLOAD, Selection
 from vitviz.ui.shell import navigation, prediction_bar, sidebar, styles
 from vitviz.ui.shell import text as sidebar_words
@@ -31,16 +31,17 @@ def main() -> None:
 
 
 def _run() -> None:
+    every = pages()  # first of all: links may have their parameters
     st.set_page_config(words.NAME, styles.icon(), "wide", styles.SIDEBAR_WIDTH)
     ignored = state.begin()
     styles.apply()
     opened: list[Stage] = []
-    pages = {
-        view.name: st.Page(partial(_show, view, opened), title=view.title, url_path=view.name, default=view is VIEWS[0])
-        for view in VIEWS
+    by_name = {
+        each.name: st.Page(partial(_show, each, opened), title=each.title, url_path=each.name, default=each is every[0])
+        for each in every
     }
-    navigation.keep(pages)
-    page = st.navigation(list(pages.values()), position="hidden")
+    navigation.keep(by_name)
+    page = st.navigation(list(by_name.values()), position="hidden")
     if ignored:
         st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
     if state.selection().image == UPLOAD and not loading.has_upload():
@@ -102,16 +103,16 @@ def _at_size(own: Model) -> Model:
         return own
 
 
-def _show(view: View, opened: list[Stage]) -> None:
-    with guarded(view.name):
+def _show(page: Page, opened: list[Stage]) -> None:
+    with guarded(page.name):
         if opened:
             prediction_bar.show(opened[0])
-            if view.any_model or opened[0].one_grid:
-                view.render(opened[0])
+            if page.any_model or opened[0].one_grid:
+                page.load()(opened[0])
             else:
-                frame.not_supported(opened[0], view.question)
+                frame.not_supported(opened[0], page.question)
         else:
-            st.header(view.question)  # what is missing, and a way back, stands above
+            st.header(page.question)  # what is missing, and a way back, stands above
 
 
 if __name__ == "__main__":

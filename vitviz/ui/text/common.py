@@ -133,6 +133,16 @@ SCALE_HELP = "Robust colours end at the 99th percentile, so that a few very stro
 SCALE_ROBUST = "robust"
 SCALE_RAW = "raw"
 
+# Boards of small maps
+ATTENTION_WEIGHT = "attention weight"
+TILE_SCALES = "Tile colours"
+TILE_SCALE_OF = {"own": "each its own", "shared": "one scale"}
+TILE_SCALE_HELP = "With its own scale every head looks equally sure; with one scale colours compare between heads."
+OWN_CAPTION = "{label}, {scale}; each map has its own scale, so colours do not compare between maps"
+OWN_ENDS = ("a map's smallest", "a map's largest")
+OWN_ENDS_ROBUST = ("a map's smallest", "its 99th percentile")
+SHARED_CAPTION = "{label} · {scale}"
+
 # What every component says in the browser where something cannot be fetched; {blanks} are filled there
 TROUBLE = {
     "failed": "{what} could not be fetched: {reason}.",

@@ -26,7 +26,6 @@ from vitviz.ui.controls.frame import page, verdict_on
 from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
-from vitviz.ui.pages.rollout import text as board_words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
@@ -254,8 +253,8 @@ def show_heads(stage: Stage, shown: Shown) -> None:
     """The board; clicking a head enlarges it above."""
     robust, shared = stage.selection.scale == "robust", state.value_of("colours") == "shared"
     st.segmented_control(
-        board_words.TILE_SCALES, list(board_words.TILE_SCALE_OF), format_func=named(board_words.TILE_SCALE_OF),
-        help=board_words.TILE_SCALE_HELP, required=True, **state.bound("colours"),
+        common.TILE_SCALES, list(common.TILE_SCALE_OF), format_func=named(common.TILE_SCALE_OF),
+        help=common.TILE_SCALE_HELP, required=True, **state.bound("colours"),
     )  # fmt: skip
     if not shown.reach.all():
         st.caption(words.HEADS_WINDOW)
@@ -263,12 +262,12 @@ def show_heads(stage: Stage, shown: Shown) -> None:
     across = in_a_row(len(maps))
     one = Scale.of(maps, robust=robust) if shared else None
     scales = [one] * len(maps) if one else [Scale.of(each, robust=robust) for each in maps]
-    label = board_words.BOARD_LABELS["attention"]
+    label = common.ATTENTION_WEIGHT
     if one:
-        caption = board_words.SHARED_CAPTION.format(label=label, scale=one.label)
+        caption = common.SHARED_CAPTION.format(label=label, scale=one.label)
     else:
         scale = common.SCALE_ROBUST if robust else common.SCALE_RAW
-        caption = board_words.OWN_CAPTION.format(label=label, scale=scale)
+        caption = common.OWN_CAPTION.format(label=label, scale=scale)
     knobs = (("layer", shown.index), ("query", shown.query), ("robust", robust), ("shared", shared))
     show_board(
         stage,
@@ -278,7 +277,7 @@ def show_heads(stage: Stage, shown: Shown) -> None:
         alt=words.HEADS_ALT.format(heads=len(maps), layer=shown.index, query=shown.asked),
         caption=caption,
         shared=one,
-        own_ends=board_words.OWN_ENDS_ROBUST if robust else board_words.OWN_ENDS,
+        own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
         facts={},
         knobs=knobs,
         chosen=None if shown.head is None else divmod(shown.head, across),

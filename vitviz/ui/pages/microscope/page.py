@@ -47,6 +47,7 @@ def render(stage: Stage) -> None:
             num_layers=stage.trace.num_layers,
             layer_address=lambda layer: stage.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
             key="microscope",
+            words=words.MICROSCOPE,
             neighbours=int(stage.layout.num_tokens <= PREFETCHED_TOKENS),
         )
         _way_out(stage, view)

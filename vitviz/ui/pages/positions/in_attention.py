@@ -16,7 +16,7 @@ from vitviz.ui.context import Stage
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.positions import text as words
-from vitviz.ui.pages.rollout import text as board_words
+from vitviz.ui.text import common
 
 # Pixels; half a page, or a phone, shows a map of this width about as it is, its lettering included.
 SHOWN = 440
@@ -130,8 +130,8 @@ def _name(number: int, bias: OffsetBias) -> str:
 def _board(stage: Stage, number: int, bias: OffsetBias, head: int) -> None:
     shared = state.value_of("colours") == "shared"
     st.segmented_control(
-        board_words.TILE_SCALES, list(board_words.TILE_SCALE_OF), format_func=named(board_words.TILE_SCALE_OF),
-        help=board_words.TILE_SCALE_HELP, required=True, **state.bound("colours"),
+        common.TILE_SCALES, list(common.TILE_SCALE_OF), format_func=named(common.TILE_SCALE_OF),
+        help=common.TILE_SCALE_HELP, required=True, **state.bound("colours"),
     )  # fmt: skip
     maps, across = (
         bias.values,
@@ -140,16 +140,16 @@ def _board(stage: Stage, number: int, bias: OffsetBias, head: int) -> None:
     signed = straddles(maps)
     one = Scale.of(maps, signed=signed) if shared else None
     scales = [one] * len(maps) if one else [Scale.of(each, signed=signed) for each in maps]
-    scale = one.label if one else board_words.OWN_CAPTION.format(label=words.RELATIVE_LABEL, scale="raw")
+    scale = one.label if one else common.OWN_CAPTION.format(label=words.RELATIVE_LABEL, scale="raw")
     show_board(
         stage,
         "bias heads",
         maps.reshape(-1, across, *maps.shape[1:]),  # (heads, down, right) -> (rows of heads, heads a row, down, right)
         scales,
         alt=words.RELATIVE_BOARD_ALT.format(heads=len(maps), layer=bias.layer),
-        caption=board_words.SHARED_CAPTION.format(label=words.RELATIVE_LABEL, scale=scale) if one else scale,
+        caption=common.SHARED_CAPTION.format(label=words.RELATIVE_LABEL, scale=scale) if one else scale,
         shared=one,
-        own_ends=board_words.OWN_ENDS,
+        own_ends=common.OWN_ENDS,
         facts={},
         knobs=(("number", number), ("shared", shared)),
         chosen=divmod(head, across),

@@ -1,0 +1,23 @@
+"""Prediction: what the model sees, how the answer forms, and which map to trust."""
+
+from __future__ import annotations
+
+from vitviz.ui.pages.prediction import text
+from vitviz.ui.pages.registry import Page
+from vitviz.ui.params import RECTANGLE, Choice, Name, Number
+
+PAGE = Page(
+    name="prediction",
+    place=80,
+    title=text.PAGE.title,
+    question=text.PAGE.question,
+    params={
+        "part": Choice("forming", ("forming", "methods", "trust", "mark")),
+        "after": Number(95, 0, 95, 1),  # the layer whose patches are read alone; 95 is as far as the model goes
+        # What takes long is computed once somebody has asked for it: slow methods, the test of maps, the sanity check.
+        "slow": Choice("later", ("later", "now")),
+        "tested": Choice("later", ("later", "now")),
+        "forget": Choice("later", ("later", "now")),
+        "object": Name(RECTANGLE),
+    },
+)

@@ -60,9 +60,13 @@ def _choices(rollouts: bool) -> None:
     with st.container(horizontal=True):
         robust_or_raw()
         st.segmented_control(
-            words.TILE_SCALES, list(words.TILE_SCALE_OF), format_func=named(words.TILE_SCALE_OF), help=words.TILE_SCALE_HELP,
-            required=True, **state.bound("colours"),
-        )  # fmt: skip
+            common.TILE_SCALES,
+            list(common.TILE_SCALE_OF),
+            format_func=named(common.TILE_SCALE_OF),
+            help=common.TILE_SCALE_HELP,
+            required=True,
+            **state.bound("colours"),
+        )
 
 
 def _maps(stage: Stage, options: RolloutOptions, kind: str) -> _Board:
@@ -95,9 +99,9 @@ def _board(stage: Stage, shown: _Board) -> None:
     scales = [one] * len(flat) if one else [Scale.of(each, robust=robust) for each in flat]
     label = words.BOARD_LABELS[shown.kind]
     if one:
-        caption = words.SHARED_CAPTION.format(label=label, scale=one.label)
+        caption = common.SHARED_CAPTION.format(label=label, scale=one.label)
     else:
-        caption = words.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW)
+        caption = common.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW)
     show_board(
         stage,
         f"board {shown.kind}",
@@ -106,7 +110,7 @@ def _board(stage: Stage, shown: _Board) -> None:
         alt=words.BOARD_ALT.format(heads=heads, layers=layers, label=label, query=common.token(shown.query)),
         caption=caption,
         shared=one,
-        own_ends=words.OWN_ENDS_ROBUST if robust else words.OWN_ENDS,
+        own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
         facts=_facts(stage, shown),
         knobs=(*shown.knobs, ("robust", robust), ("shared", shared)),
         first=shown.first,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vitviz.ui.text import common
 from vitviz.ui.text.common import PageText
 
 PAGE = PageText(
@@ -52,18 +53,11 @@ BOARD_HELP = (
     "of all layers in which this layer has this head alone."
 )
 BOARD_LABELS = {
-    "attention": "attention weight",
+    "attention": common.ATTENTION_WEIGHT,
     "last_hop": "per-head rollout (last hop)",
     "leave_one_in": "per-head rollout (leave one in)",
 }
 BOARD_ALT = "One small map for each of {heads} heads in each of {layers} layers: {label} of the {query}."
-TILE_SCALES = "Tile colours"
-TILE_SCALE_OF = {"own": "each its own", "shared": "one scale"}
-TILE_SCALE_HELP = "With its own scale every head looks equally sure; with one scale colours compare between heads."
-OWN_CAPTION = "{label}, {scale}; each map has its own scale, so colours do not compare between maps"
-OWN_ENDS = ("a map's smallest", "a map's largest")
-OWN_ENDS_ROBUST = ("a map's smallest", "its 99th percentile")
-SHARED_CAPTION = "{label} · {scale}"
 LAYER, HEAD = "Layer", "Head"
 HEAD_MEAN = "mean of heads"
 ENLARGED = "Layer {layer}, {head}"

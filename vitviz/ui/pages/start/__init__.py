@@ -1,0 +1,14 @@
+"""Start page: what the app is, and three ways to begin."""
+
+from __future__ import annotations
+
+from vitviz.ui.pages.registry import Page
+from vitviz.ui.pages.start import text
+
+PAGE = Page(
+    name="start",
+    place=10,
+    title=text.TITLE,
+    question=text.HEADING,
+    any_model=True,
+)

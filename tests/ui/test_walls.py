@@ -1,0 +1,81 @@
+"""The walls inside the app: which of its parts may import which, and what is imported before a page is opened."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_walls import ROOT
+from vitviz.ui.shell import main
+
+UI = ROOT / "vitviz" / "ui"
+
+# Part -> the parts it may import beside itself. A part is a folder or a module directly under vitviz/ui.
+MAY_IMPORT: dict[str, set[str]] = {
+    "text": set(),
+    "escape": set(),
+    "selection": set(),
+    "params": {"selection"},
+    "urls": {"selection", "params"},
+    "state": {"selection", "params", "urls"},
+    "server": set(),
+    "compute": {"text", "escape", "selection", "state", "server"},
+    "context": {"text", "selection", "server", "compute"},
+    "components": {"text", "selection", "server", "compute", "context"},
+    "controls": {"text", "escape", "state", "compute", "context", "shell.navigation"},
+    "pages": {
+        "text", "escape", "selection", "params", "state", "server", "compute", "context", "components", "controls",
+        "shell.errors", "shell.navigation", "shell.text",
+    },
+    "shell": {
+        "text", "escape", "selection", "state", "urls", "server", "compute", "context", "controls", "pages.registry",
+        "pages.model.text",
+    },
+}  # fmt: skip
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(UI).with_suffix("").parts[0]
+
+
+def names(path: Path) -> Iterator[str]:
+    """What a file imports of the app, with the names that it imports from modules: "compute.queue.Key"."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith("vitviz.ui."):
+            yield from (f"{node.module}.{alias.name}".removeprefix("vitviz.ui.") for alias in node.names)
+
+
+FILES = [path for path in sorted(UI.rglob("*.py")) if path.parent != UI or path.stem != "__init__"]
+
+
+@pytest.mark.parametrize("part", sorted({part_of(path) for path in FILES}))
+def test_a_part_imports_only_what_it_may(part: str) -> None:
+    for path in (each for each in FILES if part_of(each) == part):
+        for name in names(path):
+            allowed = {part} | MAY_IMPORT[part]
+            assert any(f"{name}.".startswith(f"{each}.") for each in allowed), f"{path.relative_to(UI)} imports {name}"
+
+
+def test_pages_never_import_pages() -> None:
+    for path in (UI / "pages").rglob("*/*.py"):
+        for name in names(path):
+            own = path.parent.name
+            if name.startswith("pages."):
+                assert name.startswith((f"pages.{own}.", "pages.registry.")), f"{path.relative_to(UI)} imports {name}"
+
+
+def test_no_folder_of_pages_lies_beside_the_script() -> None:
+    """Streamlit would take one for pages of its own, and open each of its files by itself."""
+    assert not (Path(main.__file__).parent / "pages").exists()
+
+
+def test_what_is_known_of_a_page_is_known_without_its_code() -> None:
+    code = "import sys; from vitviz.ui.pages.registry import pages; pages(); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = [name for name in run.stdout.split() if name.startswith("vitviz.ui.pages.")]
+    assert "vitviz.ui.pages.rollout.text" in loaded and not [name for name in loaded if name.endswith(".page")]
