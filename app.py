@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from vitviz.ui.compute import loading
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.server import route
-from vitviz.ui.server.route import KnownPages, VisitorCookie, payload_route
+from vitviz.ui.server.route import KnownPages, VisitorCookie, frontend_route, payload_route
 from vitviz.ui.shell import main as frame
 from vitviz.ui.shell import startup
 
@@ -21,7 +21,7 @@ startup.settle()
 
 app = st.App(
     frame.__file__,
-    routes=[payload_route(route.payloads(), route.base_path())],
+    routes=[payload_route(route.payloads(), route.base_path()), frontend_route(route.base_path())],
     middleware=[
         Middleware(VisitorCookie),
         Middleware(KnownPages, pages=[page.name for page in pages()], base_path=route.base_path()),

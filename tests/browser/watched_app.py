@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from vitviz.ui.compute import loading, services
 from vitviz.ui.server import route
-from vitviz.ui.server.route import payload_route
+from vitviz.ui.server.route import frontend_route, payload_route
 from vitviz.ui.shell import main as frame
 from vitviz.ui.shell import startup
 
@@ -24,4 +24,4 @@ async def names(_: Request) -> JSONResponse:
     return JSONResponse({"under way": under_way, "known": [key.what for q in queues for key in list(q.results._held)]})
 
 
-app = st.App(frame.__file__, routes=[payload_route(route.payloads()), Route("/computing", names)])
+app = st.App(frame.__file__, routes=[payload_route(route.payloads()), frontend_route(), Route("/computing", names)])

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -16,8 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from vitviz.ui.components.modules import joined
-from vitviz.ui.components.mounting import FOLDER
 from vitviz.ui.shell import main as frame
 
 # Seconds a page may take on a machine that does other things too; nothing is measured here.
@@ -59,37 +52,3 @@ class App:
 @pytest.fixture
 def app():
     return App
-
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """run(imports, body, *payloads): what `body`, with files of payloads as `buffers`, returns as JSON. `body` may await."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node.js is not on this machine; it runs the JavaScript tests")
-
-    def run_module(imports: str, body: str, *payloads: bytes, words: dict[str, str] | None = None, **given: Any) -> Any:
-        modules = shutil.copytree(FOLDER, tmp_path / "modules", dirs_exist_ok=True)
-        trial = f'{imports}import {{ given }} from "./given.js";\nexport default async (buffers) => {{ {body} }};\n'
-        (modules / "trial.js").write_text(trial)
-        blank = {"sequential": "00" * 768, "signed": "00" * 768}
-        text = joined(modules, "trial.js", {"given": given, "WORDS": words or {}, "COLOURS": blank})
-        (tmp_path / "trial.mjs").write_text(text)
-        files = []
-        for i, payload in enumerate(payloads):
-            files.append(str(tmp_path / f"{i}.bin"))
-            Path(files[-1]).write_bytes(payload)
-        program = (
-            'import { readFileSync } from "node:fs"; import trial from "./trial.mjs";'
-            "const read = (file) => new Uint8Array(readFileSync(file)).buffer;"
-            f"console.log(JSON.stringify(await trial({json.dumps(files)}.map(read))));"
-        )
-        (tmp_path / "program.mjs").write_text(program)
-        done = subprocess.run([node, "program.mjs"], capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run_module

@@ -10,15 +10,25 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.web.server.starlette.starlette_static_routes import create_streamlit_static_assets_routes
 
+from vitviz.frontend import FOLDER
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.server.payloads import PayloadStore
-from vitviz.ui.server.route import COOKIE, KnownPages, VisitorCookie, address, payload_route
+from vitviz.ui.server.route import (
+    COOKIE,
+    KnownPages,
+    VisitorCookie,
+    address,
+    frontend_address,
+    frontend_route,
+    payload_route,
+)
 
 
 def client(base: str, store: PayloadStore | None = None) -> TestClient:
     prefix = f"/{base.strip('/')}" if base else ""
     routes = [
         payload_route(PayloadStore() if store is None else store, base),
+        frontend_route(base),
         Route(f"{prefix}/_stcore/health", lambda _: PlainTextResponse("ok")),
         Route(f"{prefix}/media/page.html", lambda _: HTMLResponse("<p>offered by a page</p>")),
         *create_streamlit_static_assets_routes(base),
@@ -66,3 +76,23 @@ def test_what_is_no_page_and_is_there_is_answered_as_before(base):
     assert "offered" in browser.get(f"{prefix}/media/page.html").text
     name = store.offer("s", "k", lambda: b"x", visitor=health.cookies[COOKIE])
     assert browser.get(address(name, base)).content == b"x"
+
+
+@pytest.mark.parametrize("base", ["", "lab/vit"])
+def test_the_front_end_is_served_under_its_version(base):
+    browser = client(base)
+    folder = frontend_address(base)
+    assert folder.startswith(f"/{base}/frontend/" if base else "/frontend/")
+    for folder_asked in (folder, f"{folder}.2"):  # an address for another attempt
+        answer = browser.get(f"{folder_asked}/core/scale.js")
+        assert answer.status_code == 200
+        assert answer.content == (FOLDER / "core/scale.js").read_bytes()
+        assert answer.headers["content-type"].startswith("text/javascript")
+        assert "immutable" in answer.headers["cache-control"]
+    former = folder[: folder.rindex("/") + 1] + "0" * 16
+    for nothing in (f"{former}/core/scale.js", f"{folder}/core/nothing.js", f"{folder}/__init__.py", f"{folder}/"):
+        answer = browser.get(nothing)
+        assert answer.status_code == 404
+        assert "no-store" in answer.headers["cache-control"], "a module of the next version may come"
+    for outside in ("../ui/main.py", "..%2fui%2fmain.py", "core/../../errors.py", "%2e%2e/errors.py"):
+        assert browser.get(f"{folder}/{outside}").status_code == 404

@@ -101,7 +101,7 @@ class Scale:
         bottom = 0.0 if signed else float(values.min()) if low is None else float(low)
         top = max(float(size.max()), bottom)
         if robust:
-            # In double precision, so that other code (js/scale.js) arrives at the same number.
+            # In double precision, so that other code (frontend/core/scale.js) arrives at the same number.
             percentile = float(np.percentile(size.astype(np.float64), ROBUST_PERCENTILE))
             span = 2 * percentile if signed else percentile - bottom
             robust = span > max(FLAT * max(abs(bottom), abs(percentile)), noise)
@@ -126,7 +126,7 @@ class Scale:
 
     @property
     def flat(self) -> bool:
-        """Whether every value is the same but for rounding. `js/scale.js` decides by the same rule."""
+        """Whether every value is the same but for rounding. `frontend/core/scale.js` decides by the same rule."""
         return self.high - self.low <= self._rounding
 
     @property

@@ -49,7 +49,7 @@ class Paint:
 
 @cache
 def _component(name: str) -> Component:
-    return registered(name, f"{name}.js", "exhibit.css", words.EXHIBIT)
+    return registered(name, "picture.css", words.EXHIBIT)
 
 
 def show_picture(

@@ -65,7 +65,7 @@ class MicroscopeView:
 
 @cache
 def _component(words: tuple[tuple[str, str], ...]) -> Component:
-    return registered("microscope", "view.js", "microscope.css", dict(words))
+    return registered("microscope", "microscope.css", dict(words))
 
 
 def microscope(
@@ -121,7 +121,7 @@ CODES = 65535
 def layer_arrays(
     attention: Attention, value_norm: Tensor | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and meta of one payload (see `wire.pack`); `js/attention.js` is the reader.
+    """Arrays and meta of one payload (see `payloads.pack`); `frontend/core/weights.js` is the reader.
 
     From queries and keys: "q" (heads, queries, head_dim), "k" (heads, keys, head_dim), "lse" (heads, queries) float32, and
     the bias as "bias_table" (entries, heads) float32 with "bias_index" (queries, keys) uint16 or int32, or as "bias"

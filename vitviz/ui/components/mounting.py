@@ -6,17 +6,14 @@ then, from any component of the page, so that the browser can tell an answer to 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from vitviz.draw.scale import table
-from vitviz.draw.theme import LIGHT
-from vitviz.ui.components.modules import joined
-
-FOLDER = Path(__file__).parent / "js"
+from vitviz import frontend
+from vitviz.ui.server.route import base_path, frontend_address
 
 Component = Callable[..., Any]
 
@@ -24,17 +21,18 @@ _HEARD = "number of the last report heard"
 _LARGEST = 2**53  # of the whole numbers that a browser tells apart
 
 
-def registered(name: str, entry: str, css: str, words: Mapping[str, str]) -> Component:
-    """The component of the module `entry`, with the sentences it says. To be called once for a server."""
+def registered(name: str, style: str, words: Mapping[str, str]) -> Component:
+    """The component of the view `name`, with the sentences it says. To be called once for a server."""
     given = {
-        "WORDS": dict(words),
-        "COLOURS": {
-            "sequential": table(LIGHT.sequential).tobytes().hex(),
-            "signed": table(LIGHT.diverging).tobytes().hex(),
-        },
+        "folder": frontend_address(base_path()),
+        "modules": [*frontend.modules()],
+        "view": name,
+        "words": dict(words),
     }
-    style = (FOLDER / css).read_text(encoding="utf-8")
-    return st.components.v2.component(f"vitviz.{name}", js=joined(FOLDER, entry, given), css=style)
+    loader = (frontend.FOLDER / "hosts" / "streamlit_loader.js").read_text(encoding="utf-8")
+    script = f"const given = {json.dumps(given, sort_keys=True)};\n{loader}"
+    css = (frontend.STYLES / style).read_text(encoding="utf-8")
+    return st.components.v2.component(f"vitviz.{name}", js=script, css=css)
 
 
 def mount(component: Component, key: str, data: Mapping[str, Any], taken: Callable[[Any], None]) -> None:

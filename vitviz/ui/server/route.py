@@ -1,7 +1,8 @@
-"""The routes of the web server: payloads, the cookie that tells one browser from another, and which addresses are pages."""
+"""The routes of the web server: payloads, the front end, the cookie of a browser, and which addresses are pages."""
 
 from __future__ import annotations
 
+import gzip
 import secrets
 from collections.abc import Iterable
 from functools import cache
@@ -13,9 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vitviz import frontend
 from vitviz.ui.server.payloads import PayloadStore
 
 PATH = "/payload"
+FRONTEND = "/frontend"
 COOKIE = "vitviz_visitor"
 _PLAIN = {"X-Content-Type-Options": "nosniff"}
 
@@ -33,8 +36,17 @@ def base_path() -> str:
 
 def address(name: str, base_path: str = "") -> str:
     """The URL path of a payload; `base_path` is the server's `baseUrlPath`, with or without slashes."""
+    return f"{_prefix(base_path)}{PATH}/{name}"
+
+
+def frontend_address(base_path: str = "") -> str:
+    """The URL path under which the modules of `vitviz.frontend` lie: another one where any of them changes."""
+    return f"{_prefix(base_path)}{FRONTEND}/{frontend.version()}"
+
+
+def _prefix(base_path: str) -> str:
     base = base_path.strip("/")
-    return f"/{base}{PATH}/{name}" if base else f"{PATH}/{name}"
+    return f"/{base}" if base else ""
 
 
 def payload_route(store: PayloadStore, base_path: str = "") -> Route:
@@ -48,6 +60,25 @@ def payload_route(store: PayloadStore, base_path: str = "") -> Route:
         return Response(body, 200, headers, "application/octet-stream")
 
     return Route(address("{name}", base_path), serve, methods=["GET"])
+
+
+def frontend_route(base_path: str = "") -> Route:
+    """GET {base}/frontend/{version}/{module}: a JavaScript module, gzipped, to be kept by the browser.
+
+    A dot and a number after the version change nothing but the address: a browser that failed to fetch a module
+    remembers the failure under its address, and can try again under another one.
+    """
+    bodies = {name: gzip.compress(content, mtime=0) for name, content in frontend.modules().items()}
+    headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=31536000, immutable"}
+
+    async def serve(request: Request) -> Response:
+        version = request.path_params["version"].partition(".")[0]
+        body = bodies.get(request.path_params["module"])
+        if body is None or version != frontend.version():
+            return _not_found()
+        return Response(body, 200, headers, "text/javascript")
+
+    return Route(f"{_prefix(base_path)}{FRONTEND}/{{version}}/{{module:path}}", serve, methods=["GET"])
 
 
 def _not_found() -> Response:
@@ -64,8 +95,7 @@ class KnownPages:
     def __init__(self, app: ASGIApp, pages: Iterable[str], base_path: str = "") -> None:
         """pages: the addresses of the app's pages, "/" apart; base_path: the server's `baseUrlPath`."""
         self.app = app
-        base = base_path.strip("/")
-        base = f"/{base}" if base else ""
+        base = _prefix(base_path)
         self._pages = {base, f"{base}/", *(f"{base}/{page}" for page in pages)}
         # Streamlit serves HTML of its own making here.
         self._others = (f"{base}/component/", f"{base}/media/")

@@ -146,6 +146,7 @@ SHARED_CAPTION = "{label} · {scale}"
 # What every component says in the browser where something cannot be fetched; {blanks} are filled there
 TROUBLE = {
     "failed": "{what} could not be fetched: {reason}.",
+    "missing_part": "This part of the page",
     "missing_picture": "The picture",
     "missing_numbers": "The numbers of this map",
     "reason_network": "the server does not answer",

@@ -1,0 +1,133 @@
+// Which token is which patch, as in vitviz/tokens.py (prefix tokens first, then the patches row by row), and how large grids,
+// maps and boards are drawn. All lengths are CSS pixels.
+
+// layout: { prefix: ["cls", ...], grid: [rows, cols] }
+export function countTokens(layout) {
+  return layout.prefix.length + layout.grid[0] * layout.grid[1];
+}
+
+export function tokenAt(layout, row, col) {
+  return layout.prefix.length + row * layout.grid[1] + col;
+}
+
+// [row, col] of a token, or null for a prefix token.
+export function cellOf(layout, token) {
+  const patch = token - layout.prefix.length;
+  if (patch < 0) return null;
+  return [Math.floor(patch / layout.grid[1]), patch % layout.grid[1]];
+}
+
+// "cls", "reg0" or "r3c5"
+export function nameOf(layout, token) {
+  const cell = cellOf(layout, token);
+  return cell ? patchName(cell) : layout.prefix[token];
+}
+
+// The inverse of nameOf; -1 for a name that does not exist in this layout (another image, another model).
+export function tokenNamed(layout, name) {
+  if (typeof name !== "string") return -1;
+  const prefix = layout.prefix.indexOf(name);
+  if (prefix >= 0) return prefix;
+  const cell = patchNamed(name);
+  if (!cell) return -1;
+  const [row, col] = cell;
+  return row < layout.grid[0] && col < layout.grid[1] ? tokenAt(layout, row, col) : -1;
+}
+
+// The token one step away from a patch; stays at the edge of the grid. Stepping up from the first row goes to the
+// prefix tokens, stepping left or right walks along them, stepping down comes back to the patches.
+export function step(layout, token, rowStep, colStep) {
+  const [rows, cols] = layout.grid;
+  const prefix = layout.prefix.length;
+  const cell = cellOf(layout, token);
+  if (!cell) {
+    if (rowStep > 0) return tokenAt(layout, 0, Math.min(cols - 1, Math.floor(((token + 0.5) / prefix) * cols)));
+    return Math.min(prefix - 1, Math.max(0, token + colStep));
+  }
+  const row = cell[0] + rowStep;
+  if (row < 0 && prefix) return Math.min(prefix - 1, Math.floor(((cell[1] + 0.5) / cols) * prefix));
+  return tokenAt(layout, Math.min(rows - 1, Math.max(0, row)), Math.min(cols - 1, Math.max(0, cell[1] + colStep)));
+}
+
+// The token at the same place in another layout: a prefix token by its name, a patch by where its centre lies.
+// -1 where the other layout has no such prefix token.
+export function sameplace(from, token, to) {
+  const cell = cellOf(from, token);
+  if (!cell) return to.prefix.indexOf(from.prefix[token]);
+  const [row, col] = cell.map((index, axis) => Math.floor(((index + 0.5) / from.grid[axis]) * to.grid[axis]));
+  return tokenAt(to, row, col);
+}
+
+// A place in a grid without its prefix tokens, as pictures and their links have it: [row, col] <-> "r3c5"; null for other names.
+export function patchName([row, col]) {
+  return `r${row}c${col}`;
+}
+
+export function patchNamed(name) {
+  const found = /^r(\d{1,5})c(\d{1,5})$/.exec(name || "");
+  return found ? [Number(found[1]), Number(found[2])] : null;
+}
+
+export function clamp(value, count) {
+  return Math.min(Math.max(value, 0), count - 1);
+}
+
+// A place as shares of height and width, so that grids may differ: [row, col] in a grid -> the place of its centre, and back to the
+// patch that lies there; null stays null.
+export function placeOf(cell, [rows, cols]) {
+  return cell && [(cell[0] + 0.5) / rows, (cell[1] + 0.5) / cols];
+}
+
+export function cellThere(place, [rows, cols]) {
+  return place && [Math.min(Math.floor(place[0] * rows), rows - 1), Math.min(Math.floor(place[1] * cols), cols - 1)];
+}
+
+const COLUMN_GAP = 16;
+const TWO_COLUMNS = 560; // width from which the maps stand beside the picture
+const ONE_LINE = 820; // from which what is read fits on one line
+const THREE_LINES = 470; // under which it may take three
+
+// source: the layout that the picture shows. -> { wide, roomy, narrow } for the style sheet, the picture's [width, height], and
+// the width that is left for the maps.
+export function arrangementFor(source, width, windowHeight) {
+  const wide = width >= TWO_COLUMNS;
+  const aspect = aspectOf(source);
+  // Controls, words, picture and colour bar together fit on a projector of 768 lines; a larger screen has room for more.
+  const tallest = Math.min(620, Math.max(300, windowHeight * 0.42));
+  const pictureWidth = Math.floor(Math.min(wide ? (width - COLUMN_GAP) * 0.5 : width, (wide ? tallest : tallest * 1.4) / aspect));
+  return {
+    wide,
+    roomy: width >= ONE_LINE,
+    narrow: width < THREE_LINES,
+    picture: [pictureWidth, Math.round(pictureWidth * aspect)],
+    beside: wide ? width - pictureWidth - COLUMN_GAP : width,
+  };
+}
+
+// Height over width of the area a grid of patches covers.
+export function aspectOf({ grid, patch_size: patch }) {
+  return (grid[0] * patch[0]) / (grid[1] * patch[1]);
+}
+
+// A board's space between maps, left of them and above them. Below NARROWEST it is scrolled in place of squeezed: with the space,
+// targets are 24 apart, the least that WCAG 2.2 (2.5.8) asks for.
+export const BOARD = { GAP: 3, MARGIN: 26, HEADER: 18, NARROWEST: 21 };
+
+// The sizes of a board in CSS pixels: { wide, high } of a map, { width, height } of all. It is as large as `available` (its width) and
+// `tallest` (its height) allow, and no map is narrower than NARROWEST.
+export function boardSize([layers, heads, rows, cols], available, tallest) {
+  const { GAP, MARGIN, HEADER, NARROWEST } = BOARD;
+  const across = (available - MARGIN) / heads - GAP;
+  const down = ((tallest / layers - GAP) * cols) / rows; // the whole board is to be seen at once
+  const wide = Math.max(NARROWEST, Math.floor(Math.min(across, down)));
+  const high = Math.max(1, Math.round((wide * rows) / cols));
+  return { wide, high, width: MARGIN + heads * (wide + GAP), height: HEADER + layers * (high + GAP) };
+}
+
+// [layer, head] at a point of the board, null beside the maps.
+export function headAt([layers, heads], { wide, high }, x, y) {
+  const { GAP, MARGIN, HEADER } = BOARD;
+  const layer = Math.floor((y - HEADER) / (high + GAP));
+  const head = Math.floor((x - MARGIN) / (wide + GAP));
+  return layer >= 0 && head >= 0 && layer < layers && head < heads ? [layer, head] : null;
+}

@@ -1,0 +1,67 @@
+// Everything a view says. The sentences come from the host; this file fills in the blanks.
+
+import { cellOf } from "./layout.js";
+import { number, rankOf, strongest } from "./scale.js";
+
+export class Words {
+  // sentences: { key: "text with {blanks}" }
+  constructor(sentences) {
+    this.sentences = sentences;
+  }
+
+  // "{row}" in the sentence is replaced by blanks.row.
+  say(key, blanks = {}) {
+    return this.sentences[key].replace(/\{(\w+)\}/g, (_, name) => blanks[name]);
+  }
+
+  token(layout, token) {
+    const cell = cellOf(layout, token);
+    if (cell) return this.say("patch", { row: cell[0], col: cell[1] });
+    const name = layout.prefix[token];
+    const register = /^reg(\d+)$/.exec(name);
+    if (register) return this.say("register", { index: register[1] });
+    return { cls: this.sentences.cls, dist: this.sentences.dist }[name] || name;
+  }
+
+  head(head) {
+    return typeof head === "number" ? this.say("head", { head }) : this.say("mean");
+  }
+
+  verb(direction) {
+    return this.say(direction === "by" ? "verb_by" : "verb_at");
+  }
+
+  strongest(answer, head) {
+    return this.say("strongest", { strongest: this.#strongestNames(answer, head), head: this.head(head) });
+  }
+
+  // The exact weight of one target, its rank, and what of: "0.04123, rank 2 of 257 (head 3)"
+  value(answer, head, target) {
+    const values = answer.of(head);
+    const blanks = { value: number(values[target], 4), rank: rankOf(values, target), count: values.length };
+    return this.say("value", { ...blanks, token: this.token(answer.layouts.target, target), head: this.head(head) });
+  }
+
+  // The text alternative of the microscope's picture.
+  alternative(answer, view, pinned) {
+    const [rows, cols] = answer.layouts.source.grid;
+    const blanks = {
+      source: this.token(answer.layouts.source, answer.source),
+      verb: this.verb(view.direction),
+      strongest: this.#strongestNames(answer, view.head),
+      head: this.head(view.head),
+      layer: view.layer,
+    };
+    return `${this.say("picture", { rows, cols })} ${this.say(pinned ? "pinned_sentence" : "free_sentence", blanks)}`;
+  }
+
+  // "row 3, column 6 (0.0412), class token (0.0310) and row 4, column 6 (0.0207)"
+  #strongestNames(answer, head) {
+    const values = answer.of(head);
+    const names = strongest(values, 3).map((token) =>
+      this.say("named_value", { token: this.token(answer.layouts.target, token), value: number(values[token]) }),
+    );
+    if (names.length < 2) return names.join("");
+    return this.say("and", { several: names.slice(0, -1).join(", "), last: names.at(-1) });
+  }
+}

@@ -1,0 +1,245 @@
+// Payloads: each is fetched once however many views ask for it, given up when none wants it any more, and the last ones are kept.
+// A Loader brings what a view asks for: everything a question needs together, or nothing. Late answers to earlier questions are
+// passed over, failed attempts are repeated, and what failed for good is said. No DOM.
+
+import { decode } from "../core/encoding.js";
+
+const KEPT_BYTES = 160 * 2 ** 20;
+
+// reason: "network" (no answer), "gone" (404: its time is over), "server" (another status), "damaged" (no payload, no picture)
+export class FetchError extends Error {
+  constructor(reason, detail) {
+    super(`${reason}: ${detail}`);
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+// The reader of payloads over a host's `resolve(name, signal) -> bytes`: read(name, signal) -> { arrays, shapes, meta }, and
+// `picture` where the payload holds an encoded one. Rejects with a FetchError.
+export function payloadReader(resolve) {
+  return async (name, signal) => {
+    const bytes = await resolve(name, signal);
+    try {
+      const payload = decode(bytes);
+      const { picture } = payload.arrays;
+      if (picture) payload.picture = await createImageBitmap(new Blob([picture], { type: "image/png" }));
+      return payload;
+    } catch (error) {
+      throw new FetchError("damaged", error.message);
+    }
+  };
+}
+
+const sources = new WeakMap(); // resolve -> the Source of all views over it
+
+export function sourceOf({ resolve }) {
+  if (!sources.has(resolve)) sources.set(resolve, new Source(payloadReader(resolve)));
+  return sources.get(resolve);
+}
+
+export class Source {
+  // read(url, signal) -> Promise of a payload. kept: bytes to keep of payloads that are not in use.
+  constructor(read, kept = KEPT_BYTES) {
+    this.read = read;
+    this.kept = kept;
+    this.entries = new Map(); // url -> { users, controller, promise, payload, bytes }, in the order of last use
+  }
+
+  // The payload, where it is here already.
+  ready(url) {
+    return this.entries.get(url)?.payload;
+  }
+
+  // `signal` is aborted when the payload is not needed any more: until then it is in use, and stays. One attempt; rejects as
+  // `read` does, or with the signal's reason.
+  load(url, signal) {
+    const entry = this.entries.get(url) || this.#begin(url);
+    this.entries.delete(url);
+    this.entries.set(url, entry);
+    entry.users += 1;
+    return new Promise((resolve, reject) => {
+      entry.promise.then(resolve, reject);
+      const leave = () => {
+        reject(signal.reason);
+        this.#leave(url, entry);
+      };
+      if (signal.aborted) leave();
+      else signal.addEventListener("abort", leave, { once: true });
+    });
+  }
+
+  #begin(url) {
+    const controller = new AbortController();
+    const entry = { users: 0, controller, payload: null, bytes: 0 };
+    entry.promise = this.read(url, controller.signal).then(
+      (payload) => {
+        entry.payload = payload;
+        entry.bytes = sizeOf(payload);
+        if (this.entries.get(url) === entry) this.#trim();
+        else payload.picture?.close(); // given up in the meantime
+        return payload;
+      },
+      (error) => {
+        if (this.entries.get(url) === entry) this.entries.delete(url);
+        throw error;
+      },
+    );
+    return entry;
+  }
+
+  #leave(url, entry) {
+    entry.users -= 1;
+    if (entry.users > 0 || this.entries.get(url) !== entry) return;
+    if (entry.payload) return this.#trim();
+    this.entries.delete(url);
+    entry.controller.abort();
+  }
+
+  #trim() {
+    let bytes = 0;
+    for (const entry of this.entries.values()) bytes += entry.bytes;
+    for (const [url, entry] of this.entries) {
+      if (bytes <= this.kept) break;
+      if (entry.users > 0 || !entry.payload) continue;
+      this.entries.delete(url);
+      bytes -= entry.bytes;
+      entry.payload.picture?.close();
+    }
+  }
+}
+
+function sizeOf({ arrays, picture }) {
+  let bytes = picture ? 4 * picture.width * picture.height : 0;
+  for (const array of Object.values(arrays)) bytes += array.byteLength;
+  return bytes;
+}
+
+// Before the second, third and fourth attempt. A server that does not answer is asked again every SLOW_MS after that, with
+// the failure on the screen; for what the server has refused four times, somebody has to ask.
+const PAUSES_MS = [300, 1000, 3000];
+const SLOW_MS = 10000;
+const STALE_EVERY_MS = 4000; // a store that is too small for the page must not make Python run without end
+
+export class Loader {
+  // arrived(question, payloads): all of it is here, `payloads` by the names of `question.urls`.
+  // changed(): `state` is another: "idle", "loading", "shown" or "failed"; then `error` says why and `missing` names the url.
+  // stale(): the server no longer has something, and Python is to offer it anew.
+  // wait(ms, signal) -> Promise, at the end of a pause or when it is cut short.
+  constructor(source, { arrived, changed, stale }, wait = pause) {
+    Object.assign(this, { source, arrived, changed, stale, wait });
+    this.state = "idle";
+    this.staleAt = -Infinity;
+    this.error = null;
+    this.missing = null;
+    this.number = 0; // of the question asked last
+    this.lease = null; // ends the use of what is shown
+    this.asked = null; // { question, controller } of the question that is being answered
+  }
+
+  // question: { urls: { name: url or null }, ... }. A url that is undefined is one that Python has yet to give: the question is
+  // loading until it is asked again with it. A question with the same urls as the last is answered from what is here.
+  ask(question) {
+    const controller = new AbortController();
+    const before = this.asked;
+    const same = before !== null && sameUrls(before.question, question);
+    this.number += 1;
+    this.asked = { question, controller };
+    const names = Object.keys(question.urls).filter((name) => question.urls[name]);
+    const open = Object.values(question.urls).includes(undefined);
+    const found = Object.fromEntries(names.map((name) => [name, this.source.ready(question.urls[name])]));
+    if (!open && names.every((name) => found[name])) {
+      for (const name of names) this.source.load(question.urls[name], controller.signal).catch(() => {}); // now in use
+      this.#arrive(found);
+    } else {
+      // While the same is tried once more, what failed stays on the screen.
+      this.#turn(same && this.state === "failed" ? "failed" : "loading");
+      if (!open) this.#attempts(this.number, names, controller);
+    }
+    if (before && before.controller !== this.lease) before.controller.abort(); // after its payloads have been taken over
+  }
+
+  // The same question once more, without waiting for the end of a pause.
+  again() {
+    if (!this.asked || this.state === "shown") return;
+    this.state = "idle";
+    this.ask(this.asked.question);
+  }
+
+  stop() {
+    this.number += 1;
+    this.asked?.controller.abort();
+    this.lease?.abort();
+    this.asked = this.lease = null;
+  }
+
+  async #attempts(number, names, controller) {
+    const { question } = this.asked;
+    const { signal } = controller;
+    for (let attempt = 0; ; attempt++) {
+      const loads = names.map((name) => this.#load(name, question.urls[name], signal));
+      const results = await Promise.allSettled(loads);
+      if (number !== this.number) return;
+      const failed = results.find(({ status }) => status === "rejected");
+      if (!failed) return this.#arrive(Object.fromEntries(results.map(({ value }) => value)));
+      const { error, name } = failed.reason;
+      if (error.reason === "gone") this.#sayStale();
+      if (attempt >= PAUSES_MS.length) {
+        this.error = error;
+        this.missing = name;
+        this.#turn("failed");
+        if (error.reason !== "network") return;
+      }
+      await this.wait(PAUSES_MS[attempt] ?? SLOW_MS, signal);
+      if (number !== this.number) return;
+    }
+  }
+
+  async #load(name, url, signal) {
+    try {
+      return [name, await this.source.load(url, signal)];
+    } catch (error) {
+      throw { name, error: error instanceof FetchError ? error : new FetchError("network", String(error)) };
+    }
+  }
+
+  #sayStale() {
+    const now = performance.now();
+    if (now - this.staleAt < STALE_EVERY_MS) return;
+    this.staleAt = now;
+    this.stale();
+  }
+
+  #arrive(payloads) {
+    const { question, controller } = this.asked;
+    const before = this.lease;
+    this.lease = controller;
+    this.error = this.missing = null;
+    this.state = "shown";
+    this.arrived(question, payloads);
+    this.changed();
+    if (before !== controller) before?.abort();
+  }
+
+  #turn(state) {
+    this.state = state;
+    if (state !== "failed") this.error = this.missing = null;
+    this.changed();
+  }
+}
+
+function sameUrls(one, two) {
+  const names = new Set([...Object.keys(one.urls), ...Object.keys(two.urls)]);
+  return [...names].every((name) => one.urls[name] === two.urls[name]);
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const cut = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener("abort", cut, { once: true });
+  });
+}

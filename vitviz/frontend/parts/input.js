@@ -1,0 +1,137 @@
+// From pointers and keys to cells and choices: mouse, pen, finger and keyboard alike.
+
+const TAP_TOLERANCE = 10; // CSS pixels a finger may slip and still mean a tap
+const TAP_MS = 600;
+const SECOND_DIGIT_MS = 700; // two digits typed within this time name one head: 1 and 1 is head 11
+
+const SHARED = "vitviz-shared-cursor"; // an event of the window
+
+// The arrow keys as [rows, columns] to go.
+export const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+// The [row, col] under a pointer event; null outside the canvas.
+export function cellUnder(event, canvas, [rows, cols]) {
+  const box = canvas.getBoundingClientRect();
+  const col = Math.floor(((event.clientX - box.left) / box.width) * cols);
+  const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
+  return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
+}
+
+// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): it went away. tap(event): click or tap.
+// The canvas says `touch-action: pan-y`, so a finger that moves up or down still scrolls the page.
+export function watchPointer(canvas, { hover, leave, tap }) {
+  let down = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    down = event.isPrimary && event.button === 0 ? event : null;
+    if (down && event.pointerType !== "mouse") hover(event);
+  });
+  // A raw update comes when the hand moves, `pointermove` with the frame after it, and the answer can be under way by then. Not
+  // every browser has raw updates, and none on a page without a secure origin, so both are heard.
+  for (const moved of ["pointerrawupdate", "pointermove"]) {
+    canvas.addEventListener(moved, (event) => {
+      if (event.isPrimary) hover(event);
+    });
+  }
+  canvas.addEventListener("pointerup", (event) => {
+    if (!down || !event.isPrimary) return;
+    const slipped = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY);
+    const meant = event.pointerType === "mouse" || event.timeStamp - down.timeStamp < TAP_MS;
+    if (slipped < TAP_TOLERANCE && meant) tap(event);
+    down = null;
+  });
+  canvas.addEventListener("pointercancel", () => {
+    down = null;
+  });
+  canvas.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") leave();
+  });
+}
+
+// Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.
+// -> stop()
+export function flushOnLeaving(node, reports) {
+  const elsewhere = (event) => {
+    if (!event.composedPath().includes(node)) reports.flush();
+  };
+  const away = () => reports.flush();
+  window.addEventListener("pointerdown", elsewhere, true);
+  node.addEventListener("blur", away);
+  return () => window.removeEventListener("pointerdown", elsewhere, true);
+}
+
+// Ties a mask to a canvas: drawn with a mouse or a pen, tapped with a finger (which must stay free to scroll), and by
+// keyboard at the cursor. cellAt(event) and cursor() -> a cell or null; painting() -> whether this is wanted at all.
+export function watchBrush(canvas, mask, { cellAt, cursor, painting }) {
+  let finger = false;
+  canvas.addEventListener("pointerdown", (event) => {
+    finger = event.pointerType === "touch";
+    const cell = painting() && !finger && event.button === 0 ? cellAt(event) : null;
+    if (cell !== null) mask.begin(cell);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (mask.stroke !== null) mask.over(cellAt(event));
+  });
+  for (const name of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(name, () => mask.end());
+  canvas.addEventListener("click", (event) => {
+    const cell = painting() && finger ? cellAt(event) : null;
+    if (cell !== null) mask.toggle(cell);
+  });
+  canvas.addEventListener("keydown", (event) => {
+    if (!painting() || (event.key !== " " && event.key !== "Enter")) return;
+    if (cursor() !== null) mask.toggle(cursor());
+    event.preventDefault();
+  });
+}
+
+// What a key press asks of the microscope. It only reads; the view decides what to do about it.
+export class Keys {
+  constructor() {
+    this.digits = "";
+    this.typedAt = -Infinity;
+  }
+
+  // -> { act, ... } or null. `inControl` says that the focus is in a slider or a list, which keep their own keys.
+  read(event, numHeads, inControl) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return null;
+    if (event.key === "Escape") return { act: "release" };
+    if (event.key === "[") return { act: "layer", by: -1 };
+    if (event.key === "]") return { act: "layer", by: 1 };
+    if (inControl) return null;
+    if (STEPS[event.key]) return { act: event.shiftKey ? "read" : "move", step: STEPS[event.key] };
+    if (/^[0-9]$/.test(event.key)) return { act: "head", head: this.#head(event, numHeads) };
+    if (event.key === "a") return { act: "head", head: "all" };
+    if (event.key === "m") return { act: "head", head: "mean" };
+    if (event.key === "d") return { act: "direction" };
+    if (event.key === "l") return { act: "links" };
+    return null;
+  }
+
+  #head(event, numHeads) {
+    const recent = event.timeStamp - this.typedAt < SECOND_DIGIT_MS;
+    const both = Number(this.digits + event.key);
+    this.digits = recent && both < numHeads ? this.digits + event.key : event.key;
+    this.typedAt = event.timeStamp;
+    return Math.min(Number(this.digits), numHeads - 1);
+  }
+}
+
+// Pictures of one group share a cursor: what is pointed at in one of them is marked in all. Places travel as shares of height and
+// width, so that grids may differ.
+export class SharedCursor {
+  // changed(news): called with what another member of the group sent.
+  constructor(changed) {
+    this.group = "";
+    this.listen = ({ detail }) => {
+      if (this.group && detail.group === this.group && detail.from !== this) changed(detail.news);
+    };
+    window.addEventListener(SHARED, this.listen);
+  }
+
+  send(news) {
+    if (this.group) window.dispatchEvent(new CustomEvent(SHARED, { detail: { group: this.group, from: this, news } }));
+  }
+
+  destroy() {
+    window.removeEventListener(SHARED, this.listen);
+  }
+}

@@ -1,0 +1,251 @@
+// The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
+
+import { BOARD, boardSize, clamp, headAt } from "../core/layout.js";
+import { Mask } from "../core/mask.js";
+import { number } from "../core/scale.js";
+import { Reports } from "../core/state.js";
+import { Words } from "../core/words.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { Status } from "../parts/announcer.js";
+import { element } from "../parts/dom.js";
+import { flushOnLeaving, STEPS, watchBrush } from "../parts/input.js";
+import { paintScale } from "../render/colourbar.js";
+import { MapPainter } from "../render/heat.js";
+import { drawFrame, strike } from "../render/marks.js";
+import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+
+const HELD_KEY_MS = 200;
+
+const { GAP, MARGIN, HEADER } = BOARD;
+
+export function mount(node, host) {
+  const view = new Board(node, host);
+  return { update: (data) => view.update(data), destroy: () => view.destroy() };
+}
+
+class Board {
+  constructor(parent, host) {
+    this.host = host;
+    this.words = new Words(host.words);
+    this.given = null; // what Python sent last
+    this.shown = null; // { data, payload, tiles, shape }: what is on the screen, all of one question; null before and after failures
+    this.hover = null; // [layer, head]
+    this.loader = new Loader(sourceOf(host), {
+      arrived: ({ data }, { numbers }) => this.take(data, numbers),
+      changed: () => this.turn(),
+      stale: () => host.stale(),
+    });
+    this.reports = new Reports((value, number) => host.report(value, number));
+    this.status = new Status(this.words, () => this.loader.again());
+    this.canvas = element("canvas", { class: "main", tabindex: 0, role: "img" });
+    this.scroller = element("div", { class: "scroller" }, this.canvas);
+    this.scale = element("div", { class: "scale" });
+    this.readout = element("div", { class: "readout", "aria-live": "polite" });
+    this.root = element("div", { class: "exhibit" }, this.status.node, this.scroller, this.scale, this.readout);
+    parent.append(this.root);
+    this.redraw = onceAFrame(() => this.draw());
+    this.listen();
+    this.unwatch = watchSize(this.root, () => this.redraw());
+  }
+
+  listen() {
+    this.canvas.addEventListener("pointermove", (event) => this.point(event));
+    this.canvas.addEventListener("pointerdown", (event) => this.point(event));
+    this.canvas.addEventListener("pointerleave", () => {
+      this.hover = null;
+      this.redraw();
+      this.say();
+    });
+    this.mask = new Mask(() => this.redraw(), this.reports);
+    const index = (at) => at && at[0] * this.shown.shape[1] + at[1];
+    watchBrush(this.canvas, this.mask, {
+      cellAt: (event) => index(this.headUnder(event)),
+      cursor: () => index(this.hover),
+      painting: () => this.given.paint !== null && this.sameShape(),
+    });
+    this.unflush = flushOnLeaving(this.canvas, this.reports);
+    this.canvas.addEventListener("click", (event) => {
+      const at = this.given.paint === null && this.sameShape() ? this.headUnder(event) : null;
+      if (at) this.pick(at, 0);
+    });
+    this.canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  destroy() {
+    this.loader.stop();
+    this.status.destroy();
+    this.unwatch();
+    this.redraw.stop();
+    this.unflush();
+    this.reports.drop();
+    this.root.remove();
+  }
+
+  update(data) {
+    const before = this.given;
+    this.given = data;
+    if (before && String(before.shape) !== String(data.shape)) {
+      this.reports.drop(); // it was about heads that are no longer there
+      this.mask.clear();
+    }
+    if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
+    if (data.paint) this.mask.show(data.paint.cells, data.heard);
+    this.loader.ask({ urls: { numbers: data.url }, data });
+  }
+
+  // All that a question needs is here: data, values and maps change together.
+  take(data, payload) {
+    const same = this.shown?.payload === payload && this.shown.data.heat.signed === data.heat.signed;
+    const tiles = same ? this.shown.tiles : paintTiles(payload, data.heat.signed);
+    if (this.shown && String(this.shown.shape) !== String(payload.shapes.values)) this.hover = null;
+    this.shown = { data, payload, tiles, shape: payload.shapes.values };
+    paintScale(this.scale, data.heat);
+    this.root.dataset.ready = data.url;
+  }
+
+  turn() {
+    const { state } = this.loader;
+    if (state !== "shown") delete this.root.dataset.ready;
+    if (state === "failed") this.shown = null;
+    this.status.show(this.root, this.loader);
+    this.draw();
+    this.say();
+  }
+
+  // Whether the maps on the screen are as many as Python has by now: an index means the same head in both.
+  sameShape() {
+    return this.shown !== null && String(this.shown.shape.slice(0, 2)) === String(this.given.shape);
+  }
+
+  draw() {
+    if (!this.shown) return void penOf(this.canvas, Number.parseFloat(this.canvas.style.width) || 1, Number.parseFloat(this.canvas.style.height) || 1);
+    if (!this.root.clientWidth) return;
+    const { data, shape, tiles } = this.shown;
+    const [layers, heads, rows, cols] = shape;
+    this.size = boardSize(shape, this.root.clientWidth, data.tallest);
+    const { wide, high, width, height } = this.size;
+    const { accent, ink, font } = this.host.theme();
+    const pen = penOf(this.canvas, width, height);
+    pen.imageSmoothingEnabled = false;
+    pen.fillStyle = ink;
+    pen.font = `12px ${font}`;
+    pen.textBaseline = "middle";
+    pen.textAlign = "center";
+    for (let head = 0; head < heads; head++) pen.fillText(head, MARGIN + head * (wide + GAP) + wide / 2, HEADER / 2);
+    pen.textAlign = "right";
+    for (let layer = 0; layer < layers; layer++) {
+      const top = HEADER + layer * (high + GAP);
+      pen.fillText(data.wrapped ? layer * heads : data.first + layer, MARGIN - 6, top + high / 2);
+      for (let head = 0; head < heads; head++) {
+        const left = MARGIN + head * (wide + GAP);
+        pen.drawImage(tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
+      }
+    }
+    const same = this.sameShape();
+    for (const index of this.given.paint && same ? this.mask.cells : []) {
+      const [top, left] = [Math.floor(index / heads), index % heads];
+      strike(pen, [MARGIN + left * (wide + GAP), HEADER + top * (high + GAP), wide, high], accent);
+    }
+    for (const [at, colour, thick] of [[this.given.paint || !same ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
+      if (!at) continue;
+      const [layer, head] = at;
+      const every = head === null; // the mean of a layer's heads: its whole row is framed
+      const left = MARGIN + (every ? 0 : head) * (wide + GAP);
+      const across = every ? heads * (wide + GAP) - GAP : wide;
+      drawFrame(pen, [left - 1, HEADER + layer * (high + GAP) - 1, across + 2, high + 2], colour, thick);
+    }
+  }
+
+  headUnder(event) {
+    if (!this.shown || !this.size) return null;
+    const box = this.canvas.getBoundingClientRect();
+    const [x, y] = [((event.clientX - box.left) / box.width) * this.size.width, ((event.clientY - box.top) / box.height) * this.size.height];
+    return headAt(this.shown.shape, this.size, x, y);
+  }
+
+  point(event) {
+    const at = this.headUnder(event);
+    if (String(at) === String(this.hover)) return;
+    this.hover = at;
+    this.redraw();
+    this.say();
+  }
+
+  key(event) {
+    const step = STEPS[event.key];
+    if (!step || !this.sameShape()) return;
+    const [layers, heads] = this.given.shape;
+    event.preventDefault();
+    if (this.given.paint) {
+      const [layer, head] = this.hover || [-step[0], -step[1]]; // the first arrow goes to the first head
+      this.hover = [clamp(layer + step[0], layers), clamp(head + step[1], heads)];
+      this.reveal(this.hover);
+      this.redraw();
+      return this.say();
+    }
+    const [layer, head] = this.chosen || [0, null];
+    const at = [clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)];
+    this.reveal(at);
+    this.pick(at, HELD_KEY_MS);
+  }
+
+  // A head reached by keys is scrolled to.
+  reveal([, head]) {
+    if (!this.size) return;
+    const [left, right] = [MARGIN + head * (this.size.wide + GAP), MARGIN + (head + 1) * (this.size.wide + GAP)];
+    const { scrollLeft, clientWidth } = this.scroller;
+    if (left < scrollLeft) this.scroller.scrollLeft = left - MARGIN;
+    else if (right > scrollLeft + clientWidth) this.scroller.scrollLeft = right - clientWidth;
+  }
+
+  pick(at, delay) {
+    this.chosen = at;
+    this.redraw();
+    this.say();
+    this.reports.make(at, delay);
+  }
+
+  say() {
+    const { state } = this.loader;
+    const { data } = this.shown || { data: this.given };
+    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : this.words.say("loading");
+    if (this.readout.textContent !== text) this.readout.textContent = text;
+    this.canvas.setAttribute("aria-label", `${data.alt} ${state === "failed" ? this.status.text : text}`);
+  }
+
+  reading() {
+    const say = (key, blanks) => this.words.say(key, blanks);
+    const { data, payload, shape } = this.shown;
+    const { paint } = this.given;
+    const [, heads, rows, cols] = shape;
+    const [layer, head] = this.hover || (this.sameShape() && this.chosen) || [0, null];
+    if (head === null || (paint && !this.hover)) return paint ? paint.hint : say("board_hint");
+    const map = layer * heads + head;
+    const place = data.wrapped ? say("board_head", { head: map }) : say("board_place", { layer: data.first + layer, head });
+    if (this.loader.state !== "shown") return [place, say("loading")].join(" · ");
+    const { arrays, meta } = payload;
+    const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
+    const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+    const [rowNames, colNames] = data.places;
+    const [row, col] = [Math.floor(peak / cols), peak % cols];
+    const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
+    const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
+    const read = rows * cols > 1 ? say("most", most) : most.value; // a single number has no place
+    return [place, read, ...facts].join(" · ");
+  }
+}
+
+// All maps on one sheet, one pixel a patch: (layers * rows, heads * cols).
+function paintTiles({ arrays, shapes, meta }, signed) {
+  const [layers, heads, rows, cols] = shapes.values;
+  const sheet = element("canvas", { width: heads * cols, height: layers * rows });
+  const pen = sheet.getContext("2d");
+  const painter = new MapPainter();
+  for (let map = 0; map < layers * heads; map++) {
+    const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
+    const [low, high, noise] = meta.scales[map];
+    painter.fill(values, [rows, cols], { low, high, noise, signed });
+    pen.drawImage(painter.canvas, (map % heads) * cols, Math.floor(map / heads) * rows);
+  }
+  return sheet;
+}

@@ -1,0 +1,334 @@
+// The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
+
+import { Answer, layouts, LayerWeights } from "../core/weights.js";
+import { arrangementFor, aspectOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
+import { MicroscopeState } from "../core/state.js";
+import { Words } from "../core/words.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { Narrator, Status } from "../parts/announcer.js";
+import { Controls } from "../parts/controls.js";
+import { element } from "../parts/dom.js";
+import { flushOnLeaving, Keys } from "../parts/input.js";
+import { ColourBar } from "../render/colourbar.js";
+import { onceAFrame, watchSize } from "../render/surface.js";
+import { MicroscopePicture, Tiles } from "./microscope_maps.js";
+
+const FIRST_BLEND = 0.55;
+const NEIGHBOURS_AFTER_MS = 50;
+
+export function mount(node, host) {
+  const view = new Microscope(node, host);
+  return { update: (data) => view.update(data), destroy: () => view.destroy() };
+}
+
+class Microscope {
+  constructor(parent, host) {
+    this.words = new Words(host.words);
+    this.source = sourceOf(host);
+    this.state = new MicroscopeState((value, number) => host.report(value, number));
+    this.keys = new Keys();
+    this.blend = FIRST_BLEND;
+    this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
+    this.target = null; // name of the target being read
+    this.tile = null; // head whose map the pointer is on
+    this.question = null; // the loader's question that is on the screen, with `weights`; null before and after failures
+    this.weights = null;
+    this.answer = null; // of `weights` to what `answered` names
+    this.answered = null;
+    this.repaint = onceAFrame((now) => {
+      this.paint();
+      if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
+    });
+    this.loader = new Loader(this.source, {
+      arrived: (question, payloads) => this.#take(question, payloads),
+      changed: () => this.#turn(),
+      stale: () => host.stale(),
+    });
+    this.status = new Status(this.words, () => this.loader.again());
+    this.#build(parent);
+    this.unwatch = watchSize(this.root, () => this.arrange());
+    this.unflush = flushOnLeaving(this.root, this.state.reports);
+  }
+
+  #build(parent) {
+    const { words } = this;
+    const leave = () => this.read(null);
+    this.picture = new MicroscopePicture(words, { hover: (name) => this.hoverSource(name), leave, tap: (name) => this.tap(name) });
+    this.tiles = new Tiles(words, {
+      hover: (name, head) => this.read(name, head),
+      leave,
+      choose: (head) => this.change({ head: this.view.head === head ? "all" : head }),
+    });
+    const blend = (value) => this.#changed(() => (this.blend = value));
+    this.controls = new Controls(words, { change: (part) => this.change(part), blend }, this.blend);
+    this.bar = new ColourBar(words);
+    this.narrator = new Narrator(this.picture.canvas, words);
+    this.bench = element("div", { class: "bench" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
+    this.root = element(
+      "section",
+      { class: "microscope", "aria-label": words.say("title"), "aria-busy": "true" },
+      this.controls.above,
+      this.narrator.node,
+      this.status.node,
+      this.bench,
+      this.bar.node,
+      this.controls.below,
+      element("p", { class: "help", text: words.say("keys") }),
+      this.narrator.live,
+    );
+    this.root.addEventListener("keydown", (event) => this.press(event));
+    // For tests: the very numbers that are painted.
+    const answer = () => this.#answer(this.#shown());
+    this.root.vitvizMicroscope = { values: (head) => Array.from(answer().of(head)), extent: (head) => answer().extent(head) };
+    parent.append(this.root);
+  }
+
+  get view() {
+    return this.state.current;
+  }
+
+  // What Python sends, at first and whenever it changes.
+  update(data) {
+    this.given = data;
+    this.state.take(data.heard, data.asked.selection);
+    this.#ask();
+    this.repaint();
+  }
+
+  destroy() {
+    this.repaint.stop();
+    this.unwatch();
+    this.unflush();
+    this.narrator.destroy();
+    this.loader.stop();
+    this.status.destroy();
+    this.state.stop();
+    clearTimeout(this.soon);
+    this.neighbours?.abort();
+    this.root.remove();
+  }
+
+  // The photograph, the model and its size are told apart by the picture's address, the layer by its own.
+  #ask() {
+    const { layer } = this.view;
+    this.loader.ask({ urls: { picture: this.given.picture, layer: this.given.layers[layer] }, layer });
+  }
+
+  // Picture and weights change together.
+  #take(question, { picture, layer }) {
+    const { urls } = question;
+    if (this.question?.urls.picture !== urls.picture) this.picture.show(picture.picture);
+    if (this.question?.urls.layer !== urls.layer) {
+      this.weights = new LayerWeights(layer);
+      this.answer = null;
+    }
+    this.question = question;
+    this.arrange();
+    this.#prefetchSoon();
+  }
+
+  #turn() {
+    if (this.loader.state === "failed") {
+      this.question = this.weights = this.answer = null;
+      this.picture.show(null);
+      for (const canvas of this.bench.querySelectorAll("canvas")) canvas.width = canvas.width; // cleared
+    }
+    this.status.show(this.root, this.loader, { layer: this.view.layer });
+    this.repaint();
+  }
+
+  // The neighbours, once the layer is painted: the next press of [ or ] then costs nothing.
+  #prefetchSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => {
+      const before = this.neighbours;
+      this.neighbours = new AbortController();
+      for (const by of [1, -1]) {
+        const url = this.given.layers[this.view.layer + by];
+        if (url) this.source.load(url, this.neighbours.signal).catch(() => {});
+      }
+      before?.abort();
+    }, NEIGHBOURS_AFTER_MS);
+  }
+
+  // Runs `change`, then paints; `now` for what the hand asks for.
+  #changed(change, now = false) {
+    change();
+    this.repaint(now);
+  }
+
+  change(part) {
+    this.#changed(() => {
+      this.target = null;
+      this.state.change(part.direction ? { ...part, token: this.#pinTowards(part.direction) } : part);
+      if ("head" in part) this.arrange();
+      if ("layer" in part) this.#ask();
+    });
+  }
+
+  // The pin's name after a change of direction: queries and keys may lie on different grids.
+  #pinTowards(direction) {
+    if (!this.pinned || direction === this.view.direction) return this.view.token;
+    const { source, target } = this.layouts;
+    const there = sameplace(source, this.asked(), target);
+    return there < 0 ? null : nameOf(target, there);
+  }
+
+  get layouts() {
+    return layouts(this.weights, this.view.direction);
+  }
+
+  get pinned() {
+    return Boolean(this.weights) && tokenNamed(this.layouts.source, this.view.token) >= 0;
+  }
+
+  // The token asked about: the pinned one, else the one last hovered, else the first prefix token or the middle of the picture.
+  asked() {
+    const { source } = this.layouts;
+    for (const name of [this.view.token, this.hovered]) {
+      const token = tokenNamed(source, name);
+      if (token >= 0) return token;
+    }
+    return source.prefix.length ? 0 : middle(source);
+  }
+
+  // Over the picture: while nothing is pinned another source, else another target.
+  hoverSource(name) {
+    if (!this.weights) return;
+    const { source, target } = this.layouts;
+    if (this.pinned) {
+      const token = sameplace(source, tokenNamed(source, name), target);
+      this.read(token < 0 ? null : nameOf(target, token));
+    } else if (name !== this.hovered || this.target !== null) {
+      this.#changed(() => {
+        this.hovered = name;
+        this.target = this.tile = null;
+      }, true);
+    }
+  }
+
+  read(name, head = null) {
+    const tile = name === null ? null : head;
+    if (name === this.target && tile === this.tile) return;
+    this.#changed(() => {
+      this.target = name;
+      this.tile = tile;
+    }, true);
+  }
+
+  // Whether the tokens on the screen are those of the photograph and the model that Python has by now.
+  get current() {
+    return this.question !== null && this.question.urls.picture === this.given.picture;
+  }
+
+  tap(name) {
+    this.picture.canvas.focus({ preventScroll: true });
+    if (!this.current) return;
+    if (this.view.token === name) this.release();
+    else this.change({ token: name });
+  }
+
+  release() {
+    this.hovered = this.view.token || this.hovered;
+    if (this.view.token === null) this.read(null);
+    else this.change({ token: null });
+  }
+
+  press(event) {
+    const inControl = ["SELECT", "INPUT"].includes(event.target.tagName);
+    const asked = this.keys.read(event, this.weights?.heads ?? 0, inControl);
+    if (!asked || (!this.current && asked.act !== "layer")) return;
+    event.preventDefault();
+    event.stopPropagation(); // Streamlit has keys of its own
+    if (asked.act === "release") this.release();
+    else if (asked.act === "layer") this.#stepLayer(asked.by);
+    else if (asked.act === "head") this.change({ head: asked.head });
+    else if (asked.act === "direction") this.change({ direction: this.view.direction === "at" ? "by" : "at" });
+    else if (asked.act === "links") this.change({ links: !this.view.links });
+    else if (asked.act === "move") this.#movePin(asked.step);
+    else if (asked.act === "read") this.#moveReading(asked.step);
+  }
+
+  #stepLayer(by) {
+    const layer = this.view.layer + by;
+    if (layer >= 0 && layer < this.given.num_layers) this.change({ layer });
+  }
+
+  // The first arrow puts a pin where the eye already is.
+  #movePin(by) {
+    const { source } = this.layouts;
+    const asked = this.pinned || this.hovered !== null;
+    this.change({ token: nameOf(source, asked ? step(source, this.asked(), ...by) : middle(source)) });
+  }
+
+  #moveReading(by) {
+    const { source, target } = this.layouts;
+    const from = tokenNamed(target, this.target);
+    const there = from >= 0 ? step(target, from, ...by) : sameplace(source, this.asked(), target);
+    this.read(nameOf(target, Math.max(0, there)));
+  }
+
+  // Sizes everything to the room there is.
+  arrange() {
+    const width = this.root.clientWidth;
+    if (!this.weights || !width) return;
+    const { source, target } = this.layouts;
+    const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, window.innerHeight);
+    this.bench.classList.toggle("wide", wide);
+    this.root.classList.toggle("roomy", roomy);
+    this.root.classList.toggle("narrow", narrow);
+    this.picture.arrange(source, ...picture);
+    this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.picture.node.offsetHeight : 0, aspectOf(target));
+    this.bar.resize(Math.min(width, 640));
+    this.repaint();
+  }
+
+  // A head that this layer does not have (another model's) is answered by the mean.
+  #shown() {
+    const absent = typeof this.view.head === "number" && this.view.head >= this.weights.heads;
+    return absent ? { ...this.view, head: "mean" } : this.view;
+  }
+
+  paint() {
+    const { weights } = this;
+    const { state } = this.loader;
+    this.root.classList.toggle("busy", state !== "shown");
+    this.controls.update(this.view, this.given.num_layers, weights);
+    if (state !== "shown") {
+      delete this.root.dataset.source;
+      this.narrator.wait(state === "failed" ? this.status.text : this.words.say("loading", { layer: this.view.layer }));
+    }
+    if (!weights) return;
+    const shown = this.#shown();
+    const { answer, marks } = { answer: this.#answer(shown), marks: this.#marks() };
+    const head = shown.head === "all" && this.tile !== null ? this.tile : shown.head;
+    this.picture.draw(answer, shown, marks);
+    this.tiles.draw(answer, shown, marks);
+    this.bar.draw(answer, shown, head, weights.meta.rows_sum_to_one);
+    if (state !== "shown") return;
+    this.narrator.tell(answer, shown, marks, head);
+    const source = nameOf(answer.layouts.source, answer.source);
+    const { layer } = this.question;
+    Object.assign(this.root.dataset, { layer, source, pinned: marks.pinned, direction: shown.direction, head: shown.head });
+    this.root.dispatchEvent(new CustomEvent("painted"));
+  }
+
+  // Computed again only where the question is another one.
+  #answer(view) {
+    const asked = [this.asked(), view.direction, view.measure, view.scale, view.shared].join();
+    if (!this.answer || this.answered !== asked) {
+      this.answer = new Answer(this.weights, this.asked(), view);
+      this.answered = asked;
+    }
+    return this.answer;
+  }
+
+  #marks() {
+    const target = tokenNamed(this.layouts.target, this.target);
+    return { target: target < 0 ? null : target, pinned: this.pinned, blend: this.blend };
+  }
+}
+
+function middle(layout) {
+  return tokenAt(layout, Math.floor(layout.grid[0] / 2), Math.floor(layout.grid[1] / 2));
+}

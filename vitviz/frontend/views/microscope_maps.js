@@ -1,0 +1,229 @@
+// The microscope's pictures: the photograph under its map and its patch grid with the prefix tokens as chips above it, and one
+// small map for each head and for their mean.
+
+import { cellOf, nameOf, tokenAt } from "../core/layout.js";
+import { colourOf, inkOn } from "../core/palette.js";
+import { number, strongest } from "../core/scale.js";
+import { Chips } from "../parts/chips.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { cellUnder, watchPointer } from "../parts/input.js";
+import { MapPainter } from "../render/heat.js";
+import { boxOf, drawFrame, drawGrid, drawLink } from "../render/marks.js";
+import { sizeCanvas, unitOf } from "../render/surface.js";
+
+const LINKS = 8;
+const GAP = 8;
+const CAPTION = 20;
+const WORDY = 124; // CSS pixels of a map under which its whole caption fits
+const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be told from the next
+const NAMED = 90; // and under which at least the head's name does
+
+export class MicroscopePicture {
+  // hover(name), leave(), tap(name): what the pointer does to a token of the source's layout.
+  constructor(words, { hover, leave, tap }) {
+    this.words = words;
+    this.layout = null;
+    this.chips = new Chips(words.say("prefix_tokens"), { choose: tap, hover, leave });
+    this.canvas = element("canvas", { class: "picture", tabindex: "0", role: "application" });
+    this.node = element("div", { class: "stage" }, this.chips.node, this.canvas);
+    this.painter = new MapPainter();
+    this.backdrop = document.createElement("canvas");
+    watchPointer(this.canvas, {
+      hover: (event) => this.#withCell(event, hover),
+      tap: (event) => this.#withCell(event, tap),
+      leave,
+    });
+  }
+
+  #withCell(event, handler) {
+    const cell = this.layout && cellUnder(event, this.canvas, this.layout.grid);
+    if (cell) handler(nameOf(this.layout, tokenAt(this.layout, ...cell)));
+  }
+
+  show(bitmap) {
+    this.bitmap = bitmap;
+    this.#drawBackdrop();
+  }
+
+  arrange(layout, width, height) {
+    this.node.style.width = `${width}px`;
+    this.#arrangeChips(layout);
+    if (sizeCanvas(this.canvas, width, height)) this.#drawBackdrop();
+  }
+
+  // The picture at the size it is shown in: scaling it anew for every frame would cost more than all the maps.
+  #drawBackdrop() {
+    const { width, height } = this.canvas;
+    this.backdrop.width = width;
+    this.backdrop.height = height;
+    const context = this.backdrop.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    if (this.bitmap) context.drawImage(this.bitmap, 0, 0, width, height);
+  }
+
+  // marks: { target, pinned, blend }
+  draw(answer, view, marks) {
+    this.#arrangeChips(answer.layouts.source);
+    this.#paintChips(answer, view, marks);
+    const context = this.canvas.getContext("2d");
+    const { source, target } = answer.layouts;
+    const unit = unitOf(this.canvas);
+    context.globalAlpha = 1;
+    context.drawImage(this.backdrop, 0, 0);
+    this.painter.fill(answer.patches(view.head), target.grid, answer.extent(view.head));
+    context.globalAlpha = marks.blend;
+    this.painter.drawOn(context);
+    context.globalAlpha = 1;
+    drawGrid(context, source.grid, unit);
+    if (view.links) this.#drawLinks(context, answer, view, unit);
+    const asked = cellOf(source, answer.source);
+    if (asked) drawFrame(context, boxOf(source.grid, asked, this.canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 2.5 * unit);
+    const read = marks.target === null ? null : cellOf(target, marks.target);
+    if (read) {
+      context.setLineDash([3 * unit, 2 * unit]);
+      drawFrame(context, boxOf(target.grid, read, this.canvas), "#ffe14d", 2 * unit);
+    }
+  }
+
+  #drawLinks(context, answer, view, unit) {
+    const { source, target } = answer.layouts;
+    const values = answer.of(view.head);
+    const chosen = strongest(values, LINKS);
+    const here = this.#pointOf(source, answer.source);
+    for (const token of chosen.reverse()) {
+      const there = this.#pointOf(target, token);
+      const strength = values[chosen.at(-1)] > 0 ? Math.max(0, values[token] / values[chosen.at(-1)]) : 0;
+      const [query, key] = view.direction === "by" ? [there, here] : [here, there];
+      drawLink(context, query, key, strength, unit);
+    }
+  }
+
+  // A patch's centre; a prefix token lies above the picture, under its chip.
+  #pointOf(layout, token) {
+    const cell = cellOf(layout, token);
+    if (cell) {
+      const [x, y, width, height] = boxOf(layout.grid, cell, this.canvas);
+      return [x + width / 2, y + height / 2];
+    }
+    const name = layout.prefix[token];
+    const middle = this.chips.middleOf(name);
+    const box = this.canvas.getBoundingClientRect();
+    if (middle === null || !box.width) return [this.canvas.width / 2, 0];
+    const share = (middle - box.left) / box.width;
+    return [Math.min(0.98, Math.max(0.02, share)) * this.canvas.width, 0];
+  }
+
+  #arrangeChips(layout) {
+    if (this.layout === layout) return;
+    this.layout = layout;
+    this.chips.arrange(layout.prefix.map((name, token) => ({ name, label: this.words.token(layout, token) })));
+  }
+
+  #paintChips(answer, view, { pinned, target: read }) {
+    const { source, target } = answer.layouts;
+    const values = answer.of(view.head);
+    const extent = answer.extent(view.head);
+    this.chips.paint((name) => {
+      const there = target.prefix.indexOf(name);
+      const asked = source.prefix.indexOf(name) === answer.source;
+      const value = { text: number(values[there], 2), colour: colourOf(values[there], extent), ink: inkOn(values[there], extent) };
+      return { pressed: asked && pinned, asked, read: there >= 0 && there === read, value: there >= 0 ? value : null };
+    });
+  }
+}
+
+export class Tiles {
+  // hover(name, head), leave(): a target under the pointer. choose(head): a tap on a map.
+  constructor(words, { hover, leave, choose }) {
+    this.words = words;
+    this.handlers = { hover, leave, choose };
+    this.node = element("div", { class: "tiles", role: "group", "aria-label": words.say("maps") });
+    this.tiles = [];
+    this.painter = new MapPainter();
+  }
+
+  #build(heads) {
+    if (this.tiles.length === heads + 1) return false;
+    this.tiles = ["mean", ...Array(heads).keys()].map((head) => {
+      const canvas = element("canvas");
+      const name = element("span", { class: "name", text: this.words.head(head) });
+      const value = element("span", { class: "top" });
+      const caption = element("span", { class: "caption" }, name, value);
+      // Not in the tab order: the list of heads and the digit keys do the same without a dozen stops.
+      const node = element("button", { class: "tile", type: "button", tabindex: "-1", "data-head": head }, canvas, caption);
+      const onCell = (event) => {
+        const cell = this.layout && cellUnder(event, canvas, this.layout.grid);
+        if (cell) this.handlers.hover(nameOf(this.layout, tokenAt(this.layout, ...cell)), head);
+      };
+      watchPointer(canvas, { hover: onCell, leave: this.handlers.leave, tap: () => this.handlers.choose(head) });
+      return { head, node, canvas, name, value };
+    });
+    this.node.replaceChildren(...this.tiles.map((tile) => tile.node));
+    return true;
+  }
+
+  #shown(view) {
+    return this.tiles.filter(({ head }) => (view.head === "all" ? head !== "mean" : head === view.head));
+  }
+
+  // Sizes the maps to fill (width, height); aspect is height over width of one map. Without a height they are 100 wide or so.
+  arrange(heads, view, width, height, aspect) {
+    this.#build(heads);
+    const shown = this.#shown(view);
+    for (const { node } of this.tiles) node.hidden = true;
+    for (const { node } of shown) node.hidden = false;
+    const [columns, size] = best(shown.length, width, height, aspect);
+    this.node.style.gridTemplateColumns = `repeat(${columns}, ${size}px)`;
+    this.small = size < WORDY;
+    for (const { head, canvas, name } of shown) {
+      sizeCanvas(canvas, size, Math.round(size * aspect));
+      setText(name, size < NAMED && head !== "mean" ? String(head) : this.words.head(head));
+    }
+  }
+
+  // marks: { target, tile }, tile being the head whose map the pointer is on.
+  draw(answer, view, marks) {
+    const { source, target } = answer.layouts;
+    this.layout = target;
+    const asked = source === target ? cellOf(source, answer.source) : null;
+    const read = marks.target === null ? null : cellOf(target, marks.target);
+    for (const { head, canvas, value, node } of this.#shown(view)) {
+      const context = canvas.getContext("2d");
+      const unit = unitOf(canvas);
+      this.painter.fill(answer.patches(head), target.grid, answer.extent(head));
+      this.painter.drawOn(context);
+      if (asked) drawFrame(context, boxOf(target.grid, asked, canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 1.5 * unit);
+      if (read) drawFrame(context, boxOf(target.grid, read, canvas), "#ffe14d", 1.5 * unit);
+      const values = answer.of(head);
+      const shown = number(marks.target === null ? top(answer.patches(head)) : values[marks.target], this.small ? 2 : 3);
+      setText(value, marks.target === null && !this.small ? this.words.say("top", { value: shown }) : shown);
+      setAttribute(node, "aria-pressed", head === view.head);
+    }
+  }
+}
+
+function top(values) {
+  let most = values[0];
+  for (const value of values) if (value > most) most = value;
+  return most;
+}
+
+// [columns, width] of the widest maps that fit; where they would be smaller than can be pointed at, they go on below.
+export function best(count, width, height, aspect) {
+  const sized = (columns) => Math.floor((width - GAP * (columns - 1)) / columns);
+  const fitting = (least) => Math.max(1, Math.min(count, Math.floor((width + GAP) / (least + GAP))));
+  if (!height) {
+    const columns = Math.min(count, Math.max(2, fitting(100)));
+    return [columns, count === 1 ? width : sized(columns)];
+  }
+  let found = [0, 0];
+  for (let columns = count; columns >= 1; columns--) {
+    const rows = Math.ceil(count / columns);
+    const tallest = Math.floor(((height - GAP * (rows - 1)) / rows - CAPTION) / aspect);
+    const size = Math.min(sized(columns), tallest);
+    if (size >= found[1]) found = [columns, size];
+  }
+  if (found[1] >= SMALLEST) return found;
+  const columns = fitting(SMALLEST);
+  return [columns, Math.min(sized(columns), SMALLEST)];
+}
