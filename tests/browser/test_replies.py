@@ -262,3 +262,24 @@ def test_zoom_pixel_ratio_and_height_are_followed(tab: Any) -> None:
     tall = picture.bounding_box()["height"]
     window(1024, 1200, 2)
     shown.until(lambda: picture.bounding_box()["height"] > tall + 20)
+
+
+def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any, bench: str) -> None:
+    shown = Tab(browser, bench)
+    refused: list[str] = []
+
+    def refuse(route: Any) -> None:
+        refused.append(route.request.url)
+        route.abort()
+
+    shown.page.route("**/frontend/**", refuse)
+    shown.page.goto(f"{bench}/?only=picture")
+    trouble = shown.page.locator(".trouble")
+    shown.expect(trouble).to_contain_text("This part of the page could not be fetched")
+    assert len({url.split("/frontend/")[1].split("/")[0] for url in refused}) == 4, "each attempt has its own address"
+    shown.page.unroute("**/frontend/**")
+    shown.page.get_by_role("button", name="Fetch them again").click()
+    shown.expect(shown.page.locator(".exhibit[data-state=shown]")).to_have_count(1)
+    shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
+    assert shown.failed == []
+    shown.close()
