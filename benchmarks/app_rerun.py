@@ -1,4 +1,4 @@
-"""How long the server takes for a click: a changed layer, head, knob or query on the rollout page, torch loaded.
+"""How long the server takes for a click: a changed layer, head, parameter or query on the rollout page, torch loaded.
 
     python benchmarks/app_rerun.py [--repeats 11] [--processor-time] [--threads 2]
 

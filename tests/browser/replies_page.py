@@ -29,15 +29,15 @@ case = CASES[{"first": "bias", "second": "small"}[subject]]  # 14 x 14 patches, 
 photograph = case.picture() if subject == "first" else ImageOps.invert(case.picture())
 
 
-def offer(what: str, build: Any, /, **knobs: object) -> str:
-    return address(STORE.offer(session, (subject, what, *sorted(knobs.items())), build))
+def offer(what: str, build: Any, /, **params: object) -> str:
+    return address(STORE.offer(session, (subject, what, *sorted(params.items())), build))
 
 
 def keep(**changed: Any) -> None:
     kept.update(changed, picks=kept["picks"] + 1)
 
 
-stage: Any = SimpleNamespace(layout=case.layout, shown=photograph, offer=offer)
+context: Any = SimpleNamespace(layout=case.layout, shown=photograph, offer=offer)
 rows, cols = case.layout.grid
 values = np.arange(rows * cols, dtype=np.float32).reshape(rows, cols) + (0 if subject == "first" else 1000)
 only = st.query_params.get("only", "all")
@@ -54,7 +54,7 @@ if only in ("all", "microscope"):
     )
 if only in ("all", "picture"):
     show_picture(
-        stage,
+        context,
         "picture",
         alt=f"picture of the {subject}",
         heatmap=Heatmap(values, "places"),
@@ -65,7 +65,7 @@ if only in ("all", "picture"):
 if only in ("all", "board"):
     maps = np.random.default_rng(rows).random((2, 24, rows, cols), np.float32)
     show_board(
-        stage,
+        context,
         "board",
         maps,
         [Scale.of(each) for each in maps.reshape(48, rows, cols)],
@@ -74,14 +74,14 @@ if only in ("all", "board"):
         shared=None,
         own_ends=("least", "most"),
         facts={},
-        knobs=(),
+        params=(),
         chosen=kept["head"],
         on_pick=lambda layer, head: keep(head=(layer, head)),
     )
 if only in ("all", "paint"):
     st.button("cut the sinks", on_click=lambda: keep(cells=(5, 6)))
     show_picture(
-        stage,
+        context,
         "paint",
         alt=f"painted on the {subject}",
         paint=Paint(kept["cells"], "paint here", lambda cells: keep(cells=cells)),

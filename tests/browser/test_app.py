@@ -19,22 +19,22 @@ from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
 
 
-def exhibit(tab, nth: int):
+def component(tab, nth: int):
     return tab.page.locator(".exhibit").nth(nth)
 
 
 def click_patch(tab, nth: int, row: int, col: int, grid: int = 16) -> None:
-    canvas = exhibit(tab, nth).locator("canvas.main")
+    canvas = component(tab, nth).locator("canvas.main")
     box = canvas.bounding_box()
     canvas.click(position={"x": (col + 0.5) * box["width"] / grid, "y": (row + 0.5) * box["height"] / grid})
 
 
 def point_at_patch(tab, nth: int, row: int, col: int, grid: int = 16) -> str:
-    canvas = exhibit(tab, nth).locator("canvas.main")
+    canvas = component(tab, nth).locator("canvas.main")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     canvas.hover(position={"x": (col + 0.5) * box["width"] / grid, "y": (row + 0.5) * box["height"] / grid})
-    return exhibit(tab, nth).locator(".readout").inner_text()
+    return component(tab, nth).locator(".readout").inner_text()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_whole_path(tab, traced):
     shown.settled()
 
     # Change the layer and head on the board: layer 4, head 2 of 12 x 6.
-    board = exhibit(shown, 0).locator("canvas.main")
+    board = component(shown, 0).locator("canvas.main")
     box = board.bounding_box()
     margin, header = 26, 18  # as in board.js
     down, across = (box["height"] - header) / 12, (box["width"] - margin) / 6
@@ -91,11 +91,11 @@ def test_the_whole_path(tab, traced):
 
 def test_keyboard_moves_the_choice(tab):
     shown = tab("patches?query=r5c5")
-    exhibit(shown, 0).locator("canvas.main").focus()
+    component(shown, 0).locator("canvas.main").focus()
     shown.page.keyboard.press("ArrowRight")
     shown.page.keyboard.press("ArrowDown")
     shown.wait_for_parameter("query", "r6c6")
-    label = exhibit(shown, 0).locator("canvas.main").get_attribute("aria-label")
+    label = component(shown, 0).locator("canvas.main").get_attribute("aria-label")
     assert common.EXHIBIT["place"].format(row=6, col=6) in label
 
 
@@ -116,7 +116,7 @@ def upload(shown, content: bytes, name: str) -> None:
 def corner(shown, nth: int = 0) -> list[int]:
     """The colour in the middle of the first patch, as painted."""
     return (
-        exhibit(shown, nth)
+        component(shown, nth)
         .locator("canvas.main")
         .evaluate("(canvas) => [...canvas.getContext('2d').getImageData(8, 8, 1, 1).data].slice(0, 3)")
     )

@@ -11,7 +11,7 @@ from vitviz.samples import load_sample
 from vitviz.ui.pages.what_if import text as words
 
 
-def exhibit(tab, nth: int):
+def component(tab, nth: int):
     return tab.page.locator(".exhibit").nth(nth)
 
 
@@ -22,7 +22,7 @@ def cell_of(canvas, row: int, col: int, grid: int = 16) -> dict[str, float]:
 
 def paint(tab, *cells: tuple[int, int]) -> None:
     """One stroke over the first exhibit, from cell to cell."""
-    canvas = exhibit(tab, 0).locator("canvas.main")
+    canvas = component(tab, 0).locator("canvas.main")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     for nth, (row, col) in enumerate(cells):
@@ -64,7 +64,7 @@ def test_paint_read_reload_undo(tab, share):
     shown.expect(shown.page.locator("[data-testid=stMetricDelta]")).to_have_count(0)
 
     # A click hides one patch, a stroke three more.
-    exhibit(shown, 0).locator("canvas.main").click(position=cell_of(exhibit(shown, 0).locator("canvas.main"), 9, 4))
+    component(shown, 0).locator("canvas.main").click(position=cell_of(component(shown, 0).locator("canvas.main"), 9, 4))
     wait_for(shown, "hide_mean_148")
     paint(shown, (10, 4), (10, 5), (10, 6))
     wait_for(shown, "hide_mean_148.164-166")
@@ -91,7 +91,7 @@ def test_paint_read_reload_undo(tab, share):
 
 def test_heads_are_switched_on_the_board_and_by_keys(tab, share):
     shown = tab("what_if?switch=heads")
-    board = exhibit(shown, 0).locator("canvas.main")
+    board = component(shown, 0).locator("canvas.main")
     box = board.bounding_box()
     margin, header = 26, 18  # as in board.js
     down, across = (box["height"] - header) / 12, (box["width"] - margin) / 6

@@ -31,7 +31,7 @@ def model():
     return vitviz.load_model("embedded")
 
 
-def exhibits(app) -> dict[str, dict]:
+def components(app) -> dict[str, dict]:
     """What each picture is sent, by the beginning of its text alternative."""
     sent = [json.loads(element.proto.json) for element in app.at.get("bidi_component")]
     return {given["alt"]: given for given in sent}
@@ -39,7 +39,7 @@ def exhibits(app) -> dict[str, dict]:
 
 def fetched(app, beginning: str) -> np.ndarray:
     """(rows, cols): the numbers behind the picture whose text alternative begins so, as the browser gets them."""
-    (given,) = [given for alt, given in exhibits(app).items() if alt.startswith(beginning)]
+    (given,) = [given for alt, given in components(app).items() if alt.startswith(beginning)]
     name = given["heat"]["url"].rsplit("/", 1)[1]
     body = route.payloads().fetch(name)
     assert body is not None
@@ -65,7 +65,9 @@ def test_every_kind_opens(app, kind):
     shown = app("compare", compared=kind, query="r3c4")
     assert not shown.wrong
     assert shown.at.segmented_control(key="choice of compared").value == kind
-    assert all(0 < len(json.dumps(given)) < 2000 for given in exhibits(shown).values()), "numbers do not travel inline"
+    assert all(0 < len(json.dumps(given)) < 2000 for given in components(shown).values()), (
+        "numbers do not travel inline"
+    )
 
 
 def test_rollout_and_positions_are_the_library_s(app, model):
@@ -80,9 +82,16 @@ def test_rollout_and_positions_are_the_library_s(app, model):
 
 def test_a_link_reopens_both_sides(app, model):
     link = {
-        "differs": "picture", "other_image": "cat", "layer": "5", "head": "2", "other_layer": "7", "other_head": "-1",
-        "pin": "r4c5", "difference": "shown", "colours": "shared",
-    }  # fmt: skip
+        "differs": "picture",
+        "other_image": "cat",
+        "layer": "5",
+        "head": "2",
+        "other_layer": "7",
+        "other_head": "-1",
+        "pin": "r4c5",
+        "difference": "shown",
+        "colours": "shared",
+    }
     shown = app("compare", **link)
     assert not shown.wrong and shown.parameters == link
     values = {
@@ -95,10 +104,10 @@ def test_a_link_reopens_both_sides(app, model):
     a = vitviz.attention_map(one.layers[5], "cls", 2).values
     b = vitviz.attention_map(two.layers[7], "cls").values
     np.testing.assert_allclose(fetched(shown, "A minus B"), a - b, atol=1e-6)
-    heats = [given["heat"] for alt, given in exhibits(shown).items() if alt[:2] in ("A:", "B:")]
+    heats = [given["heat"] for alt, given in components(shown).items() if alt[:2] in ("A:", "B:")]
     assert heats[0]["high"] == heats[1]["high"] > 0, "one scale"
-    assert {given["chosen"] for given in exhibits(shown).values()} == {"r4c5"}
-    assert len({given["link"] for given in exhibits(shown).values()}) == 1
+    assert {given["chosen"] for given in components(shown).values()} == {"r4c5"}
+    assert len({given["link"] for given in components(shown).values()}) == 1
 
 
 def test_the_second_side_follows_the_first_until_it_is_chosen(app):
@@ -153,13 +162,13 @@ def test_every_widget_moved(app, kind):
     for toggle in [t for t in shown.at.toggle if t.key == "choice of difference"]:
         toggle.set_value(True).run()
         assert not shown.wrong
-        assert any(alt.startswith("A minus B") for alt in exhibits(shown))
+        assert any(alt.startswith("A minus B") for alt in components(shown))
 
 
 def test_weights_that_cannot_be_had_leave_the_first_side_standing(app):
     shown = app("compare", other_model="vit_small_patch16_224.dino")
     assert len(shown.wrong) == 1 and not shown.at.exception
-    assert [alt[:2] for alt in exhibits(shown)] == ["A:"]
+    assert [alt[:2] for alt in components(shown)] == ["A:"]
     shown.at.button(key="back to the control").click().run()
     assert not shown.wrong and shown.parameters == {}
 
@@ -195,7 +204,7 @@ def test_another_grid_and_no_class_token(app, monkeypatch):
     assert words.NO_DIFFERENCE.format(a_rows=24, a_cols=24, b_rows=16, b_cols=16) in shown.text
     instead = words.QUERY_INSTEAD.format(wanted=common.TOKEN_CLS, given=common.TOKEN_MEAN)
     assert instead in shown.text
-    assert {alt[0]: given["chosen"] for alt, given in exhibits(shown).items()} == {"A": "r23c0", "B": "r15c0"}
+    assert {alt[0]: given["chosen"] for alt, given in components(shown).items()} == {"A": "r23c0", "B": "r15c0"}
 
 
 def test_the_same_place_in_another_grid():
@@ -212,7 +221,7 @@ def test_the_curve_of_two_scenes_is_the_library_s(app, model):
     found = vitviz.two_scenes(model, one.input, two.input, vitviz.Paste((3, 4), (9, 9), block=3))
     verdict = words.VERDICT.format(first=found.itself[1], last=found.itself[-1], other=found.other[-1])
     assert verdict in shown.text
-    into = next(given for alt, given in exhibits(shown).items() if given["chosen"] == "r9c9")
+    into = next(given for alt, given in components(shown).items() if given["chosen"] == "r9c9")
     body = route.payloads().fetch(into["url"].rsplit("/", 1)[1])
     pixels = np.asarray(Image.open(io.BytesIO(unpack(gzip.decompress(body))[0]["picture"].tobytes())))
     np.testing.assert_array_equal(
@@ -224,7 +233,7 @@ def test_the_curve_of_two_scenes_is_the_library_s(app, model):
 def test_places_that_are_not_there_are_passed_over(app):
     shown = app("compare", compared="scenes", pin="r99c99", into="r99c99")
     assert not shown.wrong
-    assert {given["chosen"] for given in exhibits(shown).values()} == {"r8c8"}
+    assert {given["chosen"] for given in components(shown).values()} == {"r8c8"}
 
 
 def test_a_picture_of_one_s_own_stays_private_on_either_side(app, monkeypatch):

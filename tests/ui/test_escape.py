@@ -17,11 +17,42 @@ LATER = re.compile(
     r":material/\w+:|:streamlit:|:[\w+-]+:|https?://|www\.|[-.\w+]+@[-\w]+\.[-\w]+|(?<!\S)(?:<->|->|<-|--|>=|<=|~=)(?!\S)"
 )
 MARKUP = [
-    "![x](https://evil.example/p.png)", "<img src=https://evil.example/p.png>", "<script>x</script>", "[a](http://b.example)",
-    "[x][y]", "$\\alpha$", "$$x$$", ":red[hot]", ":red-background[hot]", ":material/home:", ":smile:", "<https://evil.example>",
-    "www.evil.example", "__bold__", "_it_", "**b**", "*i*", "`code`", "# h", "1. one", "2) two", "- item", "+ item", "> q",
-    "~~gone~~", "| a | b |", "&copy;", "&#60;b&#62;", "a -> b", "x <= y", "me@evil.example", "\\*", "===", "![x", "a\nb",
-]  # fmt: skip
+    "![x](https://evil.example/p.png)",
+    "<img src=https://evil.example/p.png>",
+    "<script>x</script>",
+    "[a](http://b.example)",
+    "[x][y]",
+    "$\\alpha$",
+    "$$x$$",
+    ":red[hot]",
+    ":red-background[hot]",
+    ":material/home:",
+    ":smile:",
+    "<https://evil.example>",
+    "www.evil.example",
+    "__bold__",
+    "_it_",
+    "**b**",
+    "*i*",
+    "`code`",
+    "# h",
+    "1. one",
+    "2) two",
+    "- item",
+    "+ item",
+    "> q",
+    "~~gone~~",
+    "| a | b |",
+    "&copy;",
+    "&#60;b&#62;",
+    "a -> b",
+    "x <= y",
+    "me@evil.example",
+    "\\*",
+    "===",
+    "![x",
+    "a\nb",
+]
 
 
 def read(text: str) -> str:

@@ -37,7 +37,7 @@ PLACES = [(view.name, {}) for view in pages()] + [
     ("what_if", {"what": "hide_mean_0-60"}),
     ("what_if", {"switch": "worth", "weighed": "now"}),
     ("compare", {"differs": "model", "other_model": "file:hostile"}),
-]  # fmt: skip
+]
 
 
 class Tags(HTMLParser):

@@ -9,7 +9,7 @@ from huggingface_hub import constants
 
 from tests.models.hub_server import Hub, serving
 from tests.models.hugging_face.tiny import NAMES, TINIES, write
-from tests.ui.test_pages import strip_of
+from tests.ui.test_pages import prediction_of
 from vitviz.models.names import transformers_place
 from vitviz.ui.selection import MODEL_NAME
 
@@ -32,7 +32,7 @@ def hub(tmp_path, monkeypatch):
 def test_a_link_opens_it(hub, app, page):
     opened = app(page, model=f"hf:{REPOSITORY}")
     assert opened.wrong == []
-    assert all(name in strip_of(opened) for name in NAMES.values())
+    assert all(name in prediction_of(opened) for name in NAMES.values())
     assert opened.parameters["model"] == f"hf:{REPOSITORY}"
 
 

@@ -96,7 +96,7 @@ def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
 def keys(monkeypatch):
     """The key of every stage that a page was drawn on."""
     opened = []
-    real = context.open_stage
+    real = context.open_context
 
     def kept(*given):
         found = real(*given)

@@ -19,7 +19,7 @@ def told(shown) -> dict[str, dict]:
     return {data["alt"]: data for data in (json.loads(x.proto.json) for x in shown.at.get("bidi_component"))}
 
 
-def exhibit(shown, begins: str) -> dict:
+def component(shown, begins: str) -> dict:
     return next(data for alt, data in told(shown).items() if alt.startswith(begins))
 
 
@@ -33,11 +33,11 @@ def test_swins_windows_are_drawn_where_they_are(app):
     names = layer_names(shown)
     assert len(names) == 12 and names[1].startswith("Stage 0, layer 1: shifted windows, 56×56")
     assert names[-1].startswith("Stage 3, layer 11: all patches of the grid, 7×7")
-    asks = exhibit(shown, "The photograph with the layer's grid")
+    asks = component(shown, "The photograph with the layer's grid")
     assert (asks["rows"], asks["cols"], asks["chosen"]) == (56, 56, "r30c40")
     walls = asks["grid"]["walls"]
     assert sorted(line[0] for line in walls if line[0] == line[2]) == [3, 10, 17, 24, 31, 38, 45, 52]
-    looks = exhibit(shown, "attention weight")
+    looks = component(shown, "attention weight")
     assert sorted(looks["grid"]["contour"]) == [[24, 38, 24, 45], [24, 38, 31, 38], [24, 45, 31, 45], [31, 38, 31, 45]]
     assert words.ASKS_TEXT["shifted windows"].format(query=common.token("r30c40").capitalize(), count=49) in shown.text
 
@@ -52,15 +52,15 @@ def test_a_layer_a_head_and_a_query_are_chosen_and_stay_in_the_link(app):
     assert words.ASKS_MEAN in shown.text
     shown.at.selectbox(key="choice of layer").select_index(0).run()  # three heads only: the twelfth is put back
     assert not shown.wrong and shown.parameters.get("head") is None
-    assert exhibit(shown, "One small map for each of 3 heads")["chosen"] is None
+    assert component(shown, "One small map for each of 3 heads")["chosen"] is None
 
 
 def test_pooled_keys_have_their_own_grid(app):
     shown = app("layers", model=PVT, weights="random", layer="0", query="r10c20")
     assert not shown.wrong
     assert layer_names(shown)[0].startswith("Stage 0, layer 0: a grid of pooled keys, 56×56 on 7×7")
-    assert exhibit(shown, "The photograph with")["chosen"] == "r10c20"
-    looks = exhibit(shown, "attention weight")
+    assert component(shown, "The photograph with")["chosen"] == "r10c20"
+    looks = component(shown, "attention weight")
     assert (looks["rows"], looks["cols"], looks["chosen"]) == (7, 7, "")
 
 

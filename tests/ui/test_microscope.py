@@ -64,8 +64,8 @@ def test_what_is_chosen_survives_the_way_through_the_url(monkeypatch: pytest.Mon
     page.keep(VIEW)
     own = {field.name for field in fields(Selection)}
     assert set(kept) <= own | set(PARAMS)
-    knobs = tuple(sorted((name, value) for name, value in kept.items() if name not in own))
-    selection = Selection(**{name: value for name, value in kept.items() if name in own}, knobs=knobs)
+    params = tuple(sorted((name, value) for name, value in kept.items() if name not in own))
+    selection = Selection(**{name: value for name, value in kept.items() if name in own}, params=params)
     assert from_parameters(to_parameters(selection)) == (selection, ())
     page.keep(MicroscopeView())
     assert {name: kept[name] for name in PARAMS if name in kept} == {n: PARAMS[n].default for n in PARAMS if n in kept}
@@ -75,11 +75,24 @@ def test_what_is_chosen_survives_the_way_through_the_url(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "wrong",
     [
-        None, "x", [], {}, {"token": "r1c1"}, changed(layer=12), changed(layer=-1), changed(layer=True), changed(head="some"),
-        changed(head=1.5), changed(head=[]), changed(token=7), changed(token="r" * 99), changed(direction="up"),
-        changed(measure={}), changed(shared="yes"),
+        None,
+        "x",
+        [],
+        {},
+        {"token": "r1c1"},
+        changed(layer=12),
+        changed(layer=-1),
+        changed(layer=True),
+        changed(head="some"),
+        changed(head=1.5),
+        changed(head=[]),
+        changed(token=7),
+        changed(token="r" * 99),
+        changed(direction="up"),
+        changed(measure={}),
+        changed(shared="yes"),
     ],
-)  # fmt: skip
+)
 def test_a_browser_is_not_believed(wrong: object) -> None:
     assert MicroscopeView.reported(wrong, 12) is None
     assert MicroscopeView.reported({**asdict(VIEW), "extra": "<script>"}, 12) == VIEW

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import vitviz
-from tests.ui.test_pages import strip_of
+from tests.ui.test_pages import prediction_of
 from vitviz.models.registry import build
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.pages.what_if import text as what_if
@@ -44,7 +44,7 @@ def served(tmp_path, monkeypatch):
 
 
 def chips(shown) -> dict[str, str]:
-    return dict(re.findall(r'listitem"[^>]*>([^<]*) <b>([^<]*)</b>', strip_of(shown)))
+    return dict(re.findall(r'listitem"[^>]*>([^<]*) <b>([^<]*)</b>', prediction_of(shown)))
 
 
 def metric(shown, label: str) -> str:
@@ -75,13 +75,13 @@ def test_labels_do_not_share_one_hundred_percent(app, served):
         for name, share in zip(("cat", "dog", "bird"), shares, strict=True)
     }
     assert any(box.label == outputs.TARGET[outputs.LABELS] for box in shown.at.selectbox)
-    table = strip_of(app("what_if", model="file:many"))
+    table = prediction_of(app("what_if", model="file:many"))
     assert all(f"<td>{share:.1%}</td>" in table for share in shares)
 
 
 def test_no_label_applies(app, served):
     served("none", [-2.0, -2.1], problem_type="multi_label_classification", num_classes=2)
-    assert outputs.DOUBTFUL[outputs.LABELS] in strip_of(app(model="file:none"))
+    assert outputs.DOUBTFUL[outputs.LABELS] in prediction_of(app(model="file:none"))
     assert set(chips(app(model="file:none"))) == {"label 0", "label 1"}
 
 
@@ -90,16 +90,16 @@ def test_plain_numbers_are_called_so(app, served):
     shown = app("prediction", model="file:plain")
     assert shown.wrong == []
     assert chips(shown) == {"output 0": f"{logits[0]:.3g}", "output 1": f"{logits[1]:.3g}"}
-    assert outputs.UNIT in strip_of(shown)
+    assert outputs.UNIT in prediction_of(shown)
     text = shown.text.replace(words.PAGE.formula, "")
-    assert "probability" not in text and "called" not in text and common.DOUBTFUL not in strip_of(shown)
+    assert "probability" not in text and "called" not in text and common.DOUBTFUL not in prediction_of(shown)
     forming = shown.at.dataframe[0].value
     assert list(forming.columns) == [words.FORMING_TABLE[0], words.FORMING_TABLE[3]]
     assert forming[words.FORMING_TABLE[3]].iloc[-1] == pytest.approx(logits[0], rel=1e-4)
     changed = app("what_if", model="file:plain", what="hide_mean_0-9")
     assert changed.wrong == []
     assert float(metric(changed, outputs.NUMBER_METRIC.format(target="output 0"))) == pytest.approx(logits[0], abs=0.5)
-    cells = re.findall(r"<td>([^<]+)</td>", strip_of(changed))
+    cells = re.findall(r"<td>([^<]+)</td>", prediction_of(changed))
     assert cells and not any("%" in cell for cell in cells)
 
 

@@ -34,7 +34,7 @@ def jpeg(seed: int = 0) -> bytes:
     return file.getvalue()
 
 
-def strip_of(shown) -> str:
+def prediction_of(shown) -> str:
     return "".join(str(block.proto.body) for block in shown.at.get("html"))
 
 
@@ -50,7 +50,7 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
     assert not shown.wrong
     assert [header.value for header in shown.at.header] == [HEADINGS[page]]
     assert shown.parameters == {}
-    chips = strip_of(shown)
+    chips = prediction_of(shown)
     assert "motorbike" in chips and chips.count("vv-chip") >= 5
 
 
@@ -190,8 +190,8 @@ def test_untrained_control_makes_no_prediction(app):
 
 
 def test_a_picture_of_none_of_the_classes_is_said_to_be(app):
-    assert common.DOUBTFUL in strip_of(app("start", image="bricks"))
-    assert common.DOUBTFUL not in strip_of(app("start", image="motorcycle"))
+    assert common.DOUBTFUL in prediction_of(app("start", image="bricks"))
+    assert common.DOUBTFUL not in prediction_of(app("start", image="motorcycle"))
 
 
 def test_class_list_can_be_browsed(app):
@@ -218,9 +218,9 @@ def test_the_model_page_shows_the_card_of_the_embedded_model_and_of_no_other(app
 
 def test_numbers_do_not_travel_inline(app):
     shown = app("rollout", image="coffee")
-    exhibits = shown.at.get("bidi_component")
-    assert len(exhibits) == 3
-    assert all(0 < len(exhibit.proto.json) < 2000 for exhibit in exhibits)
+    components = shown.at.get("bidi_component")
+    assert len(components) == 3
+    assert all(0 < len(component.proto.json) < 2000 for component in components)
 
 
 def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplog):
@@ -265,7 +265,7 @@ def test_two_sessions_with_different_uploads_never_meet(app):
 
     payloads = route.payloads()
     addresses = [
-        {exhibit.proto.json.split("/payload/")[1][:64] for exhibit in each.at.get("bidi_component")}
+        {component.proto.json.split("/payload/")[1][:64] for component in each.at.get("bidi_component")}
         for each in (one, two)
     ]
     assert not addresses[0] & addresses[1]

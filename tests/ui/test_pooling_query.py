@@ -29,9 +29,9 @@ def boards(monkeypatch):
 
     seen = []
 
-    def kept(stage, key, maps, scales, **given):
+    def kept(context, key, maps, scales, **given):
         seen.append((maps, given))
-        show_board(stage, key, maps, scales, **given)
+        show_board(context, key, maps, scales, **given)
 
     for module in (heads, interventions):
         monkeypatch.setattr(module, "show_board", kept)

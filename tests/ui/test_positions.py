@@ -11,8 +11,8 @@ from vitviz.ui.pages.positions import text as words
 SWIN, MIXED = "swin_tiny_patch4_window7_224", "vit_small_patch16_rope_mixed_224"
 
 
-def exhibits(shown) -> list[dict]:
-    return [json.loads(exhibit.proto.json) for exhibit in shown.at.get("bidi_component")]
+def components(shown) -> list[dict]:
+    return [json.loads(component.proto.json) for component in shown.at.get("bidi_component")]
 
 
 def headings(shown) -> list[str]:
@@ -57,7 +57,7 @@ def test_biases_of_another_layer_and_head(app):
     shown.at.selectbox(key="choice of bias_layer").select_index(4).run()
     assert not shown.wrong
     assert shown.parameters == {"model": SWIN, "weights": "random", "bias_layer": "4", "bias_head": "2"}
-    (board,) = exhibits(shown)
+    (board,) = components(shown)
     assert board["alt"].startswith("One small map for each of 12 heads of layers.2.blocks.0.attn")
     assert board["chosen"] == [0, 2] and board["places"][0] == list(range(-6, 7))
     assert words.RELATIVE_HEAD.format(head=2) in shown.text
@@ -65,11 +65,11 @@ def test_biases_of_another_layer_and_head(app):
 
 def test_a_learned_rotary_table_has_layers_and_heads(app):
     shown = app("positions", model=MIXED, weights="random", query="r2c3")
-    first = exhibits(shown)[0]
+    first = components(shown)[0]
     shown.at.number_input(key="choice of turned_head").set_value(4).run()
     shown.at.number_input(key="choice of turned_layer").set_value(7).run()
     assert not shown.wrong
-    second = exhibits(shown)[0]
+    second = components(shown)[0]
     assert first["chosen"] == second["chosen"] == "r2c3" and first["heat"]["url"] != second["heat"]["url"]
     assert shown.parameters["turned_layer"] == "7" and shown.parameters["turned_head"] == "4"
     shown.at.number_input(key="choice of query row rotary").set_value(5).run()

@@ -32,14 +32,14 @@ def let_go(what: str) -> None:
         results._drop(key)
 
 
-def kept(what: str, **knobs: object) -> np.ndarray:
+def kept(what: str, **params: object) -> np.ndarray:
     """The one result of that name and those knobs that the server holds for that photograph."""
     image = vitviz.image_hash(load_sample("crocodile"))
     held = services.queue().results._held
     found = [
         value
         for key, (value, _) in held.items()
-        if key.what == what and key.image == image and knobs.items() <= dict(key.knobs).items()
+        if key.what == what and key.image == image and params.items() <= dict(key.params).items()
     ]
     assert len(found) == 1
     return found[0]
@@ -61,8 +61,8 @@ def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch,
     monkeypatch.setattr(questions, "FUSED_BYTES", room)
     monkeypatch.setattr(questions, "ALL_FUSED_BYTES", room_for_all)
     shown = app("rollout", image="crocodile")
-    for knob, value in (("alpha", 0.2), ("discard", 0.3)):
-        shown.at.slider(key=f"choice of {knob}").set_value(value).run()
+    for param, value in (("alpha", 0.2), ("discard", 0.3)):
+        shown.at.slider(key=f"choice of {param}").set_value(value).run()
     shown.at.segmented_control(key="choice of board").set_value("last_hop").run()
     assert not shown.wrong
     assert fusings == first

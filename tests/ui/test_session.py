@@ -74,7 +74,7 @@ def test_an_upload_keeps_its_results_and_addresses_when_the_connection_is_lost(a
     shown = upload(app("patches"), jpeg(11))
     kept = services.queue().results
     mine = {key for key in kept._held if key.scope == shown.at.session_state["private session"].name}
-    addresses = [exhibit.proto.json.split("/payload/")[1][:64] for exhibit in shown.at.get("bidi_component")]
+    addresses = [component.proto.json.split("/payload/")[1][:64] for component in shown.at.get("bidi_component")]
     assert mine and addresses
     lose_connection()
     assert all(key in kept for key in mine)

@@ -26,7 +26,7 @@ PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
 def stages(monkeypatch):
     """Every stage that a page was drawn on."""
     opened = []
-    real = context.open_stage
+    real = context.open_context
 
     def kept(*given):
         stage, lost = real(*given)
@@ -66,7 +66,7 @@ def assert_true(app, stages) -> None:
     assert app.at.toggle(key="choice of weights").value == (not stage.model.trained)
     own = load_model("embedded" if stage.model.name == "embedded" else "test_vit", weights="random").input_size[0]
     assert (shown_size(app) or own) == stage.key.size[0]
-    assert app.at.selectbox(key="choice of framing").value == stage.sight.prepared.framing
+    assert app.at.selectbox(key="choice of framing").value == stage.traced.prepared.framing
     given = {"model": "embedded", "size": "0", "framing": "crop", "weights": "trained"} | app.parameters
     assert given["model"].removeprefix(loading.FILE) == stage.model.name
     assert (int(given["size"]) or own, given["framing"]) == (stage.key.size[0], stage.key.framing)

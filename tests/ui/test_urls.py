@@ -29,18 +29,18 @@ def selections(draw) -> Selection:
         query=draw(st.sampled_from(["", "mean", "pool", "cls", "dist", "reg0", "reg12", "r0c0", "r15c7"])),
         scale=draw(st.sampled_from(["robust", "raw"])),
     )
-    for name, knob in PARAMS.items():
+    for name, param in PARAMS.items():
         if draw(st.booleans()):
-            if isinstance(knob, Choice):
-                value = draw(st.sampled_from(knob.options))
-            elif isinstance(knob, Name):
-                value = draw(st.from_regex(knob.pattern, fullmatch=True).filter(str.isascii))
-            elif isinstance(knob, InterventionList):
+            if isinstance(param, Choice):
+                value = draw(st.sampled_from(param.options))
+            elif isinstance(param, Name):
+                value = draw(st.from_regex(param.pattern, fullmatch=True).filter(str.isascii))
+            elif isinstance(param, InterventionList):
                 switched = ["", "hide_mean_3-5", "heads_zero_0x1", "hide_mean_3-5~heads_zero_0x1"]
-                value = knob.read(draw(st.sampled_from(switched)))
+                value = param.read(draw(st.sampled_from(switched)))
             else:
-                steps = int((knob.high - knob.low) / knob.step + 1e-6)
-                value = knob.read(str(round(knob.low + draw(st.integers(0, steps)) * knob.step, 6)))
+                steps = int((param.high - param.low) / param.step + 1e-6)
+                value = param.read(str(round(param.low + draw(st.integers(0, steps)) * param.step, 6)))
             selection = Selection(**{**selection.__dict__, "params": with_param(selection, name, value)})
     return selection
 
@@ -53,11 +53,37 @@ def test_a_link_reopens_the_view(selection):
 
 # What an attacker tries: reversed and endless runs, other scripts' digits, infinities, paths, markup, line breaks, lengths.
 hostile = st.sampled_from(
-    ["0-999999", "999999-0", "hide_mean_0-999999~hide_mean_999999-0", "hide_mean_0-99999", "cut_0-99999_0-99999", "~" * 7_999,
-     "shuffle_0~" * 799, "heads_zero_" + "0x0." * 1_900, "9" * 5_000, "-0", "1_0", "٣", " 1", "1e308", "-1e-320", "inf", "nan",
-     "../../etc/passwd", "file:..", "file:/etc/passwd", "hf:..", "hf:./x", "hf:a/../b", "<img src=x onerror=alert(1)>",
-     "r999c999", "r1c1\n", "model\x00", "a" * 100_000]
-)  # fmt: skip
+    [
+        "0-999999",
+        "999999-0",
+        "hide_mean_0-999999~hide_mean_999999-0",
+        "hide_mean_0-99999",
+        "cut_0-99999_0-99999",
+        "~" * 7_999,
+        "shuffle_0~" * 799,
+        "heads_zero_" + "0x0." * 1_900,
+        "9" * 5_000,
+        "-0",
+        "1_0",
+        "٣",
+        " 1",
+        "1e308",
+        "-1e-320",
+        "inf",
+        "nan",
+        "../../etc/passwd",
+        "file:..",
+        "file:/etc/passwd",
+        "hf:..",
+        "hf:./x",
+        "hf:a/../b",
+        "<img src=x onerror=alert(1)>",
+        "r999c999",
+        "r1c1\n",
+        "model\x00",
+        "a" * 100_000,
+    ]
+)
 
 
 @given(

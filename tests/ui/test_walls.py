@@ -29,14 +29,34 @@ MAY_IMPORT: dict[str, set[str]] = {
     "components": {"text", "selection", "server", "compute", "context"},
     "controls": {"text", "escape", "state", "compute", "context", "shell.navigation"},
     "pages": {
-        "text", "escape", "selection", "params", "state", "server", "compute", "context", "components", "controls",
-        "shell.errors", "shell.navigation", "shell.text",
+        "text",
+        "escape",
+        "selection",
+        "params",
+        "state",
+        "server",
+        "compute",
+        "context",
+        "components",
+        "controls",
+        "shell.errors",
+        "shell.navigation",
+        "shell.text",
     },
     "shell": {
-        "text", "escape", "selection", "state", "urls", "server", "compute", "context", "controls", "pages.registry",
+        "text",
+        "escape",
+        "selection",
+        "state",
+        "urls",
+        "server",
+        "compute",
+        "context",
+        "controls",
+        "pages.registry",
         "pages.model.text",
     },
-}  # fmt: skip
+}
 
 
 def part_of(path: Path) -> str:

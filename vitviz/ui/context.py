@@ -17,7 +17,7 @@ from vitviz.figures.subject import StagedSubject, Subject, subject_of
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
-from vitviz.ui.compute.loading import Photo
+from vitviz.ui.compute.loading import InputImage
 from vitviz.ui.compute.waiting import answer
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class CachedTrace:
     """One photograph through one model, as it is kept between runs: without the model, which its own store keeps, or lets go.
 
     prepared  the photograph as the model met it, with None in the model's place
@@ -40,8 +40,8 @@ class Look:
     image_name: str
 
     @classmethod
-    def of(cls, sight: Subject | StagedSubject) -> Look:
-        return cls(replace(sight.prepared, model=None), sight.trace, sight.image_hash, sight.image_name)
+    def of(cls, traced: Subject | StagedSubject) -> CachedTrace:
+        return cls(replace(traced.prepared, model=None), traced.trace, traced.image_hash, traced.image_name)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -58,40 +58,40 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a page is given. sight: the photograph as the model met it, whatever the model's layers are like."""
+class PageContext:
+    """What a page is given. traced: the photograph as the model met it, whatever the model's layers are like."""
 
     selection: Selection
-    photo: Photo
-    sight: Subject | StagedSubject
+    image: InputImage
+    traced: Subject | StagedSubject
     key: Key
     theme: Theme
 
     @property
     def shown(self) -> Image.Image:
         """The very pixels that the model got."""
-        return self.sight.prepared.shown
+        return self.traced.prepared.shown
 
     @property
     def one_grid(self) -> bool:
         """Whether every layer attends over the grid at the model's entrance; without it there is no `subject`."""
-        return isinstance(self.sight, Subject)
+        return isinstance(self.traced, Subject)
 
     @property
     def subject(self) -> Subject:
         """Raises UnsupportedError for a model of several grids."""
-        if not isinstance(self.sight, Subject):
+        if not isinstance(self.traced, Subject):
             raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
-        return self.sight
+        return self.traced
 
     @property
     def staged(self) -> StagedSubject:
         """The same layer by layer, which every model can be looked at."""
-        return self.sight if isinstance(self.sight, StagedSubject) else StagedSubject.of(self.sight)
+        return self.traced if isinstance(self.traced, StagedSubject) else StagedSubject.of(self.traced)
 
     @property
     def model(self) -> Model:
-        return self.sight.model
+        return self.traced.model
 
     @property
     def trace(self) -> Trace:
@@ -100,7 +100,7 @@ class Stage:
 
     @property
     def layout(self) -> TokenLayout:
-        return self.sight.layout
+        return self.traced.layout
 
     @property
     def query(self) -> str:
@@ -121,17 +121,17 @@ class Stage:
         """Among the layers over the token grid; the last of them where one that only collects was chosen."""
         return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
 
-    def ask(self, what: str, work: Callable[[JobProgress], T], note: str = words.COMPUTING, /, **knobs: Hashable) -> T:
+    def ask(self, what: str, work: Callable[[JobProgress], T], note: str = words.COMPUTING, /, **params: Hashable) -> T:
         """The answer to `what` about this model and photograph, computed once for everybody who may see it.
 
-        knobs  everything the answer depends on beyond model, photograph and size
+        params  everything the answer depends on beyond model, photograph and size
         """
-        result: T = answer(services.queue(), self.key.asking(what, **knobs), self._lane, work, note)
+        result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note)
         return result
 
-    def fetch(self, what: str, work: Callable[[JobProgress], T], /, **knobs: Hashable) -> T:
+    def fetch(self, what: str, work: Callable[[JobProgress], T], /, **params: Hashable) -> T:
         """The same outside a page's run, where nothing can be shown: for a download that somebody has just asked for."""
-        with services.queue().submit(self.key.asking(what, **knobs), self._lane, work) as ticket:
+        with services.queue().submit(self.key.derive(what, **params), self._lane, work) as ticket:
             result: T = ticket.result()
             return result
 
@@ -139,31 +139,31 @@ class Stage:
     def _lane(self) -> str:
         return f"analyse {self.key.model}"
 
-    def offer(self, what: str, build: Callable[[], bytes], /, **knobs: Hashable) -> str:
+    def offer(self, what: str, build: Callable[[], bytes], /, **params: Hashable) -> str:
         """An address at which this session's browser finds `build()`'s bytes."""
-        return session.current().offer(self.key.asking(what, **knobs), build)
+        return session.current().offer(self.key.derive(what, **params), build)
 
 
-def open_stage(selection: Selection, model: Model, photo: Photo) -> tuple[Stage, tuple[str, ...]]:
+def open_context(selection: Selection, model: Model, image: InputImage) -> tuple[PageContext, tuple[str, ...]]:
     """Runs the model on the photograph, unless that was done; and which parts of the selection this model does not have.
 
-    Raises VitvizError where it cannot be done, `consent.Unanswered` where it would take long and nobody has agreed to that.
+    Raises VitvizError where it cannot be done, `ConsentRequired` where it would take long and nobody agreed.
     """
-    key = Key("look", model.name, model.fingerprint, photo.hash, model.input_size, selection.framing, scope=photo.scope)
+    key = Key("look", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope)
 
-    def run(progress: JobProgress) -> Look:
-        prepared = prepare(model, photo.image, framing=selection.framing)
+    def run(progress: JobProgress) -> CachedTrace:
+        prepared = prepare(model, image.image, framing=selection.framing)
         progress.check()
-        return Look.of(subject_of(prepared, photo.hash, photo.name, progress))
+        return CachedTrace.of(subject_of(prepared, image.hash, image.name, progress))
 
     if key not in services.queue().results:
         consent.require(model)
     what = words.RUNNING_MODEL.format(model=model.name)
-    look: Look = answer(services.queue(), key, f"run {model.name}", run, what)
-    trace, sight = look.trace, look.through(loading.at_size(model, look.input_size))
+    cached: CachedTrace = answer(services.queue(), key, f"run {model.name}", run, what)
+    trace, traced = cached.trace, cached.through(loading.at_size(model, cached.input_size))
     every = (*trace.layers, *trace.pooling)
     chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None
     learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())
-    fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, sight.layout, learned)
+    fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, traced.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
-    return Stage(fitted, photo, sight, replace(key, what=""), theme), lost
+    return PageContext(fitted, image, traced, replace(key, what=""), theme), lost

@@ -14,7 +14,7 @@ from vitviz.draw import Scale
 from vitviz.draw.layer import Segment
 from vitviz.heatmap import Heatmap
 from vitviz.ui.components.mounting import Component, mount, registered
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.selection import MAX_QUERY
 from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.text import common as words
@@ -36,13 +36,13 @@ class Paint:
     hint: str
     taken: Callable[[tuple[int, ...]], None]
 
-    def hear(self, cells: Any, count: int) -> None:
+    def receive(self, cells: Any, count: int) -> None:
         """What a browser reports of a grid of `count` cells."""
         if isinstance(cells, list) and all(type(cell) is int and 0 <= cell < count for cell in cells):
             self.taken(tuple(sorted(set(cells))))
 
     @staticmethod
-    def told(paint: Paint | None) -> dict[str, Any] | None:
+    def message(paint: Paint | None) -> dict[str, Any] | None:
         """As the browser is told."""
         return None if paint is None else {"cells": list(paint.cells), "hint": paint.hint}
 
@@ -53,7 +53,7 @@ def _component(name: str) -> Component:
 
 
 def show_picture(
-    stage: Stage,
+    context: PageContext,
     key: str,
     *,
     alt: str,
@@ -61,7 +61,7 @@ def show_picture(
     heatmap: Heatmap | None = None,
     scale: Scale | None = None,
     among: np.ndarray | None = None,
-    knobs: Sequence[tuple[str, Hashable]] = (),
+    params: Sequence[tuple[str, Hashable]] = (),
     chosen: str = "",
     prefix: Iterable[str] = (),
     marks: Iterable[Cell] = (),
@@ -80,7 +80,7 @@ def show_picture(
 
     on_pick  called with a token's name before the page runs again
     among    (rows, cols) bool: the patches that the scale is about, all of them where not given
-    knobs    what the heat map depends on: while they stay, the browser keeps its numbers
+    params    what the heat map depends on: while they stay, the browser keeps its numbers
     chosen   name of the token to frame; prefix: names offered beside the picture; marks: patches framed thinly
     line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
     grid     (rows, cols) where there is no heat map and the grid is not the one at the model's entrance
@@ -88,29 +88,29 @@ def show_picture(
     widest   CSS pixels
     link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
     one_of_many  without its own hint and slider, because the page or a linked picture has them
-    shown    what lies under the grid, where it is not simply what the model saw; named by `knobs` too
+    shown    what lies under the grid, where it is not simply what the model saw; named by `params` too
     paint    where patches are painted and none is chosen
     """
-    rows, cols = grid or (stage.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
+    rows, cols = grid or (context.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
     heat = None
     if heatmap is not None:
         ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)
         values = heatmap.values
         counted = ends.counting(values if among is None else values[among])
-        url = stage.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(knobs))
+        url = context.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(params))
         heat = {"url": url, **_scale(ends, f"{heatmap.label} · {counted.label}", counted)}
 
     def picked(token: Any) -> None:
         if paint is not None:
-            paint.hear(token, rows * cols)
+            paint.receive(token, rows * cols)
         elif on_pick is not None and isinstance(token, str) and len(token) <= MAX_QUERY:
             on_pick(token)
 
     data = {
-        "url": _photograph(stage, key, shown, dict(knobs)),
+        "url": _photograph(context, key, shown, dict(params)),
         "rows": rows,
         "cols": cols,
-        "ratio": stage.shown.width / stage.shown.height,
+        "ratio": context.shown.width / context.shown.height,
         "widest": widest,
         "link": link,
         "one_of_many": one_of_many,
@@ -119,20 +119,20 @@ def show_picture(
         "marks": [list(cell) for cell in marks],
         "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
         "heat": heat,
-        "paint": Paint.told(paint),
+        "paint": Paint.message(paint),
         "alt": alt,
     }
     mount(_component("picture"), key, data, picked)
 
 
-def _photograph(stage: Stage, key: str, shown: Image.Image | None, knobs: dict[str, Hashable]) -> str:
+def _photograph(context: PageContext, key: str, shown: Image.Image | None, params: dict[str, Hashable]) -> str:
     if shown is None:
-        return stage.offer("shown", lambda: pack_picture(stage.shown))
-    return stage.offer(f"shown {key}", lambda: pack_picture(shown), **knobs)
+        return context.offer("shown", lambda: pack_picture(context.shown))
+    return context.offer(f"shown {key}", lambda: pack_picture(shown), **params)
 
 
 def show_board(
-    stage: Stage,
+    context: PageContext,
     key: str,
     maps: np.ndarray,
     scales: Sequence[Scale],
@@ -142,7 +142,7 @@ def show_board(
     shared: Scale | None,
     own_ends: tuple[str, str],
     facts: dict[str, np.ndarray],
-    knobs: Sequence[tuple[str, Hashable]],
+    params: Sequence[tuple[str, Hashable]],
     chosen: tuple[int, int | None] | None,
     wrapped: bool = False,
     places: tuple[Sequence[int], Sequence[int]] = ((), ()),
@@ -174,7 +174,7 @@ def show_board(
 
     def picked(at: Any) -> None:
         if paint is not None:
-            paint.hear(at, maps.shape[0] * maps.shape[1])
+            paint.receive(at, maps.shape[0] * maps.shape[1])
             return
         inside = isinstance(at, list) and len(at) == 2 and all(type(index) is int for index in at)
         if on_pick is not None and inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
@@ -184,7 +184,7 @@ def show_board(
     if shared is None:
         heat["ticks"] = [[0, own_ends[0]], [1, own_ends[1]]]
     data = {
-        "url": stage.offer(f"board {key}", build, **dict(knobs)),
+        "url": context.offer(f"board {key}", build, **dict(params)),
         "shape": [int(count) for count in maps.shape[:2]],
         "chosen": None if chosen is None else list(chosen),
         "wrapped": wrapped,
@@ -193,7 +193,7 @@ def show_board(
         "alt": alt,
         "tallest": tallest,
         "first": first,
-        "paint": Paint.told(paint),
+        "paint": Paint.message(paint),
     }
     mount(_component("board"), key, data, picked)
 

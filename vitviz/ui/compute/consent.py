@@ -29,7 +29,7 @@ ASK_SECONDS, ASK_BYTES, ASK_WORK_SECONDS, ASK_WEIGHT_BYTES = 8.0, 500_000_000, 6
 _AGREED = "costs agreed to"
 
 
-class Unanswered(Exception):
+class ConsentRequired(Exception):
     """The page has to ask before it can go on; `ask` puts the question."""
 
     def __init__(self, key: Key, question: str, way_out: str = "", **change: Any) -> None:
@@ -52,7 +52,7 @@ def require_weights(key: Key, source: str) -> None:
     key     names the model and, of a checkpoint, the version of its files
     source  what `load_model` is given: the model's name, or the path of a checkpoint
 
-    Raises Unanswered where it has to be asked first, UnsupportedError where there is not enough memory.
+    Raises ConsentRequired where it has to be asked first, UnsupportedError where there is not enough memory.
     """
     note = words.COUNTING_WEIGHTS.format(model=key.model)
     nbytes: int = answer(services.queue(), key, f"load {key.model}", lambda _: weight_bytes(source), note)
@@ -63,13 +63,15 @@ def require_weights(key: Key, source: str) -> None:
             model=escaped(key.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
         )
         plain = Selection()
-        raise Unanswered(key, question, words.EMBEDDED_MODEL, model=plain.model, weights=plain.weights, size=plain.size)
+        raise ConsentRequired(
+            key, question, words.EMBEDDED_MODEL, model=plain.model, weights=plain.weights, size=plain.size
+        )
 
 
 def require(model: Model) -> None:
     """Goes on where a pass of the model at its size is cheap, or this session has agreed to its cost.
 
-    Raises Unanswered where it has to be asked first, UnsupportedError where it cannot be had at all.
+    Raises ConsentRequired where it has to be asked first, UnsupportedError where it cannot be had at all.
     """
     if model.layout.num_tokens < WORTH_COUNTING and _least_operations(model) < WORTH_COUNTING_OPERATIONS:
         return
@@ -93,17 +95,17 @@ def require(model: Model) -> None:
             sweep=roughly(found.sweep_seconds),
             memory=gigabytes(found.work.peak),
         )
-        raise Unanswered(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
+        raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
 
 
 def require_passes(model: Model, passes: float, what: str) -> None:
     """The same before a page's own work of about so many forward passes. what: names the work to people."""
     if passes * _least_operations(model) < 5 * WORTH_COUNTING_OPERATIONS:
         return
-    key = Key("cost of passes", model.name, model.fingerprint, size=model.input_size, knobs=(("what", what),))
+    key = Key("cost of passes", model.name, model.fingerprint, size=model.input_size, params=(("what", what),))
     if key in _agreed():
         return
-    seconds = passes * _estimate(model, replace(key, what="cost", knobs=())).seconds
+    seconds = passes * _estimate(model, replace(key, what="cost", params=())).seconds
     if seconds > ASK_WORK_SECONDS:
         height, width = model.input_size
         question = words.WORK_COST.format(
@@ -114,7 +116,7 @@ def require_passes(model: Model, passes: float, what: str) -> None:
             width=width,
             run=roughly(seconds),
         )
-        raise Unanswered(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
+        raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
 
 
 def _least_operations(model: Model) -> float:

@@ -62,9 +62,9 @@ def plain_model(selection: Selection) -> Selection:
 def model_of(selection: Selection) -> Model:
     """The selected model at the selected size.
 
-    Raises ModelError or UnsupportedError, and `consent.Unanswered` for a large one that this session has not agreed to.
+    Raises ModelError or UnsupportedError, and `consent.ConsentRequired` for a large one that this session has not agreed to.
     """
-    key = Key("model", selection.model, selection.weights, knobs=(("file", _version(selection.model)),))
+    key = Key("model", selection.model, selection.weights, params=(("file", _version(selection.model)),))
     if selection.model != "embedded" and key not in services.models().results:
         consent.require_weights(replace(key, what="weight bytes"), _source(selection))
     own: Model = answer(
@@ -83,7 +83,7 @@ def at_size(model: Model, size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels. Raises UnsupportedError where it does not take them."""
     if size == model.input_size:
         return model
-    key = Key("model", model.name, model.fingerprint, size=size, knobs=(("from", model.input_size),))
+    key = Key("model", model.name, model.fingerprint, size=size, params=(("from", model.input_size),))
     if not model.dynamic_size:
         copied: Model = answer(
             services.copies(), key, f"load {model.name}", lambda _: _copy(model, size), words.COMPUTING
@@ -170,7 +170,7 @@ _UPLOAD = "own picture"
 
 
 @dataclass(frozen=True, eq=False)
-class Photo:
+class InputImage:
     """image: RGB; hash: of its pixels; scope: None for the gallery's, else the session that owns it; name: for snippets;
     values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
     """
@@ -195,34 +195,34 @@ def has_upload() -> bool:
     return _UPLOAD in st.session_state
 
 
-def image_of(selection: Selection) -> Photo:
+def image_of(selection: Selection) -> InputImage:
     """The selected photograph. Raises ImageError where it cannot be shown."""
     return _own_image() if selection.image == UPLOAD and has_upload() else _sample_image(selection.image)
 
 
-def _own_image() -> Photo:
+def _own_image() -> InputImage:
     content: bytes = st.session_state[_UPLOAD]
     scope = session.current().name
     key = Key("photo", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
 
-    def read(_: object) -> Photo:
+    def read(_: object) -> InputImage:
         image, values = read_image(content)
-        return Photo(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD, values)
+        return InputImage(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD, values)
 
-    photo: Photo = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
-    return photo
+    image: InputImage = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
+    return image
 
 
-def _sample_image(name: str) -> Photo:
+def _sample_image(name: str) -> InputImage:
     sample = sample_named(name)
 
-    def read(_: object) -> Photo:
+    def read(_: object) -> InputImage:
         image = vitviz.load_image(sample.path)
-        return Photo(image, vitviz.image_hash(image), None, f"assets/samples/{sample.file}")
+        return InputImage(image, vitviz.image_hash(image), None, f"assets/samples/{sample.file}")
 
     key = Key("photo", "", "", f"sample {sample.id}")
-    photo: Photo = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
-    return photo
+    image: InputImage = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
+    return image
 
 
 def sample_named(name: str) -> Sample:

@@ -26,7 +26,7 @@ class Key:
     image    hash of the image, "" where the answer needs no picture
     size     (height, width) of the model input in pixels, None for the model's own
     framing  how the picture was brought to that size
-    knobs    whatever else the answer depends on, as (name, value) pairs in alphabetical order
+    params    whatever else the answer depends on, as (name, value) pairs in alphabetical order
     scope    None for what everybody may see (gallery pictures); a session's id for what is private to it. It is part of the
              key, so that one session's upload can never answer another's question, not even for the same bytes.
     """
@@ -37,12 +37,12 @@ class Key:
     image: str = ""
     size: tuple[int, int] | None = None
     framing: str = ""
-    knobs: tuple[tuple[str, Hashable], ...] = ()
+    params: tuple[tuple[str, Hashable], ...] = ()
     scope: str | None = None
 
-    def asking(self, what: str, **knobs: Hashable) -> Key:
+    def derive(self, what: str, **params: Hashable) -> Key:
         """The key of another question about the same model and image."""
-        return replace(self, what=what, knobs=tuple(sorted(knobs.items())))
+        return replace(self, what=what, params=tuple(sorted(params.items())))
 
 
 # Sessions that ended last: a run of one of them may still be under way and offer what it has computed.
@@ -107,7 +107,7 @@ class Results:
         self.max_bytes = max_bytes
         self.max_entries = max_entries
         self._weakly = weakly
-        self._elsewhere: WeakValueDictionary[Key, Any] = WeakValueDictionary()
+        self._weak: WeakValueDictionary[Key, Any] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # scopes, the last FORGOTTEN of them
@@ -117,7 +117,7 @@ class Results:
         """The result, or None; marks it as just used."""
         with self._lock:
             if key not in self._held:
-                return self._elsewhere.get(key)
+                return self._weak.get(key)
             self._held.move_to_end(key)
             return self._held[key][0]
 
@@ -131,7 +131,7 @@ class Results:
             if key.scope in self._forgotten:
                 return
             if self._weakly:
-                self._elsewhere[key] = value
+                self._weak[key] = value
             if size <= self.max_bytes:
                 self._hold(key, value, size)
 
@@ -163,15 +163,15 @@ class Results:
                 self._forgotten.popitem(last=False)
             for key in [key for key in self._held if key.scope == scope]:
                 self._drop(key)
-            for key in [key for key in self._elsewhere if key.scope == scope]:
-                del self._elsewhere[key]
+            for key in [key for key in self._weak if key.scope == scope]:
+                del self._weak[key]
 
     def clear(self) -> None:
         """Lets go of everything, also of what others hold: whoever asks again has it made anew."""
         with self._lock:
             for key in list(self._held):
                 self._drop(key)
-            self._elsewhere.clear()
+            self._weak.clear()
 
     def _drop(self, key: Key) -> None:
         held = self._held.pop(key, None)
@@ -186,4 +186,4 @@ class Results:
         return len(self._held)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._held or key in self._elsewhere
+        return key in self._held or key in self._weak

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from vitviz.figure import Figure
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
 
@@ -29,33 +29,35 @@ class Rendered:
 class _Recipe:
     """How to draw one figure, and the name under which it is kept once drawn."""
 
-    stage: Stage
+    context: PageContext
     name: str
     make: Callable[[], Figure]
-    knobs: Mapping[str, Hashable]
+    params: Mapping[str, Hashable]
 
     def drawn(self) -> Rendered:
-        return self.stage.ask(f"figure {self.name}", self._draw, theme=self.stage.theme.name, **self.knobs)
+        return self.context.ask(f"figure {self.name}", self._draw, theme=self.context.theme.name, **self.params)
 
     def png(self) -> bytes:
         """For a download: called when no page is being drawn."""
-        return self.stage.fetch(f"figure {self.name}", self._draw, theme=self.stage.theme.name, **self.knobs).png
+        return self.context.fetch(f"figure {self.name}", self._draw, theme=self.context.theme.name, **self.params).png
 
     def _draw(self, _: object) -> Rendered:
         figure = self.make()
         return Rendered(figure.png(), figure.alt, figure.snippet)
 
 
-def show(stage: Stage, name: str, make: Callable[[], Figure], *, width: int | None = None, **knobs: Hashable) -> None:
+def show(
+    context: PageContext, name: str, make: Callable[[], Figure], *, width: int | None = None, **params: Hashable
+) -> None:
     """Shows the figure with its two ways out. width: CSS pixels, all there are where not given."""
-    drawn = _Recipe(stage, name, make, knobs).drawn()
+    drawn = _Recipe(context, name, make, params).drawn()
     st.image(drawn.png, width=width or "stretch", alt=drawn.alt)
-    ways_out(stage, name, make, **knobs)
+    ways_out(context, name, make, **params)
 
 
-def ways_out(stage: Stage, name: str, make: Callable[[], Figure], **knobs: Hashable) -> None:
+def ways_out(context: PageContext, name: str, make: Callable[[], Figure], **params: Hashable) -> None:
     """Download and code, for a figure or for an exhibit that shows the same numbers; drawn when somebody asks for it."""
-    recipe = _Recipe(stage, name, make, knobs)
+    recipe = _Recipe(context, name, make, params)
     with st.container(horizontal=True, gap="small"):
         file = f"{words.NAME}-{name.replace(' ', '-')}.png"
         st.download_button(

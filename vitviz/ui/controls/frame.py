@@ -9,7 +9,7 @@ import streamlit as st
 
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.support import Support, judge
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.escape import escaped
 from vitviz.ui.shell import navigation
 from vitviz.ui.text import common as words
@@ -41,10 +41,10 @@ def page(text: PageText, **blanks: object) -> Iterator[None]:
 # What a page shows that needs one grid, for a model that has several: why not, and where to look instead.
 
 
-def not_supported(stage: Stage, question: str) -> None:
+def not_supported(context: PageContext, question: str) -> None:
     """The page's question, one sentence of why, and the way to the page that every model has."""
     st.header(question)
-    support = verdict_on(stage)
+    support = verdict_on(context)
     sentence = words.ELSEWHERE_FORM if support.rollout else words.ELSEWHERE
     st.info(sentence.format(reason=escaped(support.reason), instead=escaped(support.instead)))
     navigation.link("layers", words.ELSEWHERE_LINK)
@@ -53,13 +53,13 @@ def not_supported(stage: Stage, question: str) -> None:
 # What can be shown of the chosen model, as pages say it.
 
 
-def verdict_on(stage: Stage) -> Support:
+def verdict_on(context: PageContext) -> Support:
     """The verdict over the loaded model at its size; one pass without numbers, remembered."""
-    model = stage.model
+    model = context.model
 
     def work(_: object) -> Support:
         with model.lock:
             return judge(model.name, placements_of(model.module, model.input_size), model.layout)
 
-    found: Support = stage.ask("support", work)
+    found: Support = context.ask("support", work)
     return found

@@ -18,7 +18,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, Key, consent, services
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
 T = TypeVar("T")
@@ -32,20 +32,20 @@ class SharedPasses:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question about this stage's picture.
+class ExplainedTarget:
+    """What is explained of a page's picture.
 
     target  what is explained; name: its words, "motorbike" or "motorbike, not wheelchair"
     """
 
-    stage: Stage
+    context: PageContext
     target: Target
     name: str
 
     @property
     def kind(self) -> OutputKind:
         """What the model's outputs are."""
-        return self.stage.model.output_kind
+        return self.context.model.output_kind
 
     @property
     def shares(self) -> bool:
@@ -77,17 +77,17 @@ class Asked:
         /,
         *,
         passes: float = 1,
-        **knobs: Hashable,
+        **params: Hashable,
     ) -> T:
         """The answer to `what`, computed once, with progress and a way to stop.
 
         passes  forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about first
 
-        Raises what the work raises, and `consent.Unanswered`.
+        Raises what the work raises, and `consent.ConsentRequired`.
         """
-        stage, shared = self.stage, SharedPasses()
-        if stage.key.asking(what, target=self.target, **knobs) not in services.queue().results:
-            consent.require_passes(stage.model, passes, note)
+        context, shared = self.context, SharedPasses()
+        if context.key.derive(what, target=self.target, **params) not in services.queue().results:
+            consent.require_passes(context.model, passes, note)
             shared = self._shared
 
         def answered(progress: JobProgress) -> T:
@@ -98,46 +98,48 @@ class Asked:
                 shared.made.update(question.passes)
                 services.queue().results.measure(self._key)
 
-        return stage.ask(what, answered, note, target=self.target, **knobs)
+        return context.ask(what, answered, note, target=self.target, **params)
 
     def _question(self, shared: SharedPasses) -> Question:
-        question = Question(self.stage.model, self.stage.trace.input, self.target)
+        question = Question(self.context.model, self.context.trace.input, self.target)
         question.reuse(shared.made)
         return question
 
     @property
     def _key(self) -> Key:
-        return self.stage.key.asking("passes", target=self.target)
+        return self.context.key.derive("passes", target=self.target)
 
     @property
     def _shared(self) -> SharedPasses:
-        return self.stage.ask("passes", lambda _: SharedPasses(), target=self.target)
+        return self.context.ask("passes", lambda _: SharedPasses(), target=self.target)
 
 
-def asked(stage: Stage) -> Asked:
+def explained_target(context: PageContext) -> ExplainedTarget:
     """What the selection asks: an output, a difference of two, or a token with itself where there is no classifier."""
-    logits = stage.trace.logits
-    if not has_classifier(stage.model):
-        chosen = stage.selection.query
-        named = chosen in stage.layout.prefix or stage.layout.cell_named(chosen) is not None
-        token = stage.layout.token_named(chosen) if named else None
-        return Asked(stage, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
+    logits = context.trace.logits
+    if not has_classifier(context.model):
+        chosen = context.selection.query
+        named = chosen in context.layout.prefix or context.layout.cell_named(chosen) is not None
+        token = context.layout.token_named(chosen) if named else None
+        return ExplainedTarget(context, SelfDot(token), words.token(chosen) if named else words.WHOLE_PICTURE)
     wanted, against = int(state.value_of("target")), int(state.value_of("against"))
-    target: Target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(stage.model, logits)
+    target: Target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(context.model, logits)
     assert isinstance(target, ClassLogit)
-    name = class_name(stage, target.index)
+    name = class_name(context, target.index)
     if 0 <= against < len(logits) and against != target.index:
-        other = class_name(stage, against)
-        return Asked(stage, LogitDifference(target.index, against), words.DIFFERENCE.format(name=name, other=other))
-    return Asked(stage, target, name)
+        other = class_name(context, against)
+        return ExplainedTarget(
+            context, LogitDifference(target.index, against), words.DIFFERENCE.format(name=name, other=other)
+        )
+    return ExplainedTarget(context, target, name)
 
 
-def class_name(stage: Stage, index: int) -> str:
+def class_name(context: PageContext, index: int) -> str:
     """An output in words, or its number where names are not known. Plain text: escape it where Markdown is read."""
-    return output_name(stage.model.labels, index, stage.model.output_kind)
+    return output_name(context.model.labels, index, context.model.output_kind)
 
 
-# Rollouts of a stage. Heads are fused once and kept, so that another query or knob costs a few products.
+# Rollouts of a page's picture. Heads are fused once and kept, so that another query or parameter costs a few products.
 
 # A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
 # would take more than this, only the one asked for is kept; where that one would, every rollout goes through all heads again.
@@ -145,36 +147,36 @@ ALL_FUSED_BYTES = 288 * 2**20
 FUSED_BYTES = 128 * 2**20
 
 
-def rollout_of(stage: Stage, query: str, options: RolloutOptions = PAPER) -> Heatmap:
+def rollout_of(context: PageContext, query: str, options: RolloutOptions = PAPER) -> Heatmap:
     """Rollout of one query. Raises UnsupportedError as `rollout`."""
-    knobs: dict[str, Hashable] = {"query": query, "options": options}
-    through = _fused_trace(stage, options, "rollout", knobs)
-    found: Heatmap = stage.ask(
-        "rollout", lambda progress: rollout(through or stage.trace, query, options, progress), **knobs
+    params: dict[str, Hashable] = {"query": query, "options": options}
+    through = _fused_trace(context, options, "rollout", params)
+    found: Heatmap = context.ask(
+        "rollout", lambda progress: rollout(through or context.trace, query, options, progress), **params
     )
     return found
 
 
-def head_rollouts_of(stage: Stage, method: str, query: str, options: RolloutOptions) -> np.ndarray:
+def head_rollouts_of(context: PageContext, method: str, query: str, options: RolloutOptions) -> np.ndarray:
     """(layers, heads, rows, cols): rollout of every head. Raises UnsupportedError as `head_rollouts`."""
-    knobs: dict[str, Hashable] = {"query": query, "method": method, "options": options}
-    through = _fused_trace(stage, options, "head rollouts", knobs)
-    found: np.ndarray = stage.ask(
+    params: dict[str, Hashable] = {"query": query, "method": method, "options": options}
+    through = _fused_trace(context, options, "head rollouts", params)
+    found: np.ndarray = context.ask(
         "head rollouts",
-        lambda progress: head_rollouts(stage.trace, method, query, options, progress, through),
-        **knobs,
+        lambda progress: head_rollouts(context.trace, method, query, options, progress, through),
+        **params,
     )
     return found
 
 
-def _fused_trace(stage: Stage, options: RolloutOptions, what: str, knobs: dict[str, Hashable]) -> Trace | None:
+def _fused_trace(context: PageContext, options: RolloutOptions, what: str, params: dict[str, Hashable]) -> Trace | None:
     """The trace with fused heads, where the answer to `what` is not known yet and the matrices are not too large to keep."""
-    check_defined(options.layers(stage.trace), stage.model.name)
-    nbytes = fused_nbytes(stage.trace)
-    if stage.key.asking(what, **knobs) in services.queue().results or nbytes > FUSED_BYTES:
+    check_defined(options.layers(context.trace), context.model.name)
+    nbytes = fused_nbytes(context.trace)
+    if context.key.derive(what, **params) in services.queue().results or nbytes > FUSED_BYTES:
         return None
     fusions = FUSIONS if len(FUSIONS) * nbytes <= ALL_FUSED_BYTES else (options.fusion,)
-    fused: dict[str, Trace] = stage.ask(
-        "fused heads", lambda progress: fused_traces(stage.trace, fusions, progress), fusions=fusions
+    fused: dict[str, Trace] = context.ask(
+        "fused heads", lambda progress: fused_traces(context.trace, fusions, progress), fusions=fusions
     )
     return fused[options.fusion]

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls.questions import class_name
 from vitviz.ui.text import outputs
 
@@ -132,15 +132,15 @@ def _cell(column: Column, row: int, decimals: int) -> str:
 # The names of a model's outputs, to search and, where the model's classes have groups, to browse by group.
 
 
-def browse_classes(stage: Stage, place: str) -> None:
+def browse_classes(context: PageContext, place: str) -> None:
     """A search field, the groups, and the list. place: keeps the widgets of two lists apart."""
-    kind, groups, count = stage.model.output_kind, stage.model.groups, len(stage.sight.trace.logits)
+    kind, groups, count = context.model.output_kind, context.model.groups, len(context.traced.trace.logits)
     wanted = st.text_input(outputs.FIND[kind], key=f"class filter {place}").strip().lower()
     chosen = outputs.EVERY_GROUP
     if groups is not None:
         chosen = st.selectbox(outputs.GROUP, [outputs.EVERY_GROUP, *sorted(set(groups))], key=f"class group {place}")
     found = [
-        (class_name(stage, index), groups[index] if groups else "")
+        (class_name(context, index), groups[index] if groups else "")
         for index in range(count)
         if groups is None or chosen in (outputs.EVERY_GROUP, groups[index])
     ]

@@ -17,7 +17,7 @@ from pkgutil import iter_modules
 
 from vitviz.ui import pages as folders
 from vitviz.ui import params
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Page:
     any_model: bool = False
     params: Mapping[str, params.Param] = field(default_factory=dict)
 
-    def load(self) -> Callable[[Stage], None]:
+    def load(self) -> Callable[[PageContext], None]:
         """The function that draws the page, heading included; imports its module."""
-        render: Callable[[Stage], None] = import_module(f"{folders.__name__}.{self.name}.page").render
+        render: Callable[[PageContext], None] = import_module(f"{folders.__name__}.{self.name}.page").render
         return render
 
 

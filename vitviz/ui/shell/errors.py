@@ -10,7 +10,7 @@ import streamlit as st
 
 from vitviz.errors import Cancelled, VitvizError
 from vitviz.ui import state
-from vitviz.ui.compute.consent import Unanswered
+from vitviz.ui.compute.consent import ConsentRequired
 from vitviz.ui.compute.waiting import Stopped
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import Selection
@@ -29,7 +29,7 @@ def guarded(where: str) -> Iterator[None]:
         key = stopped.key if isinstance(stopped, Stopped) else None
         st.info(words.CALLED_OFF)
         st.button(words.ASK_AGAIN, key=f"again {where}", on_click=state.ask_again, args=(key,))
-    except Unanswered as question:
+    except ConsentRequired as question:
         question.ask(where)
     except VitvizError as error:
         _say(str(error), where)

@@ -10,7 +10,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.models import Model
 from vitviz.ui import state
 from vitviz.ui.compute import loading
-from vitviz.ui.context import Stage, open_stage
+from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import frame
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as model_words
@@ -35,7 +35,7 @@ def _run() -> None:
     st.set_page_config(words.NAME, styles.icon(), "wide", styles.SIDEBAR_WIDTH)
     ignored = state.begin()
     styles.apply()
-    opened: list[Stage] = []
+    opened: list[PageContext] = []
     by_name = {
         each.name: st.Page(partial(_show, each, opened), title=each.title, url_path=each.name, default=each is every[0])
         for each in every
@@ -57,7 +57,7 @@ def _run() -> None:
         sizes = st.container()
     asked = state.selection()
     with guarded("stage"):
-        opened.append(_stage(sizes))
+        opened.append(_context(sizes))
     if state.selection() != asked:
         navigation.menu(menu)
     with sizes:
@@ -77,18 +77,18 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join([*shown, *(["…"] if len(shown) < len(names) else [])])
 
 
-def _stage(sizes: st.delta_generator.DeltaGenerator) -> Stage:
+def _context(sizes: st.delta_generator.DeltaGenerator) -> PageContext:
     taken = loading.image_of(state.selection())
     own = loading.model_of(loading.plain_model(state.selection()))
     model = _at_size(own)
     with sizes:
         sidebar.choose_size(own)
         sidebar.say((*own.notes, taken.values) if taken.values else own.notes)
-    stage, lost = open_stage(state.selection(), model, taken)
+    context, lost = open_context(state.selection(), model, taken)
     if lost:
         # Without a word: another model has other layers, and what was chosen there means nothing here.
-        state.change(**{name: getattr(stage.selection, name) for name in lost})
-    return stage
+        state.change(**{name: getattr(context.selection, name) for name in lost})
+    return context
 
 
 def _at_size(own: Model) -> Model:
@@ -103,7 +103,7 @@ def _at_size(own: Model) -> Model:
         return own
 
 
-def _show(page: Page, opened: list[Stage]) -> None:
+def _show(page: Page, opened: list[PageContext]) -> None:
     with guarded(page.name):
         if opened:
             prediction_bar.show(opened[0])

@@ -8,46 +8,46 @@ import streamlit as st
 
 from vitviz.analysis.prediction import Prediction, top_predictions
 from vitviz.outputs import OutputKind, has_classifier
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
 
 
-def show(stage: Stage) -> None:
+def show(context: PageContext) -> None:
     """The exact crop and the five likeliest classes or labels, or why there are none."""
-    shown, logits = stage.shown, stage.sight.trace.logits
+    shown, logits = context.shown, context.traced.trace.logits
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.image(shown, width=56, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
-        if not has_classifier(stage.model):
+        if not has_classifier(context.model):
             st.caption(words.NO_CLASSES.format(count=len(logits)))
-        elif stage.model.weights == "random":
+        elif context.model.weights == "random":
             st.caption(words.UNTRAINED)
         else:
-            _guesses(stage, top_predictions(logits, stage.model))
+            _guesses(context, top_predictions(logits, context.model))
 
 
-def _guesses(stage: Stage, best: list[Prediction]) -> None:
-    kind, count = stage.model.output_kind, len(stage.sight.trace.logits)
-    note = _note(stage, best)
+def _guesses(context: PageContext, best: list[Prediction]) -> None:
+    kind, count = context.model.output_kind, len(context.traced.trace.logits)
+    note = _note(context, best)
     chips = "".join(map(_chip, best)) + (f"<span>{note}</span>" if note else "")
-    st.html(f'<div class="vv-strip" role="list" aria-label="{words.PREDICTION}">{chips}</div>')
+    st.html(f'<div class="vv-prediction" role="list" aria-label="{words.PREDICTION}">{chips}</div>')
     # Filled only once it is open: a hundred names are not worth sending with every click.
     name = outputs.ONE[kind] if count == 1 else outputs.LIST[kind].format(count=count)
     browser = st.popover(name, type="tertiary", key="classes", on_change="rerun")
     if browser.open:
         with browser:
-            tables.browse_classes(stage, "strip")
+            tables.browse_classes(context, "bar")
 
 
-def _note(stage: Stage, best: list[Prediction]) -> str:
+def _note(context: PageContext, best: list[Prediction]) -> str:
     """What has to be known of the answer before it is believed; empty where nothing was measured."""
-    kind, doubt, likeliest = stage.model.output_kind, stage.model.doubt, best[0].probability
+    kind, doubt, likeliest = context.model.output_kind, context.model.doubt, best[0].probability
     if kind is OutputKind.NUMBERS:
         return outputs.UNIT
     if kind is OutputKind.LABELS:
         return outputs.DOUBTFUL[kind] if len(best) > 1 and likeliest is not None and likeliest < 0.5 else ""
-    return outputs.DOUBTFUL[kind] if doubt is not None and doubt.about(stage.sight.trace.logits) else ""
+    return outputs.DOUBTFUL[kind] if doubt is not None and doubt.about(context.traced.trace.logits) else ""
 
 
 def _chip(one: Prediction) -> str:

@@ -29,9 +29,14 @@ def choose_picture() -> None:
     st.subheader(words.PICTURE, anchor=False)
     _follow_picture(state.selection().image)
     source = st.segmented_control(
-        words.SOURCE, list(words.SOURCES), format_func=named(words.SOURCES), key=_SOURCE, required=True,
-        label_visibility="collapsed", on_change=_source_chosen,
-    )  # fmt: skip
+        words.SOURCE,
+        list(words.SOURCES),
+        format_func=named(words.SOURCES),
+        key=_SOURCE,
+        required=True,
+        label_visibility="collapsed",
+        on_change=_source_chosen,
+    )
     if source == "gallery":
         gallery = {sample.id: sample for sample in samples()}
         shown = state.selection().image or next(iter(gallery))
@@ -52,9 +57,12 @@ def choose_picture() -> None:
     if state.selection().image == UPLOAD:
         st.caption(words.OWN_PICTURE)
     st.selectbox(
-        words.FRAMING, list(words.FRAMINGS), format_func=named(words.FRAMINGS), help=words.FRAMING_HELP,
+        words.FRAMING,
+        list(words.FRAMINGS),
+        format_func=named(words.FRAMINGS),
+        help=words.FRAMING_HELP,
         **state.bound("framing"),
-    )  # fmt: skip
+    )
 
 
 def _follow_picture(image: str) -> None:
@@ -116,9 +124,10 @@ def choose_model() -> None:
             st.caption(words.FILES_LEFT_OUT.format(count=left_out))
     untrained = state.selection().weights == "random"
     st.toggle(
-        words.UNTRAINED, help=words.UNTRAINED_HELP,
+        words.UNTRAINED,
+        help=words.UNTRAINED_HELP,
         **state.bound("weights", untrained, lambda on: "random" if on else "trained"),
-    )  # fmt: skip
+    )
     if untrained:
         st.badge(words.UNTRAINED_NOTE, color="orange")
 

@@ -27,7 +27,7 @@ _CSS = """<style>
   .st-key-side-by-side [data-testid="stColumn"] { flex: 1 1 calc(50% - 0.75rem); min-width: calc(50% - 0.75rem); }
   .st-key-side-by-side [data-testid="stColumn"] [data-testid="stColumn"] { min-width: 100%; }
 }
-.vv-strip { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; }
+.vv-prediction { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; }
 .vv-chip {
   padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;
   border: 1px solid color-mix(in srgb, currentColor 25%, transparent);

@@ -22,52 +22,52 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import steps
 from vitviz.ui.pages.by_hand import text as words
-from vitviz.ui.pages.by_hand.steps import SHOWN, Board, every, products
+from vitviz.ui.pages.by_hand.steps import SHOWN, Worksheet, every, products
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 PATCHES_SHOWN = 5
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
-        if not stage.trace.layers:
+        if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
         tables.show(tables.STYLE)
         with guarded("one head by hand"):
-            board = _choose(stage)
+            sheet = _choose(context)
             st.caption(words.ROUNDED)
             with guarded("the entrance"):
-                steps.show_entrance(board, _entrance(board))
-            show_scores(board)
+                steps.show_entrance(sheet, _entrance(sheet))
+            show_scores(sheet)
             with guarded("matrices"):
-                steps.show_matrices(board)
+                steps.show_matrices(sheet)
 
 
-def query_of(stage: Stage) -> str:
+def query_of(context: PageContext) -> str:
     """Name of the token to follow: the one chosen, else the patch under discussion, because a story begins with pixels."""
     try:
-        stage.layout.token_named(stage.selection.query)
+        context.layout.token_named(context.selection.query)
     except ValueError:
-        row, col = stage.selection.patch_of(stage.layout)
+        row, col = context.selection.patch_of(context.layout)
         return cell_name(row, col)
-    return stage.selection.query
+    return context.selection.query
 
 
-def _choose(stage: Stage) -> Board:
-    layer, query = stage.layer, query_of(stage)
-    head = stage.head or 0
+def _choose(context: PageContext) -> Worksheet:
+    layer, query = context.layer, query_of(context)
+    head = context.head or 0
     left, right = st.columns([11, 9])
-    opened: OpenLayer = stage.ask(
+    opened: OpenLayer = context.ask(
         "open layer",
-        lambda _: open_layer(stage.model, stage.trace, layer),
+        lambda _: open_layer(context.model, context.trace, layer),
         words.OPENING.format(layer=layer),
         layer=layer,
     )
@@ -75,35 +75,35 @@ def _choose(stage: Stage) -> Board:
     shown = tuple(hand.strongest(PATCHES_SHOWN))
     with right:
         st.markdown(words.FOLLOWED.format(query=common.token(query), layer=layer, head=head))
-        _widgets(stage, layer, head, hand, shown)
+        _widgets(context, layer, head, hand, shown)
     pair = shown[min(int(state.value_of("pair")), len(shown) - 1)]
     hand = head_by_hand(opened, head, query, pair)
     with left:
         weights = Heatmap(hand.layout.patches(hand.weights.astype(np.float32)), words.WEIGHT)
         show_picture(
-            stage,
+            context,
             "by hand",
             alt=words.PICTURE_ALT.format(query=common.token(query), layer=layer, head=head),
             on_pick=lambda name: state.change(query=name),
             heatmap=weights,
             scale=Scale.of(weights.values, robust=state.value_of("scale") == "robust"),
-            knobs=(("query", query), ("layer", layer), ("head", head)),
+            params=(("query", query), ("layer", layer), ("head", head)),
             chosen=query,
-            prefix=stage.layout.prefix,
-            marks=[cell for token in shown if (cell := stage.layout.cell_of(token)) is not None],
+            prefix=context.layout.prefix,
+            marks=[cell for token in shown if (cell := context.layout.cell_of(token)) is not None],
             widest=360,
         )
     component = min(int(state.value_of("component")), hand.head_dim - 1)
-    return Board(stage, opened, hand, component, shown)
+    return Worksheet(context, opened, hand, component, shown)
 
 
-def _widgets(stage: Stage, layer: int, head: int, hand: HeadByHand, shown: tuple[int, ...]) -> None:
-    rows, cols = stage.layout.grid
-    row, col = stage.selection.patch_of(stage.layout)
+def _widgets(context: PageContext, layer: int, head: int, hand: HeadByHand, shown: tuple[int, ...]) -> None:
+    rows, cols = context.layout.grid
+    row, col = context.selection.patch_of(context.layout)
     one, two = st.columns(2)
-    if stage.trace.num_layers > 1:
-        one.number_input(words.LAYER, 0, stage.trace.num_layers - 1, step=1, **state.bound("layer", layer))
-    heads = stage.trace.layers[layer].num_heads
+    if context.trace.num_layers > 1:
+        one.number_input(words.LAYER, 0, context.trace.num_layers - 1, step=1, **state.bound("layer", layer))
+    heads = context.trace.layers[layer].num_heads
     if heads > 1:
         two.number_input(words.HEAD, 0, heads - 1, step=1, **state.bound("head", head))
     one, two = st.columns(2)  # a second pair, so that on a phone row and column follow one another
@@ -113,17 +113,20 @@ def _widgets(stage: Stage, layer: int, head: int, hand: HeadByHand, shown: tuple
     st.number_input(
         words.COMPONENT, 0, hand.head_dim - 1, step=1, help=words.COMPONENT_HELP, **state.bound("component", component)
     )
-    names = [words.short(stage.layout.name_of(token)) for token in shown]
+    names = [words.short(context.layout.name_of(token)) for token in shown]
     st.selectbox(
-        words.PAIR, list(range(len(shown))), format_func=lambda index: names[index], help=words.PAIR_HELP,
+        words.PAIR,
+        list(range(len(shown))),
+        format_func=lambda index: names[index],
+        help=words.PAIR_HELP,
         **state.bound("pair", min(int(state.value_of("pair")), len(shown) - 1)),
-    )  # fmt: skip
+    )
 
 
-def _entrance(board: Board) -> Entrance:
-    stage, query = board.stage, board.hand.query
-    start: Entrance = stage.ask(
-        "entrance by hand", lambda _: entrance(stage.model, stage.trace, board.opened, query), query=query
+def _entrance(sheet: Worksheet) -> Entrance:
+    context, query = sheet.context, sheet.hand.query
+    start: Entrance = context.ask(
+        "entrance by hand", lambda _: entrance(context.model, context.trace, sheet.opened, query), query=query
     )
     return start
 
@@ -131,23 +134,23 @@ def _entrance(board: Board) -> Entrance:
 # The later steps by hand: norm, query, key and value, scores, softmax, and the weighted sum of values.
 
 
-def show_scores(board: Board) -> None:
-    _norm(board)
-    _projections(board)
-    _scores(board)
-    _softmax(board)
-    _what_if(board)
-    _output(board)
+def show_scores(sheet: Worksheet) -> None:
+    _norm(sheet)
+    _projections(sheet)
+    _scores(sheet)
+    _softmax(sheet)
+    _what_if(sheet)
+    _output(sheet)
 
 
-def _norm(board: Board) -> None:
-    norm = board.hand.norm
+def _norm(sheet: Worksheet) -> None:
+    norm = sheet.hand.norm
     if norm is None:
-        board.step(words.NORM)
+        sheet.step(words.NORM)
         st.markdown(words.NO_NORM)
         return
     rms = norm.kind == "rms"
-    board.step(words.NORM_RMS if rms else words.NORM)
+    sheet.step(words.NORM_RMS if rms else words.NORM)
     text = words.NORM_RMS_TEXT if rms else words.NORM_TEXT
     st.markdown(text.format(width=norm.given.size, mean=four(norm.mean), deviation=four(norm.deviation)))
     columns = _written(norm, words.NORM_RMS_COLUMNS if rms else words.NORM_COLUMNS)
@@ -166,9 +169,9 @@ def _written(norm: Norm, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     return named
 
 
-def _projections(board: Board) -> None:
-    hand, c = board.hand, board.component
-    board.step(words.PROJECT)
+def _projections(sheet: Worksheet) -> None:
+    hand, c = sheet.hand, sheet.component
+    sheet.step(words.PROJECT)
     d, width = hand.q.slice.weight.shape
     st.markdown(words.PROJECT_TEXT.format(d=d, width=width, component=c))
     row = hand.q.slice.weight[c]  # (width,)
@@ -177,16 +180,16 @@ def _projections(board: Board) -> None:
     columns = dict(zip(words.PROJECT_COLUMNS[1:], (hand.given, row, hand.given * row), strict=True))
     every("projection", columns, width)
     if hand.q.norm is not None:
-        _qk_norm(board, hand.q.norm)
+        _qk_norm(sheet, hand.q.norm)
     if hand.rotates:
-        _rotation(board, hand.q.rotation)
-    _vector(board, words.VECTOR_Q, "q", hand.query, hand.q.result)
-    _vector(board, words.VECTOR_K, "k", hand.key, hand.k.result)
-    _vector(board, words.VECTOR_V, "v", hand.key, hand.v.result)
+        _rotation(sheet, hand.q.rotation)
+    _vector(sheet, words.VECTOR_Q, "q", hand.query, hand.q.result)
+    _vector(sheet, words.VECTOR_K, "k", hand.key, hand.k.result)
+    _vector(sheet, words.VECTOR_V, "v", hand.key, hand.v.result)
     every("vectors", {"q": hand.q.result, "k": hand.k.result, "v": _padded(hand.v.result, d)}, d)
 
 
-def _qk_norm(board: Board, norm: Norm) -> None:
+def _qk_norm(sheet: Worksheet, norm: Norm) -> None:
     st.markdown(f"**{words.QK_NORM}**")
     text = words.NORM_RMS_TEXT if norm.kind == "rms" else words.QK_NORM_TEXT
     size = norm.given.size
@@ -194,11 +197,11 @@ def _qk_norm(board: Board, norm: Norm) -> None:
     _written(norm, words.NORM_RMS_COLUMNS if norm.kind == "rms" else words.QK_NORM_COLUMNS)
 
 
-def _rotation(board: Board, turn: Rotation | None) -> None:
-    hand = board.hand
+def _rotation(sheet: Worksheet, turn: Rotation | None) -> None:
+    hand = sheet.hand
     st.markdown(f"**{words.ROTATE}**")
     if turn is None:
-        st.markdown(words.ROTATE_NOT.format(query=board.name(hand.query)))
+        st.markdown(words.ROTATE_NOT.format(query=sheet.name(hand.query)))
     else:
         st.markdown(words.ROTATE_TEXT)
         steps = (turn.given, turn.cos, turn.partner, turn.sin, turn.result)
@@ -207,28 +210,28 @@ def _rotation(board: Board, turn: Rotation | None) -> None:
         ]
         tables.show(tables.numbers([Column(words.ROTATE_COLUMNS[0], [str(i) for i in range(SHOWN)]), *columns]))
     turned = words.ROTATE_KEY if hand.k.rotation is not None else words.ROTATE_KEY_NOT
-    st.markdown(turned.format(key=board.name(hand.key)))
+    st.markdown(turned.format(key=sheet.name(hand.key)))
 
 
-def _vector(board: Board, sentence: str, name: str, token: int, values: np.ndarray) -> None:
+def _vector(sheet: Worksheet, sentence: str, name: str, token: int, values: np.ndarray) -> None:
     shown = values[:SHOWN]
     places = decimals_of(shown.tolist())
     text = ", ".join(figures(value, places) for value in shown.tolist())
-    st.markdown(sentence.format(token=board.name(token), d=values.size, shown=len(shown), numbers=text))
+    st.markdown(sentence.format(token=sheet.name(token), d=values.size, shown=len(shown), numbers=text))
     alt = words.VECTOR_ALT.format(d=values.size, name=name)
-    tables.show(tables.vector(values, alt, board.component if board.component < values.size else None))
+    tables.show(tables.vector(values, alt, sheet.component if sheet.component < values.size else None))
 
 
-def _scores(board: Board) -> None:
-    hand = board.hand
-    board.step(words.SCORES)
-    st.markdown(words.DOT_TEXT.format(d=hand.head_dim, key=board.name(hand.key)))
+def _scores(sheet: Worksheet) -> None:
+    hand = sheet.hand
+    sheet.step(words.SCORES)
+    st.markdown(words.DOT_TEXT.format(d=hand.head_dim, key=sheet.name(hand.key)))
     index = [str(i) for i in range(hand.head_dim)]
     products(words.DOT_COLUMNS, index, hand.q.result, hand.k.result)
     terms = (hand.q.result, hand.k.result, hand.q.result * hand.k.result)
     every("dot", dict(zip(words.DOT_COLUMNS[1:], terms, strict=True)), hand.head_dim)
 
-    tokens, shown = hand.weights.size, list(board.shown)
+    tokens, shown = hand.weights.size, list(sheet.shown)
     root = float(np.sqrt(hand.head_dim))
     plain = bool(np.isclose(hand.factor * root, 1))
     text = words.SCORES_TEXT if plain else words.SCORES_TEXT_FACTOR
@@ -242,20 +245,20 @@ def _scores(board: Board) -> None:
         steps[bias] = hand.bias
         steps[score] = hand.scores
     columns = [Column(name, step[shown].tolist()) for name, step in steps.items()]
-    names = [board.short(token) for token in shown]
+    names = [sheet.short(token) for token in shown]
     strong = [shown.index(hand.key)]
     tables.show(tables.numbers([Column(key, names), *columns], strong=strong))
-    every("scores", {key: _all_names(board), **steps}, tokens)
+    every("scores", {key: _all_names(sheet), **steps}, tokens)
 
 
-def _softmax(board: Board) -> None:
-    hand, shown = board.hand, list(board.shown)
-    board.step(words.SOFTMAX)
+def _softmax(sheet: Worksheet) -> None:
+    hand, shown = sheet.hand, list(sheet.shown)
+    sheet.step(words.SOFTMAX)
     tokens = hand.weights.size
     st.markdown(words.SOFTMAX_TEXT.format(tokens=tokens, maximum=four(hand.maximum), total=four(hand.total)))
     key, score, less, power, weight = words.SOFTMAX_COLUMNS
     others = np.setdiff1d(np.arange(tokens), shown)
-    names = [board.short(token) for token in shown]
+    names = [sheet.short(token) for token in shown]
     columns = [
         Column(key, [*names, *([words.REST.format(count=others.size)] if others.size else []), words.SUM]),
         Column(score, [*hand.scores[shown].tolist(), *([None] if others.size else []), None]),
@@ -265,7 +268,7 @@ def _softmax(board: Board) -> None:
     ]
     tables.show(tables.numbers(columns, strong=[shown.index(hand.key)], total=len(columns[0].values) - 1))
     steps = (hand.scores, hand.scores - hand.maximum, hand.exps, hand.weights)
-    every("softmax", {key: _all_names(board), **dict(zip(words.SOFTMAX_COLUMNS[1:], steps, strict=True))}, tokens)
+    every("softmax", {key: _all_names(sheet), **dict(zip(words.SOFTMAX_COLUMNS[1:], steps, strict=True))}, tokens)
     st.caption(words.OWN.format(tokens=tokens, off=number(hand.weights_off, digits=1)))
 
 
@@ -274,8 +277,8 @@ def _with_sum(values: np.ndarray, shown: list[int], others: np.ndarray) -> list[
     return [*values[shown].tolist(), *rest, float(values.sum())]
 
 
-def _what_if(board: Board) -> None:
-    hand, shown = board.hand, list(board.shown)
+def _what_if(sheet: Worksheet) -> None:
+    hand, shown = sheet.hand, list(sheet.shown)
     with st.container(border=True):
         st.markdown(f"**{words.WHAT_IF}**")
         st.markdown(words.WHAT_IF_TEXT)
@@ -285,7 +288,7 @@ def _what_if(board: Board) -> None:
         key, score, weight, own = (name.format(temperature=f"{temperature:.1f}") for name in words.WHAT_IF_COLUMNS)
         longest = float(max(softened[shown].max(), hand.weights[shown].max()))  # bars of both columns are compared
         columns = [
-            Column(key, [board.short(token) for token in shown]),
+            Column(key, [sheet.short(token) for token in shown]),
             Column(score, (hand.scores / temperature)[shown].tolist()),
             Column(weight, softened[shown].tolist(), bars=len(shown), longest=longest, decimals=4),
             Column(own, hand.weights[shown].tolist(), bars=len(shown), longest=longest, decimals=4),
@@ -300,17 +303,17 @@ def keys_for_half(weights: np.ndarray) -> int:
     return int(np.searchsorted(np.cumsum(np.sort(weights)[::-1]), 0.5) + 1)
 
 
-def _output(board: Board) -> None:
-    hand, shown = board.hand, list(board.shown)
-    board.step(words.OUTPUT)
+def _output(sheet: Worksheet) -> None:
+    hand, shown = sheet.hand, list(sheet.shown)
+    sheet.step(words.OUTPUT)
     tokens, d = hand.values.shape
-    c = min(board.component, d - 1)
+    c = min(sheet.component, d - 1)
     st.markdown(words.OUTPUT_TEXT.format(d=d, component=c))
     shares = hand.weights * hand.values[:, c]  # (tokens,)
     others = np.setdiff1d(np.arange(tokens), shown)
     key, weight, value, share = (name.format(component=c) for name in words.OUTPUT_COLUMNS)
     gap: list[None] = [None] if others.size else []
-    names = [board.short(token) for token in shown]
+    names = [sheet.short(token) for token in shown]
     columns = [
         Column(key, [*names, *([words.REST.format(count=others.size)] if others.size else []), words.SUM]),
         Column(weight, _with_sum(hand.weights, shown, others), decimals=4),
@@ -318,16 +321,16 @@ def _output(board: Board) -> None:
         Column(share, _with_sum(shares, shown, others), bars=len(shown)),
     ]
     tables.show(tables.numbers(columns, strong=[shown.index(hand.key)], total=len(columns[0].values) - 1))
-    every("output", {key: _all_names(board), weight: hand.weights, value: hand.values[:, c], share: shares}, tokens)
-    _vector(board, words.VECTOR_O, "o", hand.query, hand.output)
-    heads = board.opened.attention.num_heads
-    st.markdown(" ".join([words.OUTPUT_NEXT.format(heads=heads, d=d, together=heads * d), *_added(board)]))
+    every("output", {key: _all_names(sheet), weight: hand.weights, value: hand.values[:, c], share: shares}, tokens)
+    _vector(sheet, words.VECTOR_O, "o", hand.query, hand.output)
+    heads = sheet.opened.attention.num_heads
+    st.markdown(" ".join([words.OUTPUT_NEXT.format(heads=heads, d=d, together=heads * d), *_added(sheet)]))
     st.caption(words.OUTPUT_OWN.format(off=number(hand.output_off, digits=1)))
 
 
-def _added(board: Board) -> list[str]:
+def _added(sheet: Worksheet) -> list[str]:
     """What becomes of the head's output: LayerScale where the model has it, and how much the head adds to the token."""
-    hand, said = board.hand, []
+    hand, said = sheet.hand, []
     if hand.scale is not None:
         median = four(float(np.median(np.abs(hand.scale))))
         said.append(words.OUTPUT_SCALE.format(width=hand.scale.size, median=median))
@@ -337,8 +340,8 @@ def _added(board: Board) -> list[str]:
     return [*said, words.OUTPUT_ADDED.format(**dict(zip(("added", "length"), lengths, strict=True)))]
 
 
-def _all_names(board: Board) -> list[str]:
-    return [board.short(token) for token in range(board.hand.layout.num_tokens)]
+def _all_names(sheet: Worksheet) -> list[str]:
+    return [sheet.short(token) for token in range(sheet.hand.layout.num_tokens)]
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from vitviz.draw import draw_patch, draw_sum
 from vitviz.figure import Figure
 from vitviz.figures.by_hand import LARGEST, output_figure, scores_figure, weights_figure
 from vitviz.ui import state
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, tables
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.tables import Column
@@ -25,10 +25,10 @@ SHOWN = 6  # components and products that stand on the page; the others are one 
 
 
 @dataclass(frozen=True)
-class Board:
+class Worksheet:
     """One head of one photograph. component: the one written out; shown: tokens whose keys stand in the tables."""
 
-    stage: Stage
+    context: PageContext
     opened: OpenLayer
     hand: HeadByHand
     component: int
@@ -86,19 +86,19 @@ def products(
 # The first steps by hand: pixels, patch embedding, position, and the token that enters the layer.
 
 
-def show_entrance(board: Board, start: Entrance) -> None:
+def show_entrance(sheet: Worksheet, start: Entrance) -> None:
     if start.pixels is None:
-        board.step(words.PIXELS)
-        st.markdown(words.NO_PIXELS.format(query=board.name(board.hand.query), width=start.embedding.size))
+        sheet.step(words.PIXELS)
+        st.markdown(words.NO_PIXELS.format(query=sheet.name(sheet.hand.query), width=start.embedding.size))
     else:
-        _pixels(board, start.pixels)
-        _embedding(board, start, start.pixels)
-    _position(board, start)
-    _enters(board, start)
+        _pixels(sheet, start.pixels)
+        _embedding(sheet, start, start.pixels)
+    _position(sheet, start)
+    _enters(sheet, start)
 
 
-def _pixels(board: Board, pixels: np.ndarray) -> None:
-    stage, hand = board.stage, board.hand
+def _pixels(sheet: Worksheet, pixels: np.ndarray) -> None:
+    context, hand = sheet.context, sheet.hand
     cell = hand.layout.cell_of(hand.query)
     assert cell is not None
     (row, col), (height, width) = cell, hand.layout.patch_size
@@ -106,21 +106,21 @@ def _pixels(board: Board, pixels: np.ndarray) -> None:
     def draw() -> Figure:
         return Figure(
             arrays={"pixels": pixels},
-            drawing=draw_patch(stage.shown, hand.layout, hand.query, theme=stage.theme),
+            drawing=draw_patch(context.shown, hand.layout, hand.query, theme=context.theme),
             alt=words.PATCH_ALT.format(row=row, col=col),
-            provenance=stage.subject.provenance("patch", query=hand.layout.name_of(hand.query)),
-            snippet=stage.subject.snippet(),
+            provenance=context.subject.provenance("patch", query=hand.layout.name_of(hand.query)),
+            snippet=context.subject.snippet(),
         )
 
-    board.step(words.PIXELS)
-    figure.show(stage, "patch by hand", draw, width=520, token=hand.query)
+    sheet.step(words.PIXELS)
+    figure.show(context, "patch by hand", draw, width=520, token=hand.query)
     st.markdown(
         words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size, channels=words.COUNTED[len(pixels)])
     )
-    corner = np.asarray(stage.shown.convert("RGB"))[row * height, col * width].astype(float)[
+    corner = np.asarray(context.shown.convert("RGB"))[row * height, col * width].astype(float)[
         : len(pixels)
     ]  # (channels,)
-    mean, spread = (np.asarray(each) for each in (stage.model.preprocessing.mean, stage.model.preprocessing.std))
+    mean, spread = (np.asarray(each) for each in (context.model.preprocessing.mean, context.model.preprocessing.std))
     steps = (corner, corner / 255, mean, spread, pixels[:, 0, 0])
     name, *headings = words.PIXEL_COLUMNS
     columns = [Column(heading, step.tolist()) for heading, step in zip(headings, steps, strict=True)]
@@ -133,12 +133,12 @@ def _channels(pixels: np.ndarray) -> list[str]:
     return list(words.CHANNELS) if len(pixels) == len(words.CHANNELS) else [words.GREY]
 
 
-def _embedding(board: Board, start: Entrance, pixels: np.ndarray) -> None:
-    board.step(words.EMBED)
+def _embedding(sheet: Worksheet, start: Entrance, pixels: np.ndarray) -> None:
+    sheet.step(words.EMBED)
     if start.filters is None or start.filter_bias is None:
         st.markdown(words.EMBED_OTHER)
         return
-    c = board.component
+    c = sheet.component
     st.markdown(words.EMBED_TEXT.format(width=start.embedding.size, count=pixels.size, component=c))
     places = np.ndindex(*pixels.shape)
     names = [words.EMBED_PIXEL.format(colour=_channels(pixels)[channel], row=y, col=x) for channel, y, x in places]
@@ -148,15 +148,15 @@ def _embedding(board: Board, start: Entrance, pixels: np.ndarray) -> None:
     every("embedding", {words.EMBED_COLUMNS[0]: names, one: flat, two: filters, three: flat * filters}, flat.size)
 
 
-def _position(board: Board, start: Entrance) -> None:
-    board.step(words.POSITION)
+def _position(sheet: Worksheet, start: Entrance) -> None:
+    sheet.step(words.POSITION)
     width = start.embedding.size
     index = [str(i) for i in range(SHOWN)]
     if start.position is None:
-        biased = board.opened.attention.bias is not None
+        biased = sheet.opened.attention.bias is not None
         reason = (
             words.NO_POSITION_ROTARY
-            if board.hand.rotates
+            if sheet.hand.rotates
             else words.NO_POSITION_BIAS
             if biased
             else words.NO_POSITION_NONE
@@ -174,25 +174,25 @@ def _position(board: Board, start: Entrance) -> None:
         tables.numbers([Column(names[0], index), *(Column(name, v[:SHOWN].tolist()) for name, v in columns.items())])
     )
     every("position", columns, width)
-    stage, hand = board.stage, board.hand
+    context, hand = sheet.context, sheet.hand
     one, two = start.embedding, start.position
 
     def draw() -> Figure:
         terms = dict(zip(words.SUM_NAMES_PREFIX if prefix else words.SUM_NAMES, (one, two), strict=True))
         return Figure(
             arrays={"embedding": one, "position": two, "total": total},
-            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=stage.theme, width=900),
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=context.theme, width=900),
             alt=words.SUM_ALT,
-            provenance=stage.subject.provenance("embedding sum", query=hand.layout.name_of(hand.query)),
-            snippet=stage.subject.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
+            provenance=context.subject.provenance("embedding sum", query=hand.layout.name_of(hand.query)),
+            snippet=context.subject.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
         )
 
-    figure.show(stage, "sum by hand", draw, token=hand.query)
+    figure.show(context, "sum by hand", draw, token=hand.query)
 
 
-def _enters(board: Board, start: Entrance) -> None:
-    hand = board.hand
-    board.step(words.ENTERS.format(layer=hand.layer))
+def _enters(sheet: Worksheet, start: Entrance) -> None:
+    hand = sheet.hand
+    sheet.step(words.ENTERS.format(layer=hand.layer))
     width = hand.residual.size
     if hand.layer == 0:
         st.markdown(words.ENTERS_FIRST.format(width=width))
@@ -211,24 +211,28 @@ def _enters(board: Board, start: Entrance) -> None:
 FIGURES = {"scores": scores_figure, "weights": weights_figure, "output": output_figure}
 
 
-def show_matrices(board: Board) -> None:
-    board.step(words.MATRICES)
-    stage, hand, opened = board.stage, board.hand, board.opened
+def show_matrices(sheet: Worksheet) -> None:
+    sheet.step(words.MATRICES)
+    context, hand, opened = sheet.context, sheet.hand, sheet.opened
     tokens = hand.layout.num_tokens
     if tokens > LARGEST:
         st.markdown(words.MATRIX_TOO_LARGE.format(tokens=tokens))
         return
     st.segmented_control(
-        words.MATRIX, list(words.MATRIX_OF), format_func=named(words.MATRIX_OF), required=True,
-        label_visibility="collapsed", **state.bound("matrix"),
-    )  # fmt: skip
+        words.MATRIX,
+        list(words.MATRIX_OF),
+        format_func=named(words.MATRIX_OF),
+        required=True,
+        label_visibility="collapsed",
+        **state.bound("matrix"),
+    )
     kind = str(state.value_of("matrix"))
     st.markdown(words.MATRICES_TEXT[kind].format(query=hand.query))
     make = FIGURES[kind]
     figure.show(
-        stage,
+        context,
         "matrix by hand",
-        lambda: make(stage.subject, opened, hand, theme=stage.theme),
+        lambda: make(context.subject, opened, hand, theme=context.theme),
         kind=kind,
         layer=hand.layer,
         head=hand.head,

@@ -15,7 +15,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, named, robust_or_raw
 from vitviz.ui.pages.compare import sides
@@ -36,7 +36,7 @@ def maps(one: ComparedSide, two: ComparedSide | None) -> None:
     columns = st.columns(3 if gap else 2)
     for column, side in zip(columns, sides, strict=False):
         with column:
-            _picture(one.stage, side, _scale(sides if _shared() else [side]))
+            _picture(one.context, side, _scale(sides if _shared() else [side]))
     if gap and two is not None:
         with columns[2]:
             _difference(one, two)
@@ -74,46 +74,46 @@ def _scale(sides: list[ComparedSide]) -> Scale:
     return shared_scale(*(side.heatmap for side in sides), robust=_robust())
 
 
-def _picture(stage: Stage, side: ComparedSide, scale: Scale) -> None:
+def _picture(context: PageContext, side: ComparedSide, scale: Scale) -> None:
     grid = side.heatmap.grid
-    marked = marked_patch(stage) or (marked_or_middle(stage) if side.kind == "positions" else None)
+    marked = marked_patch(context) or (marked_or_middle(context) if side.kind == "positions" else None)
     alt = (words.ALT_POSITIONS if side.kind == "positions" else words.ALT).format(
         side=side.letter, label=side.heatmap.label, query=common.token(side.query), name=side.name
     )
     show_picture(
-        side.stage,
+        side.context,
         f"map {side.letter}",
         alt=alt,
-        on_pick=lambda name: _picked(stage, name, grid),
+        on_pick=lambda name: _picked(context, name, grid),
         heatmap=side.heatmap,
         scale=scale,
-        knobs=side.knobs,
-        chosen=cell_name(*moved(marked, stage.layout.grid, grid)) if marked else "",
+        params=side.params,
+        chosen=cell_name(*moved(marked, context.layout.grid, grid)) if marked else "",
         link=GROUP,
         widest=WIDEST,
         one_of_many=side.letter != "A",
     )
 
 
-def _picked(stage: Stage, name: str, grid: tuple[int, int]) -> None:
+def _picked(context: PageContext, name: str, grid: tuple[int, int]) -> None:
     cell = cell_of_name(name, grid)
     if cell is not None:
-        mark(stage, moved(cell, grid, stage.layout.grid))
+        mark(context, moved(cell, grid, context.layout.grid))
 
 
 def _difference(one: ComparedSide, two: ComparedSide) -> None:
     gap = difference(one.heatmap, two.heatmap)
     label = one.heatmap.label.partition(",")[0]
-    marked = marked_patch(one.stage)
+    marked = marked_patch(one.context)
     show_picture(
-        sides.sharing(one.stage, two.stage.key.scope),
+        sides.sharing(one.context, two.context.key.scope),
         "difference",
         alt=words.ALT_DIFFERENCE.format(label=label),
-        on_pick=lambda name: _picked(one.stage, name, gap.grid),
+        on_pick=lambda name: _picked(one.context, name, gap.grid),
         heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
         scale=difference_scale(one.heatmap, two.heatmap, _robust()),
-        knobs=(("a", one.knobs), ("b", (two.stage.key, *two.knobs))),
-        chosen=cell_name(*moved(marked, one.stage.layout.grid, gap.grid)) if marked else "",
+        params=(("a", one.params), ("b", (two.context.key, *two.params))),
+        chosen=cell_name(*moved(marked, one.context.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
         widest=WIDEST,
         one_of_many=True,
@@ -125,15 +125,20 @@ def _display(one: ComparedSide, two: ComparedSide) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if one.kind != "positions":
             st.segmented_control(
-                words.SCALES, list(words.SCALES_OF), format_func=named(words.SCALES_OF), help=words.SCALES_HELP, required=True,
+                words.SCALES,
+                list(words.SCALES_OF),
+                format_func=named(words.SCALES_OF),
+                help=words.SCALES_HELP,
+                required=True,
                 **state.bound("colours"),
-            )  # fmt: skip
+            )
             robust_or_raw(words.ENDS)
         if one.heatmap.grid == two.heatmap.grid:
             st.toggle(
-                words.DIFFERENCE, help=words.DIFFERENCE_HELP,
+                words.DIFFERENCE,
+                help=words.DIFFERENCE_HELP,
                 **state.bound("difference", _wants_difference(), lambda on: "shown" if on else "hidden"),
-            )  # fmt: skip
+            )
     if one.heatmap.grid != two.heatmap.grid:
         (a_rows, a_cols), (b_rows, b_cols) = one.heatmap.grid, two.heatmap.grid
         st.caption(words.NO_DIFFERENCE.format(a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols))
@@ -141,15 +146,20 @@ def _display(one: ComparedSide, two: ComparedSide) -> None:
 
 def _ways_out(one: ComparedSide, two: ComparedSide) -> None:
     both, asked = (
-        sides.sharing(one.stage, two.stage.key.scope),
+        sides.sharing(one.context, two.context.key.scope),
         (_shared(), _robust(), _difference_shown(one, two)),
     )
 
     def make() -> Figure:
         shared, robust, gap = asked
         return comparison_figure(
-            exported(one), exported(two), words.METHODS[one.kind], shared=shared, robust=robust, with_difference=gap,
+            exported(one),
+            exported(two),
+            words.METHODS[one.kind],
+            shared=shared,
+            robust=robust,
+            with_difference=gap,
             theme=both.theme,
-        )  # fmt: skip
+        )
 
-    figure.ways_out(both, "comparison", make, a=one.knobs, b=(two.stage.key, *two.knobs), asked=asked)
+    figure.ways_out(both, "comparison", make, a=one.params, b=(two.context.key, *two.params), asked=asked)

@@ -10,25 +10,29 @@ import streamlit as st
 from vitviz.capture.attention import Attention
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import marked_or_middle, marked_patch, named, queries_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import maps, scenes, sides
 from vitviz.ui.pages.compare import text as words
-from vitviz.ui.pages.compare.sides import ComparedSide, asked_in, head_words, heatmap_of, query_there
+from vitviz.ui.pages.compare.sides import ComparedSide, head_words, heatmap_of, layers_of_query, query_there
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
         st.segmented_control(
-            words.COMPARED, list(words.KINDS), format_func=named(words.KINDS), required=True, label_visibility="collapsed",
+            words.COMPARED,
+            list(words.KINDS),
+            format_func=named(words.KINDS),
+            required=True,
+            label_visibility="collapsed",
             **state.bound("compared"),
-        )  # fmt: skip
+        )
         with st.container(gap="small"), guarded("comparison"):
-            (scenes.show if state.value_of("compared") == "scenes" else show_maps)(stage)
+            (scenes.show if state.value_of("compared") == "scenes" else show_maps)(context)
 
 
 # Two maps side by side, with one cursor: in what they differ, and what is asked of each.
@@ -36,100 +40,107 @@ def render(stage: Stage) -> None:
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
-def show_maps(stage: Stage) -> None:
+def show_maps(context: PageContext) -> None:
     """Choices above, both maps below."""
-    if not stage.trace.layers:
+    if not context.trace.layers:
         st.info(words.NO_LAYERS)
         return
     kind = str(state.value_of("compared"))
-    _choices(stage, kind)
+    _choices(context, kind)
     with st.container(key=SIDE_BY_SIDE, gap="small"):
         left, right = st.columns(2)
         with left:
-            one = _first(stage, kind)
+            one = _first(context, kind)
         with right:
-            two = _second(stage, one)
+            two = _second(context, one)
         maps.maps(one, two)
     if two is not None:
         maps.below(one, two)
 
 
-def _choices(stage: Stage, kind: str) -> None:
+def _choices(context: PageContext, kind: str) -> None:
     """In what B differs, and who asks."""
     differs, possible = sides.differs(), sides.DIFFERS[kind]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if len(possible) > 1:
             st.segmented_control(
-                words.DIFFERS, possible, format_func=named(words.DIFFERENCES), required=True,
+                words.DIFFERS,
+                possible,
+                format_func=named(words.DIFFERENCES),
+                required=True,
                 **state.bound("differs", differs),
-            )  # fmt: skip
+            )
         if differs == "model":
-            sides.choose_model(stage)
+            sides.choose_model(context)
         elif differs == "picture":
-            sides.choose_picture(stage)
+            sides.choose_picture(context)
         if kind != "positions":
-            _whose(stage)
+            _whose(context)
     if kind in words.KIND_NOTES:
         st.caption(words.KIND_NOTES[kind])
 
 
-def _whose(stage: Stage) -> None:
+def _whose(context: PageContext) -> None:
     """Who asks: a prefix token, the pooling query, all patches, or the marked patch."""
-    queries = queries_of(stage)
+    queries = queries_of(context)
     key, patch = "choice of query to compare", "patch"
-    st.session_state[key] = stage.query if stage.query in queries else patch
-    marked = marked_or_middle(stage)
+    st.session_state[key] = context.query if context.query in queries else patch
+    marked = marked_or_middle(context)
 
     def taken() -> None:
         asks = st.session_state[key]
         if asks == patch:
             state.change(query=cell_name(*marked), pin="")
         else:
-            state.change(query=asks, pin=cell_name(*marked) if marked_patch(stage) else "")
+            state.change(query=asks, pin=cell_name(*marked) if marked_patch(context) else "")
 
     askers = {name: common.token(name) for name in queries} | {patch: words.MARKED}
     st.selectbox(words.WHOSE, list(askers), format_func=named(askers), help=words.WHOSE_HELP, key=key, on_change=taken)
 
 
-def _first(stage: Stage, kind: str) -> ComparedSide:
-    query = cell_name(*marked_or_middle(stage)) if kind == "positions" else stage.query
-    _title("A", stage, words.SIDE_A_NOTE)
+def _first(context: PageContext, kind: str) -> ComparedSide:
+    query = cell_name(*marked_or_middle(context)) if kind == "positions" else context.query
+    _title("A", context, words.SIDE_A_NOTE)
     layer = head = None
     if kind == "attention":
-        layers = asked_in(stage, query)
-        layer = min(stage.layer, len(layers) - 1)
-        head = stage.selection.head
+        layers = layers_of_query(context, query)
+        layer = min(context.layer, len(layers) - 1)
+        head = context.selection.head
         head = head if head is not None and head < layers[layer].num_heads else None
         _layer_and_head(
-            "A", layers, state.bound("layer", layer),
+            "A",
+            layers,
+            state.bound("layer", layer),
             state.bound("head", _held(head), _unheld),
-        )  # fmt: skip
-    return ComparedSide("A", stage, kind, query, layer, head, heatmap_of(stage, kind, query, layer, head))
+        )
+    return ComparedSide("A", context, kind, query, layer, head, heatmap_of(context, kind, query, layer, head))
 
 
-def _second(stage: Stage, first: ComparedSide) -> ComparedSide | None:
-    other = sides.open_other(stage)
+def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
+    other = sides.open_other(context)
     if other is None:
         return None
     _title("B", other)
     kind = first.kind
-    query = query_there(stage, other, first.query)
+    query = query_there(context, other, first.query)
     layer = head = None
     if kind == "attention":
-        layers = asked_in(other, query)
-        layer = min(sides.layer_of(stage, other), len(layers) - 1)
-        head = sides.head_of(stage, layers[layer].num_heads)
+        layers = layers_of_query(other, query)
+        layer = min(sides.layer_of(context, other), len(layers) - 1)
+        head = sides.head_of(context, layers[layer].num_heads)
         _layer_and_head(
-            "B", layers, state.bound("other_layer", layer, sides.read_layer(stage, other)),
-            state.bound("other_head", _held(head), sides.read_head(stage)),
-        )  # fmt: skip
+            "B",
+            layers,
+            state.bound("other_layer", layer, sides.read_layer(context, other)),
+            state.bound("other_head", _held(head), sides.read_head(context)),
+        )
     if other.layout.cell_named(query) is None and query != first.query:
         st.caption(words.QUERY_INSTEAD.format(wanted=common.token(first.query), given=common.token(query)))
     return ComparedSide("B", other, kind, query, layer, head, heatmap_of(other, kind, query, layer, head))
 
 
-def _title(letter: str, stage: Stage, note: str | None = None) -> None:
-    model, picture = sides.model_words(stage), sides.picture_words(stage.selection.image)
+def _title(letter: str, context: PageContext, note: str | None = None) -> None:
+    model, picture = sides.model_words(context), sides.picture_words(context.selection.image)
     st.markdown(words.SIDE.format(side=letter, model=escaped(model), picture=escaped(picture)), help=note)
 
 

@@ -13,8 +13,8 @@ from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import loading
-from vitviz.ui.compute.loading import Photo
-from vitviz.ui.context import Stage
+from vitviz.ui.compute.loading import InputImage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import mark, marked_or_middle, named
 from vitviz.ui.escape import escaped
@@ -25,31 +25,35 @@ from vitviz.ui.pages.compare import text as words
 WIDEST, CURVE = 300, (440, 380)
 
 
-def show(stage: Stage) -> None:
+def show(context: PageContext) -> None:
     """Where the patch comes from, where it goes to, and what becomes of its token."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        sides.choose_picture(stage, words.INTO)
+        sides.choose_picture(context, words.INTO)
         st.segmented_control(
-            words.BLOCK, list(words.BLOCKS), format_func=named(words.BLOCKS), help=words.BLOCK_HELP, required=True,
+            words.BLOCK,
+            list(words.BLOCKS),
+            format_func=named(words.BLOCKS),
+            help=words.BLOCK_HELP,
+            required=True,
             **state.bound("block"),
-        )  # fmt: skip
-    name = sides.picture_of(stage)
-    taken = loading.image_of(replace(stage.selection, image=name))
-    both = sides.sharing(stage, taken.scope)
+        )
+    name = sides.picture_of(context)
+    taken = loading.image_of(replace(context.selection, image=name))
+    both = sides.sharing(context, taken.scope)
     scene = _scene(both, taken)
     paste = Paste(
-        marked_or_middle(stage), stage.layout.cell_named(str(state.value_of("into"))), int(state.value_of("block"))
+        marked_or_middle(context), context.layout.cell_named(str(state.value_of("into"))), int(state.value_of("block"))
     )
     found: TwoScenes = both.ask(
         "two scenes",
-        lambda _: two_scenes(stage.model, stage.trace.input, scene.prepared.input, paste),
+        lambda _: two_scenes(context.model, context.trace.input, scene.prepared.input, paste),
         words.WAIT,
         other=taken.hash,
         paste=paste,
     )
     left, middle, right = st.columns([3, 3, 4])
     with left:
-        _source(stage, paste)
+        _source(context, paste)
     with middle:
         _target(both, scene, paste, name)
     with right:
@@ -58,7 +62,7 @@ def show(stage: Stage) -> None:
             both,
             "two scenes",
             lambda: scenes_figure(
-                stage.subject, scene, paste, found, theme=stage.theme, width=CURVE[0], height=CURVE[1]
+                context.subject, scene, paste, found, theme=context.theme, width=CURVE[0], height=CURVE[1]
             ),
             other=taken.hash,
             paste=paste,
@@ -66,7 +70,7 @@ def show(stage: Stage) -> None:
     st.markdown(words.VERDICT.format(first=found.itself[1], last=found.itself[-1], other=found.other[-1]))
 
 
-def _scene(both: Stage, taken: Photo) -> Scene:
+def _scene(both: PageContext, taken: InputImage) -> Scene:
     # "fit" would give the other picture a size of its own, and a patch can only go where the grid is the same.
     framing = "crop" if both.selection.framing == "fit" else both.selection.framing
     scene: Scene = both.ask(
@@ -78,22 +82,22 @@ def _scene(both: Stage, taken: Photo) -> Scene:
     return scene
 
 
-def _source(stage: Stage, paste: Paste) -> None:
+def _source(context: PageContext, paste: Paste) -> None:
     row, col = paste.source
-    st.markdown(words.FROM_TITLE.format(name=escaped(sides.picture_words(stage.selection.image))))
+    st.markdown(words.FROM_TITLE.format(name=escaped(sides.picture_words(context.selection.image))))
     st.caption(words.FROM_HINT)
     show_picture(
-        stage,
+        context,
         "from",
         alt=words.FROM_ALT.format(row=row, col=col),
-        on_pick=lambda name: _take(stage, name),
+        on_pick=lambda name: _take(context, name),
         chosen=cell_name(*paste.source),
-        marks=[start for start, _ in paste.cells(stage.layout.grid)] if paste.block > 1 else (),
+        marks=[start for start, _ in paste.cells(context.layout.grid)] if paste.block > 1 else (),
         widest=WIDEST,
     )
 
 
-def _target(both: Stage, scene: Scene, paste: Paste, name: str) -> None:
+def _target(both: PageContext, scene: Scene, paste: Paste, name: str) -> None:
     row, col = paste.place
     st.markdown(words.INTO_TITLE.format(name=escaped(sides.picture_words(name))))
     st.caption(words.INTO_HINT)
@@ -105,20 +109,20 @@ def _target(both: Stage, scene: Scene, paste: Paste, name: str) -> None:
         chosen=cell_name(*paste.place),
         marks=[end for _, end in paste.cells(both.layout.grid)] if paste.block > 1 else (),
         shown=pasted_picture(both.subject, scene, paste),
-        knobs=(("other", scene.image_hash), ("paste", paste)),
+        params=(("other", scene.image_hash), ("paste", paste)),
         widest=WIDEST,
     )
     if paste.target is not None and paste.target != paste.source:
         st.button(words.SAME_PLACE, key="same place", type="tertiary", on_click=lambda: state.change(into=""))
 
 
-def _take(stage: Stage, name: str) -> None:
-    cell = stage.layout.cell_named(name)
+def _take(context: PageContext, name: str) -> None:
+    cell = context.layout.cell_named(name)
     if cell is not None:
-        mark(stage, cell)
+        mark(context, cell)
 
 
-def _put(stage: Stage, name: str, paste: Paste) -> None:
-    cell = stage.layout.cell_named(name)
+def _put(context: PageContext, name: str, paste: Paste) -> None:
+    cell = context.layout.cell_named(name)
     if cell is not None:
         state.change(into="" if cell == paste.source else cell_name(*cell))

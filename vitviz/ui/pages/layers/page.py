@@ -20,7 +20,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page, verdict_on
 from vitviz.ui.controls.pickers import named, robust_or_raw
@@ -48,79 +48,88 @@ class Shown:
     index: int
     layer: Layer
     kind: str
-    asked_by: str
+    first_query: str
     query: str
     head: int | None
     maps: np.ndarray
     reach: np.ndarray
 
     @property
-    def asked(self) -> str:
+    def query_name(self) -> str:
         return common.token(self.query)
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
-        support = verdict_on(stage)
+        support = verdict_on(context)
         verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
-        if not stage.staged.trace.every:
+        if not context.staged.trace.every:
             st.info(verdict)
             return
         st.caption(verdict)
-        shown = choose(stage)
+        shown = choose(context)
         with guarded("layer"):
             if shown.kind == COLLECTING:
-                _collects(stage, shown)
+                _collects(context, shown)
             else:
-                _asks_and_looks(stage, shown)
+                _asks_and_looks(context, shown)
         st.subheader(words.HEADS_OF, anchor=False)
         with guarded("layer heads"):
-            show_heads(stage, shown)
+            show_heads(context, shown)
         st.subheader(words.OVERVIEW, anchor=False)
-        collects = any(not layer.query_layout.num_patches for layer in stage.staged.trace.every)
+        collects = any(not layer.query_layout.num_patches for layer in context.staged.trace.every)
         st.caption(words.OVERVIEW_TEXT + (words.OVERVIEW_COLLECTS if collects else ""))
         with guarded("overview"):
-            asked, robust = asked_of(stage), stage.selection.scale == "robust"
+            query_name, robust = query_of_layers(context), context.selection.scale == "robust"
             figure.show(
-                stage,
+                context,
                 "layers",
-                lambda: overview_figure(stage.staged, asked, robust=robust, theme=stage.theme),
-                query=asked,
+                lambda: overview_figure(context.staged, query_name, robust=robust, theme=context.theme),
+                query=query_name,
                 robust=robust,
             )
 
 
-def asked_of(stage: Stage) -> str:
+def query_of_layers(context: PageContext) -> str:
     """The query that was chosen on any page, else the patch in the middle: this page is about what a patch may see."""
-    rows, cols = stage.layout.grid
+    rows, cols = context.layout.grid
     try:
-        return str(staged_query(stage.staged.trace, stage.selection.query or cell_name(rows // 2, cols // 2)))
+        return str(staged_query(context.staged.trace, context.selection.query or cell_name(rows // 2, cols // 2)))
     except UnsupportedError:
         return cell_name(rows // 2, cols // 2)
 
 
-def choose(stage: Stage) -> Shown:
+def choose(context: PageContext) -> Shown:
     """The three choices above the pictures, and what they come to."""
-    trace = stage.staged.trace
-    index = stage.selection.layer_of(len(trace.every))
+    trace = context.staged.trace
+    index = context.selection.layer_of(len(trace.every))
     layer = trace.every[index]
     one, two = st.columns([2, 1])
     names = {number: layer_words(trace, number) for number in range(len(trace.every))}
     one.selectbox(words.LAYER, list(names), format_func=named(names), **state.bound("layer", index))
-    head = stage.selection.head
+    head = context.selection.head
     head = None if head is None or head >= layer.num_heads else head
     two.selectbox(
-        words.HEAD, [-1, *range(layer.num_heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        words.HEAD,
+        [-1, *range(layer.num_heads)],
+        format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-    )  # fmt: skip
-    query = str(nearest_query(layer, asked_of(stage), stage.layout.grid))
+    )
+    query = str(nearest_query(layer, query_of_layers(context), context.layout.grid))
     with st.container(horizontal=True):
         if layer.query_layout.num_patches:
             _who(layer, query)
         robust_or_raw()
-    maps = stage.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
+    maps = context.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
     return Shown(
-        index, layer, layer_kind(layer), asked_of(stage), query, head, maps, reach_of(layer, Query.parse(query))
+        index,
+        layer,
+        layer_kind(layer),
+        query_of_layers(context),
+        query,
+        head,
+        maps,
+        reach_of(layer, Query.parse(query)),
     )
 
 
@@ -129,9 +138,12 @@ def _who(layer: Layer, query: str) -> None:
     others = {name: common.token(name) for name in (*layer.query_layout.prefix, MEAN)}
     shown = query if query in others else ""
     st.segmented_control(
-        words.ASKS, ["", *others], format_func=named({"": words.ASKS_PATCH} | others), required=True,
+        words.ASKS,
+        ["", *others],
+        format_func=named({"": words.ASKS_PATCH} | others),
+        required=True,
         **state.bound("query", shown, part="of a layer"),
-    )  # fmt: skip
+    )
 
 
 def layer_words(trace: StagedTrace, index: int) -> str:
@@ -151,7 +163,7 @@ def _size(grid: tuple[int, int]) -> str:
     return f"{grid[0]}×{grid[1]}"
 
 
-def _asks_and_looks(stage: Stage, shown: Shown) -> None:
+def _asks_and_looks(context: PageContext, shown: Shown) -> None:
     left, right = st.columns(2)
     grid = shown.layer.query_layout.grid
     labels = labels_of(shown.layer)
@@ -159,71 +171,77 @@ def _asks_and_looks(stage: Stage, shown: Shown) -> None:
     with left:
         st.markdown(f"**{words.ASKS}**")
         show_picture(
-            stage,
+            context,
             "who asks",
-            alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.asked),
-            on_pick=lambda name: _pick(stage, name, grid),
+            alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.query_name),
+            on_pick=lambda name: _pick(context, name, grid),
             grid=grid,
             line=1 if labels is None and max(grid) <= CUTS else 0,
             walls=walls,
-            knobs=(("layer", shown.index),),
+            params=(("layer", shown.index),),
             chosen=shown.query,
             link="layer",
         )
         st.caption(_may_look_at(shown))
     with right:
         st.markdown(f"**{words.LOOKS}**")
-        _where_it_looks(stage, shown, "layer")
+        _where_it_looks(context, shown, "layer")
 
 
 def _may_look_at(shown: Shown) -> str:
     if shown.query == MEAN:
         return words.ASKS_MEAN
-    asked = shown.asked[0].upper() + shown.asked[1:]
+    query_name = shown.query_name[0].upper() + shown.query_name[1:]
     keys = _size(shown.layer.key_layout.grid)
-    return words.ASKS_TEXT[shown.kind].format(query=asked, keys=keys, count=int(shown.reach.sum()))
+    return words.ASKS_TEXT[shown.kind].format(query=query_name, keys=keys, count=int(shown.reach.sum()))
 
 
-def _collects(stage: Stage, shown: Shown) -> None:
+def _collects(context: PageContext, shown: Shown) -> None:
     left, right = st.columns([3, 2])
     with left:
-        st.markdown(f"**{words.COLLECTS.format(query=shown.asked)}**")
-        _where_it_looks(stage, shown, "")
-    right.markdown(words.COLLECTS_TEXT.format(query=shown.asked))
+        st.markdown(f"**{words.COLLECTS.format(query=shown.query_name)}**")
+        _where_it_looks(context, shown, "")
+    right.markdown(words.COLLECTS_TEXT.format(query=shown.query_name))
 
 
-def _where_it_looks(stage: Stage, shown: Shown, link: str) -> None:
+def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
     values = shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
     name = words.HEAD_MEAN if shown.head is None else words.HEAD_NAME.format(head=shown.head)
     label = words.LABEL.format(head=name)
-    keys, robust, whole = shown.layer.key_layout, stage.selection.scale == "robust", bool(shown.reach.all())
+    keys, robust, whole = shown.layer.key_layout, context.selection.scale == "robust", bool(shown.reach.all())
     same = keys.grid == shown.layer.query_layout.grid
     collecting = shown.kind == COLLECTING
-    knobs = (("layer", shown.index), ("head", shown.head), ("query", shown.query))
+    params = (("layer", shown.index), ("head", shown.head), ("query", shown.query))
     show_picture(
-        stage,
+        context,
         "where it looks",
         alt=words.LOOKS_ALT.format(
-            label=label, query=shown.asked, layer=shown.index, head=name, window="" if whole else words.LOOKS_WINDOW
+            label=label,
+            query=shown.query_name,
+            layer=shown.index,
+            head=name,
+            window="" if whole else words.LOOKS_WINDOW,
         ),
-        on_pick=lambda token: _pick(stage, token, keys.grid),
+        on_pick=lambda token: _pick(context, token, keys.grid),
         heatmap=Heatmap(values, label),
         scale=Scale.of(values[shown.reach], robust=robust),
         among=shown.reach,
         contour=[] if whole else contour(shown.reach),
-        knobs=knobs,
+        params=params,
         chosen=shown.query if same or collecting else "",
         prefix=shown.layer.query_layout.prefix if collecting and shown.layer.query_layout.num_prefix > 1 else (),
         link=link,
     )
     st.caption(_read(shown, values))
     figure.ways_out(
-        stage,
+        context,
         "one layer",
-        lambda: layer_figure(stage.staged, shown.index, shown.head, shown.asked_by, robust=robust, theme=stage.theme),
+        lambda: layer_figure(
+            context.staged, shown.index, shown.head, shown.first_query, robust=robust, theme=context.theme
+        ),
         robust=robust,
-        asked=shown.asked_by,
-        **dict(knobs),
+        query_name=shown.first_query,
+        **dict(params),
     )
 
 
@@ -235,11 +253,11 @@ def _read(shown: Shown, values: np.ndarray) -> str:
     return words.SUM.format(patches=on_patches, prefix=max(0.0, 1 - on_patches), largest=float(values.max()))
 
 
-def _pick(stage: Stage, name: str, grid: tuple[int, int]) -> None:
+def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
     """A patch of a layer's grid becomes the patch at the same place of the model's first grid, which every page knows."""
     cell = cell_of_name(name, grid)
     if cell is not None:
-        name = cell_name(*moved(cell, grid, stage.layout.grid))
+        name = cell_name(*moved(cell, grid, context.layout.grid))
     state.change(query=name)
 
 
@@ -249,13 +267,17 @@ if TYPE_CHECKING:
     from vitviz.ui.pages.layers.page import Shown
 
 
-def show_heads(stage: Stage, shown: Shown) -> None:
+def show_heads(context: PageContext, shown: Shown) -> None:
     """The board; clicking a head enlarges it above."""
-    robust, shared = stage.selection.scale == "robust", state.value_of("colours") == "shared"
+    robust, shared = context.selection.scale == "robust", state.value_of("colours") == "shared"
     st.segmented_control(
-        common.TILE_SCALES, list(common.TILE_SCALE_OF), format_func=named(common.TILE_SCALE_OF),
-        help=common.TILE_SCALE_HELP, required=True, **state.bound("colours"),
-    )  # fmt: skip
+        common.TILE_SCALES,
+        list(common.TILE_SCALE_OF),
+        format_func=named(common.TILE_SCALE_OF),
+        help=common.TILE_SCALE_HELP,
+        required=True,
+        **state.bound("colours"),
+    )
     if not shown.reach.all():
         st.caption(words.HEADS_WINDOW)
     maps = within_window(shown.maps, shown.reach)  # (heads, rows, cols)
@@ -268,18 +290,18 @@ def show_heads(stage: Stage, shown: Shown) -> None:
     else:
         scale = common.SCALE_ROBUST if robust else common.SCALE_RAW
         caption = common.OWN_CAPTION.format(label=label, scale=scale)
-    knobs = (("layer", shown.index), ("query", shown.query), ("robust", robust), ("shared", shared))
+    params = (("layer", shown.index), ("query", shown.query), ("robust", robust), ("shared", shared))
     show_board(
-        stage,
+        context,
         "layer heads",
         maps.reshape(-1, across, *maps.shape[1:]),  # (heads, rows, cols) -> (rows of heads, heads a row, rows, cols)
         scales,
-        alt=words.HEADS_ALT.format(heads=len(maps), layer=shown.index, query=shown.asked),
+        alt=words.HEADS_ALT.format(heads=len(maps), layer=shown.index, query=shown.query_name),
         caption=caption,
         shared=one,
         own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
         facts={},
-        knobs=knobs,
+        params=params,
         chosen=None if shown.head is None else divmod(shown.head, across),
         wrapped=True,
         places=(np.flatnonzero(shown.reach.any(1)).tolist(), np.flatnonzero(shown.reach.any(0)).tolist()),
@@ -287,12 +309,17 @@ def show_heads(stage: Stage, shown: Shown) -> None:
         tallest=200 * -(-len(maps) // across),
     )
     figure.ways_out(
-        stage,
+        context,
         "heads of a layer",
         lambda: layer_heads_figure(
-            stage.staged, shown.index, shown.asked_by, maps=shown.maps, shared=shared, robust=robust,
-            theme=stage.theme,
+            context.staged,
+            shown.index,
+            shown.first_query,
+            maps=shown.maps,
+            shared=shared,
+            robust=robust,
+            theme=context.theme,
         ),
-        asked=shown.asked_by,
-        **dict(knobs),
-    )  # fmt: skip
+        query_name=shown.first_query,
+        **dict(params),
+    )

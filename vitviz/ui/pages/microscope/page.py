@@ -15,7 +15,7 @@ from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.microscope import MicroscopeView, layer_arrays, microscope
 from vitviz.ui.compute import JobProgress
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
 from vitviz.ui.escape import escaped
@@ -26,40 +26,40 @@ from vitviz.ui.server.payloads import pack, pack_picture
 PREFETCHED_TOKENS = 4000
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
-        if not stage.trace.layers:
+        if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
-        norms = _value_norms(stage)
+        norms = _value_norms(context)
         if isinstance(norms, str):
             st.caption(words.NO_VALUES.format(reason=escaped(norms)))
-        view = view_of(stage)
+        view = view_of(context)
 
         def layer_payload(layer: int) -> bytes:
             norm = None if isinstance(norms, str) else norms[layer]
-            return pack(*layer_arrays(stage.trace.layers[layer], norm))
+            return pack(*layer_arrays(context.trace.layers[layer], norm))
 
         microscope(
             view,
             keep,
-            picture=stage.offer("microscope picture", lambda: pack_picture(stage.shown)),
-            num_layers=stage.trace.num_layers,
-            layer_address=lambda layer: stage.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
+            picture=context.offer("microscope picture", lambda: pack_picture(context.shown)),
+            num_layers=context.trace.num_layers,
+            layer_address=lambda layer: context.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
             key="microscope",
             words=words.MICROSCOPE,
-            neighbours=int(stage.layout.num_tokens <= PREFETCHED_TOKENS),
+            neighbours=int(context.layout.num_tokens <= PREFETCHED_TOKENS),
         )
-        _way_out(stage, view)
+        _way_out(context, view)
 
 
-def view_of(stage: Stage) -> MicroscopeView:
+def view_of(context: PageContext) -> MicroscopeView:
     """What the selection says, in the microscope's terms."""
-    selection = stage.selection
-    one_head: int | Literal["mean"] = "mean" if stage.head is None else stage.head
+    selection = context.selection
+    one_head: int | Literal["mean"] = "mean" if context.head is None else context.head
     return MicroscopeView(
-        token=selection.query if _exists(selection.query, stage.layout) else None,
-        layer=stage.layer,
+        token=selection.query if _exists(selection.query, context.layout) else None,
+        layer=context.layer,
         head=one_head if state.value_of("heads") == "chosen" else "all",
         direction=state.value_of("direction"),
         measure=state.value_of("measure"),
@@ -92,29 +92,29 @@ def _exists(token: str, layout: TokenLayout) -> bool:
     return True
 
 
-def _value_norms(stage: Stage) -> list[torch.Tensor] | str:
+def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
     """(heads, keys) for each layer, or why there are none. The values are not kept: they are as large as the keys."""
 
     def measure(progress: JobProgress) -> list[torch.Tensor] | str:
-        layers = stage.trace.num_layers
+        layers = context.trace.num_layers
         try:
-            return value_norms(stage.model, stage.trace.input, lambda done: progress.report(min(done / layers, 1)))
+            return value_norms(context.model, context.trace.input, lambda done: progress.report(min(done / layers, 1)))
         except UnsupportedError as reason:
             return str(reason)
 
-    norms: list[torch.Tensor] | str = stage.ask("value norms", measure, words.VALUES)
+    norms: list[torch.Tensor] | str = context.ask("value norms", measure, words.VALUES)
     return norms
 
 
-def _way_out(stage: Stage, view: MicroscopeView) -> None:
+def _way_out(context: PageContext, view: MicroscopeView) -> None:
     """The map of the pinned token, or of what the output is read from, as a figure to keep."""
     head = view.head if isinstance(view.head, int) else None
     robust = view.scale == "robust"
-    query = MEAN if stage.query == POOL else stage.query  # the pooling query asks in no layer of this page
+    query = MEAN if context.query == POOL else context.query  # the pooling query asks in no layer of this page
     figure.ways_out(
-        stage,
+        context,
         "attention",
-        lambda: attention_figure(stage.subject, view.layer, head, query, robust=robust, theme=stage.theme),
+        lambda: attention_figure(context.subject, view.layer, head, query, robust=robust, theme=context.theme),
         layer=view.layer,
         head=head,
         query=query,

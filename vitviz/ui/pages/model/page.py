@@ -8,15 +8,15 @@ import streamlit as st
 
 from vitviz.assets import asset_path
 from vitviz.outputs import has_classifier
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as words
 from vitviz.ui.shell import text as sidebar_words
 
 
-def render(stage: Stage) -> None:
-    model = stage.model
+def render(context: PageContext) -> None:
+    model = context.model
     st.header(words.QUESTION, anchor=False)
     parameters = sum(parameter.numel() for parameter in model.module.parameters()) / 1e6
     st.markdown(
@@ -27,7 +27,7 @@ def render(stage: Stage) -> None:
             weights=words.WEIGHTS[model.weights],
         )
     )
-    st.dataframe(_facts(stage), hide_index=True, width="stretch")
+    st.dataframe(_facts(context), hide_index=True, width="stretch")
     if model.weights == "embedded":
         for title, section in _card():
             with st.expander(title, expanded=title == "How good they are"):
@@ -36,17 +36,17 @@ def render(stage: Stage) -> None:
         st.info(words.NOT_MEASURED)
     if has_classifier(model) and model.trained:
         st.subheader(words.CLASSES, anchor=False)
-        tables.browse_classes(stage, "page")
+        tables.browse_classes(context, "page")
 
 
-def _facts(stage: Stage) -> dict[str, list[str]]:
-    model, layout = stage.model, stage.layout
+def _facts(context: PageContext) -> dict[str, list[str]]:
+    model, layout = context.model, context.layout
     preprocessing = model.preprocessing
     values = {
         "input": words.INPUT.format(
             height=model.input_size[0],
             width=model.input_size[1],
-            framing=sidebar_words.FRAMINGS[stage.selection.framing].lower(),
+            framing=sidebar_words.FRAMINGS[context.selection.framing].lower(),
         ),
         "tokens": words.TOKENS.format(
             rows=layout.grid[0],
@@ -58,7 +58,7 @@ def _facts(stage: Stage) -> dict[str, list[str]]:
         "preprocessing": words.PREPROCESSING.format(
             interpolation=preprocessing.interpolation, mean=preprocessing.mean, std=preprocessing.std
         ),
-        "outputs": words.OUTPUTS.format(count=len(stage.sight.trace.logits), nouns=model.output_kind.nouns),
+        "outputs": words.OUTPUTS.format(count=len(context.traced.trace.logits), nouns=model.output_kind.nouns),
         "hash": model.weights_hash,
     }
     return {"": list(words.FACTS.values()), " ": [values[name] for name in words.FACTS]}

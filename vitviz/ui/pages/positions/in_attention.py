@@ -12,7 +12,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.positions import text as words
@@ -22,24 +22,24 @@ from vitviz.ui.text import common
 SHOWN = 440
 
 
-def show_rotary(stage: Stage) -> None:
+def show_rotary(context: PageContext) -> None:
     """The kernel of one layer and head, from one place and by displacement."""
     st.subheader(words.ROTARY, anchor=False)
     st.caption(words.ROTARY_TEXT)
-    with stage.model.lock:
-        table = rotary_table(stage.model, stage.layout)
+    with context.model.lock:
+        table = rotary_table(context.model, context.layout)
     layer, head = _choose(table)
     raw = state.value_of("bent") == "raw"
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.ROTARY_PLACE}**")
-        _one_place(stage, table, layer, head, raw)
+        _one_place(context, table, layer, head, raw)
     with right:
         st.markdown(f"**{words.ROTARY_KERNEL}**")
         figure.show(
-            stage,
+            context,
             "rotary kernel",
-            lambda: kernel_figure(stage.sight, layer, head, table=table, raw=raw, theme=stage.theme, width=SHOWN),
+            lambda: kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme, width=SHOWN),
             layer=layer,
             head=head,
             raw=raw,
@@ -64,36 +64,36 @@ def _choose(table: RotaryTable) -> tuple[int, int]:
     return layer, head
 
 
-def _one_place(stage: Stage, table: RotaryTable, layer: int, head: int, raw: bool) -> None:
-    row, col = stage.selection.patch_of(stage.layout)
-    patch = stage.layout.token_at(row, col) - stage.layout.num_prefix
-    values = stage.ask(
+def _one_place(context: PageContext, table: RotaryTable, layer: int, head: int, raw: bool) -> None:
+    row, col = context.selection.patch_of(context.layout)
+    patch = context.layout.token_at(row, col) - context.layout.num_prefix
+    values = context.ask(
         "rotary similarity", lambda _: table.similarity(layer, head, [patch])[0], layer=layer, head=head, patch=patch
     )
     label = words.ROTARY_LABEL.format(row=row, col=col)
-    heatmap = Heatmap(stage.layout.patches(values), label, signed=not raw)
+    heatmap = Heatmap(context.layout.patches(values), label, signed=not raw)
     show_picture(
-        stage,
+        context,
         "rotary from one place",
         alt=words.ROTARY_ALT.format(row=row, col=col),
         on_pick=lambda name: state.change(query=name),
         heatmap=heatmap,
         scale=Scale.of(heatmap.values) if raw else Scale(-1, 1, signed=True),
-        knobs=(("patch", patch), ("layer", layer), ("head", head)),
+        params=(("patch", patch), ("layer", layer), ("head", head)),
         chosen=cell_name(row, col),
         widest=400,
     )
-    choose_place(stage, row, col, "rotary")
+    choose_place(context, row, col, "rotary")
 
 
 # Relative positions: the bias of every head over displacements, layer by layer.
 
 
-def show_relative(stage: Stage) -> None:
+def show_relative(context: PageContext) -> None:
     """One layer's heads as small maps, and one of them enlarged."""
     st.subheader(words.RELATIVE, anchor=False)
     try:
-        biases = stage.ask("bias by displacement", lambda _: biases_of(stage.sight))
+        biases = context.ask("bias by displacement", lambda _: biases_of(context.traced))
     except UnsupportedError:
         st.info(words.RELATIVE_MORE)
         return
@@ -105,13 +105,13 @@ def show_relative(stage: Stage) -> None:
     head = min(int(state.value_of("bias_head")), bias.num_heads - 1)
     left, right = st.columns(2)
     with left:
-        _board(stage, number, bias, head)
+        _board(context, number, bias, head)
     with right:
         st.markdown(f"**{words.RELATIVE_HEAD.format(head=head)}**")
         figure.show(
-            stage,
+            context,
             "relative bias",
-            lambda: bias_figure(stage.sight, number, head, bias, theme=stage.theme, width=SHOWN),
+            lambda: bias_figure(context.traced, number, head, bias, theme=context.theme, width=SHOWN),
             number=number,
             head=head,
         )
@@ -127,12 +127,16 @@ def _name(number: int, bias: OffsetBias) -> str:
     return name if bias.step == (1, 1) else words.RELATIVE_STEP.format(name=name, step=bias.step[0])
 
 
-def _board(stage: Stage, number: int, bias: OffsetBias, head: int) -> None:
+def _board(context: PageContext, number: int, bias: OffsetBias, head: int) -> None:
     shared = state.value_of("colours") == "shared"
     st.segmented_control(
-        common.TILE_SCALES, list(common.TILE_SCALE_OF), format_func=named(common.TILE_SCALE_OF),
-        help=common.TILE_SCALE_HELP, required=True, **state.bound("colours"),
-    )  # fmt: skip
+        common.TILE_SCALES,
+        list(common.TILE_SCALE_OF),
+        format_func=named(common.TILE_SCALE_OF),
+        help=common.TILE_SCALE_HELP,
+        required=True,
+        **state.bound("colours"),
+    )
     maps, across = (
         bias.values,
         min(in_a_row(bias.num_heads), 4) if bias.num_heads % 4 == 0 else in_a_row(bias.num_heads),
@@ -142,7 +146,7 @@ def _board(stage: Stage, number: int, bias: OffsetBias, head: int) -> None:
     scales = [one] * len(maps) if one else [Scale.of(each, signed=signed) for each in maps]
     scale = one.label if one else common.OWN_CAPTION.format(label=words.RELATIVE_LABEL, scale="raw")
     show_board(
-        stage,
+        context,
         "bias heads",
         maps.reshape(-1, across, *maps.shape[1:]),  # (heads, down, right) -> (rows of heads, heads a row, down, right)
         scales,
@@ -151,24 +155,24 @@ def _board(stage: Stage, number: int, bias: OffsetBias, head: int) -> None:
         shared=one,
         own_ends=common.OWN_ENDS,
         facts={},
-        knobs=(("number", number), ("shared", shared)),
+        params=(("number", number), ("shared", shared)),
         chosen=divmod(head, across),
         wrapped=True,
         places=(_steps(bias.window[0], bias.step[0]), _steps(bias.window[1], bias.step[1])),
         on_pick=lambda row, place: state.change(bias_head=row * across + place),
     )
     figure.ways_out(
-        stage,
+        context,
         "relative bias of all heads",
-        lambda: bias_heads_figure(stage.sight, number, bias, shared=shared, theme=stage.theme),
+        lambda: bias_heads_figure(context.traced, number, bias, shared=shared, theme=context.theme),
         number=number,
         shared=shared,
     )
 
 
-def choose_place(stage: Stage, row: int, col: int, part: str) -> None:
+def choose_place(context: PageContext, row: int, col: int, part: str) -> None:
     """The place by its numbers, and the scale. part: tells the sections of the page apart."""
-    rows, cols = stage.layout.grid
+    rows, cols = context.layout.grid
     one, two, three = st.columns([1, 1, 2], vertical_alignment="bottom")
     by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
     one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))

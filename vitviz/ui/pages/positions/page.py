@@ -19,7 +19,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
 from vitviz.ui.escape import escaped
@@ -29,27 +29,27 @@ from vitviz.ui.pages.positions.in_attention import choose_place
 from vitviz.ui.shell.errors import guarded
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
-        for kind in kinds_of(stage):
+        for kind in kinds_of(context):
             if kind in SECTIONS:
                 with guarded(kind):
-                    SECTIONS[kind](stage)
-            elif names := named_positions(stage.model.module):
+                    SECTIONS[kind](context)
+            elif names := named_positions(context.model.module):
                 st.info(words.NAMED.format(names=", ".join(map(escaped, names[:3]))))
             else:
                 st.info(words.NONE)
 
 
-def kinds_of(stage: Stage) -> tuple[str, ...]:
+def kinds_of(context: PageContext) -> tuple[str, ...]:
     """How this model is told where patches are; more than one way where it has more."""
-    model = stage.model
+    model = context.model
 
     def work(_: object) -> tuple[str, ...]:
         with model.lock:
-            return position_kinds(model, stage.layout)
+            return position_kinds(model, context.layout)
 
-    found: tuple[str, ...] = stage.ask("position kinds", work)
+    found: tuple[str, ...] = context.ask("position kinds", work)
     return found
 
 
@@ -59,51 +59,55 @@ def kinds_of(stage: Stage) -> tuple[str, ...]:
 MOST_PATCHES = 2000
 
 
-def show_added(stage: Stage) -> None:
+def show_added(context: PageContext) -> None:
     """One place against all others, the curve over distance, the sum at the entrance, and the atlas.
 
     With very many patches the curve and the atlas, which need every place against every other, are left out.
     """
-    row, col = stage.selection.patch_of(stage.layout)
+    row, col = context.selection.patch_of(context.layout)
     similarity = None
-    if stage.layout.num_patches <= MOST_PATCHES:
-        similarity = stage.ask("position similarity", lambda _: position_similarity(stage.model, stage.layout))
-    kind = stage.ask("position kind", lambda _: position_embedding(stage.model, stage.layout).kind)
+    if context.layout.num_patches <= MOST_PATCHES:
+        similarity = context.ask("position similarity", lambda _: position_similarity(context.model, context.layout))
+    kind = context.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
     st.caption(words.KIND.format(kind=words.LEARNED if kind == "learned" else words.FIXED))
     left, right = st.columns(2)
     with left:
-        _one_added(stage, similarity, row, col)
+        _one_added(context, similarity, row, col)
     with right:
         st.subheader(words.CURVE, anchor=False)
         if similarity is None:
-            st.caption(words.TOO_MANY.format(count=f"{stage.layout.num_patches:,}"))
+            st.caption(words.TOO_MANY.format(count=f"{context.layout.num_patches:,}"))
         else:
             st.caption(words.CURVE_TEXT)
             figure.show(
-                stage, "similarity by distance", lambda: distance_figure(stage.sight, similarity, theme=stage.theme)
+                context,
+                "similarity by distance",
+                lambda: distance_figure(context.traced, similarity, theme=context.theme),
             )
     st.subheader(words.SUM, anchor=False)
     with guarded("sum"):
-        _sum(stage, row, col)
+        _sum(context, row, col)
     if similarity is None:
         return
     st.subheader(words.ATLAS, anchor=False)
     st.caption(words.ATLAS_TEXT)
     figure.show(
-        stage,
+        context,
         "position atlas",
-        lambda: atlas_figure(stage.sight, similarity, chosen=(row, col), theme=stage.theme),
+        lambda: atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme),
         row=row,
         col=col,
     )
 
 
-def _one_added(stage: Stage, similarity: np.ndarray | None, row: int, col: int) -> None:
-    layout = stage.layout
+def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, col: int) -> None:
+    layout = context.layout
     patch = layout.token_at(row, col) - layout.num_prefix
     label = words.SIMILARITY_LABEL.format(row=row, col=col)
     if similarity is None:
-        values = stage.ask("one position", lambda _: position_similarity(stage.model, layout, [patch])[0], patch=patch)
+        values = context.ask(
+            "one position", lambda _: position_similarity(context.model, layout, [patch])[0], patch=patch
+        )
     else:
         values = similarity[patch]
     heatmap = Heatmap(layout.patches(values), label, signed=True)
@@ -113,36 +117,36 @@ def _one_added(stage: Stage, similarity: np.ndarray | None, row: int, col: int) 
     scale = Scale(-1, 1, signed=True) if signed else Scale.of(heatmap.values)
     st.subheader(words.SIMILARITY, anchor=False)
     show_picture(
-        stage,
+        context,
         "position similarity",
         alt=words.SIMILARITY_ALT.format(row=row, col=col),
         on_pick=lambda name: state.change(query=name),
         heatmap=heatmap,
         scale=scale,
-        knobs=(("patch", patch),),
+        params=(("patch", patch),),
         chosen=cell_name(row, col),
         widest=400,
     )
     figure.ways_out(
-        stage,
+        context,
         "position similarity",
-        lambda: position_figure(stage.sight, row, col, similarity, theme=stage.theme),
+        lambda: position_figure(context.traced, row, col, similarity, theme=context.theme),
         row=row,
         col=col,
     )
-    choose_place(stage, row, col, "added")
+    choose_place(context, row, col, "added")
 
 
-def _sum(stage: Stage, row: int, col: int) -> None:
-    layout = stage.layout
+def _sum(context: PageContext, row: int, col: int) -> None:
+    layout = context.layout
     patch = layout.token_at(row, col) - layout.num_prefix
 
     def vectors(_: object) -> tuple[np.ndarray, np.ndarray]:
-        content = patch_embedding(stage.model, stage.sight.trace.input, layout)  # (patches, width)
-        place = position_embedding(stage.model, layout).vectors  # (patches, width)
+        content = patch_embedding(context.model, context.traced.trace.input, layout)  # (patches, width)
+        place = position_embedding(context.model, layout).vectors  # (patches, width)
         return content.cpu().numpy(), place.cpu().numpy()
 
-    content, place = stage.ask("entrance", vectors)
+    content, place = context.ask("entrance", vectors)
     one, two = content[patch], place[patch]
     total = one + two
     lengths = {name: float(np.linalg.norm(v)) for name, v in (("patch", one), ("position", two), ("total", total))}
@@ -153,13 +157,13 @@ def _sum(stage: Stage, row: int, col: int) -> None:
         terms = dict(zip(words.SUM_NAMES, (one, two), strict=True))
         return Figure(
             arrays={"patch_embedding": one, "position_embedding": two, "total": total},
-            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=stage.theme, width=900),
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=context.theme, width=900),
             alt=words.SUM_ALT,
-            provenance=stage.sight.provenance("embedding sum", query=cell_name(row, col)),
-            snippet=stage.sight.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
+            provenance=context.traced.provenance("embedding sum", query=cell_name(row, col)),
+            snippet=context.traced.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
         )
 
-    figure.show(stage, "embedding sum", draw, patch=patch)
+    figure.show(context, "embedding sum", draw, patch=patch)
 
 
 SECTIONS = {

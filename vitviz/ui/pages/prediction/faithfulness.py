@@ -31,7 +31,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import JobProgress
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.questions import Asked
+from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
@@ -40,9 +40,9 @@ from vitviz.ui.shell.errors import guarded
 SANITY_EVERY = 3  # layers randomised between two looks
 
 
-def show_trust(about: Asked) -> None:
+def show_trust(explained: ExplainedTarget) -> None:
     """The test on a button, then what the maps have in common, then the sanity check on another."""
-    found = methods.all_maps(about)
+    found = methods.all_maps(explained)
     st.caption(words.TEST_TEXT)
     with st.container(horizontal=True):
         if state.value_of("slow") == "later":
@@ -51,18 +51,18 @@ def show_trust(about: Asked) -> None:
             st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
     if state.value_of("tested") == "now":
         with guarded("test"):
-            _tested(about, found)
+            _tested(explained, found)
     with guarded("agreement"):
-        _agreement(about, found)
+        _agreement(explained, found)
     with guarded("sanity"):
-        _sanity(about)
+        _sanity(explained)
 
 
-def _tested(about: Asked, found: dict[str, Heatmap]) -> None:
+def _tested(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
     """Coarse first: a quarter of the points is there soon, and is replaced by the fine curves."""
     place = st.empty()
     for level in sorted({1, len(LEVELS)}):
-        scores = about.ask(
+        scores = explained.ask(
             "faithfulness",
             partial(_walk, found, LEVELS[:level]),
             words.TESTING,
@@ -71,7 +71,7 @@ def _tested(about: Asked, found: dict[str, Heatmap]) -> None:
             level=level,
         )
         with place.container():
-            _curves(about, scores, level)
+            _curves(explained, scores, level)
 
 
 def _walk(
@@ -81,16 +81,24 @@ def _walk(
     return last
 
 
-def _curves(about: Asked, scores: Faithfulness, level: int) -> None:
+def _curves(explained: ExplainedTarget, scores: Faithfulness, level: int) -> None:
     if level < len(LEVELS):
         st.caption(words.COARSE)
     for column, kind in zip(st.columns(2), ("deletion", "insertion"), strict=True):
         with column:
             names = tuple(each.name for each in scores.methods)
             make = partial(
-                curves_figure, about.stage.subject, scores, kind, about.target, about.name, theme=about.stage.theme
+                curves_figure,
+                explained.context.subject,
+                scores,
+                kind,
+                explained.target,
+                explained.name,
+                theme=explained.context.theme,
             )
-            figure.show(about.stage, f"{kind} curves {level}", make, target=about.target, methods=names, level=level)
+            figure.show(
+                explained.context, f"{kind} curves {level}", make, target=explained.target, methods=names, level=level
+            )
     rows = scores.table()
     columns = ([row[name] for row in rows] for name in ("name", "deletion", "insertion", "gap"))
     digits = {name: st.column_config.NumberColumn(format="%.3f") for name in words.AREAS[1:]}
@@ -100,7 +108,7 @@ def _curves(about: Asked, scores: Faithfulness, level: int) -> None:
     st.markdown(words.BEST_NONE if best in (CENTRE, RANDOM) else words.BEST.format(best=best))
 
 
-def _agreement(about: Asked, found: dict[str, Heatmap]) -> None:
+def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
     if len(found) < 2:
         return
     left, right = st.columns([3, 2])
@@ -115,32 +123,32 @@ def _agreement(about: Asked, found: dict[str, Heatmap]) -> None:
         st.markdown(f"**{words.DISAGREEMENT}**")
         apart = disagreement(found)
         show_picture(
-            about.stage,
+            explained.context,
             "disagreement",
             alt=words.DISAGREEMENT_ALT,
             on_pick=lambda token: state.change(query=token),
-            chosen=about.stage.selection.query,
+            chosen=explained.context.selection.query,
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
-            knobs=(("target", about.target), ("methods", tuple(found))),
+            params=(("target", explained.target), ("methods", tuple(found))),
             widest=400,
         )
 
 
-def _sanity(about: Asked) -> None:
+def _sanity(explained: ExplainedTarget) -> None:
     st.subheader(words.SANITY, anchor=False)
     st.caption(words.SANITY_TEXT)
     if state.value_of("forget") == "later":
         st.button(words.SANITY_RUN, on_click=state.change, kwargs={"forget": "now"})
         return
-    keys = tuple(key for key in METHODS if key not in methods.SLOW and methods.map_of(about, key) is not None)
+    keys = tuple(key for key in METHODS if key not in methods.SLOW and methods.map_of(explained, key) is not None)
 
     def work(question: Question, progress: JobProgress) -> tuple[Forgotten, ...]:
         methods = {METHODS[key].name: partial(_one, key) for key in keys}
         return tuple(cascade(question, methods, every=SANITY_EVERY, progress=progress))
 
-    passes = 3 * len(keys) * (about.stage.trace.num_layers / SANITY_EVERY + 3)
-    stages = about.ask("sanity", work, words.SANITY_RUNNING, passes=passes, methods=keys)
+    passes = 3 * len(keys) * (explained.context.trace.num_layers / SANITY_EVERY + 3)
+    stages = explained.ask("sanity", work, words.SANITY_RUNNING, passes=passes, methods=keys)
     table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
     table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
@@ -158,17 +166,17 @@ def _one(key: str, question: Question) -> Heatmap:
 Corner = tuple[int, int]
 
 
-def show_marking(about: Asked) -> None:
+def show_marking(explained: ExplainedTarget) -> None:
     """The picture to mark on the left, what follows from it on the right."""
-    stage = about.stage
-    corners = corners_of(str(state.value_of("object")), stage.layout.grid)
-    mask = rectangle(corners, stage.layout.grid)
+    context = explained.context
+    corners = corners_of(str(state.value_of("object")), context.layout.grid)
+    mask = rectangle(corners, context.layout.grid)
     left, right = st.columns(2)
     with left:
         said = (words.MARK_FIRST, words.MARK_SECOND, words.MARK_DONE)[len(corners)]
         st.caption(said.format(area=mask.mean()))
         show_picture(
-            stage,
+            context,
             "mark",
             alt=words.MARK_ALT.format(count=int(mask.sum())),
             on_pick=lambda token: state.change(object=_marked(corners, token)),
@@ -177,7 +185,7 @@ def show_marking(about: Asked) -> None:
         )
     with right, guarded("object"):
         if len(corners) == 2:
-            _result(about, mask)
+            _result(explained, mask)
 
 
 def corners_of(text: str, grid: Corner) -> list[Corner]:
@@ -203,12 +211,12 @@ def _marked(corners: list[Corner], token: str) -> str:
     return f"{cell_name(*corners[0])}-{token}"
 
 
-def _result(about: Asked, mask: np.ndarray) -> None:
-    found = methods.all_maps(about)
+def _result(explained: ExplainedTarget, mask: np.ndarray) -> None:
+    found = methods.all_maps(explained)
     if 2 * mask.sum() > mask.size:
         st.info(words.MARK_TOO_LARGE)
         return
-    result: ObjectTest = about.ask(
+    result: ObjectTest = explained.ask(
         "object",
         lambda question, progress: object_test(question, mask, found, progress=progress),
         words.MARK_RUNNING,
@@ -218,15 +226,17 @@ def _result(about: Asked, mask: np.ndarray) -> None:
     )
     elsewhere = float(result.elsewhere.mean())
     one, two = st.columns(2)
-    plain = needs_classifier(about.target) and not about.shares  # of any size, where the others lie between -1 and 1
+    plain = (
+        needs_classifier(explained.target) and not explained.shares
+    )  # of any size, where the others lie between -1 and 1
     one.metric(words.MARK_FALL, number(result.fall) if plain else f"{result.fall:.2f}", border=True)
     two.metric(words.MARK_ELSEWHERE, number(elsewhere) if plain else f"{elsewhere:.2f}", border=True)
     st.markdown(
         words.MARK_SENTENCE.format(
-            target=escaped(about.name),
-            before=about.amount(result.likelihood, 0),
-            after=about.amount(result.likelihood - result.fall, 0),
-            elsewhere=about.amount(result.likelihood - elsewhere, 0),
+            target=escaped(explained.name),
+            before=explained.amount(result.likelihood, 0),
+            after=explained.amount(result.likelihood - result.fall, 0),
+            elsewhere=explained.amount(result.likelihood - elsewhere, 0),
             draws=len(result.elsewhere),
         )
     )

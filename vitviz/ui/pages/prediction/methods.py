@@ -13,7 +13,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.questions import Asked
+from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
@@ -25,7 +25,7 @@ def wanted() -> list[str]:
     return [key for key in METHODS if key not in SLOW or state.value_of("slow") == "now"]
 
 
-def map_of(about: Asked, key: str) -> Heatmap | None:
+def map_of(explained: ExplainedTarget, key: str) -> Heatmap | None:
     """One method's map, or None where it is not defined for this model."""
 
     def work(question, progress):  # type: ignore[no-untyped-def]
@@ -34,14 +34,14 @@ def map_of(about: Asked, key: str) -> Heatmap | None:
         except UnsupportedError:
             return ()  # kept like an answer, so that it is not asked again
 
-    passes = METHODS[key].forward_passes(about.stage.layout)
-    found = about.ask("explanation", work, METHODS[key].name, passes=passes, method=key)
+    passes = METHODS[key].forward_passes(explained.context.layout)
+    found = explained.ask("explanation", work, METHODS[key].name, passes=passes, method=key)
     return found if isinstance(found, Heatmap) else None
 
 
-def all_maps(about: Asked) -> dict[str, Heatmap]:
+def all_maps(explained: ExplainedTarget) -> dict[str, Heatmap]:
     """Method's name -> map, of the methods shown now that this model supports."""
-    found = {METHODS[key].name: map_of(about, key) for key in wanted()}
+    found = {METHODS[key].name: map_of(explained, key) for key in wanted()}
     return {name: heatmap for name, heatmap in found.items() if heatmap is not None}
 
 
@@ -50,7 +50,7 @@ def all_maps(about: Asked) -> dict[str, Heatmap]:
 COLUMNS = 3
 
 
-def show_methods(about: Asked) -> None:
+def show_methods(explained: ExplainedTarget) -> None:
     """Every method's map in a grid; the slow ones when asked for."""
     keys = wanted()
     st.caption(words.LINKED)
@@ -58,29 +58,29 @@ def show_methods(about: Asked) -> None:
     for start in range(0, len(keys), COLUMNS):
         for column, key in zip(st.columns(COLUMNS), keys[start : start + COLUMNS], strict=False):
             with column, guarded(f"method {key}"):
-                heatmap = map_of(about, key)
+                heatmap = map_of(explained, key)
                 if heatmap is None:
                     missing.append(METHODS[key].name)
                 else:
-                    _show_map(about, METHODS[key], heatmap)
+                    _show_map(explained, METHODS[key], heatmap)
     if missing:
         st.caption(words.MISSING.format(names=", ".join(missing)))
     if state.value_of("slow") == "later":
         st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
 
 
-def _show_map(about: Asked, method: Method, heatmap: Heatmap) -> None:
-    stage = about.stage
+def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> None:
+    context = explained.context
     st.markdown(f"**{method.name}**")
     show_picture(
-        stage,
+        context,
         f"map {method.key}",
-        alt=words.MAP_ALT.format(method=method.name, target=about.name),
+        alt=words.MAP_ALT.format(method=method.name, target=explained.name),
         on_pick=lambda token: state.change(query=token),
-        chosen=stage.selection.query,
+        chosen=context.selection.query,
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
-        knobs=(("method", method.key), ("target", about.target)),
+        params=(("method", method.key), ("target", explained.target)),
         widest=400,
         link="methods",
         one_of_many=method.key != next(iter(METHODS)),
@@ -98,11 +98,18 @@ def _show_map(about: Asked, method: Method, heatmap: Heatmap) -> None:
             st.markdown(f"**{name}:** {line}")
     robust = state.value_of("scale") == "robust"
     figure.ways_out(
-        stage,
+        context,
         f"explanation {method.key}",
         lambda: explanation_figure(
-            stage.subject, heatmap, method.key, method.name, about.target, about.name, robust=robust, theme=stage.theme
+            context.subject,
+            heatmap,
+            method.key,
+            method.name,
+            explained.target,
+            explained.name,
+            robust=robust,
+            theme=context.theme,
         ),
-        target=about.target,
+        target=explained.target,
         robust=robust,
     )

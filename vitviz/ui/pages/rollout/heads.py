@@ -17,7 +17,7 @@ from vitviz.figures.attention import attention_figure, head_rollout_figure, head
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_board, show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
 from vitviz.ui.controls.questions import head_rollouts_of
@@ -26,8 +26,8 @@ from vitviz.ui.text import common
 
 
 @dataclass(frozen=True)
-class _Board:
-    """What the board shows: `kind` of map for `query`, with `knobs` naming all it depends on.
+class _HeadMaps:
+    """What the board shows: `kind` of map for `query`, with `params` naming all it depends on.
 
     first  number of the layer in the first row; layers that only collect are counted after all others
     """
@@ -36,27 +36,32 @@ class _Board:
     query: str
     maps: np.ndarray
     options: RolloutOptions
-    knobs: tuple[tuple[str, Hashable], ...]
+    params: tuple[tuple[str, Hashable], ...]
     first: int = 0
 
 
-def show(stage: Stage, options: RolloutOptions, rollouts: bool = True) -> None:
+def show(context: PageContext, options: RolloutOptions, rollouts: bool = True) -> None:
     """The board on the left, the chosen head on the right. rollouts: whether the model has any."""
     left, right = st.columns([11, 9])
     with left:
         _choices(rollouts)
-        shown = _maps(stage, options, str(state.value_of("board")) if rollouts else "attention")
-        _board(stage, shown)
+        shown = _maps(context, options, str(state.value_of("board")) if rollouts else "attention")
+        _board(context, shown)
     with right:
-        _enlarged(stage, shown)
+        _enlarged(context, shown)
 
 
 def _choices(rollouts: bool) -> None:
     if rollouts:
         st.segmented_control(
-            words.BOARD_OF, list(words.BOARDS), format_func=named(words.BOARDS), help=words.BOARD_HELP, required=True,
-            label_visibility="collapsed", **state.bound("board"),
-        )  # fmt: skip
+            words.BOARD_OF,
+            list(words.BOARDS),
+            format_func=named(words.BOARDS),
+            help=words.BOARD_HELP,
+            required=True,
+            label_visibility="collapsed",
+            **state.bound("board"),
+        )
     with st.container(horizontal=True):
         robust_or_raw()
         st.segmented_control(
@@ -69,29 +74,29 @@ def _choices(rollouts: bool) -> None:
         )
 
 
-def _maps(stage: Stage, options: RolloutOptions, kind: str) -> _Board:
-    query = stage.query
+def _maps(context: PageContext, options: RolloutOptions, kind: str) -> _HeadMaps:
+    query = context.query
     if kind == "attention":
-        knobs: tuple[tuple[str, Hashable], ...] = (("query", query),)
-        maps = stage.ask("head maps", lambda _: head_maps(stage.trace, query), **dict(knobs))
-        first = stage.trace.num_layers if Query.parse(query).pools else 0
+        params: tuple[tuple[str, Hashable], ...] = (("query", query),)
+        maps = context.ask("head maps", lambda _: head_maps(context.trace, query), **dict(params))
+        first = context.trace.num_layers if Query.parse(query).pools else 0
     else:
-        knobs = (("query", query), ("method", kind), ("options", options))
-        maps, first = head_rollouts_of(stage, kind, query, options), options.first_layer
-    return _Board(kind, query, maps, options, knobs, first)
+        params = (("query", query), ("method", kind), ("options", options))
+        maps, first = head_rollouts_of(context, kind, query, options), options.first_layer
+    return _HeadMaps(kind, query, maps, options, params, first)
 
 
-def _chosen(stage: Stage, shown: _Board) -> tuple[int, int | None]:
+def _chosen(context: PageContext, shown: _HeadMaps) -> tuple[int, int | None]:
     """(row of the board, head) of the selection: the nearest row where the board does not have the layer, None for the mean of
     heads where it does not have the head.
     """
     layers, heads = shown.maps.shape[:2]
-    row = stage.selection.layer_of(stage.trace.num_layers) - shown.first
-    head = stage.selection.head
+    row = context.selection.layer_of(context.trace.num_layers) - shown.first
+    head = context.selection.head
     return min(max(row, 0), layers - 1), head if head is not None and head < heads else None
 
 
-def _board(stage: Stage, shown: _Board) -> None:
+def _board(context: PageContext, shown: _HeadMaps) -> None:
     robust, shared = state.value_of("scale") == "robust", state.value_of("colours") == "shared"
     layers, heads = shown.maps.shape[:2]
     flat = shown.maps.reshape(layers * heads, *shown.maps.shape[2:])  # (layers * heads, rows, cols)
@@ -103,7 +108,7 @@ def _board(stage: Stage, shown: _Board) -> None:
     else:
         caption = common.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW)
     show_board(
-        stage,
+        context,
         f"board {shown.kind}",
         shown.maps,
         scales,
@@ -111,18 +116,18 @@ def _board(stage: Stage, shown: _Board) -> None:
         caption=caption,
         shared=one,
         own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
-        facts=_facts(stage, shown),
-        knobs=(*shown.knobs, ("robust", robust), ("shared", shared)),
+        facts=_facts(context, shown),
+        params=(*shown.params, ("robust", robust), ("shared", shared)),
         first=shown.first,
-        chosen=_chosen(stage, shown),
+        chosen=_chosen(context, shown),
         on_pick=lambda row, head: state.change(layer=shown.first + row, head=head),
     )
     if shown.kind == "attention":
         figure.ways_out(
-            stage,
+            context,
             "heads",
             lambda: heads_figure(
-                stage.subject, shown.query, maps=shown.maps, shared=shared, robust=robust, theme=stage.theme
+                context.subject, shown.query, maps=shown.maps, shared=shared, robust=robust, theme=context.theme
             ),
             query=shown.query,
             shared=shared,
@@ -130,70 +135,79 @@ def _board(stage: Stage, shown: _Board) -> None:
         )
 
 
-def _facts(stage: Stage, shown: _Board) -> dict[str, np.ndarray]:
+def _facts(context: PageContext, shown: _HeadMaps) -> dict[str, np.ndarray]:
     """Entropy and prefix mass of this query's row in every head: (layers, heads) each. Nothing for rollouts."""
     if shown.kind != "attention":
         return {}
 
     def read(_: object) -> tuple[np.ndarray, np.ndarray]:
         entropies, masses = [], []
-        for layer in layers_asked(stage.trace, Query.parse(shown.query)):
+        for layer in layers_asked(context.trace, Query.parse(shown.query)):
             rows = query_weights(layer, shown.query)  # (heads, keys)
             spread = np.log(max(rows.shape[1], 2))
             entropies.append(-(rows * rows.clamp_min(1e-30).log()).sum(-1).cpu().numpy() / spread)
             masses.append(rows[:, : layer.key_layout.num_prefix].sum(-1).cpu().numpy())
         return np.stack(entropies), np.stack(masses)
 
-    entropy, prefix = stage.ask("query facts", read, query=shown.query)
+    entropy, prefix = context.ask("query facts", read, query=shown.query)
     facts = {words.FACT_ENTROPY: entropy}
-    return facts | {words.FACT_PREFIX: prefix} if stage.layout.num_prefix else facts
+    return facts | {words.FACT_PREFIX: prefix} if context.layout.num_prefix else facts
 
 
-def _enlarged(stage: Stage, shown: _Board) -> None:
+def _enlarged(context: PageContext, shown: _HeadMaps) -> None:
     layers, heads = shown.maps.shape[:2]
-    row, head = _chosen(stage, shown)
+    row, head = _chosen(context, shown)
     layer = shown.first + row
     one, two = st.columns(2)
     if layers > 1:
         one.number_input(words.LAYER, shown.first, shown.first + layers - 1, step=1, **state.bound("layer", layer))
     two.selectbox(
-        words.HEAD, [-1, *range(heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        words.HEAD,
+        [-1, *range(heads)],
+        format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-    )  # fmt: skip
+    )
     values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
     label = words.BOARD_LABELS[shown.kind]
     heatmap = Heatmap(values, label)
     name = words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
     robust = state.value_of("scale") == "robust"
     show_picture(
-        stage,
+        context,
         "enlarged",
         alt=words.ENLARGED_ALT.format(label=label, query=common.token(shown.query), layer=layer, head=name),
         on_pick=lambda token: state.change(query=token),
         heatmap=heatmap,
         scale=Scale.of(values, robust=robust),
-        knobs=(*shown.knobs, ("kind", shown.kind), ("layer", layer), ("head", head)),
+        params=(*shown.params, ("kind", shown.kind), ("layer", layer), ("head", head)),
         chosen=shown.query,
-        prefix=queries_of(stage),
+        prefix=queries_of(context),
         widest=380,
     )
-    make = _figure(stage, shown, row, head, robust)
+    make = _figure(context, shown, row, head, robust)
     if make is not None:
-        knobs = (*shown.knobs, ("kind", shown.kind), ("layer", layer), ("head", head), ("robust", robust))
-        figure.ways_out(stage, "one head", make, **dict(knobs))
+        params = (*shown.params, ("kind", shown.kind), ("layer", layer), ("head", head), ("robust", robust))
+        figure.ways_out(context, "one head", make, **dict(params))
 
 
-def _figure(stage: Stage, shown: _Board, row: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]
+def _figure(context: PageContext, shown: _HeadMaps, row: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]
     if shown.kind == "attention":
-        return lambda: attention_figure(stage.subject, row, head, shown.query, robust=robust, theme=stage.theme)
+        return lambda: attention_figure(context.subject, row, head, shown.query, robust=robust, theme=context.theme)
     if head is None:
         return None
     values = Heatmap(shown.maps[row, head], words.BOARD_LABELS[shown.kind])
 
     def make() -> Figure:
         return head_rollout_figure(
-            stage.subject, shown.first + row, head, shown.kind, shown.query, shown.options,
-            heatmap=values, robust=robust, theme=stage.theme,
-        )  # fmt: skip
+            context.subject,
+            shown.first + row,
+            head,
+            shown.kind,
+            shown.query,
+            shown.options,
+            heatmap=values,
+            robust=robust,
+            theme=context.theme,
+        )
 
     return make

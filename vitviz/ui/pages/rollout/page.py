@@ -11,7 +11,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figures.attention import rollout_figure
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
@@ -26,37 +26,37 @@ from vitviz.ui.text import common
 SINKS_SHOWN = 8
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
-        st.markdown(words.QUERY_LINE.format(query=common.token(stage.query)))
-        why_not = why_no_rollout(stage)
+        st.markdown(words.QUERY_LINE.format(query=common.token(context.query)))
+        why_not = why_no_rollout(context)
         with guarded("heads"):
-            heads.show(stage, options_of(stage), rollouts=not why_not)
+            heads.show(context, options_of(context), rollouts=not why_not)
         st.subheader(words.ROLLED, anchor=False)
         if why_not:
             st.info(escaped(why_not))
             navigation.link("layers", common.ELSEWHERE_LINK)
         else:
             with guarded("rollout figure"):
-                _rolled(stage)
+                _rolled(context)
         with guarded("sinks"):
-            _sinks(stage)
+            _sinks(context)
         with guarded("statistics"):
-            _statistics(stage)
+            _statistics(context)
 
 
-def why_no_rollout(stage: Stage) -> str:
+def why_no_rollout(context: PageContext) -> str:
     """Why a product of this model's layers means nothing; "" where rollout is defined."""
     try:
-        check_defined(stage.trace.layers, stage.model.name)
+        check_defined(context.trace.layers, context.model.name)
     except UnsupportedError as reason:
         return str(reason)
     return ""
 
 
-def options_of(stage: Stage) -> RolloutOptions:
-    """The knobs as the analysis takes them; layers beyond the model's are its ends."""
-    end = stage.trace.num_layers - 1
+def options_of(context: PageContext) -> RolloutOptions:
+    """The params as the analysis takes them; layers beyond the model's are its ends."""
+    end = context.trace.num_layers - 1
     first, last = min(int(state.value_of("first")), end), min(int(state.value_of("last")), end)
     return RolloutOptions(
         alpha=float(state.value_of("alpha")),
@@ -67,56 +67,66 @@ def options_of(stage: Stage) -> RolloutOptions:
     )
 
 
-def _rolled(stage: Stage) -> None:
+def _rolled(context: PageContext) -> None:
     left, right = st.columns([3, 2])
     with right:
-        _knobs(stage)
-    options, query = options_of(stage), stage.query
-    heatmap = rollout_of(stage, query, options)
+        _params(context)
+    options, query = options_of(context), context.query
+    heatmap = rollout_of(context, query, options)
     robust = state.value_of("scale") == "robust"
-    last = stage.trace.num_layers - 1 if options.last_layer is None else options.last_layer
+    last = context.trace.num_layers - 1 if options.last_layer is None else options.last_layer
     with left:
         show_picture(
-            stage,
+            context,
             "rollout",
             alt=words.ROLLED_ALT.format(query=common.token(query), first=options.first_layer, last=last),
             on_pick=lambda name: state.change(query=name),
             heatmap=heatmap,
             scale=Scale.of(heatmap.values, robust=robust),
-            knobs=(("query", query), ("options", options)),
+            params=(("query", query), ("options", options)),
             chosen=query,
         )
         figure.ways_out(
-            stage,
+            context,
             "rollout",
-            lambda: rollout_figure(stage.subject, query, options, heatmap=heatmap, robust=robust, theme=stage.theme),
+            lambda: rollout_figure(
+                context.subject, query, options, heatmap=heatmap, robust=robust, theme=context.theme
+            ),
             query=query,
             options=options,
             robust=robust,
         )
 
 
-def _knobs(stage: Stage) -> None:
+def _params(context: PageContext) -> None:
     st.segmented_control(
-        words.FUSION, list(words.FUSIONS), format_func=named(words.FUSIONS), help=words.FUSION_HELP, required=True,
+        words.FUSION,
+        list(words.FUSIONS),
+        format_func=named(words.FUSIONS),
+        help=words.FUSION_HELP,
+        required=True,
         **state.bound("fusion"),
-    )  # fmt: skip
+    )
     st.slider(words.DISCARD, 0.0, 0.95, step=0.05, help=words.DISCARD_HELP, **state.bound("discard"))
     st.slider(words.ALPHA, 0.0, 0.95, step=0.05, help=words.ALPHA_HELP, **state.bound("alpha"))
-    end = stage.trace.num_layers - 1
+    end = context.trace.num_layers - 1
     if end > 0:
-        options = options_of(stage)
+        options = options_of(context)
         last = end if options.last_layer is None else options.last_layer
         st.slider(
-            words.LAYERS, 0, end, step=1, help=words.LAYERS_HELP,
+            words.LAYERS,
+            0,
+            end,
+            step=1,
+            help=words.LAYERS_HELP,
             **state.bound_pair("first", "last", (options.first_layer, last), end),
-        )  # fmt: skip
+        )
 
 
-def _sinks(stage: Stage) -> None:
-    layer = stage.layer
+def _sinks(context: PageContext) -> None:
+    layer = context.layer
     st.subheader(words.SINKS.format(layer=layer), anchor=False)
-    found = stage.ask("sinks", lambda _: tuple(sink_tokens(stage.trace.layers[layer])), layer=layer)
+    found = context.ask("sinks", lambda _: tuple(sink_tokens(context.trace.layers[layer])), layer=layer)
     if not found:
         st.markdown(words.SINKS_NONE)
         return
@@ -129,11 +139,11 @@ def _sinks(stage: Stage) -> None:
         st.caption(words.SINKS_MORE.format(count=len(found) - SINKS_SHOWN))
 
 
-def _statistics(stage: Stage) -> None:
-    layer = stage.layer
+def _statistics(context: PageContext) -> None:
+    layer = context.layer
     st.subheader(words.HEADS.format(layer=layer), anchor=False)
     try:
-        of = stage.ask("head statistics", lambda _: head_statistics(stage.trace.layers[layer]), layer=layer)
+        of = context.ask("head statistics", lambda _: head_statistics(context.trace.layers[layer]), layer=layer)
     except UnsupportedError as reason:
         st.info(escaped(reason))
         return

@@ -10,19 +10,19 @@ from PIL import ImageOps
 import vitviz
 from vitviz.samples import samples
 from vitviz.ui import state
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.shell import navigation
 
 COLUMNS = 5
 
 
-def render(_: Stage) -> None:
+def render(_: PageContext) -> None:
     st.header(words.HEADING, anchor=False)
     st.markdown(words.LINES)
-    look, attention, python = st.columns([1, 1, 2])
+    cached, attention, python = st.columns([1, 1, 2])
     ways = (
-        (look, words.LOOK, words.LOOK_TEXT, "patches", words.LOOK_LINK),
+        (cached, words.LOOK, words.LOOK_TEXT, "patches", words.LOOK_LINK),
         (attention, words.ATTENTION, words.ATTENTION_TEXT, "rollout", words.ATTENTION_LINK),
     )
     for column, name, text, page, link in ways:

@@ -41,8 +41,8 @@ from vitviz.tokens import TokenLayout
 from vitviz.tracing import trace_input
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, consent, services
-from vitviz.ui.context import Stage
-from vitviz.ui.controls.questions import Asked
+from vitviz.ui.context import PageContext
+from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.pages.what_if import text as words
 
 KNOB = "what"
@@ -55,9 +55,9 @@ def current() -> Interventions:
     return Interventions.decode(str(state.value_of(KNOB)))
 
 
-def switch(changed: Interventions, **knobs: Any) -> None:
+def switch(changed: Interventions, **params: Any) -> None:
     """Puts these in place of the current ones, for callbacks."""
-    state.change(**{KNOB: changed.encode(), **knobs})
+    state.change(**{KNOB: changed.encode(), **params})
 
 
 def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> Interventions:
@@ -195,42 +195,42 @@ def needs_means(given: Interventions) -> bool:
     return any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in given)
 
 
-def gallery_means(stage: Stage) -> HeadMeans:
+def gallery_means(context: PageContext) -> HeadMeans:
     """Every head's mean output over the centre crops of the gallery's photographs, at the input size that the picture met: one
     answer for all pictures at that size.
     """
-    model = stage.model
+    model = context.model
     # The size of the model and not of the key: where the whole picture is fitted, it follows from the picture.
-    plain = replace(stage, key=replace(stage.key, image="", framing="crop", size=model.input_size, scope=None))
+    plain = replace(context, key=replace(context.key, image="", framing="crop", size=model.input_size, scope=None))
 
     def work(progress: JobProgress) -> HeadMeans:
         gallery = samples()
         inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
         return head_means(model, inputs, progress, len(gallery))
 
-    if plain.key.asking("head means") not in services.queue().results:
+    if plain.key.derive("head means") not in services.queue().results:
         consent.require_passes(model, len(samples()), words.MEANS_RUNNING)
     means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING)
     return means
 
 
-def outcome_of(about: Asked, given: Interventions) -> Outcome:
+def outcome_of(explained: ExplainedTarget, given: Interventions) -> Outcome:
     """The changed model's answer to the question at hand. Raises UnsupportedError where it cannot run changed."""
-    stage = about.stage
-    means = gallery_means(stage) if needs_means(given) else None
+    context = explained.context
+    means = gallery_means(context) if needs_means(given) else None
     digest = means.digest if means else ""
 
     def work(question, progress: JobProgress) -> Outcome:  # type: ignore[no-untyped-def]
         try:
             found = effect(question, given, head_means=means)
             progress.report(0.5)
-            with intervene(stage.model, given, head_means=means) as changed, torch.no_grad():
-                trace = trace_input(changed, stage.trace.input)
+            with intervene(context.model, given, head_means=means) as changed, torch.no_grad():
+                trace = trace_input(changed, context.trace.input)
         except ValueError:
             raise UnsupportedError(words.IMPOSSIBLE) from None
         return Outcome(found, trace, digest)
 
-    return about.ask("what if", work, words.RUNNING, changes=given.encode(), means=digest)
+    return explained.ask("what if", work, words.RUNNING, changes=given.encode(), means=digest)
 
 
 def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, off: tuple[int, ...] = ()) -> Heatmap:
@@ -241,15 +241,15 @@ def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, of
     return attention_map(layers_asked(trace, Query.parse(query))[0 if query == POOL else layer], query, head)
 
 
-def present(stage: Stage) -> Interventions:
+def present(context: PageContext) -> Interventions:
     """What is switched, as far as this model has it."""
-    return fitting(current(), stage.layout, (layer.num_heads for layer in stage.trace.layers))
+    return fitting(current(), context.layout, (layer.num_heads for layer in context.trace.layers))
 
 
-def found_outliers(about: Asked) -> TokenOutliers:
+def found_outliers(explained: ExplainedTarget) -> TokenOutliers:
     """The picture's outlying tokens at the thresholds chosen."""
     norm, mass = float(state.value_of("norm_times")), float(state.value_of("mass_times"))
-    found: TokenOutliers = about.ask(
+    found: TokenOutliers = explained.ask(
         "outliers", lambda question, _: token_outliers(question, norm, mass), norm=norm, mass=mass
     )
     return found

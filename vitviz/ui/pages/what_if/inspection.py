@@ -21,9 +21,9 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_board, show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.questions import Asked
+from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
@@ -35,19 +35,19 @@ PICTURE = 330  # CSS pixels
 NAMES_SHOWN, LINES_SHOWN = 6, 4
 
 
-def show_sinks(about: Asked, given: Interventions) -> None:
+def show_sinks(explained: ExplainedTarget, given: Interventions) -> None:
     """Thresholds, both measures on the picture, the outliers through the layers, and a map without them."""
-    stage = about.stage
+    context = explained.context
     st.caption(words.SINKS_TEXT)
     one, two, three = st.columns([2, 2, 1])
     with one:
         st.slider(words.NORM_TIMES, 1.5, 20.0, step=0.5, format="%.1f", **state.bound("norm_times"))
     with two:
         st.slider(words.MASS_TIMES, 2.0, 50.0, step=1.0, format="%.0f", **state.bound("mass_times"))
-    layer, last = stage.layer, stage.trace.num_layers - 1
+    layer, last = context.layer, context.trace.num_layers - 1
     if last > 0:
         three.number_input(words.SINK_LAYER, 0, last, step=1, **state.bound("layer", layer))
-    found = found_outliers(about)
+    found = found_outliers(explained)
     here = np.flatnonzero(found.by_norm[layer + 1] | found.by_mass[layer]).tolist()
     for column, values, standing, title, label, key in zip(
         st.columns(2),
@@ -59,27 +59,36 @@ def show_sinks(about: Asked, given: Interventions) -> None:
         strict=True,
     ):
         with column:
-            _picture(stage, values, standing, title.format(layer=layer), label, key, layer)
+            _picture(context, values, standing, title.format(layer=layer), label, key, layer)
     if not found.tokens:
         st.info(words.SINK_NONE)
         return
     where = words.SINK_HERE if here else words.SINK_NOT_HERE
-    st.markdown(where.format(names=_names(here or found.tokens, stage.layout)))
-    _through_layers(stage, found)
-    _aside(stage, given, layer, tuple(here or found.tokens))
+    st.markdown(where.format(names=_names(here or found.tokens, context.layout)))
+    _through_layers(context, found)
+    _aside(context, given, layer, tuple(here or found.tokens))
 
 
 def _picture(
-    stage: Stage, values: np.ndarray, standing: np.ndarray, title: str, label: str, key: str, layer: int
+    context: PageContext, values: np.ndarray, standing: np.ndarray, title: str, label: str, key: str, layer: int
 ) -> None:
-    heatmap = Heatmap(stage.layout.patches(values), label)
-    marks = [(int(row), int(col)) for row, col in np.argwhere(stage.layout.patches(standing))]
+    heatmap = Heatmap(context.layout.patches(values), label)
+    marks = [(int(row), int(col)) for row, col in np.argwhere(context.layout.patches(standing))]
     st.markdown(f"**{title}**")
     show_picture(
-        stage, f"sink {key}", alt=words.SINK_ALT.format(name=title, count=len(marks)), heatmap=heatmap,
-        scale=Scale.of(heatmap.values, low=0.0), knobs=(("layer", layer),), marks=marks, widest=PICTURE, link="sinks",
-        on_pick=lambda token: state.change(query=token), chosen=stage.selection.query, one_of_many=True,
-    )  # fmt: skip
+        context,
+        f"sink {key}",
+        alt=words.SINK_ALT.format(name=title, count=len(marks)),
+        heatmap=heatmap,
+        scale=Scale.of(heatmap.values, low=0.0),
+        params=(("layer", layer),),
+        marks=marks,
+        widest=PICTURE,
+        link="sinks",
+        on_pick=lambda token: state.change(query=token),
+        chosen=context.selection.query,
+        one_of_many=True,
+    )
 
 
 def _names(tokens: list[int] | tuple[int, ...], layout: TokenLayout) -> str:
@@ -87,23 +96,23 @@ def _names(tokens: list[int] | tuple[int, ...], layout: TokenLayout) -> str:
     return words.AND_MORE.format(names=names) if len(tokens) > NAMES_SHOWN else names
 
 
-def _through_layers(stage: Stage, found: TokenOutliers) -> None:
+def _through_layers(context: PageContext, found: TokenOutliers) -> None:
     st.subheader(words.SINK_THROUGH, anchor=False)
     for column, kind in zip(st.columns(2), ("norm", "mass"), strict=True):
         with column:
             figure.show(
-                stage,
+                context,
                 f"outliers by {kind}",
                 partial(
                     outliers_figure,
-                    stage.subject,
+                    context.subject,
                     found,
                     kind,
                     words.SINK_CURVES[kind],
                     words.SINK_ALONG[kind],
                     count=LINES_SHOWN,
                     names=common.token,
-                    theme=stage.theme,
+                    theme=context.theme,
                     width=480,
                 ),
                 norm=found.norm_times,
@@ -111,29 +120,36 @@ def _through_layers(stage: Stage, found: TokenOutliers) -> None:
             )
 
 
-def _aside(stage: Stage, given: Interventions, layer: int, tokens: tuple[int, ...]) -> None:
+def _aside(context: PageContext, given: Interventions, layer: int, tokens: tuple[int, ...]) -> None:
     st.subheader(words.SINK_SET_ASIDE, anchor=False)
-    query = stage.query
+    query = context.query
     query = MEAN if query == POOL else query  # the pooling query asks in no layer of tokens that stand out
-    row: torch.Tensor = stage.ask(
-        "mean row", lambda _: query_weights(stage.trace.layers[layer], query).mean(0), query=query, layer=layer
+    row: torch.Tensor = context.ask(
+        "mean row", lambda _: query_weights(context.trace.layers[layer], query).mean(0), query=query, layer=layer
     )  # (tokens,)
-    without = set_aside(row, tokens, stage.layout)
+    without = set_aside(row, tokens, context.layout)
     titles = (
         words.SINK_WITH.format(query=common.token(query), layer=layer),
         words.SINK_WITHOUT.format(count=words.TOKENS[len(tokens) != 1].format(count=len(tokens))),
     )
     for column, values, title, key in zip(st.columns(2), (row, without), titles, ("with", "without"), strict=True):
-        heatmap = Heatmap(stage.layout.patches(values).cpu().numpy(), words.SINK_MASS_LABEL)
+        heatmap = Heatmap(context.layout.patches(values).cpu().numpy(), words.SINK_MASS_LABEL)
         with column:
             st.markdown(f"**{title}**")
             show_picture(
-                stage, f"aside {key}", alt=words.MAP_ALT.format(name=title), heatmap=heatmap,
-                knobs=(("query", query), ("layer", layer), ("tokens", tokens)), widest=PICTURE, link="sinks",
-                on_pick=lambda token: state.change(query=token), chosen=stage.selection.query, one_of_many=True,
-            )  # fmt: skip
+                context,
+                f"aside {key}",
+                alt=words.MAP_ALT.format(name=title),
+                heatmap=heatmap,
+                params=(("query", query), ("layer", layer), ("tokens", tokens)),
+                widest=PICTURE,
+                link="sinks",
+                on_pick=lambda token: state.change(query=token),
+                chosen=context.selection.query,
+                one_of_many=True,
+            )
     # Without the class token the answer would have nobody to be read from but itself: that is another question.
-    others = [token for token in tokens if stage.layout.name_of(token) != "cls"]
+    others = [token for token in tokens if context.layout.name_of(token) != "cls"]
     if not others:
         return
     st.caption(words.SINK_ASIDE_TEXT)
@@ -146,36 +162,38 @@ def _aside(stage: Stage, given: Interventions, layer: int, tokens: tuple[int, ..
 TALLEST = 400  # CSS pixels
 
 
-def show_worth(about: Asked, given: Interventions) -> None:
+def show_worth(explained: ExplainedTarget, given: Interventions) -> None:
     """The measured board on the left once it was asked for, attention's word on the right, their correlation below."""
     st.caption(words.WORTH_TEXT)
-    stage = about.stage
-    said: np.ndarray = stage.ask("head confidence", lambda _: head_confidence(stage.trace))
+    context = explained.context
+    said: np.ndarray = context.ask("head confidence", lambda _: head_confidence(context.trace))
     measured: HeadImportance | None = None
     left, right = st.columns(2)
     with right:
         st.markdown(f"**{words.WORTH_SAID}**")
-        _board(about, given, "said", said, Scale.of(said), words.WORTH_SAID, words.WORTH_SAID_CAPTION)
+        _board(explained, given, "said", said, Scale.of(said), words.WORTH_SAID, words.WORTH_SAID_CAPTION)
     with left:
         st.markdown(f"**{words.WORTH_MEASURED}**")
         if state.value_of("weighed") == "later":
             st.button(words.WORTH_RUN, type="primary", on_click=state.change, kwargs={"weighed": "now"})
         else:
-            measured = about.ask(
+            measured = explained.ask(
                 "head importance",
                 lambda question, progress: head_importance(question, progress=progress),
                 words.WORTH_RUNNING,
                 passes=said.size * (len(said) + 1) / (2 * len(said)),
             )
             fall = measured.likelihood_fall
-            caption = outputs.SHARE_FALL if about.shares else outputs.NUMBER_FALL
-            caption = (caption if needs_classifier(about.target) else outputs.COSINE_FALL).format(target=about.name)
-            _board(about, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, caption)
+            caption = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL
+            caption = (caption if needs_classifier(explained.target) else outputs.COSINE_FALL).format(
+                target=explained.name
+            )
+            _board(explained, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, caption)
     if measured is not None:
-        _together(about, measured, said)
+        _together(explained, measured, said)
 
 
-def _together(about: Asked, measured: HeadImportance, said: np.ndarray) -> None:
+def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.ndarray) -> None:
     fall = measured.likelihood_fall
     together = rank_correlation(fall, said)
     if math.isnan(together):
@@ -188,15 +206,15 @@ def _together(about: Asked, measured: HeadImportance, said: np.ndarray) -> None:
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     with two:
         st.markdown(next(sentence for least, sentence in words.CORRELATION_WORDS if together >= least))
-        if needs_classifier(about.target):
-            before = about.question.likelihood()
+        if needs_classifier(explained.target):
+            before = explained.question.likelihood()
             st.markdown(
                 words.MOST.format(
                     layer=layer,
                     head=head,
-                    target=escaped(about.name),
-                    before=about.amount(before),
-                    after=about.amount(before - float(fall.max())),
+                    target=escaped(explained.name),
+                    before=explained.amount(before),
+                    after=explained.amount(before - float(fall.max())),
                 )
             )
         else:
@@ -204,11 +222,17 @@ def _together(about: Asked, measured: HeadImportance, said: np.ndarray) -> None:
 
 
 def _board(
-    about: Asked, given: Interventions, key: str, values: np.ndarray, scale: Scale, name: str, caption: str
+    explained: ExplainedTarget,
+    given: Interventions,
+    key: str,
+    values: np.ndarray,
+    scale: Scale,
+    name: str,
+    caption: str,
 ) -> None:
     layers, heads = values.shape
     show_board(
-        about.stage,
+        explained.context,
         f"worth {key}",
         values[:, :, None, None],  # (layers, heads, 1, 1)
         [scale] * values.size,
@@ -217,7 +241,7 @@ def _board(
         shared=scale,
         own_ends=("", ""),
         facts={},
-        knobs=(("target", about.target),) if key == "measured" else (),
+        params=(("target", explained.target),) if key == "measured" else (),
         chosen=(-1, None),
         tallest=TALLEST,
         paint=painted(given, heads, fill_of(given), words.BOARD_HINT),

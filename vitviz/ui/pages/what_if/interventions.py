@@ -26,9 +26,9 @@ from vitviz.figures.interventions import seen_picture
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import Paint, show_board, show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import asked
+from vitviz.ui.controls.questions import explained_target
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.pages.what_if.edits import current as now
@@ -45,7 +45,7 @@ def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
     return {"key": key, "on_change": lambda: taken(st.session_state[key])}
 
 
-def show_hide(stage: Stage, given: Interventions) -> None:
+def show_hide(context: PageContext, given: Interventions) -> None:
     """The picture to draw on, and how patches are hidden."""
     fill = edits.hiding(given) or str(state.value_of("hide_by"))
     cells = edits.hidden(given)
@@ -55,11 +55,14 @@ def show_hide(stage: Stage, given: Interventions) -> None:
             edits.switch(edits.hide(now(), edits.hidden(now()), chosen), hide_by=chosen)
 
     st.segmented_control(
-        words.HIDE_BY, list(words.HIDE_BYS), format_func=named(words.HIDE_BYS), help=words.HIDE_BY_HELP,
+        words.HIDE_BY,
+        list(words.HIDE_BYS),
+        format_func=named(words.HIDE_BYS),
+        help=words.HIDE_BY_HELP,
         **tied("hide by", fill, hide_by),
-    )  # fmt: skip
+    )
     show_picture(
-        stage,
+        context,
         "hide",
         alt=words.HIDE_ALT.format(count=len(cells)),
         line=1,
@@ -70,40 +73,44 @@ def show_hide(stage: Stage, given: Interventions) -> None:
         st.caption(words.REMOVED_AND_SHUFFLED)
 
 
-def show_order(stage: Stage, given: Interventions) -> None:
+def show_order(context: PageContext, given: Interventions) -> None:
     """Shuffled patches and changed positions, with what the model then sees."""
     seed = edits.shuffled(given)
     how = edits.positions(given)
     st.toggle(
-        words.SHUFFLE, help=words.SHUFFLE_HELP,
+        words.SHUFFLE,
+        help=words.SHUFFLE_HELP,
         **tied("shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(now(), 0 if on else None))),
-    )  # fmt: skip
+    )
     if seed is not None:
         another = edits.set_shuffle(given, seed + 1)
         st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=edits.switch, args=(another,))
     st.segmented_control(
-        words.POSITIONS, list(words.POSITIONS_OF), format_func=named(words.POSITIONS_OF), help=words.POSITIONS_HELP,
+        words.POSITIONS,
+        list(words.POSITIONS_OF),
+        format_func=named(words.POSITIONS_OF),
+        help=words.POSITIONS_HELP,
         **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
-    )  # fmt: skip
+    )
     st.caption(words.ORDER_TEXT)
     show_picture(
-        stage,
+        context,
         "order",
         alt=words.SEEN_ALT,
         line=1 if any(isinstance(item, ShufflePatches) for item in given) else 0,
         widest=PICTURE,
-        shown=seen_picture(stage.subject, given),
-        knobs=(("changes", given.encode()),),
+        shown=seen_picture(context.subject, given),
+        params=(("changes", given.encode()),),
         on_pick=lambda token: state.change(query=token),
-        chosen=stage.selection.query,
+        chosen=context.selection.query,
     )
 
 
-def show_cut(stage: Stage, given: Interventions) -> None:
+def show_cut(context: PageContext, given: Interventions) -> None:
     """Tokens to cut out of attention: patches on the picture, the others by name, sinks by a button."""
     st.caption(words.CUT_TEXT)
     tokens, layers = edits.cut_tokens(given), edits.cut_layers(given)
-    prefix = list(stage.layout.prefix)
+    prefix = list(context.layout.prefix)
     first = len(prefix)
 
     def cut(chosen: tuple[int, ...]) -> None:
@@ -113,14 +120,18 @@ def show_cut(stage: Stage, given: Interventions) -> None:
     if prefix:
         others = tuple(token for token in tokens if token < first)
         st.pills(
-            words.CUT_PREFIX, range(first), selection_mode="multi", wrap=True, format_func=lambda at: common.token(prefix[at]),
+            words.CUT_PREFIX,
+            range(first),
+            selection_mode="multi",
+            wrap=True,
+            format_func=lambda at: common.token(prefix[at]),
             **tied("prefix", list(others), lambda chosen: cut((*chosen, *patches))),
-        )  # fmt: skip
+        )
     else:
         others = ()
-    _sinks(stage, given, cut)
+    _sinks(context, given, cut)
     show_picture(
-        stage,
+        context,
         "cut",
         alt=words.CUT_ALT.format(count=len(tokens)),
         line=1,
@@ -133,15 +144,18 @@ def show_cut(stage: Stage, given: Interventions) -> None:
     )
     if tokens:
         st.pills(
-            words.CUT_LAYERS, range(stage.trace.num_layers), selection_mode="multi", wrap=True,
+            words.CUT_LAYERS,
+            range(context.trace.num_layers),
+            selection_mode="multi",
+            wrap=True,
             **tied("cut layers", list(layers or ()), lambda at: edits.switch(edits.set_cut(now(), tokens, at or None))),
-        )  # fmt: skip
+        )
 
 
-def _sinks(stage: Stage, given: Interventions, cut: Callable[[tuple[int, ...]], None]) -> None:
+def _sinks(context: PageContext, given: Interventions, cut: Callable[[tuple[int, ...]], None]) -> None:
     # The class token is not among them: with it cut, its own answer is another question.
-    first = stage.layout.num_prefix
-    sinks = tuple(token for token in found_outliers(asked(stage)).tokens if token >= first)
+    first = context.layout.num_prefix
+    sinks = tuple(token for token in found_outliers(explained_target(context)).tokens if token >= first)
     if not sinks:
         st.caption(words.CUT_NO_SINKS)
         return
@@ -152,7 +166,7 @@ def _sinks(stage: Stage, given: Interventions, cut: Callable[[tuple[int, ...]], 
 # The board of heads to switch off one by one, and whole layers.
 
 
-def show_heads(stage: Stage, given: Interventions) -> None:
+def show_heads(context: PageContext, given: Interventions) -> None:
     """What replaces a head, the board, and the layers."""
     fill = fill_of(given)
 
@@ -161,19 +175,22 @@ def show_heads(stage: Stage, given: Interventions) -> None:
             edits.switch(edits.set_heads(now(), edits.heads_off(now()), chosen), head_by=chosen)
 
     st.segmented_control(
-        words.HEAD_BY, list(words.HEAD_BYS), format_func=named(words.HEAD_BYS), help=words.HEAD_BY_HELP,
+        words.HEAD_BY,
+        list(words.HEAD_BYS),
+        format_func=named(words.HEAD_BYS),
+        help=words.HEAD_BY_HELP,
         **tied("head by", fill, head_by),
-    )  # fmt: skip
+    )
     if fill == "mean":
-        means = edits.gallery_means(stage)
+        means = edits.gallery_means(context)
         st.caption(words.MEANS_OF.format(images=means.images, digest=means.digest))
     # Heads of the layers are switched. A pooling query asks in none of them, and is not shown.
-    query = MEAN if stage.query == POOL else stage.query
-    maps: np.ndarray = stage.ask("head maps", lambda _: head_maps(stage.trace, query), query=query)
+    query = MEAN if context.query == POOL else context.query
+    maps: np.ndarray = context.ask("head maps", lambda _: head_maps(context.trace, query), query=query)
     layers, heads = maps.shape[:2]
     flat = maps.reshape(layers * heads, *maps.shape[2:])  # (layers * heads, rows, cols)
     show_board(
-        stage,
+        context,
         "heads to switch",
         maps,
         [Scale.of(each, robust=True) for each in flat],
@@ -184,15 +201,19 @@ def show_heads(stage: Stage, given: Interventions) -> None:
         shared=None,
         own_ends=words.BOARD_ENDS,
         facts={},
-        knobs=(("query", query),),
+        params=(("query", query),),
         chosen=(-1, None),
         tallest=430,
         paint=painted(given, heads, fill, words.BOARD_HINT),
     )
     st.pills(
-        words.LAYERS, range(layers), selection_mode="multi", help=words.LAYERS_HELP, wrap=True,
+        words.LAYERS,
+        range(layers),
+        selection_mode="multi",
+        help=words.LAYERS_HELP,
+        wrap=True,
         **tied("layers", list(edits.layers_off(given)), _set_layers),
-    )  # fmt: skip
+    )
 
 
 def _set_layers(chosen: list[int]) -> None:
@@ -217,7 +238,7 @@ def painted(given: Interventions, heads: int, fill: str, hint: str) -> Paint:
 NAMES_SHOWN = 4
 
 
-def show_list(stage: Stage, given: Interventions) -> None:
+def show_list(context: PageContext, given: Interventions) -> None:
     """One button an intervention, which undoes it, and one that undoes them all."""
     if not given.items:
         st.caption(words.NOTHING)
@@ -225,15 +246,23 @@ def show_list(stage: Stage, given: Interventions) -> None:
     st.caption(words.SWITCHED)
     with st.container(horizontal=True, gap="small"):
         for at, item in enumerate(given):
-            line = sentence(item, stage.layout)
+            line = sentence(item, context.layout)
             st.button(
-                line, icon=":material/close:", key=f"undo {at}", help=words.REMOVE.format(change=line),
-                on_click=edits.switch, args=(edits.without(given, at),),
-            )  # fmt: skip
+                line,
+                icon=":material/close:",
+                key=f"undo {at}",
+                help=words.REMOVE.format(change=line),
+                on_click=edits.switch,
+                args=(edits.without(given, at),),
+            )
         st.button(
-            words.UNDO, icon=":material/undo:", key="undo everything", type="tertiary", on_click=edits.switch,
+            words.UNDO,
+            icon=":material/undo:",
+            key="undo everything",
+            type="tertiary",
+            on_click=edits.switch,
             args=(Interventions(),),
-        )  # fmt: skip
+        )
 
 
 @singledispatch

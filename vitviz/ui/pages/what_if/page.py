@@ -19,11 +19,11 @@ from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.context import Stage
+from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, tables
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import Asked, asked, class_name
+from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import edits, inspection, interventions
 from vitviz.ui.pages.what_if import text as words
@@ -32,34 +32,38 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common, outputs
 
 
-def render(stage: Stage) -> None:
+def render(context: PageContext) -> None:
     with page(words.PAGE):
         section = st.segmented_control(
-            words.SECTION, list(words.SECTIONS), format_func=named(words.SECTIONS), required=True,
-            label_visibility="collapsed", **state.bound("switch"),
-        )  # fmt: skip
+            words.SECTION,
+            list(words.SECTIONS),
+            format_func=named(words.SECTIONS),
+            required=True,
+            label_visibility="collapsed",
+            **state.bound("switch"),
+        )
         with guarded(f"section {section}"):
-            given = edits.present(stage)
-            about = asked(stage)
+            given = edits.present(context)
+            explained = explained_target(context)
             if section in LOOKS:
                 if given.items:
-                    interventions.show_list(stage, given)
-                LOOKS[section](about, given)
+                    interventions.show_list(context, given)
+                LOOKS[section](explained, given)
             else:
-                _switch(about, given, section)
+                _switch(explained, given, section)
 
 
-def _switch(about: Asked, given: Interventions, section: str) -> None:
+def _switch(explained: ExplainedTarget, given: Interventions, section: str) -> None:
     left, right = st.columns([11, 9], gap="medium")
     with left, guarded(f"switches {section}"):
-        SWITCHES[section](about.stage, given)
+        SWITCHES[section](explained.context, given)
     with right:
-        interventions.show_list(about.stage, given)
+        interventions.show_list(explained.context, given)
         with guarded("answer"):
-            show_answer(about, given, section)
+            show_answer(explained, given, section)
     if given.items:
         with guarded("maps"):
-            show_maps(about, given)
+            show_maps(explained, given)
 
 
 # The changed model beside the model as it is: the answer, one map, the picture it sees, and how far its features moved.
@@ -68,34 +72,36 @@ PICTURE = 330  # CSS pixels
 LINK = "before and after"
 
 
-def show_answer(about: Asked, given: Interventions, section: str) -> None:
+def show_answer(explained: ExplainedTarget, given: Interventions, section: str) -> None:
     """The target's likelihood with its change, the likeliest classes side by side, and the class token's cosine."""
-    found = outcome_of(about, given)
+    found = outcome_of(explained, given)
     result = found.effect
-    label = outputs.SHARE_METRIC if about.shares else outputs.NUMBER_METRIC
-    label = (label if needs_classifier(about.target) else outputs.COSINE_METRIC).format(target=escaped(about.name))
+    label = outputs.SHARE_METRIC if explained.shares else outputs.NUMBER_METRIC
+    label = (label if needs_classifier(explained.target) else outputs.COSINE_METRIC).format(
+        target=escaped(explained.name)
+    )
     if math.isnan(result.likelihood_after):
         st.info(words.NO_LIKELIHOOD)
     else:
-        delta = about.change(result.change) if given.items else None
-        st.metric(label, about.amount(result.likelihood_after), delta, border=True)
+        delta = explained.change(result.change) if given.items else None
+        st.metric(label, explained.amount(result.likelihood_after), delta, border=True)
     if not given.items:
         st.caption(words.NOTHING_YET[section])
-    if has_classifier(about.stage.model):
-        _outputs(about, found)
+    if has_classifier(explained.context.model):
+        _outputs(explained, found)
     cosine = found.token_read
     if cosine is not None and given.items:
         st.markdown(words.TOKEN_READ.format(token=common.token(str(found.read)), cosine=cosine))
 
 
-def _outputs(about: Asked, found: Outcome) -> None:
+def _outputs(explained: ExplainedTarget, found: Outcome) -> None:
     """The likeliest classes or labels side by side, or the first plain numbers."""
-    stage, kind = about.stage, about.kind
+    context, kind = explained.context, explained.kind
     before, after = (each.values[0].cpu() for each in (found.effect.before, found.effect.after))
     order = [one.index for one in top_predictions(found.effect.before.logits[0], kind=kind)]
     now = top_predictions(found.effect.after.logits[0], count=1, kind=kind)[0].index
     order += [] if now in order else [now]
-    rows = [(class_name(stage, at), float(before[at]), float(after[at])) for at in order]
+    rows = [(class_name(context, at), float(before[at]), float(after[at])) for at in order]
     text: Callable[[float], str] = _share if kind.is_probability else number
     columns = (
         [name for name, _, _ in rows],
@@ -108,7 +114,7 @@ def _outputs(about: Asked, found: Outcome) -> None:
     tables.show(tables.numbers([*map(tables.Column, (outputs.COLUMN[kind], *words.TOP), columns)], strong=strong))
     if now != order[0]:
         st.markdown(
-            words.NOW.format(after=escaped(class_name(stage, now)), before=escaped(class_name(stage, order[0])))
+            words.NOW.format(after=escaped(class_name(context, now)), before=escaped(class_name(context, order[0])))
         )
 
 
@@ -126,20 +132,20 @@ def _points(change: float) -> str:
     return words.SAME if text in ("+0.0", "\N{MINUS SIGN}0.0") else text
 
 
-def show_maps(about: Asked, given: Interventions) -> None:
+def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
     """One map before and after, what the model sees, and each patch's similarity to before."""
-    stage = about.stage
-    found = outcome_of(about, given)
-    kind, query, layer, head = _choices(stage)
+    context = explained.context
+    found = outcome_of(explained, given)
+    kind, query, layer, head = _choices(context)
     off = edits.layers_off(given)
-    knobs: dict[str, Any] = {"kind": kind, "query": query, "layer": layer, "head": head}
-    before: Heatmap = stage.ask("map as it is", lambda _: map_of(stage.trace, kind, query, layer, head), **knobs)
-    after: Heatmap = about.ask(
+    params: dict[str, Any] = {"kind": kind, "query": query, "layer": layer, "head": head}
+    before: Heatmap = context.ask("map as it is", lambda _: map_of(context.trace, kind, query, layer, head), **params)
+    after: Heatmap = explained.ask(
         "map changed",
         lambda _, __: map_of(found.trace, kind, query, layer, head, off),
         changes=given.encode(),
         means=found.means,
-        **knobs,
+        **params,
     )
     robust = state.value_of("scale") == "robust"
     scale = Scale.of(before.values, after.values, robust=robust)
@@ -148,7 +154,7 @@ def show_maps(about: Asked, given: Interventions) -> None:
         layer=layer,
         head=words.MEAN_OF_HEADS if head is None else words.ONE_HEAD.format(head=head),
     )
-    seen = seen_picture(stage.subject, given)
+    seen = seen_picture(context.subject, given)
     what = (("changes", given.encode()), ("means", found.means))
     st.caption(words.MAP_OF.format(map=name))
     for column, heatmap, key in zip(st.columns(2), (before, after), ("before", "after"), strict=True):
@@ -156,45 +162,64 @@ def show_maps(about: Asked, given: Interventions) -> None:
             title = words.MAP_NAMES[key].format(map=name)
             st.markdown(f"**{words.MAP_TITLES[key]}**")
             show_picture(
-                stage, f"map {key}", alt=words.MAP_ALT.format(name=title), heatmap=heatmap, scale=scale,
-                knobs=(*knobs.items(), *(what if key == "after" else ())), widest=PICTURE, link=LINK, chosen=stage.query,
-                shown=seen if key == "after" else None, on_pick=_ask_patch, one_of_many=True,
-            )  # fmt: skip
+                context,
+                f"map {key}",
+                alt=words.MAP_ALT.format(name=title),
+                heatmap=heatmap,
+                scale=scale,
+                params=(*params.items(), *(what if key == "after" else ())),
+                widest=PICTURE,
+                link=LINK,
+                chosen=context.query,
+                shown=seen if key == "after" else None,
+                on_pick=_ask_patch,
+                one_of_many=True,
+            )
     _notes(given, kind, layer, head)
-    _ways_out(about, given, found, before, after, kind, query, layer, head)
+    _ways_out(explained, given, found, before, after, kind, query, layer, head)
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.SEEN}**")
         show_picture(
-            stage, "seen", alt=words.SEEN_ALT, shown=seen, knobs=what, widest=PICTURE, link=LINK, on_pick=_ask_patch,
-            chosen=stage.query, one_of_many=True,
-        )  # fmt: skip
+            context,
+            "seen",
+            alt=words.SEEN_ALT,
+            shown=seen,
+            params=what,
+            widest=PICTURE,
+            link=LINK,
+            on_pick=_ask_patch,
+            chosen=context.query,
+            one_of_many=True,
+        )
     with right:
         st.markdown(f"**{words.SIMILARITY}**")
-        _similarity(stage, found, what)
+        _similarity(context, found, what)
 
 
 def _ask_patch(token: str) -> None:
     state.change(query=token)
 
 
-def _choices(stage: Stage) -> tuple[str, str, int, int | None]:
+def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
     one, two, three = st.columns([2, 1, 1], vertical_alignment="bottom")
     with one:
         kind = st.segmented_control(
             words.BESIDE, list(words.BESIDES), format_func=named(words.BESIDES), required=True, **state.bound("beside")
         )
-    query, head, layer = stage.query, stage.selection.head, stage.layer
-    heads = layers_asked(stage.trace, Query.parse(query))[0 if query == POOL else layer].num_heads
+    query, head, layer = context.query, context.selection.head, context.layer
+    heads = layers_asked(context.trace, Query.parse(query))[0 if query == POOL else layer].num_heads
     head = head if head is not None and head < heads else None
     if kind == "attention":
-        last = stage.trace.num_layers - 1
+        last = context.trace.num_layers - 1
         if last > 0 and query != POOL:
             two.number_input(words.LAYER, 0, last, step=1, **state.bound("layer", layer))
         three.selectbox(
-            words.HEAD, [-1, *range(heads)], format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+            words.HEAD,
+            [-1, *range(heads)],
+            format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
             **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-        )  # fmt: skip
+        )
     return kind, query, layer, head
 
 
@@ -207,24 +232,39 @@ def _notes(given: Interventions, kind: str, layer: int, head: int | None) -> Non
         st.caption(words.HEAD_IS_OFF)
 
 
-def _similarity(stage: Stage, found: Outcome, what: tuple[tuple[str, str], ...]) -> None:
+def _similarity(context: PageContext, found: Outcome, what: tuple[tuple[str, str], ...]) -> None:
     similarity = found.effect.similarity
     if similarity is None:
         st.info(words.NO_SIMILARITY)
         return
     signed = float(similarity.values.min()) < 0
     show_picture(
-        stage, "similarity", alt=words.SIMILARITY_ALT, heatmap=Heatmap(similarity.values, words.SIMILARITY_LABEL, signed),
-        scale=Scale(-1.0, 1.0, signed=True) if signed else Scale(0.0, 1.0), knobs=what, widest=PICTURE, link=LINK,
-        on_pick=_ask_patch, chosen=stage.query, one_of_many=True,
-    )  # fmt: skip
+        context,
+        "similarity",
+        alt=words.SIMILARITY_ALT,
+        heatmap=Heatmap(similarity.values, words.SIMILARITY_LABEL, signed),
+        scale=Scale(-1.0, 1.0, signed=True) if signed else Scale(0.0, 1.0),
+        params=what,
+        widest=PICTURE,
+        link=LINK,
+        on_pick=_ask_patch,
+        chosen=context.query,
+        one_of_many=True,
+    )
 
 
 def _ways_out(
-    about: Asked, given: Interventions, found: Outcome, before: Heatmap, after: Heatmap, kind: str, query: str, layer: int,
+    explained: ExplainedTarget,
+    given: Interventions,
+    found: Outcome,
+    before: Heatmap,
+    after: Heatmap,
+    kind: str,
+    query: str,
+    layer: int,
     head: int | None,
-) -> None:  # fmt: skip
-    stage = about.stage
+) -> None:
+    context = explained.context
     line_after = ""
     if kind == "rollout":
         line = f"heatmap = vitviz.rollout(trace, query={query!r})"
@@ -240,28 +280,43 @@ def _ways_out(
         line = f"heatmap = vitviz.attention_map(trace.layers[{layer}], {query!r}, {head})"
     place = {} if kind == "rollout" else {"head": head} if query == POOL else {"layer": layer, "head": head}
     details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
-    means = gallery_means(stage) if needs_means(given) else None
+    means = gallery_means(context) if needs_means(given) else None
     robust = state.value_of("scale") == "robust"
     figure.ways_out(
-        stage,
+        context,
         "what if",
         lambda: what_if_figure(
-            stage.subject, given, found.effect.after.logits[0], before, after, line, line_after,
-            map_details=details, means=means,
-            classes=has_classifier(stage.model), robust=robust, theme=stage.theme,
+            context.subject,
+            given,
+            found.effect.after.logits[0],
+            before,
+            after,
+            line,
+            line_after,
+            map_details=details,
+            means=means,
+            classes=has_classifier(context.model),
+            robust=robust,
+            theme=context.theme,
         ),
-        changes=given.encode(), means=found.means, kind=kind, query=query, layer=layer, head=head, robust=robust,
-    )  # fmt: skip
+        changes=given.encode(),
+        means=found.means,
+        kind=kind,
+        query=query,
+        layer=layer,
+        head=head,
+        robust=robust,
+    )
 
 
 # Sections that switch something, with what came of it beside them; and those that only look.
-SWITCHES: dict[str, Callable[[Stage, Interventions], None]] = {
+SWITCHES: dict[str, Callable[[PageContext, Interventions], None]] = {
     "hide": interventions.show_hide,
     "order": interventions.show_order,
     "heads": interventions.show_heads,
     "cut": interventions.show_cut,
 }
-LOOKS: dict[str, Callable[[Asked, Interventions], None]] = {
+LOOKS: dict[str, Callable[[ExplainedTarget, Interventions], None]] = {
     "worth": inspection.show_worth,
     "sinks": inspection.show_sinks,
 }
