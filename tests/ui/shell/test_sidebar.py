@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import save_file
 
-from tests.ui.test_pages import jpeg, upload
+from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.models import load_model
 from vitviz.models.registry import build
 from vitviz.ui import context

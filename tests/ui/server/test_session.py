@@ -9,7 +9,7 @@ import pytest
 from streamlit.runtime import caching
 from streamlit.runtime.scriptrunner import StopException
 
-from tests.ui.test_pages import jpeg, upload
+from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.ui.compute import ComputeQueue, Key, Results, services, waiting
 from vitviz.ui.server import route, session
 from vitviz.ui.server.session import Sessions
