@@ -194,18 +194,6 @@ def test_a_picture_of_none_of_the_classes_is_said_to_be(app):
     assert common.DOUBTFUL not in prediction_of(app("start", image="motorcycle"))
 
 
-def test_class_list_can_be_browsed(app):
-    shown = app("start")
-    assert not shown.at.dataframe, "hundreds of names are not sent before they are asked for"
-    shown = app("model")
-    names = shown.at.dataframe[-1].value
-    assert len(names) == 293 and {"koala", "fridge"} <= set(names["Class"])
-    shown.at.selectbox(key="class group page").set_value("birds").run()
-    assert set(shown.at.dataframe[-1].value["Group"]) == {"birds"}
-    shown.at.text_input(key="class filter page").set_value("PENG").run()
-    assert list(shown.at.dataframe[-1].value["Class"]) == ["penguin"]
-
-
 def test_the_model_page_shows_the_card_of_the_embedded_model_and_of_no_other(app):
     shown = app("model")
     assert not shown.wrong
