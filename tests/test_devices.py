@@ -15,7 +15,7 @@ from vitviz.analysis.by_hand import entrance
 from vitviz.analysis.head_importance import head_confidence
 from vitviz.analysis.hiding import object_test
 from vitviz.analysis.methods import METHODS
-from vitviz.capture.record import record_stages
+from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.figures.subject import subject_of
 from vitviz.models import Model, prepare
@@ -161,8 +161,8 @@ def test_bfloat16_stays_within_its_tolerance(exact):
 def test_windows_stages_and_class_attention_in_bfloat16(name):
     module, side = built(name), SMALL[name][1]
     picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2))
-    exact = record_stages(module, picture)
-    found = record_stages(module.bfloat16(), picture.bfloat16())
+    exact = record(module, picture, None)
+    found = record(module.bfloat16(), picture.bfloat16(), None)
     pairs = list(zip((*exact.layers, *exact.pooling), (*found.layers, *found.pooling), strict=True))
     assert len(pairs) > 3
     off = [abs(few.row(0) - full.row(0)).max().item() for full, few in pairs]

@@ -20,7 +20,6 @@ _PUBLIC: dict[str, str] = {
     "prepare": "vitviz.models",
     "resized": "vitviz.models",
     "trace": "vitviz.tracing",
-    "trace_stages": "vitviz.tracing",
     "Query": "vitviz.tokens",
     "default_query": "vitviz.analysis.queries",
     "head_maps": "vitviz.analysis.attention",

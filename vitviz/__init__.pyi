@@ -90,6 +90,5 @@ from vitviz.outputs import OutputKind as OutputKind
 from vitviz.samples import load_sample as load_sample
 from vitviz.tokens import Query as Query
 from vitviz.tracing import trace as trace
-from vitviz.tracing import trace_stages as trace_stages
 
 __version__: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import timm
 import torch
 
-from vitviz.capture.record import record_stages
-from vitviz.capture.trace import StagedTrace
+from vitviz.capture.record import record
+from vitviz.capture.trace import Trace
 from vitviz.models.layout import layout_of
 
 # (arguments that make it small, side of the input)
@@ -31,10 +31,10 @@ def built(name: str) -> torch.nn.Module:
     return module
 
 
-def traced(name: str) -> StagedTrace:
+def traced(name: str) -> Trace:
     """The small model's view of a picture of noise."""
     module, side = built(name), SMALL[name][1]
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2))
-    made = record_stages(module, pixels)
+    made = record(module, pixels, None)
     layout = layout_of(module, name, (side, side))
-    return StagedTrace(name, pixels[0], layout, made.layers, made.logits, made.pooling, made.left_out)
+    return Trace(name, pixels[0], layout, made.layers, made.logits, made.pooling, {}, made.left_out, made.separate)

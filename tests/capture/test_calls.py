@@ -35,7 +35,7 @@ from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.cost import work_of
-from vitviz.capture.record import record, record_stages
+from vitviz.capture.record import record
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.models.layout import layout_of
 
@@ -78,7 +78,7 @@ def test_every_query_is_at_its_patch(case):
     assert layout_of(module, "written", SIZE) == LAYOUT
     for placement in placements_of(module, SIZE):
         assert (placement.kind, placement.query_layout, placement.in_order) == ("global", LAYOUT, True)
-    staged, recorded = record_stages(module, picture()), record(module, picture(), LAYOUT)
+    staged, recorded = record(module, picture(), None), record(module, picture(), LAYOUT)
     for one, other in zip(staged.layers, recorded.layers, strict=True):
         assert torch.equal(one.weights(), other.weights())
 
@@ -293,7 +293,7 @@ def test_one_layer_that_cannot_be_followed_is_refused_by_name(attend):
     plain = written(Spelling())
     module = redrawn(Written(Attention(plain), Attention(attend), Attention(plain)))
     x, model = picture(), BareModel(module, LAYOUT)
-    for asked in (lambda: record(module, x, LAYOUT), lambda: record_stages(module, x)):
+    for asked in (lambda: record(module, x, LAYOUT), lambda: record(module, x, None)):
         with pytest.raises(UnsupportedError, match=r"blocks\.1"):
             asked()
     with (
@@ -468,7 +468,7 @@ def test_heads_computed_one_by_one_are_no_layers_one_after_the_other(make):
     for ask in (lambda: record(module, picture(), LAYOUT), lambda: question.attention_gradients):
         with pytest.raises(UnsupportedError, match=r"'blocks\.0\.attn.*several calls on the same input"):
             ask()
-    assert sum(layer.num_heads for layer in record_stages(module, picture()).layers) == 2 * HEADS
+    assert sum(layer.num_heads for layer in record(module, picture(), None).layers) == 2 * HEADS
 
 
 @pytest.mark.parametrize("joined", ["one after the other", "in place"])

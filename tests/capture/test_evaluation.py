@@ -22,7 +22,7 @@ from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
 from vitviz.capture.cost import work_of
 from vitviz.capture.modules import copied, evaluating
-from vitviz.capture.record import record, record_stages
+from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.models.model import Model, Preprocessing
@@ -34,7 +34,7 @@ from vitviz.tracing import trace_input
 def asked(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """What every way of running a module gives."""
     model = BareModel(module, LAYOUT)
-    recording, staged = record(module, x, LAYOUT), record_stages(module, x)
+    recording, staged = record(module, x, LAYOUT), record(module, x, None)
     question = Question(model, x[0], ClassLogit(2))
     with intervene(model, SwitchOffHeads(((0, 1),))) as changed, torch.no_grad():
         off = changed.module(x)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitviz.capture.coordinates.layouts import known_calls, placements_of
 from vitviz.capture.coordinates.run import heard
 from vitviz.capture.observe import observe
-from vitviz.capture.record import record, record_stages
+from vitviz.capture.record import record
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -141,7 +141,7 @@ def own_weights(module: Unseen, x: Tensor, gain: float) -> Tensor:
 @pytest.mark.parametrize(("model", "gain"), [(Plain, 0.6), (Backwards, TOKENS**-0.5)])
 def test_a_fused_call_on_patches_is_captured_where_it_belongs(model, gain):
     module, x = model().eval(), picture()
-    (layer,) = record_stages(module, x).layers
+    (layer,) = record(module, x, None).layers
     assert layer.query_layout == layer.key_layout == GRID
     torch.testing.assert_close(layer.weights()[0], own_weights(module, x, gain), atol=1e-5, rtol=0)
 
@@ -161,7 +161,7 @@ def test_channels_are_not_taken_for_tokens_where_there_are_as_many(model):
     with torch.inference_mode(), observe(module, lambda call: shapes.append(call.shape)):
         module(x)
     assert shapes == [(1, 1, TOKENS, TOKENS)]  # by its shape it could be either
-    for recorded in (lambda: record(module, x, GRID), lambda: record_stages(module, x)):
+    for recorded in (lambda: record(module, x, GRID), lambda: record(module, x, None)):
         with pytest.raises(UnsupportedError, match="channels"):
             recorded()
     assert [call.kind for call in known_calls(module, SIZE)] == ["channels"]
@@ -171,17 +171,19 @@ def test_maps_that_are_subtracted_are_refused():
     with pytest.raises(UnsupportedError, match="subtracts"):
         record(Subtracted().eval(), picture(), GRID)
     with pytest.raises(UnsupportedError, match="negative"):
-        record_stages(Subtracted().eval(), picture())
+        record(Subtracted().eval(), picture(), None)
 
 
 def test_patches_in_an_order_of_their_own_are_not_recorded_as_if_they_came_row_by_row():
-    with pytest.raises(UnsupportedError, match="order"):
-        record(Backwards().eval(), picture(), GRID)
+    found = record(Backwards().eval(), picture(), GRID)
+    assert "an order of its own" in found.separate
+    in_place = record(Backwards().eval(), picture(), None)
+    assert torch.equal(found.layers[0].weights(), in_place.layers[0].weights())
 
 
 @pytest.mark.parametrize("model", [Linear, Convolved])
 def test_no_softmax_over_scores_is_said_to_be_no_attention(model):
-    for recorded in (lambda m, x: record(m, x, GRID), record_stages):
+    for recorded in (lambda m, x: record(m, x, GRID), lambda m, x: record(m, x, None)):
         with pytest.raises(CaptureError, match=r"No attention was seen in .*\. Choose|No attention was seen"):
             recorded(model().eval(), picture())
 
@@ -200,7 +202,7 @@ def test_torchs_own_attention_is_refused_in_every_way_of_asking(model, kind):
     module, x = model().eval(), picture()
     with torch.inference_mode():
         before = module(x)
-    for asked in (lambda: record(module, x, GRID), lambda: record_stages(module, x), lambda: heard(module, SIZE)):
+    for asked in (lambda: record(module, x, GRID), lambda: record(module, x, None), lambda: heard(module, SIZE)):
         with pytest.raises(UnsupportedError, match=rf"torch's own {kind}.*\. Use"):
             asked()
     with torch.inference_mode():
@@ -214,7 +216,7 @@ def test_torchs_own_attention_is_heard_where_it_pools():
     with torch.inference_mode():
         tokens = module.cut(x).flatten(2).mT
         own = module.attn_pool(module.probe, tokens, tokens, average_attn_weights=False)[1]
-    (pooled,) = record_stages(module, x).pooling
+    (pooled,) = record(module, x, None).pooling
     torch.testing.assert_close(pooled.weights(), own[0], atol=1e-6, rtol=0)
 
 

@@ -12,7 +12,7 @@ from vitviz.capture.attention import Attention
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.layers import attention_at
 from vitviz.capture.observe import observe
-from vitviz.capture.record import record_stages
+from vitviz.capture.record import record
 from vitviz.capture.windows import WindowedAttention
 
 
@@ -72,7 +72,7 @@ def test_logits_are_bit_identical_and_nothing_is_left_behind(case):
         return
     with torch.inference_mode():
         plain = module(x)
-    recording = record_stages(module, x)
+    recording = record(module, x, None)
     assert torch.equal(recording.logits, plain[0].float())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
     assert len(recording.left_out) == sum(not p.placed for p in placements)

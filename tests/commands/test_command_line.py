@@ -114,7 +114,7 @@ def test_what_a_model_of_windows_does_not_have_is_said(tmp_path, capsys):
     assert main(["draw", PHOTO, "--view", "heads", "--layer", "12", "--out", out, *WINDOWED]) != 0
     assert "from 0 to 11" in capsys.readouterr().err
     assert main(["trace", PHOTO, "--out", str(tmp_path / "trace.npz"), *WINDOWED]) == 1
-    assert "vitviz.trace_stages" in capsys.readouterr().err
+    assert "vitviz.trace" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

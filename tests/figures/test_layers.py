@@ -12,7 +12,7 @@ import vitviz
 from vitviz import load_model, prepare
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure
-from vitviz.figures.subject import StagedSubject, Subject, subject_of
+from vitviz.figures.subject import Subject, subject_of
 from vitviz.samples import load_sample, samples
 
 SWIN = "swin_tiny_patch4_window7_224"
@@ -25,9 +25,9 @@ def seen(name: str, size: int | None = None):
 
 
 @pytest.fixture(scope="module")
-def swin() -> StagedSubject:
+def swin() -> Subject:
     subject = seen(SWIN)
-    assert isinstance(subject, StagedSubject)
+    assert subject.trace.separate
     return subject
 
 
@@ -63,8 +63,8 @@ def test_every_layer_at_a_glance(swin):
 
 def test_a_model_of_one_grid_can_be_looked_at_layer_by_layer_too():
     subject = seen("vit_tiny_patch16_224", 64)
-    assert isinstance(subject, Subject)
-    staged = StagedSubject.of(subject)
+    assert not subject.trace.separate
+    staged = subject
     figure = layer_figure(staged, 3, 1, "r1c2")
     expected = vitviz.attention_map(subject.trace.layers[3], "r1c2", 1).values
     np.testing.assert_array_equal(figure.arrays["values"], expected)
@@ -73,7 +73,7 @@ def test_a_model_of_one_grid_can_be_looked_at_layer_by_layer_too():
 
 def test_class_attention_is_a_layer_of_its_own():
     subject = seen("xcit_nano_12_p16_224")
-    assert isinstance(subject, StagedSubject) and not subject.trace.layers
+    assert subject.trace.separate and not subject.trace.layers
     figure = layer_figure(subject)
     assert figure.arrays["values"].shape == (14, 14) and "class token" in figure.alt
 

@@ -9,7 +9,7 @@ import vitviz
 from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure, rollout_figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure
 from vitviz.figures.prediction import explanation_figure
-from vitviz.figures.subject import StagedSubject, literal, made, query_words, subject_of
+from vitviz.figures.subject import literal, made, query_words, subject_of
 from vitviz.samples import load_sample, samples
 from vitviz.tokens import Query
 
@@ -65,7 +65,7 @@ def test_explanations_of_a_query_name_it(distilled):
 def test_in_class_attention_only_the_class_token_asks():
     """All layers of XCiT that can be shown collect, so no patch looks anywhere, whichever is chosen."""
     subject = seen("xcit_nano_12_p16_224", None)
-    assert isinstance(subject, StagedSubject)
+    assert subject.trace.separate
     for query in (None, "r7c7", "mean"):
         for figure in (overview_figure(subject, query), layer_figure(subject, 0, None, query)):
             assert "class token" in figure.alt and "patch in row" not in figure.alt
@@ -74,7 +74,7 @@ def test_in_class_attention_only_the_class_token_asks():
 
 def test_layers_that_collect_beside_layers_of_patches():
     subject = seen("cait_xxs24_224", None)
-    staged = subject if isinstance(subject, StagedSubject) else StagedSubject.of(subject)
+    staged = subject
     alt = overview_figure(staged, "r1c2").alt
     layers = ", ".join(map(str, range(24)))
     assert f"the patch in row 1, column 2 looks in layers {layers}, the class token in layers 24, 25" in alt

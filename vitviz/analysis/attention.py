@@ -178,6 +178,7 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
 
     The threshold is relative because the size of outliers does not transfer between models or layers.
     """
+    _need_whole(attention, "The share of all attention")
     uniform = torch.full((1, attention.num_queries), 1 / attention.num_queries, device=attention.device)
     share = attention.pull(uniform)[0].mean(0)  # (keys,)
     median = share[attention.key_layout.num_prefix :].median().clamp_min(1e-30)
@@ -189,7 +190,17 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
     ]
 
 
-def _need_rows(attention: Attention, what: str) -> None:
+def _need_whole(attention: Attention | WindowedAttention, what: str) -> None:
+    """Raises UnsupportedError for attention inside windows."""
+    if isinstance(attention, WindowedAttention):
+        raise UnsupportedError(
+            f"{what} compares all keys of a grid, and {attention.name} attends inside windows. Its weights can still be shown."
+        )
+
+
+def _need_rows(attention: Attention | WindowedAttention, what: str) -> None:
+    """Raises UnsupportedError where rows are no distribution over all keys of a grid."""
+    _need_whole(attention, what)
     if not attention.rows_sum_to_one:
         raise UnsupportedError(
             f"{what} needs rows that sum to 1, but {attention.name} mixes or subtracts its maps after the softmax. "

@@ -79,7 +79,7 @@ def head_confidence(trace: Trace) -> np.ndarray:
     Voita et al. 2019 (arXiv 1905.09418) call it confidence: a head that singles out few tokens looks important.
     """
     layers = []
-    for layer in trace.layers:
+    for layer in trace.sequence("Confidence"):
         largest = torch.cat([layer.rows(chunk).amax(-1) for chunk in layer.query_chunks()], 1)  # (heads, queries)
         layers.append(largest.mean(1))
     if len({row.shape for row in layers}) > 1:

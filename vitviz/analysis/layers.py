@@ -9,7 +9,7 @@ import numpy as np
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike
-from vitviz.capture.trace import Layer, StagedTrace
+from vitviz.capture.trace import Layer, Trace
 from vitviz.capture.windows import WindowedAttention
 
 GLOBAL, POOLED, COLLECTING = "global", "pooled", "collecting"
@@ -36,7 +36,7 @@ def layer_kind(layer: Layer) -> str:
     return SHIFTED if rows[0] % height or cols[0] % width else WINDOWS
 
 
-def stage_of(trace: StagedTrace, index: int) -> int:
+def stage_of(trace: Trace, index: int) -> int:
     """The stage of a layer, counted from 0: a new one begins wherever the queries' grid changes; layers that only collect
     belong to the last.
     """

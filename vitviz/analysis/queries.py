@@ -8,9 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vitviz.capture.attention import Attention
 from vitviz.capture.readout import by_names
-from vitviz.capture.trace import Layer, StagedTrace, Trace
+from vitviz.capture.trace import Layer, Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import MEAN as MEAN
 from vitviz.tokens import POOL as POOL
@@ -21,7 +20,7 @@ from vitviz.tokens import TokenLayout, cell_name, cell_of_name
 T = TypeVar("T")
 
 
-def default_query(trace: Trace | StagedTrace) -> Query:
+def default_query(trace: Trace) -> Query:
     """The query that the model's output is computed from, as found when the trace was made.
 
     For a trace that does not say: the class token, else the pooling query, else the mean over patches.
@@ -38,6 +37,8 @@ def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
 
     Raises UnsupportedError for a query that the trace does not have.
     """
+    if trace.separate:
+        return layer_query(trace, query)
     if query is None:
         return default_query(trace)
     layout = trace.layers[-1].query_layout if trace.layers else trace.layout
@@ -70,7 +71,7 @@ def query_index(query: QueryLike, layout: TokenLayout) -> int:
     return _in_words(lambda: layout.token_named(asked.names[0]))
 
 
-def layers_asked(trace: Trace, query: Query) -> tuple[Attention, ...]:
+def layers_asked(trace: Trace, query: Query) -> tuple[Layer, ...]:
     """The layers whose queries `query` is among: those that only collect for the pooling query, else those over the grid."""
     return trace.pooling if query.pools else trace.layers
 
@@ -83,7 +84,7 @@ def _in_words(compute: Callable[[], T]) -> T:
         raise UnsupportedError(str(error)[0].upper() + str(error)[1:] + ".") from None
 
 
-def staged_query(trace: StagedTrace, query: QueryLike | None = None) -> Query:
+def layer_query(trace: Trace, query: QueryLike | None = None) -> Query:
     """`query` as a `Query` of the model's first grid or of a token that some layer has, by default what the output is computed
     from. Raises UnsupportedError for a query that no layer has.
     """

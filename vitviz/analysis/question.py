@@ -151,11 +151,16 @@ class Question:
 
     @cached_property
     def trace(self) -> Trace:
-        """The image's attention as `vitviz.trace` keeps it."""
+        """The image's attention as `vitviz.trace` keeps it. Raises UnsupportedError where it is no sequence over one grid."""
         with self.model.lock:
             seen = record(self.module, self.x, self.layout)
             reads = read_query(self.module, self._size, seen.layers, seen.pooling)
-        return Trace(self.model.name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling, reads=reads)
+        name, separate = self.model.name, seen.separate
+        trace = Trace(
+            name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling, separate=separate, reads=reads
+        )
+        trace.sequence("This method")
+        return trace
 
     @cached_property
     def attention_gradients(self) -> AttentionGradients:

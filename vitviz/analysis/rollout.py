@@ -57,11 +57,19 @@ class RolloutOptions:
         return int(Decimal(str(self.discard)) * patches)
 
     def layers(self, trace: Trace) -> Sequence[Attention]:
-        """The layers to roll out, first layer first. Raises ValueError for a range outside the model."""
+        """The layers to roll out, first layer first.
+
+        Raises:
+            UnsupportedError: with the reason, where a product of the layers' weights means nothing.
+            ValueError: for a range outside the model.
+        """
+        layers = trace.sequence("Rollout")
         last = trace.num_layers - 1 if self.last_layer is None else self.last_layer
         if not 0 <= self.first_layer <= last < trace.num_layers:
             raise ValueError(f"layers {self.first_layer} to {last} are not in a model of {trace.num_layers} layers")
-        return trace.layers[self.first_layer : last + 1]
+        chosen = layers[self.first_layer : last + 1]
+        check_defined(chosen, trace.model_name)
+        return chosen
 
 
 PAPER = RolloutOptions()
@@ -148,7 +156,6 @@ def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Prog
     Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
     """
     layers = options.layers(trace)
-    check_defined(layers, trace.model_name)
     matrix = torch.eye(layers[0].num_queries, device=trace.device, dtype=layers[0].dtype)
     for done, layer in enumerate(layers, start=1):
         above = options.alpha * matrix
@@ -171,7 +178,6 @@ def rollout(
 def start_vector(trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER) -> Tensor:
     """(1, tokens): the vector that the recursion starts from, one-hot for a token. Raises UnsupportedError."""
     layers = options.layers(trace)
-    check_defined(layers, trace.model_name)
     layout, asked = layers[-1].query_layout, query_of(trace, query)
     if not asked.pools:
         return row_weights(asked, layout, trace.device, layers[-1].dtype)
@@ -224,7 +230,7 @@ def downwards(layers: Sequence[Attention]) -> Iterator[tuple[int, Attention]]:
 
 def fused_nbytes(trace: Trace) -> int:
     """Bytes that the layers of `fused_traces` would take for one fusion."""
-    return sum(4 * layer.num_queries * layer.num_keys for layer in trace.layers)
+    return sum(4 * layer.num_queries * layer.num_keys for layer in trace.sequence("Rollout"))
 
 
 def fused_traces(trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progress | None = None) -> dict[str, Trace]:
@@ -237,7 +243,8 @@ def fused_traces(trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progr
     progress  called with (layers done, layers) after each; raise from it to stop
     """
     layers: dict[str, list[Attention]] = {fusion: [] for fusion in fusions}
-    for done, layer in enumerate(trace.layers, start=1):
+    given = trace.sequence("Rollout")
+    for done, layer in enumerate(given, start=1):
         shape = (1, layer.num_queries, layer.num_keys)
         matrices = {fusion: torch.empty(shape, device=layer.device, dtype=layer.dtype) for fusion in fusions}
         for chunk in layer.query_chunks():
@@ -250,5 +257,5 @@ def fused_traces(trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progr
             )
             layers[fusion].append(fused)
         if progress:
-            progress(done, len(trace.layers))
+            progress(done, len(given))
     return {fusion: replace(trace, layers=tuple(layers[fusion])) for fusion in fusions}

@@ -65,7 +65,7 @@ def token_norms(question: Question) -> np.ndarray:
 def attention_mass(trace: Trace) -> np.ndarray:
     """(layers, tokens) float32: the mean over heads and queries of what each token is given; each layer sums to 1."""
     shares = []
-    for layer in trace.layers:
+    for layer in trace.sequence("The share of all attention"):
         even = torch.full((1, layer.num_queries), 1 / layer.num_queries, device=layer.device)
         shares.append(layer.pull(even)[0].mean(0).float())
     return torch.stack(shares).cpu().numpy()

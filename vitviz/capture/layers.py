@@ -64,9 +64,8 @@ def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayou
 _WHY_NOT = {
     CHANNELS: "relates channels to each other, not patches, so there is no map of where a patch looks",
     NEGATIVE: "subtracts one map from another, so that weights can be negative",
-    REORDERED: "keeps its patches in an order of its own; trace_stages puts every one in its place",
-    PARALLEL: "is one of several calls on the same input, as heads that are computed one by one, and no layer by itself; "
-    "trace_stages shows each of them",
+    REORDERED: "keeps its patches in an order of its own",
+    PARALLEL: "is one of several calls on the same input, as heads that are computed one by one, and no layer by itself",
     "pooled": "is between two grids of patches, or of some patches at a time",
 }
 
@@ -80,6 +79,19 @@ def refuse_other_than_tokens(module: str, kind: str | None) -> None:
         raise UnsupportedError(
             f"The attention in {module or 'the model'!r} {why}. Choose a model whose attention relates all patches."
         )
+
+
+def why_separate(placements: Sequence[Placement]) -> str:
+    """Why attention calls are no sequence of layers over one grid, as the end of a sentence about the model."""
+    for placement in placements:
+        why = _WHY_NOT.get(placement.sequence_kind)
+        if placement.kind == "windowed":
+            why = "relates patches inside windows only"
+        elif why is None and not placement.placed:
+            why = "could not be placed in the picture"
+        if why:
+            return f"has attention, in {placement.module or 'the model'!r}, that {why}"
+    return "has layers over several grids"
 
 
 # Explicit weights whose rows miss 1 by more than this were changed after the softmax (talking heads, subtraction).

@@ -1,8 +1,9 @@
-"""One forward pass, recorded: the logits and the attention of every layer."""
+"""One forward pass, recorded: the logits and the attention of every layer, each over its own grid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,151 +15,191 @@ from vitviz.capture.blocks import finite
 from vitviz.capture.coordinates.layouts import KnownCall, NotFollowed, forget_calls, known_calls, placements_of
 from vitviz.capture.coordinates.placement import Placement
 from vitviz.capture.events import Call
-from vitviz.capture.layers import attention_at, attention_of, joined, refuse_other_than_tokens
-from vitviz.capture.memory import LargePages, keep_freed_memory
+from vitviz.capture.layers import attention_at, attention_of, joined, refuse_other_than_tokens, why_separate
+from vitviz.capture.memory import LargePages
 from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.observe import observe
-from vitviz.capture.windows import WindowedAttention
+from vitviz.capture.trace import Layer
 from vitviz.errors import NOT_TAKEN, CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What one image left behind: layers over the token grid, attention that only collects, logits (classes,), states."""
+    """What one image left behind.
 
-    layers: tuple[Attention, ...]
+    Attributes:
+        layers: attention whose queries are patches, first layer first, each with its own layouts.
+        pooling: attention that only collects (class attention, attention pooling).
+        logits: (classes,) float32.
+        hidden: module name -> (tokens, width).
+        left_out: placements of the calls that cannot be shown, with why.
+        separate: why the layers are no sequence over one grid; "" where they are (see `Trace`).
+    """
+
+    layers: tuple[Layer, ...]
     pooling: tuple[Attention, ...]
     logits: Tensor
     hidden: dict[str, Tensor] = field(default_factory=dict)
+    left_out: tuple[Placement, ...] = ()
+    separate: str = ""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be recorded: arguments of `record` that both kinds of recording take."""
+
+    module: nn.Module
+    x: Tensor
+    keep_values: bool
+    hidden: Sequence[str]
+    each: Callable[[int], None] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.x.shape[2], self.x.shape[3]
+
+    @property
+    def name(self) -> str:
+        return type(self.module).__name__
+
+    @contextmanager
+    def keeping(self) -> Iterator[dict[str, Tensor]]:
+        """While inside, outputs of the modules in `hidden` arrive in the dictionary: name -> (tokens, width)."""
+        kept: dict[str, Tensor] = {}
+        known = dict(self.module.named_modules()) if self.hidden else {}
+        if missing := [name for name in self.hidden if name not in known]:
+            raise ValueError(f"the model has no module called {missing[0]!r}")
+        handles = [known[name].register_forward_hook(_keeper(kept, name)) for name in self.hidden]
+        try:
+            yield kept
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def record(
     module: nn.Module,
     x: Tensor,
-    layout: TokenLayout,
+    layout: TokenLayout | None,
     *,
     keep_values: bool = False,
     hidden: Sequence[str] = (),
     each: Callable[[int], None] | None = None,
 ) -> Recording:
-    """Runs `module` on x (1, 3, height, width) as it is and keeps its attention.
+    """Runs `module` as it is and keeps the attention of every layer.
 
-    keep_values  also keep v (heads, keys, value_dim) of every layer
-    hidden       dotted module names whose output (tokens, width) is kept
-    each         called after each attention with how many there have been; raise from it to stop the pass
+    Where all layers attend over the grid of `layout`, which is known after the first pass of a model, nothing has to be put in
+    place. Everything else (windows, stages, pooled keys) is put in place call by call, from a pass over coordinates.
 
-    Raises CaptureError where no attention was seen, NotFiniteError where an output is not finite, UnsupportedError
-    where it is not attention over the token grid, ValueError for a batch (a recording is of one image; stream batches through
-    `observe`) or an unknown module name.
+    Args:
+        module: the model. Hold its lock.
+        x: (1, 3, height, width), normalised.
+        layout: which token is which patch where the picture enters the model; None to put every call in place by itself,
+            whatever it is.
+        keep_values: also keep v (heads, keys, value_dim) of every layer.
+        hidden: dotted names of modules whose output (tokens, width) is kept.
+        each: called after each attention with how many there have been; raise from it to stop the pass.
+
+    Raises:
+        CaptureError: where no attention was seen, or not the same as in the pass over coordinates.
+        NotFiniteError: where an output is not finite.
+        UnsupportedError: where no attention relates patches of the picture, or it cannot be seen or followed.
+        ValueError: for a batch (stream batches through `observe`), or an unknown module name.
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
-    keep_freed_memory()
-    module = unwrapped(module)
-    size = (x.shape[2], x.shape[3])
+    request = _Request(unwrapped(module), x, keep_values, hidden, each)
+    if layout is None:
+        return _call_by_call(request)
+    try:
+        recording = _over_one_grid(request, layout)
+    except UnsupportedError as error:
+        if isinstance(error, NotFollowed):
+            raise
+        try:
+            return _call_by_call(request)
+        except UnsupportedError:
+            raise error from None  # nothing of it can be shown: the first reason names what was found
+    if recording.layers and not _one_map_in_two_calls(request, recording.layers):
+        return recording
+    return _call_by_call(request)
+
+
+def _one_map_in_two_calls(request: _Request, layers: Sequence[Layer]) -> bool:
+    """Whether calls of one module are one map taken from another, which the two of them are not."""
+    names = [layer.name for layer in layers]
+    if len(set(names)) == len(names):
+        return False
+    return not all(placement.placed for placement in placements_of(request.module, request.size))
+
+
+def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
+    """Layers whose tokens are those of `layout`. Raises UnsupportedError for any others, as `record` otherwise."""
+    module, size = request.module, request.size
     unknown: NotFollowed | None = None
     expected: tuple[KnownCall, ...] = ()
     try:
         expected = known_calls(module, size)
     except NotFollowed as error:  # whatever the model raises for this input is more telling, where it does
         unknown = error
-    heard: list[Attention] = []
+    for call in expected:
+        refuse_other_than_tokens(call.module, call.kind)
+    made: list[Attention] = []
 
     def run(only_fused: bool) -> Tensor:
-        heard.clear()
+        made.clear()
         pages = LargePages(layout.num_tokens)
 
         def receive(call: Call) -> None:
-            kind = expected[len(heard)].kind if len(heard) < len(expected) else None
+            kind = expected[len(made)].kind if len(made) < len(expected) else None
             refuse_other_than_tokens(call.module, kind)
-            heard.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=keep_values))
-            if each:
-                each(len(heard))
+            made.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=request.keep_values))
+            if request.each:
+                request.each(len(made))
 
         with torch.inference_mode(), observe(module, receive, only_fused=only_fused):
-            logits: Tensor = module(x)
+            logits: Tensor = module(request.x)
         return logits
 
-    kept: dict[str, Tensor] = {}
-    known = dict(module.named_modules()) if hidden else {}
-    if missing := [name for name in hidden if name not in known]:
-        raise ValueError(f"the model has no module called {missing[0]!r}")
-    handles = [known[name].register_forward_hook(_keeper(kept, name)) for name in hidden]
-    try:
+    with request.keeping() as kept:
         only_fused = bool(expected) and all(call.fused for call in expected)
         logits = run(only_fused)
         # The model was changed since, or has a name of its own for the fused call: a mode sees what the replacement missed.
-        if only_fused and len(heard) < len(expected):
+        if only_fused and len(made) < len(expected):
             logits = run(only_fused=False)
-        if heard and expected and len(heard) != len(expected):
+        if made and expected and len(made) != len(expected):
             forget_calls(module)
             expected = known_calls(module, size)
             logits = run(only_fused=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not heard:
+    if not made:
         raise CaptureError(
-            f"No attention was seen in {type(module).__name__}: it neither calls scaled_dot_product_attention nor multiplies "
+            f"No attention was seen in {request.name}: it neither calls scaled_dot_product_attention nor multiplies "
             "values by the softmax of scores, one row of weights for each token. Choose a Vision Transformer."
         )
     if unknown is not None:
         raise unknown
-    if len(heard) != len(expected):
+    if len(made) != len(expected):
         raise CaptureError(
-            f"{type(module).__name__} attends {len(heard)} times, and {len(expected)} times in a pass without numbers, so "
+            f"{request.name} attends {len(made)} times, and {len(expected)} times in a pass without numbers, so "
             "which token is which patch is not known. Choose a model whose layers do not depend on the values of its input."
         )
-    layers = tuple(attention for attention in heard if attention.query_layout.num_patches)
-    pooling = tuple(attention for attention in heard if not attention.query_layout.num_patches)
-    return Recording(layers, pooling, finite(logits[0].float(), type(module).__name__), kept)
+    layers = tuple(attention for attention in made if attention.query_layout.num_patches)
+    pooling = tuple(attention for attention in made if not attention.query_layout.num_patches)
+    return Recording(layers, pooling, finite(logits[0].float(), request.name), kept)
 
 
-def _keeper(kept: dict[str, Tensor], name: str) -> Any:
-    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        kept[name] = (output[0] if isinstance(output, tuple) else output)[0]
-
-    return keep
-
-
-@dataclass(frozen=True, eq=False)
-class StagedRecording:
-    """What one image left behind in a model of any shape.
-
-    layers     attention whose queries are patches, first layer first, each with its own layouts
-    pooling    attention that only collects (class attention, attention pooling)
-    left_out   placements of the calls that cannot be shown, with why
-    logits     (classes,) float32
-    """
-
-    layers: tuple[Attention | WindowedAttention, ...]
-    pooling: tuple[Attention, ...]
-    left_out: tuple[Placement, ...]
-    logits: Tensor
-
-
-def record_stages(
-    module: nn.Module, x: Tensor, *, keep_values: bool = False, each: Callable[[int], None] | None = None
-) -> StagedRecording:
-    """Runs `module` on x (1, 3, height, width) as it is and keeps every layer's attention on its own grid.
-
-    keep_values  also keep v of every layer
-    each         called after each attention with how many there have been; raise from it to stop the pass
-
-    Raises CaptureError where no attention was seen or where it was not the same as in the pass over places,
-    UnsupportedError where none of it can be shown, ValueError for a batch.
-    """
-    if x.ndim != 4 or x.shape[0] != 1:
-        raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
-    module = unwrapped(module)
+def _call_by_call(request: _Request) -> Recording:
+    """Every call's attention over its own grid, from where each of its tokens is."""
+    module = request.module
     try:
-        placements = placements_of(module, (x.shape[2], x.shape[3]))
+        placements = placements_of(module, request.size)
     except NOT_TAKEN as error:
         with torch.inference_mode(), evaluating(module):
-            module(x)  # whatever the model raises for this input is more telling
+            module(request.x)  # whatever the model raises for this input is more telling
         raise NotFollowed.of(module, error) from error
-    made: list[tuple[Placement, Attention | WindowedAttention]] = []
+    made: list[tuple[Placement, Layer]] = []
     number = 0
 
     def receive(call: Call) -> None:
@@ -173,19 +214,27 @@ def record_stages(
             )
         placement, number = placements[number], number + 1
         if placement.placed:
-            made.append((placement, attention_at(call, placement, module, keep_values=keep_values)))
-        if each:
-            each(number)
+            made.append((placement, attention_at(call, placement, module, keep_values=request.keep_values)))
+        if request.each:
+            request.each(number)
 
-    with torch.inference_mode(), observe(module, receive):
-        logits = module(x)
-    left_out = tuple(p for p in placements if not p.placed)
+    with request.keeping() as kept, torch.inference_mode(), observe(module, receive):
+        logits = module(request.x)
+    left_out = tuple(placement for placement in placements if not placement.placed)
     if not made:
         if left_out:
             raise UnsupportedError(
                 f"The attention in {left_out[0].module!r} does not relate patches of the picture ({left_out[0].kind})."
             )
-        raise CaptureError(f"No attention was seen in {type(module).__name__}. Choose a Vision Transformer.")
-    layers = joined([a for p, a in made if p.kind != "collecting"])
-    pooling = tuple(a for p, a in made if p.kind == "collecting" and isinstance(a, Attention))
-    return StagedRecording(layers, pooling, left_out, finite(logits[0].float(), type(module).__name__))
+        raise CaptureError(f"No attention was seen in {request.name}. Choose a Vision Transformer.")
+    layers = joined([layer for placement, layer in made if placement.kind != "collecting"])
+    pooling = tuple(layer for p, layer in made if p.kind == "collecting" and isinstance(layer, Attention))
+    logits = finite(logits[0].float(), request.name)
+    return Recording(layers, pooling, logits, kept, left_out, why_separate(placements))
+
+
+def _keeper(kept: dict[str, Tensor], name: str) -> Any:
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        kept[name] = (output[0] if isinstance(output, tuple) else output)[0]
+
+    return keep

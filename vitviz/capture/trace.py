@@ -3,72 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vitviz.capture.attention import Attention
 from vitviz.capture.coordinates.placement import Placement
 from vitviz.capture.windows import WindowedAttention
+from vitviz.errors import UnsupportedError
 from vitviz.tokens import Query, TokenLayout
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """One image through one model. Holds one image only; collections stream batches into reducers instead.
-
-    model_name    the name the model was loaded by
-    input         (3, height, width): the model input, normalised, in the precision that the model computes in
-    layout        which token is which patch at the model's input
-    layers        every self-attention over the token grid, first layer first
-    pooling       attention that only collects at the end (class attention, attention pooling), in order; often empty
-    logits        (classes,) float32, or the pooled features where the model has no classifier
-    hidden        module name -> (tokens, width), where a method asked for hidden states
-    weights_hash  names the weights, for provenance
-    reads         the query that the output is computed from (see `capture.readout`); None where nobody has found out
-    """
-
-    model_name: str
-    input: Tensor
-    layout: TokenLayout
-    layers: tuple[Attention, ...]
-    logits: Tensor
-    pooling: tuple[Attention, ...] = ()
-    hidden: dict[str, Tensor] = field(default_factory=dict)
-    weights_hash: str = ""
-    reads: Query | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.logits.device
-
-    @property
-    def num_layers(self) -> int:
-        return len(self.layers)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes this trace keeps alive."""
-        own = self.input.nbytes + self.logits.nbytes + sum(t.nbytes for t in self.hidden.values())
-        return own + sum(layer.nbytes for layer in (*self.layers, *self.pooling))
-
 
 Layer = Attention | WindowedAttention
 
 
 @dataclass(frozen=True, eq=False)
-class StagedTrace:
-    """One image through one model whose layers may differ in grid, heads and kind; each carries its own layouts.
+class Trace:
+    """One image through one model of any shape. Layers may differ in grid, heads and kind; each carries its own layouts.
 
-    model_name    the name the model was loaded by
-    input         (3, height, width) float32: the model input, normalised
-    layout        which token is which patch where the picture enters the model
-    layers        attention whose queries are patches, first layer first
-    pooling       attention that only collects (class attention, attention pooling), in order; often empty
-    left_out      calls that cannot be shown, with why
-    logits        (classes,) float32, or the pooled features where the model has no classifier
-    weights_hash  names the weights, for provenance
-    reads         the query that the output is computed from (see `capture.readout`); None where nobody has found out
+    Holds one image only; collections stream batches into reducers instead.
+
+    Attributes:
+        model_name: the name the model was loaded by.
+        input: (3, height, width) the model input, normalised, in the precision that the model computes in.
+        layout: which token is which patch where the picture enters the model.
+        layers: attention whose queries are patches, first layer first.
+        logits: (classes,) float32, or the pooled features where the model has no classifier.
+        pooling: attention that only collects (class attention, attention pooling), in order; often empty.
+        hidden: module name -> (tokens, width), where a method asked for hidden states.
+        left_out: attention calls that cannot be shown, with why.
+        separate: why the layers are no sequence over one grid, as the end of a sentence about the model; "" where they are.
+            Only what is "" may be multiplied from layer to layer.
+        weights_hash: names the weights, for provenance.
+        reads: the query that the output is computed from (see `capture.readout`); None where nobody has found out.
+        image_hash: names the image by its pixels; "" where the input was made by somebody else.
+        framing: how the image became the input, "crop", "squash" or "fit"; "" as above.
+        shown: (height, width, 3) uint8, the pixels that went into the model before normalisation; None as above.
     """
 
     model_name: str
@@ -77,23 +48,30 @@ class StagedTrace:
     layers: tuple[Layer, ...]
     logits: Tensor
     pooling: tuple[Attention, ...] = ()
+    hidden: dict[str, Tensor] = field(default_factory=dict)
     left_out: tuple[Placement, ...] = ()
+    separate: str = ""
     weights_hash: str = ""
     reads: Query | None = None
+    image_hash: str = ""
+    framing: str = ""
+    shown: np.ndarray | None = None
 
-    @classmethod
-    def of(cls, trace: Trace) -> StagedTrace:
-        """The same view of a model whose layers all share one grid."""
-        return cls(
-            trace.model_name,
-            trace.input,
-            trace.layout,
-            trace.layers,
-            trace.logits,
-            trace.pooling,
-            weights_hash=trace.weights_hash,
-            reads=trace.reads,
-        )
+    def sequence(self, what: str) -> tuple[Attention, ...]:
+        """The layers as a sequence over one grid.
+
+        Args:
+            what: is computed from them, as the beginning of a sentence: "Rollout".
+
+        Raises:
+            UnsupportedError: where they are none.
+        """
+        if self.separate:
+            raise UnsupportedError(
+                f"{what} takes layers one after the other over one grid of patches, and {self.model_name} {self.separate}. "
+                "Look at its layers one by one, or choose a model that attends globally."
+            )
+        return cast(tuple[Attention, ...], self.layers)
 
     @property
     def every(self) -> tuple[Layer, ...]:
@@ -111,5 +89,6 @@ class StagedTrace:
 
     @property
     def nbytes(self) -> int:
-        """Bytes this trace keeps alive."""
-        return self.input.nbytes + self.logits.nbytes + sum(layer.nbytes for layer in self.every)
+        """Bytes that this trace keeps alive."""
+        own = self.input.nbytes + self.logits.nbytes + (0 if self.shown is None else self.shown.nbytes)
+        return own + sum(kept.nbytes for kept in (*self.hidden.values(), *self.every))

@@ -9,7 +9,7 @@ from vitviz.commands.options import add_query_option, add_subject_options, any_s
 
 if TYPE_CHECKING:
     from vitviz.figure import Figure
-    from vitviz.figures.subject import StagedSubject, Subject
+    from vitviz.figures.subject import Subject
     from vitviz.tokens import QueryLike
 
 VIEWS = ("rollout", "heads", "positions", "patches")
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {path}: {figure.alt}")
 
 
-def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Figure:
+def view(subject: Subject, arguments: argparse.Namespace) -> Figure:
     """The figure that was asked for.
 
     Raises:
@@ -65,7 +65,6 @@ def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Fig
     from vitviz.figures.attention import heads_figure, rollout_figure
     from vitviz.figures.embeddings import grid_figure
     from vitviz.figures.layers import layer_heads_figure, overview_figure
-    from vitviz.figures.subject import StagedSubject
 
     look: dict[str, Any] = {"theme": DARK if arguments.dark else LIGHT, "width": arguments.width}
     robust = not arguments.raw
@@ -74,33 +73,32 @@ def view(subject: Subject | StagedSubject, arguments: argparse.Namespace) -> Fig
             return _positions(subject, look)
         case "patches":
             return grid_figure(subject, numbers=True, **look)
-    if isinstance(subject, StagedSubject) or arguments.layer is not None:
+    if subject.trace.separate or arguments.layer is not None:
         if arguments.view == "rollout":
             raise UnsupportedError(
                 f"Rollout multiplies layers that share one grid, and those of {subject.model.name} do not. Draw them with "
                 "--view heads, one of them with --layer."
             )
-        staged = subject if isinstance(subject, StagedSubject) else StagedSubject.of(subject)
         if arguments.layer is None:
-            return overview_figure(staged, arguments.query, robust=robust, **look)
-        if not 0 <= arguments.layer < len(staged.trace.every):
-            raise ValueError(f"--layer is from 0 to {len(staged.trace.every) - 1}, not {arguments.layer}")
+            return overview_figure(subject, arguments.query, robust=robust, **look)
+        if not 0 <= arguments.layer < len(subject.trace.every):
+            raise ValueError(f"--layer is from 0 to {len(subject.trace.every) - 1}, not {arguments.layer}")
         if arguments.query is not None:
-            _check_asks(staged, arguments.layer, arguments.query)
-        return layer_heads_figure(staged, arguments.layer, arguments.query, robust=robust, **look)
+            _check_asks(subject, arguments.layer, arguments.query)
+        return layer_heads_figure(subject, arguments.layer, arguments.query, robust=robust, **look)
     if arguments.view == "rollout":
         return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **look)
     return heads_figure(subject, arguments.query, robust=robust, **look)
 
 
-def _check_asks(subject: StagedSubject, index: int, query: QueryLike) -> None:
+def _check_asks(subject: Subject, index: int, query: QueryLike) -> None:
     """Raises UnsupportedError for a query that does not ask in this layer, so that another one would be drawn in its place."""
-    from vitviz.analysis.queries import nearest_query, staged_query
+    from vitviz.analysis.queries import layer_query, nearest_query
     from vitviz.errors import UnsupportedError
     from vitviz.tokens import cell_of_name
 
     layer, trace = subject.trace.every[index], subject.trace
-    asked = staged_query(trace, query)
+    asked = layer_query(trace, query)
     own = nearest_query(layer, asked, trace.layout.grid)
     patches_ask = bool(layer.query_layout.num_patches)
     for name in asked.names:
@@ -112,7 +110,7 @@ def _check_asks(subject: StagedSubject, index: int, query: QueryLike) -> None:
             )
 
 
-def _positions(subject: Subject | StagedSubject, look: dict[str, Any]) -> Figure:
+def _positions(subject: Subject, look: dict[str, Any]) -> Figure:
     """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
     from vitviz.analysis.positions import position_kinds
     from vitviz.figures.embeddings import atlas_figure, bias_heads_figure, biases_of, kernel_figure

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vitviz.figures.subject import StagedSubject, Subject
+    from vitviz.figures.subject import Subject
     from vitviz.models import Model
     from vitviz.tokens import Query
 
@@ -128,20 +128,19 @@ def traced_subject(
         UnsupportedError: For a model whose layers do not share one grid.
     """
     from vitviz.errors import UnsupportedError
-    from vitviz.figures.subject import Subject
 
     found = any_subject(arguments, model, check)
-    if not isinstance(found, Subject):
+    if found.trace.separate:
         raise UnsupportedError(
             f"The layers of {found.model.name} do not share one grid of patches, which this needs. Draw them one by one with "
-            "`draw --view heads`, or read them with vitviz.trace_stages."
+            "`draw --view heads`, or read them with vitviz.trace."
         )
     return found
 
 
 def any_subject(
     arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
-) -> Subject | StagedSubject:
+) -> Subject:
     """The same for a model of any shape: layer by layer where its layers do not share one grid."""
     from vitviz.figures.subject import subject_of
     from vitviz.images import image_hash, read_image

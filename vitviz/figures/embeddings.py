@@ -23,7 +23,7 @@ from vitviz.draw import (
 )
 from vitviz.draw.heatmap import draw_offsets
 from vitviz.figure import Figure
-from vitviz.figures.subject import BaseSubject, snippet_framing
+from vitviz.figures.subject import Subject, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 
@@ -32,7 +32,7 @@ PATCHES_LINE = "patches = vitviz.patch_pixels(np.asarray(prepared.shown), trace.
 
 
 def grid_figure(
-    subject: BaseSubject,
+    subject: Subject,
     *,
     highlight: Iterable[int] = (),
     line_width: int = 2,
@@ -57,7 +57,7 @@ def grid_figure(
 
 
 def sequence_figure(
-    subject: BaseSubject, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
+    subject: Subject, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """The sequence that the picture unrolls into, prefix tokens in front."""
     layout, shown = subject.layout, subject.prepared.shown
@@ -71,7 +71,7 @@ def sequence_figure(
     )
 
 
-def filters_figure(subject: BaseSubject, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
+def filters_figure(subject: Subject, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
     """The leading principal components of the patch filters.
 
     Raises:
@@ -87,7 +87,7 @@ def filters_figure(subject: BaseSubject, count: int = 28, *, theme: Theme = LIGH
     )
 
 
-def _snippet(subject: BaseSubject) -> str:
+def _snippet(subject: Subject) -> str:
     return subject.snippet(
         PREPARED_LINE.format(snippet_framing(subject.prepared)), PATCHES_LINE, imports=["import numpy as np"]
     )
@@ -97,7 +97,7 @@ SIMILARITY_LINE = "similarity = vitviz.position_similarity(model, trace.layout) 
 SIMILARITY_METHOD = "position similarity"
 
 
-def similarity_of(subject: BaseSubject) -> np.ndarray:
+def similarity_of(subject: Subject) -> np.ndarray:
     """(patches, patches) for the subject's grid.
 
     Raises:
@@ -107,7 +107,7 @@ def similarity_of(subject: BaseSubject) -> np.ndarray:
 
 
 def atlas_figure(
-    subject: BaseSubject,
+    subject: Subject,
     similarity: np.ndarray | None = None,
     *,
     chosen: tuple[int, int] | None = None,
@@ -128,7 +128,7 @@ def atlas_figure(
 
 
 def position_figure(
-    subject: BaseSubject,
+    subject: Subject,
     row: int,
     col: int,
     similarity: np.ndarray | None = None,
@@ -158,7 +158,7 @@ def position_figure(
 
 
 def distance_figure(
-    subject: BaseSubject, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
+    subject: Subject, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """Similarity against the distance between positions: the mean, and the band that holds 80% of the pairs."""
     similarity = similarity_of(subject) if similarity is None else similarity
@@ -199,7 +199,7 @@ def straddles(values: np.ndarray) -> bool:
 
 
 def kernel_figure(
-    subject: BaseSubject,
+    subject: Subject,
     layer: int = 0,
     head: int = 0,
     *,
@@ -236,7 +236,7 @@ def kernel_figure(
     )
 
 
-def biases_of(subject: BaseSubject) -> tuple[OffsetBias, ...]:
+def biases_of(subject: Subject) -> tuple[OffsetBias, ...]:
     """Every layer's bias over displacements.
 
     Raises:
@@ -247,7 +247,7 @@ def biases_of(subject: BaseSubject) -> tuple[OffsetBias, ...]:
 
 
 def bias_figure(
-    subject: BaseSubject, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
+    subject: Subject, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """One head's bias over displacements. number: of the layer among those that add a bias, counted from 0."""
     values = bias.values[head]
@@ -267,7 +267,7 @@ def bias_figure(
 
 
 def bias_heads_figure(
-    subject: BaseSubject, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
+    subject: Subject, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """All heads of one layer over displacements. shared: one scale, so that colours compare between heads."""
     return Figure(

@@ -16,19 +16,19 @@ from vitviz.analysis.layers import (
     window_labels,
     within_window,
 )
-from vitviz.analysis.queries import Query, QueryLike, nearest_query, staged_query
-from vitviz.capture.trace import Layer, StagedTrace
+from vitviz.analysis.queries import Query, QueryLike, layer_query, nearest_query
+from vitviz.capture.trace import Layer, Trace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import QuerySide, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.subject import StagedSubject, made, query_words
+from vitviz.figures.subject import Subject, made, query_words
 
 # Pixels aimed at for one head's map, so that a layer of one head does not fill a screen, and for the narrowest board.
 TILE, MIN_WIDTH = 240, 420
 
 
-def layer_name(trace: StagedTrace, index: int) -> str:
+def layer_name(trace: Trace, index: int) -> str:
     """ "stage 1, layer 3: shifted windows, 28×28" as lists and pictures call a layer; layers are counted through."""
     layer = trace.every[index]
     kind, grid = layer_kind(layer), layer.key_layout.grid
@@ -47,7 +47,7 @@ def reach_of(layer: Layer, query: Query) -> np.ndarray:
 
 
 def layer_figure(
-    subject: StagedSubject,
+    subject: Subject,
     index: int = -1,
     head: int | None = None,
     query: QueryLike | None = None,
@@ -69,7 +69,7 @@ def layer_figure(
     """
     trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
-    own = nearest_query(layer, staged_query(trace, query), trace.layout.grid)
+    own = nearest_query(layer, layer_query(trace, query), trace.layout.grid)
     heatmap = attention_map(layer, own, head)
     reach = reach_of(layer, own)
     asked = QuerySide(layer.query_layout.grid, own.cell, window_labels(layer))
@@ -103,7 +103,7 @@ def layer_figure(
 
 
 def layer_heads_figure(
-    subject: StagedSubject,
+    subject: Subject,
     index: int = -1,
     query: QueryLike | None = None,
     *,
@@ -118,7 +118,7 @@ def layer_heads_figure(
     """
     trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
-    own = nearest_query(layer, staged_query(trace, query), trace.layout.grid)
+    own = nearest_query(layer, layer_query(trace, query), trace.layout.grid)
     maps = layer_maps(layer, own) if maps is None else maps
     strongest = np.unravel_index(maps.argmax(), maps.shape)
     reach = reach_of(layer, own)
@@ -146,7 +146,7 @@ def layer_heads_figure(
 
 
 def overview_figure(
-    subject: StagedSubject,
+    subject: Subject,
     query: QueryLike | None = None,
     *,
     robust: bool = True,
@@ -157,7 +157,7 @@ def overview_figure(
     `nearest_query` in its place. Query as in `layer_figure`.
     """
     trace, _ = subject.trace, _checked(subject, -1)
-    asked = staged_query(trace, query)
+    asked = layer_query(trace, query)
     arrays: dict[str, np.ndarray] = {}
     names: list[str] = []
     reaches: list[np.ndarray] = []
@@ -199,7 +199,7 @@ def _askers(asking: Mapping[str, Sequence[int]]) -> str:
     )
 
 
-def _checked(subject: StagedSubject, index: int) -> int:
+def _checked(subject: Subject, index: int) -> int:
     """`index` counted from 0.
 
     Raises:

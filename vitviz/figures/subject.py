@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from vitviz.capture.coordinates.layouts import placements_of
-from vitviz.capture.trace import StagedTrace, Trace
+from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
 from vitviz.progress import Progress
 from vitviz.tokens import Query, TokenLayout, cell_of_name
-from vitviz.tracing import trace_input, trace_stages_input, trace_without_layers
+from vitviz.tracing import trace_input, trace_without_layers
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
 
-class BaseSubject:
-    """One image as one model met it, before anybody asks about its attention."""
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One image in one model.
+
+    Attributes:
+        model: at the size it was traced at
+        prepared: the image as the model met it
+        trace: what the forward pass left behind
+        image_hash: names the image by its pixels
+        image_name: how a snippet of Python calls it: a path, or a placeholder for an upload
+    """
 
     model: Model
     prepared: Prepared
-    image_hash: str
-    image_name: str
-    tracing: ClassVar[str] = "vitviz.trace"
+    trace: Trace
+    image_hash: str = ""
+    image_name: str = "photo.jpg"
 
     @property
     def layout(self) -> TokenLayout:
@@ -71,77 +78,25 @@ class BaseSubject:
                 "",
                 f"model = vitviz.load_model({', '.join(arguments)})",
                 f"image = vitviz.load_image({self.image_name!r})",
-                f"trace = {self.tracing}(model, image, framing={snippet_framing(self.prepared)!r})",
+                f"trace = vitviz.trace(model, image, framing={snippet_framing(self.prepared)!r})",
                 *lines,
             ]
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Subject(BaseSubject):
-    """One image in one model.
-
-    Attributes:
-        model: at the size it was traced at
-        prepared: the image as the model met it
-        trace: what the forward pass left behind
-        image_hash: names the image by its pixels
-        image_name: how a snippet of Python calls it: a path, or a placeholder for an upload
-    """
-
-    model: Model
-    prepared: Prepared
-    trace: Trace
-    image_hash: str = ""
-    image_name: str = "photo.jpg"
-
-
-@dataclass(frozen=True, eq=False)
-class StagedSubject(BaseSubject):
-    """The same in a model whose layers each have their own grid."""
-
-    model: Model
-    prepared: Prepared
-    trace: StagedTrace
-    image_hash: str = ""
-    image_name: str = "photo.jpg"
-    tracing: ClassVar[str] = "vitviz.trace_stages"
-
-    @classmethod
-    def of(cls, subject: Subject) -> StagedSubject:
-        """A model of one grid, looked at layer by layer."""
-        staged = StagedTrace.of(subject.trace)
-        return cls(subject.model, subject.prepared, staged, subject.image_hash, subject.image_name)
-
-
 def subject_of(
     prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg", progress: Progress | None = None
-) -> Subject | StagedSubject:
-    """Runs the model that the image was prepared for: over one grid where every layer has the same, layer by layer otherwise;
-    without a layer where none relates patches of the picture.
+) -> Subject:
+    """Runs the model that the image was prepared for; without a layer where none relates patches of the picture.
 
     Args:
-        progress: called with (attention layers heard, layers in all); raise from it to stop
+        progress: called with (attention layers seen, layers in all); raise from it to stop
     """
-    model: Model = prepared.model
-    with suppress(UnsupportedError):
-        trace = trace_input(model, prepared.input, progress=progress)
-        if trace.layers and not _calls_twice(model, trace):
-            return Subject(model, prepared, trace, image_hash, image_name)
     try:
-        staged = trace_stages_input(model, prepared.input, progress=progress)
+        trace = trace_input(prepared.model, prepared.input, progress=progress)
     except UnsupportedError:
-        staged = trace_without_layers(model, prepared.input)
-    return StagedSubject(model, prepared, staged, image_hash, image_name)
-
-
-def _calls_twice(model: Model, trace: Trace) -> bool:
-    """Whether attention that came in two calls from one module is one map taken from another, which the two of them are not."""
-    names = [layer.name for layer in trace.layers]
-    if len(set(names)) == len(names):
-        return False
-    with model.lock:
-        return not all(placement.placed for placement in placements_of(model.module, model.input_size))
+        trace = trace_without_layers(prepared.model, prepared.input)
+    return Subject(prepared.model, prepared, trace, image_hash, image_name)
 
 
 def snippet_framing(prepared: Prepared) -> str:

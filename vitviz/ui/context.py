@@ -10,10 +10,10 @@ import streamlit as st
 from PIL import Image
 
 from vitviz.analysis.queries import default_query, query_of
-from vitviz.capture.trace import StagedTrace, Trace
+from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
-from vitviz.figures.subject import StagedSubject, Subject, subject_of
+from vitviz.figures.subject import Subject, subject_of
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
@@ -35,12 +35,12 @@ class CachedTrace:
     """
 
     prepared: Prepared
-    trace: Trace | StagedTrace
+    trace: Trace
     image_hash: str
     image_name: str
 
     @classmethod
-    def of(cls, traced: Subject | StagedSubject) -> CachedTrace:
+    def of(cls, traced: Subject) -> CachedTrace:
         return cls(replace(traced.prepared, model=None), traced.trace, traced.image_hash, traced.image_name)
 
     @property
@@ -49,12 +49,10 @@ class CachedTrace:
         width, height = self.prepared.shown.size
         return height, width
 
-    def through(self, model: Model) -> Subject | StagedSubject:
+    def through(self, model: Model) -> Subject:
         """The same with the model, at `input_size`."""
         prepared = replace(self.prepared, model=model)
-        if isinstance(self.trace, Trace):
-            return Subject(model, prepared, self.trace, self.image_hash, self.image_name)
-        return StagedSubject(model, prepared, self.trace, self.image_hash, self.image_name)
+        return Subject(model, prepared, self.trace, self.image_hash, self.image_name)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class PageContext:
 
     selection: Selection
     image: InputImage
-    traced: Subject | StagedSubject
+    traced: Subject
     key: Key
     theme: Theme
 
@@ -75,19 +73,19 @@ class PageContext:
     @property
     def one_grid(self) -> bool:
         """Whether every layer attends over the grid at the model's entrance; without it there is no `subject`."""
-        return isinstance(self.traced, Subject)
+        return not self.traced.trace.separate
 
     @property
     def subject(self) -> Subject:
         """Raises UnsupportedError for a model of several grids."""
-        if not isinstance(self.traced, Subject):
+        if not self.one_grid:
             raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
         return self.traced
 
     @property
-    def staged(self) -> StagedSubject:
+    def staged(self) -> Subject:
         """The same layer by layer, which every model can be looked at."""
-        return self.traced if isinstance(self.traced, StagedSubject) else StagedSubject.of(self.traced)
+        return self.traced
 
     @property
     def model(self) -> Model:

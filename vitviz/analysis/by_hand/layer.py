@@ -61,6 +61,7 @@ def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
     Raises IndexError for a layer that does not exist, UnsupportedError where the layer is not one block of a plain row: a
     norm, then attention of every token to every token.
     """
+    trace.sequence("Arithmetic by hand")
     if not 0 <= layer < trace.num_layers:
         raise IndexError(f"layer {layer} does not exist: the model has {trace.num_layers}, counted from 0")
     name = trace.layers[layer].name
@@ -85,9 +86,11 @@ def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
             f"{name} does not take one sequence of tokens and give one back, so it cannot be followed by hand."
         )
     entrance, residual, given, heads = (state[0] for state in states if state is not None)
+    attention = recorded.layers[layer]
+    assert isinstance(attention, Attention)
     return OpenLayer(
         layer,
-        recorded.layers[layer],
+        attention,
         module,
         heard.norm,
         entrance,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.calls import AttentionCalls
-from vitviz.capture.coordinates.placement import PARALLEL, REORDERED, Placement, prefix_of
+from vitviz.capture.coordinates.placement import Placement, prefix_of
 from vitviz.capture.coordinates.run import Placing, heard
 from vitviz.capture.coordinates.tensor import Places, is_mixture, run_on_places, uniform, without_numbers
 from vitviz.capture.events import Call
@@ -169,14 +169,8 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
             placements = placements_of(module, input_size)
         except NOT_TAKEN as error:
             raise NotFollowed.of(module, error) from error
-        memory.calls = tuple(KnownCall(p.module, _kind(p), p.fused) for p in placements)
+        memory.calls = tuple(KnownCall(p.module, p.sequence_kind, p.fused) for p in placements)
     return memory.calls
-
-
-def _kind(placement: Placement) -> str:
-    if placement.kind != "global":
-        return placement.kind
-    return PARALLEL if placement.parallel else placement.kind if placement.in_order else REORDERED
 
 
 def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:

@@ -55,6 +55,13 @@ class Placement:
     parallel: bool = False
 
     @property
+    def sequence_kind(self) -> str:
+        """`kind`, or why a global call is no layer of a sequence as it is: REORDERED or PARALLEL."""
+        if self.kind != "global":
+            return self.kind
+        return PARALLEL if self.parallel else self.kind if self.in_order else REORDERED
+
+    @property
     def placed(self) -> bool:
         return self.query_layout is not None
 

@@ -10,8 +10,8 @@ import streamlit as st
 
 from vitviz.analysis.layers import COLLECTING, SPREAD, layer_kind, layer_maps, stage_of, within_window
 from vitviz.analysis.layers import window_labels as labels_of
-from vitviz.analysis.queries import MEAN, moved, nearest_query, staged_query
-from vitviz.capture.trace import Layer, StagedTrace
+from vitviz.analysis.queries import MEAN, layer_query, moved, nearest_query
+from vitviz.capture.trace import Layer, Trace
 from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour
 from vitviz.errors import UnsupportedError
@@ -94,7 +94,7 @@ def query_of_layers(context: PageContext) -> str:
     """The query that was chosen on any page, else the patch in the middle: this page is about what a patch may see."""
     rows, cols = context.layout.grid
     try:
-        return str(staged_query(context.staged.trace, context.selection.query or cell_name(rows // 2, cols // 2)))
+        return str(layer_query(context.staged.trace, context.selection.query or cell_name(rows // 2, cols // 2)))
     except UnsupportedError:
         return cell_name(rows // 2, cols // 2)
 
@@ -146,7 +146,7 @@ def _who(layer: Layer, query: str) -> None:
     )
 
 
-def layer_words(trace: StagedTrace, index: int) -> str:
+def layer_words(trace: Trace, index: int) -> str:
     """A layer in the list: its stage, number, kind, grid and heads."""
     layer = trace.every[index]
     kind, own, keys = layer_kind(layer), _size(layer.query_layout.grid), _size(layer.key_layout.grid)
