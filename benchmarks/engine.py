@@ -23,6 +23,7 @@ from peak_memory import peak_of
 from torch import nn
 
 import vitviz
+from vitviz.capture.memory import keep_freed_memory
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.models.layout import layout_of
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument("--processor-time", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as the app does
     if arguments.processor_time:
         globals()["CLOCK"] = time.process_time
     if arguments.memory:

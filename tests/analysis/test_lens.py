@@ -10,7 +10,7 @@ from tests.capture.families import FAMILIES, build
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, SelfDot
-from vitviz.capture.blocks import Trunk
+from vitviz.capture.blocks import Blocks
 from vitviz.errors import UnsupportedError
 
 
@@ -72,18 +72,18 @@ class Twisted(torch.nn.Module):
 
 def test_a_model_that_cannot_be_read_is_refused():
     with pytest.raises(UnsupportedError, match="more between its last block and its output"):
-        Trunk(Twisted()).walk(picture()[None])
+        Blocks(Twisted()).walk(picture()[None])
     with pytest.raises(UnsupportedError, match="not one row of blocks"):
-        Trunk(torch.nn.Linear(2, 2))
+        Blocks(torch.nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_running_on_from_a_state_is_the_rest_of_the_pass(family):
     module, x, _ = build(family)
-    trunk = Trunk(module)
+    blocks = Blocks(module)
     with torch.no_grad():
-        passage = trunk.walk(x)
+        passage = blocks.walk(x)
         for layer in range(3):
-            end = trunk.resume(passage, layer, passage.states[layer])
-            torch.testing.assert_close(trunk.read(end).logits, module(x))
+            end = blocks.resume(passage, layer, passage.states[layer])
+            torch.testing.assert_close(blocks.read(end).logits, module(x))
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in module.modules())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitviz.capture.coordinates.layouts import known_calls, placements_of
-from vitviz.capture.coordinates.run import heard
+from vitviz.capture.coordinates.run import place_calls
 from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.errors import CaptureError, UnsupportedError
@@ -202,7 +202,7 @@ def test_torchs_own_attention_is_refused_in_every_way_of_asking(model, kind):
     module, x = model().eval(), picture()
     with torch.inference_mode():
         before = module(x)
-    for asked in (lambda: record(module, x, GRID), lambda: record(module, x, None), lambda: heard(module, SIZE)):
+    for asked in (lambda: record(module, x, GRID), lambda: record(module, x, None), lambda: place_calls(module, SIZE)):
         with pytest.raises(UnsupportedError, match=rf"torch's own {kind}.*\. Use"):
             asked()
     with torch.inference_mode():
@@ -223,14 +223,15 @@ def test_torchs_own_attention_is_heard_where_it_pools():
 def test_what_is_related_is_asked_once_and_holds_at_every_size(monkeypatch):
     module = Channels().eval()
     assert [call.kind for call in known_calls(module, SIZE)] == ["channels"]
-    monkeypatch.setattr("vitviz.capture.coordinates.layouts.heard", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr("vitviz.capture.coordinates.layouts.place_calls", lambda *_: pytest.fail("asked again"))
     assert [call.kind for call in known_calls(module, (64, 64))] == ["channels"]
 
 
 def test_placements_are_remembered_for_a_bounded_number_of_sizes(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "vitviz.capture.coordinates.layouts.heard", lambda module, size: asked.append(size) or heard(module, size)
+        "vitviz.capture.coordinates.layouts.place_calls",
+        lambda module, size: asked.append(size) or place_calls(module, size),
     )
     monkeypatch.setattr("vitviz.capture.coordinates.layouts._SIZES_REMEMBERED", 2)
     module = Plain().eval()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vitviz.capture.coordinates.run import heard
+from vitviz.capture.coordinates.run import place_calls
 from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models.layout import layout_of
@@ -112,7 +112,7 @@ class Unseen(nn.Module):
 
 
 def verdict_on(how: str) -> Support:
-    return judge(how, heard(Unseen(how).eval(), (32, 48)).placements) if how != "torch" else None
+    return judge(how, place_calls(Unseen(how).eval(), (32, 48))) if how != "torch" else None
 
 
 def test_an_unseen_model_that_calls_the_fused_function_is_understood():
@@ -121,7 +121,7 @@ def test_an_unseen_model_that_calls_the_fused_function_is_understood():
 
 
 def test_unseen_windows_are_found_where_they_are():
-    (placement,) = heard(Unseen("dilated").eval(), (32, 48)).placements
+    (placement,) = place_calls(Unseen("dilated").eval(), (32, 48))
     assert placement.kind == "windowed"
     expected = [[row * 6 + col for row in (a, a + 2) for col in (b, b + 2, b + 4)] for a in (0, 1) for b in (0, 1)]
     assert placement.query_tokens.tolist() == placement.key_tokens.tolist() == expected
@@ -138,13 +138,13 @@ def test_what_is_no_attention_between_patches_is_refused_with_its_reason(how, wo
 
 def test_torchs_own_attention_is_refused_by_name():
     with pytest.raises(UnsupportedError, match="MultiheadAttention"):
-        heard(Unseen("torch").eval(), (32, 48))
+        place_calls(Unseen("torch").eval(), (32, 48))
 
 
 def test_a_model_with_weights_is_left_as_it_was():
     module = Unseen("plain").eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    heard(module, (32, 48))
+    place_calls(module, (32, 48))
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
 

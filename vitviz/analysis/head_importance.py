@@ -41,11 +41,11 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
     The cost is that of heads * (layers + 1) / 2 forward passes. `progress` is called with (block passes done, all of
     them); raise from it to stop. Raises UnsupportedError for a model that cannot be restarted between layers.
     """
-    trunk, passage = question.trunk, question.passage
-    counts = [_num_heads(question, layer) for layer in range(trunk.num_layers)]
-    score = np.zeros((trunk.num_layers, max(counts)), np.float32)
+    blocks, passage = question.blocks, question.passage
+    counts = [_num_heads(question, layer) for layer in range(blocks.num_layers)]
+    score = np.zeros((blocks.num_layers, max(counts)), np.float32)
     likelihood = np.zeros_like(score)
-    whole = sum(count * (trunk.num_layers - layer) for layer, count in enumerate(counts))
+    whole = sum(count * (blocks.num_layers - layer) for layer, count in enumerate(counts))
     done = 0
     for layer, count in enumerate(counts):
         for start in range(0, count, batch):
@@ -60,9 +60,9 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
                     progress(done, whole)
                 done += size
 
-            only = {layer: trunk.blocks[layer]}
+            only = {layer: blocks.blocks[layer]}
             with question.asking(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
-                output = trunk.read(trunk.resume(passage, layer, state, tell))
+                output = blocks.read(blocks.resume(passage, layer, state, tell))
             target, reference = question.target, question.reference
             score[layer, start : heads.stop] = question.score() - target.score(output, reference).float().cpu().numpy()
             likelihood[layer, start : heads.stop] = (
@@ -95,7 +95,7 @@ def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
 
 
 def _num_heads(question: Question, layer: int) -> int:
-    heads = num_heads_of(question.trunk.blocks[layer])
+    heads = num_heads_of(question.blocks.blocks[layer])
     if heads is None:
         raise UnsupportedError(f"The number of heads in layer {layer} of {question.model.name} could not be found.")
     return heads

@@ -17,7 +17,7 @@ from torch.nn.functional import cosine_similarity
 
 from vitviz.analysis.positions import patch_embedding
 from vitviz.analysis.question import ModelLike
-from vitviz.capture.blocks import Trunk
+from vitviz.capture.blocks import Blocks
 from vitviz.capture.modules import evaluating, patch_filters
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -173,7 +173,7 @@ def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -
     here = layout.token_at(*paste.source) - layout.num_prefix
     there = layout.token_at(*paste.place) - layout.num_prefix
     with model.lock, evaluating(model.module), torch.inference_mode():
-        states = Trunk(model.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
+        states = Blocks(model.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
         entered = [torch.stack([patch_embedding(model, pixels, layout) for pixels in (source, scene)])]
         stages = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)
         rows = [cosine_similarity(stage[0, here], stage[1], dim=-1) for stage in stages]

@@ -137,7 +137,7 @@ def logit_lens(question: Question) -> Lens:
     _need_classifier(question)
     need_one_vector(question.passage.output.logits, 2)
     with question.asking():
-        read = [question.trunk.read(state).logits[0] for state in question.passage.states]
+        read = [question.blocks.read(state).logits[0] for state in question.passage.states]
     return Lens(_at_least_single(torch.stack(read)), question.kind)
 
 
@@ -157,7 +157,7 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
     for state in states:
         patches = state[0, layout.num_prefix :]  # (patches, width)
         with question.asking():
-            parts = [question.trunk.read(part[:, None].expand(-1, length, -1)).logits for part in patches.split(CHUNK)]
+            parts = [question.blocks.read(part[:, None].expand(-1, length, -1)).logits for part in patches.split(CHUNK)]
         maps.append(
             _at_least_single(torch.cat(parts)).reshape(*layout.grid, -1)
         )  # (patches, classes) -> (rows, cols, classes)
@@ -180,7 +180,7 @@ def _at_least_single(values: Tensor) -> Tensor:
 
 
 def _whole(question: Question, state: Tensor) -> Output:
-    return question.trunk.read(state)
+    return question.blocks.read(state)
 
 
 def _need_classifier(question: Question) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
-from vitviz.capture.blocks import Output, Passage, Trunk, run
+from vitviz.capture.blocks import Blocks, Output, Passage, run
 from vitviz.capture.coordinates.layouts import refuse_other_kinds
 from vitviz.capture.gradients import Watched, WeightGradient, gradients_of, watched_attention, weight_gradient
 from vitviz.capture.layers import token_layout
@@ -132,14 +132,14 @@ class Question:
             return self.pixels.detach().to(next(self.module.parameters())).clone()[None]
 
     @cached_property
-    def trunk(self) -> Trunk:
-        return Trunk(self.module, self.kind)
+    def blocks(self) -> Blocks:
+        return Blocks(self.module, self.kind)
 
     @cached_property
     def passage(self) -> Passage:
         """The unchanged image, block by block, detached."""
         with self.model.lock, torch.inference_mode(False), torch.no_grad():
-            return self.trunk.walk(self.x)
+            return self.blocks.walk(self.x)
 
     @cached_property
     def reference(self) -> Output:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.faithfulness import rank_correlation
 from vitviz.analysis.question import BareModel, Question
-from vitviz.capture.blocks import Trunk
+from vitviz.capture.blocks import Blocks
 from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
@@ -71,7 +71,7 @@ def cascade(
         module = copied(question.module)
     other = replace(question, model=BareModel(module, question.layout, question.model.name, question.kind))
     generator = torch.Generator().manual_seed(seed)
-    stages = _stages(module, question.trunk.num_layers, every, question.x)
+    stages = _stages(module, question.blocks.num_layers, every, question.x)
     done, whole = 0, len(stages) * len(methods)
     for name, parts in stages:
         for part in parts:
@@ -103,7 +103,7 @@ def _stages(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[t
 
     What works on x (1, 3, height, width) before the first block is part of the embedding, whatever it is called.
     """
-    blocks = Trunk(module).blocks
+    blocks = Blocks(module).blocks
     layers = list(range(num_layers - 1, -1, -1))
     groups = [layers[start : start + every] for start in range(0, num_layers, every)]
     middle = [(f"layer {group[-1]}", [blocks[layer] for layer in group]) for group in groups]

@@ -99,7 +99,7 @@ def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
     return Output(finite(logits, type(module).__name__), whole, kind or output_kind(module))
 
 
-class Trunk:
+class Blocks:
     """The blocks of a timm module with its head behind them. The module is called and hooked, never changed.
 
     kind  what the outputs are, where that is not to be found from the module

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 import torch
 from torch import nn
 
-from vitviz.capture.coordinates.run import heard
+from vitviz.capture.coordinates.run import place_calls
 from vitviz.errors import NOT_TAKEN, UnsupportedError
 from vitviz.models import hugging_face, repository
 from vitviz.models.checkpoint import CheckpointConfig
@@ -54,7 +54,7 @@ def _judged(name: str, input_size: tuple[int, int] | None) -> Support:
         module, size = _bare_at(name, input_size)
         refuse_other_channels(module, name)
         try:
-            placements = heard(module, size).placements
+            placements = place_calls(module, size)
         except NOT_TAKEN as error:
             raise size_refusal(module, name, size) from error
         found = judge(name, placements)

@@ -24,8 +24,11 @@ def test_the_heap_is_frozen_once_with_everything_imported_and_not_again_later(mo
     """A second freeze, with visitors about, would keep what their requests hold."""
     loaded_at_freeze: list[bool] = []
     monkeypatch.setattr(gc, "freeze", lambda: loaded_at_freeze.append(all(n in sys.modules for n in startup.LATER)))
+    kept: list[bool] = []
+    monkeypatch.setattr(startup, "keep_freed_memory", lambda: kept.append(True))
     before = set(threading.enumerate())
     startup.settle()
+    assert kept == [True], "the app keeps freed memory; the library by itself does not"
     assert loaded_at_freeze == [True]
     assert set(threading.enumerate()) == before, "nothing waits to freeze again"
 

@@ -72,15 +72,15 @@ def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
         )
     module, block = _inside_block(model.module, name)
     first_block = _inside_block(model.module, trace.layers[0].name)[1]
-    heard = _Heard(module)
+    watch = _Watch(module)
     with model.lock, ExitStack() as hooks:
         places = {"entrance": first_block, "residual": block, "given": module, "heads": _after_heads(module)}
         for part, place in places.items():
-            hooks.callback(place.register_forward_pre_hook(heard.hear(part), with_kwargs=True).remove)
+            hooks.callback(place.register_forward_pre_hook(watch.before(part), with_kwargs=True).remove)
         for child in block.children():
-            hooks.callback(child.register_forward_hook(heard.made).remove)
+            hooks.callback(child.register_forward_hook(watch.made).remove)
         recorded = record(model.module, trace.input[None], trace.layout, keep_values=True)
-    states = [heard.states.get(part) for part in places]
+    states = [watch.states.get(part) for part in places]
     if any(state is None or state.ndim != 3 or state.shape[1] != trace.layout.num_tokens for state in states):
         raise UnsupportedError(
             f"{name} does not take one sequence of tokens and give one back, so it cannot be followed by hand."
@@ -92,15 +92,15 @@ def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
         layer,
         attention,
         module,
-        heard.norm,
+        watch.norm,
         entrance,
         residual,
         given,
         heads,
-        heard.rotary,
-        heard.halves,
+        watch.rotary,
+        watch.halves,
         layer_scale(model.module, name),
-        heard.normed_after,
+        watch.normed_after,
     )
 
 
@@ -116,8 +116,8 @@ def refuse_half_precision(opened: OpenLayer) -> None:
         )
 
 
-class _Heard:
-    """What hooks have told during the pass."""
+class _Watch:
+    """What hooks saw during the pass."""
 
     def __init__(self, attention: nn.Module) -> None:
         self.attention = attention
@@ -128,8 +128,10 @@ class _Heard:
         self.norm: nn.Module | None = None
         self._made: list[tuple[nn.Module, Tensor]] = []
 
-    def hear(self, part: str) -> Any:
-        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(self, part: str) -> Any:
+        """A hook that keeps a module's input as the state `part`."""
+
+        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             state = args[0] if args else kwargs.get("x", kwargs.get("hidden_states"))
             if not isinstance(state, Tensor):
                 return
@@ -144,7 +146,7 @@ class _Heard:
                 if isinstance(table, tuple) and len(table) == 2:
                     self.rotary, self.halves = torch.cat([table[1], table[0]], -1).detach(), True
 
-        return before
+        return keep
 
     def made(self, module: nn.Module, inputs: Any, output: Any) -> None:
         given = inputs[0] if inputs else None

@@ -15,7 +15,7 @@ from vitviz.analysis.interventions.text import Interventions
 from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
-from vitviz.capture.blocks import Trunk, final_norm
+from vitviz.capture.blocks import Blocks, final_norm
 from vitviz.capture.embeddings import entrance_of
 from vitviz.capture.modules import evaluating, num_heads_of
 from vitviz.errors import UnsupportedError
@@ -131,7 +131,7 @@ class Application:
 
     @property
     def _blocks(self) -> tuple[nn.Module, ...]:
-        return Trunk(self.model.module).blocks
+        return Blocks(self.model.module).blocks
 
     def _attending_parts(self) -> dict[int, nn.Module]:
         """Layer -> block; after the last layer the attention that pools, where there is one."""

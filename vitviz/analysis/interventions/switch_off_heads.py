@@ -19,7 +19,7 @@ from vitviz.analysis.interventions.base import Intervention, one_of, whole
 from vitviz.analysis.interventions.text import Numbers
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, ablated
-from vitviz.capture.blocks import Trunk, finite
+from vitviz.capture.blocks import Blocks, finite
 from vitviz.capture.modules import evaluating
 from vitviz.errors import CaptureError
 from vitviz.progress import Progress
@@ -96,7 +96,7 @@ def head_means(
     progress  called with (images done, `total` or images done) after each
     Raises UnsupportedError for a model that is not one row of blocks, ValueError where there is no image.
     """
-    trunk = Trunk(model.module)
+    blocks = Blocks(model.module)
     sums: dict[int, Tensor] = {}
     num_prefix = model.layout.num_prefix
     images = 0
@@ -112,7 +112,7 @@ def head_means(
             evaluating(model.module),
             torch.inference_mode(False),
             torch.no_grad(),
-            ablated(dict(enumerate(trunk.blocks)), Ablation(observe=observe)),
+            ablated(dict(enumerate(blocks.blocks)), Ablation(observe=observe)),
         ):
             finite(model.module(pixels.to(next(model.module.parameters()))[None]), model.name)
         images += 1
@@ -120,10 +120,10 @@ def head_means(
             progress(images, total or images)
     if not images:
         raise ValueError("the mean over no image does not exist; give at least one")
-    if len(sums) != trunk.num_layers:
+    if len(sums) != blocks.num_layers:
         raise CaptureError(
-            f"Attention was seen in {len(sums)} of {trunk.num_layers} layers, so heads have no mean output to use."
+            f"Attention was seen in {len(sums)} of {blocks.num_layers} layers, so heads have no mean output to use."
         )
-    layers = tuple((sums[layer] / images).float() for layer in range(trunk.num_layers))
+    layers = tuple((sums[layer] / images).float() for layer in range(blocks.num_layers))
     digest = hashlib.sha256(b"".join(mean.cpu().numpy().tobytes() for mean in layers)).hexdigest()[:12]
     return HeadMeans(layers, images, digest)

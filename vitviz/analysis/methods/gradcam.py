@@ -32,20 +32,20 @@ class _FromLastNorm(nn.Module):
         self._prefix = prefix  # (1, prefix tokens, width)
 
     def forward(self, grid: Tensor) -> Tensor:
-        question, trunk = self._question, self._question.trunk
+        question, blocks = self._question, self._question.blocks
         patches = self.seen(grid).flatten(2).transpose(1, 2)  # (batch, width, rows, cols) -> (batch, patches, width)
         tokens = torch.cat([self._prefix.expand(patches.shape[0], -1, -1), patches], 1)
 
         def put_in(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return ((tokens, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": tokens})
 
-        last = trunk.num_layers - 1
+        last = blocks.num_layers - 1
         handle = _last_attention(question).register_forward_pre_hook(put_in, with_kwargs=True)
         try:
-            state = trunk.step(question.passage, last, question.passage.states[last])
+            state = blocks.step(question.passage, last, question.passage.states[last])
         finally:
             handle.remove()
-        return question.target.score(trunk.read(state), question.reference)
+        return question.target.score(blocks.read(state), question.reference)
 
 
 def gradcam(question: Question) -> Heatmap:
@@ -57,7 +57,7 @@ def gradcam(question: Question) -> Heatmap:
     need_package("captum", "captum", "Grad-CAM")
     passage, layout = question.passage, question.layout
     read: list[Tensor] = []
-    last = question.trunk.num_layers - 1
+    last = question.blocks.num_layers - 1
     with question.model.lock, evaluating(question.module), torch.inference_mode(False), torch.enable_grad():
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ def gradcam(question: Question) -> Heatmap:
         handle = _last_attention(question).register_forward_pre_hook(keep, with_kwargs=True)
         try:
             with torch.no_grad():
-                question.trunk.step(passage, last, passage.states[last])
+                question.blocks.step(passage, last, passage.states[last])
         finally:
             handle.remove()
         tokens = read[0].detach()  # (1, tokens, width)
@@ -82,7 +82,7 @@ def gradcam(question: Question) -> Heatmap:
 
 
 def _last_attention(question: Question) -> nn.Module:
-    attention = attention_of(question.trunk.blocks[-1])
+    attention = attention_of(question.blocks.blocks[-1])
     if attention is None:
         raise UnsupportedError(
             f"The last block of {question.model.name} has no attention of its own for Grad-CAM to look at."

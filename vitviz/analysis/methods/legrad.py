@@ -35,7 +35,7 @@ def legrad(question: Question) -> Heatmap:
     passes on no gradient: never more than one block's graph is held. A pooling attention at the end belongs to how every
     layer is read and gives no map of its own. Raises UnsupportedError where layers cannot be read.
     """
-    trunk, name = question.trunk, question.model.name
+    blocks, name = question.blocks, question.model.name
     question.refuse_other_kinds()
     maps: list[Tensor] = []
     with question.model.lock, watched_attention(question.module) as watched:
@@ -46,13 +46,13 @@ def legrad(question: Question) -> Heatmap:
                 raise UnsupportedError(
                     f"Block {layer} of {name} has {len(grid)} attention layers over its tokens; LeGrad needs one in each."
                 )
-            output = trunk.read(state)
+            output = blocks.read(state)
             (gradient,) = gradients_of(question.target.score(output, output.detached())[0], grid)
             maps.append(layer_map(weight_gradient(grid[0], gradient, question.module, question.layout)))
             watched.clear()
             return state.detach()
 
-        trunk.walk(question.x, after)
+        blocks.walk(question.x, after)
     mean = torch.stack(maps).mean(0)  # (layers, keys) -> (keys,)
     layout = token_layout(mean.shape[0], question.layout)
     assert layout is not None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.coordinates.placement import Placement, prefix_of
-from vitviz.capture.coordinates.run import Placing, heard
+from vitviz.capture.coordinates.run import Placing, place_calls
 from vitviz.capture.coordinates.tensor import Places, is_mixture, run_on_places, uniform, without_numbers
 from vitviz.capture.events import Call
 from vitviz.capture.layers import refuse_other_than_tokens
@@ -99,7 +99,7 @@ class NotFollowed(UnsupportedError):
 
     @classmethod
     def of(cls, module: nn.Module, error: Exception) -> NotFollowed:
-        """What `heard` raised of `module`, in words."""
+        """What `place_calls` raised of `module`, in words."""
         where = " ".join(getattr(error, "__notes__", ()))
         return cls(
             f"Which token is which patch cannot be followed through {type(module).__name__}: without numbers its forward pass "
@@ -124,7 +124,7 @@ class KnownCall:
 
 @dataclass
 class _Memory:
-    """What was heard of a module, as long as it is built of the same modules."""
+    """What is known of a module, as long as it is built of the same modules."""
 
     built_of: tuple[int, ...]
     placements: dict[tuple[int, int], tuple[Placement, ...]] = field(default_factory=dict)
@@ -146,13 +146,13 @@ def _memory_of(module: nn.Module) -> _Memory:
 
 
 def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
-    """`heard`, remembered for as long as the module lives, for the sizes asked about last."""
+    """`place_calls`, remembered for as long as the module lives, for the sizes asked about last."""
     module = unwrapped(module)
     known = _memory_of(module).placements
     if input_size not in known:
         if len(known) == _SIZES_REMEMBERED:
             known.pop(next(iter(known)))
-        known[input_size] = heard(module, input_size).placements
+        known[input_size] = place_calls(module, input_size)
     return known[input_size]
 
 
@@ -160,7 +160,7 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
     """Every attention call in order, from a pass over places at whatever size comes first: whether a model relates tokens or
     channels, subtracts its maps or keeps its patches in an order of its own does not change with the size.
 
-    Raises NotFollowed where the model's own code raises on places, UnsupportedError and CaptureError as `heard`.
+    Raises NotFollowed where the model's own code raises on places, UnsupportedError and CaptureError as `place_calls`.
     """
     module = unwrapped(module)
     memory = _memory_of(module)

@@ -152,7 +152,7 @@ def _queries_without_place(query: Tensor, value: Tensor) -> Places:
 
 @place_rule(F.multi_head_attention_forward)
 def _pool(_func: Any, query: Tensor, key: Tensor, _value: Tensor, width: int, heads: int, *_: Any, **__: Any) -> Any:
-    """torch's own attention, which is heard where it pools: its weights are at their keys' places."""
+    """torch's own attention, which is seen where it pools: its weights are at their keys' places."""
     constant = torch.tensor(CONSTANT, dtype=torch.complex64)
     rows = mean_place(key, -1)[..., 0].T if has_places(key) else constant.expand(key.shape[1], key.shape[0])
     weights = rows[:, None, None].expand(-1, heads, query.shape[0], -1)  # (batch, heads, queries, keys)

@@ -1,9 +1,9 @@
-"""What a pass over places hears: a placement for every attention call of a model, in order, remembered."""
+"""The pass over coordinates: a placement for every attention call of a model, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from weakref import ref
 
@@ -28,14 +28,7 @@ from vitviz.capture.roles import tensors_in
 from vitviz.errors import NOT_TAKEN
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What a pass over places heard: a placement for each attention call, in order."""
-
-    placements: tuple[Placement, ...]
-
-
-def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
+def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
     """A placement for every attention call of `module`'s forward pass on a picture of (height, width), in order.
 
     The pass runs without numbers on a copy without weights; `module` itself is not touched. Raises whatever the module
@@ -65,7 +58,7 @@ def heard(module: nn.Module, input_size: tuple[int, int]) -> Heard:
         placements[number] = replace(placements[number], kind=NEGATIVE, query_layout=None)
     for number in events.parallel:
         placements[number] = replace(placements[number], parallel=True)
-    return Heard(tuple(placements))
+    return tuple(placements)
 
 
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], object]:

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from starlette.formparsers import MultiPartParser
 
+from vitviz.capture.memory import keep_freed_memory
 from vitviz.errors import VitvizError
 
 _LOG = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def read_embedded(read: Callable[[], object]) -> None:
 
 
 def settle() -> None:
-    """Takes what is loaded out of the garbage collector's way. Call once, before anybody is served.
+    """Takes what is loaded out of the garbage collector's way, and keeps freed memory for the next pass. Call once, before
+    anybody is served.
 
     After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what is
     frozen here is not walked through again.
@@ -39,6 +41,7 @@ def settle() -> None:
         import_module(name)
     gc.collect()
     gc.freeze()
+    keep_freed_memory()
 
 
 def keep_uploads_in_memory() -> None:
