@@ -12,14 +12,12 @@ from tests.capture.families import FAMILIES, SMALL, build
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.sinks import (
     attention_mass,
-    combined_norm,
     outlying,
     set_aside,
     token_norms,
     token_outliers,
     value_norms,
     value_weighted,
-    value_weighted_maps,
 )
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.record import record
@@ -40,23 +38,19 @@ def test_norms_of_what_each_key_adds(recorded):
     module, layout, layer = recorded
     weight = module.blocks[1].attn.proj.weight
     row = layer.row(3)
-    whole = torch.zeros(layout.num_tokens, 48)
     for head in range(3):
         for key in range(layout.num_tokens):
             written = torch.zeros(48)
             written[head * 16 : (head + 1) * 16] = row[head, key] * layer.v[head, key]
             added = weight @ written
-            whole[key] += added
             assert value_weighted(layer, module, 3)[head, key] == pytest.approx(float(added.norm()), rel=1e-4, abs=1e-6)
-    torch.testing.assert_close(combined_norm(layer, module, 3), whole.norm(dim=-1), atol=1e-5, rtol=1e-4)
-    assert value_weighted_maps(layer, module, "cls").shape == (3, *layout.grid)
 
 
 def test_a_module_in_double_precision_has_the_same_norms(recorded):
     module, x, layout = build(PLAIN)
     layer = record(module.double(), x.double(), layout, keep_values=True).layers[1]
-    expected = combined_norm(recorded[2], recorded[0], 3)
-    torch.testing.assert_close(combined_norm(layer, module, 3).float(), expected, atol=1e-5, rtol=1e-4)
+    expected = value_weighted(recorded[2], recorded[0], 3)
+    torch.testing.assert_close(value_weighted(layer, module, 3).float(), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):

@@ -196,29 +196,3 @@ def value_weighted(attention: Attention, module: nn.Module, query: QueryLike) ->
     """
     row = query_weights(attention, query)
     return row * projected_value_norms(attention, module)
-
-
-def value_weighted_maps(attention: Attention, module: nn.Module, query: QueryLike) -> np.ndarray:
-    """(heads, rows, cols): `value_weighted` on the patches."""
-    return attention.key_layout.patches(value_weighted(attention, module, query).cpu().numpy())
-
-
-def combined_norm(attention: Attention, module: nn.Module, query: QueryLike) -> Tensor:
-    """(keys,): ||sum_h A[h, q, k] v_{h, k} W_o^h||, LayerScale included: the length of what a key adds through all heads.
-
-    Raises as `value_weighted`.
-    """
-    projected_value_norms(attention, module)  # refuses what cannot be answered
-    assert attention.v is not None
-    heads, keys, size = attention.v.shape
-    projection = output_projection(module.get_submodule(attention.name))
-    assert projection is not None
-    weight = projection.get_parameter("weight").detach().float()
-    scale = layer_scale(module, attention.name)
-    if scale is not None:
-        weight = weight * scale.detach().float()[:, None]  # (width, heads * size) * (width, 1)
-    row = query_weights(attention, query)  # (heads, keys)
-    weighted = (
-        (row.float()[..., None] * attention.v.float()).permute(1, 0, 2).reshape(keys, heads * size)
-    )  # (heads, keys, size) -> (keys, heads*size)
-    return torch.linalg.vector_norm(weighted @ weight.T, dim=-1)

@@ -138,12 +138,35 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
         )
     written = int(weights.argmax()) if key is None else query_index(key, layout)
     return HeadByHand(
-        opened.index, head, token, written, layout, residual, norm, given[token],
-        _one(opened, given, token, w_q, "q_norm", rotary), _one(opened, given, written, w_k, "k_norm", rotary),
-        _one(opened, given, written, w_v, "", None),
-        queries, keys, values, rotary is not None, dots, factor, bias, scores, maximum, exps, total, weights, output,
-        None if opened.scale is None else numbers(opened.scale), _added(opened, head, output), weights_off, output_off,
-    )  # fmt: skip
+        layer=opened.index,
+        head=head,
+        query=token,
+        key=written,
+        layout=layout,
+        residual=residual,
+        norm=norm,
+        given=given[token],
+        q=_one(opened, given, token, w_q, "q_norm", rotary),
+        k=_one(opened, given, written, w_k, "k_norm", rotary),
+        v=_one(opened, given, written, w_v, "", None),
+        queries=queries,
+        keys=keys,
+        values=values,
+        rotates=rotary is not None,
+        dots=dots,
+        factor=factor,
+        bias=bias,
+        scores=scores,
+        maximum=maximum,
+        exps=exps,
+        total=total,
+        weights=weights,
+        output=output,
+        scale=None if opened.scale is None else numbers(opened.scale),
+        added=_added(opened, head, output),
+        weights_off=weights_off,
+        output_off=output_off,
+    )
 
 
 def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
