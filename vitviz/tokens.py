@@ -37,12 +37,15 @@ def cell_of_name(name: str, grid: tuple[int, int] | None = None) -> tuple[int, i
 class Query:
     """Which query a map is about: a token, the mean over patches, the pooling query, or a weighted set of those.
 
-    parts  (name, weight) of each part. A name is that of a token in a `TokenLayout` ("cls", "reg0", "r3c5"), MEAN, or
-           POOL, which stands alone. Weights are positive and relative; what counts is their share of the sum
+    The text form is "cls", "r3c5", "mean", "pool", "cls+dist" for equal shares, "0.4*cls+0.6*mean" for others; `parse` reads
+    it back to an equal value. A query equals its text form, because links, files and snippets hold that.
 
-    The text form is "cls", "r3c5", "mean", "pool", "cls+dist" for equal shares, "0.4*cls+0.6*mean" for others; `parse`
-    reads it back to an equal value. A query equals its text form, because links, files and snippets hold that. Raises
-    ValueError for parts that make no query.
+    Attributes:
+        parts: (name, weight) of each part. A name is that of a token in a `TokenLayout` ("cls", "reg0", "r3c5"), MEAN, or
+            POOL, which stands alone. Weights are positive and relative; what counts is their share of the sum.
+
+    Raises:
+        ValueError: for parts that make no query.
     """
 
     parts: tuple[tuple[str, float], ...]
@@ -80,7 +83,9 @@ class Query:
     def of(cls, value: QueryLike, layout: TokenLayout) -> Query:
         """The query that an index of `layout`, a text form or a query stands for.
 
-        Raises ValueError for a text that is no query, IndexError for a token that does not exist.
+        Raises:
+            ValueError: for a text that is no query.
+            IndexError: for a token that does not exist.
         """
         if isinstance(value, Query):
             return value
@@ -119,9 +124,13 @@ class Query:
         return cell_of_name(self.parts[0][0]) if len(self.parts) == 1 else None
 
     def weights(self, layout: TokenLayout) -> np.ndarray:
-        """(tokens,) float64: the weight of each token's row in `layout`; the sum is 1.
+        """The weight of each token's row in `layout`; the sum is 1.
 
-        Raises ValueError for a name that `layout` does not have, the pooling query among them.
+        Returns:
+            (tokens,) float64.
+
+        Raises:
+            ValueError: for a name that `layout` does not have, the pooling query among them.
         """
         rows = np.zeros(layout.num_tokens)
         for name, share in self.shares:
@@ -141,9 +150,10 @@ QueryLike = SupportsIndex | str | Query  # a token's index (also numpy's integer
 class TokenLayout:
     """The tokens of one sequence: prefix tokens first, then the patches row by row.
 
-    prefix      names of the prefix tokens in their order: "cls", "dist", "reg0", "reg1", ... ; may be empty
-    grid        (rows, cols) of patches; (0, 0) where there are none, as for the one query of a pooling layer
-    patch_size  (height, width) of one patch in input pixels
+    Attributes:
+        prefix: names of the prefix tokens in their order: "cls", "dist", "reg0", "reg1", ... ; may be empty.
+        grid: (rows, cols) of patches; (0, 0) where there are none, as for the one query of a pooling layer.
+        patch_size: (height, width) of one patch in input pixels.
     """
 
     prefix: tuple[str, ...]
@@ -216,7 +226,10 @@ class TokenLayout:
     def patches(self, values: Values) -> Values:
         """Cuts the prefix off and folds the rest: (..., tokens) -> (..., rows, cols); (..., patches) is folded as it is.
 
-        Takes a numpy array or a torch tensor, and gives back the same kind. Raises ValueError for another length.
+        Takes a numpy array or a torch tensor, and gives back the same kind.
+
+        Raises:
+            ValueError: for another length.
         """
         given = cast(Any, values)
         length = given.shape[-1]

@@ -23,10 +23,14 @@ FEW_ROWS = 8  # up to here rows are worked out one by one
 
 
 def query_weights(attention: Attention | WindowedAttention, query: QueryLike) -> Tensor:
-    """(heads, keys) float32: the weights of one query, or the weighted sum of its parts': the mean over all patch queries for
-    "mean", over all queries of an attention that only collects for "pool".
+    """The weights of one query, or the weighted sum of its parts': the mean over all patch queries for "mean", over all
+    queries of an attention that only collects for "pool".
 
-    Raises UnsupportedError for a query that this layer does not have.
+    Returns:
+        (heads, keys) float32.
+
+    Raises:
+        UnsupportedError: for a query that this layer does not have.
     """
     layout = attention.query_layout
     asked = as_query(query, layout)
@@ -54,12 +58,16 @@ def query_weights(attention: Attention | WindowedAttention, query: QueryLike) ->
 
 
 def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
-    """(layers, heads, rows, cols) float32: where `query` looks, for every head of every layer; by default the query that the
-    model's output is computed from.
+    """Where `query` looks, for every head of every layer; by default the query that the model's output is computed from.
 
     Patch keys only, as they are: the rest of a row's 1 is on the prefix tokens. For the pooling query layers are the pooling
-    layers. Raises UnsupportedError for a query that does not exist, and where layers differ in heads or grid; ask layer by
-    layer there.
+    layers.
+
+    Returns:
+        (layers, heads, rows, cols) float32.
+
+    Raises:
+        UnsupportedError: for a query that does not exist, and where layers differ in heads or grid; ask layer by layer there.
     """
     asked = query_of(trace, query)
     layers = layers_asked(trace, asked)
@@ -76,7 +84,9 @@ def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
 def attention_map(attention: Attention | WindowedAttention, query: QueryLike, head: int | None = None) -> Heatmap:
     """Heatmap of where `query` looks in one head, or in the mean of all heads; over the layer's own grid of keys.
 
-    Raises IndexError for a head that does not exist, UnsupportedError as `query_weights`.
+    Raises:
+        IndexError: for a head that does not exist.
+        UnsupportedError: as `query_weights`.
     """
     weights = query_weights(attention, query)  # (heads, keys)
     row = weights.mean(0) if head is None else weights[existing(head, len(weights), "head")]
@@ -99,10 +109,15 @@ def prefix_mass(attention: Attention) -> Tensor:
 
 
 def attention_distance(attention: Attention) -> Tensor:
-    """(heads,): mean over patch queries of sum_k A[q, k] * |position q - position k|, in input pixels.
+    """Mean over patch queries of sum_k A[q, k] * |position q - position k|, in input pixels.
 
-    Prefix keys are dropped and rows renormalised, so that it measures patch to patch. Raises UnsupportedError where queries
-    and keys are not on one grid.
+    Prefix keys are dropped and rows renormalised, so that it measures patch to patch.
+
+    Returns:
+        (heads,).
+
+    Raises:
+        UnsupportedError: where queries and keys are not on one grid.
     """
     return head_statistics(attention).distance
 
@@ -111,10 +126,11 @@ def attention_distance(attention: Attention) -> Tensor:
 class HeadStatistics:
     """Numbers for every head of one layer, each a mean over the patch queries.
 
-    entropy      (heads,) over log(keys), in [0, 1]
-    distance     (heads,) attention distance in input pixels, patch to patch
-    prefix_mass  (heads,) row mass on prefix tokens
-    largest      (heads,) the largest weight of any patch query
+    Attributes:
+        entropy: (heads,) over log(keys), in [0, 1].
+        distance: (heads,) attention distance in input pixels, patch to patch.
+        prefix_mass: (heads,) row mass on prefix tokens.
+        largest: (heads,) the largest weight of any patch query.
     """
 
     entropy: Tensor
@@ -126,7 +142,8 @@ class HeadStatistics:
 def head_statistics(attention: Attention) -> HeadStatistics:
     """All of a layer's head numbers in one pass over its weights, chunk by chunk.
 
-    Raises UnsupportedError where queries and keys are not on one grid, or rows do not sum to 1.
+    Raises:
+        UnsupportedError: where queries and keys are not on one grid, or rows do not sum to 1.
     """
     _need_rows(attention, "These statistics")
     layout, keys = attention.query_layout, attention.key_layout

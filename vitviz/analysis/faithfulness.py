@@ -45,10 +45,11 @@ class Scores:
 class Faithfulness:
     """Curves of one level of refinement.
 
-    methods   one entry a map, in the order given
-    centre    the centre prior
-    random    one entry a seed: a band, not a line
-    quantity  what the curves show
+    Attributes:
+        methods: one entry a map, in the order given.
+        centre: the centre prior.
+        random: one entry a seed: a band, not a line.
+        quantity: what the curves show.
     """
 
     methods: tuple[Scores, ...]
@@ -85,13 +86,15 @@ def faithfulness(
     """Curves for every map, coarse first: yields once for each of `levels` (steps of the curve, each a multiple of
     the one before).
 
-    maps      name -> map (rows, cols); larger values are hidden first
-    seeds     random orders, and orders of equal values over which a map's curves are averaged; a constant map has the
-              curves of random order
-    progress  called with (images run, images in all) after each batch; raise from it to stop
+    Args:
+        maps: name -> map (rows, cols); larger values are hidden first.
+        seeds: random orders, and orders of equal values over which a map's curves are averaged; a constant map has the curves
+            of random order.
+        progress: called with (images run, images in all) after each batch; raise from it to stop.
 
-    Raises ValueError for a map that is not of the model's grid and for no seed, UnsupportedError for a map with values that
-    are not finite numbers.
+    Raises:
+        ValueError: for a map that is not of the model's grid and for no seed.
+        UnsupportedError: for a map with values that are not finite numbers.
     """
     layout, drawn = question.layout, range(seeds)
     orders = {name: orders_of(_values(name, values, layout.grid), drawn, name) for name, values in maps.items()}
@@ -190,9 +193,12 @@ def orders_of(values: np.ndarray, seeds: Sequence[int], name: str = "") -> Order
     A fixed order of equal values, such as reading order, would be a walk over the picture that the map did not ask for.
     Showing draws them in the reverse of the order for hiding, so that a constant map has exactly the curves of random order.
 
-    name  of the map, for the error
+    Args:
+        name: of the map, for the error.
 
-    Raises UnsupportedError for values that are not finite numbers, which have no order, ValueError without a seed.
+    Raises:
+        UnsupportedError: for values that are not finite numbers, which have no order.
+        ValueError: without a seed.
     """
     flat = np.asarray(values, np.float64).ravel()  # (rows, cols) -> (patches,)
     wrong = flat.size - int(np.count_nonzero(np.isfinite(flat)))

@@ -27,8 +27,9 @@ BATCH = 8
 class HeadImportance:
     """(layers, heads) float32 each.
 
-    score_fall       fall of the target's score when the head's output is zero; negative where the score rises
-    likelihood_fall  the same for the target's likelihood (the probability, for a class)
+    Attributes:
+        score_fall: fall of the target's score when the head's output is zero; negative where the score rises.
+        likelihood_fall: the same for the target's likelihood (the probability, for a class).
     """
 
     score_fall: np.ndarray
@@ -38,8 +39,11 @@ class HeadImportance:
 def head_importance(question: Question, batch: int = BATCH, progress: Progress | None = None) -> HeadImportance:
     """Switches off every head in turn. Each layer restarts from its own cached input with its heads as one batch.
 
-    The cost is that of heads * (layers + 1) / 2 forward passes. `progress` is called with (block passes done, all of
-    them); raise from it to stop. Raises UnsupportedError for a model that cannot be restarted between layers.
+    The cost is that of heads * (layers + 1) / 2 forward passes. `progress` is called with (block passes done, all of them);
+    raise from it to stop.
+
+    Raises:
+        UnsupportedError: for a model that cannot be restarted between layers.
     """
     blocks, passage = question.blocks, question.passage
     counts = [_num_heads(question, layer) for layer in range(blocks.num_layers)]

@@ -52,12 +52,15 @@ def head_rollout(
 ) -> Heatmap:
     """Heatmap of one head's rollout.
 
-    layer, head  counted from 0, in the trace (not in the range of `options`)
-    method       "last_hop" or "leave_one_in"
-    query        token index, name or mixture; by default what the model's output is computed from
+    Args:
+        layer, head: counted from 0, in the trace (not in the range of `options`).
+        method: "last_hop" or "leave_one_in".
+        query: token index, name or mixture; by default what the model's output is computed from.
 
-    Raises UnsupportedError where rollout is not defined, ValueError for an unknown method, IndexError for a head or layer that
-    is not there.
+    Raises:
+        UnsupportedError: where rollout is not defined.
+        ValueError: for an unknown method.
+        IndexError: for a head or layer that is not there.
     """
     last = trace.num_layers - 1 if options.last_layer is None else options.last_layer
     if not options.first_layer <= layer <= last:

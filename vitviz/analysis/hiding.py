@@ -37,7 +37,8 @@ def over_pixels(masks: Tensor, size: tuple[int, int]) -> Tensor:
 def hide(pixels: Tensor, masks: Tensor, fill: Tensor | None = None) -> Tensor:
     """(3, height, width) with masks (n, rows, cols), True where hidden -> (n, 3, height, width).
 
-    fill  what stands there instead, broadcastable to the image; its mean colour by default
+    Args:
+        fill: what stands there instead, broadcastable to the image; its mean colour by default.
     """
     cover = over_pixels(masks, (pixels.shape[-2], pixels.shape[-1])).to(pixels.dtype)
     return pixels * (1 - cover) + (mean_colour(pixels) if fill is None else fill) * cover
@@ -70,7 +71,8 @@ def read_hidden(
 ) -> np.ndarray:
     """(n,) float64: `read(output, reference)` for the image with each of masks (n, rows, cols) hidden.
 
-    progress  called with (images done, images) after each batch; raise from it to stop
+    Args:
+        progress: called with (images done, images) after each batch; raise from it to stop.
     """
     values = np.empty(masks.shape[0])
     for chunk, output in outputs(question, masks, batch):
@@ -87,7 +89,8 @@ def share_inside(heatmap: Heatmap, mask: np.ndarray) -> float:
     """The part of a map's positive relevance that lies on mask (rows, cols) boolean, 0 to 1; not-a-number where
     nothing is positive.
 
-    Raises ValueError for a mask of another grid.
+    Raises:
+        ValueError: for a mask of another grid.
     """
     mask = _checked(mask, heatmap.grid)
     positive = np.clip(heatmap.values, 0, None)
@@ -98,11 +101,12 @@ def share_inside(heatmap: Heatmap, mask: np.ndarray) -> float:
 class ObjectTest:
     """What hiding the marked object does, beside hiding as many patches elsewhere.
 
-    area        the object's part of the picture; what a map that knows nothing would have inside
-    likelihood  of the target with nothing hidden
-    fall        of the likelihood when the object is hidden
-    elsewhere   (draws,) falls when the object's shape, or as many patches, is hidden somewhere else
-    shares      method -> share of its positive relevance inside the object
+    Attributes:
+        area: the object's part of the picture; what a map that knows nothing would have inside.
+        likelihood: of the target with nothing hidden.
+        fall: of the likelihood when the object is hidden.
+        elsewhere: (draws,) falls when the object's shape, or as many patches, is hidden somewhere else.
+        shares: method -> share of its positive relevance inside the object.
     """
 
     area: float
@@ -136,8 +140,9 @@ def object_test(
 ) -> ObjectTest:
     """Hides mask (rows, cols) boolean, then `draws` areas of the same size outside it.
 
-    Raises ValueError for a mask of another grid, an empty one, one that leaves too little of the picture to compare with,
-    and for no draw.
+    Raises:
+        ValueError: for a mask of another grid, an empty one, one that leaves too little of the picture to compare with, and
+            for no draw.
     """
     mask = _checked(mask, question.layout.grid)
     if draws < 1:

@@ -83,10 +83,15 @@ def within_window(maps: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 def layer_maps(layer: Layer, query: QueryLike) -> np.ndarray:
-    """(heads, rows, cols) float32 over the keys' grid: where `query` looks in every head; 0 outside its window.
+    """Where `query` looks in every head; 0 outside its window.
 
-    query  index or name of a token of this layer's own grid, "mean" over all its patches, or a mixture
+    Args:
+        query: index or name of a token of this layer's own grid, "mean" over all its patches, or a mixture.
 
-    Raises UnsupportedError for a query that this layer does not have.
+    Returns:
+        (heads, rows, cols) float32 over the keys' grid.
+
+    Raises:
+        UnsupportedError: for a query that this layer does not have.
     """
     return layer.key_layout.patches(query_weights(layer, query)).float().cpu().numpy()

@@ -26,7 +26,8 @@ from vitviz.tokens import TokenLayout
 def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
     """(height, width, channels) of what the model saw -> (patches, patch height, patch width, channels), in sequence order.
 
-    Raises ValueError where the picture is not as large as the grid.
+    Raises:
+        ValueError: where the picture is not as large as the grid.
     """
     if pixels.shape[:2] != layout.input_size:
         raise ValueError(f"the picture is {pixels.shape[0]}x{pixels.shape[1]}, the grid covers {layout.input_size}")
@@ -41,9 +42,10 @@ def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
 class FilterComponents:
     """Principal components of the patch embedding's filters.
 
-    components  (components, height, width, 3) float32, unit length each, the largest entry positive; of grey filters three
-                equal channels, each of unit length
-    explained   (components,) share of the filters' variance, descending
+    Attributes:
+        components: (components, height, width, 3) float32, unit length each, the largest entry positive; of grey filters three
+            equal channels, each of unit length.
+        explained: (components,) share of the filters' variance, descending.
     """
 
     components: np.ndarray
@@ -53,8 +55,9 @@ class FilterComponents:
 def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
     """The leading `count` principal components of the learned patch filters (28 as in the paper's figure).
 
-    Raises UnsupportedError for a model whose patches do not go through one layer of filters over pixels, NotFiniteError for
-    weights that are not finite.
+    Raises:
+        UnsupportedError: for a model whose patches do not go through one layer of filters over pixels.
+        NotFiniteError: for weights that are not finite.
     """
     projection = patch_filters(model.module)
     if not isinstance(projection, nn.Conv2d) or projection.in_channels not in (1, 3):
@@ -85,12 +88,14 @@ Cell = tuple[int, int]
 class Paste:
     """Which patch goes where.
 
-    source  (row, col) of the patch in the scene it comes from
-    target  (row, col) of the place in the scene it goes to; the same place where not given
-    block   side of the square of patches around it that goes along, an odd number; 1 is the patch alone. Where the square
+    Attributes:
+        source: (row, col) of the patch in the scene it comes from.
+        target: (row, col) of the place in the scene it goes to; the same place where not given.
+        block: side of the square of patches around it that goes along, an odd number; 1 is the patch alone. Where the square
             reaches over the edge of either scene, it is cut off.
 
-    Raises ValueError for an even block.
+    Raises:
+        ValueError: for an even block.
     """
 
     source: Cell
@@ -125,7 +130,9 @@ class Paste:
 def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) -> Tensor:
     """`target` (3, height, width) with the block of `source` (3, height, width) in its place; a new tensor.
 
-    Raises ValueError for inputs of another size than the layout's, IndexError for a patch outside the grid.
+    Raises:
+        ValueError: for inputs of another size than the layout's.
+        IndexError: for a patch outside the grid.
     """
     for pixels in (source, target):
         if tuple(pixels.shape[-2:]) != layout.input_size:
@@ -142,9 +149,10 @@ def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) ->
 class TwoScenes:
     """One patch's token in two scenes, stage by stage: embedded, with its position, then after each layer.
 
-    itself      (layers + 2,) float32: cosine similarity of the token in one scene with its own in the other
-    other       (layers + 2,) the control: with the token of any other patch of the second scene, on average over all of them
-    other_low, other_high   (layers + 2,) the 10th and the 90th percentile of those
+    Attributes:
+        itself: (layers + 2,) float32: cosine similarity of the token in one scene with its own in the other.
+        other: (layers + 2,) the control: with the token of any other patch of the second scene, on average over all of them.
+        other_low, other_high: (layers + 2,) the 10th and the 90th percentile of those.
     """
 
     itself: np.ndarray

@@ -30,8 +30,9 @@ LARGEST = 1 << 30
 class PositionEmbedding:
     """What is added to each patch embedding because of where the patch is.
 
-    vectors  (patches, width) float32
-    kind     "learned", or "sin-cos" where it is fixed by formula and not learned
+    Attributes:
+        vectors: (patches, width) float32.
+        kind: "learned", or "sin-cos" where it is fixed by formula and not learned.
     """
 
     vectors: Tensor
@@ -41,8 +42,9 @@ class PositionEmbedding:
 def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbedding:
     """The position embedding of `layout`'s patches, resampled to its grid just as the model does it.
 
-    Raises UnsupportedError where no position embedding is added to the patches (rotary and relative positions act inside the
-    attention, some models have none at all), where it is zero, and where it cannot be read as one vector a patch.
+    Raises:
+        UnsupportedError: where no position embedding is added to the patches (rotary and relative positions act inside the
+            attention, some models have none at all), where it is zero, and where it cannot be read as one vector a patch.
     """
     vectors = added_vectors(model, layout)
     if not vectors.any():
@@ -54,9 +56,13 @@ def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbeddi
 
 
 def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
-    """(patches, width) in the model's precision: what is added to each patch embedding; zeros where an embedding is zero.
+    """What is added to each patch embedding; zeros where an embedding is zero.
 
-    Raises UnsupportedError where nothing is added, or not in a way that can be read.
+    Returns:
+        (patches, width) in the model's precision.
+
+    Raises:
+        UnsupportedError: where nothing is added, or not in a way that can be read.
     """
     with model.lock:
         size = getattr(model, "input_size", None) if model.layout == layout else None
@@ -84,13 +90,18 @@ def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
 
 
 def position_similarity(model: ModelLike, layout: TokenLayout, patches: Sequence[int] | None = None) -> np.ndarray:
-    """(patches, patches) float32: cosine similarity of every patch position's embedding with every other's, in [-1, 1].
+    """Cosine similarity of every patch position's embedding with every other's, in [-1, 1].
 
-    patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow with
-             the square of their number.
+    Args:
+        patches: numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow
+            with the square of their number.
 
-    Raises UnsupportedError as `position_embedding`, and where the result would be larger than LARGEST bytes, IndexError for a
-    patch that does not exist.
+    Returns:
+        (patches, patches) float32.
+
+    Raises:
+        UnsupportedError: as `position_embedding`, and where the result would be larger than LARGEST bytes.
+        IndexError: for a patch that does not exist.
     """
     needed = 4 * layout.num_patches * (layout.num_patches if patches is None else len(patches))
     if needed > LARGEST:
@@ -111,8 +122,9 @@ def position_similarity(model: ModelLike, layout: TokenLayout, patches: Sequence
 class SimilarityCurve:
     """Position similarity against distance.
 
-    distance  (bins,) distance between patch centres in input pixels, ascending
-    mean, low, high  (bins,) mean similarity, and its 10th and 90th percentile, of the pairs at that distance
+    Attributes:
+        distance: (bins,) distance between patch centres in input pixels, ascending.
+        mean, low, high: (bins,) mean similarity, and its 10th and 90th percentile, of the pairs at that distance.
     """
 
     distance: np.ndarray
@@ -138,8 +150,9 @@ def similarity_by_distance(similarity: np.ndarray, layout: TokenLayout) -> Simil
 class EmbeddingSum:
     """What enters the first layer at each patch, as a sum: patch embedding + position embedding. Each (patches,) is a length.
 
-    patch, position, total  lengths of the two terms and of their sum
-    cosine                  cosine between the two terms: near 0 where content and position use different directions
+    Attributes:
+        patch, position, total: lengths of the two terms and of their sum.
+        cosine: cosine between the two terms: near 0 where content and position use different directions.
     """
 
     patch: np.ndarray
@@ -159,11 +172,16 @@ def embedding_sum(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Embe
 
 
 def patch_embedding(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Tensor:
-    """(patches, width) float32: the patches after the model's own patch embedding, before positions are added.
+    """The patches after the model's own patch embedding, before positions are added.
 
-    pixels  (3, height, width), normalised
+    Args:
+        pixels: (3, height, width), normalised.
 
-    Raises UnsupportedError where the model has none that gives one vector a patch.
+    Returns:
+        (patches, width) float32.
+
+    Raises:
+        UnsupportedError: where the model has none that gives one vector a patch.
     """
     with model.lock:
         vectors = embedded_patches(model.module, pixels.to(next(model.module.parameters())), layout)

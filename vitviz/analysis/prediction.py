@@ -34,10 +34,11 @@ class Classifier(Protocol):
 class Prediction:
     """One output.
 
-    index        among the outputs; label: its name
-    probability  of the class (softmax) or of the label (sigmoid); None for a plain number
-    logit        the output itself
-    kind         what the outputs are
+    Attributes:
+        index: among the outputs; label: its name.
+        probability: of the class (softmax) or of the label (sigmoid); None for a plain number.
+        logit: the output itself.
+        kind: what the outputs are.
     """
 
     index: int
@@ -66,13 +67,16 @@ def top_predictions(
 ) -> list[Prediction]:
     """The `count` likeliest classes or labels of logits (outputs,), likeliest first; plain numbers in the model's order.
 
-    labels  the model, which knows the names of its outputs and what they are; or the names alone; "class 17" where they are
-            not known
-    kind    what the outputs are, where no model is given: an OutputKind or its name, such as "multi_label_classification".
-            Where it is not given either, a sigmoid for one output and a softmax for more
+    Args:
+        labels: the model, which knows the names of its outputs and what they are; or the names alone; "class 17" where they
+            are not known.
+        kind: what the outputs are, where no model is given: an OutputKind or its name, such as "multi_label_classification".
+            Where it is not given either, a sigmoid for one output and a softmax for more.
 
-    Raises ValueError where there is not one label an output, UnsupportedError for features, which name nothing, and
-    NotFiniteError for logits that are not finite.
+    Raises:
+        ValueError: where there is not one label an output.
+        UnsupportedError: for features, which name nothing.
+        NotFiniteError: for logits that are not finite.
     """
     need_one_vector(logits, 1)
     names = labels if labels is None or isinstance(labels, Sequence) else labels.labels
@@ -108,8 +112,9 @@ CHUNK = 1024
 class Lens:
     """The prediction forming.
 
-    logits  (layers + 1, outputs) in at least single precision: the output read before the first layer, then after each
-    kind    what the outputs are
+    Attributes:
+        logits: (layers + 1, outputs) in at least single precision: the output read before the first layer, then after each.
+        kind: what the outputs are.
     """
 
     logits: Tensor
@@ -132,7 +137,8 @@ class Lens:
 def logit_lens(question: Question) -> Lens:
     """The whole sequence of every layer, read as the model reads its last one.
 
-    Raises UnsupportedError where there is no classifier, or the layers cannot be read through the head.
+    Raises:
+        UnsupportedError: where there is no classifier, or the layers cannot be read through the head.
     """
     _need_classifier(question)
     need_one_vector(question.passage.output.logits, 2)

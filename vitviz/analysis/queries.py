@@ -33,9 +33,11 @@ def default_query(trace: Trace) -> Query:
 def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
     """`query` as a `Query`, by default `default_query`.
 
-    query  a token's index, a text form ("cls", "r3c5", "mean", "pool", "cls+dist"), or a `Query`
+    Args:
+        query: a token's index, a text form ("cls", "r3c5", "mean", "pool", "cls+dist"), or a `Query`.
 
-    Raises UnsupportedError for a query that the trace does not have.
+    Raises:
+        UnsupportedError: for a query that the trace does not have.
     """
     if trace.separate:
         return layer_query(trace, query)

@@ -49,8 +49,9 @@ class ModelLike(Protocol):
 class BareModel:
     """A module and its token layout as a model: a copy with other weights, or a module that was never loaded from anywhere.
 
-    module       a wrapper (torch.compile, DataParallel) is taken off
-    output_kind  what its outputs are; found from the module where not given
+    Attributes:
+        module: a wrapper (torch.compile, DataParallel) is taken off.
+        output_kind: what its outputs are; found from the module where not given.
     """
 
     module: nn.Module
@@ -67,8 +68,9 @@ class BareModel:
 class AttentionGradients:
     """One image's attention with the gradient of the target's score by it.
 
-    layers   each layer over the token grid, first layer first
-    pooling  attention that only collects at the end; often empty
+    Attributes:
+        layers: each layer over the token grid, first layer first.
+        pooling: attention that only collects at the end; often empty.
     """
 
     layers: tuple[WeightGradient, ...]
@@ -79,7 +81,8 @@ class AttentionGradients:
 class Question:
     """model: any ModelLike; pixels (3, height, width) normalised; target: what is to be explained.
 
-    Raises UnsupportedError for a class target where there is no classifier.
+    Raises:
+        UnsupportedError: for a class target where there is no classifier.
     """
 
     model: ModelLike
@@ -187,7 +190,8 @@ class Question:
     def query(self) -> Query:
         """The query whose row explains the target: a chosen token, else what the model's output is computed from.
 
-        Raises UnsupportedError for a token that does not exist.
+        Raises:
+            UnsupportedError: for a token that does not exist.
         """
         if isinstance(self.target, SelfDot) and self.target.token is not None:
             return as_query(self.target.token, self.layout)

@@ -29,11 +29,12 @@ from vitviz.tokens import TokenLayout
 class RelativeBias:
     """One layer's bias, read off the model's own forward pass, tables and generating networks alike.
 
-    layer   dotted name of the attention module
-    values  (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over one
-            window
-    window  (rows, cols) of patches that attend to each other, where they are a rectangle without prefix tokens and without
-            padding; None otherwise
+    Attributes:
+        layer: dotted name of the attention module.
+        values: (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over one
+            window.
+        window: (rows, cols) of patches that attend to each other, where they are a rectangle without prefix tokens and without
+            padding; None otherwise.
     """
 
     layer: str
@@ -54,7 +55,8 @@ class RelativeBias:
 def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[RelativeBias, ...]:
     """The bias of every layer that adds one, at an input of (height, width) pixels, first layer first.
 
-    Raises UnsupportedError where no layer does.
+    Raises:
+        UnsupportedError: where no layer does.
     """
     found = score_biases(model.module, input_size)
     if not found:
@@ -93,11 +95,12 @@ SAME = 1e-3
 class OffsetBias:
     """One layer's bias over displacements.
 
-    layer   dotted name of the attention module
-    values  (heads, 2 rows - 1, 2 cols - 1) float32: added to the score of a key so many steps below and to the right of its
-            query; zero displacement is in the middle
-    window  (rows, cols) of patches that attend to each other
-    step    (down, right) patches from one to the next: more than 1 where windows are spread over the grid
+    Attributes:
+        layer: dotted name of the attention module.
+        values: (heads, 2 rows - 1, 2 cols - 1) float32: added to the score of a key so many steps below and to the right of
+            its query; zero displacement is in the middle.
+        window: (rows, cols) of patches that attend to each other.
+        step: (down, right) patches from one to the next: more than 1 where windows are spread over the grid.
     """
 
     layer: str
@@ -113,7 +116,10 @@ class OffsetBias:
 def offset_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[OffsetBias, ...]:
     """The bias of every layer that adds one which depends on displacement alone, at an input of (height, width) pixels.
 
-    Hold the model's lock. Raises UnsupportedError where no layer does.
+    Hold the model's lock.
+
+    Raises:
+        UnsupportedError: where no layer does.
     """
     placed = {p.module: p for p in reversed(placements_of(model.module, input_size)) if p.placed}
     found = [by_offset(bias, placed[bias.layer]) for bias in relative_biases(model, input_size) if bias.layer in placed]
@@ -153,10 +159,11 @@ def by_offset(bias: RelativeBias, placement: Placement) -> OffsetBias | None:
 class RotaryTable:
     """The model's own angles, as sines and cosines.
 
-    sin, cos  (layers or 1, heads or 1, patches, channels): one layer or head where all share them (axial); all where
-              the frequencies are learned for each (mixed)
-    grid      (rows, cols) of patches
-    layers, heads  how many the model has, which may all share one table
+    Attributes:
+        sin, cos: (layers or 1, heads or 1, patches, channels): one layer or head where all share them (axial); all where the
+            frequencies are learned for each (mixed).
+        grid: (rows, cols) of patches.
+        layers, heads: how many the model has, which may all share one table.
     """
 
     sin: Tensor
@@ -166,13 +173,18 @@ class RotaryTable:
     heads: int
 
     def similarity(self, layer: int = 0, head: int = 0, patches: Sequence[int] | None = None) -> np.ndarray:
-        """(patches, patches) float32: K of the displacement between every two patches, in [-1, 1].
+        """K of the displacement between every two patches, in [-1, 1].
 
         cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
 
-        patches  numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches)
+        Args:
+            patches: numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches).
 
-        Raises IndexError for a layer, head or patch that does not exist.
+        Returns:
+            (patches, patches) float32.
+
+        Raises:
+            IndexError: for a layer, head or patch that does not exist.
         """
         layer, head = existing(layer, self.layers, "layer"), existing(head, self.heads, "head")
         layer, head = (min(asked, kept - 1) for asked, kept in zip((layer, head), self.sin.shape[:2], strict=True))
@@ -181,9 +193,13 @@ class RotaryTable:
         return ((cos[rows] @ cos.T + sin[rows] @ sin.T) / sin.shape[1]).float().cpu().numpy()
 
     def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:
-        """(2 rows - 1, 2 cols - 1) float32: K(d) for every displacement on the grid, zero displacement in the middle.
+        """K(d) for every displacement on the grid, zero displacement in the middle.
 
-        Raises IndexError for a layer or head that does not exist.
+        Returns:
+            (2 rows - 1, 2 cols - 1) float32.
+
+        Raises:
+            IndexError: for a layer or head that does not exist.
         """
         rows, cols = self.grid
         last_row, last_col = (rows - 1) * cols, cols - 1

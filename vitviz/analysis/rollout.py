@@ -29,13 +29,15 @@ FUSIONS = ("mean", "max", "min")
 class RolloutOptions:
     """The knobs of rollout.
 
-    alpha       weight of the residual stream, 0.5 in the paper: an assumption, not a measurement
-    fusion      how heads are fused: "mean" (the paper), "max" or "min"; the last two make rows that are normalised again
-    discard     share of each fused row's patch entries, the smallest, that is set to 0; prefix columns never are, nor are
-                entries as large as the smallest that stays, so that none of several equals is picked out
-    first_layer, last_layer   layers rolled out, counted from 0, both included; last_layer None is the last one
+    Attributes:
+        alpha: weight of the residual stream, 0.5 in the paper: an assumption, not a measurement.
+        fusion: how heads are fused: "mean" (the paper), "max" or "min"; the last two make rows that are normalised again.
+        discard: share of each fused row's patch entries, the smallest, that is set to 0; prefix columns never are, nor are
+            entries as large as the smallest that stays, so that none of several equals is picked out.
+        first_layer, last_layer: layers rolled out, counted from 0, both included; last_layer None is the last one.
 
-    Raises ValueError for a knob out of range.
+    Raises:
+        ValueError: for a knob out of range.
     """
 
     alpha: float = 0.5
@@ -133,13 +135,21 @@ def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = 
 def rollout_row(
     trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
 ) -> Tensor:
-    """(tokens,) in the layers' precision: the rollout of one query by the recursion r <- r Â_l from the last layer down.
+    """The rollout of one query by the recursion r <- r Â_l from the last layer down.
 
-    query     token index or name ("cls", "r3c5"), "mean" (average over patch queries), "pool" (the pooling query), or a
-              mixture ("cls+dist"), of which it is the weighted sum; by default what the model's output is computed from
-    progress  called with (layers done, layers) after each; raise from it to stop
+    Needs no (tokens, tokens) matrix.
 
-    Needs no (tokens, tokens) matrix. Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
+    Args:
+        query: token index or name ("cls", "r3c5"), "mean" (average over patch queries), "pool" (the pooling query), or a
+            mixture ("cls+dist"), of which it is the weighted sum; by default what the model's output is computed from.
+        progress: called with (layers done, layers) after each; raise from it to stop.
+
+    Returns:
+        (tokens,) in the layers' precision.
+
+    Raises:
+        UnsupportedError: where rollout is not defined.
+        ValueError: for a bad range.
     """
     vector = start_vector(trace, query, options)
     layers = options.layers(trace)
@@ -151,9 +161,14 @@ def rollout_row(
 
 
 def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Tensor:
-    """(tokens, tokens) in the layers' precision: the rollout of every query, R = Â_L ... Â_1, to answer any query at once.
+    """The rollout of every query, R = Â_L ... Â_1, to answer any query at once.
 
-    Raises UnsupportedError where rollout is not defined, ValueError for a bad range.
+    Returns:
+        (tokens, tokens) in the layers' precision.
+
+    Raises:
+        UnsupportedError: where rollout is not defined.
+        ValueError: for a bad range.
     """
     layers = options.layers(trace)
     matrix = torch.eye(layers[0].num_queries, device=trace.device, dtype=layers[0].dtype)
@@ -240,7 +255,8 @@ def fused_traces(trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progr
     one head's mean, maximum and minimum are that head. It costs a product of a vector and a matrix a layer. Several fusions
     at once cost little more than one, because the heads' weights are worked out once for all.
 
-    progress  called with (layers done, layers) after each; raise from it to stop
+    Args:
+        progress: called with (layers done, layers) after each; raise from it to stop.
     """
     layers: dict[str, list[Attention]] = {fusion: [] for fusion in fusions}
     given = trace.sequence("Rollout")

@@ -29,9 +29,10 @@ INSENSITIVE = 0.5
 class Stage:
     """One step of the cascade.
 
-    name      what was randomised last: "head", "layer 11", ..., "embedding"
-    maps      method -> its map with everything from the top down to here random
-    likeness  method -> Spearman correlation with the trained model's map; not-a-number where a map is constant
+    Attributes:
+        name: what was randomised last: "head", "layer 11", ..., "embedding".
+        maps: method -> its map with everything from the top down to here random.
+        likeness: method -> Spearman correlation with the trained model's map; not-a-number where a map is constant.
     """
 
     name: str

@@ -37,11 +37,11 @@ MASS_TIMES = 10.0
 class TokenOutliers:
     """How far each token stands out, and which do.
 
-    norms     (layers + 1, tokens) float32: length of each token before the first layer and after each
-    mass      (layers, tokens) float32: share of each layer's attention, over all heads and queries, that falls on
-              the token
-    by_norm   (layers + 1, tokens) boolean: norm above `norm_times` the median patch's
-    by_mass   (layers, tokens) boolean: mass above `mass_times` the median patch's
+    Attributes:
+        norms: (layers + 1, tokens) float32: length of each token before the first layer and after each.
+        mass: (layers, tokens) float32: share of each layer's attention, over all heads and queries, that falls on the token.
+        by_norm: (layers + 1, tokens) boolean: norm above `norm_times` the median patch's.
+        by_mass: (layers, tokens) boolean: mass above `mass_times` the median patch's.
     """
 
     norms: np.ndarray
@@ -112,8 +112,11 @@ KEYS_AT_ONCE = 2048  # a projected value is as wide as the model, for each head
 def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
     """(heads, keys): ||v_k W_o|| of each head, W_o its slice of the output projection, times the block's LayerScale.
 
-    Needs a trace with `keep_values=True`. Raises ValueError where values were not kept, UnsupportedError where the
-    layer's values do not go straight into a linear projection.
+    Needs a trace with `keep_values=True`.
+
+    Raises:
+        ValueError: where values were not kept.
+        UnsupportedError: where the layer's values do not go straight into a linear projection.
     """
     if attention.v is None:
         raise ValueError("the trace kept no values; trace the image with keep_values=True")
@@ -123,10 +126,12 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
 def value_norms(model: ModelLike, pixels: Tensor, progress: Callable[[int], None] | None = None) -> list[Tensor]:
     """(heads, keys) of every layer over the token grid, `projected_value_norms` of one forward pass that keeps no values.
 
-    pixels    (3, height, width), normalised
-    progress  called after each layer with how many there have been; raise from it to stop
+    Args:
+        pixels: (3, height, width), normalised.
+        progress: called after each layer with how many there have been; raise from it to stop.
 
-    Raises UnsupportedError as `projected_value_norms`.
+    Raises:
+        UnsupportedError: as `projected_value_norms`.
     """
     norms: list[Tensor] = []
 

@@ -126,7 +126,8 @@ def default_target(subject: Any, logits: Tensor) -> Target:
     """The likeliest class or label of logits (outputs,), the first of plain numbers, or the pooled output's dot product with
     itself where there is no classifier.
 
-    subject  a model, or its module
+    Args:
+        subject: a model, or its module.
     """
     need_one_vector(logits, 1)
     kind = output_kind(subject)

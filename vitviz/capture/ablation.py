@@ -27,8 +27,9 @@ from vitviz.errors import UnsupportedError
 class HeadSwitch:
     """What becomes of a layer's heads: output * keep + fill * (1 - keep).
 
-    keep  (batch or 1, heads): 1 leaves a head as it is, 0 switches it off
-    fill  (heads, tokens, head_dim) in the place of a head that is off, or None for zero
+    Attributes:
+        keep: (batch or 1, heads): 1 leaves a head as it is, 0 switches it off.
+        fill: (heads, tokens, head_dim) in the place of a head that is off, or None for zero.
     """
 
     keep: Tensor
@@ -53,12 +54,13 @@ class HeadSwitch:
 class Ablation:
     """All changes of one pass, by layer.
 
-    heads       layer -> HeadSwitch
-    cut         layer -> tokens whose key columns are set to minus infinity before the softmax
-    num_tokens  length of the whole sequence; attention over its last part only (patches without prefix) leaves out the
-                same tokens
-    observe     called with (layer, heads' output (batch, heads, tokens, head_dim)) after each attention of a layer;
-                changes nothing
+    Attributes:
+        heads: layer -> HeadSwitch.
+        cut: layer -> tokens whose key columns are set to minus infinity before the softmax.
+        num_tokens: length of the whole sequence; attention over its last part only (patches without prefix) leaves out the
+            same tokens.
+        observe: called with (layer, heads' output (batch, heads, tokens, head_dim)) after each attention of a layer; changes
+            nothing.
     """
 
     heads: Mapping[int, HeadSwitch] = field(default_factory=dict)
@@ -142,8 +144,11 @@ class _LayerAblation(AttentionEvents):
 def ablated(parts: Mapping[int, nn.Module], ablation: Ablation) -> Iterator[None]:
     """While inside, each of `parts` (layer -> module) attends with its changes. Hold the model's lock.
 
-    Nothing is left on the modules, also after an exception. Raises UnsupportedError where no attention was seen in a part that
-    has a change to be made to it: when that part has run, or, for one that has not run though others have, at the end.
+    Nothing is left on the modules, also after an exception.
+
+    Raises:
+        UnsupportedError: where no attention was seen in a part that has a change to be made to it: when that part has run, or,
+            for one that has not run though others have, at the end.
     """
     handles: list[RemovableHandle] = []
     touched = [layer for layer in parts if ablation.touches(layer)]

@@ -21,8 +21,9 @@ FEWEST_QUERIES = 32
 class BiasTable:
     """A relative position bias as its table and index, so that it stays small: bias[h, q, k] = table[index[q, k], h].
 
-    table  (entries, heads)
-    index  (queries, keys) integers
+    Attributes:
+        table: (entries, heads).
+        index: (queries, keys) integers.
     """
 
     table: Tensor
@@ -74,10 +75,11 @@ class Attention:
     From explicit weights (the model made them itself):
         explicit  (heads, queries, keys)
 
-    name             the attention module in the model, "blocks.3.attn"
-    query_layout     which query is which patch; stages, pooling and class attention differ between queries and keys
-    key_layout       which key is which patch
-    rows_sum_to_one  False where the model mixes heads or subtracts maps after the softmax
+    Attributes:
+        name: the attention module in the model, "blocks.3.attn".
+        query_layout: which query is which patch; stages, pooling and class attention differ between queries and keys.
+        key_layout: which key is which patch.
+        rows_sum_to_one: False where the model mixes heads or subtracts maps after the softmax.
     """
 
     name: str
@@ -134,10 +136,14 @@ class Attention:
         return sum(part.nbytes for part in parts if part is not None)
 
     def scores(self, queries: slice | Tensor = slice(None), head: int | None = None) -> Tensor:
-        """(heads, chosen queries, keys) float32: q kT * scale + bias, before the softmax. One head: (1, chosen, keys).
+        """Scores q kT * scale + bias, before the softmax. One head: (1, chosen, keys).
 
-        Raises ValueError where the model handed over explicit weights, which have no scores, IndexError for a head that does
-        not exist.
+        Returns:
+            (heads, chosen queries, keys) float32.
+
+        Raises:
+            ValueError: where the model handed over explicit weights, which have no scores.
+            IndexError: for a head that does not exist.
         """
         if self.q is None or self.k is None:
             raise ValueError(f"{self.name} gave its weights directly; it has no scores to show")
@@ -161,8 +167,10 @@ class Attention:
     def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
         """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys).
 
-        The result may be a view of the trace where the weights were explicit: nobody writes to it. Raises IndexError for a
-        head that does not exist.
+        The result may be a view of the trace where the weights were explicit: nobody writes to it.
+
+        Raises:
+            IndexError: for a head that does not exist.
         """
         heads = self._heads(head)
         if self.explicit is not None:

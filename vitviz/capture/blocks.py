@@ -21,9 +21,10 @@ READ_TOLERANCE = 1e-3
 class Output:
     """What a forward pass ends with.
 
-    logits  (batch, classes), or the pooled features (batch, width) where the model has no classifier
-    tokens  (batch, tokens, width) after the final norm; None where the model has none that could be found
-    kind    what the logits are
+    Attributes:
+        logits: (batch, classes), or the pooled features (batch, width) where the model has no classifier.
+        tokens: (batch, tokens, width) after the final norm; None where the model has none that could be found.
+        kind: what the logits are.
     """
 
     logits: Tensor
@@ -45,9 +46,10 @@ class Output:
 class Passage:
     """One forward pass, block by block.
 
-    states  layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last
-    extras  what each block was given besides its state (rotary tables, shared bias), so that it can be run again
-    output  the end of the pass
+    Attributes:
+        states: layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last.
+        extras: what each block was given besides its state (rotary tables, shared bias), so that it can be run again.
+        output: the end of the pass.
     """
 
     states: tuple[Tensor, ...]
@@ -81,9 +83,11 @@ def finite(logits: Tensor, name: str) -> Tensor:
 def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
     """The module's forward pass on x (batch, 3, height, width), in evaluation mode, with the final tokens beside the logits.
 
-    kind  what the outputs are, where that is not to be found from the module
+    Args:
+        kind: what the outputs are, where that is not to be found from the module.
 
-    Raises NotFiniteError where an output is not finite.
+    Raises:
+        NotFiniteError: where an output is not finite.
     """
     module = unwrapped(module)
     tokens: list[Tensor] = []
@@ -102,9 +106,11 @@ def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
 class Blocks:
     """The blocks of a timm module with its head behind them. The module is called and hooked, never changed.
 
-    kind  what the outputs are, where that is not to be found from the module
+    Args:
+        kind: what the outputs are, where that is not to be found from the module.
 
-    Raises UnsupportedError for a module that is not a single row of blocks with a head.
+    Raises:
+        UnsupportedError: for a module that is not a single row of blocks with a head.
     """
 
     def __init__(self, module: nn.Module, kind: OutputKind | None = None) -> None:
@@ -131,9 +137,11 @@ class Blocks:
         """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are
         enabled.
 
-        after  called with (layer, state) after each block; what it returns goes on in the state's place
+        Args:
+            after: called with (layer, state) after each block; what it returns goes on in the state's place.
 
-        Raises UnsupportedError where the head does not read the last block's tokens alone.
+        Raises:
+            UnsupportedError: where the head does not read the last block's tokens alone.
         """
         inputs: list[Tensor] = []
         extras: list[tuple[tuple[Any, ...], dict[str, Any]]] = []

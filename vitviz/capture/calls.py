@@ -31,11 +31,12 @@ STEPS_FOLLOWED = 24  # functions between a product and the softmax over it; mode
 class AttentionCalls(TorchFunctionMode):
     """Recognises attention in the functions that a model calls on this thread, and tells `events`.
 
-    events    what happens at a call
-    names     the modules that may call
-    refusing  whether attention that cannot be followed raises UnsupportedError: weights that drop entries at random, values
-              multiplied by weights that are not normalised, and, on leaving after a pass without an exception, scores that were
-              normalised and whose weights no values were multiplied by
+    Args:
+        events: what happens at a call.
+        names: the modules that may call.
+        refusing: whether attention that cannot be followed raises UnsupportedError: weights that drop entries at random,
+            values multiplied by weights that are not normalised, and, on leaving after a pass without an exception, scores
+            that were normalised and whose weights no values were multiplied by.
     """
 
     def __init__(self, events: AttentionEvents, names: ModuleNames, *, refusing: bool = True) -> None:

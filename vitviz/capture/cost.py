@@ -34,12 +34,13 @@ from vitviz.tokens import TokenLayout
 class Work:
     """What one traced forward pass of one image does.
 
-    shapes     of every attention in order: (batch, heads, queries, keys), windows folded into the batch
-    attention  operations inside fused attention: q kT, and the weights times v
-    rest       operations of all other products and convolutions
-    sweep      operations of going through every weight of every layer once, as rollout does
-    kept       bytes that the trace keeps
-    peak       bytes that the pass holds at one time, with what the trace keeps and without the model's weights
+    Attributes:
+        shapes: of every attention in order: (batch, heads, queries, keys), windows folded into the batch.
+        attention: operations inside fused attention: q kT, and the weights times v.
+        rest: operations of all other products and convolutions.
+        sweep: operations of going through every weight of every layer once, as rollout does.
+        kept: bytes that the trace keeps.
+        peak: bytes that the pass holds at one time, with what the trace keeps and without the model's weights.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -59,8 +60,9 @@ class Work:
 class Estimate:
     """`work` in seconds of this machine.
 
-    seconds        the forward pass
-    sweep_seconds  one rollout after it, or anything else that goes through every weight
+    Attributes:
+        seconds: the forward pass.
+        sweep_seconds: one rollout after it, or anything else that goes through every weight.
     """
 
     work: Work
@@ -235,9 +237,10 @@ REPEATS = 3
 class Pace:
     """Operations a second, two for each term of a product.
 
-    attention  inside the fused call
-    rest       in a block's other half, what lies between its products included
-    sweep      where weights are computed chunk by chunk and multiplied with a vector
+    Attributes:
+        attention: inside the fused call.
+        rest: in a block's other half, what lies between its products included.
+        sweep: where weights are computed chunk by chunk and multiplied with a vector.
     """
 
     attention: float

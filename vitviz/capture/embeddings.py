@@ -66,12 +66,16 @@ def embedded_patches(module: nn.Module, pixels: Tensor, layout: TokenLayout) -> 
 
 
 def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[int, int]) -> Tensor | None:
-    """(patches, width): what the module adds to its patch embeddings before the first layer; zeros where that is nothing.
+    """What the module adds to its patch embeddings before the first layer; zeros where that is nothing.
 
     The patch embeddings are replaced by zeros, and what enters the first layer is what was added. None where that depends on
     the patches, or the module hands on something else than one vector a patch in the order of its grid. Hold the model's lock.
 
-    input_size  (height, width) in pixels, which patches that overlap do not tell
+    Args:
+        input_size: (height, width) in pixels, which patches that overlap do not tell.
+
+    Returns:
+        (patches, width).
     """
     maker, entrance = patch_embedding_of(module), entrance_of(module)
     if maker is None or entrance is None:

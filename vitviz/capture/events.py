@@ -45,14 +45,15 @@ class AttentionEvents:
 class Call:
     """Attention applied once inside a forward pass, batched, exactly as applied. Either q and k, or explicit weights.
 
-    module    dotted name of the innermost module that made it ("" for the model itself)
-    q         (batch, heads, queries, head_dim), or with more leading axes where the model folds windows apart
-    k         (batch, heads, keys, head_dim)
-    v         (batch, heads, keys, value_dim)
-    mask      additive bias, broadcastable to (batch, heads, queries, keys), or None
-    scale     the factor on q kT
-    lse       (batch, heads, queries) log-sum-exp of the scores, where the kernel gave it
-    explicit  (batch, heads, queries, keys): the weights as multiplied with the values
+    Attributes:
+        module: dotted name of the innermost module that made it ("" for the model itself).
+        q: (batch, heads, queries, head_dim), or with more leading axes where the model folds windows apart.
+        k: (batch, heads, keys, head_dim).
+        v: (batch, heads, keys, value_dim).
+        mask: additive bias, broadcastable to (batch, heads, queries, keys), or None.
+        scale: the factor on q kT.
+        lse: (batch, heads, queries) log-sum-exp of the scores, where the kernel gave it.
+        explicit: (batch, heads, queries, keys): the weights as multiplied with the values.
     """
 
     module: str
@@ -95,10 +96,11 @@ FUSED: Callable[..., Any] = F.scaled_dot_product_attention
 class FusedCall(NamedTuple):
     """The arguments of one fused call, in torch's own order and with its own defaults.
 
-    query      (.., heads, queries, head_dim)
-    key        (.., heads, keys, head_dim), with enable_gqa fewer heads, each shared by several of the query's
-    value      (.., heads, keys, value_dim), likewise
-    attn_mask  broadcastable to (.., heads, queries, keys): added to the scores, or where boolean, False hides a key
+    Attributes:
+        query: (.., heads, queries, head_dim).
+        key: (.., heads, keys, head_dim), with enable_gqa fewer heads, each shared by several of the query's.
+        value: (.., heads, keys, value_dim), likewise.
+        attn_mask: broadcastable to (.., heads, queries, keys): added to the scores, or where boolean, False hides a key.
     """
 
     query: Tensor

@@ -84,8 +84,9 @@ class Product:
     Every spelling is read as an einsum: each axis of the operands and of the result has a letter, and a letter that the result
     lacks is summed over. What is asked of a product later (which axis are the keys, which the queries) is asked of the letters.
 
-    added   what the function adds to the product (torch.baddbmm), or None
-    scaled  whether it also scales the product
+    Attributes:
+        added: what the function adds to the product (torch.baddbmm), or None.
+        scaled: whether it also scales the product.
     """
 
     left: Tensor

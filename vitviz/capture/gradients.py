@@ -35,11 +35,12 @@ LARGEST = 1 << 30
 class Watched:
     """One attention call inside a graph.
 
-    call    what went in, as ever
-    result  what a score is to be differentiated by: a fused call's output (batch, heads, queries, value_dim), or the weights
-            that the model made itself, with their axes in the model's order
-    orient  the gradient by `result` -> with the axes of the call: (batch, heads, queries, value_dim) or (batch, heads, queries,
-            keys)
+    Attributes:
+        call: what went in, as ever.
+        result: what a score is to be differentiated by: a fused call's output (batch, heads, queries, value_dim), or the
+            weights that the model made itself, with their axes in the model's order.
+        orient: the gradient by `result` -> with the axes of the call: (batch, heads, queries, value_dim) or (batch, heads,
+            queries, keys).
     """
 
     call: Call
@@ -96,9 +97,12 @@ def _in_a_graph(result: Tensor) -> Tensor:
 def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
     """While inside, each attention call of `module` is appended to the list given; clear it of those that are done with.
 
-    They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are
-    enabled inside. Nothing is left on the module, also after an exception. Raises UnsupportedError for attention
-    that cannot be seen, and where weights that a model makes itself would together be larger than LARGEST bytes.
+    They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are enabled
+    inside. Nothing is left on the module, also after an exception.
+
+    Raises:
+        UnsupportedError: for attention that cannot be seen, and where weights that a model makes itself would together be
+            larger than LARGEST bytes.
     """
     module = unwrapped(module)
     named = list(walk(module))
@@ -112,7 +116,8 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
 def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
     """One gradient a call, d score / d result, with the axes of the call; zero where the score does not depend on it.
 
-    Raises CaptureError where there is no attention at all.
+    Raises:
+        CaptureError: where there is no attention at all.
     """
     if not watched:
         raise CaptureError("No attention was seen in this forward pass, so there is nothing to differentiate by.")
@@ -131,9 +136,10 @@ class WeightGradient:
     """One layer's attention A for one image with the gradient G of a score by it. No (queries, keys) matrix is kept unless the
     model made one.
 
-    attention  A, with its values where the model used the fused call
-    given      the gradient by the fused call's output (heads, queries, value_dim), of which G = given vT, or by the weights
-               (heads, queries, keys), which is G, where the model made them itself
+    Attributes:
+        attention: A, with its values where the model used the fused call.
+        given: the gradient by the fused call's output (heads, queries, value_dim), of which G = given vT, or by the weights
+            (heads, queries, keys), which is G, where the model made them itself.
     """
 
     attention: Attention
@@ -162,7 +168,8 @@ class WeightGradient:
 def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layout: TokenLayout) -> WeightGradient:
     """`gradient` is the score's by `watched.result`, for a batch of one image or with the batch folded into the heads.
 
-    Raises UnsupportedError where the call does not relate tokens of `layout`'s grid.
+    Raises:
+        UnsupportedError: where the call does not relate tokens of `layout`'s grid.
     """
     with torch.no_grad():
         call = watched.call.of_a_batch()

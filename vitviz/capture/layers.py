@@ -42,7 +42,8 @@ def pooling_layout(length: int, layout: TokenLayout) -> TokenLayout:
 def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayout]:
     """(layout of the queries, layout of the keys) of a call over the token grid.
 
-    Raises UnsupportedError with the shape found where the call does not relate tokens of that grid.
+    Raises:
+        UnsupportedError: with the shape found where the call does not relate tokens of that grid.
     """
     shape = call.shape
     if len(shape) == 4 and shape[0] == 1:
@@ -108,7 +109,8 @@ def attention_of(
 ) -> Attention:
     """A call's attention for the one image, with its layouts; q, k and v are copied into `pages`.
 
-    Raises UnsupportedError where the call does not relate tokens of the grid.
+    Raises:
+        UnsupportedError: where the call does not relate tokens of the grid.
     """
     query_layout, key_layout = layouts_of(call, layout)
     values = pages.keep(call.v[0]) if keep_values and call.v is not None else None

@@ -90,10 +90,11 @@ def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> I
     """While inside, every part of `module` is in evaluation mode, runs as written where torch.compile was applied to it, and
     keeps what it computes where timm's gradient checkpointing would compute it twice.
 
-    parts  what `module.modules()` gives, where it is known already
-
     The mode of each part is as it was afterwards, also after an exception. Only the flag is set: no `train` method of a
     user's runs. Hold the model's lock.
+
+    Args:
+        parts: what `module.modules()` gives, where it is known already.
     """
     parts = list(module.modules() if parts is None else parts)
     training = [part for part in parts if part.training]

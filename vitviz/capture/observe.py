@@ -90,9 +90,10 @@ def refuse_unseen(named: Iterable[tuple[str, nn.Module]], pool: nn.Module | None
     functions, and observing would change which path they take, so that outputs would no longer be bit-identical; a
     scripted module runs without Python.
 
-    named  what the model's `named_modules()` gives
-    pool   its attention pooling, where torch's own may stand: the query there is not the keys, and for such a call there is
-           no other path
+    Args:
+        named: what the model's `named_modules()` gives.
+        pool: its attention pooling, where torch's own may stand: the query there is not the keys, and for such a call there is
+            no other path.
     """
     allowed = set(pool.modules()) if isinstance(pool, nn.Module) else set()
     for name, child in named:
@@ -117,12 +118,16 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
     """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this
     thread.
 
-    only_fused  the fused call is all that needs to be seen, which costs less. Where another mode is active on this thread or
-                a hook is registered on the model, everything is seen all the same; calls inside a mode that starts in the
-                middle of the pass are not seen
-
     The module is in evaluation mode inside. Nothing is hung on it, so nothing can be left behind. Hold the model's lock all
-    the same: modules keep state. Raises UnsupportedError for a model with attention that cannot be seen or followed.
+    the same: modules keep state.
+
+    Args:
+        only_fused: the fused call is all that needs to be seen, which costs less. Where another mode is active on this thread
+            or a hook is registered on the model, everything is seen all the same; calls inside a mode that starts in the
+            middle of the pass are not seen.
+
+    Raises:
+        UnsupportedError: for a model with attention that cannot be seen or followed.
     """
     module = unwrapped(module)
     named = list(walk(module))
@@ -154,11 +159,12 @@ def refuse_blocks_without_attention(
 ) -> None:
     """Raises UnsupportedError where a block has no recognised attention although another block of its class has.
 
-    attending    dotted names of the modules that made attention calls
-    ran          the modules that ran in the same pass
-    multiplying  dotted names of the modules that multiplied two tensors of the pass with each other
-
     Blocks whose mixing is a convolution or a pooling do not count, nor those without anything where others attend.
+
+    Args:
+        attending: dotted names of the modules that made attention calls.
+        ran: the modules that ran in the same pass.
+        multiplying: dotted names of the modules that multiplied two tensors of the pass with each other.
     """
     parts = dict(module.named_modules())
     ran, multiplying, callers = set(ran), set(multiplying), sorted(set(attending))

@@ -39,8 +39,6 @@ def read_query(
 ) -> Query:
     """The query whose rows the output of `module` is computed from.
 
-    layers, pooling  attention of a pass at (height, width) `input_size`: over patches, and what only collects at the end
-
     A class token, a distillation token and registers count one by one, patches together as MEAN. POOL where an attention
     that only collects reads the tokens. Where several are read, each has the share of the gradient's norm: the root of the
     sum of squares over 32 directions of the output (every output by itself where there are no more), for patches of the
@@ -49,6 +47,9 @@ def read_query(
     A head that takes the largest patch in each channel reads patches that change from image to image; it counts as MEAN.
     What cannot be differentiated is told by names: the class token, else the pooling query, else MEAN. The answer is
     remembered as long as parts, settings and weights of the module stay as they are.
+
+    Args:
+        layers, pooling: attention of a pass at (height, width) `input_size`: over patches, and what only collects at the end.
     """
     state = _state(module)
     known = _remembered.get(module)

@@ -17,10 +17,11 @@ _KEPT = 4096  # tensors remembered before those that are gone are forgotten
 class Normalisation:
     """One softmax, however it is written.
 
-    module  dotted name of the module that made it
-    scored  whether it was made of the product of two tensors
-    shape   of its weights, `axis` of which it went over
-    taken   whether a product multiplied values by its weights
+    Attributes:
+        module: dotted name of the module that made it.
+        scored: whether it was made of the product of two tensors.
+        shape: of its weights, `axis` of which it went over.
+        taken: whether a product multiplied values by its weights.
     """
 
     module: str
@@ -40,17 +41,15 @@ class Normalisation:
 class Role:
     """What a tensor is.
 
-    kind   "weights": normalised, `of` these softmaxes
-           "weighted": values multiplied by weights (`parts` are both), not yet summed
-           "outer": a product before it is summed
-           "scores": a product of two tensors, or what was made of it
-           "exp", "sum", "lse", "log": parts of a softmax written by hand, over `axis`: exponentials of scores, their sum, the
-           log of that, log-probabilities; "unscored log" of what was no product
-
-    steps      how many functions ago the product was
-    changed    of exponentials: whether an event changed the scores along the last axis before they were taken
-    activated  of scores: whether a sigmoid or the like was taken of them
-    signed     of weights: whether they were subtracted from others
+    Attributes:
+        kind: "weights": normalised, `of` these softmaxes "weighted": values multiplied by weights (`parts` are both), not yet
+            summed "outer": a product before it is summed "scores": a product of two tensors, or what was made of it "exp",
+            "sum", "lse", "log": parts of a softmax written by hand, over `axis`: exponentials of scores, their sum, the log of
+            that, log-probabilities; "unscored log" of what was no product.
+        steps: how many functions ago the product was.
+        changed: of exponentials: whether an event changed the scores along the last axis before they were taken.
+        activated: of scores: whether a sigmoid or the like was taken of them.
+        signed: of weights: whether they were subtracted from others.
     """
 
     kind: str

@@ -18,16 +18,16 @@ class WindowedAttention:
     """One layer's attention for one image, cut into windows. Reads like `Attention`: rows and columns come back over
     the whole grid, zero outside the query's window. Tensors are detached and nobody writes to them.
 
-    query_tokens  (windows, queries) int64: which token of query_layout each query is, -1 for padding
-    key_tokens    (windows, keys) int64: which token of key_layout each key is, -1 for padding; windows may share keys
-    q             (windows, heads, queries, head_dim), exactly as applied, and
-    k             (windows, heads, keys, head_dim), or else
-    explicit      (windows, heads, queries, keys): the weights as the model made them
-    v             (windows, heads, keys, value_dim), when asked for
-    bias          (windows or 1, heads or 1, queries or 1, keys) added to the scores, masks of shifted windows included,
-                  or None
-    scale         the factor on q kT
-    rows_sum_to_one  False where heads are mixed after the softmax, or where padding takes a share
+    Attributes:
+        query_tokens: (windows, queries) int64: which token of query_layout each query is, -1 for padding.
+        key_tokens: (windows, keys) int64: which token of key_layout each key is, -1 for padding; windows may share keys.
+        q: (windows, heads, queries, head_dim), exactly as applied, and.
+        k: (windows, heads, keys, head_dim), or else.
+        explicit: (windows, heads, queries, keys): the weights as the model made them.
+        v: (windows, heads, keys, value_dim), when asked for.
+        bias: (windows or 1, heads or 1, queries or 1, keys) added to the scores, masks of shifted windows included, or None.
+        scale: the factor on q kT.
+        rows_sum_to_one: False where heads are mixed after the softmax, or where padding takes a share.
     """
 
     name: str
@@ -98,7 +98,8 @@ class WindowedAttention:
     def window_weights(self, window: int, head: int | None = None) -> Tensor:
         """(heads, queries, keys) weights inside one window, padding included; one head: (1, queries, keys).
 
-        Raises IndexError for a window or head that does not exist.
+        Raises:
+            IndexError: for a window or head that does not exist.
         """
         window = self._checked(window, self.num_windows, "window")
         heads = slice(None) if head is None else slice(self._checked(head, self.num_heads, "head"), head + 1)

@@ -27,14 +27,15 @@ TOLERANCE = 1e-4
 class Entrance:
     """One token up to the first layer, float64.
 
-    pixels     (3, patch height, patch width) of the model's input, normalised; None for a prefix token, which has none
-    filters    (width, 3, patch height, patch width) learned, and filter_bias (width,): embedding = sum of filter * pixels
-               + bias; None for a prefix token, and where a model makes patches in more than this one step
-    embedding  (width,): the patch embedding, or the learned vector of a prefix token, the same for every image
-    position   (width,): what is added because of the place; None where nothing is (rotary and relative positions act
-               inside attention)
-    norm       what happens to the sum before the first layer; None where it enters as it is
-    token      (width,): as it enters the first layer
+    Attributes:
+        pixels: (3, patch height, patch width) of the model's input, normalised; None for a prefix token, which has none.
+        filters: (width, 3, patch height, patch width) learned, and filter_bias (width,): embedding = sum of filter * pixels +
+            bias; None for a prefix token, and where a model makes patches in more than this one step.
+        embedding: (width,): the patch embedding, or the learned vector of a prefix token, the same for every image.
+        position: (width,): what is added because of the place; None where nothing is (rotary and relative positions act inside
+            attention).
+        norm: what happens to the sum before the first layer; None where it enters as it is.
+        token: (width,): as it enters the first layer.
     """
 
     pixels: np.ndarray | None
@@ -49,8 +50,9 @@ class Entrance:
 def entrance(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike) -> Entrance:
     """How `query` came to be what it was when it entered the first layer.
 
-    Raises UnsupportedError where that is not a patch embedding or a learned token, plus a position, perhaps normalised, and
-    for a model in half precision.
+    Raises:
+        UnsupportedError: where that is not a patch embedding or a learned token, plus a position, perhaps normalised, and for
+            a model in half precision.
     """
     refuse_half_precision(opened)
     index = query_index(query, trace.layout)

@@ -23,29 +23,30 @@ TOLERANCE = 1e-3
 class HeadByHand:
     """Every step of one query in one head, float64.
 
-    layer, head  counted from 0
-    query, key   token indices; `key` is the one whose products are written out
-    layout       which token is which
-    residual     (width,): the query's token as it enters the layer
-    norm         what happens to it before the attention; None where it goes in as it is
-    given        (width,): what W_q, W_k and W_v are applied to
-    q, k, v      the query's query, the key's key, the key's value, each with its steps
-    queries, keys   (tokens, head_dim) of all tokens, after norm and rotation
-    values       (tokens, value_dim)
-    rotates      whether this layer turns the queries and keys of its patches
-    dots         (tokens,): q . k of every key
-    factor       on the dots: 1 / sqrt(head_dim), unless the model has its own
-    bias         (tokens,): what the model adds to the scores of this query; None where it adds nothing
-    scores       (tokens,): dots * factor + bias
-    maximum      the largest score
-    exps         (tokens,): exp(score - maximum)
-    total        their sum
-    weights      (tokens,): exps / total; they sum to 1
-    output       (value_dim,): the sum over all keys of weight * value
-    scale        (width,): LayerScale, where the block has it; otherwise None
-    added        (width,): what this head adds to the token: its part of W_o times the output, times LayerScale; None where
-                 the outputs meet a norm before they are added, or no linear W_o
-    weights_off, output_off   largest difference from what the model itself computed
+    Attributes:
+        layer, head: counted from 0.
+        query, key: token indices; `key` is the one whose products are written out.
+        layout: which token is which.
+        residual: (width,): the query's token as it enters the layer.
+        norm: what happens to it before the attention; None where it goes in as it is.
+        given: (width,): what W_q, W_k and W_v are applied to.
+        q, k, v: the query's query, the key's key, the key's value, each with its steps.
+        queries, keys: (tokens, head_dim) of all tokens, after norm and rotation.
+        values: (tokens, value_dim).
+        rotates: whether this layer turns the queries and keys of its patches.
+        dots: (tokens,): q . k of every key.
+        factor: on the dots: 1 / sqrt(head_dim), unless the model has its own.
+        bias: (tokens,): what the model adds to the scores of this query; None where it adds nothing.
+        scores: (tokens,): dots * factor + bias.
+        maximum: the largest score.
+        exps: (tokens,): exp(score - maximum).
+        total: their sum.
+        weights: (tokens,): exps / total; they sum to 1.
+        output: (value_dim,): the sum over all keys of weight * value.
+        scale: (width,): LayerScale, where the block has it; otherwise None.
+        added: (width,): what this head adds to the token: its part of W_o times the output, times LayerScale; None where the
+            outputs meet a norm before they are added, or no linear W_o.
+        weights_off, output_off: largest difference from what the model itself computed.
     """
 
     layer: int
@@ -95,10 +96,13 @@ class HeadByHand:
 def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike | None = None) -> HeadByHand:
     """Computes the weights and the output of `query` in `head` from the layer's input and the model's own parameters.
 
-    key  whose key and value are written out; the one with the largest weight where not given
+    Args:
+        key: whose key and value are written out; the one with the largest weight where not given.
 
-    Raises IndexError for a head that does not exist, and UnsupportedError for a token that does not, for a model in half
-    precision, and where the layer does not follow this plan, which is noticed by its weights and its output.
+    Raises:
+        IndexError: for a head that does not exist.
+        UnsupportedError: for a token that does not, for a model in half precision, and where the layer does not follow this
+            plan, which is noticed by its weights and its output.
     """
     attention = opened.attention
     if not 0 <= head < attention.num_heads:
@@ -170,9 +174,13 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
 
 
 def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """(tokens,): the softmax of scores / temperature. What if, not the model, whose temperature is 1.
+    """The softmax of scores / temperature. What if, not the model, whose temperature is 1.
 
-    Raises ValueError for a temperature that is not above 0.
+    Returns:
+        (tokens,).
+
+    Raises:
+        ValueError: for a temperature that is not above 0.
     """
     if not temperature > 0:
         raise ValueError(f"a temperature is above 0, not {temperature}")

@@ -21,18 +21,20 @@ from vitviz.errors import UnsupportedError
 class OpenLayer:
     """One self-attention layer of one image, with what entered it.
 
-    index      of the layer, counted from 0
-    attention  as captured, with its values
-    module     the attention module
-    norm       the module between the residual stream and the attention; None where there is none
-    entrance   (tokens, width): the tokens as they entered the first layer
-    residual   (tokens, width): the tokens as they enter this layer
-    given      (tokens, width): what the attention was given
-    heads_out  (tokens, heads * value_dim): the heads' outputs side by side, as the module made them, before anything else
-    rotary     table of sines and cosines (patches, 2 * head_dim) or one for each head in front; None where nothing is rotated
-    halves     whether a component turns with the one half a head further on, and not with its neighbour
-    scale      (width,): LayerScale, by which the block multiplies what its attention gives; None where it has none
-    normed_after   whether a norm takes what the attention gives, before it is added to the token
+    Attributes:
+        index: of the layer, counted from 0.
+        attention: as captured, with its values.
+        module: the attention module.
+        norm: the module between the residual stream and the attention; None where there is none.
+        entrance: (tokens, width): the tokens as they entered the first layer.
+        residual: (tokens, width): the tokens as they enter this layer.
+        given: (tokens, width): what the attention was given.
+        heads_out: (tokens, heads * value_dim): the heads' outputs side by side, as the module made them, before anything else.
+        rotary: table of sines and cosines (patches, 2 * head_dim) or one for each head in front; None where nothing is
+            rotated.
+        halves: whether a component turns with the one half a head further on, and not with its neighbour.
+        scale: (width,): LayerScale, by which the block multiplies what its attention gives; None where it has none.
+        normed_after: whether a norm takes what the attention gives, before it is added to the token.
     """
 
     index: int
@@ -58,8 +60,10 @@ class OpenLayer:
 def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
     """Runs the model once more on the trace's input and keeps what enters `layer`.
 
-    Raises IndexError for a layer that does not exist, UnsupportedError where the layer is not one block of a plain row: a
-    norm, then attention of every token to every token.
+    Raises:
+        IndexError: for a layer that does not exist.
+        UnsupportedError: where the layer is not one block of a plain row: a norm, then attention of every token to every
+            token.
     """
     trace.sequence("Arithmetic by hand")
     if not 0 <= layer < trace.num_layers:

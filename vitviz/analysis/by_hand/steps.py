@@ -20,11 +20,12 @@ def numbers(tensor: Tensor) -> np.ndarray:
 class Norm:
     """(given - mean) / deviation * gain + shift, component by component.
 
-    given      (width,)
-    mean       of the components; 0 where the model subtracts nothing ("rms")
-    deviation  sqrt(mean of squared differences from `mean` + eps)
-    gain, shift  (width,) learned; ones and zeros where the model has none
-    result     (width,)
+    Attributes:
+        given: (width,).
+        mean: of the components; 0 where the model subtracts nothing ("rms").
+        deviation: sqrt(mean of squared differences from `mean` + eps).
+        gain, shift: (width,) learned; ones and zeros where the model has none.
+        result: (width,).
     """
 
     kind: str
@@ -44,7 +45,8 @@ class Norm:
 def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
     """`given` (width,) through a layer norm or RMS norm, written out; None where there is no norm.
 
-    Raises UnsupportedError for a norm of another kind, or over another number of components.
+    Raises:
+        UnsupportedError: for a norm of another kind, or over another number of components.
     """
     if norm is None or isinstance(norm, nn.Identity):
         return None
@@ -70,10 +72,11 @@ def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
 class Rotation:
     """given * cos + partner * sin, component by component: pairs of components turn by an angle that the place decides.
 
-    given    (head_dim,)
-    partner  (head_dim,): the other component of each pair, negative for the first of a pair
-    cos, sin (head_dim,) of the angle
-    result   (head_dim,)
+    Attributes:
+        given: (head_dim,).
+        partner: (head_dim,): the other component of each pair, negative for the first of a pair.
+        cos, sin: (head_dim,) of the angle.
+        result: (head_dim,).
     """
 
     given: np.ndarray
@@ -86,7 +89,8 @@ class Rotation:
 def rotated(given: np.ndarray, table: np.ndarray, half: bool) -> Rotation:
     """`given` (..., head_dim) turned by `table` (..., 2 * head_dim), sines first then cosines as timm keeps them.
 
-    half  a pair is a component and the one half a vector further on; otherwise two neighbours
+    Args:
+        half: a pair is a component and the one half a vector further on; otherwise two neighbours.
     """
     sin, cos = np.split(table, 2, axis=-1)
     partner = np.empty_like(given)
@@ -115,12 +119,13 @@ class Slice:
 class Projection:
     """A token's query, key or value in one head.
 
-    token     whose it is
-    slice     W (head_dim, width) and its bias
-    plain     (head_dim,): W x + b
-    norm      where the model normalises queries and keys
-    rotation  where the model turns this token's; prefix tokens have no place and are not turned
-    result    (head_dim,)
+    Attributes:
+        token: whose it is.
+        slice: W (head_dim, width) and its bias.
+        plain: (head_dim,): W x + b.
+        norm: where the model normalises queries and keys.
+        rotation: where the model turns this token's; prefix tokens have no place and are not turned.
+        result: (head_dim,).
     """
 
     token: int
@@ -134,7 +139,8 @@ class Projection:
 def slices(module: nn.Module, heads: int, head: int) -> tuple[Slice, Slice, Slice]:
     """The query, key and value slices of one head: from one fused linear map, or from three.
 
-    Raises UnsupportedError where the module has neither.
+    Raises:
+        UnsupportedError: where the module has neither.
     """
     fused = getattr(module, "qkv", None)
     if isinstance(fused, nn.Linear):

@@ -17,7 +17,8 @@ from vitviz.tokens import TokenLayout
 class CutTokens(Intervention):
     """Tokens, prefix tokens first, that nobody may look at: their key columns are minus infinity before the softmax.
 
-    layers  where, or None for all layers
+    Attributes:
+        layers: where, or None for all layers.
     """
 
     code: ClassVar[str] = "cut"

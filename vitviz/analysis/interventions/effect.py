@@ -21,10 +21,11 @@ from vitviz.heatmap import Heatmap
 class Effect:
     """Both answers side by side.
 
-    before, after                        outputs of one pass each, a batch of 1
-    likelihood_before, likelihood_after  of the target: a probability, for a class or label
-    similarity                           (rows, cols) cosine of each patch's final token with what it was; None where tokens
-                                         cannot be compared, because the model hands out none or some left the sequence
+    Attributes:
+        before, after: outputs of one pass each, a batch of 1.
+        likelihood_before, likelihood_after: of the target: a probability, for a class or label.
+        similarity: (rows, cols) cosine of each patch's final token with what it was; None where tokens cannot be compared,
+            because the model hands out none or some left the sequence.
     """
 
     before: Output

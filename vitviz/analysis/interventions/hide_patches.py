@@ -24,9 +24,9 @@ HIDING = ("mean", "blur", "removed")
 class HidePatches(Intervention):
     """Patches, counted row by row from 0, that the model does not get to see.
 
-    fill  "mean" the image's mean colour stands there, "blur" a blurred copy of the image, "removed" the patch's
-          token leaves the sequence after the position embedding is added: no other token attends to it and no
-          pooling counts it
+    Attributes:
+        fill: "mean" the image's mean colour stands there, "blur" a blurred copy of the image, "removed" the patch's token
+            leaves the sequence after the position embedding is added: no other token attends to it and no pooling counts it.
     """
 
     code: ClassVar[str] = "hide"

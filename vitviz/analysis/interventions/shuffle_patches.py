@@ -52,7 +52,8 @@ def permutation(layout: TokenLayout, seed: int) -> np.ndarray:
 def shuffled(x: Tensor, order: np.ndarray, layout: TokenLayout) -> Tensor:
     """x (batch, 3, height, width) with the pixels of patch order[i] at the place of patch i.
 
-    Raises UnsupportedError where the grid does not cut the input into equal patches.
+    Raises:
+        UnsupportedError: where the grid does not cut the input into equal patches.
     """
     batch, channels, height, width = x.shape
     rows, cols = layout.grid

@@ -32,7 +32,8 @@ HEAD_FILLS = ("zero", "mean")
 class SwitchOffHeads(Intervention):
     """Heads, each (layer, head), whose output is replaced before the output projection.
 
-    fill  "zero", or "mean": the head's mean output over a reference set (see `head_means`)
+    Attributes:
+        fill: "zero", or "mean": the head's mean output over a reference set (see `head_means`).
     """
 
     code: ClassVar[str] = "heads"
@@ -70,10 +71,10 @@ class SwitchOffHeads(Intervention):
 class HeadMeans:
     """Mean outputs of heads before the output projection.
 
-    layers  for each layer (heads, prefix + 1, head_dim): every prefix token's own mean, then one mean over all
-            patches
-    images  how many images they were taken over
-    digest  names these numbers: 12 hexadecimal digits of their sha256
+    Attributes:
+        layers: for each layer (heads, prefix + 1, head_dim): every prefix token's own mean, then one mean over all patches.
+        images: how many images they were taken over.
+        digest: names these numbers: 12 hexadecimal digits of their sha256.
     """
 
     layers: tuple[Tensor, ...]

@@ -51,8 +51,9 @@ class _FromLastNorm(nn.Module):
 def gradcam(question: Question) -> Heatmap:
     """Heatmap (rows, cols), not negative. One forward pass, and one back and forth through the last block alone.
 
-    Raises UnsupportedError for a model without a plain last block, or whose last attention does not see its patches;
-    MissingPackageError without captum.
+    Raises:
+        UnsupportedError: for a model without a plain last block, or whose last attention does not see its patches.
+        MissingPackageError: without captum.
     """
     need_package("captum", "captum", "Grad-CAM")
     passage, layout = question.passage, question.layout

@@ -34,9 +34,10 @@ TOLERANCE = 0.05
 class PathAttribution(Heatmap):
     """A heatmap of shares, with how far they are from adding up.
 
-    steps       points of the path
-    total       sum of all shares
-    difference  score(image) - score(mean colour), to which exact shares add up
+    Attributes:
+        steps: points of the path.
+        total: sum of all shares.
+        difference: score(image) - score(mean colour), to which exact shares add up.
     """
 
     steps: int = 0
@@ -71,12 +72,15 @@ def integrated_gradients(
     The integral is a Gauss-Legendre sum. Its points are doubled until the gap is below 5% of the score difference (0.05 where
     that is below 1), or until there are `most_steps`; a larger gap is left with an IncompleteWarning.
 
-    steps       points of the path at first
-    batch       points run through the model at once
-    progress    called with (points done, the most that may be needed), and at the end with all done; raise from it to stop
-    most_steps  never more points than these, unless `steps` asks for more
+    Args:
+        steps: points of the path at first.
+        batch: points run through the model at once.
+        progress: called with (points done, the most that may be needed), and at the end with all done; raise from it to stop.
+        most_steps: never more points than these, unless `steps` asks for more.
 
-    Raises ValueError for fewer than 2 points, MissingPackageError without captum.
+    Raises:
+        ValueError: for fewer than 2 points.
+        MissingPackageError: without captum.
     """
     need_package("captum", "captum", "Integrated gradients")
     if steps < 2:

@@ -32,8 +32,11 @@ def legrad(question: Question) -> Heatmap:
     """Heatmap (rows, cols): `layer_map` of every layer for that layer's own score, averaged over layers.
 
     One forward pass in which every layer is differentiated as soon as it has run, through that block and the head only, and
-    passes on no gradient: never more than one block's graph is held. A pooling attention at the end belongs to how every
-    layer is read and gives no map of its own. Raises UnsupportedError where layers cannot be read.
+    passes on no gradient: never more than one block's graph is held. A pooling attention at the end belongs to how every layer
+    is read and gives no map of its own.
+
+    Raises:
+        UnsupportedError: where layers cannot be read.
     """
     blocks, name = question.blocks, question.model.name
     question.refuse_other_kinds()

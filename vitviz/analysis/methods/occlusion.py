@@ -19,10 +19,13 @@ WINDOW = 3
 
 
 def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.ndarray:
-    """(n, patches) boolean: square windows centred `stride` patches apart, cut off at the border; together they
-    cover the grid.
+    """Square windows centred `stride` patches apart, cut off at the border; together they cover the grid.
 
-    Raises ValueError for a stride that would leave gaps between windows.
+    Returns:
+        (n, patches) boolean.
+
+    Raises:
+        ValueError: for a stride that would leave gaps between windows.
     """
     if not 1 <= stride <= window:
         raise ValueError(f"windows of {window} patches leave gaps at a stride of {stride}; choose 1 to {window}")
@@ -53,8 +56,9 @@ def occlusion(
 ) -> Heatmap:
     """Signed heatmap (rows, cols): for each patch the mean fall of the score over the windows that hide it.
 
-    window, stride  side of a window and distance between windows, in patches; stride 1 asks one window a patch
-    progress        called with (windows done, windows); raise from it to stop
+    Args:
+        window, stride: side of a window and distance between windows, in patches; stride 1 asks one window a patch.
+        progress: called with (windows done, windows); raise from it to stop.
     """
     covers = windows(question.layout, window, stride)
     scores = read_hidden(question, cells(covers, question.layout), question.target.score, batch, progress)

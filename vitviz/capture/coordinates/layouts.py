@@ -112,9 +112,11 @@ class KnownCall:
     """What an attention call is at any size of input.
 
     module dotted name of the module that makes it
-    kind   as of a `Placement`; "reordered" where a grid's tokens do not come as their layout counts them, "parallel" where
-           they are no layer by themselves
-    fused  whether the model made no weights of its own
+
+    Attributes:
+        kind: as of a `Placement`; "reordered" where a grid's tokens do not come as their layout counts them, "parallel" where
+            they are no layer by themselves.
+        fused: whether the model made no weights of its own.
     """
 
     module: str

@@ -26,21 +26,20 @@ PARALLEL = "parallel"  # global, and one of several calls on the same input, as 
 class Placement:
     """Which token each query and key of one attention call is.
 
-    module        dotted name of the attention module
-    shape         of the call's weights, (batch, heads, queries, keys) or with window axes wherever the model keeps them
-    fused         whether the model made no weights of its own
-    kind          "global": every query of the grid attends to every token of the same grid
-                  "pooled": one grid attends to another, coarser or finer
-                  "windowed": the grid is cut into windows, each attends within itself
-                  "collecting": learned queries collect from the tokens (class attention, attention pooling)
-                  or why it cannot be placed: "channels", "overlapping", "unplaced", "negative"
-    query_layout, key_layout    None where the call cannot be placed
-    query_tokens  (windows, queries) int64: index into query_layout, -1 for padding
-    key_tokens    (windows, keys) int64: index into key_layout, -1 for padding
-    members       (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and
-                  head
-    parallel      whether the call before or after it works on the same input of a module, so that they are no layers one
-                  after the other
+    Attributes:
+        module: dotted name of the attention module.
+        shape: of the call's weights, (batch, heads, queries, keys) or with window axes wherever the model keeps them.
+        fused: whether the model made no weights of its own.
+        kind: "global": every query of the grid attends to every token of the same grid "pooled": one grid attends to another,
+            coarser or finer "windowed": the grid is cut into windows, each attends within itself "collecting": learned queries
+            collect from the tokens (class attention, attention pooling) or why it cannot be placed: "channels", "overlapping",
+            "unplaced", "negative".
+        query_layout, key_layout: None where the call cannot be placed.
+        query_tokens: (windows, queries) int64: index into query_layout, -1 for padding.
+        key_tokens: (windows, keys) int64: index into key_layout, -1 for padding.
+        members: (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and head.
+        parallel: whether the call before or after it works on the same input of a module, so that they are no layers one after
+            the other.
     """
 
     module: str

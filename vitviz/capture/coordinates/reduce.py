@@ -121,10 +121,11 @@ def _einsum(func: Any, equation: str, *given: Any) -> Any:
 def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
     """Places of values summed by weights, in the shape of `out` (.., queries, value_dim): what a query collects belongs to it.
 
-    weights  (.., queries, keys); those that came out at their keys' places belong to queries that are the same tokens
-    values   (.., keys, value_dim)
-
     `out` itself where neither tells.
+
+    Args:
+        weights: (.., queries, keys); those that came out at their keys' places belong to queries that are the same tokens.
+        values: (.., keys, value_dim).
     """
     if not has_places(weights):
         return out

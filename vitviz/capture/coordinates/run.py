@@ -79,7 +79,9 @@ class Placing(Observer):
         input_of: Callable[[str], object] = lambda name: None,
     ) -> None:
         """descent   of which calls each tensor was made, where the pass is followed that far
-        input_of  what a module, by its dotted name, was called with last, or None where that is not known
+
+        Args:
+            input_of: what a module, by its dotted name, was called with last, or None where that is not known.
         """
         super().__init__(names, self._place)
         self.placements: list[Placement] = []

@@ -84,7 +84,8 @@ def without_numbers(module: nn.Module, own_precision: bool = False) -> nn.Module
     """A copy of `module` on the meta device: the same structure, no weights copied, and nothing shared that a pass
     could change. Hold the model's lock while it is made; passes of the copy need none.
 
-    own_precision  tensors keep their type; otherwise floating ones are in single precision, as places claim to be
+    Args:
+        own_precision: tensors keep their type; otherwise floating ones are in single precision, as places claim to be.
     """
     tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
     memo: dict[int, Any] = {}
