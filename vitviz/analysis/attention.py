@@ -145,7 +145,7 @@ def head_statistics(attention: Attention) -> HeadStatistics:
     Raises:
         UnsupportedError: where queries and keys are not on one grid, or rows do not sum to 1.
     """
-    _need_rows(attention, "These statistics")
+    _need_rows(attention, "This statistic")
     layout, keys = attention.query_layout, attention.key_layout
     if layout.grid != keys.grid or not layout.num_patches:
         raise UnsupportedError(
@@ -211,7 +211,7 @@ def _need_whole(attention: Attention | WindowedAttention, what: str) -> None:
     """Raises UnsupportedError for attention inside windows."""
     if isinstance(attention, WindowedAttention):
         raise UnsupportedError(
-            f"{what} compares all keys of a grid, and {attention.name} attends inside windows. Its weights can still be shown."
+            f"{what} needs the keys of a whole grid; {attention.name} attends inside windows. Its weights can still be shown."
         )
 
 

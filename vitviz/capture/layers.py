@@ -92,6 +92,8 @@ def why_separate(placements: Sequence[Placement]) -> str:
             why = "could not be placed in the picture"
         if why:
             return f"has attention, in {placement.module or 'the model'!r}, that {why}"
+    if len({placement.query_layout for placement in placements if placement.kind != "collecting"}) == 1:
+        return "collects from its patches by attention over tokens that its layers do not have"
     return "has layers over several grids"
 
 
