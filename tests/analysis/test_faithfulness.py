@@ -11,8 +11,8 @@ import torch
 from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.faithfulness import (
-    Asked,
     Curve,
+    HiddenLikelihoods,
     centre_orders,
     disagreement,
     faithfulness,
@@ -58,12 +58,14 @@ def test_curves_of_a_linear_model_are_sums(linear):
 
 def test_no_order_is_better_than_the_contributions_own(linear):
     question, parts = linear
-    asked = Asked(question)
+    asked = HiddenLikelihoods(question)
     fractions = np.linspace(0, 1, PATCHES + 1)
     orders = [np.array(order) for order in itertools.permutations(range(PATCHES))][::7]
     (best,) = orders_of(parts.reshape(LAYOUT.grid), range(3)).hiding
     every = [*orders, best]
-    asked.ask([hidden(o, f) for o in every for f in fractions for hidden in (hidden_by_deletion, hidden_by_insertion)])
+    asked.compute(
+        [hidden(o, f) for o in every for f in fractions for hidden in (hidden_by_deletion, hidden_by_insertion)]
+    )
     assert asked.deletion([best], fractions).area <= min(asked.deletion([o], fractions).area for o in orders) + 1e-9
     assert asked.insertion([best], fractions).area >= max(asked.insertion([o], fractions).area for o in orders) - 1e-9
     assert len(asked._known) == 2**PATCHES  # no set of patches was run twice
@@ -80,9 +82,9 @@ def test_showing_in_reverse_is_hiding_read_backwards(linear):
     random = last(question, {}, levels=(PATCHES,), seeds=3).random
     assert len(random) == 3
     order = np.random.default_rng(1).permutation(PATCHES)
-    asked = Asked(question)
+    asked = HiddenLikelihoods(question)
     fractions = np.linspace(0, 1, PATCHES + 1)
-    asked.ask([hidden_by_insertion(order[::-1], f) for f in fractions])
+    asked.compute([hidden_by_insertion(order[::-1], f) for f in fractions])
     np.testing.assert_allclose(random[1].insertion.values, asked.insertion([order[::-1]], fractions).values, atol=1e-9)
 
 

@@ -100,19 +100,19 @@ def faithfulness(
     orders = {name: orders_of(_values(name, values, layout.grid), drawn, name) for name, values in maps.items()}
     centre = centre_orders(layout, drawn)
     randoms = [orders_of(np.zeros(layout.grid), [seed]) for seed in drawn]
-    asked = Asked(question, batch)
+    known = HiddenLikelihoods(question, batch)
     walks = [*orders.values(), centre, *randoms]
     everything = [hidden for steps in levels for hidden in _sets(walks, steps)]
-    whole, before = asked.missing(everything), 0
+    whole, before = known.missing(everything), 0
     for steps in levels:
         sets = _sets(walks, steps)
-        new = asked.missing(sets)
-        asked.ask(sets, _teller(progress, before, whole))
+        new = known.missing(sets)
+        known.compute(sets, _teller(progress, before, whole))
         before += new
         fractions = np.linspace(0, 1, steps + 1)
 
         def scores(name: str, walk: Orders, fractions: np.ndarray = fractions) -> Scores:
-            return Scores(name, asked.deletion(walk.hiding, fractions), asked.insertion(walk.showing, fractions))
+            return Scores(name, known.deletion(walk.hiding, fractions), known.insertion(walk.showing, fractions))
 
         yield Faithfulness(
             tuple(scores(name, walk) for name, walk in orders.items()),
@@ -240,16 +240,16 @@ def hidden_by_insertion(order: np.ndarray, fraction: float) -> np.ndarray:
     return ~hidden_by_deletion(order, fraction)
 
 
-class Asked:
-    """The target's likelihood for sets of hidden patches; a set that was asked before is not run again."""
+class HiddenLikelihoods:
+    """The target's likelihood for sets of hidden patches; a set that was computed before is not run again."""
 
     def __init__(self, question: Question, batch: int = BATCH) -> None:
         self.question = question
         self.batch = batch
         self._known: dict[bytes, float] = {}
 
-    def ask(self, sets: Sequence[np.ndarray], tell: Callable[[int], None] | None = None) -> None:
-        """Runs what is not known yet of `sets`, each (patches,) boolean. `tell` gets the number of images run after
+    def compute(self, sets: Sequence[np.ndarray], each: Callable[[int], None] | None = None) -> None:
+        """Runs what is not known yet of `sets`, each (patches,) boolean. `each` gets the number of images run after
         each batch.
         """
         new = {key: hidden for hidden in sets if (key := np.packbits(hidden).tobytes()) not in self._known}
@@ -258,8 +258,8 @@ class Asked:
         masks = cells(np.stack(list(new.values())), self.question.layout)
 
         def progress(done: int, _total: int) -> None:
-            if tell:
-                tell(done)
+            if each:
+                each(done)
 
         values = read_hidden(self.question, masks, self.question.target.likelihood, self.batch, progress)
         self._known.update(zip(new, values.tolist(), strict=True))
@@ -269,15 +269,15 @@ class Asked:
         return len({key for hidden in sets if (key := np.packbits(hidden).tobytes()) not in self._known})
 
     def value(self, hidden: np.ndarray) -> float:
-        """The likelihood with these patches hidden, which `ask` was given before."""
+        """The likelihood with these patches hidden, which `compute` was given before."""
         return self._known[np.packbits(hidden).tobytes()]
 
     def deletion(self, orders: Sequence[np.ndarray], fractions: np.ndarray) -> Curve:
-        """The mean over `orders` of hiding in that order, every set of patches asked before."""
+        """The mean over `orders` of hiding in that order, every set of patches computed before."""
         return Curve(fractions, self._mean([[hidden_by_deletion(order, f) for f in fractions] for order in orders]))
 
     def insertion(self, orders: Sequence[np.ndarray], fractions: np.ndarray) -> Curve:
-        """The mean over `orders` of showing in that order, every set of patches asked before."""
+        """The mean over `orders` of showing in that order, every set of patches computed before."""
         return Curve(fractions, self._mean([[hidden_by_insertion(order, f) for f in fractions] for order in orders]))
 
     def _mean(self, walks: list[list[np.ndarray]]) -> np.ndarray:

@@ -216,7 +216,7 @@ def position_kinds(model: ModelLike, layout: TokenLayout) -> tuple[str, ...]:
     """All of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) where it has
     none of them.
 
-    Convolutions between the layers can tell positions too, and are not counted.
+    Convolutions between the layers carry positions too, and are not counted.
     """
     kinds = []
     with suppress(UnsupportedError):
@@ -225,7 +225,7 @@ def position_kinds(model: ModelLike, layout: TokenLayout) -> tuple[str, ...]:
         rotary_table(model, layout)
         kinds.append("rotary")
     with suppress(UnsupportedError):
-        # patches that overlap do not tell the size of the input
+        # the size of the input does not follow from patches that overlap
         size = getattr(model, "input_size", None) if model.layout == layout else None
         relative_biases(model, size or layout.input_size)
         kinds.append("relative")

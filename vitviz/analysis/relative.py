@@ -73,7 +73,7 @@ def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Rela
 def window_of(placement: Placement) -> tuple[int, int] | None:
     """(rows, cols) of the keys of the first window, or None where they are not a rectangle of patches and nothing else.
 
-    The number of keys does not tell: 144 may be 12 x 12 or 8 x 18.
+    The number of keys does not decide it: 144 may be 12 x 12 or 8 x 18.
     """
     layout, tokens = placement.key_layout, placement.key_tokens
     if layout is None or tokens is None:

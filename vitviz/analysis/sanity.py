@@ -21,12 +21,12 @@ from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 
-# Rank correlation with the trained model's map above which a method is told on, once every weight is random.
+# Rank correlation with the trained model's map from which a method counts as insensitive, once every weight is random.
 INSENSITIVE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class CascadeStep:
     """One step of the cascade.
 
     Attributes:
@@ -61,7 +61,7 @@ def cascade(
     every: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Iterator[Stage]:
+) -> Iterator[CascadeStep]:
     """Yields a stage for the head, then one for each `every` blocks from the top, then the embedding below them.
 
     Works on a copy: the model asked about is never changed. `maps` are the trained model's where they are at hand.
@@ -84,7 +84,7 @@ def cascade(
                 progress(done, whole)
             now[method] = make(fresh)
             done += 1
-        yield Stage(name, now, {method: likeness(trained[method], now[method]) for method in methods})
+        yield CascadeStep(name, now, {method: likeness(trained[method], now[method]) for method in methods})
     if progress:
         progress(whole, whole)
 
@@ -94,7 +94,7 @@ def likeness(one: Heatmap, other: Heatmap) -> float:
     return rank_correlation(one.values, other.values)
 
 
-def insensitive(last: Stage, threshold: float = INSENSITIVE) -> list[str]:
+def insensitive(last: CascadeStep, threshold: float = INSENSITIVE) -> list[str]:
     """Methods whose map is still like the trained model's when everything is random."""
     return [method for method, value in last.likeness.items() if value > threshold]
 

@@ -1,4 +1,4 @@
-"""One layer's attention for one image: everything needed to compute any weight, and no weight before somebody asks."""
+"""One layer's attention for one image: all that is needed to compute any weight; weights are computed on request."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DenseBias:
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """One layer's attention for one image, in one of two forms. Tensors are detached and nobody writes to them.
+    """One layer's attention for one image, in one of two forms. Tensors are detached and read-only.
 
     From queries and keys (the model made its weights inside a fused call), weights = softmax(q kT * scale + bias):
         q      (heads, queries, head_dim), exactly as applied: after query/key norm, scaling and rotation
@@ -167,7 +167,7 @@ class Attention:
     def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
         """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys).
 
-        The result may be a view of the trace where the weights were explicit: nobody writes to it.
+        The result may be a view of the trace where the weights were explicit: do not write to it.
 
         Raises:
             IndexError: for a head that does not exist.

@@ -184,8 +184,8 @@ class Blocks:
         return self.blocks[layer](state, *args, **kwargs)
 
     def resume(self, passage: Passage, layer: int, state: Tensor, each: Callable[[int], None] | None = None) -> Tensor:
-        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is told every
-        layer.
+        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is called with the
+        number of every layer.
         """
         for index in range(layer, self.num_layers):
             if each:

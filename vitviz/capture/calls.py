@@ -29,7 +29,7 @@ STEPS_FOLLOWED = 24  # functions between a product and the softmax over it; mode
 
 
 class AttentionCalls(TorchFunctionMode):
-    """Recognises attention in the functions that a model calls on this thread, and tells `events`.
+    """Recognises attention in the functions that a model calls on this thread, and calls `events`.
 
     Args:
         events: what happens at a call.
@@ -343,7 +343,7 @@ def _keeps_role(func: Any, role: Role, source: Tensor, result: Tensor) -> bool:
 
 @contextmanager
 def our_own_errors(what: Any) -> Iterator[None]:
-    """Turns an error of this package's code into a CaptureError, so that nobody takes it for one of the model's. `what` is
+    """Turns an error of this package's code into a CaptureError, so that it is not mistaken for one of the model's. `what` is
     followed: a function, or words for it."""
     try:
         yield

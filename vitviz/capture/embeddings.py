@@ -72,7 +72,7 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
     the patches, or the module hands on something else than one vector a patch in the order of its grid. Hold the model's lock.
 
     Args:
-        input_size: (height, width) in pixels, which patches that overlap do not tell.
+        input_size: (height, width) in pixels, which does not follow from patches that overlap.
 
     Returns:
         (patches, width).

@@ -146,7 +146,7 @@ class WeightGradient:
     given: Tensor
 
     def rows(self, queries: slice | Tensor = slice(None)) -> Tensor:
-        """(heads, chosen queries, keys) float32: G of the chosen queries. May be a view: nobody writes to it."""
+        """(heads, chosen queries, keys) float32: G of the chosen queries. May be a view: do not write to it."""
         chosen = self.given[:, queries].to(self.attention.dtype)
         if self.attention.explicit is not None:
             return chosen

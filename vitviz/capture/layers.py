@@ -73,7 +73,7 @@ _WHY_NOT = {
 
 def refuse_other_than_tokens(module: str, kind: str | None) -> None:
     """Raises UnsupportedError where a call of `module` is of a `kind` that does not relate tokens row by row: its shape alone
-    cannot tell, a model may well be as wide as it has tokens. None: not known.
+    does not decide it: a model may be as wide as it has tokens. None: not known.
     """
     why = _WHY_NOT.get(kind or "")
     if why:
@@ -223,7 +223,7 @@ def _unwindowed(
 
 
 def _sorted(tensor: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
-    """(*lead, a, b) -> (windows, heads, a, b): a copy, because queries and keys share their memory with what nobody keeps."""
+    """(*lead, a, b) -> (windows, heads, a, b): a copy, so that no larger tensor is kept alive."""
     return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]
 
 

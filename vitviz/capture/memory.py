@@ -16,14 +16,14 @@ from torch import Tensor
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had on `device`, or None where nobody says."""
+    """Bytes that are free on `device`, or None where that is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_host_memory()
 
 
 def free_host_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process can still allocate without being killed, or None where nobody says.
+    """Bytes that this process can still allocate without being killed, or None where that is not known.
 
     The least of what the machine has available and what is left of every limit on the process's control group and the groups
     above it (Linux, cgroup v1 and v2; a container's limit is one of them). root: the directory that holds proc and sys.
@@ -118,7 +118,7 @@ class LargePages:
 
 
 class AsTheyAre(LargePages):
-    """The tensors themselves, for those that somebody else keeps anyway."""
+    """The tensors themselves, where they are kept elsewhere anyway."""
 
     def keep(self, tensor: Tensor) -> Tensor:
         return tensor.detach()

@@ -45,7 +45,7 @@ def read_query(
     gradient of moving all of them alike. The two heads of a distilled DeiT are averaged: half each.
 
     A head that takes the largest patch in each channel reads patches that change from image to image; it counts as MEAN.
-    What cannot be differentiated is told by names: the class token, else the pooling query, else MEAN. The answer is
+    Where nothing can be differentiated, names decide: the class token, else the pooling query, else MEAN. The answer is
     remembered as long as parts, settings and weights of the module stay as they are.
 
     Args:

@@ -36,8 +36,8 @@ class Trace:
         separate: why the layers are no sequence over one grid, as the end of a sentence about the model; "" where they are.
             Only what is "" may be multiplied from layer to layer.
         weights_hash: names the weights, for provenance.
-        reads: the query that the output is computed from (see `capture.readout`); None where nobody has found out.
-        image_hash: names the image by its pixels; "" where the input was made by somebody else.
+        reads: the query that the output is computed from (see `capture.readout`); None where that was not determined.
+        image_hash: names the image by its pixels; "" where the trace was made from a prepared input.
         framing: how the image became the input, "crop", "squash" or "fit"; "" as above.
         shown: (height, width, 3) uint8, the pixels that went into the model before normalisation; None as above.
     """

@@ -16,7 +16,7 @@ from vitviz.tokens import TokenLayout
 @dataclass(frozen=True, eq=False)
 class WindowedAttention:
     """One layer's attention for one image, cut into windows. Reads like `Attention`: rows and columns come back over
-    the whole grid, zero outside the query's window. Tensors are detached and nobody writes to them.
+    the whole grid, zero outside the query's window. Tensors are detached and read-only.
 
     Attributes:
         query_tokens: (windows, queries) int64: which token of query_layout each query is, -1 for padding.

@@ -68,7 +68,7 @@ def entrance(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike
             position = _position(model, trace.layout, patch)
             pixels = _pixels(trace.input, trace.layout, cell)
             filters, bias = _filters(model.module, pixels, embedding)
-    # whether the table of positions begins with the prefix tokens, what arrived tells
+    # What arrived decides whether the table of positions begins with the prefix tokens.
     for added in (position, None) if cell is None else (position,):
         total = embedding if added is None else embedding + added
         norm = None if _close(total, arrived) else normalised(total, getattr(model.module, "norm_pre", None))

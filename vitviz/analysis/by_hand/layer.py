@@ -167,7 +167,7 @@ def _inside_block(model: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
     projections = [part for part in ("qkv", "q_proj") if isinstance(getattr(module, part, None), nn.Linear)]
     if not own or not parent or not projections:
         raise UnsupportedError(
-            f"{type(module).__name__} is not an attention module of its own inside a block, so its steps cannot be told apart. "
+            f"{type(module).__name__} is not an attention module of its own inside a block, so its steps cannot be separated. "
             "Who looks at whom shows its weights all the same."
         )
     return module, model.get_submodule(parent)
@@ -178,4 +178,4 @@ def _after_heads(module: nn.Module) -> nn.Module:
     for part in (getattr(module, "norm", None), output_projection(module)):
         if isinstance(part, nn.Module):
             return part
-    raise UnsupportedError(f"{type(module).__name__} has no output projection, so where its heads end cannot be told.")
+    raise UnsupportedError(f"{type(module).__name__} has no output projection, so where its heads end is not known.")

@@ -92,7 +92,7 @@ class Application:
         self._off.setdefault(layer, {})[head] = fill
 
     def cut(self, tokens: Iterable[int], layers: Iterable[int] | None = None) -> None:
-        """Nobody attends to these tokens in these layers, or in any layer. Raises ValueError for one that does not exist."""
+        """No query attends to these tokens in these layers, or in any layer. Raises ValueError for one that does not exist."""
         tokens = set(tokens)
         self._cut_anywhere |= tokens
         for layer in range(len(self._blocks) + 1) if layers is None else layers:
@@ -102,7 +102,7 @@ class Application:
             self._cut.setdefault(layer, set()).update(tokens)
 
     def remove(self, tokens: Iterable[int]) -> None:
-        """Nobody attends to these tokens, and no pooling counts them."""
+        """No query attends to these tokens, and no pooling counts them."""
         tokens = set(tokens)
         self._removed |= tokens
         if tokens:
@@ -191,7 +191,7 @@ def _num_heads(block: nn.Module) -> int:
 
 
 def _averages(module: nn.Module) -> bool:
-    """Whether the output is pooled over all patches without attention, so that a token nobody attends to would still
+    """Whether the output is pooled over all patches without attention, so that a token without attention would still
     be counted.
     """
     pool = str(getattr(module, "global_pool", ""))

@@ -28,7 +28,7 @@ class Intervention:
 
     Attributes:
         code: what its text form begins with.
-        order: place among others where several act together and nobody says otherwise, ascending.
+        order: place among others where several act together without a given order, ascending.
     """
 
     code: ClassVar[str]

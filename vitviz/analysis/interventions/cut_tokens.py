@@ -15,7 +15,7 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class CutTokens(Intervention):
-    """Tokens, prefix tokens first, that nobody may look at: their key columns are minus infinity before the softmax.
+    """Tokens, prefix tokens first, that no query attends to: their key columns are minus infinity before the softmax.
 
     Attributes:
         layers: where, or None for all layers.

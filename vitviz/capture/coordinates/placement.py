@@ -89,7 +89,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     shape, fused = call.shape, call.fused
     queries, keys = (call.q, call.k) if fused else (call.explicit, call.v)
     assert queries is not None
-    if keys is None:  # torch's own attention keeps its values to itself; its weights tell where its keys are
+    if keys is None:  # torch's own attention does not expose its values; its weights lie where its keys are
         keys = as_places(queries.mT) if isinstance(queries, Places) else queries.mT
 
     def refused(kind: str) -> Placement:
@@ -217,7 +217,7 @@ def prefix_of(module: nn.Module) -> tuple[str, ...]:
     return prefix_names(has_cls + distilled + num_registers, has_cls, distilled)
 
 
-# Windows are told apart on a grid of this many steps a pixel: most places are halves, and sit on it exactly.
+# Windows are distinguished on a grid of this many steps a pixel: most places are halves, and sit on it exactly.
 _FINE = 64
 _PADDING = -(2.0**18)  # stands for nowhere, where no place can be
 

@@ -67,7 +67,7 @@ def _extreme(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
 @place_rule(*(MATMUL | REVERSED_MATMUL))
 def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
     """A product belongs where its rows do; where it summed over places (values weighted, keys times values) its columns
-    tell.
+    decide.
     """
     if func is Tensor.__rmatmul__:
         left, right = right, left
@@ -121,7 +121,7 @@ def _einsum(func: Any, equation: str, *given: Any) -> Any:
 def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
     """Places of values summed by weights, in the shape of `out` (.., queries, value_dim): what a query collects belongs to it.
 
-    `out` itself where neither tells.
+    `out` itself where neither decides.
 
     Args:
         weights: (.., queries, keys); those that came out at their keys' places belong to queries that are the same tokens.

@@ -1,11 +1,11 @@
 """Where in the picture every number of a forward pass belongs: a tensor of places that travels through the model
 instead of pixels.
 
-Attention calls tell what is related, not which token is which patch: models cut their maps into windows, roll, pad,
+Attention calls show what is related, not which token is which patch: models cut their maps into windows, roll, pad,
 pool and fold them before they attend. All of that is moving things about. So the model's own forward pass is run once
 on places instead of numbers: whatever moves numbers moves places in the same way, whatever computes on a token (a
 projection, a norm, an activation) leaves its place alone, and a convolution's output belongs where the centre of its
-kernel was. No list of architectures is needed, and a shift or a partition nobody has seen before is followed all the
+kernel was. No list of architectures is needed, and a shift or an unknown partition is followed all the
 same.
 """
 

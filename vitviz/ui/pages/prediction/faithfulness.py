@@ -19,7 +19,7 @@ from vitviz.analysis.faithfulness import (
 from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
 from vitviz.analysis.methods import METHODS, explain
 from vitviz.analysis.question import Question
-from vitviz.analysis.sanity import Stage as Forgotten
+from vitviz.analysis.sanity import CascadeStep as Forgotten
 from vitviz.analysis.sanity import cascade, insensitive
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
