@@ -402,8 +402,8 @@ def test_queries_in_parts_are_not_taken_for_pooling():
         parts = zip(q.split(3, 2), bias.split(3, 1), strict=True)
         return torch.cat([(part @ k.mT + own).softmax(-1) @ v for part, own in parts], 2)
 
-    with pytest.raises(UnsupportedError, match="some patches at a time"):
-        record(redrawn(Written(Attention(chunks))), picture(), LAYOUT)
+    found = record(redrawn(Written(Attention(chunks))), picture(), LAYOUT)
+    assert not found.pooling and "some patches at a time" in found.separate
 
 
 def test_the_first_block_alone_is_switched_and_a_block_that_has_no_attention_raises():
@@ -465,10 +465,11 @@ def _one_head_at_a_time(q, k, v, bias):
 def test_heads_computed_one_by_one_are_no_layers_one_after_the_other(make):
     module = redrawn(Written(make(), make()))
     question = Question(BareModel(module, LAYOUT), picture()[0], ClassLogit(2))
-    for ask in (lambda: record(module, picture(), LAYOUT), lambda: question.attention_gradients):
+    for ask in (lambda: question.trace, lambda: question.attention_gradients):
         with pytest.raises(UnsupportedError, match=r"'blocks\.0\.attn.*several calls on the same input"):
             ask()
-    assert sum(layer.num_heads for layer in record(module, picture(), None).layers) == 2 * HEADS
+    found = record(module, picture(), LAYOUT)
+    assert found.separate and sum(layer.num_heads for layer in found.layers) == 2 * HEADS
 
 
 @pytest.mark.parametrize("joined", ["one after the other", "in place"])

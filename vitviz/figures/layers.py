@@ -184,7 +184,7 @@ def overview_figure(
         snippet=subject.snippet(
             f"queries = [nearest_query(layer, {str(asked)!r}, trace.layout.grid) for layer in trace.every]",
             "maps = [vitviz.attention_map(*asked) for asked in zip(trace.every, queries)]",
-            imports=["from vitviz.analysis.layers import nearest_query"],
+            imports=["from vitviz.analysis.queries import nearest_query"],
         ),
     )
 
