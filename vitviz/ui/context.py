@@ -83,11 +83,6 @@ class PageContext:
         return self.traced
 
     @property
-    def staged(self) -> Subject:
-        """The same layer by layer, which every model can be looked at."""
-        return self.traced
-
-    @property
     def model(self) -> Model:
         return self.traced.model
 

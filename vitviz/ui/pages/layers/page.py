@@ -63,7 +63,7 @@ def render(context: PageContext) -> None:
     with page(words.PAGE):
         support = verdict_on(context)
         verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
-        if not context.staged.trace.every:
+        if not context.traced.trace.every:
             st.info(verdict)
             return
         st.caption(verdict)
@@ -77,14 +77,14 @@ def render(context: PageContext) -> None:
         with guarded("layer heads"):
             show_heads(context, shown)
         st.subheader(words.OVERVIEW, anchor=False)
-        collects = any(not layer.query_layout.num_patches for layer in context.staged.trace.every)
+        collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.every)
         st.caption(words.OVERVIEW_TEXT + (words.OVERVIEW_COLLECTS if collects else ""))
         with guarded("overview"):
             query_name, robust = query_of_layers(context), context.selection.scale == "robust"
             figure.show(
                 context,
                 "layers",
-                lambda: overview_figure(context.staged, query_name, robust=robust, theme=context.theme),
+                lambda: overview_figure(context.traced, query_name, robust=robust, theme=context.theme),
                 query=query_name,
                 robust=robust,
             )
@@ -94,14 +94,14 @@ def query_of_layers(context: PageContext) -> str:
     """The query that was chosen on any page, else the patch in the middle: this page is about what a patch may see."""
     rows, cols = context.layout.grid
     try:
-        return str(layer_query(context.staged.trace, context.selection.query or cell_name(rows // 2, cols // 2)))
+        return str(layer_query(context.traced.trace, context.selection.query or cell_name(rows // 2, cols // 2)))
     except UnsupportedError:
         return cell_name(rows // 2, cols // 2)
 
 
 def choose(context: PageContext) -> Shown:
     """The three choices above the pictures, and what they come to."""
-    trace = context.staged.trace
+    trace = context.traced.trace
     index = context.selection.layer_of(len(trace.every))
     layer = trace.every[index]
     one, two = st.columns([2, 1])
@@ -237,7 +237,7 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
         context,
         "one layer",
         lambda: layer_figure(
-            context.staged, shown.index, shown.head, shown.first_query, robust=robust, theme=context.theme
+            context.traced, shown.index, shown.head, shown.first_query, robust=robust, theme=context.theme
         ),
         robust=robust,
         query_name=shown.first_query,
@@ -312,7 +312,7 @@ def show_heads(context: PageContext, shown: Shown) -> None:
         context,
         "heads of a layer",
         lambda: layer_heads_figure(
-            context.staged,
+            context.traced,
             shown.index,
             shown.first_query,
             maps=shown.maps,
