@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from vitviz.analysis.queries import default_query, query_of
+from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
@@ -90,6 +91,11 @@ class PageContext:
     def trace(self) -> Trace:
         """Raises UnsupportedError as `subject`."""
         return self.subject.trace
+
+    @property
+    def layers(self) -> tuple[Attention, ...]:
+        """The layers over the one grid of patches. Raises UnsupportedError as `subject`."""
+        return self.trace.sequence("This page")
 
     @property
     def layout(self) -> TokenLayout:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from vitviz.analysis.attention import attention_map
 from vitviz.analysis.positions import position_similarity
-from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query
 from vitviz.capture.attention import Attention
 from vitviz.errors import Cancelled, UnsupportedError, VitvizError
 from vitviz.figures.comparison import Side
@@ -238,7 +238,7 @@ def _query_in(attention: Attention, context: PageContext, query: str) -> str:
 
 def layers_of_query(context: PageContext, query: str) -> tuple[Attention, ...]:
     """The layers in which this query asks."""
-    return layers_asked(context.trace, Query.parse(query)) or context.trace.layers
+    return (context.trace.pooling if Query.parse(query).pools else ()) or context.layers
 
 
 def query_there(context: PageContext, other: PageContext, query: str) -> str:

@@ -38,7 +38,7 @@ def render(context: PageContext) -> None:
 
         def layer_payload(layer: int) -> bytes:
             norm = None if isinstance(norms, str) else norms[layer]
-            return pack(*layer_arrays(context.trace.layers[layer], norm))
+            return pack(*layer_arrays(context.layers[layer], norm))
 
         microscope(
             view,

@@ -48,7 +48,7 @@ def render(context: PageContext) -> None:
 def why_no_rollout(context: PageContext) -> str:
     """Why a product of this model's layers means nothing; "" where rollout is defined."""
     try:
-        check_defined(context.trace.layers, context.model.name)
+        check_defined(context.layers, context.model.name)
     except UnsupportedError as reason:
         return str(reason)
     return ""
@@ -126,7 +126,7 @@ def _params(context: PageContext) -> None:
 def _sinks(context: PageContext) -> None:
     layer = context.layer
     st.subheader(words.SINKS.format(layer=layer), anchor=False)
-    found = context.ask("sinks", lambda _: tuple(sink_tokens(context.trace.layers[layer])), layer=layer)
+    found = context.ask("sinks", lambda _: tuple(sink_tokens(context.layers[layer])), layer=layer)
     if not found:
         st.markdown(words.SINKS_NONE)
         return
@@ -143,7 +143,7 @@ def _statistics(context: PageContext) -> None:
     layer = context.layer
     st.subheader(words.HEADS.format(layer=layer), anchor=False)
     try:
-        of = context.ask("head statistics", lambda _: head_statistics(context.trace.layers[layer]), layer=layer)
+        of = context.ask("head statistics", lambda _: head_statistics(context.layers[layer]), layer=layer)
     except UnsupportedError as reason:
         st.info(escaped(reason))
         return
