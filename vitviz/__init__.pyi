@@ -92,3 +92,14 @@ from vitviz.tokens import Query as Query
 from vitviz.tracing import trace as trace
 
 __version__: str
+from vitviz.analysis.features import cluster_patches as cluster_patches
+from vitviz.analysis.features import correspondences as correspondences
+from vitviz.analysis.features import feature_maps as feature_maps
+from vitviz.analysis.features import patch_similarity as patch_similarity
+from vitviz.analysis.features import principal_components as principal_components
+from vitviz.analysis.features import similar_patches as similar_patches
+from vitviz.analysis.localization import lost as lost
+from vitviz.analysis.localization import mask_cut as mask_cut
+from vitviz.analysis.localization import token_cut as token_cut
+from vitviz.analysis.masks import coco as coco
+from vitviz.analysis.masks import refine_mask as refine_mask
