@@ -61,7 +61,7 @@ def test_lost_is_the_papers_loops(seed: int, centred: bool):
 def test_token_cut_is_the_dense_eigenvector_cut_at_its_mean(seed: int):
     rows, cols, threshold = 4, 6, 0.1
     values = np.random.default_rng(seed).normal(size=(rows * cols, 6)).astype(np.float32)
-    found = token_cut(features(values, (rows, cols)), threshold, centred=False)
+    found = token_cut(features(values, (rows, cols)), threshold, centred=False, side="strongest")
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     weights = np.array([[1.0 if a @ b > threshold else WEAK_EDGE for b in unit] for a in unit])
     degree = np.diag(weights.sum(1))
@@ -133,10 +133,19 @@ def test_a_side_with_three_corners_is_background():
     np.testing.assert_array_equal(found.mask, kind == 1)
 
 
+def test_the_side_at_the_border_is_background():
+    kind = np.ones((8, 10), int)
+    kind[0], kind[:, 0], kind[-1] = 0, 0, 0  # a frame that is open at the right, and smaller than what it holds
+    found = token_cut(scene(kind, noise=0.05))
+    np.testing.assert_array_equal(found.mask, kind == 1)
+    with pytest.raises(ValueError, match="a side is chosen"):
+        token_cut(scene(kind), side="left")
+
+
 def test_patches_in_another_order_give_the_same_cut_in_that_order():
     values = np.random.default_rng(5).normal(size=(30, 6))
     order = np.random.default_rng(6).permutation(30)
-    one, two = (token_cut(features(v, (5, 6)), 0.1) for v in (values, values[order]))
+    one, two = (token_cut(features(v, (5, 6)), 0.1, side="strongest") for v in (values, values[order]))
     assert one.eigenvector is not None and two.eigenvector is not None
     np.testing.assert_allclose(one.eigenvector.ravel()[order], two.eigenvector.ravel(), atol=1e-6)
     np.testing.assert_array_equal(one.chosen.ravel()[order], two.chosen.ravel())

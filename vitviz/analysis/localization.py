@@ -124,20 +124,26 @@ def lost(features: PatchFeatures, patches: int = LOST_PATCHES, centred: bool = T
     return _found("LOST", layout, _unit(features, centred), graph, degree, None, seed, marked, likeness, mask)
 
 
-def token_cut(features: PatchFeatures, threshold: float = TOKENCUT_THRESHOLD, centred: bool = True) -> FoundObject:
+def token_cut(
+    features: PatchFeatures, threshold: float = TOKENCUT_THRESHOLD, centred: bool = True, side: str = "border"
+) -> FoundObject:
     """TokenCut: the cut that separates patches into two groups, each alike within and unlike the other.
 
     Args:
         features: Of one picture.
         threshold: Patches whose cosine similarity is above are joined by an edge of weight 1, others by one of `WEAK_EDGE`.
         centred: Subtract the mean patch first.
+        side: Which side of the cut is the object. "strongest": that of the entry of largest size in the eigenvector, as in
+            the paper. "border": that which covers less of the picture's border.
 
     Raises:
+        ValueError: For another rule.
         UnsupportedError: For a picture of too many patches.
     """
+    if side not in ("strongest", "border"):
+        raise ValueError(f'a side is chosen as "strongest" or "border", not {side!r}')
     _need_few(features)
-    unit = _unit(features, centred)
-    return _cut("TokenCut", features, unit, threshold, corners=False)
+    return _cut("TokenCut", features, _unit(features, centred), threshold, side)
 
 
 def mask_cut(
@@ -162,7 +168,7 @@ def mask_cut(
     for _ in range(count):
         if painted.all():
             break
-        one = _cut("MaskCut", features, np.where(painted[:, None], 0.0, unit), threshold, corners=True)
+        one = _cut("MaskCut", features, np.where(painted[:, None], 0.0, unit), threshold, "corners")
         new = one.mask & ~features.layout.patches(painted)
         overlap = max((_mask_iou(one.mask, other.mask) for other in found), default=0.0)
         painted |= one.mask.ravel()
@@ -206,19 +212,29 @@ def second_eigenvector(weights: np.ndarray) -> np.ndarray:
     return vectors[:, 0] / root
 
 
-def _cut(method: str, features: PatchFeatures, unit: np.ndarray, threshold: float, corners: bool) -> FoundObject:
-    """One normalised cut. corners: a side with three or more corners of the picture is background (MaskCut)."""
+def _cut(method: str, features: PatchFeatures, unit: np.ndarray, threshold: float, rule: str) -> FoundObject:
+    """One normalised cut.
+
+    rule: "strongest", "border", or "corners": as "strongest", but never a side with three or more corners (MaskCut).
+    """
     layout = features.layout
     graph, weights = affinity(unit, threshold)
     vector = second_eigenvector(weights)
-    side = vector > vector.mean()
     seed = int(np.abs(vector).argmax())
+    side = vector > vector.mean()
     if not side[seed]:
         vector, side = -vector, ~side
-    if corners and layout.patches(side)[[0, 0, -1, -1], [0, -1, 0, -1]].sum() >= 3:
+    grid = layout.patches(side)
+    if rule == "border":
+        edge = np.ones(layout.grid, bool)
+        edge[1:-1, 1:-1] = False
+        wrong = grid[edge].mean() > 0.5
+    else:
+        wrong = rule == "corners" and grid[[0, 0, -1, -1], [0, -1, 0, -1]].sum() >= 3
+    if wrong and not side.all():
         vector, side = -vector, ~side
-        seed = int(np.where(side, vector, -np.inf).argmax()) if side.any() else seed
-        side[seed] = True
+        seed = int(np.where(side, vector, -np.inf).argmax())
+    side[seed] = True
     np.fill_diagonal(graph, False)
     mask = _connected(layout.patches(side), layout, seed)
     return _found(method, layout, unit, graph, graph.sum(1), vector, seed, side, unit @ unit[seed], mask)

@@ -1,0 +1,246 @@
+"""Objects found from patch features alone, on pictures whose boxes and masks are known.
+
+    python benchmarks/localization.py SCENES --keep found.jsonl [--generated 300]
+
+SCENES holds coco/ (photographs and objects.json) and horses/ (photographs and NAME_mask); generated scenes are made by
+benchmarks/generated_scenes.py. Every picture is squashed into a square. CorLoc: the share of pictures whose first box
+overlaps an object's with an intersection over union of at least 0.5. Each picture's numbers are kept at once, so that a run can
+be stopped and taken up again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from generated_scenes import scenes
+from PIL import Image
+
+import vitviz
+from vitviz.analysis.features import FACETS, feature_maps
+from vitviz.analysis.localization import Box, lost, mask_cut, token_cut
+from vitviz.analysis.masks import otsu_mask, pixel_mask, refine_mask
+from vitviz.survey.bootstrap import mean_interval
+
+SIZES = (168, 224, 336)
+HIT = 0.5
+BASELINES = {
+    "whole image": (0.0, 0.0, 1.0, 1.0),
+    "centre box": (0.1464, 0.1464, 0.8536, 0.8536),  # half of the area
+}
+Fraction = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One picture with what is in it: boxes (left, top, right, bottom) as shares of its sides, and a mask where it is exact."""
+
+    name: str
+    image: Image.Image
+    boxes: tuple[Fraction, ...]
+    mask: np.ndarray | None = None
+
+
+def generated(count: int) -> Iterator[Case]:
+    for index, scene in enumerate(scenes(count)):
+        side = scene.picture.width
+        boxes = tuple((b.left / side, b.top / side, b.right / side, b.bottom / side) for b in scene.boxes)
+        yield Case(f"generated/{index:04}", scene.picture, boxes)
+
+
+def coco(folder: Path) -> Iterator[Case]:
+    listed = json.loads((folder / "objects.json").read_text(encoding="utf-8"))
+    for told in sorted(listed, key=lambda told: told["file"]):
+        name = told["file"]
+        image = vitviz.load_image(folder / name)
+        boxes = []
+        for each in told["objects"]:
+            if not each["crowd"]:
+                x, y, width, height = each["box"]
+                boxes.append(
+                    (x / image.width, y / image.height, (x + width) / image.width, (y + height) / image.height)
+                )
+        if boxes:
+            yield Case(f"coco/{name}", image, tuple(boxes))
+
+
+def horses(folder: Path) -> Iterator[Case]:
+    for path in sorted(folder.glob("*.jpg")):
+        if path.stem.endswith("_mask"):
+            continue
+        image = vitviz.load_image(path)
+        white = Image.open(path.with_name(f"{path.stem}_mask.jpg")).convert("L").resize(image.size)
+        mask = np.asarray(white) > 127
+        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        height, width = mask.shape
+        box = (cols[0] / width, rows[0] / height, (cols[-1] + 1) / width, (rows[-1] + 1) / height)
+        yield Case(f"horses/{path.stem}", image, (box,), mask)
+
+
+def overlap(found: Fraction, truth: Sequence[Fraction]) -> float:
+    """The largest intersection over union with any of the boxes."""
+    scaled = [Box(*(round(10000 * side) for side in box)) for box in (found, *truth)]
+    return max(scaled[0].iou(box) for box in scaled[1:])
+
+
+def recall(found: Sequence[Fraction], truth: Sequence[Fraction]) -> float:
+    """The share of the boxes that are overlapped by at least `HIT`."""
+    return float(np.mean([overlap(box, found) >= HIT for box in truth]))
+
+
+def mask_overlap(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union at the truth's own size."""
+    large = np.asarray(Image.fromarray(mask).resize(truth.shape[::-1], Image.Resampling.NEAREST))
+    return float((large & truth).sum() / max((large | truth).sum(), 1))
+
+
+def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
+    """Everything that is asked of one picture, by name."""
+    answer = {f"box/{name}": overlap(box, case.boxes) for name, box in BASELINES.items()}
+    for size, model in models.items():
+        prepared = vitviz.prepare(model, case.image, "squash")
+        maps = feature_maps(model, prepared.input)
+
+        def fraction(box: Box, size: int = size) -> Fraction:
+            return box.left / size, box.top / size, box.right / size, box.bottom / size
+
+        for facet in FACETS:
+            features = maps.facet(facet)
+            first = {
+                "LOST": lost(features),
+                "TokenCut": token_cut(features),
+                "TokenCut, strongest side": token_cut(features, side="strongest"),
+            }
+            if facet == "key":
+                first["LOST, not centred"] = lost(features, centred=False)
+                first["TokenCut, not centred"] = token_cut(features, centred=False, side="strongest")
+                several = mask_cut(features, 3)
+                answer[f"recall/MaskCut/{size}"] = recall([fraction(one.box) for one in several], case.boxes)
+            for method, one in first.items():
+                answer[f"box/{method}/{facet}/{size}"] = overlap(fraction(one.box), case.boxes)
+                if case.mask is not None:
+                    answer[f"mask/{method}/{facet}/{size}"] = mask_overlap(
+                        pixel_mask(one.mask, (size, size)), case.mask
+                    )
+            if case.mask is not None and facet == "key":
+                for method in ("LOST", "TokenCut"):
+                    fine = refine_mask(first[method].mask, np.asarray(prepared.shown))
+                    answer[f"mask/{method}, refined/{facet}/{size}"] = mask_overlap(fine, case.mask)
+        if case.mask is not None:
+            rollout = vitviz.rollout(vitviz.trace(model, case.image, framing="squash")).values
+            answer[f"mask/Otsu on rollout/rollout/{size}"] = mask_overlap(
+                pixel_mask(otsu_mask(rollout), (size, size)), case.mask
+            )
+            answer["mask/whole image"] = float(case.mask.mean())
+    return answer
+
+
+def interval(values: np.ndarray, signed: bool = False) -> str:
+    found = mean_interval(values)
+    form = "{:+.1%} [{:+.1%}, {:+.1%}]" if signed else "{:.1%} [{:.1%}, {:.1%}]"
+    return form.format(found.mean, found.low, found.high)
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """Markdown: CorLoc by set, method, facet and size, with paired differences to both baselines; recall; masks."""
+    lines = []
+    for data in ("generated", "coco", "horses"):
+        own = [row for row in rows if row["name"].startswith(data)]
+        if len(own) < 2:
+            continue
+        lines += [
+            f"### {data}: {len(own)} pictures",
+            "",
+            "| boxes | CorLoc | less the centre box | less the whole image |",
+        ]
+        lines += ["|---|---:|---:|---:|"]
+        hits = {key: np.array([row[key] >= HIT for row in own], float) for key in own[0] if key.startswith("box/")}
+        for key, values in hits.items():
+            less = ["", ""]
+            if key.removeprefix("box/") not in BASELINES:
+                less = [interval(values - hits[f"box/{name}"], True) for name in ("centre box", "whole image")]
+            lines.append(f"| {key.removeprefix('box/').replace('/', ', ')} | {interval(values)} | {' | '.join(less)} |")
+        if data == "generated":
+            lines += ["", "| three boxes, scenes of two and three objects | recall at 0.5 |", "|---|---:|"]
+            many = [row for row in own if row["objects"] > 1]
+            for key in own[0]:
+                if key.startswith("recall/"):
+                    values = interval(np.array([row[key] for row in many]))
+                    lines.append(f"| {key.removeprefix('recall/').replace('/', ', ')} | {values} |")
+        masks = {key: np.array([row[key] for row in own]) for key in own[0] if key.startswith("mask/")}
+        if masks:
+            lines += [
+                "",
+                "| masks | intersection over union | less Otsu on rollout, same size | less the whole image |",
+            ]
+            lines += ["|---|---:|---:|---:|"]
+        for key, values in masks.items():
+            less = ["", ""]
+            size = key.rsplit("/", 1)[-1]
+            if size.isdigit():
+                less[1] = interval(values - masks["mask/whole image"], True)
+                if "Otsu" not in key:
+                    less[0] = interval(values - masks[f"mask/Otsu on rollout/rollout/{size}"], True)
+            lines.append(
+                f"| {key.removeprefix('mask/').replace('/', ', ')} | {interval(values)} | {' | '.join(less)} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenes", type=Path)
+    parser.add_argument("--keep", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument("--generated", type=int, default=300)
+    parser.add_argument("--limit", type=int, help="at most so many photographs of each folder")
+    parser.add_argument("--only-tables", action="store_true", help="of what the file holds already")
+    given = parser.parse_args()
+    done = {}
+    if given.keep.exists():
+        lines = given.keep.read_text(encoding="utf-8").splitlines()
+        done = {row["name"]: row for row in map(json.loads, lines)}
+    if not given.only_tables:
+        torch.set_num_threads(1)
+        embedded = vitviz.load_model("embedded")
+        models = {size: vitviz.resized(embedded, (size, size)) for size in SIZES}
+        sets = [
+            islice(horses(given.scenes / "horses"), given.limit),
+            islice(coco(given.scenes / "coco"), given.limit),
+            generated(given.generated),
+        ]
+        with given.keep.open("a", encoding="utf-8") as file:
+            for case in (case for cases in by_turns(sets) for case in cases):
+                if case.name in done:
+                    continue
+                done[case.name] = {"name": case.name, "objects": len(case.boxes), **measured(case, models)}
+                file.write(
+                    json.dumps({k: v if isinstance(v, str) else round(v, 5) for k, v in done[case.name].items()}) + "\n"
+                )
+                file.flush()
+    print(tables(list(done.values())))
+
+
+def by_turns(sets: Sequence[Any]) -> Iterator[list[Case]]:
+    """Cases of all sets by turns, so that a run that is stopped has some of each."""
+    running = [iter(each) for each in sets]
+    while running:
+        turn, left = [], []
+        for each in running:
+            case = next(each, None)
+            if case is not None:
+                turn.append(case)
+                left.append(each)
+        running = left
+        yield turn
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Spoiled pictures whose truth is known, and probabilities by the network's own forward pass."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from vitviz.analysis.stress import CELLS, KINDS, piece_order, spoiled, stress_curve, usual_levels
+from vitviz.errors import UnsupportedError
+
+SIDE = 32
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+def picture(seed: int = 0, side: int = SIDE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+
+
+def network(module: nn.Module) -> SimpleNamespace:
+    return SimpleNamespace(
+        name="network",
+        module=module.eval(),
+        lock=threading.RLock(),
+        preprocessing=SimpleNamespace(mean=MEAN, std=STD),
+    )
+
+
+def vit(dtype: torch.dtype = torch.float32) -> SimpleNamespace:
+    torch.manual_seed(2)
+    module = timm.create_model(
+        "vit_tiny_patch16_224", img_size=SIDE, patch_size=8, depth=2, embed_dim=24, num_heads=2, num_classes=5
+    )
+    for parameter in module.parameters():
+        parameter.data.normal_(std=0.2)
+    module.pos_embed.data.zero_()
+    return network(module.to(dtype))
+
+
+def cnn(dtype: torch.dtype = torch.float32) -> SimpleNamespace:
+    torch.manual_seed(3)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 8, 5, padding=2), nn.ReLU())
+    whole = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)).to(dtype)
+    whole.num_classes = 5  # as timm says it
+    return network(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_level_is_the_picture_itself(kind: str):
+    whole = picture()
+    first, *rest = usual_levels(kind, (SIDE, SIDE))
+    kept = spoiled(whole, kind, first)
+    np.testing.assert_array_equal(kept, whole)
+    assert not np.shares_memory(kept, whole)
+    for level in rest:
+        assert (spoiled(whole, kind, level) != whole).any(), level
+
+
+def test_shuffles_are_exact_permutations():
+    whole, grid, seed = picture(), 4, 7
+    found = spoiled(whole, "shuffle", grid, seed)
+    step, order = SIDE // grid, piece_order(grid, seed)
+    assert sorted(order.tolist()) == list(range(grid * grid))
+    for place, piece in enumerate(order.tolist()):
+        (r, c), (to_r, to_c) = divmod(piece, grid), divmod(place, grid)
+        np.testing.assert_array_equal(
+            found[to_r * step : (to_r + 1) * step, to_c * step : (to_c + 1) * step],
+            whole[r * step : (r + 1) * step, c * step : (c + 1) * step],
+        )
+    assert usual_levels("shuffle", (224, 224)) == (1, 2, 4, 7, 8, 14, 16)
+    with pytest.raises(ValueError, match="does not cut"):
+        spoiled(whole, "shuffle", 5)
+
+
+def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
+    whole = picture()
+    mean = whole.mean((0, 1)).round()
+    before = np.zeros((CELLS, CELLS), bool)
+    for share in (0.25, 0.5, 1.0):
+        found = spoiled(whole, "hide", share, 1)
+        cells = (found == mean).all(-1).reshape(CELLS, 2, CELLS, 2).all((1, 3))
+        assert cells.sum() == round(share * CELLS * CELLS)
+        assert (cells | ~before).all()
+        before = cells
+
+
+def test_the_centre_is_a_square_in_the_middle():
+    whole = picture()
+    found = spoiled(whole, "centre", 0.5)
+    changed = np.zeros((SIDE, SIDE), bool)
+    changed[8:24, 8:24] = True
+    np.testing.assert_array_equal(found[~changed], whole[~changed])
+    assert (found[changed] == whole.mean((0, 1)).round()).all()
+
+
+def test_blur_takes_texture_and_edges_leave_outlines():
+    checks = (np.indices((SIDE, SIDE)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, 2)
+    assert np.abs(spoiled(checks, "blur", 4).astype(float) - 127.5).max() < 2
+    two = np.zeros((SIDE, SIDE, 3), np.uint8)
+    two[:, SIDE // 2 :] = (200, 100, 50)
+    outline = spoiled(two, "edges", 1.0)
+    assert (outline[:, [15, 16]] == 255).all() and (outline[:, :14] == 0).all() and (outline[:, 18:] == 0).all()
+    np.testing.assert_array_equal(spoiled(two, "edges", 0.5)[0, -1], (100, 50, 25))
+    for kind, level in (("blur", -1), ("edges", 1.5), ("hide", -0.1), ("noise", 1)):
+        with pytest.raises(ValueError, match="not"):
+            spoiled(two, kind, level)
+
+
+@pytest.mark.parametrize("kind", ["hide", "blur"])
+def test_values_are_those_of_the_network_itself(kind: str):
+    subject, whole = cnn(), picture()
+    told = []
+    found = stress_curve(subject, whole, kind, orders=2, progress=lambda done, of: told.append((done, of)))
+    orders = 2 if kind == "hide" else 1
+    for index, level in enumerate(found.levels):
+        expected = []
+        for seed in range(orders):
+            pixels = (spoiled(whole, kind, level, seed) / 255 - np.array(MEAN)) / np.array(STD)
+            with torch.no_grad():
+                logits = subject.module(torch.from_numpy(pixels).float().permute(2, 0, 1)[None])
+            expected.append(float(logits.softmax(-1)[0, found.target]))
+        assert found.values[index] == pytest.approx(np.mean(expected), abs=1e-5)
+        assert (found.low[index], found.high[index]) == pytest.approx((min(expected), max(expected)), abs=1e-5)
+        np.testing.assert_array_equal(found.pictures[index], spoiled(whole, kind, level, 0))
+    assert told[-1] == (1 + orders * len(found.levels),) * 2
+
+
+def test_a_transformer_without_positions_does_not_notice_a_shuffle_and_a_convolution_does():
+    whole = picture()
+    flat = stress_curve(vit(torch.float64), whole, "shuffle", levels=(1, 2, 4))
+    assert np.ptp(flat.values) < 1e-6 and np.abs(flat.high - flat.low).max() < 1e-6  # probabilities are read in float32
+    noticed = stress_curve(cnn(torch.float64), whole, "shuffle", levels=(1, 2, 4))
+    assert np.ptp(noticed.values) > 1e-5
+
+
+def test_the_target_may_be_chosen_and_must_exist():
+    subject, whole = cnn(), picture()
+    own = stress_curve(subject, whole, "centre", levels=(0, 0.5)).target
+    assert stress_curve(subject, whole, "centre", target=(own + 1) % 5, levels=(0,)).target == (own + 1) % 5
+    with pytest.raises(IndexError, match="output 5 does not exist"):
+        stress_curve(subject, whole, "centre", target=5, levels=(0,))
+
+
+def test_a_model_without_a_classifier_is_refused():
+    torch.manual_seed(0)
+    module = timm.create_model("vit_tiny_patch16_224", img_size=SIDE, depth=1, embed_dim=24, num_heads=2, num_classes=0)
+    with pytest.raises(UnsupportedError, match="no classifier"):
+        stress_curve(network(module), picture(), "blur")

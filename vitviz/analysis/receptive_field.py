@@ -1,0 +1,236 @@
+"""Effective receptive fields: how strongly each pixel moves the unit in the middle of a layer, |d(centre unit)/d(pixels)|.
+
+Luo, Li, Urtasun and Zemel 2016 (arXiv 1701.04128): a gradient of 1 in every channel of the middle unit is sent back to the
+pixels. It is a property of the model on this image, and another quantity than the attention distance, which says where a head
+looks and not what reaches a unit.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vitviz.capture.evaluation import evaluating
+from vitviz.errors import NotFiniteError, UnsupportedError
+
+SHARE = 0.95
+Progress = Callable[[int, int], None]
+
+
+class AnyNetwork(Protocol):
+    """What is needed of a network: a loaded `Model` has it, and the embedded convolutional network."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def module(self) -> nn.Module: ...
+    @property
+    def lock(self) -> threading.RLock: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveField:
+    """One layer's middle unit and the pixels that move it.
+
+    Attributes:
+        name: The part of the model whose output the unit belongs to: "blocks.3".
+        grid: (rows, cols) of that output.
+        unit: (row, col) of the unit in it.
+        centre: (row, col) of the unit's middle, in pixels of the input.
+        gradient: (height, width) float32: the gradient's size, colours added; it sums to 1, or is 0 everywhere where no pixel
+            moves the unit.
+        side: Of the smallest square around the centre that holds `share` of the gradient, in pixels; what of it lies beyond the
+            picture counts, up to the picture's longer side.
+        share: Of the gradient inside that square.
+    """
+
+    name: str
+    grid: tuple[int, int]
+    unit: tuple[int, int]
+    centre: tuple[float, float]
+    gradient: np.ndarray
+    side: float
+    share: float = SHARE
+
+
+def receptive_fields(
+    subject: AnyNetwork,
+    pixels: Tensor,
+    parts: Sequence[str] = (),
+    share: float = SHARE,
+    progress: Progress | None = None,
+) -> tuple[ReceptiveField, ...]:
+    """One forward pass over a model input (3, height, width), and one backward pass for each layer or stage, first one first.
+
+    Args:
+        subject: A Vision Transformer or a convolutional network.
+        pixels: Normalised as the model wants them.
+        parts: Names of modules; by default the patch embedding and every block of a transformer, every stage of a
+            convolutional network.
+        share: Of the gradient that `side` is about.
+        progress: Called with (parts done, parts); raise from it to stop.
+
+    Raises:
+        UnsupportedError: Where the parts cannot be found, or their output is no map and no sequence of patches.
+        NotFiniteError: For a gradient that is not finite.
+    """
+    module = subject.module
+    named = _parts(subject, parts)
+    kept: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(_module: nn.Module, _args: object, output: object) -> None:
+            first = output[0] if isinstance(output, tuple) else output
+            if not isinstance(first, Tensor):
+                raise UnsupportedError(f"{name} of {subject.name} does not give one array, so it has no middle unit.")
+            kept[name] = first
+
+        return keep
+
+    found = []
+    with subject.lock, evaluating(module), torch.inference_mode(False), torch.enable_grad():
+        x = pixels.detach().to(next(module.parameters())).clone()[None].requires_grad_()  # (1, channels, height, width)
+        handles = [part.register_forward_hook(keeper(name)) for name, part in named.items()]
+        try:
+            module(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        size = (x.shape[2], x.shape[3])
+        for done, name in enumerate(named):
+            if name not in kept:
+                raise UnsupportedError(f"{name} of {subject.name} takes no part in its forward pass.")
+            units, grid = _units(subject, kept[name], size)  # (rows * cols, channels)
+            unit = grid[0] // 2, grid[1] // 2
+            score = units[unit[0] * grid[1] + unit[1]].float().sum()
+            (slope,) = torch.autograd.grad(score, x, retain_graph=True, allow_unused=True)
+            gradient: np.ndarray = np.zeros(size) if slope is None else slope[0].abs().double().sum(0).cpu().numpy()
+            if not np.isfinite(gradient).all():
+                raise NotFiniteError(f"The gradient of {name} of {subject.name} is not finite everywhere.")
+            centre = ((unit[0] + 0.5) * size[0] / grid[0], (unit[1] + 0.5) * size[1] / grid[1])
+            found.append(_field(name, grid, unit, centre, gradient, share))
+            if progress:
+                progress(done + 1, len(named))
+    return tuple(found)
+
+
+def mean_receptive_fields(images: Sequence[Sequence[ReceptiveField]]) -> tuple[ReceptiveField, ...]:
+    """The fields of several images averaged layer by layer, each image counting the same.
+
+    Raises:
+        ValueError: For no image, or images that went through different parts or sizes.
+    """
+    if not images:
+        raise ValueError("a mean of receptive fields needs at least one image")
+    averaged = []
+    for same in zip(*images, strict=True):
+        first = same[0]
+        if any(
+            (each.name, each.grid, each.gradient.shape) != (first.name, first.grid, first.gradient.shape)
+            for each in same
+        ):
+            raise ValueError(f"images of different sizes or models have no common field of {first.name}")
+        mean = np.mean([each.gradient for each in same], axis=0, dtype=np.float64)
+        averaged.append(_field(first.name, first.grid, first.unit, first.centre, mean, first.share))
+    return tuple(averaged)
+
+
+def with_share(field: ReceptiveField, share: float) -> ReceptiveField:
+    """The same field with the square that holds another share of it; all of it at 1."""
+    return replace(field, share=share, side=square_side(field.gradient, field.centre, share))
+
+
+def square_side(gradient: np.ndarray, centre: tuple[float, float], share: float) -> float:
+    """The side in pixels of the smallest square around `centre` (row, col) whose pixels hold `share` of the gradient.
+
+    Args:
+        gradient: (height, width), nowhere negative.
+        centre: In pixels; a whole number lies between two pixels.
+        share: Above 0, at most 1.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"a share is above 0 and at most 1, not {share}")
+    whole = float(gradient.sum())
+    if whole <= 0:
+        return 0.0
+    rows, cols = (np.abs(np.arange(length) + 0.5 - at) for length, at in zip(gradient.shape, centre, strict=True))
+    away = np.maximum(rows[:, None], cols).ravel()  # (height * width,): the square that a pixel's middle lies on
+    order = np.argsort(away, kind="stable")
+    held = np.cumsum(gradient.ravel()[order], dtype=np.float64)
+    first = int(np.searchsorted(held, share * whole * (1 - 1e-7)))
+    return float(min(2 * away[order[min(first, len(order) - 1)]] + 1, max(gradient.shape)))
+
+
+def _field(
+    name: str,
+    grid: tuple[int, int],
+    unit: tuple[int, int],
+    centre: tuple[float, float],
+    gradient: np.ndarray,
+    share: float,
+) -> ReceptiveField:
+    shares = gradient / max(float(gradient.sum()), np.finfo(np.float64).tiny)
+    return ReceptiveField(
+        name, grid, unit, centre, shares.astype(np.float32), square_side(shares, centre, share), share
+    )
+
+
+def _parts(subject: AnyNetwork, names: Sequence[str]) -> dict[str, nn.Module]:
+    """The modules whose outputs are asked, by name, in order."""
+    module = subject.module
+    if names:
+        known = dict(module.named_modules())
+        if missing := [name for name in names if name not in known]:
+            raise UnsupportedError(f"{subject.name} has no part called {missing[0]!r}.")
+        return {name: known[name] for name in names}
+    for container in ("blocks", "stages", "layers"):
+        held = getattr(module, container, None)
+        if isinstance(held, nn.Sequential | nn.ModuleList) and len(held) > 1:
+            parts = {f"{container}.{index}": part for index, part in enumerate(held)}
+            embedding = getattr(module, "patch_embed", None)
+            sequence = isinstance(embedding, nn.Module) and container == "blocks"
+            return {"patch_embed": embedding, **parts} if sequence else parts  # type: ignore[dict-item]
+    children = dict(module.named_children())
+    rows = [name for name in ("layer1", "layer2", "layer3", "layer4") if name in children]
+    if not rows:
+        told = getattr(module, "feature_info", None)
+        stages = [stage.get("module", "") for stage in told] if isinstance(told, list) else []
+        known = dict(module.named_modules())
+        rows = [name for name in stages if name in known]
+        children = known
+    if not rows:
+        raise UnsupportedError(
+            f"{subject.name} is neither a row of blocks nor of stages, so its layers are not known; name the parts to look at."
+        )
+    return {name: children[name] for name in rows}
+
+
+def _units(subject: AnyNetwork, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """((rows * cols, channels), (rows, cols)) of one part's output for one image."""
+    if output.ndim == 4 and output.shape[0] == 1:
+        last = getattr(subject.module, "output_fmt", None)
+        if str(last).endswith("NHWC"):
+            return output[0].flatten(0, 1), (
+                output.shape[1],
+                output.shape[2],
+            )  # (rows, cols, channels) -> (units, channels)
+        return output[0].flatten(1).T, (output.shape[2], output.shape[3])  # (channels, rows, cols) -> (units, channels)
+    if output.ndim == 3 and output.shape[0] == 1:
+        layout = getattr(subject, "layout", None)
+        tokens = output.shape[1]
+        if layout is not None and tokens in (layout.num_tokens, layout.num_patches):
+            return output[0, tokens - layout.num_patches :], layout.grid
+        rows = math.isqrt(round(tokens * size[0] / size[1]))
+        if rows and tokens % rows == 0 and rows * size[1] == (tokens // rows) * size[0]:
+            return output[0], (rows, tokens // rows)
+    raise UnsupportedError(
+        f"A part of {subject.name} gives an array of shape {tuple(output.shape)}, which is no map and no sequence of patches, "
+        "so it has no middle unit."
+    )
