@@ -116,9 +116,9 @@ def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
             first = {
                 "LOST": lost(features),
                 "TokenCut": token_cut(features),
-                "TokenCut, strongest side": token_cut(features, side="strongest"),
             }
             if facet == "key":
+                first["TokenCut, strongest side"] = token_cut(features, side="strongest")
                 first["LOST, not centred"] = lost(features, centred=False)
                 first["TokenCut, not centred"] = token_cut(features, centred=False, side="strongest")
                 several = mask_cut(features, 3)
@@ -133,11 +133,9 @@ def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
                 for method in ("LOST", "TokenCut"):
                     fine = refine_mask(first[method].mask, np.asarray(prepared.shown))
                     answer[f"mask/{method}, refined/{facet}/{size}"] = mask_overlap(fine, case.mask)
-        if case.mask is not None:
+        if case.mask is not None and size == 224:
             rollout = vitviz.rollout(vitviz.trace(model, case.image, framing="squash")).values
-            answer[f"mask/Otsu on rollout/rollout/{size}"] = mask_overlap(
-                pixel_mask(otsu_mask(rollout), (size, size)), case.mask
-            )
+            answer["mask/Otsu on rollout/224"] = mask_overlap(pixel_mask(otsu_mask(rollout), (size, size)), case.mask)
             answer["mask/whole image"] = float(case.mask.mean())
     return answer
 
@@ -178,7 +176,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
         if masks:
             lines += [
                 "",
-                "| masks | intersection over union | less Otsu on rollout, same size | less the whole image |",
+                "| masks | intersection over union | less Otsu on rollout at 224 | less the whole image |",
             ]
             lines += ["|---|---:|---:|---:|"]
         for key, values in masks.items():
@@ -187,7 +185,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
             if size.isdigit():
                 less[1] = interval(values - masks["mask/whole image"], True)
                 if "Otsu" not in key:
-                    less[0] = interval(values - masks[f"mask/Otsu on rollout/rollout/{size}"], True)
+                    less[0] = interval(values - masks["mask/Otsu on rollout/224"], True)
             lines.append(
                 f"| {key.removeprefix('mask/').replace('/', ', ')} | {interval(values)} | {' | '.join(less)} |"
             )

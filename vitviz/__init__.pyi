@@ -103,3 +103,7 @@ from vitviz.analysis.localization import mask_cut as mask_cut
 from vitviz.analysis.localization import token_cut as token_cut
 from vitviz.analysis.masks import coco as coco
 from vitviz.analysis.masks import refine_mask as refine_mask
+from vitviz.analysis.receptive_field import receptive_fields as receptive_fields
+from vitviz.analysis.stress import stress_curve as stress_curve
+from vitviz.models.hugging_face.detectors import detect as detect
+from vitviz.models.hugging_face.detectors import load_detector as load_detector

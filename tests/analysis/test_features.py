@@ -18,7 +18,7 @@ from vitviz.analysis.features import (
     similar_patches,
     upsampled,
 )
-from vitviz.analysis.question import StandIn
+from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -26,7 +26,7 @@ LAYOUT = TokenLayout(("cls",), (3, 4), (16, 16))
 DEPTH = 2
 
 
-def model(layout: TokenLayout = LAYOUT, dtype: torch.dtype = torch.float32, positions: bool = True) -> StandIn:
+def model(layout: TokenLayout = LAYOUT, dtype: torch.dtype = torch.float32, positions: bool = True) -> BareModel:
     torch.manual_seed(1)
     module = timm.create_model(
         "vit_tiny_patch16_224", img_size=layout.input_size, depth=DEPTH, embed_dim=24, num_heads=3
@@ -35,7 +35,7 @@ def model(layout: TokenLayout = LAYOUT, dtype: torch.dtype = torch.float32, posi
         parameter.data.normal_(std=0.3)
     if not positions:
         module.pos_embed.data.zero_()
-    return StandIn(module.to(dtype).requires_grad_(False), layout)
+    return BareModel(module.to(dtype).requires_grad_(False), layout)
 
 
 def features(values: np.ndarray, grid: tuple[int, int]) -> PatchFeatures:

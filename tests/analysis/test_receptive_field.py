@@ -12,7 +12,7 @@ import torch
 from scipy.signal import convolve2d
 from torch import nn
 
-from vitviz.analysis.question import StandIn
+from vitviz.analysis.question import BareModel
 from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fields, square_side, with_share
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -84,12 +84,12 @@ def test_no_gradient_has_no_square():
         square_side(np.ones((4, 4)), (2, 2), 1.5)
 
 
-def vit(num_heads: int = 2) -> StandIn:
+def vit(num_heads: int = 2) -> BareModel:
     torch.manual_seed(0)
     module = timm.create_model(
         "vit_tiny_patch16_224", img_size=(48, 64), depth=2, embed_dim=24, num_heads=num_heads
     ).eval()
-    return StandIn(module, TokenLayout(("cls",), (3, 4), (16, 16)), "tiny")
+    return BareModel(module, TokenLayout(("cls",), (3, 4), (16, 16)), "tiny")
 
 
 def test_a_transformer_sees_one_patch_and_after_one_layer_all_of_them():

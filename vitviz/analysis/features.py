@@ -141,7 +141,9 @@ def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
         with torch.inference_mode():
             states = [norm(state) for state in states] if isinstance(norm, nn.Module) else states
     if any(layer.key_layout.grid != model.layout.grid for layer in seen.layers):
-        raise UnsupportedError(f"The layers of {model.name} have different grids, so its patches have no common features.")
+        raise UnsupportedError(
+            f"The layers of {model.name} have different grids, so its patches have no common features."
+        )
     one_each = len(states) == len(seen.layers) and all(len(state) == model.layout.num_tokens for state in states)
     return FeatureMaps(seen.layers, tuple(states) if one_each else (), model.layout)
 

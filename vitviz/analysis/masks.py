@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from vitviz.analysis.localization import Box
+from vitviz.errors import need_package
 
 Region = tuple[float, float, float, float]
 # How much a difference of colour slows the walker down: scikit-image's own default.
@@ -40,7 +41,9 @@ def refine_mask(mask: np.ndarray, picture: np.ndarray, stiffness: float = STIFFN
 
     Raises:
         ValueError: For a picture that the grid does not cut into equal patches.
+        MissingPackageError: Without scikit-image.
     """
+    need_package("skimage", "masks", "Refining a mask")
     from skimage.segmentation import random_walker  # here, because it takes long to import
 
     size = picture.shape[0], picture.shape[1]
@@ -66,7 +69,12 @@ def _middles(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def otsu_mask(values: np.ndarray) -> np.ndarray:
-    """(rows, cols) boolean: values above Otsu's threshold (Otsu 1979, by scikit-image). Constant values give an empty mask."""
+    """(rows, cols) boolean: values above Otsu's threshold (Otsu 1979, by scikit-image). Constant values give an empty mask.
+
+    Raises:
+        MissingPackageError: Without scikit-image.
+    """
+    need_package("skimage", "masks", "Otsu's threshold")
     from skimage.filters import threshold_otsu
 
     return np.zeros(values.shape, bool) if np.ptp(values) == 0 else values > threshold_otsu(values)

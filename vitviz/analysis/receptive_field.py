@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.evaluation import evaluating
+from vitviz.capture.modules import evaluating
 from vitviz.errors import NotFiniteError, UnsupportedError
+from vitviz.progress import Progress
 
 SHARE = 0.95
-Progress = Callable[[int, int], None]
 
 
 class AnyNetwork(Protocol):
@@ -61,7 +61,7 @@ class ReceptiveField:
 
 
 def receptive_fields(
-    subject: AnyNetwork,
+    model: AnyNetwork,
     pixels: Tensor,
     parts: Sequence[str] = (),
     share: float = SHARE,
@@ -70,7 +70,7 @@ def receptive_fields(
     """One forward pass over a model input (3, height, width), and one backward pass for each layer or stage, first one first.
 
     Args:
-        subject: A Vision Transformer or a convolutional network.
+        model: A Vision Transformer or a convolutional network.
         pixels: Normalised as the model wants them.
         parts: Names of modules; by default the patch embedding and every block of a transformer, every stage of a
             convolutional network.
@@ -81,21 +81,21 @@ def receptive_fields(
         UnsupportedError: Where the parts cannot be found, or their output is no map and no sequence of patches.
         NotFiniteError: For a gradient that is not finite.
     """
-    module = subject.module
-    named = _parts(subject, parts)
+    module = model.module
+    named = _parts(model, parts)
     kept: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Callable[..., None]:
         def keep(_module: nn.Module, _args: object, output: object) -> None:
             first = output[0] if isinstance(output, tuple) else output
             if not isinstance(first, Tensor):
-                raise UnsupportedError(f"{name} of {subject.name} does not give one array, so it has no middle unit.")
+                raise UnsupportedError(f"{name} of {model.name} does not give one array, so it has no middle unit.")
             kept[name] = first
 
         return keep
 
     found = []
-    with subject.lock, evaluating(module), torch.inference_mode(False), torch.enable_grad():
+    with model.lock, evaluating(module), torch.inference_mode(False), torch.enable_grad():
         x = pixels.detach().to(next(module.parameters())).clone()[None].requires_grad_()  # (1, channels, height, width)
         handles = [part.register_forward_hook(keeper(name)) for name, part in named.items()]
         try:
@@ -106,14 +106,14 @@ def receptive_fields(
         size = (x.shape[2], x.shape[3])
         for done, name in enumerate(named):
             if name not in kept:
-                raise UnsupportedError(f"{name} of {subject.name} takes no part in its forward pass.")
-            units, grid = _units(subject, kept[name], size)  # (rows * cols, channels)
+                raise UnsupportedError(f"{name} of {model.name} takes no part in its forward pass.")
+            units, grid = _units(model, kept[name], size)  # (rows * cols, channels)
             unit = grid[0] // 2, grid[1] // 2
             score = units[unit[0] * grid[1] + unit[1]].float().sum()
             (slope,) = torch.autograd.grad(score, x, retain_graph=True, allow_unused=True)
             gradient: np.ndarray = np.zeros(size) if slope is None else slope[0].abs().double().sum(0).cpu().numpy()
             if not np.isfinite(gradient).all():
-                raise NotFiniteError(f"The gradient of {name} of {subject.name} is not finite everywhere.")
+                raise NotFiniteError(f"The gradient of {name} of {model.name} is not finite everywhere.")
             centre = ((unit[0] + 0.5) * size[0] / grid[0], (unit[1] + 0.5) * size[1] / grid[1])
             found.append(_field(name, grid, unit, centre, gradient, share))
             if progress:
@@ -182,13 +182,13 @@ def _field(
     )
 
 
-def _parts(subject: AnyNetwork, names: Sequence[str]) -> dict[str, nn.Module]:
+def _parts(model: AnyNetwork, names: Sequence[str]) -> dict[str, nn.Module]:
     """The modules whose outputs are asked, by name, in order."""
-    module = subject.module
+    module = model.module
     if names:
         known = dict(module.named_modules())
         if missing := [name for name in names if name not in known]:
-            raise UnsupportedError(f"{subject.name} has no part called {missing[0]!r}.")
+            raise UnsupportedError(f"{model.name} has no part called {missing[0]!r}.")
         return {name: known[name] for name in names}
     for container in ("blocks", "stages", "layers"):
         held = getattr(module, container, None)
@@ -207,15 +207,15 @@ def _parts(subject: AnyNetwork, names: Sequence[str]) -> dict[str, nn.Module]:
         children = known
     if not rows:
         raise UnsupportedError(
-            f"{subject.name} is neither a row of blocks nor of stages, so its layers are not known; name the parts to look at."
+            f"{model.name} is neither a row of blocks nor of stages, so its layers are not known; name the parts to look at."
         )
     return {name: children[name] for name in rows}
 
 
-def _units(subject: AnyNetwork, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+def _units(model: AnyNetwork, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
     """((rows * cols, channels), (rows, cols)) of one part's output for one image."""
     if output.ndim == 4 and output.shape[0] == 1:
-        last = getattr(subject.module, "output_fmt", None)
+        last = getattr(model.module, "output_fmt", None)
         if str(last).endswith("NHWC"):
             return output[0].flatten(0, 1), (
                 output.shape[1],
@@ -223,7 +223,7 @@ def _units(subject: AnyNetwork, output: Tensor, size: tuple[int, int]) -> tuple[
             )  # (rows, cols, channels) -> (units, channels)
         return output[0].flatten(1).T, (output.shape[2], output.shape[3])  # (channels, rows, cols) -> (units, channels)
     if output.ndim == 3 and output.shape[0] == 1:
-        layout = getattr(subject, "layout", None)
+        layout = getattr(model, "layout", None)
         tokens = output.shape[1]
         if layout is not None and tokens in (layout.num_tokens, layout.num_patches):
             return output[0, tokens - layout.num_patches :], layout.grid
@@ -231,6 +231,6 @@ def _units(subject: AnyNetwork, output: Tensor, size: tuple[int, int]) -> tuple[
         if rows and tokens % rows == 0 and rows * size[1] == (tokens // rows) * size[0]:
             return output[0], (rows, tokens // rows)
     raise UnsupportedError(
-        f"A part of {subject.name} gives an array of shape {tuple(output.shape)}, which is no map and no sequence of patches, "
+        f"A part of {model.name} gives an array of shape {tuple(output.shape)}, which is no map and no sequence of patches, "
         "so it has no middle unit."
     )

@@ -9,7 +9,7 @@ nothing of how either would do on photographs of that kind.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,10 +18,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from vitviz.capture.evaluation import evaluating
-from vitviz.capture.trunk import run
+from vitviz.capture.blocks import run
+from vitviz.capture.modules import evaluating
 from vitviz.errors import UnsupportedError, existing
 from vitviz.outputs import OutputKind, output_kind
+from vitviz.progress import Progress
 
 # Kind -> what its levels are, for the axis of a chart. The first level of each is the picture as it is.
 KINDS: dict[str, str] = {
@@ -34,7 +35,6 @@ KINDS: dict[str, str] = {
 RANDOM = ("shuffle", "hide")
 CELLS = 16  # patches to a side of the grid on which they are hidden
 BATCH = 8
-Progress = Callable[[int, int], None]
 
 
 class Pixels(Protocol):
@@ -175,7 +175,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 
 def stress_curve(
-    subject: Stressed,
+    model: Stressed,
     picture: np.ndarray,
     kind: str,
     target: int | None = None,
@@ -186,7 +186,7 @@ def stress_curve(
     """The target's probability as the picture is spoiled.
 
     Args:
-        subject: A Vision Transformer or a convolutional network.
+        model: A Vision Transformer or a convolutional network.
         picture: (height, width, 3) uint8, what this network sees of the photograph (`Prepared.shown`).
         kind: A key of `KINDS`.
         target: Number of the output; what the network says of the picture as it is by default.
@@ -203,14 +203,14 @@ def stress_curve(
     usual = usual_levels(kind, size)
     asked = tuple(levels) or usual
     seeds = range(orders if kind in RANDOM else 1)
-    kind_of_output = _kind(subject)
+    kind_of_output = _kind(model)
     pictures = [[spoiled(picture, kind, level, seed) for level in asked] for seed in seeds]
     flat = [picture, *(each for order in pictures for each in order)]
     rows = []
-    with subject.lock, evaluating(subject.module), torch.inference_mode(False), torch.no_grad():
+    with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
         for start in range(0, len(flat), BATCH):
-            batch = torch.stack([_input(subject, each) for each in flat[start : start + BATCH]])
-            rows.append(kind_of_output.read(run(subject.module, batch, kind_of_output).logits).double().cpu())
+            batch = torch.stack([_input(model, each) for each in flat[start : start + BATCH]])
+            rows.append(kind_of_output.read(run(model.module, batch, kind_of_output).logits).double().cpu())
             if progress:
                 progress(min(start + BATCH, len(flat)), len(flat))
     values = torch.cat(rows).numpy()  # (1 + orders * levels, outputs)
@@ -227,17 +227,17 @@ def stress_curve(
     )
 
 
-def _kind(subject: Any) -> OutputKind:
-    kind = output_kind(subject)
+def _kind(model: Any) -> OutputKind:
+    kind = output_kind(model)
     if kind is OutputKind.FEATURES:
-        raise UnsupportedError(f"{subject.name} has no classifier, so there is no probability to follow.")
+        raise UnsupportedError(f"{model.name} has no classifier, so there is no probability to follow.")
     return kind
 
 
-def _input(subject: Stressed, picture: np.ndarray) -> Tensor:
+def _input(model: Stressed, picture: np.ndarray) -> Tensor:
     """(channels, height, width): a picture (height, width, 3) uint8 as the network wants it."""
-    wanted = subject.preprocessing
-    parameter = next(subject.module.parameters())
+    wanted = model.preprocessing
+    parameter = next(model.module.parameters())
     pixels = torch.from_numpy(np.ascontiguousarray(picture[..., : len(wanted.mean)])).permute(2, 0, 1)
     pixels = pixels.to(parameter) / 255
     mean, std = (torch.tensor(values).to(parameter)[:, None, None] for values in (wanted.mean, wanted.std))

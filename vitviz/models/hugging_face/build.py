@@ -29,6 +29,15 @@ _LARGEST = {
     "projection_dim": 1 << 16,
     "mlp_ratio": 1 << 6,
     "pooler_output_size": 1 << 16,
+    "d_model": 1 << 14,
+    "encoder_layers": 128,
+    "decoder_layers": 128,
+    "encoder_attention_heads": 1 << 10,
+    "decoder_attention_heads": 1 << 10,
+    "encoder_ffn_dim": 1 << 17,
+    "decoder_ffn_dim": 1 << 17,
+    "num_queries": 1 << 14,
+    "num_detection_tokens": 1 << 14,
 }
 _MAY_BE_NONE = ("num_register_tokens", "num_labels")
 _LARGEST_NUMBER = 1e12
@@ -90,10 +99,10 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
     asked = given.get("architectures")
     first = asked[0] if isinstance(asked, list) and asked else None
     made = first if first in kind.classes else kind.otherwise
-    _refuse_outsized(name, given)
+    refuse_outsized(name, given)
     try:
-        with _quiet():
-            config = getattr(transformers, kind.config).from_dict(_plain(given))
+        with quiet():
+            config = getattr(transformers, kind.config).from_dict(plain(given))
             if not isinstance(config, getattr(transformers, made).config_class):
                 width = config.projection_dim if kind.config == "CLIPConfig" else None
                 config = config.vision_config
@@ -106,13 +115,13 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
     return Plan(kind, made, config)
 
 
-def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+def plain(given: Mapping[str, Any]) -> dict[str, Any]:
     """What describes the model, without what would choose code: of its own, or kernels that transformers would fetch."""
     kept = {key: value for key, value in given.items() if not key.startswith("_") and key not in _CHOOSE_CODE}
-    return {key: _plain(value) if isinstance(value, dict) else value for key, value in kept.items()}
+    return {key: plain(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
-def _refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
+def refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
     for part in (given, _tower(given)):
         for field, value in part.items():
             if isinstance(value, float) and not abs(value) < _LARGEST_NUMBER:  # not-a-number is not below anything
@@ -164,7 +173,7 @@ def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFace
     more = {}
     if plan.made == "ViTModel":  # trained without its pooling layer as often as with it
         more["add_pooling_layer"] = any(name.split(".")[0] == "pooler" or ".pooler." in name for name in vision)
-    with BUILDING, torch.random.fork_rng(devices=[]), _quiet():
+    with BUILDING, torch.random.fork_rng(devices=[]), quiet():
         try:
             model, found = _class(plan).from_pretrained(
                 None,
@@ -223,7 +232,7 @@ def _wrapped(model: nn.Module) -> HuggingFaceModule:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bar on the terminal, no word on text towers and tensors left aside; as before afterwards."""
     logging = library().utils.logging
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,0 +1,287 @@
+"""Trained detectors of transformers, for contrast with what is found without one: boxes with what each query attended to.
+
+DETR: Carion et al. 2020 (arXiv 2005.12872). Conditional DETR: Meng et al. 2021 (arXiv 2108.06152). YOLOS: Fang et al. 2021
+(arXiv 2106.00666). A detector is no `Model`: its outputs are boxes. The forward pass is the library's own, and is observed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from vitviz.capture.events import Call
+from vitviz.capture.observe import observe
+from vitviz.errors import CaptureError, HubError, ModelError, NotFiniteError, UnsupportedError
+from vitviz.models.checkpoint import one_line
+from vitviz.models.hub import STILL_WORKS
+from vitviz.models.hugging_face.build import library, plain, quiet, refuse_outsized
+from vitviz.models.names import transformers_place
+from vitviz.models.registry import BUILDING, first_line
+from vitviz.models.repository import configuration, processor_settings, weights_file
+from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
+from vitviz.progress import Progress
+
+# A query of these attends to a few points between the cells of several maps, so that there is no weight for each cell.
+DEFORMABLE = frozenset(
+    "deformable_detr deta rt_detr rt_detr_v2 d_fine deimv2 rf_detr lw_detr grounding-dino mm-grounding-dino omdet-turbo".split()
+)
+# Beyond any picture that these take: an image processor's description is text from outside.
+_LONGEST_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One model_type of transformers.
+
+    Attributes:
+        config: Its configuration's class.
+        made: The class with boxes as outputs.
+        processor: The class that prepares pictures for it.
+        softmax: Whether classes exclude each other and the last one means "no object"; else each class has a sigmoid.
+    """
+
+    config: str
+    made: str
+    processor: str
+    softmax: bool
+
+
+KINDS = {
+    "detr": Kind("DetrConfig", "DetrForObjectDetection", "DetrImageProcessor", True),
+    "conditional_detr": Kind(
+        "ConditionalDetrConfig", "ConditionalDetrForObjectDetection", "ConditionalDetrImageProcessor", False
+    ),
+    "yolos": Kind("YolosConfig", "YolosForObjectDetection", "YolosImageProcessor", True),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A detector that is ready to run.
+
+    Attributes:
+        name: What was asked for, "hf:" and a name or folder.
+        kind: A key of `KINDS`.
+        module: The module of transformers, in evaluation mode.
+        processor: Its image processor.
+        labels: One name a class, without "no object".
+        weights: "pretrained" or "random".
+        weights_hash: sha256 of the weights file, or "random:<seed>".
+        lock: Held around a forward pass.
+    """
+
+    name: str
+    kind: str
+    module: nn.Module
+    processor: Any
+    labels: tuple[str, ...]
+    weights: str
+    weights_hash: str
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What a detector answers for one photograph: one box a query, most of them of nothing.
+
+    Attributes:
+        boxes: (queries, 4) float32: left, top, right, bottom in the photograph's pixels; they may reach beyond it.
+        probabilities: (queries, classes) float32.
+        attention: (layers, heads, queries, rows, cols) float32. DETR and Conditional DETR: each query's cross-attention to the
+            encoder's cells, which sums to 1 over them. YOLOS: what the detection token's self-attention gives the patches; the
+            rest of its 1 is on other tokens.
+        attends: "cross-attention" or "self-attention".
+        labels: One name a class.
+    """
+
+    boxes: np.ndarray
+    probabilities: np.ndarray
+    attention: np.ndarray
+    attends: str
+    labels: tuple[str, ...]
+
+    def above(self, threshold: float = 0.5) -> list[tuple[int, int, float]]:
+        """(query, class, probability) of the queries whose likeliest class reaches the threshold, the likeliest first."""
+        best = self.probabilities.max(1)
+        order = np.argsort(-best, kind="stable")
+        chosen = [int(query) for query in order if best[query] >= threshold]
+        return [(query, int(self.probabilities[query].argmax()), float(best[query])) for query in chosen]
+
+
+def load_detector(name: str, seed: int | None = None, progress: Progress | None = None) -> Detector:
+    """A detector from the hub ("hf:owner/name") or a folder ("hf:./folder").
+
+    Args:
+        name: Of a DETR, Conditional DETR or YOLOS.
+        seed: Random weights in place of the trained ones, the same for the same seed.
+        progress: Called with (bytes done, bytes in all) while weights are downloaded.
+
+    Raises:
+        UnsupportedError: For another model; detectors with deformable attention are refused by name.
+        ModelError: For files that cannot be had or read, or weights that do not fit.
+    """
+    transformers = library()
+    place = transformers_place(name)
+    given = configuration(place)
+    model_type = str(given.get("model_type"))
+    if model_type in DEFORMABLE:
+        raise UnsupportedError(
+            f"{name} is of the type {model_type}, which attends by deformable attention: a query reads a few points between "
+            "the cells of several maps, so there is no weight for each cell to show. Choose a DETR, a Conditional DETR or a "
+            "YOLOS."
+        )
+    if model_type not in KINDS:
+        raise UnsupportedError(
+            f"{name} is of the type {model_type[:60]!r}. Of the detectors in transformers, {', '.join(KINDS)} are taken."
+        )
+    kind = KINDS[model_type]
+    refuse_outsized(name, given)
+    try:
+        with quiet():
+            config = getattr(transformers, kind.config).from_dict(_without_download(plain(given)))
+    except Exception as error:  # transformers' checks raise whatever they find
+        raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
+    settings = {key: value for key, value in processor_settings(place).items() if key != "auto_map"}
+    try:
+        processor = getattr(transformers, kind.processor).from_dict(settings)
+    except Exception as error:
+        raise ModelError(f"transformers cannot read the image processor's description: {first_line(error)}") from error
+    made = getattr(transformers, kind.made)
+    try:
+        with BUILDING, torch.random.fork_rng(devices=[]), quiet():
+            if seed is not None:
+                torch.manual_seed(seed)
+                module, weights, weights_hash = made._from_config(config), "random", f"random:{seed}"
+            else:
+                path = weights_file(place, progress)
+                module, found = made.from_pretrained(
+                    None,
+                    config=config,
+                    state_dict=read_weights(path),
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                )
+                wrong = sorted(found["missing_keys"]) or sorted(str(key) for key in found["mismatched_keys"])
+                if wrong:
+                    raise ModelError(
+                        f"The weights of {name} do not fit {kind.made}: {len(wrong)} are missing or of another shape, such as "
+                        f"{wrong[0]}."
+                    )
+                refuse_not_finite(module, f"The weights of {name}")
+                weights, weights_hash = "pretrained", sha256_of(path)
+    except (HubError, ModelError, UnsupportedError, NotFiniteError):
+        raise
+    except Exception as error:  # its constructors and loaders raise whatever they find
+        again = "" if place.folder else f" {STILL_WORKS}"
+        raise ModelError(f"transformers cannot build {kind.made} for {name}: {first_line(error)}{again}") from error
+    module.eval().requires_grad_(False)
+    names = config.id2label if isinstance(config.id2label, dict) else {}
+    labels = tuple(one_line(str(names.get(index, f"class {index}"))) for index in range(config.num_labels))
+    return Detector(name, model_type, module, processor, labels, weights, weights_hash)
+
+
+def _without_download(given: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose backbone is built with the weights of the file and fetches none of its own."""
+    answer = dict(given)
+    if "use_pretrained_backbone" in answer or "backbone" in answer:
+        answer["use_pretrained_backbone"] = False
+    if isinstance(answer.get("backbone_config"), dict):
+        answer["backbone_config"] = {**answer["backbone_config"], "use_pretrained_backbone": False}
+    return answer
+
+
+def detect(detector: Detector, image: Image.Image) -> Detections:
+    """One forward pass over a photograph, resized as the detector's own image processor does.
+
+    Raises:
+        ModelError: For an image processor that makes something else than one picture of a size that can be run.
+        CaptureError: Where the attention of the queries was not seen, or is not one over a grid.
+        NotFiniteError: Where boxes or probabilities are not finite.
+    """
+    rgb = image.convert("RGB")
+    try:
+        made: Mapping[str, Any] = detector.processor(images=rgb, return_tensors="pt", do_pad=False)
+        pixels: Tensor = made["pixel_values"]
+    except Exception as error:  # an image processor raises whatever it finds
+        raise ModelError(
+            f"The image processor of {detector.name} fails on this picture: {first_line(error)}"
+        ) from error
+    if pixels.ndim != 4 or len(pixels) != 1 or max(pixels.shape[-2:]) > _LONGEST_SIDE:
+        raise ModelError(f"The image processor of {detector.name} makes an input of shape {tuple(pixels.shape)}.")
+    size = (pixels.shape[2], pixels.shape[3])
+    parameter = next(detector.module.parameters())
+    given: dict[str, Any] = {"pixel_values": pixels.to(parameter)}
+    if detector.kind != "yolos":
+        given["pixel_mask"] = torch.ones(1, *size, dtype=torch.long, device=parameter.device)
+    kept: list[Tensor] = []
+    queries = _queries(detector)
+
+    def receive(call: Call) -> None:
+        if detector.kind == "yolos" or call.module.endswith("encoder_attn"):
+            kept.append(_rows(call, queries))
+
+    with detector.lock, torch.inference_mode(), observe(detector.module, receive):
+        output = detector.module(**given)
+    logits, relative = output.logits[0].float(), output.pred_boxes[0].float()  # (queries, classes), (queries, 4)
+    if not bool(torch.isfinite(logits).all() and torch.isfinite(relative).all()):
+        raise NotFiniteError(f"Boxes or classes of {detector.name} are not finite numbers; load sound weights.")
+    if not kept:
+        raise CaptureError(f"No attention of the queries of {detector.name} was seen in its forward pass.")
+    kind = KINDS[detector.kind]
+    probabilities = logits.softmax(-1)[:, :-1] if kind.softmax else logits.sigmoid()
+    attention = torch.stack(kept)  # (layers, heads, queries, keys)
+    if detector.kind == "yolos":
+        patch = detector.module.config.patch_size
+        high, wide = (patch, patch) if isinstance(patch, int) else patch
+        grid = size[0] // high, size[1] // wide
+        attention = attention[..., 1 : 1 + grid[0] * grid[1]]  # the class token first, detection tokens last
+    else:
+        grid = _grid(attention.shape[-1], size, detector.name)
+    centre, extent = relative[:, :2], relative[:, 2:]
+    corners = torch.cat([centre - extent / 2, centre + extent / 2], 1)  # shares of the picture's sides
+    scale = torch.tensor([rgb.width, rgb.height, rgb.width, rgb.height], device=corners.device)
+    return Detections(
+        (corners * scale).cpu().numpy(),
+        probabilities.cpu().numpy(),
+        attention.reshape(*attention.shape[:-1], *grid).cpu().numpy(),  # (layers, heads, queries, rows, cols)
+        "self-attention" if detector.kind == "yolos" else "cross-attention",
+        detector.labels,
+    )
+
+
+def _queries(detector: Detector) -> int:
+    config: Any = detector.module.config
+    return int(config.num_detection_tokens if detector.kind == "yolos" else config.num_queries)
+
+
+def _rows(call: Call, queries: int) -> Tensor:
+    """(heads, queries, keys) float32: the weights of the last `queries` rows of a call."""
+    if call.explicit is not None:
+        return call.explicit[0, :, -queries:].float()
+    assert call.q is not None and call.k is not None
+    scores = call.q[0, :, -queries:].float() @ call.k[0].float().transpose(1, 2) * call.scale
+    if call.mask is not None:
+        mask = call.mask.expand(1, *scores.shape[:1], call.q.shape[2], scores.shape[2])[0, :, -queries:]
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask.float()
+    return scores.softmax(-1)
+
+
+def _grid(cells: int, size: tuple[int, int], name: str) -> tuple[int, int]:
+    """(rows, cols) of the encoder's map: the input divided by a power of 2 and rounded up, as convolutions leave it."""
+    for step in (32, 16, 64, 8, 4):
+        grid = -(-size[0] // step), -(-size[1] // step)
+        if grid[0] * grid[1] == cells:
+            return grid
+    raise CaptureError(
+        f"The {cells} cells that the queries of {name} attend to are no grid over {size[0]}x{size[1]} pixels."
+    )
