@@ -183,7 +183,8 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
         raise
     except Exception as error:  # its constructors and loaders raise whatever they find
         again = "" if place.folder else f" {STILL_WORKS}"
-        raise ModelError(f"transformers cannot build {kind.made} for {name}: {first_line(error)}{again}") from error
+        what = f"The weights of {name} do not fit" if seed is None else f"transformers cannot build {name} as"
+        raise ModelError(f"{what} {kind.made}: {first_line(error)}{again}") from error
     module.eval().requires_grad_(False)
     names = config.id2label if isinstance(config.id2label, dict) else {}
     labels = tuple(one_line(str(names.get(index, f"class {index}"))) for index in range(config.num_labels))
