@@ -212,3 +212,9 @@ def test_clusters_are_the_known_groups_numbered_by_size():
     assert (cluster_patches([same], 4)[0] == 0).all(), "patches that are all alike are one cluster"
     with pytest.raises(ValueError, match="1 to 15 clusters"):
         cluster_patches([one], 16)
+
+
+def test_windows_have_no_common_features():
+    module = timm.create_model("swin_tiny_patch4_window7_224", img_size=64, window_size=4, embed_dim=24, depths=(2, 2))
+    with pytest.raises(UnsupportedError, match="inside windows or on different grids"):
+        feature_maps(BareModel(module.eval(), TokenLayout((), (16, 16), (4, 4))), torch.randn(3, 64, 64))

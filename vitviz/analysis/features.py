@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.attention import Attention
-from vitviz.capture.blocks import Trunk
+from vitviz.capture.blocks import Blocks
 from vitviz.capture.record import record
 from vitviz.errors import NotFiniteError, UnsupportedError, existing
 from vitviz.heatmap import Heatmap
@@ -128,7 +128,7 @@ def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
     """
     module = model.module
     try:
-        blocks: tuple[nn.Module, ...] = Trunk(module).blocks
+        blocks: tuple[nn.Module, ...] = Blocks(module).blocks
     except UnsupportedError:
         blocks = ()
     names = {id(part): name for name, part in module.named_modules()}
@@ -140,12 +140,14 @@ def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
         states = [seen.hidden[name] for name in hidden]  # each (tokens, width)
         with torch.inference_mode():
             states = [norm(state) for state in states] if isinstance(norm, nn.Module) else states
-    if any(layer.key_layout.grid != model.layout.grid for layer in seen.layers):
+    layers = tuple(layer for layer in seen.layers if isinstance(layer, Attention))
+    if len(layers) < len(seen.layers) or any(layer.key_layout != model.layout for layer in layers):
         raise UnsupportedError(
-            f"The layers of {model.name} have different grids, so its patches have no common features."
+            f"The layers of {model.name} attend inside windows or on different grids, so its patches have no common features. "
+            "Choose a model whose layers all relate one grid of patches."
         )
-    one_each = len(states) == len(seen.layers) and all(len(state) == model.layout.num_tokens for state in states)
-    return FeatureMaps(seen.layers, tuple(states) if one_each else (), model.layout)
+    one_each = len(states) == len(layers) and all(len(state) == model.layout.num_tokens for state in states)
+    return FeatureMaps(layers, tuple(states) if one_each else (), model.layout)
 
 
 def patch_similarity(a: PatchFeatures, b: PatchFeatures | None = None) -> np.ndarray:
