@@ -1,4 +1,4 @@
-"""What a page stands on: a model, a photograph, the trace they made, and a way to ask for more."""
+"""What a page is given: the selection, a model, an image, the trace of the image in the model, and a way to ask for more."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class CachedTrace:
-    """One photograph through one model, as it is kept between runs: without the model, which its own store keeps, or lets go.
+    """A trace as the queue keeps it between runs: without the model, so that a model that left its store is freed.
 
-    prepared  the photograph as the model met it, with None in the model's place
-    trace     what the pass left behind
+    Attributes:
+        prepared: the model's input, with None in the model's place.
+        trace: what the forward pass left behind.
+        image_hash: names the image by its pixels.
+        image_name: how Python code that makes a figure again calls the image.
     """
 
     prepared: Prepared
@@ -42,23 +45,32 @@ class CachedTrace:
 
     @classmethod
     def of(cls, traced: Subject) -> CachedTrace:
+        """The same without its model."""
         return cls(replace(traced.prepared, model=None), traced.trace, traced.image_hash, traced.image_name)
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(height, width) of the model's input in pixels: where the whole photograph was fitted, not the model's own."""
+        """(height, width) of the model's input in pixels; not the model's own where the whole image was fitted."""
         width, height = self.prepared.shown.size
         return height, width
 
-    def through(self, model: Model) -> Subject:
-        """The same with the model, at `input_size`."""
+    def with_model(self, model: Model) -> Subject:
+        """The same with its model, which has to be at `input_size`."""
         prepared = replace(self.prepared, model=model)
         return Subject(model, prepared, self.trace, self.image_hash, self.image_name)
 
 
 @dataclass(frozen=True)
 class PageContext:
-    """What a page is given. traced: the photograph as the model met it, whatever the model's layers are like."""
+    """What a page is given.
+
+    Attributes:
+        selection: the view, fitted to what the model has.
+        image: as it was loaded, before it was brought to the model's size.
+        traced: model, input and trace, of a model of any shape.
+        key: names model, weights, image, size and framing; results of this context are kept under keys derived from it.
+        theme: colours of figures, as the browser shows the page.
+    """
 
     selection: Selection
     image: InputImage
@@ -68,17 +80,21 @@ class PageContext:
 
     @property
     def shown(self) -> Image.Image:
-        """The very pixels that the model got."""
+        """The pixels that went into the model, before normalisation."""
         return self.traced.prepared.shown
 
     @property
     def one_grid(self) -> bool:
-        """Whether every layer attends over the grid at the model's entrance; without it there is no `subject`."""
+        """Whether the layers are a sequence over one grid of patches; otherwise `subject`, `trace` and `layers` raise."""
         return not self.traced.trace.separate
 
     @property
     def subject(self) -> Subject:
-        """Raises UnsupportedError for a model of several grids."""
+        """What figures over one grid are about.
+
+        Raises:
+            UnsupportedError: for a model of several grids.
+        """
         if not self.one_grid:
             raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
         return self.traced
@@ -89,12 +105,12 @@ class PageContext:
 
     @property
     def trace(self) -> Trace:
-        """Raises UnsupportedError as `subject`."""
+        """The trace of a model of one grid; raises as `subject`."""
         return self.subject.trace
 
     @property
     def layers(self) -> tuple[Attention, ...]:
-        """The layers over the one grid of patches. Raises UnsupportedError as `subject`."""
+        """The layers over the one grid of patches; raises as `subject`."""
         return self.trace.sequence("This page")
 
     @property
@@ -103,7 +119,7 @@ class PageContext:
 
     @property
     def query(self) -> str:
-        """Text form of the query: what was chosen, else what the model's output is computed from."""
+        """Text form of the query: the one chosen, else what the model's output is computed from."""
         try:
             return str(query_of(self.trace, self.selection.query or None))
         except UnsupportedError:  # a learned query of one layer, which this trace knows as the pooling query
@@ -111,25 +127,32 @@ class PageContext:
 
     @property
     def head(self) -> int | None:
-        """The chosen head where `layer` has it, None for the mean of all heads."""
+        """The chosen head where `layer` has it; None for the mean of heads."""
         head = self.selection.head
         return head if head is not None and head < self.trace.layers[self.layer].num_heads else None
 
     @property
     def layer(self) -> int:
-        """Among the layers over the token grid; the last of them where one that only collects was chosen."""
+        """The chosen layer among those over the grid; the last of them where one that only collects was chosen."""
         return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
 
     def ask(self, what: str, work: Callable[[JobProgress], T], note: str = words.COMPUTING, /, **params: Hashable) -> T:
-        """The answer to `what` about this model and photograph, computed once for everybody who may see it.
+        """A result about this model and image, computed once for all sessions that may see it.
 
-        params  everything the answer depends on beyond model, photograph and size
+        Args:
+            what: names the result: "rollout".
+            work: computes it, in a thread of the queue; called with its progress.
+            note: names the work to the user while it runs.
+            **params: everything that the result depends on beyond model, image, size and framing.
+
+        Raises:
+            Stopped: where the user stopped the computation. Whatever `work` raises is raised here as well.
         """
         result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note)
         return result
 
     def fetch(self, what: str, work: Callable[[JobProgress], T], /, **params: Hashable) -> T:
-        """The same outside a page's run, where nothing can be shown: for a download that somebody has just asked for."""
+        """The same for a download, which is computed outside a page's run, where no progress can be shown."""
         with services.queue().submit(self.key.derive(what, **params), self._lane, work) as ticket:
             result: T = ticket.result()
             return result
@@ -139,16 +162,27 @@ class PageContext:
         return f"analyse {self.key.model}"
 
     def offer(self, what: str, build: Callable[[], bytes], /, **params: Hashable) -> str:
-        """An address at which this session's browser finds `build()`'s bytes."""
+        """The address at which this session's browser can fetch `build()`'s bytes; arguments as in `ask`."""
         return session.current().offer(self.key.derive(what, **params), build)
 
 
 def open_context(selection: Selection, model: Model, image: InputImage) -> tuple[PageContext, tuple[str, ...]]:
-    """Runs the model on the photograph, unless that was done; and which parts of the selection this model does not have.
+    """The context of a selection: runs the model on the image, unless the result is known.
 
-    Raises VitvizError where it cannot be done, `ConsentRequired` where it would take long and nobody agreed.
+    Args:
+        selection: may ask for layers, heads and tokens that the model does not have.
+        model: at the size selected.
+        image: the one selected.
+
+    Returns:
+        The context, and the names of those fields of the selection that the model does not have, which are at their defaults
+        in the context.
+
+    Raises:
+        VitvizError: where it cannot be done.
+        ConsentRequired: where it would take long and this session has not agreed to that.
     """
-    key = Key("look", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope)
+    key = Key("trace", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope)
 
     def run(progress: JobProgress) -> CachedTrace:
         prepared = prepare(model, image.image, framing=selection.framing)
@@ -159,7 +193,7 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         consent.require(model)
     what = words.RUNNING_MODEL.format(model=model.name)
     cached: CachedTrace = answer(services.queue(), key, f"run {model.name}", run, what)
-    trace, traced = cached.trace, cached.through(loading.at_size(model, cached.input_size))
+    trace, traced = cached.trace, cached.with_model(loading.at_size(model, cached.input_size))
     every = (*trace.layers, *trace.pooling)
     chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None
     learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())

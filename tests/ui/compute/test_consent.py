@@ -134,7 +134,7 @@ def test_called_off_between_layers_and_the_model_is_as_it_was():
 
         return trace_input(model, pixels, progress=each)
 
-    ticket = queue.submit(Key("look", "embedded", "w"), "run", work)
+    ticket = queue.submit(Key("trace", "embedded", "w"), "run", work)
     assert begun.wait(30)
     assert ticket.fraction == 2 / 12
     ticket.cancel()

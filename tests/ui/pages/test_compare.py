@@ -254,7 +254,7 @@ def test_a_picture_of_one_s_own_stays_private_on_either_side(app, monkeypatch):
     shown.at.toggle(key="choice of difference").set_value(True).run()
     assert not shown.wrong and words.OWN_PICTURE in shown.text
     made = set(services.queue().results._held) - before
-    (mine,) = {key.image for key in made if key.what == "look" and key.scope is not None}
+    (mine,) = {key.image for key in made if key.what == "trace" and key.scope is not None}
     about_mine = [key for key in made if mine in repr(key)]
     assert {"two scenes", "attention map"} <= {key.what for key in about_mine}
     assert all(key.scope is not None for key in about_mine)

@@ -270,8 +270,8 @@ def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
     one, two = upload(app("patches"), jpeg(3)), upload(app("patches"), jpeg(3))
     assert not one.wrong and not two.wrong
     made = set(services.queue().results._held) - before
-    looks = [key for key in made if key.what == "look" and key.scope is not None]
+    traces = [key for key in made if key.what == "trace" and key.scope is not None]
     by_image: dict[str, set] = {}
-    for key in looks:
+    for key in traces:
         by_image.setdefault(key.image, set()).add(key.scope)
     assert max(len(scopes) for scopes in by_image.values()) == 2
