@@ -182,7 +182,9 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         VitvizError: where it cannot be done.
         ConsentRequired: where it would take long and this session has not agreed to that.
     """
-    key = Key("trace", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope)
+    key = Key(
+        "trace", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope
+    )
 
     def run(progress: JobProgress) -> CachedTrace:
         prepared = prepare(model, image.image, framing=selection.framing)

@@ -35,19 +35,20 @@ MAX_SIZE = 2368
 class Selection:
     """A view.
 
-    model    "embedded", "file:NAME" for a checkpoint of the server's folder, "hf:OWNER/NAME" or "hf-hub:OWNER/NAME" for a
-             repository on the hub (never a folder, which would be the server's), or a name of timm's registry; which of
-             these may be loaded is decided by `vitviz.models.names.require_published`
-    weights  "trained", or "random" for the untrained control
-    image    a sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own
-    size     side of the model input in pixels, 0 for the model's own
-    framing  how the picture is brought to that size, in the words of `vitviz.trace`
-    layer    counted from 0; -1 is the last
-    head     counted from 0; None is the mean of all heads
-    query    text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
-             what the output is computed from
-    scale    "robust" ends colours at the 99th percentile, "raw" at the extremes
-    params   what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default
+    Attributes:
+        model: "embedded", "file:NAME" for a checkpoint of the server's folder, "hf:OWNER/NAME" or "hf-hub:OWNER/NAME" for a
+            repository on the hub (never a folder, which would be the server's), or a name of timm's registry; which of these
+            may be loaded is decided by `vitviz.models.names.require_published`.
+        weights: "trained", or "random" for the untrained control.
+        image: a sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own.
+        size: side of the model input in pixels, 0 for the model's own.
+        framing: how the picture is brought to that size, in the words of `vitviz.trace`.
+        layer: counted from 0; -1 is the last.
+        head: counted from 0; None is the mean of all heads.
+        query: text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
+            what the output is computed from.
+        scale: "robust" ends colours at the 99th percentile, "raw" at the extremes.
+        params: what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default.
     """
 
     model: str = "embedded"
@@ -66,7 +67,9 @@ class Selection:
     ) -> tuple[Selection, tuple[str, ...]]:
         """The selection with whatever this model does not have put back to its default, and the names of those fields.
 
-        layers, heads  how many the model has, and the chosen layer; learned: names of queries beyond those of `layout`
+        Args:
+            layers, heads: how many the model has, and the chosen layer.
+            learned: names of queries beyond those of `layout`.
         """
         lost: dict[str, object] = {}
         if not -1 <= self.layer < layers:

@@ -70,9 +70,10 @@ def bound(
 ) -> dict[str, Any]:
     """Arguments that tie a widget to a field or parameter: `st.slider(words.ALPHA, 0.0, 1.0, **bound("alpha"))`.
 
-    shown  what the widget shows, where that is not the value itself
-    read   from what the widget holds to the value
-    part   tells widgets apart that show parts of one value
+    Args:
+        shown: what the widget shows, where that is not the value itself.
+        read: from what the widget holds to the value.
+        part: tells widgets apart that show parts of one value.
     """
     if name not in _FIELDS and name not in PARAMS:
         raise KeyError(name)

@@ -1,4 +1,4 @@
-"""The two interactive exhibits: a picture whose patches can be read and chosen, and a board of small maps."""
+"""The Python half of two components: a picture whose patches can be read and chosen, and a board of small maps."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ MOST_IN_A_ROW = 8
 class Paint:
     """Cells that are switched by clicking or drawing over them, in place of choosing one.
 
-    cells   painted ones, counted row by row from 0
-    hint    says under the exhibit what painting does
-    taken   called with all painted cells, ascending, before the page runs again
+    Attributes:
+        cells: painted ones, counted row by row from 0.
+        hint: says below the component what painting does.
+        taken: called with all painted cells, ascending, before the page runs again.
     """
 
     cells: tuple[int, ...]
@@ -37,13 +38,13 @@ class Paint:
     taken: Callable[[tuple[int, ...]], None]
 
     def receive(self, cells: Any, count: int) -> None:
-        """What a browser reports of a grid of `count` cells."""
+        """Passes on what a browser reports of a grid of `count` cells, unless it makes no sense."""
         if isinstance(cells, list) and all(type(cell) is int and 0 <= cell < count for cell in cells):
             self.taken(tuple(sorted(set(cells))))
 
     @staticmethod
     def message(paint: Paint | None) -> dict[str, Any] | None:
-        """As the browser is told."""
+        """The part of the component's data that is about painting."""
         return None if paint is None else {"cells": list(paint.cells), "hint": paint.hint}
 
 
@@ -76,20 +77,25 @@ def show_picture(
     one_of_many: bool = False,
     paint: Paint | None = None,
 ) -> None:
-    """The photograph as the model saw it, under `heatmap` where one is given.
+    """Shows the model's input as a picture, below `heatmap` where one is given.
 
-    on_pick  called with a token's name before the page runs again
-    among    (rows, cols) bool: the patches that the scale is about, all of them where not given
-    params    what the heat map depends on: while they stay, the browser keeps its numbers
-    chosen   name of the token to frame; prefix: names offered beside the picture; marks: patches framed thinly
-    line     pixels of the cuts between patches; dim: how far all but the chosen patch sinks into the page, 0 to 1
-    grid     (rows, cols) where there is no heat map and the grid is not the one at the model's entrance
-    walls    borders of windows; contour: the lines around what the chosen patch can reach
-    widest   CSS pixels
-    link     name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all
-    one_of_many  without its own hint and slider, because the page or a linked picture has them
-    shown    what lies under the grid, where it is not simply what the model saw; named by `params` too
-    paint    where patches are painted and none is chosen
+    Args:
+        on_pick: called with a token's name before the page runs again.
+        among: (rows, cols) bool: the patches that the scale is about, all of them where not given.
+        params: what the heat map depends on: while they stay, the browser keeps its numbers.
+        chosen: name of the token to frame.
+        prefix: names offered beside the picture.
+        marks: patches framed thinly.
+        line: pixels of the cuts between patches.
+        dim: how far all patches but the chosen one are dimmed, 0 to 1.
+        grid: (rows, cols) where there is no heat map and the grid is not the one at the model's entrance.
+        walls: borders of windows.
+        contour: the lines around what the chosen patch can reach.
+        widest: CSS pixels.
+        link: name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
+        one_of_many: without its own hint and slider, because the page or a linked picture has them.
+        shown: what lies below the grid, where that is not the model's input; `params` have to name it too.
+        paint: where patches are painted and none is chosen.
     """
     rows, cols = grid or (context.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
     heat = None
@@ -151,17 +157,19 @@ def show_board(
     first: int = 0,
     paint: Paint | None = None,
 ) -> None:
-    """(layers, heads, rows, cols) maps as small multiples.
+    """Shows (layers, heads, rows, cols) maps as small multiples.
 
-    scales   one for each map, in order; shared: the one that all of them are, where colours compare; otherwise own_ends
-             says in words what the two ends of the colour bar stand for
-    facts    name -> (layers, heads): numbers read out beside each head
-    chosen   (layer, head), head None for the whole layer; None where nothing is
-    wrapped  the heads of one layer broken into rows, and no layers
-    places   what the rows and the columns of a map are called, where they are not counted from 0
-    tallest  CSS pixels aimed at
-    first    number of the layer in the first row
-    paint    where heads, counted row by row, are switched and none is chosen
+    Args:
+        scales: one for each map, in order.
+        shared: the one scale of all maps, where colours compare between them; otherwise None.
+        own_ends: what the two ends of the colour bar stand for, where each map has its own scale.
+        facts: name -> (layers, heads): numbers read out beside each head.
+        chosen: (layer, head), head None for the whole layer; None where nothing is.
+        wrapped: the heads of one layer broken into rows, and no layers.
+        places: what the rows and the columns of a map are called, where they are not counted from 0.
+        tallest: CSS pixels aimed at.
+        first: number of the layer in the first row.
+        paint: where heads, counted row by row, are switched and none is chosen.
     """
 
     def build() -> bytes:

@@ -1,4 +1,4 @@
-"""The component "who looks at whom": registered once, fed with addresses, answering with what is pinned."""
+"""The Python half of the microscope: its view, and one layer's attention as arrays for the browser."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from vitviz.ui.components.mounting import Component, mount, registered
 
 @dataclass(frozen=True)
 class MicroscopeView:
-    """What the microscope shows, as it says so itself.
+    """What the microscope shows; the browser reports it in these terms.
 
-    token      name of the pinned token ("cls", "reg0", "r3c5"), None where nothing is pinned
-    layer      counted from 0
-    head       counted from 0, or "mean", or "all"
-    direction  "at": where the token looks (a row of the weights); "by": who looks at it (a column)
-    measure    "weight", or "value" for weight times value norm
-    scale      "robust" ends the colours at the 99th percentile, "raw" at the largest
-    shared     one scale for all heads
-    links      the strongest links are drawn over the picture
+    Attributes:
+        token: name of the pinned token ("cls", "reg0", "r3c5"), None where nothing is pinned.
+        layer: counted from 0.
+        head: counted from 0, or "mean", or "all".
+        direction: "at": where the token looks (a row of the weights); "by": who looks at it (a column).
+        measure: "weight", or "value" for weight times value norm.
+        scale: "robust" ends the colours at the 99th percentile, "raw" at the largest.
+        shared: one scale for all heads.
+        links: the strongest links are drawn over the picture.
     """
 
     token: str | None = None
@@ -81,14 +82,15 @@ def microscope(
 ) -> None:
     """Mounts the microscope.
 
-    view           what to show; the page keeps it
-    on_change      called with what has been chosen in the microscope, before the page runs again; what it keeps comes back as
-                   `view`, and the microscope moves there
-    picture        address of a payload of `wire.pack_picture`
-    layer_address  layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours
-    key            the component's key
-    words          what it says in the browser, by the names in its JavaScript
-    neighbours     layers on either side that the browser may fetch before anybody turns to them
+    Args:
+        view: what to show; the page keeps it.
+        on_change: called with what has been chosen in the microscope, before the page runs again; what it keeps comes back as
+            `view`, and the microscope moves there.
+        picture: address of a payload of `payloads.pack_picture`.
+        layer_address: layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours.
+        key: the component's key.
+        words: what it says in the browser, by the names in its JavaScript.
+        neighbours: layers on either side that the browser may fetch before anybody turns to them.
 
     Only addresses and the view travel through Streamlit.
     """
@@ -109,8 +111,6 @@ def microscope(
     mount(_component(tuple(words.items())), key, data, taken)
 
 
-# One layer's attention as the arrays a browser needs to compute any weight of it: O(tokens x width), not tokens squared.
-
 # What a browser can hold and a network at home can carry: 1,370 tokens and 12 heads of explicit weights are 45 MB, and the
 # queries and keys of 21,905 tokens and 6 heads 68 MB.
 MAX_BYTES = 72 * 2**20
@@ -121,7 +121,9 @@ CODES = 65535
 def layer_arrays(
     attention: Attention, value_norm: Tensor | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and meta of one payload (see `payloads.pack`); `frontend/core/weights.js` is the reader.
+    """One layer's attention as the arrays from which a browser computes any weight: O(tokens x width), not tokens squared.
+
+    Arrays and meta of one payload (see `payloads.pack`); `frontend/core/weights.js` is the reader.
 
     From queries and keys: "q" (heads, queries, head_dim), "k" (heads, keys, head_dim), "lse" (heads, queries) float32, and
     the bias as "bias_table" (entries, heads) float32 with "bias_index" (queries, keys) uint16 or int32, or as "bias"
@@ -131,7 +133,8 @@ def layer_arrays(
     value_norm (heads, keys), where given, goes along as "value_norm": ||v_k W_o|| of each head, so that weight times norm
     is the value-weighted attention of Kobayashi et al. (2020, arXiv 2004.10102).
 
-    Raises UnsupportedError where that is more than a browser should be sent.
+    Raises:
+        UnsupportedError: where that is more than a browser should be sent.
     """
     arrays = _explicit(attention.explicit) if attention.explicit is not None else _from_queries_and_keys(attention)
     if value_norm is not None:

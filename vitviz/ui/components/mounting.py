@@ -38,8 +38,9 @@ def registered(name: str, style: str, words: Mapping[str, str]) -> Component:
 def mount(component: Component, key: str, data: Mapping[str, Any], taken: Callable[[Any], None]) -> None:
     """Shows `component`.
 
-    data   what the browser is told; tiny, the numbers lie behind addresses in it
-    taken  called with what was chosen in the browser, which may be anything, before the page runs again
+    Args:
+        data: what the browser is told; tiny, the numbers lie behind addresses in it.
+        taken: called with what was chosen in the browser, which may be anything, before the page runs again.
     """
 
     def reported() -> None:

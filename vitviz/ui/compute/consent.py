@@ -49,10 +49,13 @@ class ConsentRequired(Exception):
 def require_weights(key: Key, source: str) -> None:
     """Goes on where the selected model's weights are small, or this session has agreed to load them.
 
-    key     names the model and, of a checkpoint, the version of its files
-    source  what `load_model` is given: the model's name, or the path of a checkpoint
+    Args:
+        key: names the model and, of a checkpoint, the version of its files.
+        source: what `load_model` is given: the model's name, or the path of a checkpoint.
 
-    Raises ConsentRequired where it has to be asked first, UnsupportedError where there is not enough memory.
+    Raises:
+        ConsentRequired: where it has to be asked first.
+        UnsupportedError: where there is not enough memory.
     """
     note = words.COUNTING_WEIGHTS.format(model=key.model)
     nbytes: int = answer(services.queue(), key, f"load {key.model}", lambda _: weight_bytes(source), note)
@@ -71,7 +74,9 @@ def require_weights(key: Key, source: str) -> None:
 def require(model: Model) -> None:
     """Goes on where a pass of the model at its size is cheap, or this session has agreed to its cost.
 
-    Raises ConsentRequired where it has to be asked first, UnsupportedError where it cannot be had at all.
+    Raises:
+        ConsentRequired: where it has to be asked first.
+        UnsupportedError: where it cannot be had at all.
     """
     if model.layout.num_tokens < WORTH_COUNTING and _least_operations(model) < WORTH_COUNTING_OPERATIONS:
         return

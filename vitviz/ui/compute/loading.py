@@ -1,4 +1,4 @@
-"""From a selection to a loaded model, through the queue of models."""
+"""From a selection to its loaded model and its image: of the gallery, shared by all sessions, or a session's own upload."""
 
 from __future__ import annotations
 
@@ -80,7 +80,11 @@ def model_of(selection: Selection) -> Model:
 
 
 def at_size(model: Model, size: tuple[int, int]) -> Model:
-    """The model at (height, width) pixels. Raises UnsupportedError where it does not take them."""
+    """The model at (height, width) pixels.
+
+    Raises:
+        UnsupportedError: where it does not take them.
+    """
     if size == model.input_size:
         return model
     key = Key("model", model.name, model.fingerprint, size=size, params=(("from", model.input_size),))
@@ -164,15 +168,19 @@ def _version(name: str) -> tuple[tuple[int, int], ...]:
     return tuple((each.stat().st_size, each.stat().st_mtime_ns) for each in files)
 
 
-# The photograph a session looks at: one of the gallery's, which everybody may share, or its own, which nobody else sees.
-
 _UPLOAD = "own picture"
 
 
 @dataclass(frozen=True, eq=False)
 class InputImage:
-    """image: RGB; hash: of its pixels; scope: None for the gallery's, else the session that owns it; name: for snippets;
-    values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
+    """An image as it was loaded.
+
+    Attributes:
+        image: RGB.
+        hash: of its pixels.
+        scope: None for the gallery's, else the session that owns it.
+        name: how Python code that makes a figure again calls it.
+        values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
     """
 
     image: Image.Image
@@ -196,14 +204,18 @@ def has_upload() -> bool:
 
 
 def image_of(selection: Selection) -> InputImage:
-    """The selected photograph. Raises ImageError where it cannot be shown."""
+    """The selected photograph.
+
+    Raises:
+        ImageError: where it cannot be shown.
+    """
     return _own_image() if selection.image == UPLOAD and has_upload() else _sample_image(selection.image)
 
 
 def _own_image() -> InputImage:
     content: bytes = st.session_state[_UPLOAD]
     scope = session.current().name
-    key = Key("photo", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
+    key = Key("image", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
 
     def read(_: object) -> InputImage:
         image, values = read_image(content)
@@ -220,13 +232,17 @@ def _sample_image(name: str) -> InputImage:
         image = vitviz.load_image(sample.path)
         return InputImage(image, vitviz.image_hash(image), None, f"assets/samples/{sample.file}")
 
-    key = Key("photo", "", "", f"sample {sample.id}")
+    key = Key("image", "", "", f"sample {sample.id}")
     image: InputImage = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
     return image
 
 
 def sample_named(name: str) -> Sample:
-    """The gallery's photograph of that name, the first one for "". Raises ImageError where there is none of that name."""
+    """The gallery's photograph of that name, the first one for "".
+
+    Raises:
+        ImageError: where there is none of that name.
+    """
     found = next((sample for sample in samples() if sample.id == name), None) if name else samples()[0]
     if found is None:
         raise ImageError(words.NO_SAMPLE)

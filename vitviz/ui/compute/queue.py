@@ -25,9 +25,6 @@ LINGER_SECONDS = 3.0
 IDLE_SECONDS = 60.0
 
 
-# A piece of work under way: what the worker is handed, and what those who wait can see of it.
-
-
 class JobProgress:
     """The `vitviz.progress.Progress` of a job in the queue: keeps how far the work is, and ends it once nobody waits for it."""
 
@@ -56,10 +53,11 @@ Work = Callable[[JobProgress], Any]
 class Job:
     """One piece of work with everybody who waits for it. All fields but `finished` are guarded by the queue's lock.
 
-    lane          where it runs: one at a time in each
-    waiting       tickets that wait for it
-    wanted_until  on `clock`: how long it goes on once nobody waits; -inf where the last to wait called it off
-    forgotten     its session is over: nobody can want it again
+    Attributes:
+        lane: where it runs: one at a time in each.
+        waiting: tickets that wait for it.
+        wanted_until: on `clock`: how long it goes on once nobody waits; -inf where the last to wait called it off.
+        forgotten: its session is over: nobody can want it again.
     """
 
     def __init__(self, key: Key, lane: str, work: Work, clock: Callable[[], float]) -> None:

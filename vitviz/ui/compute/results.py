@@ -1,4 +1,4 @@
-"""Results by key, within bounds of bytes and of entries; what was used longest ago goes first."""
+"""Results by key, within bounds of bytes and of entries; the least recently used are removed first."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-# What names a result: two askers with the same key want the same numbers.
-
 
 @dataclass(frozen=True)
 class Key:
-    """Names one result.
+    """Names one result: two callers with the same key want the same numbers.
 
-    what     the question: "trace", "rollout", ...
-    model    the name the model was loaded by
-    weights  fingerprint of the loaded model (see `Model.fingerprint`), so that two of one name never meet
-    image    hash of the image, "" where the answer needs no picture
-    size     (height, width) of the model input in pixels, None for the model's own
-    framing  how the picture was brought to that size
-    params    whatever else the answer depends on, as (name, value) pairs in alphabetical order
-    scope    None for what everybody may see (gallery pictures); a session's id for what is private to it. It is part of the
-             key, so that one session's upload can never answer another's question, not even for the same bytes.
+    Attributes:
+        what: the question: "trace", "rollout", .
+        model: the name the model was loaded by.
+        weights: fingerprint of the loaded model (see `Model.fingerprint`), so that two of one name never meet.
+        image: hash of the image, "" where the answer needs no picture.
+        size: (height, width) of the model input in pixels, None for the model's own.
+        framing: how the picture was brought to that size.
+        params: whatever else the answer depends on, as (name, value) pairs in alphabetical order.
+        scope: None for what everybody may see (gallery pictures); a session's id for what is private to it. It is part of the
+            key, so that one session's upload can never answer another's question, not even for the same bytes.
     """
 
     what: str
@@ -98,9 +97,11 @@ def _parts(value: Any) -> Iterable[Any] | None:
 
 
 class Results:
-    """A bounded store, safe to use from every thread. Values are shared between askers: nobody writes to them.
+    """A bounded store, safe to use from every thread. Values are shared between callers, which must not write to them.
 
-    weakly  whether what does not fit can still be found for as long as somebody else holds it, so that it is not made twice
+    Attributes:
+        weakly: whether what does not fit can still be found for as long as somebody else holds it, so that it is not made
+            twice.
     """
 
     def __init__(self, max_bytes: int, max_entries: int, weakly: bool = False) -> None:
@@ -122,7 +123,7 @@ class Results:
             return self._held[key][0]
 
     def put(self, key: Key, value: Any) -> None:
-        """Keeps the result if it fits at all and its session is not over, and lets go of what was used longest ago until the
+        """Keeps the result if it fits at all and its session is not over, and removes the least recently used until the
         bounds hold.
         """
         size = size_of(value)
@@ -156,7 +157,7 @@ class Results:
             self._drop(next(iter(self._held)))
 
     def forget(self, scope: str) -> None:
-        """Lets go of everything private to one session, and keeps nothing more of it."""
+        """Removes everything private to one session, and keeps nothing more of it."""
         with self._lock:
             self._forgotten[scope] = None
             if len(self._forgotten) > FORGOTTEN:

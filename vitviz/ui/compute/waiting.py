@@ -1,4 +1,4 @@
-"""Waiting for the compute queue on a page: place in the queue, progress, and a way out."""
+"""Waiting for the compute queue on a page: place in the queue, progress, and a button to stop."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ class Stopped(Cancelled):
 def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str) -> Any:
     """The result of `work`, from the store at once or after waiting in the queue, with its progress on the page.
 
-    what  names the work to people: "Running the model"
+    Args:
+        what: names the work to people: "Running the model".
 
-    Raises what the work raises, and Stopped where the user stopped it.
+    Raises:
+        Stopped: where the user stopped it. Whatever the work raises is raised here as well.
     """
     kept = queue.results.get(key)
     if kept is not None:

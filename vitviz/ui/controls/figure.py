@@ -1,4 +1,4 @@
-"""A figure on a page: its picture, "download PNG" and "copy as Python"."""
+"""A figure on a page, with its exports: "download PNG" and "copy as Python"."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Recipe:
 def show(
     context: PageContext, name: str, make: Callable[[], Figure], *, width: int | None = None, **params: Hashable
 ) -> None:
-    """Shows the figure with its two ways out. width: CSS pixels, all there are where not given."""
+    """Shows the figure with its exports. width: CSS pixels, all there are where not given."""
     drawn = _Recipe(context, name, make, params).drawn()
     st.image(drawn.png, width=width or "stretch", alt=drawn.alt)
     ways_out(context, name, make, **params)

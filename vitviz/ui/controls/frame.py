@@ -20,7 +20,8 @@ from vitviz.ui.text.common import PageText
 def page(text: PageText, **blanks: object) -> Iterator[None]:
     """Draws the question and lead, lets the page draw its figures, then helps to look at them.
 
-    blanks  fill {names} in the page's sentences
+    Args:
+        blanks: fill {names} in the page's sentences.
     """
     st.header(text.question)
     st.markdown(text.lead.format(**blanks) if blanks else text.lead)

@@ -1,6 +1,4 @@
-"""Choices by name: a widget holds the value that stands in links, and shows the words that people read.
-
-And the one choice that several pages offer alike: where the colours end."""
+"""Choices that several pages offer: values by their names, where colours end, the queries, and the marked patch."""
 
 from __future__ import annotations
 
@@ -29,8 +27,6 @@ def robust_or_raw(label: str = words.SCALE) -> None:
         label, list(ends), format_func=named(ends), help=words.SCALE_HELP, required=True, **state.bound("scale")
     )
 
-
-# The marked patch, and the same place in another grid.
 
 Cell = tuple[int, int]
 

@@ -1,4 +1,4 @@
-"""What is asked about a picture on the pages that explain: the target, and the question kept between runs."""
+"""Results that several pages show: explanations of a target, and rollouts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class SharedPasses:
-    """Passes that several methods need, as they are kept between runs: see `Question.passes`. They grow while methods run."""
+    """Passes that several methods need, as they are kept between runs (see `Question.passes`); methods add to them."""
 
     made: dict[str, Any] = field(default_factory=dict)
 
@@ -35,7 +35,9 @@ class SharedPasses:
 class ExplainedTarget:
     """What is explained of a page's picture.
 
-    target  what is explained; name: its words, "motorbike" or "motorbike, not wheelchair"
+    Attributes:
+        target: what is explained.
+        name: its words, "motorbike" or "motorbike, not wheelchair".
     """
 
     context: PageContext
@@ -81,9 +83,12 @@ class ExplainedTarget:
     ) -> T:
         """The answer to `what`, computed once, with progress and a way to stop.
 
-        passes  forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about first
+        Args:
+            passes: forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about
+                first.
 
-        Raises what the work raises, and `consent.ConsentRequired`.
+        Raises:
+            ConsentRequired: where it would take long and this session has not agreed. What the work raises is raised as well.
         """
         context, shared = self.context, SharedPasses()
         if context.key.derive(what, target=self.target, **params) not in services.queue().results:
@@ -139,8 +144,6 @@ def class_name(context: PageContext, index: int) -> str:
     return output_name(context.model.labels, index, context.model.output_kind)
 
 
-# Rollouts of a page's picture. Heads are fused once and kept, so that another query or parameter costs a few products.
-
 # A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
 # would take more than this, only the one asked for is kept; where that one would, every rollout goes through all heads again.
 ALL_FUSED_BYTES = 288 * 2**20
@@ -148,7 +151,11 @@ FUSED_BYTES = 128 * 2**20
 
 
 def rollout_of(context: PageContext, query: str, options: RolloutOptions = PAPER) -> Heatmap:
-    """Rollout of one query. Raises UnsupportedError as `rollout`."""
+    """Rollout of one query.
+
+    Raises:
+        UnsupportedError: as `rollout`.
+    """
     params: dict[str, Hashable] = {"query": query, "options": options}
     through = _fused_trace(context, options, "rollout", params)
     found: Heatmap = context.ask(
@@ -158,7 +165,11 @@ def rollout_of(context: PageContext, query: str, options: RolloutOptions = PAPER
 
 
 def head_rollouts_of(context: PageContext, method: str, query: str, options: RolloutOptions) -> np.ndarray:
-    """(layers, heads, rows, cols): rollout of every head. Raises UnsupportedError as `head_rollouts`."""
+    """(layers, heads, rows, cols): rollout of every head.
+
+    Raises:
+        UnsupportedError: as `head_rollouts`.
+    """
     params: dict[str, Hashable] = {"query": query, "method": method, "options": options}
     through = _fused_trace(context, options, "head rollouts", params)
     found: np.ndarray = context.ask(

@@ -51,11 +51,12 @@ STYLE = """<style>
 class Column:
     """A column of a table.
 
-    name      its heading
-    values    text, numbers, or None for an empty cell
-    bars      so many of the first numbers have a bar beside them, from zero, on the scale of the largest of these
-    longest   what the longest bar stands for, where columns are to be compared by their bars
-    decimals  digits after the point; where not given, as many as a calculator needs
+    Attributes:
+        name: its heading.
+        values: text, numbers, or None for an empty cell.
+        bars: so many of the first numbers have a bar beside them, from zero, on the scale of the largest of these.
+        longest: what the longest bar stands for, where columns are to be compared by their bars.
+        decimals: digits after the point; where not given, as many as a calculator needs.
     """
 
     name: str
@@ -127,9 +128,6 @@ def _cell(column: Column, row: int, decimals: int) -> str:
     length, start = (abs(share) / 2, 0.5 + min(share, 0) / 2) if signed else (share, 0.0)
     kind = "bar signed" if signed else "bar"
     return f'{text}<td class="{kind}"><i style="--v:{length:.3f};--from:{start:.3f}"></i></td>'
-
-
-# The names of a model's outputs, to search and, where the model's classes have groups, to browse by group.
 
 
 def browse_classes(context: PageContext, place: str) -> None:

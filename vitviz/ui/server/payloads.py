@@ -51,7 +51,11 @@ _ALIGNMENT = 8
 
 
 def pack(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None) -> bytes:
-    """One payload. Raises TypeError for an array of another type than `DTYPES`: a silent conversion would hide a loss."""
+    """One payload.
+
+    Raises:
+        TypeError: for an array of another type than `DTYPES`: a silent conversion would hide a loss.
+    """
     described: dict[str, dict[str, Any]] = {}
     parts: list[bytes] = []
     offset = 0
@@ -77,7 +81,11 @@ def pack_picture(picture: Image.Image) -> bytes:
 
 
 def unpack(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays by name, read only, and the meta. Raises ValueError for bytes that are no payload."""
+    """The arrays by name, read only, and the meta.
+
+    Raises:
+        ValueError: for bytes that are no payload.
+    """
     if payload[:4] != MAGIC or len(payload) < 8:
         raise ValueError("these bytes are not a payload: they do not begin with VVZ1")
     (length,) = struct.unpack_from("<I", payload, 4)
@@ -99,9 +107,10 @@ OfferKey = tuple[str, str, Hashable]  # (session, visitor, key)
 class Payload:
     """One entry.
 
-    digest   names the compressed bytes, which entries share
-    offer    what it was offered as: (session, visitor's cookie or "" for whoever has the name, key)
-    expires  in seconds of the store's clock
+    Attributes:
+        digest: names the compressed bytes, which entries share.
+        offer: what it was offered as: (session, visitor's cookie or "" for whoever has the name, key).
+        expires: in seconds of the store's clock.
     """
 
     digest: bytes
@@ -146,8 +155,10 @@ class PayloadStore:
     def offer(self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "") -> str:
         """The name under which `build()`'s bytes can be fetched by this session.
 
-        key      names the content within the session; while it was offered less than half a lifetime ago, `build` is not called
-        visitor  the cookie of the browser behind the session, where there is one: others get nothing, even with the name
+        Args:
+            key: names the content within the session; while it was offered less than half a lifetime ago, `build` is not
+                called.
+            visitor: the cookie of the browser behind the session, where there is one: others get nothing, even with the name.
         """
         offered = (session, visitor, key)
         with self._lock:

@@ -60,9 +60,10 @@ class _Connection:
 class Sessions:
     """The sessions that are not over.
 
-    connected  whether the session of this Streamlit id has a connection now
-    lifetime   seconds for which a session without a connection can come back
-    end        called with a session's name once, when it can come back no more
+    Args:
+        connected: whether the session of this Streamlit id has a connection now.
+        lifetime: seconds for which a session without a connection can come back.
+        end: called with a session's name once, when it can come back no more.
     """
 
     def __init__(

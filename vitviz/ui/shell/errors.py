@@ -1,4 +1,4 @@
-"""When something goes wrong on a page: one sentence and a next step, and the rest of the page goes on."""
+"""Errors on a page: one sentence and a next step each; the rest of the page is still drawn."""
 
 from __future__ import annotations
 

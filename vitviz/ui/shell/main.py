@@ -1,4 +1,4 @@
-"""The frame around every page: configuration, navigation, sidebar, and what the page stands on."""
+"""The script that Streamlit runs: configuration, menu, sidebar, the page's context, and the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prediction strip: on every page, what the model saw and what it takes it for."""
+"""The prediction bar above every page: the model's input and its likeliest outputs."""
 
 from __future__ import annotations
 

@@ -155,7 +155,8 @@ def _kind_chosen() -> None:
 def choose_size(own: Model) -> None:
     """The input size: the model's own, the steps that its patches allow, and the one that a link asked for.
 
-    own  the model at its own size
+    Args:
+        own: the model at its own size.
     """
     chosen = state.selection().size
     shown = 0 if (chosen, chosen) == own.input_size else chosen

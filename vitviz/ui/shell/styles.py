@@ -1,4 +1,4 @@
-"""The few rules of style that Streamlit's theme does not have. Colours come from the theme alone."""
+"""Rules of style beyond Streamlit's theme, from which all colours come, and the page's icon."""
 
 from __future__ import annotations
 
