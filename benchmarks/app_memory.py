@@ -50,7 +50,7 @@ def main() -> None:
             page = browser.new_context().new_page()
             for head in range(3):
                 page.goto(f"{address}/rollout?layer=8&head={head}")
-                page.locator(".exhibit[data-ready]").nth(2).wait_for(timeout=120_000)
+                page.locator(".heatmap[data-ready]").nth(2).wait_for(timeout=120_000)
             page.wait_for_timeout(500)
             sizes.append(resident())
             print(f"| {number} | {sizes[-1]:.0f} |", flush=True)

@@ -20,11 +20,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.serving import CHROMIUM_FLAGS, ROOT, served
 
-PAINTED = ".exhibit[data-ready]"
+PAINTED = ".heatmap[data-ready]"
 
 
 def startup(browser: Browser) -> tuple[float, float]:
-    """Seconds until the server answers, and until the last of the rollout page's three exhibits is painted."""
+    """Seconds until the server answers, and until the last of the rollout page's three pictures and boards is painted."""
     begun = time.perf_counter()
     with served(ROOT / "app.py") as address:
         answered = time.perf_counter() - begun

@@ -11,7 +11,7 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 # Milliseconds the browser waits for anything. Nothing is measured here: a slow machine may take its time.
 PATIENCE = 60_000
 # How many pictures and boards paint themselves in the browser, by page.
-EXHIBITS = {"patches": 1, "positions": 1, "rollout": 3}
+HEATMAPS = {"patches": 1, "positions": 1, "rollout": 3}
 
 
 class Tab:
@@ -53,12 +53,12 @@ class AppTab(Tab):
         return self.settled()
 
     def settled(self) -> AppTab:
-        """Waits until the script has run and every exhibit has painted what it was last told to."""
+        """Waits until the script has run and every picture and board has painted the data it was sent last."""
         self.page.wait_for_selector("[data-testid=stHeading] h2")
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-        wanted = EXHIBITS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0])
+        wanted = HEATMAPS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0])
         if wanted is not None and not self.page.locator("[data-testid=stAlertContentError]").count():
-            self.expect(self.page.locator(".exhibit[data-ready]")).to_have_count(wanted)
+            self.expect(self.page.locator(".heatmap[data-ready]")).to_have_count(wanted)
         self.page.wait_for_timeout(150)
         return self
 

@@ -20,7 +20,7 @@ from vitviz.ui.text import common
 
 
 def component(tab, nth: int):
-    return tab.page.locator(".exhibit").nth(nth)
+    return tab.page.locator(".heatmap").nth(nth)
 
 
 def click_patch(tab, nth: int, row: int, col: int, grid: int = 16) -> None:

@@ -72,7 +72,7 @@ def test_a_head_is_followed_with_a_calculator(tab, width, scheme):
     shown.screenshot(f"by-hand-{width}-{scheme}")
 
     # A click follows another patch, whose numbers are other ones; its link brings the same numbers to somebody else.
-    picture = shown.page.locator(".exhibit[data-ready] canvas.main").first
+    picture = shown.page.locator(".heatmap[data-ready] canvas.main").first
     picture.scroll_into_view_if_needed()
     box = picture.bounding_box()
     picture.click(position={"x": 3.5 / 16 * box["width"], "y": 5.5 / 16 * box["height"]})

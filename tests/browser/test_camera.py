@@ -48,7 +48,7 @@ def colour(shown: Any, row: int, col: int) -> np.ndarray:
     read = """(canvas, [row, col]) => {
         const at = [(col + 0.5) * canvas.width / 16, (row + 0.5) * canvas.height / 16].map(Math.floor);
         return [...canvas.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3); }"""
-    return np.array(shown.page.locator(".exhibit canvas.main").first.evaluate(read, [row, col]))
+    return np.array(shown.page.locator(".heatmap canvas.main").first.evaluate(read, [row, col]))
 
 
 def test_what_the_camera_sees_is_cut_into_patches(tab: Any) -> None:

@@ -31,7 +31,7 @@ def settle(tab) -> None:
 
 def picture(tab, letter: str):
     """The picture whose text alternative begins so."""
-    found = tab.page.locator(".exhibit", has=tab.page.locator(f'canvas.main[aria-label^="{letter}"]'))
+    found = tab.page.locator(".heatmap", has=tab.page.locator(f'canvas.main[aria-label^="{letter}"]'))
     found.locator("canvas.main").scroll_into_view_if_needed()
     return found
 

@@ -16,7 +16,7 @@ from .serving import served
 from .tabs import Tab
 
 GRIDS = {"first": 14, "second": 16}
-PARTS = (".microscope", ".exhibit:has([aria-label^='picture'])", ".exhibit:has([aria-label^='board'])")
+PARTS = (".microscope", ".heatmap:has([aria-label^='picture'])", ".heatmap:has([aria-label^='board'])")
 # How many pixels of a component's canvases are painted.
 INK = """root => [...root.querySelectorAll('canvas:not(.ramp, .strip canvas)')].filter((canvas) => canvas.width > 1).reduce(
   (sum, canvas) => {
@@ -43,7 +43,7 @@ class Replies(Tab):
 
     def shown(self) -> None:
         """Until nothing is on its way any more."""
-        self.expect(self.page.locator(":is(.microscope, .exhibit)[data-state=shown]")).to_have_count(self.parts)
+        self.expect(self.page.locator(":is(.microscope, .heatmap)[data-state=shown]")).to_have_count(self.parts)
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Until `holds()`; pytest's own timeout ends what never comes."""
@@ -75,7 +75,7 @@ class Replies(Tab):
         return json.loads(code.inner_text())
 
     def picture(self, beginning: str = "picture") -> Any:
-        return self.page.locator(f".exhibit:has([aria-label^='{beginning}'])")
+        return self.page.locator(f".heatmap:has([aria-label^='{beginning}'])")
 
     def over(self, canvas: Any, row: int, col: int, side: int) -> dict[str, float]:
         canvas.evaluate("canvas => canvas.scrollIntoView({ block: 'center' })")  # the page's header may cover its top
@@ -192,7 +192,7 @@ def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(tab: Any) -> No
     shown = tab("picture")
     shown.hold()
     shown.choose("second")
-    shown.page.locator(".exhibit[aria-busy=true]").wait_for()
+    shown.page.locator(".heatmap[aria-busy=true]").wait_for()
     canvas = shown.picture().locator("canvas.main")
     shown.page.mouse.click(**shown.over(canvas, 13, 13, 14))
     shown.said(chosen="r15c15")  # where that patch is in the grid to come
@@ -218,7 +218,7 @@ def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(tab: Any) 
 
 def test_24_heads_on_a_phone_keep_their_size_and_are_hit(tab: Any) -> None:
     shown = tab("board", viewport={"width": 375, "height": 700})
-    canvas = shown.page.locator(".exhibit canvas.main")
+    canvas = shown.page.locator(".heatmap canvas.main")
     pitch = (canvas.bounding_box()["width"] - 26) / 24
     assert pitch >= 24
     for head in (23, 0, 20):
@@ -279,7 +279,7 @@ def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any,
     assert len({url.split("/frontend/")[1].split("/")[0] for url in refused}) == 4, "each attempt has its own address"
     shown.page.unroute("**/frontend/**")
     shown.page.get_by_role("button", name="Fetch them again").click()
-    shown.expect(shown.page.locator(".exhibit[data-state=shown]")).to_have_count(1)
+    shown.expect(shown.page.locator(".heatmap[data-state=shown]")).to_have_count(1)
     shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
     assert shown.failed == []
     shown.close()

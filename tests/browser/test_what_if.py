@@ -12,7 +12,7 @@ from vitviz.ui.pages.what_if import text as words
 
 
 def component(tab, nth: int):
-    return tab.page.locator(".exhibit").nth(nth)
+    return tab.page.locator(".heatmap").nth(nth)
 
 
 def cell_of(canvas, row: int, col: int, grid: int = 16) -> dict[str, float]:
@@ -21,7 +21,7 @@ def cell_of(canvas, row: int, col: int, grid: int = 16) -> dict[str, float]:
 
 
 def paint(tab, *cells: tuple[int, int]) -> None:
-    """One stroke over the first exhibit, from cell to cell."""
+    """One stroke over the first picture, from cell to cell."""
     canvas = component(tab, 0).locator("canvas.main")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

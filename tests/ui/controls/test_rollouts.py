@@ -1,4 +1,4 @@
-"""Rollouts on the page: heads are fused once for all queries and knobs, and the numbers are those of the engine."""
+"""Rollouts on the page: heads are fused once for all queries and options, and the numbers are those of the engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def let_go(what: str) -> None:
 
 
 def kept(what: str, **params: object) -> np.ndarray:
-    """The one result of that name and those knobs that the server holds for that photograph."""
+    """The one result of that name and those parameters that the server holds for that photograph."""
     image = vitviz.image_hash(load_sample("crocodile"))
     held = services.queue().results._held
     found = [

@@ -15,7 +15,7 @@ NEEDS_ONE_GRID = [view.name for view in pages() if not view.any_model]
 
 
 def told(shown) -> dict[str, dict]:
-    """What each exhibit on the page was told, by its alternative text's first words."""
+    """The data of each component on the page, by its alternative text's first words."""
     return {data["alt"]: data for data in (json.loads(x.proto.json) for x in shown.at.get("bidi_component"))}
 
 

@@ -41,7 +41,7 @@ class Board {
     this.scroller = element("div", { class: "scroller" }, this.canvas);
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout", "aria-live": "polite" });
-    this.root = element("div", { class: "exhibit" }, this.status.node, this.scroller, this.scale, this.readout);
+    this.root = element("div", { class: "heatmap" }, this.status.node, this.scroller, this.scale, this.readout);
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
     this.listen();

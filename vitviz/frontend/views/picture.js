@@ -60,7 +60,7 @@ class Picture {
     this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * PREFERRED_BLEND, oninput });
     this.blending = element("label", { class: "blend" }, element("span", { text: words.say("blend") }), this.slider);
     const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.readout, this.blending];
-    this.root = element("div", { class: "exhibit" }, ...parts);
+    this.root = element("div", { class: "heatmap" }, ...parts);
     this.painter = new MapPainter();
     parent.append(this.root);
   }

@@ -56,7 +56,7 @@ def show(
 
 
 def ways_out(context: PageContext, name: str, make: Callable[[], Figure], **params: Hashable) -> None:
-    """Download and code, for a figure or for an exhibit that shows the same numbers; drawn when somebody asks for it."""
+    """Download and code, for a figure or for a component that shows the same numbers; drawn when somebody asks for it."""
     recipe = _Recipe(context, name, make, params)
     with st.container(horizontal=True, gap="small"):
         file = f"{words.NAME}-{name.replace(' ', '-')}.png"

@@ -45,19 +45,19 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.pages.what_if import text as words
 
-KNOB = "what"
+PARAM = "what"
 
 Head = tuple[int, int]
 
 
 def current() -> Interventions:
     """What this session has switched."""
-    return Interventions.decode(str(state.value_of(KNOB)))
+    return Interventions.decode(str(state.value_of(PARAM)))
 
 
 def switch(changed: Interventions, **params: Any) -> None:
     """Puts these in place of the current ones, for callbacks."""
-    state.change(**{KNOB: changed.encode(), **params})
+    state.change(**{PARAM: changed.encode(), **params})
 
 
 def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> Interventions:
