@@ -94,7 +94,7 @@ def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
 
 @pytest.fixture
 def keys(monkeypatch):
-    """The key of every stage that a page was drawn on."""
+    """The key of every context that a page was given."""
     opened = []
     real = context.open_context
 
@@ -103,7 +103,7 @@ def keys(monkeypatch):
         opened.append(found[0].key)
         return found
 
-    monkeypatch.setattr(context, "open_stage", kept)
+    monkeypatch.setattr(context, "open_context", kept)
     return opened
 
 

@@ -141,7 +141,7 @@ def test_every_widget_moved(app, page):
 def _read(control, label):
     """Options are listed by the words people see; values are what stands in links."""
     known = {}
-    for table in (rollout.BOARDS, rollout.TILE_SCALE_OF, rollout.FUSIONS):
+    for table in (rollout.BOARDS, common.TILE_SCALE_OF, rollout.FUSIONS):
         known |= {shown: value for value, shown in table.items()}
     return known.get(getattr(label, "content", label), getattr(label, "content", label))
 

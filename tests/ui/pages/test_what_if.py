@@ -235,5 +235,5 @@ def test_a_brush_believes_only_cells_of_its_own_grid():
     heard: list[tuple[int, ...]] = []
     paint = Paint((), "", heard.append)
     for report in ([3, 1, 3], [16], [-1], [True], "r1c1", None, [1.5], []):
-        paint.hear(report, 16)
+        paint.receive(report, 16)
     assert heard == [(1, 3), ()]

@@ -23,17 +23,17 @@ PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
 
 
 @pytest.fixture
-def stages(monkeypatch):
-    """Every stage that a page was drawn on."""
+def contexts(monkeypatch):
+    """Every context that a page was given."""
     opened = []
     real = context.open_context
 
     def kept(*given):
-        stage, lost = real(*given)
-        opened.append(stage)
-        return stage, lost
+        page_context, lost = real(*given)
+        opened.append(page_context)
+        return page_context, lost
 
-    monkeypatch.setattr(context, "open_stage", kept)
+    monkeypatch.setattr(context, "open_context", kept)
     return opened
 
 
@@ -58,23 +58,25 @@ def shown_size(app) -> int:
     return 0 if control is None else control.value
 
 
-def assert_true(app, stages) -> None:
+def assert_true(app, contexts) -> None:
     """The sidebar against the model that was run."""
-    stage = stages[-1]
+    page_context = contexts[-1]
     assert not app.wrong
-    assert shown_model(app).removeprefix(loading.FILE) == stage.model.name
-    assert app.at.toggle(key="choice of weights").value == (not stage.model.trained)
-    own = load_model("embedded" if stage.model.name == "embedded" else "test_vit", weights="random").input_size[0]
-    assert (shown_size(app) or own) == stage.key.size[0]
-    assert app.at.selectbox(key="choice of framing").value == stage.traced.prepared.framing
+    assert shown_model(app).removeprefix(loading.FILE) == page_context.model.name
+    assert app.at.toggle(key="choice of weights").value == (not page_context.model.trained)
+    own = load_model("embedded" if page_context.model.name == "embedded" else "test_vit", weights="random").input_size[
+        0
+    ]
+    assert (shown_size(app) or own) == page_context.key.size[0]
+    assert app.at.selectbox(key="choice of framing").value == page_context.traced.prepared.framing
     given = {"model": "embedded", "size": "0", "framing": "crop", "weights": "trained"} | app.parameters
-    assert given["model"].removeprefix(loading.FILE) == stage.model.name
-    assert (int(given["size"]) or own, given["framing"]) == (stage.key.size[0], stage.key.framing)
+    assert given["model"].removeprefix(loading.FILE) == page_context.model.name
+    assert (int(given["size"]) or own, given["framing"]) == (page_context.key.size[0], page_context.key.framing)
 
 
-def test_any_order_of_models_sizes_and_framings(app, stages):
+def test_any_order_of_models_sizes_and_framings(app, contexts):
     page = app("patches", model=PATCH_16, weights="random")
-    assert_true(page, stages)
+    assert_true(page, contexts)
     page.at.text_input(key="model search").set_value("test_vit").run()
     steps = [
         ("size", 256),
@@ -98,51 +100,51 @@ def test_any_order_of_models_sizes_and_framings(app, stages):
                     page.at.selectbox(key="choice of model").set_value("test_vit4").run()
             case "weights":
                 page.at.toggle(key="choice of weights").set_value(value).run()
-                assert_true(page, stages)
+                assert_true(page, contexts)
             case _:
                 page.at.selectbox(key=f"choice of {what}").set_value(value).run()
         if not page.wrong:
-            assert_true(page, stages)
+            assert_true(page, contexts)
 
 
 @pytest.mark.parametrize(("size", "kept"), [("384", 224), ("336", 336), ("238", 238), ("224", 224), ("1", 224)])
-def test_a_size_of_another_model_is_kept_where_this_one_takes_it_and_put_back_with_a_reason(app, stages, size, kept):
+def test_a_size_of_another_model_is_kept_where_this_one_takes_it_and_put_back_with_a_reason(app, contexts, size, kept):
     page = app("patches", size=size)
-    assert stages[-1].model.input_size == (kept, kept)
+    assert contexts[-1].model.input_size == (kept, kept)
     assert (shown_size(page) or 224) == kept
     said = [info.value for info in page.at.info if "does not take" in info.value]
     assert bool(said) == (str(kept) != size)
     assert page.parameters.get("size", "224") == str(kept)
     page.at.segmented_control(key="choice of size").set_value(448).run()
-    assert not page.wrong and stages[-1].model.input_size == (448, 448)
+    assert not page.wrong and contexts[-1].model.input_size == (448, 448)
 
 
-def test_a_model_of_one_size_offers_no_other(app, stages):
+def test_a_model_of_one_size_offers_no_other(app, contexts):
     page = app("patches", model=ONE_SIZE, weights="random", size="320")
-    assert not page.wrong and stages[-1].model.input_size == (224, 224)
+    assert not page.wrong and contexts[-1].model.input_size == (224, 224)
     assert shown_size(page) == 0 and "size" not in page.parameters
     assert "224 x 224 pixels only" in page.text
 
 
 @pytest.mark.parametrize("kind", ["known", "any"])
-def test_back_to_the_embedded_model_is_named_so(app, stages, kind):
+def test_back_to_the_embedded_model_is_named_so(app, contexts, kind):
     page = app("patches")
     page.at.selectbox(key="model kind").set_value(kind).run()  # the first of either list has weights on the hub alone
     assert page.wrong and shown_model(page) == page.parameters["model"]
-    page.at.button(key="back stage").click().run()
+    page.at.button(key="back page_context").click().run()
     assert page.at.selectbox(key="model kind").value == "embedded"
-    assert_true(page, stages)
+    assert_true(page, contexts)
 
 
-def test_back_to_a_sample_leaves_the_upload_and_a_choice_of_source_stands(app, stages):
+def test_back_to_a_sample_leaves_the_upload_and_a_choice_of_source_stands(app, contexts):
     page = app("start")
     page.at.segmented_control(key="picture source").set_value("upload").run()
     assert page.at.segmented_control(key="picture source").value == "upload", "nothing uploaded yet"
     page = upload(page, b"no picture")
     assert page.wrong
-    page.at.button(key="back stage").click().run()
+    page.at.button(key="back page_context").click().run()
     assert page.at.segmented_control(key="picture source").value == "gallery"
-    assert page.at.selectbox(key="choice of image").value == stages[-1].photo.name.split("/")[-1].split(".")[0]
+    assert page.at.selectbox(key="choice of image").value == contexts[-1].image.name.split("/")[-1].split(".")[0]
     page = upload(app("start"), jpeg(5))
     page.at.button(key="take cat").click().run()
     assert page.at.segmented_control(key="picture source").value == "gallery"
@@ -166,7 +168,7 @@ def test_what_is_not_there_is_named_as_it_was_asked_for(app, folder):
     assert not page.wrong and page.parameters == {"image": "cat"}
 
 
-def test_every_checkpoint_that_is_offered_can_be_followed_by_its_link(app, stages, folder):
+def test_every_checkpoint_that_is_offered_can_be_followed_by_its_link(app, contexts, folder):
     page = app("patches", model="file:pets")
     offered = page.at.selectbox(key="choice of model").options
     assert offered == ["modèle (2)", "my model", "pets"]
@@ -175,29 +177,29 @@ def test_every_checkpoint_that_is_offered_can_be_followed_by_its_link(app, stage
         link = {"model": f"file:{name}"} | ({"weights": "random"} if untrained else {})
         page = app("patches", **link)
         assert not page.wrong and not page.at.warning and page.parameters == link
-        stage = stages[-1]
-        assert stage.model.trained == (not untrained)
+        page_context = contexts[-1]
+        assert page_context.model.trained == (not untrained)
         assert shown_model(page) == f"file:{name}"
-        assert name in stage.model.name
+        assert name in page_context.model.name
 
 
-def test_a_checkpoint_that_was_replaced_is_read_again(app, stages, folder):
+def test_a_checkpoint_that_was_replaced_is_read_again(app, contexts, folder):
     app("patches", model="file:pets")
-    before = stages[-1].model.weights_hash
+    before = contexts[-1].model.weights_hash
     save_file(build("test_vit", seed=99).state_dict(), folder / "pets.safetensors")
     page = app("patches", model="file:pets")
-    assert not page.wrong and stages[-1].model.weights_hash != before
+    assert not page.wrong and contexts[-1].model.weights_hash != before
 
 
-def test_a_description_that_was_replaced_is_followed(app, stages, folder):
+def test_a_description_that_was_replaced_is_followed(app, contexts, folder):
     """The same weights, and another number of heads: what was computed for the one is no answer for the other."""
     app("rollout", model="file:pets")
-    assert {layer.num_heads for layer in stages[-1].trace.layers} == {2}
+    assert {layer.num_heads for layer in contexts[-1].trace.layers} == {2}
     described = {"architecture": "test_vit", "model_args": {"num_heads": 4}}
     (folder / "pets.json").write_text(json.dumps(described), encoding="utf-8")
     page = app("rollout", model="file:pets")
     assert not page.wrong
-    assert {layer.num_heads for layer in stages[-1].trace.layers} == {4}
+    assert {layer.num_heads for layer in contexts[-1].trace.layers} == {4}
 
 
 def test_a_checkpoint_that_grew_is_asked_about(app, folder, monkeypatch):
