@@ -1,4 +1,4 @@
-.PHONY: run test lint format
+.PHONY: run test lint style types format
 
 run:
 	.venv/bin/streamlit run app.py
@@ -6,9 +6,13 @@ run:
 test:
 	.venv/bin/python -m pytest
 
-lint:
+lint: style types
+
+style:
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types:
 	.venv/bin/mypy
 
 format:

@@ -1,11 +1,18 @@
-"""What every test may rely on: no network, one thread a process, the same random numbers, a browser if there is one."""
+"""What every test may rely on: no network, one thread a process, the same random numbers, a browser if there is one.
+
+Also how the suite is divided: into long tests and others (`--one-of`), and over processes.
+"""
 
 from __future__ import annotations
 
 import os
 import random
 import shutil
+import subprocess
 import sys
+import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +24,59 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # A test means the same on a machine with a GPU; those about the GPU ask for it by name.
 os.environ.setdefault("VITVIZ_DEVICE", "cpu")
 os.environ.setdefault("VITVIZ_DTYPE", "float32")
+
+BROWSER = "tests/browser/"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "of the tests marked long or registry run one in N; which one changes from commit to commit"
+    parser.addoption("--one-of", type=int, default=1, metavar="N", help=words)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps one long test in N, and puts browser tests first: they take longest and stay in one process."""
+    every = config.getoption("--one-of")
+    if every > 1:
+        left_out = {item for item in items if is_long(item) and not has_turn(item.nodeid, every, int(commit()[:8], 16))}
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: not item.nodeid.startswith(BROWSER))  # a stable sort
+
+
+def is_long(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("long", "registry"))
+
+
+def has_turn(nodeid: str, every: int, turn: int) -> bool:
+    """Whether a test is among those of this turn: in `every` turns in a row each test has one."""
+    return (zlib.crc32(nodeid.encode()) + turn) % every == 0
+
+
+def commit() -> str:
+    """The hash of the commit that is tested, or zeros outside a clone."""
+    asked = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "0" * 40
+    return done.stdout.strip()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`: a file's tests in one process, so that its models are built once, and all browser tests in one
+    process, so that there is one server and one browser.
+    """
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BROWSER if nodeid.startswith(BROWSER) else super()._split_scope(nodeid)
+
+    return OneBrowser(config, log)
 
 
 @pytest.fixture(autouse=True)

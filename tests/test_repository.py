@@ -169,7 +169,9 @@ def test_the_readmes_command_lines_run(beside_a_photograph: Path, capsys: pytest
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(prefix)]
     assert lines
     for line in lines:
-        assert main(shlex.split(line.removeprefix(prefix))) == 0, capsys.readouterr().err
+        quick = line.replace("--size 700", "--size 280")  # the same command, a sixth of the patches
+        assert main(shlex.split(quick.removeprefix(prefix))) == 0, capsys.readouterr().err
+    assert "--size 700" in README
     promised = README.partition("`trace.npz` holds ")[2].partition(".\n")[0]
     with np.load(beside_a_photograph / "trace.npz") as arrays:
         assert set(re.findall(r"`(\w+)`", promised)) <= set(arrays.files)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
+from tests.analysis.reference import LAYOUT, LinearTarget, picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.faithfulness import (
     Curve,

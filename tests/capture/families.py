@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,22 @@ FAMILIES = [
 
 
 def build(family: Family, seed: int = 0) -> tuple[nn.Module, Tensor, TokenLayout]:
-    """(module, input (1, 3, height, width), layout): attention's largest weight is above 10 / tokens in every layer."""
+    """(module, input (1, 3, height, width), layout): attention's largest weight is above 10 / tokens in every layer.
+
+    Copies of what is built once in a process; nothing is drawn from the global generator.
+    """
+    key = str(family), family.size, seed
+    if key not in _BUILT:
+        with torch.random.fork_rng(devices=[]):
+            _BUILT[key] = _build(family, seed)
+    module, x, layout = _BUILT[key]
+    return copy.deepcopy(module), x.clone(), layout
+
+
+_BUILT: dict[tuple[str, tuple[int, int], int], tuple[nn.Module, Tensor, TokenLayout]] = {}
+
+
+def _build(family: Family, seed: int) -> tuple[nn.Module, Tensor, TokenLayout]:
     module = timm.create_model(family.architecture, img_size=family.size, num_classes=7, **family.arguments).eval()
     module.requires_grad_(False)
     x = torch.randn(1, 3, *family.size, generator=torch.Generator().manual_seed(seed))

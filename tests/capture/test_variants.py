@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.capture.variants import VARIANTS, Variant, WithoutMixing, build, explicit_weights
+from tests.capture.variants import LONG, VARIANTS, Variant, WithoutMixing, build, explicit_weights
 from vitviz.capture.attention import Attention
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.layers import attention_at
@@ -15,8 +15,10 @@ from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.capture.windows import WindowedAttention
 
+CASES = [pytest.param(v, marks=pytest.mark.long if v.architecture in LONG else (), id=str(v)) for v in VARIANTS]
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=str)
+
+@pytest.fixture(scope="module", params=CASES)
 def case(request):
     variant: Variant = request.param
     module, x = build(variant)

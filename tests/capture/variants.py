@@ -126,6 +126,34 @@ VARIANTS = [
 ]
 
 
+# Not in the plain run of the tests: their kinds of attention are those of a quicker model in the list.
+LONG = (
+    "twins_pcpvt_small",
+    "levit_conv_128s",
+    "crossvit_tiny_240",
+    "tiny_vit_5m_224",
+    "shvit_s1",
+    "efficientformerv2_s0",
+    "caformer_s18",
+    "lowformer_b0",
+    "cpubone_t0",
+    "resnet50_clip",
+    "mvitv2_small_cls",
+    "pvt_v2_b2_li",
+    "iformer_t",
+    "fastvit_mci0",
+    "csatv2",
+    "mobilenetv4_hybrid_medium_075",
+    "mobilenetv5_base",
+    "lamhalobotnet50ts_256",
+    "maxvit_tiny_tf_224",
+    "maxxvitv2_nano_rw_256",
+    "coatnet_rmlp_nano_rw_224",
+    "davit_base_fl",
+    "hieradet_small",
+)
+
+
 def build(variant: Variant, seed: int = 0) -> tuple[nn.Module, Tensor]:
     """(module in double precision, input): every layer's largest weight is above 10 / keys, wherever that is below one.
 

@@ -198,6 +198,7 @@ def test_a_model_without_attention_is_refused_before_the_download(hub):
     assert hub.requests == []
 
 
+@pytest.mark.long
 def test_the_environment_of_a_fresh_process(hub, tmp_path):
     """HF_ENDPOINT as a user sets it, with nothing patched."""
     code = f"import vitviz; print(vitviz.load_model({NAME!r}).weights_hash)"
@@ -229,6 +230,7 @@ def test_a_file_that_cannot_be_read_now_is_not_damaged(hub, tmp_path, monkeypatc
     assert [request for request in hub.requests if request[0] == "GET"] == downloads
 
 
+@pytest.mark.long
 def test_no_file_handle_left_is_no_damage(hub, tmp_path):
     """The real thing, in a process of its own: with every file handle taken, the library reports a missing file."""
     load_model(NAME)

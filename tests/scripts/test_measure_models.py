@@ -109,6 +109,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_a_folder_is_held_to_the_card(gallery):
     held = run(gallery, "--check")
     assert held.returncode == 0, held.stderr
@@ -122,6 +123,7 @@ def test_a_folder_is_held_to_the_card(gallery):
     assert "WORSE" in worse.stdout
 
 
+@pytest.mark.long
 def test_a_class_that_the_model_lacks_is_named(gallery):
     (gallery / "labels.csv").write_text("file,class\npanda.jpg,giant panda\n")
     result = run(gallery, "--check")

@@ -58,6 +58,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_the_vit_learns_and_goes_on_where_it_stopped(data, tmp_path):
     torch.manual_seed(0)
     plain = timm.create_model("test_vit", num_classes=0, img_size=48)
@@ -95,6 +96,7 @@ def test_the_vit_learns_and_goes_on_where_it_stopped(data, tmp_path):
     assert accuracy(model, data / "new", 48) > 0.5  # chance is 0.25
 
 
+@pytest.mark.long
 def test_the_linear_layer_of_the_cnn_learns(data, tmp_path):
     torch.manual_seed(0)
     plain = timm.create_model("test_efficientnet", num_classes=7)
@@ -121,6 +123,7 @@ def test_the_linear_layer_of_the_cnn_learns(data, tmp_path):
     assert accuracy(model, data / "new", 48) > 0.5
 
 
+@pytest.mark.long
 def test_a_class_folder_that_is_missing_is_named(data, tmp_path):
     (tmp_path / "classes.tsv").write_text("seen/red\tred\nseen/purple\tpurple\n")
     plain = timm.create_model("test_vit", num_classes=0, img_size=48)

@@ -404,6 +404,7 @@ def test_a_page_in_place_of_a_description_is_thrown_away(hub, tmp_path):
     assert load_model(f"hf:{REPOSITORY}").trained
 
 
+@pytest.mark.long
 def test_from_the_command_line(folder, tmp_path):
     vitviz.load_sample("cat").save(tmp_path / "photo.png")
     out = tmp_path / "trace.npz"

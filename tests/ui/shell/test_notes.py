@@ -9,7 +9,7 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from tests import image_zoo as zoo
+from tests.images import zoo
 from tests.ui.pages.test_pages import upload
 from vitviz.ui.compute import loading
 from vitviz.ui.shell import text as words

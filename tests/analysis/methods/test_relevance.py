@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from tests.analysis.by_hand import LAYOUT, picture, subject
+from tests.analysis.reference import LAYOUT, picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.methods.gradcam import gradcam
 from vitviz.analysis.methods.gradient_rollout import gradient_rollout, gradient_rollout_row

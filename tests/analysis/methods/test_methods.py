@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.analysis.by_hand import picture, subject
+from tests.analysis.reference import picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis import methods
 from vitviz.analysis.methods import METHODS, explain, explain_all

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests import image_zoo as zoo
+from tests.images import zoo
 from vitviz.errors import ImageError
 from vitviz.images import load_image, read_image
 

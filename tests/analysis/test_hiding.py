@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.analysis.by_hand import LAYOUT, LinearTarget, picture, subject
+from tests.analysis.reference import LAYOUT, LinearTarget, picture, subject
 from vitviz.analysis.hiding import ObjectTest, object_test, share_inside
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit

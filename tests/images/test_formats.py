@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin, features
 
-from tests import image_zoo as zoo
+from tests.images import zoo
 from vitviz import image_hash, load_image
 from vitviz.errors import ImageError
 from vitviz.images import MAX_BYTES, formats
@@ -625,7 +625,7 @@ class TestDamage:
                 assert np.array_equal(found, expected), f"{cut} of {len(whole)} bytes show another picture"
         assert refused > 45
 
-    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         name=st.sampled_from(sorted(zoo.WRITERS)),
         changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12),
@@ -638,7 +638,7 @@ class TestDamage:
             file[int(place * reach)] = value
         assert_loads_or_refuses(bytes(file))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(name=st.sampled_from(sorted(zoo.WRITERS)), tail=st.binary(max_size=300), keep=st.integers(4, 40))
     def test_nonsense_after_a_right_beginning(self, name: str, tail: bytes, keep: int) -> None:
         assert_loads_or_refuses(FILES[name][:keep] + tail)

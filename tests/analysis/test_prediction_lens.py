@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.analysis.by_hand import GRID, LAYOUT, picture, subject
+from tests.analysis.reference import GRID, LAYOUT, picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import BareModel, Question

@@ -80,11 +80,45 @@ def test_the_chosen_head_is_framed_without_touching_its_map() -> None:
     assert found(one)[:2] == (left + 5, top + 5)
 
 
-def test_a_head_that_is_uniform_does_not_break_the_board() -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_head_that_is_uniform_has_one_colour(shared: bool) -> None:
     maps = np.random.default_rng(0).random((2, 2, 4, 4))
     maps[0, 0] = 1 / 17
-    for shared in (True, False):
-        draw_board(maps, shared=shared, robust=True)
+    scale = Scale.of(maps if shared else maps[0, 0], robust=True)
+    left, top, right, _ = found(one_hot_board(2, 2, 4, 4, 0, 0, 0, 0))
+    side = 4 * (right - left)
+    board = inside(draw_board(maps, shared=shared, robust=True))
+    tile = board[top : top + side, left : left + side]
+    assert (tile == colours(np.float32(1 / 17), scale, LIGHT)).all()
+    across = found(one_hot_board(2, 2, 4, 4, 0, 1, 0, 0))[0]
+    beside = board[top : top + side, across : across + side].reshape(-1, 3)
+    assert len(np.unique(beside, axis=0)) == len(
+        np.unique(
+            colours(maps[0, 1], Scale.of(maps if shared else maps[0, 1], robust=True), LIGHT).reshape(-1, 3), axis=0
+        )
+    )
+
+
+def test_where_scales_differ_only_the_number_under_a_map_tells_how_large_it_is() -> None:
+    maps = np.random.default_rng(0).random((2, 3, 4, 4))
+    doubled = maps.copy()
+    doubled[1, 2] *= 2
+    one, two = (above_bar(inside(draw_board(each, shared=False))) for each in (maps, doubled))
+    rows, cols = np.nonzero((one != two).any(axis=-1))
+    left, top, right, _ = found(one_hot_board(2, 3, 4, 4, 1, 2, 0, 0), shared=False)
+    side = 4 * (right - left)
+    assert top + side <= rows.min() and left <= cols.min() and cols.max() < left + side
+
+
+def test_a_robust_board_ends_below_its_largest_value() -> None:
+    maps = np.zeros((1, 1, 20, 20))
+    maps.flat[:] = np.linspace(0, 1, 400)
+    maps[0, 0, 0, 0] = 50  # one sink
+    raw, robust = (above_bar(inside(draw_board(maps, robust=each))) for each in (False, True))
+    assert (raw == HIGH).all(axis=-1).sum() < (robust == HIGH).all(axis=-1).sum()
+    scale = Scale.of(maps, robust=True)
+    middle = colours(np.float32(maps[0, 0, 10, 0]), scale, LIGHT)
+    assert (robust == middle).all(axis=-1).any() and not (raw == middle).all(axis=-1).any()
 
 
 def test_what_is_not_a_board_is_refused() -> None:

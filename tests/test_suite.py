@@ -1,0 +1,41 @@
+"""How the suite is divided: long tests take turns, and browser tests stay together."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests import conftest
+
+
+def test_every_long_test_has_one_turn_in_sixteen() -> None:
+    names = [f"tests/x.py::test_{number}" for number in range(500)]
+    turns = [[name for name in names if conftest.has_turn(name, 16, turn)] for turn in range(7, 23)]
+    assert sorted(name for turn in turns for name in turn) == sorted(names)
+    assert all(10 < len(turn) < 60 for turn in turns)
+
+
+class Item:
+    def __init__(self, nodeid: str, *marks: str) -> None:
+        self.nodeid, self.marks = nodeid, marks
+
+    def get_closest_marker(self, name: str) -> bool:
+        return name in self.marks
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_only_long_tests_take_turns_and_browsers_come_first(every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conftest, "commit", lambda: "0" * 40)
+    items = [Item(f"tests/a.py::{n}", *(["long"] if n % 2 else [])) for n in range(40)] + [
+        Item("tests/browser/b.py::b")
+    ]
+    gone: list[Item] = []
+    hook = SimpleNamespace(pytest_deselected=lambda items: gone.extend(items))
+    config = SimpleNamespace(getoption=lambda _: every, hook=hook)
+    kept = list(items)
+    conftest.pytest_collection_modifyitems(config, kept)  # type: ignore[arg-type]
+    assert kept[0] is items[-1]
+    assert kept[1:] == [item for item in items[:-1] if item not in gone]
+    assert bool(gone) == (every > 1) and all(item.marks for item in gone)
+    assert any(item.marks for item in kept)
