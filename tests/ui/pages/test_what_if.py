@@ -11,16 +11,19 @@ from vitviz.analysis.interventions import (
     ChangePositions,
     CutTokens,
     HidePatches,
+    Intervention,
     Interventions,
     ShufflePatches,
     SwitchOffHeads,
     SwitchOffLayers,
 )
+from vitviz.analysis.interventions.base import KINDS
 from vitviz.samples import load_sample
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.heatmap import Paint
 from vitviz.ui.pages.registry import pages
-from vitviz.ui.pages.what_if import edits
+from vitviz.ui.pages.what_if import edits, interventions
+from vitviz.ui.pages.what_if import page as what_if_page
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.params import PARAMS
 
@@ -237,3 +240,12 @@ def test_a_brush_believes_only_cells_of_its_own_grid():
     for report in ([3, 1, 3], [16], [-1], [True], "r1c1", None, [1.5], []):
         paint.receive(report, 16)
     assert heard == [(1, 3), ()]
+
+
+def test_every_kind_of_intervention_has_a_sentence_and_every_section_its_controls():
+    kinds = [kind for kind in KINDS.values() if kind.__module__.startswith("vitviz.")]
+    assert len(kinds) >= 6
+    plain = interventions.sentence.dispatch(Intervention)
+    assert [kind.__name__ for kind in kinds if interventions.sentence.dispatch(kind) is plain] == []
+    pages()
+    assert set(PARAMS["switch"].options) == set(words.SECTIONS) == {*what_if_page.SWITCHES, *what_if_page.LOOKS}
