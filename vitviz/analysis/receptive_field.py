@@ -24,7 +24,7 @@ from vitviz.progress import Progress
 SHARE = 0.95
 
 
-class AnyNetwork(Protocol):
+class Network(Protocol):
     """What is needed of a network: a loaded `Model` has it, and the embedded convolutional network."""
 
     @property
@@ -61,7 +61,7 @@ class ReceptiveField:
 
 
 def receptive_fields(
-    model: AnyNetwork,
+    model: Network,
     pixels: Tensor,
     parts: Sequence[str] = (),
     share: float = SHARE,
@@ -137,7 +137,7 @@ def mean_receptive_fields(images: Sequence[Sequence[ReceptiveField]]) -> tuple[R
             for each in same
         ):
             raise ValueError(f"images of different sizes or models have no common field of {first.name}")
-        mean = np.mean([each.gradient for each in same], axis=0, dtype=np.float64)
+        mean = np.stack([each.gradient for each in same]).mean(0, dtype=np.float64)
         averaged.append(_field(first.name, first.grid, first.unit, first.centre, mean, first.share))
     return tuple(averaged)
 
@@ -182,7 +182,7 @@ def _field(
     )
 
 
-def _parts(model: AnyNetwork, names: Sequence[str]) -> dict[str, nn.Module]:
+def _parts(model: Network, names: Sequence[str]) -> dict[str, nn.Module]:
     """The modules whose outputs are asked, by name, in order."""
     module = model.module
     if names:
@@ -212,7 +212,7 @@ def _parts(model: AnyNetwork, names: Sequence[str]) -> dict[str, nn.Module]:
     return {name: children[name] for name in rows}
 
 
-def _units(model: AnyNetwork, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+def _units(model: Network, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
     """((rows * cols, channels), (rows, cols)) of one part's output for one image."""
     if output.ndim == 4 and output.shape[0] == 1:
         last = getattr(model.module, "output_fmt", None)

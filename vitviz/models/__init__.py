@@ -1,6 +1,7 @@
 """Models: catalogue, loading, preprocessing, support. The only package that imports timm, or transformers."""
 
-from vitviz.models.embedded import Cnn, load_cnn
+from vitviz.models.convolutional import load_cnn
+from vitviz.models.embedded import Cnn
 from vitviz.models.load import load_model
 from vitviz.models.model import Model, Preprocessing
 from vitviz.models.preparation import FRAMINGS, Prepared, prepare, resized

@@ -64,7 +64,7 @@ def refuse_other_names(name: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Cnn:
-    """The embedded convolutional network, for comparison: it has no tokens, so it is no `Model`.
+    """A convolutional network, for comparison: it has no tokens, so it is no `Model`.
 
     Fields are those of `Model`; `prepare` takes it with the framings "crop" and "squash".
     """

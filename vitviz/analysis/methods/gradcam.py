@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
+from vitviz.analysis.receptive_field import Network
 from vitviz.capture.modules import attention_of, evaluating
-from vitviz.errors import UnsupportedError, need_package
+from vitviz.errors import UnsupportedError, existing, need_package
 from vitviz.heatmap import Heatmap
 
 
@@ -79,6 +80,50 @@ def gradcam(question: Question) -> Heatmap:
         from captum.attr import LayerGradCam  # here, because it takes long to import
 
         cam = LayerGradCam(model, model.seen).attribute(grid.clone().requires_grad_(), relu_attributions=True)
+    return Heatmap(cam[0, 0].detach().float().cpu().numpy(), "Grad-CAM")
+
+
+class _FromLastMap(nn.Module):
+    """A convolutional network from its last map (batch, channels, rows, cols) -> outputs (batch, outputs)."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.seen = nn.Identity()  # the layer that captum looks at
+        self._head = module.forward_head
+
+    def forward(self, grid: Tensor) -> Tensor:
+        return self._head(self.seen(grid))
+
+
+def cnn_gradcam(model: Network, pixels: Tensor, output: int) -> Heatmap:
+    """Grad-CAM of a convolutional network on its last map: (rows, cols), not negative.
+
+    Args:
+        model: One of timm's, or the embedded one.
+        pixels: (3, height, width), normalised.
+        output: Number of the output that is explained.
+
+    Raises:
+        UnsupportedError: for a network whose last features are no map of channels.
+        IndexError: for an output that does not exist.
+        MissingPackageError: without captum.
+    """
+    need_package("captum", "captum", "Grad-CAM")
+    module: Any = model.module
+    if not hasattr(module, "forward_features") or not hasattr(module, "forward_head"):
+        raise UnsupportedError(f"{model.name} does not say where its last map ends and its head begins.")
+    with model.lock, evaluating(model.module), torch.inference_mode(False), torch.enable_grad():
+        x = pixels.detach().to(next(model.module.parameters())).clone()[None]
+        with torch.no_grad():
+            grid = module.forward_features(x)
+            outputs = module.forward_head(grid).shape[-1]
+        if grid.ndim != 4 or getattr(module, "output_fmt", "NCHW") != "NCHW":
+            raise UnsupportedError(f"The last features of {model.name} are no map (channels, rows, cols).")
+        existing(output, outputs, "output")
+        whole = _FromLastMap(module)
+        from captum.attr import LayerGradCam  # here, because it takes long to import
+
+        cam = LayerGradCam(whole, whole.seen).attribute(grid.clone().requires_grad_(), output, relu_attributions=True)
     return Heatmap(cam[0, 0].detach().float().cpu().numpy(), "Grad-CAM")
 
 

@@ -1,0 +1,101 @@
+"""Convolutional networks, to set beside a Vision Transformer: the embedded one, or any of timm's by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.models import is_model, split_model_name_tag
+from torch import nn
+
+from vitviz.capture.modules import input_channels
+from vitviz.errors import NOT_TAKEN, HubError, ModelError, UnsupportedError
+from vitviz.models import embedded
+from vitviz.models.checkpoint import CheckpointConfig, imagenet_labels
+from vitviz.models.embedded import Cnn
+from vitviz.models.hub import STILL_WORKS, fetch
+from vitviz.models.model import pick_device
+from vitviz.models.names import source_of
+from vitviz.models.preparation import built_size
+from vitviz.models.registry import build, build_on_meta, pretrained_cfg
+from vitviz.models.weights import refuse_not_finite, sha256_of
+from vitviz.outputs import OutputKind, output_kind, output_name
+from vitviz.progress import Progress
+
+EMBEDDED = "embedded-cnn"
+
+
+def load_cnn(
+    name: str = EMBEDDED, *, weights: str = "pretrained", device: str = "auto", progress: Progress | None = None
+) -> Cnn:
+    """A convolutional network that is ready to run.
+
+    Args:
+        name: "embedded-cnn", an EfficientNet-Lite0 that knows the same 293 everyday classes as the embedded Vision Transformer,
+            or a name of timm's registry.
+        weights: "pretrained" (of a name of timm's, from the hub), or "random" or "random:<seed>". The embedded network has its
+            own either way.
+        device: "cpu", "cuda", or "auto": a GPU where there is one.
+        progress: Called with (bytes done, bytes in all) while weights come from the hub.
+
+    Raises:
+        ModelError: For an unknown name, or weights that are missing, damaged or do not fit.
+        HubError: Where the hub's weights cannot be had.
+        UnsupportedError: For a network without a classifier, or one whose last features are no map of channels.
+    """
+    if name == EMBEDDED:
+        return embedded.load_cnn(device)
+    if not is_model(split_model_name_tag(name)[0]):
+        raise ModelError(
+            f'No model is called {name[:80]!r} in timm\'s registry; ask for "{EMBEDDED}" or for one of its names.'
+        )
+    bare = build_on_meta(name)
+    if output_kind(bare) is OutputKind.FEATURES:
+        raise UnsupportedError(f"{name} has no classifier, so there is no answer to compare.")
+    cfg = pretrained_cfg(name)
+    if not _ends_in_map(bare, built_size(bare, cfg)):
+        raise UnsupportedError(
+            f"The last features of {name} are no map (channels, rows, cols), as those of a convolutional network "
+            "such as resnet18 or convnext_tiny are."
+        )
+    if weights == "pretrained":
+        source = source_of(name, cfg)
+        path = fetch(source, progress)
+        try:
+            module = build(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+        except ModelError as error:
+            raise HubError(
+                f"The weights that the hub has as {source.repository} do not fit {name}. {STILL_WORKS}"
+            ) from error
+        refuse_not_finite(module, f"The weights of {name}")
+        weights_hash, labels = sha256_of(path), imagenet_labels(cfg)
+    elif weights == "random" or (weights.startswith("random:") and weights[7:].isdecimal()):
+        seed = int(weights[7:] or 0)
+        module, weights_hash, labels = build(name, seed=seed), f"random:{seed}", None
+    else:
+        raise ModelError(f'Weights of a convolutional network are "pretrained" or "random:<seed>", not {weights!r}.')
+    kind = output_kind(module)
+    names = labels or tuple(output_name(None, index, kind) for index in range(int(bare.num_classes)))  # type: ignore[arg-type]
+    return Cnn(
+        name,
+        split_model_name_tag(name)[0],
+        module.to(pick_device(device)),
+        built_size(module, cfg),
+        CheckpointConfig().preprocessing_over(cfg),
+        tuple(names),
+        weights_hash,
+        weights="pretrained" if weights == "pretrained" else "random",
+    )
+
+
+def _ends_in_map(bare: nn.Module, size: tuple[int, int]) -> bool:
+    """Whether the features that the head of a module on the meta device reads are (batch, channels, rows, cols)."""
+    features: Any = getattr(bare, "forward_features", None)
+    if features is None or not hasattr(bare, "forward_head") or getattr(bare, "output_fmt", "NCHW") != "NCHW":
+        return False
+    try:
+        with torch.inference_mode():
+            found = features(torch.empty(1, input_channels(bare), *size, device="meta"))
+    except NOT_TAKEN:
+        return False
+    return isinstance(found, torch.Tensor) and found.ndim == 4
