@@ -24,12 +24,13 @@ from generated_scenes import scenes
 from PIL import Image
 
 import vitviz
-from vitviz.analysis.features import FACETS, feature_maps
+from vitviz.analysis.features import feature_maps
 from vitviz.analysis.localization import Box, lost, mask_cut, token_cut
 from vitviz.analysis.masks import otsu_mask, pixel_mask, refine_mask
-from vitviz.survey.bootstrap import mean_interval
+from vitviz.survey.faithfulness import mean_interval
 
-SIZES = (168, 224, 336)
+SIZES = (168, 224, 308)
+USED = ("key", "value", "token")  # queries are left out to save time
 HIT = 0.5
 BASELINES = {
     "whole image": (0.0, 0.0, 1.0, 1.0),
@@ -111,7 +112,7 @@ def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
         def fraction(box: Box, size: int = size) -> Fraction:
             return box.left / size, box.top / size, box.right / size, box.bottom / size
 
-        for facet in FACETS:
+        for facet in USED:
             features = maps.facet(facet)
             first = {
                 "LOST": lost(features),
@@ -129,7 +130,7 @@ def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
                     answer[f"mask/{method}/{facet}/{size}"] = mask_overlap(
                         pixel_mask(one.mask, (size, size)), case.mask
                     )
-            if case.mask is not None and facet == "key":
+            if case.mask is not None and facet == "key" and size == 224:
                 for method in ("LOST", "TokenCut"):
                     fine = refine_mask(first[method].mask, np.asarray(prepared.shown))
                     answer[f"mask/{method}, refined/{facet}/{size}"] = mask_overlap(fine, case.mask)
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True, metavar="FILE.jsonl")
     parser.add_argument("--generated", type=int, default=300)
     parser.add_argument("--limit", type=int, help="at most so many photographs of each folder")
+    parser.add_argument("--only", choices=("generated", "coco", "horses"), help="one set of pictures")
     parser.add_argument("--only-tables", action="store_true", help="of what the file holds already")
     given = parser.parse_args()
     done = {}
@@ -209,13 +211,14 @@ def main() -> None:
         torch.set_num_threads(1)
         embedded = vitviz.load_model("embedded")
         models = {size: vitviz.resized(embedded, (size, size)) for size in SIZES}
-        sets = [
-            islice(horses(given.scenes / "horses"), given.limit),
-            islice(coco(given.scenes / "coco"), given.limit),
-            generated(given.generated),
-        ]
+        sets = {
+            "horses": islice(horses(given.scenes / "horses"), given.limit),
+            "coco": islice(coco(given.scenes / "coco"), given.limit),
+            "generated": generated(given.generated),
+        }
+        chosen = [sets[given.only]] if given.only else list(sets.values())
         with given.keep.open("a", encoding="utf-8") as file:
-            for case in (case for cases in by_turns(sets) for case in cases):
+            for case in (case for cases in by_turns(chosen) for case in cases):
                 if case.name in done:
                     continue
                 done[case.name] = {"name": case.name, "objects": len(case.boxes), **measured(case, models)}
