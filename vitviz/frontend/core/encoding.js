@@ -1,9 +1,10 @@
 // Reads a payload: "VVZ1", header length, JSON header, then raw arrays (the writing side is vitviz/ui/server/payloads.py).
 
 const MAGIC = "VVZ1";
-const ARRAY_TYPES = { float32: Float32Array, uint16: Uint16Array, int32: Int32Array, uint8: Uint8Array };
+const ARRAY_TYPES = { float16: Uint16Array, float32: Float32Array, uint16: Uint16Array, int32: Int32Array, uint8: Uint8Array };
 
-// -> { arrays: { name: typed array }, shapes: { name: [..] }, meta }. The arrays are views: nothing is copied.
+// -> { arrays: { name: typed array }, shapes: { name: [..] }, meta }. The arrays are views: nothing is copied. Half precision becomes
+// single, which not every browser has an array type for.
 // Throws an Error for bytes that are no payload, such as the page a server sends for an address it does not know.
 export function decode(buffer) {
   const bytes = new Uint8Array(buffer);
@@ -19,8 +20,21 @@ export function decode(buffer) {
     const ArrayType = ARRAY_TYPES[entry.dtype];
     if (!ArrayType) throw new Error(`array ${name} has the unknown type ${entry.dtype}`);
     const length = entry.shape.reduce((product, size) => product * size, 1);
-    arrays[name] = new ArrayType(buffer, start + entry.offset, length);
+    const array = new ArrayType(buffer, start + entry.offset, length);
+    arrays[name] = entry.dtype === "float16" ? single(array) : array;
     shapes[name] = entry.shape;
   }
   return { arrays, shapes, meta: header.meta };
+}
+
+let singles = null; // every number of half precision by its bits, made when the first one comes
+
+// Half precision as its bits -> Float32Array (IEEE 754: a sign, 5 bits of exponent, 10 of fraction).
+function single(halves) {
+  singles ??= Float32Array.from({ length: 65536 }, (_, bits) => {
+    const [sign, exponent, fraction] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+    if (exponent === 31) return fraction ? NaN : sign * Infinity;
+    return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+  });
+  return Float32Array.from(halves, (bits) => singles[bits]);
 }

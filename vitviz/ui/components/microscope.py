@@ -119,7 +119,7 @@ CODES = 65535
 
 
 def layer_arrays(
-    attention: Attention, value_norm: Tensor | None = None
+    attention: Attention, value_norm: Tensor | None = None, *, half: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """One layer's attention as the arrays from which a browser computes any weight: O(tokens x width), not tokens squared.
 
@@ -130,6 +130,7 @@ def layer_arrays(
     (heads or 1, queries or 1, keys) float32.
     From explicit weights: "explicit" (heads, queries, keys) uint16 codes, "explicit_range" (heads, 2) float32: the value is
     range[h, 0] + code * range[h, 1].
+    half: "q" and "k" travel as float16, half as many bytes; a weight is then within a percent or so of its value.
     value_norm (heads, keys), where given, goes along as "value_norm": ||v_k W_o|| of each head, so that weight times norm
     is the value-weighted attention of Kobayashi et al. (2020, arXiv 2004.10102).
 
@@ -137,6 +138,8 @@ def layer_arrays(
         UnsupportedError: where that is more than a browser should be sent.
     """
     arrays = _explicit(attention.explicit) if attention.explicit is not None else _from_queries_and_keys(attention)
+    if half:
+        arrays |= {name: arrays[name].astype(np.float16) for name in ("q", "k") if name in arrays}
     if value_norm is not None:
         arrays["value_norm"] = _float32(value_norm)
     size = sum(array.nbytes for array in arrays.values())

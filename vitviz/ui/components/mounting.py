@@ -35,12 +35,19 @@ def registered(name: str, style: str, words: Mapping[str, str]) -> Component:
     return st.components.v2.component(f"vitviz.{name}", js=script, css=css)
 
 
-def mount(component: Component, key: str, data: Mapping[str, Any], taken: Callable[[Any], None]) -> None:
+def mount(
+    component: Component,
+    key: str,
+    data: Mapping[str, Any],
+    taken: Callable[[Any], None],
+    acted: Callable[[Any], None] = lambda _: None,
+) -> None:
     """Shows `component`.
 
     Args:
         data: what the browser is told; tiny, the numbers lie behind addresses in it.
         taken: called with what was chosen in the browser, which may be anything, before the page runs again.
+        acted: called with what a control asks for once (open a page, take a photograph), in the same way.
     """
 
     def reported() -> None:
@@ -49,11 +56,16 @@ def mount(component: Component, key: str, data: Mapping[str, Any], taken: Callab
             _hear(number)
             taken(value)
 
+    def act() -> None:
+        state = st.session_state.get(key)
+        acted(state.get("act") if isinstance(state, Mapping) else None)
+
     _hear(_report(key)[0])
     component(
         key=key,
         data={"heard": st.session_state[_HEARD], **data},
         on_report_change=reported,
+        on_act_change=act,
         on_stale_change=lambda: None,  # the run that follows offers every payload again
     )
 

@@ -46,7 +46,7 @@ FORGOTTEN = 10_000
 
 
 MAGIC = b"VVZ1"
-DTYPES = ("float32", "uint16", "int32", "uint8")
+DTYPES = ("float32", "float16", "uint16", "int32", "uint8")
 _ALIGNMENT = 8
 
 

@@ -106,7 +106,8 @@ def _at_size(own: Model) -> Model:
 def _show(page: Page, opened: list[PageContext]) -> None:
     with guarded(page.name):
         if opened:
-            prediction_bar.show(opened[0])
+            if page.name != "start":  # there the answer comes with the layers
+                prediction_bar.show(opened[0])
             if page.any_model or opened[0].one_grid:
                 page.load()(opened[0])
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -30,6 +30,17 @@ def keep(pages: dict[str, Any]) -> None:
     st.session_state[_PAGES] = pages
 
 
+def pages() -> dict[str, Any]:
+    """The pages of `st.navigation` by the name in their address."""
+    found: dict[str, Any] = st.session_state[_PAGES]
+    return found
+
+
+def go(name: str) -> NoReturn:
+    """Opens another page in place of the rest of this run, with what is looked at."""
+    st.switch_page(pages()[name], query_params=to_parameters(state.selection()))
+
+
 def menu(place: DeltaGenerator) -> None:
     """Links to all pages, in place of Streamlit's own menu.
 
@@ -37,13 +48,13 @@ def menu(place: DeltaGenerator) -> None:
     address, which stands for another view, and a link opened in a new tab would forget what is looked at.
     """
     with place.container(gap="xxsmall"):
-        for name in st.session_state[_PAGES]:
+        for name in pages():
             link(name)
         st.html(_PUT_AWAY, unsafe_allow_javascript=True)
 
 
 def link(name: str, label: str | None = None) -> None:
     """A link to another page, with what is looked at. label: the page's title where not given."""
-    page = st.session_state[_PAGES][name]
+    page = pages()[name]
     icon = None if label is None else ":material/arrow_forward:"
     st.page_link(page, label=label, icon=icon, query_params=to_parameters(state.selection()))

@@ -1,4 +1,4 @@
-"""Start page: what the app is, and three ways to begin."""
+"""Start page: the model at work on a photograph, in one figure."""
 
 from __future__ import annotations
 

@@ -1,55 +1,78 @@
-"""The start page: what this is, and three ways in."""
+"""The start page: the model at work on a photograph, in one figure."""
 
 from __future__ import annotations
 
-import io
+from typing import Any
 
 import streamlit as st
-from PIL import ImageOps
 
-import vitviz
-from vitviz.samples import samples
+from vitviz.analysis.interventions import HidePatches, Interventions
+from vitviz.tokens import TokenLayout
 from vitviz.ui import state
+from vitviz.ui.components.journey import Act, JourneyView, journey
+from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
 from vitviz.ui.pages.start import text as words
+from vitviz.ui.pages.start.figure import figure_data
+from vitviz.ui.selection import UPLOAD
 from vitviz.ui.shell import navigation
 
-COLUMNS = 5
+CHANGES = "what"  # changes of the model's input, as "What if" keeps them in the link
+OPEN = "page to open"
 
 
-def render(_: PageContext) -> None:
-    st.header(words.HEADING, anchor=False)
-    st.markdown(words.LINES)
-    cached, attention, python = st.columns([1, 1, 2])
-    ways = (
-        (cached, words.LOOK, words.LOOK_TEXT, "patches", words.LOOK_LINK),
-        (attention, words.ATTENTION, words.ATTENTION_TEXT, "rollout", words.ATTENTION_LINK),
+def render(context: PageContext) -> None:
+    _open_page()
+    held = context.selection.query if _exists(context.selection.query, context.layout) else ""
+    hidden = _hidden(context.layout)
+    titles = {name: page.title for name, page in navigation.pages().items()}
+    journey(
+        figure_data(context, held, hidden, titles),
+        words.JOURNEY,
+        context.layout.num_patches,
+        lambda view: _keep(view, context.layout),
+        _act,
+        key="journey",
     )
-    for column, name, text, page, link in ways:
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{name}**")
-            st.markdown(text)
-            navigation.link(page, link)
-    with python.container(border=True, height="stretch"):
-        st.markdown(f"**{words.PYTHON}**")
+    st.space("small")
+    with st.expander(words.PYTHON):
         st.code(words.PYTHON_CODE)
-    st.subheader(words.GALLERY, anchor=False)
-    columns = st.columns(COLUMNS)
-    for i, sample in enumerate(samples()):
-        with columns[i % COLUMNS]:
-            st.image(_thumbnail(str(sample.path)), alt=sample.alt)
-            st.button(
-                sample.title,
-                key=f"take {sample.id}",
-                on_click=state.change,
-                kwargs={"image": sample.id},
-                width="stretch",
-            )
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _thumbnail(path: str) -> bytes:
-    """A small square of the photograph, as a JPEG file."""
-    file = io.BytesIO()
-    ImageOps.fit(vitviz.load_image(path), (240, 240)).save(file, "JPEG", quality=85)
-    return file.getvalue()
+def _exists(token: str, layout: TokenLayout) -> bool:
+    return token in layout.prefix or layout.cell_named(token) is not None
+
+
+def _hidden(layout: TokenLayout) -> tuple[int, ...]:
+    given = Interventions.decode(str(state.value_of(CHANGES)))
+    patches = {p for item in given if isinstance(item, HidePatches) for p in item.patches}
+    return tuple(sorted(p for p in patches if p < layout.num_patches))
+
+
+def _keep(view: JourneyView, layout: TokenLayout) -> None:
+    """What was chosen in the figure becomes the selection of the session, and so of the URL and the other pages."""
+    given = Interventions.decode(str(state.value_of(CHANGES)))
+    others = tuple(item for item in given if not isinstance(item, HidePatches))
+    changes = Interventions((*((HidePatches(view.hidden, "mean"),) if view.hidden else ()), *others))
+    state.change(query=view.held, **{CHANGES: changes.encode()})
+
+
+def _act(act: Act) -> None:
+    if act.kind == "image":
+        state.change(image=act.name)
+    elif act.kind == "camera":
+        st.session_state["picture source"] = "camera"
+    elif act.kind == "upload" and act.upload is not None:
+        loading.keep_upload(act.upload.content)
+        state.change(image=UPLOAD)
+    elif act.kind == "page":
+        chosen: dict[str, Any] = {"layer": act.layer, "head": act.head, "query": act.held}
+        state.change(**chosen)
+        st.session_state[OPEN] = act.name
+
+
+def _open_page() -> None:
+    """Goes where a link of the figure leads: callbacks cannot, they run before the pages are known."""
+    name = st.session_state.pop(OPEN, None)
+    if name in navigation.pages():
+        navigation.go(name)

@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 TITLE = "Start"
-HEADING = "vitviz: a microscope for Vision Transformers"
-LINES = """\
-A Vision Transformer reads a photograph as a sequence of patches and lets every patch ask all others for information.\\
-Watch it happen on a photograph of your choice: patches, positions, then attention head by head and layer by layer.\\
-The model came with this server and runs on it; what you upload stays in your session and is not kept."""
-LOOK = "Look around"
-LOOK_TEXT = "Begin with how a picture becomes a sequence, and go on from page to page."
-LOOK_LINK = "Patches"
-ATTENTION = "Straight to the attention"
-ATTENTION_TEXT = "Every head of every layer at once, for the token you choose, and rollout through all layers."
-ATTENTION_LINK = "Rollout"
-PYTHON = "Use it from Python"
-PYTHON_TEXT = "Whatever a page shows, two lines make again. Every figure offers its own."
+HEADING = "How a Vision Transformer reads a photograph"
+PYTHON = "The same in Python"
 PYTHON_CODE = """import vitviz
 
 model = vitviz.load_model("embedded")
@@ -24,4 +13,84 @@ trace = vitviz.trace(model, image)
 heatmap = vitviz.rollout(trace)
 heatmap.values.shape
 trace.layers[11].row(0)"""
-GALLERY = "Choose a photograph"
+
+OWN_ALT = "Your own photograph."
+
+# What the figure says. {names} are filled in the browser from the numbers on the screen.
+JOURNEY = {
+    "photo_title": "The photograph",
+    "line_title": "The same patches, in a row",
+    "heads_title": "Layer {layer}, head by head",
+    "answer_title": "The answer",
+    "answer_after": "After layer {layer}",
+    "answer_empty": "There is nothing to read before the layers have run.",
+    "features_title": "The features",
+    "features_note": "This model has no classifier. It ends with features, which other programs read.",
+    "untrained_note": "This model's weights are random. It has learned nothing, so there is no answer to read.",
+    "layers_title": "The layers",
+    "layers_heading": "Where {token} looks, layer by layer",
+    "gallery": "Choose a photograph",
+    "upload": "your photo",
+    "camera": "camera",
+    "upload_failed": "This photograph could not be taken: {reason}.",
+    "hide_title": "Hide",
+    "brush": "with a brush",
+    "hide_object": "the object",
+    "hide_rest": "the background",
+    "hide_none": "nothing",
+    "play": "Play",
+    "pause": "Pause",
+    "again_play": "Play again",
+    "step": "Step",
+    "step_back": "One step back",
+    "scrub": "Where the figure stands",
+    "speed": "Speed",
+    "open": "{page} ›",
+    "cell_patches": "patches",
+    "cell_positions": "positions",
+    "layer": "layer {layer}",
+    "finished": "all layers have run",
+    "legend_low": "{share}",
+    "legend_high": "{share} and more",
+    "photo_label": "{alt} Arrow keys choose a patch, Enter holds it, Escape lets go.",
+    "patch": "the patch in row {row}, column {col}",
+    "cls": "the class token",
+    "dist": "the distillation token",
+    "register": "register {index}",
+    "head": "Head {head}",
+    "mean": "the mean of the heads",
+    "tokens": "Tokens that are no patches",
+    "caption_patches": "The photograph is cut into {count} patches of {height} × {width} pixels. They line up in reading order.",
+    "caption_positions_added": "Each patch gets a position. Without one, the model could not tell where a patch was.",
+    "caption_positions_rotary": "This model adds no position to a patch. Each layer turns queries and keys by where they are.",
+    "caption_positions_relative": "This model adds no position to a patch. Each layer adds a number for the distance of two patches.",
+    "caption_positions_none": "No position is added to the patches of this model.",
+    "caption_layer": "Layer {layer}: {token} takes most from {target} ({share}).",
+    "caption_itself": "Layer {layer}: {token} takes most from itself ({share}).",
+    "caption_target": "Layer {layer}: {token} takes {share} from {target}.",
+    "caption_loading": "The numbers of layer {layer} are on their way.",
+    "caption_click": "Click a patch to see where it looks in every layer.",
+    "caption_answer": "After {layers} layers the answer is {name}, {value}. Hide a part and see whether it stays.",
+    "caption_doubt": "After {layers} layers, {name} comes first with {value}. The photograph may show none of the classes that the model knows.",
+    "caption_features": "All layers have run. The model ends with features in place of an answer.",
+    "caption_untrained": "All layers have run. This model's weights are random, so its answer means nothing.",
+    "caption_answer_only": "After {layers} layers the answer is {name}, {value}.",
+    "caption_unreached": "Layer {layer} compares other tokens: {token} is not one of them.",
+    "caption_brush": "Draw over the photograph to hide patches from the model.",
+    "caption_hiding": "Patches hidden: {hidden}. The model reads what is left.",
+    "caption_hidden": "{hidden} of {count} patches hidden: {name}, {value}. The whole photograph: {whole_name}, {whole_value}.",
+    "note_right": "The model was trained to be read after its last layer. Read after layer {layer}, the first name is right for {share}% of the measured photographs.",
+    "note_right_last": "The first name is right for {share}% of the measured photographs.",
+    "note_last": "Read after the last layer, as the model was trained.",
+    "note_lens": "The model was trained to be read after its last layer. What earlier layers seem to say can mislead.",
+    "note_hidden": "{hidden} of {count} patches hidden. The thin mark is the value for the whole photograph.",
+    "failed": "{what} could not be fetched ({reason}).",
+    "again": "Try again",
+    "missing_picture": "The photograph",
+    "missing_numbers": "A layer",
+    "missing_part": "A part of this page",
+    "reason_network": "no connection",
+    "reason_gone": "its time is over",
+    "reason_server": "the server answered {status}",
+    "reason_damaged": "what came is not readable",
+}

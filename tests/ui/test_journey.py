@@ -1,0 +1,62 @@
+"""What the journey's figure may report: anything may come from a browser, and only what makes sense is taken."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from vitviz.ui.components.journey import LARGEST_UPLOAD, Act, JourneyView, Upload
+
+
+@pytest.mark.parametrize(
+    ("report", "view"),
+    [
+        ({"held": None, "mask": []}, JourneyView()),
+        ({"held": "r3c5", "mask": [7, 2, 2], "layer": 4}, JourneyView("r3c5", (2, 7))),
+        ({"held": "cls", "mask": [255]}, JourneyView("cls", (255,))),
+        ({"held": "x" * 10_000, "mask": []}, None),
+        ({"held": 3, "mask": []}, None),
+        ({"held": "cls", "mask": [256]}, None),
+        ({"held": "cls", "mask": [-1]}, None),
+        ({"held": "cls", "mask": [True]}, None),
+        ({"held": "cls", "mask": [1.5]}, None),
+        ({"held": "cls", "mask": "1,2"}, None),
+        ({"held": "cls"}, None),
+        ("cls", None),
+        (None, None),
+    ],
+)
+def test_a_view_is_taken_where_it_makes_sense(report: object, view: JourneyView | None) -> None:
+    assert JourneyView.reported(report, 256) == view
+
+
+@pytest.mark.parametrize(
+    ("report", "act"),
+    [
+        ({"kind": "camera"}, Act("camera")),
+        ({"kind": "image", "id": "coffee"}, Act("image", "coffee")),
+        ({"kind": "image", "id": 3}, None),
+        (
+            {"kind": "page", "page": "microscope", "layer": 3, "held": "r1c2"},
+            Act("page", "microscope", 3, None, "r1c2"),
+        ),
+        ({"kind": "page", "page": "microscope", "layer": 3, "head": 5, "held": None}, Act("page", "microscope", 3, 5)),
+        ({"kind": "page", "page": "microscope", "layer": -1}, None),
+        ({"kind": "page", "page": "microscope", "layer": 0, "head": "all"}, None),
+        ({"kind": "page", "page": ["x"], "layer": 0}, None),
+        ({"kind": "rm"}, None),
+        ([], None),
+    ],
+)
+def test_an_act_is_taken_where_it_makes_sense(report: object, act: Act | None) -> None:
+    assert Act.reported(report) == act
+
+
+def test_an_upload_is_its_bytes_and_what_was_done_to_it() -> None:
+    data = base64.b64encode(b"photograph").decode()
+    report = {"kind": "upload", "name": "cat.jpg", "data": data, "scaled": [8000, 6000]}
+    assert Act.reported(report) == Act("upload", upload=Upload("cat.jpg", b"photograph", (8000, 6000)))
+    assert Act.reported({**report, "scaled": None}) == Act("upload", upload=Upload("cat.jpg", b"photograph", None))
+    for wrong in ({"data": "*"}, {"data": 3}, {"name": None}, {"data": "A" * (2 * LARGEST_UPLOAD)}):
+        assert Act.reported({**report, **wrong}) is None

@@ -1,0 +1,322 @@
+// What the journey draws on its canvases: the photograph, the line of patches, a layer's small map, and the lines between them.
+// Every function draws one state; nothing is remembered here but prepared pictures.
+
+import { coloursOf } from "../core/palette.js";
+import { staggered } from "../core/timeline.js";
+import { boxOf, drawFrame } from "./marks.js";
+
+export const ACCENT_ON_PICTURES = "#3ddcff";
+const CASING = "rgba(4, 12, 18, 0.85)";
+const LIFT = 34; // CSS pixels that a patch rises on its way
+const FLIGHT = 0.2; // of the step, for each patch
+
+// Shares are read against the even share, 1 / tokens: they show from FAINTEST times it, cover the photograph from FULL times it, and are
+// brightest from BRIGHTEST times it.
+export const FAINTEST = 0.5;
+const FULL = 3;
+export const BRIGHTEST = 15;
+const COLOURS = coloursOf({ signed: false });
+const FIRST_COLOUR = 76; // the darker colours of the palette cannot be seen over a dark photograph
+
+// A share of attention -> [index of the palette, opacity 0..1]
+export function shade(share, even) {
+  const relative = share / even;
+  const opacity = Math.min(1, Math.max(0, (relative - FAINTEST) / (FULL - FAINTEST)));
+  const place = Math.min(1, Math.sqrt(Math.max(0, relative) / BRIGHTEST));
+  return [FIRST_COLOUR + Math.round(place * (255 - FIRST_COLOUR)), opacity];
+}
+
+// A map of shares, one pixel a patch.
+export class ShareMap {
+  constructor() {
+    this.canvas = document.createElement("canvas");
+    this.context = this.canvas.getContext("2d");
+  }
+
+  // shares: of patches, row by row; NaN where a patch cannot be reached
+  fill(shares, [rows, cols], even) {
+    if (this.canvas.width !== cols || this.canvas.height !== rows || !this.image) {
+      [this.canvas.width, this.canvas.height] = [cols, rows];
+      this.image = this.context.createImageData(cols, rows);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+      this.bytes = this.image.data;
+    }
+    for (let i = 0; i < this.pixels.length; i++) {
+      if (Number.isNaN(shares[i])) {
+        this.pixels[i] = 0;
+        continue;
+      }
+      const [colour, opacity] = shade(shares[i], even);
+      this.pixels[i] = COLOURS[colour];
+      this.bytes[4 * i + 3] = Math.round(215 * opacity);
+    }
+    this.context.putImageData(this.image, 0, 0);
+  }
+}
+
+// The photograph darkened and without its colours, at the size it is drawn: prepared once, because filtering costs a frame.
+export function dimmed(grey, width, height, ratio) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
+  const pen = canvas.getContext("2d");
+  pen.drawImage(grey, 0, 0, canvas.width, canvas.height);
+  pen.fillStyle = "rgba(8, 8, 14, 0.62)";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+// Where patch `index` of the line stands: [x, y, size] from the line's corner.
+export function placeInLine(index, { size, columns }, gap) {
+  const line = Math.floor(index / columns);
+  return [(index % columns) * size, line * (2 * size + gap), size];
+}
+
+// A patch of the photograph from its grid into a box.
+function drawPatch(pen, picture, grid, cell, x, y, width, height = width) {
+  const [sx, sy, sw, sh] = boxOf(grid, cell, picture);
+  pen.drawImage(picture, sx, sy, sw, sh, x, y, width, height);
+}
+
+// The photograph as the first station has it.
+// state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, marks: [{ cell, kind }], links: [[from, to, share]] }
+export function drawPhotograph(pen, width, height, state) {
+  const { picture, dark, grid, dim, cut, map, heat, hidden, fill, marks, links } = state;
+  pen.imageSmoothingEnabled = true;
+  pen.drawImage(picture, 0, 0, width, height);
+  if (dim > 0) {
+    pen.globalAlpha = dim;
+    pen.drawImage(dark, 0, 0, width, height);
+    pen.globalAlpha = 1;
+  }
+  if (map && heat > 0) {
+    pen.imageSmoothingEnabled = false;
+    pen.globalAlpha = heat;
+    pen.drawImage(map.canvas, 0, 0, width, height);
+    pen.globalAlpha = 1;
+  }
+  if (hidden.size) {
+    pen.fillStyle = fill;
+    for (const index of hidden) {
+      const [x, y, w, h] = boxOf(grid, [Math.floor(index / grid[1]), index % grid[1]], { width, height });
+      pen.fillRect(x, y, w + 0.5, h + 0.5);
+    }
+  }
+  if (cut > 0) drawGridLines(pen, grid, width, height, cut);
+  drawMarks(pen, grid, width, height, marks, 2);
+  drawArcs(pen, grid, width, height, links);
+}
+
+function drawGridLines(pen, [rows, cols], width, height, opacity) {
+  const cell = width / cols;
+  pen.strokeStyle = `rgba(255, 255, 255, ${opacity * Math.min(0.55, 0.035 * cell)})`;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (let row = 1; row < rows; row++) {
+    const y = Math.round((row * height) / rows) + 0.5;
+    pen.moveTo(0, y);
+    pen.lineTo(width, y);
+  }
+  for (let col = 1; col < cols; col++) {
+    const x = Math.round((col * width) / cols) + 0.5;
+    pen.moveTo(x, 0);
+    pen.lineTo(x, height);
+  }
+  pen.stroke();
+}
+
+// kind: "held" has brackets at its corners, "hover" a square: shape beside colour.
+function drawMarks(pen, grid, width, height, marks, thickness) {
+  for (const { cell, kind } of marks) {
+    const box = boxOf(grid, cell, { width, height });
+    if (kind === "held") drawBrackets(pen, box, thickness);
+    else drawFrame(pen, box, kind === "query" ? ACCENT_ON_PICTURES : "#ffffff", Math.max(1, thickness - 0.5));
+  }
+}
+
+function drawBrackets(pen, [x, y, w, h], thickness) {
+  const arm = Math.max(3, 0.42 * Math.min(w, h));
+  const out = Math.max(1, thickness);
+  const corners = [[x - out, y - out, 1, 1], [x + w + out, y - out, -1, 1], [x - out, y + h + out, 1, -1], [x + w + out, y + h + out, -1, -1]];
+  for (const [colour, wide] of [[CASING, thickness + 2.5], [ACCENT_ON_PICTURES, thickness + 0.5]]) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = wide;
+    pen.lineCap = "square";
+    pen.beginPath();
+    for (const [cx, cy, dx, dy] of corners) {
+      pen.moveTo(cx + dx * arm, cy);
+      pen.lineTo(cx, cy);
+      pen.lineTo(cx, cy + dy * arm);
+    }
+    pen.stroke();
+  }
+}
+
+// From a query to its strongest targets; `grown` 0..1 of the way. Targets are dots.
+function drawArcs(pen, grid, width, height, links) {
+  const thin = width < 160 ? 0.45 : 1;
+  for (const { from, to, grown, strength } of links) {
+    const [a, b] = [from, to].map((cell) => {
+      const [x, y, w, h] = boxOf(grid, cell, { width, height });
+      return [x + w / 2, y + h / 2];
+    });
+    drawArc(pen, a, b, grown, thin * (1.2 + 1.4 * strength), thin);
+  }
+}
+
+function drawArc(pen, from, to, grown, thickness, thin) {
+  const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+  if (grown <= 0 || Math.hypot(dx, dy) < 2) return;
+  const bend = [(from[0] + to[0]) / 2 + dy * 0.18, (from[1] + to[1]) / 2 - Math.abs(dx) * 0.18 - 4];
+  const path = new Path2D();
+  path.moveTo(...from);
+  const steps = Math.max(2, Math.round(18 * grown));
+  let tip = from;
+  for (let i = 1; i <= steps; i++) {
+    const t = (grown * i) / steps;
+    tip = [0, 1].map((axis) => (1 - t) ** 2 * from[axis] + 2 * t * (1 - t) * bend[axis] + t ** 2 * to[axis]);
+    path.lineTo(...tip);
+  }
+  pen.lineCap = "round";
+  for (const [colour, wide] of [[CASING, thickness + 2 * thin], [ACCENT_ON_PICTURES, thickness]]) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = wide;
+    pen.stroke(path);
+  }
+  if (grown < 1) return;
+  for (const [colour, radius] of [[CASING, thickness + 2.6 * thin], [ACCENT_ON_PICTURES, thickness + 1.4 * thin]]) {
+    pen.fillStyle = colour;
+    pen.beginPath();
+    pen.arc(...tip, radius, 0, 2 * Math.PI);
+    pen.fill();
+  }
+}
+
+// The patches in a line, as the model gets them, each over a small map of its position.
+// state: { picture, grid, arrived 0..1, positions 0..1, marked: index or -1, hovered: index or -1, lines, gap, ink, accent, faint, hidden, fill }
+export function drawLine(pen, state) {
+  const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill } = state;
+  const count = grid[0] * grid[1];
+  const inner = Math.max(1, lines.size - (lines.size > 8 ? 1.5 : 0.5));
+  pen.imageSmoothingEnabled = true;
+  for (let i = 0; i < count; i++) {
+    const [x, y] = placeInLine(i, lines, gap);
+    const cell = [Math.floor(i / grid[1]), i % grid[1]];
+    pen.fillStyle = faint;
+    pen.fillRect(x, y, inner, inner);
+    if (staggered(arrived, i, count, FLIGHT) >= 1) {
+      if (hidden.has(i)) {
+        pen.fillStyle = fill;
+        pen.fillRect(x, y, inner, inner);
+      } else drawPatch(pen, picture, grid, cell, x, y, inner);
+    }
+    const shown = staggered(positions, i, count, 0.25);
+    if (shown <= 0 || lines.size < 6) continue;
+    const top = y + lines.size;
+    pen.globalAlpha = shown;
+    pen.fillStyle = faint;
+    pen.fillRect(x, top, inner, inner - 1);
+    // While positions are given the mark is in the accent: it is what happens now.
+    const now = positions < 1;
+    pen.fillStyle = now ? accent : ink;
+    const dot = Math.max(2, inner * (now ? 0.28 : 0.2));
+    const [px, py] = [(cell[1] + 0.5) / grid[1], (cell[0] + 0.5) / grid[0]];
+    pen.fillRect(x + px * (inner - dot), top + py * (inner - 1 - dot), dot, dot);
+    pen.globalAlpha = 1;
+  }
+  for (const [index, colour, wide] of [[state.hovered, ink, 1.5], [state.marked, accent, 2.5]]) {
+    if (index < 0) continue;
+    const [x, y] = placeInLine(index, lines, gap);
+    pen.strokeStyle = colour;
+    pen.lineWidth = wide;
+    pen.strokeRect(x - 0.5, y - 0.5, inner + 1, inner + 1);
+  }
+}
+
+// Patches on their way from the photograph to the line. from, to: boxes { x, y, width, height } of the two canvases in the pen's own
+// coordinates.
+export function drawFlight(pen, { picture, grid, progress, from, to, lines, gap }) {
+  const count = grid[0] * grid[1];
+  const [sourceWidth, sourceHeight] = [from.width / grid[1], from.height / grid[0]];
+  for (let i = 0; i < count; i++) {
+    const t = staggered(progress, i, count, FLIGHT);
+    if (t <= 0 || t >= 1) continue;
+    const cell = [Math.floor(i / grid[1]), i % grid[1]];
+    const [lx, ly] = placeInLine(i, lines, gap);
+    const [x0, y0] = [from.x + cell[1] * sourceWidth, from.y + cell[0] * sourceHeight];
+    const [x, y] = [x0 + t * (to.x + lx - x0), y0 + t * (to.y + ly - y0) - LIFT * Math.sin(Math.PI * t)];
+    const [w, h] = [sourceWidth + t * (lines.size - sourceWidth), sourceHeight + t * (lines.size - sourceHeight)];
+    pen.fillStyle = "rgba(0, 0, 0, 0.35)";
+    pen.fillRect(x + 1, y + 2, w, h);
+    drawPatch(pen, picture, grid, cell, x, y, w, h);
+  }
+}
+
+// Patches that have left the photograph are pale there until the line is complete.
+export function drawDeparted(pen, { grid, progress, width, height, paper }) {
+  const count = grid[0] * grid[1];
+  pen.fillStyle = paper;
+  pen.globalAlpha = 0.72;
+  for (let i = 0; i < count; i++) {
+    if (staggered(progress, i, count, FLIGHT) <= 0) continue;
+    const [x, y, w, h] = boxOf(grid, [Math.floor(i / grid[1]), i % grid[1]], { width, height });
+    pen.fillRect(x + 0.5, y + 0.5, w - 1, h - 1);
+  }
+  pen.globalAlpha = 1;
+}
+
+// One layer of the strip. state: { dark, map, grid, marks, links }; map null while the layer's numbers are on their way.
+export function drawLayer(pen, width, height, { dark, map, heat, grid, marks, links, whole }) {
+  pen.imageSmoothingEnabled = true;
+  if (dark) pen.drawImage(dark, 0, 0, width, height);
+  if (map && heat > 0) {
+    pen.imageSmoothingEnabled = false;
+    pen.globalAlpha = heat;
+    pen.drawImage(map.canvas, 0, 0, width, height);
+    pen.globalAlpha = 1;
+  }
+  if (whole) {
+    pen.strokeStyle = ACCENT_ON_PICTURES;
+    pen.lineWidth = 2;
+    pen.strokeRect(1, 1, width - 2, height - 2);
+  }
+  drawMarks(pen, grid, width, height, marks, 1.5);
+  drawArcs(pen, grid, width, height, links);
+}
+
+// The way of the chosen token through the figure: from the line of patches down into the layers, and from the layer that has just
+// run up to the answer. points: of a smooth line in the pen's coordinates; grown 0..1.
+export function drawWay(pen, points, grown, colour) {
+  if (points.length < 2 || grown <= 0) return;
+  const path = new Path2D();
+  path.moveTo(...points[0]);
+  for (let i = 1; i < points.length; i++) {
+    const [from, to] = [points[i - 1], points[i]];
+    const middle = (from[1] + to[1]) / 2;
+    path.bezierCurveTo(from[0], middle, to[0], middle, to[0], to[1]);
+  }
+  pen.setLineDash(grown < 1 ? [2000 * grown, 2000] : []);
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1.5;
+  pen.globalAlpha = 0.8;
+  pen.stroke(path);
+  pen.globalAlpha = 1;
+  pen.setLineDash([]);
+  if (grown < 1) return;
+  const [x, y] = points.at(-1);
+  pen.fillStyle = colour;
+  pen.beginPath();
+  pen.arc(x, y, 3, 0, 2 * Math.PI);
+  pen.fill();
+}
+
+// From a patch in the line straight down to the end of the lines: faint, because other patches lie under it.
+export function drawDrop(pen, from, to, colour) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1;
+  pen.globalAlpha = 0.35;
+  pen.beginPath();
+  pen.moveTo(...from);
+  pen.lineTo(...to);
+  pen.stroke();
+  pen.globalAlpha = 1;
+}

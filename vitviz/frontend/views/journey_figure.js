@@ -1,0 +1,192 @@
+// The journey's nodes: three stations in a row, what may be hidden, the strip of layers, the playback controls and the gallery. It
+// builds and arranges them; the view decides what they show.
+
+import { element, setAttribute, setText } from "../parts/dom.js";
+
+const BARS = 5;
+const GAP = 28;
+const THUMB = 52;
+
+// Sizes of the parts in a given width. -> { narrow, photo, line, answer, frame }
+export function sizesFor(width, height, steps) {
+  const narrow = width < 620;
+  if (narrow) {
+    const photo = Math.min(width, 340);
+    return { narrow, photo, line: width, lineHeight: 110, answer: width, frame: 64 };
+  }
+  const answer = Math.max(170, Math.min(270, Math.round(0.21 * width)));
+  const room = Math.max(220, Math.min(0.3 * width, height - 440));
+  const photo = Math.round(Math.min(400, room));
+  const frame = Math.min(92, Math.floor((width - (steps - 1) * 4) / steps));
+  return { narrow, photo, line: width - photo - answer - 2 * GAP, lineHeight: photo, answer, frame };
+}
+
+export class JourneyFigure {
+  // words: Words. acts: what the controls call.
+  constructor(words, acts) {
+    Object.assign(this, { words, acts });
+    const say = (key) => words.say(key);
+    this.caption = element("p", { class: "caption" });
+    this.photo = element("canvas", { class: "photo", tabindex: 0, role: "application" });
+    this.line = element("canvas", { class: "line" });
+    this.heads = element("div", { class: "heads", role: "group", hidden: true });
+    this.bars = element("ol", { class: "bars" });
+    this.note = element("p", { class: "note" });
+    this.answerTitle = element("span", { class: "title" });
+    this.lineTitle = element("span", { class: "title" });
+    this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
+    this.photoSection = this.#station("photo", 1, say("photo_title"), "patches", this.reads, this.photo);
+    this.lineSection = this.#station("line", 2, this.lineTitle, "positions", null, this.line, this.heads);
+    this.answerSection = this.#station("answer", 4, this.answerTitle, "prediction", null, this.bars, this.note);
+    this.stations = element("div", { class: "stations" }, this.photoSection, this.lineSection, this.answerSection);
+    this.tools = this.#tools();
+    this.legend = element("span", { class: "legend" });
+    this.layersTitle = element("span", { class: "title" });
+    this.strip = element("div", { class: "strip" });
+    const header = this.#header(3, this.layersTitle, "microscope", this.legend);
+    this.layers = element("section", { class: "layers", "aria-label": say("layers_title") }, header, this.strip);
+    this.transport = this.#transport();
+    this.gallery = element("div", { class: "gallery", role: "group", "aria-label": say("gallery") });
+    this.overlay = element("canvas", { class: "overlay", "aria-hidden": "true" });
+    this.root = element(
+      "div",
+      { class: "journey" },
+      this.caption,
+      this.stations,
+      this.tools,
+      this.layers,
+      this.transport,
+      this.gallery,
+      this.overlay,
+    );
+    this.cells = []; // of the strip: { node, button, canvas, foot, bar }
+    this.rows = []; // of the bars
+    for (let i = 0; i < BARS; i++) this.#addBar();
+  }
+
+  #station(kind, number, title, page, extra, ...parts) {
+    const label = typeof title === "string" ? title : undefined;
+    return element("section", { class: `station ${kind}-station`, "aria-label": label }, this.#header(number, title, page, extra), ...parts);
+  }
+
+  #header(number, title, page, extra) {
+    const name = typeof title === "string" ? element("span", { class: "title", text: title }) : title;
+    const more = element("button", { class: "link more", type: "button", onclick: () => this.acts.open(page) });
+    more.dataset.page = page;
+    return element("div", { class: "header" }, element("span", { class: "number", "data-station": number, text: number }), name, extra ?? "", more);
+  }
+
+  #tools() {
+    const { words, acts } = this;
+    const button = (key, act, pressed) =>
+      element("button", { class: "link", type: "button", text: words.say(key), "aria-pressed": pressed, onclick: act });
+    this.brush = button("brush", () => acts.brush(), "false");
+    this.hideObject = button("hide_object", () => acts.hide("object"));
+    this.hideRest = button("hide_rest", () => acts.hide("rest"));
+    this.hideNone = button("hide_none", () => acts.hide("none"));
+    const number = element("span", { class: "number", "data-station": 5, text: 5 });
+    const title = element("span", { class: "title", text: words.say("hide_title") });
+    return element("div", { class: "tools", role: "group", "aria-label": words.say("hide_title") }, number, title, this.brush, this.hideObject, this.hideRest, this.hideNone);
+  }
+
+  #transport() {
+    const { words, acts } = this;
+    this.play = element("button", { class: "play", type: "button", onclick: () => acts.toggle() });
+    this.back = element("button", { class: "icon", type: "button", text: "‹", "aria-label": words.say("step_back"), onclick: () => acts.jump(-1) });
+    this.forward = element("button", { class: "icon", type: "button", text: "›", "aria-label": words.say("step"), onclick: () => acts.jump(1) });
+    this.scrub = element("input", { class: "scrub", type: "range", min: 0, max: 14, step: 0.01, "aria-label": words.say("scrub"), oninput: (event) => acts.seek(Number(event.target.value)) });
+    this.speeds = [0.5, 1, 2].map((speed) =>
+      element("button", { class: "link speed", type: "button", text: `${speed}×`, "aria-pressed": speed === 1, onclick: () => acts.speed(speed) }),
+    );
+    const speed = element("span", { class: "speeds", role: "group", "aria-label": words.say("speed") }, ...this.speeds);
+    return element("div", { class: "transport" }, this.play, this.back, this.forward, this.scrub, speed);
+  }
+
+  #addBar() {
+    const name = element("span", { class: "name" });
+    const value = element("span", { class: "value" });
+    const fill = element("span", { class: "fill" });
+    const before = element("span", { class: "before", hidden: true });
+    const track = element("span", { class: "track" }, fill, before);
+    const node = element("li", { class: "bar empty" }, element("span", { class: "text" }, name, value), track);
+    this.rows.push({ node, name, value, fill, before });
+    this.bars.append(node);
+  }
+
+  // Titles of the pages that the links open.
+  linkTitles(pages) {
+    for (const link of this.root.querySelectorAll(".more")) {
+      const title = pages[link.dataset.page];
+      link.hidden = !title;
+      if (title) setText(link, this.words.say("open", { page: title }));
+    }
+  }
+
+  // One cell for each step: patches, positions, then the layers.
+  arrangeStrip(names) {
+    if (this.cells.length === names.length && this.cells.every(({ label }, i) => label === names[i])) return;
+    const kept = this.root.getRootNode().activeElement;
+    const index = this.cells.findIndex(({ button }) => button === kept);
+    this.cells = names.map((label, step) => {
+      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, element("span", { text: label }));
+      const share = element("span", { class: "share" });
+      button.append(share);
+      const canvas = element("canvas", { class: "frame", "data-step": step, "aria-hidden": "true" });
+      const bar = element("span", { class: "foot-fill" });
+      const name = element("span", { class: "foot-name" });
+      const foot = element("span", { class: "foot" }, element("span", { class: "foot-track" }, bar), name);
+      return { label, node: element("div", { class: "cell" }, button, canvas, foot), button, share, canvas, foot, bar, name };
+    });
+    this.strip.replaceChildren(...this.cells.map(({ node }) => node));
+    if (index >= 0) this.cells[index]?.button.focus();
+  }
+
+  // pictures: [{ id, title, url, alt }]; chosen: id
+  arrangeGallery(pictures, chosen, own) {
+    const asked = JSON.stringify([pictures, own]);
+    if (asked !== this.galleryShown) {
+      this.galleryShown = asked;
+      const tiles = pictures.map(({ id, title, url, alt, note }) =>
+        element(
+          "button",
+          { class: "thumb", type: "button", "data-image": id, title: note ? `${title}: ${note}` : title, "aria-label": alt, onclick: () => this.acts.choose(id) },
+          element("img", { src: url, alt: "", width: THUMB, height: THUMB, loading: "lazy" }),
+        ),
+      );
+      this.gallery.replaceChildren(...tiles, ...this.#ownTiles());
+    }
+    for (const tile of this.gallery.querySelectorAll(".thumb")) setAttribute(tile, "aria-pressed", tile.dataset.image === chosen);
+  }
+
+  #ownTiles() {
+    const { words, acts } = this;
+    const input = element("input", { type: "file", accept: "image/*", class: "unseen", tabindex: -1, onchange: (event) => acts.upload(event.target) });
+    const upload = element("button", { class: "tile", type: "button", text: words.say("upload"), onclick: () => input.click() });
+    const camera = element("button", { class: "tile", type: "button", text: words.say("camera"), onclick: () => acts.camera(), hidden: !navigator.mediaDevices });
+    return [upload, input, camera];
+  }
+
+  // values: [{ name, value, text, before }] largest first, or null for empty slots
+  showBars(values) {
+    const before = new Map(this.rows.map((row) => [row.key, row]));
+    const free = this.rows.filter((row) => !values?.some(({ name }) => name === row.key));
+    const rows = (values ?? []).map(({ name }) => before.get(name) ?? free.shift());
+    this.rows.forEach((row) => {
+      const place = rows.indexOf(row);
+      const shown = place >= 0 ? values[place] : null;
+      row.node.classList.toggle("empty", !shown);
+      row.node.classList.toggle("first", place === 0);
+      row.key = shown?.name ?? null;
+      setText(row.name, shown?.name ?? "");
+      setText(row.value, shown?.text ?? "");
+      row.fill.style.transform = `scaleX(${shown ? Math.max(0, Math.min(1, shown.length)) : 0})`;
+      row.before.hidden = shown?.before === undefined;
+      if (!row.before.hidden) row.before.style.left = `${100 * Math.max(0, Math.min(1, shown.before))}%`;
+    });
+    const order = [...rows, ...this.rows.filter((row) => !rows.includes(row))];
+    order.forEach((row, place) => {
+      row.node.style.transform = `translateY(${place * 100}%)`;
+      row.node.style.order = place;
+    });
+  }
+}

@@ -1,0 +1,136 @@
+"""The journey: a photograph on its way through the model in one figure (the Python half of `frontend/views/journey.js`)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from vitviz.ui.components.mounting import Component, mount, registered
+from vitviz.ui.selection import MAX_QUERY
+
+LARGEST_UPLOAD = 6_000_000  # bytes that the figure sends as they are; it scales larger pictures down
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class JourneyView:
+    """What was chosen in the figure.
+
+    held    name of the token that is asked about ("r3c5", "cls"), "" where none is held
+    hidden  patches that are hidden, counted row by row, ascending
+    """
+
+    held: str = ""
+    hidden: tuple[int, ...] = ()
+
+    @classmethod
+    def reported(cls, report: object, num_patches: int) -> JourneyView | None:
+        """What the browser reported, None where it makes no sense: a browser may send anything."""
+        if not isinstance(report, Mapping):
+            return None
+        held, mask = report.get("held") or "", report.get("mask")
+        if not isinstance(held, str) or len(held) > MAX_QUERY or not isinstance(mask, list):
+            return None
+        if not all(type(cell) is int and 0 <= cell < num_patches for cell in mask):
+            return None
+        return cls(held, tuple(sorted(set(mask))))
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A photograph from the figure. scaled: (width, height) before the browser scaled it down, None where it did not."""
+
+    name: str
+    content: bytes
+    scaled: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a control of the figure asks for.
+
+    kind    "page": open a page; "image": take a sample; "upload": take `upload`; "camera": open the camera
+    name    of the page or the sample
+    layer, head, held  what that page is to show; head None for all
+    """
+
+    kind: str
+    name: str = ""
+    layer: int = 0
+    head: int | None = None
+    held: str = ""
+    upload: Upload | None = None
+
+    @classmethod
+    def reported(cls, report: object) -> Act | None:
+        """As `JourneyView.reported`."""
+        if not isinstance(report, Mapping):
+            return None
+        kind = report.get("kind")
+        if kind == "camera":
+            return cls("camera")
+        if kind == "image" and isinstance(report.get("id"), str):
+            return cls("image", str(report["id"])[:LONGEST_NAME])
+        if kind == "upload":
+            upload = _upload(report)
+            return None if upload is None else cls("upload", upload=upload)
+        if kind == "page":
+            page, layer, head, held = (report.get(name) for name in ("page", "layer", "head", "held"))
+            if type(layer) is not int or not (head is None or type(head) is int) or min(layer, head or 0) < 0:
+                return None
+            if isinstance(page, str) and isinstance(held or "", str) and len(held or "") <= MAX_QUERY:
+                return cls("page", page[:LONGEST_NAME], layer, head, held or "")
+        return None
+
+
+def _upload(report: Mapping[str, Any]) -> Upload | None:
+    name, data, scaled = report.get("name"), report.get("data"), report.get("scaled")
+    if not isinstance(name, str) or not isinstance(data, str) or len(data) > 4 * LARGEST_UPLOAD // 3 + 4:
+        return None
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    size = None
+    if isinstance(scaled, list) and len(scaled) == 2 and all(type(side) is int and 0 < side < 10**6 for side in scaled):
+        size = (scaled[0], scaled[1])
+    return Upload(name[:LONGEST_NAME], content, size)
+
+
+@cache
+def _component(words: tuple[tuple[str, str], ...]) -> Component:
+    return registered("journey", "journey.css", dict(words))
+
+
+def journey(
+    data: Mapping[str, Any],
+    words: Mapping[str, str],
+    num_patches: int,
+    on_change: Callable[[JourneyView], None],
+    on_act: Callable[[Act], None],
+    *,
+    key: str,
+) -> None:
+    """Mounts the figure.
+
+    data       what it shows, with addresses in place of arrays: see `pages/start/figure.py`, which makes it
+    words      its sentences
+    on_change  called with what is held and hidden, before the page runs again
+    on_act     called with what a control asks for, before the page runs again
+    """
+
+    def changed(report: object) -> None:
+        view = JourneyView.reported(report, num_patches)
+        if view is not None:
+            on_change(view)
+
+    def acted(report: object) -> None:
+        act = Act.reported(report)
+        if act is not None:
+            on_act(act)
+
+    mount(_component(tuple(sorted(words.items()))), key, data, changed, acted)

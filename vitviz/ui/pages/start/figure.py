@@ -1,0 +1,340 @@
+"""What the journey shows: arrays behind addresses, the answer read after every layer, the gallery."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import ImageOps
+
+import vitviz
+from vitviz.analysis.attention import query_weights
+from vitviz.analysis.features import FeatureMaps
+from vitviz.analysis.interventions import HidePatches, Interventions, intervene
+from vitviz.analysis.localization import FoundObject, token_cut
+from vitviz.analysis.positions import position_kinds
+from vitviz.analysis.prediction import logit_lens
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import default_target
+from vitviz.assets import asset_path
+from vitviz.capture.attention import Attention
+from vitviz.draw.scale import number
+from vitviz.errors import UnsupportedError
+from vitviz.models.embedded import VIT
+from vitviz.outputs import has_classifier, output_name
+from vitviz.samples import samples
+from vitviz.tokens import TokenLayout, cell_name
+from vitviz.tracing import trace_input
+from vitviz.ui.components.journey import LARGEST_UPLOAD
+from vitviz.ui.components.microscope import layer_arrays
+from vitviz.ui.context import PageContext
+from vitviz.ui.pages.start import text as words
+from vitviz.ui.selection import MAX_SIZE
+from vitviz.ui.server.payloads import pack, pack_picture
+
+BARS = 5
+# Of queries and keys of all layers together, in half precision. Where they are more, the server computes the shares of the one
+# token that is held.
+MOST_BYTES = 32 * 2**20
+MOST_CUT = 1400  # patches among which the object is looked for: more take seconds
+THUMBNAIL = 104  # pixels, for screens with two to a CSS pixel
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One pass of the photograph, perhaps with patches hidden.
+
+    trace   its attention; None where only the readings were wanted
+    values  (layers + 1, outputs): the output read before the first layer and after each; None without a classifier
+    """
+
+    trace: Any
+    values: np.ndarray | None
+
+    @property
+    def nbytes(self) -> int:
+        return (0 if self.trace is None else int(self.trace.nbytes)) + (
+            0 if self.values is None else self.values.nbytes
+        )
+
+
+def figure_data(context: PageContext, held: str, hidden: tuple[int, ...], pages: dict[str, str]) -> dict[str, Any]:
+    """All that `frontend/views/journey.js` is told, in JSON's terms."""
+    changes = _hiding(hidden)
+    passed = _passed(context, changes)
+    trace = context.traced.trace if passed is None or passed.trace is None else passed.trace
+    follow = _follow(context)
+    reads = _read_token(context)
+    mapped = held or follow
+    layers = _layers(context, trace, mapped, changes.encode())
+    layout = context.layout
+    return {
+        "question": f"{context.key.model}|{context.key.weights}|{context.key.image}|{context.key.size}|{context.key.framing}",
+        "picture": context.offer("shown", lambda: pack_picture(context.shown)),
+        "layout": {"prefix": list(layout.prefix), "grid": list(layout.grid), "patch_size": list(layout.patch_size)},
+        "alt": words.OWN_ALT if context.image.scope else _alt(context),
+        "layers": layers,
+        "mapped": mapped,
+        "positions": _positions(context),
+        "answer": _answer(context, passed, hidden),
+        "silent": "untrained" if not context.model.trained else "features",
+        "follow": follow,
+        "reads": reads,
+        "held": held,
+        "mask": list(hidden),
+        "fill": _fill(context),
+        "object": _object(context),
+        "hiding": passed is not None,
+        "gallery": [_tile(context, sample.id) for sample in samples()],
+        "image": context.selection.image or samples()[0].id,
+        "own": context.image.scope is not None,
+        "pages": pages,
+        "upload": {"bytes": LARGEST_UPLOAD, "side": MAX_SIZE},
+    }
+
+
+def _hiding(hidden: Iterable[int]) -> Interventions:
+    cells = tuple(hidden)
+    return Interventions((HidePatches(cells, "mean"),) if cells else ())
+
+
+def _passed(context: PageContext, changes: Interventions) -> Pass | None:
+    """The pass with its readings; None where the model has no blocks in a row, so that nothing can be read or hidden here."""
+    if not context.one_grid:
+        return None
+    if not has_classifier(context.model):
+        return _run(context, changes, read=False)
+    return _run(context, changes, read=True)
+
+
+def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
+    pixels, model = context.trace.input, context.model
+    target = default_target(model, context.trace.logits)
+
+    def work(_: object) -> Pass:
+        with intervene(model, changes) as changed, torch.no_grad():
+            try:
+                values = logit_lens(Question(changed, pixels, target)).values.float().cpu().numpy() if read else None
+            except UnsupportedError:
+                values = None
+            trace = trace_input(changed, pixels) if changes else None
+        return Pass(trace, values)
+
+    found: Pass = context.ask("journey", work, changes=changes.encode())
+    return found
+
+
+def _layers(context: PageContext, trace: Any, mapped: str, changes: str) -> list[dict[str, Any]]:
+    """Address and grid of every layer: queries and keys, or `mapped`'s shares where those are too many or of several grids."""
+    layers = trace.layers
+    direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
+
+    def rows(layer: int) -> bytes:
+        return pack(*layer_arrays(layers[layer], half=True))
+
+    def shares(layer: int) -> bytes:
+        return pack({"shares": _shares(layers[layer], mapped, context.layout).astype(np.float32)})
+
+    offered = []
+    for i, layer in enumerate(layers):
+        if direct:
+            url = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
+        else:
+            url = context.offer("journey shares", partial(shares, i), layer=i, changes=changes, token=mapped)
+        offered.append({"url": url, "grid": list(layer.key_layout.grid)})
+    return offered
+
+
+def _bytes_of(layer: Any) -> int:
+    explicit = getattr(layer, "explicit", None)
+    if explicit is not None:
+        return int(explicit.numel()) * 2
+    return sum(int(t.numel()) * 2 for t in (layer.q, layer.k) if t is not None)
+
+
+def _there(token: str, entrance: TokenLayout, layout: TokenLayout) -> str:
+    """The name of the token at the same place in a layer's own grid, which may be coarser."""
+    cell = entrance.cell_named(token)
+    if cell is None:
+        return token
+    row, col = (
+        int((index + 0.5) * there / here) for index, here, there in zip(cell, entrance.grid, layout.grid, strict=True)
+    )
+    return cell_name(row, col)
+
+
+def _shares(layer: Any, token: str, entrance: TokenLayout) -> np.ndarray:
+    """(rows, cols) float: the mean of the heads; NaN where the token's window does not reach, and everywhere for a token
+    that this layer does not have.
+    """
+    grid = layer.key_layout.grid
+    try:
+        weights = query_weights(layer, _there(token, entrance, layer.query_layout)).mean(0)
+    except (UnsupportedError, ValueError):
+        return np.full(grid, np.nan, np.float32)
+    return weights.float().cpu().numpy()[layer.key_layout.num_prefix :].reshape(grid)  # (keys,) -> (rows, cols)
+
+
+def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) -> dict[str, Any] | None:
+    """The bars after every layer; None where there is nothing to read."""
+    if not context.model.trained:
+        return None
+    if passed is None or passed.values is None:
+        return _last_only(context) if has_classifier(context.model) else None
+    kind = context.model.output_kind
+    right = _right() if context.model.name == "embedded" and context.model.trained else None
+    bars = [_bars(context, row) for row in passed.values]
+    steps = [
+        {
+            "name": row[0]["name"],
+            "length": row[0]["length"],
+            "right": None if right is None or len(right) != len(bars) else right[i],
+        }
+        for i, row in enumerate(bars)
+    ]
+    doubt = context.model.doubt
+    whole = None
+    if hidden:
+        before = _passed(context, Interventions(()))
+        assert before is not None and before.values is not None
+        index = int(before.values[-1].argmax())
+        place = {bar["name"]: bar for bar in _bars(context, before.values[-1], len(before.values[-1]))}
+        for row in bars[-1:]:
+            for bar in row:
+                bar["before"] = place[bar["name"]]["length"]
+        whole = {"name": _name(context, index), "text": _text(context, float(before.values[-1][index]))}
+    return {
+        "bars": bars,
+        "steps": steps,
+        "doubtful": bool(not hidden and doubt is not None and doubt.about(context.traced.trace.logits)),
+        "probability": kind.is_probability,
+        "whole": whole,
+    }
+
+
+def _last_only(context: PageContext) -> dict[str, Any]:
+    """For a model whose layers cannot be read: only its answer."""
+    kind = context.model.output_kind
+    values = kind.read(context.traced.trace.logits[None])[0].float().cpu().numpy()
+    bars = _bars(context, values)
+    count = len(context.traced.trace.layers)
+    return {
+        "bars": [[]] * count + [bars],
+        "steps": [],
+        "doubtful": False,
+        "probability": kind.is_probability,
+        "whole": None,
+    }
+
+
+def _bars(context: PageContext, values: np.ndarray, count: int = BARS) -> list[dict[str, Any]]:
+    """The largest outputs, largest first: name, words for the value, and how long its bar is, 0 to 1."""
+    scale = 1.0 if context.model.output_kind.is_probability else max(float(np.abs(values).max()), 1e-12)
+    order = np.argsort(-values, kind="stable")[:count]
+    return [
+        {
+            "name": _name(context, int(i)),
+            "text": _text(context, float(values[i])),
+            "length": max(0.0, float(values[i]) / scale),
+        }
+        for i in order
+    ]
+
+
+def _name(context: PageContext, index: int) -> str:
+    return output_name(context.model.labels, index, context.model.output_kind)
+
+
+def _text(context: PageContext, value: float) -> str:
+    return f"{value:.1%}" if context.model.output_kind.is_probability else number(value)
+
+
+@cache
+def _right() -> tuple[float | None, ...] | None:
+    """For how many photographs each reading of the embedded model is right, as `scripts/measure_models.py` measured it."""
+    measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
+    found = measured[VIT]["inside"].get("lens_right")
+    return None if not found else tuple(map(float, found))
+
+
+def _follow(context: PageContext) -> str:
+    """The patch that is asked about until another is chosen: the middle of the object, or of the picture."""
+    found = _found_object(context)
+    rows, cols = context.layout.grid
+    if found is None:
+        return cell_name(rows // 2, cols // 2)
+    inside = np.argwhere(found.mask)  # (patches, 2): row and column
+    return cell_name(*inside[((inside - inside.mean(0)) ** 2).sum(1).argmin()])
+
+
+def _object(context: PageContext) -> list[int] | None:
+    """Patches of the object, counted row by row; None where it cannot be told from its surroundings."""
+    found = _found_object(context)
+    return None if found is None else [int(i) for i in np.flatnonzero(found.mask)]
+
+
+def _found_object(context: PageContext) -> FoundObject | None:
+    """The object that TokenCut finds in the keys of the last layer."""
+    if not context.one_grid or not context.model.trained or context.layout.num_patches > MOST_CUT:
+        return None
+
+    def work(_: object) -> FoundObject | None:
+        try:
+            layers = tuple(layer for layer in context.trace.layers if isinstance(layer, Attention))
+            return token_cut(FeatureMaps(layers, (), context.layout).facet("key"))
+        except UnsupportedError:
+            return None
+
+    found: FoundObject | None = context.ask("object of keys", work)
+    return found
+
+
+def _read_token(context: PageContext) -> str | None:
+    """The token that the output is read from, where it is one."""
+    if not context.one_grid or context.trace.reads is None:
+        return None
+    name = str(context.trace.reads)
+    return name if name in context.layout.prefix else None
+
+
+def _positions(context: PageContext) -> str:
+    """ "added" where each patch gets a position before the first layer, else "rotary", "relative" or "none"."""
+
+    def work(_: object) -> tuple[str, ...]:
+        with context.model.lock:
+            return position_kinds(context.model, context.layout)
+
+    kinds = context.ask("position kinds", work)
+    if "learned" in kinds or "sin-cos" in kinds:
+        return "added"
+    return kinds[0]
+
+
+def _fill(context: PageContext) -> str:
+    """The colour that hidden patches get: the mean of the pixels that the model got."""
+    mean = np.asarray(context.shown.convert("RGB"), np.float32).reshape(-1, 3).mean(0)  # (height, width, 3) -> (3,)
+    return "#" + "".join(f"{round(float(value)):02x}" for value in mean)
+
+
+def _alt(context: PageContext) -> str:
+    return next((sample.alt for sample in samples() if sample.id == (context.selection.image or samples()[0].id)), "")
+
+
+def _tile(context: PageContext, name: str) -> dict[str, Any]:
+    sample = next(sample for sample in samples() if sample.id == name)
+    return {"id": name, "title": sample.title, "alt": sample.alt, "note": "", "url": thumbnail(str(sample.path))}
+
+
+@cache
+def thumbnail(path: str) -> str:
+    """A small square of the photograph, as the address of a JPEG file within itself."""
+    file = io.BytesIO()
+    ImageOps.fit(vitviz.load_image(path), (THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
