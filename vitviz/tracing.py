@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitviz.capture.blocks import finite
 from vitviz.capture.coordinates.layouts import placements_of
-from vitviz.capture.cost import work_of
+from vitviz.capture.cost import counting
 from vitviz.capture.layers import why_separate
 from vitviz.capture.modules import evaluating
 from vitviz.capture.readout import read_query
@@ -67,7 +67,7 @@ def trace_input(
     """`trace` of a model input (3, height, width) that is already normalised. Nothing is known of the image then."""
     with model.lock:
         pixels = pixels.to(model.device, model.dtype)
-        each = _counting(model, progress) if progress else None
+        each = counting(progress, model.module, model.input_size) if progress else None
         made = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, each=each)
         reads = read_query(model.module, (pixels.shape[1], pixels.shape[2]), made.layers, made.pooling)
     return Trace(
@@ -102,10 +102,3 @@ def trace_without_layers(model: Model, pixels: Tensor) -> Trace:
         separate=why,
         weights_hash=model.weights_hash,
     )
-
-
-def _counting(model: Model, progress: Progress) -> Callable[[int], None]:
-    """Tells `progress` how many layers there will be: as many as blocks, or what a pass without numbers sees."""
-    blocks = getattr(model.module, "blocks", None)
-    layers = len(blocks) if isinstance(blocks, nn.Sequential) else len(work_of(model.module, model.input_size).shapes)
-    return lambda seen: progress(seen, max(seen, layers))

@@ -12,12 +12,13 @@ from vitviz.models.layout import layout_of
 # (arguments that make it small, side of the input)
 SMALL: dict[str, tuple[dict[str, object], int]] = {
     "swin_tiny_patch4_window7_224": (
-        {"window_size": 4, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "img_size": 64}, 64,
+        {"window_size": 4, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "img_size": 64},
+        64,
     ),
     "maxvit_tiny_rw_224": ({"embed_dim": (32, 32), "depths": (1, 1), "stem_width": 8, "img_size": 64}, 64),
     "pvt_v2_b0": ({"embed_dims": (16, 16, 16, 16), "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8)}, 64),
     "cait_xxs24_224": ({"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 64}, 64),
-}  # fmt: skip
+}
 
 
 def built(name: str) -> torch.nn.Module:

@@ -66,8 +66,10 @@ def test_labels_are_windows():
     labels = window_labels(small(SWIN).layers[0])
     assert labels is not None
     rows, cols = np.divmod(np.arange(256), 16)
-    mine = {label: {(r // 4, c // 4) for r, c, one in zip(rows, cols, labels.ravel(), strict=True) if one == label}
-            for label in np.unique(labels)}  # fmt: skip
+    mine = {
+        label: {(r // 4, c // 4) for r, c, one in zip(rows, cols, labels.ravel(), strict=True) if one == label}
+        for label in np.unique(labels)
+    }
     assert len(mine) == 16 and all(len(blocks) == 1 for blocks in mine.values())
     assert window_labels(small(PVT).layers[0]) is None
 

@@ -56,10 +56,10 @@ def test_a_module_in_double_precision_has_the_same_norms(recorded):
 def test_norms_of_a_pass_that_keeps_no_values_are_the_same(monkeypatch):
     module, x, layout = build(PLAIN)
     monkeypatch.setattr("vitviz.analysis.sinks.KEYS_AT_ONCE", 5)
-    heard: list[int] = []
-    found = value_norms(BareModel(module, layout), x[0], heard.append)
+    seen: list[tuple[int, int]] = []
+    found = value_norms(BareModel(module, layout), x[0], lambda *done: seen.append(done))
     layers = record(module, x, layout, keep_values=True).layers
-    assert heard == list(range(1, len(layers) + 1))
+    assert seen == [(done, len(layers)) for done in range(1, len(layers) + 1)]
     for norms, layer in zip(found, layers, strict=True):
         slices = module.get_submodule(layer.name).proj.weight.unflatten(
             1, (layer.v.shape[0], -1)

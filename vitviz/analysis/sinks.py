@@ -9,7 +9,7 @@ by LayerScale g, that is part of it: ||A[q, k] (v_k W_o) * g||.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -21,12 +21,14 @@ from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike
 from vitviz.analysis.question import ModelLike, Question
 from vitviz.capture.attention import Attention
+from vitviz.capture.cost import counting
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
 from vitviz.capture.modules import attention_of, is_norm, layer_scale, output_projection
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 NORM_TIMES = 3.0
@@ -123,23 +125,25 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
     return _norms(attention.v, module, attention.name)
 
 
-def value_norms(model: ModelLike, pixels: Tensor, progress: Callable[[int], None] | None = None) -> list[Tensor]:
+def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = None) -> list[Tensor]:
     """(heads, keys) of every layer over the token grid, `projected_value_norms` of one forward pass that keeps no values.
 
     Args:
         pixels: (3, height, width), normalised.
-        progress: called after each layer with how many there have been; raise from it to stop.
+        progress: called with (attention calls done, calls in all); raise from it to stop.
 
     Raises:
         UnsupportedError: as `projected_value_norms`.
     """
     norms: list[Tensor] = []
+    with model.lock:
+        each = counting(progress, model.module, (pixels.shape[1], pixels.shape[2])) if progress else None
 
     def receive(call: Call) -> None:
         if call.v is not None and layouts_of(call, model.layout)[0].num_patches:
             norms.append(_norms(call.v[0], model.module, call.module))
-        if progress:
-            progress(len(norms))
+        if each:
+            each(len(norms))
 
     with model.lock, torch.inference_mode(), ExitStack() as hooks, observe(model.module, receive):
         _refuse_post_norm(model.module, hooks)

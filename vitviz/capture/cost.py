@@ -27,6 +27,7 @@ from vitviz.capture.functions import WeightedSum
 from vitviz.capture.memory import free_memory
 from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
 from vitviz.errors import UnsupportedError
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 
@@ -98,6 +99,18 @@ def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
     if input_size not in known:
         known[input_size] = _counted(module, input_size)
     return known[input_size]
+
+
+def attention_calls(module: nn.Module, input_size: tuple[int, int]) -> int:
+    """How many attention calls a pass makes: as many as blocks, or what a pass without numbers sees. Hold the model's lock."""
+    blocks = getattr(unwrapped(module), "blocks", None)
+    return len(blocks) if isinstance(blocks, nn.Sequential) else len(work_of(module, input_size).shapes)
+
+
+def counting(progress: Progress, module: nn.Module, input_size: tuple[int, int]) -> Callable[[int], None]:
+    """`progress` for a pass that knows only how many attention calls there have been. Hold the model's lock."""
+    calls = attention_calls(module, input_size)
+    return lambda done: progress(done, max(done, calls))
 
 
 def _counted(module: nn.Module, input_size: tuple[int, int]) -> Work:

@@ -467,8 +467,16 @@ def test_the_text_of_a_ragged_choice_comes_back():
     assert Interventions.decode(written.encode()) == written
 
 
-@pytest.mark.parametrize("make", [lambda: HidePatches((-1,)), lambda: HidePatches((1,), "red"), lambda: ChangePositions("up"),
-                                  lambda: SwitchOffHeads(((0, 1.5),)), lambda: ShufflePatches(-2)])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: HidePatches((-1,)),
+        lambda: HidePatches((1,), "red"),
+        lambda: ChangePositions("up"),
+        lambda: SwitchOffHeads(((0, 1.5),)),
+        lambda: ShufflePatches(-2),
+    ],
+)
 def test_descriptions_are_checked(make):
     with pytest.raises(ValueError, match=r"counted from 0|one of"):
         make()

@@ -92,10 +92,17 @@ def test_a_size_that_the_model_does_not_take_is_the_models_own_error():
         placements_of(module, (32, 32))  # 16 tokens, and a bias for 6
 
 
-@pytest.mark.parametrize("move", [torch.fliplr, lambda t: t.flip(1), lambda t: t[:, torch.arange(TOKENS - 1, -1, -1)],
-                                  lambda t: torch.take_along_dim(t, torch.arange(TOKENS - 1, -1, -1)[None, :, None], 1),
-                                  lambda t: t.index_select(1, torch.arange(TOKENS - 1, -1, -1)),
-                                  lambda t: torch.swapdims(torch.fliplr(torch.swapdims(t, 0, 0)), 0, 0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "move",
+    [
+        torch.fliplr,
+        lambda t: t.flip(1),
+        lambda t: t[:, torch.arange(TOKENS - 1, -1, -1)],
+        lambda t: torch.take_along_dim(t, torch.arange(TOKENS - 1, -1, -1)[None, :, None], 1),
+        lambda t: t.index_select(1, torch.arange(TOKENS - 1, -1, -1)),
+        lambda t: torch.swapdims(torch.fliplr(torch.swapdims(t, 0, 0)), 0, 0),
+    ],
+)
 def test_an_order_of_its_own_is_noticed_however_it_is_made(move):
     class Moved(Written):
         def forward(self, x):

@@ -96,9 +96,8 @@ def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
     """(heads, keys) for each layer, or why there are none. The values are not kept: they are as large as the keys."""
 
     def measure(progress: JobProgress) -> list[torch.Tensor] | str:
-        layers = context.trace.num_layers
         try:
-            return value_norms(context.model, context.trace.input, lambda done: progress.report(min(done / layers, 1)))
+            return value_norms(context.model, context.trace.input, progress)
         except UnsupportedError as reason:
             return str(reason)
 
