@@ -1,1 +1,1 @@
-"""Listening to an unmodified model: the capture of its attention and the trace it leaves. torch only."""
+"""Recording the attention of an unmodified model, and the trace that a pass leaves. torch only."""
