@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import vitviz
 import vitviz.analysis.methods
 from vitviz.analysis.hiding import hide
-from vitviz.analysis.interventions.effect import effect
+from vitviz.analysis.interventions.application import effect
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, default_target

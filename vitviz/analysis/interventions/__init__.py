@@ -8,11 +8,10 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from vitviz.analysis.interventions.application import intervene
+from vitviz.analysis.interventions.application import Effect, effect, intervene
 from vitviz.analysis.interventions.base import Intervention
 from vitviz.analysis.interventions.change_positions import ChangePositions
 from vitviz.analysis.interventions.cut_tokens import CutTokens
-from vitviz.analysis.interventions.effect import Effect, effect
 from vitviz.analysis.interventions.hide_patches import HidePatches
 from vitviz.analysis.interventions.shuffle_patches import ShufflePatches
 from vitviz.analysis.interventions.switch_off_heads import HeadMeans, SwitchOffHeads, head_means

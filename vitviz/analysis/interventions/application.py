@@ -1,24 +1,27 @@
-"""Applying interventions: the model runs changed inside a `with` block, and is as it was after it."""
+"""Applying interventions: the model runs changed inside a `with` block and is as it was after it; and what that changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from vitviz.analysis.interventions.base import Intervention, existing_index
 from vitviz.analysis.interventions.text import Interventions
 from vitviz.analysis.positions import added_vectors
-from vitviz.analysis.question import ModelLike
+from vitviz.analysis.question import ModelLike, Question
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
-from vitviz.capture.blocks import Blocks, final_norm
+from vitviz.capture.blocks import Blocks, Output, final_norm
 from vitviz.capture.embeddings import entrance_of
 from vitviz.capture.modules import evaluating, num_heads_of
 from vitviz.errors import UnsupportedError
+from vitviz.heatmap import Heatmap
 
 if TYPE_CHECKING:
     from vitviz.analysis.interventions.switch_off_heads import HeadMeans
@@ -205,3 +208,51 @@ def _without(removed: set[int], num_tokens: int) -> Callable[..., Tensor]:
         return tokens[:, kept] if tokens.shape[1] == num_tokens else tokens
 
     return leave_out
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """Both answers side by side.
+
+    Attributes:
+        before, after: outputs of one pass each, a batch of 1.
+        likelihood_before, likelihood_after: of the target: a probability, for a class or label.
+        similarity: (rows, cols) cosine of each patch's final token with what it was; None where tokens cannot be compared,
+            because the model hands out none or some left the sequence.
+    """
+
+    before: Output
+    after: Output
+    likelihood_before: float
+    likelihood_after: float
+    similarity: Heatmap | None
+
+    @property
+    def change(self) -> float:
+        """Of the likelihood: below zero where the intervention took from the target."""
+        return self.likelihood_after - self.likelihood_before
+
+
+def effect(
+    question: Question, *interventions: Intervention | Interventions, head_means: HeadMeans | None = None
+) -> Effect:
+    """One changed pass beside the unchanged one, which is computed once a question. Raises as `intervene`."""
+    before = question.reference  # outside the block: the model as it is
+    with intervene(question.model, *interventions, head_means=head_means) as changed, question.asking():
+        after = question.run(question.x, changed.module)
+    try:
+        likelihood = float(question.target.likelihood(after, before)[0])
+    except UnsupportedError:
+        likelihood = float("nan")  # the token that was asked about cannot be found in a shorter sequence
+    return Effect(before, after, question.likelihood(), likelihood, _similarity(question, before, after))
+
+
+def _similarity(question: Question, before: Output, after: Output) -> Heatmap | None:
+    layout = question.layout
+    if before.tokens is None or after.tokens is None or before.tokens.shape != after.tokens.shape:
+        return None
+    if before.tokens.shape[1] != layout.num_tokens:
+        return None
+    with torch.no_grad():
+        cosine = F.cosine_similarity(before.tokens[0].float(), after.tokens[0].float(), dim=-1)  # (tokens,)
+    return Heatmap(layout.patches(cosine.cpu().numpy()), "cosine with the token before", signed=True)
