@@ -1,4 +1,4 @@
-"""From what a pass over places heard to a verdict a reader can act on."""
+"""From what a pass over coordinates heard to a verdict a reader can act on."""
 
 from __future__ import annotations
 

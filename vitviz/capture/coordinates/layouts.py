@@ -1,4 +1,4 @@
-"""Which token is which patch where the picture enters a model: the grid of its first attention, from a pass over places."""
+"""What the pass over coordinates says of a model: the layout of its first attention, and every call's placement, remembered."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def entrance(module: nn.Module, input_size: tuple[int, int]) -> Entrance:
 
 
 class NotFollowed(UnsupportedError):
-    """The model's own code does not run on places."""
+    """The model's own code does not run on coordinates."""
 
     @classmethod
     def of(cls, module: nn.Module, error: Exception) -> NotFollowed:
@@ -159,10 +159,12 @@ def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Place
 
 
 def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCall, ...]:
-    """Every attention call in order, from a pass over places at whatever size comes first: whether a model relates tokens or
-    channels, subtracts its maps or keeps its patches in an order of its own does not change with the size.
+    """Every attention call in order, from a pass over coordinates at the first size asked for.
 
-    Raises NotFollowed where the model's own code raises on places, UnsupportedError and CaptureError as `place_calls`.
+    Whether a model relates tokens or channels, subtracts its maps or keeps its patches in an order of its own does not change
+    with the size.
+
+    Raises NotFollowed where the model's own code raises on coordinates, UnsupportedError and CaptureError as `place_calls`.
     """
     module = unwrapped(module)
     memory = _memory_of(module)

@@ -80,7 +80,7 @@ class Placement:
 
 
 def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:
-    """Reads a placement off a call that was made on places."""
+    """Reads a placement off a call that was made on coordinates."""
     with torch._C.DisableTorchFunctionSubclass():
         return _place(call, prefix, input_size)
 

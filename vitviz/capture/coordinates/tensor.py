@@ -1,12 +1,10 @@
-"""Where in the picture every number of a forward pass belongs: a tensor of places that travels through the model
-instead of pixels.
+"""Where in the picture every number of a forward pass belongs: a tensor of coordinates that travels through the model.
 
-Attention calls show what is related, not which token is which patch: models cut their maps into windows, roll, pad,
-pool and fold them before they attend. All of that is moving things about. So the model's own forward pass is run once
-on places instead of numbers: whatever moves numbers moves places in the same way, whatever computes on a token (a
-projection, a norm, an activation) leaves its place alone, and a convolution's output belongs where the centre of its
-kernel was. No list of architectures is needed, and a shift or an unknown partition is followed all the
-same.
+Attention calls show what is related, not which token is which patch: models cut their maps into windows, roll, pad, pool and
+fold them before they attend. So the model's own forward pass is run once on coordinates in place of numbers: a function that
+moves numbers moves coordinates in the same way, one that computes on a token (a projection, a norm, an activation) keeps
+them, and a convolution's output belongs where the centre of its kernel was. No list of architectures is needed, and an
+unknown shift or partition is followed as well.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ class Places(Tensor):
     """Complex tensor in the shape of the numbers it stands for: row + column j, in input pixels; or one of the
     constants above.
 
-    Numbers at the same place share memory (stride 0) wherever possible, so that a pass over places costs little.
+    Numbers at the same place share memory (stride 0) wherever possible, so that a pass over coordinates costs little.
     """
 
     @classmethod
@@ -197,6 +195,12 @@ def without_rule(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def place_rule(*functions: Any) -> Callable[[Rule], Rule]:
+    """Registers a rule for functions of torch: what they do to coordinates.
+
+    A rule is called as rule(function, *args, **kwargs) with `Places` where the model has numbers, and gives `Places` of the
+    shape that torch's function gives (`shape_given`). Inside a rule, torch's functions are torch's own.
+    """
+
     def register(rule: Rule) -> Rule:
         RULES.update(dict.fromkeys(functions, rule))
         return rule
