@@ -14,6 +14,8 @@ from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
+Cell = tuple[int, int]
+
 
 def named(readings: Mapping[Any, str]) -> Callable[[Any], str]:
     """A widget's `format_func`: the words for a value, or the value itself where there are none."""
@@ -28,9 +30,6 @@ def robust_or_raw(label: str = words.SCALE) -> None:
     )
 
 
-Cell = tuple[int, int]
-
-
 def queries_of(context: PageContext) -> list[str]:
     """The queries that are no patches: prefix tokens, the pooling query, the mean over patches, and the mixture that the output
     is computed from where it is none of those.
@@ -41,17 +40,18 @@ def queries_of(context: PageContext) -> list[str]:
 
 
 def marked_patch(context: PageContext) -> Cell | None:
-    """The patch under discussion: the one that asks, else the one that was pinned; None where there is neither."""
+    """(row, col) of the query where it is a patch, else of the pinned patch; None where there is neither."""
     return context.layout.cell_named(context.query) or context.layout.cell_named(str(state.value_of("pin")))
 
 
 def marked_or_middle(context: PageContext) -> Cell:
+    """(row, col) of the marked patch, or of the one in the middle."""
     rows, cols = context.layout.grid
     return marked_patch(context) or (rows // 2, cols // 2)
 
 
 def mark(context: PageContext, cell: Cell) -> None:
-    """Marks a patch, for callbacks: where a patch asks it is this one from now on, otherwise it is pinned."""
+    """Marks a patch, for callbacks: it becomes the query where the query is a patch, and is pinned otherwise."""
     if context.layout.cell_named(context.query) is None:
         state.change(pin=cell_name(*cell))
     else:

@@ -120,7 +120,7 @@ class ExplainedTarget:
 
 
 def explained_target(context: PageContext) -> ExplainedTarget:
-    """What the selection asks: an output, a difference of two, or a token with itself where there is no classifier."""
+    """The selected target: an output, a difference of two, or a token's product with itself where there is no classifier."""
     logits = context.trace.logits
     if not has_classifier(context.model):
         chosen = context.selection.query
@@ -145,7 +145,7 @@ def class_name(context: PageContext, index: int) -> str:
 
 
 # A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
-# would take more than this, only the one asked for is kept; where that one would, every rollout goes through all heads again.
+# would take more than this, only the one asked for is kept; where that one would, every rollout reads all heads again.
 ALL_FUSED_BYTES = 288 * 2**20
 FUSED_BYTES = 128 * 2**20
 

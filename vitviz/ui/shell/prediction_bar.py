@@ -15,7 +15,7 @@ from vitviz.ui.text import outputs
 
 
 def show(context: PageContext) -> None:
-    """The exact crop and the five likeliest classes or labels, or why there are none."""
+    """Shows the model's input and its five likeliest classes or labels, or says why there are none."""
     shown, logits = context.shown, context.traced.trace.logits
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.image(shown, width=56, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
@@ -32,7 +32,7 @@ def _guesses(context: PageContext, best: list[Prediction]) -> None:
     note = _note(context, best)
     chips = "".join(map(_chip, best)) + (f"<span>{note}</span>" if note else "")
     st.html(f'<div class="vv-prediction" role="list" aria-label="{words.PREDICTION}">{chips}</div>')
-    # Filled only once it is open: a hundred names are not worth sending with every click.
+    # Filled only once it is open: a hundred names need not be sent with every click.
     name = outputs.ONE[kind] if count == 1 else outputs.LIST[kind].format(count=count)
     browser = st.popover(name, type="tertiary", key="classes", on_change="rerun")
     if browser.open:
@@ -41,7 +41,7 @@ def _guesses(context: PageContext, best: list[Prediction]) -> None:
 
 
 def _note(context: PageContext, best: list[Prediction]) -> str:
-    """What has to be known of the answer before it is believed; empty where nothing was measured."""
+    """A caution about the answer; empty where there is none, or nothing was measured."""
     kind, doubt, likeliest = context.model.output_kind, context.model.doubt, best[0].probability
     if kind is OutputKind.NUMBERS:
         return outputs.UNIT
