@@ -49,3 +49,13 @@ def test_the_index_is_found_on_the_module_or_its_child():
     module.rel_pos = child
     assert torch.equal(position_index(module, 3, 3), INDEX)
     assert position_index(module, 4, 4) is None
+
+
+def test_the_table_is_compared_in_chunks(monkeypatch):
+    """Reading back all rows at once would take as much memory as the dense mask once more."""
+    index = (torch.arange(1024)[:, None] - torch.arange(1024)).abs()
+    dense = torch.randn(1024, 4)[index].permute(2, 0, 1)  # (heads, queries, keys)
+    asked, rows = [], BiasTable.rows
+    monkeypatch.setattr(BiasTable, "rows", lambda bias, chosen: asked.append(chosen) or rows(bias, chosen))
+    assert isinstance(compact_bias(dense, index), BiasTable)
+    assert [(part.start, part.stop) for part in asked] == [(0, 256), (256, 512), (512, 768), (768, 1024)]
