@@ -17,7 +17,7 @@ import vitviz
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vitviz"
 HEAVY = {"torch", "timm", "streamlit", "transformers"}
-FOUNDATION = {"errors", "tokens", "heatmap", "outputs", "progress"}
+FOUNDATION = {"errors", "tokens", "heatmap", "outputs", "progress", "references"}
 ENGINE = FOUNDATION | {"assets", "images", "models", "capture", "tracing", "analysis"}
 
 # Room -> the rooms it may import. A room is a package or a module directly under vitviz.
@@ -26,6 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tokens": {"errors"},
     "heatmap": {"errors"},
     "outputs": set(),
+    "references": set(),
+    "glossary": set(),
     "progress": set(),
     "assets": {"errors"},
     "images": {"errors", "assets"},
@@ -50,6 +52,8 @@ MUST_NOT_LOAD: dict[str, set[str]] = {
     "tokens": HEAVY,
     "heatmap": HEAVY,
     "outputs": HEAVY,
+    "references": HEAVY,
+    "glossary": HEAVY,
     "progress": HEAVY,
     "assets": HEAVY,
     "figure": HEAVY,

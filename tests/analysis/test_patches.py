@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from vitviz.analysis.patches import filter_components, patch_pixels
+from vitviz.analysis.patches import filter_components, is_cut, patch_pixels, sequence_cost
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
@@ -81,3 +81,25 @@ def test_predictions_are_the_softmax_in_order():
     assert top_predictions(logits)[0].label == "class 1"
     with pytest.raises(ValueError, match="2 labels"):
         top_predictions(logits, ("cat", "dog"))
+
+
+def test_pairs_of_pixels_and_of_patches():
+    cost = sequence_cost(TokenLayout(("cls",), (16, 16), (14, 14)))
+    assert (cost.pixels, cost.patches, cost.patch_pairs) == (224 * 224, 256, 65536)
+    assert cost.pixel_pairs == sum(224 * 224 for _ in range(224 * 224)) == cost.patch_pairs * 14**4
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("vit_tiny_patch16_224", True),
+        ("swin_tiny_patch4_window7_224", True),
+        ("pvt_v2_b0", False),
+        ("vit_tiny_r_s16_p8_224", False),
+    ],
+)
+def test_a_picture_is_cut_where_each_filter_covers_one_patch(name, cut):
+    with torch.device("meta"):
+        module = timm.create_model(name)
+    side = 4 if name.startswith(("swin", "pvt")) else 32 if "_r_" in name else 16
+    assert is_cut(BareModel(module, LAYOUT), TokenLayout((), (224 // side, 224 // side), (side, side))) == cut

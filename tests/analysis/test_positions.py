@@ -9,14 +9,17 @@ import pytest
 import timm
 import torch
 from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
+from torch import nn
 
 from vitviz.analysis.positions import (
+    chance_similarity,
     embedding_sum,
     patch_embedding,
     position_embedding,
     position_kinds,
     position_similarity,
     similarity_by_distance,
+    similarity_by_step,
 )
 from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
@@ -208,3 +211,55 @@ def test_reading_it_leaves_nothing_on_the_model():
     model, layout, _ = naflex()
     position_embedding(model, layout)
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.module.modules())
+
+
+def test_a_table_of_sines_and_cosines_is_told_after_it_was_resampled():
+    """The formula of MAE written out here; the interpolation is torch's own."""
+    side, width = 6, 32
+    angles = np.arange(side)[:, None] / 10000 ** (np.arange(width // 4) / (width // 4))  # (side, width / 4)
+    waves = np.concatenate([np.sin(angles), np.cos(angles)], 1)  # (side, width / 2)
+    table = np.concatenate(
+        [
+            np.broadcast_to(waves[None], (side, side, width // 2)),
+            np.broadcast_to(waves[:, None], (side, side, width // 2)),
+        ],
+        -1,
+    )
+    for size in (6, 4, 9):
+        maps = torch.tensor(table).float().permute(2, 0, 1)[None]  # (1, width, side, side)
+        there = nn.functional.interpolate(maps, (size, size), mode="bicubic", antialias=True, align_corners=False)
+        model = holder("vit_tiny_patch16_224", (16 * size, 16 * size))
+        model.module.pos_embed = nn.Parameter(torch.zeros(1, size * size + 1, 48), requires_grad=False)
+        model.module.pos_embed[0, 1:, :width] = there[0].flatten(1).T  # (width, size, size) -> (size * size, width)
+        layout = TokenLayout(("cls",), (size, size), (16, 16))
+        assert position_embedding(model, layout).kind == "sin-cos"
+        model.module.pos_embed += 0.01 * torch.randn_like(model.module.pos_embed)
+        assert position_embedding(model, layout).kind == "learned"
+
+
+def test_similarity_by_step_is_the_mean_over_pairs():
+    rows, cols, step = 4, 5, 2
+    layout = TokenLayout((), (rows, cols), (8, 8))
+    similarity = np.random.default_rng(0).normal(size=(rows * cols, rows * cols))
+    similarity = similarity + similarity.T
+    pairs = {"row": [], "column": [], "diagonal": []}
+    for one in range(rows * cols):
+        for two in range(rows * cols):
+            down, right = (abs(a - b) for a, b in zip(divmod(one, cols), divmod(two, cols), strict=True))
+            kind = {(0, step): "row", (step, 0): "column", (step, step): "diagonal"}.get((down, right))
+            if kind:
+                pairs[kind].append(similarity[one, two])
+    found = similarity_by_step(similarity, layout, step)
+    assert {kind: pytest.approx(np.mean(values)) for kind, values in pairs.items()} == {
+        kind: getattr(found, kind) for kind in pairs
+    }
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        similarity_by_step(similarity, layout, 4)
+
+
+def test_of_random_directions_95_in_100_are_within_chance():
+    vectors = np.random.default_rng(0).normal(size=(2, 4000, 384))
+    one, two = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    within = np.abs((one * two).sum(-1)) < chance_similarity(384)
+    assert within.mean() == pytest.approx(0.95, abs=0.012)
+    assert chance_similarity(384) == pytest.approx(0.1, abs=1e-3)

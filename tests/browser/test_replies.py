@@ -125,9 +125,9 @@ def test_a_photograph_and_its_numbers_change_together_and_a_late_reply_changes_n
         shown.page.locator("canvas.picture").evaluate("c => c.toDataURL()"),
     ]
     assert microscope.get_attribute("data-source") is None
-    assert "on its way" in microscope.locator(".state").inner_text()
+    assert "loading" in microscope.locator(".state").inner_text()
     assert microscope.locator(".reading").inner_text() == ""
-    assert read(shown, 2, 3, 14) == "row 2, column 3 · on its way …"
+    assert read(shown, 2, 3, 14) == "row 2, column 3 · loading …"
 
     # Back again before anything came: the first is still here, and what comes now is too late.
     shown.choose("first")

@@ -83,7 +83,7 @@ def test_layers_that_collect_beside_layers_of_patches():
 
 def test_words():
     assert query_words(Query.parse("reg1")) == "the register token reg1"
-    assert query_words(Query.parse("token3")) == "the learned token token3"
+    assert query_words(Query.parse("token3")) == "the further token token3"
     assert query_words(Query.parse("pool0")) == query_words(Query.parse("pool")) == "the pooling query"
     assert literal((np.int64(2), 3)) == "(2, 3)" and literal((np.int64(2),)) == "(2,)"
     assert made("f", "x", a=np.float64(0.5), b=None, c="r1c2") == "f(x, a=0.5, c='r1c2')"

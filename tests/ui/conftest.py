@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -41,7 +42,8 @@ class App:
     @property
     def text(self) -> str:
         kinds = (self.at.header, self.at.subheader, self.at.markdown, self.at.caption, self.at.info, self.at.warning)
-        return "\n".join(str(element.value) for kind in kinds for element in kind)
+        shown = "\n".join(str(element.value) for kind in kinds for element in kind)
+        return re.sub(r"</?abbr[^>]*>", "", shown)  # the definitions that terms carry
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -1,22 +1,33 @@
-"""Nothing that a user reads is spelled out in page code."""
+"""What users read: nothing is spelled out in page code, every text says what it rests on, and it can be read aloud."""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
 
-from vitviz.ui.pages.by_hand import text as by_hand
-from vitviz.ui.pages.compare import text as compare
-from vitviz.ui.pages.layers import text as layers
-from vitviz.ui.pages.microscope import text as microscope
-from vitviz.ui.pages.patches import text as patches
-from vitviz.ui.pages.positions import text as positions
-from vitviz.ui.pages.prediction import text as prediction
-from vitviz.ui.pages.rollout import text as rollout
-from vitviz.ui.pages.what_if import text as what_if
+from vitviz.glossary import GLOSSARY, marked, terms_in
+from vitviz.references import WORKS
+from vitviz.ui.controls.facts import FACTS
+from vitviz.ui.pages.registry import pages
 from vitviz.ui.shell import main as frame
+from vitviz.ui.text import journey
+from vitviz.ui.text.common import PageText
+from vitviz.ui.text.sentences import (
+    COMPUTED,
+    KINDS,
+    REFERENCE,
+    Text,
+    computed,
+    definition,
+    instruction,
+    reference,
+    texts_in,
+    true_of,
+)
 
 UI = Path(frame.__file__).parent.parent
 CODE = sorted(path for path in UI.rglob("*.py") if path.stem not in ("text", "__init__") and path.parent.name != "text")
@@ -54,22 +65,144 @@ def test_the_search_finds_what_it_looks_for(tmp_path):
     assert spoken(page) == ["Hello dear reader", "Press me now"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        by_hand.PAGE,
-        compare.PAGE,
-        layers.PAGE,
-        microscope.PAGE,
-        patches.PAGE,
-        positions.PAGE,
-        prediction.PAGE,
-        rollout.PAGE,
-        what_if.PAGE,
-    ],
-    ids=lambda text: text.title,
+def text_modules() -> dict[str, object]:
+    """Every module of texts by its path inside the app."""
+    files = sorted({*UI.glob("**/text.py"), *UI.glob("**/text/*.py")})
+    names = {str(path.relative_to(UI)): path.relative_to(UI.parent.parent).with_suffix("") for path in files}
+    return {name: importlib.import_module(".".join(path.parts)) for name, path in names.items()}
+
+
+def texts() -> list[tuple[str, str]]:
+    """(where, text) of every text that users read."""
+    own = {"sentences.py"}  # what tags them
+    return [
+        found
+        for name, module in text_modules().items()
+        if Path(name).name not in own
+        for key, value in vars(module).items()
+        if not key.startswith("_") and key not in ("annotations", "GLOSSARY_TERMS")
+        for found in texts_in(value, f"{name} {key}")
+        if not re.search(r"\.(references\[\d+\]|step|page)$", found[0])
+    ]
+
+
+PAGES = {
+    name: module.PAGE for name, module in text_modules().items() if isinstance(getattr(module, "PAGE", None), PageText)
+}
+
+
+def test_every_text_says_what_it_rests_on():
+    untagged = [where for where, text in texts() if not isinstance(text, Text) or not text.bases]
+    assert untagged == []
+    assert len(texts()) > 500 and len(PAGES) == 9
+
+
+def test_an_untagged_text_is_noticed():
+    assert [name for name, text in texts_in({"a": instruction("x"), "b": ("y",)}) if not isinstance(text, Text)] == [
+        "[b][0]"
+    ]
+
+
+def test_what_texts_rest_on_exists():
+    for where, text in texts():
+        for basis in text.bases:
+            assert basis.kind in KINDS, where
+            assert set(fact.removeprefix("!") for fact in basis.when) <= set(FACTS), where
+            assert bool(basis.sources) == (basis.kind in (COMPUTED, REFERENCE)), where
+            if basis.kind == REFERENCE:
+                assert set(basis.sources) <= set(WORKS), where
+            for source in basis.sources if basis.kind == COMPUTED else ():
+                assert _exists(source), (where, source)
+
+
+def _exists(dotted: str) -> bool:
+    module, _, rest = dotted.rpartition(".")
+    while module:
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError:
+            module, _, more = module.rpartition(".")
+            rest = f"{more}.{rest}"
+            continue
+        for name in rest.split("."):
+            found = getattr(found, name, None)
+        return found is not None
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.title)
+def test_a_page_cites_what_it_refers_to(page):
+    cited = {
+        source for text in page.reading for basis in text.bases if basis.kind == REFERENCE for source in basis.sources
+    }
+    assert cited <= set(page.references) <= set(WORKS)
+    assert page.references
+
+
+SENTENCE = re.compile(r"(?<=[.?!:;])\s+")
+
+
+# Formulas, alternative texts, lines of code and the list of keys are not read aloud in one breath.
+NOT_READ_ALOUD = re.compile(r"\.formula$|ALT\b|CODE$|\[keys\]$")
+
+
+def test_every_sentence_can_be_read_aloud():
+    """At most 25 words, on the first screen and below it."""
+    read = [(where, text) for where, text in texts() if not NOT_READ_ALOUD.search(where)]
+    long = [(where, said) for where, text in read for said in SENTENCE.split(text) if len(said.split()) > 25]
+    assert long == [] and len(read) > 500
+    assert all(page.question.endswith("?") for page in PAGES.values())
+
+
+# Figures of speech, and words of which the glossary has another one.
+NOT_SAID = re.compile(
+    r"scratch space|swallow|hoard|likelihood|likeliest|likeness|bag of patches|count on textures|hardly ever|on its way|"
+    r"let the rest sink|nobody told|forget|prediction strip",
+    re.IGNORECASE,
 )
-def test_a_page_opens_with_a_question_and_at_most_three_sentences(text):
-    assert text.question.endswith("?")
-    assert 1 <= text.lead.count(". ") + 1 <= 3
-    assert text.try_this and text.notice and text.catch and "$" in text.formula and text.references
+
+
+def test_one_word_a_thing_and_no_figure_of_speech():
+    assert [(where, text) for where, text in texts() if NOT_SAID.search(text)] == []
+
+
+def test_the_glossary_has_every_term_and_marks_it_once():
+    wanted = "token, head, class token, prefix token, register, MLP, residual stream, logit, cosine similarity, softmax, patch"
+    assert set(wanted.split(", ")) | {"embedding", "probability", "sink"} <= set(GLOSSARY)
+    text = "A class token and a Patch; patches, $token$ and {token}, and multi-head. Each token has logits."
+    assert terms_in(text) == ["class token", "patch", "token", "logit"]
+    shown = marked(text, known=["logit"])
+    assert shown.count("<abbr") == 3 and shown.count("<abbr title=") == shown.count("</abbr>")
+    assert "$token$" in shown and "{token}" in shown and "multi-head" in shown and ">Patch</abbr>; patches" in shown
+    assert re.sub(r"<[^>]*>", "", shown) == text
+    for term, meaning in GLOSSARY.items():
+        assert "{" not in meaning and all(len(said.split()) <= 25 for said in SENTENCE.split(meaning)), term
+
+
+def test_pieces_are_chosen_by_what_is_true():
+    text = (
+        definition("Always.")
+        + reference("Turned.", "roformer", when="rotary")
+        + computed("Not.", "x", when="!rotary,added")
+    )
+    assert true_of(text, {"rotary", "added"}) == "Always. Turned."
+    assert true_of(text, {"added"}) == "Always. Not." and true_of(text, ()) == "Always."
+    assert true_of("plain", ()) == "plain"
+
+
+def test_every_work_is_cited_by_paper_and_link():
+    for key, work in WORKS.items():
+        assert work.link.startswith("https://") and work.title in work.markdown and str(work.year) in work.short, key
+
+
+def test_the_story_and_the_questions_lead_to_pages_that_there_are():
+    names = {page.name for page in pages()}
+    told = " ".join(caption.text for caption in journey.CAPTIONS)
+    for part in ("translation", "depends on", "imposed", "pixel_pairs", "wheel", "convolution", "price", "outline"):
+        assert part in told
+    assert len(journey.QUESTIONS) == 5
+    for each in (*journey.CAPTIONS, *journey.QUESTIONS):
+        assert each.page in names and set(each.references) <= set(WORKS)
+        said = each.text if isinstance(each, journey.Caption) else f"{each.question} {each.answer}"
+        assert [part for part in SENTENCE.split(said) if len(part.split()) > 25] == []
+    assert all(each.question.endswith("?") for each in journey.QUESTIONS)

@@ -38,6 +38,41 @@ def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
     return cells.reshape(rows * cols, height, width, -1)
 
 
+@dataclass(frozen=True)
+class SequenceCost:
+    """What it takes to relate everything with everything, for each head of each layer.
+
+    Attributes:
+        pixels, patches: numbers of them.
+        pixel_pairs, patch_pairs: their squares: how many weights there would be.
+    """
+
+    pixels: int
+    patches: int
+
+    @property
+    def pixel_pairs(self) -> int:
+        return self.pixels**2
+
+    @property
+    def patch_pairs(self) -> int:
+        return self.patches**2
+
+
+def sequence_cost(layout: TokenLayout) -> SequenceCost:
+    """Why patches and not pixels: the pairs that a picture of this layout has of each."""
+    height, width = layout.input_size
+    return SequenceCost(height * width, layout.num_patches)
+
+
+def is_cut(model: ModelLike, layout: TokenLayout) -> bool:
+    """Whether the picture is cut into the patches of the layout: one layer of filters, each over one patch and no more."""
+    projection = patch_filters(model.module)
+    if isinstance(projection, nn.Linear):
+        return True
+    return isinstance(projection, nn.Conv2d) and projection.kernel_size == projection.stride == layout.patch_size
+
+
 @dataclass(frozen=True, eq=False)
 class FilterComponents:
     """Principal components of the patch embedding's filters.

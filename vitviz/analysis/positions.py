@@ -19,8 +19,10 @@ from vitviz.capture.embeddings import added_positions, embedded_patches, one_vec
 from vitviz.errors import NOT_TAKEN, NotFiniteError, UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 
-# A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; learned ones are not.
+# A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; and each of its
+# components changes along the rows or along the columns only, also after the table was resampled. Learned ones do neither.
 EQUAL_NORMS = 1e-3
+ONE_AXIS = 1e-4
 ROWS_AT_ONCE = 256
 # Bytes of a similarity matrix, which is patches x patches: 1 GB at 128 x 128 patches.
 LARGEST = 1 << 30
@@ -51,8 +53,19 @@ def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbeddi
         raise UnsupportedError("The position embedding that this model adds to its patches is zero at every patch.")
     vectors = vectors.float()
     norms = vectors.norm(dim=-1)
-    fixed = bool((norms - norms.mean()).abs().max() < EQUAL_NORMS * norms.mean())
-    return PositionEmbedding(vectors, "sin-cos" if fixed else "learned")
+    equal = bool((norms - norms.mean()).abs().max() < EQUAL_NORMS * norms.mean())
+    return PositionEmbedding(vectors, "sin-cos" if equal or _along_one_axis(vectors, layout.grid) else "learned")
+
+
+def _along_one_axis(vectors: Tensor, grid: tuple[int, int]) -> bool:
+    """Whether every component of (patches, width) vectors changes along the rows or along the columns of the grid only."""
+    if min(grid) < 2:
+        return False
+    maps = vectors.reshape(*grid, -1)  # (rows, cols, width)
+    spread = (maps.amax((0, 1)) - maps.amin((0, 1))).max()
+    down = (maps.amax(0) - maps.amin(0)).amax(0)  # (width,): how far a component changes along a column
+    across = (maps.amax(1) - maps.amin(1)).amax(0)  # (width,): and along a row
+    return bool(torch.minimum(down, across).max() < ONE_AXIS * spread)
 
 
 def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
@@ -144,6 +157,51 @@ def similarity_by_distance(similarity: np.ndarray, layout: TokenLayout) -> Simil
     columns = [(group.mean(), *np.percentile(group, (10, 90))) for group in groups]
     mean, low, high = np.asarray(columns, np.float32).T
     return SimilarityCurve(np.asarray(where, np.float32), mean, low, high)
+
+
+@dataclass(frozen=True)
+class StepSimilarity:
+    """Mean position similarity of all places that lie a number of patches apart.
+
+    Attributes:
+        step: number of patches.
+        row: of places `step` apart in one row.
+        column: of places `step` apart in one column.
+        diagonal: of places `step` apart along both, in both directions.
+    """
+
+    step: int
+    row: float
+    column: float
+    diagonal: float
+
+
+def similarity_by_step(similarity: np.ndarray, layout: TokenLayout, step: int) -> StepSimilarity:
+    """Tells a similarity that knows rows and columns from one that knows distance alone.
+
+    Args:
+        similarity: (patches, patches), as `position_similarity` gives it.
+        layout: of the patches.
+        step: number of patches, 1 or more and smaller than the sides of the grid.
+
+    Raises:
+        ValueError: for another step.
+    """
+    rows, cols = layout.grid
+    if not 1 <= step < min(rows, cols):
+        raise ValueError(f"a step is from 1 to {min(rows, cols) - 1} patches on a grid of {rows}x{cols}, not {step}")
+    square = similarity.reshape(rows, cols, rows, cols)
+    i, j = np.ogrid[: rows - step, : cols - step]  # corners from which the step leads to the right and down
+    p, q = np.ogrid[:rows, :cols]
+    row = square[p, q[:, : cols - step], p, q[:, : cols - step] + step]  # (rows, cols - step)
+    column = square[p[: rows - step], q, p[: rows - step] + step, q]  # (rows - step, cols)
+    falling, rising = square[i, j, i + step, j + step], square[i + step, j, i, j + step]
+    return StepSimilarity(step, float(row.mean()), float(column.mean()), float((falling.mean() + rising.mean()) / 2))
+
+
+def chance_similarity(width: int) -> float:
+    """The cosine similarity within which 95 of 100 pairs of random directions in `width` dimensions lie: 1.96 / sqrt(width)."""
+    return 1.96 / float(np.sqrt(width))
 
 
 @dataclass(frozen=True, eq=False)

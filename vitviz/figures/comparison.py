@@ -203,7 +203,7 @@ def scenes_figure(
         },
         drawing=drawing,
         alt=(
-            f"The patch of row {row}, column {col} in another picture, at row {to_row}, column {to_col}: its token's "
+            f"The patch of row {row}, column {col} in another picture, at row {to_row}, column {to_col}: its token's cosine "
             f"similarity with itself goes from {found.itself[0]:.2f} before the first layer to {found.itself[-1]:.2f} after "
             f"the last; any other patch there has {found.other[-1]:.2f} on average."
         ),

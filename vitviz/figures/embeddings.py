@@ -50,7 +50,10 @@ def grid_figure(
     return Figure(
         arrays={"patches": patch_pixels(np.asarray(shown), layout)},
         drawing=drawing,
-        alt=f"The photograph as the model sees it, cut into {rows} rows and {cols} columns of {height} by {side} pixels.",
+        alt=(
+            f"The photograph as the model sees it, cut into {rows} rows and {cols} columns of {height} by {side} "
+            f"pixels."
+        ),
         provenance=subject.provenance("patch grid"),
         snippet=_snippet(subject),
     )
@@ -61,11 +64,14 @@ def sequence_figure(
 ) -> Figure:
     """The sequence that the picture unrolls into, prefix tokens in front."""
     layout, shown = subject.layout, subject.prepared.shown
-    prefix = f"{layout.num_prefix} learned tokens ({', '.join(layout.prefix)}) and " if layout.prefix else ""
+    prefix = f"{layout.num_prefix} prefix tokens ({', '.join(layout.prefix)}) and " if layout.prefix else ""
     return Figure(
         arrays={"patches": patch_pixels(np.asarray(shown), layout)},
         drawing=draw_sequence(shown, layout, highlight=highlight, columns=columns, theme=theme, width=width),
-        alt=f"The picture as a sequence of {layout.num_tokens} tokens: {prefix}{layout.num_patches} patches, row by row.",
+        alt=(
+            f"The picture as a sequence of {layout.num_tokens} tokens: {prefix}{layout.num_patches} patches, row by "
+            f"row."
+        ),
         provenance=subject.provenance("patch sequence"),
         snippet=_snippet(subject),
     )
@@ -81,7 +87,7 @@ def filters_figure(subject: Subject, count: int = 28, *, theme: Theme = LIGHT, w
     return Figure(
         arrays={"components": found.components, "explained": found.explained},
         drawing=draw_filters(found.components, shares=found.explained, theme=theme, width=width),
-        alt=f"The {len(found.explained)} leading principal components of the learned patch filters, as small colour tiles.",
+        alt=f"The {len(found.explained)} leading principal components of the patch filters, as small colour tiles.",
         provenance=subject.provenance("filter components", parameters={"count": count}),
         snippet=subject.snippet(f"found = vitviz.filter_components(model, {count})", "print(found.explained)"),
     )
@@ -121,7 +127,10 @@ def atlas_figure(
     return Figure(
         arrays={"similarity": similarity},
         drawing=draw_atlas(similarity, (rows, cols), chosen=chosen, theme=theme, width=width),
-        alt=f"Cosine similarity of every {kind} position embedding with every other: {rows} by {cols} tiles, one a position.",
+        alt=(
+            f"Cosine similarity of every position embedding ({kind}) with every other: {rows} by {cols} tiles, one "
+            f"a position."
+        ),
         provenance=subject.provenance(SIMILARITY_METHOD, parameters={"kind": kind}),
         snippet=subject.snippet(SIMILARITY_LINE),
     )
@@ -176,7 +185,8 @@ def distance_figure(
             width=width,
         ),
         alt=(
-            f"Position similarity falls from {curve.mean[0]:.2f} at distance 0 to {curve.mean[-1]:.2f} "
+            f"The mean cosine similarity of positions goes from {curve.mean[0]:.2f} at distance 0 to "
+            f"{curve.mean[-1]:.2f} "
             f"at {curve.distance[-1]:.0f} pixels."
         ),
         provenance=subject.provenance(f"{SIMILARITY_METHOD} by distance"),
@@ -258,7 +268,8 @@ def bias_figure(
             values, label=BIAS_LABEL, signed=straddles(values), step=bias.step, theme=theme, width=width
         ),
         alt=(
-            f"Relative position bias of head {head} in {bias.layer}, over displacements within a window of {rows} by {cols} "
+            f"Relative position bias of head {head} in {bias.layer}, over displacements within a window of "
+            f"{rows} by {cols} "
             f"patches: {values[rows - 1, cols - 1]:.3g} at none, from {values.min():.3g} to {values.max():.3g}."
         ),
         provenance=subject.provenance("relative position bias", head=head, parameters={"module": bias.layer}),
@@ -282,7 +293,8 @@ def bias_heads_figure(
             theme=theme,
         ),
         alt=(
-            f"Relative position bias of the {bias.num_heads} heads of {bias.layer} over displacements, the query in the middle "
+            f"Relative position bias of the {bias.num_heads} heads of {bias.layer} over displacements, the "
+            f"query in the middle "
             f"of each map; from {bias.values.min():.3g} to {bias.values.max():.3g}."
         ),
         provenance=subject.provenance("relative position bias", parameters={"module": bias.layer}),

@@ -143,4 +143,4 @@ def _token_words(name: str) -> str:
         return _TOKEN_WORDS[name]
     if name.startswith("pool"):
         return _TOKEN_WORDS["pool"]
-    return f"the {'register' if name.startswith('reg') else 'learned'} token {name}"
+    return f"the {'register' if name.startswith('reg') else 'further'} token {name}"

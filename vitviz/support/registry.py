@@ -109,7 +109,7 @@ def sweep(
 
 
 _MEANING = {
-    "global": "Every attention layer relates all tokens of one grid. Everything works, rollout included.",
+    "global": "Every attention layer relates all tokens of one grid. All pages show it, and rollout is defined.",
     "mixed": "Several grids, pooled keys, class attention, or layers beside it that cannot be shown. "
     "Every layer that is shown is exact, on its own grid.",
     "windowed": "Attention inside windows. Every window's attention is exact and placed back on the image, "

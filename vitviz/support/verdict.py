@@ -209,7 +209,8 @@ def _windowed_reason(shown: Sequence[Placement]) -> str:
     grids = _grids(shown)
     where = f"on {_count(len(grids), 'grid')} ({_listed(grids)})"
     parts = [
-        f"{len(windowed)} of {len(shown)} attention layers {'works' if len(windowed) == 1 else 'work'} inside windows, {where}"
+        f"{len(windowed)} of {len(shown)} attention layers {'works' if len(windowed) == 1 else 'work'} inside "
+        f"windows, {where}"
     ]
     if rest:
         parts.append(f"{'the other one attends' if rest == 1 else f'the other {rest} attend'} over a whole grid")
@@ -221,7 +222,10 @@ def _why_refused(collecting: Sequence[Placement], hidden: Sequence[Placement]) -
         return f"Its attention {_WHY_HIDDEN[hidden[0].kind]}."
     if collecting:
         return "Its only attention collects the picture into one vector; patches never attend to one another."
-    return "It has no attention between tokens: no scores that a softmax turns into weights of one token on another."
+    return (
+        "It has no weights of one token on another, as a softmax over scores makes them; linear attention is "
+        "attention without them."
+    )
 
 
 def _instead_of_all(collecting: Sequence[Placement], hidden: Sequence[Placement]) -> str:

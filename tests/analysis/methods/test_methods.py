@@ -11,9 +11,12 @@ from tests.analysis.reference import picture, subject
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis import methods
 from vitviz.analysis.methods import METHODS, explain, explain_all
+from vitviz.analysis.methods.occlusion import windows
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.errors import Cancelled, UnsupportedError
+from vitviz.references import WORKS
+from vitviz.tokens import TokenLayout
 
 REGISTERS = FAMILIES[3]
 FEW = {"integrated_gradients": {"steps": 4, "most_steps": 4}, "occlusion": {"stride": 3}}
@@ -45,7 +48,12 @@ def test_cards_are_filled_in():
     for key, method in METHODS.items():
         assert method.key == key
         assert all((method.name, method.formula, method.reference, method.cost, method.misleads))
-        assert "arXiv" in method.reference
+        assert any(each.short in method.reference for each in WORKS.values())
+
+
+def test_occlusion_asks_once_for_each_window():
+    asked = len(windows(TokenLayout((), (16, 16), (14, 14)), stride=METHODS["occlusion"].options["stride"]))
+    assert METHODS["occlusion"].cost.startswith(f"{asked} on a grid of 16x16")
 
 
 @pytest.mark.parametrize("key", METHODS)

@@ -10,6 +10,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.ui.compute import services
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.pages.prediction.faithfulness import corners_of, rectangle
+from vitviz.ui.text import outputs
 
 PARTS = list(words.PARTS)
 
@@ -35,7 +36,7 @@ def test_the_answer_forms_and_another_class_can_be_asked_for(app):
     assert len(first) == 13  # the input and twelve layers
     assert first[words.FORMING_TABLE[1]].iloc[-1] == "motorbike"
     assert first[words.FORMING_TABLE[2]].iloc[-1] == pytest.approx(first[words.FORMING_TABLE[3]].iloc[-1])
-    target = next(box for box in page.at.selectbox if box.label == words.TARGET)
+    target = next(box for box in page.at.selectbox if box.label == outputs.TARGET[outputs.CLASSES])
     target.select(96).run()  # wheelchair
     assert page.wrong == []
     other = page.at.dataframe[0].value[words.FORMING_TABLE[3]].iloc[-1]

@@ -6,6 +6,7 @@ from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import rollout
 from vitviz.heatmap import Heatmap
+from vitviz.references import work
 
 
 def attention_rollout(question: Question) -> Heatmap:
@@ -21,9 +22,9 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="(Â_L ... Â_1)[query, patches], Â_l = 0.5 I + 0.5 mean_h A[l, h]",
-    reference="Abnar and Zuidema 2020, arXiv 2005.00928",
+    reference=work("abnar").short,
     cost="1",
-    misleads="It leaves out values and MLPs and takes half of each layer as residual; a few sinks often dominate.",
+    misleads="It leaves out values and MLPs and assumes that half of each token passes unmixed; a few sinks may dominate.",
     order=20,
     of_a_query=True,
 )

@@ -18,6 +18,7 @@ from vitviz.analysis.methods.relevance import layers_and_start, row_map
 from vitviz.analysis.question import Question
 from vitviz.capture.gradients import WeightGradient
 from vitviz.heatmap import Heatmap
+from vitviz.references import work
 
 
 def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha: float = 0.5) -> Tensor:
@@ -54,7 +55,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="rollout of mean_h ReLU(G[l, h] * A[l, h]), rows summing to 1; G = d target / d A, same layer",
-    reference="Abnar and Zuidema 2020, arXiv 2005.00928; weights as in Chefer et al. 2021, arXiv 2103.15679",
+    reference=f"{work('abnar').short}; weights as in {work('chefer').short}",
     cost="about 2",
     misleads="Normalised rows let a layer that hardly matters count as much as one that decides.",
     order=30,

@@ -22,6 +22,7 @@ from vitviz.analysis.question import Question
 from vitviz.errors import IncompleteWarning, need_package
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
+from vitviz.references import work
 from vitviz.tokens import TokenLayout
 
 STEPS, MOST_STEPS = 32, 256
@@ -156,9 +157,9 @@ METHOD = Method(
     signed=True,
     antisymmetric=True,
     formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
-    reference="Sundararajan, Taly and Yan 2017, arXiv 1703.01365",
+    reference=work("sundararajan").short,
     cost="about 3 a point of the path: 32 points, doubled up to 256 until the shares add up",
-    misleads="It hangs on the baseline: parts that have the mean colour get nothing, however much they matter.",
+    misleads="It depends on the baseline: parts that have the mean colour get nothing, however much they matter.",
     order=70,
     options={"steps": STEPS, "most_steps": MOST_STEPS},
     weight=200,

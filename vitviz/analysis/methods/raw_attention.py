@@ -7,6 +7,7 @@ from vitviz.analysis.methods.base import Method
 from vitviz.analysis.queries import layers_asked
 from vitviz.analysis.question import Question
 from vitviz.heatmap import Heatmap
+from vitviz.references import work
 
 
 def raw_attention(question: Question) -> Heatmap:
@@ -25,9 +26,9 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="mean_h A[L, h][query, patches]",
-    reference="Dosovitskiy et al. 2021, arXiv 2010.11929",
+    reference=work("caron").short,
     cost="1",
-    misleads="One layer only, without what the values carry: a token that draws much attention may add nothing.",
+    misleads="One layer only, without what the values carry: a token that gets much attention may add little.",
     order=10,
     of_a_query=True,
 )

@@ -19,6 +19,7 @@ from vitviz.analysis.rollout import among_tokens
 from vitviz.capture.gradients import WeightGradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
+from vitviz.references import work
 from vitviz.tokens import TokenLayout
 
 
@@ -86,9 +87,9 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
-    reference="Chefer, Gur and Wolf 2021, arXiv 2103.15679",
+    reference=work("chefer").short,
     cost="about 2",
-    misleads="A gradient is local: where the model is sure, small changes do nothing and the map turns to noise.",
+    misleads="A gradient tells of small changes only: what the model would do without a patch may be something else.",
     order=40,
     of_a_query=True,
 )

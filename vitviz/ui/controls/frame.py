@@ -8,23 +8,40 @@ from contextlib import contextmanager
 import streamlit as st
 
 from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.glossary import GLOSSARY, terms_in
+from vitviz.references import WORKS
 from vitviz.support import Support, judge
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.facts import Facts
+from vitviz.ui.controls.say import sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.shell import navigation
 from vitviz.ui.text import common as words
 from vitviz.ui.text.common import PageText
+from vitviz.ui.text.sentences import true_of
 
 
 @contextmanager
-def page(text: PageText, **blanks: object) -> Iterator[None]:
+def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[None]:
     """Draws the question and lead, lets the page draw its figures, then helps to look at them.
 
+    Of each text only the pieces are shown that are true of the model and picture. A term of the glossary carries its
+    definition where it first appears, and all of them stand in a list at the end.
+
     Args:
+        text: of the page.
+        context: model and picture.
         blanks: fill {names} in the page's sentences.
     """
+    facts, known = Facts(context), list[str]()
+
+    def say(sentences: str) -> None:
+        given = true_of(sentences, facts)
+        sentence(given, known=tuple(known), **blanks)
+        known.extend(terms_in(given))
+
     st.header(text.question)
-    st.markdown(text.lead.format(**blanks) if blanks else text.lead)
+    say(text.lead)
     yield
     st.space("small")
     columns = st.columns(3)
@@ -32,11 +49,14 @@ def page(text: PageText, **blanks: object) -> Iterator[None]:
     for column, (name, sentences) in zip(columns, parts, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{name}**")
-            st.markdown(sentences.format(**blanks) if blanks else sentences)
+            say(sentences)
+    with st.expander(words.GLOSSARY):
+        terms = dict.fromkeys([*known, *terms_in(text.formula)])
+        st.markdown("\n".join(words.GLOSSARY_LINE.format(term=term, meaning=GLOSSARY[term]) for term in terms))
     with st.expander(words.FORMULA):
         st.markdown(text.formula)
         for reference in text.references:
-            st.markdown(f"- {reference}")
+            st.markdown(f"- {WORKS[reference].markdown}")
 
 
 # What a page shows that needs one grid, for a model that has several: why not, and where to look instead.

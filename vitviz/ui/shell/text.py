@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-PICTURE = "Picture"
-SOURCE = "Where from"
-SOURCES = {"gallery": "Samples", "upload": "Upload", "camera": "Camera"}
-GALLERY = "Sample photograph"
-UPLOAD = "Photograph"
-_DEEP = (
-    "Of values of more than 8 bits, 0 is shown black, and white is the full scale of the fewest bits (8, 10, 12, 14 or 16) that hold "
-    "the largest value; negative, larger and float values are stretched from the smallest to the largest."
+from vitviz.ui.text.sentences import definition, instruction
+
+PICTURE = instruction("Picture")
+SOURCE = instruction("Where from")
+SOURCES = instruction({"gallery": "Samples", "upload": "Upload", "camera": "Camera"})
+GALLERY = instruction("Sample photograph")
+UPLOAD = instruction("Photograph")
+UPLOAD_HELP = definition(
+    "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk."
+) + definition(
+    "Of values of more than 8 bits, 0 is shown black. White is the full scale of the fewest bits (8, 10, 12, 14 or 16) that hold the "
+    "largest value. Negative, larger and float values are stretched from the smallest to the largest."
 )
-UPLOAD_HELP = (
-    "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk. " + _DEEP
-)
-CAMERA = "Take a picture"
-OWN_PICTURE = "Your own picture stays in this session. A link to this view opens with a sample instead."
-FRAMING = "Brought to size by"
-FRAMINGS = {"crop": "cutting out the centre", "squash": "squashing the whole image", "fit": "fitting the whole image"}
-FRAMING_HELP = (
-    "Cutting out the centre is what most models were measured with. Squashing shows everything, bent to a square. "
-    "Fitting "
+CAMERA = instruction("Take a picture")
+OWN_PICTURE = definition("Your own picture stays in this session. A link to this view opens with a sample instead.")
+FRAMING = instruction("Brought to size by")
+FRAMINGS = instruction({"crop": "centre crop", "squash": "squashing the whole image", "fit": "fitting the whole image"})
+FRAMING_HELP = definition(
+    "A centre crop scales the shorter side and cuts out the middle. Squashing shows everything, bent to a square. Fitting "
     "keeps everything and its shape, where the model takes inputs that are not square."
 )
 
-MODEL = "Model"
-MODEL_KINDS = {"embedded": "Embedded", "known": "Well-known", "any": "Any name in timm", "file": "From the server"}
-MODEL_KIND = "Choose from"
-KNOWN = "Well-known models"
-ANY = "Name in timm"
-SEARCH, SEARCH_EXAMPLE = "Search", "dinov2 reg"
-ANY_HELP = (
-    "Parts of a name, in any order. Weights come from the model hub the first time. A model of Hugging Face's transformers is asked "
-    "for by its whole name on the hub after hf:, as in hf:facebook/dinov2-small, where that library is installed; a model that was "
-    "saved with timm, after hf-hub:."
+MODEL = instruction("Model")
+MODEL_KINDS = instruction(
+    {"embedded": "Embedded", "known": "Well-known", "any": "Any name in timm", "file": "From the server"}
 )
-FILE = "Checkpoint"
-NO_FILES = "There is no checkpoint in the server's folder."
-FILES_LEFT_OUT = "Left out: {count} in the folder, because a link cannot hold the name: a name has letters, digits, spaces and . _ - + = @ ( )."
-UNTRAINED = "Untrained (random)"
-UNTRAINED_HELP = (
-    "The same architecture before it has learned anything: whatever still shows does not come from training."
+MODEL_KIND = instruction("Choose from")
+KNOWN = instruction("Well-known models")
+ANY = instruction("Name in timm")
+SEARCH, SEARCH_EXAMPLE = instruction(("Search", "dinov2 reg"))
+ANY_HELP = instruction(
+    "Parts of a name, in any order. Weights come from the model hub the first time. For a model of Hugging Face's transformers, where "
+    "that library is installed, write hf: and its whole name, as in hf:facebook/dinov2-small. For one that was saved with timm, write "
+    "hf-hub: and its name."
 )
-UNTRAINED_NOTE = "Untrained: these are random weights."
-SIZE = "Input size"
-SIZE_REFUSED = "{reason} It is shown at its own size."
-SIZE_HELP = (
-    "More pixels make more patches: finer maps, and a time that grows with the square of their number. The model's own size is the "
-    "one it was trained or measured at. Before a run that takes long, its cost is said. With the whole image fitted, its shape is "
-    "kept at about as many patches."
+FILE = instruction("Checkpoint")
+FILES_LEFT_OUT = definition(
+    "Left out: {count} in the folder, because a link cannot hold the name: a name has letters, digits, spaces and . _ - + = @ ( )."
+)
+UNTRAINED = instruction("Untrained (random)")
+UNTRAINED_HELP = definition(
+    "The same architecture with random weights, before it has learned anything: whatever still shows needs no training."
+)
+UNTRAINED_NOTE = definition("Untrained: these are random weights.")
+SIZE = instruction("Input size")
+SIZE_REFUSED = definition("{reason} It is shown at its own size.")
+SIZE_HELP = definition(
+    "More pixels make more patches and finer maps. Where every patch attends to all, the number of weights grows with the square of the "
+    "number of patches. The rest of the model grows in proportion, and the time lies in between. Before a run that takes long, "
+    "its cost is said. With the whole image fitted, its shape is kept at about as many patches."
 )

@@ -18,6 +18,7 @@ from vitviz.analysis.by_hand import (
 )
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
+from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
@@ -25,6 +26,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.say import sentence
 from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import steps
 from vitviz.ui.pages.by_hand import text as words
@@ -36,7 +38,7 @@ PATCHES_SHOWN = 5
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
+    with page(words.PAGE, context):
         if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
@@ -74,7 +76,7 @@ def _choose(context: PageContext) -> Worksheet:
     hand = head_by_hand(opened, head, query)
     shown = tuple(hand.strongest(PATCHES_SHOWN))
     with right:
-        st.markdown(words.FOLLOWED.format(query=common.token(query), layer=layer, head=head))
+        sentence(words.FOLLOWED, query=common.token(query), layer=layer, head=head)
         _widgets(context, layer, head, hand, shown)
     pair = shown[min(int(state.value_of("pair")), len(shown) - 1)]
     hand = head_by_hand(opened, head, query, pair)
@@ -102,10 +104,12 @@ def _widgets(context: PageContext, layer: int, head: int, hand: HeadByHand, show
     row, col = context.selection.patch_of(context.layout)
     one, two = st.columns(2)
     if context.trace.num_layers > 1:
-        one.number_input(words.LAYER, 0, context.trace.num_layers - 1, step=1, **state.bound("layer", layer))
+        one.number_input(
+            words.LAYER, 0, context.trace.num_layers - 1, step=1, help=GLOSSARY["layer"], **state.bound("layer", layer)
+        )
     heads = context.trace.layers[layer].num_heads
     if heads > 1:
-        two.number_input(words.HEAD, 0, heads - 1, step=1, **state.bound("head", head))
+        two.number_input(words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], **state.bound("head", head))
     one, two = st.columns(2)  # a second pair, so that on a phone row and column follow one another
     one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
     two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
@@ -147,7 +151,7 @@ def _norm(sheet: Worksheet) -> None:
     norm = sheet.hand.norm
     if norm is None:
         sheet.step(words.NORM)
-        st.markdown(words.NO_NORM)
+        sentence(words.NO_NORM)
         return
     rms = norm.kind == "rms"
     sheet.step(words.NORM_RMS if rms else words.NORM)
@@ -173,7 +177,7 @@ def _projections(sheet: Worksheet) -> None:
     hand, c = sheet.hand, sheet.component
     sheet.step(words.PROJECT)
     d, width = hand.q.slice.weight.shape
-    st.markdown(words.PROJECT_TEXT.format(d=d, width=width, component=c))
+    sentence(words.PROJECT_TEXT, d=d, width=width, component=c)
     row = hand.q.slice.weight[c]  # (width,)
     bias = None if hand.q.slice.bias is None else float(hand.q.slice.bias[c])
     products(words.PROJECT_COLUMNS, [str(i) for i in range(width)], hand.given, row, bias)
@@ -201,9 +205,9 @@ def _rotation(sheet: Worksheet, turn: Rotation | None) -> None:
     hand = sheet.hand
     st.markdown(f"**{words.ROTATE}**")
     if turn is None:
-        st.markdown(words.ROTATE_NOT.format(query=sheet.name(hand.query)))
+        sentence(words.ROTATE_NOT, query=sheet.name(hand.query))
     else:
-        st.markdown(words.ROTATE_TEXT)
+        sentence(words.ROTATE_TEXT)
         steps = (turn.given, turn.cos, turn.partner, turn.sin, turn.result)
         columns = [
             Column(name, step[:SHOWN].tolist()) for name, step in zip(words.ROTATE_COLUMNS[1:], steps, strict=True)
@@ -237,7 +241,7 @@ def _scores(sheet: Worksheet) -> None:
     text = words.SCORES_TEXT if plain else words.SCORES_TEXT_FACTOR
     st.markdown(text.format(tokens=tokens, d=hand.head_dim, root=four(root), factor=four(hand.factor)))
     if hand.bias is not None:
-        st.markdown(words.SCORES_BIAS)
+        sentence(words.SCORES_BIAS)
     key, dot, scaled, bias, score = words.SCORES_COLUMNS
     scaled = scaled.format(d=hand.head_dim) if plain else words.SCORES_FACTOR.format(factor=four(hand.factor))
     steps: dict[str, np.ndarray] = {dot: hand.dots, scaled: hand.dots * hand.factor}
@@ -281,7 +285,7 @@ def _what_if(sheet: Worksheet) -> None:
     hand, shown = sheet.hand, list(sheet.shown)
     with st.container(border=True):
         st.markdown(f"**{words.WHAT_IF}**")
-        st.markdown(words.WHAT_IF_TEXT)
+        sentence(words.WHAT_IF_TEXT)
         st.slider(words.TEMPERATURE, 0.1, 5.0, step=0.1, **state.bound("temperature"))
         temperature = float(state.value_of("temperature"))
         softened = at_temperature(hand.scores, temperature)

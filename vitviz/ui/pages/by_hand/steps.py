@@ -17,6 +17,7 @@ from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, tables
 from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.say import sentence
 from vitviz.ui.controls.tables import Column
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.text import common
@@ -136,7 +137,7 @@ def _channels(pixels: np.ndarray) -> list[str]:
 def _embedding(sheet: Worksheet, start: Entrance, pixels: np.ndarray) -> None:
     sheet.step(words.EMBED)
     if start.filters is None or start.filter_bias is None:
-        st.markdown(words.EMBED_OTHER)
+        sentence(words.EMBED_OTHER)
         return
     c = sheet.component
     st.markdown(words.EMBED_TEXT.format(width=start.embedding.size, count=pixels.size, component=c))
@@ -195,11 +196,11 @@ def _enters(sheet: Worksheet, start: Entrance) -> None:
     sheet.step(words.ENTERS.format(layer=hand.layer))
     width = hand.residual.size
     if hand.layer == 0:
-        st.markdown(words.ENTERS_FIRST.format(width=width))
+        sentence(words.ENTERS_FIRST, width=width)
         return
     before, length = float(np.linalg.norm(start.token)), float(np.linalg.norm(hand.residual))
     cosine = float(start.token @ hand.residual / max(before * length, 1e-30))
-    st.markdown(words.ENTERS_LATER.format(layers=hand.layer, width=width, length=length, before=before, cosine=cosine))
+    sentence(words.ENTERS_LATER, layers=hand.layer, width=width, length=length, before=before, cosine=cosine)
     index = [str(i) for i in range(SHOWN)]
     names = [name.format(layer=hand.layer) for name in words.ENTERS_COLUMNS]
     values = (start.token[:SHOWN].tolist(), hand.residual[:SHOWN].tolist())
@@ -216,7 +217,7 @@ def show_matrices(sheet: Worksheet) -> None:
     context, hand, opened = sheet.context, sheet.hand, sheet.opened
     tokens = hand.layout.num_tokens
     if tokens > LARGEST:
-        st.markdown(words.MATRIX_TOO_LARGE.format(tokens=tokens))
+        sentence(words.MATRIX_TOO_LARGE, tokens=tokens)
         return
     st.segmented_control(
         words.MATRIX,

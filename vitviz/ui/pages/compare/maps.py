@@ -18,6 +18,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, named, robust_or_raw
+from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.pages.compare.sides import ComparedSide, exported
@@ -141,7 +142,7 @@ def _display(one: ComparedSide, two: ComparedSide) -> None:
             )
     if one.heatmap.grid != two.heatmap.grid:
         (a_rows, a_cols), (b_rows, b_cols) = one.heatmap.grid, two.heatmap.grid
-        st.caption(words.NO_DIFFERENCE.format(a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols))
+        caption(words.NO_DIFFERENCE, a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
 
 
 def _ways_out(one: ComparedSide, two: ComparedSide) -> None:

@@ -22,7 +22,7 @@ from vitviz.ui.text import common
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
+    with page(words.PAGE, context):
         st.segmented_control(
             words.COMPARED,
             list(words.KINDS),

@@ -17,6 +17,7 @@ from vitviz.ui.compute.loading import InputImage
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import mark, marked_or_middle, named
+from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
@@ -57,7 +58,7 @@ def show(context: PageContext) -> None:
     with middle:
         _target(both, scene, paste, name)
     with right:
-        st.markdown(words.CURVE_TITLE)
+        sentence(words.CURVE_TITLE)
         figure.show(
             both,
             "two scenes",
@@ -67,7 +68,7 @@ def show(context: PageContext) -> None:
             other=taken.hash,
             paste=paste,
         )
-    st.markdown(words.VERDICT.format(first=found.itself[1], last=found.itself[-1], other=found.other[-1]))
+    sentence(words.VERDICT, first=found.itself[1], last=found.itself[-1], other=found.other[-1])
 
 
 def _scene(both: PageContext, taken: InputImage) -> Scene:
@@ -85,7 +86,7 @@ def _scene(both: PageContext, taken: InputImage) -> Scene:
 def _source(context: PageContext, paste: Paste) -> None:
     row, col = paste.source
     st.markdown(words.FROM_TITLE.format(name=escaped(sides.picture_words(context.selection.image))))
-    st.caption(words.FROM_HINT)
+    caption(words.FROM_HINT)
     show_picture(
         context,
         "from",

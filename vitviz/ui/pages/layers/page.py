@@ -16,18 +16,22 @@ from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour
 from vitviz.errors import UnsupportedError
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure, reach_of
+from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import page, verdict_on
 from vitviz.ui.controls.pickers import named, robust_or_raw
+from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
+from vitviz.ui.text.sentences import true_of
 
 # Cuts between single patches are drawn up to this many a side: finer ones hide the picture.
 CUTS = 32
@@ -60,7 +64,7 @@ class Shown:
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
+    with page(words.PAGE, context):
         support = verdict_on(context)
         verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
         if not context.traced.trace.every:
@@ -78,7 +82,8 @@ def render(context: PageContext) -> None:
             show_heads(context, shown)
         st.subheader(words.OVERVIEW, anchor=False)
         collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.every)
-        st.caption(words.OVERVIEW_TEXT + (words.OVERVIEW_COLLECTS if collects else ""))
+        overview = true_of(words.OVERVIEW_TEXT, Facts(context))
+        caption(f"{overview} {words.OVERVIEW_COLLECTS}" if collects else overview)
         with guarded("overview"):
             query_name, robust = query_of_layers(context), context.selection.scale == "robust"
             figure.show(
@@ -106,13 +111,16 @@ def choose(context: PageContext) -> Shown:
     layer = trace.every[index]
     one, two = st.columns([2, 1])
     names = {number: layer_words(trace, number) for number in range(len(trace.every))}
-    one.selectbox(words.LAYER, list(names), format_func=named(names), **state.bound("layer", index))
+    one.selectbox(
+        words.LAYER, list(names), format_func=named(names), help=GLOSSARY["layer"], **state.bound("layer", index)
+    )
     head = context.selection.head
     head = None if head is None or head >= layer.num_heads else head
     two.selectbox(
         words.HEAD,
         [-1, *range(layer.num_heads)],
         format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        help=GLOSSARY["head"],
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
     )
     query = str(nearest_query(layer, query_of_layers(context), context.layout.grid))

@@ -3,85 +3,117 @@
 from __future__ import annotations
 
 from vitviz.ui.text.common import PageText
+from vitviz.ui.text.sentences import computed, definition, instruction
 
 PAGE = PageText(
-    title="Layer by layer",
-    question="What does each layer let a patch see?",
-    lead=(
-        "Not every model lets all patches look at all others. Some look inside windows only, some halve their grid from stage to "
-        "stage, some look at a coarser copy of it, and some collect everything into one token at the end. "
-        "Here each layer is shown as it is: choose a patch, and see what it may look at and what it takes."
+    title=instruction("Layer by layer"),
+    question=instruction("What does each layer let a patch see?"),
+    lead=definition("In every layer of this model a patch may look at all others.", when="only global")
+    + definition("In some layers of this model a patch looks only inside its own window.", when="windows")
+    + definition("In some layers the keys lie on a coarser grid than the queries.", when="pooled")
+    + definition(
+        "The grid gets coarser from stage to stage, so later patches cover more of the picture.", when="stages"
+    )
+    + definition("At the end one learned token collects from the patches.", when="collecting")
+    + instruction("Choose a patch to see what it may look at, and what it takes."),
+    try_this=instruction("Choose a patch at the edge of its window, then the next layer.", when="windows")
+    + definition("Where windows are shifted, neighbours that were kept apart see each other there.", when="shifted")
+    + instruction("Then go to the last stage, where one patch covers a large piece of the picture.", when="stages")
+    + instruction("Choose a patch, then go through the layers and compare its maps.", when="!windows"),
+    notice=definition(
+        "Keys outside the window are not compared with the query, so nothing outside is read in that layer.",
+        when="windows",
+    )
+    + definition(
+        "The same window covers more of the picture in later stages, because each patch there is larger.",
+        when="windows,stages",
+    )
+    + definition("A shift lets the next layer read across the old borders.", when="shifted")
+    + definition("Windows of patches that lie apart reach across the picture at once.", when="spread")
+    + definition("Pooled keys reach across the picture, too: each stands for several places.", when="pooled")
+    + definition(
+        "Every layer works on one grid and reaches everywhere: a weight can lie on any patch.", when="only global"
     ),
-    try_this=(
-        "Choose a patch near the edge of its window, then the next layer: where windows are shifted, neighbours that could not see "
-        "each other now can. Then go to the last stage, where one patch covers a large piece of the picture."
-    ),
-    notice=(
-        "A window of seven by seven patches is a small piece of the picture in the first stage and all of it in the last: the model "
-        "sees far only because its patches grow. Weights inside one window sum to 1, so nothing outside can be seen in that layer."
-    ),
-    catch=(
-        "Weights of layers on different grids cannot be multiplied, so there is no rollout through windows and stages. What a patch "
-        "has read in one layer is merged with its neighbours before the next stage, by weights that are not attention. Each map has "
-        "its own scale unless you ask for one."
-    ),
-    formula=(
+    catch=definition(
+        "Weights of layers on different grids cannot be multiplied, so there is no rollout through stages.",
+        when="stages",
+    )
+    + definition(
+        "Between stages a patch is merged with its neighbours, by weights that are not attention.", when="stages"
+    )
+    + definition("A weight says how much of a value is taken, not whether it matters for the answer.")
+    + definition("Each map has its own colours unless you choose one scale."),
+    formula=definition(
         r"In a window $W$ with queries $q$ and keys $k$: $A_{qk} = \mathrm{softmax}_{k \in W}\left(s\, q \cdot k + b_{qk}\right)$, and "
-        r"$0$ for every $k \notin W$; $b$ is the model's bias, and the mask that keeps apart what a shift brought together. With pooled "
-        r"keys, $k$ runs over a coarser grid than $q$. In class attention and attention pooling the query is learned, and only it asks."
+        r"$0$ for every $k \notin W$; $b$ is the model's bias where it has one, and the mask that keeps apart what a shift brought together. "
+        r"With pooled keys, $k$ runs over a coarser grid than $q$. In class attention and attention pooling only a token of the model's own "
+        r"asks."
     ),
-    references=(
-        "Liu et al. 2021, *Swin Transformer* (shifted windows), [arXiv 2103.14030](https://arxiv.org/abs/2103.14030).",
-        "Tu et al. 2022, *MaxViT* (windows of neighbours, and of patches far apart), [arXiv 2204.01697](https://arxiv.org/abs/2204.01697).",
-        "Wang et al. 2021, *Pyramid Vision Transformer* (pooled keys), [arXiv 2102.12122](https://arxiv.org/abs/2102.12122).",
-        "Touvron et al. 2021, *Going deeper with image transformers* (class attention), [arXiv 2103.17239](https://arxiv.org/abs/2103.17239).",
-    ),
+    references=("swin", "maxvit", "pvt", "mvit-v2", "layerscale", "set-transformer", "map-head", "xcit"),
 )
 
-KINDS = {
-    "global": "all patches of the grid",
-    "pooled": "a grid of pooled keys",
-    "collecting": "collects",
-    "windows": "windows",
-    "shifted windows": "shifted windows",
-    "spread windows": "windows of patches far apart",
-}
-LAYER, HEAD = "Layer", "Head"
-LAYER_NAME = "Stage {stage}, layer {layer}: {kind}, {grid}, {heads}"
-COLLECTING_NAME = "Layer {layer}: collects from {grid}, {heads}"
-ONE_HEAD, HEADS = "1 head", "{count} heads"
-ON_GRID = "{own} on {keys}"
-HEAD_MEAN = "mean of heads"
-HEAD_NAME = "head {head}"
+KINDS = definition(
+    {
+        "global": "all patches of the grid",
+        "pooled": "a grid of pooled keys",
+        "collecting": "collects",
+        "windows": "windows",
+        "shifted windows": "shifted windows",
+        "spread windows": "windows of patches far apart",
+    }
+)
+LAYER, HEAD = instruction(("Layer", "Head"))
+LAYER_NAME = instruction("Stage {stage}, layer {layer}: {kind}, {grid}, {heads}")
+COLLECTING_NAME = instruction("Layer {layer}: collects from {grid}, {heads}")
+ONE_HEAD, HEADS = instruction(("1 head", "{count} heads"))
+ON_GRID = instruction("{own} on {keys}")
+HEAD_MEAN = instruction("mean of heads")
+HEAD_NAME = instruction("head {head}")
 
-ASKS = "Who asks"
-ASKS_PATCH = "a patch"
-ASKS_TEXT = {
-    "global": "{query}. It can look at every patch.",
-    "pooled": "{query}. It can look at every key of a grid of {keys}.",
-    "windows": "{query}. It can look at the {count} patches of its window.",
-    "shifted windows": "{query}. It can look at {count} patches of its window; the mask of the shift hides the others.",
-    "spread windows": "{query}. It can look at {count} patches that lie apart, the same step between them.",
-}
-ASKS_MEAN = "All patches ask, and their answers are averaged."
-ASKS_ALT = "The photograph with the layer's grid of {rows} by {cols} patches, or its windows; {query} is marked."
-LOOKS = "Where it looks"
-LOOKS_ALT = "{label} of the {query} in layer {layer}, {head}, over the photograph{window}."
-LOOKS_WINDOW = ", its window outlined"
-COLLECTS = "What the {query} collects"
-COLLECTS_TEXT = "The {query} is learned, the same for every picture, and asks from no place. Its weights say what it takes from where."
-LABEL = "attention weight, {head}"
-SUM = "On patches: {patches:.1%} of the weight; on prefix tokens: {prefix:.1%}. Largest on a patch: {largest:.3g}."
-NOT_ONE = "The weights of this layer do not sum to 1: it mixes its heads after the softmax, or padding takes a share. Here they sum to {total:.3g}."
-
-HEADS_OF = "All heads of this layer"
-HEADS_WINDOW = "Each tile shows the window alone, enlarged: outside it every weight is 0."
-HEADS_ALT = "One small map for each of {heads} heads of layer {layer}: attention weight of the {query}."
-
-OVERVIEW = "Every layer at a glance"
-OVERVIEW_TEXT = "Where patches ask, the same place asks in every layer, each on its own grid: the mean of the heads. The window is outlined where there is one."
-OVERVIEW_COLLECTS = (
-    " In a layer that collects, only its learned token asks: its map is the same whichever patch is chosen."
+ASKS = instruction("Who asks")
+ASKS_PATCH = instruction("a patch")
+ASKS_TEXT = computed(
+    {
+        "global": "{query}. It can look at every patch.",
+        "pooled": "{query}. It can look at every key of a grid of {keys}.",
+        "windows": "{query}. It can look at the {count} patches of its window.",
+        "shifted windows": "{query}. It can look at {count} patches of its window; the mask of the shift hides the others.",
+        "spread windows": "{query}. It can look at {count} patches that lie apart, the same step between them.",
+    },
+    "vitviz.analysis.layers.reached",
+)
+ASKS_MEAN = definition("All patches ask, and their weights are averaged.")
+ASKS_ALT = definition(
+    "The photograph with the layer's grid of {rows} by {cols} patches, or its windows; {query} is marked."
+)
+LOOKS = instruction("Where it looks")
+LOOKS_ALT = definition("{label} of the {query} in layer {layer}, {head}, over the photograph{window}.")
+LOOKS_WINDOW = definition(", its window outlined")
+COLLECTS = instruction("What the {query} collects")
+COLLECTS_TEXT = definition(
+    "The {query} shows no part of the picture and asks from no place. Its weights say what it takes from where."
+)
+LABEL = definition("attention weight, {head}")
+SUM = computed(
+    "On patches: {patches:.1%} of the weight; on prefix tokens: {prefix:.1%}. Largest on a patch: {largest:.3g}.",
+    "vitviz.analysis.attention.query_weights",
+)
+NOT_ONE = computed(
+    "The weights of this layer do not sum to 1: it mixes its heads after the softmax, or padding takes a share. Here they sum to "
+    "{total:.3g}.",
+    "vitviz.analysis.attention.query_weights",
 )
 
-VERDICT = "{reason} {instead}"
+HEADS_OF = instruction("All heads of this layer")
+HEADS_WINDOW = definition("Each tile shows the window alone, enlarged: keys outside it are not compared.")
+HEADS_ALT = definition("One small map for each of {heads} heads of layer {layer}: attention weight of the {query}.")
+
+OVERVIEW = instruction("Every layer at a glance")
+OVERVIEW_TEXT = definition(
+    "Where patches ask, the same place asks in every layer, each on its own grid: the mean of the heads."
+) + definition("The window is outlined where there is one.", when="windows")
+OVERVIEW_COLLECTS = definition(
+    "In a layer that collects, only its own token asks: its map is the same whichever patch is chosen."
+)
+
+VERDICT = definition("{reason} {instead}")

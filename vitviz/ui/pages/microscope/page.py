@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 import torch
 
+from vitviz.analysis.attention import sink_tokens
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.sinks import value_norms
 from vitviz.errors import UnsupportedError
@@ -18,16 +19,19 @@ from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.microscope import text as words
 from vitviz.ui.server.payloads import pack, pack_picture
+from vitviz.ui.text import common
 
 # Beyond this a layer is over 12 MB for six heads, and is sent only when somebody turns to it.
 PREFETCHED_TOKENS = 4000
+SINKS_SHOWN = 3
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
+    with page(words.PAGE, context):
         if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
@@ -50,7 +54,26 @@ def render(context: PageContext) -> None:
             words=words.MICROSCOPE,
             neighbours=int(context.layout.num_tokens <= PREFETCHED_TOKENS),
         )
+        _sinks(context, view.layer, norms)
         _way_out(context, view)
+
+
+def _sinks(context: PageContext, layer: int, norms: list[torch.Tensor] | str) -> None:
+    """The sinks of the layer, and how long a vector each gives beside the median patch."""
+    sinks = context.ask("sinks", lambda _: tuple(sink_tokens(context.trace.layers[layer])), layer=layer)
+    if not sinks or isinstance(norms, str):
+        if not sinks:
+            caption(words.NO_SINK, layer=layer)
+        return
+    mean = norms[layer].mean(0)  # (heads, keys) -> (keys,)
+    median = float(mean[context.trace.layers[layer].key_layout.num_prefix :].median())
+    said = [
+        words.SINK_ONE.format(
+            name=common.token(sink.name), times=sink.times_median, given=float(mean[sink.token]) / max(median, 1e-30)
+        )
+        for sink in sinks[:SINKS_SHOWN]
+    ]
+    caption(words.SINK, layer=layer, sinks="; ".join(said))
 
 
 def view_of(context: PageContext) -> MicroscopeView:

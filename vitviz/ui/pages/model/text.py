@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-TITLE = "Model"
-LINK = "About this model"
-QUESTION = "Which model is this, and how good is it?"
-LEAD = "{name}: {architecture}, {parameters:.1f} million parameters, {weights}."
-WEIGHTS = {
-    "embedded": "weights that come with vitviz",
-    "pretrained": "pretrained weights from the model hub",
-    "random": "random weights: it was never trained",
-    "file": "weights from a file of this server",
-}
-FACTS = {
-    "input": "Input",
-    "tokens": "Tokens",
-    "preprocessing": "Preprocessing",
-    "outputs": "Outputs",
-    "hash": "Weights (sha256)",
-}
-INPUT = "{height}x{width} pixels, {framing}"
-TOKENS = "{rows}x{cols} patches of {height}x{width} pixels; before them: {prefix}"
-NO_PREFIX = "nothing"
-PREPROCESSING = "{interpolation}, mean {mean}, standard deviation {std}"
-OUTPUTS = "{count} {nouns}"
-NOT_MEASURED = (
+from vitviz.ui.text.sentences import computed, definition, instruction
+
+TITLE = instruction("Model")
+LINK = instruction("About this model")
+QUESTION = instruction("Which model is this, and how good is it?")
+LEAD = computed("{name}: {architecture}, {parameters:.1f} million parameters, {weights}.", "vitviz.models.model.Model")
+WEIGHTS = definition(
+    {
+        "embedded": "weights that come with vitviz",
+        "pretrained": "pretrained weights from the model hub",
+        "random": "random weights: it was never trained",
+        "file": "weights from a file of this server",
+    }
+)
+FACTS = instruction(
+    {
+        "input": "Input",
+        "tokens": "Tokens",
+        "preprocessing": "Preprocessing",
+        "outputs": "Outputs",
+        "hash": "Weights (sha256)",
+    }
+)
+INPUT = computed("{height}x{width} pixels, {framing}", "vitviz.models.model.Model")
+TOKENS = computed(
+    "{rows}x{cols} patches of {height}x{width} pixels; before them: {prefix}", "vitviz.tokens.TokenLayout"
+)
+NO_PREFIX = definition("nothing")
+PREPROCESSING = computed("{interpolation}, mean {mean}, standard deviation {std}", "vitviz.models.model.Model")
+OUTPUTS = computed("{count} {nouns}", "vitviz.models.model.Model")
+NOT_MEASURED = definition(
     "vitviz has not measured this model. What it was trained on and how good it is stands in its makers' own card, under its name on the model "
     "hub."
 )
-CLASSES = "What it can answer"
-CARD = "Model card"
+CLASSES = instruction("What it can answer")
+CARD = instruction("Model card")

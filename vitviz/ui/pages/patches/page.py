@@ -14,6 +14,8 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.say import caption
+from vitviz.ui.controls.story import costs_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.patches import text as words
 
@@ -21,9 +23,8 @@ FILTERS = 28
 
 
 def render(context: PageContext) -> None:
-    cols = context.layout.grid[1]
     row, col = context.selection.patch_of(context.layout)
-    with page(words.PAGE, cols=cols):
+    with page(words.PAGE, context, cols=context.layout.grid[1], **costs_of(context)):
         left, right = st.columns(2)
         with left:
             _grid(context, row, col)
@@ -34,7 +35,7 @@ def render(context: PageContext) -> None:
         st.subheader(words.FILTERS, anchor=False)
         try:
             figure.show(context, "filters", lambda: filters_figure(context.traced, FILTERS, theme=context.theme))
-            st.caption(words.FILTERS_TEXT.format(count=FILTERS))
+            caption(words.FILTERS_TEXT, count=FILTERS)
         except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
             st.info(escaped(reason))
 
@@ -81,7 +82,7 @@ def _patch(context: PageContext, row: int, col: int) -> None:
     st.markdown(f"**{words.PATCH}**")
     figure.show(context, "patch", draw, token=token)
     place = {"left": col * wide, "right": (col + 1) * wide - 1, "top": row * high, "bottom": (row + 1) * high - 1}
-    st.caption(words.PATCH_FACTS.format(token=token, tokens=layout.num_tokens, row=row, col=col, **place))
+    caption(words.PATCH_FACTS, token=token, tokens=layout.num_tokens, row=row, col=col, **place)
     one, two = st.columns(2)
     rows, cols = layout.grid
     one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
@@ -91,7 +92,7 @@ def _patch(context: PageContext, row: int, col: int) -> None:
 def _sequence(context: PageContext, row: int, col: int) -> None:
     layout, token = context.layout, context.layout.token_at(row, col)
     counts = {"prefix": layout.num_prefix, "patches": layout.num_patches, "tokens": layout.num_tokens}
-    st.caption(words.SEQUENCE_TEXT.format(**counts))
+    caption(words.SEQUENCE_TEXT, **counts)
     figure.show(
         context,
         "sequence",

@@ -3,56 +3,70 @@
 from __future__ import annotations
 
 from vitviz.ui.text.common import PageText
+from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
 PAGE = PageText(
-    title="Patches",
-    question="How does a model read a picture?",
-    lead=(
-        "It cuts the picture into square patches and lines them up, row by row, like words. "
-        "Each patch becomes one vector: its pixels, compared with a set of learned filters."
+    title=instruction("Patches"),
+    question=instruction("How does a model read a picture?"),
+    lead=definition(
+        "It cuts the picture into patches and turns each into one vector, its patch embedding.", when="cuts"
+    )
+    + definition("It makes one vector for each patch of a grid.", when="!cuts")
+    + definition("A picture is no sequence: the order, row by row, is imposed.")
+    + computed(
+        "Relating everything with everything takes {patch_pairs} pairs of patches; for its {pixels} pixels it would take {pixel_pairs}.",
+        "vitviz.analysis.patches.sequence_cost",
     ),
-    try_this=(
-        "Click a wheel, an eye or an edge, and see which of its pixels the model gets as one word. Then make the input "
-        "larger in the sidebar."
+    try_this=instruction("Choose a patch of the object, then one of the background, and look at the pixels of each.")
+    + instruction("Then make the input larger in the sidebar, where the model takes other sizes."),
+    notice=definition(
+        "With {cols} patches a row, one step down in the picture is {cols} steps along the sequence. "
+        "So distance in the sequence says little about distance in the picture, and attention does not use it."
+    )
+    + reference(
+        "In Dosovitskiy et al. the leading components of trained filters look like smooth colour patterns and stripes.",
+        "dosovitskiy",
+        when="trained,filters",
+    )
+    + definition("These filters are random: what their components show was not learned.", when="!trained,filters"),
+    catch=definition(
+        "Nothing finer than a patch has a place of its own: what lies where inside a patch only its pixels say.",
+        when="cuts",
+    )
+    + definition(
+        "This model does not simply cut the picture, so a patch's vector may hold some of its neighbours' pixels, too.",
+        when="!cuts",
+    )
+    + definition(
+        "The components shown are the main directions in which the filters differ, not the filters themselves. Their sign means nothing.",
+        when="filters",
     ),
-    notice=(
-        "Neighbours above and below are far apart in the sequence: with {cols} patches a row, one step down is {cols} "
-        "steps along. "
-        "The leading filters are colour gradients and stripes, as in the first layer of a convolutional network."
+    formula=definition(
+        r"A picture of $H \times W$ pixels gives $N = \frac{H}{P} \cdot \frac{W}{P}$ patches of $P \times P$ pixels. Cut into patches $x_i \in "
+        r"\mathbb{R}^{3P^2}$, patch $i$ enters as $E\,x_i + b$ with the model's own $E \in \mathbb{R}^{D \times 3P^2}$. The tiles are the "
+        r"principal components of the rows of $E$."
     ),
-    catch=(
-        "Nothing finer than a patch has a place of its own: where something is within a patch is known only from its "
-        "pixels. "
-        "The filters shown are the main directions in which the learned filters differ, not the filters themselves, "
-        "and their sign means nothing."
-    ),
-    formula=(
-        r"A picture of $H \times W$ pixels gives $N = \frac{H}{P} \cdot \frac{W}{P}$ patches $x_i \in "
-        r"\mathbb{R}^{3P^2}$, and "
-        r"patch $i$ enters as $E\,x_i + b$ with $E \in \mathbb{R}^{D \times 3P^2}$ learned. The tiles are the "
-        r"principal components "
-        r"of the rows of $E$."
-    ),
-    references=(
-        "Dosovitskiy et al. 2021, *An image is worth 16x16 words*, [arXiv "
-        "2010.11929](https://arxiv.org/abs/2010.11929), "
-        "figure 7 left.",
-    ),
+    references=("dosovitskiy", "vaswani"),
 )
 
-CUT = "Width of the cuts"
-DIM = "Let the rest sink"
-ROW, COL = "Row", "Column"
-GRID_ALT = "The photograph cut into {rows} rows and {cols} columns of patches."
-PATCH = "The patch under discussion"
-PATCH_FACTS = (
-    "Token {token} of {tokens} · row {row}, column {col} · pixels {left} to {right} across, {top} to {bottom} down"
+CUT = instruction("Width of the cuts")
+DIM = instruction("Dim the rest")
+ROW, COL = instruction(("Row", "Column"))
+GRID_ALT = definition("The photograph cut into {rows} rows and {cols} columns of patches.")
+PATCH = instruction("The chosen patch")
+PATCH_FACTS = computed(
+    "Token {token} of {tokens} · row {row}, column {col} · pixels {left} to {right} across, {top} to {bottom} down",
+    "vitviz.tokens.TokenLayout.token_at",
 )
-PATCH_NUMBERS = "{pixels} pixels × 3 colours = {numbers} numbers become one vector of {width}."
-PATCH_ALT = "The patch in row {row}, column {col}, enlarged, beside its place in the photograph."
-SEQUENCE = "The sequence"
-SEQUENCE_TEXT = "{prefix} prefix and {patches} patches: {tokens} tokens in this order."
-SEQUENCE_ALT = "The tokens of the sequence in order, numbered from 0; token {token} is framed."
-FILTERS = "What each patch is compared with"
-FILTERS_TEXT = "The {count} leading components of the learned filters and their share of the filters' variance."
-FILTERS_ALT = "{count} small colour tiles: the leading principal components of the patch filters."
+PATCH_ALT = definition("The patch in row {row}, column {col}, enlarged, beside its place in the photograph.")
+SEQUENCE = instruction("The sequence")
+SEQUENCE_TEXT = computed(
+    "{prefix} prefix tokens and {patches} patches: {tokens} tokens in this order.", "vitviz.tokens.TokenLayout"
+)
+SEQUENCE_ALT = definition("The tokens of the sequence in order, numbered from 0; token {token} is framed.")
+FILTERS = instruction("What each patch is compared with")
+FILTERS_TEXT = computed(
+    "The {count} leading components of the model's patch filters and their share of the filters' variance.",
+    "vitviz.analysis.patches.filter_components",
+)
+FILTERS_ALT = definition("{count} small colour tiles: the leading principal components of the patch filters.")

@@ -8,6 +8,7 @@ from vitviz.analysis.relative import OffsetBias, RotaryTable, rotary_table
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure, straddles
+from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
@@ -15,6 +16,7 @@ from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.positions import text as words
 from vitviz.ui.text import common
 
@@ -25,7 +27,7 @@ SHOWN = 440
 def show_rotary(context: PageContext) -> None:
     """The kernel of one layer and head, from one place and by displacement."""
     st.subheader(words.ROTARY, anchor=False)
-    st.caption(words.ROTARY_TEXT)
+    caption(words.ROTARY_TEXT)
     with context.model.lock:
         table = rotary_table(context.model, context.layout)
     layer, head = _choose(table)
@@ -54,13 +56,15 @@ def _choose(table: RotaryTable) -> tuple[int, int]:
         min(int(state.value_of("turned_head")), heads - 1),
     )
     if layers == heads == 1:
-        st.caption(words.ROTARY_ONE)
+        caption(words.ROTARY_ONE)
         return 0, 0
     one, two, _ = st.columns([1, 1, 2])
     if layers > 1:
-        one.number_input(words.LAYER, 0, layers - 1, step=1, **state.bound("turned_layer", layer))
+        one.number_input(
+            words.LAYER, 0, layers - 1, step=1, help=GLOSSARY["layer"], **state.bound("turned_layer", layer)
+        )
     if heads > 1:
-        two.number_input(words.HEAD, 0, heads - 1, step=1, **state.bound("turned_head", head))
+        two.number_input(words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], **state.bound("turned_head", head))
     return layer, head
 
 
@@ -97,7 +101,7 @@ def show_relative(context: PageContext) -> None:
     except UnsupportedError:
         st.info(words.RELATIVE_MORE)
         return
-    st.caption(words.RELATIVE_TEXT)
+    caption(words.RELATIVE_TEXT)
     number = min(int(state.value_of("bias_layer")), len(biases) - 1)
     names = {index: _name(index, bias) for index, bias in enumerate(biases)}
     st.selectbox(words.RELATIVE_LAYER, list(names), format_func=named(names), **state.bound("bias_layer", number))

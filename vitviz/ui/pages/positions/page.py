@@ -6,11 +6,12 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.positions import (
+    chance_similarity,
     named_positions,
     patch_embedding,
     position_embedding,
-    position_kinds,
     position_similarity,
+    similarity_by_step,
 )
 from vitviz.draw import Scale, draw_sum
 from vitviz.figure import Figure
@@ -21,7 +22,9 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.facts import kinds_of_positions
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
@@ -30,8 +33,8 @@ from vitviz.ui.shell.errors import guarded
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
-        for kind in kinds_of(context):
+    with page(words.PAGE, context):
+        for kind in kinds_of_positions(context):
             if kind in SECTIONS:
                 with guarded(kind):
                     SECTIONS[kind](context)
@@ -39,18 +42,6 @@ def render(context: PageContext) -> None:
                 st.info(words.NAMED.format(names=", ".join(map(escaped, names[:3]))))
             else:
                 st.info(words.NONE)
-
-
-def kinds_of(context: PageContext) -> tuple[str, ...]:
-    """How this model is told where patches are; more than one way where it has more."""
-    model = context.model
-
-    def work(_: object) -> tuple[str, ...]:
-        with model.lock:
-            return position_kinds(model, context.layout)
-
-    found: tuple[str, ...] = context.ask("position kinds", work)
-    return found
 
 
 # Positions that are added to the patches: how alike their vectors are, learned or fixed by formula.
@@ -69,7 +60,7 @@ def show_added(context: PageContext) -> None:
     if context.layout.num_patches <= MOST_PATCHES:
         similarity = context.ask("position similarity", lambda _: position_similarity(context.model, context.layout))
     kind = context.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
-    st.caption(words.KIND.format(kind=words.LEARNED if kind == "learned" else words.FIXED))
+    caption(words.KIND, kind=words.LEARNED if kind == "learned" else words.FIXED)
     left, right = st.columns(2)
     with left:
         _one_added(context, similarity, row, col)
@@ -84,6 +75,12 @@ def show_added(context: PageContext) -> None:
                 "similarity by distance",
                 lambda: distance_figure(context.traced, similarity, theme=context.theme),
             )
+            step = min(context.layout.grid) // 2
+            if step:
+                found = similarity_by_step(similarity, context.layout, step)
+                st.caption(
+                    words.STEP_TEXT.format(step=step, row=found.row, column=found.column, diagonal=found.diagonal)
+                )
     st.subheader(words.SUM, anchor=False)
     with guarded("sum"):
         _sum(context, row, col)
@@ -151,7 +148,8 @@ def _sum(context: PageContext, row: int, col: int) -> None:
     total = one + two
     lengths = {name: float(np.linalg.norm(v)) for name, v in (("patch", one), ("position", two), ("total", total))}
     cosine = float(one @ two / max(lengths["patch"] * lengths["position"], 1e-30))
-    st.caption(words.SUM_TEXT.format(**lengths, cosine=cosine))
+    chance = words.SUM_CHANCE.format(width=one.size, chance=chance_similarity(one.size))
+    st.caption(f"{words.SUM_TEXT.format(**lengths, cosine=cosine)} {chance}")
 
     def draw() -> Figure:
         terms = dict(zip(words.SUM_NAMES, (one, two), strict=True))

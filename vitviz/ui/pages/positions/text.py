@@ -3,119 +3,137 @@
 from __future__ import annotations
 
 from vitviz.ui.text.common import PageText
+from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
 PAGE = PageText(
-    title="Positions",
-    question="How does it know where a patch was?",
-    lead=(
-        "Attention has no sense of order: shuffle the patches and it computes the same. "
-        "So a model is told where each patch lies: by a vector added to the patch, by queries and keys that are turned with "
-        "their place, or by a bias on each score for the step from one patch to the other. "
-        "Here it is in the terms of the model that you chose."
+    title=instruction("Positions"),
+    question=instruction("How does it know where a patch was?"),
+    lead=definition(
+        "Attention has no sense of order: shuffle the tokens, and its results are shuffled in the same way."
+    )
+    + definition("This model adds a vector to each patch that stands for its place.", when="added")
+    + definition("This model turns queries and keys by angles that depend on the place.", when="rotary")
+    + definition("This model adds a number to each score that depends on the step from query to key.", when="relative")
+    + definition("This page looks for what tells this model where a patch lies.", when="!added,!rotary,!relative"),
+    try_this=instruction(
+        "Choose a patch in a corner, then one in the middle, and look along its row and column.", when="added"
+    )
+    + instruction("Choose a patch and see what is left of a score after each step.", when="rotary")
+    + instruction("Choose another layer and head, and see which steps gain.", when="relative")
+    + instruction("Choose another model in the sidebar and compare.", when="!added,!rotary,!relative"),
+    notice=definition(
+        "Whether the grid was learned or given depends on the training: where positions were resampled in two dimensions, it was given.",
+        when="learned positions",
+    )
+    + definition("These positions follow from a formula of sines and cosines and were not learned.", when="sin-cos")
+    + definition(
+        "Turning depends only on the step between two patches. The score depends on what is in them, too.",
+        when="rotary",
+    )
+    + definition(
+        "What is added depends only on the step. The score depends on what is in the patches, too.", when="relative"
+    )
+    + reference(
+        "Convolutions can tell places: at the edges of a picture they see the padding.",
+        "islam",
+        when="!added,!rotary,!relative",
     ),
-    try_this="Click a patch in a corner, then one in the middle, and look at row and column through it.",
-    notice=(
-        "Likeness falls with distance. Where positions were learned nobody put the grid there, and it often falls faster for "
-        "other rows than within the row. Where they are turned or biased, only the step between two patches counts."
-    ),
-    catch=(
-        "That two places are alike, or that a score gains from a step, does not say that the model uses it. At another input "
-        "size positions are interpolated from those it was trained with, which smooths the picture."
-    ),
-    formula=(
+    catch=definition(
+        "That two places are alike, or that a score gains from a step, does not show that the model uses it."
+    )
+    + definition("At another input size positions are interpolated, which smooths the picture.", when="added")
+    + definition("What is added to all keys of a query alike changes nothing in the softmax.", when="relative"),
+    formula=definition(
         r"**Added.** Patch $i$ enters the first layer as $z_i = E\,x_i + b + p_i$. Shown is $\cos(p_i, p_j) = "
         r"\frac{p_i \cdot p_j}{\lVert p_i \rVert \lVert p_j \rVert}$ over patch positions."
         "\n\n"
-        r"**Turned (rotary).** $q$ and $k$ are rotated by $\omega \cdot \mathrm{place}$, so that a score feels only the step "
-        r"$\Delta$: with content out of the way it changes by $K(\Delta) = \frac{1}{F}\sum_{\omega} \cos(\omega \cdot \Delta)$, "
-        r"over the model's own $F$ frequencies."
+        r"**Turned (rotary).** $q$ and $k$ are rotated by $\omega \cdot \mathrm{place}$, so that of the place a score depends on the step "
+        r"$\Delta$ only: where all components of $q$ and $k$ are equal, it changes by $K(\Delta) = \frac{1}{F}\sum_{\omega} "
+        r"\cos(\omega \cdot \Delta)$, over the model's own $F$ frequencies. In axial models these follow from a formula; in mixed ones each "
+        r"head learned its own."
         "\n\n"
         r"**Biased (relative).** The score of query $q$ and key $k$ is $s\, q \cdot k + b_h(k - q)$; shown is $b_h$, read off the "
         r"model's own forward pass, whether it keeps a table or makes it with a small network. What is added to all keys alike "
         r"changes nothing in the softmax: only differences within one map count."
     ),
-    references=(
-        "Dosovitskiy et al. 2021, *An image is worth 16x16 words*, [arXiv "
-        "2010.11929](https://arxiv.org/abs/2010.11929), "
-        "figure 7 middle.",
-        "Su et al. 2021, *RoFormer* (rotary), [arXiv 2104.09864](https://arxiv.org/abs/2104.09864); in two dimensions Heo et al. "
-        "2024, [arXiv 2403.13298](https://arxiv.org/abs/2403.13298).",
-        "Liu et al. 2021, *Swin Transformer* (relative bias), [arXiv 2103.14030](https://arxiv.org/abs/2103.14030), and 2022, "
-        "*Swin Transformer V2* (a network that makes it), [arXiv 2111.09883](https://arxiv.org/abs/2111.09883).",
-    ),
+    references=("dosovitskiy", "roformer", "heo", "swin", "swin-v2", "dinov2", "islam"),
 )
 
-LEARNED = "learned"
-FIXED = "fixed by formula (sines and cosines), not learned"
-KIND = "Position embedding: {kind}."
-SIMILARITY = "One place against all others"
-SIMILARITY_LABEL = "cosine similarity with row {row}, column {col}"
-SIMILARITY_ALT = (
+LEARNED = definition("parameters of the model")
+FIXED = definition("fixed by a formula (sines and cosines), not learned")
+KIND = definition("Position embedding: {kind}.")
+SIMILARITY = instruction("One place against all others")
+SIMILARITY_LABEL = definition("cosine similarity with row {row}, column {col}")
+SIMILARITY_ALT = definition(
     "Cosine similarity of the position embedding in row {row}, column {col} with those of all other patches."
 )
-ROW, COL = "Row", "Column"
-COLOURS = "Scale"
-COLOURS_OF = {"signed": "−1 to 1 around zero", "raw": "smallest to largest"}
-CURVE = "Similarity against distance"
-TOO_MANY = (
+ROW, COL = instruction(("Row", "Column"))
+COLOURS = instruction("Scale")
+COLOURS_OF = instruction({"signed": "−1 to 1 around zero", "raw": "smallest to largest"})
+CURVE = instruction("Similarity against distance")
+TOO_MANY = computed(
     "The curve and the atlas compare every place with every other. With {count} places they are left out; choose a smaller input "
-    "size to see them."
+    "size to see them.",
+    "vitviz.analysis.positions.position_similarity",
 )
-CURVE_TEXT = "All pairs of places, by the distance between them: the mean, and the band that holds 80% of them."
-CURVE_X, CURVE_Y = "distance between patch centres (input pixels)", "cosine similarity"
-CURVE_MEAN = "mean of all pairs"
-CURVE_ALT = (
-    "Curve of position similarity against distance: {near:.2f} between neighbours, {far:.2f} across the picture."
+CURVE_TEXT = definition(
+    "All pairs of places, by the distance between them: the mean, and the band that holds 80% of them."
 )
-SUM = "Added, not attached"
-SUM_TEXT = (
+STEP_TEXT = computed(
+    "{step} patches apart the mean cosine similarity is {row:.2f} along a row, {column:.2f} along a column and {diagonal:.2f} diagonally, "
+    "{step} along both.",
+    "vitviz.analysis.positions.similarity_by_step",
+)
+SUM = instruction("Added, not attached")
+SUM_TEXT = computed(
     "For this patch: the length of the patch embedding is {patch:.2f}, of the position embedding {position:.2f}, of "
-    "their sum {total:.2f}; "
-    "the cosine between the two is {cosine:.2f}. Near zero means that content and place use different directions."
+    "their sum {total:.2f}; the cosine similarity of the two is {cosine:.2f}.",
+    "vitviz.analysis.positions.embedding_sum",
 )
-SUM_NAMES = ("patch embedding", "position embedding")
-SUM_RESULT = "sum, as it enters the first layer"
-SUM_ALT = "Patch embedding and position embedding of the chosen patch as coloured strips, and their sum."
-ATLAS = "The whole atlas"
-ATLAS_TEXT = "One tile for each place, in its place: the tile's picture is that place's similarity with all others."
-ATLAS_ALT = "{rows} by {cols} tiles; each is the map of one position's similarity with all others."
-ATLAS_TITLE = "cosine similarity of position embeddings"
+SUM_CHANCE = computed(
+    "A value near zero says little: of two random directions in {width} dimensions, 95 in 100 lie within ±{chance:.2f}.",
+    "vitviz.analysis.positions.chance_similarity",
+)
+SUM_NAMES = definition(("patch embedding", "position embedding"))
+SUM_RESULT = definition("sum, as it enters the first layer")
+SUM_ALT = definition("Patch embedding and position embedding of the chosen patch as coloured strips, and their sum.")
+ATLAS = instruction("The whole atlas")
+ATLAS_TEXT = definition(
+    "One tile for each place, in its place: the tile's picture is that place's similarity with all others."
+)
 
-NONE = (
-    "This model adds no position to its patches, turns no queries and keys, and adds nothing to its scores that is the same for every "
-    "picture. Its biases may still be zero, as before training, or depend on what is in the patches as well, as in MViTv2; "
-    "convolutions can tell places too, because at the edges of a picture they see the padding."
+NONE = definition(
+    "This model adds no position to its patches and turns no queries and keys. It adds nothing to its scores that is the same for every "
+    "picture. Its biases may still be zero, as before training, or depend on what is in the patches as well, as in MViTv2."
 )
-NAMED = (
-    "This model has position parameters ({names}), but does not add one vector to each patch where the patches enter its first "
-    "layer, so there is no position embedding to compare patch by patch."
+NAMED = definition(
+    "This model has position parameters ({names}). But it does not add one vector to each patch where the patches enter its first layer. "
+    "So there is no position embedding to compare patch by patch."
 )
-ROTARY = "Turned by their place: rotary positions"
-ROTARY_TEXT = (
-    "Every query and key is rotated by angles that grow with row and column, so that a score depends on the step between two "
-    "patches, not on where they are. The map is what is left of a score after each step, where all channels point the same way: 1 "
-    "for none."
+ROTARY = instruction("Turned by their place: rotary positions")
+ROTARY_TEXT = definition(
+    "Every query and key of a patch is rotated by angles that grow with row and column. The map is what is left of a score after each "
+    "step where all components of query and key are equal: 1 for none."
 )
-ROTARY_PLACE = "One place against all others"
-ROTARY_KERNEL = "By displacement"
-ROTARY_LABEL = "rotary kernel from row {row}, column {col}"
-ROTARY_ALT = "Rotary kernel of the displacement from row {row}, column {col} to every other patch."
-ROTARY_ONE = "The same in every layer and head."
-LAYER, HEAD = "Layer", "Head"
-RELATIVE = "A bias for each step: relative positions"
-RELATIVE_TEXT = (
-    "Before the softmax each score gains a number that depends only on the step from query to key, learned for each head. The query "
-    "is in the middle of each map."
+ROTARY_PLACE = instruction("One place against all others")
+ROTARY_KERNEL = instruction("By displacement")
+ROTARY_LABEL = definition("rotary kernel from row {row}, column {col}")
+ROTARY_ALT = definition("Rotary kernel of the displacement from row {row}, column {col} to every other patch.")
+ROTARY_ONE = definition("The same in every layer and head.")
+LAYER, HEAD = instruction(("Layer", "Head"))
+RELATIVE = instruction("A bias for each step: relative positions")
+RELATIVE_TEXT = definition(
+    "Before the softmax each score gains a number that depends only on the step from query to key. It comes from a table or a small "
+    "network of the model. The query is in the middle of each map."
 )
-RELATIVE_LAYER = "Layer that adds a bias"
-RELATIVE_NAME = "{number}: {layer}, within {rows}×{cols} patches"
-RELATIVE_STEP = "{name}, every {step} patches"
-RELATIVE_BOARD_ALT = (
+RELATIVE_LAYER = instruction("Layer that adds a bias")
+RELATIVE_NAME = instruction("{number}: {layer}, within {rows}×{cols} patches")
+RELATIVE_STEP = instruction("{name}, every {step} patches")
+RELATIVE_BOARD_ALT = definition(
     "One small map for each of {heads} heads of {layer}: bias over displacements, the query in the middle."
 )
-RELATIVE_LABEL = "bias added to the score"
-RELATIVE_HEAD = "Head {head}"
-RELATIVE_MORE = (
-    "This model adds something to its scores that depends on where patches are and on what is in them, so no one map over "
-    "displacements holds it."
+RELATIVE_LABEL = definition("bias added to the score")
+RELATIVE_HEAD = instruction("Head {head}")
+RELATIVE_MORE = definition(
+    "What this model adds to its scores depends on where patches are and on what is in them. So no one map over displacements holds it."
 )

@@ -32,6 +32,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import JobProgress
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
+from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
@@ -43,7 +44,7 @@ SANITY_EVERY = 3  # layers randomised between two looks
 def show_trust(explained: ExplainedTarget) -> None:
     """The test on a button, then what the maps have in common, then the sanity check on another."""
     found = methods.all_maps(explained)
-    st.caption(words.TEST_TEXT)
+    caption(words.TEST_TEXT)
     with st.container(horizontal=True):
         if state.value_of("slow") == "later":
             st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
@@ -105,7 +106,8 @@ def _curves(explained: ExplainedTarget, scores: Faithfulness, level: int) -> Non
     st.dataframe(dict(zip(words.AREAS, columns, strict=True)), hide_index=True, column_config=digits)
     gaps = {str(row["name"]): float(row["gap"]) for row in rows}
     best = max(gaps, key=gaps.__getitem__)
-    st.markdown(words.BEST_NONE if best in (CENTRE, RANDOM) else words.BEST.format(best=best))
+    controls = {CENTRE: words.BEST_CENTRE, RANDOM: words.BEST_RANDOM}
+    st.markdown(controls.get(best, words.BEST.format(best=best)))
 
 
 def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:

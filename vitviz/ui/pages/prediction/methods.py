@@ -14,6 +14,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
+from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
@@ -53,7 +54,7 @@ COLUMNS = 3
 def show_methods(explained: ExplainedTarget) -> None:
     """Every method's map in a grid; the slow ones when asked for."""
     keys = wanted()
-    st.caption(words.LINKED)
+    caption(words.LINKED)
     missing: list[str] = []
     for start in range(0, len(keys), COLUMNS):
         for column, key in zip(st.columns(COLUMNS), keys[start : start + COLUMNS], strict=False):

@@ -19,6 +19,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target
+from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, methods
 from vitviz.ui.pages.prediction import text as words
@@ -27,7 +28,7 @@ from vitviz.ui.text import outputs
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, answers=outputs.ANSWERS[context.model.output_kind]):
+    with page(words.PAGE, context, answers=outputs.ANSWERS[context.model.output_kind]):
         with guarded("target"):
             explained = explained_target(context)
             _target(context, explained)
@@ -93,7 +94,7 @@ def show_forming(explained: ExplainedTarget) -> None:
             lambda: forming_figure(context.subject, values, theme=context.theme),
             target=explained.target,
         )
-        st.caption(words.FORMING_TEXT)
+        caption(words.FORMING_TEXT)
     with right:
         best = values.argmax(1)
         after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
@@ -142,7 +143,10 @@ def _patches(explained: ExplainedTarget) -> None:
         return
     counted = Counter(class_name(context, int(i)) for i in read.argmax(-1).ravel()).most_common(NAMES_SHOWN)
     names = ", ".join(words.PATCH_NAME.format(name=escaped(each), count=count) for each, count in counted)
-    st.markdown(words.PATCH_LENS_WORDS.format(names=names))
+    sentence(words.PATCH_LENS_WORDS, names=names)
+    most, same = counted[0]
+    patches = context.layout.num_patches
+    caption(words.PATCH_LENS_SAME, same=same, patches=patches, name=escaped(most))
 
 
 PARTS = {

@@ -14,6 +14,7 @@ from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
 from vitviz.figure import Figure
 from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure
+from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_board, show_picture
@@ -160,11 +161,19 @@ def _enlarged(context: PageContext, shown: _HeadMaps) -> None:
     layer = shown.first + row
     one, two = st.columns(2)
     if layers > 1:
-        one.number_input(words.LAYER, shown.first, shown.first + layers - 1, step=1, **state.bound("layer", layer))
+        one.number_input(
+            words.LAYER,
+            shown.first,
+            shown.first + layers - 1,
+            step=1,
+            help=GLOSSARY["layer"],
+            **state.bound("layer", layer),
+        )
     two.selectbox(
         words.HEAD,
         [-1, *range(heads)],
         format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        help=GLOSSARY["head"],
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
     )
     values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]

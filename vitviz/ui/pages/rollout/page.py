@@ -16,6 +16,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import rollout_of
+from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.rollout import heads
 from vitviz.ui.pages.rollout import text as words
@@ -27,8 +28,8 @@ SINKS_SHOWN = 8
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
-        st.markdown(words.QUERY_LINE.format(query=common.token(context.query)))
+    with page(words.PAGE, context):
+        sentence(words.QUERY_LINE, query=common.token(context.query))
         why_not = why_no_rollout(context)
         with guarded("heads"):
             heads.show(context, options_of(context), rollouts=not why_not)
@@ -128,9 +129,9 @@ def _sinks(context: PageContext) -> None:
     st.subheader(words.SINKS.format(layer=layer), anchor=False)
     found = context.ask("sinks", lambda _: tuple(sink_tokens(context.layers[layer])), layer=layer)
     if not found:
-        st.markdown(words.SINKS_NONE)
+        sentence(words.SINKS_NONE)
         return
-    st.caption(words.SINKS_TEXT)
+    caption(words.SINKS_TEXT)
     for sink in found[:SINKS_SHOWN]:
         st.markdown(
             "- " + words.SINK_LINE.format(name=common.token(sink.name), share=sink.share, times=sink.times_median)
@@ -156,4 +157,6 @@ def _statistics(context: PageContext) -> None:
     )
     digits = {name: st.column_config.NumberColumn(format=words.HEADS_DIGITS[name]) for name in words.HEADS_COLUMNS}
     st.dataframe(dict(zip(words.HEADS_COLUMNS, values, strict=True)), hide_index=True, column_config=digits)
-    st.caption(words.HEADS_TEXT)
+    even = float(context.layout.distances().mean())
+    low, high = float(of.distance.min()), float(of.distance.max())
+    st.caption(f"{words.HEADS_REACH.format(low=low, high=high, even=even)} {words.HEADS_TEXT}")

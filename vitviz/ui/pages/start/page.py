@@ -12,6 +12,7 @@ from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.story import questions
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
@@ -37,6 +38,7 @@ def render(context: PageContext) -> None:
     st.space("small")
     with st.expander(words.PYTHON):
         st.code(words.PYTHON_CODE)
+    questions(context)
 
 
 def _exists(token: str, layout: TokenLayout) -> bool:

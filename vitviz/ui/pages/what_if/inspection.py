@@ -24,6 +24,7 @@ from vitviz.ui.components.heatmap import show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
+from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
@@ -38,7 +39,7 @@ NAMES_SHOWN, LINES_SHOWN = 6, 4
 def show_sinks(explained: ExplainedTarget, given: Interventions) -> None:
     """Thresholds, both measures on the picture, the outliers through the layers, and a map without them."""
     context = explained.context
-    st.caption(words.SINKS_TEXT)
+    caption(words.SINKS_TEXT)
     one, two, three = st.columns([2, 2, 1])
     with one:
         st.slider(words.NORM_TIMES, 1.5, 20.0, step=0.5, format="%.1f", **state.bound("norm_times"))
@@ -160,11 +161,12 @@ def _aside(context: PageContext, given: Interventions, layer: int, tokens: tuple
 # What every head is worth on this picture, beside what its attention seems to say.
 
 TALLEST = 400  # CSS pixels
+POINTS_MOVED = 0.1  # of a probability: a head that changes it by more is counted
 
 
 def show_worth(explained: ExplainedTarget, given: Interventions) -> None:
     """The measured board on the left once it was asked for, attention's word on the right, their correlation below."""
-    st.caption(words.WORTH_TEXT)
+    caption(words.WORTH_TEXT)
     context = explained.context
     said: np.ndarray = context.ask("head confidence", lambda _: head_confidence(context.trace))
     measured: HeadImportance | None = None
@@ -184,11 +186,9 @@ def show_worth(explained: ExplainedTarget, given: Interventions) -> None:
                 passes=said.size * (len(said) + 1) / (2 * len(said)),
             )
             fall = measured.likelihood_fall
-            caption = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL
-            caption = (caption if needs_classifier(explained.target) else outputs.COSINE_FALL).format(
-                target=explained.name
-            )
-            _board(explained, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, caption)
+            below = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL
+            below = (below if needs_classifier(explained.target) else outputs.COSINE_FALL).format(target=explained.name)
+            _board(explained, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, below)
     if measured is not None:
         _together(explained, measured, said)
 
@@ -206,6 +206,9 @@ def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.nda
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     with two:
         st.markdown(next(sentence for least, sentence in words.CORRELATION_WORDS if together >= least))
+        if explained.shares:
+            moved = int((np.abs(fall) > POINTS_MOVED).sum())
+            sentence(words.MOVED, moved=moved, heads=fall.size)
         if needs_classifier(explained.target):
             before = explained.question.likelihood()
             st.markdown(
@@ -218,7 +221,7 @@ def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.nda
                 )
             )
         else:
-            st.markdown(words.MOST_COSINE.format(layer=layer, head=head, fall=float(fall.max())))
+            sentence(words.MOST_COSINE, layer=layer, head=head, fall=float(fall.max()))
 
 
 def _board(

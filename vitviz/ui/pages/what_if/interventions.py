@@ -29,6 +29,7 @@ from vitviz.ui.components.heatmap import Paint, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import explained_target
+from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.pages.what_if.edits import current as now
@@ -70,7 +71,7 @@ def show_hide(context: PageContext, given: Interventions) -> None:
         paint=Paint(cells, words.HIDE_HINT, lambda painted: edits.switch(edits.hide(now(), painted, fill))),
     )
     if fill == "removed" and cells and edits.shuffled(given) is not None:
-        st.caption(words.REMOVED_AND_SHUFFLED)
+        caption(words.REMOVED_AND_SHUFFLED)
 
 
 def show_order(context: PageContext, given: Interventions) -> None:
@@ -108,7 +109,7 @@ def show_order(context: PageContext, given: Interventions) -> None:
 
 def show_cut(context: PageContext, given: Interventions) -> None:
     """Tokens to cut out of attention: patches on the picture, the others by name, sinks by a button."""
-    st.caption(words.CUT_TEXT)
+    caption(words.CUT_TEXT)
     tokens, layers = edits.cut_tokens(given), edits.cut_layers(given)
     prefix = list(context.layout.prefix)
     first = len(prefix)
@@ -157,7 +158,7 @@ def _sinks(context: PageContext, given: Interventions, cut: Callable[[tuple[int,
     first = context.layout.num_prefix
     sinks = tuple(token for token in found_outliers(explained_target(context)).tokens if token >= first)
     if not sinks:
-        st.caption(words.CUT_NO_SINKS)
+        caption(words.CUT_NO_SINKS)
         return
     whole = tuple(sorted({*edits.cut_tokens(given), *sinks}))
     st.button(words.CUT_SINKS.format(count=len(sinks)), help=words.CUT_SINKS_HELP, on_click=cut, args=(whole,))

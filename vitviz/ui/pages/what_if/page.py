@@ -15,6 +15,7 @@ from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
 from vitviz.figures.interventions import seen_picture, what_if_figure
+from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import state
@@ -24,6 +25,7 @@ from vitviz.ui.controls import figure, tables
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target
+from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import edits, inspection, interventions
 from vitviz.ui.pages.what_if import text as words
@@ -33,7 +35,7 @@ from vitviz.ui.text import common, outputs
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE):
+    with page(words.PAGE, context):
         section = st.segmented_control(
             words.SECTION,
             list(words.SECTIONS),
@@ -91,7 +93,7 @@ def show_answer(explained: ExplainedTarget, given: Interventions, section: str) 
         _outputs(explained, found)
     cosine = found.token_read
     if cosine is not None and given.items:
-        st.markdown(words.TOKEN_READ.format(token=common.token(str(found.read)), cosine=cosine))
+        sentence(words.TOKEN_READ, token=common.token(str(found.read)), cosine=cosine)
 
 
 def _outputs(explained: ExplainedTarget, found: Outcome) -> None:
@@ -156,7 +158,7 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
     )
     seen = seen_picture(context.subject, given)
     what = (("changes", given.encode()), ("means", found.means))
-    st.caption(words.MAP_OF.format(map=name))
+    caption(words.MAP_OF, map=name)
     for column, heatmap, key in zip(st.columns(2), (before, after), ("before", "after"), strict=True):
         with column:
             title = words.MAP_NAMES[key].format(map=name)
@@ -213,11 +215,12 @@ def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
     if kind == "attention":
         last = context.trace.num_layers - 1
         if last > 0 and query != POOL:
-            two.number_input(words.LAYER, 0, last, step=1, **state.bound("layer", layer))
+            two.number_input(words.LAYER, 0, last, step=1, help=GLOSSARY["layer"], **state.bound("layer", layer))
         three.selectbox(
             words.HEAD,
             [-1, *range(heads)],
             format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+            help=GLOSSARY["head"],
             **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
         )
     return kind, query, layer, head
@@ -225,11 +228,11 @@ def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
 
 def _notes(given: Interventions, kind: str, layer: int, head: int | None) -> None:
     if kind == "rollout" and (edits.layers_off(given) or edits.heads_off(given)):
-        st.caption(words.ROLLOUT_LEFT_OUT)
+        caption(words.ROLLOUT_LEFT_OUT)
     elif kind == "attention" and layer in edits.layers_off(given):
         st.caption(words.LAYER_IS_OFF.format(layer=layer))
     elif kind == "attention" and (layer, head) in edits.heads_off(given):
-        st.caption(words.HEAD_IS_OFF)
+        caption(words.HEAD_IS_OFF)
 
 
 def _similarity(context: PageContext, found: Outcome, what: tuple[tuple[str, str], ...]) -> None:

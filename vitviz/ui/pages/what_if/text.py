@@ -4,207 +4,255 @@ from __future__ import annotations
 
 from vitviz.ui.text import common
 from vitviz.ui.text.common import PageText
+from vitviz.ui.text.sentences import computed, definition, instruction, reference
+
+_EFFECT = "vitviz.analysis.interventions.effect.effect"
+_WORTH = "vitviz.analysis.head_importance.head_importance"
+_SINKS = "vitviz.analysis.sinks.token_outliers"
 
 PAGE = PageText(
-    title="What if",
-    question="What really matters?",
-    lead=(
-        "A map shows where a model looks, not whether it matters. So take something away and ask again: patches, their order, "
-        "heads, layers, single tokens. Before and after stand side by side."
+    title=instruction("What if"),
+    question=instruction("What really matters?"),
+    lead=definition("A map shows where a model looks, not whether it matters.")
+    + instruction("So take something away and ask again: patches, their order, heads, layers, single tokens.")
+    + definition("Before and after stand side by side."),
+    try_this=instruction(
+        "Draw over the object until the answer changes. Undo that, and draw over as much of the background. "
+        "Then switch off one head, then a whole layer."
     ),
-    try_this=(
-        "Draw over the object until the answer changes. Undo that, and draw over as much of the background. Then switch "
-        "off one head, then a whole layer."
+    notice=reference(
+        "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
+    )
+    + definition(
+        "Where the answer survives a shuffle, the arrangement was not needed here. What was used instead is not shown."
+    )
+    + reference(
+        "Naseer et al. found Vision Transformers much less biased towards local textures than convolutional networks.",
+        "naseer",
+        when="trained",
+    )
+    + definition("This model was not trained: what changes is an answer that means nothing.", when="!trained"),
+    catch=definition(
+        "Every change makes an input or a network unlike those of the training. "
+        "A fall says that something was needed here, not that nothing else could have done it."
+    )
+    + reference(
+        "Whether attention explains is disputed: no, say Jain and Wallace; it depends on the question, say Wiegreffe and Pinter.",
+        "jain",
+        "wiegreffe",
     ),
-    notice=(
-        "Single heads hardly ever matter: the others fill in for them. Shuffled patches or missing positions often leave the "
-        "answer standing, so the model counts textures more than their arrangement."
-    ),
-    catch=(
-        "Every change makes an input or a network that was never trained. A fall says that something was needed here, not that "
-        "nothing else could have done it."
-    ),
-    formula=(
+    formula=definition(
         r"Hidden patches are replaced in the pixels before the first layer, or leave the sequence: their keys are $-\infty$ in every "
         r"layer. A head that is off gives $0$, or its mean output over the gallery, in place of $A^{(l,h)} V^{(l,h)}$ before $W_o$. A "
         r"layer that is off hands on its input. Cut tokens: $\mathrm{softmax}(q k^\top/\sqrt d + m)$ with $m = -\infty$ in their "
-        r"columns. Similarity: the cosine of each token after the final norm with what it was before."
+        r"columns. Similarity: the cosine similarity of each token after the final norm with what it was before."
     ),
-    references=(
-        "Naseer et al. 2021, *Intriguing properties of vision transformers*, [arXiv 2105.10497](https://arxiv.org/abs/2105.10497).",
-        "Michel, Levy and Neubig 2019, *Are sixteen heads really better than one?*, [arXiv 1905.10650](https://arxiv.org/abs/1905.10650).",
-        "Jain and Wallace 2019, *Attention is not explanation*, [arXiv 1902.10186](https://arxiv.org/abs/1902.10186).",
-        "Darcet et al. 2024, *Vision transformers need registers*, [arXiv 2309.16588](https://arxiv.org/abs/2309.16588).",
-    ),
+    references=("naseer", "geirhos", "michel", "voita", "jain", "wiegreffe", "xiao", "darcet"),
 )
 
-SECTION = "What to change"
-SECTIONS = {
-    "hide": "Hide patches",
-    "order": "Order",
-    "heads": "Heads and layers",
-    "cut": "Cut tokens",
-    "worth": "What heads are worth",
-    "sinks": "Sinks",
-}
+SECTION = instruction("What to change")
+SECTIONS = instruction(
+    {
+        "hide": "Hide patches",
+        "order": "Order",
+        "heads": "Heads and layers",
+        "cut": "Cut tokens",
+        "worth": "What heads are worth",
+        "sinks": "Sinks",
+    }
+)
 
 # What is switched
-SWITCHED = "Switched now"
-NOTHING = "Nothing is switched yet."
-UNDO = "Undo everything"
-REMOVE = "{change}: undo"
-HIDE_LINE = {
-    "mean": "{count} hidden by the mean colour",
-    "blur": "{count} blurred",
-    "removed": "{count} removed from the sequence",
-}
-PATCHES = ("1 patch", "{count} patches")
-HEADS = ("1 head", "{count} heads")
-TOKENS = ("1 token", "{count} tokens")
-SHUFFLE_LINE = "patches shuffled (order {seed})"
-POSITIONS_LINE = {"zero": "no position embedding", "shuffle": "positions shuffled (order {seed})"}
-HEADS_LINE = {"zero": "{count} off: {names}", "mean": "{count} at the mean: {names}"}
-HEAD_NAME = "layer {layer} head {head}"
-AND_MORE = "{names} …"
-LAYERS_LINE = "layers off: {names}"
-CUT_LINE = "{count} cut out of attention: {names}"
-CUT_SOME = "{line}, in layers {layers}"
+SWITCHED = instruction("Switched now")
+NOTHING = instruction("Nothing is switched yet.")
+UNDO = instruction("Undo everything")
+REMOVE = instruction("{change}: undo")
+HIDE_LINE = instruction(
+    {
+        "mean": "{count} hidden by the mean colour",
+        "blur": "{count} blurred",
+        "removed": "{count} removed from the sequence",
+    }
+)
+PATCHES = instruction(("1 patch", "{count} patches"))
+HEADS = instruction(("1 head", "{count} heads"))
+TOKENS = instruction(("1 token", "{count} tokens"))
+SHUFFLE_LINE = instruction("patches shuffled (order {seed})")
+POSITIONS_LINE = instruction({"zero": "no position embedding", "shuffle": "positions shuffled (order {seed})"})
+HEADS_LINE = instruction({"zero": "{count} off: {names}", "mean": "{count} at the mean: {names}"})
+HEAD_NAME = instruction("layer {layer} head {head}")
+AND_MORE = instruction("{names} …")
+LAYERS_LINE = instruction("layers off: {names}")
+CUT_LINE = instruction("{count} cut out of attention: {names}")
+CUT_SOME = instruction("{line}, in layers {layers}")
 
 # Hide patches
-HIDE_BY = "Hide by"
-HIDE_BYS = {"mean": "mean colour", "blur": "blur", "removed": "removing the token"}
-HIDE_BY_HELP = "Mean colour and blur change the picture. Removing takes the patch's token out of the sequence: nothing attends to it."
-HIDE_HINT = (
+HIDE_BY = instruction("Hide by")
+HIDE_BYS = instruction({"mean": "mean colour", "blur": "blur", "removed": "removing the token"})
+HIDE_BY_HELP = definition(
+    "Mean colour and blur change the picture. Removing takes the patch's token out of the sequence: nothing attends to it."
+)
+HIDE_HINT = instruction(
     "Draw over patches to hide them; draw over hidden ones to bring them back. Arrow keys and space do the same."
 )
-HIDE_ALT = "The photograph to paint on; {count} patches are hidden."
-REMOVED_AND_SHUFFLED = (
+HIDE_ALT = definition("The photograph to paint on; {count} patches are hidden.")
+REMOVED_AND_SHUFFLED = definition(
     "The patches are shuffled too: what is removed is the place in the sequence, whatever stands there now."
 )
 
 # Order
-SHUFFLE = "Shuffle the patches"
-SHUFFLE_HELP = "The pieces of the picture change places before the model sees them."
-POSITIONS = "Position embedding"
-POSITIONS_OF = {"": "as it is", "zero": "none", "shuffle": "shuffled"}
-POSITIONS_HELP = "None: nothing is added to the patches. Shuffled: every patch gets another one's."
-ANOTHER_ORDER = "Another order"
-ORDER_TEXT = (
-    "Both together, in different orders, tell whether the model reads an arrangement or a bag of patches. Without positions, "
-    "shuffling changes nothing that attention could see."
+SHUFFLE = instruction("Shuffle the patches")
+SHUFFLE_HELP = definition("The pieces of the picture change places before the model sees them.")
+POSITIONS = instruction("Position embedding")
+POSITIONS_OF = instruction({"": "as it is", "zero": "none", "shuffle": "shuffled"})
+POSITIONS_HELP = definition("None: nothing is added to the patches. Shuffled: every patch gets another one's.")
+ANOTHER_ORDER = instruction("Another order")
+ORDER_TEXT = definition(
+    "Both together, in different orders, tell whether the arrangement was needed for this answer. Attention without any positions would "
+    "give the same for every order."
 )
 
 # Heads and layers
-HEAD_BY = "Replace a head by"
-HEAD_BYS = {"zero": "zero", "mean": "its mean"}
-HEAD_BY_HELP = (
-    "Zero takes away everything a head gives. Its mean over the gallery keeps what it always gives and takes away only what it "
+HEAD_BY = instruction("Replace a head by")
+HEAD_BYS = instruction({"zero": "zero", "mean": "its mean"})
+HEAD_BY_HELP = definition(
+    "Zero takes away everything a head gives. Its mean over the gallery keeps what it gives on average and takes away only what it "
     "says about this picture."
 )
-MEANS_OF = "Mean outputs over {images} gallery photographs, numbers {digest}."
-MEANS_RUNNING = "Taking every head's mean over the gallery"
-BOARD_HINT = "Click a head to switch it off, click again to switch it on. Arrow keys and space do the same."
-BOARD_ALT = "{heads} heads in {layers} layers, each with where the {query} looks; {off} of them are off."
-BOARD_CAPTION = "attention weight, every head on its own scale"
-BOARD_ENDS = ("least", "most (99th percentile)")
-LAYERS = "Whole layers off"
-LAYERS_HELP = "Attention and MLP both left out: the layer hands on what it was given."
+MEANS_OF = computed(
+    "Mean outputs over {images} gallery photographs, numbers {digest}.",
+    "vitviz.analysis.interventions.switch_off_heads.head_means",
+)
+MEANS_RUNNING = instruction("Taking every head's mean over the gallery")
+BOARD_HINT = instruction(
+    "Click a head to switch it off, click again to switch it on. Arrow keys and space do the same."
+)
+BOARD_ALT = definition("{heads} heads in {layers} layers, each with where the {query} looks; {off} of them are off.")
+BOARD_CAPTION = definition("attention weight, every head on its own scale")
+BOARD_ENDS = definition(("least", "most (99th percentile)"))
+LAYERS = instruction("Whole layers off")
+LAYERS_HELP = definition("Attention and MLP both left out: the layer hands on what it was given.")
 
 # Cut tokens
-CUT_TEXT = "Nobody may look at these tokens: their columns are cut before the softmax. They themselves still look and are counted."
-CUT_HINT = "Draw over patches to cut them out of attention; draw over them again to bring them back."
-CUT_ALT = "The photograph to choose tokens on; {count} tokens are cut out of attention."
-CUT_PREFIX = "Tokens that are not patches"
-CUT_SINKS = "Cut the sinks ({count})"
-CUT_SINKS_HELP = (
-    "Tokens with far more attention or a far longer vector than the others of this picture; see the section on sinks."
+CUT_TEXT = definition(
+    "Nobody may look at these tokens: their columns are cut before the softmax. They themselves still look and are counted."
 )
-CUT_NO_SINKS = "No token stands out in this picture, so there is no sink to cut."
-CUT_LAYERS = "Only in these layers (all, where none is chosen)"
+CUT_HINT = instruction("Draw over patches to cut them out of attention; draw over them again to bring them back.")
+CUT_ALT = definition("The photograph to choose tokens on; {count} tokens are cut out of attention.")
+CUT_PREFIX = instruction("Prefix tokens")
+CUT_SINKS = instruction("Cut the sinks and long tokens ({count})")
+CUT_SINKS_HELP = definition(
+    "Sinks get more than 10 times the attention of the median patch; long tokens are more than 3 times as long. See the section on sinks."
+)
+CUT_NO_SINKS = computed("No token stands out in this picture, so there is none to cut.", _SINKS)
+CUT_LAYERS = instruction("Only in these layers (all, where none is chosen)")
 
 # What came of it
-RUNNING = "Asking the changed model"
-IMPOSSIBLE = "The model cannot run with all of this switched: at least one patch has to stay. Undo a part of it."
+RUNNING = instruction("Asking the changed model")
+IMPOSSIBLE = definition(
+    "The model cannot run with all of this switched: at least one patch has to stay. Undo a part of it."
+)
 POINTS = common.POINTS
-NO_LIKELIHOOD = "The token that was asked about has left the sequence, so there is no number for it."
-TOP = ("before", "after", "change")
-SHARE = "{share:.1%}"
-SAME = "±0.0"
-NOW = "Now **{after}**, no longer {before}."
-TOKEN_READ = "Cosine of the {token} with what it was: **{cosine:.3f}**"
-NOTHING_YET = {
-    "hide": "Draw over the picture and watch this number.",
-    "order": "Shuffle something and watch this number.",
-    "heads": "Switch a head or a layer off and watch this number.",
-    "cut": "Cut a token out and watch this number.",
-}
+NO_LIKELIHOOD = definition("The token that was asked about has left the sequence, so there is no number for it.")
+TOP = definition(("before", "after", "change"))
+SHARE = computed("{share:.1%}", _EFFECT)
+SAME = computed("±0.0", _EFFECT)
+NOW = computed("Now **{after}**, no longer {before}.", _EFFECT)
+TOKEN_READ = computed("Cosine similarity of the {token} with what it was: **{cosine:.3f}**", _EFFECT)
+NOTHING_YET = instruction(
+    {
+        "hide": "Draw over the picture and watch this number.",
+        "order": "Shuffle something and watch this number.",
+        "heads": "Switch a head or a layer off and watch this number.",
+        "cut": "Cut a token out and watch this number.",
+    }
+)
 
 # Beside each other
-BESIDE = "Compare the"
-BESIDES = {"attention": "attention", "rollout": "rollout"}
-LAYER, HEAD, HEAD_MEAN = "Layer", "Head", "mean"
-MAP_TITLES = {"before": "Before", "after": "After"}
-MAP_NAMES = {"before": "{map}, before", "after": "{map}, after"}
-MAPS = {
-    "attention": "Attention of the {query} in layer {layer}, {head}",
-    "rollout": "Attention rollout of the {query}",
-}
-MEAN_OF_HEADS, ONE_HEAD = "mean of heads", "head {head}"
-MAP_OF = "{map}. Both on one scale. Click a patch to see where that patch looks."
-MAP_ALT = "{name}, over the photograph."
-SEEN = "What the model sees now"
-SEEN_ALT = "The photograph as the changed model sees it. Removed patches are crossed out."
-SIMILARITY = "How like before each patch's token is"
-SIMILARITY_LABEL = "cosine with the token before, last layer"
-SIMILARITY_ALT = "For every patch: the cosine of its last token with what it was before the change."
-NO_SIMILARITY = "The sequence is shorter than before, so tokens cannot be compared one by one."
-LAYER_IS_OFF = "Layer {layer} is off: this is what it would look at, but nobody reads it."
-HEAD_IS_OFF = "This head is off: it still looks, but what it reads goes nowhere."
-ROLLOUT_LEFT_OUT = "Layers that are off are left out of the rollout after. Heads that are off are still counted: rollout sees weights, not outputs."
+BESIDE = instruction("Compare the")
+BESIDES = instruction({"attention": "attention", "rollout": "rollout"})
+LAYER, HEAD, HEAD_MEAN = instruction(("Layer", "Head", "mean"))
+MAP_TITLES = instruction({"before": "Before", "after": "After"})
+MAP_NAMES = definition({"before": "{map}, before", "after": "{map}, after"})
+MAPS = definition(
+    {
+        "attention": "Attention of the {query} in layer {layer}, {head}",
+        "rollout": "Attention rollout of the {query}",
+    }
+)
+MEAN_OF_HEADS, ONE_HEAD = definition(("mean of heads", "head {head}"))
+MAP_OF = instruction("{map}. Both on one scale. Click a patch to see where that patch looks.")
+MAP_ALT = definition("{name}, over the photograph.")
+SEEN = instruction("What the model sees now")
+SEEN_ALT = definition("The photograph as the changed model sees it. Removed patches are crossed out.")
+SIMILARITY = instruction("How far each patch's token stayed as it was")
+SIMILARITY_LABEL = definition("cosine similarity with the token before, last layer")
+SIMILARITY_ALT = definition(
+    "For every patch: the cosine similarity of its last token with what it was before the change."
+)
+NO_SIMILARITY = definition("The sequence is shorter than before, so tokens cannot be compared one by one.")
+LAYER_IS_OFF = definition("Layer {layer} is off: this is what it would look at, but nobody reads it.")
+HEAD_IS_OFF = definition("This head is off: it still looks, but what it reads goes nowhere.")
+ROLLOUT_LEFT_OUT = definition(
+    "Layers that are off are left out of the rollout after. Heads that are off are still counted: rollout sees weights, not outputs."
+)
 
 # What heads are worth
-WORTH_TEXT = (
-    "Attention seems to say which heads matter: those that single out few tokens. Switching every head off in turn says what "
-    "each is worth. The two need not agree."
+WORTH_TEXT = definition(
+    "One might take the heads that single out few tokens for the important ones. Switching every head off in turn says what each is worth "
+    "for this answer. The two need not agree."
 )
-WORTH_RUN = "Switch every head off in turn"
-WORTH_RUNNING = "Switching off head after head"
-WORTH_MEASURED = "What it is worth"
-WORTH_SAID = "What attention says"
-WORTH_SAID_CAPTION = "mean over queries of the head's largest weight"
-WORTH_ALT = "{name}: one number for each of {heads} heads in {layers} layers."
-CORRELATION = "rank correlation"
-CORRELATION_HELP = "Spearman's, of the size of the measured fall with what attention says, over all heads: 1 they agree, 0 no relation."
+WORTH_RUN = instruction("Switch every head off in turn")
+WORTH_RUNNING = instruction("Switching off head after head")
+WORTH_MEASURED = instruction("What it is worth")
+WORTH_SAID = instruction("How sharply it attends")
+WORTH_SAID_CAPTION = definition("mean over queries of the head's largest weight")
+WORTH_ALT = definition("{name}: one number for each of {heads} heads in {layers} layers.")
+CORRELATION = definition("rank correlation")
+CORRELATION_HELP = definition(
+    "Spearman's, of the size of the measured fall with how sharply a head attends, over all heads: 1 they agree, 0 no relation."
+)
 CORRELATION_WORDS = (
-    (0.6, "Here the two mostly agree; on another picture they may not."),
-    (0.2, "They agree a little: attention is a hint, not a measurement."),
-    (-0.2, "Knowing one tells next to nothing about the other: attention is not cause."),
-    (-2.0, "They point in opposite directions: attention is not cause."),
+    (0.6, computed("Here the two mostly agree; on another picture they may not.", _WORTH)),
+    (0.2, computed("They agree a little: here, sharp attention is a hint and no measurement.", _WORTH)),
+    (-0.2, computed("Here, knowing one tells next to nothing about the other.", _WORTH)),
+    (-2.0, computed("Here the sharper heads matter less, if anything.", _WORTH)),
 )
-NO_CORRELATION = "All heads are worth the same here, so there is nothing to correlate."
-MOST = "Most needed here: layer {layer}, head {head}. Without it {target} goes from {before} to {after}."
-MOST_COSINE = "Most needed here: layer {layer}, head {head}. Without it the likeness falls by {fall:.3f}."
+NO_CORRELATION = computed("All heads are worth the same here, so there is nothing to correlate.", _WORTH)
+MOST = computed(
+    "Most needed here: layer {layer}, head {head}. Without it {target} goes from {before} to {after}.", _WORTH
+)
+MOST_COSINE = computed(
+    "Most needed here: layer {layer}, head {head}. Without it the cosine similarity falls by {fall:.3f}.", _WORTH
+)
+MOVED = computed("{moved} of {heads} heads change it by more than 10 points when they are switched off alone.", _WORTH)
 
 # Sinks
-SINKS_TEXT = (
-    "Some models turn a few tokens into scratch space: vectors far longer than the others, or far more attention. What counts as far "
-    "is relative to the median patch of this picture and layer."
+SINKS_TEXT = reference(
+    "Some models use a few tokens in another way than the rest: they get far more attention (sinks), or their vectors are far longer "
+    "(long tokens). What counts as far is relative to the median patch of this picture and layer.",
+    "xiao",
+    "darcet",
 )
-NORM_TIMES = "Long: times the median norm"
-MASS_TIMES = "Looked at: times the median share"
-SINK_LAYER = "After layer"
-SINK_NORM = "Length of each token after layer {layer}"
-SINK_NORM_LABEL = "norm of the token"
-SINK_MASS = "Attention each token is given in layer {layer}"
-SINK_MASS_LABEL = "share of all attention"
-SINK_ALT = "{name}, over the photograph; {count} patches stand out and are framed."
-SINK_NONE = "No token stands out in any layer at these thresholds. Lower them to see the nearest."
-SINK_HERE = "In this layer stand out: {names}"
-SINK_NOT_HERE = "In this layer none stands out; in others: {names}"
-SINK_THROUGH = "Through the layers"
-SINK_CURVES = {"norm": "times the median norm", "mass": "times the median share"}
-SINK_ALONG = {"norm": "layers passed", "mass": "layer"}
-SINK_SET_ASIDE = "The map with them, and with them set aside"
-SINK_WITH, SINK_WITHOUT = "Attention of the {query}, layer {layer}, raw colours", "The same with {count} set aside"
-SINK_ASIDE_TEXT = "Setting aside only redraws the map: their weights become zero and the rest is rescaled. To ask what the model would do without them:"
-SINK_CUT = "Cut them out of attention"
+NORM_TIMES = instruction("Long: times the median norm")
+MASS_TIMES = instruction("Sink: times the median attention")
+SINK_LAYER = instruction("After layer")
+SINK_NORM = definition("Length of each token after layer {layer}")
+SINK_NORM_LABEL = definition("norm of the token")
+SINK_MASS = definition("Attention each token gets in layer {layer}")
+SINK_MASS_LABEL = definition("share of all attention")
+SINK_ALT = definition("{name}, over the photograph; {count} patches stand out and are framed.")
+SINK_NONE = computed("No token stands out in any layer at these thresholds. Lower them to see the nearest.", _SINKS)
+SINK_HERE = computed("In this layer stand out: {names}", _SINKS)
+SINK_NOT_HERE = computed("In this layer none stands out; in others: {names}", _SINKS)
+SINK_THROUGH = instruction("Through the layers")
+SINK_CURVES = definition({"norm": "times the median norm", "mass": "times the median attention"})
+SINK_ALONG = definition({"norm": "layers passed", "mass": "layer"})
+SINK_SET_ASIDE = instruction("The map with them, and with them set aside")
+SINK_WITH, SINK_WITHOUT = definition(
+    ("Attention of the {query}, layer {layer}, raw colours", "The same with {count} set aside")
+)
+SINK_ASIDE_TEXT = definition(
+    "Setting aside only redraws the map: their weights become zero and the rest is rescaled. To ask what the model would do without them:"
+)
+SINK_CUT = instruction("Cut them out of attention")

@@ -1,0 +1,107 @@
+"""The glossary: one definition of each term that users read, said with every model in mind."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+# term -> definition in one or two sentences; spellings that count as the same term stand in `_FORMS`.
+GLOSSARY: dict[str, str] = {
+    "patch": "A small rectangle cut out of the picture. All patches of a grid have the same size.",
+    "token": (
+        "One vector of the sequence that the model works on. Most tokens stand for a patch each; others are learned."
+    ),
+    "embedding": (
+        "The vector that stands for something: a patch embedding for a patch's pixels, a position embedding for "
+        "its place."
+    ),
+    "class token": "A learned token put in front of the patches. Many models read their answer from it after the last layer.",
+    "prefix token": (
+        "A token in front of the patches that shows no part of the picture: a class token or a register, for example."
+    ),
+    "register": "A learned prefix token that no answer is read from. The model may keep in it what belongs to no patch.",
+    "layer": "One block of the model. It changes every token, in most models first by attention and then by an MLP.",
+    "head": (
+        "One of several attentions that a layer computes side by side, each with queries, keys and values of its own."
+    ),
+    "query": "The vector with which a token asks. Its dot products with the keys give the scores.",
+    "key": "The vector by which a token is found. A query is compared with every key it may see.",
+    "value": "The vector that a token hands over, as much of it as its attention weight says.",
+    "attention weight": "How much of one token's value another reads. After a softmax the weights of a row sum to 1.",
+    "softmax": (
+        "Turns scores into positive shares that sum to 1: e to the power of each score, divided by the sum of "
+        "these powers."
+    ),
+    "MLP": (
+        "A small network inside a layer: linear steps with a nonlinear function between them. It changes each "
+        "token by itself."
+    ),
+    "residual stream": "The token as it goes from layer to layer. Every part of a layer adds to it instead of replacing it.",
+    "LayerScale": "One learned factor for each component, by which some models multiply what a part of a layer adds.",
+    "logit": "The number that the model gives to an output before it is turned into a probability. It may be negative.",
+    "probability": (
+        "A logit turned into a number from 0 to 1. It says how the model divides its answer, not how often it is right."
+    ),
+    "cosine similarity": (
+        "The cosine of the angle between two vectors: 1 for one direction, 0 for a right angle, −1 for opposite ones."
+    ),
+    "sink": (
+        "A token that gets more than 10 times the attention of the median patch of its layer, over all heads and "
+        "queries."
+    ),
+    "entropy": "How evenly a row of weights is spread: 0 where one token gets all, 1 where all get the same.",
+    "long token": "A token whose vector is more than 3 times as long as the median patch's after the same layer.",
+    "rank correlation": "Spearman's: how far two lists agree in their order. 1: the same order, 0: unrelated, −1: reversed.",
+}
+
+_FORMS: dict[str, tuple[str, ...]] = {
+    "patch": ("patches", "patch"),
+    "class token": ("class tokens", "class token"),
+    "prefix token": ("prefix tokens", "prefix token"),
+    "query": ("queries", "query"),
+    "MLP": ("MLPs", "MLP"),
+    "residual stream": ("residual streams", "residual stream"),
+    "embedding": ("embeddings", "embedding"),
+    "cosine similarity": ("cosine similarities", "cosine similarity"),
+    "LayerScale": ("LayerScale",),
+}
+
+# Words of everyday speech, too: they are in the glossary and get no mark inside sentences.
+_UNMARKED = {"key", "value", "layer"}
+_BY_FORM = {
+    form.lower(): term for term in GLOSSARY if term not in _UNMARKED for form in _FORMS.get(term, (f"{term}s", term))
+}
+# Longest first, so that "class token" is not read as "token"; not inside LaTeX, code, links, tags or blanks to be filled.
+_WORDS = "|".join(re.escape(form) for form in sorted(_BY_FORM, key=len, reverse=True))
+_SKIPPED = r"\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>]*>|\{[^}]*\}"
+_TERM = re.compile(rf"(?P<skip>{_SKIPPED})|(?<![\w-])(?P<term>{_WORDS})(?![\w-])", re.IGNORECASE)
+
+
+def terms_in(text: str) -> list[str]:
+    """The terms of the glossary that a text uses, in the order in which they first appear."""
+    found = (_BY_FORM[match["term"].lower()] for match in _TERM.finditer(text) if match["term"])
+    return list(dict.fromkeys(found))
+
+
+def marked(text: str, known: Iterable[str] = ()) -> str:
+    """Markdown in which each term carries its definition where it first appears, as `<abbr title="...">`.
+
+    Args:
+        text: Markdown of ours; blanks in braces stay as they are and are filled afterwards.
+        known: terms that need no mark, because they were marked before.
+
+    Returns:
+        Markdown with HTML, for `st.markdown(..., unsafe_allow_html=True)`.
+    """
+    seen = set(known)
+
+    def mark(match: re.Match[str]) -> str:
+        written = match["term"]
+        if not written or _BY_FORM[written.lower()] in seen:
+            return match[0]
+        term = _BY_FORM[written.lower()]
+        seen.add(term)
+        return f'<abbr title="{html.escape(GLOSSARY[term])}" tabindex="0">{written}</abbr>'
+
+    return _TERM.sub(mark, text)

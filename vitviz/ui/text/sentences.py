@@ -1,0 +1,114 @@
+"""What a sentence of the app rests on: every text that users read is tagged where it is written.
+
+instruction  what to do, or the name of a thing to operate or to look at
+definition   what a word or a number means here, or what follows from how it is made: true for every model it is shown with
+computed     filled with numbers of what is on the screen; `by` names the function that computes them
+reference    a finding of others; `to` names works of `vitviz.references`
+
+`a + b` of two tagged texts is both, one after the other, each with its own tag. A piece that is true of some models only says
+so with `when`, names of facts (`vitviz.ui.controls.facts`), and is left out for others. A test refuses a text without a tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+INSTRUCTION, DEFINITION, COMPUTED, REFERENCE = KINDS = ("instruction", "definition", "computed", "reference")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a piece of text rests on.
+
+    Attributes:
+        kind: one of KINDS.
+        sources: dotted names of functions for "computed", keys of `vitviz.references.WORKS` for "reference", else empty.
+        text: the piece.
+        when: facts that must hold of the model and picture, "!fact" for one that must not; empty where it is always true.
+    """
+
+    kind: str
+    sources: tuple[str, ...]
+    text: str
+    when: tuple[str, ...] = ()
+
+
+class Text(str):
+    """A text with what it rests on, piece by piece. Everything that takes a string takes it."""
+
+    bases: tuple[Basis, ...]
+
+    def __new__(cls, text: str, bases: tuple[Basis, ...] = ()) -> Text:
+        made = super().__new__(cls, text)
+        made.bases = bases
+        return made
+
+    def __add__(self, other: str) -> str:
+        if isinstance(other, Text):
+            return Text(f"{self!s} {other!s}", self.bases + other.bases)
+        return str(self) + other
+
+
+def instruction(text: T, when: str = "") -> T:
+    """Tags a text, or every text of a mapping or tuple, as what to do or what to operate. when: facts, with commas between."""
+    return _tagged(text, INSTRUCTION, (), when)
+
+
+def definition(text: T, when: str = "") -> T:
+    """Tags what a word or number means here, or what follows from how it is made. when: as `instruction`."""
+    return _tagged(text, DEFINITION, (), when)
+
+
+def computed(text: T, *by: str, when: str = "") -> T:
+    """Tags sentences filled with numbers of what is on the screen. by: dotted names of the functions that compute them."""
+    return _tagged(text, COMPUTED, by, when)
+
+
+def reference(text: T, *to: str, when: str = "") -> T:
+    """Tags a finding of others. to: keys of `vitviz.references.WORKS`. when: as `instruction`."""
+    return _tagged(text, REFERENCE, to, when)
+
+
+def _tagged(text: Any, kind: str, sources: tuple[str, ...], when: str) -> Any:
+    if isinstance(text, Text):
+        return text  # tagged before, on its own
+    if isinstance(text, str):
+        return Text(text, (Basis(kind, sources, text, tuple(when.split(","))) if when else Basis(kind, sources, text),))
+    if isinstance(text, Mapping):
+        return {key: _tagged(value, kind, sources, when) for key, value in text.items()}
+    return tuple(_tagged(value, kind, sources, when) for value in text)
+
+
+def true_of(text: str, facts: Container[str]) -> str:
+    """The pieces of a text whose conditions hold, one after the other; a text without pieces as it is."""
+    bases = getattr(text, "bases", ())
+    if not any(piece.when for piece in bases):
+        return text
+    return " ".join(piece.text for piece in bases if holds(piece.when, facts))
+
+
+def holds(when: Iterable[str], facts: Container[str]) -> bool:
+    """Whether all of `when` are among the facts, and those with "!" in front are not."""
+    return all((fact.removeprefix("!") in facts) != fact.startswith("!") for fact in when)
+
+
+def texts_in(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """(name, text) of every string inside a value: a text, a mapping, a sequence, or a dataclass of them; no names of an enum."""
+    if isinstance(value, Enum):
+        return
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from texts_in(each, f"{name}[{key}]")
+    elif isinstance(value, tuple | list):
+        for place, each in enumerate(value):
+            yield from texts_in(each, f"{name}[{place}]")
+    elif is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            yield from texts_in(getattr(value, part.name), f"{name}.{part.name}")
