@@ -81,7 +81,7 @@ def test_opens_on_a_patch_with_every_step(app):
     ):
         assert any(name in step for step in numbered), name
     assert words.ENTERS.format(layer=11) in "\n".join(numbered)
-    assert "They are learned" in page.text and "A what-if, not the model." in page.text
+    assert "They are the same for every picture" in page.text and "A what-if, not the model." in page.text
 
 
 def test_pixels_by_calculator(shown):
@@ -168,7 +168,7 @@ def test_class_token_has_no_pixels_and_later_layers_say_what_came_between(app):
     assert words.NO_PIXELS.format(query=common.TOKEN_CLS, width=384) in page.text
     assert not any(rows[0][0] == words.PIXEL_COLUMNS[0] for rows in tables_of(page))
     table(page, words.POSITION_COLUMNS_PREFIX)
-    assert "The 4 layers before have **added**" in page.text
+    assert "4 layers have changed it before" in page.text
     assert page.parameters["query"] == "cls"
 
 
