@@ -135,7 +135,7 @@ TOKEN_AND = instruction(" and ")
 # What is explained
 WHOLE_PICTURE = definition("the model's summary of the picture")
 DIFFERENCE = definition("{name}, not {other}")
-POINTS = computed("{points:+.1f} points", "vitviz.analysis.interventions.effect.effect")
+POINTS = computed("{points:+.1f} points", "vitviz.analysis.interventions.application.effect")
 
 # Pages that a model cannot fill
 ELSEWHERE = definition(

@@ -6,7 +6,7 @@ from vitviz.ui.text import common
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
-_EFFECT = "vitviz.analysis.interventions.effect.effect"
+_EFFECT = "vitviz.analysis.interventions.application.effect"
 _WORTH = "vitviz.analysis.head_importance.head_importance"
 _SINKS = "vitviz.analysis.sinks.token_outliers"
 
