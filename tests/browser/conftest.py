@@ -42,11 +42,12 @@ def browser(chromium: str, playwright_driver: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def tab(browser: Any, server: str) -> Iterator[Any]:
-    """tab(path, width=..., height=..., scheme=...) opens a tab in a browser of its own."""
+    """tab(path, width=..., height=..., scheme=..., reduced_motion=...) opens a tab in a browser of its own."""
     opened: list[AppTab] = []
 
-    def open_tab(path: str = "", width: int = 1024, height: int = 768, scheme: str = "light") -> AppTab:
-        opened.append(AppTab(browser, server, viewport={"width": width, "height": height}, color_scheme=scheme))
+    def open_tab(path: str = "", width: int = 1024, height: int = 768, scheme: str = "light", **look: Any) -> AppTab:
+        viewport = {"width": width, "height": height}
+        opened.append(AppTab(browser, server, viewport=viewport, color_scheme=scheme, **look))
         return opened[-1].open(path)
 
     yield open_tab

@@ -27,6 +27,7 @@ def render(context: PageContext) -> None:
     held = context.selection.query if _exists(context.selection.query, context.layout) else ""
     hidden = _hidden(context.layout)
     titles = {name: page.title for name, page in navigation.pages().items()}
+    st.header(words.HEADING, anchor=False)
     journey(
         figure_data(context, held, hidden, titles),
         words.JOURNEY,

@@ -1,0 +1,145 @@
+"""The start page's figure in the browser: it plays, answers the pointer with Python's numbers, hides patches, takes uploads."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vitviz
+from vitviz.analysis.attention import query_weights
+from vitviz.samples import load_sample
+
+LAYERS = 12
+END = LAYERS + 2
+
+
+@pytest.fixture(scope="module")
+def traced():
+    model = vitviz.load_model("embedded")
+    return vitviz.trace(model, load_sample("motorcycle"))
+
+
+def journey(shown):
+    """The figure, with every layer's numbers."""
+    shown.page.locator(f'.journey[data-loaded="{LAYERS}"]').wait_for()
+    return shown.page.locator(".journey")
+
+
+def caption(shown) -> str:
+    return shown.page.locator(".journey .caption").inner_text()
+
+
+def scrub(shown, at: float) -> None:
+    shown.page.locator(".journey .scrub").evaluate(
+        "(range, at) => { range.value = at; range.dispatchEvent(new Event('input')); }", at
+    )
+
+
+def at_of(figure) -> float:
+    return float(figure.get_attribute("data-at"))
+
+
+def over(shown, row: int, col: int) -> None:
+    box = shown.page.locator(".journey canvas.photo").bounding_box()
+    shown.page.mouse.move(box["x"] + (col + 0.5) / 16 * box["width"], box["y"] + (row + 0.5) / 16 * box["height"])
+
+
+def test_it_plays_pauses_and_stands_still_where_it_is_put(tab):
+    shown = tab("")
+    figure = journey(shown)
+    first = at_of(figure)
+    shown.page.wait_for_timeout(400)
+    assert at_of(figure) > first  # it began by itself
+    shown.page.locator(".journey .play").click()
+    stopped = at_of(figure)
+    shown.page.wait_for_timeout(300)
+    assert at_of(figure) == stopped
+    scrub(shown, 6)
+    assert at_of(figure) == 6
+    shown.page.get_by_role("button", name="Step", exact=True).click()
+    assert at_of(figure) == 7
+    assert shown.errors() == []
+
+
+def test_a_patch_under_the_pointer_is_answered_with_pythons_numbers(tab, traced):
+    shown = tab("")
+    journey(shown)
+    for layer, (row, col) in ((11, (8, 3)), (4, (12, 13)), (0, (3, 8))):
+        scrub(shown, layer + 3)
+        over(shown, row, col)
+        weights = query_weights(traced.layers[layer], f"r{row}c{col}").mean(0).numpy()[1:].reshape(16, 16)
+        best = np.unravel_index(int(weights.argmax()), weights.shape)
+        said = caption(shown)
+        found = re.search(r"\(([\d.]+)%\)", said)
+        assert found and float(found[1]) == pytest.approx(100 * weights.max(), rel=0.03, abs=0.06)
+        assert "from itself" in said if best == (row, col) else f"row {best[0]}, column {best[1]} (" in said
+    assert shown.errors() == []
+
+
+def test_what_is_held_goes_with_the_link_and_is_asked_about_others(tab, traced):
+    shown = tab("")
+    journey(shown)
+    scrub(shown, END)
+    over(shown, 11, 2)
+    shown.page.mouse.down()
+    shown.page.mouse.up()
+    over(shown, 8, 10)
+    share = query_weights(traced.layers[11], "r11c2").mean(0).numpy()[1 + 8 * 16 + 10]
+    found = re.search(r"takes ([\d.]+)% from the patch in row 8, column 10", caption(shown))
+    assert found and float(found[1]) == pytest.approx(100 * share, rel=0.05, abs=0.06)
+    shown.page.wait_for_url(re.compile("query=r11c2"))
+    shown.page.locator(".more[data-page=microscope]").click()
+    shown.page.wait_for_url(re.compile("microscope.*query=r11c2"))
+    assert shown.errors() == []
+
+
+def test_hiding_the_object_changes_the_answer_and_nothing_brings_it_back(tab):
+    shown = tab("")
+    journey(shown)
+    shown.page.get_by_role("button", name="the object").click()
+    shown.page.get_by_text(re.compile(r"of 256 patches hidden: (?!motorbike)")).wait_for()
+    assert "what=hide_mean_" in shown.page.url
+    shown.page.get_by_role("button", name="nothing").click()
+    shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
+    assert shown.errors() == []
+
+
+def test_without_motion_it_stands_there_finished(tab):
+    shown = tab("", reduced_motion="reduce")
+    figure = journey(shown)
+    assert at_of(figure) == END
+    shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
+
+
+def test_the_keyboard_alone_chooses_and_holds(tab):
+    shown = tab("", reduced_motion="reduce")
+    journey(shown)
+    photo = shown.page.locator(".journey canvas.photo")
+    photo.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
+        shown.page.keyboard.press(key)
+    shown.page.wait_for_url(re.compile(r"query=r\d+c\d+"))
+    held = re.search(r"query=r(\d+)c(\d+)", shown.page.url)
+    assert held and f"row {held[1]}, column {held[2]}" in photo.get_attribute("aria-label")
+    shown.page.keyboard.press("Escape")
+    shown.page.wait_for_url(re.compile(r"^((?!query=).)*$"))
+
+
+def test_a_photograph_too_large_to_send_is_scaled_down_in_the_browser(tab):
+    shown = tab("")
+    journey(shown)
+    noise = np.random.default_rng(1).integers(0, 255, (750, 1000, 3), dtype=np.uint8)
+    large = Image.fromarray(noise).resize((8000, 6000), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    large.save(file, "JPEG", quality=98)
+    assert file.tell() > 15_000_000
+    shown.page.locator(".journey input[type=file]").set_input_files(
+        {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+    )
+    shown.page.wait_for_url(re.compile("image=upload"))
+    shown.settled()
+    assert shown.errors() == []
