@@ -62,7 +62,7 @@ def test_the_whole_path(tab, traced):
     # Read a value off the enlarged head: it is the one that Python computes.
     expected = float(vitviz.attention_map(traced.layers[4], "cls", 2).values[7, 9])
     read = point_at_patch(shown, 1, 7, 9)
-    assert common.EXHIBIT["place"].format(row=7, col=9) in read
+    assert common.PICTURE_WORDS["place"].format(row=7, col=9) in read
     assert float(read.rsplit("·", 1)[1].replace("×10⁻", "e-")) == pytest.approx(expected, rel=6e-3)
 
     # Ask about a patch instead of the class token.
@@ -96,7 +96,7 @@ def test_keyboard_moves_the_choice(tab):
     shown.page.keyboard.press("ArrowDown")
     shown.wait_for_parameter("query", "r6c6")
     label = component(shown, 0).locator("canvas.main").get_attribute("aria-label")
-    assert common.EXHIBIT["place"].format(row=6, col=6) in label
+    assert common.PICTURE_WORDS["place"].format(row=6, col=6) in label
 
 
 def picture(colour: tuple[int, int, int]) -> bytes:

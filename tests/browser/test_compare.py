@@ -44,7 +44,7 @@ def place(tab, letter: str, row: int, col: int) -> dict[str, float]:
 def reading(tab, letter: str, row: int, col: int) -> float:
     """The value that a picture reads out, once it reads out that patch."""
     line = picture(tab, letter).locator(".readout")
-    where = common.EXHIBIT["place"].format(row=row, col=col)
+    where = common.PICTURE_WORDS["place"].format(row=row, col=col)
     tab.expect(line).to_contain_text(where)
     return float(line.inner_text().rsplit("·", 1)[1].replace("×10⁻", "e-"))
 

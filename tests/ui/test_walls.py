@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,3 +100,18 @@ def test_what_is_known_of_a_page_is_known_without_its_code() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     loaded = [name for name in run.stdout.split() if name.startswith("vitviz.ui.pages.")]
     assert "vitviz.ui.pages.rollout.text" in loaded and not [name for name in loaded if name.endswith(".page")]
+
+
+def test_no_sentence_is_left_over() -> None:
+    """Every constant of a text module is used by the code, by another text, or by the list of all texts."""
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "vitviz").rglob("*.py")}
+    texts = [path for path in FILES if path.stem == "text" or path.parent.name == "text"]
+    unused = []
+    for path in texts:
+        for name in re.findall(r"^([A-Z][A-Z0-9_]+)\b(?=[:\w\[\], ]* =)", sources[path], re.MULTILINE):
+            here = len(re.findall(rf"\b{name}\b", sources[path])) > 1
+            if not here and not any(
+                re.search(rf"\b{name}\b", text) for other, text in sources.items() if other != path
+            ):
+                unused.append(f"{path.relative_to(UI)}: {name}")
+    assert texts and unused == []

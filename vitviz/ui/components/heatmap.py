@@ -50,7 +50,7 @@ class Paint:
 
 @cache
 def _component(name: str) -> Component:
-    return registered(name, "picture.css", words.EXHIBIT)
+    return registered(name, "picture.css", words.PICTURE_WORDS)
 
 
 def show_picture(

@@ -52,10 +52,10 @@ def show(
     """Shows the figure with its exports. width: CSS pixels, all there are where not given."""
     drawn = _Recipe(context, name, make, params).drawn()
     st.image(drawn.png, width=width or "stretch", alt=drawn.alt)
-    ways_out(context, name, make, **params)
+    exports(context, name, make, **params)
 
 
-def ways_out(context: PageContext, name: str, make: Callable[[], Figure], **params: Hashable) -> None:
+def exports(context: PageContext, name: str, make: Callable[[], Figure], **params: Hashable) -> None:
     """Download and code, for a figure or for a component that shows the same numbers; drawn when somebody asks for it."""
     recipe = _Recipe(context, name, make, params)
     with st.container(horizontal=True, gap="small"):

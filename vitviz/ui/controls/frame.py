@@ -66,9 +66,9 @@ def not_supported(context: PageContext, question: str) -> None:
     """The page's question, one sentence of why, and the way to the page that every model has."""
     st.header(question)
     support = verdict_on(context)
-    sentence = words.ELSEWHERE_FORM if support.rollout else words.ELSEWHERE
+    sentence = words.NO_FORM_OF_ATTENTION if support.rollout else words.NO_SEQUENCE
     st.info(sentence.format(reason=escaped(support.reason), instead=escaped(support.instead)))
-    navigation.link("layers", words.ELSEWHERE_LINK)
+    navigation.link("layers", words.LAYERS_LINK)
 
 
 # What can be shown of the chosen model, as pages say it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from vitviz.analysis.patches import sequence_cost
@@ -19,12 +21,13 @@ _CAPTIONS = {caption.step: caption for caption in journey.CAPTIONS}
 def caption_of(context: PageContext, step: str) -> str:
     """The pieces of a step's caption that are true here, with the blanks to be filled; empty where none is.
 
-    Raises KeyError for a step that there is not.
+    Raises:
+        KeyError: for a step that there is not.
     """
     return true_of(_CAPTIONS[step].text, Facts(context))
 
 
-def costs_of(context: PageContext) -> dict[str, str]:
+def costs_of(context: PageContext) -> dict[str, Any]:
     """What fills the numbers of pixels, patches and their pairs."""
     cost = sequence_cost(context.layout)
     return {name: f"{getattr(cost, name):,}" for name in ("pixels", "patches", "pixel_pairs", "patch_pairs")}

@@ -113,7 +113,7 @@ COPY_PYTHON = instruction("Copy as Python")
 SNIPPET_UPLOAD = instruction("photo.jpg")
 SNIPPET_HELP = definition("Runs outside the app and makes the same figure.")
 
-# The prediction strip
+# The prediction bar
 SEEN = instruction("What the model sees")
 SEEN_ALT = definition("The photograph as the model sees it, {width} by {height} pixels.")
 PREDICTION = instruction("Prediction")
@@ -138,14 +138,14 @@ DIFFERENCE = definition("{name}, not {other}")
 POINTS = computed("{points:+.1f} points", "vitviz.analysis.interventions.application.effect")
 
 # Pages that a model cannot fill
-ELSEWHERE = definition(
+NO_SEQUENCE = definition(
     "This page follows the same tokens through all layers, and this model does not let it. {reason} {instead}"
 )
-ELSEWHERE_FORM = definition(
+NO_FORM_OF_ATTENTION = definition(
     "{reason} But it hands its attention over in a form that this page cannot follow; each of its layers can be looked at by "
     "itself."
 )
-ELSEWHERE_LINK = instruction("Layer by layer")
+LAYERS_LINK = instruction("Layer by layer")
 
 # Scales
 SCALE = instruction("Colours")
@@ -168,7 +168,7 @@ OWN_ENDS_ROBUST = definition(("a map's smallest", "its 99th percentile"))
 SHARED_CAPTION = definition("{label} · {scale}")
 
 # What every component says in the browser where something cannot be fetched; {blanks} are filled there
-TROUBLE = instruction(
+FETCH_WORDS = instruction(
     {
         "failed": "{what} could not be fetched: {reason}.",
         "missing_part": "This part of the page",
@@ -182,8 +182,8 @@ TROUBLE = instruction(
     }
 )
 
-# What the exhibits say in the browser
-EXHIBIT = TROUBLE | instruction(
+# What pictures and boards say in the browser
+PICTURE_WORDS = FETCH_WORDS | instruction(
     {
         "tokens": "Prefix tokens",
         "blend": "How much of the map lies over the picture",

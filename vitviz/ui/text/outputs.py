@@ -51,7 +51,6 @@ PREDICTED = computed(
     },
     "vitviz.analysis.prediction.top_predictions",
 )
-FORMING_VALUE = definition({CLASSES: "Probability", LABELS: "Probability", NUMBERS: "Value"})
 PATCH_LENS = instruction(
     {
         CLASSES: "What does each patch's token read as?",

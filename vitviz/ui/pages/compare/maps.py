@@ -50,7 +50,7 @@ def below(one: ComparedSide, two: ComparedSide) -> None:
         agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
         flat = isnan(agreement)
         st.markdown(words.AGREEMENT_FLAT if flat else words.AGREEMENT.format(value=number(agreement, digits=2)))
-    _ways_out(one, two)
+    _exports(one, two)
 
 
 def _robust() -> bool:
@@ -145,7 +145,7 @@ def _display(one: ComparedSide, two: ComparedSide) -> None:
         caption(words.NO_DIFFERENCE, a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
 
 
-def _ways_out(one: ComparedSide, two: ComparedSide) -> None:
+def _exports(one: ComparedSide, two: ComparedSide) -> None:
     both, asked = (
         sides.sharing(one.context, two.context.key.scope),
         (_shared(), _robust(), _difference_shown(one, two)),
@@ -163,4 +163,4 @@ def _ways_out(one: ComparedSide, two: ComparedSide) -> None:
             theme=both.theme,
         )
 
-    figure.ways_out(both, "comparison", make, a=one.params, b=(two.context.key, *two.params), asked=asked)
+    figure.exports(both, "comparison", make, a=one.params, b=(two.context.key, *two.params), asked=asked)

@@ -182,9 +182,10 @@ def read_head(context: PageContext) -> Callable[[int], int]:
 class ComparedSide:
     """One side, and what is asked of it.
 
-    query        text form of a `Query` of this side
-    layer, head  for attention only
-    heatmap      the answer
+    Attributes:
+        query: text form of a `Query` of this side.
+        layer, head: for attention only.
+        heatmap: the answer.
     """
 
     letter: str
@@ -209,7 +210,11 @@ class ComparedSide:
 
 
 def heatmap_of(context: PageContext, kind: str, query: str, layer: int | None, head: int | None) -> Heatmap:
-    """The answer of one side. Raises UnsupportedError where its model has none."""
+    """The answer of one side.
+
+    Raises:
+        UnsupportedError: where its model has none.
+    """
     if kind == "positions":
         row, col = context.layout.cell_named(query) or (0, 0)
         patch = context.layout.token_at(row, col) - context.layout.num_prefix

@@ -41,12 +41,13 @@ CUTS = 32
 class Shown:
     """The layer under discussion, and what is asked of it.
 
-    index  among all layers, those that collect last
-    asked_by  the query on the model's first grid
-    query  name of a token of this layer
-    head   None is the mean of heads
-    maps   (heads, rows, cols) over the keys' grid
-    reach  (rows, cols) bool over the keys' grid
+    Attributes:
+        index: among all layers, those that collect last.
+        first_query: the query on the model's first grid.
+        query: name of a token of this layer.
+        head: None is the mean of heads.
+        maps: (heads, rows, cols) over the keys' grid.
+        reach: (rows, cols) bool over the keys' grid.
     """
 
     index: int
@@ -241,7 +242,7 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
         link=link,
     )
     st.caption(_read(shown, values))
-    figure.ways_out(
+    figure.exports(
         context,
         "one layer",
         lambda: layer_figure(
@@ -316,7 +317,7 @@ def show_heads(context: PageContext, shown: Shown) -> None:
         on_pick=lambda row, place: state.change(head=row * across + place),
         tallest=200 * -(-len(maps) // across),
     )
-    figure.ways_out(
+    figure.exports(
         context,
         "heads of a layer",
         lambda: layer_heads_figure(

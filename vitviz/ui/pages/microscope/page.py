@@ -60,7 +60,7 @@ def render(context: PageContext) -> None:
 
 def _sinks(context: PageContext, layer: int, norms: list[torch.Tensor] | str) -> None:
     """The sinks of the layer, and how long a vector each gives beside the median patch."""
-    sinks = context.ask("sinks", lambda _: tuple(sink_tokens(context.trace.layers[layer])), layer=layer)
+    sinks = context.ask("sinks", lambda _: tuple(sink_tokens(context.layers[layer])), layer=layer)
     if not sinks or isinstance(norms, str):
         if not sinks:
             caption(words.NO_SINK, layer=layer)
@@ -133,7 +133,7 @@ def _way_out(context: PageContext, view: MicroscopeView) -> None:
     head = view.head if isinstance(view.head, int) else None
     robust = view.scale == "robust"
     query = MEAN if context.query == POOL else context.query  # the pooling query asks in no layer of this page
-    figure.ways_out(
+    figure.exports(
         context,
         "attention",
         lambda: attention_figure(context.subject, view.layer, head, query, robust=robust, theme=context.theme),

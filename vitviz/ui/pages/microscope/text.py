@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitviz.ui.text.common import TROUBLE, PageText
+from vitviz.ui.text.common import FETCH_WORDS, PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
 PAGE = PageText(
@@ -60,7 +60,7 @@ NO_SINK = computed("No token is a sink in layer {layer}.", "vitviz.analysis.atte
 
 # What the microscope says in the browser, by the names its modules ask for; {blanks} are filled there.
 MICROSCOPE: dict[str, str] = (
-    TROUBLE
+    FETCH_WORDS
     | instruction(
         {
             "title": PAGE.title,

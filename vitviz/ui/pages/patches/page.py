@@ -53,7 +53,7 @@ def _grid(context: PageContext, row: int, col: int) -> None:
         line=cut,
         dim=dim,
     )
-    figure.ways_out(
+    figure.exports(
         context,
         "patch grid",
         lambda: grid_figure(context.traced, highlight=[token], line_width=cut, dim=dim, theme=context.theme),

@@ -63,10 +63,8 @@ SEQUENCE = instruction("The sequence")
 SEQUENCE_TEXT = computed(
     "{prefix} prefix tokens and {patches} patches: {tokens} tokens in this order.", "vitviz.tokens.TokenLayout"
 )
-SEQUENCE_ALT = definition("The tokens of the sequence in order, numbered from 0; token {token} is framed.")
 FILTERS = instruction("What each patch is compared with")
 FILTERS_TEXT = computed(
     "The {count} leading components of the model's patch filters and their share of the filters' variance.",
     "vitviz.analysis.patches.filter_components",
 )
-FILTERS_ALT = definition("{count} small colour tiles: the leading principal components of the patch filters.")

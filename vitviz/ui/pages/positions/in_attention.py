@@ -165,7 +165,7 @@ def _board(context: PageContext, number: int, bias: OffsetBias, head: int) -> No
         places=(_steps(bias.window[0], bias.step[0]), _steps(bias.window[1], bias.step[1])),
         on_pick=lambda row, place: state.change(bias_head=row * across + place),
     )
-    figure.ways_out(
+    figure.exports(
         context,
         "relative bias of all heads",
         lambda: bias_heads_figure(context.traced, number, bias, shared=shared, theme=context.theme),

@@ -124,7 +124,7 @@ def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, co
         chosen=cell_name(row, col),
         widest=400,
     )
-    figure.ways_out(
+    figure.exports(
         context,
         "position similarity",
         lambda: position_figure(context.traced, row, col, similarity, theme=context.theme),

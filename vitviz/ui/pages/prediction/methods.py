@@ -98,7 +98,7 @@ def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> N
         for name, line in zip(words.CARD_LINES, lines, strict=True):
             st.markdown(f"**{name}:** {line}")
     robust = state.value_of("scale") == "robust"
-    figure.ways_out(
+    figure.exports(
         context,
         f"explanation {method.key}",
         lambda: explanation_figure(

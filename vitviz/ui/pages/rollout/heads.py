@@ -30,7 +30,8 @@ from vitviz.ui.text import common
 class _HeadMaps:
     """What the board shows: `kind` of map for `query`, with `params` naming all it depends on.
 
-    first  number of the layer in the first row; layers that only collect are counted after all others
+    Attributes:
+        first: number of the layer in the first row; layers that only collect are counted after all others.
     """
 
     kind: str
@@ -124,7 +125,7 @@ def _board(context: PageContext, shown: _HeadMaps) -> None:
         on_pick=lambda row, head: state.change(layer=shown.first + row, head=head),
     )
     if shown.kind == "attention":
-        figure.ways_out(
+        figure.exports(
             context,
             "heads",
             lambda: heads_figure(
@@ -196,7 +197,7 @@ def _enlarged(context: PageContext, shown: _HeadMaps) -> None:
     make = _figure(context, shown, row, head, robust)
     if make is not None:
         params = (*shown.params, ("kind", shown.kind), ("layer", layer), ("head", head), ("robust", robust))
-        figure.ways_out(context, "one head", make, **dict(params))
+        figure.exports(context, "one head", make, **dict(params))
 
 
 def _figure(context: PageContext, shown: _HeadMaps, row: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]

@@ -36,7 +36,7 @@ def render(context: PageContext) -> None:
         st.subheader(words.ROLLED, anchor=False)
         if why_not:
             st.info(escaped(why_not))
-            navigation.link("layers", common.ELSEWHERE_LINK)
+            navigation.link("layers", common.LAYERS_LINK)
         else:
             with guarded("rollout figure"):
                 _rolled(context)
@@ -87,7 +87,7 @@ def _rolled(context: PageContext) -> None:
             params=(("query", query), ("options", options)),
             chosen=query,
         )
-        figure.ways_out(
+        figure.exports(
             context,
             "rollout",
             lambda: rollout_figure(

@@ -40,7 +40,6 @@ PAGE = PageText(
 )
 
 QUERY_LINE = instruction("Query: **{query}**. Choose another in one of the pictures.")
-BOARD = instruction("All heads of all layers")
 BOARD_OF = instruction("Show")
 BOARDS = instruction({"attention": "attention", "last_hop": "last hop", "leave_one_in": "leave one in"})
 BOARD_HELP = definition(
@@ -57,7 +56,6 @@ BOARD_LABELS = definition(
 BOARD_ALT = definition("One small map for each of {heads} heads in each of {layers} layers: {label} of the {query}.")
 LAYER, HEAD = instruction(("Layer", "Head"))
 HEAD_MEAN = instruction("mean of heads")
-ENLARGED = instruction("Layer {layer}, {head}")
 HEAD_NAME = instruction("head {head}")
 ENLARGED_ALT = definition("{label} of the {query} in layer {layer}, {head}.")
 FACT_ENTROPY, FACT_PREFIX = definition(("entropy", "prefix mass"))
@@ -85,7 +83,6 @@ ALPHA_HELP = reference(
 LAYERS = instruction("From layer to layer")
 LAYERS_HELP = definition("Only these layers are multiplied.")
 ROLLED_ALT = definition("Attention rollout of the {query} through layers {first} to {last}.")
-ROLLED_LABEL = definition("attention rollout")
 
 SINKS = instruction("Sinks in layer {layer}")
 SINKS_TEXT = definition(

@@ -51,8 +51,9 @@ THUMBNAIL = 104  # pixels, for screens with two to a CSS pixel
 class Pass:
     """One pass of the photograph, perhaps with patches hidden.
 
-    trace   its attention; None where only the readings were wanted
-    values  (layers + 1, outputs): the output read before the first layer and after each; None without a classifier
+    Attributes:
+        trace: its attention; None where only the readings were wanted.
+        values: (layers + 1, outputs): the output read before the first layer and after each; None without a classifier.
     """
 
     trace: Any

@@ -63,7 +63,8 @@ def switch(changed: Interventions, **params: Any) -> None:
 def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> Interventions:
     """What of `given` this model has: patches, tokens, layers and heads that do not exist are left out.
 
-    heads  number of heads of every layer, first layer first
+    Args:
+        heads: number of heads of every layer, first layer first.
     """
     heads = tuple(heads)
     fitted = (item.fit(layout, heads) for item in given)
@@ -215,7 +216,11 @@ def gallery_means(context: PageContext) -> HeadMeans:
 
 
 def outcome_of(explained: ExplainedTarget, given: Interventions) -> Outcome:
-    """The changed model's answer to the question at hand. Raises UnsupportedError where it cannot run changed."""
+    """The changed model's answer to the question at hand.
+
+    Raises:
+        UnsupportedError: where it cannot run changed.
+    """
     context = explained.context
     means = gallery_means(context) if needs_means(given) else None
     digest = means.digest if means else ""

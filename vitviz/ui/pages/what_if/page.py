@@ -178,7 +178,7 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
                 one_of_many=True,
             )
     _notes(given, kind, layer, head)
-    _ways_out(explained, given, found, before, after, kind, query, layer, head)
+    _exports(explained, given, found, before, after, kind, query, layer, head)
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.SEEN}**")
@@ -256,7 +256,7 @@ def _similarity(context: PageContext, found: Outcome, what: tuple[tuple[str, str
     )
 
 
-def _ways_out(
+def _exports(
     explained: ExplainedTarget,
     given: Interventions,
     found: Outcome,
@@ -285,7 +285,7 @@ def _ways_out(
     details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
     means = gallery_means(context) if needs_means(given) else None
     robust = state.value_of("scale") == "robust"
-    figure.ways_out(
+    figure.exports(
         context,
         "what if",
         lambda: what_if_figure(
