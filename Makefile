@@ -1,4 +1,4 @@
-.PHONY: run test lint style types format
+.PHONY: run test lint style types format docs oldest
 
 run:
 	.venv/bin/streamlit run app.py
@@ -18,3 +18,9 @@ types:
 format:
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+docs:
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+oldest:
+	scripts/oldest.sh

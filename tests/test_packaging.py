@@ -14,6 +14,7 @@ import pytest
 
 import vitviz
 from vitviz.__main__ import main
+from vitviz.analysis.methods import explain
 from vitviz.commands import app
 from vitviz.errors import MissingPackageError
 
@@ -65,7 +66,7 @@ def test_the_list_of_the_app_is_that_of_the_package_with_its_extra() -> None:
 def test_the_library_requires_what_it_imports_and_nothing_of_the_app() -> None:
     library = [path for path in (ROOT / "vitviz").rglob("*.py") if path.relative_to(ROOT / "vitviz").parts[0] != "ui"]
     needed = imported(library)
-    optional = names(requirements("captum") | requirements("transformers"))
+    optional = names(requirements("captum") | requirements("masks") | requirements("transformers"))
     assert not {name for name, sources in needed.items() if not sources & (names(requirements()) | optional)}
     assert not names(requirements()) - set().union(*needed.values())
 
@@ -104,8 +105,8 @@ def test_a_method_of_captum_without_it_is_one_sentence(method: str) -> None:
     pixels = vitviz.prepare(model, vitviz.load_sample("cat")).input
     question = vitviz.Question(model, pixels, vitviz.ClassLogit(0))
     with pytest.raises(MissingPackageError, match=r'captum, which is not installed.*pip install "vitviz\[captum\]"'):
-        vitviz.explain(question, method)
-    assert vitviz.explain(question, "rollout").grid == (2, 2)
+        explain(question, method)
+    assert explain(question, "rollout").grid == (2, 2)
 
 
 def test_the_command_starts_the_apps_script(monkeypatch: pytest.MonkeyPatch) -> None:

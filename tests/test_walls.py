@@ -39,9 +39,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": FOUNDATION | {"capture"},
     "draw": FOUNDATION | {"figure"},
     "tracing": FOUNDATION | {"images", "models", "capture"},
+    "explaining": FOUNDATION | {"models", "capture", "analysis"},
     "support": FOUNDATION | {"models", "capture"},
     "survey": ENGINE,
     "figures": ENGINE | {"draw", "figure"},
+    "plot": ENGINE | {"draw", "figure", "figures", "explaining"},
     "commands": ENGINE | {"draw", "figure", "figures", "samples", "support", "survey"},
     "__main__": {"commands", "errors"},
 }
@@ -70,6 +72,8 @@ MUST_NOT_LOAD: dict[str, set[str]] = {
     "support": {"streamlit", "transformers"},
     "survey": {"streamlit", "transformers"},
     "figures": {"streamlit", "transformers"},
+    "explaining": {"streamlit", "transformers"},
+    "plot": {"streamlit", "transformers"},
 }
 
 IMPORT_ONE_BY_ONE = """

@@ -56,7 +56,8 @@ _PUBLIC: dict[str, str] = {
     "ClassLogit": "vitviz.analysis.targets",
     "LogitDifference": "vitviz.analysis.targets",
     "SelfDot": "vitviz.analysis.targets",
-    "explain": "vitviz.analysis.methods",
+    "methods": "vitviz.explaining",
+    "explain": "vitviz.explaining",
     "explain_all": "vitviz.analysis.methods",
     "faithfulness": "vitviz.analysis.faithfulness",
     "logit_lens": "vitviz.analysis.prediction",
@@ -89,14 +90,19 @@ _PUBLIC: dict[str, str] = {
     "head_means": "vitviz.analysis.interventions",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+# Modules of several functions that are reached as they are: vitviz.plot.heads(trace).
+_MODULES = ("plot",)
+
+__all__ = ["__version__", *_MODULES, *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
+    if name in _MODULES:
+        return import_module(f"vitviz.{name}")
     raise AttributeError(f"module 'vitviz' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted({*globals(), *_MODULES, *_PUBLIC})

@@ -1,5 +1,6 @@
 """The public names with their types, for editors and type checkers; at run time `vitviz/__init__.py` imports them lazily."""
 
+from vitviz import plot as plot
 from vitviz.analysis.attention import (
     attention_distance as attention_distance,
 )
@@ -37,7 +38,6 @@ from vitviz.analysis.interventions import SwitchOffLayers as SwitchOffLayers
 from vitviz.analysis.interventions import head_means as head_means
 from vitviz.analysis.interventions import intervene as intervene
 from vitviz.analysis.layers import layer_maps as layer_maps
-from vitviz.analysis.methods import explain as explain
 from vitviz.analysis.methods import explain_all as explain_all
 from vitviz.analysis.patches import Paste as Paste
 from vitviz.analysis.patches import filter_components as filter_components
@@ -80,6 +80,8 @@ from vitviz.analysis.sinks import token_outliers as token_outliers
 from vitviz.analysis.targets import ClassLogit as ClassLogit
 from vitviz.analysis.targets import LogitDifference as LogitDifference
 from vitviz.analysis.targets import SelfDot as SelfDot
+from vitviz.explaining import explain as explain
+from vitviz.explaining import methods as methods
 from vitviz.images import image_hash as image_hash
 from vitviz.images import load_image as load_image
 from vitviz.models import load_cnn as load_cnn

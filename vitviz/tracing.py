@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 import torch
@@ -23,37 +25,74 @@ from vitviz.models import Model, prepare
 from vitviz.progress import Progress
 
 
+@overload
 def trace(
     model: Model,
-    image: Image.Image,
+    images: Image.Image,
     *,
     framing: str = "crop",
     keep_values: bool = False,
     hidden: Sequence[str] = (),
     progress: Progress | None = None,
-) -> Trace:
-    """Runs `image` through `model` once, as it was written, and keeps every layer's attention on the layer's own grid.
+) -> Trace: ...
+@overload
+def trace(
+    model: Model,
+    images: Iterable[Image.Image],
+    *,
+    framing: str = "crop",
+    keep_values: bool = False,
+    hidden: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Iterator[Trace]: ...
+def trace(
+    model: Model,
+    images: Image.Image | Iterable[Image.Image],
+    *,
+    framing: str = "crop",
+    keep_values: bool = False,
+    hidden: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Trace | Iterator[Trace]:
+    """Runs a photograph through `model` once, as it was written, and keeps every layer's attention on the layer's own grid.
 
     Args:
         model: a model of any shape: global attention, windows, stages, pooled keys, class attention.
-        image: RGB, of any size.
+        images: one photograph, RGB, of any size; or several in any iterable, which are taken one by one.
         framing: "crop" (shorter side resized, centre cut out), "squash" (whole image, made square) or "fit" (whole image, its
             shape kept, where the model takes such a size).
         keep_values: also keep every layer's values (heads, keys, value_dim).
         hidden: dotted names of modules whose output (tokens, width) is kept.
-        progress: called with (attention layers seen, layers in all) during the pass; raise from it to stop, and nothing is
+        progress: called with (attention layers seen, layers in all) during a pass; raise from it to stop, and nothing is
             left behind.
 
     Returns:
-        A Trace. Where its layers are no sequence over one grid, `Trace.separate` says why, and rollout raises.
+        A Trace of one photograph. Of several, an iterator that runs the model for one after the other as it is asked, so
+        that no more traces are held than are kept. Where a trace's layers are no sequence over one grid, `Trace.separate`
+        says why, and rollout raises.
 
     Raises:
         UnsupportedError: for a model none of whose attention relates patches of the picture.
         ModelError: for an input size that the model does not take.
+        TypeError: for what is no photograph, such as a path; `vitviz.load_image` reads one.
     """
-    prepared = prepare(model, image, framing=framing)
-    made = trace_input(prepared.model, prepared.input, keep_values=keep_values, hidden=hidden, progress=progress)
-    return replace(made, image_hash=image_hash(image), framing=prepared.framing, shown=np.asarray(prepared.shown))
+
+    def one(image: Image.Image) -> Trace:
+        if not isinstance(image, Image.Image):
+            raise TypeError(f"trace takes pictures and not {type(image).__name__}; vitviz.load_image reads a file")
+        prepared = prepare(model, image, framing=framing)
+        made = trace_input(prepared.model, prepared.input, keep_values=keep_values, hidden=hidden, progress=progress)
+        return replace(
+            made,
+            image_hash=image_hash(image),
+            framing=prepared.framing,
+            shown=np.asarray(prepared.shown),
+            model=prepared.model,
+        )
+
+    if isinstance(images, Image.Image | str | bytes | os.PathLike) or not isinstance(images, Iterable):
+        return one(images)
+    return map(one, images)
 
 
 def trace_input(

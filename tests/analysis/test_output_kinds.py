@@ -13,6 +13,7 @@ import vitviz
 import vitviz.analysis.methods
 from vitviz.analysis.hiding import hide
 from vitviz.analysis.interventions.application import effect
+from vitviz.analysis.methods import explain
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference, default_target
@@ -140,9 +141,9 @@ def test_a_model_that_does_not_pool_has_no_outputs_to_read():
     assert logits.shape == (10, 7)  # (tokens, outputs)
     for ask in (
         lambda: question.likelihood(),
-        lambda: vitviz.explain(question, "relevance"),
-        lambda: vitviz.explain(question, "gradcam"),
-        lambda: vitviz.explain(question, "occlusion"),
+        lambda: explain(question, "relevance"),
+        lambda: explain(question, "gradcam"),
+        lambda: explain(question, "occlusion"),
         lambda: vitviz.head_importance(question),
         lambda: logit_lens(question),
         lambda: patch_lens(question),
@@ -152,7 +153,7 @@ def test_a_model_that_does_not_pool_has_no_outputs_to_read():
     ):
         with pytest.raises(UnsupportedError, match="does not pool its tokens"):
             ask()
-    assert vitviz.explain(question, "rollout").values.shape == (3, 3)
+    assert explain(question, "rollout").values.shape == (3, 3)
 
 
 SPOILT = [
@@ -164,7 +165,7 @@ SPOILT = [
     lambda q: effect(q, vitviz.HidePatches((1,))),
     lambda q: vitviz.token_outliers(q),
     lambda q: record(q.module, q.x, LAYOUT),
-    *(lambda q, key=key: vitviz.explain(q, key) for key in vitviz.analysis.methods.METHODS),
+    *(lambda q, key=key: explain(q, key) for key in vitviz.analysis.methods.METHODS),
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import vitviz
 from vitviz.analysis.faithfulness import faithfulness
-from vitviz.analysis.methods import METHODS
+from vitviz.analysis.methods import METHODS, explain
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.sinks import token_outliers
 from vitviz.figure import Provenance
@@ -123,7 +123,7 @@ def test_the_forming_answer(subject):
 @pytest.mark.parametrize("key", ["attention", "relevance", "gradcam", "occlusion"])
 @pytest.mark.parametrize("target", [vitviz.ClassLogit(5), vitviz.LogitDifference(5, 2)], ids=["class", "difference"])
 def test_an_explanation(subject, key, target, capsys):
-    heatmap = vitviz.explain(question(subject, target), key)
+    heatmap = explain(question(subject, target), key)
     figure = explanation_figure(subject, heatmap, key, METHODS[key].name, target, "five")
     check(figure, {"values": lambda n: n["heatmap"].values})
     assert "gap" not in figure.provenance.parameters
@@ -145,7 +145,7 @@ def test_shares_say_how_far_they_are_from_adding_up(subject):
 @pytest.mark.parametrize("named", [lambda key: METHODS[key].name, lambda key: key], ids=["names", "keys"])
 def test_curves_run_only_the_methods_drawn(subject, kind, named, monkeypatch, capsys):
     asked = question(subject)
-    maps = {named(key): vitviz.explain(asked, key) for key in ("rollout", "gradcam")}
+    maps = {named(key): explain(asked, key) for key in ("rollout", "gradcam")}
     (scores,) = faithfulness(asked, maps, levels=(4,), seeds=2)
     figure = curves_figure(subject, scores, kind, asked.target, "three")
     ran = []

@@ -16,7 +16,7 @@ from tests.models.pretend_gpu import PretendGpu
 from vitviz.analysis.by_hand import entrance
 from vitviz.analysis.head_importance import head_confidence
 from vitviz.analysis.hiding import object_test
-from vitviz.analysis.methods import METHODS
+from vitviz.analysis.methods import METHODS, explain
 from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.figures.subject import subject_of
@@ -168,7 +168,7 @@ FEW = {"integrated_gradients": {"steps": 2, "most_steps": 2}, "occlusion": {"str
 @pytest.mark.filterwarnings("ignore::vitviz.errors.IncompleteWarning")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_explanation_in_bfloat16_is_about_that_in_float32(method, halved, full):
-    maps = [vitviz.explain(question(*given), method, **FEW.get(method, {})).values for given in (halved, full)]
+    maps = [explain(question(*given), method, **FEW.get(method, {})).values for given in (halved, full)]
     assert np.isfinite(maps[0]).all()
     assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.9
 
@@ -241,7 +241,7 @@ def test_a_gpu_stays_within_its_tolerance(exact, dtype):
     for answer in ANSWERS.values():
         answer(model, trace)
     for method in METHODS:
-        assert np.isfinite(vitviz.explain(question(model, trace), method).values).all()
+        assert np.isfinite(explain(question(model, trace), method).values).all()
 
 
 def test_the_device_is_chosen_by_itself_or_by_whoever_runs_it(monkeypatch):

@@ -53,9 +53,12 @@ def head_rollout(
     """Heatmap of one head's rollout.
 
     Args:
-        layer, head: counted from 0, in the trace (not in the range of `options`).
+        trace: of layers that share one grid.
+        layer: counted from 0, in the trace (not in the range of `options`).
+        head: of the layer, counted from 0.
         method: "last_hop" or "leave_one_in".
         query: token index, name or mixture; by default what the model's output is computed from.
+        options: of rollout.
 
     Raises:
         UnsupportedError: where rollout is not defined.

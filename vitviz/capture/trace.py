@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Trace:
         image_hash: names the image by its pixels; "" where the trace was made from a prepared input.
         framing: how the image became the input, "crop", "squash" or "fit"; "" as above.
         shown: (height, width, 3) uint8, the pixels that went into the model before normalisation; None as above.
+        model: the model at the size it ran, for `vitviz.plot`; None as above, so that what the app keeps holds no model.
     """
 
     model_name: str
@@ -56,6 +57,7 @@ class Trace:
     image_hash: str = ""
     framing: str = ""
     shown: np.ndarray | None = None
+    model: Any = None
 
     def sequence(self, what: str) -> tuple[Attention, ...]:
         """The layers as a sequence over one grid.

@@ -127,8 +127,7 @@ def explanation_figure(
             method, query=str(query or ""), parameters={"target": target_name} | completeness(heatmap)
         ),
         snippet=subject.snippet(
-            f"question = vitviz.Question(model, trace.input, {target_text(target)})",
-            f"heatmap = vitviz.explain(question, {key!r})",
+            f"heatmap = vitviz.explain(model, trace, method={key!r}, target={target_text(target)})",
         ),
     )
 
@@ -201,6 +200,7 @@ def curves_figure(
             "print(scores.table())",
             f"curves = [each.{kind}.values for each in (*scores.methods, scores.centre)]",
             f"random = [each.{kind}.values for each in scores.random]",
+            imports=["from vitviz.analysis.methods import explain"],
         ),
     )
 
@@ -210,7 +210,7 @@ def _maps_text(names: Sequence[str]) -> list[str]:
     keys = {method.name: key for key, method in METHODS.items()} | {key: key for key in METHODS}
     if unknown := [name for name in names if name not in keys]:
         return [f"maps = {{...}}  # {', '.join(unknown)}: maps of your own, name -> (rows, cols)"]
-    return ["maps = {", *(f"    {name!r}: vitviz.explain(question, {keys[name]!r})," for name in names), "}"]
+    return ["maps = {", *(f"    {name!r}: explain(question, {keys[name]!r})," for name in names), "}"]
 
 
 def target_text(target: Target) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 import vitviz
 from tests.models.hugging_face.tiny import TINIES, called, own_weights, picture
 from vitviz.analysis.by_hand import entrance, head_by_hand, open_layer
+from vitviz.analysis.methods import explain
 from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.question import Question
 from vitviz.analysis.relative import rotary_table
@@ -192,7 +193,7 @@ def test_what_is_asked_of_a_timm_model_is_answered(case):
     assert torch.equal(question.passage.output.logits[0], trace.logits)
     if module.num_classes:
         assert vitviz.logit_lens(question).logits.shape == (3, module.num_classes)
-    assert vitviz.explain(question, "gradcam").values.shape == layout.grid
+    assert explain(question, "gradcam").values.shape == layout.grid
     with vitviz.intervene(case.sized, vitviz.SwitchOffHeads(((0, 1), (1, 2)))) as changed:
         assert not torch.equal(trace_input(changed, x).logits, trace.logits)
     assert torch.equal(trace_input(case.sized, x).logits, trace.logits)
@@ -223,4 +224,4 @@ def test_the_sanity_check_unlearns_from_the_top_down(case):
 def test_gradients_that_would_miss_siglips_pooling_are_refused(written):
     case = written(next(t for t in TINIES if t.made == "SiglipVisionModel"))
     with pytest.raises(UnsupportedError, match="MultiheadAttention"):
-        vitviz.explain(Question(case.sized, picture(case.tiny)[0], SelfDot()), "relevance")
+        explain(Question(case.sized, picture(case.tiny)[0], SelfDot()), "relevance")

@@ -64,6 +64,9 @@ class Method:
     passes: Callable[[TokenLayout, Mapping[str, int]], float] = _fast
     reports: bool = False
 
+    def __repr__(self) -> str:
+        return f"Method({self.key!r}: {self.name}; {self.reference})"
+
     @property
     def slow(self) -> bool:
         """Whether it takes many passes, so that an interface had better ask first."""

@@ -1,0 +1,99 @@
+"""Explanations from a model and an image, or a trace already made: `vitviz.explain` and `vitviz.methods`."""
+
+from __future__ import annotations
+
+import operator
+from typing import SupportsIndex
+
+from PIL import Image
+from torch import Tensor
+
+from vitviz.analysis.methods import METHODS
+from vitviz.analysis.methods import explain as explain_question
+from vitviz.analysis.methods.base import Method
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import ClassLogit, SelfDot, Target, default_target
+from vitviz.capture.trace import Trace
+from vitviz.heatmap import Heatmap
+from vitviz.models import Model, prepare, resized
+from vitviz.progress import Progress
+
+
+def methods() -> dict[str, Method]:
+    """The explanation methods by the names that `explain` takes, each with its card.
+
+    A card has the method's name for people, its formula, its reference, its cost and when it misleads, and says whether the map
+    depends on the target (`per_class`) and has a sign (`signed`).
+    """
+    return dict(METHODS)
+
+
+def explain(
+    model: Model,
+    image: Image.Image | Trace,
+    *,
+    method: str = "rollout",
+    target: Target | SupportsIndex | None = None,
+    framing: str = "crop",
+    progress: Progress | None = None,
+    **options: int,
+) -> Heatmap:
+    """A map of how much each patch counts for one number of the model's output, by one method.
+
+    Args:
+        model: A loaded model.
+        image: A photograph, or a trace of it by this model; a trace's forward pass is used again where the method needs no
+            other.
+        method: A key of `methods()`.
+        target: The output that is explained: an index of the model's outputs or a Target; by default the likeliest class or
+            label, the first of plain numbers, or the pooled output's dot product with itself for a model without a
+            classifier.
+        framing: "crop", "squash" or "fit", as in `trace`; not used with a trace.
+        progress: Called after each step of a slow method; raise from it to stop.
+        options: Of the method (`methods()[method].options`).
+
+    Returns:
+        Heatmap (rows, cols). What its numbers are depends on the method; only their order compares between methods.
+
+    Raises:
+        UnsupportedError: For an unknown method or option, a target that the model does not have, and where the method is
+            not defined for this model.
+        MissingPackageError: For a method that needs a package that is not installed.
+        ValueError: For a trace of another model.
+    """
+    return explain_question(question_of(model, image, target, framing), method, progress, **options)
+
+
+def question_of(
+    model: Model, image: Image.Image | Trace, target: Target | SupportsIndex | None = None, framing: str = "crop"
+) -> Question:
+    """The question that `explain` asks: ask several methods of it, and what they share is computed once.
+
+    Args and errors as `explain`.
+    """
+    if isinstance(image, Trace):
+        if (image.model_name, image.weights_hash) != (model.name, model.weights_hash):
+            raise ValueError(f"the trace is one of {image.model_name} and not of {model.name} with these weights")
+        height, width = image.input.shape[-2:]
+        asked = model if (height, width) == model.input_size else resized(model, (height, width))
+        question = Question(asked, image.input, as_target(asked, image.logits, target))
+        question.reuse({"trace": image})
+        return question
+    prepared = prepare(model, image, framing)
+    asked = prepared.model
+    if target is not None:
+        return Question(asked, prepared.input, as_target(asked, None, target))
+    plain = Question(
+        asked, prepared.input, SelfDot()
+    )  # a target that every model has: its one pass says which is the likeliest
+    question = Question(asked, prepared.input, as_target(asked, plain.reference.logits[0], None))
+    question.reuse(plain.passes)
+    return question
+
+
+def as_target(model: Model, logits: Tensor | None, target: Target | SupportsIndex | None) -> Target:
+    """The target that an index of the outputs, or nothing, stands for. logits (outputs,) are needed for nothing."""
+    if target is None:
+        assert logits is not None
+        return default_target(model, logits)
+    return ClassLogit(operator.index(target)) if isinstance(target, SupportsIndex) else target

@@ -1,0 +1,374 @@
+"""Every figure of vitviz from a trace: `vitviz.plot.heads(trace)`, `vitviz.plot.rollout(trace)`, ...
+
+Each function gives a `Figure`: the arrays, the drawing (a notebook shows it), a description in words, where it comes from,
+and the lines of Python that compute the arrays again. A trace made by `vitviz.trace` carries what a figure needs: the
+model, the pixels shown, the framing and the hash of the image. All functions take `theme` (`vitviz.draw.LIGHT` or `DARK`)
+and `width` in pixels; those that draw maps take `robust`, which ends the colours at the 99th percentile so that a few large
+values do not hide the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
+
+from PIL import Image
+
+from vitviz.analysis.attention import attention_map
+from vitviz.analysis.by_hand import head_by_hand, open_layer
+from vitviz.analysis.faithfulness import faithfulness as walk_curves
+from vitviz.analysis.interventions import Interventions
+from vitviz.analysis.methods import METHODS
+from vitviz.analysis.methods import explain as explain_question
+from vitviz.analysis.patches import Paste
+from vitviz.analysis.prediction import logit_lens
+from vitviz.analysis.queries import QueryLike, query_of
+from vitviz.analysis.question import Question
+from vitviz.analysis.rollout import PAPER, RolloutOptions
+from vitviz.analysis.rollout import rollout as rollout_map
+from vitviz.analysis.sinks import token_outliers
+from vitviz.analysis.targets import ClassLogit, SelfDot, Target
+from vitviz.capture.trace import Trace
+from vitviz.explaining import question_of
+from vitviz.figure import Figure
+from vitviz.figures import attention as of_attention
+from vitviz.figures import by_hand as of_one_head
+from vitviz.figures import comparison, embeddings, interventions, prediction
+from vitviz.figures import layers as of_layers
+from vitviz.figures.subject import Subject, made
+from vitviz.models import Prepared
+
+QUANTITIES = {"norm": "norm, times the median patch's", "mass": "attention received, times the median patch's"}
+ALONG = {"norm": "layers passed", "mass": "layer"}
+
+
+def subject(trace: Trace) -> Subject:
+    """What `vitviz.figures` needs to know of a trace.
+
+    Raises:
+        ValueError: for a trace that does not carry its model and image, such as one of `trace_input`.
+    """
+    if trace.model is None or trace.shown is None:
+        raise ValueError(
+            "this trace carries neither its model nor the pixels shown, so there is no figure of it; make it with "
+            "vitviz.trace(model, image)"
+        )
+    box = (0.0, 0.0, float(trace.shown.shape[1]), float(trace.shown.shape[0]))
+    prepared = Prepared(trace.input, Image.fromarray(trace.shown), box, trace.framing, trace.model)
+    return Subject(trace.model, prepared, trace, trace.image_hash)
+
+
+def patches(trace: Trace, **look: Any) -> Figure:
+    """The pixels that went into the model, cut into its patches."""
+    return embeddings.grid_figure(subject(trace), **look)
+
+
+def sequence(trace: Trace, **look: Any) -> Figure:
+    """The sequence of tokens, prefix tokens first, then the patches row by row."""
+    return embeddings.sequence_figure(subject(trace), **look)
+
+
+def filters(trace: Trace, count: int = 28, **look: Any) -> Figure:
+    """The leading principal components of the patch embedding's filters.
+
+    Args:
+        trace: Of a model that embeds patches of pixels.
+        count: How many components.
+        look: theme and width.
+
+    Raises:
+        UnsupportedError: Where the model has no filters over pixels.
+    """
+    return embeddings.filters_figure(subject(trace), count, **look)
+
+
+def positions(trace: Trace, **look: Any) -> Figure:
+    """Cosine similarity of every added position embedding with every other, one tile a patch.
+
+    Raises:
+        UnsupportedError: Where no position embedding is added to the patches.
+    """
+    return embeddings.atlas_figure(subject(trace), **look)
+
+
+def position(trace: Trace, row: int, col: int, **look: Any) -> Figure:
+    """Cosine similarity of one patch's position embedding with all others, as a map.
+
+    Raises:
+        IndexError: Outside the grid.
+        UnsupportedError: Where no position embedding is added to the patches.
+    """
+    return embeddings.position_figure(subject(trace), row, col, **look)
+
+
+def position_distance(trace: Trace, **look: Any) -> Figure:
+    """Cosine similarity of position embeddings against the distance between their patches in pixels."""
+    return embeddings.distance_figure(subject(trace), **look)
+
+
+def rotary_kernel(trace: Trace, layer: int = 0, head: int = 0, **look: Any) -> Figure:
+    """What rotary positions alone contribute to a score, over every displacement on the grid.
+
+    Raises:
+        UnsupportedError: For a model without rotary positions.
+    """
+    return embeddings.kernel_figure(subject(trace), layer, head, **look)
+
+
+def relative_bias(trace: Trace, number: int = 0, head: int | None = None, **look: Any) -> Figure:
+    """The relative position bias of a layer over displacements.
+
+    Args:
+        trace: Of a model that adds such a bias to its scores.
+        number: Of the layer among those that add a bias, counted from 0.
+        head: One head, or all heads of the layer where not given.
+        look: theme and width.
+
+    Raises:
+        UnsupportedError: For a model without relative biases.
+    """
+    about = subject(trace)
+    bias = embeddings.biases_of(about)[number]
+    if head is None:
+        return embeddings.bias_heads_figure(about, number, bias, **look)
+    return embeddings.bias_figure(about, number, head, bias, **look)
+
+
+def heads(trace: Trace, layer: int | None = None, query: QueryLike | None = None, **look: Any) -> Figure:
+    """Where a query looks, head by head, as small maps.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: One layer, counted from 0 (-1 is the last), or every layer where not given.
+        query: A token's name or index, or a Query; by default what the model's output is computed from.
+        look: theme, width, robust, and shared (one colour scale for all heads).
+
+    Raises:
+        UnsupportedError: For a query that the model does not have; without a layer, where layers differ in heads or grid.
+    """
+    if layer is None:
+        return of_attention.heads_figure(subject(trace), query, **look)
+    return of_layers.layer_heads_figure(subject(trace), layer, query, **look)
+
+
+def attention(
+    trace: Trace, layer: int = -1, head: int | None = None, query: QueryLike | None = None, **look: Any
+) -> Figure:
+    """Where a query looks in one head, or in the mean of a layer's heads, beside the patch that asks.
+
+    Args and errors as `heads`; `head` is one head, or None for the mean of all. In a layer with windows the query's window
+    is outlined.
+    """
+    return of_layers.layer_figure(subject(trace), layer, head, query, **look)
+
+
+def layers(trace: Trace, query: QueryLike | None = None, **look: Any) -> Figure:
+    """Where a query looks in the mean of the heads of every layer, each layer on its own grid."""
+    return of_layers.overview_figure(subject(trace), query, **look)
+
+
+def rollout(trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, **look: Any) -> Figure:
+    """Attention rollout of a query over the photograph.
+
+    Raises:
+        UnsupportedError: Where the layers do not share one grid, or the query does not exist.
+    """
+    return of_attention.rollout_figure(subject(trace), query, options, **look)
+
+
+def head_rollout(
+    trace: Trace,
+    layer: int,
+    head: int,
+    method: str = "last_hop",
+    query: QueryLike | None = None,
+    options: RolloutOptions = PAPER,
+    **look: Any,
+) -> Figure:
+    """The rollout of one head, by "last_hop" or "leave_one_in" (see `vitviz.head_rollout`)."""
+    return of_attention.head_rollout_figure(subject(trace), layer, head, method, query, options, **look)
+
+
+def scores(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **look: Any) -> Figure:
+    """All scores of one head: queries times keys, scaled, with the bias; the query's row marked."""
+    return of_one_head.scores_figure(subject(trace), *_by_hand(trace, layer, head, query), **look)
+
+
+def weights(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **look: Any) -> Figure:
+    """All weights of one head, each row a softmax; the query's row marked."""
+    return of_one_head.weights_figure(subject(trace), *_by_hand(trace, layer, head, query), **look)
+
+
+def output(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **look: Any) -> Figure:
+    """The output of one head for every token: weights times values; the query's row marked."""
+    return of_one_head.output_figure(subject(trace), *_by_hand(trace, layer, head, query), **look)
+
+
+def _by_hand(trace: Trace, layer: int, head: int, query: QueryLike | None) -> tuple[Any, Any]:
+    opened = open_layer(subject(trace).model, trace, layer)
+    return opened, head_by_hand(opened, head, query_of(trace, query) if query is None else query)
+
+
+def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **look: Any) -> Figure:
+    """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
+
+    Raises:
+        UnsupportedError: For a model without a classifier.
+    """
+    return prediction.classes_figure(subject(trace), count, **look)
+
+
+def forming(trace: Trace, **look: Any) -> Figure:
+    """The outputs read after every layer by the model's own head (the logit lens), of the finally likeliest as lines.
+
+    Raises:
+        UnsupportedError: For a model without a classifier, or whose layers its head cannot read.
+    """
+    about = subject(trace)
+    lens = logit_lens(question_of(about.model, trace, ClassLogit(int(trace.logits.argmax()))))
+    return prediction.forming_figure(about, lens.values.cpu().numpy(), **look)
+
+
+def explanation(
+    trace: Trace, method: str = "rollout", target: Target | SupportsIndex | None = None, **look: Any
+) -> Figure:
+    """One explanation method's map over the photograph. Args and errors as `vitviz.explain`."""
+    about = subject(trace)
+    question = question_of(about.model, trace, target)
+    heatmap = explain_question(question, method)
+    return prediction.explanation_figure(
+        about, heatmap, method, METHODS[method].name, question.target, target_name(question), **look
+    )
+
+
+def faithfulness(
+    trace: Trace,
+    methods: Iterable[str] = ("attention", "rollout", "relevance"),
+    target: Target | SupportsIndex | None = None,
+    kind: str = "deletion",
+    **look: Any,
+) -> Figure:
+    """Deletion or insertion curves of several methods, beside the centre of the picture and random orders.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        methods: Keys, as `vitviz.methods()` lists them.
+        target: As in `vitviz.explain`.
+        kind: "deletion" or "insertion".
+        look: theme and width.
+
+    Raises:
+        UnsupportedError: For an unknown method, and where one has no answer for this model.
+        ValueError: For another kind.
+    """
+    if kind not in ("deletion", "insertion"):
+        raise ValueError(f'kind is "deletion" or "insertion", not {kind!r}')
+    about = subject(trace)
+    question = question_of(about.model, trace, target)
+    maps = {METHODS[key].name: explain_question(question, key) for key in methods}
+    *_, finest = walk_curves(question, maps)
+    return prediction.curves_figure(about, finest, kind, question.target, target_name(question), **look)
+
+
+def compare(
+    one: Trace,
+    two: Trace,
+    query: QueryLike | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    **look: Any,
+) -> Figure:
+    """The same map of two traces side by side: rollout, or the attention of one layer.
+
+    Args:
+        one: The left side, A.
+        two: The right side, B; of another photograph, model or changed pass.
+        query: Of both sides; by default each side's own.
+        layer: Attention of this layer in place of rollout.
+        head: Of the layer; the mean of its heads where not given.
+        look: theme, width, robust, shared (one colour scale) and with_difference.
+    """
+
+    def side(trace: Trace, name: str) -> comparison.Side:
+        asked = query_of(trace, query)
+        if layer is None:
+            line, details = "heatmap = " + made("vitviz.rollout", "trace", query=str(asked)), {}
+            heatmap = rollout_map(trace, asked)
+        else:
+            call = made("vitviz.attention_map", f"trace.layers[{layer}]", query=str(asked), head=head)
+            line, details = f"heatmap = {call}", {"layer": layer, "head": head}
+            heatmap = attention_map(trace.layers[layer], asked, head)
+        return comparison.Side(subject(trace), heatmap, f"{name}: {trace.model_name}", asked, line, details)
+
+    method = "rollout" if layer is None else "attention weights"
+    return comparison.comparison_figure(side(one, "A"), side(two, "B"), method, **look)
+
+
+def scenes(trace: Trace, other: Trace, paste: Paste, **look: Any) -> Figure:
+    """How alike a patch's token stays to itself, layer by layer, when it is pasted into another picture.
+
+    Args:
+        trace: Of the picture that the patch comes from.
+        other: Of the picture that it is pasted into, by the same model at the same size.
+        paste: Which patch, and where to.
+        look: theme and width.
+    """
+    scene = comparison.Scene(subject(other).prepared, other.image_hash, "other.jpg")
+    return comparison.scenes_figure(subject(trace), scene, paste, **look)
+
+
+def what_if(trace: Trace, after: Trace, changes: Interventions, query: QueryLike | None = None, **look: Any) -> Figure:
+    """The answer and rollout of a changed model beside those of the model as it is.
+
+    Args:
+        trace: Of the model as it is.
+        after: Of the same image, made inside `with vitviz.intervene(...)`.
+        changes: What was changed.
+        query: Of rollout; by default what the output is computed from.
+        look: theme, width and robust.
+    """
+    asked = query_of(trace, query)
+    return interventions.what_if_figure(
+        subject(trace),
+        changes,
+        after.logits,
+        rollout_map(trace, asked),
+        rollout_map(after, asked),
+        "heatmap = " + made("vitviz.rollout", "trace", query=str(asked)),
+        map_details={"map": "rollout", "query": str(asked)},
+        **look,
+    )
+
+
+def outliers(trace: Trace, measure: str = "norm", **look: Any) -> Figure:
+    """Tokens whose norm, or the attention they receive, is many times the median patch's (Darcet et al. 2024), layer by layer.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        measure: "norm" or "mass".
+        look: theme, width and count of tokens drawn.
+
+    Raises:
+        ValueError: Where no token stands out, and for another measure.
+    """
+    if measure not in QUANTITIES:
+        raise ValueError(f'measure is "norm" or "mass", not {measure!r}')
+    about = subject(trace)
+    found = token_outliers(question_of(about.model, trace, SelfDot()))
+    return interventions.outliers_figure(about, found, measure, QUANTITIES[measure], ALONG[measure], **look)
+
+
+def target_name(question: Question) -> str:
+    """A target in words: "motorbike", "motorbike, not bicycle", "output 3", "the pooled output"."""
+    labels = getattr(question.model, "labels", None)
+
+    def name(index: int) -> str:
+        return labels[index] if labels else f"output {index}"
+
+    target = question.target
+    if isinstance(target, ClassLogit):
+        return name(target.index)
+    if isinstance(target, SelfDot):
+        return "the pooled output" if target.token is None else f"token {question.layout.name_of(target.token)}"
+    one, other = getattr(target, "index", None), getattr(target, "other", None)
+    return str(target) if one is None or other is None else f"{name(one)}, not {name(other)}"
