@@ -1,4 +1,4 @@
-"""A stand-in for the fused call hears what a mode hears, on its own thread only, and goes away again."""
+"""The replaced fused call sees what a mode sees, on its own thread only, and goes away again."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class LinearLayers(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def listening_with(module: nn.Module, **knobs) -> str:
+def observed_by(module: nn.Module, **knobs) -> str:
     """What a recording of `module` listens with, seen from inside the pass."""
     seen = set()
 
     def each(_: int) -> None:
         replaced, modes = F.scaled_dot_product_attention is not FUSED, torch._C._len_torch_function_stack()
-        seen.add("stand-in" if replaced and not modes else "mode" if not replaced else "both")
+        seen.add("replaced" if replaced and not modes else "mode" if not replaced else "both")
 
     picture_and_layout = (noise(), TINY) if hasattr(module, "blocks") else (picture(), GRID)
     record(module, *picture_and_layout, each=each, **knobs)
@@ -72,11 +72,11 @@ def test_it_hears_what_a_mode_hears():
 
 
 def test_it_stands_in_where_all_attention_is_fused_and_nowhere_else():
-    assert listening_with(tiny()) == "stand-in"
-    assert listening_with(Toy(fused).eval()) == "stand-in"
-    assert listening_with(Toy(lambda h: (h @ h.mT).softmax(-1) @ h).eval()) == "mode"
+    assert observed_by(tiny()) == "replaced"
+    assert observed_by(Toy(fused).eval()) == "replaced"
+    assert observed_by(Toy(lambda h: (h @ h.mT).softmax(-1) @ h).eval()) == "mode"
     # What is hung on a model may begin to listen in the middle of a pass.
-    assert listening_with(tiny(), hidden=("blocks.0",)) == "mode"
+    assert observed_by(tiny(), hidden=("blocks.0",)) == "mode"
     assert F.scaled_dot_product_attention is FUSED
 
 
