@@ -130,7 +130,7 @@ def trace_without_layers(model: Model, pixels: Tensor) -> Trace:
         pixels = pixels.to(model.device, model.dtype)
         left_out = placements_of(model.module, model.input_size)
         logits = finite(model.module(pixels[None])[0].float(), model.name)
-    why = why_separate(left_out) if left_out else "has no attention between patches"
+    why = why_separate(left_out)
     return Trace(
         model.name,
         pixels,

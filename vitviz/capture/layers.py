@@ -82,6 +82,9 @@ def refuse_other_than_tokens(module: str, kind: str | None) -> None:
         )
 
 
+NO_LAYER = "has no layer in which patches attend to each other"
+
+
 def why_separate(placements: Sequence[Placement]) -> str:
     """Why attention calls are no sequence of layers over one grid, as the end of a sentence about the model."""
     for placement in placements:
@@ -92,7 +95,10 @@ def why_separate(placements: Sequence[Placement]) -> str:
             why = "could not be placed in the picture"
         if why:
             return f"has attention, in {placement.module or 'the model'!r}, that {why}"
-    if len({placement.query_layout for placement in placements if placement.kind != "collecting"}) == 1:
+    layouts = {placement.query_layout for placement in placements if placement.kind != "collecting"}
+    if not layouts:
+        return NO_LAYER
+    if len(layouts) == 1:
         return "collects from its patches by attention over tokens that its layers do not have"
     return "has layers over several grids"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from vitviz.capture.blocks import finite
 from vitviz.capture.coordinates.layouts import KnownCall, NotFollowed, forget_calls, known_calls, placements_of
 from vitviz.capture.coordinates.placement import Placement
 from vitviz.capture.events import Call
-from vitviz.capture.layers import attention_at, attention_of, joined, refuse_other_than_tokens, why_separate
+from vitviz.capture.layers import NO_LAYER, attention_at, attention_of, joined, refuse_other_than_tokens, why_separate
 from vitviz.capture.memory import LargePages
 from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.observe import observe
@@ -124,7 +124,12 @@ def record(
             raise error from None  # nothing of it can be shown: the first reason names what was found
     if recording.layers and not _one_map_in_two_calls(request, recording.layers):
         return recording
-    return _call_by_call(request)
+    try:
+        return _call_by_call(request)
+    except UnsupportedError:
+        if recording.layers:
+            raise
+        return replace(recording, separate=NO_LAYER)
 
 
 def _one_map_in_two_calls(request: _Request, layers: Sequence[Layer]) -> bool:
