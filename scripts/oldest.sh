@@ -45,6 +45,6 @@ check tests/capture/test_calls.py tests/capture/test_observe.py tests/capture/te
   --deselect tests/models/test_load.py::test_a_model_of_fixed_size_is_copied_and_told_its_new_size
 echo "With the extras:"
 install everything app captum masks transformers
-check tests/analysis/test_methods.py tests/analysis/test_integrated_gradients.py tests/models/hugging_face tests/ui/server \
+check tests/analysis/methods tests/models/hugging_face tests/ui/server \
   tests/ui/shell/test_startup.py tests/ui/pages/test_pages.py
 echo "The oldest versions pass."
