@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import ImageOps
 
 from vitviz.draw import Scale
 from vitviz.heatmap import Heatmap
+from vitviz.ui import state
 from vitviz.ui.components.heatmap import Paint, show_board, show_picture
 from vitviz.ui.components.microscope import MicroscopeView, microscope
 from vitviz.ui.pages.microscope.text import MICROSCOPE
@@ -20,6 +22,7 @@ from vitviz.ui.server.payloads import pack_picture
 from vitviz.ui.server.route import address
 
 st.set_page_config(layout="wide", page_title="replies")
+time.sleep(float(st.query_params.get("seconds", 0)))  # of a run that is still going on when more is chosen
 kept: dict[str, Any] = st.session_state.setdefault(
     "kept", {"view": MicroscopeView(layer=1), "chosen": "", "head": None, "cells": (3,), "picks": 0}
 )
@@ -35,6 +38,11 @@ def offer(what: str, build: Any, /, **params: object) -> str:
 
 def keep(**changed: Any) -> None:
     kept.update(changed, picks=kept["picks"] + 1)
+
+
+def cut() -> None:
+    state.take_reports()  # as `state.change` does
+    keep(cells=(5, 6))
 
 
 context: Any = SimpleNamespace(layout=case.layout, shown=photograph, offer=offer)
@@ -79,7 +87,7 @@ if only in ("all", "board"):
         on_pick=lambda layer, head: keep(head=(layer, head)),
     )
 if only in ("all", "paint"):
-    st.button("cut the sinks", on_click=lambda: keep(cells=(5, 6)))
+    st.button("cut the sinks", on_click=cut)
     show_picture(
         context,
         "paint",

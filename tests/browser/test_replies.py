@@ -216,6 +216,17 @@ def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(tab: Any) 
     shown.said(cells=[5, 6, 14])
 
 
+def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(tab: Any) -> None:
+    shown = tab("paint&seconds=1.5")
+    canvas = shown.picture("painted").locator("canvas.main")
+    shown.page.mouse.click(**shown.over(canvas, 1, 0, 14))
+    shown.page.locator("[data-testid=stApp][data-test-script-state=running]").wait_for()
+    # Both are heard by the run after this one, and Streamlit calls the button's callback first.
+    shown.page.mouse.click(**shown.over(canvas, 0, 3, 14))
+    shown.page.get_by_role("button", name="cut the sinks").click()
+    assert shown.said(picks=3)["cells"] == [5, 6]
+
+
 def test_24_heads_on_a_phone_keep_their_size_and_are_hit(tab: Any) -> None:
     shown = tab("board", viewport={"width": 375, "height": 700})
     canvas = shown.page.locator(".heatmap canvas.main")

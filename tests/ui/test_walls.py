@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": set(),
     "compute": {"text", "escape", "selection", "state", "server"},
     "context": {"text", "selection", "server", "compute"},
-    "components": {"text", "selection", "server", "compute", "context"},
+    "components": {"text", "selection", "state", "server", "compute", "context"},
     "controls": {"text", "escape", "state", "compute", "context", "shell.navigation"},
     "pages": {
         "text",

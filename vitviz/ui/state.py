@@ -13,7 +13,7 @@ from vitviz.ui.params import PARAMS, param_value, with_param
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
-_SELECTION, _CALLED_OFF = "selection", "called off"
+_SELECTION, _CALLED_OFF, _REPORTS = "selection", "called off", "ways to take reports"
 _FIELDS = {field.name for field in fields(Selection)} - {"params"}
 
 
@@ -50,6 +50,7 @@ def selection() -> Selection:
 
 def change(**values: Any) -> None:
     """Sets fields and parameters of the selection; for callbacks, and before the widgets of a run are drawn."""
+    take_reports()
     chosen = selection()
     for name, value in values.items():
         if name in _FIELDS:
@@ -58,6 +59,21 @@ def change(**values: Any) -> None:
             chosen = replace(chosen, params=with_param(chosen, name, value))
     st.session_state[_SELECTION] = chosen
     ask_again()
+
+
+def on_report(key: str, take: Callable[[], None]) -> None:
+    """`take` applies what the component `key` reported, if it has not been applied; it does so once for each report."""
+    st.session_state.setdefault(_REPORTS, {})[key] = take
+
+
+def take_reports() -> None:
+    """Applies what components reported and nobody has heard. For callbacks, before they read what they change.
+
+    Streamlit calls the callbacks of a run's buttons before those of its components, whichever came first. A stroke that
+    ended before a button was pressed would otherwise overwrite what the button did.
+    """
+    for take in [*st.session_state.get(_REPORTS, {}).values()]:
+        take()
 
 
 def value_of(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from vitviz.ui import state
 from vitviz.ui.components import mounting
 from vitviz.ui.components.microscope import MicroscopeView
 from vitviz.ui.pages.microscope import page
@@ -98,32 +99,58 @@ def test_a_browser_is_not_believed(wrong: object) -> None:
     assert MicroscopeView.reported({**asdict(VIEW), "extra": "<script>"}, 12) == VIEW
 
 
-def test_what_is_sent_says_which_report_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    state: dict[str, Any] = {}
-    sent: list[dict[str, Any]] = []
-    taken: list[object] = []
+class Sent:
+    """Components as Streamlit has them: `state` is what the browser reported, `calls` what it was sent."""
 
-    def run(key: str) -> Any:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state: dict[str, Any] = {}
+        self.calls: list[dict[str, Any]] = []
+        self.taken: list[object] = []
+        for module in (mounting, state):
+            monkeypatch.setattr(module.st, "session_state", self.state)
+
+    def run(self, key: str) -> Any:
         """One run of the page; -> what Streamlit calls when the browser reports."""
-        mounting.mount(lambda **call: sent.append(call), key, {"chosen": "x"}, taken.append)
-        return sent[-1]["on_report_change"]
+        mounting.mount(lambda **call: self.calls.append(call), key, {"chosen": "x"}, self.taken.append)
+        return self.calls[-1]["on_report_change"]
 
-    monkeypatch.setattr(mounting.st, "session_state", state)
-    callback = run("one")
-    assert sent[-1]["data"] == {"heard": 0, "chosen": "x"}
-    state["one"] = {"report": {"number": 5, "value": "r1c1"}}
+    def report(self, key: str, number: int, value: object) -> None:
+        self.state[key] = {"report": {"number": number, "value": value}}
+
+    @property
+    def heard(self) -> int:
+        return self.calls[-1]["data"]["heard"]
+
+
+@pytest.fixture
+def components(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    return Sent(monkeypatch)
+
+
+def test_what_is_sent_says_which_report_was_heard(components: Sent) -> None:
+    callback = components.run("one")
+    assert components.calls[-1]["data"] == {"key": "one", "heard": 0, "chosen": "x"}
+    components.report("one", 5, "r1c1")
     callback()
-    run("another")
-    assert (taken, sent[-1]["data"]["heard"]) == (["r1c1"], 5), "whichever component it came from"
-    state["one"] = {"report": {"number": 9, "value": "r2c2"}}
-    run("one")
-    assert sent[-1]["data"]["heard"] == 9, "after a reconnection there is a state, and no call before the run"
-    state["another"] = {"report": {"number": 7, "value": "late"}}
-    run("another")
-    assert sent[-1]["data"]["heard"] == 9
-    for wrong in (None, "x", {}, {"report": 3}, {"report": {"number": "9"}}, {"report": {"number": True}}):
-        state["one"] = wrong
-        run("one")()
-    state["one"] = {"report": {"number": 2**60, "value": "r9c9"}}
-    run("one")()
-    assert (len(taken), sent[-1]["data"]["heard"]) == (1, 9)
+    components.run("another")
+    assert (components.taken, components.heard) == (["r1c1"], 5), "whichever component it came from"
+    components.report("one", 9, "r2c2")
+    components.run("one")
+    assert components.heard == 9, "after a reconnection there is a state, and no call before the run"
+    components.report("another", 7, "late")
+    components.run("another")
+    assert components.heard == 9
+    assert components.taken == ["r1c1"]
+
+
+def test_a_report_is_taken_before_what_was_pressed_after_it_and_once(components: Sent) -> None:
+    callback, other = components.run("one"), components.run("another")
+    components.report("one", 5, "stroke")
+    state.take_reports()  # a button's callback, which Streamlit calls first
+    components.taken.append("button")
+    callback()
+    other()
+    assert components.taken == ["stroke", "button"]
+    components.report("one", 6, "stroke")
+    callback()
+    assert components.taken == ["stroke", "button", "stroke"], "the same choice again is another report"

@@ -215,7 +215,7 @@ def test_edits_keep_one_of_each_kind_in_the_order_in_which_they_act():
     given = edits.hide(given, (5,), "mean")
     assert given.items[0] == HidePatches((5,), "mean")
     assert edits.hide(given, (), "mean").encode() == "shuffle_2~layers_4~cut_0_all"
-    assert edits.without(given, 1).encode() == "hide_mean_5~layers_4~cut_0_all"
+    assert edits.without(given, given.items[1]).encode() == "hide_mean_5~layers_4~cut_0_all"
     assert edits.set_positions(Interventions(), "shuffle").items == (ChangePositions("shuffle"),)
     assert edits.set_shuffle(given, None).encode() == "hide_mean_5~layers_4~cut_0_all"
 

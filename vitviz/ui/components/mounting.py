@@ -13,11 +13,12 @@ from typing import Any
 import streamlit as st
 
 from vitviz import frontend
+from vitviz.ui import state
 from vitviz.ui.server.route import base_path, frontend_address
 
 Component = Callable[..., Any]
 
-_HEARD = "number of the last report heard"
+_HEARD = "number of the last report heard, by component"
 _LARGEST = 2**53  # of the whole numbers that a browser tells apart
 
 
@@ -52,32 +53,38 @@ def mount(
 
     def reported() -> None:
         number, value = _report(key)
-        if number:
-            _hear(number)
+        if number > _heard(key):
+            _hear(key, number)
             taken(value)
 
     def act() -> None:
-        state = st.session_state.get(key)
-        acted(state.get("act") if isinstance(state, Mapping) else None)
+        held = st.session_state.get(key)
+        acted(held.get("act") if isinstance(held, Mapping) else None)
 
-    _hear(_report(key)[0])
+    # After a reconnection the browser sends its last report once more, and no callback is called: it is an old one.
+    _hear(key, _report(key)[0])
+    state.on_report(key, reported)
     component(
         key=key,
-        data={"heard": st.session_state[_HEARD], **data},
+        data={"key": key, "heard": max(st.session_state[_HEARD].values()), **data},
         on_report_change=reported,
         on_act_change=act,
         on_stale_change=lambda: None,  # the run that follows offers every payload again
     )
 
 
-def _hear(number: int) -> None:
-    st.session_state[_HEARD] = max(number, st.session_state.get(_HEARD, 0))
+def _heard(key: str) -> int:
+    return st.session_state.get(_HEARD, {}).get(key, 0)
+
+
+def _hear(key: str, number: int) -> None:
+    st.session_state.setdefault(_HEARD, {})[key] = max(number, _heard(key))
 
 
 def _report(key: str) -> tuple[int, Any]:
     """The last report of a component, (0, None) where there is none or it makes no sense."""
-    state = st.session_state.get(key)
-    report = state.get("report") if isinstance(state, Mapping) else None
+    held = st.session_state.get(key)
+    report = held.get("report") if isinstance(held, Mapping) else None
     if not isinstance(report, Mapping):
         return 0, None
     number = report.get("number")

@@ -55,6 +55,12 @@ def current() -> Interventions:
     return Interventions.decode(str(state.value_of(PARAM)))
 
 
+def now() -> Interventions:
+    """`current`, with what was painted a moment ago: for callbacks, which change what they read."""
+    state.take_reports()
+    return current()
+
+
 def switch(changed: Interventions, **params: Any) -> None:
     """Puts these in place of the current ones, for callbacks."""
     state.change(**{PARAM: changed.encode(), **params})
@@ -142,9 +148,10 @@ def set_cut(given: Interventions, tokens: Iterable[int], layers: Iterable[int] |
     return _with(given, CutTokens, CutTokens(tuple(tokens), None if layers is None else tuple(layers)))
 
 
-def without(given: Interventions, index: int) -> Interventions:
-    """Without the one at that place."""
-    return Interventions(tuple(item for at, item in enumerate(given) if at != index))
+def without(given: Interventions, item: Intervention) -> Interventions:
+    """Without that one; where it has changed in the meantime, without those of its kind."""
+    left = tuple(each for each in given if each != item)
+    return Interventions(left) if len(left) < len(given.items) else _with(given, type(item), None)
 
 
 def _with(given: Interventions, kind: type, item: Intervention | None) -> Interventions:

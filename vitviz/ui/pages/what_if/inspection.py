@@ -67,7 +67,7 @@ def show_sinks(explained: ExplainedTarget, given: Interventions) -> None:
     where = words.SINK_HERE if here else words.SINK_NOT_HERE
     st.markdown(where.format(names=_names(here or found.tokens, context.layout)))
     _through_layers(context, found)
-    _aside(context, given, layer, tuple(here or found.tokens))
+    _aside(context, layer, tuple(here or found.tokens))
 
 
 def _picture(
@@ -121,7 +121,7 @@ def _through_layers(context: PageContext, found: TokenOutliers) -> None:
             )
 
 
-def _aside(context: PageContext, given: Interventions, layer: int, tokens: tuple[int, ...]) -> None:
+def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
     st.subheader(words.SINK_SET_ASIDE, anchor=False)
     query = context.query
     query = MEAN if query == POOL else query  # the pooling query asks in no layer of tokens that stand out
@@ -154,8 +154,11 @@ def _aside(context: PageContext, given: Interventions, layer: int, tokens: tuple
     if not others:
         return
     st.caption(words.SINK_ASIDE_TEXT)
-    cut = edits.set_cut(given, others, None)
-    st.button(words.SINK_CUT, on_click=edits.switch, args=(cut,), kwargs={"switch": "cut"})
+
+    def cut(tokens: list[int]) -> None:
+        edits.switch(edits.set_cut(edits.now(), tokens, None), switch="cut")
+
+    st.button(words.SINK_CUT, on_click=cut, args=(others,))
 
 
 # What every head is worth on this picture, beside what its attention seems to say.

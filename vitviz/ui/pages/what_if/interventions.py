@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -32,8 +32,7 @@ from vitviz.ui.controls.questions import explained_target
 from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
-from vitviz.ui.pages.what_if.edits import current as now
-from vitviz.ui.pages.what_if.edits import found_outliers
+from vitviz.ui.pages.what_if.edits import found_outliers, now
 from vitviz.ui.text import common
 
 PICTURE = 380  # CSS pixels
@@ -84,8 +83,11 @@ def show_order(context: PageContext, given: Interventions) -> None:
         **tied("shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(now(), 0 if on else None))),
     )
     if seed is not None:
-        another = edits.set_shuffle(given, seed + 1)
-        st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=edits.switch, args=(another,))
+
+        def another(after: int) -> None:
+            edits.switch(edits.set_shuffle(now(), after + 1))
+
+        st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=another, args=(seed,))
     st.segmented_control(
         words.POSITIONS,
         list(words.POSITIONS_OF),
@@ -114,23 +116,22 @@ def show_cut(context: PageContext, given: Interventions) -> None:
     prefix = list(context.layout.prefix)
     first = len(prefix)
 
-    def cut(chosen: tuple[int, ...]) -> None:
-        edits.switch(edits.set_cut(now(), chosen, layers))
+    def patches(given: Interventions) -> tuple[int, ...]:
+        return tuple(token for token in edits.cut_tokens(given) if token >= first)
 
-    patches = tuple(token for token in tokens if token >= first)
+    def others(given: Interventions) -> tuple[int, ...]:
+        return tuple(token for token in edits.cut_tokens(given) if token < first)
+
     if prefix:
-        others = tuple(token for token in tokens if token < first)
         st.pills(
             words.CUT_PREFIX,
             range(first),
             selection_mode="multi",
             wrap=True,
             format_func=lambda at: common.token(prefix[at]),
-            **tied("prefix", list(others), lambda chosen: cut((*chosen, *patches))),
+            **tied("prefix", list(others(given)), lambda chosen: _cut((*chosen, *patches(now())))),
         )
-    else:
-        others = ()
-    _sinks(context, given, cut)
+    _sinks(context)
     show_picture(
         context,
         "cut",
@@ -138,9 +139,9 @@ def show_cut(context: PageContext, given: Interventions) -> None:
         line=1,
         widest=PICTURE,
         paint=Paint(
-            tuple(token - first for token in patches),
+            tuple(token - first for token in patches(given)),
             words.CUT_HINT,
-            lambda cells: cut((*others, *(cell + first for cell in cells))),
+            lambda cells: _cut((*others(now()), *(cell + first for cell in cells))),
         ),
     )
     if tokens:
@@ -149,19 +150,34 @@ def show_cut(context: PageContext, given: Interventions) -> None:
             range(context.trace.num_layers),
             selection_mode="multi",
             wrap=True,
-            **tied("cut layers", list(layers or ()), lambda at: edits.switch(edits.set_cut(now(), tokens, at or None))),
+            **tied("cut layers", list(layers or ()), _cut_in),
         )
 
 
-def _sinks(context: PageContext, given: Interventions, cut: Callable[[tuple[int, ...]], None]) -> None:
+def _cut(tokens: Iterable[int]) -> None:
+    """Cuts exactly these, in the layers chosen."""
+    given = now()
+    edits.switch(edits.set_cut(given, tokens, edits.cut_layers(given)))
+
+
+def _cut_in(layers: Sequence[int]) -> None:
+    """Cuts what is cut in these layers, in all where there is none."""
+    given = now()
+    edits.switch(edits.set_cut(given, edits.cut_tokens(given), layers or None))
+
+
+def _sinks(context: PageContext) -> None:
     # The class token is not among them: with it cut, its own answer is another question.
     first = context.layout.num_prefix
     sinks = tuple(token for token in found_outliers(explained_target(context)).tokens if token >= first)
     if not sinks:
         caption(words.CUT_NO_SINKS)
         return
-    whole = tuple(sorted({*edits.cut_tokens(given), *sinks}))
-    st.button(words.CUT_SINKS.format(count=len(sinks)), help=words.CUT_SINKS_HELP, on_click=cut, args=(whole,))
+
+    def cut_too(sinks: tuple[int, ...]) -> None:
+        _cut(sorted({*edits.cut_tokens(now()), *sinks}))
+
+    st.button(words.CUT_SINKS.format(count=len(sinks)), help=words.CUT_SINKS_HELP, on_click=cut_too, args=(sinks,))
 
 
 # The board of heads to switch off one by one, and whole layers.
@@ -253,8 +269,8 @@ def show_list(context: PageContext, given: Interventions) -> None:
                 icon=":material/close:",
                 key=f"undo {at}",
                 help=words.REMOVE.format(change=line),
-                on_click=edits.switch,
-                args=(edits.without(given, at),),
+                on_click=lambda item: edits.switch(edits.without(now(), item)),
+                args=(item,),
             )
         st.button(
             words.UNDO,
