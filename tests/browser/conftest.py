@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .replies import Replies
 from .serving import CHROMIUM_FLAGS, ROOT, served
 from .tabs import AppTab
 
@@ -53,3 +55,26 @@ def tab(browser: Any, server: str) -> Iterator[Any]:
     yield open_tab
     for each in opened:
         each.close()
+
+
+@pytest.fixture(scope="session")
+def replies_server() -> Iterator[str]:
+    """The address of the four views alone, over arrays that the tests know."""
+    with served(Path(__file__).with_name("replies_app.py")) as address:
+        yield address
+
+
+@pytest.fixture
+def replies(browser: Any, replies_server: str) -> Iterator[Any]:
+    """replies(only, **look) opens a tab on one of the views or on all."""
+    opened: list[Replies] = []
+
+    def open_one(only: str = "all", **look: Any) -> Replies:
+        opened.append(Replies(browser, replies_server, only, **look))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.page.unroute_all(behavior="ignoreErrors")
+        assert one.failed == []
+        one.close()

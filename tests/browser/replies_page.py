@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from microscope_cases import CASES, NUM_LAYERS, STORE
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from vitviz.draw import Scale
 from vitviz.heatmap import Heatmap
@@ -20,6 +20,8 @@ from vitviz.ui.components.microscope import MicroscopeView, microscope
 from vitviz.ui.pages.microscope.text import MICROSCOPE
 from vitviz.ui.server.payloads import pack_picture
 from vitviz.ui.server.route import address
+
+HIDDEN = "#77706a"  # what stands where the model sees nothing
 
 st.set_page_config(layout="wide", page_title="replies")
 time.sleep(float(st.query_params.get("seconds", 0)))  # of a run that is still going on when more is chosen
@@ -50,6 +52,10 @@ rows, cols = case.layout.grid
 values = np.arange(rows * cols, dtype=np.float32).reshape(rows, cols) + (0 if subject == "first" else 1000)
 only = st.query_params.get("only", "all")
 
+gone = only != "all" and st.checkbox("put away")  # the component leaves the page and comes back under its key
+if gone:
+    only = ""
+
 if only in ("all", "microscope"):
     microscope(
         kept["view"],
@@ -67,6 +73,7 @@ if only in ("all", "picture"):
         alt=f"picture of the {subject}",
         heatmap=Heatmap(values, "places"),
         chosen=kept["chosen"],
+        prefix=("cls", "reg0"),
         on_pick=lambda name: keep(chosen=name),
         widest=320,
     )
@@ -92,7 +99,12 @@ if only in ("all", "paint"):
         context,
         "paint",
         alt=f"painted on the {subject}",
-        paint=Paint(kept["cells"], "paint here", lambda cells: keep(cells=cells)),
+        paint=Paint(
+            kept["cells"],
+            "paint here",
+            lambda cells: keep(cells=cells),
+            hidden=lambda: Image.new("RGB", photograph.size, HIDDEN),
+        ),
         widest=320,
     )
 st.code(json.dumps({"subject": subject, "token": kept["view"].token, **{n: kept[n] for n in kept if n != "view"}}))

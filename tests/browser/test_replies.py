@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from .microscope_cases import CASES
-from .serving import served
+from .replies import Replies
 from .tabs import Tab
 
 GRIDS = {"first": 14, "second": 16}
@@ -25,89 +20,14 @@ INK = """root => [...root.querySelectorAll('canvas:not(.ramp, .strip canvas)')].
   }, 0)"""
 
 
-@pytest.fixture(scope="module")
-def bench() -> Iterator[str]:
-    with served(Path(__file__).with_name("replies_app.py")) as address:
-        yield address
-
-
-class Replies(Tab):
-    """A tab whose payloads the test holds back, loses and lets go."""
-
-    def __init__(self, browser: Any, bench: str, only: str, **look: Any) -> None:
-        super().__init__(browser, bench, **look)
-        self.held: list[Any] = []
-        self.parts = 4 if only == "all" else 1
-        self.page.goto(f"{bench}/?only={only}")
-        self.shown()
-
-    def shown(self) -> None:
-        """Until nothing is on its way any more."""
-        self.expect(self.page.locator(":is(.microscope, .heatmap)[data-state=shown]")).to_have_count(self.parts)
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Until `holds()`; pytest's own timeout ends what never comes."""
-        while not holds():
-            self.page.wait_for_timeout(50)
-
-    def hold(self) -> None:
-        self.page.route("**/payload/**", lambda route: self.held.append(route))
-
-    def let_go(self) -> None:
-        from playwright.sync_api import Error
-
-        self.page.unroute("**/payload/**")
-        for route in self.held:
-            with suppress(Error):  # of a question that was taken back
-                route.continue_()
-        self.held.clear()
-
-    def choose(self, subject: str) -> None:
-        """Returns once Python has run and the browser has what it sent."""
-        self.page.get_by_text(subject, exact=True).click()
-        self.said(subject=subject)
-
-    def said(self, **wanted: Any) -> dict[str, Any]:
-        """What Python holds, once that includes `wanted`."""
-        code = self.page.locator("[data-testid=stCode] code")
-        for name, value in wanted.items():
-            code.filter(has_text=f'"{name}": {json.dumps(value)}').wait_for()
-        return json.loads(code.inner_text())
-
-    def picture(self, beginning: str = "picture") -> Any:
-        return self.page.locator(f".heatmap:has([aria-label^='{beginning}'])")
-
-    def over(self, canvas: Any, row: int, col: int, side: int) -> dict[str, float]:
-        canvas.evaluate("canvas => canvas.scrollIntoView({ block: 'center' })")  # the page's header may cover its top
-        box = None
-        while box != (box := canvas.bounding_box()):  # what stands above it may still be laid out
-            self.page.wait_for_timeout(100)
-        return {"x": box["x"] + (col + 0.5) * box["width"] / side, "y": box["y"] + (row + 0.5) * box["height"] / side}
-
-
-@pytest.fixture
-def tab(browser: Any, bench: str) -> Iterator[Any]:
-    opened: list[Replies] = []
-
-    def open_one(only: str = "all", **look: Any) -> Replies:
-        opened.append(Replies(browser, bench, only, **look))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.page.unroute_all(behavior="ignoreErrors")
-        assert one.failed == []
-        one.close()
-
-
 def read(shown: Replies, row: int, col: int, side: int) -> str:
     canvas = shown.picture().locator("canvas.main")
     shown.page.mouse.move(**shown.over(canvas, row, col, side))
     return shown.picture().locator(".readout").inner_text()
 
 
-def test_a_photograph_and_its_numbers_change_together_and_a_late_reply_changes_nothing(tab: Any) -> None:
-    shown = tab()
+def test_a_photograph_and_its_numbers_change_together_and_a_late_reply_changes_nothing(replies: Any) -> None:
+    shown = replies()
     microscope, canvas = shown.page.locator(".microscope"), shown.picture().locator("canvas.main")
     assert read(shown, 2, 3, 14) == "row 2, column 3 · 31.0"
     shown.page.mouse.move(2, 2)
@@ -152,8 +72,8 @@ def test_a_photograph_and_its_numbers_change_together_and_a_late_reply_changes_n
     )
 
 
-def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(tab: Any) -> None:
-    shown = tab()
+def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(replies: Any) -> None:
+    shown = replies()
     shown.page.route("**/payload/**", lambda route: route.fulfill(status=404, body="not found"))
     shown.choose("second")
     for part in PARTS:
@@ -176,8 +96,8 @@ def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(tab: Any) 
     assert read(shown, 2, 3, 16) == "row 2, column 3 · 1035"
 
 
-def test_the_network_is_lost_and_comes_back(tab: Any) -> None:
-    shown = tab()
+def test_the_network_is_lost_and_comes_back(replies: Any) -> None:
+    shown = replies()
     shown.page.route("**/payload/**", lambda route: route.abort("internetdisconnected"))
     shown.choose("second")
     for part in PARTS:
@@ -188,8 +108,8 @@ def test_the_network_is_lost_and_comes_back(tab: Any) -> None:
     shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
 
 
-def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(tab: Any) -> None:
-    shown = tab("picture")
+def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(replies: Any) -> None:
+    shown = replies("picture")
     shown.hold()
     shown.choose("second")
     shown.page.locator(".heatmap[aria-busy=true]").wait_for()
@@ -205,8 +125,8 @@ def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(tab: Any) -> No
     shown.said(chosen="r0c15")
 
 
-def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(tab: Any) -> None:
-    shown = tab("paint")
+def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(replies: Any) -> None:
+    shown = replies("paint")
     canvas = shown.picture("painted").locator("canvas.main")
     shown.page.mouse.click(**shown.over(canvas, 0, 3, 14))
     shown.said(cells=[], picks=1)
@@ -216,8 +136,8 @@ def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(tab: Any) 
     shown.said(cells=[5, 6, 14])
 
 
-def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(tab: Any) -> None:
-    shown = tab("paint&seconds=1.5")
+def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(replies: Any) -> None:
+    shown = replies("paint&seconds=1.5")
     canvas = shown.picture("painted").locator("canvas.main")
     shown.page.mouse.click(**shown.over(canvas, 1, 0, 14))
     shown.page.locator("[data-testid=stApp][data-test-script-state=running]").wait_for()
@@ -227,8 +147,8 @@ def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(tab: Any) -
     assert shown.said(picks=3)["cells"] == [5, 6]
 
 
-def test_24_heads_on_a_phone_keep_their_size_and_are_hit(tab: Any) -> None:
-    shown = tab("board", viewport={"width": 375, "height": 700})
+def test_24_heads_on_a_phone_keep_their_size_and_are_hit(replies: Any) -> None:
+    shown = replies("board", viewport={"width": 375, "height": 700})
     canvas = shown.page.locator(".heatmap canvas.main")
     pitch = (canvas.bounding_box()["width"] - 26) / 24
     assert pitch >= 24
@@ -255,8 +175,8 @@ SHARPNESS = """canvases => canvases.flatMap((canvas) => {
 })"""
 
 
-def test_zoom_pixel_ratio_and_height_are_followed(tab: Any) -> None:
-    shown = tab()
+def test_zoom_pixel_ratio_and_height_are_followed(replies: Any) -> None:
+    shown = replies()
     session = shown.context.new_cdp_session(shown.page)
     picture, canvases = shown.page.locator("canvas.picture"), shown.page.locator("canvas:not(.ramp)")
 
@@ -275,8 +195,8 @@ def test_zoom_pixel_ratio_and_height_are_followed(tab: Any) -> None:
     shown.until(lambda: picture.bounding_box()["height"] > tall + 20)
 
 
-def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any, bench: str) -> None:
-    shown = Tab(browser, bench)
+def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any, replies_server: str) -> None:
+    shown = Tab(browser, replies_server)
     refused: list[str] = []
 
     def refuse(route: Any) -> None:
@@ -284,7 +204,7 @@ def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any,
         route.abort()
 
     shown.page.route("**/frontend/**", refuse)
-    shown.page.goto(f"{bench}/?only=picture")
+    shown.page.goto(f"{replies_server}/?only=picture")
     trouble = shown.page.locator(".trouble")
     shown.expect(trouble).to_contain_text("This part of the page could not be fetched")
     assert len({url.split("/frontend/")[1].split("/")[0] for url in refused}) == 4, "each attempt has its own address"

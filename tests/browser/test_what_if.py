@@ -61,11 +61,14 @@ def share():
 def test_paint_read_reload_undo(tab, share):
     shown = tab("what_if")
     shown.expect(shown.page.locator("[data-testid=stMetricValue]").first).to_have_text(share(""))
-    shown.expect(shown.page.locator("[data-testid=stMetricDelta]")).to_have_count(0)
+    shown.expect(shown.page.locator("[data-testid=stMetricDelta]")).to_contain_text("0.0")
+    watched = [shown.page.locator(each).first for each in (".heatmap canvas.main", "[data-testid=stMetric]", "table")]
+    before = [each.bounding_box() for each in watched]
 
     # A click hides one patch, a stroke three more.
     component(shown, 0).locator("canvas.main").click(position=cell_of(component(shown, 0).locator("canvas.main"), 9, 4))
     wait_for(shown, "hide_mean_148")
+    assert [each.bounding_box() for each in watched] == before, "the first stroke moves nothing"
     paint(shown, (10, 4), (10, 5), (10, 6))
     wait_for(shown, "hide_mean_148.164-166")
     painted = share("hide_mean_148.164-166")

@@ -233,7 +233,7 @@ def test_what_a_failed_fetch_is_called(run: Run) -> None:
     }
 
 
-CHOICES = 'import { Reports } from "./core/state.js";\nimport { Mask } from "./core/mask.js";\n'
+CHOICES = 'import { Reports } from "./core/state.js";\nimport { cellsBetween, Mask } from "./core/mask.js";\n'
 # A clock that the test moves.
 CLOCK = """
 let now = 0, id = 0; const timers = new Map();
@@ -304,6 +304,34 @@ def test_no_reply_reaches_into_a_stroke_and_it_is_sent_whole(run: Run) -> None:
     assert run(CHOICES, CLOCK + MASK + body) == [[1, 2, 3], [[1, 2]]]
 
 
+def test_two_fingers_make_no_stroke(run: Run) -> None:
+    body = """
+    mask.show([3], 0); mask.begin(1); mask.over(2); mask.over(3); mask.cancel(); pass(1000);
+    return [cells(), values()];"""
+    assert run(CHOICES, CLOCK + MASK + body) == [[3], []]
+
+
+def test_a_stroke_has_no_gaps(run: Run) -> None:
+    """Between two points that a pointer tells, every cell that the line passes through belongs to the stroke."""
+    random = np.random.default_rng(2)
+    shape = (9, 14)
+    ways = [random.uniform(-3, 17, (2, 2)) for _ in range(60)]
+    ways += [np.array([[2, 3.5], [2, 11.5]]), np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[7.0, 5.0], [1.0, 5.0]])]
+    body = "return given.ways.map(([from, to]) => cellsBetween(from, to, given.shape));"
+    found = run(CHOICES, body, ways=[way.tolist() for way in ways], shape=shape)
+    for way, cells in zip(ways, found, strict=True):
+        start, end = way
+        points = start + np.linspace(0, 1, 20001)[:, None] * (end - start)  # (points, 2)
+        crossed = {tuple(cell) for cell in np.floor(points).astype(int).tolist()}
+        within = {(row, col) for row, col in crossed if 0 <= row < shape[0] and 0 <= col < shape[1]}
+        assert within <= {tuple(cell) for cell in cells}
+        # The sampling may miss a corner that is cut by less than its step, and passing through a corner adds one cell.
+        assert len(cells) <= len(within) + 2, (way, cells)
+        assert all(0 <= row < shape[0] and 0 <= col < shape[1] for row, col in cells)
+        steps = np.abs(np.diff(np.array(cells).reshape(-1, 2), axis=0)).sum(1)
+        assert (steps <= 1).all() or len(within) < len(crossed), "neighbours, but where the way leads outside"
+
+
 def test_only_the_clean_up_of_the_last_call_ends_the_view(run: Run) -> None:
     body = """
     const log = [];
@@ -335,3 +363,21 @@ def test_the_microscopes_state_follows_answers_and_no_late_reply(run: Run) -> No
     imports = CHOICES + 'import { MicroscopeState } from "./core/state.js";\n'
     found = run(imports, CLOCK + body)
     assert found == ["cls", "r2c2", "r2c2", "r9c9", ["r1c1", "r2c2"], "all"]
+
+
+def test_what_a_view_remembers_survives_a_remount_under_its_key(run: Run) -> None:
+    body = """
+    const found = [];
+    const mount = (node, host) => {
+      found.push(host.memory.blend ?? null);
+      return { update: ({ blend }) => { host.memory.blend = blend; }, destroy: () => {} };
+    };
+    const place = component(mount, {});
+    place({ parentElement: {}, data: { key: 'one', blend: 0.3 } })();
+    place({ parentElement: {}, data: { key: 'another', blend: 0.9 } })();
+    place({ parentElement: {}, data: { key: 'one', blend: 0.4 } })();
+    for (let i = 0; i < 200; i++) place({ parentElement: {}, data: { key: i, blend: 0 } })();
+    place({ parentElement: {}, data: { key: 'one', blend: 0 } })();
+    return [...found.slice(0, 3), found.at(-1)];"""
+    found = run('import { component } from "./hosts/streamlit.js";\n', body)
+    assert found == [None, None, 0.3, None], "and is forgotten where there are too many"

@@ -124,10 +124,14 @@ export function boardSize([layers, heads, rows, cols], available, tallest) {
   return { wide, high, width: MARGIN + heads * (wide + GAP), height: HEADER + layers * (high + GAP) };
 }
 
-// [layer, head] at a point of the board, null beside the maps.
-export function headAt([layers, heads], { wide, high }, x, y) {
+// The point [layer, head] in fractions of maps, the space after a map counted to it.
+export function pointAt({ wide, high }, x, y) {
   const { GAP, MARGIN, HEADER } = BOARD;
-  const layer = Math.floor((y - HEADER) / (high + GAP));
-  const head = Math.floor((x - MARGIN) / (wide + GAP));
+  return [(y - HEADER) / (high + GAP), (x - MARGIN) / (wide + GAP)];
+}
+
+// [layer, head] at a point of the board, null beside the maps.
+export function headAt([layers, heads], size, x, y) {
+  const [layer, head] = pointAt(size, x, y).map(Math.floor);
   return layer >= 0 && head >= 0 && layer < layers && head < heads ? [layer, head] : null;
 }

@@ -1,6 +1,6 @@
 // Cells of a grid that are painted: which they are, the stroke under way, and when Python hears of it.
 
-const REST_MS = 350; // after the last stroke, so that several quick ones ask once
+const REST_MS = 150; // after the last stroke, so that several quick ones ask once
 
 export class Mask {
   // changed(): draw again. reports: of all painted cells, ascending, so that a message that is lost is made good by the next.
@@ -15,6 +15,7 @@ export class Mask {
 
   // A stroke paints where its first cell was clear, and clears where it was painted.
   begin(cell) {
+    this.before = new Set(this.cells);
     this.stroke = !this.cells.has(cell);
     this.over(cell);
   }
@@ -34,6 +35,14 @@ export class Mask {
     this.reports.make(cells, REST_MS);
   }
 
+  // The stroke was none: two fingers came to zoom.
+  cancel() {
+    if (this.stroke === null) return;
+    this.stroke = null;
+    this.cells = this.before;
+    this.changed();
+  }
+
   toggle(cell) {
     this.begin(cell);
     this.end();
@@ -44,4 +53,26 @@ export class Mask {
     this.stroke = null;
     this.cells = new Set();
   }
+}
+
+// The cells [row, col] that a straight line meets between two points [row, col] in fractions of cells, in its order, and of those
+// only what lies in the grid: a pointer tells some points of its way, and the cells between them belong to the stroke, too.
+export function cellsBetween(from, to, [rows, cols]) {
+  const cell = from.map(Math.floor);
+  const last = to.map(Math.floor);
+  const by = to.map((end, axis) => end - from[axis]);
+  const step = by.map(Math.sign);
+  // Share of the way at which the line crosses the next border across each axis, and from one border to the next.
+  const next = by.map((way, axis) => (way ? (cell[axis] + (way > 0 ? 1 : 0) - from[axis]) / way : Infinity));
+  const each = by.map((way) => (way ? Math.abs(1 / way) : Infinity));
+  const found = [];
+  const count = Math.abs(last[0] - cell[0]) + Math.abs(last[1] - cell[1]);
+  for (let i = 0; i <= count; i++) {
+    const [row, col] = cell;
+    if (row >= 0 && row < rows && col >= 0 && col < cols) found.push([row, col]);
+    const axis = next[0] < next[1] ? 0 : 1;
+    cell[axis] += step[axis];
+    next[axis] += each[axis];
+  }
+  return found;
 }

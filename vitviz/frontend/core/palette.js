@@ -55,8 +55,16 @@ export function colourOf(value, extent) {
 
 // Black or white, whichever can be read on that colour.
 export function inkOn(value, extent) {
-  const [r, g, b] = rgb(value, extent);
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff";
+  return inkOver([...rgb(value, extent)].slice(0, 3));
+}
+
+// The same for bytes of red, green and blue: the higher contrast, which is equal at a relative luminance of 0.179 (WCAG 2).
+export function inkOver(bytes) {
+  const linear = bytes.map((byte) => {
+    const share = byte / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 ? "#000" : "#fff";
 }
 
 function rgb(value, extent) {

@@ -27,6 +27,10 @@ export class LayerWeights {
     this.signed = isSigned(arrays.explicit_range);
   }
 
+  get bytes() {
+    return Object.values(this.arrays).reduce((sum, array) => sum + array.byteLength, 0);
+  }
+
   get hasValueNorm() {
     return Boolean(this.arrays.value_norm);
   }

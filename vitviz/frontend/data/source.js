@@ -4,7 +4,7 @@
 
 import { decode } from "../core/encoding.js";
 
-const KEPT_BYTES = 160 * 2 ** 20;
+const KEPT_BYTES = 96 * 2 ** 20; // of all views of a page together
 
 // reason: "network" (no answer), "gone" (404: its time is over), "server" (another status), "damaged" (no payload, no picture)
 export class FetchError extends Error {

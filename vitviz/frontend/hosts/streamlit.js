@@ -6,8 +6,10 @@
 //   act(value)              asks Python for something that happens once, such as opening a page
 //   stale()                 asks Python to offer its payloads anew
 //   words                   sentences by name
-//   theme()                 { accent, paper, ink, font } of the page
+//   theme()                 { accent, onAccent, paper, ink, font } of the page; onAccent: what can be read on the accent
+//   memory                  an object that survives a remount under the same key, for what Python does not keep
 
+import { inkOver } from "../core/palette.js";
 import { FetchError } from "../data/source.js";
 
 // A payload lies behind its own address.
@@ -24,6 +26,9 @@ export async function resolve(url, signal) {
   return bytes;
 }
 
+const memories = new Map(); // Python's key of a component -> what its view remembers
+const REMEMBERED = 100; // components
+
 class StreamlitHost {
   constructor(node, words) {
     Object.assign(this, { node, words, resolve });
@@ -34,6 +39,11 @@ class StreamlitHost {
   take(component) {
     this.component = component;
     this.colours = null;
+    const key = component.data?.key;
+    this.memory = memories.get(key) ?? {};
+    memories.delete(key);
+    memories.set(key, this.memory); // the last used is last
+    if (memories.size > REMEMBERED) memories.delete(memories.keys().next().value);
   }
 
   report(value, number) {
@@ -53,8 +63,10 @@ class StreamlitHost {
     if (!this.colours) {
       const style = getComputedStyle(this.node instanceof Element ? this.node : this.node.host);
       const own = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+      const accent = own("--st-primary-color", "#d6006c");
       this.colours = {
-        accent: own("--st-primary-color", "#d6006c"),
+        accent,
+        onAccent: inkOver(bytesOf(accent)),
         paper: own("--st-background-color", "#ffffff"),
         ink: own("--st-text-color", "#22252b"),
         font: own("--st-font", "sans-serif"),
@@ -62,6 +74,14 @@ class StreamlitHost {
     }
     return this.colours;
   }
+}
+
+// Red, green and blue of a colour as style sheets have it.
+function bytesOf(colour) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.fillStyle = colour;
+  pen.fillRect(0, 0, 1, 1);
+  return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
 }
 
 // -> a component's default export: one view for each place on the page. Each call returns its clean-up, and Streamlit runs that of

@@ -2,25 +2,17 @@
 
 import { element, setAttribute, setText } from "./dom.js";
 
-const PAUSE_MS = 900; // between two announcements
+const REST_MS = 400; // after the last change, so that a held key is spoken once
 
-// A live region: says the last thing, and not more often than it can be heard.
+// A live region: says the last thing, when nothing more has come.
 export class Announcer {
   constructor() {
     this.node = element("p", { class: "unseen", "aria-live": "polite" });
-    this.timer = 0;
-    this.spokenAt = -Infinity;
   }
 
   say(text) {
-    this.text = text;
-    if (this.timer) return;
-    const wait = Math.max(0, PAUSE_MS - (performance.now() - this.spokenAt));
-    this.timer = setTimeout(() => {
-      this.timer = 0;
-      this.spokenAt = performance.now();
-      setText(this.node, this.text);
-    }, wait);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => setText(this.node, text), REST_MS);
   }
 
   destroy() {
@@ -47,11 +39,12 @@ export class Narrator {
     setText(this.state, text);
     setText(this.reading, "");
     setAttribute(this.canvas, "aria-label", text);
+    this.waited = true;
     this.#announce(text);
   }
 
-  // marks: { target, pinned }. head: whose numbers are read out.
-  tell(answer, view, { target, pinned }, head) {
+  // marks: { target, pinned }. head: whose numbers are read out. loud: whether they are spoken.
+  tell(answer, view, { target, pinned }, head, loud) {
     const { words } = this;
     const source = words.token(answer.layouts.source, answer.source);
     const said = view.head === head ? view : { ...view, head };
@@ -60,7 +53,8 @@ export class Narrator {
     setText(this.reading, target === null ? words.strongest(answer, head) : words.value(answer, head, target));
     const label = words.alternative(answer, said, pinned);
     setAttribute(this.canvas, "aria-label", label);
-    this.#announce(target === null ? label : this.reading.textContent);
+    if (loud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
+    this.waited = false; // what was waited for is spoken, too
   }
 
   #announce(text) {

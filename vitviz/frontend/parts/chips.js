@@ -3,9 +3,12 @@
 import { element, setAttribute, setText } from "./dom.js";
 
 export class Chips {
-  // label: of the group. choose(name); hover(name) and leave() for a mouse over one, where wanted.
-  constructor(label, { choose, hover, leave }) {
+  // label: of the group. choose(name); where wanted, hover(name) and leave() for a mouse over one, and moved() when they lie elsewhere.
+  constructor(label, { choose, hover, leave, moved }) {
     this.handlers = { choose, hover, leave };
+    this.moved = 0; // how often they came to lie elsewhere
+    this.middles = new Map(); // name -> CSS pixels from the row's left edge
+    this.observer = moved && new ResizeObserver(() => this.#measure(moved));
     this.node = element("div", { class: "chips", role: "group", "aria-label": label });
     this.shown = "";
   }
@@ -32,6 +35,8 @@ export class Chips {
       ),
     );
     this.node.replaceChildren(...chips);
+    this.observer?.disconnect();
+    for (const chip of chips) this.observer?.observe(chip);
     this.node.hidden = !chips.length;
   }
 
@@ -51,11 +56,21 @@ export class Chips {
     }
   }
 
-  // The middle of a chip on the page, null where there is none of that name.
+  // The middle of a chip, from the row's left edge; null where there is none of that name.
   middleOf(name) {
-    const chip = [...this.node.children].find((node) => node.dataset.token === name);
-    if (!chip) return null;
-    const { left, width } = chip.getBoundingClientRect();
-    return left + width / 2;
+    return this.middles.get(name) ?? null;
+  }
+
+  // Once the browser has laid the page out: asking in the middle of a frame could make it do so again.
+  #measure(moved) {
+    const [{ left }, before] = [this.node.getBoundingClientRect(), JSON.stringify([...this.middles])];
+    const middles = [...this.node.children].map((chip) => {
+      const box = chip.getBoundingClientRect();
+      return [chip.dataset.token, box.left + box.width / 2 - left];
+    });
+    this.middles = new Map(middles);
+    if (JSON.stringify(middles) === before) return;
+    this.moved += 1;
+    moved();
   }
 }

@@ -1,5 +1,7 @@
 // From pointers and keys to cells and choices: mouse, pen, finger and keyboard alike.
 
+import { cellsBetween } from "../core/mask.js";
+
 const TAP_TOLERANCE = 10; // CSS pixels a finger may slip and still mean a tap
 const TAP_MS = 600;
 const SECOND_DIGIT_MS = 700; // two digits typed within this time name one head: 1 and 1 is head 11
@@ -9,16 +11,21 @@ const SHARED = "vitviz-shared-cursor"; // an event of the window
 // The arrow keys as [rows, columns] to go.
 export const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-// The [row, col] under a pointer event; null outside the canvas.
-export function cellUnder(event, canvas, [rows, cols]) {
+// The point [row, col] under a pointer event in fractions of cells; outside the canvas it goes on beyond the grid.
+export function pointUnder(event, canvas, [rows, cols]) {
   const box = canvas.getBoundingClientRect();
-  const col = Math.floor(((event.clientX - box.left) / box.width) * cols);
-  const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
+  return [((event.clientY - box.top) / box.height) * rows, ((event.clientX - box.left) / box.width) * cols];
+}
+
+// The cell [row, col] under a pointer event; null outside the canvas.
+export function cellUnder(event, canvas, [rows, cols]) {
+  const [row, col] = pointUnder(event, canvas, [rows, cols]).map(Math.floor);
   return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
 }
 
-// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): it went away. tap(event): click or tap.
-// The canvas says `touch-action: pan-y`, so a finger that moves up or down still scrolls the page.
+// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): it went away. tap(event): click or tap, where
+// no button around the canvas answers clicks. The canvas says `touch-action: pan-y pinch-zoom`, so a finger that moves up or down
+// still scrolls the page, and two of them zoom it.
 export function watchPointer(canvas, { hover, leave, tap }) {
   let down = null;
   canvas.addEventListener("pointerdown", (event) => {
@@ -36,7 +43,7 @@ export function watchPointer(canvas, { hover, leave, tap }) {
     if (!down || !event.isPrimary) return;
     const slipped = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY);
     const meant = event.pointerType === "mouse" || event.timeStamp - down.timeStamp < TAP_MS;
-    if (slipped < TAP_TOLERANCE && meant) tap(event);
+    if (slipped < TAP_TOLERANCE && meant) tap?.(event);
     down = null;
   });
   canvas.addEventListener("pointercancel", () => {
@@ -59,27 +66,57 @@ export function flushOnLeaving(node, reports) {
   return () => window.removeEventListener("pointerdown", elsewhere, true);
 }
 
-// Ties a mask to a canvas: drawn with a mouse or a pen, tapped with a finger (which must stay free to scroll), and by
-// keyboard at the cursor. cellAt(event) and cursor() -> a cell or null; painting() -> whether this is wanted at all.
-export function watchBrush(canvas, mask, { cellAt, cursor, painting }) {
-  let finger = false;
+// Ties a mask to a canvas: drawn with a mouse or a pen, with a finger where `fingers()` says so and tapped with it otherwise (it must
+// stay free to scroll), and by keyboard at the cursor. at(event) -> the point [row, col] in fractions of cells, which may lie
+// outside, or null; cursor() -> the cell [row, col] of the keyboard or null; grid() -> [rows, cols], null where nothing is painted.
+export function watchBrush(canvas, mask, { at, cursor, grid, fingers = () => false, ended = () => {} }) {
+  let last = null; // the point up to which the stroke has come
+  let pointer = null;
+  let tapping = false;
+  const inside = (point, [rows, cols]) => point && point[0] >= 0 && point[1] >= 0 && point[0] < rows && point[1] < cols;
+  const index = ([row, col]) => Math.floor(row) * grid()[1] + Math.floor(col);
   canvas.addEventListener("pointerdown", (event) => {
-    finger = event.pointerType === "touch";
-    const cell = painting() && !finger && event.button === 0 ? cellAt(event) : null;
-    if (cell !== null) mask.begin(cell);
+    tapping = event.pointerType === "touch" && !fingers();
+    if (mask.stroke !== null && !event.isPrimary) return stop(true); // a second finger: they zoom
+    const point = grid() && !tapping && event.isPrimary && event.button === 0 ? at(event) : null;
+    if (!grid() || !inside(point, grid())) return;
+    last = point;
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer); // a stroke goes on outside, and comes back
+    mask.begin(index(point));
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (mask.stroke !== null) mask.over(cellAt(event));
+    if (mask.stroke === null || event.pointerId !== pointer || !grid()) return;
+    const passed = event.getCoalescedEvents?.() ?? [];
+    for (const each of passed.length ? passed : [event]) {
+      const point = at(each);
+      if (!point) continue;
+      for (const cell of cellsBetween(last, point, grid())) mask.over(index(cell));
+      last = point;
+    }
   });
-  for (const name of ["pointerup", "pointerleave", "pointercancel"]) canvas.addEventListener(name, () => mask.end());
+  const stop = (cancelled) => {
+    if (mask.stroke === null) return;
+    if (cancelled) mask.cancel();
+    else mask.end();
+    last = pointer = null;
+    ended();
+  };
+  canvas.addEventListener("pointerup", (event) => event.pointerId === pointer && stop(false));
+  canvas.addEventListener("pointercancel", (event) => event.pointerId === pointer && stop(true));
+  canvas.addEventListener("lostpointercapture", (event) => event.pointerId === pointer && stop(false));
   canvas.addEventListener("click", (event) => {
-    const cell = painting() && finger ? cellAt(event) : null;
-    if (cell !== null) mask.toggle(cell);
+    const point = grid() && tapping ? at(event) : null;
+    if (!point || !inside(point, grid())) return;
+    mask.toggle(index(point));
+    ended();
   });
   canvas.addEventListener("keydown", (event) => {
-    if (!painting() || (event.key !== " " && event.key !== "Enter")) return;
-    if (cursor() !== null) mask.toggle(cursor());
+    if (!grid() || (event.key !== " " && event.key !== "Enter")) return;
     event.preventDefault();
+    if (!cursor()) return;
+    mask.toggle(index(cursor()));
+    ended();
   });
 }
 

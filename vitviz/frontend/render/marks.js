@@ -72,6 +72,16 @@ export function drawCuts(pen, [rows, cols], width, height, line, colour) {
   for (let col = 1; col < cols; col++) pen.fillRect((col * width) / cols - line / 2, 0, line, height);
 }
 
+// A patch that is hidden, as the model gets it: the same place of `hidden`, the picture with every patch hidden. A hairline tells
+// that it is no part of the photograph.
+export function hide(pen, hidden, from, [x, y, width, height]) {
+  pen.drawImage(hidden, ...from, x, y, width, height);
+  pen.setLineDash([]);
+  pen.lineWidth = 1;
+  pen.strokeStyle = "rgba(255, 255, 255, 0.45)";
+  pen.strokeRect(x + 1, y + 1, width - 2, height - 2);
+}
+
 // A cell that is painted: darkened, and struck through, so that it can be told without colour.
 export function strike(pen, [x, y, width, height], colour) {
   pen.fillStyle = "rgba(20, 20, 20, 0.6)";

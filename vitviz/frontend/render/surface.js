@@ -1,9 +1,17 @@
-// Canvases: their size on the page and in pixels of the screen, what changes it, and one painting a frame.
+// Canvases: their size on the page and in pixels of the screen, what changes it, what is kept between paintings, and when to paint.
+
+const SHARPEST = 3; // more pixels for one CSS pixel cannot be told apart
+const AROUND = 6; // CSS pixels that a mark may reach beyond its box
+const LOOK_EVERY_MS = 1000;
+
+export function pixelRatio() {
+  return Math.min(window.devicePixelRatio || 1, SHARPEST);
+}
 
 // Gives a canvas a size on the page and as many pixels as the screen has for it. -> whether that changed anything. The size on the
 // page is compared too: at another zoom the same pixels may stand for another size.
 export function sizeCanvas(canvas, width, height) {
-  const ratio = Math.min(window.devicePixelRatio || 1, 3);
+  const ratio = pixelRatio();
   const [pixelWidth, pixelHeight] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
   const [styleWidth, styleHeight] = [`${width}px`, `${height}px`];
   const alike = canvas.width === pixelWidth && canvas.height === pixelHeight;
@@ -33,26 +41,94 @@ export function penOf(canvas, width, height) {
   return pen;
 }
 
-// Calls `changed` when `node` gets another width or height, the window another height, or a CSS pixel another number of screen
-// pixels (zoom, another screen). -> stop()
+// Marks over what is kept of a canvas: a move paints only where marks came or went.
+export class Marks {
+  // under(context): paints all that lies under the marks, in canvas pixels; called where only a part is to be painted, too.
+  constructor(canvas, under) {
+    Object.assign(this, { canvas, under, shown: new Map() });
+  }
+
+  // marks: Map of a key, which tells what a mark looks like and where, to { box: [x, y, width, height], draw(context) }, in CSS
+  // pixels and in the order of painting. all: whether what lies under them is another, or the canvas has another size.
+  paint(marks, all) {
+    const { canvas } = this;
+    const context = canvas.getContext("2d");
+    const before = this.shown;
+    this.shown = marks;
+    const changed = [];
+    for (const [key, { box }] of before) if (!marks.has(key)) changed.push(box);
+    for (const [key, { box }] of marks) if (!before.has(key)) changed.push(box);
+    if (!all && !changed.length) return;
+    const unit = unitOf(canvas);
+    const areas = all ? [[0, 0, canvas.width, canvas.height]] : changed.map((box) => around(box, unit));
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.beginPath();
+    for (const area of areas) context.rect(...area);
+    context.clip();
+    if (all) context.clearRect(0, 0, canvas.width, canvas.height);
+    else for (const area of areas) context.clearRect(...area);
+    this.under(context);
+    context.setTransform(unit, 0, 0, unit, 0, 0);
+    for (const { box, draw } of marks.values()) {
+      if (all || areas.some((area) => meet(area, around(box, unit)))) draw(context);
+    }
+    context.restore();
+  }
+}
+
+function around([x, y, width, height], unit) {
+  const [left, top] = [Math.floor((x - AROUND) * unit), Math.floor((y - AROUND) * unit)];
+  return [left, top, Math.ceil((x + width + AROUND) * unit) - left, Math.ceil((y + height + AROUND) * unit) - top];
+}
+
+function meet([x, y, width, height], [left, top, across, down]) {
+  return x < left + across && left < x + width && y < top + down && top < y + height;
+}
+
+// Calls changed({ width, windowHeight }) at first, and when `node` gets another width, the window another height, or a CSS pixel
+// another number of screen pixels (zoom, another screen). The width is given because asking for it in a frame could make the
+// browser lay the page out. -> stop()
 export function watchSize(node, changed) {
-  const observer = new ResizeObserver(changed);
+  let width = null;
+  let last = "";
+  const look = () => {
+    const now = [width, window.innerHeight, pixelRatio()].join();
+    if (width === null || now === last) return;
+    last = now;
+    changed({ width, windowHeight: window.innerHeight });
+  };
+  const observer = new ResizeObserver(([entry]) => {
+    width = Math.floor(entry.contentRect.width);
+    look();
+  });
   observer.observe(node);
-  window.addEventListener("resize", changed);
+  // A change of the ratio alone: the box in screen pixels is told where it is known, and the media query where it is not. Chromium
+  // tells neither where the ratio is set for a window whose size stays (its emulation of screens does so): reading it costs nothing.
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  const screen = new ResizeObserver(look);
+  try {
+    screen.observe(node, { box: "device-pixel-content-box" });
+  } catch {
+    screen.disconnect();
+  }
+  window.addEventListener("resize", look);
   let query = null;
   const watchRatio = () => {
     query?.removeEventListener("change", ratioChanged);
-    query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
+    query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`); // about one ratio
     query.addEventListener("change", ratioChanged);
   };
   const ratioChanged = () => {
-    watchRatio(); // a query is about one ratio
-    changed();
+    watchRatio();
+    look();
   };
   watchRatio();
   return () => {
+    clearInterval(timer);
     observer.disconnect();
-    window.removeEventListener("resize", changed);
+    screen.disconnect();
+    window.removeEventListener("resize", look);
     query.removeEventListener("change", ratioChanged);
   };
 }

@@ -1,18 +1,18 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
-import { BOARD, boardSize, clamp, headAt } from "../core/layout.js";
+import { BOARD, boardSize, clamp, headAt, pointAt } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { Status } from "../parts/announcer.js";
-import { element } from "../parts/dom.js";
-import { flushOnLeaving, STEPS, watchBrush } from "../parts/input.js";
+import { Announcer, Status } from "../parts/announcer.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { flushOnLeaving, pointUnder, STEPS, watchBrush } from "../parts/input.js";
 import { paintScale } from "../render/colourbar.js";
 import { MapPainter } from "../render/heat.js";
 import { drawFrame, strike } from "../render/marks.js";
-import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 
 const HELD_KEY_MS = 200;
 
@@ -28,8 +28,9 @@ class Board {
     this.host = host;
     this.words = new Words(host.words);
     this.given = null; // what Python sent last
-    this.shown = null; // { data, payload, tiles, shape }: what is on the screen, all of one question; null before and after failures
+    this.shown = null; // { data, payload, maps, shape }: what is on the screen, all of one question; null before and after failures
     this.hover = null; // [layer, head]
+    this.width = 0; // CSS pixels there are
     this.loader = new Loader(sourceOf(host), {
       arrived: ({ data }, { numbers }) => this.take(data, numbers),
       changed: () => this.turn(),
@@ -37,15 +38,22 @@ class Board {
     });
     this.reports = new Reports((value, number) => host.report(value, number));
     this.status = new Status(this.words, () => this.loader.again());
-    this.canvas = element("canvas", { class: "main", tabindex: 0, role: "img" });
+    this.announcer = new Announcer();
+    this.canvas = element("canvas", { class: "main", tabindex: 0, role: "application" });
+    this.base = element("canvas"); // all that lies under the marks; kept while it is the same
+    this.painted = ""; // what is on it
+    this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
     this.scroller = element("div", { class: "scroller" }, this.canvas);
     this.scale = element("div", { class: "scale" });
-    this.readout = element("div", { class: "readout", "aria-live": "polite" });
-    this.root = element("div", { class: "heatmap" }, this.status.node, this.scroller, this.scale, this.readout);
+    this.readout = element("div", { class: "readout" });
+    this.root = element("div", { class: "heatmap" }, this.status.node, this.scroller, this.scale, this.readout, this.announcer.node);
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
     this.listen();
-    this.unwatch = watchSize(this.root, () => this.redraw());
+    this.unwatch = watchSize(this.root, ({ width }) => {
+      this.width = width;
+      this.redraw();
+    });
   }
 
   listen() {
@@ -57,11 +65,14 @@ class Board {
       this.say();
     });
     this.mask = new Mask(() => this.redraw(), this.reports);
-    const index = (at) => at && at[0] * this.shown.shape[1] + at[1];
     watchBrush(this.canvas, this.mask, {
-      cellAt: (event) => index(this.headUnder(event)),
-      cursor: () => index(this.hover),
-      painting: () => this.given.paint !== null && this.sameShape(),
+      at: (event) => {
+        const place = this.placeOf(event);
+        return place && pointAt(this.size, ...place);
+      },
+      cursor: () => this.hover,
+      grid: () => (this.given.paint !== null && this.sameShape() ? this.given.shape : null),
+      ended: () => this.say(true),
     });
     this.unflush = flushOnLeaving(this.canvas, this.reports);
     this.canvas.addEventListener("click", (event) => {
@@ -69,11 +80,13 @@ class Board {
       if (at) this.pick(at, 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
+    this.scroller.addEventListener("scroll", () => (this.host.memory.scrolled = this.scroller.scrollLeft));
   }
 
   destroy() {
     this.loader.stop();
     this.status.destroy();
+    this.announcer.destroy();
     this.unwatch();
     this.redraw.stop();
     this.unflush();
@@ -90,15 +103,17 @@ class Board {
     }
     if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
     if (data.paint) this.mask.show(data.paint.cells, data.heard);
+    this.colours = this.host.theme();
     this.loader.ask({ urls: { numbers: data.url }, data });
   }
 
   // All that a question needs is here: data, values and maps change together.
   take(data, payload) {
     const same = this.shown?.payload === payload && this.shown.data.heat.signed === data.heat.signed;
-    const tiles = same ? this.shown.tiles : paintTiles(payload, data.heat.signed);
+    const maps = same ? this.shown.maps : paintMaps(payload, data.heat.signed);
     if (this.shown && String(this.shown.shape) !== String(payload.shapes.values)) this.hover = null;
-    this.shown = { data, payload, tiles, shape: payload.shapes.values };
+    this.shown = { data, payload, maps, shape: payload.shapes.values };
+    this.painted = "";
     paintScale(this.scale, data.heat);
     this.root.dataset.ready = data.url;
   }
@@ -118,49 +133,82 @@ class Board {
   }
 
   draw() {
-    if (!this.shown) return void penOf(this.canvas, Number.parseFloat(this.canvas.style.width) || 1, Number.parseFloat(this.canvas.style.height) || 1);
-    if (!this.root.clientWidth) return;
-    const { data, shape, tiles } = this.shown;
+    if (!this.shown || !this.width) return this.clear();
+    const { data, shape } = this.shown;
+    this.size = boardSize(shape, this.width, data.tallest);
+    const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
+    if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
+    this.scrolled = true; // where it was left, once
+    const wanted = [this.canvas.width, this.canvas.height, this.colours.ink].join();
+    const all = resized || this.painted !== wanted;
+    if (all) this.paintBase();
+    this.painted = wanted;
+    this.marks.paint(this.marksIn(), all);
+  }
+
+  clear() {
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.painted = "";
+  }
+
+  // Where a map lies: [x, y, width, height].
+  boxOf(layer, head) {
+    const { wide, high } = this.size;
+    return [MARGIN + head * (wide + GAP), HEADER + layer * (high + GAP), wide, high];
+  }
+
+  paintBase() {
+    const { data, maps, shape } = this.shown;
     const [layers, heads, rows, cols] = shape;
-    this.size = boardSize(shape, this.root.clientWidth, data.tallest);
-    const { wide, high, width, height } = this.size;
-    const { accent, ink, font } = this.host.theme();
-    const pen = penOf(this.canvas, width, height);
+    const { wide, high } = this.size;
+    const unit = unitOf(this.canvas);
+    [this.base.width, this.base.height] = [this.canvas.width, this.canvas.height];
+    const pen = this.base.getContext("2d");
+    pen.setTransform(unit, 0, 0, unit, 0, 0);
     pen.imageSmoothingEnabled = false;
-    pen.fillStyle = ink;
-    pen.font = `12px ${font}`;
+    pen.fillStyle = this.colours.ink;
+    pen.font = `12px ${this.colours.font}`;
     pen.textBaseline = "middle";
     pen.textAlign = "center";
     for (let head = 0; head < heads; head++) pen.fillText(head, MARGIN + head * (wide + GAP) + wide / 2, HEADER / 2);
     pen.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
-      const top = HEADER + layer * (high + GAP);
-      pen.fillText(data.wrapped ? layer * heads : data.first + layer, MARGIN - 6, top + high / 2);
-      for (let head = 0; head < heads; head++) {
-        const left = MARGIN + head * (wide + GAP);
-        pen.drawImage(tiles, head * cols, layer * rows, cols, rows, left, top, wide, high);
-      }
+      pen.fillText(data.wrapped ? layer * heads : data.first + layer, MARGIN - 6, HEADER + layer * (high + GAP) + high / 2);
+      for (let head = 0; head < heads; head++) pen.drawImage(maps, head * cols, layer * rows, cols, rows, ...this.boxOf(layer, head));
     }
+  }
+
+  marksIn() {
+    const { accent } = this.colours;
+    const heads = this.shown.shape[1];
     const same = this.sameShape();
+    const marks = new Map();
     for (const index of this.given.paint && same ? this.mask.cells : []) {
-      const [top, left] = [Math.floor(index / heads), index % heads];
-      strike(pen, [MARGIN + left * (wide + GAP), HEADER + top * (high + GAP), wide, high], accent);
+      const box = this.boxOf(Math.floor(index / heads), index % heads);
+      marks.set(`painted ${index}`, { box, draw: (pen) => strike(pen, box, accent) });
     }
     for (const [at, colour, thick] of [[this.given.paint || !same ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
       if (!at) continue;
       const [layer, head] = at;
-      const every = head === null; // the mean of a layer's heads: its whole row is framed
-      const left = MARGIN + (every ? 0 : head) * (wide + GAP);
-      const across = every ? heads * (wide + GAP) - GAP : wide;
-      drawFrame(pen, [left - 1, HEADER + layer * (high + GAP) - 1, across + 2, high + 2], colour, thick);
+      const [x, y, width, height] = this.boxOf(layer, head ?? 0);
+      // The mean of a layer's heads: its whole row is framed.
+      const across = head === null ? heads * (width + GAP) - GAP : width;
+      const box = [x - 1, y - 1, across + 2, height + 2];
+      marks.set(`frame ${at} ${colour}`, { box, draw: (pen) => drawFrame(pen, box, colour, thick) });
     }
+    return marks;
+  }
+
+  // Where on the board an event is, in CSS pixels; null before there is one.
+  placeOf(event) {
+    if (!this.shown || !this.size) return null;
+    const [y, x] = pointUnder(event, this.canvas, [this.size.height, this.size.width]);
+    return [x, y];
   }
 
   headUnder(event) {
-    if (!this.shown || !this.size) return null;
-    const box = this.canvas.getBoundingClientRect();
-    const [x, y] = [((event.clientX - box.left) / box.width) * this.size.width, ((event.clientY - box.top) / box.height) * this.size.height];
-    return headAt(this.shown.shape, this.size, x, y);
+    const place = this.placeOf(event);
+    return place && headAt(this.shown.shape, this.size, ...place);
   }
 
   point(event) {
@@ -181,7 +229,7 @@ class Board {
       this.hover = [clamp(layer + step[0], layers), clamp(head + step[1], heads)];
       this.reveal(this.hover);
       this.redraw();
-      return this.say();
+      return this.say(true);
     }
     const [layer, head] = this.chosen || [0, null];
     const at = [clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)];
@@ -201,16 +249,21 @@ class Board {
   pick(at, delay) {
     this.chosen = at;
     this.redraw();
-    this.say();
+    this.say(true);
     this.reports.make(at, delay);
   }
 
-  say() {
+  // loud: by keyboard or a choice, and not because a pointer passes by.
+  say(loud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };
     const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : this.words.say("loading");
-    if (this.readout.textContent !== text) this.readout.textContent = text;
-    this.canvas.setAttribute("aria-label", `${data.alt} ${state === "failed" ? this.status.text : text}`);
+    setText(this.readout, text);
+    const spoken = [state === "failed" ? this.status.text : text];
+    const [layers, heads] = this.given.shape;
+    if (this.given.paint) spoken.push(this.words.say("marked_count", { count: this.mask.cells.size, total: layers * heads }));
+    setAttribute(this.canvas, "aria-label", `${data.alt} ${spoken.join(" · ")}`);
+    if (loud) this.announcer.say(spoken.join(" · "));
   }
 
   reading() {
@@ -231,12 +284,13 @@ class Board {
     const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
     const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
     const read = rows * cols > 1 ? say("most", most) : most.value; // a single number has no place
-    return [place, read, ...facts].join(" · ");
+    const marked = paint && this.sameShape() ? [say(this.mask.cells.has(map) ? "marked" : "unmarked")] : [];
+    return [place, read, ...facts, ...marked].join(" · ");
   }
 }
 
 // All maps on one sheet, one pixel a patch: (layers * rows, heads * cols).
-function paintTiles({ arrays, shapes, meta }, signed) {
+function paintMaps({ arrays, shapes, meta }, signed) {
   const [layers, heads, rows, cols] = shapes.values;
   const sheet = element("canvas", { width: heads * cols, height: layers * rows });
   const pen = sheet.getContext("2d");

@@ -14,7 +14,7 @@ import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { Announcer, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { cellUnder, flushOnLeaving, STEPS, watchBrush } from "../parts/input.js";
+import { cellUnder, flushOnLeaving, pointUnder, STEPS, watchBrush } from "../parts/input.js";
 import { scaledUpload } from "../data/upload.js";
 import { greyOf } from "../render/heat.js";
 import { BRIGHTEST, FAINTEST, dimmed, drawDeparted, drawDrop, drawFlight, drawLayer, drawLine, drawPhotograph, drawWay, placeInLine, ShareMap } from "../render/journey.js";
@@ -82,12 +82,11 @@ class Journey {
   listen() {
     const { photo, line, strip, root } = this.figure;
     this.mask = new Mask(() => this.maskChanged(), { make: () => this.report(350), answeredBy: (heard) => this.reports.answeredBy(heard) });
-    const index = (cell) => cell && cell[0] * this.grid[1] + cell[1];
     watchBrush(photo, this.mask, {
-      cellAt: (event) => index(this.cellAt(event)),
-      cursor: () => index(this.hovered && patchNamed(this.hovered)),
-      painting: () => this.brushing && this.shown !== null,
-      columns: () => this.grid[1],
+      at: (event) => this.grid && pointUnder(event, photo, this.grid),
+      cursor: () => this.hovered && patchNamed(this.hovered),
+      grid: () => (this.brushing && this.shown !== null ? this.grid : null),
+      fingers: () => true,
     });
     const point = (find) => (event) => this.hover(find(event));
     const onPhoto = (event) => this.nameAt(this.cellAt(event));

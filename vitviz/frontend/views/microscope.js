@@ -14,6 +14,7 @@ import { onceAFrame, watchSize } from "../render/surface.js";
 import { MicroscopePicture, Tiles } from "./microscope_maps.js";
 
 const FIRST_BLEND = 0.55;
+const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when somebody turns to them
 const NEIGHBOURS_AFTER_MS = 50;
 
 export function mount(node, host) {
@@ -27,7 +28,11 @@ class Microscope {
     this.source = sourceOf(host);
     this.state = new MicroscopeState((value, number) => host.report(value, number));
     this.keys = new Keys();
-    this.blend = FIRST_BLEND;
+    this.host = host;
+    this.blend = host.memory.blend ?? FIRST_BLEND;
+    this.width = 0; // CSS pixels there are
+    this.pictureHeight = 0; // and those of the picture with its chips
+    this.loud = false; // whether what is painted next is spoken: not where a pointer only passes by
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
     this.tile = null; // head whose map the pointer is on
@@ -45,21 +50,38 @@ class Microscope {
       stale: () => host.stale(),
     });
     this.status = new Status(this.words, () => this.loader.again());
-    this.#build(parent);
-    this.unwatch = watchSize(this.root, () => this.arrange());
+    this.#build(parent, host);
+    this.unwatch = watchSize(this.root, (size) => {
+      Object.assign(this, size);
+      this.arrange();
+    });
+    this.heights = new ResizeObserver(([entry]) => {
+      this.pictureHeight = Math.round(entry.contentRect.height);
+      this.arrange();
+    });
+    this.heights.observe(this.picture.node);
     this.unflush = flushOnLeaving(this.root, this.state.reports);
   }
 
-  #build(parent) {
+  #build(parent, host) {
     const { words } = this;
     const leave = () => this.read(null);
-    this.picture = new MicroscopePicture(words, { hover: (name) => this.hoverSource(name), leave, tap: (name) => this.tap(name) });
+    this.picture = new MicroscopePicture(words, {
+      hover: (name) => this.hoverSource(name),
+      leave,
+      tap: (name) => {
+        this.picture.canvas.focus({ preventScroll: true });
+        this.choose(name);
+      },
+      choose: (name) => this.choose(name),
+      moved: () => this.repaint(),
+    });
     this.tiles = new Tiles(words, {
       hover: (name, head) => this.read(name, head),
       leave,
       choose: (head) => this.change({ head: this.view.head === head ? "all" : head }),
     });
-    const blend = (value) => this.#changed(() => (this.blend = value));
+    const blend = (value) => this.#changed(() => (this.blend = host.memory.blend = value));
     this.controls = new Controls(words, { change: (part) => this.change(part), blend }, this.blend);
     this.bar = new ColourBar(words);
     this.narrator = new Narrator(this.picture.canvas, words);
@@ -98,6 +120,7 @@ class Microscope {
   destroy() {
     this.repaint.stop();
     this.unwatch();
+    this.heights.disconnect();
     this.unflush();
     this.narrator.destroy();
     this.loader.stop();
@@ -130,8 +153,8 @@ class Microscope {
   #turn() {
     if (this.loader.state === "failed") {
       this.question = this.weights = this.answer = null;
-      this.picture.show(null);
-      for (const canvas of this.bench.querySelectorAll("canvas")) canvas.width = canvas.width; // cleared
+      this.picture.clear();
+      this.tiles.clear();
     }
     this.status.show(this.root, this.loader, { layer: this.view.layer });
     this.repaint();
@@ -140,6 +163,7 @@ class Microscope {
   // The neighbours, once the layer is painted: the next press of [ or ] then costs nothing.
   #prefetchSoon() {
     clearTimeout(this.soon);
+    if (this.weights.bytes > PREFETCHED_BYTES) return this.neighbours?.abort();
     this.soon = setTimeout(() => {
       const before = this.neighbours;
       this.neighbours = new AbortController();
@@ -159,6 +183,7 @@ class Microscope {
 
   change(part) {
     this.#changed(() => {
+      this.loud = true;
       this.target = null;
       this.state.change(part.direction ? { ...part, token: this.#pinTowards(part.direction) } : part);
       if ("head" in part) this.arrange();
@@ -203,16 +228,18 @@ class Microscope {
       this.#changed(() => {
         this.hovered = name;
         this.target = this.tile = null;
+        this.loud = false;
       }, true);
     }
   }
 
-  read(name, head = null) {
+  read(name, head = null, loud = false) {
     const tile = name === null ? null : head;
     if (name === this.target && tile === this.tile) return;
     this.#changed(() => {
       this.target = name;
       this.tile = tile;
+      this.loud = loud;
     }, true);
   }
 
@@ -221,8 +248,7 @@ class Microscope {
     return this.question !== null && this.question.urls.picture === this.given.picture;
   }
 
-  tap(name) {
-    this.picture.canvas.focus({ preventScroll: true });
+  choose(name) {
     if (!this.current) return;
     if (this.view.token === name) this.release();
     else this.change({ token: name });
@@ -265,20 +291,20 @@ class Microscope {
     const { source, target } = this.layouts;
     const from = tokenNamed(target, this.target);
     const there = from >= 0 ? step(target, from, ...by) : sameplace(source, this.asked(), target);
-    this.read(nameOf(target, Math.max(0, there)));
+    this.read(nameOf(target, Math.max(0, there)), null, true);
   }
 
   // Sizes everything to the room there is.
   arrange() {
-    const width = this.root.clientWidth;
+    const { width } = this;
     if (!this.weights || !width) return;
     const { source, target } = this.layouts;
-    const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, window.innerHeight);
+    const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, this.windowHeight);
     this.bench.classList.toggle("wide", wide);
     this.root.classList.toggle("roomy", roomy);
     this.root.classList.toggle("narrow", narrow);
     this.picture.arrange(source, ...picture);
-    this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.picture.node.offsetHeight : 0, aspectOf(target));
+    this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.pictureHeight : 0, aspectOf(target));
     this.bar.resize(Math.min(width, 640));
     this.repaint();
   }
@@ -306,7 +332,8 @@ class Microscope {
     this.tiles.draw(answer, shown, marks);
     this.bar.draw(answer, shown, head, weights.meta.rows_sum_to_one);
     if (state !== "shown") return;
-    this.narrator.tell(answer, shown, marks, head);
+    this.narrator.tell(answer, shown, marks, head, this.loud);
+    this.loud = false;
     const source = nameOf(answer.layouts.source, answer.source);
     const { layer } = this.question;
     Object.assign(this.root.dataset, { layer, source, pinned: marks.pinned, direction: shown.direction, head: shown.head });

@@ -9,7 +9,7 @@ import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, watchPointer } from "../parts/input.js";
 import { MapPainter } from "../render/heat.js";
 import { boxOf, drawFrame, drawGrid, drawLink } from "../render/marks.js";
-import { sizeCanvas, unitOf } from "../render/surface.js";
+import { Marks, sizeCanvas, unitOf } from "../render/surface.js";
 
 const LINKS = 8;
 const GAP = 8;
@@ -19,15 +19,19 @@ const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be told fro
 const NAMED = 90; // and under which at least the head's name does
 
 export class MicroscopePicture {
-  // hover(name), leave(), tap(name): what the pointer does to a token of the source's layout.
-  constructor(words, { hover, leave, tap }) {
+  // hover(name), leave(), tap(name): what the pointer does to a token of the source's layout. choose(name): its chip is pressed.
+  // moved(): the chips lie elsewhere, and links that end at them with them.
+  constructor(words, { hover, leave, tap, choose, moved }) {
     this.words = words;
     this.layout = null;
-    this.chips = new Chips(words.say("prefix_tokens"), { choose: tap, hover, leave });
+    this.chips = new Chips(words.say("prefix_tokens"), { choose, hover, leave, moved });
     this.canvas = element("canvas", { class: "picture", tabindex: "0", role: "application" });
     this.node = element("div", { class: "stage" }, this.chips.node, this.canvas);
     this.painter = new MapPainter();
-    this.backdrop = document.createElement("canvas");
+    this.backdrop = element("canvas"); // the photograph at the size it is shown in
+    this.base = element("canvas"); // all that lies under the marks; kept while it is the same
+    this.painted = []; // what is on it
+    this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
     watchPointer(this.canvas, {
       hover: (event) => this.#withCell(event, hover),
       tap: (event) => this.#withCell(event, tap),
@@ -46,43 +50,66 @@ export class MicroscopePicture {
   }
 
   arrange(layout, width, height) {
+    this.width = width;
     this.node.style.width = `${width}px`;
     this.#arrangeChips(layout);
     if (sizeCanvas(this.canvas, width, height)) this.#drawBackdrop();
   }
 
-  // The picture at the size it is shown in: scaling it anew for every frame would cost more than all the maps.
+  // Scaling the photograph anew for every frame would cost more than all the maps.
   #drawBackdrop() {
     const { width, height } = this.canvas;
-    this.backdrop.width = width;
-    this.backdrop.height = height;
+    for (const canvas of [this.backdrop, this.base]) [canvas.width, canvas.height] = [width, height];
+    this.painted = [];
     const context = this.backdrop.getContext("2d");
     context.imageSmoothingQuality = "high";
     if (this.bitmap) context.drawImage(this.bitmap, 0, 0, width, height);
+  }
+
+  // Nothing is known: nothing stands there.
+  clear() {
+    this.show(null);
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
   // marks: { target, pinned, blend }
   draw(answer, view, marks) {
     this.#arrangeChips(answer.layouts.source);
     this.#paintChips(answer, view, marks);
-    const context = this.canvas.getContext("2d");
+    const { source, target } = answer.layouts;
+    const wanted = [answer, view.head, view.links, view.direction, marks.blend, this.chips.moved];
+    const all = wanted.some((part, i) => part !== this.painted[i]);
+    if (all) this.#drawBase(answer, view, marks);
+    this.painted = wanted;
+    const unit = unitOf(this.canvas);
+    const size = { width: this.canvas.width / unit, height: this.canvas.height / unit };
+    const shown = new Map();
+    const asked = cellOf(source, answer.source);
+    if (asked) {
+      const [box, colour] = [boxOf(source.grid, asked, size), marks.pinned ? "#ff4fa3" : "#ffffff"];
+      shown.set(`asked ${asked} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, 2.5) });
+    }
+    const read = marks.target === null ? null : cellOf(target, marks.target);
+    if (read) {
+      const box = boxOf(target.grid, read, size);
+      shown.set(`read ${read}`, { box, draw: (context) => drawFrame(context, box, "#ffe14d", 2) });
+    }
+    this.marks.paint(shown, all);
+  }
+
+  #drawBase(answer, view, { blend }) {
+    const context = this.base.getContext("2d");
     const { source, target } = answer.layouts;
     const unit = unitOf(this.canvas);
     context.globalAlpha = 1;
+    context.clearRect(0, 0, this.base.width, this.base.height);
     context.drawImage(this.backdrop, 0, 0);
     this.painter.fill(answer.patches(view.head), target.grid, answer.extent(view.head));
-    context.globalAlpha = marks.blend;
+    context.globalAlpha = blend;
     this.painter.drawOn(context);
     context.globalAlpha = 1;
     drawGrid(context, source.grid, unit);
     if (view.links) this.#drawLinks(context, answer, view, unit);
-    const asked = cellOf(source, answer.source);
-    if (asked) drawFrame(context, boxOf(source.grid, asked, this.canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 2.5 * unit);
-    const read = marks.target === null ? null : cellOf(target, marks.target);
-    if (read) {
-      context.setLineDash([3 * unit, 2 * unit]);
-      drawFrame(context, boxOf(target.grid, read, this.canvas), "#ffe14d", 2 * unit);
-    }
   }
 
   #drawLinks(context, answer, view, unit) {
@@ -105,11 +132,8 @@ export class MicroscopePicture {
       const [x, y, width, height] = boxOf(layout.grid, cell, this.canvas);
       return [x + width / 2, y + height / 2];
     }
-    const name = layout.prefix[token];
-    const middle = this.chips.middleOf(name);
-    const box = this.canvas.getBoundingClientRect();
-    if (middle === null || !box.width) return [this.canvas.width / 2, 0];
-    const share = (middle - box.left) / box.width;
+    const middle = this.chips.middleOf(layout.prefix[token]);
+    const share = middle === null ? 0.5 : middle / this.width;
     return [Math.min(0.98, Math.max(0.02, share)) * this.canvas.width, 0];
   }
 
@@ -139,7 +163,6 @@ export class Tiles {
     this.handlers = { hover, leave, choose };
     this.node = element("div", { class: "tiles", role: "group", "aria-label": words.say("maps") });
     this.tiles = [];
-    this.painter = new MapPainter();
   }
 
   #build(heads) {
@@ -155,8 +178,11 @@ export class Tiles {
         const cell = this.layout && cellUnder(event, canvas, this.layout.grid);
         if (cell) this.handlers.hover(nameOf(this.layout, tokenAt(this.layout, ...cell)), head);
       };
-      watchPointer(canvas, { hover: onCell, leave: this.handlers.leave, tap: () => this.handlers.choose(head) });
-      return { head, node, canvas, name, value };
+      watchPointer(canvas, { hover: onCell, leave: this.handlers.leave });
+      node.addEventListener("click", () => this.handlers.choose(head));
+      const painter = new MapPainter();
+      const marks = new Marks(canvas, (context) => painter.drawOn(context));
+      return { head, node, canvas, name, value, painter, marks, painted: null };
     });
     this.node.replaceChildren(...this.tiles.map((tile) => tile.node));
     return true;
@@ -175,8 +201,9 @@ export class Tiles {
     const [columns, size] = best(shown.length, width, height, aspect);
     this.node.style.gridTemplateColumns = `repeat(${columns}, ${size}px)`;
     this.small = size < WORDY;
-    for (const { head, canvas, name } of shown) {
-      sizeCanvas(canvas, size, Math.round(size * aspect));
+    for (const tile of shown) {
+      const { head, canvas, name } = tile;
+      if (sizeCanvas(canvas, size, Math.round(size * aspect))) tile.painted = null;
       setText(name, size < NAMED && head !== "mean" ? String(head) : this.words.head(head));
     }
   }
@@ -187,17 +214,34 @@ export class Tiles {
     this.layout = target;
     const asked = source === target ? cellOf(source, answer.source) : null;
     const read = marks.target === null ? null : cellOf(target, marks.target);
-    for (const { head, canvas, value, node } of this.#shown(view)) {
-      const context = canvas.getContext("2d");
+    for (const tile of this.#shown(view)) {
+      const { head, canvas, value, node, painter } = tile;
+      const all = tile.painted !== answer;
+      if (all) painter.fill(answer.patches(head), target.grid, answer.extent(head));
+      tile.painted = answer;
       const unit = unitOf(canvas);
-      this.painter.fill(answer.patches(head), target.grid, answer.extent(head));
-      this.painter.drawOn(context);
-      if (asked) drawFrame(context, boxOf(target.grid, asked, canvas), marks.pinned ? "#ff4fa3" : "#ffffff", 1.5 * unit);
-      if (read) drawFrame(context, boxOf(target.grid, read, canvas), "#ffe14d", 1.5 * unit);
+      const size = { width: canvas.width / unit, height: canvas.height / unit };
+      const frames = new Map();
+      for (const [grid, cell, colour] of [
+        [source.grid, asked, marks.pinned ? "#ff4fa3" : "#ffffff"],
+        [target.grid, read, "#ffe14d"],
+      ]) {
+        if (!cell) continue;
+        const box = boxOf(grid, cell, size);
+        frames.set(`${cell} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, 1.5) });
+      }
+      tile.marks.paint(frames, all);
       const values = answer.of(head);
       const shown = number(marks.target === null ? top(answer.patches(head)) : values[marks.target], this.small ? 2 : 3);
       setText(value, marks.target === null && !this.small ? this.words.say("top", { value: shown }) : shown);
       setAttribute(node, "aria-pressed", head === view.head);
+    }
+  }
+
+  clear() {
+    for (const tile of this.tiles) {
+      tile.painted = null;
+      tile.canvas.getContext("2d").clearRect(0, 0, tile.canvas.width, tile.canvas.height);
     }
   }
 }

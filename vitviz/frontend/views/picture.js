@@ -6,14 +6,14 @@ import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { Status } from "../parts/announcer.js";
+import { Announcer, Status } from "../parts/announcer.js";
 import { Chips } from "../parts/chips.js";
-import { element } from "../parts/dom.js";
-import { cellUnder, flushOnLeaving, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { cellUnder, flushOnLeaving, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
 import { paintScale } from "../render/colourbar.js";
 import { greyOf, MapPainter } from "../render/heat.js";
-import { boxOf, drawCuts, drawFrame, drawSegments, strike, veil } from "../render/marks.js";
-import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+import { boxOf, drawCuts, drawFrame, drawSegments, hide, strike, veil } from "../render/marks.js";
+import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 
 const PREFERRED_BLEND = 0.65;
 const HELD_KEY_MS = 200;
@@ -28,10 +28,11 @@ class Picture {
     this.host = host;
     this.words = new Words(host.words);
     this.given = null; // what Python sent last
-    this.shown = null; // { data, picture, backdrop, values }: what is on the screen, all of one question; null before and after failures
+    this.shown = null; // { data, picture, backdrop, hidden, values }: on the screen, all of one question; null before and after failures
     this.hover = null; // [row, col] in the grid that is shown
     this.chosen = ""; // a token's name in the grid that was sent last
-    this.blend = PREFERRED_BLEND;
+    this.blend = host.memory.blend ?? PREFERRED_BLEND;
+    this.width = 0; // CSS pixels there are
     this.loader = new Loader(sourceOf(host), {
       arrived: (question, payloads) => this.take(question, payloads),
       changed: () => this.turn(),
@@ -43,23 +44,29 @@ class Picture {
     this.redraw = onceAFrame(() => this.draw());
     this.cursor = new SharedCursor((news) => this.follow(news));
     this.listen();
-    this.unwatch = watchSize(this.root, () => this.redraw());
+    this.unwatch = watchSize(this.root, ({ width }) => {
+      this.width = width;
+      this.redraw();
+    });
   }
 
   build(parent) {
-    this.canvas = element("canvas", { class: "main", tabindex: 0, role: "img" });
     const { words } = this;
+    this.canvas = element("canvas", { class: "main", tabindex: 0, role: "application" });
+    this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
+    this.base = element("canvas"); // all that lies under the marks; kept while it is the same
+    this.painted = ""; // what is on it
     this.chips = new Chips(words.say("tokens"), { choose: (name) => this.pick(name, 0) });
     this.scale = element("div", { class: "scale" });
-    this.readout = element("div", { class: "readout", "aria-live": "polite" });
+    this.readout = element("div", { class: "readout" });
+    this.announcer = new Announcer();
     const oninput = (event) => {
-      this.blend = event.target.value / 100;
-      this.redraw();
+      this.setBlend(event.target.value / 100);
       this.cursor.send({ blend: this.blend });
     };
-    this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * PREFERRED_BLEND, oninput });
+    this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * this.blend, oninput });
     this.blending = element("label", { class: "blend" }, element("span", { text: words.say("blend") }), this.slider);
-    const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.readout, this.blending];
+    const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.readout, this.blending, this.announcer.node];
     this.root = element("div", { class: "heatmap" }, ...parts);
     this.painter = new MapPainter();
     parent.append(this.root);
@@ -67,11 +74,12 @@ class Picture {
 
   listen() {
     this.mask = new Mask(() => this.redraw(), this.reports);
-    const index = (cell) => cell && cell[0] * this.given.cols + cell[1];
     watchBrush(this.canvas, this.mask, {
-      cellAt: (event) => index(this.cellAt(event)),
-      cursor: () => index(this.hover),
-      painting: () => this.given.paint !== null && this.sameGrid(),
+      at: (event) => this.shown && pointUnder(event, this.canvas, gridOf(this.shown.data)),
+      cursor: () => this.hover,
+      grid: () => (this.given.paint !== null && this.sameGrid() ? gridOf(this.given) : null),
+      fingers: () => true,
+      ended: () => this.say(true),
     });
     this.unflush = flushOnLeaving(this.canvas, this.reports);
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
@@ -88,6 +96,7 @@ class Picture {
   destroy() {
     this.loader.stop();
     this.status.destroy();
+    this.announcer.destroy();
     this.unwatch();
     this.redraw.stop();
     this.cursor.destroy();
@@ -106,18 +115,23 @@ class Picture {
     }
     if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
     if (data.paint) this.mask.show(data.paint.cells, data.heard);
+    this.root.classList.toggle("painting", data.paint !== null);
     this.blending.hidden = !data.heat || data.one_of_many;
     this.paintChips();
-    this.loader.ask({ urls: { picture: data.url, numbers: data.heat && data.heat.url }, data });
+    const { accent, onAccent, paper } = this.host.theme();
+    this.root.style.setProperty("--on-accent", onAccent);
+    this.colours = { accent, paper };
+    this.loader.ask({ urls: { picture: data.url, numbers: data.heat && data.heat.url, hidden: data.paint && data.paint.url }, data });
   }
 
-  // All that a question needs is here: data, values and picture change together.
-  take({ data }, { picture: { picture }, numbers }) {
+  // All that a question needs is here: data, values and pictures change together.
+  take({ data }, { picture: { picture }, numbers, hidden }) {
     const before = this.shown;
     const backdrop = data.heat ? (picture === before?.picture && before.data.heat ? before.backdrop : greyOf(picture)) : picture;
-    this.shown = { data, picture, backdrop, values: numbers && numbers.arrays.values };
+    this.shown = { data, picture, backdrop, hidden: hidden?.picture, values: numbers && numbers.arrays.values };
     if (this.hover && before) this.hover = cellThere(placeOf(this.hover, gridOf(before.data)), gridOf(data));
     if (numbers) this.painter.fill(this.shown.values, gridOf(data), data.heat);
+    this.painted = "";
     paintScale(this.scale, data.heat);
     this.root.dataset.ready = data.heat ? data.heat.url : data.url;
   }
@@ -136,46 +150,88 @@ class Picture {
     this.chips.paint((name) => ({ pressed: this.chosen === name }));
   }
 
+  setBlend(blend) {
+    this.blend = this.host.memory.blend = blend;
+    this.redraw();
+  }
+
   // Whether what is shown is cut as Python has it by now.
   sameGrid() {
     return this.shown !== null && String(gridOf(this.shown.data)) === String(gridOf(this.given));
   }
 
   draw() {
-    const { ratio, widest } = (this.shown?.data || this.given);
-    if (!this.root.clientWidth) return;
-    const width = Math.min(this.root.clientWidth, widest);
+    const { ratio, widest } = this.shown?.data || this.given;
+    if (!this.width) return;
+    const width = Math.min(this.width, widest);
     const height = Math.round(width / ratio);
-    const pen = penOf(this.canvas, width, height);
-    if (!this.shown) return;
-    const { data, picture, backdrop } = this.shown;
-    const { grid, heat, marks } = data;
-    const cells = gridOf(data);
-    pen.imageSmoothingEnabled = true;
+    const resized = sizeCanvas(this.canvas, width, height);
+    if (!this.shown) return this.clear();
+    const wanted = [this.canvas.width, this.canvas.height, this.blend, this.colours.paper].join();
+    const all = resized || this.painted !== wanted;
+    if (all) this.paintBase(width, height);
+    this.painted = wanted;
+    this.marks.paint(this.marksIn(width, height), all);
+  }
+
+  clear() {
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.painted = "";
+  }
+
+  paintBase(width, height) {
+    const { backdrop, data } = this.shown;
+    const { grid, heat } = data;
+    const unit = unitOf(this.canvas);
+    [this.base.width, this.base.height] = [this.canvas.width, this.canvas.height];
+    const pen = this.base.getContext("2d");
+    pen.setTransform(unit, 0, 0, unit, 0, 0);
+    pen.imageSmoothingQuality = "high";
     pen.drawImage(backdrop, 0, 0, width, height);
-    const { paper, accent } = this.host.theme();
-    if (grid.dim) veil(pen, paper, grid.dim, width, height);
+    if (grid.dim) veil(pen, this.colours.paper, grid.dim, width, height);
     if (heat) {
       pen.imageSmoothingEnabled = false;
       pen.globalAlpha = this.blend;
       pen.drawImage(this.painter.canvas, 0, 0, width, height);
       pen.globalAlpha = 1;
     }
-    if (grid.line) drawCuts(pen, cells, width, height, grid.line, paper);
-    const boxed = (cell) => boxOf(cells, cell, { width, height });
+    if (grid.line) drawCuts(pen, gridOf(data), width, height, grid.line, this.colours.paper);
+  }
+
+  marksIn(width, height) {
+    const { data, picture, hidden } = this.shown;
+    const { grid } = data;
+    const { accent } = this.colours;
+    const cells = gridOf(data);
+    const size = { width, height };
+    const marks = new Map();
     const chosen = this.sameGrid() ? patchNamed(this.chosen) : null;
     if (chosen && grid.dim) {
-      // The patch under discussion stays as it is while the rest sinks into the page.
-      pen.drawImage(picture, ...boxOf(cells, chosen, picture), ...boxed(chosen));
+      // The patch under discussion stays as it is while the rest is dimmed.
+      const box = boxOf(cells, chosen, size);
+      marks.set(`clear ${chosen}`, { box, draw: (pen) => pen.drawImage(picture, ...boxOf(cells, chosen, picture), ...box) });
     }
-    if (this.given.paint && this.sameGrid()) {
-      for (const index of this.mask.cells) strike(pen, boxed([Math.floor(index / cells[1]), index % cells[1]]), accent);
+    for (const index of this.given.paint && this.sameGrid() ? this.mask.cells : []) {
+      const cell = [Math.floor(index / cells[1]), index % cells[1]];
+      const box = boxOf(cells, cell, size);
+      const draw = (pen) => (hidden ? hide(pen, hidden, boxOf(cells, cell, hidden), box) : strike(pen, box, accent));
+      marks.set(`painted ${index}`, { box, draw });
     }
-    drawSegments(pen, grid.walls, cells, { width, height });
-    drawSegments(pen, grid.contour, cells, { width, height }, "#2fd4ff");
-    for (const mark of marks) drawFrame(pen, boxed(mark), "#ffffff", 1);
-    if (chosen) drawFrame(pen, boxed(chosen), accent, 3);
-    if (this.hover) drawFrame(pen, boxed(this.hover), "#ffffff", 2);
+    if (grid.walls.length || grid.contour.length) {
+      const draw = (pen) => {
+        drawSegments(pen, grid.walls, cells, size);
+        drawSegments(pen, grid.contour, cells, size, "#2fd4ff");
+      };
+      marks.set(`lines ${JSON.stringify(grid.contour)}`, { box: [0, 0, width, height], draw });
+    }
+    const frame = (name, cell, colour, thick) => {
+      const box = boxOf(cells, cell, size);
+      marks.set(`${name} ${cell} ${colour}`, { box, draw: (pen) => drawFrame(pen, box, colour, thick) });
+    };
+    for (const mark of data.marks) frame("mark", mark, "#ffffff", 1);
+    if (chosen) frame("chosen", chosen, accent, 3);
+    if (this.hover) frame("hover", this.hover, "#ffffff", 2);
+    return marks;
   }
 
   cellAt(event) {
@@ -187,10 +243,10 @@ class Picture {
     if (String(cell) !== String(this.hover)) this.pointAt(cell);
   }
 
-  pointAt(cell) {
+  pointAt(cell, loud = false) {
     this.hover = cell;
     this.redraw();
-    this.say();
+    this.say(loud);
     if (this.shown) this.cursor.send({ hover: placeOf(cell, gridOf(this.shown.data)) });
   }
 
@@ -203,7 +259,7 @@ class Picture {
       this.reports.follow(stamp);
     }
     if (blend !== undefined) {
-      this.blend = blend;
+      this.setBlend(blend);
       this.slider.value = 100 * blend;
     }
     this.redraw();
@@ -216,7 +272,7 @@ class Picture {
     const middle = [Math.floor(rows / 2), Math.floor(cols / 2)];
     const next = (from) => [clamp(from[0] + step[0], rows), clamp(from[1] + step[1], cols)];
     if (step && this.given.paint) {
-      if (this.sameGrid()) this.pointAt(this.hover ? next(this.hover) : middle);
+      if (this.sameGrid()) this.pointAt(this.hover ? next(this.hover) : middle, true);
     } else if (step) {
       this.pick(patchName(next(patchNamed(this.chosen) || middle)), HELD_KEY_MS);
     } else if (event.key === "Escape" && prefix.length) {
@@ -233,30 +289,39 @@ class Picture {
     this.redraw();
     this.paintChips();
     const stamp = this.reports.make(name, delay);
-    this.say();
+    this.say(true);
     const cell = patchNamed(name);
     this.cursor.send({ chosen: cell && placeOf(cell, gridOf(this.given)), stamp });
   }
 
-  say() {
+  // loud: by keyboard or a choice, and not because a pointer passes by.
+  say(loud = false) {
     const { words } = this;
-    const { heat, cols, alt } = this.shown?.data || this.given;
+    const { alt } = this.shown?.data || this.given;
     const { state } = this.loader;
+    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : words.say("loading");
+    setText(this.readout, text);
+    const spoken = [state === "failed" ? this.status.text : text];
+    if (this.given.paint) spoken.push(words.say("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
+    setAttribute(this.canvas, "aria-label", `${alt} ${spoken.join(" · ")}`);
+    if (loud) this.announcer.say(spoken.join(" · "));
+  }
+
+  reading() {
+    const { words, given } = this;
+    const { state } = this.loader;
+    const { heat, cols } = this.shown.data;
     const cell = this.hover || (this.sameGrid() ? patchNamed(this.chosen) : null);
-    let text;
-    if (!this.shown) {
-      text = state === "failed" ? "\u00a0" : words.say("loading");
-    } else if (cell) {
-      const value = state === "shown" && heat ? number(this.shown.values[cell[0] * cols + cell[1]]) : "";
-      text = [words.say("place", { row: cell[0], col: cell[1] }), state === "shown" ? value : words.say("loading")].filter(Boolean).join(" · ");
-    } else if (this.given.paint) {
-      text = this.given.paint.hint;
-    } else {
-      // Among many pictures the page says it once.
-      text = this.given.one_of_many ? "\u00a0" : words.say("hint");
+    if (cell) {
+      const [row, col] = cell;
+      const value = heat ? number(this.shown.values[row * cols + col]) : "";
+      const marked = given.paint && this.sameGrid() ? words.say(this.mask.cells.has(row * cols + col) ? "marked" : "unmarked") : "";
+      const facts = state === "shown" ? [value, marked] : [words.say("loading")];
+      return [words.say("place", { row, col }), ...facts].filter(Boolean).join(" · ");
     }
-    if (this.readout.textContent !== text) this.readout.textContent = text;
-    this.canvas.setAttribute("aria-label", `${alt} ${state === "failed" ? this.status.text : text}`);
+    if (given.paint) return given.paint.hint;
+    // Among many pictures the page says it once.
+    return given.one_of_many ? "\u00a0" : words.say("hint");
   }
 }
 

@@ -31,21 +31,28 @@ class Paint:
         cells: painted ones, counted row by row from 0.
         hint: says below the component what painting does.
         taken: called with all painted cells, ascending, before the page runs again.
+        hidden: makes the picture with every cell painted, of which each painted cell shows its part; without it painted cells
+            are darkened and crossed.
+        by: what `hidden` depends on beside the photograph.
     """
 
     cells: tuple[int, ...]
     hint: str
     taken: Callable[[tuple[int, ...]], None]
+    hidden: Callable[[], Image.Image] | None = None
+    by: Hashable = ""
 
     def receive(self, cells: Any, count: int) -> None:
         """Passes on what a browser reports of a grid of `count` cells, unless it makes no sense."""
         if isinstance(cells, list) and all(type(cell) is int and 0 <= cell < count for cell in cells):
             self.taken(tuple(sorted(set(cells))))
 
-    @staticmethod
-    def message(paint: Paint | None) -> dict[str, Any] | None:
-        """The part of the component's data that is about painting."""
-        return None if paint is None else {"cells": list(paint.cells), "hint": paint.hint}
+    def message(self, context: PageContext, key: str) -> dict[str, Any]:
+        """The part of the data of the component `key` that is about painting."""
+        hidden, url = self.hidden, None
+        if hidden is not None:
+            url = context.offer(f"hidden {key}", lambda: pack_picture(hidden()), by=self.by)
+        return {"cells": list(self.cells), "hint": self.hint, "url": url}
 
 
 @cache
@@ -125,7 +132,7 @@ def show_picture(
         "marks": [list(cell) for cell in marks],
         "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
         "heat": heat,
-        "paint": Paint.message(paint),
+        "paint": paint and paint.message(context, key),
         "alt": alt,
     }
     mount(_component("picture"), key, data, picked)
@@ -201,7 +208,7 @@ def show_board(
         "alt": alt,
         "tallest": tallest,
         "first": first,
-        "paint": Paint.message(paint),
+        "paint": paint and paint.message(context, key),
     }
     mount(_component("board"), key, data, picked)
 

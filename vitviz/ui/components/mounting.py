@@ -32,7 +32,7 @@ def registered(name: str, style: str, words: Mapping[str, str]) -> Component:
     }
     loader = (frontend.FOLDER / "hosts" / "streamlit_loader.js").read_text(encoding="utf-8")
     script = f"const given = {json.dumps(given, sort_keys=True)};\n{loader}"
-    css = (frontend.STYLES / style).read_text(encoding="utf-8")
+    css = "".join((frontend.STYLES / part).read_text(encoding="utf-8") for part in ("shared.css", style))
     return st.components.v2.component(f"vitviz.{name}", js=script, css=css)
 
 

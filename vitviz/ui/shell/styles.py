@@ -42,8 +42,14 @@ _CSS = """<style>
 </style>"""
 
 
+# Streamlit writes white on a primary button, which the accent of the dark theme is too light for (2.8:1).
+_DARK = """<style>
+[data-testid="stBaseButton-primary"]:not(:disabled) { color: #0e1117; }
+</style>"""
+
+
 def apply() -> None:
-    st.html(_CSS)
+    st.html(_CSS + _DARK if st.context.theme.type == "dark" else _CSS)
 
 
 # CSS pixels; on a phone Streamlit hides the sidebar behind a button whatever its width.

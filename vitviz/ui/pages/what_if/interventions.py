@@ -61,13 +61,20 @@ def show_hide(context: PageContext, given: Interventions) -> None:
         help=words.HIDE_BY_HELP,
         **tied("hide by", fill, hide_by),
     )
+    everything = Interventions((HidePatches(tuple(range(context.layout.num_patches)), fill),))
     show_picture(
         context,
         "hide",
         alt=words.HIDE_ALT.format(count=len(cells)),
         line=1,
         widest=PICTURE,
-        paint=Paint(cells, words.HIDE_HINT, lambda painted: edits.switch(edits.hide(now(), painted, fill))),
+        paint=Paint(
+            cells,
+            words.HIDE_HINT,
+            lambda painted: edits.switch(edits.hide(now(), painted, fill)),
+            hidden=lambda: seen_picture(context.subject, everything),
+            by=fill,
+        ),
     )
     if fill == "removed" and cells and edits.shuffled(given) is not None:
         caption(words.REMOVED_AND_SHUFFLED)

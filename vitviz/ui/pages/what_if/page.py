@@ -60,9 +60,12 @@ def _switch(explained: ExplainedTarget, given: Interventions, section: str) -> N
     with left, guarded(f"switches {section}"):
         SWITCHES[section](explained.context, given)
     with right:
-        interventions.show_list(explained.context, given)
+        # The list comes after the answer: the first stroke must not move what somebody is watching.
         with guarded("answer"):
-            show_answer(explained, given, section)
+            show_answer(explained, given)
+        if not given.items:
+            st.caption(words.NOTHING_YET[section])
+        interventions.show_list(explained.context, given)
     if given.items:
         with guarded("maps"):
             show_maps(explained, given)
@@ -74,7 +77,7 @@ PICTURE = 330  # CSS pixels
 LINK = "before and after"
 
 
-def show_answer(explained: ExplainedTarget, given: Interventions, section: str) -> None:
+def show_answer(explained: ExplainedTarget, given: Interventions) -> None:
     """The target's likelihood with its change, the likeliest classes side by side, and the class token's cosine."""
     found = outcome_of(explained, given)
     result = found.effect
@@ -85,10 +88,15 @@ def show_answer(explained: ExplainedTarget, given: Interventions, section: str) 
     if math.isnan(result.likelihood_after):
         st.info(words.NO_LIKELIHOOD)
     else:
-        delta = explained.change(result.change) if given.items else None
-        st.metric(label, explained.amount(result.likelihood_after), delta, border=True)
-    if not given.items:
-        st.caption(words.NOTHING_YET[section])
+        delta = explained.change(result.change if given.items else 0)
+        st.metric(
+            label,
+            explained.amount(result.likelihood_after),
+            delta,
+            border=True,
+            delta_color="normal" if given.items else "off",
+            delta_arrow="auto" if given.items else "off",
+        )
     if has_classifier(explained.context.model):
         _outputs(explained, found)
     cosine = found.token_read
