@@ -174,8 +174,12 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+# The others of the four are long: width and colours do not depend on each other.
+LOOKS = [("projector", "light"), ("phone", "dark")]
+LOOKS += [pytest.param(*look, marks=pytest.mark.long) for look in (("projector", "dark"), ("phone", "light"))]
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_every_page_fits_and_can_be_read(tab, size, scheme):
     width, height = SIZES[size]
     shown = tab("", width=width, height=height, scheme=scheme)

@@ -77,6 +77,7 @@ def test_back_during_a_run_leaves_address_and_view_at_one(tab):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_the_menu_carries_the_view_into_a_new_tab(tab):
     shown = tab("?image=cat&layer=7")
     href = shown.page.get_by_role("link", name=rollout.PAGE.title, exact=True).first.get_attribute("href")

@@ -44,7 +44,7 @@ def softmax_rows(shown) -> tuple[list[list[str]], float]:
     return keys, number(total[1])
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1024, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [pytest.param(1024, "light", marks=pytest.mark.long), (390, "dark")])
 def test_a_head_is_followed_with_a_calculator(tab, width, scheme):
     shown = tab("by_hand?image=motorcycle&query=r9c9&layer=0&head=2", width=width, scheme=scheme)
     keys, total = softmax_rows(shown)

@@ -51,6 +51,7 @@ def colour(shown: Any, row: int, col: int) -> np.ndarray:
     return np.array(shown.page.locator(".heatmap canvas.main").first.evaluate(read, [row, col]))
 
 
+@pytest.mark.long
 def test_what_the_camera_sees_is_cut_into_patches(tab: Any) -> None:
     shown = tab("patches?query=r8c8")
     shown.page.get_by_role("radio", name=sidebar.SOURCES["camera"]).click()

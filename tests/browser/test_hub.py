@@ -16,6 +16,8 @@ from vitviz.ui.text import common
 
 from .serving import served
 
+pytestmark = pytest.mark.long  # half a minute of a slow hub; its errors and its progress have tests without a browser
+
 NAME = "test_vit.r160_in1k"
 LOADING = common.LOADING_MODEL.format(model=NAME)
 SLOW = 0.02  # seconds before each kilobyte: half a minute in all

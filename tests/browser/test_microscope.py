@@ -100,7 +100,15 @@ def microscope(browser: Any, bench: str) -> Iterator[Any]:
         assert not one.failed
 
 
-@pytest.mark.parametrize("case", ["small", "large12", "registers", "oblong", "bias", "mixed"])
+# The others are long; in Node.js every case is compared (tests/frontend/test_weights.py).
+HOVERED = [
+    "oblong",
+    "mixed",
+    *(pytest.param(case, marks=pytest.mark.long) for case in ("small", "large12", "registers", "bias")),
+]
+
+
+@pytest.mark.parametrize("case", HOVERED)
 def test_hovering_paints_the_weights_that_python_computes(microscope: Any, case: str) -> None:
     shown = microscope(case)
     rows, cols = shown.layout.grid
@@ -355,7 +363,11 @@ def test_a_stale_or_made_up_address_tells_nothing(microscope: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "look"),
     [
-        ("projector-light", {"viewport": {"width": 1024, "height": 768}, "color_scheme": "light"}),
+        pytest.param(
+            "projector-light",
+            {"viewport": {"width": 1024, "height": 768}, "color_scheme": "light"},
+            marks=pytest.mark.long,
+        ),
         ("projector-dark", {"viewport": {"width": 1024, "height": 768}, "color_scheme": "dark"}),
         (
             "phone",

@@ -63,7 +63,10 @@ def test_weights_times_values_are_those_of_the_engine(tab, traced):
         np.testing.assert_allclose(values(shown, head), expected[head], atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "look"), [("dark", {"scheme": "dark"}), ("phone", {"width": 390, "height": 844})])
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [pytest.param("dark", {"scheme": "dark"}, marks=pytest.mark.long), ("phone", {"width": 390, "height": 844})],
+)
 def test_the_page_in_another_light_and_on_a_phone(tab, name, look):
     shown = tab("microscope?image=motorcycle&layer=8&query=r10c4", **look)
     shown.page.wait_for_selector(f"{SETTLED}[data-source=r10c4]")

@@ -86,6 +86,7 @@ def test_progress_is_seen_and_stopping_really_stops(tab):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_asked_again_it_begins_again(tab):
     shown = tab("what_if?image=coffee")
     begin(shown, f"{WORTH}&image=coffee")
@@ -97,6 +98,7 @@ def test_asked_again_it_begins_again(tab):
     shown.expect(shown.page.get_by_text(common.CALLED_OFF)).to_be_visible()
 
 
+@pytest.mark.long
 def test_the_second_in_line_sees_the_place_and_moves_up_when_the_first_gives_up(tab):
     first, second = tab("what_if?image=cat"), tab("what_if?image=bricks")
     begin(first, f"{WORTH}&image=cat")
@@ -114,6 +116,7 @@ def test_the_second_in_line_sees_the_place_and_moves_up_when_the_first_gives_up(
     second.expect(second.page.get_by_text(common.CALLED_OFF)).to_be_visible()
 
 
+@pytest.mark.long
 def test_two_who_want_the_same_share_it_and_one_may_go(tab):
     one, other = tab("what_if?image=astronaut"), tab("what_if?image=astronaut")
     for shown in (one, other):

@@ -110,8 +110,15 @@ def test_heads_are_switched_on_the_board_and_by_keys(tab, share):
 SIZES = {"projector": (1024, 768), "phone": (390, 844)}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+# The phone is the narrowest; the others are long.
+LOOKS = [("phone", "dark")]
+LOOKS += [
+    pytest.param(*look, marks=pytest.mark.long)
+    for look in (("projector", "light"), ("projector", "dark"), ("phone", "light"))
+]
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_every_section_fits(tab, size, scheme):
     width, height = SIZES[size]
     shown = tab("what_if", width=width, height=height, scheme=scheme)

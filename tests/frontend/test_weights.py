@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "browser"))
-from microscope_cases import CASES
-
+from tests.browser.microscope_cases import CASES
 from vitviz.tokens import TokenLayout
 
 from .conftest import Run

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.glossary import GLOSSARY, marked, terms_in
 from vitviz.references import WORKS
@@ -34,19 +35,25 @@ CODE = sorted(path for path in UI.rglob("*.py") if path.stem not in ("text", "__
 
 
 READ_BY_PEOPLE = {"label", "help", "placeholder", "text", "caption", "alt"}
-# What pages call the places they draw on.
-PLACES = {"st", "left", "right", "one", "two", "three", "column", "place", "bar", "picture", "browser", "code"}
-NOT_DRAWN = ("st.session_state", "st.get_option", "st.components")
+# Streamlit's elements are methods of every place on a page, whatever a page calls the place.
+ELEMENTS = {name for name in dir(DeltaGenerator) if not name.startswith("_")}
 
 
 def spoken(path: Path) -> list[str]:
-    """String literals of several words that are handed to Streamlit, beyond keys and styles."""
+    """String literals of several words that are handed to an element of Streamlit, beyond keys and styles."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    loggers = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("logging.getLogger(")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     found = []
-    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in ELEMENTS:
             continue
-        name = ast.unparse(call.func)
-        if name.split(".")[0] not in PLACES or name.startswith(NOT_DRAWN):
+        if ast.unparse(call.func.value) in loggers:
             continue
         given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in READ_BY_PEOPLE)]
         literals = [part.value for value in given for part in ast.walk(value) if isinstance(part, ast.Constant)]
@@ -61,7 +68,10 @@ def test_pages_spell_nothing_out(path):
 
 def test_the_search_finds_what_it_looks_for(tmp_path):
     page = tmp_path / "page.py"
-    page.write_text('import streamlit as st\nst.write("Hello dear reader")\nst.button(words.GO, help="Press me now")\n')
+    page.write_text(
+        'import streamlit as st\nst.write("Hello dear reader")\nanywhere = st.columns(2)[0]\n'
+        'anywhere.button(words.GO, help="Press me now")\nLOG = logging.getLogger("x")\nLOG.warning("for the log")\n'
+    )
     assert spoken(page) == ["Hello dear reader", "Press me now"]
 
 

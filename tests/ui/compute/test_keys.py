@@ -9,7 +9,7 @@ import torch
 
 import vitviz
 from vitviz.analysis.interventions import Interventions
-from vitviz.models import Model, load_model, prepare
+from vitviz.models import Model, load_model, prepare, resized
 from vitviz.models.registry import build
 from vitviz.samples import samples
 from vitviz.ui import context
@@ -18,6 +18,7 @@ from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
 
 HEADS = "heads_mean_0x0.0x1.1x2.5x3"
+SIZE = 98  # 49 patches, or about as many: means over the gallery are ten passes
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_a_model_is_named_by_all_that_its_answers_depend_on(model, changed):
 
 def likelihood(framing: str, image: str = "motorcycle") -> float:
     """After the heads were replaced by their means over the gallery's centre crops, in plain Python."""
-    model, picture = loading.embedded(), vitviz.load_sample(image)
+    model, picture = resized(loading.embedded(), (SIZE, SIZE)), vitviz.load_sample(image)
     prepared = prepare(model, picture, framing)
     means = vitviz.head_means(
         prepared.model, (prepare(prepared.model, vitviz.load_sample(each.id)).input for each in samples())
@@ -70,8 +71,8 @@ def likelihood(framing: str, image: str = "motorcycle") -> float:
 
 def test_one_visitors_framing_is_not_anothers(app):
     """Side by side: a visitor with the whole picture fitted, then one with the centre cut out, then one who changes."""
-    fitted = app("what_if", what=HEADS, switch="heads", framing="fit")
-    cropped = app("what_if", what=HEADS, switch="heads")
+    fitted = app("what_if", what=HEADS, switch="heads", framing="fit", size=str(SIZE))
+    cropped = app("what_if", what=HEADS, switch="heads", size=str(SIZE))
     shown = {kind: page.at.metric[0].value for kind, page in (("fit", fitted), ("crop", cropped))}
     assert shown == {kind: words.SHARE.format(share=likelihood(kind)) for kind in ("fit", "crop")}
     cropped.at.selectbox(key="choice of framing").set_value("fit").run()
@@ -82,7 +83,7 @@ def test_one_visitors_framing_is_not_anothers(app):
 
 def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
     """The maps and the figure of changed heads are kept under the means that were put in place of the heads."""
-    link = {"what": HEADS, "switch": "heads", "image": "cat"}
+    link = {"what": HEADS, "switch": "heads", "image": "cat", "size": str(SIZE)}
     app("what_if", **link)
     queue, real = services.queue(), edits.gallery_means
     before = set(queue.results._held)

@@ -67,7 +67,7 @@ def test_maps_stand_side_by_side_with_their_cards(app):
 
 def test_maps_are_tested_on_a_button(app, monkeypatch):
     monkeypatch.setattr("vitviz.ui.pages.prediction.faithfulness.LEVELS", (4,))
-    page = app("prediction", part="trust")
+    page = app("prediction", part="trust", size="98")  # 49 patches: some eighty passes
     assert list(words.AREAS) not in tables(page)
     press(page, words.TEST)
     assert page.wrong == []
@@ -90,7 +90,9 @@ def test_without_a_classifier_the_summary_is_explained(app):
     for part in ("forming", "methods"):
         page = app("prediction", model="vit_tiny_patch16_224.augreg_in21k", weights="random", part=part, query="r2c3")
         assert page.wrong == []
-    page = app("prediction", model="vit_small_patch14_dinov2", weights="random", part="methods", query="r2c3")
+    page = app(
+        "prediction", model="vit_small_patch14_dinov2", size="98", weights="random", part="methods", query="r2c3"
+    )
     assert page.wrong == []
     assert words.SELF_DOT in page.text
 

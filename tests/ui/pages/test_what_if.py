@@ -143,10 +143,11 @@ def test_a_link_that_asks_for_too_much_is_passed_over(app):
 def test_heads_are_weighed_on_a_button(app, model, image):
     from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
 
-    page = app("what_if", switch="worth")
+    page = app("what_if", switch="worth", size="98")  # 49 patches: a pass for each of 72 heads
     assert not page.at.metric
     next(button for button in page.at.button if button.label == words.WORTH_RUN).click().run()
     assert page.wrong == []
+    model = vitviz.resized(model, (98, 98))
     trace = vitviz.trace(model, image)
     question = vitviz.Question(model, trace.input, vitviz.ClassLogit(int(trace.logits.argmax())))
     together = rank_correlation(head_importance(question).likelihood_fall, head_confidence(trace))
@@ -167,10 +168,15 @@ def test_lower_thresholds_find_more_tokens(app):
 
 
 @pytest.mark.parametrize(
-    "name", ["vit_small_patch14_dinov2", "vit_tiny_patch16_224.augreg_in21k", "deit3_small_patch16_224"]
+    ("name", "size"),
+    [
+        ("vit_small_patch14_dinov2", "98"),  # its own size has 1,370 tokens
+        ("vit_tiny_patch16_224.augreg_in21k", "0"),
+        ("deit3_small_patch16_224", "0"),
+    ],
 )
-def test_other_models_answer_in_their_own_terms(app, name):
-    page = app("what_if", model=name, weights="random", what="hide_mean_3-5~heads_zero_0x1")
+def test_other_models_answer_in_their_own_terms(app, name, size):
+    page = app("what_if", model=name, size=size, weights="random", what="hide_mean_3-5~heads_zero_0x1")
     assert page.wrong == []
 
 
