@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -162,15 +163,21 @@ def changes(file: Path, text: str) -> list[Change]:
     return found
 
 
-def chosen(seed: int, count: int) -> list[Change]:
-    """`count` changes in as many files: first a kind, then one of its places."""
-    chance = random.Random(seed)
+@cache
+def possible() -> dict[str, list[Change]]:
+    """Every change of each kind in the computing code."""
     every: dict[str, list[Change]] = {kind: [] for kind in KINDS}
     for top in COMPUTING:
         path = ROOT / "vitviz" / top
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             for change in changes(file.relative_to(ROOT), file.read_text(encoding="utf-8")):
                 every[change.kind].append(change)
+    return every
+
+
+def chosen(seed: int, count: int) -> list[Change]:
+    """`count` changes in as many files: first a kind, then one of its places."""
+    chance, every = random.Random(seed), possible()
     picked: list[Change] = []
     while len(picked) < count:
         change = chance.choice(every[chance.choice(list(KINDS))])
