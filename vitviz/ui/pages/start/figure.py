@@ -35,6 +35,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.story import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server.payloads import pack, pack_picture
@@ -84,6 +85,10 @@ def figure_data(context: PageContext, held: str, hidden: tuple[int, ...], pages:
         "layers": layers,
         "mapped": mapped,
         "positions": _positions(context),
+        "captions": {
+            "patches": caption_of(context, "cut").format(**costs_of(context)),
+            "positions": caption_of(context, "positions"),
+        },
         "answer": _answer(context, passed, hidden),
         "silent": "untrained" if not context.model.trained else "features",
         "follow": follow,

@@ -1,0 +1,190 @@
+// What the journey knows of its photograph: the token that is asked about, the shares of attention of every layer, and the sentences that
+// say what the numbers say. Weights are computed here from queries and keys, layer by layer. It draws nothing.
+
+import { patchNamed, tokenNamed } from "../core/layout.js";
+import { strongest } from "../core/scale.js";
+import { FIRST_LAYER, PATCHES, POSITIONS } from "../core/timeline.js";
+import { LayerWeights, meanOfHeads } from "../core/weights.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { ShareMap } from "../render/journey.js";
+
+export const LINKS = 3; // strongest targets that get an arc
+const KEPT_ROWS = 96; // rows of a layer that are remembered
+
+export class JourneyAnswers {
+  // One layer after the other, so that the first are there while the last are on their way.
+  loadLayers(data) {
+    const urls = data.layers.map(({ url }) => url);
+    this.layers = data.layers.map((layer, i) => {
+      const old = this.layers[i];
+      if (old?.url === urls[i]) return Object.assign(old, { grid: layer.grid });
+      old?.loader?.stop();
+      return { url: urls[i], grid: layer.grid, weights: null, values: null, rows: new Map(), map: new ShareMap(), loader: null };
+    });
+    const next = (from) => {
+      const i = this.layers.findIndex(({ weights, values, url, loader }, at) => at >= from && url && !weights && !values && !loader);
+      if (i < 0) return;
+      const layer = this.layers[i];
+      layer.loader = new Loader(sourceOf(this.host), {
+        arrived: (_, { numbers }) => {
+          if (this.layers[i] !== layer) return;
+          if (numbers.arrays.shares) layer.values = numbers.arrays.shares;
+          else layer.weights = new LayerWeights(numbers);
+          this.repaint();
+          next(i + 1);
+        },
+        changed: () => {},
+        stale: () => this.host.stale(),
+      });
+      layer.loader.ask({ urls: { numbers: layer.url } });
+    };
+    next(0);
+  }
+
+  // What is asked about.
+
+  get grid() {
+    return this.shown?.data.layout.grid ?? [1, 1];
+  }
+
+  get query() {
+    return this.held ?? this.hovered ?? this.shown?.data.follow ?? null;
+  }
+
+  // While one is held, the patch under the pointer is what it is asked about.
+  get target() {
+    return this.held !== null && this.hovered !== this.held ? this.hovered : null;
+  }
+
+  nameAt(cell) {
+    return cell && `r${cell[0]}c${cell[1]}`;
+  }
+
+  // Shares of attention of one token in one layer, over all keys: the mean of its heads, or one head's. null while they are on their way.
+  shares(layer, name, head = null) {
+    const { weights, values, rows } = this.layers[layer];
+    if (values) return name === this.shown.data.mapped ? values : null;
+    if (!weights || name === null) return null;
+    const token = tokenNamed(weights.meta.query, name);
+    if (token < 0) return null;
+    const key = `${token} ${head}`;
+    let row = rows.get(key);
+    if (!row) {
+      const all = weights.row(token);
+      row = head === null ? meanOfHeads(all, weights.heads) : all.subarray(head * weights.keys, (head + 1) * weights.keys);
+      rows.set(key, row);
+      if (rows.size > KEPT_ROWS) rows.delete(rows.keys().next().value);
+    }
+    return row;
+  }
+
+  // Of patches only, as maps are drawn. A windowed layer's shares come as a map already.
+  patchShares(layer, name, head = null) {
+    const row = this.shares(layer, name, head);
+    const { weights } = this.layers[layer];
+    return row && weights ? row.subarray(weights.meta.key.prefix.length) : row;
+  }
+
+  even(layer) {
+    const { weights, grid } = this.layers[layer];
+    return 1 / (weights ? weights.keys : grid[0] * grid[1]);
+  }
+
+  strongestCells(layer, shares) {
+    const { grid } = this.layers[layer];
+    const finite = shares.map((value) => (Number.isNaN(value) ? -1 : value));
+    const top = strongest(finite, LINKS + 1).filter((patch) => finite[patch] > 0);
+    return top.map((patch) => [Math.floor(patch / grid[1]), patch % grid[1]]);
+  }
+
+  get layerShown() {
+    if (!this.shown) return -1;
+    if (this.open !== null) return this.open;
+    if (this.timeline.layer >= 0) return this.timeline.layer;
+    return this.hovered !== null && this.seen > FIRST_LAYER ? Math.min(this.layers.length - 1, Math.floor(this.seen) - FIRST_LAYER) : -1;
+  }
+
+  shareText(layer, shares) {
+    if (this.target !== null) {
+      const cell = patchNamed(this.target);
+      const { grid } = this.layers[layer];
+      const at = cell && [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
+      const value = at ? shares[at[0] * grid[1] + at[1]] : NaN;
+      return Number.isNaN(value) ? "–" : percent(value);
+    }
+    let most = 0;
+    for (const value of shares) if (value > most) most = value;
+    return percent(most);
+  }
+
+  // Bars appear when playback or the visitor reaches the layers: before that there is no answer.
+  get barsShown() {
+    return this.seen > FIRST_LAYER && Boolean(this.shown?.data.answer);
+  }
+
+  readingNote(layer) {
+    const { answer } = this.shown.data;
+    const last = layer === this.layers.length - 1;
+    const right = answer.steps[layer + 1]?.right;
+    if (this.mask.cells.size) return this.words.say("note_hidden", { hidden: this.mask.cells.size, count: this.grid[0] * this.grid[1] });
+    if (right !== null && right !== undefined) return this.words.say(last ? "note_right_last" : "note_right", { share: Math.round(100 * right), layer });
+    return this.words.say(last ? "note_last" : "note_lens");
+  }
+
+  stepName() {
+    const { step, layer, finished } = this.timeline;
+    if (finished) return this.words.say("finished");
+    return step === PATCHES ? this.words.say("cell_patches") : step === POSITIONS ? this.words.say("cell_positions") : this.words.say("layer", { layer });
+  }
+
+  tokenWords(name) {
+    if (name === null || name === undefined || !this.shown) return "";
+    const { layout } = this.shown.data;
+    const token = tokenNamed(layout, name);
+    return token < 0 ? name : this.words.token(layout, token);
+  }
+
+  captionText() {
+    const { timeline, words } = this;
+    const { data } = this.shown;
+    const pointed = this.hovered !== null || this.held !== null;
+    const layer = this.layerShown;
+    if (this.brushing || (this.mask.cells.size && timeline.finished && !pointed)) return this.hiddenText();
+    if (layer >= 0 && (pointed || !timeline.finished) && this.seen > FIRST_LAYER) {
+      const shares = this.patchShares(layer, this.query);
+      if (!shares) return words.say(this.layers[layer].values ? "caption_click" : "caption_loading", { layer });
+      const token = this.tokenWords(this.query);
+      if (this.target !== null) return words.say("caption_target", { layer, token, target: this.tokenWords(this.target), share: this.shareText(layer, shares) });
+      const [best] = this.strongestCells(layer, shares);
+      if (!best) return words.say("caption_unreached", { layer, token });
+      const { grid } = this.layers[layer];
+      const share = percent(shares[best[0] * grid[1] + best[1]]);
+      const target = words.say("patch", { row: best[0], col: best[1] });
+      const own = patchNamed(this.query ?? "");
+      const itself = own && String(own) === String(best) && String(grid) === String(this.grid);
+      return words.say(itself ? "caption_itself" : "caption_layer", { layer, token, target, share });
+    }
+    if (timeline.finished) return data.answer === null ? words.say(`caption_${data.silent}`) : words.say(data.answer.doubtful ? "caption_doubt" : data.hiding ? "caption_answer" : "caption_answer_only", this.answerBlanks(data.answer));
+    return timeline.step === POSITIONS ? data.captions.positions : data.captions.patches;
+  }
+
+  answerBlanks(answer) {
+    const [best] = answer.bars.at(-1);
+    return { name: best.name, value: best.text, layers: this.layers.length };
+  }
+
+  hiddenText() {
+    const { words } = this;
+    const { answer } = this.shown.data;
+    const hidden = this.mask.cells.size;
+    if (!hidden) return words.say("caption_brush");
+    if (!this.reports.answeredBy(this.given.heard) || answer === null) return words.say("caption_hiding", { hidden });
+    const [best] = answer.bars.at(-1);
+    return words.say("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
+  }
+}
+
+export function percent(share) {
+  const value = 100 * share;
+  return value >= 10 ? `${value.toFixed(0)}%` : value >= 0.095 ? `${value.toFixed(1)}%` : value >= 0.0095 ? `${value.toFixed(2)}%` : "0%";
+}

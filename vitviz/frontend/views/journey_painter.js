@@ -1,0 +1,379 @@
+// How the journey is painted: every canvas and every bar follows from the playhead, the token that is asked about, the token under the
+// pointer and the arrays of the photograph. A canvas is drawn again only where what it shows is another.
+
+import { patchNamed } from "../core/layout.js";
+import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { BRIGHTEST, FAINTEST, dimmed, drawDeparted, drawDrop, drawFlight, drawLayer, drawLine, drawPhotograph, drawWay, placeInLine, ShareMap } from "../render/journey.js";
+import { penOf } from "../render/surface.js";
+import { sizesFor } from "./journey_figure.js";
+import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
+
+export const LINE_GAP = 5; // CSS pixels between two lines of patches
+
+export class JourneyPainter extends JourneyAnswers {
+  // Sizes.
+
+  arrange() {
+    const { root, photo, line, overlay, cells, heads } = this.figure;
+    const width = root.clientWidth;
+    if (!width || !this.shown) return this.repaint();
+    const { layout, layers } = this.shown.data;
+    const sizes = sizesFor(width, window.innerHeight, layers.length + FIRST_LAYER);
+    root.classList.toggle("narrow", sizes.narrow);
+    root.classList.toggle("dark", isDark(this.host.theme().paper));
+    root.style.setProperty("--photo", `${sizes.photo}px`);
+    root.style.setProperty("--answer", `${sizes.answer}px`);
+    root.style.setProperty("--frame", `${sizes.frame}px`);
+    const [rows, cols] = layout.grid;
+    const ratio = this.shown.picture.height / this.shown.picture.width;
+    this.size = { ...sizes, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio), ratio: window.devicePixelRatio };
+    this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
+    this.dark = dimmed(this.shown.grey, sizes.photo, this.size.photoHeight, Math.min(3, window.devicePixelRatio));
+    this.darkFrame = dimmed(this.shown.grey, sizes.frame, this.size.frameHeight, Math.min(3, window.devicePixelRatio));
+    this.drawn.clear();
+    line.hidden = this.open !== null;
+    heads.hidden = this.open === null;
+    penOf(photo, sizes.photo, this.size.photoHeight);
+    penOf(line, sizes.line, Math.ceil(this.lines.height));
+    for (const { canvas } of cells) penOf(canvas, sizes.frame, this.size.frameHeight);
+    overlay.hidden = true; // so that its own size does not count
+    const { offsetWidth, offsetHeight } = root;
+    overlay.hidden = false;
+    penOf(overlay, offsetWidth, offsetHeight);
+    const origin = root.getBoundingClientRect();
+    const boxOfNode = (node) => {
+      const box = node.getBoundingClientRect();
+      return { x: box.left - origin.left, y: box.top - origin.top, width: box.width, height: box.height };
+    };
+    this.boxes = { photo: boxOfNode(photo), line: boxOfNode(line), frames: cells.map(({ canvas }) => boxOfNode(canvas)), bars: boxOfNode(this.figure.bars), header: boxOfNode(this.figure.layers).y + 8, root: { width: offsetWidth, height: offsetHeight } };
+    this.repaint();
+  }
+
+  // Painting: each canvas only where what it shows is another.
+
+  paint() {
+    const { timeline, shown } = this;
+    this.seen = Math.max(this.seen, timeline.at);
+    this.paintControls();
+    if (!shown || !this.size || !this.boxes) return;
+    this.paintPhotograph();
+    this.paintLine();
+    this.paintOverlay();
+    this.paintStrip();
+    this.paintHeads();
+    this.paintAnswer();
+    this.say();
+    Object.assign(this.figure.root.dataset, { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length });
+  }
+
+  // Runs `draw` where `state` is another text than last time.
+  once(name, state, draw) {
+    const text = state.join("|");
+    if (this.drawn.get(name) === text) return;
+    this.drawn.set(name, text);
+    draw();
+  }
+
+  marks(grid, layer) {
+    const there = (name) => {
+      const cell = name && patchNamed(name);
+      return cell && [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
+    };
+    const marks = [];
+    const query = there(this.query);
+    if (query && (layer >= 0 || this.held || this.hovered)) marks.push({ cell: query, kind: this.held ? "held" : "query" });
+    const pointed = there(this.held ? this.target : null);
+    if (pointed) marks.push({ cell: pointed, kind: "hover" });
+    return marks;
+  }
+
+  links(layer, grown) {
+    const shares = this.patchShares(layer, this.query);
+    const cell = this.query && patchNamed(this.query);
+    if (!shares || !cell || grown <= 0) return [];
+    const { grid } = this.layers[layer];
+    const from = [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
+    const cells = this.strongestCells(layer, shares).filter(([row, col]) => row !== from[0] || col !== from[1]);
+    return cells.slice(0, LINKS).map((to, rank) => ({ from, to, grown, strength: 1 - rank / LINKS }));
+  }
+
+  paintPhotograph() {
+    const { timeline, shown, size, figure } = this;
+    const layer = this.layerShown;
+    const attention = this.dim > 0.02 && layer >= 0;
+    const shares = attention ? this.patchShares(layer, this.query) : null;
+    const cut = timeline.progress(PATCHES);
+    const grown = this.open !== null || timeline.layer !== layer ? 1 : Math.min(1, 2 * timeline.progress(layer + FIRST_LAYER));
+    const fade = timeline.layer === layer ? Math.min(1, 3 * timeline.progress(layer + FIRST_LAYER)) : 1;
+    const heat = shares ? this.dim * fade : 0;
+    const marks = this.brushing ? [] : this.marks(this.grid, attention ? layer : -1);
+    const cells = [...this.mask.cells];
+    const state = [this.dim.toFixed(2), layer, this.query, this.target, heat.toFixed(2), grown.toFixed(2), cut < 1 ? cut.toFixed(3) : 1, cells, this.brushing ? this.hovered : "", attention, shares !== null];
+    this.once("photo", state, () => {
+      if (shares) this.photoMap().fill(shares, this.layers[layer].grid, this.even(layer));
+      const pen = penOf(figure.photo, size.photo, size.photoHeight);
+      const sameGrid = layer < 0 || String(this.layers[layer].grid) === String(this.grid);
+      drawPhotograph(pen, size.photo, size.photoHeight, {
+        picture: shown.picture,
+        dark: this.dark,
+        grid: this.grid,
+        dim: this.dim,
+        cut: this.brushing ? 0.6 : attention || cut >= 1 ? 0.25 : cut,
+        map: shares && this.photoMap(),
+        heat,
+        hidden: this.mask.cells,
+        fill: shown.data.fill,
+        marks,
+        links: shares && sameGrid ? this.links(layer, grown) : [],
+      });
+      if (this.brushing && this.hovered) {
+        const cell = patchNamed(this.hovered);
+        const [w, h] = [size.photo / this.grid[1], size.photoHeight / this.grid[0]];
+        pen.strokeStyle = "#ffffff";
+        pen.lineWidth = 2;
+        pen.strokeRect(cell[1] * w, cell[0] * h, w, h);
+      }
+      if (cut > 0 && cut < 1) drawDeparted(pen, { grid: this.grid, progress: cut, width: size.photo, height: size.photoHeight, paper: this.host.theme().paper });
+    });
+  }
+
+  photoMap() {
+    return (this.ownMap ??= new ShareMap());
+  }
+
+  paintLine() {
+    const { timeline, shown, figure, size, lines } = this;
+    if (this.open !== null) return;
+    const theme = this.host.theme();
+    const index = (name) => {
+      const cell = name && patchNamed(name);
+      return cell ? cell[0] * this.grid[1] + cell[1] : -1;
+    };
+    const marked = timeline.at >= 1 || this.held || this.hovered ? index(this.query) : -1;
+    const hovered = index(this.target);
+    const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
+    const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
+    const state = [arrived.toFixed(3), positions.toFixed(3), marked, hovered, [...this.mask.cells], theme.ink];
+    this.once("line", state, () => {
+      const pen = penOf(figure.line, size.line, Math.ceil(lines.height));
+      drawLine(pen, {
+        picture: shown.picture,
+        grid: this.grid,
+        arrived: timeline.at < 1 ? timeline.progress(PATCHES) : 1,
+        positions,
+        marked,
+        hovered,
+        lines,
+        gap: LINE_GAP,
+        ink: theme.ink,
+        accent: isDark(theme.paper) ? "#3ddcff" : "#007ea3",
+        faint: isDark(theme.paper) ? "#20262f" : "#e9ebef",
+        hidden: this.mask.cells,
+        fill: shown.data.fill,
+      });
+    });
+  }
+
+  paintOverlay() {
+    const { timeline, shown, figure, boxes, lines } = this;
+    const flying = timeline.progress(PATCHES) > 0 && timeline.at < 1;
+    const layer = timeline.layer;
+    const way = layer >= 0 && !this.size.narrow && this.open === null;
+    const progress = layer >= 0 ? timeline.progress(layer + FIRST_LAYER) : 0;
+    const state = flying ? ["fly", timeline.at.toFixed(4)] : ["way", way, layer, progress.toFixed(2), this.query];
+    this.once("overlay", state, () => {
+      const pen = penOf(figure.overlay, boxes.root.width, boxes.root.height);
+      const colour = isDark(this.host.theme().paper) ? "#3ddcff" : "#007ea3";
+      if (flying) {
+        drawFlight(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.line, lines, gap: LINE_GAP });
+      } else if (way) {
+        const cell = this.query && patchNamed(this.query);
+        const frame = boxes.frames[layer + FIRST_LAYER];
+        const top = [frame.x + frame.width / 2, frame.y - 24];
+        if (cell) {
+          const [x, y, side] = placeInLine(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
+          const start = [boxes.line.x + x + side / 2, boxes.line.y + boxes.line.height + 3];
+          drawDrop(pen, [start[0], boxes.line.y + y + 2 * side], start, colour);
+          drawWay(pen, [start, [top[0], this.boxes.header - 4], top], 1, colour);
+        }
+        if (this.barsShown) {
+          const end = [boxes.bars.x - 12, boxes.bars.y + 26];
+          drawWay(pen, [top, [top[0], boxes.header - 4], [end[0], boxes.line.y + boxes.line.height + 8], end], Math.min(1, 1.5 * progress), colour);
+        }
+      }
+    });
+  }
+
+  paintStrip() {
+    const { timeline, shown, figure, size, words } = this;
+    const { data } = shown;
+    figure.cells.forEach((cell, step) => {
+      const layer = step - FIRST_LAYER;
+      const reached = this.seen > step;
+      const now = timeline.step === step;
+      const progress = now ? timeline.progress(step) : this.seen > step ? 1 : 0;
+      cell.node.classList.toggle("now", now && !timeline.finished);
+      const shares = layer >= 0 && reached ? this.patchShares(layer, this.query) : null;
+      const heat = shares ? (now ? Math.min(1, 3 * progress) : 1) : 0;
+      const waiting = layer >= 0 && reached && !shares;
+      const state = [reached, this.query, this.target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
+      this.once(`frame ${step}`, state, () => {
+        const pen = penOf(cell.canvas, size.frame, size.frameHeight);
+        if (!reached) return;
+        if (layer < 0) return this.paintFirstFrames(pen, step);
+        const { map, grid } = this.layers[layer];
+        if (shares) map.fill(shares, grid, this.even(layer));
+        drawLayer(pen, size.frame, size.frameHeight, {
+          dark: this.darkFrame,
+          map: shares && map,
+          heat,
+          grid,
+          marks: this.marks(grid, layer),
+          links: shares ? this.links(layer, now ? Math.min(1, 2 * progress) : 1) : [],
+          whole: this.query !== null && !patchNamed(this.query),
+        });
+      });
+      if (layer < 0) return;
+      const share = shares && this.shareText(layer, shares);
+      setText(cell.share, share ?? "");
+      const reading = reached && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
+      setText(cell.name, reading ? reading.name : "");
+      cell.name.style.opacity = reading?.right === undefined || reading?.right === null ? 1 : 0.45 + 0.55 * reading.right;
+      if (reading) cell.name.title = this.readingNote(layer);
+      cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
+    });
+    if (size.narrow && timeline.playing) this.follow(figure.cells[timeline.step]);
+    setText(figure.layersTitle, words.say("layers_heading", { token: this.tokenWords(this.query) }));
+  }
+
+  // On a phone the strip moves along with the playhead.
+  follow(cell) {
+    if (this.followed === cell) return;
+    this.followed = cell;
+    const { strip } = this.figure;
+    strip.scrollTo({ left: cell.node.offsetLeft - strip.clientWidth / 2, behavior: "smooth" });
+  }
+
+  paintFirstFrames(pen, step) {
+    const { shown, size } = this;
+    const marks = this.marks(this.grid, 0);
+    drawPhotograph(pen, size.frame, size.frameHeight, {
+      picture: shown.picture,
+      dark: this.darkFrame,
+      grid: this.grid,
+      dim: step === POSITIONS ? 1 : 0,
+      cut: 1,
+      map: null,
+      heat: 0,
+      hidden: this.mask.cells,
+      fill: shown.data.fill,
+      marks,
+      links: [],
+    });
+    const cell = this.query && patchNamed(this.query);
+    if (step !== POSITIONS || !cell || shown.data.positions !== "added") return;
+    // A position is a place: its row and its column, crossing.
+    const [w, h] = [size.frame / this.grid[1], size.frameHeight / this.grid[0]];
+    pen.fillStyle = "rgba(61, 220, 255, 0.28)";
+    pen.fillRect(0, cell[0] * h, size.frame, h);
+    pen.fillRect(cell[1] * w, 0, w, size.frameHeight);
+  }
+
+  // The heads of one layer, in the place of the line.
+  paintHeads() {
+    const { heads } = this.figure;
+    if (this.open === null) return;
+    const layer = this.layers[this.open];
+    const count = layer.weights?.heads ?? 0;
+    const side = Math.max(56, Math.min(112, Math.floor((this.size.line - 20) / Math.ceil(Math.sqrt(count || 1) * 1.2)) - 10));
+    if (heads.childElementCount !== count || heads.dataset.layer !== String(this.open)) {
+      heads.dataset.layer = this.open;
+      heads.style.gridTemplateColumns = `repeat(auto-fill, minmax(${side}px, 1fr))`;
+      const tiles = Array.from({ length: count }, (_, head) => {
+        const canvas = element("canvas", { "aria-hidden": "true" });
+        const text = element("span", { text: this.words.say("head", { head }) });
+        return element("button", { type: "button", onclick: () => this.act({ kind: "page", page: "microscope", layer: this.open, head, held: this.query }) }, text, canvas);
+      });
+      heads.replaceChildren(...tiles);
+    }
+    if (!layer.weights) return;
+    [...heads.children].forEach((tile, head) => {
+      const shares = this.patchShares(this.open, this.query, head);
+      this.once(`head ${head}`, [this.open, this.query, side], () => {
+        const height = Math.round((side * this.size.frameHeight) / this.size.frame);
+        const pen = penOf(tile.lastElementChild, side, height);
+        const map = new ShareMap();
+        if (shares) map.fill(shares, layer.grid, this.even(this.open));
+        drawLayer(pen, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0), links: [] });
+      });
+    });
+  }
+
+  paintAnswer() {
+    const { figure, timeline, words } = this;
+    const { answer } = this.shown.data;
+    const done = timeline.finished ? this.layers.length : timeline.done;
+    const layer = done - 1;
+    setText(figure.answerTitle, answer === null ? words.say(this.shown.data.silent === "untrained" ? "answer_title" : "features_title") : layer >= 0 ? words.say("answer_after", { layer }) : words.say("answer_title"));
+    if (answer === null) {
+      figure.showBars(null);
+      return setText(figure.note, words.say(`${this.shown.data.silent}_note`));
+    }
+    const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
+    const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.heard);
+    figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null);
+    figure.bars.style.opacity = waiting ? 0.45 : 1;
+    setText(figure.note, shown ? this.readingNote(layer) : words.say("answer_empty"));
+  }
+
+  paintControls() {
+    const { figure, timeline, words } = this;
+    const key = timeline.playing ? "pause" : timeline.finished ? "again_play" : "play";
+    setText(figure.play, words.say(this.still.matches ? "step" : key));
+    setAttribute(figure.scrub, "max", timeline.end);
+    figure.scrub.value = timeline.at;
+    setAttribute(figure.scrub, "aria-valuetext", this.stepName());
+    const station = timeline.finished ? 5 : timeline.step === PATCHES ? (timeline.at > 0.5 ? 2 : 1) : timeline.step === POSITIONS ? 2 : 3;
+    for (const node of figure.root.querySelectorAll("[data-station]")) node.classList.toggle("now", Number(node.dataset.station) === station);
+    const has = Boolean(this.given?.object?.length);
+    for (const button of [figure.hideObject, figure.hideRest]) button.hidden = !has;
+    figure.hideNone.disabled = this.mask.cells.size === 0;
+    figure.brush.disabled = figure.tools.hidden = !this.given?.hiding;
+    const { reads } = this.shown?.data ?? {};
+    figure.reads.hidden = !reads;
+    if (reads) {
+      setText(figure.reads, this.tokenWords(reads));
+      setAttribute(figure.reads, "aria-pressed", this.held === reads);
+    }
+    if (!this.shown) return;
+    setText(figure.lineTitle, this.open === null ? words.say("line_title") : words.say("heads_title", { layer: this.open }));
+    this.legend();
+  }
+
+  legend() {
+    const even = this.layers.length ? this.even(Math.max(0, this.layerShown)) : 0;
+    this.once("legend", [even], () => {
+      const ends = [percent(FAINTEST * even), `${percent(BRIGHTEST * even)}`];
+      const ramp = "linear-gradient(90deg, #2b2b33, #87216b, #d24644, #f98e09, #f1ed71)";
+      const bar = element("i");
+      bar.style.background = ramp;
+      this.figure.legend.replaceChildren(this.words.say("legend_low", { share: ends[0] }), bar, this.words.say("legend_high", { share: ends[1] }));
+    });
+  }
+
+  // The caption says what the numbers say.
+  say() {
+    const text = this.notice ?? this.captionText();
+    setText(this.figure.caption, text);
+    const { photo } = this.figure;
+    setAttribute(photo, "aria-label", `${this.words.say("photo_label", { alt: this.shown.data.alt })} ${text}`);
+  }
+}
+
+function isDark(colour) {
+  const found = /^#?([\da-f]{2})([\da-f]{2})([\da-f]{2})/i.exec(colour);
+  if (found) return found.slice(1).reduce((sum, part) => sum + parseInt(part, 16), 0) < 384;
+  const parts = colour.match(/\d+/g);
+  return Boolean(parts) && parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) < 384;
+}
