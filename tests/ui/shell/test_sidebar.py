@@ -131,7 +131,7 @@ def test_back_to_the_embedded_model_is_named_so(app, contexts, kind):
     page = app("patches")
     page.at.selectbox(key="model kind").set_value(kind).run()  # the first of either list has weights on the hub alone
     assert page.wrong and shown_model(page) == page.parameters["model"]
-    page.at.button(key="back page_context").click().run()
+    page.at.button(key="back stage").click().run()
     assert page.at.selectbox(key="model kind").value == "embedded"
     assert_true(page, contexts)
 
@@ -142,7 +142,7 @@ def test_back_to_a_sample_leaves_the_upload_and_a_choice_of_source_stands(app, c
     assert page.at.segmented_control(key="picture source").value == "upload", "nothing uploaded yet"
     page = upload(page, b"no picture")
     assert page.wrong
-    page.at.button(key="back page_context").click().run()
+    page.at.button(key="back stage").click().run()
     assert page.at.segmented_control(key="picture source").value == "gallery"
     assert page.at.selectbox(key="choice of image").value == contexts[-1].image.name.split("/")[-1].split(".")[0]
     page = upload(app("start"), jpeg(5))
