@@ -74,8 +74,8 @@ DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Doubt:
-    """How pictures that show none of a model's classes are told: by a score of the logits that is smaller for them than for
-    photographs of the classes. Measured for one model, and good for no other.
+    """How pictures that show none of a model's classes are detected: by a score of the logits that is smaller for them than
+    for photographs of the classes. Measured for one model, and valid for no other.
 
     Attributes:
         score: a key of `DOUBT_SCORES`

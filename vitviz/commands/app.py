@@ -20,7 +20,12 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Serves the app until it is stopped. Raises MissingPackageError without streamlit, VitvizError where the server fails."""
+    """Serves the app until it is stopped.
+
+    Raises:
+        MissingPackageError: Without streamlit.
+        VitvizError: Where the server fails.
+    """
     from vitviz.errors import VitvizError, need_package
 
     need_package("streamlit", "app", "The app")

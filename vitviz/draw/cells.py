@@ -111,7 +111,7 @@ class Tiling:
         width, height = self.size
         canvas = np.empty((height, width, 3), np.uint8)
         canvas[:] = rgb(theme.background)
-        edge = 1 if self.space > 3 else 0  # a black tile would melt into a dark page without one
+        edge = 1 if self.space > 3 else 0  # without one a black tile has no visible edge on a dark page
         for row, col in np.ndindex(self.shape):
             left, top, right, bottom = self.box(row, col)
             canvas[max(top - edge, 0) : bottom + edge, max(left - edge, 0) : right + edge] = rgb(theme.grid)

@@ -128,7 +128,7 @@ def draw_curve(
     height: int = 420,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Lines over one axis, told apart by colour and by dash; drawn with matplotlib.
+    """Lines over one axis, each with a colour and a dash pattern of its own; drawn with matplotlib.
 
     Args:
         x: (points,) in rising order

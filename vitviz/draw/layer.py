@@ -57,7 +57,7 @@ def rule(picture: Image.Image, segments: Iterable[Segment], grid: tuple[int, int
 
 
 Cell = tuple[int, int]
-# Lines closer together than this are not told apart any more, and only darken the picture.
+# Pixels. Lines closer together than this cannot be distinguished and only darken the picture.
 CLOSEST = 12
 
 

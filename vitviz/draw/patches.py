@@ -35,7 +35,7 @@ def draw_grid(
     Args:
         image: what the model saw, in the grid's proportions, at any resolution
         line_width: pixels of the cuts, 0 for none
-        dim: how far the photograph sinks into the page, 0 to 1; highlighted patches stay as they are
+        dim: share of the page's colour blended into the photograph, 0 to 1; highlighted patches stay as they are
         numbers: writes each patch's place in the sequence, prefix tokens counted; where patches are small in every fifth,
             tenth, ... one of every fifth, tenth, ... row
         highlight: token indices to frame; prefix tokens have no patch and are passed over
@@ -257,7 +257,7 @@ def token_tile(image: Image.Image, layout: TokenLayout, token: int, size: tuple[
     if cell is not None:
         patch = image.convert("RGB").crop(box(cell, layout.grid, image.size))
         tile = patch.resize(size, Image.Resampling.NEAREST if patch.width < size[0] else Image.Resampling.BOX)
-        # A patch of plain sky would be lost on the page without its edge.
+        # A patch of one colour needs its edge to be seen on a page of that colour.
         ImageDraw.Draw(tile).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=theme.bar)
         return tile
     tile = ImageOps.expand(Image.new("RGB", (size[0] - 2, size[1] - 2), theme.background), 1, theme.foreground)

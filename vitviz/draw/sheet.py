@@ -70,7 +70,7 @@ def colour_bar(scale: Scale, width: int, theme: Theme) -> Image.Image:
     ImageDraw.Draw(mask).polygon(shape, fill=1)
     bar = Image.new("RGB", mask.size, theme.background)
     bar.paste(ramp(name, width, height), mask=mask)
-    ImageDraw.Draw(bar).polygon(shape, outline=theme.bar)  # a black end would melt into a dark page
+    ImageDraw.Draw(bar).polygon(shape, outline=theme.bar)  # a black end has no visible edge on a dark page
     return bar
 
 

@@ -24,7 +24,7 @@ class Theme:
 
     Attributes:
         background, foreground: of the page; pictures carry their own background, so that a saved file stays legible
-        muted: second voice: units, what a scale clipped
+        muted: of secondary text: units, what a scale clipped
         grid: thin lines that only keep order
         accent: what is chosen
         bar: of a bar chart, what is not chosen
@@ -33,7 +33,7 @@ class Theme:
         font_size: pixels; the default stays legible when a picture of the default width is shown on a phone
 
     Raises:
-        ValueError: For a colour map that is not on the lists: others bend the numbers or are lost on some eyes.
+        ValueError: For a colour map that is not on the lists: others are not uniform or not safe for colour-blind readers.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Theme:
 
     @property
     def small(self) -> int:
-        """Pixels of the second voice."""
+        """Font size of secondary text in pixels."""
         return max(9, round(self.font_size * 0.8))
 
     def grown(self, width: int, wanted: int) -> Theme:
@@ -64,8 +64,8 @@ class Theme:
         return replace(self, font_size=round(self.font_size * max(1.0, width / wanted)))
 
 
-# The lines are Okabe and Ito's (2008, "Color Universal Design"), which colour-blind eyes tell apart, without those that
-# the page swallows. The accent is a cyan because none of the sequential maps and hardly a photograph has it.
+# Lines: Okabe and Ito 2008, "Color Universal Design", safe for colour-blind readers, without those of low contrast on the
+# page. The accent is a cyan, which none of the sequential colour maps contains and few photographs do.
 LIGHT = Theme(
     "light",
     background="#ffffff",
@@ -138,7 +138,7 @@ def wrapped(text: str, width: float, size: int, bold: bool = False) -> list[str]
 
 
 def paragraph(text: str, width: int, theme: Theme, *, quiet: bool = False, bold: bool = False) -> Image.Image:
-    """Text as a picture `width` pixels wide and as tall as it needs; `quiet` is the second voice."""
+    """Text as a picture `width` pixels wide and as tall as it needs; `quiet` sets it as secondary text."""
     size = theme.small if quiet else theme.font_size
     lines = wrapped(text, width, size, bold)
     picture = Image.new("RGB", (width, line_height(size) * len(lines)), theme.background)

@@ -25,7 +25,7 @@ class Subject:
 
     Attributes:
         model: at the size it was traced at
-        prepared: the image as the model met it
+        prepared: the image as it was prepared for the model
         trace: what the forward pass left behind
         image_hash: names the image by its pixels
         image_name: how a snippet of Python calls it: a path, or a placeholder for an upload

@@ -1,4 +1,4 @@
-"""Bytes from a stranger become a safe RGB image: `load_image`, and `image_hash` to know it again.
+"""Untrusted bytes to a safe RGB image: `load_image`, and `image_hash`, which identifies an image by its pixels.
 
 Data flows one way: `source` (bytes in) -> `formats` (one allowed decoder, limits first) -> `colour` (any mode to sRGB
 on white) -> upright. Nothing here changes a setting of Pillow, so any number of threads may load at once.

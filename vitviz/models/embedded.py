@@ -165,7 +165,7 @@ def temperature(stem: str) -> float:
 
 
 def doubt(stem: str) -> Doubt:
-    """How pictures that show none of an embedded model's classes are told."""
+    """How pictures that show none of an embedded model's classes are detected."""
     found = _measured(stem, "doubt")
     return Doubt(str(found["score"]), float(found["threshold"]))
 

@@ -136,10 +136,10 @@ class Model:
         """
         shapes = [(name, tuple(tensor.shape)) for name, tensor in self.module.state_dict().items()]
         known = (self.name, self.architecture, self.weights, self.weights_hash, self.preprocessing, self.labels)
-        told = repr(
+        described = repr(
             (known, self.output_kind, str(self.device), str(self.dtype), shapes, self.module, _set(self.module))
         )
-        return hashlib.sha256(told.encode()).hexdigest()
+        return hashlib.sha256(described.encode()).hexdigest()
 
     @property
     def channels(self) -> int:

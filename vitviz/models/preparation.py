@@ -46,7 +46,7 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels. Position embeddings and bias tables are resampled as timm does.
 
     The module is shared, lock included, where it takes other sizes as it is (`model.dynamic_size`); otherwise it is
-    copied and told its new size.
+    copied, and the copy is given its new size.
 
     Raises:
         UnsupportedError: With the sizes that work.
@@ -81,7 +81,7 @@ def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tup
     """Tells a module that is built for one size, (height, width), that its inputs have another. In place.
 
     Raises:
-        UnsupportedError: For a module that cannot be told, and for a size that it does not take.
+        UnsupportedError: For a module whose size cannot be set, and for a size that it does not take.
     """
     if not hasattr(module, "set_input_size"):
         raise UnsupportedError(f"{name} takes inputs of {size_words(own_size)} pixels only.")

@@ -203,7 +203,7 @@ class CatalogueEntry:
 
 @dataclass(frozen=True)
 class CuratedEntry:
-    """A model worth meeting: its name, the family it stands for, and one line on why it is interesting."""
+    """A model of the curated list: its name, the family that it represents, and one line on why it is interesting."""
 
     name: str
     family: str
@@ -245,6 +245,6 @@ def _entries() -> tuple[CatalogueEntry, ...]:
 
 @lru_cache(maxsize=1)
 def curated() -> tuple[CuratedEntry, ...]:
-    """The short list, in the order in which to meet them."""
+    """The curated list, in the order in which to show it."""
     text = files(__package__).joinpath("curated.json").read_text(encoding="utf-8")
     return tuple(CuratedEntry(**entry) for entry in json.loads(text))

@@ -1,4 +1,4 @@
-"""From what a pass over coordinates heard to a verdict a reader can act on."""
+"""From the attention calls that a pass over coordinates found to a verdict with its reason."""
 
 from __future__ import annotations
 
