@@ -122,3 +122,12 @@ def test_an_installed_package_has_its_own_script(tmp_path: Path, monkeypatch: py
     (tmp_path / "app.py").write_text("")
     monkeypatch.setattr("vitviz.assets._ROOTS", (tmp_path,))
     assert app.script() == tmp_path / "app.py"
+
+
+def test_the_script_and_its_settings_travel_where_the_command_looks_for_them() -> None:
+    """Inside the package: a file beside it would be a module of everybody's called app."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    wheel = tool["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"app.py": "vitviz/_assets/app.py"}
+    assert wheel["sources"] == {"assets": "vitviz/_assets", ".streamlit": "vitviz/_assets/.streamlit"}
+    assert "/app.py" not in wheel["include"]
