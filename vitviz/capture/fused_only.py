@@ -1,6 +1,6 @@
 """Observing the fused call alone: a function in the place of torch's own, for the time of a pass.
 
-A `TorchFunctionMode` sees every torch function of a pass, some 240 in a small model, and takes its time for each: 3 to 5% of a
+A `TorchFunctionMode` sees every torch function of a pass, some 240 in a small model, and takes its time for each: 2 to 5% of a
 pass of 257 tokens. Where a model is known to attend through the fused call alone, it is enough to replace that one.
 """
 
