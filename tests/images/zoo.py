@@ -201,3 +201,61 @@ def jpeg_of_scans(scans: int) -> bytes:
     jpeg = encoded(Image.new("L", (512, 512), 128), "JPEG", progressive=True)
     starts = [at for at in range(len(jpeg)) if jpeg[at : at + 2] == b"\xff\xda"]
     return jpeg[:-2] + jpeg[starts[1] : starts[2]] * scans + jpeg[-2:]
+
+
+def jpeg_of_exif_parts(parts: int, size: int = 65_000) -> bytes:
+    """A sound JPEG whose EXIF block goes on over so many segments: a reader that joins them one by one copies all of what it
+    has each time.
+    """
+    jpeg = encoded(quadrants(), "JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", size + 8) + b"Exif\0\0" + bytes(size)
+    return jpeg[:2] + segment * parts + jpeg[2:]
+
+
+def jpeg_of_fill_bytes(count: int) -> bytes:
+    """A sound JPEG with so many fill bytes, which the format allows, in front of one marker."""
+    jpeg = encoded(quadrants(), "JPEG")
+    return jpeg[:2] + b"\xff" * count + jpeg[2:]
+
+
+def bmp_of_runs(width: int, height: int, runs: bytes) -> bytes:
+    """A BMP of 8 bits, run-length encoded, whose runs are these bytes."""
+    palette = bytes(4 * 256)
+    at = 14 + 40 + len(palette)
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", at + len(runs), 0, 0, at) + info + palette + runs
+
+
+def bmp_of_line_ends(lines: int) -> bytes:
+    """A small BMP that claims 49 megapixels and has one pixel in each line: a decoder written in Python fills the lines up byte
+    by byte.
+    """
+    return bmp_of_runs(7_000, 7_000, b"\x01\x01\0\0" * lines)
+
+
+def flat_webp(width: int, height: int) -> bytes:
+    """A WebP of one colour: a few hundred bytes, whatever its size."""
+    return encoded(Image.new("RGB", (width, height), SAND), "WEBP", lossless=True, method=0)
+
+
+def mutated(content: bytes, seed: int) -> bytes:
+    """A file with a few bytes changed, put in, taken out, repeated or cut off, told by the seed alone."""
+    random = np.random.default_rng(seed)
+    found = bytearray(content)
+    for _ in range(int(random.integers(1, 6))):
+        at = int(random.integers(0, max(1, min(len(found), 4096 if random.random() < 0.7 else len(found)))))
+        length = int(random.integers(1, 17))
+        kind = int(random.integers(0, 6))
+        if kind == 0:
+            found[at : at + 1] = random.bytes(1)
+        elif kind == 1:
+            found[at:at] = random.bytes(length)
+        elif kind == 2:
+            del found[at : at + length]
+        elif kind == 3:  # the largest and the smallest numbers
+            found[at : at + 4] = (b"\xff" if random.random() < 0.5 else b"\0") * 4
+        elif kind == 4:
+            found[at:at] = found[at : at + length] * int(random.integers(1, 200))
+        else:
+            del found[max(at, 16) :]
+    return bytes(found)

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import BinaryIO
 
 from PIL import Image
 
 from vitviz.errors import ImageError
 from vitviz.images.colour import to_rgb
-from vitviz.images.formats import MAX_PIXELS, decode, upright
+from vitviz.images.formats import MAX_PIXELS, decode, turn_of, upright
 from vitviz.images.source import MAX_BYTES, read_source
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "image_hash", "load_image", "read_image"]
+
+
+# As decoders say it that raise no MemoryError.
+_NO_MEMORY = re.compile(r"out of memory|memory allocation|cannot allocate", re.IGNORECASE)
 
 
 def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Image.Image:
@@ -50,13 +55,23 @@ def read_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview |
     subject, content = read_source(source)
     try:
         image = decode(content, subject)
+        turn = turn_of(image)
         rgb, said = to_rgb(image)
-        return upright(rgb, image), said
+        del image  # fifty megapixels are 200 MB, and turning them takes as much again
+        return upright(rgb, turn), said
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(_too_much(subject)) from error
     except Exception as error:
-        # Decoders fed with hostile bytes raise nearly anything: SyntaxError, struct.error, KeyError, MemoryError, ...
+        if _NO_MEMORY.search(str(error)):
+            raise ImageError(_too_much(subject)) from error
+        # Decoders fed with hostile bytes raise nearly anything: SyntaxError, struct.error, KeyError, ...
         raise ImageError(f"{subject} is damaged or cut short and cannot be shown. Try another copy of it.") from error
+
+
+def _too_much(subject: str) -> str:
+    return f"{subject} needs more memory to decode than there is for it. Scale it down and try again."
 
 
 def image_hash(image: Image.Image) -> str:

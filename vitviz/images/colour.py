@@ -27,9 +27,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         colour, alpha = _from_deep(image, values)
     rgb = _to_srgb(colour, image.info.get("icc_profile"))
     if alpha is not None:
-        ground = Image.new("RGB", rgb.size, "white")
-        ground.paste(rgb, mask=alpha)
-        rgb = ground
+        rgb.paste("white", mask=ImageChops.invert(alpha))  # in place: fifty megapixels are 200 MB
     said = (
         ""
         if values is None
@@ -82,7 +80,8 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Colour in mode L, RGB or CMYK, and its alpha in mode L where some part may be transparent."""
     grey = image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
-        both = image.convert("LA" if grey else "RGBA")
+        mode = "LA" if grey else "RGBA"
+        both = image if image.mode == mode else image.convert(mode)
         return both.convert("L" if grey else "RGB"), both.getchannel("A")
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
         # Adobe writes ink upside down, and Pillow turns every CMYK JPEG over as if Adobe had written it.

@@ -226,15 +226,19 @@ def _opened(name: str, content: bytes, subject: str) -> ImageFile:
         raise
 
 
-def upright(pixels: Image.Image, original: Image.Image) -> Image.Image:
-    """`pixels` turned and mirrored as the EXIF orientation of the file it came from asks for, as a plain image."""
-    turn = None
+def turn_of(image: ImageFile) -> Image.Transpose | None:
+    """What brings a file's pixels upright, by its EXIF orientation."""
     # A broken EXIF block, which fails in many ways, is no reason to refuse sound pixels.
     with contextlib.suppress(Exception):
-        turn = _UPRIGHT.get(original.getexif().get(ExifTags.Base.Orientation, 1))
+        return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return None
+
+
+def upright(pixels: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    """`pixels` turned, as a plain image that knows nothing of the file."""
     if turn is not None:
         pixels = pixels.transpose(turn)
-    elif pixels is original:
+    elif isinstance(pixels, ImageFile):
         pixels = pixels.copy()  # lets go of the file and its bytes
     pixels.info = {}
     return pixels
