@@ -24,6 +24,8 @@ class Hub:
     as_page        answers everything with a page of HTML and none of a hub's headers, as a captive portal does
     silent         accepts the connection and says nothing
     etag           named as the file's hash; the right sha256 by default
+    accounts       what each request said of who asks
+    claims         a size that is named where only the size was asked for, in place of the true one
     beside         further files by name; the weights, `content`, are model.safetensors, and not there where empty
     """
 
@@ -39,6 +41,8 @@ class Hub:
     etag: str | None = None
     beside: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    accounts: list[str | None] = field(default_factory=list)
+    claims: int | None = None
     endpoint: str = ""
 
 
@@ -77,6 +81,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: bool) -> None:
             hub.requests.append((self.command, self.path))
+            hub.accounts.append(self.headers.get("Authorization"))
             if hub.silent:
                 time.sleep(30)
             if hub.as_page:
@@ -103,7 +108,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             headers = {
                 "ETag": f'"{hub.etag or hashlib.sha256(content).hexdigest()}"',
                 "X-Repo-Commit": COMMIT,
-                "X-Linked-Size": str(len(content)),
+                "X-Linked-Size": str(len(content) if body or hub.claims is None else hub.claims),
                 "Accept-Ranges": "bytes",
                 "Content-Length": str(len(content) - start),
             }

@@ -31,9 +31,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.file_download import HfFileMetadata, repo_folder_name
 
 from vitviz.errors import HubError, VitvizError
+from vitviz.models.limits import limits
 from vitviz.models.names import WEIGHTS_FILE, Source
 from vitviz.models.weights import is_whole_safetensors, sha256_of
 from vitviz.progress import Progress
@@ -84,12 +85,27 @@ def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> 
         return _checked(source, kept)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     try:
-        expected_hash = _ask(source, endpoint)
+        found = _ask(source, endpoint)
     except HubError as error:
         if kept is None:
             raise _absent_or(source, error) from error.__cause__
         return _checked(source, kept)  # the hub is away, and what it gave before is still good
+    if kept is None or kept.resolve().name != found.etag:
+        limits().need_room(f"{_subject(source)} of {source.repository}", found.size or 0, _cache_dir())
+    expected_hash = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag or "") else None
     return _checked(source, _download(source, endpoint, progress, transfer), expected_hash)
+
+
+def bytes_to_fetch(source: Source) -> int:
+    """Bytes that `fetch` would download now, as the hub says; 0 where the file is here, or the hub does not say.
+
+    Raises HubError where the hub does not have it or cannot be asked.
+    """
+    if _is_offline() or cached(source) is not None:
+        return 0
+    size = _ask(source, (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")).size or 0
+    limits().need_room(f"{_subject(source)} of {source.repository}", size, _cache_dir())
+    return size
 
 
 @dataclass
@@ -127,22 +143,20 @@ def _one_at_a_time(source: Source, progress: Progress | None) -> Iterator[_Trans
                 del _transfers[source]
 
 
-def _ask(source: Source, endpoint: str) -> str | None:
+def _ask(source: Source, endpoint: str) -> HfFileMetadata:
     """One quick question, so that a dead hub is an error within seconds; the client's own download would ask for
-    minutes.
-
-    Returns the sha256 that the hub names for the file, where it names one.
+    minutes. What the hub says of the file: its hash, where it has one, and its size.
     """
     url = hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
     try:
-        found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint)
+        found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint, token=limits().hub_token)
     except Exception as error:  # the client's own errors, and those of whichever HTTP library it is built on
         if isinstance(error, RemoteEntryNotFoundError):
             _remember_absence(source, error)
         raise _in_words(source, endpoint, error) from error
     if found.etag is None or found.commit_hash is None:
         raise _in_words(source, endpoint, FileMetadataError())
-    return found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag) else None
+    return found
 
 
 def _download(source: Source, endpoint: str, progress: Progress | None, transfer: _Transfer) -> Path:
@@ -155,6 +169,7 @@ def _download(source: Source, endpoint: str, progress: Progress | None, transfer
                 cache_dir=_cache_dir(),
                 etag_timeout=ANSWER_SECONDS,
                 endpoint=endpoint,
+                token=limits().hub_token,
                 tqdm_class=_bar(source, progress, transfer),
             )
         except VitvizError:
@@ -241,12 +256,17 @@ def _what(source: Source) -> str:
     return "the weights" if source.file == WEIGHTS_FILE else source.file
 
 
+def _subject(source: Source) -> str:
+    return "The file of weights" if source.file == WEIGHTS_FILE else f"The file {source.file}"
+
+
 def _in_words(source: Source, endpoint: str, error: Exception) -> HubError:
     host = urlsplit(endpoint).netloc or endpoint
     asked = f"{source.file} of {source.repository} was asked for at {host}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
     if isinstance(error, GatedRepoError) or status in (401, 403):
-        what = "the hub wants an account with access to it (set HF_TOKEN) or does not know the repository"
+        how = "set HF_TOKEN" if limits().token else "no account is used for what visitors of this server ask for"
+        what = f"the hub wants an account with access to it ({how}) or does not know the repository"
     elif isinstance(error, RemoteEntryNotFoundError):
         what = "the repository has no such file"
         if source.file == WEIGHTS_FILE:
@@ -304,7 +324,10 @@ def _client_settings() -> Iterator[None]:
 
 
 def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type:
-    """What the client takes for a progress bar: it reports, and gives up a hub that is slow or never gets further."""
+    """What the client takes for a progress bar: it reports, and gives up a hub that is slow, never gets further or sends more
+    than it may.
+    """
+    bounds = limits()
 
     class Bar:
         def __init__(self, *_args: Any, total: int | None = None, initial: int = 0, **_kwargs: Any) -> None:
@@ -314,6 +337,7 @@ def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type
         def update(self, count: int = 1) -> None:
             self.done += count
             transfer.done, transfer.total = self.done, self.total
+            bounds.need_file(f"{_subject(source)} of {source.repository}", self.done)
             now = time.monotonic()
             if count < 0:
                 self.restarts += 1

@@ -17,15 +17,17 @@ from vitviz.capture.modules import input_channels
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import embedded, hugging_face, repository
 from vitviz.models.checkpoint import CheckpointConfig, for_channels, imagenet_labels, read_config
-from vitviz.models.hub import STILL_WORKS, fetch
+from vitviz.models.hub import STILL_WORKS, bytes_to_fetch, cached, fetch
 from vitviz.models.layout import layout_of
 from vitviz.models.model import Model, pick_device, pick_dtype
 from vitviz.models.names import (
     TIMM_FOLDER,
     TRANSFORMERS,
     Place,
+    Source,
     is_file_name,
     is_transformers_name,
+    repository_place,
     source_of,
     timm_place,
 )
@@ -254,6 +256,30 @@ def _assemble(
         notes=notes,
     )
     return resized(model, config.input_size) if config.input_size else model
+
+
+def download_bytes(name: str) -> int:
+    """Bytes of weights that loading a model would download now, 0 where they are here.
+
+    Raises HubError where the hub does not have them or cannot be asked, or where a file of that size may not be downloaded.
+    """
+    source = _hub_source(name)
+    return 0 if source is None else bytes_to_fetch(source)
+
+
+def is_missing(name: str) -> bool:
+    """Whether a model's weights are on the hub and not here; asks nobody. Raises as `download_bytes` for a name."""
+    source = _hub_source(name)
+    return source is not None and cached(source) is None
+
+
+def _hub_source(name: str) -> Source | None:
+    if name == "embedded" or is_file_name(name):
+        return None
+    place = repository_place(name.removeprefix(TRANSFORMERS)) if is_transformers_name(name) else timm_place(name)
+    if place is None:
+        return None if is_transformers_name(name) else source_of(name, pretrained_cfg(name))
+    return None if place.repository is None else Source(place.repository, place.revision)
 
 
 _BYTES = 4  # of a float32 number, in which every model is built
