@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import streamlit as st
-from starlette.middleware import Middleware
 
-from vitviz.ui.compute import loading
-from vitviz.ui.pages.registry import pages
-from vitviz.ui.server import route
-from vitviz.ui.server.route import KnownPages, VisitorCookie, frontend_route, payload_route
+from vitviz.ui.compute import loading, services
+from vitviz.ui.pages.registry import pages_shown
+from vitviz.ui.server.settings import settings
+from vitviz.ui.server.watching import set_up_logs
+from vitviz.ui.shell import assembly, startup
 from vitviz.ui.shell import main as frame
-from vitviz.ui.shell import startup
 
-startup.log_times()
+set_up_logs(settings().logs)
 startup.keep_uploads_in_memory()
-startup.read_embedded(loading.embedded)
-for page in pages():
+services.decoders().start()
+embedded = startup.read_embedded(loading.embedded)
+for page in pages_shown():
     page.load()
+assembly.need_sign_in(settings())
+assembly.watch(settings())
 startup.settle()
 
 app = st.App(
     frame.__file__,
-    routes=[payload_route(route.payloads(), route.base_path()), frontend_route(route.base_path())],
-    middleware=[
-        Middleware(VisitorCookie),
-        Middleware(KnownPages, pages=[page.name for page in pages()], base_path=route.base_path()),
-    ],
+    lifespan=assembly.lifespan,
+    routes=assembly.routes(embedded),
+    middleware=assembly.middleware(settings(), [page.name for page in pages_shown()]),
 )
 
 if __name__ == "__main__":

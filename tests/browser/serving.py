@@ -26,8 +26,11 @@ class Address(str):
 
 
 @contextmanager
-def served(script: Path, environment: Mapping[str, str] | None = None, patience: float = 90.0) -> Iterator[Address]:
-    """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise.
+def served(
+    script: Path, environment: Mapping[str, str] | None = None, patience: float = 90.0, base: str = ""
+) -> Iterator[Address]:
+    """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise. base: the path that
+    `environment` puts in front of all addresses.
 
     Raises RuntimeError, with the server's own words, where it does not come up within `patience` seconds.
     """
@@ -47,9 +50,11 @@ def served(script: Path, environment: Mapping[str, str] | None = None, patience:
             stderr=subprocess.STDOUT,
         )
         try:
-            address = Address(f"http://127.0.0.1:{port}")
+            address = Address(f"http://127.0.0.1:{port}{base}")
             address.pid = server.pid
-            _wait(server, address, patience, log)
+            # Of the app itself: it needs no class code. Other scripts have Streamlit's alone.
+            path = "/healthz" if script.name == "app.py" and script.parent == ROOT else "/_stcore/health"
+            _wait(server, address, patience, log, path)
             yield address
         finally:
             server.terminate()
@@ -59,13 +64,13 @@ def served(script: Path, environment: Mapping[str, str] | None = None, patience:
                 server.kill()
 
 
-def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: IO[str]) -> None:
+def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: IO[str], path: str) -> None:
     end = time.monotonic() + patience
     while time.monotonic() < end:
         if server.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+            with urllib.request.urlopen(f"{address}{path}", timeout=2):
                 return
         except OSError:
             time.sleep(0.2)

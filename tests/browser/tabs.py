@@ -24,11 +24,18 @@ class Tab:
         self.page = self.context.new_page()
         self.failed: list[str] = []
         self.page.on("pageerror", lambda error: self.failed.append(str(error)))
-        self.page.on("request", self._note_request)
+        self.page.on("request", lambda request: self._note_address(request.url))
+        self.page.on("websocket", lambda socket: self._note_address(socket.url))
+        self.page.on("console", self._note_refusal)
 
-    def _note_request(self, request: Any) -> None:
-        if not request.url.startswith((self.server, self.server.replace("http", "ws"), "data:", "blob:")):
-            self.failed.append(f"asked somebody else: {request.url}")
+    def _note_address(self, url: str) -> None:
+        if not url.startswith((f"{self.server}/", f"{self.server}/".replace("http", "ws", 1), "data:", "blob:")):
+            self.failed.append(f"asked somebody else: {url}")
+
+    def _note_refusal(self, said: Any) -> None:
+        """Whatever the server's policy does not allow, the browser says in its console."""
+        if "Content Security Policy" in said.text or "Permissions policy" in said.text:
+            self.failed.append(said.text)
 
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def status(address: str) -> int:
 
 def test_addresses_that_are_no_page_are_not_found(server):
     assert status(f"{server}/") == status(f"{server}/rollout") == status(f"{server}/_stcore/health") == 200
-    assert status(f"{server}/readyz") == status(f"{server}/robots.txt") == status(f"{server}/_stcore/nothing") == 404
+    assert status(f"{server}/readyz/x") == status(f"{server}/robots.txt") == status(f"{server}/_stcore/nothing") == 404
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")

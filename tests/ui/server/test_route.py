@@ -96,3 +96,12 @@ def test_the_front_end_is_served_under_its_version(base):
         assert "no-store" in answer.headers["cache-control"], "a module of the next version may come"
     for outside in ("../ui/main.py", "..%2fui%2fmain.py", "core/../../errors.py", "%2e%2e/errors.py"):
         assert browser.get(f"{folder}/{outside}").status_code == 404
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
+def test_the_visitors_cookie_keeps_to_an_encrypted_connection_where_there_is_one(scheme, secure):
+    browser = client("")
+    browser.base_url = f"{scheme}://testserver"
+    (cookie,) = [value for value in browser.get("/").headers.get_list("set-cookie") if value.startswith(COOKIE)]
+    assert {"HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
+    assert ("Secure" in cookie.split("; ")) == secure

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from vitviz.ui.server.watching import set_up_logs
 from vitviz.ui.shell import startup
 
 
@@ -55,8 +56,8 @@ def test_log_lines_of_the_app_have_a_time(monkeypatch):
     monkeypatch.setattr(logger, "propagate", False)  # pytest's own handlers
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
-    startup.log_times()
-    startup.log_times()
+    set_up_logs("text")
+    set_up_logs("text")
     logging.getLogger("vitviz.ui.shell.errors").error("once")
     (line,) = written.getvalue().splitlines()
     assert line[:4].isdigit() and line[10] == " " and line.endswith("ERROR vitviz.ui.shell.errors: once")
@@ -66,5 +67,5 @@ def test_logging_that_was_set_up_stays_as_it_is(monkeypatch):
     logger = logging.getLogger("vitviz")
     own = logging.NullHandler()
     monkeypatch.setattr(logger, "handlers", [own])
-    startup.log_times()
+    set_up_logs("text")
     assert logger.handlers == [own]

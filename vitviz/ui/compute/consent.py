@@ -11,7 +11,8 @@ import torch
 from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, roughly
 from vitviz.errors import UnsupportedError
 from vitviz.models import Model
-from vitviz.models.load import weight_bytes
+from vitviz.models.limits import limited
+from vitviz.models.load import download_bytes, is_missing, weight_bytes
 from vitviz.models.model import pick_device
 from vitviz.ui import state
 from vitviz.ui.compute import Key, services
@@ -46,29 +47,54 @@ class ConsentRequired(Exception):
                 st.button(self.way_out, key=f"own size {where}", on_click=state.change, kwargs=self.change)
 
 
-def require_weights(key: Key, source: str) -> None:
+def require_weights(key: Key, source: str, trained: bool) -> None:
     """Goes on where the selected model's weights are small, or this session has agreed to load them.
 
     Args:
         key: names the model and, of a checkpoint, the version of its files.
         source: what `load_model` is given: the model's name, or the path of a checkpoint.
+        trained: whether it is loaded with weights that may have to be downloaded.
 
     Raises:
         ConsentRequired: where it has to be asked first.
         UnsupportedError: where there is not enough memory.
+        HubError: where the download is larger than the operator allows.
     """
     note = words.COUNTING_WEIGHTS.format(model=key.model)
-    nbytes: int = answer(services.queue(), key, f"load {key.model}", lambda _: weight_bytes(source), note)
+
+    def count(_: object) -> int:
+        with limited(services.download_limits()):
+            return weight_bytes(source)
+
+    nbytes: int = answer(services.queue(), key, f"load {key.model}", count, note)
     for device in {torch.device("cpu"), pick_device("auto")}:  # built on the processor, and moved from there
         need_room_for_weights(key.model, nbytes, device)
     if nbytes > ASK_WEIGHT_BYTES and key not in _agreed():
         question = words.WEIGHTS_COST.format(
             model=escaped(key.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
         )
-        plain = Selection()
-        raise ConsentRequired(
-            key, question, words.EMBEDDED_MODEL, model=plain.model, weights=plain.weights, size=plain.size
-        )
+        raise _too_large(key, question)
+    if trained and is_missing(source):
+        _require_download(replace(key, what="download bytes"), source, note)
+
+
+def _require_download(key: Key, source: str, note: str) -> None:
+    def ask(_: object) -> int:
+        with limited(services.download_limits()):
+            return download_bytes(source)
+
+    if key in _agreed():
+        return
+    nbytes: int = answer(services.queue(), key, f"load {key.model}", ask, note)
+    if nbytes > ASK_WEIGHT_BYTES:
+        raise _too_large(key, words.DOWNLOAD_COST.format(model=escaped(key.model), size=gigabytes(nbytes)))
+
+
+def _too_large(key: Key, question: str) -> ConsentRequired:
+    plain = Selection()
+    return ConsentRequired(
+        key, question, words.EMBEDDED_MODEL, model=plain.model, weights=plain.weights, size=plain.size
+    )
 
 
 def require(model: Model) -> None:

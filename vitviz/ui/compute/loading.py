@@ -15,16 +15,18 @@ from PIL import Image
 
 import vitviz
 from vitviz.capture.cost import need_room_for_weights
-from vitviz.errors import ImageError, ModelError
-from vitviz.images import read_image
+from vitviz.errors import ImageError, ModelError, UnsupportedError
 from vitviz.models import Model, load_model, resized
+from vitviz.models.limits import limited
 from vitviz.models.names import require_published
+from vitviz.models.registry import curated
 from vitviz.samples import Sample, samples
 from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.compute.results import size_of
 from vitviz.ui.compute.waiting import answer
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
 from vitviz.ui.server import session
+from vitviz.ui.server.settings import settings
 from vitviz.ui.text import common as words
 
 # Whoever runs the server names a folder of .safetensors files here; users choose among them by name only.
@@ -54,6 +56,16 @@ def _stems() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in Path(folder).glob("*.safetensors"))) if folder else ()
 
 
+def may_load(name: str) -> bool:
+    """Whether the operator lets a model of that name be loaded."""
+    return settings().may_load(name, _curated)
+
+
+@cache
+def _curated() -> frozenset[str]:
+    return frozenset(entry.name for entry in curated())
+
+
 def plain_model(selection: Selection) -> Selection:
     """The same model at its own size."""
     return replace(selection, size=0)
@@ -62,11 +74,14 @@ def plain_model(selection: Selection) -> Selection:
 def model_of(selection: Selection) -> Model:
     """The selected model at the selected size.
 
-    Raises ModelError or UnsupportedError, and `consent.ConsentRequired` for a large one that this session has not agreed to.
+    Raises ModelError or UnsupportedError, also for what the operator has switched off, and `consent.ConsentRequired` for a
+    large one that this session has not agreed to.
     """
+    if selection.size > settings().max_size:
+        raise UnsupportedError(words.SIZE_OFF.format(side=settings().max_size))
     key = Key("model", selection.model, selection.weights, params=(("file", _version(selection.model)),))
     if selection.model != "embedded" and key not in services.models().results:
-        consent.require_weights(replace(key, what="weight bytes"), _source(selection))
+        consent.require_weights(replace(key, what="weight bytes"), _source(selection), selection.weights == "trained")
     own: Model = answer(
         services.models(),
         key,
@@ -76,6 +91,8 @@ def model_of(selection: Selection) -> Model:
     )
     if not services.models().results.keeps(key):
         _hold(own)
+    if max(own.input_size) > settings().max_size:
+        raise ModelError(words.MODEL_TOO_LARGE.format(side=settings().max_size))
     return at_size(own, (selection.size, selection.size)) if selection.size else own
 
 
@@ -131,7 +148,9 @@ def _hold(model: Model) -> None:
 
 
 def _source(selection: Selection) -> str:
-    """What `load_model` is given for the model."""
+    """What `load_model` is given for the model. Raises ModelError for one that may not be loaded here."""
+    if not may_load(selection.model):
+        raise ModelError(words.MODEL_OFF.format(model=selection.model))
     if selection.model.startswith(FILE):
         return _path(selection.model.removeprefix(FILE))
     require_published(
@@ -146,7 +165,10 @@ def _load(selection: Selection, progress: JobProgress) -> Model:
         return load_model(name, weights="random" if untrained else None, check=progress.check)
     if name == "embedded" and not untrained:
         return embedded()
-    return load_model(name, weights="random" if untrained else "pretrained", progress=progress, check=progress.check)
+    with limited(services.download_limits()):
+        return load_model(
+            name, weights="random" if untrained else "pretrained", progress=progress, check=progress.check
+        )
 
 
 def _path(stem: str) -> str:
@@ -194,8 +216,17 @@ class InputImage:
         return self.image.width * self.image.height * 3
 
 
+@dataclass(frozen=True)
+class Refused:
+    """In a photograph's place: the sentence that says why there is none, so that the file is not tried again in every run."""
+
+    reason: str
+
+
 def keep_upload(content: bytes) -> None:
-    """Makes the bytes this session's own picture. They are not looked at yet."""
+    """Makes the bytes this session's own picture. They are not looked at yet; what was computed of the last goes."""
+    if st.session_state.get(_UPLOAD) != content:
+        services.queue().results.let_go(session.current().name)
     st.session_state[_UPLOAD] = content
 
 
@@ -217,12 +248,18 @@ def _own_image() -> InputImage:
     scope = session.current().name
     key = Key("image", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
 
-    def read(_: object) -> InputImage:
-        image, values = read_image(content)
+    def read(progress: JobProgress) -> InputImage | Refused:
+        try:
+            image, values = services.decoders().read(content, progress.check)
+        except ImageError as error:
+            return Refused(str(error))
         return InputImage(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD, values)
 
-    image: InputImage = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
-    return image
+    # A lane for each session: whoever sends a file that takes long waits for it alone.
+    found: InputImage | Refused = answer(services.queue(), key, f"photographs {scope}", read, words.READING_IMAGE)
+    if isinstance(found, Refused):
+        raise ImageError(found.reason)
+    return found
 
 
 def _sample_image(name: str) -> InputImage:

@@ -145,6 +145,7 @@ class ComputeQueue:
     ) -> None:
         self.results, self.linger, self.now = results, linger, clock
         self._idle = idle
+        self.observe: Callable[[str, float], None] = lambda lane, seconds: None  # told what each piece of work took
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
@@ -183,6 +184,12 @@ class ComputeQueue:
                 if job.key.scope == scope:
                     job.forgotten = True
             self.results.forget(scope)
+
+    def jobs(self) -> tuple[int, int]:
+        """(pieces of work that wait, pieces under way)."""
+        with self._changed:
+            every = [job.running for lane in self._lanes.values() for job in lane]
+            return len(every) - sum(every), sum(every)
 
     def place_of(self, job: Job) -> int:
         with self._changed:
@@ -234,7 +241,9 @@ class ComputeQueue:
             # twice.
             job.value = self.results.get(job.key)
             if job.value is None:
+                began = time.monotonic()
                 job.value = job.work(job.progress)
+                self.observe(job.lane, time.monotonic() - began)
                 self._keep(job)
         except Cancelled as called_off:
             job.error = called_off

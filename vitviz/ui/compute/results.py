@@ -167,6 +167,12 @@ class Results:
             for key in [key for key in self._weak if key.scope == scope]:
                 del self._weak[key]
 
+    def let_go(self, scope: str) -> None:
+        """Lets go of everything private to one session, which goes on with another picture."""
+        with self._lock:
+            for key in [key for key in self._held if key.scope == scope]:
+                self._drop(key)
+
     def clear(self) -> None:
         """Lets go of everything, also of what others hold: whoever asks again has it made anew."""
         with self._lock:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
+from vitviz.images.decoding import Decoders
+from vitviz.models.limits import Limits
 from vitviz.ui.compute import ComputeQueue, Results
 from vitviz.ui.server import session
+from vitviz.ui.server.settings import settings
 
 # Traces and what is computed from them. A trace of the embedded model is 15 MB at 257 tokens and 80 MB at 1,370.
 RESULT_BYTES, RESULT_ENTRIES = 1_500_000_000, 2_000
@@ -33,6 +36,18 @@ def models() -> ComputeQueue:
 def copies() -> ComputeQueue:
     """Models at another input size than their own, where that takes a copy of the module."""
     return ComputeQueue(Results(COPY_BYTES, COPY_ENTRIES, weakly=True))
+
+
+def download_limits() -> Limits:
+    """What visitors may have downloaded from the hub, and in whose name."""
+    chosen = settings()
+    return Limits(chosen.max_download, chosen.max_models_disk, chosen.hub_token)
+
+
+@cache
+def decoders() -> Decoders:
+    """Uploads are decoded in these processes and never here."""
+    return Decoders()
 
 
 session.on_end(lambda name: queue().forget(name))

@@ -18,6 +18,7 @@ from pkgutil import iter_modules
 from vitviz.ui import pages as folders
 from vitviz.ui import params
 from vitviz.ui.context import PageContext
+from vitviz.ui.server.settings import SettingsError, settings
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,17 @@ def pages() -> tuple[Page, ...]:
     for page in found.values():
         params.declare(page.name, page.params)
     return tuple(sorted(found.values(), key=lambda page: page.place))
+
+
+def pages_shown() -> tuple[Page, ...]:
+    """The pages that the operator has not switched off.
+
+    Raises:
+        SettingsError: where a page is to be switched off that there is not, or the start page.
+    """
+    off, can_be = settings().pages_off, [page.name for page in pages()[1:]]
+    if unknown := sorted({*off} - {*can_be}):
+        raise SettingsError(
+            f"VITVIZ_PAGES_OFF names {', '.join(unknown)[:200]}; pages that can be switched off: {', '.join(can_be)}."
+        )
+    return tuple(page for page in pages() if page.name not in off)

@@ -14,8 +14,9 @@ from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import frame
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as model_words
-from vitviz.ui.pages.registry import Page, pages
+from vitviz.ui.pages.registry import Page, pages, pages_shown
 from vitviz.ui.selection import UPLOAD, Selection
+from vitviz.ui.server.settings import settings
 from vitviz.ui.shell import navigation, prediction_bar, sidebar, styles
 from vitviz.ui.shell import text as sidebar_words
 from vitviz.ui.shell.errors import guarded
@@ -38,10 +39,14 @@ def _run() -> None:
     opened: list[PageContext] = []
     by_name = {
         each.name: st.Page(partial(_show, each, opened), title=each.title, url_path=each.name, default=each is every[0])
-        for each in every
+        for each in pages_shown()
     }
     navigation.keep(by_name)
     page = st.navigation(list(by_name.values()), position="hidden")
+    if settings().sign_in and not getattr(st.user, "is_logged_in", False):
+        st.header(words.NAME, anchor=False)
+        st.button(words.SIGN_IN, on_click=st.login, type="primary")
+        return
     if ignored:
         st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
     if state.selection().image == UPLOAD and not loading.has_upload():

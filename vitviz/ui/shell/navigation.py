@@ -13,7 +13,7 @@ from vitviz.ui.urls import to_parameters
 _PAGES = "pages by name"
 
 # On a phone the sidebar lies over the page, and whoever chose a page wants to see it. Streamlit does this for its own menu.
-_PUT_AWAY = """<script>
+PUT_AWAY = """
 if (!window.vitvizMenu) {
   window.vitvizMenu = true;
   document.addEventListener("click", ({ target }) => {
@@ -22,7 +22,7 @@ if (!window.vitvizMenu) {
       document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
   });
 }
-</script>"""
+"""
 
 
 def keep(pages: dict[str, Any]) -> None:
@@ -50,11 +50,15 @@ def menu(place: DeltaGenerator) -> None:
     with place.container(gap="xxsmall"):
         for name in pages():
             link(name)
-        st.html(_PUT_AWAY, unsafe_allow_javascript=True)
+        st.html(f"<script>{PUT_AWAY}</script>", unsafe_allow_javascript=True)
 
 
 def link(name: str, label: str | None = None) -> None:
-    """A link to another page, with what is looked at. label: the page's title where not given."""
-    page = pages()[name]
+    """A link to another page, with what is looked at; none to a page that is switched off. label: the page's title where not
+    given.
+    """
+    page = pages().get(name)
+    if page is None:
+        return
     icon = None if label is None else ":material/arrow_forward:"
     st.page_link(page, label=label, icon=icon, query_params=to_parameters(state.selection()))

@@ -15,6 +15,7 @@ from vitviz.ui.compute import loading
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
+from vitviz.ui.server.settings import settings
 from vitviz.ui.shell import text as words
 
 # How many names a search offers, and the one that stands there before anything was searched for.
@@ -100,22 +101,24 @@ def choose_model() -> None:
     possible = _kinds_of(chosen)
     if st.session_state.get(_KIND) not in possible:
         st.session_state[_KIND] = possible[0]
-    kinds = [kind for kind in words.MODEL_KINDS if kind != "file" or kind in possible or loading.checkpoints()]
+    there = {"embedded": True, "known": bool(_known()), "any": settings().any_model, "file": bool(_files())}
+    kinds = [kind for kind in words.MODEL_KINDS if there[kind] or kind in possible]
     kind = st.selectbox(
         words.MODEL_KIND, kinds, format_func=named(words.MODEL_KINDS), key=_KIND, on_change=_kind_chosen
     )
     if kind == "known":
-        known = {entry.name: entry for entry in curated()}
+        known = {entry.name: entry for entry in curated() if entry.name == chosen or loading.may_load(entry.name)}
         st.selectbox(words.KNOWN, list(known), format_func=lambda n: known[n].family, **state.bound("model", chosen))
         st.caption(known[chosen].why)
     elif kind == "any":
         wanted = st.text_input(words.SEARCH, key="model search", placeholder=words.SEARCH_EXAMPLE, help=words.ANY_HELP)
         on_hub = wanted.startswith(HUB) and MODEL_NAME.fullmatch(wanted)
-        names = [wanted] if on_hub else [entry.name for entry in search(wanted, FOUND)]
+        found = [wanted] if on_hub else [entry.name for entry in search(wanted, FOUND)]
+        names = [name for name in found if loading.may_load(name)]
         names = names if chosen in names else [chosen, *names]
         st.selectbox(words.ANY, names, **state.bound("model", chosen))
     elif kind == "file":
-        files = [loading.FILE + name for name in loading.checkpoints()]
+        files = _files()
         files = files if chosen in files else [chosen, *files]
         st.selectbox(
             words.FILE, files, format_func=lambda name: name.removeprefix(loading.FILE), **state.bound("model", chosen)
@@ -132,6 +135,19 @@ def choose_model() -> None:
         st.badge(words.UNTRAINED_NOTE, color="orange")
 
 
+def _known() -> list[str]:
+    return [entry.name for entry in curated() if loading.may_load(entry.name)]
+
+
+def _files() -> list[str]:
+    return [name for name in map(loading.FILE.__add__, loading.checkpoints()) if loading.may_load(name)]
+
+
+def _first_of_any() -> str:
+    named = [name for name in settings().models if MODEL_NAME.fullmatch(name)]
+    return next((name for name in (FIRST, *named) if loading.may_load(name)), "embedded")
+
+
 def _kinds_of(model: str) -> tuple[str, ...]:
     """The lists in which a model stands, the shortest first."""
     if model == "embedded":
@@ -145,9 +161,9 @@ def _kind_chosen() -> None:
     kind = st.session_state[_KIND]
     first = {
         "embedded": "embedded",
-        "known": curated()[0].name,
-        "any": FIRST,
-        "file": loading.FILE + next(iter(loading.checkpoints()), ""),
+        "known": next(iter(_known()), "embedded"),
+        "any": _first_of_any(),
+        "file": next(iter(_files()), loading.FILE),
     }[kind]
     state.change(model=first, size=0, weights="trained")
 
@@ -176,7 +192,7 @@ def _sizes(own: Model) -> set[int]:
     if height != width or not takes_other_sizes(own):
         return {0}
     patch = own.layout.patch_size[0]
-    return {0} | {patch * side for side in GRID_SIDES if patch * side <= MAX_SIZE} - {height}
+    return {0} | {patch * side for side in GRID_SIDES if patch * side <= min(MAX_SIZE, settings().max_size)} - {height}
 
 
 def say(sentences: Iterable[str]) -> None:

@@ -17,17 +17,18 @@ _LOG = logging.getLogger(__name__)
 # Libraries that only some pages import. What is imported after `gc.freeze` is walked through after every run of a page, and a
 # second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
 LATER = ("scipy.stats", "captum.attr")
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def read_embedded(read: Callable[[], object]) -> None:
+def read_embedded(read: Callable[[], object]) -> bool:
     """Reads the embedded model before the first visitor comes. Where it cannot be read, the server starts all the same: every
-    page that needs it says why, and other models work.
+    page that needs it says why, and other models work. Whether it was read.
     """
     try:
         read()
     except VitvizError as error:
         _LOG.error("the server starts without the embedded model: %s", error)
+        return False
+    return True
 
 
 def settle() -> None:
@@ -51,12 +52,3 @@ def keep_uploads_in_memory() -> None:
     never. Streamlit refuses a body larger than `server.maxUploadSize` and 1 MB while it is read, and keeps files in memory.
     """
     MultiPartParser.spool_max_size = 0
-
-
-def log_times() -> None:
-    """Gives the app's log lines a time, unless whoever runs the server has set up logging."""
-    logger = logging.getLogger("vitviz")
-    if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
-        logger.addHandler(handler)

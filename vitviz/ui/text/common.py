@@ -65,6 +65,19 @@ WEIGHTS_COST = computed(
     "minutes. You can stop at any time.",
     "vitviz.capture.cost.estimate",
 )
+SIGN_IN = instruction("Sign in")
+DOWNLOAD_COST = computed(
+    "The weights of {model} are not on this server: **{size}** would be downloaded from the model hub, which may take minutes. You can "
+    "stop at any time.",
+    "vitviz.models.load.download_bytes",
+)
+MODEL_OFF = instruction(
+    "{model} is not among the models that this server loads. Choose one from the lists in the sidebar."
+)
+MODEL_TOO_LARGE = instruction(
+    "The input of this model is larger than {side} pixels a side, which is the most on this server. Choose another model."
+)
+SIZE_OFF = instruction("Inputs of more than {side} pixels a side are switched off on this server.")
 EMBEDDED_MODEL = instruction("The embedded model instead")
 WORK_COST = computed(
     "{what}: about {passes} forward passes of {model} at {width} x {height} pixels, about **{run}** on this server. You can stop at "

@@ -101,7 +101,7 @@ def picture_words(name: str) -> str:
 
 
 def _families() -> dict[str, str]:
-    return {entry.name: entry.family for entry in curated()}
+    return {entry.name: entry.family for entry in curated() if loading.may_load(entry.name)}
 
 
 def selection_of(context: PageContext) -> Selection:

@@ -1,0 +1,223 @@
+"""What stands in front of every answer of the server, around answers of our own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+import streamlit
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from vitviz.ui.server import guards
+from vitviz.ui.server.guards import (
+    AllowedHosts,
+    ClosedAddresses,
+    MessageSize,
+    SecurityHeaders,
+    UploadQuota,
+    content_security_policy,
+)
+
+
+async def plain(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"answer {len(await request.body())}")
+
+
+async def echo(socket: WebSocket) -> None:
+    await socket.accept()
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.send_bytes(await socket.receive_bytes())
+
+
+def client(*middleware: Middleware, base: str = "", **options: object) -> TestClient:
+    routes = [WebSocketRoute(f"{base}/stream", echo), Route("/{rest:path}", plain, methods=["GET", "PUT", "POST"])]
+    return TestClient(Starlette(routes=routes, middleware=[*middleware]), **options)
+
+
+def rules(policy: str) -> dict[str, list[str]]:
+    return {name: values for name, *values in (rule.split() for rule in policy.split("; "))}
+
+
+class TestHeaders:
+    def test_every_answer_carries_them(self) -> None:
+        browser = client(Middleware(SecurityHeaders), Middleware(ClosedAddresses))
+        for address, status in (("/", 200), ("/_stcore/metrics", 404)):
+            answer = browser.get(address)
+            assert answer.status_code == status
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert answer.headers["x-frame-options"] == "DENY"
+            assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+            assert "camera=(self)" in answer.headers["permissions-policy"]
+            assert rules(answer.headers["content-security-policy"])["frame-ancestors"] == ["'none'"]
+
+    def test_nothing_is_fetched_from_another_host_and_no_text_becomes_a_script(self) -> None:
+        policy = rules(content_security_policy())
+        assert policy.pop("default-src") == ["'none'"]
+        hosts = {value for values in policy.values() for value in values if not value.startswith("'")}
+        assert hosts == {"data:", "blob:"}
+        assert not {"'unsafe-inline'", "'unsafe-eval'", "'wasm-unsafe-eval'"} & set(policy["script-src"])
+        assert "data:" not in policy["script-src"]
+
+    def test_the_scripts_in_streamlits_own_page_are_allowed_by_their_hashes(self) -> None:
+        page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text()
+        inline = re.findall(r"<script(?![^>]* src=)[^>]*>(.*?)</script>", page, re.DOTALL)
+        assert inline
+        for script in inline:
+            digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in rules(content_security_policy())["script-src"]
+
+    def test_pages_that_may_show_the_app_inside_them(self) -> None:
+        answer = client(Middleware(SecurityHeaders, frame_ancestors=("https://huggingface.co", "'self'"))).get("/")
+        assert rules(answer.headers["content-security-policy"])["frame-ancestors"] == [
+            "https://huggingface.co",
+            "'self'",
+        ]
+        assert "x-frame-options" not in answer.headers
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        ("host", "allowed"),
+        [
+            *((name, True) for name in ("localhost", "localhost:8501", "127.0.0.1:8501", "203.0.113.7", "[::1]:8501")),
+            *(
+                (name, True)
+                for name in ("lab.example.org", "LAB.example.org:443", "a.class.example.org", "lab.example.org.")
+            ),
+            *((name, False) for name in ("evil.example", "class.example.org", "lab.example.org.evil.example", "")),
+            *((name, False) for name in ("127.0.0.1.evil.example", "xclass.example.org", "localhost.evil.example")),
+        ],
+    )
+    def test_only_names_of_this_server(self, host: str, allowed: bool) -> None:
+        browser = client(Middleware(AllowedHosts, hosts=["lab.example.org", "*.class.example.org"]))
+        assert browser.get("/", headers={"host": host}).status_code == (200 if allowed else 400)
+
+    def test_a_connection_as_well(self) -> None:
+        browser = client(Middleware(AllowedHosts))
+        with browser.websocket_connect("/stream", headers={"host": "localhost"}) as socket:
+            socket.send_bytes(b"x")
+        with (
+            pytest.raises(WebSocketDisconnect),
+            browser.websocket_connect("/stream", headers={"host": "evil.example"}),
+        ):
+            pass
+
+    def test_any_name_where_the_operator_says_so(self) -> None:
+        browser = client(Middleware(AllowedHosts, hosts=["*"]))
+        assert browser.get("/", headers={"host": "anything.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("base", ["", "/lab/vit"])
+def test_streamlits_numbers_and_its_way_without_a_browser_are_closed(base: str) -> None:
+    browser = client(Middleware(ClosedAddresses, base_path=base))
+    for address in ("metrics", "metrics/", "agent/interact", "agent/openapi.json", "agent/mcp", "script-health-check"):
+        assert browser.get(f"{base}/_stcore/{address}").status_code == 404
+    assert browser.get(f"{base}/_stcore/health").status_code == 200
+
+
+def test_a_message_larger_than_any_of_a_page_ends_the_connection() -> None:
+    browser = client(Middleware(MessageSize, nbytes=1000))
+    with browser.websocket_connect("/stream") as socket:
+        socket.send_bytes(bytes(1000))
+        assert socket.receive_bytes() == bytes(1000)
+        socket.send_bytes(bytes(1001))
+        with pytest.raises(WebSocketDisconnect) as ended:
+            socket.receive_bytes()
+    assert ended.value.code == 1009
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestUploads:
+    def quota(self, nbytes: int = 1000, base: str = "") -> tuple[TestClient, dict[str, list[str]], Clock]:
+        files: dict[str, list[str]] = {}
+        clock = Clock()
+
+        def drop(session: str, file: str) -> None:
+            files[session].remove(file)
+
+        guard = Middleware(
+            UploadQuota,
+            nbytes=nbytes,
+            kept=lambda session: [*files.get(session, ())],
+            drop=drop,
+            base_path=base,
+            clock=clock,
+        )
+        return client(guard), files, clock
+
+    def put(self, browser: TestClient, session: str, size: int, base: str = "", **options: object) -> int:
+        return browser.put(f"{base}/_stcore/upload_file/{session}/file", content=bytes(size), **options).status_code
+
+    @pytest.mark.parametrize("base", ["", "/lab"])
+    def test_a_session_has_so_many_bytes_an_hour(self, base: str) -> None:
+        browser, _, clock = self.quota(base=base)
+        assert [self.put(browser, "a", 400, base) for _ in range(3)] == [200, 200, 429]
+        assert self.put(browser, "a", 200, base) == 200
+        assert self.put(browser, "a", 1, base) == 429
+        assert self.put(browser, "b", 1000, base) == 200, "another session has its own"
+        clock.now += 1800
+        assert [self.put(browser, "a", size, base) for size in (501, 500, 1)] == [429, 200, 429]
+        clock.now += 3600
+        assert self.put(browser, "a", 1000, base) == 200
+
+    def test_150_uploads_of_10_megabytes_are_not_all_taken(self) -> None:
+        browser, files, _ = self.quota(300_000_000)
+        taken = 0
+        content = bytes(10_000_000)
+        for number in range(150):
+            if browser.put("/_stcore/upload_file/a/f", content=content).status_code == 200:
+                taken += 1
+                files.setdefault("a", []).append(str(number))
+            assert len(files["a"]) <= 2
+            if taken < number + 1:
+                break
+        assert taken == 30
+
+    def test_bytes_that_were_not_announced_count_as_well(self) -> None:
+        browser, _, _ = self.quota()
+        for _ in range(2):
+            answer = browser.put("/_stcore/upload_file/a/f", content=(bytes(300) for _ in range(2)))
+            assert answer.status_code == 200
+        assert self.put(browser, "a", 1) == 429
+
+    def test_earlier_files_are_let_go_of_before_the_next_is_kept(self) -> None:
+        browser, files, _ = self.quota()
+        files.update(a=["first", "second", "third"], b=["first", "second"])
+        self.put(browser, "a", 1)
+        assert files == {"a": ["third"], "b": ["first", "second"]}
+
+    def test_so_many_at_once(self) -> None:
+        guard = UploadQuota(None, 1000, lambda _: [], lambda *_: None)
+        guard._under_way["a"] = guards.UPLOADS_AT_ONCE
+
+        async def inner(scope: object, receive: object, send: object) -> None:
+            raise AssertionError("went through")
+
+        guard.app = inner
+        browser = TestClient(guard)
+        assert self.put(browser, "a", 1) == 429
+
+    def test_sessions_that_are_counted_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(guards, "SESSIONS_COUNTED", 5)
+        guard = UploadQuota(None, 1000, lambda _: [], lambda *_: None)
+        for number in range(50):
+            guard._spend(str(number), 10)
+        assert len(guard._spent) == 5 and guard.left("49") < guard.left("0") == 1000

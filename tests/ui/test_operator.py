@@ -1,0 +1,148 @@
+"""What the operator switches off stays off, whatever a link asks for; on the pages as visitors see them."""
+
+from __future__ import annotations
+
+import pytest
+from huggingface_hub import constants
+
+from tests.models.hub_server import Hub, serving
+from tests.ui.pages.test_pages import jpeg, upload
+from vitviz.images import decoding
+from vitviz.models.registry import curated
+from vitviz.ui.compute import consent, loading, services
+from vitviz.ui.pages import registry
+from vitviz.ui.server import settings
+from vitviz.ui.server.settings import Settings, SettingsError
+from vitviz.ui.shell import assembly, sidebar
+
+
+@pytest.fixture
+def operator(monkeypatch: pytest.MonkeyPatch):
+    """operator(public=True, ...): the server with these settings."""
+
+    def switch(**chosen: object) -> None:
+        # Streamlit runs the frame as a script, which imports its settings anew.
+        for module in (settings, loading, services, registry, sidebar):
+            monkeypatch.setattr(module, "settings", lambda: Settings(**chosen))
+
+    return switch
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_TOKEN", "hf_operators_own")
+    with serving(Hub(b"x")) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
+        yield running
+    services.models().results.clear()
+    services.queue().results.clear()
+
+
+@pytest.mark.parametrize(
+    "name", ["hf:anybody/anything", "hf-hub:anybody/anything", "vit_tiny_patch16_224.augreg_in21k"]
+)
+def test_a_public_server_asks_the_hub_for_nothing_that_a_link_names(app, hub, operator, name):
+    operator(public=True)
+    shown = app("patches", model=name)
+    assert f"{name} is not among the models that this server loads" in shown.wrong[0].replace("\\", "")
+    assert hub.requests == []
+
+
+def test_a_public_server_offers_the_curated_models_and_no_search(app, operator):
+    operator(public=True)
+    kinds = app("patches").at.selectbox(key="model kind").options
+    assert kinds == ["Embedded", "Well-known"]
+
+
+def test_an_allow_list_is_what_is_offered(app, operator):
+    names = [entry.name for entry in curated()]
+    operator(models=(names[1],))
+    shown = app("patches")
+    shown.at.selectbox(key="model kind").select("known").run()
+    assert len(shown.at.selectbox(key="choice of model").options) == 1
+    assert shown.parameters["model"] == names[1]
+
+
+def test_no_account_is_shown_to_the_hub_for_a_visitor(app, hub, operator):
+    operator()
+    shown = app("patches", model="test_vit.r160_in1k")
+    assert shown.wrong and hub.requests
+    assert set(hub.accounts) == {None}
+
+
+def test_a_large_download_is_asked_about_and_a_larger_one_refused(app, hub, operator, monkeypatch):
+    operator(max_download=2_000_000)
+    monkeypatch.setattr(consent, "ASK_WEIGHT_BYTES", 1_600_000)  # of memory the model takes 1.5 MB
+    hub.claims = 1_700_000
+    shown = app("patches", model="test_vit.r160_in1k")
+    (question,) = [warning.value for warning in shown.at.warning]
+    assert "would be downloaded" in question and not shown.wrong
+    assert not [path for method, path in hub.requests if method == "GET"]
+    hub.claims = 2_500_000
+    services.queue().results.clear()
+    shown = app("patches", model="test_vit.r160_in1k")
+    assert "downloads files of at most 2 MB" in shown.wrong[0]
+    assert not [path for method, path in hub.requests if method == "GET"]
+
+
+def test_a_size_that_is_switched_off_is_shown_at_the_models_own(app, operator):
+    operator(max_size=300)
+    shown = app("patches", size="336")
+    assert not shown.wrong
+    assert any("more than 300 pixels" in info.value for info in shown.at.info)
+    assert "size" not in shown.parameters
+
+
+def test_a_page_that_is_switched_off_is_not_there(app, operator):
+    operator(pages_off=("what_if", "compare"))
+    names = [page.name for page in registry.pages_shown()]
+    assert names == [page.name for page in registry.pages() if page.name not in ("what_if", "compare")]
+    assert not app("rollout").wrong  # a page with links to those
+    operator(pages_off=("start",))
+    with pytest.raises(SettingsError, match="start; pages that can be switched off: patches"):
+        registry.pages_shown()
+
+
+def test_nothing_is_shown_before_signing_in(app, operator):
+    operator(sign_in=True)
+    shown = app("patches")
+    assert [button.label for button in shown.at.button] == ["Sign in"]
+    assert not shown.at.selectbox and not shown.wrong
+
+
+def test_an_upload_is_decoded_in_another_process_and_refused_once(app, monkeypatch):
+    monkeypatch.setattr(decoding, "read_image", lambda *_: pytest.fail("decoded in the server"))
+    shown = upload(app("patches"), jpeg(1))
+    assert not shown.wrong
+    asked = []
+    real = services.decoders().read
+    monkeypatch.setattr(services.decoders(), "read", lambda *given: asked.append(1) or real(*given))
+    shown = upload(shown, b"\xff\xd8\xff nothing")
+    assert "damaged" in shown.wrong[0]
+    shown.at.run()
+    assert "damaged" in shown.wrong[0] and asked == [1]
+
+
+def test_a_sign_in_that_nobody_could_pass_keeps_the_server_from_starting(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # without secrets
+    assembly.need_sign_in(Settings())
+    with pytest.raises(SettingsError, match="section \\[auth\\]"):
+        assembly.need_sign_in(Settings(sign_in=True))
+    monkeypatch.setattr(assembly.st, "secrets", {"auth": {"client_id": "x"}})
+    assembly.need_sign_in(Settings(sign_in=True))
+
+
+def test_what_was_computed_of_a_picture_goes_when_the_next_one_comes(app):
+    results = services.queue().results
+    before = {key.scope for key in results._held}
+    shown = upload(app("patches"), jpeg(1))
+    (scope,) = {key.scope for key in results._held} - before - {None}
+    shared = {key for key in results._held if key.scope is None}
+    first = {key for key in results._held if key.scope == scope}
+    upload(shown, jpeg(2))
+    second = {key for key in results._held if key.scope == scope}
+    assert first and second and not first & second
+    assert shared <= set(results._held)

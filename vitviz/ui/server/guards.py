@@ -1,0 +1,235 @@
+"""What stands in front of everything the app serves: middleware for headers, hosts, closed addresses, messages and uploads.
+
+Each is a plain ASGI middleware. `guards` lists them in their order, the first outermost.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import re
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import streamlit
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Bytes of one message from a browser: what somebody has set, never a picture, which comes by an upload.
+MAX_MESSAGE = 1_000_000
+# Of Streamlit's own addresses: numbers about its inside, and a way to drive the app without a browser.
+CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
+UPLOADS = "/_stcore/upload_file/"
+# Of one session at once; each is held in memory while it comes.
+UPLOADS_AT_ONCE = 2
+# Of one session, kept by Streamlit beside the newest: the app takes a file's bytes as soon as it has come.
+UPLOADS_KEPT = 1
+QUOTA_SECONDS = 3600.0
+SESSIONS_COUNTED = 10_000
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), interest-cohort=()",
+}
+
+
+def content_security_policy(frame_ancestors: Iterable[str] = (), scripts: Iterable[str] = ()) -> str:
+    """Lets the browser run and fetch what this server serves, and nothing else.
+
+    Args:
+        frame_ancestors: pages that may show the app inside them, in the words of the policy.
+        scripts: those that pages hold in themselves; they are allowed by their hashes, as are those in Streamlit's page.
+    """
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    inline = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in (*re.findall(r"<script>(.*?)</script>", page, re.DOTALL), *scripts)
+    ]
+    rules = {
+        "default-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "connect-src": ["'self'"],
+        "font-src": ["'self'", "data:"],
+        "form-action": ["'self'"],
+        "frame-ancestors": list(frame_ancestors) or ["'none'"],
+        "img-src": ["'self'", "data:", "blob:"],
+        "manifest-src": ["'self'"],
+        "media-src": ["'self'", "blob:"],
+        # Streamlit hands a component's module to the browser as a blob.
+        "script-src": ["'self'", "blob:", *inline],
+        # Its styles are made in the browser, and so are those of components.
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "worker-src": ["'self'", "blob:"],
+    }
+    return "; ".join(f"{name} {' '.join(values)}" for name, values in rules.items())
+
+
+class SecurityHeaders:
+    """The headers on every answer, whoever gives it."""
+
+    def __init__(self, app: ASGIApp, frame_ancestors: Iterable[str] = (), scripts: Iterable[str] = ()) -> None:
+        self.app = app
+        ancestors = [*frame_ancestors]
+        self._headers = _HEADERS | {"Content-Security-Policy": content_security_policy(ancestors, scripts)}
+        if not ancestors:
+            self._headers["X-Frame-Options"] = "DENY"  # of browsers that know no frame-ancestors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class AllowedHosts:
+    """400 for a request that names another server: a page elsewhere whose name was made to lead here reads nothing."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+        self.app = app
+        own = socket.gethostname().lower()
+        self._names = {host.lower() for host in hosts} | {"localhost", own, f"{own}.local"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not self.allows(Headers(scope=scope).get("host", "")):
+            await refuse(scope, receive, send, 400, "this server is not known by that name")
+            return
+        await self.app(scope, receive, send)
+
+    def allows(self, host: str) -> bool:
+        """Whether a Host header names this server."""
+        name = re.sub(r":\d{1,5}$", "", host).lower().rstrip(".")
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            pass
+        else:
+            return True
+        if name in self._names or (name and "*" in self._names):
+            return True
+        return any(known.startswith("*.") and name.endswith(known[1:]) for known in self._names)
+
+
+class ClosedAddresses:
+    """404 for addresses that Streamlit serves and nobody needs."""
+
+    def __init__(self, app: ASGIApp, base_path: str = "") -> None:
+        self.app = app
+        self._closed = tuple(f"{_prefix(base_path)}{path}" for path in CLOSED)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and scope["path"].startswith(self._closed):
+            await refuse(scope, receive, send, 404, "not found")
+            return
+        await self.app(scope, receive, send)
+
+
+class MessageSize:
+    """Ends a connection that sends a message larger than any that a page of the app sends."""
+
+    def __init__(self, app: ASGIApp, nbytes: int = MAX_MESSAGE) -> None:
+        self.app, self.nbytes = app, nbytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+            return
+
+        async def receive_within() -> Message:
+            message = await receive()
+            sent = message.get("bytes") or message.get("text") or b""
+            if message["type"] == "websocket.receive" and len(sent) > self.nbytes:
+                await send({"type": "websocket.close", "code": 1009})
+                return {"type": "websocket.disconnect", "code": 1009}
+            return message
+
+        await self.app(scope, receive_within, send)
+
+
+class UploadQuota:
+    """Bounds what one session uploads: at once, within an hour, and in files kept.
+
+    Args:
+        nbytes: within an hour.
+        kept: gives the names of a session's files, the oldest first.
+        drop: lets go of one of them.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        nbytes: int,
+        kept: Callable[[str], list[str]],
+        drop: Callable[[str, str], None],
+        base_path: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app, self.nbytes, self._kept, self._drop, self._clock = app, nbytes, kept, drop, clock
+        self._path = f"{_prefix(base_path)}{UPLOADS}"
+        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # session -> (bytes that count, when)
+        self._under_way: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "PUT" or not scope["path"].startswith(self._path):
+            await self.app(scope, receive, send)
+            return
+        session = scope["path"].removeprefix(self._path).partition("/")[0]
+        length = Headers(scope=scope).get("content-length", "")
+        announced = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
+        if self._under_way.get(session, 0) >= UPLOADS_AT_ONCE:
+            await refuse(scope, receive, send, 429, "one picture after the other, please")
+        elif self.left(session) < max(announced, 1):
+            await refuse(scope, receive, send, 429, "enough pictures for now; try again in an hour")
+        else:
+            await self._take(session, scope, receive, send)
+
+    async def _take(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted() -> Message:
+            message = await receive()
+            self._spend(session, len(message.get("body", b"")))
+            return message
+
+        self._under_way[session] = self._under_way.get(session, 0) + 1
+        try:
+            for file in self._kept(session)[:-UPLOADS_KEPT]:
+                self._drop(session, file)
+            await self.app(scope, counted, send)
+        finally:
+            self._under_way[session] -= 1
+            if not self._under_way[session]:
+                del self._under_way[session]
+
+    def left(self, session: str) -> float:
+        """Bytes that a session may still upload. What it has uploaded counts less and less, and after an hour not at all."""
+        spent, when = self._spent.get(session, (0.0, 0.0))
+        return self.nbytes - max(0.0, spent - (self._clock() - when) * self.nbytes / QUOTA_SECONDS)
+
+    def _spend(self, session: str, nbytes: int) -> None:
+        self._spent[session] = (self.nbytes - self.left(session) + nbytes, self._clock())
+        self._spent.move_to_end(session)
+        while len(self._spent) > SESSIONS_COUNTED:
+            self._spent.popitem(last=False)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
+    """An answer in a few plain words, or the end of a connection that has not begun."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "60"} if status == 429 else {})
+    await PlainTextResponse(reason, status, headers)(scope, receive, send)
+
+
+def _prefix(base_path: str) -> str:
+    base = base_path.strip("/")
+    return f"/{base}" if base else ""

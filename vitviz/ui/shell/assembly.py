@@ -1,0 +1,113 @@
+"""Puts the server together: its own routes, and the middleware in front of everything."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from streamlit import runtime
+from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+
+from vitviz.ui.compute import services
+from vitviz.ui.server import session
+from vitviz.ui.server.class_code import ClassCode
+from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, SecurityHeaders, UploadQuota
+from vitviz.ui.server.route import KnownPages, VisitorCookie, base_path, frontend_route, payload_route, payloads
+from vitviz.ui.server.settings import Settings, SettingsError, settings
+from vitviz.ui.server.watching import Numbers, health_paths, health_routes, serve_metrics, set_up_logs
+from vitviz.ui.shell import navigation
+
+_LOG = logging.getLogger(__name__)
+
+
+def routes(embedded: bool) -> list[Route]:
+    """Payloads, the front end, and whether the server lives and is ready. embedded: whether the embedded model was read."""
+    base = base_path()
+    ready = {"embedded model": lambda: embedded, "decoders": lambda: services.decoders().able}
+    return [payload_route(payloads(), base), frontend_route(base), *health_routes(ready, base)]
+
+
+def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
+    """What stands in front of every request, the first outermost. pages: the addresses of the app's pages."""
+    base = base_path()
+    code = [
+        Middleware(ClassCode, code=chosen.class_code, base_path=base, open_paths=health_paths(base)),
+    ]
+    return [
+        Middleware(SecurityHeaders, frame_ancestors=chosen.frame_ancestors, scripts=[navigation.PUT_AWAY]),
+        Middleware(AllowedHosts, hosts=chosen.allowed_hosts),
+        Middleware(ClosedAddresses, base_path=base),
+        *(code if chosen.class_code else []),
+        Middleware(MessageSize),
+        Middleware(UploadQuota, nbytes=chosen.upload_quota, kept=_files, drop=_drop, base_path=base),
+        Middleware(VisitorCookie),
+        Middleware(KnownPages, pages=pages, base_path=base),
+    ]
+
+
+@asynccontextmanager
+async def lifespan(_: object) -> AsyncIterator[None]:
+    """While the server runs. The web server sets up its own log lines when it starts, so that ours come after."""
+    set_up_logs(settings().logs)
+    yield
+    services.decoders().close()
+
+
+def need_sign_in(chosen: Settings) -> None:
+    """Raises SettingsError where everybody is to sign in and nobody could."""
+    if not chosen.sign_in:
+        return
+    if importlib.util.find_spec("authlib") is None:
+        raise SettingsError('VITVIZ_SIGN_IN needs authlib: pip install "vitviz[sign-in]"')
+    try:
+        there = "auth" in st.secrets
+    except StreamlitSecretNotFoundError:
+        there = False
+    if not there:
+        raise SettingsError("VITVIZ_SIGN_IN needs a section [auth] in Streamlit's secrets.toml; see docs/deploy.md.")
+
+
+def watch(chosen: Settings) -> None:
+    """Serves the metrics where the operator asks for them."""
+    if chosen.metrics is None:
+        return
+    queues = {"analyses": services.queue(), "models": services.models(), "copies": services.copies()}
+    sizes = {
+        "vitviz_sessions": ("Sessions that are not over", lambda: float(len(session.open_sessions()))),
+        "vitviz_payload_bytes": ("Memory of arrays for browsers", lambda: float(payloads().nbytes)),
+        "vitviz_uploads_bytes": ("Memory of uploaded files", lambda: float(_uploaded_bytes())),
+    }
+    observe = serve_metrics(chosen.metrics, Numbers(queues, sizes))
+    for queue in queues.values():
+        queue.observe = observe
+    _LOG.info("metrics at %s:%d", *chosen.metrics)
+
+
+def _manager() -> MemoryUploadedFileManager | None:
+    if not runtime.exists():
+        return None
+    manager = runtime.get_instance().uploaded_file_mgr
+    return manager if isinstance(manager, MemoryUploadedFileManager) else None
+
+
+def _files(streamlit_id: str) -> list[str]:
+    manager = _manager()
+    return [*manager.file_storage.get(streamlit_id, ())] if manager else []
+
+
+def _drop(streamlit_id: str, file: str) -> None:
+    manager = _manager()
+    if manager:
+        manager.remove_file(streamlit_id, file)
+
+
+def _uploaded_bytes() -> int:
+    manager = _manager()
+    files = [file for own in [*manager.file_storage.values()] for file in [*own.values()]] if manager else []
+    return sum(len(file.data) for file in files)
