@@ -1,4 +1,4 @@
-.PHONY: run test lint style types format docs oldest
+.PHONY: run test lint style types format docs oldest lock sbom audit image
 
 run:
 	.venv/bin/streamlit run app.py
@@ -24,3 +24,16 @@ docs:
 
 oldest:
 	scripts/oldest.sh
+
+lock:
+	.venv/bin/python scripts/lock.py
+
+sbom:
+	mkdir -p build
+	.venv/bin/cyclonedx-py requirements --output-reproducible --of JSON -o build/sbom.cdx.json requirements.lock
+
+audit:
+	.venv/bin/pip-audit --disable-pip --no-deps -r requirements.lock
+
+image:
+	docker build -t vitviz .

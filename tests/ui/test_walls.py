@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "params": {"selection"},
     "urls": {"selection", "params"},
     "state": {"selection", "params", "urls"},
-    "server": set(),
+    "server": {"text"},
     "compute": {"text", "escape", "selection", "state", "server"},
     "context": {"text", "selection", "server", "compute"},
     "components": {"text", "selection", "state", "server", "compute", "context"},

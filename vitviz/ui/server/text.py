@@ -1,8 +1,12 @@
 """Words of the page that asks for a class's word."""
 
-TITLE = "vitviz"
-LABEL = "Class code"
-BUTTON = "Open"
-WANTED = "a class code is asked for here"
-WRONG = "That is not the class code. Ask whoever gave you the address."
-TOO_OFTEN = "There were too many wrong codes. Try again in ten minutes."
+from __future__ import annotations
+
+from vitviz.ui.text.sentences import instruction
+
+TITLE = instruction("vitviz")
+LABEL = instruction("Class code")
+BUTTON = instruction("Open")
+WANTED = instruction("a class code is asked for here")
+WRONG = instruction("That is not the class code. Ask whoever gave you the address.")
+TOO_OFTEN = instruction("There were too many wrong codes. Try again in ten minutes.")

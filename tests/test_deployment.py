@@ -1,0 +1,126 @@
+"""The image, the proxy and the pinned versions: linted here, and built and run where Docker is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from vitviz.ui.server.settings import Settings, variable
+
+ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text())
+
+
+def pinned() -> dict[str, str]:
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.!]+", line) for line in lines)
+    return dict(line.split("==") for line in lines)
+
+
+def test_the_dockerfile_has_no_remarks() -> None:
+    linter = shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    if linter is None:
+        pytest.skip("hadolint is not installed; the extra test brings it for Linux on x86-64")
+    done = subprocess.run([linter, str(ROOT / "Dockerfile")], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
+
+
+def test_the_image_runs_without_root_and_says_how_it_is() -> None:
+    final = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+    assert re.search(r"^USER (?!0\b|root\b)\d+$", final, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK ", final, re.MULTILINE) and "readyz" in final
+    assert "ARG TORCH_INDEX=" in DOCKERFILE and '--index-url "${TORCH_INDEX}"' in DOCKERFILE
+    assert "COPY . " not in final, "the source and what it was built with stay behind"
+
+
+def test_what_goes_into_the_image_is_there_and_nothing_else() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    allowed = [rule[1:] for rule in rules if rule.startswith("!")]
+    assert all((ROOT / name).exists() for name in allowed)
+    assert not {".git", ".env", "tests", "secrets.toml"} & set(allowed)
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "include"
+    ]
+    for each in build:  # the wheel's own contents, without which the build fails
+        assert any((name := each.strip("/")) == kept or kept.startswith(f"{name}/") for kept in allowed), each
+
+
+def test_settings_in_the_files_exist() -> None:
+    text = DOCKERFILE + (ROOT / "deploy" / "compose.yml").read_text() + (ROOT / "docs" / "deploy.md").read_text()
+    known = {variable(name) for name in Settings.__dataclass_fields__}
+    elsewhere = {"VITVIZ_HOST", "VITVIZ_CHECKPOINTS", "VITVIZ_DEVICE", "VITVIZ_DTYPE"}
+    assert set(re.findall(r"\bVITVIZ_[A-Z_]*[A-Z]", text)) <= known | elsewhere
+
+
+def test_replicas_are_locked_down_and_the_proxy_keeps_a_visitor_on_one() -> None:
+    services = COMPOSE["services"]
+    replicas = {name: service for name, service in services.items() if name != "proxy"}
+    assert len(replicas) > 1
+    for service in replicas.values():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"] and "ports" not in service
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    proxy = (ROOT / "deploy" / "Caddyfile").read_text()
+    assert "lb_policy cookie" in proxy
+    assert set(re.findall(r"(\w+):8501", proxy)) == set(replicas)
+
+
+def test_every_requirement_is_pinned_to_a_version_that_it_allows() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    wanted = [Requirement(line) for line in (*project["dependencies"], "vitviz[app,metrics,sign-in]")]
+    versions = pinned()
+    for each in wanted:  # which grows on the way: extras name extras
+        if each.name == "vitviz":
+            wanted += [Requirement(line) for extra in each.extras for line in optional[extra]]
+        else:
+            version = versions[canonicalize_name(each.name)]
+            assert each.specifier.contains(version), f"{each} is pinned to {version}: run make lock"
+
+
+def test_the_sign_in_and_the_hub_are_told_nothing_they_need_not_know() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert settings["browser"]["gatherUsageStats"] is False
+    assert settings["server"]["enableXsrfProtection"] is True
+    assert settings["server"]["enableCORS"] is True
+    assert settings["server"]["enableAgentApi"] is False
+    assert settings["client"]["showErrorDetails"] == "none"
+
+
+def docker_is_there() -> bool:
+    docker = shutil.which("docker")
+    return bool(docker) and subprocess.run([docker, "info"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not docker_is_there(), reason="no Docker here")
+@pytest.mark.timeout(1800)
+def test_the_image_is_built_and_answers() -> None:  # pragma: no cover
+    subprocess.run(["docker", "build", "--tag", "vitviz-test", str(ROOT)], check=True)
+    run = ["docker", "run", "--rm", "--detach", "--read-only", "--tmpfs", "/tmp", "--publish", "127.0.0.1::8501"]
+    name = subprocess.run([*run, "vitviz-test"], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        port = subprocess.run(["docker", "port", name, "8501"], check=True, capture_output=True, text=True).stdout
+        for _ in range(120):
+            try:
+                with urllib.request.urlopen(f"http://{port.strip()}/readyz", timeout=5) as answer:
+                    assert json.load(answer)["ready"]
+                    break
+            except OSError:
+                time.sleep(1)
+        else:
+            pytest.fail("it does not become ready")
+    finally:
+        subprocess.run(["docker", "kill", name], check=True)
