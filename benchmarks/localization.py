@@ -148,45 +148,55 @@ def interval(values: np.ndarray, signed: bool = False) -> str:
 
 
 def tables(rows: list[dict[str, Any]]) -> str:
-    """Markdown: CorLoc by set, method, facet and size, with paired differences to both baselines; recall; masks."""
+    """Markdown: CorLoc by set, method, facet and size, with paired differences to both baselines; recall; masks.
+
+    A row counts the pictures that were asked it; differences are paired on those.
+    """
     lines = []
     for data in ("generated", "coco", "horses"):
         own = [row for row in rows if row["name"].startswith(data)]
         if len(own) < 2:
             continue
+        keys = sorted({key for row in own for key in row}, key=lambda key: (key.split("/")[-1].zfill(4), key))
+        lines += [f"### {data}: {len(own)} pictures", ""]
         lines += [
-            f"### {data}: {len(own)} pictures",
-            "",
-            "| boxes | CorLoc | less the centre box | less the whole image |",
+            "| boxes | pictures | CorLoc | less the centre box | less the whole image |",
+            "|---|---:|---:|---:|---:|",
         ]
-        lines += ["|---|---:|---:|---:|"]
-        hits = {key: np.array([row[key] >= HIT for row in own], float) for key in own[0] if key.startswith("box/")}
-        for key, values in hits.items():
+        for key in (key for key in keys if key.startswith("box/")):
+            name = key.removeprefix("box/")
+            asked = [row for row in own if key in row]
+            hits = np.array([row[key] >= HIT for row in asked], float)
             less = ["", ""]
-            if key.removeprefix("box/") not in BASELINES:
-                less = [interval(values - hits[f"box/{name}"], True) for name in ("centre box", "whole image")]
-            lines.append(f"| {key.removeprefix('box/').replace('/', ', ')} | {interval(values)} | {' | '.join(less)} |")
+            if name not in BASELINES:
+                others = [
+                    np.array([row[f"box/{each}"] >= HIT for row in asked], float)
+                    for each in ("centre box", "whole image")
+                ]
+                less = [interval(hits - other, True) for other in others]
+            lines.append(f"| {name.replace('/', ', ')} | {len(asked)} | {interval(hits)} | {' | '.join(less)} |")
         if data == "generated":
-            lines += ["", "| three boxes, scenes of two and three objects | recall at 0.5 |", "|---|---:|"]
-            many = [row for row in own if row["objects"] > 1]
-            for key in own[0]:
-                if key.startswith("recall/"):
-                    values = interval(np.array([row[key] for row in many]))
-                    lines.append(f"| {key.removeprefix('recall/').replace('/', ', ')} | {values} |")
-        masks = {key: np.array([row[key] for row in own]) for key in own[0] if key.startswith("mask/")}
-        if masks:
             lines += [
                 "",
-                "| masks | intersection over union | less Otsu on rollout at 224 | less the whole image |",
+                "| three boxes, scenes of two and three objects | pictures | recall at 0.5 |",
+                "|---|---:|---:|",
             ]
+            for key in (key for key in keys if key.startswith("recall/")):
+                values = np.array([row[key] for row in own if row["objects"] > 1 and key in row])
+                lines.append(
+                    f"| {key.removeprefix('recall/').replace('/', ', ')} | {len(values)} | {interval(values)} |"
+                )
+        masks = [key for key in keys if key.startswith("mask/")]
+        if masks:
+            lines += ["", "| masks | intersection over union | less Otsu on rollout at 224 | less the whole image |"]
             lines += ["|---|---:|---:|---:|"]
-        for key, values in masks.items():
+        for key in masks:
+            values = np.array([row[key] for row in own])
             less = ["", ""]
-            size = key.rsplit("/", 1)[-1]
-            if size.isdigit():
-                less[1] = interval(values - masks["mask/whole image"], True)
+            if key.rsplit("/", 1)[-1].isdigit():
+                less[1] = interval(values - np.array([row["mask/whole image"] for row in own]), True)
                 if "Otsu" not in key:
-                    less[0] = interval(values - masks["mask/Otsu on rollout/224"], True)
+                    less[0] = interval(values - np.array([row["mask/Otsu on rollout/224"] for row in own]), True)
             lines.append(
                 f"| {key.removeprefix('mask/').replace('/', ', ')} | {interval(values)} | {' | '.join(less)} |"
             )
@@ -201,6 +211,9 @@ def main() -> None:
     parser.add_argument("--generated", type=int, default=300)
     parser.add_argument("--limit", type=int, help="at most so many photographs of each folder")
     parser.add_argument("--only", choices=("generated", "coco", "horses"), help="one set of pictures")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, help="pixels to a side of the input, multiples of 14"
+    )
     parser.add_argument("--only-tables", action="store_true", help="of what the file holds already")
     given = parser.parse_args()
     done = {}
@@ -210,7 +223,7 @@ def main() -> None:
     if not given.only_tables:
         torch.set_num_threads(1)
         embedded = vitviz.load_model("embedded")
-        models = {size: vitviz.resized(embedded, (size, size)) for size in SIZES}
+        models = {size: vitviz.resized(embedded, (size, size)) for size in given.sizes}
         sets = {
             "horses": islice(horses(given.scenes / "horses"), given.limit),
             "coco": islice(coco(given.scenes / "coco"), given.limit),

@@ -110,3 +110,5 @@ def test_back_to_the_photograph():
     expected[8:20, 14:24] = True
     np.testing.assert_array_equal(large, expected)
     assert box_in_photograph(Box(2, 4, 7, 10), region, (20, 20)) == (14, 8, 24, 20)
+    thirds = in_photograph(np.array([[False, False], [True, False]]), (0.0, 0.0, 3.0, 3.0), (3, 3))
+    np.testing.assert_array_equal(thirds, [[0, 0, 0], [1, 0, 0], [1, 0, 0]], "a pixel belongs where its middle lies")

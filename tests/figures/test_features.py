@@ -1,0 +1,102 @@
+"""Figures of patch features and of networks: what they say is what was computed, and their Python makes it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vitviz
+from vitviz.analysis.features import FeatureMaps, feature_maps
+from vitviz.analysis.localization import lost, mask_cut, token_cut
+from vitviz.analysis.receptive_field import receptive_fields
+from vitviz.analysis.stress import stress_curve
+from vitviz.figures.features import clusters_figure, components_figure, objects_figure, similarity_figure
+from vitviz.figures.networks import fields_figure, stress_figure
+from vitviz.figures.subject import Subject, subject_of
+from vitviz.samples import load_sample, samples
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    model = vitviz.load_model("vit_tiny_patch16_224", weights="random:1", input_size=(64, 96))
+    sample = samples()[0]
+    image = load_sample(sample.id)
+    return subject_of(vitviz.prepare(model, image), vitviz.image_hash(image), str(sample.path))
+
+
+@pytest.fixture(scope="module")
+def maps(subject: Subject) -> FeatureMaps:
+    return feature_maps(subject.model, subject.trace.input)
+
+
+def run(snippet: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    return names
+
+
+def test_the_most_alike_patch_is_named(subject: Subject, maps: FeatureMaps):
+    made = similarity_figure(subject, maps, (1, 2), "value", 3)
+    unit = maps.facet("value", 3).values
+    unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+    row = unit @ unit[1 * 6 + 2]
+    np.testing.assert_allclose(made.arrays["similarity"].ravel(), row, atol=1e-5)
+    best = int(np.argsort(row)[-2])  # after itself
+    assert f"row {best // 6}, column {best % 6}, at {row[best]:.2f}" in made.alt
+    again = vitviz.similar_patches(run(made.snippet)["features"], (1, 2))
+    np.testing.assert_allclose(again.values, made.arrays["similarity"], atol=1e-5)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize("foreground", [False, True])
+def test_components(subject: Subject, maps: FeatureMaps, foreground: bool, smooth: bool):
+    made = components_figure(subject, maps, foreground=foreground, smooth=smooth, width=96)
+    again = run(made.snippet)["found"]
+    np.testing.assert_allclose(again.values[0], made.arrays["components"], atol=1e-4)
+    assert made.image().size == (96, 64)
+    assert f"{made.arrays['foreground'].sum()} of 24 patches" in made.alt
+    assert len(made.image().getcolors(96 * 64)) > (24 if smooth else 1)
+
+
+def test_clusters(subject: Subject, maps: FeatureMaps):
+    made = clusters_figure(subject, maps, 3)
+    assert set(np.unique(made.arrays["clusters"])) == {0, 1, 2} and made.alt.startswith("3 clusters")
+    assert "3)[0])" in made.snippet
+
+
+@pytest.mark.parametrize("method", [lost, token_cut, mask_cut])
+def test_objects(subject: Subject, maps: FeatureMaps, method: Any):
+    found = method(maps.facet("key"))
+    found = found if isinstance(found, tuple) else (found,)
+    made = objects_figure(subject, found, "key", 11, width=192)
+    assert made.image().size == (192, 128)
+    for box, one in zip(made.arrays["boxes"].tolist(), found, strict=True):
+        assert box == [one.box.left, one.box.top, one.box.right, one.box.bottom]
+        assert f"from {box[0]}, {box[1]} to {box[2]}, {box[3]} pixels, score {one.score:.2f}" in made.alt
+    again = run(made.snippet)["found"]
+    again = again if isinstance(again, tuple) else (again,)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one.mask, other.mask)
+
+
+def test_fields_and_stress_of_two_networks(subject: Subject):
+    network = vitviz.load_cnn("resnet18", weights="random")
+    pixels = subject.trace.input
+    fields = {"ViT": receptive_fields(subject.model, pixels, ["patch_embed", "blocks.0"]),
+              "CNN": receptive_fields(network, pixels, ["layer1", "layer2"])}  # fmt: skip
+    provenance = subject.provenance("effective receptive field")
+    made = fields_figure(fields, provenance)
+    assert made.arrays["sides_0"].tolist() == [field.side for field in fields["ViT"]]
+    assert f"{fields['CNN'][0].side:.0f} pixels after layer1" in made.alt
+    picture = np.asarray(subject.prepared.shown)
+    curves = {name: stress_curve(each, picture, "centre", levels=(0, 0.5))
+              for name, each in (("ViT", subject.model), ("CNN", network))}  # fmt: skip
+    made = stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
+    np.testing.assert_array_equal(made.arrays["values_1"], curves["CNN"].values)
+    assert f"ViT, cat: {curves['ViT'].values[0]:.0%} of the whole picture" in made.alt
+    assert made.image().size[0] > 300
+    curves["CNN"] = stress_curve(network, picture, "blur", levels=(0, 2))
+    with pytest.raises(ValueError, match="different damage"):
+        stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
