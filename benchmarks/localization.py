@@ -105,6 +105,8 @@ def mask_overlap(mask: np.ndarray, truth: np.ndarray) -> float:
 def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
     """Everything that is asked of one picture, by name."""
     answer = {f"box/{name}": overlap(box, case.boxes) for name, box in BASELINES.items()}
+    if case.mask is not None:
+        answer["mask/whole image"] = float(case.mask.mean())
     for size, model in models.items():
         prepared = vitviz.prepare(model, case.image, "squash")
         maps = feature_maps(model, prepared.input)
@@ -137,7 +139,6 @@ def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
         if case.mask is not None and size == 224:
             rollout = vitviz.rollout(vitviz.trace(model, case.image, framing="squash")).values
             answer["mask/Otsu on rollout/224"] = mask_overlap(pixel_mask(otsu_mask(rollout), (size, size)), case.mask)
-            answer["mask/whole image"] = float(case.mask.mean())
     return answer
 
 

@@ -81,12 +81,12 @@ def test_a_table_counts_pictures(measuring: ModuleType):
     ]  # fmt: skip
     told = measuring.tables(rows)
     assert "generated: 4 pictures" in told
-    assert "| LOST, key, 224 | 75.0%" in told and "| +25.0% [" in told and "| +75.0% [" in told
-    assert "| MaskCut, 224 | 50.0%" in told  # scenes of two objects: 1/4 and 3/4
+    assert "| LOST, key, 224 | 4 | 75.0%" in told and "| +25.0% [" in told and "| +75.0% [" in told
+    assert "| MaskCut, 224 | 2 | 50.0%" in told  # scenes of two objects: 1/4 and 3/4
 
 
 def test_a_case_is_measured(measuring: ModuleType):
-    """A model of two sizes is asked everything; a picture of its own mask has an exact baseline."""
+    """The whole image is a baseline that is known exactly."""
     import vitviz
 
     model = vitviz.load_model("embedded")
@@ -94,13 +94,13 @@ def test_a_case_is_measured(measuring: ModuleType):
     mask[10:30, 15:45] = True
     picture = np.where(mask[..., None], (220, 40, 30), (60, 90, 60)).astype(np.uint8)
     case = measuring.Case("horses/made", Image.fromarray(picture), ((0.25, 0.25, 0.75, 0.75),), mask)
-    found = measuring.measured(case, {112: vitviz.resized(model, (112, 112))})
+    found = measuring.measured(case, {224: model})
     assert found["mask/whole image"] == 0.25
     assert found["box/whole image"] == pytest.approx(0.25)
     assert {
-        "box/LOST/key/112",
-        "box/TokenCut/value/112",
-        "mask/TokenCut, refined/key/112",
-        "recall/MaskCut/112",
+        "box/LOST/key/224",
+        "box/TokenCut/value/224",
+        "mask/TokenCut, refined/key/224",
+        "recall/MaskCut/224",
     } <= set(found)
     assert all(0 <= value <= 1 for value in found.values())

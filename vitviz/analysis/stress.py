@@ -238,7 +238,7 @@ def _input(model: Stressed, picture: np.ndarray) -> Tensor:
     """(channels, height, width): a picture (height, width, 3) uint8 as the network wants it."""
     wanted = model.preprocessing
     parameter = next(model.module.parameters())
-    pixels = torch.from_numpy(np.ascontiguousarray(picture[..., : len(wanted.mean)])).permute(2, 0, 1)
+    pixels = torch.from_numpy(np.array(picture[..., : len(wanted.mean)])).permute(2, 0, 1)
     pixels = pixels.to(parameter) / 255
     mean, std = (torch.tensor(values).to(parameter)[:, None, None] for values in (wanted.mean, wanted.std))
     return (pixels - mean) / std

@@ -170,5 +170,10 @@ def objects_figure(subject: Subject, found: Sequence[FoundObject], facet: str, l
         drawing=paint_boxes(large, scaled, names),  # type: ignore[arg-type]
         alt=f"Found by {method} in the {facet}s of layer {layer}, without a trained head: {places}.",
         provenance=subject.provenance(method, layer=layer, parameters={"facet": facet, "objects": len(found)}),
-        snippet=subject.snippet(_MAPS, f"features = maps.facet({facet!r}, {layer})", f"found = {call}", "print(found)"),
+        snippet=subject.snippet(
+            _MAPS,
+            f"features = maps.facet({facet!r}, {layer})",
+            f"found = {call}",
+            f"print({'[(one.box, one.score) for one in found]' if method == 'MaskCut' else 'found.box, found.score'})",
+        ),
     )
