@@ -69,6 +69,7 @@ class TestHeaders:
         assert hosts == {"data:", "blob:"}
         assert not {"'unsafe-inline'", "'unsafe-eval'", "'wasm-unsafe-eval'"} & set(policy["script-src"])
         assert "data:" not in policy["script-src"]
+        assert "data:" in policy["connect-src"], "a photograph of the camera is fetched as one"
 
     def test_the_scripts_in_streamlits_own_page_are_allowed_by_their_hashes(self) -> None:
         page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text()

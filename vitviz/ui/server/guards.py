@@ -56,7 +56,8 @@ def content_security_policy(frame_ancestors: Iterable[str] = (), scripts: Iterab
     rules = {
         "default-src": ["'none'"],
         "base-uri": ["'self'"],
-        "connect-src": ["'self'"],
+        # Streamlit turns what the camera took, a data address, into a file by fetching it.
+        "connect-src": ["'self'", "data:", "blob:"],
         "font-src": ["'self'", "data:"],
         "form-action": ["'self'"],
         "frame-ancestors": list(frame_ancestors) or ["'none'"],
