@@ -85,7 +85,7 @@ def test_the_menu_carries_the_view_into_a_new_tab(tab):
     shows(other, "/rollout?image=cat&layer=7", rollout.PAGE.question, 7)
     other.page.get_by_role("link", name=start.TITLE, exact=True).first.click()
     shows(other, "/?image=cat&layer=7", start.HEADING)
-    other.page.get_by_role("link", name=start.LOOK_LINK).last.click()
+    other.page.get_by_role("link", name=patches.PAGE.title, exact=True).first.click()
     shows(other, "/patches?image=cat&layer=7", patches.PAGE.question)
     assert other.errors() == shown.errors() == []
 

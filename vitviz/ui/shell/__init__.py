@@ -1,0 +1,1 @@
+"""What stands around every page: the script, start, sidebar, navigation, prediction bar, errors and styles."""
