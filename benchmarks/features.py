@@ -1,6 +1,6 @@
 """Receptive fields of both embedded models over the gallery, and how long features, fields and cuts take.
 
-python benchmarks/features.py [--threads 2]
+python benchmarks/features.py [--threads 2] [--repeats 3]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fie
 from vitviz.samples import load_sample, samples
 
 
-def timed(what: str, work: Callable[[], Any], repeats: int = 3) -> Any:
+def timed(what: str, repeats: int, work: Callable[[], Any]) -> Any:
     """Prints the median wall and processor time of some runs after one more; gives the last answer."""
     wall, processor, answer = [], [], work()
     for _ in range(repeats):
@@ -41,29 +41,33 @@ def timed(what: str, work: Callable[[], Any], repeats: int = 3) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
-    torch.set_num_threads(parser.parse_args().threads)
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     vit, cnn = vitviz.load_model("embedded"), vitviz.load_cnn()
     image = load_sample(samples()[0].id)
     pixels = {model.name: vitviz.prepare(model, image).input for model in (vit, cnn)}
 
     print("| what | wall, s | processor, s |\n|---|---:|---:|")
     timed(
-        "receptive fields of both models, 224 pixels", lambda: [receptive_fields(m, pixels[m.name]) for m in (vit, cnn)]
+        "receptive fields of both models, 224 pixels",
+        given.repeats,
+        lambda: [receptive_fields(m, pixels[m.name]) for m in (vit, cnn)],
     )
     for size in (224, 518):
         sized = vitviz.resized(vit, (size, size))
         x = vitviz.prepare(sized, image).input
-        maps = timed(f"features of all layers, {size} pixels", lambda s=sized, x=x: feature_maps(s, x))
+        maps = timed(f"features of all layers, {size} pixels", given.repeats, lambda s=sized, x=x: feature_maps(s, x))
         keys = maps.facet("key")
         count = f"{len(keys.values):,} patches"
-        timed(f"LOST, {count}", lambda f=keys: lost(f))
-        timed(f"TokenCut, {count}", lambda f=keys: token_cut(f))
-        timed(f"MaskCut of three objects, {count}", lambda f=keys: mask_cut(f, 3))
-        timed(f"everything like one patch, {count}", lambda f=keys: similar_patches(f, (3, 4)))
-        timed(f"every pair of patches, {count}", lambda f=keys: patch_similarity(f))
-        timed(f"correspondences, {count}", lambda f=keys: correspondences(f, f))
-        timed(f"three components, {count}", lambda f=keys: principal_components([f], 3, True))
-        timed(f"packed for the browser, {count}", keys.packed)
+        timed(f"LOST, {count}", given.repeats, lambda f=keys: lost(f))
+        timed(f"TokenCut, {count}", given.repeats, lambda f=keys: token_cut(f))
+        timed(f"MaskCut of three objects, {count}", given.repeats, lambda f=keys: mask_cut(f, 3))
+        timed(f"everything like one patch, {count}", given.repeats, lambda f=keys: similar_patches(f, (3, 4)))
+        timed(f"every pair of patches, {count}", given.repeats, lambda f=keys: patch_similarity(f))
+        timed(f"correspondences, {count}", given.repeats, lambda f=keys: correspondences(f, f))
+        timed(f"three components, {count}", given.repeats, lambda f=keys: principal_components([f], 3, True))
+        timed(f"packed for the browser, {count}", given.repeats, keys.packed)
 
     print(
         "\n| model | part | side of 95% of the gradient, pixels | nearest head | farthest head |\n|---|---|---:|---:|---:|"

@@ -242,7 +242,8 @@ def detect(detector: Detector, image: Image.Image) -> Detections:
     probabilities = logits.softmax(-1)[:, :-1] if kind.softmax else logits.sigmoid()
     attention = torch.stack(kept)  # (layers, heads, queries, keys)
     if detector.kind == "yolos":
-        patch = detector.module.config.patch_size
+        config: Any = detector.module.config
+        patch = config.patch_size
         high, wide = (patch, patch) if isinstance(patch, int) else patch
         grid = size[0] // high, size[1] // wide
         attention = attention[..., 1 : 1 + grid[0] * grid[1]]  # the class token first, detection tokens last
