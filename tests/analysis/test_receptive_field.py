@@ -84,16 +84,17 @@ def test_no_gradient_has_no_square():
         square_side(np.ones((4, 4)), (2, 2), 1.5)
 
 
-def vit(num_heads: int = 2) -> BareModel:
+def vit(dynamic: bool = False) -> BareModel:
     torch.manual_seed(0)
     module = timm.create_model(
-        "vit_tiny_patch16_224", img_size=(48, 64), depth=2, embed_dim=24, num_heads=num_heads
+        "vit_tiny_patch16_224", img_size=(48, 64), depth=2, embed_dim=24, num_heads=2, dynamic_img_size=dynamic
     ).eval()
     return BareModel(module, TokenLayout(("cls",), (3, 4), (16, 16)), "tiny")
 
 
-def test_a_transformer_sees_one_patch_and_after_one_layer_all_of_them():
-    subject = vit()
+@pytest.mark.parametrize("dynamic", [False, True])  # patches embedded as a sequence, and as a map with channels last
+def test_a_transformer_sees_one_patch_and_after_one_layer_all_of_them(dynamic: bool):
+    subject = vit(dynamic)
     pixels = torch.randn(3, 48, 64)
     fields = receptive_fields(subject, pixels)
     assert [field.name for field in fields] == ["patch_embed", "blocks.0", "blocks.1"]

@@ -214,16 +214,17 @@ def _parts(model: Network, names: Sequence[str]) -> dict[str, nn.Module]:
 
 def _units(model: Network, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
     """((rows * cols, channels), (rows, cols)) of one part's output for one image."""
+    layout = getattr(model, "layout", None)
     if output.ndim == 4 and output.shape[0] == 1:
-        last = getattr(model.module, "output_fmt", None)
-        if str(last).endswith("NHWC"):
+        # Swin's stages, and patches embedded at a size that may change, have their channels last.
+        last = str(getattr(model.module, "output_fmt", "")).endswith("NHWC")
+        if last or (layout is not None and tuple(output.shape[1:3]) == layout.grid):
             return output[0].flatten(0, 1), (
                 output.shape[1],
                 output.shape[2],
             )  # (rows, cols, channels) -> (units, channels)
         return output[0].flatten(1).T, (output.shape[2], output.shape[3])  # (channels, rows, cols) -> (units, channels)
     if output.ndim == 3 and output.shape[0] == 1:
-        layout = getattr(model, "layout", None)
         tokens = output.shape[1]
         if layout is not None and tokens in (layout.num_tokens, layout.num_patches):
             return output[0, tokens - layout.num_patches :], layout.grid
