@@ -90,7 +90,11 @@ def test_a_model_of_one_grid_has_the_page_too(app):
 def test_pages_for_every_model_open_with_it(app, page, model):
     shown = app(page, model=model, weights="random", query="r3c3")
     assert not shown.wrong
-    assert common.UNTRAINED in shown.text
+    if page == "start":
+        figure = next(data for data in told(shown).values() if "gallery" in data)
+        assert figure["answer"] is None and figure["silent"] == "untrained"
+    else:
+        assert common.UNTRAINED in shown.text
 
 
 @pytest.mark.parametrize("page", NEEDS_ONE_GRID)
