@@ -401,6 +401,8 @@ def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) 
     for tile in shown.page.locator(".tile:visible").all():
         place = tile.bounding_box()
         assert place["x"] + place["width"] <= width
+        if name != "phone":
+            assert place["y"] + place["height"] <= after["y"] + after["height"] + 1, "maps end with the picture"
     ink, paper = shown.root.evaluate(
         """root => {
             const style = getComputedStyle(root);
