@@ -12,7 +12,7 @@ from typing import Any
 from vitviz.ui.components.mounting import Component, mount, registered
 from vitviz.ui.selection import MAX_QUERY
 
-LARGEST_UPLOAD = 6_000_000  # bytes that the figure sends as they are; it scales larger pictures down
+LARGEST_UPLOAD = 4_000_000  # bytes that the figure sends as they are; it scales larger pictures down
 LONGEST_NAME = 200
 
 

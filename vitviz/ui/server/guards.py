@@ -20,8 +20,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Bytes of one message from a browser: what somebody has set, never a picture, which comes by an upload.
-MAX_MESSAGE = 1_000_000
+# Bytes of one message from a browser: what somebody has set, or a photograph from the start page's figure, which scales larger
+# ones down (see `components.journey.LARGEST_UPLOAD`; as text it is a third larger).
+MAX_MESSAGE = 6_000_000
 # Of Streamlit's own addresses: numbers about its inside, and a way to drive the app without a browser.
 CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 UPLOADS = "/_stcore/upload_file/"
