@@ -34,7 +34,7 @@ def requirements(extra: str = "") -> set[str]:
 
 def expanded(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        own = re.fullmatch(r"vitviz\[([\w,]+)\]", line)
+        own = re.fullmatch(r"vitviz\[([\w,-]+)\]", line)
         if own is None:
             yield line
         else:
@@ -73,7 +73,7 @@ def test_the_library_requires_what_it_imports_and_nothing_of_the_app() -> None:
 
 def test_the_app_requires_what_it_imports_and_no_more() -> None:
     needed = imported([*(ROOT / "vitviz").rglob("*.py"), ROOT / "app.py"])
-    given = names(APP_LIST) | names(requirements("transformers"))
+    given = names(APP_LIST) | names(requirements("transformers") | requirements("metrics"))
     assert not {name for name, sources in needed.items() if not sources & given}
     assert not names(APP_LIST) - set().union(*needed.values())
 
