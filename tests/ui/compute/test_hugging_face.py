@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -28,12 +29,19 @@ def hub(tmp_path, monkeypatch):
         yield server
 
 
-@pytest.mark.parametrize("page", ["start", "rollout", "positions", "heads"])
+@pytest.mark.parametrize("page", ["patches", "rollout", "positions", "microscope"])
 def test_a_link_opens_it(hub, app, page):
     opened = app(page, model=f"hf:{REPOSITORY}")
     assert opened.wrong == []
     assert all(name in prediction_of(opened) for name in NAMES.values())
     assert opened.parameters["model"] == f"hf:{REPOSITORY}"
+
+
+def test_the_start_page_has_its_answer_in_the_figure(hub, app):
+    opened = app("start", model=f"hf:{REPOSITORY}")
+    assert opened.wrong == []
+    (figure,) = (json.loads(each.proto.json) for each in opened.at.get("bidi_component"))
+    assert {bar["name"] for bar in figure["answer"]["bars"][-1]} == set(NAMES.values())
 
 
 def test_the_sidebar_offers_a_name_of_the_hub_and_no_path(hub, app):

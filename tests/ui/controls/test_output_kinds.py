@@ -81,8 +81,8 @@ def test_labels_do_not_share_one_hundred_percent(app, served):
 
 def test_no_label_applies(app, served):
     served("none", [-2.0, -2.1], problem_type="multi_label_classification", num_classes=2)
-    assert outputs.DOUBTFUL[outputs.LABELS] in prediction_of(app(model="file:none"))
-    assert set(chips(app(model="file:none"))) == {"label 0", "label 1"}
+    assert outputs.DOUBTFUL[outputs.LABELS] in prediction_of(app("patches", model="file:none"))
+    assert set(chips(app("patches", model="file:none"))) == {"label 0", "label 1"}
 
 
 def test_plain_numbers_are_called_so(app, served):
@@ -91,7 +91,7 @@ def test_plain_numbers_are_called_so(app, served):
     assert shown.wrong == []
     assert chips(shown) == {"output 0": f"{logits[0]:.3g}", "output 1": f"{logits[1]:.3g}"}
     assert outputs.UNIT in prediction_of(shown)
-    text = shown.text.replace(words.PAGE.formula, "")
+    text = re.sub(r"(?m)^- \*\*.*$", "", shown.text.replace(words.PAGE.formula, ""))  # without the list of terms
     assert "probability" not in text and "called" not in text and common.DOUBTFUL not in prediction_of(shown)
     forming = shown.at.dataframe[0].value
     assert list(forming.columns) == [words.FORMING_TABLE[0], words.FORMING_TABLE[3]]
@@ -110,7 +110,7 @@ def test_features_have_no_classes(app, served):
         assert shown.wrong == []
         assert common.NO_CLASSES.format(count=7) in shown.text and not chips(shown)
         assert "class 3" not in shown.text
-    assert any(each.label.startswith("Likeness of") for each in shown.at.metric)
+    assert any(each.label.startswith("Cosine similarity of") for each in shown.at.metric)
     tower = app("prediction", model="vit_pe_core_tiny_patch16_384", weights="random", part="methods")
     assert words.SELF_DOT in tower.text and common.NO_CLASSES.format(count=512) in tower.text
 

@@ -28,7 +28,7 @@ from vitviz.capture.attention import Attention
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
 from vitviz.models.embedded import VIT
-from vitviz.outputs import has_classifier, output_name
+from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
 from vitviz.tokens import TokenLayout, cell_name
 from vitviz.tracing import trace_input
@@ -205,7 +205,6 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
         }
         for i, row in enumerate(bars)
     ]
-    doubt = context.model.doubt
     whole = None
     if hidden:
         before = _passed(context, Interventions(()))
@@ -219,10 +218,18 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
     return {
         "bars": bars,
         "steps": steps,
-        "doubtful": bool(not hidden and doubt is not None and doubt.about(context.traced.trace.logits)),
+        "doubtful": not hidden and _doubtful(context),
         "probability": kind.is_probability,
         "whole": whole,
     }
+
+
+def _doubtful(context: PageContext) -> bool:
+    """Whether the first name may be none of what the photograph shows: measured for classes, below a half for labels."""
+    kind, logits, doubt = context.model.output_kind, context.traced.trace.logits, context.model.doubt
+    if kind is OutputKind.LABELS:
+        return bool(kind.read(logits[None]).max() < 0.5)
+    return doubt is not None and bool(doubt.about(logits))
 
 
 def _last_only(context: PageContext) -> dict[str, Any]:
