@@ -59,7 +59,10 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
     assert [header.value for header in shown.at.header] == [HEADINGS[page]]
     assert shown.parameters == {}
     if page == "start":  # the answer comes with the layers of its figure
-        assert journey_of(shown)["answer"]["bars"][-1][0]["name"] == "motorbike"
+        figure = journey_of(shown)
+        assert figure["answer"]["bars"][-1][0]["name"] == "motorbike"
+        assert len(figure["story"]) == len(figure["layers"]) + 3 and all(figure["story"])
+        assert figure["story"][0].startswith("Transformers began in translation")
     else:
         chips = prediction_of(shown)
         assert "motorbike" in chips and chips.count("vv-chip") >= 5

@@ -154,7 +154,7 @@ export class JourneyPainter extends JourneyAnswers {
     const hovered = index(this.target);
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
-    const state = [arrived.toFixed(3), positions.toFixed(3), marked, hovered, [...this.mask.cells], theme.ink];
+    const state = [arrived.toFixed(3), positions, marked, hovered, [...this.mask.cells], theme.ink];
     this.once("line", state, () => {
       const pen = penOf(figure.line, size.line, Math.ceil(lines.height));
       drawLine(pen, {
@@ -366,6 +366,8 @@ export class JourneyPainter extends JourneyAnswers {
   say() {
     const text = this.notice ?? this.captionText();
     setText(this.figure.caption, text);
+    const { story } = this.shown.data;
+    setText(this.figure.story, this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
     const { photo } = this.figure;
     setAttribute(photo, "aria-label", `${this.words.say("photo_label", { alt: this.shown.data.alt })} ${text}`);
   }

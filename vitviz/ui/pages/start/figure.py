@@ -87,8 +87,9 @@ def figure_data(context: PageContext, held: str, hidden: tuple[int, ...], pages:
         "positions": _positions(context),
         "captions": {
             "patches": caption_of(context, "cut").format(**costs_of(context)),
-            "positions": caption_of(context, "positions"),
+            "positions": caption_of(context, "positions") or words.NO_POSITIONS,
         },
+        "story": _story(context, len(layers)),
         "answer": _answer(context, passed, hidden),
         "silent": "untrained" if not context.model.trained else "features",
         "follow": follow,
@@ -104,6 +105,13 @@ def figure_data(context: PageContext, held: str, hidden: tuple[int, ...], pages:
         "pages": pages,
         "upload": {"bytes": LARGEST_UPLOAD, "side": MAX_SIZE},
     }
+
+
+def _story(context: PageContext, layers: int) -> list[str]:
+    """What is told beside each step and at the end: the sentences of the story that are true of this model."""
+    during = [caption_of(context, step) for step in ("context", "global", "price")]
+    told = [during[layer * len(during) // max(layers, 1)] for layer in range(layers)]
+    return [caption_of(context, "translation"), caption_of(context, "order"), *told, caption_of(context, "uses")]
 
 
 def _hiding(hidden: Iterable[int]) -> Interventions:

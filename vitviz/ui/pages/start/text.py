@@ -16,6 +16,7 @@ heatmap = vitviz.rollout(trace)
 heatmap.values.shape
 trace.layers[11].row(0)""")
 
+NO_POSITIONS = definition("No position is added to the patches of this model.")
 OWN_ALT = definition("Your own photograph.")
 
 # What the figure says. {names} are filled in the browser from the numbers on the screen.
