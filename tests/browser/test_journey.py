@@ -39,6 +39,11 @@ def scrub(shown, at: float) -> None:
     )
 
 
+def stands_at(shown, at: float) -> None:
+    """Waits for the frame in which the playhead is there."""
+    shown.expect(shown.page.locator(".journey")).to_have_attribute("data-at", f"{at:.3f}")
+
+
 def at_of(figure) -> float:
     return float(figure.get_attribute("data-at"))
 
@@ -55,13 +60,14 @@ def test_it_plays_pauses_and_stands_still_where_it_is_put(tab):
     shown.page.wait_for_timeout(400)
     assert at_of(figure) > first  # it began by itself
     shown.page.locator(".journey .play").click()
+    shown.page.wait_for_timeout(200)  # the frame that was under way
     stopped = at_of(figure)
     shown.page.wait_for_timeout(300)
     assert at_of(figure) == stopped
     scrub(shown, 6)
-    assert at_of(figure) == 6
+    stands_at(shown, 6)
     shown.page.get_by_role("button", name="Step", exact=True).click()
-    assert at_of(figure) == 7
+    stands_at(shown, 7)
     assert shown.errors() == []
 
 
@@ -70,9 +76,11 @@ def test_a_patch_under_the_pointer_is_answered_with_pythons_numbers(tab, traced)
     journey(shown)
     for layer, (row, col) in ((11, (8, 3)), (4, (12, 13)), (0, (3, 8))):
         scrub(shown, layer + 3)
+        stands_at(shown, layer + 3)
         over(shown, row, col)
         weights = query_weights(traced.layers[layer], f"r{row}c{col}").mean(0).numpy()[1:].reshape(16, 16)
         best = np.unravel_index(int(weights.argmax()), weights.shape)
+        shown.page.get_by_text(re.compile(rf"^Layer {layer}: the patch in row {row}, column {col} takes")).wait_for()
         said = caption(shown)
         found = re.search(r"\(([\d.]+)%\)", said)
         assert found and float(found[1]) == pytest.approx(100 * weights.max(), rel=0.03, abs=0.06)
@@ -84,12 +92,14 @@ def test_what_is_held_goes_with_the_link_and_is_asked_about_others(tab, traced):
     shown = tab("")
     journey(shown)
     scrub(shown, END)
+    stands_at(shown, END)
     over(shown, 11, 2)
     shown.page.mouse.down()
     shown.page.mouse.up()
     over(shown, 8, 10)
     share = query_weights(traced.layers[11], "r11c2").mean(0).numpy()[1 + 8 * 16 + 10]
-    found = re.search(r"takes ([\d.]+)% from the patch in row 8, column 10", caption(shown))
+    shown.page.get_by_text(re.compile(r"takes [\d.]+% from the patch in row 8, column 10")).wait_for()
+    found = re.search(r"takes ([\d.]+)% from", caption(shown))
     assert found and float(found[1]) == pytest.approx(100 * share, rel=0.05, abs=0.06)
     shown.page.wait_for_url(re.compile("query=r11c2"))
     shown.page.locator(".more[data-page=microscope]").click()
@@ -102,7 +112,7 @@ def test_hiding_the_object_changes_the_answer_and_nothing_brings_it_back(tab):
     journey(shown)
     shown.page.get_by_role("button", name="the object").click()
     shown.page.get_by_text(re.compile(r"of 256 patches hidden: (?!motorbike)")).wait_for()
-    assert "what=hide_mean_" in shown.page.url
+    shown.page.wait_for_url(re.compile("what=hide_mean_"))
     shown.page.get_by_role("button", name="nothing").click()
     shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
     assert shown.errors() == []
@@ -110,8 +120,8 @@ def test_hiding_the_object_changes_the_answer_and_nothing_brings_it_back(tab):
 
 def test_without_motion_it_stands_there_finished(tab):
     shown = tab("", reduced_motion="reduce")
-    figure = journey(shown)
-    assert at_of(figure) == END
+    journey(shown)
+    stands_at(shown, END)
     shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
 
 
@@ -124,7 +134,8 @@ def test_the_keyboard_alone_chooses_and_holds(tab):
         shown.page.keyboard.press(key)
     shown.page.wait_for_url(re.compile(r"query=r\d+c\d+"))
     held = re.search(r"query=r(\d+)c(\d+)", shown.page.url)
-    assert held and f"row {held[1]}, column {held[2]}" in photo.get_attribute("aria-label")
+    assert held
+    shown.expect(photo).to_have_attribute("aria-label", re.compile(f"row {held[1]}, column {held[2]}"))
     shown.page.keyboard.press("Escape")
     shown.page.wait_for_url(re.compile(r"^((?!query=).)*$"))
 
