@@ -14,11 +14,14 @@ import streamlit as st
 import timm
 from PIL import Image
 
+from vitviz.analysis.interventions import Interventions
 from vitviz.models import embedded
+from vitviz.ui.components.journey import JourneyView
 from vitviz.ui.compute import services
 from vitviz.ui.pages.patches import text as patches
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.pages.start import page as start
 from vitviz.ui.server import route, session
 from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
@@ -290,3 +293,18 @@ def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
     for key in traces:
         by_image.setdefault(key.image, set()).add(key.scope)
     assert max(len(scopes) for scopes in by_image.values()) == 2
+
+
+@pytest.mark.parametrize("fill", ["mean", "blur", "removed"])
+def test_holding_a_patch_on_the_start_page_leaves_how_patches_are_hidden(app, fill):
+    """What the figure reports rewrites the link's changes: which way was chosen on "What if", and its other changes, stay."""
+    link = f"hide_{fill}_3.4~heads_zero_0x1"
+    changes = Interventions.decode(link)
+    shown = app("start", what=link)
+    assert not shown.wrong and journey_of(shown)["mask"] == [3, 4]
+    kept = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start.state, "value_of", lambda name: link)
+        patch.setattr(start.state, "change", lambda **values: kept.append(values))
+        start._keep(JourneyView("r2c2", (3, 4)))
+    assert [Interventions.decode(each["what"]) for each in kept] == [changes] and kept[0]["query"] == "r2c2"

@@ -27,7 +27,7 @@ export class JourneyPainter extends JourneyAnswers {
     root.style.setProperty("--frame", `${sizes.frame}px`);
     const [rows, cols] = layout.grid;
     const ratio = this.shown.picture.height / this.shown.picture.width;
-    this.size = { ...sizes, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio), ratio: window.devicePixelRatio };
+    this.size = { ...sizes, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
     this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
     this.dark = dimmed(this.shown.grey, sizes.photo, this.size.photoHeight, Math.min(3, window.devicePixelRatio));
     this.darkFrame = dimmed(this.shown.grey, sizes.frame, this.size.frameHeight, Math.min(3, window.devicePixelRatio));

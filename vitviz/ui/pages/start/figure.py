@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -67,9 +66,10 @@ class Pass:
         )
 
 
-def figure_data(context: PageContext, held: str, hidden: tuple[int, ...], pages: dict[str, str]) -> dict[str, Any]:
+def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str]) -> dict[str, Any]:
     """All that `frontend/views/journey.js` is told, in JSON's terms."""
-    changes = _hiding(hidden)
+    hidden = hiding.patches
+    changes = Interventions((hiding,) if hidden else ())
     passed = _passed(context, changes)
     trace = context.traced.trace if passed is None or passed.trace is None else passed.trace
     follow = _follow(context)
@@ -114,18 +114,11 @@ def _story(context: PageContext, layers: int) -> list[str]:
     return [caption_of(context, "translation"), caption_of(context, "order"), *told, caption_of(context, "uses")]
 
 
-def _hiding(hidden: Iterable[int]) -> Interventions:
-    cells = tuple(hidden)
-    return Interventions((HidePatches(cells, "mean"),) if cells else ())
-
-
 def _passed(context: PageContext, changes: Interventions) -> Pass | None:
     """The pass with its readings; None where the model has no blocks in a row, so that nothing can be read or hidden here."""
     if not context.one_grid:
         return None
-    if not has_classifier(context.model):
-        return _run(context, changes, read=False)
-    return _run(context, changes, read=True)
+    return _run(context, changes, read=has_classifier(context.model) and context.model.trained)
 
 
 def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.interventions import HidePatches, Interventions
+from vitviz.analysis.interventions import HidePatches, Intervention, Interventions
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
@@ -25,14 +25,14 @@ OPEN = "page to open"
 def render(context: PageContext) -> None:
     _open_page()
     held = context.selection.query if _exists(context.selection.query, context.layout) else ""
-    hidden = _hidden(context.layout)
+    hiding = _hidden(context.layout)
     titles = {name: page.title for name, page in navigation.pages().items()}
     st.header(words.HEADING, anchor=False)
     journey(
-        figure_data(context, held, hidden, titles),
+        figure_data(context, held, hiding, titles),
         words.JOURNEY,
         context.layout.num_patches,
-        lambda view: _keep(view, context.layout),
+        _keep,
         _act,
         key="journey",
     )
@@ -46,18 +46,25 @@ def _exists(token: str, layout: TokenLayout) -> bool:
     return token in layout.prefix or layout.cell_named(token) is not None
 
 
-def _hidden(layout: TokenLayout) -> tuple[int, ...]:
-    given = Interventions.decode(str(state.value_of(CHANGES)))
-    patches = {p for item in given if isinstance(item, HidePatches) for p in item.patches}
-    return tuple(sorted(p for p in patches if p < layout.num_patches))
+def _changes() -> tuple[HidePatches, tuple[Intervention, ...]]:
+    """Which patches the link hides, and how, whichever page hid them; and its other changes."""
+    given = tuple(Interventions.decode(str(state.value_of(CHANGES))))
+    hiding = [item for item in given if isinstance(item, HidePatches)]
+    patches = tuple(sorted({patch for item in hiding for patch in item.patches}))
+    fill = hiding[0].fill if hiding else "mean"
+    return HidePatches(patches, fill), tuple(item for item in given if not isinstance(item, HidePatches))
 
 
-def _keep(view: JourneyView, layout: TokenLayout) -> None:
+def _hidden(layout: TokenLayout) -> HidePatches:
+    hiding, _ = _changes()
+    return HidePatches(tuple(patch for patch in hiding.patches if patch < layout.num_patches), hiding.fill)
+
+
+def _keep(view: JourneyView) -> None:
     """What was chosen in the figure becomes the selection of the session, and so of the URL and the other pages."""
-    given = Interventions.decode(str(state.value_of(CHANGES)))
-    others = tuple(item for item in given if not isinstance(item, HidePatches))
-    changes = Interventions((*((HidePatches(view.hidden, "mean"),) if view.hidden else ()), *others))
-    state.change(query=view.held, **{CHANGES: changes.encode()})
+    hiding, others = _changes()
+    hidden = (HidePatches(view.hidden, hiding.fill),) if view.hidden else ()
+    state.change(query=view.held, **{CHANGES: Interventions((*hidden, *others)).encode()})
 
 
 def _act(act: Act) -> None:
