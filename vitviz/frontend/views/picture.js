@@ -17,6 +17,9 @@ import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surf
 
 const PREFERRED_BLEND = 0.65;
 const HELD_KEY_MS = 200;
+// CSS pixels of a window's height for what stands above a picture and for its colour bar, and the height that a picture has anyway.
+const AROUND = 288;
+const LEAST_HEIGHT = 240;
 
 export function mount(node, host) {
   const view = new Picture(node, host);
@@ -33,6 +36,7 @@ class Picture {
     this.chosen = ""; // a token's name in the grid that was sent last
     this.blend = host.memory.blend ?? PREFERRED_BLEND;
     this.width = 0; // CSS pixels there are
+    this.height = Infinity; // CSS pixels of which all is seen at once
     this.loader = new Loader(sourceOf(host), {
       arrived: (question, payloads) => this.take(question, payloads),
       changed: () => this.turn(),
@@ -44,8 +48,9 @@ class Picture {
     this.redraw = onceAFrame(() => this.draw());
     this.cursor = new SharedCursor((news) => this.follow(news));
     this.listen();
-    this.unwatch = watchSize(this.root, ({ width }) => {
+    this.unwatch = watchSize(this.root, ({ width, windowHeight }) => {
       this.width = width;
+      this.height = Math.max(LEAST_HEIGHT, windowHeight - AROUND);
       this.redraw();
     });
   }
@@ -163,9 +168,10 @@ class Picture {
   draw() {
     const { ratio, widest } = this.shown?.data || this.given;
     if (!this.width) return;
-    const width = Math.min(this.width, widest);
+    const width = Math.round(Math.min(this.width, widest, this.height * ratio));
     const height = Math.round(width / ratio);
     const resized = sizeCanvas(this.canvas, width, height);
+    this.scale.style.width = `${width}px`; // one edge with the map
     if (!this.shown) return this.clear();
     const wanted = [this.canvas.width, this.canvas.height, this.blend, this.colours.paper].join();
     const all = resized || this.painted !== wanted;

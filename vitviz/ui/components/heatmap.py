@@ -78,7 +78,7 @@ def show_picture(
     grid: tuple[int, int] | None = None,
     walls: Sequence[Segment] = (),
     contour: Sequence[Segment] = (),
-    widest: int = 460,
+    widest: int = 560,
     link: str = "",
     shown: Image.Image | None = None,
     one_of_many: bool = False,

@@ -47,18 +47,37 @@ class _Recipe:
 
 
 def show(
-    context: PageContext, name: str, make: Callable[[], Figure], *, width: int | None = None, **params: Hashable
+    context: PageContext,
+    name: str,
+    make: Callable[[], Figure],
+    *,
+    width: int | None = None,
+    exported: bool = True,
+    **params: Hashable,
 ) -> None:
-    """Shows the figure with its exports. width: CSS pixels, all there are where not given."""
+    """Shows the figure.
+
+    Args:
+        width: CSS pixels, all there are where not given.
+        exported: whether its exports stand below it; those of a page's main figure stand among the details.
+    """
     drawn = _Recipe(context, name, make, params).drawn()
     st.image(drawn.png, width=width or "stretch", alt=drawn.alt)
-    exports(context, name, make, **params)
+    if exported:
+        exports(context, name, make, label="", **params)
 
 
-def exports(context: PageContext, name: str, make: Callable[[], Figure], **params: Hashable) -> None:
-    """Download and code, for a figure or for a component that shows the same numbers; drawn when somebody asks for it."""
+def exports(
+    context: PageContext, name: str, make: Callable[[], Figure], *, label: str = "", **params: Hashable
+) -> None:
+    """Download and code, for a figure or for a component that shows the same numbers; drawn when somebody asks for it.
+
+    label: says which figure, where they do not stand below it.
+    """
     recipe = _Recipe(context, name, make, params)
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        if label:
+            st.caption(label)
         file = f"{words.NAME}-{name.replace(' ', '-')}.png"
         st.download_button(
             words.DOWNLOAD_PNG,

@@ -1,4 +1,4 @@
-"""What every page has around its figure: the question above, help and references below."""
+"""What every page has around its figure: the question above, lead and controls below, then details, help and references."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.glossary import GLOSSARY, terms_in
@@ -21,9 +23,52 @@ from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import true_of
 
 
+class Frame:
+    """The places of a page, which keep their order: a figure may be drawn after the controls under it were read.
+
+    What is drawn inside `with page(...)` and in none of them stands between the controls and the details.
+    """
+
+    def __init__(self) -> None:
+        self._figure = st.container(key="figure")
+        self.lead = st.container(key="lead")
+        row = st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="small")
+        self._controls, self._beside = (
+            row.container(horizontal=True, vertical_alignment="bottom"),
+            row.container(width="content"),
+        )
+        self.body, self._below = st.container(), st.container()
+        self._settings: DeltaGenerator | None = None
+        self._details: ExpanderContainer | None = None
+
+    def figure(self) -> DeltaGenerator:
+        """The page's main figure: whole on the first screen, from 1024 x 768 CSS pixels on."""
+        return self._figure
+
+    def controls(self) -> DeltaGenerator:
+        """The one row under the figure and its lead: what is chosen again and again. Widgets stand side by side in it."""
+        return self._controls
+
+    def settings(self) -> DeltaGenerator:
+        """Behind a button at the end of that row: what is rarely changed."""
+        if self._settings is None:
+            self._settings = self._beside.popover(words.SETTINGS, key="settings", icon=":material/tune:")
+        return self._settings
+
+    def details(self) -> ExpanderContainer:
+        """Closed at first: second figures, tables, numbers and exports. What takes long may wait for `details().open`."""
+        if self._details is None:
+            self._details = self._below.expander(words.DETAILS, key="details", on_change="rerun")
+        return self._details
+
+
 @contextmanager
-def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[None]:
-    """Draws the question and lead, lets the page draw its figures, then helps to look at them.
+def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Frame]:
+    """Draws the question, lets the page fill its places, then helps to look at them.
+
+        with frame.page(words.PAGE, context) as its:
+            with its.controls(): ...
+            with its.figure(): ...
 
     Of each text only the pieces are shown that are true of the model and picture. A term of the glossary carries its
     definition where it first appears, and all of them stand in a list at the end.
@@ -41,8 +86,11 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Non
         known.extend(terms_in(given))
 
     st.header(text.question)
-    say(text.lead)
-    yield
+    places = Frame()
+    with places.lead:
+        say(text.lead)
+    with places.body:
+        yield places
     st.space("small")
     columns = st.columns(3)
     parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, text.notice), (words.CATCH, text.catch))

@@ -14,6 +14,9 @@ from vitviz.draw.scale import table
 _CSS = """<style>
 /* A projector of 1024 x 768 has no room to give away. */
 [data-testid="stMainBlockContainer"] { padding: 2.75rem 2rem 2rem; max-width: 1200px; }
+/* A page's main figure is whole on the first screen; what of it is no component is bounded here. */
+.st-key-figure [data-testid="stImage"] img { max-height: calc(100vh - 15rem); object-fit: contain; object-position: left top; }
+.st-key-lead p { text-wrap: pretty; }
 [data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: 1.7rem; }
 [data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1.25rem; }
 [data-testid="stCode"] code { font-size: 0.75rem; }

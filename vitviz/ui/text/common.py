@@ -20,7 +20,7 @@ class PageText:
     Attributes:
         title: in the navigation.
         question: the heading.
-        lead: what the page shows, in few sentences of at most 25 words.
+        lead: what the figure above it shows, in one line.
         try_this: what to do.
         notice: what will be seen, and why.
         catch: what it does not mean.
@@ -114,6 +114,8 @@ NOT_ONE_GRID = definition(
 NO_SAMPLE = definition("There is no sample photograph of that name. Choose another in the sidebar.")
 
 # Around every figure
+SETTINGS = instruction("Settings")
+DETAILS = instruction("Details")
 TRY_THIS = instruction("Try this")
 NOTICE = instruction("What to notice")
 CATCH = instruction("The catch")

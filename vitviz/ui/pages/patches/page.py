@@ -24,69 +24,77 @@ FILTERS = 28
 
 def render(context: PageContext) -> None:
     row, col = context.selection.patch_of(context.layout)
-    with page(words.PAGE, context, cols=context.layout.grid[1], **costs_of(context)):
-        left, right = st.columns(2)
-        with left:
-            _grid(context, row, col)
-        with right:
-            _patch(context, row, col)
-        st.subheader(words.SEQUENCE, anchor=False)
-        _sequence(context, row, col)
-        st.subheader(words.FILTERS, anchor=False)
-        try:
-            figure.show(context, "filters", lambda: filters_figure(context.traced, FILTERS, theme=context.theme))
-            caption(words.FILTERS_TEXT, count=FILTERS)
-        except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
-            st.info(escaped(reason))
+    with page(words.PAGE, context, cols=context.layout.grid[1]) as its:
+        with its.controls():
+            st.slider(words.CUT, 0, 8, step=1, **state.bound("cut"))
+            st.slider(words.DIM, 0.0, 0.9, step=0.1, **state.bound("dim"))
+        with its.settings():
+            _choose_place(context, row, col)
+        with its.figure():
+            left, right = st.columns(2)
+            with left:
+                _grid(context, row, col)
+            with right:
+                _patch(context, row, col)
+        with its.details():
+            _exports(context, row, col)
+            st.subheader(words.SEQUENCE, anchor=False)
+            caption(words.PAIRS, **costs_of(context))
+            _sequence(context, row, col)
+            st.subheader(words.FILTERS, anchor=False)
+            _filters(context)
+
+
+def _choose_place(context: PageContext, row: int, col: int) -> None:
+    rows, cols = context.layout.grid
+    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
+    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
 
 
 def _grid(context: PageContext, row: int, col: int) -> None:
     rows, cols = context.layout.grid
-    token = context.layout.token_at(row, col)
-    cut, dim = state.value_of("cut"), state.value_of("dim")
     show_picture(
         context,
         "patch grid",
         alt=words.GRID_ALT.format(rows=rows, cols=cols),
         on_pick=lambda name: state.change(query=name),
         chosen=cell_name(row, col),
-        line=cut,
-        dim=dim,
+        line=state.value_of("cut"),
+        dim=state.value_of("dim"),
     )
-    figure.exports(
-        context,
-        "patch grid",
-        lambda: grid_figure(context.traced, highlight=[token], line_width=cut, dim=dim, theme=context.theme),
-        token=token,
-        cut=cut,
-        dim=dim,
-    )
-    one, two = st.columns(2)
-    one.slider(words.CUT, 0, 8, step=1, **state.bound("cut"))
-    two.slider(words.DIM, 0.0, 0.9, step=0.1, **state.bound("dim"))
 
 
 def _patch(context: PageContext, row: int, col: int) -> None:
     layout, token = context.layout, context.layout.token_at(row, col)
     high, wide = layout.patch_size
-
-    def draw() -> Figure:
-        return Figure(
-            arrays={},
-            drawing=draw_patch(context.shown, layout, token, theme=context.theme),
-            alt=words.PATCH_ALT.format(row=row, col=col),
-            provenance=context.traced.provenance("patch", query=cell_name(row, col)),
-            snippet=context.traced.snippet(),
-        )
-
-    st.markdown(f"**{words.PATCH}**")
-    figure.show(context, "patch", draw, token=token)
+    figure.show(context, "patch", lambda: _patch_figure(context, row, col), exported=False, token=token)
     place = {"left": col * wide, "right": (col + 1) * wide - 1, "top": row * high, "bottom": (row + 1) * high - 1}
     caption(words.PATCH_FACTS, token=token, tokens=layout.num_tokens, row=row, col=col, **place)
-    one, two = st.columns(2)
-    rows, cols = layout.grid
-    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
-    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
+
+
+def _patch_figure(context: PageContext, row: int, col: int) -> Figure:
+    token = context.layout.token_at(row, col)
+    return Figure(
+        arrays={},
+        drawing=draw_patch(context.shown, context.layout, token, theme=context.theme),
+        alt=words.PATCH_ALT.format(row=row, col=col),
+        provenance=context.traced.provenance("patch", query=cell_name(row, col)),
+        snippet=context.traced.snippet(),
+    )
+
+
+def _exports(context: PageContext, row: int, col: int) -> None:
+    token, cut, dim = context.layout.token_at(row, col), state.value_of("cut"), state.value_of("dim")
+    figure.exports(
+        context,
+        "patch grid",
+        lambda: grid_figure(context.traced, highlight=[token], line_width=cut, dim=dim, theme=context.theme),
+        label=words.CUT_PICTURE,
+        token=token,
+        cut=cut,
+        dim=dim,
+    )
+    figure.exports(context, "patch", lambda: _patch_figure(context, row, col), label=words.PATCH, token=token)
 
 
 def _sequence(context: PageContext, row: int, col: int) -> None:
@@ -99,3 +107,11 @@ def _sequence(context: PageContext, row: int, col: int) -> None:
         lambda: sequence_figure(context.traced, highlight=token, columns=16, theme=context.theme),
         token=token,
     )
+
+
+def _filters(context: PageContext) -> None:
+    try:
+        figure.show(context, "filters", lambda: filters_figure(context.traced, FILTERS, theme=context.theme))
+        caption(words.FILTERS_TEXT, count=FILTERS)
+    except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
+        st.info(escaped(reason))

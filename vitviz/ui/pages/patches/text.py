@@ -9,14 +9,9 @@ PAGE = PageText(
     title=instruction("Patches"),
     question=instruction("How does a model read a picture?"),
     lead=definition(
-        "It cuts the picture into patches and turns each into one vector, its patch embedding.", when="cuts"
+        "The model cuts the picture into patches and makes each one vector, its patch embedding.", when="cuts"
     )
-    + definition("It makes one vector for each patch of a grid.", when="!cuts")
-    + definition("A picture is no sequence: the order, row by row, is imposed.")
-    + computed(
-        "Relating everything with everything takes {patch_pairs} pairs of patches; for its {pixels} pixels it would take {pixel_pairs}.",
-        "vitviz.analysis.patches.sequence_cost",
-    ),
+    + definition("The model makes one vector for each patch of this grid, its patch embedding.", when="!cuts"),
     try_this=instruction("Choose a patch of the object, then one of the background, and look at the pixels of each.")
     + instruction("Then make the input larger in the sidebar, where the model takes other sizes."),
     notice=definition(
@@ -53,13 +48,18 @@ CUT = instruction("Width of the cuts")
 DIM = instruction("Dim the rest")
 ROW, COL = instruction(("Row", "Column"))
 GRID_ALT = definition("The photograph cut into {rows} rows and {cols} columns of patches.")
-PATCH = instruction("The chosen patch")
+PATCH = instruction("The chosen patch:")
 PATCH_FACTS = computed(
     "Token {token} of {tokens} · row {row}, column {col} · pixels {left} to {right} across, {top} to {bottom} down",
     "vitviz.tokens.TokenLayout.token_at",
 )
 PATCH_ALT = definition("The patch in row {row}, column {col}, enlarged, beside its place in the photograph.")
+CUT_PICTURE = instruction("The picture, cut:")
 SEQUENCE = instruction("The sequence")
+PAIRS = definition("A picture is no sequence: the order, row by row, is imposed.") + computed(
+    "Relating everything with everything takes {patch_pairs} pairs of patches; for its {pixels} pixels it would take {pixel_pairs}.",
+    "vitviz.analysis.patches.sequence_cost",
+)
 SEQUENCE_TEXT = computed(
     "{prefix} prefix tokens and {patches} patches: {tokens} tokens in this order.", "vitviz.tokens.TokenLayout"
 )

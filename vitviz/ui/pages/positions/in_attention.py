@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.analysis.relative import OffsetBias, RotaryTable, rotary_table
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
+from vitviz.figure import Figure
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure, straddles
 from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
@@ -24,28 +28,38 @@ from vitviz.ui.text import common
 SHOWN = 440
 
 
-def show_rotary(context: PageContext) -> None:
+@dataclass(frozen=True)
+class Places:
+    """Where a section of the page is drawn: the page's own places, or all of it among the details."""
+
+    figure: DeltaGenerator
+    controls: DeltaGenerator
+    details: DeltaGenerator
+
+
+def show_rotary(context: PageContext, its: Places) -> None:
     """The kernel of one layer and head, from one place and by displacement."""
-    st.subheader(words.ROTARY, anchor=False)
-    caption(words.ROTARY_TEXT)
+    row, col = context.selection.patch_of(context.layout)
     with context.model.lock:
         table = rotary_table(context.model, context.layout)
-    layer, head = _choose(table)
+    with its.controls:
+        layer, head = _choose(table)
+        choose_place(context, row, col, "rotary")
     raw = state.value_of("bent") == "raw"
-    left, right = st.columns(2)
-    with left:
-        st.markdown(f"**{words.ROTARY_PLACE}**")
-        _one_place(context, table, layer, head, raw)
-    with right:
-        st.markdown(f"**{words.ROTARY_KERNEL}**")
-        figure.show(
-            context,
-            "rotary kernel",
-            lambda: kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme, width=SHOWN),
-            layer=layer,
-            head=head,
-            raw=raw,
-        )
+    kernel = {"layer": layer, "head": head, "raw": raw}
+
+    def draw() -> Figure:
+        return kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme, width=SHOWN)
+
+    with its.figure:
+        left, right = st.columns(2)
+        with left:
+            _one_place(context, table, layer, head, raw)
+        with right:
+            figure.show(context, "rotary kernel", draw, exported=False, **kernel)
+    with its.details:
+        caption(words.ROTARY_TEXT)
+        figure.exports(context, "rotary kernel", draw, label=words.ROTARY_KERNEL, **kernel)
 
 
 def _choose(table: RotaryTable) -> tuple[int, int]:
@@ -58,13 +72,12 @@ def _choose(table: RotaryTable) -> tuple[int, int]:
     if layers == heads == 1:
         caption(words.ROTARY_ONE)
         return 0, 0
-    one, two, _ = st.columns([1, 1, 2])
     if layers > 1:
-        one.number_input(
+        st.number_input(
             words.LAYER, 0, layers - 1, step=1, help=GLOSSARY["layer"], **state.bound("turned_layer", layer)
         )
     if heads > 1:
-        two.number_input(words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], **state.bound("turned_head", head))
+        st.number_input(words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], **state.bound("turned_head", head))
     return layer, head
 
 
@@ -85,40 +98,52 @@ def _one_place(context: PageContext, table: RotaryTable, layer: int, head: int, 
         scale=Scale.of(heatmap.values) if raw else Scale(-1, 1, signed=True),
         params=(("patch", patch), ("layer", layer), ("head", head)),
         chosen=cell_name(row, col),
-        widest=400,
     )
-    choose_place(context, row, col, "rotary")
 
 
 # Relative positions: the bias of every head over displacements, layer by layer.
 
 
-def show_relative(context: PageContext) -> None:
+def show_relative(context: PageContext, its: Places) -> None:
     """One layer's heads as small maps, and one of them enlarged."""
-    st.subheader(words.RELATIVE, anchor=False)
     try:
         biases = context.ask("bias by displacement", lambda _: biases_of(context.traced))
     except UnsupportedError:
-        st.info(words.RELATIVE_MORE)
+        its.figure.info(words.RELATIVE_MORE)
         return
-    caption(words.RELATIVE_TEXT)
     number = min(int(state.value_of("bias_layer")), len(biases) - 1)
     names = {index: _name(index, bias) for index, bias in enumerate(biases)}
-    st.selectbox(words.RELATIVE_LAYER, list(names), format_func=named(names), **state.bound("bias_layer", number))
     bias = biases[number]
     head = min(int(state.value_of("bias_head")), bias.num_heads - 1)
-    left, right = st.columns(2)
-    with left:
-        _board(context, number, bias, head)
-    with right:
-        st.markdown(f"**{words.RELATIVE_HEAD.format(head=head)}**")
-        figure.show(
-            context,
-            "relative bias",
-            lambda: bias_figure(context.traced, number, head, bias, theme=context.theme, width=SHOWN),
-            number=number,
-            head=head,
+    shared = state.value_of("colours") == "shared"
+    one, every = {"number": number, "head": head}, {"number": number, "shared": shared}
+
+    def draw() -> Figure:
+        return bias_figure(context.traced, number, head, bias, theme=context.theme, width=SHOWN)
+
+    def draw_all() -> Figure:
+        return bias_heads_figure(context.traced, number, bias, shared=shared, theme=context.theme)
+
+    with its.controls:
+        st.selectbox(words.RELATIVE_LAYER, list(names), format_func=named(names), **state.bound("bias_layer", number))
+        st.segmented_control(
+            common.TILE_SCALES,
+            list(common.TILE_SCALE_OF),
+            format_func=named(common.TILE_SCALE_OF),
+            help=common.TILE_SCALE_HELP,
+            required=True,
+            **state.bound("colours"),
         )
+    with its.figure:
+        left, right = st.columns(2)
+        with left:
+            _board(context, number, bias, head, shared)
+        with right:
+            figure.show(context, "relative bias", draw, exported=False, **one)
+    with its.details:
+        caption(words.RELATIVE_TEXT)
+        figure.exports(context, "relative bias", draw, label=words.RELATIVE_HEAD.format(head=head), **one)
+        figure.exports(context, "relative bias of all heads", draw_all, label=words.RELATIVE_HEADS, **every)
 
 
 def _steps(patches: int, step: int) -> range:
@@ -131,16 +156,7 @@ def _name(number: int, bias: OffsetBias) -> str:
     return name if bias.step == (1, 1) else words.RELATIVE_STEP.format(name=name, step=bias.step[0])
 
 
-def _board(context: PageContext, number: int, bias: OffsetBias, head: int) -> None:
-    shared = state.value_of("colours") == "shared"
-    st.segmented_control(
-        common.TILE_SCALES,
-        list(common.TILE_SCALE_OF),
-        format_func=named(common.TILE_SCALE_OF),
-        help=common.TILE_SCALE_HELP,
-        required=True,
-        **state.bound("colours"),
-    )
+def _board(context: PageContext, number: int, bias: OffsetBias, head: int, shared: bool) -> None:
     maps, across = (
         bias.values,
         min(in_a_row(bias.num_heads), 4) if bias.num_heads % 4 == 0 else in_a_row(bias.num_heads),
@@ -165,22 +181,14 @@ def _board(context: PageContext, number: int, bias: OffsetBias, head: int) -> No
         places=(_steps(bias.window[0], bias.step[0]), _steps(bias.window[1], bias.step[1])),
         on_pick=lambda row, place: state.change(bias_head=row * across + place),
     )
-    figure.exports(
-        context,
-        "relative bias of all heads",
-        lambda: bias_heads_figure(context.traced, number, bias, shared=shared, theme=context.theme),
-        number=number,
-        shared=shared,
-    )
 
 
 def choose_place(context: PageContext, row: int, col: int, part: str) -> None:
     """The place by its numbers, and the scale. part: tells the sections of the page apart."""
     rows, cols = context.layout.grid
-    one, two, three = st.columns([1, 1, 2], vertical_alignment="bottom")
     by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
-    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))
-    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}"))
-    three.selectbox(
+    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))
+    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}"))
+    st.selectbox(
         words.COLOURS, list(words.COLOURS_OF), format_func=named(words.COLOURS_OF), **state.bound("bent", part=part)
     )

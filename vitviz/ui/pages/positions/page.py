@@ -28,20 +28,24 @@ from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
-from vitviz.ui.pages.positions.in_attention import choose_place
+from vitviz.ui.pages.positions.in_attention import Places, choose_place
 from vitviz.ui.shell.errors import guarded
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
-        for kind in kinds_of_positions(context):
+    with page(words.PAGE, context) as its:
+        kinds = kinds_of_positions(context)
+        for kind in kinds:
             if kind in SECTIONS:
+                # Where a model has several, the first is the page's figure.
+                first = kind == kinds[0]
+                places = Places(its.figure(), its.controls(), its.details()) if first else Places(*[its.details()] * 3)
                 with guarded(kind):
-                    SECTIONS[kind](context)
-            elif names := named_positions(context.model.module):
-                st.info(words.NAMED.format(names=", ".join(map(escaped, names[:3]))))
+                    SECTIONS[kind](context, places)
             else:
-                st.info(words.NONE)
+                with its.figure():
+                    names = named_positions(context.model.module)
+                    st.info(words.NAMED.format(names=", ".join(map(escaped, names[:3]))) if names else words.NONE)
 
 
 # Positions that are added to the patches: how alike their vectors are, learned or fixed by formula.
@@ -50,8 +54,8 @@ def render(context: PageContext) -> None:
 MOST_PATCHES = 2000
 
 
-def show_added(context: PageContext) -> None:
-    """One place against all others, the curve over distance, the sum at the entrance, and the atlas.
+def show_added(context: PageContext, its: Places) -> None:
+    """One place against all others and the atlas; then the sum at the entrance and the curve over distance.
 
     With very many patches the curve and the atlas, which need every place against every other, are left out.
     """
@@ -59,42 +63,66 @@ def show_added(context: PageContext) -> None:
     similarity = None
     if context.layout.num_patches <= MOST_PATCHES:
         similarity = context.ask("position similarity", lambda _: position_similarity(context.model, context.layout))
-    kind = context.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
-    caption(words.KIND, kind=words.LEARNED if kind == "learned" else words.FIXED)
-    left, right = st.columns(2)
-    with left:
-        _one_added(context, similarity, row, col)
-    with right:
-        st.subheader(words.CURVE, anchor=False)
-        if similarity is None:
-            st.caption(words.TOO_MANY.format(count=f"{context.layout.num_patches:,}"))
-        else:
-            st.caption(words.CURVE_TEXT)
-            figure.show(
-                context,
-                "similarity by distance",
-                lambda: distance_figure(context.traced, similarity, theme=context.theme),
-            )
-            step = min(context.layout.grid) // 2
-            if step:
-                found = similarity_by_step(similarity, context.layout, step)
-                st.caption(
-                    words.STEP_TEXT.format(step=step, row=found.row, column=found.column, diagonal=found.diagonal)
+    with its.controls:
+        choose_place(context, row, col, "added")
+    with its.figure:
+        left, right = st.columns(2)
+        with left:
+            _one_added(context, similarity, row, col)
+        if similarity is not None:
+            with right:
+                figure.show(
+                    context,
+                    "position atlas",
+                    lambda: _atlas(context, similarity, row, col),
+                    exported=False,
+                    row=row,
+                    col=col,
                 )
-    st.subheader(words.SUM, anchor=False)
-    with guarded("sum"):
-        _sum(context, row, col)
+                st.caption(words.ATLAS_TEXT)
+    with its.details:
+        kind = context.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
+        caption(words.KIND, kind=words.LEARNED if kind == "learned" else words.FIXED)
+        figure.exports(
+            context,
+            "position similarity",
+            lambda: position_figure(context.traced, row, col, similarity, theme=context.theme),
+            label=words.SIMILARITY,
+            row=row,
+            col=col,
+        )
+        if similarity is not None:
+            figure.exports(
+                context,
+                "position atlas",
+                lambda: _atlas(context, similarity, row, col),
+                label=words.ATLAS,
+                row=row,
+                col=col,
+            )
+        st.subheader(words.SUM, anchor=False)
+        with guarded("sum"):
+            _sum(context, row, col)
+        st.subheader(words.CURVE, anchor=False)
+        _curve(context, similarity)
+
+
+def _atlas(context: PageContext, similarity: np.ndarray, row: int, col: int) -> Figure:
+    return atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme)
+
+
+def _curve(context: PageContext, similarity: np.ndarray | None) -> None:
     if similarity is None:
+        st.caption(words.TOO_MANY.format(count=f"{context.layout.num_patches:,}"))
         return
-    st.subheader(words.ATLAS, anchor=False)
-    st.caption(words.ATLAS_TEXT)
+    st.caption(words.CURVE_TEXT)
     figure.show(
-        context,
-        "position atlas",
-        lambda: atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme),
-        row=row,
-        col=col,
+        context, "similarity by distance", lambda: distance_figure(context.traced, similarity, theme=context.theme)
     )
+    step = min(context.layout.grid) // 2
+    if step:
+        found = similarity_by_step(similarity, context.layout, step)
+        st.caption(words.STEP_TEXT.format(step=step, row=found.row, column=found.column, diagonal=found.diagonal))
 
 
 def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, col: int) -> None:
@@ -112,7 +140,6 @@ def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, co
     if not signed:
         heatmap = Heatmap(heatmap.values, label)
     scale = Scale(-1, 1, signed=True) if signed else Scale.of(heatmap.values)
-    st.subheader(words.SIMILARITY, anchor=False)
     show_picture(
         context,
         "position similarity",
@@ -122,16 +149,7 @@ def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, co
         scale=scale,
         params=(("patch", patch),),
         chosen=cell_name(row, col),
-        widest=400,
     )
-    figure.exports(
-        context,
-        "position similarity",
-        lambda: position_figure(context.traced, row, col, similarity, theme=context.theme),
-        row=row,
-        col=col,
-    )
-    choose_place(context, row, col, "added")
 
 
 def _sum(context: PageContext, row: int, col: int) -> None:

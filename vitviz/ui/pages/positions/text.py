@@ -9,11 +9,14 @@ PAGE = PageText(
     title=instruction("Positions"),
     question=instruction("How does it know where a patch was?"),
     lead=definition(
-        "Attention has no sense of order: shuffle the tokens, and its results are shuffled in the same way."
+        "A vector is added to each patch for its place. The map compares one place with all others.", when="added"
     )
-    + definition("This model adds a vector to each patch that stands for its place.", when="added")
-    + definition("This model turns queries and keys by angles that depend on the place.", when="rotary")
-    + definition("This model adds a number to each score that depends on the step from query to key.", when="relative")
+    + definition(
+        "Queries and keys are turned by angles of their place. The map shows what is left of a score.", when="rotary"
+    )
+    + definition(
+        "Each score gains a number for the step from query to key. The maps show it, head by head.", when="relative"
+    )
     + definition("This page looks for what tells this model where a patch lies.", when="!added,!rotary,!relative"),
     try_this=instruction(
         "Choose a patch in a corner, then one in the middle, and look along its row and column.", when="added"
@@ -22,6 +25,9 @@ PAGE = PageText(
     + instruction("Choose another layer and head, and see which steps gain.", when="relative")
     + instruction("Choose another model in the sidebar and compare.", when="!added,!rotary,!relative"),
     notice=definition(
+        "Attention has no sense of order: shuffle the tokens, and its results are shuffled in the same way."
+    )
+    + definition(
         "Whether the grid was learned or given depends on the training: where positions were resampled in two dimensions, it was given.",
         when="learned positions",
     )
@@ -62,7 +68,7 @@ PAGE = PageText(
 LEARNED = definition("parameters of the model")
 FIXED = definition("fixed by a formula (sines and cosines), not learned")
 KIND = definition("Position embedding: {kind}.")
-SIMILARITY = instruction("One place against all others")
+SIMILARITY = instruction("One place against all others:")
 SIMILARITY_LABEL = definition("cosine similarity with row {row}, column {col}")
 SIMILARITY_ALT = definition(
     "Cosine similarity of the position embedding in row {row}, column {col} with those of all other patches."
@@ -97,7 +103,7 @@ SUM_CHANCE = computed(
 SUM_NAMES = definition(("patch embedding", "position embedding"))
 SUM_RESULT = definition("sum, as it enters the first layer")
 SUM_ALT = definition("Patch embedding and position embedding of the chosen patch as coloured strips, and their sum.")
-ATLAS = instruction("The whole atlas")
+ATLAS = instruction("The whole atlas:")
 ATLAS_TEXT = definition(
     "One tile for each place, in its place: the tile's picture is that place's similarity with all others."
 )
@@ -110,18 +116,15 @@ NAMED = definition(
     "This model has position parameters ({names}). But it does not add one vector to each patch where the patches enter its first layer. "
     "So there is no position embedding to compare patch by patch."
 )
-ROTARY = instruction("Turned by their place: rotary positions")
 ROTARY_TEXT = definition(
     "Every query and key of a patch is rotated by angles that grow with row and column. The map is what is left of a score after each "
     "step where all components of query and key are equal: 1 for none."
 )
-ROTARY_PLACE = instruction("One place against all others")
-ROTARY_KERNEL = instruction("By displacement")
+ROTARY_KERNEL = instruction("By displacement:")
 ROTARY_LABEL = definition("rotary kernel from row {row}, column {col}")
 ROTARY_ALT = definition("Rotary kernel of the displacement from row {row}, column {col} to every other patch.")
 ROTARY_ONE = definition("The same in every layer and head.")
 LAYER, HEAD = instruction(("Layer", "Head"))
-RELATIVE = instruction("A bias for each step: relative positions")
 RELATIVE_TEXT = definition(
     "Before the softmax each score gains a number that depends only on the step from query to key. It comes from a table or a small "
     "network of the model. The query is in the middle of each map."
@@ -133,7 +136,8 @@ RELATIVE_BOARD_ALT = definition(
     "One small map for each of {heads} heads of {layer}: bias over displacements, the query in the middle."
 )
 RELATIVE_LABEL = definition("bias added to the score")
-RELATIVE_HEAD = instruction("Head {head}")
+RELATIVE_HEAD = instruction("Head {head}:")
+RELATIVE_HEADS = instruction("All heads:")
 RELATIVE_MORE = definition(
     "What this model adds to its scores depends on where patches are and on what is in them. So no one map over displacements holds it."
 )
