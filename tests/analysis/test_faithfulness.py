@@ -19,6 +19,7 @@ from vitviz.analysis.faithfulness import (
     hidden_by_deletion,
     hidden_by_insertion,
     orders_of,
+    passes_needed,
     rank_agreement,
 )
 from vitviz.analysis.hiding import cells, hide, read_hidden
@@ -121,8 +122,9 @@ def test_progress_ends_at_the_whole_and_can_cancel(linear):
         if done >= 4:
             raise Cancelled("enough")
 
+    fresh = Question(question.model, question.pixels, question.target)  # what was run for the other is not run again
     with pytest.raises(Cancelled, match="enough"):
-        list(faithfulness(question, {"a": np.eye(2, 3)}, levels=(2, 4), batch=2, progress=stop))
+        list(faithfulness(fresh, {"a": np.eye(2, 3)}, levels=(2, 4), batch=2, progress=stop))
     assert torch._C._len_torch_function_stack() == 0
 
 
@@ -256,3 +258,22 @@ def test_a_map_that_is_not_finite_has_no_order(linear, wrong):
 def test_a_curve_needs_a_seed(linear):
     with pytest.raises(ValueError, match="at least one seed"):
         list(faithfulness(linear[0], {"a": np.eye(2, 3)}, seeds=0))
+
+
+def test_what_was_run_for_a_question_is_not_run_again(linear):
+    question, _ = linear
+    maps = {"a": np.arange(6.0).reshape(2, 3)}
+    runs = []
+    whole = passes_needed(question, maps, (2, 4), seeds=2)
+    list(faithfulness(question, maps, levels=(2,), seeds=2, progress=lambda done, _: runs.append(done)))
+    coarse = runs[-1]
+    left = passes_needed(question, maps, (2, 4), seeds=2)
+    assert 0 < coarse < whole
+    assert left == whole - coarse
+    (fine,) = list(faithfulness(question, maps, levels=(2, 4), seeds=2))[1:]
+    assert passes_needed(question, maps, (2, 4), seeds=2) == 0
+    fresh = Question(question.model, question.pixels, question.target)
+    fresh.reuse(question.passes)
+    assert passes_needed(fresh, maps, (2, 4), seeds=2) == 0
+    alone = last(Question(question.model, question.pixels, question.target), maps, levels=(4,), seeds=2)
+    np.testing.assert_allclose(fine.methods[0].deletion.values, alone.methods[0].deletion.values, atol=1e-9)

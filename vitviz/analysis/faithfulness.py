@@ -96,10 +96,7 @@ def faithfulness(
         ValueError: for a map that is not of the model's grid and for no seed.
         UnsupportedError: for a map with values that are not finite numbers.
     """
-    layout, drawn = question.layout, range(seeds)
-    orders = {name: orders_of(_values(name, values, layout.grid), drawn, name) for name, values in maps.items()}
-    centre = centre_orders(layout, drawn)
-    randoms = [orders_of(np.zeros(layout.grid), [seed]) for seed in drawn]
+    orders, centre, randoms = _walks(question.layout, maps, seeds)
     known = HiddenLikelihoods(question, batch)
     walks = [*orders.values(), centre, *randoms]
     everything = [hidden for steps in levels for hidden in _sets(walks, steps)]
@@ -123,6 +120,22 @@ def faithfulness(
         )
 
 
+def passes_needed(
+    question: Question,
+    maps: Mapping[str, Heatmap | np.ndarray],
+    levels: tuple[int, ...] = LEVELS,
+    seeds: int = SEEDS,
+) -> int:
+    """How many images `faithfulness` would run through the model, those left out that were run for this question before.
+
+    Raises:
+        ValueError, UnsupportedError: as `faithfulness`.
+    """
+    orders, centre, randoms = _walks(question.layout, maps, seeds)
+    walks = [*orders.values(), centre, *randoms]
+    return HiddenLikelihoods(question).missing([hidden for steps in levels for hidden in _sets(walks, steps)])
+
+
 def rank_agreement(maps: Mapping[str, Heatmap | np.ndarray]) -> np.ndarray:
     """(methods, methods) Spearman correlation between maps, patch by patch; not-a-number for a constant map."""
     arrays = [_array(values) for values in maps.values()]
@@ -133,6 +146,15 @@ def disagreement(maps: Mapping[str, Heatmap | np.ndarray]) -> Heatmap:
     """Heatmap (rows, cols): standard deviation across methods of each patch's rank, ranks scaled to [0, 1]."""
     each = [ranks(_array(values)) for values in maps.values()]
     return Heatmap(np.std(each, axis=0), "disagreement in rank")
+
+
+def _walks(
+    layout: TokenLayout, maps: Mapping[str, Heatmap | np.ndarray], seeds: int
+) -> tuple[dict[str, Orders], Orders, list[Orders]]:
+    """(orders of every map, of the centre prior, of each random seed)."""
+    drawn = range(seeds)
+    orders = {name: orders_of(_values(name, values, layout.grid), drawn, name) for name, values in maps.items()}
+    return orders, centre_orders(layout, drawn), [orders_of(np.zeros(layout.grid), [seed]) for seed in drawn]
 
 
 def _sets(walks: list[Orders], steps: int) -> list[np.ndarray]:
@@ -241,12 +263,14 @@ def hidden_by_insertion(order: np.ndarray, fraction: float) -> np.ndarray:
 
 
 class HiddenLikelihoods:
-    """The target's likelihood for sets of hidden patches; a set that was computed before is not run again."""
+    """The target's likelihood for sets of hidden patches; a set that was run before for the same question is not run again:
+    the curves of one more map, or finer ones, cost what is new of them.
+    """
 
     def __init__(self, question: Question, batch: int = BATCH) -> None:
         self.question = question
         self.batch = batch
-        self._known: dict[bytes, float] = {}
+        self._known = question.hidden_likelihoods
 
     def compute(self, sets: Sequence[np.ndarray], each: Callable[[int], None] | None = None) -> None:
         """Runs what is not known yet of `sets`, each (patches,) boolean. `each` gets the number of images run after

@@ -29,7 +29,7 @@ from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
 # Names of what a Question computes once and keeps, the model apart.
-PASSES = ("passage", "reference", "trace", "attention_gradients")
+PASSES = ("passage", "reference", "trace", "attention_gradients", "hidden_likelihoods")
 
 
 class ModelLike(Protocol):
@@ -180,6 +180,13 @@ class Question:
             return tuple(weight_gradient(call, own[call], self.module, self.layout) for call in calls)
 
         return AttentionGradients(of(grid), of(pool))
+
+    @cached_property
+    def hidden_likelihoods(self) -> dict[bytes, float]:
+        """The target's likelihood by the set of hidden patches, packed to bits; whoever runs the image with patches hidden
+        adds to it.
+        """
+        return {}
 
     def refuse_other_kinds(self) -> None:
         """Raises UnsupportedError where the model's attention does not relate its tokens row by row."""

@@ -150,6 +150,11 @@ def require_passes(model: Model, passes: float, what: str) -> None:
         raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
 
 
+def cost_of(model: Model, passes: float) -> str:
+    """What so many forward passes take on this server, as an estimate is worth it: "2 min"."""
+    return roughly(passes * _estimate(model, Key("cost", model.name, model.fingerprint, size=model.input_size)).seconds)
+
+
 def _least_operations(model: Model) -> float:
     """Operations of a forward pass, at least: every parameter of a plain transformer meets every token once."""
     return 2.0 * model.layout.num_tokens * sum(parameter.numel() for parameter in model.module.parameters())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.figure import Figure
 from vitviz.ui.context import PageContext
@@ -41,6 +42,10 @@ class _Recipe:
         """For a download: called when no page is being drawn."""
         return self.context.fetch(f"figure {self.name}", self._draw, theme=self.context.theme.name, **self.params).png
 
+    def show(self, image: Callable[..., object], width: int | None = None) -> None:
+        drawn = self.drawn()
+        image(drawn.png, width=width or "stretch", alt=drawn.alt)
+
     def _draw(self, _: object) -> Rendered:
         figure = self.make()
         return Rendered(figure.png(), figure.alt, figure.snippet)
@@ -61,10 +66,16 @@ def show(
         width: CSS pixels, all there are where not given.
         exported: whether its exports stand below it; those of a page's main figure stand among the details.
     """
-    drawn = _Recipe(context, name, make, params).drawn()
-    st.image(drawn.png, width=width or "stretch", alt=drawn.alt)
+    _Recipe(context, name, make, params).show(st.image, width)
     if exported:
         exports(context, name, make, label="", **params)
+
+
+def show_in(
+    place: DeltaGenerator, context: PageContext, name: str, make: Callable[[], Figure], **params: Hashable
+) -> None:
+    """The figure alone, in a place for one element (`st.empty`), where it takes the place of what stood there."""
+    _Recipe(context, name, make, params).show(place.image)
 
 
 def exports(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.analysis.faithfulness import (
     CENTRE,
@@ -14,6 +16,7 @@ from vitviz.analysis.faithfulness import (
     Faithfulness,
     disagreement,
     faithfulness,
+    passes_needed,
     rank_agreement,
 )
 from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
@@ -24,12 +27,13 @@ from vitviz.analysis.sanity import cascade, insensitive
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
+from vitviz.figure import Figure
 from vitviz.figures.prediction import curves_figure
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.compute import JobProgress
+from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.controls.say import caption
@@ -38,41 +42,63 @@ from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
+KINDS = ("deletion", "insertion")
+OPPOSED = 0.1  # of a rank correlation: between its negative and this, two maps have nothing to do with each other
 SANITY_EVERY = 3  # layers randomised between two looks
 
 
 def show_trust(explained: ExplainedTarget) -> None:
-    """The test on a button, then what the maps have in common, then the sanity check on another."""
+    """The curves with their one verdict, where somebody asked for them; then how far the maps agree, and the sanity check."""
     found = methods.all_maps(explained)
-    caption(words.TEST_TEXT)
-    with st.container(horizontal=True):
-        if state.value_of("slow") == "later":
-            st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
-        if state.value_of("tested") == "later":
-            st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
-    if state.value_of("tested") == "now":
-        with guarded("test"):
-            _tested(explained, found)
+    with guarded("test"):
+        _test(explained, found)
     with guarded("agreement"):
         _agreement(explained, found)
     with guarded("sanity"):
         _sanity(explained)
 
 
+def _test(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
+    caption(words.TEST_TEXT)
+    later = state.value_of("tested") == "later"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if state.value_of("slow") == "later":
+            st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
+        if later:
+            st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
+            passes = passes_needed(explained.question, found, LEVELS)
+            caption(words.TEST_COST, passes=passes, time=consent.cost_of(explained.context.model, passes))
+    if not later:
+        _tested(explained, found)
+
+
 def _tested(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
-    """Coarse first: a quarter of the points is there soon, and is replaced by the fine curves."""
-    place = st.empty()
+    """Coarse first: a quarter of the points is there soon, and is replaced by the fine curves.
+
+    Each place holds one element, which the next one takes the place of. A container that is filled again would keep what
+    the first filling had more than the second until the script has ended, and so show two verdicts for minutes.
+    """
+    places = [column.empty() for column in st.columns(2)]
+    verdict, table = st.empty(), st.empty()
     for level in sorted({1, len(LEVELS)}):
         scores = explained.ask(
             "faithfulness",
             partial(_walk, found, LEVELS[:level]),
             words.TESTING,
-            passes=2 * LEVELS[-1] * (len(found) + 2),  # both curves of every map and of the two controls
+            passes=passes_needed(explained.question, found, LEVELS),
             methods=tuple(found),
             level=level,
         )
-        with place.container():
-            _curves(explained, scores, level)
+        fine = level == len(LEVELS)
+        for place, kind in zip(places, KINDS, strict=True):
+            name, make, params = _curves(explained, scores, kind, level)
+            figure.show_in(place, explained.context, name, make, **params)
+        verdict.markdown(_verdict(explained, scores) if fine else words.COARSE)
+        _areas(table, scores)
+    for column, kind in zip(st.columns(2), KINDS, strict=True):
+        with column:
+            name, make, params = _curves(explained, scores, kind, level)
+            figure.exports(explained.context, name, make, **params)
 
 
 def _walk(
@@ -82,41 +108,45 @@ def _walk(
     return last
 
 
-def _curves(explained: ExplainedTarget, scores: Faithfulness, level: int) -> None:
-    if level < len(LEVELS):
-        st.caption(words.COARSE)
-    for column, kind in zip(st.columns(2), ("deletion", "insertion"), strict=True):
-        with column:
-            names = tuple(each.name for each in scores.methods)
-            make = partial(
-                curves_figure,
-                explained.context.subject,
-                scores,
-                kind,
-                explained.target,
-                explained.name,
-                theme=explained.context.theme,
-            )
-            figure.show(
-                explained.context, f"{kind} curves {level}", make, target=explained.target, methods=names, level=level
-            )
+def _curves(
+    explained: ExplainedTarget, scores: Faithfulness, kind: str, level: int
+) -> tuple[str, Callable[[], Figure], dict[str, Hashable]]:
+    """The figure's name, what makes it, and what it depends on."""
+    context = explained.context
+    make = partial(curves_figure, context.subject, scores, kind, explained.target, explained.name, theme=context.theme)
+    names = tuple(each.name for each in scores.methods)
+    return f"{kind} curves", make, {"target": explained.target, "methods": names, "level": level}
+
+
+def _verdict(explained: ExplainedTarget, scores: Faithfulness) -> str:
+    """Which map comes out first, in one sentence."""
+    gaps = {str(row["name"]): float(row["gap"]) for row in scores.table()}
+    best = max(gaps, key=gaps.__getitem__)
+    said = {CENTRE: words.BEST_CENTRE, RANDOM: words.BEST_RANDOM}.get(best, words.BEST)
+    return said.format(
+        best=best,
+        count=len(scores.methods),
+        target=escaped(explained.name),
+        gap=number(gaps[best]),
+        random=number(gaps[RANDOM]),
+    )
+
+
+def _areas(place: DeltaGenerator, scores: Faithfulness) -> None:
     rows = scores.table()
     columns = ([row[name] for row in rows] for name in ("name", "deletion", "insertion", "gap"))
     digits = {name: st.column_config.NumberColumn(format="%.3f") for name in words.AREAS[1:]}
-    st.dataframe(dict(zip(words.AREAS, columns, strict=True)), hide_index=True, column_config=digits)
-    gaps = {str(row["name"]): float(row["gap"]) for row in rows}
-    best = max(gaps, key=gaps.__getitem__)
-    controls = {CENTRE: words.BEST_CENTRE, RANDOM: words.BEST_RANDOM}
-    st.markdown(controls.get(best, words.BEST.format(best=best)))
+    place.dataframe(dict(zip(words.AREAS, columns, strict=True)), hide_index=True, column_config=digits)
 
 
 def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
     if len(found) < 2:
         return
+    agreement = rank_agreement(found)
+    caption(_least_alike(list(found), agreement))
     left, right = st.columns([3, 2])
     with left:
         st.markdown(f"**{words.AGREEMENT}**")
-        agreement = rank_agreement(found)
         shown = {"": list(found), **{name: agreement[:, i].tolist() for i, name in enumerate(found)}}
         st.dataframe(
             shown, hide_index=True, column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found}
@@ -135,6 +165,15 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             params=(("target", explained.target), ("methods", tuple(found))),
             widest=400,
         )
+
+
+def _least_alike(names: list[str], agreement: np.ndarray) -> str:
+    """The pair of maps whose ranks are the least alike, in a sentence that says what a negative correlation means."""
+    told = np.nan_to_num(agreement, nan=1.0)  # a constant map ranks nothing
+    one, other = np.unravel_index(int(told.argmin()), told.shape)
+    least = float(told[one, other])
+    said = words.LEAST_OPPOSED if least < -OPPOSED else words.LEAST_UNRELATED if least < OPPOSED else words.LEAST_ALIKE
+    return said.format(one=names[one], other=names[other], correlation=f"{least:.2f}".replace("-", "\N{MINUS SIGN}"))
 
 
 def _sanity(explained: ExplainedTarget) -> None:

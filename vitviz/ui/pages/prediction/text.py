@@ -102,18 +102,34 @@ TEST_TEXT = definition(
     "five random orders as a band, and the centre of the picture. Patches of equal value come in random order, averaged over five."
 )
 TESTING = instruction("Hiding and showing patches")
-AREAS = definition(("Order", "Deletion area (small is good)", "Insertion area (large is good)", "Insertion - deletion"))
-COARSE = definition("First a coarse look; the finer one follows.")
+AREAS = definition(
+    ("Order", "Deletion area (small is good)", "Insertion area (large is good)", "Insertion less deletion")
+)
+TEST_COST = computed("It takes {passes} forward passes, about {time}.", "vitviz.capture.cost.estimate")
+COARSE = definition("These curves have five points each; finer ones, and the answer, follow.")
 BEST = computed(
-    "On this picture, for this target, **{best}** comes out first. One test passed does not prove a map right.",
+    "Of {count} maps, **{best}** ranks the patches that {target} rests on best: {gap}, where random order has {random}.",
     _FAITHFULNESS,
 )
 BEST_CENTRE = computed(
-    "On this picture, for this target, no map does better than hiding from the centre outwards. Trust none of them for it.",
+    "Of {count} maps, none ranks the patches that {target} rests on better than their distance from the centre does: {gap}.",
     _FAITHFULNESS,
 )
 BEST_RANDOM = computed(
-    "On this picture, for this target, no map does better than random order. Trust none of them for it.", _FAITHFULNESS
+    "Of {count} maps, none ranks the patches that {target} rests on better than random order does: {gap}.",
+    _FAITHFULNESS,
+)
+_AGREEING = "vitviz.analysis.faithfulness.rank_agreement"
+LEAST_OPPOSED = computed(
+    "**{one}** and **{other}** contradict each other: where one is high, the other tends to be low (rank correlation {correlation}).",
+    _AGREEING,
+)
+LEAST_UNRELATED = computed(
+    "Least alike are **{one}** and **{other}**: one says next to nothing about the other (rank correlation {correlation}).",
+    _AGREEING,
+)
+LEAST_ALIKE = computed(
+    "All maps agree in part; least alike are **{one}** and **{other}** (rank correlation {correlation}).", _AGREEING
 )
 AGREEMENT = instruction("Do the maps agree? (rank correlation, patch by patch)")
 DISAGREEMENT = instruction("Where they disagree")

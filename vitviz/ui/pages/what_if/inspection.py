@@ -202,29 +202,25 @@ def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.nda
     if math.isnan(together):
         st.info(words.NO_CORRELATION)
         return
-    one, two = st.columns([1, 3], vertical_alignment="center")
-    one.metric(
-        words.CORRELATION, f"{together:.2f}".replace("-", "\N{MINUS SIGN}"), help=words.CORRELATION_HELP, border=True
-    )
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
-    with two:
-        st.markdown(next(sentence for least, sentence in words.CORRELATION_WORDS if together >= least))
-        if explained.shares:
-            moved = int((np.abs(fall) > POINTS_MOVED).sum())
-            sentence(words.MOVED, moved=moved, heads=fall.size)
-        if needs_classifier(explained.target):
-            before = explained.question.likelihood()
-            st.markdown(
-                words.MOST.format(
-                    layer=layer,
-                    head=head,
-                    target=escaped(explained.name),
-                    before=explained.amount(before),
-                    after=explained.amount(before - float(fall.max())),
-                )
+    said = next(said for least, said in words.CORRELATION_WORDS if together >= least)
+    st.markdown(said.format(correlation=f"{together:.2f}".replace("-", "\N{MINUS SIGN}")), help=words.CORRELATION_HELP)
+    if explained.shares:
+        moved = int((np.abs(fall) > POINTS_MOVED).sum())
+        sentence(words.MOVED, moved=moved, heads=fall.size)
+    if needs_classifier(explained.target):
+        before = explained.question.likelihood()
+        st.markdown(
+            words.MOST.format(
+                layer=layer,
+                head=head,
+                target=escaped(explained.name),
+                before=explained.amount(before),
+                after=explained.amount(before - float(fall.max())),
             )
-        else:
-            sentence(words.MOST_COSINE, layer=layer, head=head, fall=float(fall.max()))
+        )
+    else:
+        sentence(words.MOST_COSINE, layer=layer, head=head, fall=float(fall.max()))
 
 
 def _board(

@@ -208,15 +208,23 @@ WORTH_MEASURED = instruction("What it is worth")
 WORTH_SAID = instruction("How sharply it attends")
 WORTH_SAID_CAPTION = definition("mean over queries of the head's largest weight")
 WORTH_ALT = definition("{name}: one number for each of {heads} heads in {layers} layers.")
-CORRELATION = definition("rank correlation")
 CORRELATION_HELP = definition(
     "Spearman's, of the size of the measured fall with how sharply a head attends, over all heads: 1 they agree, 0 no relation."
 )
 CORRELATION_WORDS = (
-    (0.6, computed("Here the two mostly agree; on another picture they may not.", _WORTH)),
-    (0.2, computed("They agree a little: here, sharp attention is a hint and no measurement.", _WORTH)),
-    (-0.2, computed("Here, knowing one tells next to nothing about the other.", _WORTH)),
-    (-2.0, computed("Here the sharper heads matter less, if anything.", _WORTH)),
+    (0.6, computed("Heads that attend sharply mostly matter more here (rank correlation {correlation}).", _WORTH)),
+    (
+        0.2,
+        computed("Heads that attend sharply matter a little more here (rank correlation {correlation}).", _WORTH),
+    ),
+    (
+        -0.2,
+        computed(
+            "How sharply a head attends says next to nothing about its worth here (rank correlation {correlation}).",
+            _WORTH,
+        ),
+    ),
+    (-2.0, computed("Heads that attend sharply matter less here (rank correlation {correlation}).", _WORTH)),
 )
 NO_CORRELATION = computed("All heads are worth the same here, so there is nothing to correlate.", _WORTH)
 MOST = computed(
