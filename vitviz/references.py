@@ -258,8 +258,37 @@ WORKS: dict[str, Work] = {
     "eva-02": _arxiv("Fang et al.", 2023, "EVA-02: A visual representation for neon genesis", "2303.11331"),
     "dinov2": _arxiv("Oquab et al.", 2023, "DINOv2: Learning robust visual features without supervision", "2304.07193"),
     "dinov3": _arxiv("Siméoni et al.", 2025, "DINOv3", "2508.10104"),
+    # patch features, and objects found in them
+    "amir": _arxiv("Amir et al.", 2021, "Deep ViT features as dense visual descriptors", "2112.05814"),
+    "arthur": Work(
+        "Arthur and Vassilvitskii",
+        2007,
+        "k-means++: The advantages of careful seeding",
+        "https://dl.acm.org/doi/10.5555/1283383.1283494",
+    ),
+    "grady": Work(
+        "Grady", 2006, "Random walks for image segmentation", "https://doi.org/10.1109/TPAMI.2006.233", "section III"
+    ),
+    "lost": _arxiv(
+        "Siméoni et al.", 2021, "Localizing objects with self-supervised transformers and no labels", "2109.14279"
+    ),
+    "tokencut": _arxiv(
+        "Wang et al.",
+        2022,
+        "Self-supervised transformers for unsupervised object discovery using normalized cut",
+        "2202.11539",
+    ),
+    "shi": Work("Shi and Malik", 2000, "Normalized cuts and image segmentation", "https://doi.org/10.1109/34.868688"),
+    "maskcut": _arxiv(
+        "Wang et al.", 2023, "Cut and learn for unsupervised object detection and instance segmentation", "2301.11320"
+    ),
+    "coco": _arxiv("Lin et al.", 2014, "Microsoft COCO: Common objects in context", "1405.0312"),
     # what transformers serve besides naming a picture
     "detr": _arxiv("Carion et al.", 2020, "End-to-end object detection with transformers", "2005.12872"),
+    "conditional-detr": _arxiv("Meng et al.", 2021, "Conditional DETR for fast training convergence", "2108.06152"),
+    "yolos": _arxiv(
+        "Fang et al.", 2021, "You only look at one sequence: Rethinking transformer in vision", "2106.00666"
+    ),
     "vitdet": _arxiv(
         "Li et al.", 2022, "Exploring plain vision transformer backbones for object detection", "2203.16527"
     ),

@@ -63,7 +63,29 @@ def test_components(subject: Subject, maps: FeatureMaps, foreground: bool, smoot
 def test_clusters(subject: Subject, maps: FeatureMaps):
     made = clusters_figure(subject, maps, 3)
     assert set(np.unique(made.arrays["clusters"])) == {0, 1, 2} and made.alt.startswith("3 clusters")
-    assert "3)[0])" in made.snippet
+    np.testing.assert_array_equal(run(made.snippet)["found"][0], made.arrays["clusters"])
+
+
+def test_several_pictures_together(subject: Subject, maps: FeatureMaps):
+    """One colour and one number mean the same in both; their Python makes both again."""
+    sample = samples()[1]
+    image = load_sample(sample.id)
+    other = subject_of(vitviz.prepare(subject.model, image), vitviz.image_hash(image), str(sample.path))
+    both = [(other, feature_maps(other.model, other.trace.input))]
+    a, b = maps.facet("key", 5), both[0][1].facet("key", 5)
+    alike = similarity_figure(subject, maps, (1, 2), "key", 5, width=96, others=both)
+    np.testing.assert_allclose(alike.arrays["similarity_2"], vitviz.similar_patches(a, (1, 2), b).values, atol=1e-6)
+    np.testing.assert_allclose(run(alike.snippet)["found"][1], alike.arrays["similarity_2"], atol=1e-5)
+    joint = components_figure(subject, maps, "key", 5, width=96, others=both)
+    expected = vitviz.principal_components([a, b])
+    np.testing.assert_allclose(joint.arrays["components_2"], expected.values[1], atol=1e-5)
+    assert "of 48 patches" in joint.alt and other.image_hash in str(joint.provenance)
+    np.testing.assert_allclose(run(joint.snippet)["found"].values[1], expected.values[1], atol=1e-4)
+    groups = clusters_figure(subject, maps, 3, "key", 5, others=both)
+    for name, each in zip(("clusters", "clusters_2"), vitviz.cluster_patches([a, b], 3), strict=True):
+        np.testing.assert_array_equal(groups.arrays[name], each)
+    for made in (alike, joint, groups):
+        assert made.image().width > made.image().height
 
 
 @pytest.mark.parametrize("method", [lost, token_cut, mask_cut])

@@ -17,7 +17,7 @@ from vitviz.frontend import FOLDER, modules, version
 
 from .conftest import Run
 
-VIEWS = ["board", "journey", "microscope", "picture"]
+VIEWS = ["board", "features", "journey", "microscope", "picture"]
 
 
 def test_every_import_is_met(node: str, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.browser.microscope_cases import CASES
+from vitviz.analysis.features import PatchFeatures, correspondences, patch_similarity
 from vitviz.tokens import TokenLayout
+from vitviz.ui.server.payloads import pack
 
 from .conftest import Run
 
@@ -129,3 +131,66 @@ def test_keys_and_two_digit_heads(run: Run) -> None:
         {"act": "layer", "by": -1}, {"act": "move", "step": [-1, 0]}, {"act": "read", "step": [-1, 0]}, None, None, None,
         {"act": "release"},
     ]  # fmt: skip
+
+
+def test_similar_patches_are_those_of_python(run: Run) -> None:
+    """Half precision on the way: a similarity is within 0.001 or so of its value."""
+    layout = TokenLayout(("cls",), (5, 7), (4, 4))
+    random = np.random.default_rng(2)
+    a, b = (PatchFeatures(random.normal(size=(35, 48)).astype(np.float32), layout, 0, "key") for _ in range(2))
+    body = """
+    const [a, b] = buffers.map((buffer) => new PatchVectors(decode(buffer)));
+    const [own, other] = [a.likeness(9), b.likeness(9, a)];
+    return [Array.from(own), Array.from(other), nearest(own), nearest(own, 9), nearest(other), nearest(new Float32Array())];"""
+    imports = WEIGHTS.replace("LayerWeights, meanOfHeads", "nearest, PatchVectors")
+    sent = [pack({"features": each.packed()}) for each in (a, b)]
+    own, other, first, beside, there, none = run(imports, body, *sent)
+    here, beyond = patch_similarity(a)[9], patch_similarity(a, b)[9]
+    np.testing.assert_allclose(own, here, atol=1e-3)
+    np.testing.assert_allclose(other, beyond, atol=1e-3)
+    assert (first, beside, there, none) == (9, int(np.argsort(here)[-2]), int(beyond.argmax()), -1)
+
+
+def test_each_patch_of_a_flipped_and_a_shifted_copy_is_found_again(run: Run) -> None:
+    """Vectors of patches that are moved, not changed: every correspondence is known."""
+    grid = (4, 6)
+    values = np.random.default_rng(3).normal(size=(*grid, 32)).astype(np.float32)
+    body = """
+    const [here, there] = buffers.map((buffer) => new PatchVectors(decode(buffer)));
+    return [...Array(here.count).keys()].map((patch) => nearest(there.likeness(patch, here)));"""
+    place = np.arange(24).reshape(grid)
+    for moved, expected in (
+        (values[:, ::-1], place[:, ::-1]),
+        (np.roll(values, (1, 2), (0, 1)), np.roll(place, (-1, -2), (0, 1))),
+    ):
+        both = [
+            PatchFeatures(each.reshape(24, 32), TokenLayout((), grid, (4, 4)), 0, "key") for each in (values, moved)
+        ]
+        imports = WEIGHTS.replace("LayerWeights, meanOfHeads", "nearest, PatchVectors")
+        found = run(imports, body, *(pack({"features": each.packed()}) for each in both))
+        assert (
+            found
+            == expected.ravel().tolist()
+            == correspondences(*both).target[np.argsort(correspondences(*both).source)].tolist()
+        )
+
+
+def test_panels_fill_the_width_and_stay_on_the_screen(run: Run) -> None:
+    body = "return given.asked.map((each) => panelsFor(...each));"
+    asked = [
+        ("alike", [1, 1], 944, 800),
+        ("alike", [1.5, 0.75], 688, 768),
+        ("alike", [1, 1], 358, 844),
+        ("painted", [1], 944, 800),
+        ("painted", [1, 1, 1.4], 688, 768),
+    ]
+    for (mode, ratios, width, window), panels in zip(
+        asked, run('import { panelsFor } from "./core/layout.js";\n', body, asked=asked), strict=True
+    ):
+        boxes = panels["boxes"]
+        assert len(boxes) == len(ratios) * (1 if mode == "alike" else 2)
+        assert all(box["left"] >= 0 and box["left"] + box["width"] <= width + 1 for box in boxes)
+        assert panels["height"] <= window - 200
+        assert min(box["height"] for box in boxes) > 100
+        for box, ratio in zip(boxes, ratios if mode == "alike" else np.repeat(ratios, 2), strict=True):
+            assert box["width"] / box["height"] == pytest.approx(ratio, abs=0.02)

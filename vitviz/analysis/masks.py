@@ -29,10 +29,7 @@ def pixel_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def refine_mask(mask: np.ndarray, picture: np.ndarray, stiffness: float = STIFFNESS) -> np.ndarray:
-    """A mask of patches drawn along the edges of the picture: (height, width) boolean.
-
-    Patches all of whose neighbours are on the same side keep their side (where an object has none, the middles of its patches
-    do). Every other pixel gets the side that a random walker, who crosses edges of colour unwillingly, reaches first.
+    """A mask of patches drawn along the edges of the picture: (height, width) boolean, as `refine_labels` with two groups.
 
     Args:
         mask: (rows, cols) boolean, the object on the grid of patches.
@@ -43,21 +40,39 @@ def refine_mask(mask: np.ndarray, picture: np.ndarray, stiffness: float = STIFFN
         ValueError: For a picture that the grid does not cut into equal patches.
         MissingPackageError: Without scikit-image.
     """
+    return refine_labels(mask.astype(int), picture, stiffness) == 1
+
+
+def refine_labels(labels: np.ndarray, picture: np.ndarray, stiffness: float = STIFFNESS) -> np.ndarray:
+    """Groups of patches drawn along the edges of the picture: (height, width) int.
+
+    Patches all of whose neighbours are of the same group keep it (where a group has none, the middles of its patches do).
+    Every other pixel gets the group that a random walker, who crosses edges of colour unwillingly, reaches first.
+
+    Args:
+        labels: (rows, cols) int, the group of each patch.
+        picture, stiffness: As `refine_mask`.
+
+    Raises:
+        ValueError: As `refine_mask`.
+        MissingPackageError: Without scikit-image.
+    """
     need_package("skimage", "masks", "Refining a mask")
     from skimage.segmentation import random_walker  # here, because it takes long to import
 
     size = picture.shape[0], picture.shape[1]
-    if not mask.any() or mask.all():
-        return pixel_mask(mask, size)
-    seeds = np.zeros(size, np.int32)  # 0 to be decided, 1 background, 2 object
-    for label, side in ((1, ~mask), (2, mask)):
+    groups = np.unique(labels)
+    if len(groups) < 2:
+        return np.full(size, groups[0])
+    seeds = np.zeros(size, np.int32)  # 0 to be decided, then the groups counted from 1
+    for number, group in enumerate(groups, 1):
+        side = labels == group
         inner = ndimage.binary_erosion(side, np.ones((3, 3), bool), border_value=1)
-        certain = pixel_mask(inner, size) if inner.any() else _middles(side, size)
-        seeds[certain] = label
+        seeds[pixel_mask(inner, size) if inner.any() else _middles(side, size)] = number
     found = random_walker(
         picture.astype(np.float64) / 255, seeds, beta=stiffness, mode="cg_j", tol=1e-5, channel_axis=-1
     )
-    return np.asarray(found == 2)
+    return groups[np.asarray(found) - 1]
 
 
 def _middles(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -18,12 +18,39 @@ from vitviz.analysis.localization import FoundObject
 from vitviz.analysis.masks import pixel_mask
 from vitviz.draw import LIGHT, Theme, draw_heatmap
 from vitviz.draw.objects import paint_boxes, paint_clusters, paint_colours, paint_mask
+from vitviz.draw.sheet import beside
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, literal, made
+from vitviz.figures.subject import Subject, literal, made, snippet_framing
 from vitviz.tokens import cell_name
 
 _MAPS = "maps = vitviz.feature_maps(model, trace.input)"
+Other = tuple[Subject, FeatureMaps]  # a further picture in the same model
 _CALLS = {"LOST": "lost", "TokenCut": "token_cut", "MaskCut": "mask_cut"}
+
+
+def _others(subject: Subject, others: Sequence[Other], facet: str, layer: int) -> list[str]:
+    """Lines of Python that put the features of all pictures into a list."""
+    lines = [_MAPS, f"features = maps.facet({facet!r}, {layer})", "pictures = [features]"]
+    for other, _ in others:
+        size = other.model.input_size
+        model = "model" if size == subject.model.input_size else f"vitviz.resized(model, {literal(size)})"
+        image, framing = f"vitviz.load_image({other.image_name!r})", snippet_framing(other.prepared)
+        lines += [
+            f"other = vitviz.trace({model}, {image}, framing={framing!r})",
+            f"pictures.append(vitviz.feature_maps({model}, other.input).facet({facet!r}, {layer}))",
+        ]
+    return lines
+
+
+def _hashes(others: Sequence[Other]) -> dict[str, str]:
+    return {"others": ", ".join(other.image_hash for other, _ in others)} if others else {}
+
+
+def _together(pictures: Sequence[Image.Image]) -> Image.Image:
+    """All of them beside each other, as high as the first."""
+    height = pictures[0].height
+    same = [each.resize((max(1, round(each.width * height / each.height)), height)) for each in pictures]
+    return beside(same, LIGHT) if len(same) > 1 else pictures[0]
 
 
 def similarity_figure(
@@ -34,8 +61,9 @@ def similarity_figure(
     layer: int | None = None,
     theme: Theme = LIGHT,
     width: int = 640,
+    others: Sequence[Other] = (),
 ) -> Figure:
-    """How alike every patch of the picture is to one of them.
+    """How alike every patch of the picture, and of `others`, is to one of it.
 
     Args:
         subject: The picture.
@@ -43,30 +71,40 @@ def similarity_figure(
         cell: (row, col) of the patch.
         facet: As `FeatureMaps.facet`.
         layer: The last by default.
+        others: Further pictures; each map has its own scale.
 
     Raises:
         UnsupportedError: As `FeatureMaps.facet`.
     """
     features = maps.facet(facet, layer)
     heatmap = similar_patches(features, cell)
-    others = np.delete(heatmap.values.ravel(), cell[0] * heatmap.grid[1] + cell[1])
-    best = int(others.argmax())
+    beyond = [similar_patches(features, cell, other.facet(facet, features.layer)) for _, other in others]
+    drawn = [draw_heatmap(heatmap, image=subject.prepared.shown, query=cell, theme=theme, width=width)]
+    drawn += [
+        draw_heatmap(other, image=of.prepared.shown, theme=theme, width=width)
+        for other, (of, _) in zip(beyond, others, strict=True)
+    ]
+    rest = np.delete(heatmap.values.ravel(), cell[0] * heatmap.grid[1] + cell[1])
+    best = int(rest.argmax())
     row, col = divmod(best + (best >= cell[0] * heatmap.grid[1] + cell[1]), heatmap.grid[1])
     return Figure(
-        arrays={"similarity": heatmap.values},
-        drawing=draw_heatmap(heatmap, image=subject.prepared.shown, query=cell, theme=theme, width=width),
+        arrays={"similarity": heatmap.values} | {f"similarity_{n}": each.values for n, each in enumerate(beyond, 2)},
+        drawing=beside(drawn, theme) if others else drawn[0],
         alt=(
             f"Cosine similarity of every patch's {facet} in layer {features.layer} with that of row {cell[0]}, column "
             f"{cell[1]}. "
-            f"The most alike is row {row}, column {col}, at {others.max():.2f}; the median is {np.median(others):.2f}."
+            f"The most alike is row {row}, column {col}, at {rest.max():.2f}; the median is {np.median(rest):.2f}."
         ),
         provenance=subject.provenance(
-            "patch similarity", layer=features.layer, query=cell_name(*cell), parameters={"facet": facet}
+            "patch similarity",
+            layer=features.layer,
+            query=cell_name(*cell),
+            parameters={"facet": facet} | _hashes(others),
         ),
         snippet=subject.snippet(
-            _MAPS,
-            f"features = maps.facet({facet!r}, {features.layer})",
-            f"print(vitviz.similar_patches(features, {literal(cell)}).values)  # (rows, cols)",
+            *_others(subject, others, facet, features.layer),
+            f"found = [vitviz.similar_patches(features, {literal(cell)}, each).values for each in pictures]",
+            "print(found)  # (rows, cols) of each picture",
         ),
     )
 
@@ -79,62 +117,75 @@ def components_figure(
     foreground: bool = False,
     smooth: bool = False,
     width: int = 640,
+    others: Sequence[Other] = (),
 ) -> Figure:
-    """The first three principal components of the patches as red, green and blue.
+    """The first three principal components of the patches as red, green and blue, jointly with those of `others`.
 
     Args:
         foreground: Leave out patches whose first component says background, as Oquab et al. 2023 do.
         smooth: Interpolate between the patches' centres (bicubic) in place of one rectangle a patch.
     """
     features = maps.facet(facet, layer)
-    found = principal_components([features], 3, foreground)
-    (colours,) = found.colours()
-    height = round(width * subject.prepared.shown.height / subject.prepared.shown.width)
-    painted = upsampled(colours, (height, width)) if smooth else colours
-    kept = int(found.foreground[0].sum())
+    found = principal_components(
+        [features, *(other.facet(facet, features.layer) for _, other in others)], 3, foreground
+    )
+    drawn = []
+    for of, colours in zip((subject, *(other for other, _ in others)), found.colours(), strict=True):
+        height = round(width * of.prepared.shown.height / of.prepared.shown.width)
+        drawn.append(paint_colours(upsampled(colours, (height, width)) if smooth else colours, width, height))
+    kept, total = (
+        sum(int(part) for part in parts) for parts in zip(*((f.sum(), f.size) for f in found.foreground), strict=True)
+    )
     return Figure(
-        arrays={"components": found.values[0], "explained": found.explained, "foreground": found.foreground[0]},
-        drawing=paint_colours(painted, width, height),
+        arrays={"components": found.values[0], "explained": found.explained, "foreground": found.foreground[0]}
+        | {f"components_{number}": values for number, values in enumerate(found.values[1:], 2)},
+        drawing=_together(drawn),
         alt=(
             f"Three principal components of the patches' {facet}s in layer {features.layer} as red, green and blue; they hold "
-            f"{found.explained.sum():.0%} of the variance of {kept} of {found.foreground[0].size} patches. Like colours mean "
+            f"{found.explained.sum():.0%} of the variance of {kept} of {total} patches. Like colours mean "
             "like features; a colour has no meaning of its own."
         ),
         provenance=subject.provenance(
             "principal components of patches",
             layer=features.layer,
-            parameters={"facet": facet, "foreground": foreground, "upsampling": "bicubic" if smooth else "nearest"},
+            parameters={"facet": facet, "foreground": foreground, "upsampling": "bicubic" if smooth else "nearest"}
+            | _hashes(others),
         ),
         snippet=subject.snippet(
-            _MAPS,
-            f"features = maps.facet({facet!r}, {features.layer})",
-            "found = " + made("vitviz.principal_components", "[features]", foreground=foreground),
-            "print(found.explained, found.colours()[0])  # (3,), (rows, cols, 3)",
+            *_others(subject, others, facet, features.layer),
+            "found = " + made("vitviz.principal_components", "pictures", foreground=foreground),
+            "print(found.explained, found.colours())  # (3,), (rows, cols, 3) of each picture",
         ),
     )
 
 
 def clusters_figure(
-    subject: Subject, maps: FeatureMaps, count: int, facet: str = "key", layer: int | None = None
+    subject: Subject,
+    maps: FeatureMaps,
+    count: int,
+    facet: str = "key",
+    layer: int | None = None,
+    others: Sequence[Other] = (),
 ) -> Figure:
-    """k-means over the patches, each cluster in a colour over the grey picture. Raises as `cluster_patches`."""
+    """k-means over the patches of all pictures, each cluster in a colour over the grey picture. Raises as `cluster_patches`."""
     features = maps.facet(facet, layer)
-    (labels,) = cluster_patches([features], count)
-    sizes = np.bincount(labels.ravel())
+    labels = cluster_patches([features, *(other.facet(facet, features.layer) for _, other in others)], count)
+    sizes = np.bincount(np.concatenate([each.ravel() for each in labels]))
+    shown = [subject.prepared.shown, *(of.prepared.shown for of, _ in others)]
     return Figure(
-        arrays={"clusters": labels},
-        drawing=paint_clusters(subject.prepared.shown, labels),
+        arrays={"clusters": labels[0]} | {f"clusters_{number}": each for number, each in enumerate(labels[1:], 2)},
+        drawing=_together([paint_clusters(of, each) for of, each in zip(shown, labels, strict=True)]),
         alt=(
             f"{len(sizes)} clusters of patches by their {facet}s in layer {features.layer}; the largest has {sizes[0]} of "
-            f"{labels.size} patches, the smallest {sizes[-1]}."
+            f"{sizes.sum()} patches, the smallest {sizes[-1]}."
         ),
         provenance=subject.provenance(
-            "k-means over patches", layer=features.layer, parameters={"facet": facet, "k": count}
+            "k-means over patches", layer=features.layer, parameters={"facet": facet, "k": count} | _hashes(others)
         ),
         snippet=subject.snippet(
-            _MAPS,
-            f"features = maps.facet({facet!r}, {features.layer})",
-            f"print(vitviz.cluster_patches([features], {count})[0])  # (rows, cols)",
+            *_others(subject, others, facet, features.layer),
+            f"found = vitviz.cluster_patches(pictures, {count})",
+            "print(found)  # (rows, cols) of each picture",
         ),
     )
 

@@ -1,6 +1,7 @@
 // Every view: what `npm run build` makes one file of, for places without a server.
 
 export { mount as board } from "./views/board.js";
+export { mount as features } from "./views/features.js";
 export { mount as journey } from "./views/journey.js";
 export { mount as microscope } from "./views/microscope.js";
 export { mount as picture } from "./views/picture.js";

@@ -112,6 +112,8 @@ PARAMS: dict[str, Param] = {
     "against": Number(-1, -1, 99999, 1),
     # A patch that is marked while another token is the query.
     "pin": Name(CELL),
+    # Which vectors of a layer stand for the patches.
+    "facet": Choice("key", ("key", "query", "value", "token")),
 }
 
 _SHARED = "every page"

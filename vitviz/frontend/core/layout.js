@@ -135,3 +135,55 @@ export function headAt([layers, heads], size, x, y) {
   const [layer, head] = pointAt(size, x, y).map(Math.floor);
   return layer >= 0 && head >= 0 && layer < layers && head < heads ? [layer, head] : null;
 }
+
+// Photographs beside each other: the space over one (its title), under one (its colour bar), between two of a pair, and between
+// photographs; the width under which they stand one under the other; what of the window's height others take; the least height.
+export const PANELS = { TITLE: 22, BAR: 34, CLOSE: 4, APART: 48, STACKED: 560, OTHERS: 270, LEAST: 200 };
+
+// mode "alike": each photograph with a bar underneath; "painted": each beside or over what was painted of it, whichever makes them
+// larger. ratios: width over height of each. -> { boxes: [{ left, top, width, height }], height }, the boxes in the order of panels
+export function panelsFor(mode, ratios, width, windowHeight) {
+  const { TITLE, BAR, CLOSE, APART, STACKED, OTHERS, LEAST } = PANELS;
+  const tallest = Math.max(LEAST, windowHeight - OTHERS) - TITLE;
+  if (mode === "alike") {
+    return width < STACKED ? stacked(ratios, width, tallest) : inARow(ratios, width, tallest - BAR, APART, BAR);
+  }
+  const gap = 4 * CLOSE;
+  const beside = inARow(ratios.flatMap((ratio) => [ratio, ratio]), width, tallest, gap, 0);
+  const above = inARow(ratios, width, (tallest - CLOSE) / 2, gap, 0);
+  if (beside.boxes[0].height >= above.boxes[0].height) return beside;
+  const step = above.boxes[0].height + CLOSE;
+  return { boxes: above.boxes.flatMap((box) => [box, { ...box, top: box.top + step }]), height: above.height + step };
+}
+
+// Of one height, `most` at most, spread from edge to edge where they need not be far apart for it.
+function inARow(ratios, width, most, gap, below) {
+  const { TITLE, APART } = PANELS;
+  const sum = ratios.reduce((total, ratio) => total + ratio, 0);
+  const between = ratios.length - 1;
+  const high = Math.max(1, Math.floor(Math.min(most, (width - gap * between) / sum)));
+  const widths = ratios.map((ratio) => Math.round(high * ratio));
+  const free = width - widths.reduce((total, wide) => total + wide, 0);
+  const apart = between ? Math.min(Math.floor(free / between), 3 * APART) : 0;
+  let left = 0;
+  const boxes = widths.map((wide) => {
+    const box = { left, top: TITLE, width: wide, height: high };
+    left += wide + apart;
+    return box;
+  });
+  return { boxes, height: TITLE + high + below };
+}
+
+// One under the other, as large as lets all be seen at once.
+function stacked(ratios, width, tallest) {
+  const { TITLE, BAR } = PANELS;
+  const most = Math.max(120, tallest / ratios.length - TITLE - BAR);
+  let top = TITLE;
+  const boxes = ratios.map((ratio) => {
+    const wide = Math.floor(Math.min(width, ratio * most));
+    const box = { left: 0, top, width: wide, height: Math.round(wide / ratio) };
+    top += box.height + BAR + TITLE;
+    return box;
+  });
+  return { boxes, height: top - TITLE };
+}

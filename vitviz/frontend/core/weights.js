@@ -205,3 +205,26 @@ export class Answer {
     return typeof head === "number" ? this.headExtents[head] : this.meanExtent;
   }
 }
+
+// One vector of length 1 a patch, in half precision on the way here: PatchFeatures.packed() in vitviz/analysis/features.py.
+export class PatchVectors {
+  constructor({ arrays, shapes }) {
+    this.values = arrays.features; // (patches, width)
+    [this.count, this.width] = shapes.features;
+  }
+
+  // The cosine similarity of every patch here with patch `index` of `other`: Float32Array (patches).
+  likeness(index, other = this) {
+    const out = new Float32Array(this.count);
+    const own = other.values.subarray(index * other.width, (index + 1) * other.width);
+    dots(own, this.values, 0, 1, out, 0, this.count);
+    return out;
+  }
+}
+
+// The index of the largest value, the first of equal ones; `except` is left out. -1 where there is none.
+export function nearest(values, except = -1) {
+  let best = -1;
+  for (let i = 0; i < values.length; i++) if (i !== except && (best < 0 || values[i] > values[best])) best = i;
+  return best;
+}

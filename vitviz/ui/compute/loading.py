@@ -190,7 +190,9 @@ def _version(name: str) -> tuple[tuple[int, int], ...]:
     return tuple((each.stat().st_size, each.stat().st_mtime_ns) for each in files)
 
 
-_UPLOAD = "own picture"
+# The name of a second picture of one's own, which some pages show beside the selected one.
+SECOND = "second-upload"
+_UPLOADS = {UPLOAD: "own picture", SECOND: "second picture"}  # name -> where its bytes are in the session
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,15 +225,15 @@ class Refused:
     reason: str
 
 
-def keep_upload(content: bytes) -> None:
+def keep_upload(content: bytes, name: str = UPLOAD) -> None:
     """Makes the bytes this session's own picture. They are not looked at yet; what was computed of the last goes."""
-    if st.session_state.get(_UPLOAD) != content:
+    if st.session_state.get(_UPLOADS[name]) != content:
         services.queue().results.let_go(session.current().name)
-    st.session_state[_UPLOAD] = content
+    st.session_state[_UPLOADS[name]] = content
 
 
-def has_upload() -> bool:
-    return _UPLOAD in st.session_state
+def has_upload(name: str = UPLOAD) -> bool:
+    return _UPLOADS[name] in st.session_state
 
 
 def image_of(selection: Selection) -> InputImage:
@@ -240,20 +242,22 @@ def image_of(selection: Selection) -> InputImage:
     Raises:
         ImageError: where it cannot be shown.
     """
-    return _own_image() if selection.image == UPLOAD and has_upload() else _sample_image(selection.image)
+    name = selection.image
+    return _own_image(name) if name in _UPLOADS and has_upload(name) else _sample_image(name)
 
 
-def _own_image() -> InputImage:
-    content: bytes = st.session_state[_UPLOAD]
+def _own_image(name: str) -> InputImage:
+    content: bytes = st.session_state[_UPLOADS[name]]
     scope = session.current().name
-    key = Key("image", "", "", hashlib.sha256(content).hexdigest(), scope=scope)
+    key = Key("image", "", "", hashlib.sha256(content).hexdigest(), params=(("name", name),), scope=scope)
 
     def read(progress: JobProgress) -> InputImage | Refused:
         try:
             image, values = services.decoders().read(content, progress.check)
         except ImageError as error:
             return Refused(str(error))
-        return InputImage(image, vitviz.image_hash(image), scope, words.SNIPPET_UPLOAD, values)
+        called = words.SNIPPET_UPLOAD if name == UPLOAD else words.SNIPPET_SECOND
+        return InputImage(image, vitviz.image_hash(image), scope, called, values)
 
     # A lane for each session: whoever sends a file that takes long waits for it alone.
     found: InputImage | Refused = answer(services.queue(), key, f"photographs {scope}", read, words.READING_IMAGE)

@@ -126,6 +126,7 @@ GLOSSARY_LINE = definition("- **{term}**: {meaning}")
 DOWNLOAD_PNG = instruction("Download PNG")
 COPY_PYTHON = instruction("Copy as Python")
 SNIPPET_UPLOAD = instruction("photo.jpg")
+SNIPPET_SECOND = instruction("second-photo.jpg")
 SNIPPET_HELP = definition("Runs outside the app and makes the same figure.")
 
 # The prediction bar
@@ -161,6 +162,17 @@ NO_FORM_OF_ATTENTION = definition(
     "itself."
 )
 LAYERS_LINK = instruction("Layer by layer")
+
+# Patch features
+FACET = instruction("Vectors")
+FACETS = instruction({"key": "keys", "query": "queries", "value": "values", "token": "tokens"})
+CUSTOMARY = instruction("{facet} (customary)")
+FACET_HELP = definition(
+    "Queries, keys and values are the vectors of all heads one behind the other; tokens are what the layer leaves. "
+    "What is alike in one kind need not be in another."
+)
+LAYER = instruction("Layer")
+DOWNLOAD_COCO = instruction("Download COCO JSON")
 
 # Scales
 SCALE = instruction("Colours")

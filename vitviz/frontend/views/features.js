@@ -1,0 +1,365 @@
+// Patch features: point at a patch and see everything like it, here and in a second photograph. Or photographs beside what
+// Python painted of their patches: principal components, groups.
+
+import { clamp, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
+import { number, rankOf } from "../core/scale.js";
+import { Reports } from "../core/state.js";
+import { nearest, PatchVectors } from "../core/weights.js";
+import { Words } from "../core/words.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { Announcer, Status } from "../parts/announcer.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { cellUnder, flushOnLeaving, STEPS, watchPointer } from "../parts/input.js";
+import { paintScale } from "../render/colourbar.js";
+import { greyOf, MapPainter } from "../render/heat.js";
+import { boxOf, drawFrame } from "../render/marks.js";
+import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+
+const HELD_KEY_MS = 200;
+const MAP = 0.6; // how much of the map lies over the photograph
+
+export function mount(node, host) {
+  const view = new Features(node, host);
+  return { update: (data) => view.update(data), destroy: () => view.destroy() };
+}
+
+class Features {
+  constructor(parent, host) {
+    this.host = host;
+    this.words = new Words(host.words);
+    this.given = null; // what Python sent last
+    this.shown = null; // { data, pictures: [{ picture, grey, vectors, painted, values }], pairs }: on the screen, all of one question
+    this.chosen = null; // { picture, cell } that was clicked, null where none is
+    this.pointed = null; // { picture, cell } under the pointer
+    this.resting = null; // what is asked where nothing is chosen or pointed at
+    this.answers = new Map(); // likeness by "picture of the patch, patch, picture"
+    this.width = this.windowHeight = 0;
+    this.loader = new Loader(sourceOf(host), {
+      arrived: (question, payloads) => this.take(question, payloads),
+      changed: () => this.turn(),
+      stale: () => host.stale(),
+    });
+    this.reports = new Reports((value, number) => host.report(value, number));
+    this.status = new Status(this.words, () => this.loader.again());
+    this.announcer = new Announcer();
+    this.panels = [];
+    this.lines = element("canvas", { class: "lines", "aria-hidden": "true" });
+    this.stage = element("div", { class: "stage" });
+    this.reading = element("p", { class: "reading" });
+    this.root = element("section", { class: "features" }, this.status.node, this.stage, this.reading, this.announcer.node);
+    // For tests: the very numbers that are painted.
+    this.root.vitvizFeatures = { values: (picture) => Array.from(this.likeness(this.asked(), picture)), asked: () => this.asked() };
+    parent.append(this.root);
+    this.redraw = onceAFrame(() => this.draw());
+    this.unflush = flushOnLeaving(this.root, this.reports);
+    this.unwatch = watchSize(this.root, (size) => {
+      Object.assign(this, size);
+      this.redraw();
+    });
+  }
+
+  destroy() {
+    this.loader.stop();
+    this.status.destroy();
+    this.announcer.destroy();
+    this.unwatch();
+    this.redraw.stop();
+    this.unflush();
+    this.reports.drop();
+    this.root.remove();
+  }
+
+  update(data) {
+    this.given = data;
+    if (this.reports.answeredBy(data.heard)) this.#follow(data.asked);
+    const urls = { pairs: data.pairs };
+    data.pictures.forEach(({ picture, features, painted, numbers }, i) => {
+      Object.assign(urls, { [`picture${i}`]: picture, [`features${i}`]: features, [`painted${i}`]: painted, [`numbers${i}`]: numbers });
+    });
+    this.#build(data);
+    this.loader.ask({ urls, data });
+    this.redraw();
+  }
+
+  #follow({ picture, cell, chosen }) {
+    const asked = { picture, cell: patchNamed(cell) };
+    this.chosen = chosen ? asked : null;
+    this.resting = asked;
+  }
+
+  // A panel for each photograph, and in painted mode one for what was painted of it.
+  #build({ mode, pictures }) {
+    const kinds = mode === "alike" ? ["alike"] : ["photograph", "painted"];
+    const wanted = JSON.stringify([kinds, pictures.map(({ title }) => title)]);
+    if (this.built === wanted) return;
+    this.built = wanted;
+    this.panels = pictures.flatMap(({ title }, picture) => kinds.map((kind) => this.#panel(kind, picture, title)));
+    this.stage.replaceChildren(...this.panels.flatMap(({ name, canvas, bar }) => [name, canvas, bar]), this.lines);
+  }
+
+  #panel(kind, picture, title) {
+    const first = kind !== "painted"; // the other panel of a photograph answers to the pointer alone
+    const canvas = element("canvas", first ? { class: "panel", tabindex: 0, role: "application" } : { class: "panel", role: "img" });
+    const name = element("p", { class: "name", text: kind === "painted" ? "" : title });
+    const at = (event) => this.shown && cellUnder(event, canvas, gridOf(this.shown.data.pictures[picture]));
+    watchPointer(canvas, {
+      hover: (event) => this.point(picture, at(event)),
+      leave: () => this.point(picture, null),
+      tap: (event) => {
+        const cell = at(event);
+        if (cell) this.choose(same(this.chosen, { picture, cell }) ? null : { picture, cell });
+        if (first) canvas.focus({ preventScroll: true });
+      },
+    });
+    canvas.addEventListener("keydown", (event) => this.key(event, picture));
+    return { kind, picture, canvas, name, bar: element("div", { class: "scale", hidden: true }), painter: new MapPainter() };
+  }
+
+  take({ data }, payloads) {
+    const before = this.shown;
+    const pictures = data.pictures.map((_, i) => {
+      const { picture } = payloads[`picture${i}`];
+      const known = before?.pictures.find((each) => each.picture === picture);
+      return {
+        picture,
+        grey: known?.grey ?? greyOf(picture),
+        vectors: payloads[`features${i}`] && new PatchVectors(payloads[`features${i}`]),
+        painted: payloads[`painted${i}`]?.picture,
+        values: payloads[`numbers${i}`],
+      };
+    });
+    this.shown = { data, pictures, pairs: payloads.pairs?.arrays };
+    this.answers.clear();
+    this.pointed = null;
+    this.#build(data);
+  }
+
+  turn() {
+    if (this.loader.state === "failed") this.shown = null;
+    this.status.show(this.root, this.loader);
+    this.redraw();
+  }
+
+  // The patch that is asked about: the one chosen, else the one under the pointer, else the one that Python names.
+  asked() {
+    for (const asked of [this.chosen, this.pointed, this.resting]) {
+      const grid = asked && this.shown?.data.pictures[asked.picture];
+      if (grid && asked.cell && asked.cell[0] < grid.rows && asked.cell[1] < grid.cols) return asked;
+    }
+    const { rows, cols } = this.shown.data.pictures[0];
+    return { picture: 0, cell: [Math.floor(rows / 2), Math.floor(cols / 2)] };
+  }
+
+  indexOf({ picture, cell }) {
+    return cell[0] * this.shown.data.pictures[picture].cols + cell[1];
+  }
+
+  // How alike every patch of `picture` is to the one asked about.
+  likeness(asked, picture) {
+    const name = `${asked.picture} ${this.indexOf(asked)} ${picture}`;
+    if (!this.answers.has(name)) {
+      if (this.answers.size > 8) this.answers.clear(); // of the last movement
+      const { pictures } = this.shown;
+      this.answers.set(name, pictures[picture].vectors.likeness(this.indexOf(asked), pictures[asked.picture].vectors));
+    }
+    return this.answers.get(name);
+  }
+
+  point(picture, cell) {
+    const pointed = cell && { picture, cell };
+    if (same(pointed, this.pointed)) return;
+    this.pointed = pointed;
+    this.redraw(true);
+  }
+
+  // Marks at once; Python hears of it after `delay` milliseconds, so that a held key asks once.
+  choose(chosen, delay = 0) {
+    if (!chosen) this.resting = this.asked();
+    this.chosen = chosen;
+    this.loud = true;
+    this.reports.make(chosen ? { picture: chosen.picture, cell: patchName(chosen.cell) } : null, delay);
+    this.redraw(true);
+  }
+
+  key(event, picture) {
+    const by = STEPS[event.key];
+    if (!this.shown || (!by && event.key !== "Escape")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!by) return this.chosen && this.choose(null);
+    const { rows, cols } = this.shown.data.pictures[picture];
+    const asked = this.asked();
+    const [row, col] = asked.picture === picture ? asked.cell : [Math.floor(rows / 2), Math.floor(cols / 2)];
+    this.choose({ picture, cell: [clamp(row + by[0], rows), clamp(col + by[1], cols)] }, HELD_KEY_MS);
+  }
+
+  draw() {
+    if (!this.width || !this.given) return;
+    const ratios = this.given.pictures.map(({ ratio }) => ratio);
+    const { boxes, height } = panelsFor(this.given.mode, ratios, this.width, this.windowHeight);
+    this.stage.style.height = `${height}px`;
+    const pen = penOf(this.lines, this.width, height);
+    const asked = this.shown && this.built && this.shown.data.mode === this.given.mode ? this.asked() : null;
+    this.panels.forEach((panel, i) => {
+      const box = boxes[i];
+      place(panel.name, { ...box, top: box.top - PANELS.TITLE });
+      place(panel.canvas, box);
+      place(panel.bar, { ...box, top: box.top + box.height + 4 });
+      panel.box = box;
+      this.#paint(panel, penOf(panel.canvas, box.width, box.height), asked);
+    });
+    if (asked && this.given.mode === "alike") this.#link(pen, asked);
+    if (asked) this.#say(asked);
+    else setText(this.reading, this.loader.state === "failed" ? "\u00a0" : this.words.say("loading"));
+    if (!asked || this.loader.state !== "shown") return;
+    Object.assign(this.root.dataset, { ready: this.given.pictures[0].picture, asked: `${asked.picture} ${patchName(asked.cell)}` });
+    this.root.dispatchEvent(new CustomEvent("painted"));
+  }
+
+  #paint({ kind, picture, painter, bar, box }, pen, asked) {
+    const there = asked && this.shown.pictures[picture];
+    bar.hidden = kind !== "alike";
+    if (!there) return;
+    const { accent } = this.host.theme();
+    const grid = gridOf(this.shown.data.pictures[picture]);
+    pen.imageSmoothingQuality = "high";
+    if (kind === "painted") {
+      pen.imageSmoothingEnabled = there.painted.width > grid[1]; // one pixel a patch stays a square
+      pen.drawImage(there.painted, 0, 0, box.width, box.height);
+    } else {
+      pen.drawImage(kind === "alike" ? there.grey : there.picture, 0, 0, box.width, box.height);
+    }
+    if (kind === "alike") {
+      const values = this.likeness(asked, picture);
+      const own = asked.picture === picture ? this.indexOf(asked) : -1;
+      const scale = extentWithout(values, own);
+      painter.fill(values, grid, scale);
+      pen.imageSmoothingEnabled = false;
+      pen.globalAlpha = MAP;
+      pen.drawImage(painter.canvas, 0, 0, box.width, box.height);
+      pen.globalAlpha = 1;
+      this.#bar(bar, scale);
+    }
+    const frame = (cell, colour, thick) => drawFrame(pen, boxOf(grid, cell, box), colour, thick);
+    if (this.pointed?.picture === picture && !same(asked, this.pointed)) frame(this.pointed.cell, "#ffffff", 2);
+    if (asked.picture === picture && (kind === "alike" || this.chosen)) frame(asked.cell, accent, 3);
+    if (kind !== "alike" && this.pointed?.picture === picture) frame(this.pointed.cell, "#ffffff", 2);
+  }
+
+  // Each map has its own scale, which leaves out the patch itself: its 1 would take the colours of all others.
+  #bar(bar, scale) {
+    const ticks = [0, 0.5, 1].map((share) => [share, number(scale.low + share * (scale.high - scale.low))]);
+    const wanted = JSON.stringify(ticks);
+    if (bar.dataset.ticks === wanted) return;
+    bar.dataset.ticks = wanted;
+    paintScale(bar, { signed: false, flat: scale.high <= scale.low, ticks, caption: "" });
+  }
+
+  // From the patch that is asked about to the one most like it in the other photograph, or between all mutual neighbours.
+  #link(pen, asked) {
+    const { pairs, pictures } = this.shown;
+    const { accent } = this.host.theme();
+    if (pictures.length < 2) return;
+    const middle = (picture, index) => {
+      const { box } = this.panels[picture];
+      const [rows, cols] = gridOf(this.shown.data.pictures[picture]);
+      return [box.left + ((index % cols) + 0.5) * (box.width / cols), box.top + (Math.floor(index / cols) + 0.5) * (box.height / rows)];
+    };
+    if (pairs) for (let i = pairs.source.length - 1; i >= 0; i--) line(pen, middle(0, pairs.source[i]), middle(1, pairs.target[i]), "#ffffff", 1.25);
+    const other = 1 - asked.picture;
+    line(pen, middle(asked.picture, this.indexOf(asked)), middle(other, nearest(this.likeness(asked, other))), accent, 2.5);
+  }
+
+  #say(asked) {
+    const text = this.given.mode === "alike" ? this.#alike(asked) : this.#painted(asked);
+    setText(this.reading, text);
+    for (const { kind, canvas, picture } of this.panels) {
+      if (kind === "painted") setAttribute(canvas, "aria-label", this.given.alt);
+      else setAttribute(canvas, "aria-label", `${this.given.pictures[picture].title}. ${this.given.alt} ${text}`);
+    }
+    if (this.loud) this.announcer.say(text);
+    this.loud = false;
+  }
+
+  #place(picture, index) {
+    const { cols } = this.shown.data.pictures[picture];
+    return this.words.say("place", { row: Math.floor(index / cols), col: index % cols });
+  }
+
+  #alike(asked) {
+    const { words, pointed, shown } = this;
+    const [own, other] = [asked.picture, 1 - asked.picture];
+    if (this.chosen && pointed && !same(pointed, asked)) {
+      const values = this.likeness(asked, pointed.picture);
+      const index = this.indexOf(pointed);
+      const blanks = { value: number(values[index], 4), rank: rankOf(values, index), count: values.length };
+      return words.say("value", { ...blanks, place: this.#place(pointed.picture, index), title: this.#title(pointed.picture) });
+    }
+    const index = this.indexOf(asked);
+    const here = this.likeness(asked, own);
+    const best = nearest(here, index);
+    const said = [words.say("here", { place: this.#place(own, index), title: this.#title(own), best: this.#place(own, best), value: number(here[best], 3) })];
+    if (shown.pictures.length > 1) {
+      const there = this.likeness(asked, other);
+      const found = nearest(there);
+      const back = nearest(shown.pictures[own].vectors.likeness(found, shown.pictures[other].vectors));
+      const key = back === index ? "there_mutual" : "there";
+      said.push(words.say(key, { title: this.#title(other), best: this.#place(other, found), value: number(there[found], 3), back: this.#place(own, back) }));
+    }
+    return said.join(" ");
+  }
+
+  #title(picture) {
+    return this.shown.data.pictures[picture].title;
+  }
+
+  #painted(asked) {
+    const { words, shown } = this;
+    const at = this.pointed ?? (this.chosen ? asked : null);
+    if (!at) return words.say("painted_hint");
+    const { arrays, shapes } = shown.pictures[at.picture].values;
+    const [index, count] = [this.indexOf(at), shapes.values[1]];
+    const values = [...arrays.values.subarray(index * count, (index + 1) * count)];
+    const blanks = { place: this.#place(at.picture, index), title: this.#title(at.picture) };
+    const { sizes } = shown.data;
+    if (sizes) return words.say("group", { ...blanks, group: values[0] + 1, groups: sizes.length, count: sizes[values[0]] });
+    if (Number.isNaN(values[0])) return words.say("background", blanks);
+    return words.say("components", { ...blanks, values: values.map((value) => number(value)).join(", ") });
+  }
+}
+
+function gridOf({ rows, cols }) {
+  return [rows, cols];
+}
+
+function same(one, two) {
+  return one === two || (one !== null && two !== null && one.picture === two.picture && String(one.cell) === String(two.cell));
+}
+
+// From the smallest to the largest value, without the one at `own`.
+function extentWithout(values, own) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i++) {
+    if (i === own) continue;
+    low = Math.min(low, values[i]);
+    high = Math.max(high, values[i]);
+  }
+  return { low, high, signed: false };
+}
+
+function place(node, { left, top, width }) {
+  node.style.transform = `translate(${left}px, ${top}px)`;
+  node.style.width = `${width}px`;
+}
+
+// A line that shows on anything.
+function line(pen, from, to, colour, thick) {
+  for (const [ink, wide] of [["rgba(0, 0, 0, 0.6)", thick + 2], [colour, thick]]) {
+    pen.strokeStyle = ink;
+    pen.lineWidth = wide;
+    pen.beginPath();
+    pen.moveTo(...from);
+    pen.lineTo(...to);
+    pen.stroke();
+  }
+}

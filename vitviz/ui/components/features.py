@@ -1,0 +1,105 @@
+"""Photographs whose patches can be asked about in the browser (the Python half of `frontend/views/features.js`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+
+from vitviz.tokens import cell_of_name
+from vitviz.ui.components.mounting import Component, mount, registered
+
+MOST_PHOTOGRAPHS = 6
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph of the figure; everything large is the address of a payload.
+
+    Attributes:
+        title: what it is called.
+        rows, cols: its grid of patches.
+        ratio: width over height.
+        picture: of `pack_picture`: what the model saw.
+        features: `PatchFeatures.packed()` as "features".
+        painted: of `pack_picture`: what stands beside it, one pixel a patch or as many as the picture has.
+        numbers: "values" (patches, numbers) float32, to be read out.
+    """
+
+    title: str
+    rows: int
+    cols: int
+    ratio: float
+    picture: str
+    features: str | None = None
+    painted: str | None = None
+    numbers: str | None = None
+
+
+@dataclass(frozen=True)
+class AskedPatch:
+    """The patch that is asked about.
+
+    Attributes:
+        picture: index of its photograph.
+        cell: its name, "r3c5".
+        chosen: whether somebody chose it; otherwise the pointer may ask about another one.
+    """
+
+    picture: int
+    cell: str
+    chosen: bool
+
+    @classmethod
+    def reported(cls, report: object, grids: Sequence[tuple[int, int]]) -> AskedPatch | None:
+        """What the browser reported, None where it makes no sense: a browser may send anything."""
+        if not isinstance(report, Mapping):
+            return None
+        picture, cell = report.get("picture"), report.get("cell")
+        if type(picture) is not int or not 0 <= picture < len(grids) or not isinstance(cell, str):
+            return None
+        return cls(picture, cell, True) if cell_of_name(cell, grids[picture]) is not None else None
+
+
+@cache
+def _component(words: tuple[tuple[str, str], ...]) -> Component:
+    return registered("features", "features.css", dict(words))
+
+
+def features(
+    photographs: Sequence[Photograph],
+    asked: AskedPatch,
+    on_change: Callable[[AskedPatch | None], None],
+    *,
+    words: Mapping[str, str],
+    alt: str,
+    pairs: str | None = None,
+    sizes: Sequence[int] = (),
+    key: str,
+) -> None:
+    """Mounts the figure.
+
+    Args:
+        photographs: one to `MOST_PHOTOGRAPHS`; with features, two at most, or painted all of them.
+        asked: what is asked about.
+        on_change: called with the patch that was chosen, None where it was let go, before the page runs again.
+        words: its sentences.
+        alt: what a photograph shows here, for those who do not see it.
+        pairs: address of "source" and "target" int32: patches of the first and second photograph that are joined by lines.
+        sizes: patches of each group, where numbers are groups.
+    """
+
+    def taken(report: object) -> None:
+        chosen = AskedPatch.reported(report, [(each.rows, each.cols) for each in photographs])
+        if report is None or chosen is not None:
+            on_change(chosen)
+
+    data = {
+        "mode": "alike" if photographs[0].features else "painted",
+        "pictures": [asdict(each) for each in photographs],
+        "pairs": pairs,
+        "asked": asdict(asked),
+        "sizes": list(sizes) or None,
+        "alt": alt,
+    }
+    mount(_component(tuple(sorted(words.items()))), key, data, taken)

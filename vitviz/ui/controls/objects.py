@@ -1,0 +1,97 @@
+"""Patch features and the objects found in them, as pages ask for them; and the object as patches that can be hidden."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.features import FACETS, FeatureMaps, PatchFeatures, feature_maps
+from vitviz.analysis.localization import FoundObject, lost, mask_cut, token_cut
+from vitviz.glossary import GLOSSARY
+from vitviz.ui import state
+from vitviz.ui.context import PageContext
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.text import common as words
+
+CUSTOMARY = "key"  # what objects are looked for in
+METHODS = ("tokencut", "lost", "maskcut")
+
+
+def choose_facet(context: PageContext, customary: str = CUSTOMARY) -> None:
+    """Layer and facet. customary: what the papers take for what the page shows."""
+    readings = {facet: words.FACETS[facet] for facet in FACETS}
+    readings[customary] = words.CUSTOMARY.format(facet=readings[customary])
+    st.selectbox(
+        words.FACET, list(readings), format_func=named(readings), help=words.FACET_HELP, **state.bound("facet")
+    )
+    last = len(context.layers) - 1
+    if last > 0:
+        st.number_input(words.LAYER, 0, last, step=1, help=GLOSSARY["layer"], **state.bound("layer", layer_of(context)))
+
+
+def layer_of(context: PageContext) -> int:
+    """The chosen layer among those that relate patches."""
+    return min(context.layer, len(context.layers) - 1)
+
+
+def features_of(context: PageContext, facet: str, layer: int) -> PatchFeatures:
+    """The patches' features. Queries and keys are in the trace; for values and tokens the model runs once more.
+
+    Raises:
+        UnsupportedError: where the model has none of this kind.
+    """
+    if facet in ("key", "query"):
+        maps = FeatureMaps(context.layers, (), context.layout)
+        return context.ask("patch features", lambda _: maps.facet(facet, layer), facet=facet, layer=layer)
+
+    def work(_: object) -> tuple[PatchFeatures, ...]:
+        maps = feature_maps(context.model, context.trace.input)
+        return tuple(maps.facet(facet, index) for index in range(maps.num_layers))
+
+    return context.ask("patch features of all layers", work, facet=facet)[layer]
+
+
+def found_objects(
+    context: PageContext,
+    method: str = "tokencut",
+    facet: str = CUSTOMARY,
+    layer: int | None = None,
+    count: int = 1,
+    centred: bool = True,
+) -> tuple[FoundObject, ...]:
+    """What a method of `METHODS` finds in the picture. count: of objects, for "maskcut" alone.
+
+    Raises:
+        UnsupportedError: where the model has no such features, or has too many patches.
+    """
+    layer = len(context.layers) - 1 if layer is None else layer
+    features = features_of(context, facet, layer)
+
+    def work(_: object) -> tuple[FoundObject, ...]:
+        if method == "maskcut":
+            return mask_cut(features, count, centred=centred)
+        return ((lost if method == "lost" else token_cut)(features, centred=centred),)
+
+    given = {"facet": facet, "layer": layer, "centred": centred}
+    return context.ask(method, work, **given, **({"count": count} if method == "maskcut" else {}))
+
+
+def object_patches(context: PageContext) -> tuple[int, ...]:
+    """The patches of the object that TokenCut finds in the keys of the last layer, counted row by row, ascending.
+
+    For "hide the object", wherever a page needs one. Raises as `found_objects`.
+    """
+    return patches_in(found_objects(context)[0].mask)
+
+
+def patches_in(mask: np.ndarray) -> tuple[int, ...]:
+    """A mask (rows, cols) as patches counted row by row."""
+    return tuple(int(patch) for patch in np.flatnonzero(mask))
+
+
+def private_with(context: PageContext, *others: PageContext) -> PageContext:
+    """The context for questions about all these pictures together: their answers are private where one of them is."""
+    scopes = [each.key.scope for each in (context, *others) if each.key.scope is not None]
+    return replace(context, key=replace(context.key, scope=scopes[0] if scopes else None))

@@ -1,0 +1,273 @@
+"""Which patches are alike to the model? Everything like one patch, principal components as colours, and groups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from vitviz.analysis.features import FACETS, correspondences, feature_maps, patch_similarity, upsampled
+from vitviz.draw.objects import paint_clusters, paint_colours
+from vitviz.figure import Figure
+from vitviz.figures.features import clusters_figure, components_figure, similarity_figure
+from vitviz.ui import state
+from vitviz.ui.components.features import MOST_PHOTOGRAPHS, Photograph, features
+from vitviz.ui.compute import loading
+from vitviz.ui.context import PageContext
+from vitviz.ui.controls import figure, objects
+from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.say import caption
+from vitviz.ui.pages.features import text as words
+from vitviz.ui.pages.features.pictures import ALONE, Pictures, on, others_of, title_of, titles
+from vitviz.ui.server.payloads import pack, pack_picture
+from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common
+
+PAIRS_DRAWN = 24
+SMOOTH_SCALE = 3  # pixels of smooth colours for one of the model's input
+SECOND_UPLOAD = "second upload"
+
+
+def render(context: PageContext) -> None:
+    with page(words.PAGE, context) as its:
+        if not context.trace.layers:
+            st.info(words.NO_LAYERS)
+            return
+        kind = str(state.value_of("shows"))
+        customary = "token" if kind == "components" else objects.CUSTOMARY
+        with its.controls():
+            _choices(context, kind)
+        with its.settings():
+            objects.choose_facet(context, customary)
+            caption(words.CUSTOMARY[kind])
+            st.file_uploader(words.UPLOAD_SECOND, key=SECOND_UPLOAD, on_change=_taken)
+        with its.figure(), guarded("features"):
+            pictures = Pictures.opened(context, kind, str(state.value_of("facet")), objects.layer_of(context))
+            {"alike": _alike, "components": _components, "groups": _groups}[kind](pictures)
+            details = its.details()
+            if details.open:
+                with details:
+                    _details(pictures)
+
+
+def _taken() -> None:
+    file = st.session_state[SECOND_UPLOAD]
+    if file is not None:
+        loading.keep_upload(file.getvalue(), loading.SECOND)
+        state.change(others=loading.SECOND)
+
+
+def _choices(context: PageContext, kind: str) -> None:
+    st.segmented_control(
+        words.SHOWS,
+        list(words.SHOWN),
+        format_func=named(words.SHOWN),
+        required=True,
+        label_visibility="collapsed",
+        **state.bound("shows"),
+    )
+    known, others = titles(context), others_of(context)
+    if kind == "alike":
+        known |= {ALONE: words.ALONE}
+
+        def read(name: str) -> str:  # the further ones stay for the other views
+            return name if name == ALONE else ",".join(dict.fromkeys([name, *others[1:]]))
+
+        st.selectbox(
+            words.SECOND, list(known), format_func=named(known), **state.bound("others", [*others, ALONE][0], read)
+        )
+        if others:
+            _toggle(words.PAIRS, words.PAIRS_HELP, "pairs", ("hidden", "shown"))
+        return
+    st.multiselect(
+        words.PHOTOGRAPHS,
+        list(known),
+        format_func=named(known),
+        max_selections=MOST_PHOTOGRAPHS - 1,
+        **state.bound("others", others, lambda names: ",".join(names) or ALONE, part="together"),
+    )
+    if kind == "components":
+        _toggle(words.FOREGROUND, words.FOREGROUND_HELP, "foreground", ("all", "object"))
+        _toggle(words.SMOOTH, words.SMOOTH_HELP, "edges", ("patches", "pixels"))
+    else:
+        st.slider(words.GROUPS, 2, 12, **state.bound("groups"))
+        _toggle(words.REFINED, words.REFINED_HELP, "edges", ("patches", "pixels"))
+
+
+def _toggle(label: str, explained: str, name: str, values: tuple[str, str]) -> None:
+    st.toggle(label, help=explained, **state.bound(name, on(name), lambda chosen: values[int(chosen)]))
+
+
+# The figure
+
+
+def _photograph(context: PageContext, **addresses: str) -> Photograph:
+    rows, cols = context.layout.grid
+    picture = context.offer("shown", lambda: pack_picture(context.shown))
+    return Photograph(title_of(context), rows, cols, context.shown.width / context.shown.height, picture, **addresses)
+
+
+def _mounted(
+    pictures: Pictures, shown: Sequence[Photograph], pairs: str | None = None, sizes: Sequence[int] = ()
+) -> None:
+    features(
+        shown,
+        pictures.asked(),
+        pictures.keep,
+        words=words.FIGURE,
+        alt=words.ALT[pictures.kind],
+        pairs=pairs,
+        sizes=sizes,
+        key="features",
+    )
+
+
+def _alike(pictures: Pictures) -> None:
+    vectors = pictures.vectors()
+    pairs = None
+    if on("pairs") and len(vectors) > 1:
+
+        def build() -> bytes:
+            found = correspondences(vectors[0], vectors[1], count=PAIRS_DRAWN)
+            return pack({"source": found.source.astype(np.int32), "target": found.target.astype(np.int32)})
+
+        pairs = pictures.offer("mutual pairs", build)
+
+    def address(at: int) -> str:
+        build = lambda: pack({"features": vectors[at].packed()})  # noqa: E731
+        return pictures.contexts[at].offer("packed features", build, facet=pictures.facet, layer=pictures.layer)
+
+    _mounted(pictures, [_photograph(of, features=address(at)) for at, of in enumerate(pictures.contexts)], pairs)
+
+
+def _components(pictures: Pictures) -> None:
+    found, smooth, foreground = pictures.components(), on("edges"), on("foreground")
+    colours = found.colours()
+
+    def painted(at: int) -> bytes:
+        of = colours[at]  # (rows, cols, 3)
+        if not smooth:
+            return pack_picture(paint_colours(of, of.shape[1], of.shape[0]))
+        width, height = (SMOOTH_SCALE * side for side in pictures.contexts[at].shown.size)
+        return pack_picture(paint_colours(upsampled(of, (height, width)), width, height))
+
+    def numbers(at: int) -> bytes:
+        values = found.values[at]
+        return pack({"values": values.reshape(-1, values.shape[-1])})  # (rows, cols, 3) -> (patches, 3)
+
+    def shown(at: int, of: PageContext) -> Photograph:
+        return _photograph(
+            of,
+            painted=pictures.offer(
+                "painted components", lambda: painted(at), at=at, smooth=smooth, foreground=foreground
+            ),
+            numbers=pictures.offer("components", lambda: numbers(at), at=at, foreground=foreground),
+        )
+
+    _mounted(pictures, [shown(at, of) for at, of in enumerate(pictures.contexts)])
+
+
+def _groups(pictures: Pictures) -> None:
+    labels, asked = pictures.groups(), pictures.asked()
+    count, refined = int(state.value_of("groups")), on("edges")
+    cell = pictures.contexts[asked.picture].layout.cell_named(asked.cell)
+    alone = int(labels[asked.picture][cell]) if asked.chosen and cell is not None else None
+    drawn = [pictures.drawn_groups(at) for at in range(len(labels))]
+
+    def painted(at: int) -> bytes:
+        of = drawn[at] if alone is None else np.where(drawn[at] == alone, drawn[at], -1)
+        return pack_picture(_clusters(pictures.contexts[at].shown, of))
+
+    def numbers(at: int) -> bytes:
+        return pack({"values": labels[at].reshape(-1, 1).astype(np.float32)})  # (rows, cols) -> (patches, 1)
+
+    def shown(at: int, of: PageContext) -> Photograph:
+        return _photograph(
+            of,
+            painted=pictures.offer(
+                "painted groups", lambda: painted(at), at=at, refined=refined, alone=alone, count=count
+            ),
+            numbers=pictures.offer("groups", lambda: numbers(at), at=at, count=count),
+        )
+
+    sizes = np.bincount(np.concatenate([each.ravel() for each in labels])).tolist()
+    _mounted(pictures, [shown(at, of) for at, of in enumerate(pictures.contexts)], sizes=sizes)
+
+
+def _clusters(picture: Image.Image, labels: np.ndarray) -> Image.Image:
+    """The groups over the picture, enlarged first, so that borders of patches stay sharp on the page."""
+    width, height = (SMOOTH_SCALE * side for side in picture.size)
+    return paint_clusters(picture.resize((width, height), Image.Resampling.LANCZOS), labels)
+
+
+# Numbers and ways out
+
+
+def _details(pictures: Pictures) -> None:
+    if pictures.kind == "alike":
+        for facet in FACETS:
+            with guarded(f"facet {facet}"):
+                low, high = _quartiles(pictures.contexts[0], facet, pictures.layer)
+                given = {"low": f"{low:.2f}", "high": f"{high:.2f}", "facet": common.FACETS[facet]}
+                caption(words.DIFFER, layer=pictures.layer, **given)
+        first, *others = pictures.vectors()
+        for other in others:
+            found = len(correspondences(first, other).source)
+            caption(words.COUNTED_PAIRS, count=found, shown=min(PAIRS_DRAWN, found))
+    elif pictures.kind == "components":
+        parts = pictures.components()
+        kept = sum(int(each.sum()) for each in parts.foreground)
+        total = sum(each.size for each in parts.foreground)
+        caption(words.EXPLAINED, share=float(parts.explained.sum()), kept=kept, total=total)
+    else:
+        st.download_button(
+            common.DOWNLOAD_COCO,
+            json.dumps(pictures.groups_coco()),
+            f"{common.NAME}-groups.json",
+            "application/json",
+            key="download groups",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+        )
+    _exports(pictures)
+
+
+def _quartiles(context: PageContext, facet: str, layer: int) -> tuple[float, float]:
+    """Between which two values half of the similarities of different patches lie."""
+    own = objects.features_of(context, facet, layer)
+
+    def work(_: object) -> tuple[float, float]:
+        similar = patch_similarity(own)
+        low, high = np.percentile(similar[~np.eye(len(similar), dtype=bool)], (25, 75))
+        return float(low), float(high)
+
+    return context.ask("spread of similarity", work, facet=facet, layer=layer)
+
+
+FIGURES = {"alike": "similar patches", "components": "principal components", "groups": "patch groups"}
+
+
+def _exports(pictures: Pictures) -> None:
+    foreground, smooth, count = on("foreground"), on("edges"), int(state.value_of("groups"))
+    asked, of = pictures.asked(), pictures
+    cell = pictures.contexts[asked.picture].layout.cell_named(asked.cell)
+    assert cell is not None  # `asked` names a patch that there is
+
+    def make() -> Figure:
+        given = [(each.subject, feature_maps(each.model, each.trace.input)) for each in of.contexts]
+        (subject, maps), others = given[0], given[1:]
+        if of.kind == "components":
+            return components_figure(subject, maps, of.facet, of.layer, foreground, smooth, others=others)
+        if of.kind == "groups":
+            return clusters_figure(subject, maps, count, of.facet, of.layer, others=others)
+        if asked.picture:
+            (subject, maps), others = given[1], given[:1]
+        return similarity_figure(subject, maps, cell, of.facet, of.layer, of.together.theme, others=others)
+
+    asking = {**of.params, "foreground": foreground, "smooth": smooth, "count": count, "asked": asked}
+    figure.exports(of.together, FIGURES[of.kind], make, label="", **asking)
