@@ -1,8 +1,14 @@
-// Heat maps on a canvas: one pixel a patch, scaled up without smoothing, so that a patch stays a square of one colour; and the
-// grey photograph under them.
+// Heat maps on a canvas: one pixel a patch, scaled up without smoothing, so that a patch stays a square of one colour; the grey
+// photograph under them; and the colour bar: a colour never stands alone, its numbers are beside it, and what the scale cannot show
+// is counted.
 
-import { coloursOf } from "../core/palette.js";
-import { shader } from "../core/scale.js";
+import { colourOf, coloursOf } from "../core/palette.js";
+import { countBeyond, isFlat, number, shader } from "../core/scale.js";
+import { element, setText } from "../parts/dom.js";
+import { sizeCanvas } from "./surface.js";
+
+const BAR_HEIGHT = 12; // CSS pixels
+const GROUPED = new Intl.NumberFormat("en-GB");
 
 // A small canvas of one map, kept between frames because making one is slower than filling it.
 export class MapPainter {
@@ -50,5 +56,92 @@ export function toGrey(bytes) {
   for (let i = 0; i < bytes.length; i += 4) {
     const grey = Math.round(0.2126 * bytes[i] + 0.7152 * bytes[i + 1] + 0.0722 * bytes[i + 2]);
     bytes[i] = bytes[i + 1] = bytes[i + 2] = grey;
+  }
+}
+
+export class ColourBar {
+  constructor(words) {
+    this.words = words;
+    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.ends = ["low", "middle", "high"].map((name) => element("span", { class: name }));
+    this.even = element("span", { class: "even" });
+    this.caption = element("p", { class: "scale-words" });
+    this.strip = element("div", { class: "strip" }, this.canvas, this.even);
+    this.node = element("div", { class: "scale" }, this.strip, element("div", { class: "ends" }, ...this.ends), this.caption);
+    this.signed = null;
+  }
+
+  resize(width) {
+    if (sizeCanvas(this.canvas, width, BAR_HEIGHT)) this.signed = null;
+  }
+
+  // head: the one whose scale is shown where each has its own.
+  draw(answer, view, head, sumToOne) {
+    const extent = answer.extent(head);
+    if (this.signed !== extent.signed) {
+      drawScale(this.canvas.getContext("2d"), extent.signed);
+      this.signed = extent.signed;
+    }
+    const shown = view.shared && view.head === "all" ? [...Array(answer.heads).keys()] : [head];
+    let [beyond, count, most] = [0, 0, 0];
+    for (const one of shown) {
+      const patches = answer.patches(one);
+      beyond += countBeyond(patches, extent);
+      count += patches.length;
+      for (const value of patches) if (Math.abs(value) > Math.abs(most)) most = value;
+    }
+    const say = (key, blanks) => this.words.say(key, blanks);
+    const { low, high } = extent;
+    const flat = isFlat(extent);
+    this.strip.hidden = flat; // one colour, of one number
+    setText(this.ends[0], flat ? "" : number(low));
+    setText(this.ends[1], flat ? "" : number((low + high) / 2));
+    setText(this.ends[2], flat ? "" : `${beyond ? "≥ " : ""}${number(high)}`);
+    this.#markEven(answer, view, extent, sumToOne);
+
+    const quantity = say(view.measure === "value" ? "quantity_value" : "quantity_weight");
+    const whose = view.shared ? say("scale_shared") : say("scale_own", { head: this.words.head(head) });
+    const ends = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
+    const kind = flat ? say("scale_flat", { value: number(high) }) : ends;
+    const clipped = beyond ? ` ${say("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
+    setText(this.caption, `${quantity}, ${whose}, ${kind}.${clipped}`);
+  }
+
+  // Where every weight of the row would be if the token cared about nothing in particular.
+  #markEven(answer, view, { low, high }, sumToOne) {
+    const even = 1 / answer.count;
+    const place = (even - low) / (high - low); // not a number where the scale is flat
+    const meant = sumToOne && view.direction === "at" && view.measure === "weight" && place >= 0 && place <= 1;
+    this.even.hidden = !meant;
+    if (!meant) return;
+    this.even.style.left = `${place * 100}%`;
+    this.even.title = this.words.say("even", { count: answer.count, value: number(even) });
+  }
+}
+
+// The colour bar of a scale whose numbers come from Python, under a picture or a board.
+// heat: { signed, flat, ticks: [[place, text]], caption } or null.
+export function paintScale(box, heat) {
+  box.replaceChildren();
+  box.hidden = !heat;
+  if (!heat) return;
+  const parts = [];
+  if (!heat.flat) {
+    const bar = element("canvas", { class: "ramp", width: 256, height: 1, "aria-hidden": "true" });
+    drawScale(bar.getContext("2d"), heat.signed);
+    const ticks = heat.ticks.map(([place, text]) =>
+      element("span", { text, style: `left: ${place * 100}%; transform: translateX(${-place * 100}%)` }),
+    );
+    parts.push(bar, element("div", { class: "ticks" }, ...ticks));
+  }
+  box.append(...parts, element("div", { class: "caption", text: heat.caption }));
+}
+
+// The colours of a scale from its low end (left) to its high end.
+function drawScale(context, signed) {
+  const { width, height } = context.canvas;
+  for (let i = 0; i < 256; i++) {
+    context.fillStyle = colourOf(i, { low: 0, high: 255, signed });
+    context.fillRect(Math.floor((i * width) / 256), 0, Math.ceil(width / 256) + 1, height);
   }
 }

@@ -9,8 +9,7 @@ import { Loader, sourceOf } from "../data/source.js";
 import { Announcer, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { flushOnLeaving, pointUnder, STEPS, watchBrush } from "../parts/input.js";
-import { paintScale } from "../render/colourbar.js";
-import { MapPainter } from "../render/heat.js";
+import { MapPainter, paintScale } from "../render/heat.js";
 import { drawFrame, strike } from "../render/marks.js";
 import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 

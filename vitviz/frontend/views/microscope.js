@@ -9,7 +9,7 @@ import { Narrator, Status } from "../parts/announcer.js";
 import { Controls } from "../parts/controls.js";
 import { element } from "../parts/dom.js";
 import { flushOnLeaving, Keys } from "../parts/input.js";
-import { ColourBar } from "../render/colourbar.js";
+import { ColourBar } from "../render/heat.js";
 import { onceAFrame, watchSize } from "../render/surface.js";
 import { MicroscopePicture, Tiles } from "./microscope_maps.js";
 

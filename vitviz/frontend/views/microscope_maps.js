@@ -4,7 +4,7 @@
 import { cellOf, nameOf, tokenAt } from "../core/layout.js";
 import { colourOf, inkOn } from "../core/palette.js";
 import { number, strongest } from "../core/scale.js";
-import { Chips } from "../parts/chips.js";
+import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, watchPointer } from "../parts/input.js";
 import { MapPainter } from "../render/heat.js";

@@ -7,11 +7,10 @@ import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { Announcer, Status } from "../parts/announcer.js";
-import { Chips } from "../parts/chips.js";
+import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
-import { paintScale } from "../render/colourbar.js";
-import { greyOf, MapPainter } from "../render/heat.js";
+import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame, drawSegments, hide, strike, veil } from "../render/marks.js";
 import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 
