@@ -19,8 +19,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vitviz.ui.server import text as words
 from vitviz.ui.server.guards import refuse
+from vitviz.ui.text import common as words
 
 COOKIE = "vitviz_class"
 PATH = "/class-code"
@@ -92,21 +92,21 @@ class ClassCode:
         elif scope.get("method") == "GET" and "text/html" in HTTPConnection(scope).headers.get("accept", ""):
             await self._form(401)(scope, receive, send)
         else:
-            await refuse(scope, receive, send, 401, words.WANTED)
+            await refuse(scope, receive, send, 401, words.CODE_WANTED)
 
     async def _asked(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
         if not self._tries.left(address):
-            return self._form(429, words.TOO_OFTEN)
+            return self._form(429, words.CODE_TOO_OFTEN)
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > _LONGEST_FORM:
-                return self._form(413, words.WRONG)
+                return self._form(413, words.CODE_WRONG)
         given = parse_qs(body.decode("utf-8", "replace")).get("code", [""])[0].strip()
         if not hmac.compare_digest(given.encode(), self._code.encode()):
             self._tries.wrong(address)
-            return self._form(403, words.WRONG)
+            return self._form(403, words.CODE_WRONG)
         answer = RedirectResponse(f"{self._base}/", 303)
         answer.set_cookie(
             COOKIE, self._cookie(), SECONDS, path=f"{self._base}/", httponly=True, samesite="lax",
@@ -131,7 +131,7 @@ class ClassCode:
     def _form(self, status: int, said: str = "") -> Response:
         page = _PAGE.format(
             action=html.escape(f"{self._base}{PATH}"), said=f"<p role=alert>{html.escape(said)}</p>" if said else "",
-            title=html.escape(words.TITLE), label=html.escape(words.LABEL), button=html.escape(words.BUTTON),
+            title=html.escape(words.NAME), label=html.escape(words.CODE_LABEL), button=html.escape(words.CODE_BUTTON),
         )  # fmt: skip
         return HTMLResponse(page, status, {"Cache-Control": "no-store"})
 

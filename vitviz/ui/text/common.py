@@ -249,3 +249,11 @@ def _part(name: str) -> str:
         return TOKEN_LEARNED.format(index=name[5:])
     row, col = cell_of_name(name) or ("", "")
     return TOKEN_PATCH.format(row=row, col=col)
+
+
+# The page that asks for a class's word
+CODE_LABEL = instruction("Class code")
+CODE_BUTTON = instruction("Open")
+CODE_WANTED = instruction("a class code is asked for here")
+CODE_WRONG = instruction("That is not the class code. Ask whoever gave you the address.")
+CODE_TOO_OFTEN = instruction("There were too many wrong codes. Try again in ten minutes.")

@@ -34,7 +34,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.story import caption_of, costs_of
+from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server.payloads import pack, pack_picture

@@ -12,7 +12,7 @@ from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.story import questions
+from vitviz.ui.controls.say import questions
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
