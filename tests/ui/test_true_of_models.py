@@ -33,9 +33,9 @@ PHRASES = {
     r"\bshift(s|ed)?\b": {"shifted"},
     r"from stage to stage|last stage|between stages|later stages": {"stages"},
     r"coarser grid than the queries|pooled keys reach": {"pooled"},
-    r"turns queries|turned by their place|turning depends": {"rotary"},
-    r"adds a vector to each patch|position embedding\b": {"added"},
-    r"adds a number to each score|a bias for each step": {"relative"},
+    r"turns queries|turned by (their place|angles of their place)|turning depends": {"rotary"},
+    r"vector is added to each patch|position embedding\b": {"added"},
+    r"score gains a number for the step|a bias for each step": {"relative"},
     r"in every layer of this model a patch may look at all": {"one grid"},
     r"cuts the picture": {"cuts"},
     r"one vector for each patch of a grid|its neighbours' pixels": {"overlap"},
@@ -51,8 +51,10 @@ GENERAL = re.compile(r"sine-cosine|where the model has|Brought to size|Prefix to
 
 
 def said(shown) -> list[str]:
-    """Sentences of the page without definitions on hover, the glossary, formulas and references."""
-    inside = {id(child) for expander in shown.at.main.get("expander") for child in _all(expander)}
+    """Sentences of the page, details included, without definitions on hover, the glossary, formulas and references."""
+    general = (common.GLOSSARY, common.FORMULA, common.QUESTIONS)
+    expanders = [each for each in shown.at.main.get("expander") if each.label in general]
+    inside = {id(child) for expander in expanders for child in _all(expander)}
     elements = [
         element
         for kind in ("header", "subheader", "markdown", "caption", "info")
