@@ -116,9 +116,13 @@ def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> I
             part.grad_checkpointing = True  # type: ignore[assignment]
 
 
-def copied(module: nn.Module) -> nn.Module:
-    """A deep copy without the hooks that vitviz has on `module` at the time, so that an intervention stays with its model."""
-    copy = deepcopy(module)
+def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
+    """A deep copy without the hooks that vitviz has on `module` at the time, so that an intervention stays with its model.
+
+    Args:
+        shared: tensors of `module` that are not copied and belong to both.
+    """
+    copy = deepcopy(module, {id(tensor): tensor for tensor in shared})
     for part in copy.modules():
         for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
             hooks = getattr(part, name, None) or {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 
-from vitviz.capture.modules import input_channels, unwrapped
+from vitviz.capture.modules import copied, input_channels, unwrapped
 from vitviz.errors import ModelError
 from vitviz.outputs import Doubt, OutputKind, output_kind
 from vitviz.tokens import TokenLayout
@@ -140,6 +140,15 @@ class Model:
             (known, self.output_kind, str(self.device), str(self.dtype), shapes, self.module, _set(self.module))
         )
         return hashlib.sha256(described.encode()).hexdigest()
+
+    @cached_property
+    def beside(self) -> Model:
+        """The same model for long work: the weights are shared, its modules and their lock are its own, so that nobody who uses
+        this one waits for that work. Neither may change a weight.
+        """
+        with self.lock:
+            module = copied(self.module, [*self.module.parameters(), *self.module.buffers()])
+        return replace(self, module=module, lock=threading.RLock())
 
     @property
     def channels(self) -> int:

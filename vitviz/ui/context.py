@@ -19,7 +19,8 @@ from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.loading import InputImage
-from vitviz.ui.compute.waiting import answer
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS
+from vitviz.ui.compute.services import answer
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session
 from vitviz.ui.text import common as words
@@ -136,19 +137,29 @@ class PageContext:
         """The chosen layer among those over the grid; the last of them where one that only collects was chosen."""
         return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
 
-    def ask(self, what: str, work: Callable[[JobProgress], T], note: str = words.COMPUTING, /, **params: Hashable) -> T:
+    def ask(
+        self,
+        what: str,
+        work: Callable[[JobProgress], T],
+        note: str = words.COMPUTING,
+        passes: float = 0,
+        /,
+        **params: Hashable,
+    ) -> T:
         """A result about this model and image, computed once for all sessions that may see it.
 
         Args:
             what: names the result: "rollout".
             work: computes it, in a thread of the queue; called with its progress.
             note: names the work to the user while it runs.
+            passes: forward passes that it takes, about. Work of many waits for its turn, and should run on `model.beside`.
             **params: everything that the result depends on beyond model, image, size and framing.
 
         Raises:
             Stopped: where the user stopped the computation. Whatever `work` raises is raised here as well.
         """
-        result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note)
+        operations = consent.operations(self.model, passes) if passes else 0.0
+        result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note, operations)
         return result
 
     def fetch(self, what: str, work: Callable[[JobProgress], T], /, **params: Hashable) -> T:
@@ -186,15 +197,18 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         "trace", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope
     )
 
+    operations = consent.operations(model)
+
     def run(progress: JobProgress) -> CachedTrace:
-        prepared = prepare(model, image.image, framing=selection.framing)
+        runs = model.beside if operations > HEAVY_OPERATIONS else model
+        prepared = prepare(runs, image.image, framing=selection.framing)
         progress.check()
         return CachedTrace.of(subject_of(prepared, image.hash, image.name, progress))
 
     if key not in services.queue().results:
         consent.require(model)
     what = words.RUNNING_MODEL.format(model=model.name)
-    cached: CachedTrace = answer(services.queue(), key, f"run {model.name}", run, what)
+    cached: CachedTrace = answer(services.queue(), key, f"run {model.name}", run, what, operations)
     trace, traced = cached.trace, cached.with_model(loading.at_size(model, cached.input_size))
     every = (*trace.layers, *trace.pooling)
     chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None

@@ -10,7 +10,7 @@ from streamlit.runtime import caching
 from streamlit.runtime.scriptrunner import StopException
 
 from tests.ui.pages.test_pages import jpeg, upload
-from vitviz.ui.compute import ComputeQueue, Key, Results, services, waiting
+from vitviz.ui.compute import ComputeQueue, Key, Results, services
 from vitviz.ui.server import route, session
 from vitviz.ui.server.session import Sessions
 from vitviz.ui.shell import text as sidebar
@@ -101,9 +101,9 @@ class Page:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.session_state: dict[str, object] = {}
-        monkeypatch.setattr(waiting, "st", self)
-        monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.0)
-        monkeypatch.setattr(waiting.state, "st", self)
+        monkeypatch.setattr(services, "st", self)
+        monkeypatch.setattr(services, "QUIET_SECONDS", 0.0)
+        monkeypatch.setattr(services.state, "st", self)
         monkeypatch.setattr(session, "_lifetime", lambda: 60.0)
 
     def empty(self) -> SimpleNamespace:
@@ -130,7 +130,7 @@ def test_work_goes_on_until_its_page_may_be_back(monkeypatch, scope, seconds):
 
     def lost() -> None:
         with pytest.raises(StopException):
-            waiting.answer(queue, key, "m", work, "")
+            services.answer(queue, key, "m", work, "")
 
     lost()
     assert begun.wait(LONG)
@@ -154,12 +154,12 @@ def test_work_of_a_page_that_does_not_come_back_is_dropped(monkeypatch):
         assert finish.wait(LONG)
         try:
             progress.check()
-        except waiting.Cancelled:
+        except services.Cancelled:
             dropped.set()
             raise
 
     with pytest.raises(StopException):
-        waiting.answer(queue, Key("trace", "embedded", "w", scope="mine"), "m", work, "")
+        services.answer(queue, Key("trace", "embedded", "w", scope="mine"), "m", work, "")
     assert begun.wait(LONG)
     now = 60.0
     finish.set()

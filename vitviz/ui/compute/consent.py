@@ -16,7 +16,7 @@ from vitviz.models.load import download_bytes, is_missing, weight_bytes
 from vitviz.models.model import pick_device
 from vitviz.ui import state
 from vitviz.ui.compute import Key, services
-from vitviz.ui.compute.waiting import answer
+from vitviz.ui.compute.services import answer
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
@@ -104,7 +104,7 @@ def require(model: Model) -> None:
         ConsentRequired: where it has to be asked first.
         UnsupportedError: where it cannot be had at all.
     """
-    if model.layout.num_tokens < WORTH_COUNTING and _least_operations(model) < WORTH_COUNTING_OPERATIONS:
+    if model.layout.num_tokens < WORTH_COUNTING and operations(model) < WORTH_COUNTING_OPERATIONS:
         return
     key = Key("cost", model.name, model.fingerprint, size=model.input_size)
     if key in _agreed():
@@ -131,7 +131,7 @@ def require(model: Model) -> None:
 
 def require_passes(model: Model, passes: float, what: str) -> None:
     """The same before a page's own work of about so many forward passes. what: names the work to people."""
-    if passes * _least_operations(model) < 5 * WORTH_COUNTING_OPERATIONS:
+    if operations(model, passes) < 5 * WORTH_COUNTING_OPERATIONS:
         return
     key = Key("cost of passes", model.name, model.fingerprint, size=model.input_size, params=(("what", what),))
     if key in _agreed():
@@ -155,9 +155,9 @@ def cost_of(model: Model, passes: float) -> str:
     return roughly(passes * _estimate(model, Key("cost", model.name, model.fingerprint, size=model.input_size)).seconds)
 
 
-def _least_operations(model: Model) -> float:
-    """Operations of a forward pass, at least: every parameter of a plain transformer meets every token once."""
-    return 2.0 * model.layout.num_tokens * sum(parameter.numel() for parameter in model.module.parameters())
+def operations(model: Model, passes: float = 1) -> float:
+    """Operations of so many forward passes, at least: every parameter of a plain transformer meets every token once."""
+    return 2.0 * passes * model.layout.num_tokens * sum(parameter.numel() for parameter in model.module.parameters())
 
 
 def _estimate(model: Model, key: Key) -> Estimate:

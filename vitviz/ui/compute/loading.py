@@ -23,7 +23,7 @@ from vitviz.models.registry import curated
 from vitviz.samples import Sample, samples
 from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.compute.results import size_of
-from vitviz.ui.compute.waiting import answer
+from vitviz.ui.compute.services import answer
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
 from vitviz.ui.server import session
 from vitviz.ui.server.settings import settings

@@ -1,28 +1,39 @@
-"""The compute queue: one piece of work at a time in each lane, duplicates joined, answers kept.
+"""The compute queue: light work at once, heavy work in turn, duplicates joined, answers kept.
 
-A lane is whatever must not run twice at once, usually one loaded model. Each lane has one thread of its own while it has
-work, so that torch's own pool of threads is made once a lane and not once a click.
+Light work runs one piece at a time in each lane. A lane is whatever must not run twice at once, usually one loaded model. Each
+lane has one thread of its own while it has work, so that torch's own pool of threads is made once a lane and not once a click.
+
+Heavy work (`HEAVY_OPERATIONS`) waits for one of few places and is taken from one session after the other (`Turns`). It runs in
+threads of lower priority, and on `Model.beside`, so that light work waits neither behind it nor for its model.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from vitviz.errors import Cancelled
 from vitviz.ui.compute.results import Key, Results
+from vitviz.ui.compute.turns import Pace, Turns
 
 # A page that is drawn again leaves its work and joins it again at once; work that nobody joins within this time is
 # dropped.
 LINGER_SECONDS = 3.0
 # A lane's thread ends after this long without work.
 IDLE_SECONDS = 60.0
+# Work of more operations is heavy: some two seconds on two cores, nine forward passes of the embedded model.
+HEAVY_OPERATIONS = 1e11
+# What is added to the niceness of threads with heavy work: a tenth of the processor where light work wants all of it.
+NICER = 10
 
 
 class JobProgress:
@@ -54,17 +65,29 @@ class Job:
     """One piece of work with everybody who waits for it. All fields but `finished` are guarded by the queue's lock.
 
     Attributes:
-        lane: where it runs: one at a time in each.
+        lane: where it runs, if it is light: one at a time in each.
+        operations: that it takes, about; 0 where nobody counted them.
+        prepares: whether the server asks for it, for those who will: it is wanted by itself while no session has heavy work.
         waiting: tickets that wait for it.
         wanted_until: on `clock`: how long it goes on once nobody waits; -inf where the last to wait called it off.
         forgotten: its session is over: nobody can want it again.
+        began: on `clock`, once it runs.
     """
 
-    def __init__(self, key: Key, lane: str, work: Work, clock: Callable[[], float]) -> None:
-        self.key, self.lane, self.work = key, lane, work
+    def __init__(
+        self,
+        key: Key,
+        lane: str,
+        work: Work,
+        clock: Callable[[], float],
+        operations: float = 0.0,
+        prepares: bool = False,
+    ) -> None:
+        self.key, self.lane, self.work, self.operations, self.prepares = key, lane, work, operations, prepares
         self.waiting = 0
-        self.wanted_until = float("-inf")
+        self.wanted_until = float("inf") if prepares else float("-inf")
         self.forgotten = self.running = False
+        self.began = 0.0
         self.progress = JobProgress(self.wanted)
         self.finished = threading.Event()
         self.value: Any = None
@@ -74,6 +97,15 @@ class Job:
     def wanted(self) -> bool:
         """Whether somebody waits, or may come back: a page that is drawn again, a browser whose network failed."""
         return not self.forgotten and (self.waiting > 0 or self._clock() < self.wanted_until)
+
+    @property
+    def heavy(self) -> bool:
+        return self.operations > HEAVY_OPERATIONS
+
+    @property
+    def fraction(self) -> float | None:
+        """How far it is, 0 to 1, or None where it has not said."""
+        return self.progress.fraction
 
 
 class Ticket:
@@ -89,13 +121,18 @@ class Ticket:
 
     @property
     def place(self) -> int:
-        """How many pieces of work will run before this one in its lane; 0 once it runs or is done."""
+        """How many pieces of work will run before this one, in its lane or in turn; 0 once it runs or is done."""
         return self._queue.place_of(self._job)
+
+    @property
+    def seconds(self) -> float:
+        """How long heavy work will take until it is done, about, with the work before it; 0 for light work."""
+        return self._queue.seconds_until(self._job)
 
     @property
     def fraction(self) -> float | None:
         """How far the work is, 0 to 1, or None where it has not said."""
-        return self._job.progress.fraction
+        return self._job.fraction
 
     def wait(self, seconds: float) -> bool:
         """Waits at most so long; whether the work is done."""
@@ -134,7 +171,11 @@ class Ticket:
 
 
 class ComputeQueue:
-    """Runs work in lanes and keeps what comes out in `results`."""
+    """Runs light work in lanes and heavy work in turn, and keeps what comes out in `results`.
+
+    Args:
+        places: how many pieces of heavy work run at once.
+    """
 
     def __init__(
         self,
@@ -142,37 +183,56 @@ class ComputeQueue:
         linger: float = LINGER_SECONDS,
         idle: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        places: int = 1,
     ) -> None:
-        self.results, self.linger, self.now = results, linger, clock
+        self.results, self.linger, self.now, self.places = results, linger, clock, places
         self._idle = idle
         self.observe: Callable[[str, float], None] = lambda lane, seconds: None  # told what each piece of work took
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
+        self._turns, self._pace = Turns(), Pace()
+        self._heavy: list[Job] = []  # that run
+        self._threads = 0  # for heavy work
 
-    def submit(self, key: Key, lane: str, work: Work) -> Ticket:
-        """A ticket for the result of `work`, from the store, from the same work already asked for, or newly queued."""
+    def submit(self, key: Key, lane: str, work: Work, operations: float = 0.0, session: str = "") -> Ticket:
+        """A ticket for the result of `work`, from the store, from the same work already asked for, or newly queued.
+
+        Args:
+            operations: that the work takes, about, where they may be many.
+            session: that asks; heavy work is taken from one session after the other.
+        """
         kept = self.results.get(key)
         with self._changed:
             job = self._jobs.get(key)
             if job is not None and not job.wanted():
                 job = None  # called off; it may still be on its way out
             if job is None:
-                job = Job(key, lane, work, self.now)
+                job = Job(key, lane, work, self.now, operations)
                 if kept is not None:
                     job.value = kept
                     job.finished.set()
                 else:
                     self._jobs[key] = job
                     self._enqueue(job)
+            if job.heavy and not job.running and not job.finished.is_set():
+                self._turns.add(job, session)
+                self._make_room()
+                self._changed.notify_all()
             job.waiting += 1
             return Ticket(self, job)
+
+    def prepare(self, key: Key, work: Work, operations: float) -> None:
+        """Computes and keeps the result whenever no session has heavy work, for those who will ask for it."""
+        with self._changed:
+            if key not in self._jobs and key not in self.results:
+                self._prepare(Job(key, "prepare", work, self.now, max(operations, 2 * HEAVY_OPERATIONS), prepares=True))
 
     def cancel(self, key: Key) -> None:
         """Drops the work of a key at once, unless somebody waits for it."""
         with self._changed:
             job = self._jobs.get(key)
-            if job is not None and not job.waiting:
+            if job is not None and not job.waiting and not job.prepares:
                 job.wanted_until = float("-inf")
 
     def forget(self, scope: str) -> None:
@@ -180,7 +240,7 @@ class ComputeQueue:
         not stopped yet still asks for is not kept.
         """
         with self._changed:
-            for job in (job for lane in self._lanes.values() for job in lane):
+            for job in self._every():
                 if job.key.scope == scope:
                     job.forgotten = True
             self.results.forget(scope)
@@ -188,34 +248,57 @@ class ComputeQueue:
     def jobs(self) -> tuple[int, int]:
         """(pieces of work that wait, pieces under way)."""
         with self._changed:
-            every = [job.running for lane in self._lanes.values() for job in lane]
+            every = [job.running for job in self._every()]
             return len(every) - sum(every), sum(every)
 
     def place_of(self, job: Job) -> int:
         with self._changed:
-            lane = self._lanes.get(job.lane, deque())
-            if job not in lane:
+            if job.running or job.finished.is_set():
                 return 0
+            if job.heavy:
+                return len(self._turns.before(job)) + (len(self._heavy) >= self.places)
+            lane = self._lanes.get(job.lane, deque())
             # The one that runs holds the lane until it stops; those behind it that nobody wants will be passed over.
             return sum(
                 other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, lane)
             )
 
+    def seconds_until(self, job: Job) -> float:
+        with self._changed:
+            if not job.heavy or job.finished.is_set():
+                return 0.0
+            now = self.now()
+            if job.running:
+                return self._pace.left(job, now - job.began)
+            running = sum(self._pace.left(other, now - other.began) for other in self._heavy)
+            waiting = sum(map(self._pace.seconds, self._turns.before(job)))
+            return (running + waiting) / self.places + self._pace.seconds(job)
+
     def left(self, job: Job, until: float) -> None:
         with self._changed:
             job.waiting -= 1
+            if job.prepares:
+                return
             if until == float("-inf"):
                 job.wanted_until = until
             else:
                 job.wanted_until = max(job.wanted_until, until)
 
+    def _every(self) -> list[Job]:
+        light = [job for lane in self._lanes.values() for job in lane]
+        return [*light, *self._heavy, *self._turns]
+
     def _enqueue(self, job: Job) -> None:
-        if job.lane in self._lanes:
+        if job.heavy:
+            if self._threads < self.places:
+                self._threads += 1
+                threading.Thread(target=self._run_heavy, name="compute heavy", daemon=True).start()
+        elif job.lane in self._lanes:
             self._lanes[job.lane].append(job)
             self._changed.notify_all()
-            return
-        self._lanes[job.lane] = deque([job])
-        threading.Thread(target=self._run_lane, args=(job.lane,), name=f"compute {job.lane}", daemon=True).start()
+        else:
+            self._lanes[job.lane] = deque([job])
+            threading.Thread(target=self._run_lane, args=(job.lane,), name=f"compute {job.lane}", daemon=True).start()
 
     def _run_lane(self, lane: str) -> None:
         while True:
@@ -229,12 +312,34 @@ class ComputeQueue:
             self._run(job)
             with self._changed:
                 waiting.popleft()
-                if self._jobs.get(job.key) is job:
-                    del self._jobs[job.key]
-                job.finished.set()
+                self._finish(job)
             del job  # or the lane would keep the last result alive while it idles
 
+    def _run_heavy(self) -> None:
+        lower_priority()
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(partial(bool, self._turns), self._idle):
+                    self._threads -= 1
+                    return
+                job: Job = self._turns.take()  # type: ignore[assignment]
+                job.running, job.began = True, self.now()
+                self._heavy.append(job)
+            self._run(job)
+            with self._changed:
+                self._heavy.remove(job)
+                if job.error is None:
+                    self._pace.learn(job.operations, self.now() - job.began)
+                self._finish(job)
+            del job
+
+    def _finish(self, job: Job) -> None:
+        if self._jobs.get(job.key) is job:
+            del self._jobs[job.key]
+        job.finished.set()
+
     def _run(self, job: Job) -> None:
+        again = job.work if job.prepares else _finished
         try:
             job.progress.check()
             # Asked for, finished and forgotten by the queue between the store's answer and ours: do not compute it
@@ -247,14 +352,38 @@ class ComputeQueue:
                 self._keep(job)
         except Cancelled as called_off:
             job.error = called_off
+            if job.prepares:
+                with self._changed:
+                    self._prepare(Job(job.key, job.lane, again, self.now, job.operations, prepares=True))
         except BaseException as error:
             job.error = error
         finally:
             job.work = _finished  # the closure may hold a model and an image
 
+    def _prepare(self, job: Job) -> None:
+        self._turns.prepare(job)
+        self._jobs.setdefault(job.key, job)
+        self._enqueue(job)
+        self._changed.notify_all()
+
+    def _make_room(self) -> None:
+        """What is prepared for nobody yet makes room for a session's heavy work, and is begun again later."""
+        if len(self._heavy) >= self.places:
+            for job in self._heavy:
+                if job.prepares and not job.waiting:
+                    job.wanted_until = float("-inf")
+
     def _keep(self, job: Job) -> None:
         if job.key.scope is None or job.wanted():
-            self.results.put(job.key, job.value)
+            self.results.put(job.key, job.value, for_ever=job.prepares)
+
+
+def lower_priority() -> None:
+    """Lets every other thread go before this one, and before those that torch starts for it; on Linux."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICER)
 
 
 def _finished(_: Any) -> None:

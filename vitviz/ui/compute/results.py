@@ -102,33 +102,44 @@ class Results:
     Attributes:
         weakly: whether what does not fit can still be found for as long as somebody else holds it, so that it is not made
             twice.
+        max_share: bytes of them that may be private to one session; beyond, it drives out its own. All of them where 0.
     """
 
-    def __init__(self, max_bytes: int, max_entries: int, weakly: bool = False) -> None:
+    def __init__(self, max_bytes: int, max_entries: int, weakly: bool = False, max_share: int = 0) -> None:
         self.max_bytes = max_bytes
         self.max_entries = max_entries
+        self.max_share = max_share
         self._weakly = weakly
         self._weak: WeakValueDictionary[Key, Any] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
+        self._for_ever: dict[Key, Any] = {}
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # scopes, the last FORGOTTEN of them
         self._bytes = 0
 
     def get(self, key: Key) -> Any:
         """The result, or None; marks it as just used."""
         with self._lock:
+            if key in self._for_ever:
+                return self._for_ever[key]
             if key not in self._held:
                 return self._weak.get(key)
             self._held.move_to_end(key)
             return self._held[key][0]
 
-    def put(self, key: Key, value: Any) -> None:
+    def put(self, key: Key, value: Any, for_ever: bool = False) -> None:
         """Keeps the result if it fits at all and its session is not over, and removes the least recently used until the
         bounds hold.
+
+        Args:
+            for_ever: as long as the server runs, beside the bounds: for little that is known before it starts.
         """
         size = size_of(value)
         with self._lock:
             self._drop(key)
+            if for_ever:
+                self._for_ever[key] = value
+                return
             if key.scope in self._forgotten:
                 return
             if self._weakly:
@@ -148,11 +159,17 @@ class Results:
 
     def keeps(self, key: Key) -> bool:
         """Whether the result stays here even if nobody else holds it."""
-        return key in self._held
+        return key in self._held or key in self._for_ever
 
     def _hold(self, key: Key, value: Any, size: int) -> None:
         self._held[key] = (value, size)
         self._bytes += size
+        if self.max_share and key.scope is not None:
+            own = [each for each in self._held if each.scope == key.scope]  # the least recently used first
+            nbytes = sum(self._held[each][1] for each in own)
+            while nbytes > self.max_share and len(own) > 1:
+                nbytes -= self._held[own[0]][1]
+                self._drop(own.pop(0))
         while self._bytes > self.max_bytes or len(self._held) > self.max_entries:
             self._drop(next(iter(self._held)))
 
@@ -178,6 +195,7 @@ class Results:
         with self._lock:
             for key in list(self._held):
                 self._drop(key)
+            self._for_ever.clear()
             self._weak.clear()
 
     def _drop(self, key: Key) -> None:
@@ -193,4 +211,4 @@ class Results:
         return len(self._held)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._held or key in self._weak
+        return key in self._held or key in self._for_ever or key in self._weak

@@ -15,9 +15,11 @@ from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.heatmap import Heatmap
+from vitviz.models import Model
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, Key, consent, services
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
@@ -69,7 +71,7 @@ class ExplainedTarget:
     @property
     def question(self) -> Question:
         """The question, with the passes that were made for it already."""
-        return self._question(self._shared)
+        return self._question(self._shared, self.context.model)
 
     def ask(
         self,
@@ -91,22 +93,23 @@ class ExplainedTarget:
             ConsentRequired: where it would take long and this session has not agreed. What the work raises is raised as well.
         """
         context, shared = self.context, SharedPasses()
+        heavy = consent.operations(context.model, passes) > HEAVY_OPERATIONS
         if context.key.derive(what, target=self.target, **params) not in services.queue().results:
             consent.require_passes(context.model, passes, note)
             shared = self._shared
 
         def answered(progress: JobProgress) -> T:
-            question = self._question(shared)
+            question = self._question(shared, context.model.beside if heavy else context.model)
             try:
                 return work(question, progress)
             finally:
                 shared.made.update(question.passes)
                 services.queue().results.measure(self._key)
 
-        return context.ask(what, answered, note, target=self.target, **params)
+        return context.ask(what, answered, note, passes, target=self.target, **params)
 
-    def _question(self, shared: SharedPasses) -> Question:
-        question = Question(self.context.model, self.context.trace.input, self.target)
+    def _question(self, shared: SharedPasses, model: Model) -> Question:
+        question = Question(model, self.context.trace.input, self.target)
         question.reuse(shared.made)
         return question
 

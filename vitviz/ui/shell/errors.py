@@ -11,7 +11,7 @@ import streamlit as st
 from vitviz.errors import Cancelled, VitvizError
 from vitviz.ui import state
 from vitviz.ui.compute.consent import ConsentRequired
-from vitviz.ui.compute.waiting import Stopped
+from vitviz.ui.compute.services import Stopped
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session

@@ -89,6 +89,8 @@ WORK_COST = computed(
 # Waiting
 CANCEL = instruction("Stop this")
 IN_QUEUE = instruction("{what}: waiting for {count} before it")
+IN_TURN = instruction("{what}: waiting for {count} before it, done in about {time}")
+TIME_LEFT = instruction("{what}: about {time} left")
 CALLED_OFF = definition("You stopped this computation.")
 ASK_AGAIN = instruction("Ask again")
 LOADING_MODEL = instruction("Loading {model}")

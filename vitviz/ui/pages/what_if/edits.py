@@ -214,11 +214,11 @@ def gallery_means(context: PageContext) -> HeadMeans:
     def work(progress: JobProgress) -> HeadMeans:
         gallery = samples()
         inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
-        return head_means(model, inputs, progress, len(gallery))
+        return head_means(model.beside, inputs, progress, len(gallery))
 
     if plain.key.derive("head means") not in services.queue().results:
         consent.require_passes(model, len(samples()), words.MEANS_RUNNING)
-    means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING)
+    means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING, len(samples()))
     return means
 
 

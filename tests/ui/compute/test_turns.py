@@ -1,0 +1,250 @@
+"""Heavy work: in turn between sessions, beside light work, once for equal work, with its place and time. No step is timed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+import torch
+
+from tests.ui.compute.test_queue import LONG, Gate, key
+from vitviz.analysis.faithfulness import faithfulness
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import ClassLogit
+from vitviz.errors import Cancelled
+from vitviz.models import load_model
+from vitviz.tracing import trace_input
+from vitviz.ui.compute import ComputeQueue, Results
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS, NICER
+from vitviz.ui.compute.turns import OPERATIONS_PER_SECOND, Pace, Turns
+
+HEAVY = 10 * HEAVY_OPERATIONS
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock: Clock) -> ComputeQueue:
+    return ComputeQueue(Results(10_000, 20), linger=0.0, idle=0.1, clock=clock)
+
+
+class Asked:
+    """What sessions ask of a queue that is busy, and in which order it is done."""
+
+    def __init__(self, queue: ComputeQueue) -> None:
+        self.queue, self.gate, self.done = queue, Gate(), []
+        self.busy = queue.submit(key("busy"), "m", self.gate, HEAVY, "somebody")
+        assert self.gate.begun.wait(LONG)
+
+    def ask(self, session: str, what: str, operations: float = HEAVY):
+        return self.queue.submit(key(what), "m", lambda _: self.done.append(what) or what, operations, session)
+
+
+def test_one_who_asked_for_much_does_not_make_the_others_wait_for_all_of_it(queue):
+    asked = Asked(queue)
+    tickets = [asked.ask("a", what) for what in ("a1", "a2", "a3")]
+    tickets += [asked.ask("b", "b1"), asked.ask("c", "c1"), asked.ask("b", "b2")]
+    assert [ticket.place for ticket in tickets] == [1, 4, 6, 2, 3, 5]
+    asked.gate.open.set()
+    for ticket in tickets:
+        ticket.result(LONG)
+    assert asked.done == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert [ticket.place for ticket in tickets] == [0] * 6
+
+
+def test_light_work_waits_behind_no_heavy_work_even_in_the_same_lane(queue):
+    asked = Asked(queue)
+    waits = asked.ask("a", "waits")
+    assert asked.ask("b", "light", operations=HEAVY_OPERATIONS).result(LONG) == "light"
+    assert not asked.busy.done and not waits.done
+    asked.gate.open.set()
+    assert waits.result(LONG) == "waits"
+
+
+def test_equal_work_is_done_once_and_when_the_first_who_wants_it_has_a_turn(queue):
+    asked = Asked(queue)
+    own, shared = asked.ask("a", "own"), asked.ask("a", "shared")
+    again = asked.ask("b", "shared")
+    assert (own.place, shared.place, again.place) == (1, 2, 2)
+    asked.gate.open.set()
+    assert again.result(LONG) == shared.result(LONG) == "shared"
+    own.result(LONG)
+    assert asked.done == ["own", "shared"]
+
+
+def test_what_a_session_gave_up_costs_it_no_turn_and_is_never_begun(queue):
+    asked = Asked(queue)
+    given_up, wanted, other = asked.ask("a", "given up"), asked.ask("a", "wanted"), asked.ask("b", "other")
+    given_up.cancel()
+    assert (wanted.place, other.place) == (1, 2)
+    asked.gate.open.set()
+    other.result(LONG)
+    with pytest.raises(Cancelled):
+        given_up.result(LONG)
+    assert asked.done == ["wanted", "other"]
+
+
+def test_private_heavy_work_ends_with_its_session_while_it_waits_and_while_it_runs(queue):
+    gate = Gate()
+    runs = queue.submit(key("runs", scope="a"), "m", gate, HEAVY, "a")
+    assert gate.begun.wait(LONG)
+    waits = queue.submit(key("waits", scope="a"), "m", lambda _: "never", HEAVY, "a")
+    other = queue.submit(key("other", scope="b"), "m", lambda _: "other", HEAVY, "b")
+    queue.forget("a")
+    assert other.result(LONG) == "other"
+    for ticket in (runs, waits):
+        with pytest.raises(Cancelled):
+            ticket.result(LONG)
+    assert len(queue.results) == 1
+
+
+def test_as_many_at_once_as_there_are_places(clock):
+    queue = ComputeQueue(Results(10_000, 20), linger=0.0, idle=0.1, clock=clock, places=2)
+    gates = [Gate(), Gate(), Gate()]
+    tickets = [queue.submit(key(str(at)), "m", gate, HEAVY, "a") for at, gate in enumerate(gates)]
+    assert gates[0].begun.wait(LONG) and gates[1].begun.wait(LONG)
+    assert not gates[2].begun.is_set() and queue.jobs() == (1, 2)
+    gates[1].open.set()
+    assert gates[2].begun.wait(LONG)
+    for gate in gates:
+        gate.open.set()
+    assert [ticket.result(LONG) for ticket in tickets] == ["done"] * 3
+
+
+def test_how_long_it_will_take_is_learnt_from_what_was_done(queue, clock):
+    asked = Asked(queue)
+    first = asked.ask("a", "first", 2 * HEAVY)
+    assert asked.busy.seconds == pytest.approx(HEAVY / OPERATIONS_PER_SECOND)
+    assert first.seconds == pytest.approx(3 * HEAVY / OPERATIONS_PER_SECOND)
+    clock.now = 40.0
+    asked.gate.open.set()
+    first.result(LONG)  # in no time on this clock, which says nothing
+    assert asked.busy.seconds == 0.0  # done
+    gate = Gate()
+    queue.submit(key("next"), "m", gate, HEAVY, "a")
+    assert gate.begun.wait(LONG)
+    assert asked.ask("b", "behind").seconds == pytest.approx(2 * 40.0)
+    gate.open.set()
+
+
+def test_the_time_left_follows_the_progress_once_there_is_some():
+    class Job:
+        operations, fraction = 1e12, 0.25
+
+        def wanted(self) -> bool:
+            return True
+
+    pace = Pace()
+    pace.learn(1e12, 100.0)
+    assert pace.left(Job(), 30.0) == pytest.approx(90.0)
+    Job.fraction = None
+    assert pace.left(Job(), 30.0) == pytest.approx(70.0)
+    assert pace.left(Job(), 200.0) == 0.0
+    pace.learn(1e12, 50.0)
+    assert pace.seconds(Job()) == pytest.approx(75.0)
+
+
+def test_what_is_prepared_makes_room_for_a_session_and_is_begun_again(queue):
+    gate, runs = Gate(), []
+
+    def prepared(progress):
+        runs.append(1)
+        return gate(progress)
+
+    queue.prepare(key("gallery"), prepared, HEAVY)
+    assert gate.begun.wait(LONG)
+    assert queue.submit(key("asked"), "m", lambda _: "asked", HEAVY, "a").result(LONG) == "asked"
+    gate.open.set()
+    assert queue.submit(key("gallery"), "m", prepared, HEAVY, "a").result(LONG) == "done"
+    assert len(runs) == 2
+    queue.prepare(key("gallery"), prepared, HEAVY)
+    assert len(runs) == 2, "it is known"
+
+
+def test_what_is_prepared_stays_while_a_session_waits_for_it(queue):
+    gate = Gate()
+    queue.prepare(key("gallery"), gate, HEAVY)
+    assert gate.begun.wait(LONG)
+    joined = queue.submit(key("gallery"), "m", gate, HEAVY, "a")
+    other = queue.submit(key("other"), "m", lambda _: "other", HEAVY, "b")
+    gate.open.set()
+    assert joined.result(LONG) == "done" and other.result(LONG) == "other" and gate.runs == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux only")
+def test_threads_with_heavy_work_have_a_lower_priority(queue):
+    def mine(_):
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    here = mine(None)
+    assert queue.submit(key("light"), "m", mine).result(LONG) == here
+    assert queue.submit(key("heavy"), "m", mine, HEAVY, "a").result(LONG) == min(here + NICER, 19)
+
+
+def test_a_trace_is_taken_while_a_faithfulness_run_holds_its_model(queue):
+    """The run is stopped inside a forward pass; the same model answers beside it, and both have the right numbers."""
+    model = load_model("test_vit", weights="random")
+    pixels = torch.randn(3, *model.input_size, generator=torch.Generator().manual_seed(0))
+    wanted = trace_input(model, pixels).logits
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold(*_):
+        inside.set()
+        assert go_on.wait(LONG)
+
+    def run(progress):
+        beside = model.beside
+        beside.module.patch_embed.register_forward_pre_hook(hold)
+        question = Question(beside, pixels, ClassLogit(3))
+        return list(faithfulness(question, {}, levels=(2,), seeds=1, progress=progress))[-1]
+
+    heavy = queue.submit(key("faithfulness"), "m", run, HEAVY, "a")
+    assert inside.wait(LONG)
+    light = queue.submit(key("trace"), "m", lambda progress: trace_input(model, pixels, progress=progress))
+    torch.testing.assert_close(light.result(LONG).logits, wanted)
+    assert not heavy.done
+    go_on.set()
+    found = heavy.result(LONG)
+    alone = list(faithfulness(Question(model, pixels, ClassLogit(3)), {}, levels=(2,), seeds=1))[-1]
+    assert found.centre.gap == pytest.approx(alone.centre.gap, abs=1e-6)
+
+
+def test_a_model_beside_another_shares_its_weights_and_nothing_else():
+    model = load_model("test_vit", weights="random")
+    beside = model.beside
+    assert beside is model.beside and beside.fingerprint == model.fingerprint
+    assert [id(p) for p in beside.module.parameters()] == [id(p) for p in model.module.parameters()]
+    assert [id(b) for b in beside.module.buffers()] == [id(b) for b in model.module.buffers()]
+    assert not {id(m) for m in beside.module.modules()} & {id(m) for m in model.module.modules()}
+    assert beside.lock is not model.lock
+
+
+def test_order_without_a_thread():
+    class Job:
+        def __init__(self, name: str, wanted: bool = True) -> None:
+            self.name, self.operations, self.fraction, self._wanted = name, HEAVY, None, wanted
+
+        def wanted(self) -> bool:
+            return self._wanted
+
+    turns = Turns()
+    jobs = {name: Job(name, name != "x") for name in ("a1", "x", "a2", "b1", "both")}
+    turns.prepare(Job("prepared"))
+    for session, name in (("a", "x"), ("a", "a1"), ("a", "a2"), ("b", "b1"), ("b", "both"), ("a", "both")):
+        turns.add(jobs[name], session)
+    assert [job.name for job in turns.before(jobs["both"])] == ["a1", "b1", "a2"]
+    assert len(list(turns)) == 6
+    assert [turns.take().name for _ in range(6)] == ["x", "a1", "b1", "a2", "both", "prepared"]
+    assert turns.take() is None and not turns

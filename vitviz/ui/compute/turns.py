@@ -1,0 +1,119 @@
+"""Whose turn it is: heavy work waits here, is taken from one session after the other, and how long it takes is learnt."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import Protocol
+
+# Operations that a processor does in a second, about, before any heavy work was timed here.
+OPERATIONS_PER_SECOND = 5e10
+# The weight of the latest work in the pace that is learnt.
+LATEST = 0.5
+
+
+class Waiting(Protocol):
+    """What is asked of a piece of work that waits."""
+
+    operations: float
+
+    def wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+
+    @property
+    def fraction(self) -> float | None:
+        """How far it is, 0 to 1, or None where it has not said."""
+
+
+class Turns:
+    """Work that waits, by session. Not safe by itself: hold the queue's lock.
+
+    `take` goes round: each session in its turn gives the oldest of its work, so that one who asked for much does not make the
+    others wait for all of it. Work that several sessions wait for is taken when the first of them has its turn, and once. What
+    the server prepares for everybody is taken only when no session waits.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[str, deque[Waiting]] = OrderedDict()  # the next to have its turn stands first
+        self._preparing: deque[Waiting] = deque()
+
+    def add(self, job: Waiting, session: str) -> None:
+        """`session` waits for `job`, behind what it waits for already."""
+        own = self._sessions.setdefault(session, deque())
+        if job not in own:
+            own.append(job)
+
+    def prepare(self, job: Waiting) -> None:
+        """For when no session waits."""
+        self._preparing.append(job)
+
+    def take(self) -> Waiting | None:
+        """The next work, which then waits no more; None where nothing waits.
+
+        Work that nobody wants any more is given out as well, to be ended, and costs its session no turn.
+        """
+        if not self._sessions:
+            return self._preparing.popleft() if self._preparing else None
+        session, own = next(iter(self._sessions.items()))
+        job = own[0]
+        if job.wanted():
+            self._sessions.move_to_end(session)
+        if job in self._preparing:
+            self._preparing.remove(job)
+        for name in [name for name, waiting in self._sessions.items() if job in waiting]:
+            self._sessions[name].remove(job)
+            if not self._sessions[name]:
+                del self._sessions[name]
+        return job
+
+    def before(self, job: Waiting) -> list[Waiting]:
+        """The wanted work that will be taken before `job`, in order; all of it where `job` does not wait."""
+        rounds = [deque(waiting) for waiting in self._sessions.values()]
+        found: list[Waiting] = []
+        while rounds:
+            own = rounds.pop(0)
+            while own and (own[0] in found or not own[0].wanted()):
+                if own.popleft() is job:
+                    return found
+            if not own:
+                continue
+            if own[0] is job:
+                return found
+            found.append(own.popleft())
+            rounds.append(own)
+        return found
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """Each piece of work once."""
+        yield from dict.fromkeys([job for own in self._sessions.values() for job in own] + [*self._preparing])
+
+    def __bool__(self) -> bool:
+        return bool(self._sessions or self._preparing)
+
+
+class Pace:
+    """How fast heavy work goes here, learnt from what was done."""
+
+    def __init__(self) -> None:
+        self._seconds_per_operation = 1 / OPERATIONS_PER_SECOND
+        self._known = False
+
+    def learn(self, operations: float, seconds: float) -> None:
+        """So many operations took so long."""
+        if operations <= 0 or seconds <= 0:
+            return
+        latest = seconds / operations
+        share = LATEST if self._known else 1.0
+        self._seconds_per_operation += share * (latest - self._seconds_per_operation)
+        self._known = True
+
+    def seconds(self, job: Waiting) -> float:
+        """How long all of the work takes, about."""
+        return job.operations * self._seconds_per_operation
+
+    def left(self, job: Waiting, ran: float) -> float:
+        """How much longer work takes that has run for `ran` seconds."""
+        fraction = job.fraction or 0.0
+        if fraction < 0.05:  # too early to go by
+            return max(self.seconds(job) - ran, 0.0)
+        return ran * (1 - fraction) / fraction
