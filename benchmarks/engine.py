@@ -1,6 +1,6 @@
 """What listening costs: trace, maps and rollout against the model's own plain forward pass, in one run.
 
-usage: python benchmarks/engine.py [--repeats 15] [--threads 2] [--sizes 257 1370] [--processor-time]
+usage: python benchmarks/engine.py [--repeats 15] [--threads 2] [--sizes 257 1370] [--device cuda] [--processor-time]
 
 Each repetition times the plain pass and its rival one after the other and keeps their ratio, so that a machine that speeds
 up or slows down shifts both. Prints Markdown. The usual way is measured beside: unfused attention, stored matrices, rollout by
@@ -40,12 +40,14 @@ LARGEST_STORED = 1370
 
 # Processor time, where asked for: on a machine with other work, time spent waiting for a core says nothing about the code.
 CLOCK: Callable[[], float] = time.perf_counter
+DEVICE = torch.device("cpu")
 
 
 def model_at(tokens: int) -> tuple[nn.Module, torch.Tensor]:
     name, size = SIZES[tokens]
     torch.manual_seed(0)
-    return timm.create_model(name, img_size=size).eval().requires_grad_(False), torch.randn(1, 3, size, size)
+    module = timm.create_model(name, img_size=size).eval().requires_grad_(False)
+    return module.to(DEVICE), torch.randn(1, 3, size, size, device=DEVICE)
 
 
 def traced(module: nn.Module, x: torch.Tensor) -> Trace:
@@ -85,7 +87,7 @@ def usual_way(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         attn.fused_attn = True
     for handle in handles:
         handle.remove()
-    identity = torch.eye(stored[0].shape[-1])
+    identity = torch.eye(stored[0].shape[-1], device=DEVICE)
     rollout = identity
     for weights in stored:
         rollout = (0.5 * identity + 0.5 * weights[0].mean(0)) @ rollout
@@ -93,8 +95,10 @@ def usual_way(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def seconds(task: Callable[[], object]) -> float:
+    finish = torch.cuda.synchronize if DEVICE.type == "cuda" else lambda: None
     start = CLOCK()
     task()
+    finish()  # a GPU is still at work when the call returns
     return CLOCK() - start
 
 
@@ -168,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES), choices=SIZES, help="tokens")
+    parser.add_argument("--device", type=torch.device, default=DEVICE)
     parser.add_argument("--memory")
     parser.add_argument("--tokens", type=int, default=1370)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -177,16 +182,18 @@ def main() -> None:
     keep_freed_memory()  # as the app does
     if arguments.processor_time:
         globals()["CLOCK"] = time.process_time
+    globals()["DEVICE"] = arguments.device
     if arguments.memory:
         print_peak(arguments.memory, arguments.tokens)
         return
     versions = f"torch {torch.__version__}, timm {timm.__version__}"
     clock = "processor time" if arguments.processor_time else "wall time"
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, {clock}, {versions}")
+    where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else platform.machine()
+    print(f"{where}, {torch.get_num_threads()} threads, {clock}, {versions}")
     print("\n| tokens | what | median | quartiles |\n|---|---|---|---|")
     for tokens in arguments.sizes:
         compare(tokens, arguments.repeats)
-    if 1370 not in arguments.sizes:
+    if 1370 not in arguments.sizes or DEVICE.type != "cpu":
         return
     another_query(1370, arguments.repeats)
     print("\n| tokens | what | peak memory, median of 3 | range |\n|---|---|---|---|")
