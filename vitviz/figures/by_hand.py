@@ -24,7 +24,7 @@ def scores_figure(
 
     The row of `hand`'s query and the column of its key are marked.
     """
-    scores = _scores(opened, hand)
+    scores = all_scores(opened, hand)
     name = hand.layout.name_of(hand.query)
     drawing = draw_product(
         Factor(hand.queries, "Q"),
@@ -88,8 +88,8 @@ def output_figure(
     return _figure(subject, hand, "head output", drawing, alt, arrays, line)
 
 
-def _scores(opened: OpenLayer, hand: HeadByHand) -> np.ndarray:
-    """(tokens, tokens)."""
+def all_scores(opened: OpenLayer, hand: HeadByHand) -> np.ndarray:
+    """(tokens, tokens): of every query with every key, scaled, plus the bias where there is one."""
     scores: np.ndarray = hand.queries @ hand.keys.T * hand.factor
     if opened.attention.bias is not None:
         bias = opened.attention.bias.rows(slice(None))  # (heads or 1, queries or 1, keys)

@@ -1,5 +1,6 @@
 // Every view: what `npm run build` makes one file of, for places without a server.
 
+export { mount as by_hand } from "./views/by_hand.js";
 export { mount as board } from "./views/board.js";
 export { mount as features } from "./views/features.js";
 export { mount as journey } from "./views/journey.js";

@@ -111,7 +111,7 @@ def show_picture(
         values = heatmap.values
         counted = ends.counting(values if among is None else values[among])
         url = context.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(params))
-        heat = {"url": url, **_scale(ends, f"{heatmap.label} · {counted.label}", counted)}
+        heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {counted.label}", counted)}
 
     def picked(token: Any) -> None:
         if paint is not None:
@@ -195,7 +195,7 @@ def show_board(
         if on_pick is not None and inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
             on_pick(at[0], at[1])
 
-    heat = _scale(shared or scales[0], caption, shared)
+    heat = scale_message(shared or scales[0], caption, shared)
     if shared is None:
         heat["ticks"] = [[0, own_ends[0]], [1, own_ends[1]]]
     data = {
@@ -213,7 +213,8 @@ def show_board(
     mount(_component("board"), key, data, picked)
 
 
-def _scale(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
+def scale_message(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
+    """What the browser is told of a scale. numbered: whose ends stand beside the colours; None where each map has its own."""
     ticks = numbered.ticks() if numbered is not None else []
     return {
         "low": scale.low,

@@ -12,6 +12,7 @@ PAGE = Page(
     title=text.PAGE.title,
     question=text.PAGE.question,
     params={
+        "step": Choice("pixels", tuple(text.STEP_NAMES)),
         "component": Number(0, 0, 255, 1),  # of the head's vectors: the one that is written out
         "pair": Number(0, 0, 20, 1),  # which of the strongest keys is written out
         "temperature": Number(1.0, 0.1, 5.0, 0.1),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
 from vitviz.analysis.by_hand import (
     Entrance,
-    HeadByHand,
     Norm,
     OpenLayer,
     Rotation,
@@ -16,41 +17,43 @@ from vitviz.analysis.by_hand import (
     head_by_hand,
     open_layer,
 )
-from vitviz.draw import Scale
 from vitviz.draw.scale import number
+from vitviz.errors import UnsupportedError
+from vitviz.figures.by_hand import LARGEST
 from vitviz.glossary import GLOSSARY
-from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.controls.say import sentence
 from vitviz.ui.controls.tables import Column, decimals_of, figures
-from vitviz.ui.pages.by_hand import steps
+from vitviz.ui.pages.by_hand import stepper, steps
 from vitviz.ui.pages.by_hand import text as words
-from vitviz.ui.pages.by_hand.steps import SHOWN, Worksheet, every, products
+from vitviz.ui.pages.by_hand.steps import SHOWN, Worksheet, every, four, products
 from vitviz.ui.shell.errors import guarded
-from vitviz.ui.text import common
 
 PATCHES_SHOWN = 5
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
+    with page(words.PAGE, context) as its:
         if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
-        tables.show(tables.STYLE)
-        with guarded("one head by hand"):
-            sheet = _choose(context)
-            st.caption(words.ROUNDED)
-            with guarded("the entrance"):
-                steps.show_entrance(sheet, _entrance(sheet))
-            show_scores(sheet)
-            with guarded("matrices"):
-                steps.show_matrices(sheet)
+        with its.details():
+            tables.show(tables.STYLE)
+        with its.figure(), guarded("one head by hand"):
+            sheet = _worksheet(context)
+            start = _entrance(sheet)
+            stepper.show(sheet, start)
+            with its.controls():
+                _choose(sheet)
+            with its.settings():
+                _set(sheet)
+            with its.details(), guarded("one step by hand"):
+                _write(replace(sheet, drawn=its.details().open is True), start)
 
 
 def query_of(context: PageContext) -> str:
@@ -63,98 +66,122 @@ def query_of(context: PageContext) -> str:
     return context.selection.query
 
 
-def _choose(context: PageContext) -> Worksheet:
-    layer, query = context.layer, query_of(context)
-    head = context.head or 0
-    left, right = st.columns([11, 9])
+def layer_of(context: PageContext) -> int:
+    """The layer to open: the first unless one was chosen, because only there a token is still its patch and its place."""
+    return 0 if context.selection.layer < 0 else context.layer
+
+
+def _worksheet(context: PageContext) -> Worksheet:
+    layer, query, head = layer_of(context), query_of(context), context.selection.head or 0
     opened: OpenLayer = context.ask(
         "open layer",
         lambda _: open_layer(context.model, context.trace, layer),
         words.OPENING.format(layer=layer),
         layer=layer,
     )
+    head = head if head < opened.attention.num_heads else 0
     hand = head_by_hand(opened, head, query)
     shown = tuple(hand.strongest(PATCHES_SHOWN))
-    with right:
-        sentence(words.FOLLOWED, query=common.token(query), layer=layer, head=head)
-        _widgets(context, layer, head, hand, shown)
     pair = shown[min(int(state.value_of("pair")), len(shown) - 1)]
-    hand = head_by_hand(opened, head, query, pair)
-    with left:
-        weights = Heatmap(hand.layout.patches(hand.weights.astype(np.float32)), words.WEIGHT)
-        show_picture(
-            context,
-            "by hand",
-            alt=words.PICTURE_ALT.format(query=common.token(query), layer=layer, head=head),
-            on_pick=lambda name: state.change(query=name),
-            heatmap=weights,
-            scale=Scale.of(weights.values, robust=state.value_of("scale") == "robust"),
-            params=(("query", query), ("layer", layer), ("head", head)),
-            chosen=query,
-            prefix=context.layout.prefix,
-            marks=[cell for token in shown if (cell := context.layout.cell_of(token)) is not None],
-            widest=360,
-        )
     component = min(int(state.value_of("component")), hand.head_dim - 1)
-    return Worksheet(context, opened, hand, component, shown)
+    return Worksheet(context, opened, head_by_hand(opened, head, query, pair), component, shown)
 
 
-def _widgets(context: PageContext, layer: int, head: int, hand: HeadByHand, shown: tuple[int, ...]) -> None:
-    rows, cols = context.layout.grid
-    row, col = context.selection.patch_of(context.layout)
-    one, two = st.columns(2)
+def _choose(sheet: Worksheet) -> None:
+    """The row of controls: layer, head, the key that is written out, and of the last step which matrix."""
+    context, hand, shown = sheet.context, sheet.hand, sheet.shown
     if context.trace.num_layers > 1:
-        one.number_input(
-            words.LAYER, 0, context.trace.num_layers - 1, step=1, help=GLOSSARY["layer"], **state.bound("layer", layer)
+        st.number_input(
+            words.LAYER,
+            0,
+            context.trace.num_layers - 1,
+            step=1,
+            help=GLOSSARY["layer"],
+            width=130,
+            **state.bound("layer", hand.layer),
         )
-    heads = context.trace.layers[layer].num_heads
+    heads = sheet.opened.attention.num_heads
     if heads > 1:
-        two.number_input(words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], **state.bound("head", head))
-    one, two = st.columns(2)  # a second pair, so that on a phone row and column follow one another
-    one.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
-    two.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
-    component = min(int(state.value_of("component")), hand.head_dim - 1)
-    st.number_input(
-        words.COMPONENT, 0, hand.head_dim - 1, step=1, help=words.COMPONENT_HELP, **state.bound("component", component)
-    )
-    names = [words.short(context.layout.name_of(token)) for token in shown]
+        st.number_input(
+            words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], width=130, **state.bound("head", hand.head)
+        )
+    if str(state.value_of("step")) == "matrices" and hand.layout.num_tokens <= LARGEST:
+        st.segmented_control(
+            words.MATRIX,
+            list(words.MATRIX_OF),
+            format_func=named(words.MATRIX_OF),
+            required=True,
+            **state.bound("matrix"),
+        )
+        return
+    names = [sheet.short(token) for token in shown]
     st.selectbox(
         words.PAIR,
         list(range(len(shown))),
         format_func=lambda index: names[index],
         help=words.PAIR_HELP,
+        width=190,
         **state.bound("pair", min(int(state.value_of("pair")), len(shown) - 1)),
     )
 
 
-def _entrance(sheet: Worksheet) -> Entrance:
-    context, query = sheet.context, sheet.hand.query
-    start: Entrance = context.ask(
-        "entrance by hand", lambda _: entrance(context.model, context.trace, sheet.opened, query), query=query
+def _set(sheet: Worksheet) -> None:
+    """What is rarely changed: the patch by its numbers, and the component that is written out."""
+    context, hand = sheet.context, sheet.hand
+    rows, cols = context.layout.grid
+    row, col = hand.layout.cell_of(hand.query) or context.selection.patch_of(context.layout)
+    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
+    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
+    st.number_input(
+        words.COMPONENT,
+        0,
+        hand.head_dim - 1,
+        step=1,
+        help=words.COMPONENT_HELP,
+        **state.bound("component", sheet.component),
     )
+    robust_or_raw()
+
+
+def _entrance(sheet: Worksheet) -> Entrance | None:
+    """What comes before the first layer; None where the model does more there than is written out."""
+    context, query = sheet.context, sheet.hand.query
+    try:
+        start: Entrance = context.ask(
+            "entrance by hand", lambda _: entrance(context.model, context.trace, sheet.opened, query), query=query
+        )
+    except UnsupportedError:
+        return None
     return start
+
+
+def _write(sheet: Worksheet, start: Entrance | None) -> None:
+    """The numbers of the step that is shown, as tables."""
+    step = str(state.value_of("step"))
+    st.caption(words.ROUNDED)
+    if step in BEFORE:
+        if start is None:
+            sentence(words.NOT_WRITTEN)
+        else:
+            BEFORE[step](sheet, start)
+    elif step == "norm":
+        if start is not None:
+            steps.show_entering(sheet, start)
+        _norm(sheet)
+    else:
+        AFTER[step](sheet)
 
 
 # The later steps by hand: norm, query, key and value, scores, softmax, and the weighted sum of values.
 
 
-def show_scores(sheet: Worksheet) -> None:
-    _norm(sheet)
-    _projections(sheet)
-    _scores(sheet)
-    _softmax(sheet)
-    _what_if(sheet)
-    _output(sheet)
-
-
 def _norm(sheet: Worksheet) -> None:
     norm = sheet.hand.norm
     if norm is None:
-        sheet.step(words.NORM)
         sentence(words.NO_NORM)
         return
     rms = norm.kind == "rms"
-    sheet.step(words.NORM_RMS if rms else words.NORM)
+    st.markdown(f"**{words.NORM_RMS if rms else words.NORM}**")
     text = words.NORM_RMS_TEXT if rms else words.NORM_TEXT
     st.markdown(text.format(width=norm.given.size, mean=four(norm.mean), deviation=four(norm.deviation)))
     columns = _written(norm, words.NORM_RMS_COLUMNS if rms else words.NORM_COLUMNS)
@@ -175,7 +202,6 @@ def _written(norm: Norm, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 def _projections(sheet: Worksheet) -> None:
     hand, c = sheet.hand, sheet.component
-    sheet.step(words.PROJECT)
     d, width = hand.q.slice.weight.shape
     sentence(words.PROJECT_TEXT, d=d, width=width, component=c)
     row = hand.q.slice.weight[c]  # (width,)
@@ -228,7 +254,6 @@ def _vector(sheet: Worksheet, sentence: str, name: str, token: int, values: np.n
 
 def _scores(sheet: Worksheet) -> None:
     hand = sheet.hand
-    sheet.step(words.SCORES)
     st.markdown(words.DOT_TEXT.format(d=hand.head_dim, key=sheet.name(hand.key)))
     index = [str(i) for i in range(hand.head_dim)]
     products(words.DOT_COLUMNS, index, hand.q.result, hand.k.result)
@@ -256,8 +281,12 @@ def _scores(sheet: Worksheet) -> None:
 
 
 def _softmax(sheet: Worksheet) -> None:
+    _weights(sheet)
+    _what_if(sheet)
+
+
+def _weights(sheet: Worksheet) -> None:
     hand, shown = sheet.hand, list(sheet.shown)
-    sheet.step(words.SOFTMAX)
     tokens = hand.weights.size
     st.markdown(words.SOFTMAX_TEXT.format(tokens=tokens, maximum=four(hand.maximum), total=four(hand.total)))
     key, score, less, power, weight = words.SOFTMAX_COLUMNS
@@ -309,7 +338,6 @@ def keys_for_half(weights: np.ndarray) -> int:
 
 def _output(sheet: Worksheet) -> None:
     hand, shown = sheet.hand, list(sheet.shown)
-    sheet.step(words.OUTPUT)
     tokens, d = hand.values.shape
     c = min(sheet.component, d - 1)
     st.markdown(words.OUTPUT_TEXT.format(d=d, component=c))
@@ -355,6 +383,11 @@ def _padded(values: np.ndarray, size: int) -> np.ndarray:
     return padded[:size]
 
 
-def four(value: float) -> str:
-    """A number in a sentence, with four digits."""
-    return figures(value, 0 if value == round(value) else decimals_of([value]))
+BEFORE = {"pixels": steps.show_pixels, "embedding": steps.show_embedding, "position": steps.show_position}
+AFTER = {
+    "qkv": _projections,
+    "scores": _scores,
+    "softmax": _softmax,
+    "output": _output,
+    "matrices": steps.show_matrices,
+}

@@ -1,10 +1,9 @@
-"""What the steps of "one head by hand" are written on, and the two ways in which they are written."""
+"""What the steps of "one head by hand" are written on, and the numbers of the first and the last of them as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -16,9 +15,8 @@ from vitviz.figures.by_hand import LARGEST, output_figure, scores_figure, weight
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, tables
-from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.say import sentence
-from vitviz.ui.controls.tables import Column
+from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.text import common
 
@@ -27,23 +25,27 @@ SHOWN = 6  # components and products that stand on the page; the others are one 
 
 @dataclass(frozen=True)
 class Worksheet:
-    """One head of one photograph. component: the one written out; shown: tokens whose keys stand in the tables."""
+    """One head of one photograph. component: the one written out; shown: tokens whose keys stand in the tables; drawn: whether
+    the figures beside the tables are, which takes a while.
+    """
 
     context: PageContext
     opened: OpenLayer
     hand: HeadByHand
     component: int
     shown: tuple[int, ...]
-    _numbers: count[int] = field(default_factory=lambda: count(1))
-
-    def step(self, name: str) -> None:
-        st.subheader(words.STEP.format(number=next(self._numbers), name=name), anchor=False)
+    drawn: bool = False
 
     def name(self, token: int) -> str:
         return common.token(self.hand.layout.name_of(token))
 
     def short(self, token: int) -> str:
         return words.short(self.hand.layout.name_of(token))
+
+
+def four(value: float) -> str:
+    """A number in a sentence, with four digits."""
+    return figures(value, 0 if value == round(value) else decimals_of([value]))
 
 
 def every(name: str, columns: Mapping[str, np.ndarray | list[str]], size: int) -> None:
@@ -87,19 +89,11 @@ def products(
 # The first steps by hand: pixels, patch embedding, position, and the token that enters the layer.
 
 
-def show_entrance(sheet: Worksheet, start: Entrance) -> None:
-    if start.pixels is None:
-        sheet.step(words.PIXELS)
-        st.markdown(words.NO_PIXELS.format(query=sheet.name(sheet.hand.query), width=start.embedding.size))
-    else:
-        _pixels(sheet, start.pixels)
-        _embedding(sheet, start, start.pixels)
-    _position(sheet, start)
-    _enters(sheet, start)
-
-
-def _pixels(sheet: Worksheet, pixels: np.ndarray) -> None:
-    context, hand = sheet.context, sheet.hand
+def show_pixels(sheet: Worksheet, start: Entrance) -> None:
+    context, hand, pixels = sheet.context, sheet.hand, start.pixels
+    if pixels is None:
+        st.markdown(words.NO_PIXELS.format(query=sheet.name(hand.query), width=start.embedding.size))
+        return
     cell = hand.layout.cell_of(hand.query)
     assert cell is not None
     (row, col), (height, width) = cell, hand.layout.patch_size
@@ -113,56 +107,57 @@ def _pixels(sheet: Worksheet, pixels: np.ndarray) -> None:
             snippet=context.subject.snippet(),
         )
 
-    sheet.step(words.PIXELS)
-    figure.show(context, "patch by hand", draw, width=520, token=hand.query)
+    if sheet.drawn:
+        figure.show(context, "patch by hand", draw, width=520, token=hand.query)
     st.markdown(
         words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size, channels=words.COUNTED[len(pixels)])
     )
-    corner = np.asarray(context.shown.convert("RGB"))[row * height, col * width].astype(float)[
-        : len(pixels)
-    ]  # (channels,)
+    corner = corner_of(sheet, pixels)
     mean, spread = (np.asarray(each) for each in (context.model.preprocessing.mean, context.model.preprocessing.std))
     steps = (corner, corner / 255, mean, spread, pixels[:, 0, 0])
     name, *headings = words.PIXEL_COLUMNS
     columns = [Column(heading, step.tolist()) for heading, step in zip(headings, steps, strict=True)]
     columns[0] = replace(columns[0], decimals=0)
-    tables.show(tables.numbers([Column(name, _channels(pixels)), *columns]))
+    tables.show(tables.numbers([Column(name, channels_of(pixels)), *columns]))
 
 
-def _channels(pixels: np.ndarray) -> list[str]:
+def corner_of(sheet: Worksheet, pixels: np.ndarray) -> np.ndarray:
+    """(channels,): the upper left of the patch's `pixels` as the photograph has it, 0 to 255."""
+    layout = sheet.hand.layout
+    row, col = layout.cell_of(sheet.hand.query) or (0, 0)
+    height, width = layout.patch_size
+    whole = np.asarray(sheet.context.shown.convert("RGB"))
+    return whole[row * height, col * width].astype(float)[: len(pixels)]
+
+
+def channels_of(pixels: np.ndarray) -> list[str]:
     """What the channels of pixels (channels, height, width) are called."""
     return list(words.CHANNELS) if len(pixels) == len(words.CHANNELS) else [words.GREY]
 
 
-def _embedding(sheet: Worksheet, start: Entrance, pixels: np.ndarray) -> None:
-    sheet.step(words.EMBED)
+def show_embedding(sheet: Worksheet, start: Entrance) -> None:
+    pixels = start.pixels
+    if pixels is None:
+        st.markdown(words.CAPTION_NO_EMBEDDING.format(query=sheet.name(sheet.hand.query)))
+        return
     if start.filters is None or start.filter_bias is None:
         sentence(words.EMBED_OTHER)
         return
     c = sheet.component
     st.markdown(words.EMBED_TEXT.format(width=start.embedding.size, count=pixels.size, component=c))
     places = np.ndindex(*pixels.shape)
-    names = [words.EMBED_PIXEL.format(colour=_channels(pixels)[channel], row=y, col=x) for channel, y, x in places]
+    names = [words.EMBED_PIXEL.format(colour=channels_of(pixels)[channel], row=y, col=x) for channel, y, x in places]
     flat, filters = pixels.ravel(), start.filters[c].ravel()  # (channels * height * width,) each
     products(words.EMBED_COLUMNS, names, flat, filters, float(start.filter_bias[c]))
     _, one, two, three = words.EMBED_COLUMNS
     every("embedding", {words.EMBED_COLUMNS[0]: names, one: flat, two: filters, three: flat * filters}, flat.size)
 
 
-def _position(sheet: Worksheet, start: Entrance) -> None:
-    sheet.step(words.POSITION)
+def show_position(sheet: Worksheet, start: Entrance) -> None:
     width = start.embedding.size
     index = [str(i) for i in range(SHOWN)]
     if start.position is None:
-        biased = sheet.opened.attention.bias is not None
-        reason = (
-            words.NO_POSITION_ROTARY
-            if sheet.hand.rotates
-            else words.NO_POSITION_BIAS
-            if biased
-            else words.NO_POSITION_NONE
-        )
-        st.markdown(words.NO_POSITION.format(reason=reason))
+        st.markdown(no_position(sheet))
         return
     prefix = start.pixels is None
     names = words.POSITION_COLUMNS_PREFIX if prefix else words.POSITION_COLUMNS
@@ -188,12 +183,21 @@ def _position(sheet: Worksheet, start: Entrance) -> None:
             snippet=context.subject.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
         )
 
-    figure.show(context, "sum by hand", draw, token=hand.query)
+    if sheet.drawn:
+        figure.show(context, "sum by hand", draw, token=hand.query)
 
 
-def _enters(sheet: Worksheet, start: Entrance) -> None:
+def no_position(sheet: Worksheet) -> str:
+    """Why nothing is added for the place."""
+    if sheet.hand.rotates:
+        reason = words.NO_POSITION_ROTARY
+    else:
+        reason = words.NO_POSITION_NONE if sheet.opened.attention.bias is None else words.NO_POSITION_BIAS
+    return words.NO_POSITION.format(reason=reason)
+
+
+def show_entering(sheet: Worksheet, start: Entrance) -> None:
     hand = sheet.hand
-    sheet.step(words.ENTERS.format(layer=hand.layer))
     width = hand.residual.size
     if hand.layer == 0:
         sentence(words.ENTERS_FIRST, width=width)
@@ -213,22 +217,15 @@ FIGURES = {"scores": scores_figure, "weights": weights_figure, "output": output_
 
 
 def show_matrices(sheet: Worksheet) -> None:
-    sheet.step(words.MATRICES)
     context, hand, opened = sheet.context, sheet.hand, sheet.opened
     tokens = hand.layout.num_tokens
     if tokens > LARGEST:
         sentence(words.MATRIX_TOO_LARGE, tokens=tokens)
         return
-    st.segmented_control(
-        words.MATRIX,
-        list(words.MATRIX_OF),
-        format_func=named(words.MATRIX_OF),
-        required=True,
-        label_visibility="collapsed",
-        **state.bound("matrix"),
-    )
     kind = str(state.value_of("matrix"))
     st.markdown(words.MATRICES_TEXT[kind].format(query=hand.query))
+    if not sheet.drawn:
+        return
     make = FIGURES[kind]
     figure.show(
         context,

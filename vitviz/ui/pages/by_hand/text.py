@@ -13,14 +13,11 @@ _ENTRANCE = "vitviz.analysis.by_hand.entrance"
 PAGE = PageText(
     title=instruction("One head by hand"),
     question=instruction("What is attention, in numbers?"),
-    lead=definition(
-        "One patch is followed through one head, from its pixels to what the head hands on. "
-        "Every step can be checked with a calculator from the numbers on the screen. "
-        "The matrices $W_q$, $W_k$ and $W_v$ are the same for every picture; the attention weights are computed afresh."
-    ),
+    lead=definition("A patch is followed from its pixels through one head; every number can be checked by hand."),
     try_this=instruction(
-        "Choose layer 0 to follow a patch without a gap. Take a calculator: the first line of any table, then a sum. "
-        "Change the photograph and see which numbers stay: those of $W_q$, $W_k$ and $W_v$."
+        "Go from step to step, then choose another patch and see which numbers change. "
+        "Open Details and take a calculator: the first line of any table, then a sum. "
+        "Change the photograph: the numbers of $W_q$, $W_k$ and $W_v$ stay."
     ),
     notice=definition(
         "The head turns a long token into a much shorter query, key and value. "
@@ -46,10 +43,88 @@ PAGE = PageText(
 NO_LAYERS = definition("This model has no layer in which tokens look at each other.")
 OPENING = instruction("Opening layer {layer}")
 
+# The steps: their names in the bar, their titles, and what their captions say
+STEP_NAMES = instruction(
+    {
+        "pixels": "Pixels",
+        "embedding": "Embedding",
+        "position": "Position",
+        "norm": "Norm",
+        "qkv": "q, k, v",
+        "scores": "Scores",
+        "softmax": "Softmax",
+        "output": "Output",
+        "matrices": "All tokens",
+    }
+)
+TITLES = instruction(
+    {
+        "pixels": "The patch is pixels",
+        "embedding": "Patch embedding",
+        "position": "Plus position",
+        "qkv": "Query, key and value",
+        "scores": "Scores: the query meets every key",
+        "softmax": "Softmax: scores become weights",
+        "output": "The weighted sum of values",
+        "matrices": "The same for all tokens at once: matrices",
+    }
+)
+CAPTION_PIXELS = computed(
+    "The {query}: {height} × {width} pixels × {channels} = {count} numbers, each brought to the scale that the model expects.",
+    _ENTRANCE,
+)
+CAPTION_NO_PIXELS = computed(
+    "The {query} has no pixels: it begins as {width} numbers of the model, the same for every picture.", _ENTRANCE
+)
+CAPTION_EMBEDDING = computed(
+    "A matrix of the model turns {count} pixel values into {width} numbers. Component {component} is the sum of {count} products.",
+    _ENTRANCE,
+)
+CAPTION_NO_EMBEDDING = definition("Only patches are embedded; the {query} enters as the model learned it.")
+CAPTION_POSITION = computed(
+    "The vector of this place is added, component by component: {width} + {width} numbers give {width}.", _ENTRANCE
+)
+CAPTION_LATER = computed("{layers} layers have changed the token.", "vitviz.analysis.by_hand.open_layer")
+CAPTION_NORM = computed(
+    {
+        "layer": "Minus its mean {mean}, divided by its spread {deviation}, times a gain, plus a shift: this is what the head reads.",
+        "rms": "Divided by the root of its mean square, {deviation}, and multiplied by a gain: this is what the head reads.",
+        "none": "No norm stands before the attention here: the token goes in as it is.",
+    },
+    _HAND,
+)
+CAPTION_QKV = computed(
+    "Three matrices, the same for every picture, make {d} numbers each: the token's query, and of every token a key and a value.",
+    _HAND,
+)
+CAPTION_QK_NORM = definition("Queries and keys are normalised.")
+CAPTION_ROTATE = definition("Those of patches are turned by an angle for their place.")
+CAPTION_SCORES = computed(
+    "The query meets every key: {d} products, added up and divided by √{d}, are one score. The brighter a patch, the higher its score.",
+    _HAND,
+)
+CAPTION_SCORES_FACTOR = computed(
+    "The query meets every key: {d} products, added up and multiplied by {factor}, are one score. The brighter a patch, the higher its score.",
+    _HAND,
+)
+CAPTION_BIAS = definition("A bias for the step from query to key is added.")
+CAPTION_SOFTMAX = computed(
+    "e to the power of each score, divided by the sum over all {tokens} keys: weights, which sum to 1.", _HAND
+)
+CAPTION_OUTPUT = definition(
+    "Every key hands over its value, as much of it as its weight says. Their sum is what head {head} hands on."
+)
+CAPTION_MATRICES = computed(
+    "All {tokens} queries at once, one row each: the framed row is the one that was written out.", _HAND
+)
+NOT_WRITTEN = definition(
+    "This model does more to its tokens before the first layer than adding a position; that is not written out here."
+)
+
 # What is followed
-FOLLOWED = instruction("Followed: **{query}**, in layer **{layer}**, head **{head}**.")
 PICTURE_ALT = definition("Weights of the {query} in layer {layer}, head {head}, over the photograph.")
-WEIGHT = definition("attention weight")
+WEIGHT, SCORE = definition(("attention weight", "score"))
+TO_PERCENTILE = definition("{label}, colours up to the 99th percentile")
 LAYER, HEAD, ROW, COL = instruction(("Layer", "Head", "Row", "Column"))
 COMPONENT = instruction("Component to write out")
 COMPONENT_HELP = definition(
@@ -70,10 +145,7 @@ BIAS = definition("the model's bias b")
 INDEX = definition("no.")
 SHORT_PATCH = definition("row {row}, col {col}")
 
-STEP = instruction("{number} · {name}")
-
 # Pixels and the patch embedding
-PIXELS = instruction("The patch is pixels")
 PIXELS_TEXT = computed(
     "{height} × {width} pixels × {channels} = **{count} numbers**. Each is brought to the scale that the model expects: divided by "
     "255, minus a mean, divided by a spread. The pixel in the upper left corner:",
@@ -88,7 +160,6 @@ NO_PIXELS = computed(
     "photograph into it.",
     _ENTRANCE,
 )
-EMBED = instruction("Patch embedding")
 EMBED_TEXT = computed(
     "A matrix of the model, **{width} × {count}** numbers, turns the {count} pixel values into {width}. Component {component} is the sum of "
     "{count} products, pixel × filter, plus a bias:",
@@ -101,7 +172,6 @@ EMBED_OTHER = definition(
 )
 
 # Position
-POSITION = instruction("Plus position")
 POSITION_TEXT = computed(
     "The vector of this place is **added**, component by component: {width} + {width} numbers give {width} numbers.",
     _ENTRANCE,
@@ -145,7 +215,6 @@ NORM_RMS_COLUMNS = definition(("component", "before", "÷ root mean square", "×
 NO_NORM = definition("No norm stands before the attention here: the token goes in as it is.")
 
 # Query, key, value
-PROJECT = instruction("Query, key and value")
 PROJECT_TEXT = computed(
     "Three matrices of the model, $W_q$, $W_k$ and $W_v$, each **{d} × {width}** for this head. **They are the same for every picture; the "
     "weights below are computed afresh for every picture.** Component {component} of the query q is row {component} of $W_q$ times what goes "
@@ -178,7 +247,6 @@ ROTATE_KEY = definition("The key of the {key} is turned by its own angle in the 
 ROTATE_KEY_NOT = definition("The key of the {key} is not turned: it has no place.")
 
 # Scores
-SCORES = instruction("Scores: the query meets every key")
 DOT_TEXT = computed(
     "q · k is one number: component times component, {d} products, added up. Here with the {key}:", _HAND
 )
@@ -198,7 +266,6 @@ SCORES_COLUMNS = definition(("key", "q · k", "÷ √{d} =", "+ bias", "= score"
 SCORES_FACTOR = definition("× {factor} =")
 
 # Softmax
-SOFTMAX = instruction("Softmax: scores become weights")
 SOFTMAX_TEXT = computed(
     "The largest of all {tokens} scores is **{maximum}**. Subtract it, take e to that power, and divide by the sum over all {tokens} keys, "
     "**{total}**. The weights of a row sum to 1:",
@@ -223,7 +290,6 @@ WHAT_IF_FACTS = computed(
 )
 
 # Output
-OUTPUT = instruction("The weighted sum of values")
 OUTPUT_TEXT = definition(
     "Every key hands over its value v ({d} numbers), as much of it as its weight says. Component {component} of the output, key by key:"
 )
@@ -247,7 +313,6 @@ OUTPUT_OTHERWISE = definition(
 OUTPUT_OWN = computed("The largest difference from what the model itself computed is {off}.", _HAND)
 
 # Matrices
-MATRICES = instruction("The same for all tokens at once: matrices")
 MATRICES_TEXT = definition(
     {
         "scores": "Row by row the queries, column by column the keys: every pair's dot product is one entry. "
@@ -258,8 +323,70 @@ MATRICES_TEXT = definition(
 )
 MATRIX = instruction("Show")
 MATRIX_OF = instruction({"scores": "Q · Kᵀ", "weights": "softmax", "output": "weights · V"})
+MATRIX_NAMES = definition({"scores": "scores", "weights": "weights", "output": "output"})
 MATRIX_TOO_LARGE = definition(
     "With {tokens} tokens the matrices have more rows than a screen has pixels. Choose a smaller input size to see them."
+)
+
+# What the figure says beside its numbers; blanks are filled in the browser
+STAGE = instruction(
+    {
+        "back": "Back",
+        "next": "Next",
+        "steps": "Steps",
+        "tokens": "Prefix tokens",
+        "loading": "loading …",
+        "place": "row {row}, column {col}",
+        "step_of": "Step {at} of {count}: {name}.",
+    }
+) | definition(
+    {
+        "component": "component {index}: {value}",
+        "patch_pixels": "{rows} × {cols} pixels",
+        "pixel_share": "{value} ÷ 255 = {share}",
+        "pixel_input": "→ {input}",
+        "grid_scale": "blue below 0, red above, up to ±{most}",
+        "grid_scales": "blue below 0, red above: to ±{pixels}, ±{filter} and ±{product}",
+        "own_vector": "the model's own vector: {count} numbers",
+        "embedded": "patch embedding: {count} numbers",
+        "column_pixels": "pixels",
+        "column_filter": "× filter {index}",
+        "column_product": "= products",
+        "sum_products": "sum {value}",
+        "sum_bias": "+ bias {value}",
+        "sum_is": "= {value}",
+        "plus_position": "+ position",
+        "is_sum": "= sum",
+        "no_position": "as it was: {count} numbers",
+        "at_entrance": "at the entrance: {count} numbers",
+        "entering": "entering layer {layer}: {count} numbers",
+        "normalised": "− mean {mean}, ÷ spread {deviation}, × gain, + shift",
+        "normalised_rms": "÷ root mean square {deviation}, × gain",
+        "goes_in": "what goes in: {count} numbers",
+        "is_q": "query q: {count} numbers",
+        "is_k": "key k of {key}: {count} numbers",
+        "is_v": "value v of {key}: {count} numbers",
+        "query_row": "q",
+        "key_row": "× k of {key}",
+        "dot_row": "= products",
+        "dot_sum": "sum {dot} × {factor} = {score}",
+        "dot_sum_bias": "sum {dot} × {factor} + bias {bias} = {score}",
+        "sum": "sum",
+        "head_score": "score",
+        "head_exp": "e^(score",
+        "head_exp_below": "− {maximum})",
+        "head_weight": "÷ {total}",
+        "head_weight_below": "= weight",
+        "head_weight_short": "weight",
+        "head_share": "× value = share of the output",
+        "is_o": "sum: output o",
+        "matrix_head": "{name}: {rows} × {cols}, dark {low} to bright {high}",
+        "matrix_head_signed": "{name}: {rows} × {cols}, blue {low} to red {high}",
+        "matrix_row": "row {row}: query",
+        "matrix_col": "column {col}: key",
+        "too_many": "These matrices have more rows than a screen has pixels.",
+        "not_written": "not written out for this model",
+    }
 )
 
 

@@ -1,0 +1,351 @@
+// One head by hand: the photograph stays in sight, and beside it one step at a time fills a stage of constant size. From step to step
+// what is on the stage moves to where it goes, so that a number can be followed.
+
+import { sceneOf } from "../core/by_hand.js";
+import { clamp, patchName, patchNamed } from "../core/layout.js";
+import { number } from "../core/scale.js";
+import { Reports } from "../core/state.js";
+import { Words } from "../core/words.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { Announcer, Status } from "../parts/announcer.js";
+import { Chips } from "../parts/chips.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { cellUnder, STEPS } from "../parts/input.js";
+import { paintScale } from "../render/colourbar.js";
+import { greyOf, MapPainter } from "../render/heat.js";
+import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
+import { Stage } from "../render/scenes.js";
+import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+
+const MOVE_MS = 700;
+const BLEND = 0.65;
+const REPORT_AFTER_MS = 250; // who hurries through the steps is heard once
+const FINEST_CUTS = 5; // CSS pixels of a patch
+const NARROW = 600; // CSS pixels
+const GAP = 28;
+const SCALE_HEIGHT = 58; // of the colour bar under the photograph
+const AROUND = { wide: 468, narrow: 560 }; // what stands on the page beside the stage, above the fold
+
+export function mount(node, host) {
+  const view = new ByHand(node, host);
+  return { update: (data) => view.update(data), destroy: () => view.destroy() };
+}
+
+class ByHand {
+  constructor(parent, host) {
+    this.host = host;
+    this.words = new Words(host.words);
+    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.given = null; // what Python sent last
+    this.shown = null; // { data, picture, grey, numbers, matrix }
+    this.step = null;
+    this.chosen = "";
+    this.hover = null; // a cell of the photograph
+    this.pointed = null; // { item, index } on the stage
+    this.stage = new Stage();
+    this.painters = { scores: new MapPainter(), weights: new MapPainter() };
+    this.reports = new Reports((value, stamp) => host.report(value, stamp));
+    this.loader = new Loader(sourceOf(host), {
+      arrived: (question, payloads) => this.take(question, payloads),
+      changed: () => this.turn(),
+      stale: () => host.stale(),
+    });
+    this.status = new Status(this.words, () => this.loader.again());
+    this.build(parent);
+    this.repaint = onceAFrame(() => this.paint());
+    this.listen();
+    this.unwatch = watchSize(this.root, ({ width, windowHeight }) => this.arrange(width, windowHeight));
+  }
+
+  build(parent) {
+    const say = (key) => this.words.say(key);
+    this.number = element("span", { class: "number" });
+    this.title = element("span", { class: "title" });
+    this.caption = element("p", { class: "caption" });
+    this.heading = element("div", { class: "heading" }, element("div", { class: "header" }, this.number, this.title), this.caption);
+    this.photo = element("canvas", { class: "photo main", tabindex: 0, role: "application" });
+    this.scale = element("div", { class: "scale" });
+    this.overlay = element("canvas", { class: "stage", role: "img" });
+    this.area = element("div", { class: "area" }, this.photo, this.scale, this.overlay);
+    this.readout = element("p", { class: "readout" });
+    this.chips = new Chips(say("tokens"), { choose: (name) => this.follow(name, 0) });
+    this.back = element("button", { type: "button", class: "go", text: say("back"), onclick: () => this.go(-1) });
+    this.next = element("button", { type: "button", class: "go", text: say("next"), onclick: () => this.go(1) });
+    this.list = element("ol", { class: "steps" });
+    this.bar = element("nav", { class: "transport", "aria-label": say("steps") }, this.back, this.list, this.next);
+    this.announcer = new Announcer();
+    const foot = element("div", { class: "foot" }, this.chips.node, this.readout);
+    this.root = element("div", { class: "by-hand" }, this.status.node, this.heading, this.area, this.bar, foot, this.announcer.node);
+    parent.append(this.root);
+  }
+
+  listen() {
+    this.photo.addEventListener("click", (event) => {
+      const cell = this.shown && cellUnder(event, this.photo, this.grid);
+      if (cell) this.follow(patchName(cell), 0);
+    });
+    this.photo.addEventListener("keydown", (event) => this.movePatch(event));
+    this.area.addEventListener("pointermove", (event) => this.point(event));
+    this.area.addEventListener("pointerdown", (event) => this.point(event));
+    this.area.addEventListener("pointerleave", () => this.pointAt(null, null));
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
+    this.anywhere = (event) => document.activeElement === document.body && this.key(event);
+    document.addEventListener("keydown", this.anywhere);
+  }
+
+  destroy() {
+    cancelAnimationFrame(this.clock);
+    this.repaint.stop();
+    this.loader.stop();
+    this.status.destroy();
+    this.announcer.destroy();
+    this.unwatch();
+    this.reports.drop();
+    document.removeEventListener("keydown", this.anywhere);
+    this.root.remove();
+  }
+
+  get grid() {
+    return [this.given.rows, this.given.cols];
+  }
+
+  // What Python holds.
+
+  update(data) {
+    this.given = data;
+    if (this.reports.answeredBy(data.heard)) {
+      this.step = data.step;
+      this.chosen = data.query;
+    }
+    this.arrangeSteps();
+    this.chips.arrange(data.prefix);
+    const { accent, paper, ink, font } = this.host.theme();
+    const mix = (share) => `color-mix(in srgb, ${ink} ${share}%, ${paper})`;
+    this.colours = { accent, ink, font, muted: mix(70), rest: mix(52), edge: mix(12) };
+    this.loader.ask({ urls: { picture: data.picture, numbers: data.numbers, matrix: data.matrix }, data });
+  }
+
+  take({ data }, { picture: { picture }, numbers, matrix }) {
+    const before = this.shown;
+    const grey = before?.picture === picture ? before.grey : greyOf(picture);
+    this.shown = { data, picture, grey, numbers, matrix: matrix && matrixOf(matrix) };
+    for (const name of ["scores", "weights"]) this.painters[name].fill(numbers.arrays[name].subarray(data.prefix.length), [data.rows, data.cols], data.scales[name]);
+    this.arrangeScene(false);
+  }
+
+  turn() {
+    this.status.show(this.root, this.loader);
+    this.tell();
+    this.repaint();
+  }
+
+  arrangeSteps() {
+    const { steps } = this.given;
+    const asked = steps.map(({ name }) => name).join();
+    if (asked === this.arranged) return;
+    this.arranged = asked;
+    const buttons = steps.map(({ step, name }, at) =>
+      element("li", {}, element("button", { type: "button", "data-step": step, onclick: () => this.goTo(step) }, element("span", { class: "count", text: String(at + 1) }), element("span", { class: "name", text: name }))),
+    );
+    this.list.replaceChildren(...buttons);
+  }
+
+  // Steps.
+
+  get at() {
+    return this.given.steps.findIndex(({ step }) => step === this.step);
+  }
+
+  // -> whether there is a step there.
+  go(by) {
+    const step = this.given?.steps[this.at + by];
+    if (step) this.goTo(step.step);
+    return step !== undefined;
+  }
+
+  goTo(step) {
+    if (step === this.step) return;
+    this.step = step;
+    this.pointed = null;
+    this.report(REPORT_AFTER_MS);
+    this.arrangeScene(true);
+    this.tell(true);
+  }
+
+  report(delay) {
+    this.reports.make({ step: this.step, query: this.chosen }, delay);
+  }
+
+  key(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || !this.given) return;
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (by && this.go(by)) event.preventDefault();
+  }
+
+  // The token that is followed.
+
+  movePatch(event) {
+    const step = STEPS[event.key];
+    if (!step || !this.given) return;
+    event.preventDefault(); // on the photograph the arrow keys go from patch to patch
+    const from = patchNamed(this.chosen) ?? this.grid.map((count) => Math.floor(count / 2));
+    this.follow(patchName(from.map((index, axis) => clamp(index + step[axis], this.grid[axis]))), REPORT_AFTER_MS);
+  }
+
+  follow(name, delay) {
+    this.chosen = name;
+    this.report(delay);
+    this.tell(true);
+    this.repaint();
+  }
+
+  // The page.
+
+  arrange(width, windowHeight) {
+    const { rows, cols, ratio } = this.given ?? { rows: 16, cols: 16, ratio: 1 };
+    const narrow = width < NARROW;
+    this.root.classList.toggle("narrow", narrow);
+    const height = clampTo(windowHeight - (narrow ? AROUND.narrow : AROUND.wide), 280, 560);
+    const widest = narrow ? 132 : Math.min(0.38 * width, (height - SCALE_HEIGHT) * ratio);
+    this.size = [Math.round(widest), Math.round(widest / ratio)];
+    const [across, down] = this.size;
+    const top = narrow ? Math.max(132, down) + SCALE_HEIGHT + 8 : 0;
+    this.box = narrow ? [0, top, width, height] : [across + GAP, 0, width - across - GAP, height];
+    this.whole = [width, top + height];
+    this.fitted = [rows, cols, ratio].join();
+    this.area.style.height = `${top + height}px`;
+    this.root.style.setProperty("--photo", `${narrow ? width : across}px`);
+    this.root.style.setProperty("--beside", `${across + 12}px`);
+    this.scale.style.top = `${(narrow ? Math.max(132, down) : down) + 2}px`;
+    this.arrangeScene(false);
+  }
+
+  arrangeScene(moving) {
+    if (!this.shown || !this.box) return this.repaint?.();
+    const { data, numbers } = this.shown;
+    if (this.fitted !== [data.rows, data.cols, data.ratio].join()) return this.arrange(this.whole[0], window.innerHeight);
+    const given = { arrays: numbers.arrays, meta: { ...numbers.meta, matrix: this.shown.matrix ?? (data.matrices && { rows: data.matrices, cols: data.matrices, row: 0, col: 0 }) } };
+    const place = (cell) => boxOf(this.grid, cell, { width: this.size[0], height: this.size[1] });
+    const scene = sceneOf(this.step, given, this.box, this.words);
+    this.stage.show(scene, place, moving && !this.still.matches);
+    this.run(moving && !this.still.matches ? MOVE_MS : 0);
+  }
+
+  run(ms) {
+    cancelAnimationFrame(this.clock);
+    const began = performance.now();
+    const tick = (now) => {
+      const t = ms ? Math.min(1, Math.max(0, now - began) / ms) : 1;
+      this.stage.advance(t);
+      this.paint();
+      setAttribute(this.root, "data-moving", t < 1);
+      setAttribute(this.root, "data-shown", this.step);
+      if (t < 1) this.clock = requestAnimationFrame(tick);
+    };
+    tick(began);
+  }
+
+  get heat() {
+    return { scores: "scores", softmax: "weights", output: "weights", matrices: "weights" }[this.step];
+  }
+
+  paint() {
+    if (!this.size || !this.given) return;
+    const [width, height] = this.size;
+    const pen = penOf(this.photo, width, height);
+    const stage = penOf(this.overlay, ...this.whole);
+    const { shown, heat, colours } = this;
+    if (!shown) return;
+    const place = (cell) => boxOf(this.grid, cell, { width, height });
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(heat ? shown.grey : shown.picture, 0, 0, width, height);
+    if (heat) {
+      pen.imageSmoothingEnabled = false;
+      pen.globalAlpha = BLEND;
+      pen.drawImage(this.painters[heat].canvas, 0, 0, width, height);
+      pen.globalAlpha = 1;
+    }
+    const { meta } = shown.numbers;
+    if (!heat && width / this.grid[1] >= FINEST_CUTS) drawCuts(pen, this.grid, width, height, 0.5, "#ffffff");
+    for (const { cell } of this.compares ? meta.shown : []) if (cell) drawFrame(pen, place(cell), "#ffffff", 1);
+    if (this.compares && meta.written.cell) drawFrame(pen, place(meta.written.cell), "#ffffff", 3);
+    const followed = patchNamed(this.chosen);
+    if (followed) drawFrame(pen, place(followed), colours.accent, 3);
+    if (this.hover) drawFrame(pen, place(this.hover), "#ffffff", 2);
+    this.stage.paint(stage, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
+  }
+
+  // Whether the step is about keys, too.
+  get compares() {
+    return this.heat !== undefined || this.step === "qkv";
+  }
+
+  point(event) {
+    if (!this.shown) return;
+    const box = this.area.getBoundingClientRect();
+    const cell = cellUnder(event, this.photo, this.grid);
+    this.pointAt(cell, cell ? null : this.stage.at(event.clientX - box.left, event.clientY - box.top));
+  }
+
+  pointAt(cell, pointed) {
+    this.hover = cell;
+    this.pointed = pointed;
+    this.tell();
+    this.repaint();
+  }
+
+  // What stands in words around the figure. aloud: after a choice.
+  tell(aloud = false) {
+    if (!this.given || this.step === null) return;
+    const { steps } = this.given;
+    const at = this.at;
+    const { name, title, caption } = steps[at];
+    setText(this.number, `${at + 1} / ${steps.length}`);
+    setText(this.title, title);
+    setText(this.caption, caption);
+    for (const button of this.list.querySelectorAll("button")) {
+      const now = button.dataset.step === this.step;
+      if (now) button.setAttribute("aria-current", "step");
+      else button.removeAttribute("aria-current");
+    }
+    this.back.disabled = at === 0;
+    this.next.disabled = at === steps.length - 1;
+    this.chips.paint((token) => ({ pressed: this.chosen === token }));
+    this.scale.hidden = this.heat === undefined;
+    if (this.heat && this.painted !== JSON.stringify(this.given.scales[this.heat])) {
+      this.painted = JSON.stringify(this.given.scales[this.heat]);
+      paintScale(this.scale, this.given.scales[this.heat]);
+    }
+    const reading = this.reading();
+    setText(this.readout, reading);
+    setAttribute(this.overlay, "aria-label", `${title}. ${caption}`);
+    setAttribute(this.photo, "aria-label", `${this.given.alt} ${reading}`);
+    if (aloud) this.announcer.say(`${this.words.say("step_of", { at: at + 1, count: steps.length, name })} ${caption} ${reading}`);
+  }
+
+  reading() {
+    if (this.pointed) {
+      const { item, index } = this.pointed;
+      return this.words.say("component", { index, value: number(item.values[index], 4).replace("-", "\u2212") });
+    }
+    const cell = this.hover ?? patchNamed(this.chosen);
+    if (!cell || !this.shown) return this.loader.state === "loading" ? this.words.say("loading") : "\u00a0";
+    const [row, col] = cell;
+    const values = this.heat && this.shown.numbers.arrays[this.heat];
+    const value = values && values[values.length - this.given.rows * this.given.cols + row * this.given.cols + col];
+    return this.words.say("place", { row, col }) + (values ? ` · ${number(value)}` : "");
+  }
+}
+
+function clampTo(value, low, high) {
+  return Math.min(high, Math.max(low, value));
+}
+
+// A payload of the whole head -> its canvas, one pixel an entry, and which row and column are followed.
+function matrixOf({ arrays, shapes, meta }) {
+  const [rows, cols] = shapes.matrix;
+  const painter = new MapPainter();
+  painter.fill(arrays.matrix, [rows, cols], meta.scale);
+  return { canvas: painter.canvas, rows, cols, signed: meta.scale.signed, ...meta.marks };
+}
