@@ -163,6 +163,33 @@ WORKS: dict[str, Work] = {
         "section 3.2 (shape and texture), section 3.3 (shuffled patches)",
     ),
     "geirhos": _arxiv("Geirhos et al.", 2019, "ImageNet-trained CNNs are biased towards texture", "1811.12231"),
+    # transformers beside convolutional networks
+    "luo": _arxiv(
+        "Luo, Li, Urtasun and Zemel",
+        2016,
+        "Understanding the effective receptive field in deep convolutional neural networks",
+        "1701.04128",
+        "section 2",
+    ),
+    "shuffled": _arxiv(
+        "Zhang and Zhu",
+        2019,
+        "Interpreting adversarially trained convolutional neural networks",
+        "1905.09797",
+        "section 4 (shuffled patches)",
+    ),
+    "bai": _arxiv("Bai et al.", 2021, "Are transformers more robust than CNNs?", "2111.05464"),
+    "pinto": _arxiv(
+        "Pinto, Torr and Dokania", 2022, "An impartial take to the CNN vs transformer robustness contest", "2207.11347"
+    ),
+    "convnext": _arxiv("Liu et al.", 2022, "A ConvNet for the 2020s", "2201.03545", "section 2"),
+    "smith": _arxiv("Smith et al.", 2023, "ConvNets match vision transformers at scale", "2310.16764"),
+    "tuli": _arxiv(
+        "Tuli et al.",
+        2021,
+        "Are convolutional neural networks or transformers more like human vision?",
+        "2105.07197",
+    ),
     # reading the layers
     "nostalgebraist": Work(
         "nostalgebraist",

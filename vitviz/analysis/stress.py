@@ -209,7 +209,7 @@ def stress_curve(
     rows = []
     with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
         for start in range(0, len(flat), BATCH):
-            batch = torch.stack([_input(model, each) for each in flat[start : start + BATCH]])
+            batch = torch.stack([model_input(model, each) for each in flat[start : start + BATCH]])
             rows.append(kind_of_output.read(run(model.module, batch, kind_of_output).logits).double().cpu())
             if progress:
                 progress(min(start + BATCH, len(flat)), len(flat))
@@ -234,8 +234,8 @@ def _kind(model: Any) -> OutputKind:
     return kind
 
 
-def _input(model: Stressed, picture: np.ndarray) -> Tensor:
-    """(channels, height, width): a picture (height, width, 3) uint8 as the network wants it."""
+def model_input(model: Stressed, picture: np.ndarray) -> Tensor:
+    """(channels, height, width): a picture (height, width, 3) uint8 as the network wants it, with nothing cut or resized."""
     wanted = model.preprocessing
     parameter = next(model.module.parameters())
     pixels = torch.from_numpy(np.array(picture[..., : len(wanted.mean)])).permute(2, 0, 1)

@@ -127,6 +127,16 @@ def paint_field(
     return painted
 
 
+def field_levels(gradient: np.ndarray) -> np.ndarray:
+    """(height, width) uint8: what a receptive field is painted with, 255 from the 99th percentile of its entries above zero on.
+
+    By its square root, so that weak parts show.
+    """
+    above = gradient[gradient > 0]
+    end = float(np.quantile(above, 0.99)) if above.size else 1.0
+    return (255 * np.sqrt(np.clip(gradient / end, 0, 1))).round().astype(np.uint8)
+
+
 def _enlarged(values: np.ndarray, picture: Image.Image) -> np.ndarray:
     """(rows, cols) -> (height, width) of the picture."""
     if values.ndim != 2 or values.shape[0] > picture.height or values.shape[1] > picture.width:

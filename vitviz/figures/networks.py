@@ -8,8 +8,9 @@ import numpy as np
 
 from vitviz.analysis.receptive_field import ReceptiveField
 from vitviz.analysis.stress import KINDS, StressCurve
-from vitviz.draw import LIGHT, Theme, draw_curve
+from vitviz.draw import LIGHT, Theme, draw_curve, draw_scatter
 from vitviz.figure import Figure, Provenance
+from vitviz.figures.subject import Subject
 
 
 def fields_figure(
@@ -57,6 +58,33 @@ def fields_figure(
                 "    print([(field.name, field.side) for field in fields])",
             ]
         ),
+    )
+
+
+def distances_figure(subject: Subject, distances: np.ndarray, theme: Theme = LIGHT, width: int = 640) -> Figure:
+    """Attention distance of every head by layer, as figure 7 (right) of Dosovitskiy et al. 2021 (arXiv 2010.11929) has it.
+
+    Args:
+        distances: (layers, heads) in pixels of the input; NaN where a layer has fewer heads than another.
+    """
+    layer, head = np.nonzero(np.isfinite(distances))
+    value = distances[layer, head]
+    low, high = int(value.argmin()), int(value.argmax())
+    return Figure(
+        arrays={"distances": distances},
+        drawing=draw_scatter(
+            layer.astype(np.float64),
+            value,
+            x_label="layer",
+            y_label="attention distance, pixels",
+            y_range=(0.0, float(value.max()) * 1.1),
+            theme=theme,
+            width=width,
+        ),
+        alt=f"Attention distance of {len(value)} heads by layer. The nearest is head {head[low]} of layer {layer[low]} with "
+        f"{value[low]:.0f} pixels, the farthest head {head[high]} of layer {layer[high]} with {value[high]:.0f}.",
+        provenance=subject.provenance("attention distance"),
+        snippet=subject.snippet("print([vitviz.attention_distance(layer) for layer in trace.layers])"),
     )
 
 

@@ -23,6 +23,8 @@ from vitviz.outputs import OutputKind, output_kind, output_name
 from vitviz.progress import Progress
 
 EMBEDDED = "embedded-cnn"
+# Offered by name where weights can be had: a classic, its modern form, and one built for phones.
+SUGGESTED = ("resnet50.a1_in1k", "convnext_tiny.fb_in1k", "mobilenetv3_large_100.ra_in1k")
 
 
 def load_cnn(
@@ -86,6 +88,24 @@ def load_cnn(
         weights_hash,
         weights="pretrained" if weights == "pretrained" else "random",
     )
+
+
+def training_of(model: Any) -> tuple[str, str]:
+    """(before, then): what a model was trained on and fine-tuned for, in a few words; "" where it is not known.
+
+    Args:
+        model: A `Model` or a `Cnn`. Of a name of timm's the tag of its weights says it, as in "augreg_in21k_ft_in1k": what
+            comes behind "ft" was done last.
+    """
+    if model.weights == "random":
+        return "nothing: its weights are random", "nothing"
+    if model.weights == "embedded":
+        return embedded.TRAINING[embedded.CNN if isinstance(model, Cnn) else embedded.VIT]
+    if model.weights != "pretrained" or not is_model(split_model_name_tag(model.name)[0]):
+        return "", ""
+    tag = split_model_name_tag(model.name)[1] or str(getattr(pretrained_cfg(model.name), "tag", "") or "")
+    before, fine, then = tag.partition("_ft_")
+    return before, then if fine else "nothing"
 
 
 def _ends_in_map(bare: nn.Module, size: tuple[int, int]) -> bool:

@@ -29,6 +29,14 @@ _AGAIN = "Fetch the repository again, with its large files."
 
 VIT = "vit_small_patch14_everyday"
 CNN = "tf_efficientnet_lite0_everyday"
+# (before this project, for this project): what each was trained on, as assets/models/README.md tells it at length.
+TRAINING: dict[str, tuple[str, str]] = {
+    VIT: (
+        "DINOv2 without labels, then maps of what people look at",
+        "Caltech-101; then blocks 6 to 11 and a classifier of 293 classes",
+    ),
+    CNN: ("ImageNet with labels", "a classifier of the same 293 classes; nothing else was changed"),
+}
 # What was carried before; links and scripts may still name them.
 REPLACED = {"vit_small_patch14_caltech101": "embedded", "tf_efficientnet_lite0_caltech101": "embedded-cnn"}
 

@@ -16,7 +16,7 @@ from PIL import Image
 import vitviz
 from vitviz.capture.cost import need_room_for_weights
 from vitviz.errors import ImageError, ModelError, UnsupportedError
-from vitviz.models import Model, load_model, resized
+from vitviz.models import Cnn, Model, convolutional, load_cnn, load_model, resized
 from vitviz.models.limits import limited
 from vitviz.models.names import require_published
 from vitviz.models.registry import curated
@@ -96,6 +96,34 @@ def model_of(selection: Selection) -> Model:
     return at_size(own, (selection.size, selection.size)) if selection.size else own
 
 
+def may_load_cnn(name: str) -> bool:
+    """Whether the operator lets a convolutional network of that name be loaded; the embedded one always may be."""
+    return name == convolutional.EMBEDDED or settings().may_load(name, lambda: frozenset(convolutional.SUGGESTED))
+
+
+def cnn_of(name: str) -> Cnn:
+    """The convolutional network of that name, loaded by the rules of `model_of`.
+
+    Raises ModelError, HubError or UnsupportedError, and `consent.ConsentRequired` as `model_of`.
+    """
+    key = Key("convolutional network", name, "trained")
+    if name != convolutional.EMBEDDED:
+        if not may_load_cnn(name):
+            raise ModelError(words.MODEL_OFF.format(model=name))
+        require_published(name)
+        if key not in services.models().results:
+            consent.require_weights(replace(key, what="weight bytes"), name, True)
+
+    def load(progress: JobProgress) -> Cnn:
+        with limited(services.download_limits()):
+            return load_cnn(name, progress=progress)
+
+    found: Cnn = answer(services.models(), key, f"load {name}", load, words.LOADING_MODEL.format(model=name))
+    if not services.models().results.keeps(key):
+        _hold(found)
+    return found
+
+
 def at_size(model: Model, size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels.
 
@@ -131,7 +159,7 @@ def _copy(model: Model, size: tuple[int, int]) -> Model:
 @contextmanager
 def holding() -> Iterator[None]:
     """Around a run of a page: models too large for the store stay loaded from one run to the next that shows them."""
-    before: list[Model] = st.session_state.get(_LARGE, [])
+    before: list[Model | Cnn] = st.session_state.get(_LARGE, [])
     st.session_state[_LARGE] = []
     try:
         yield
@@ -142,7 +170,7 @@ def holding() -> Iterator[None]:
         before.clear()  # Streamlit keeps the list itself until the next run
 
 
-def _hold(model: Model) -> None:
+def _hold(model: Model | Cnn) -> None:
     if _LARGE in st.session_state:
         st.session_state[_LARGE].append(model)
 

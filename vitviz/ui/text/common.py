@@ -229,6 +229,16 @@ PICTURE_WORDS = FETCH_WORDS | instruction(
     }
 )
 
+# What two networks side by side say in the browser
+NETWORKS_WORDS = FETCH_WORDS | instruction(
+    {
+        "play": "Play",
+        "pause": "Pause",
+        "scrub": "Step",
+        "missing_second": "The picture of the second network",
+    }
+)
+
 
 def token(name: str) -> str:
     """A query in words: a token's name, or the parts of a mixture with their shares."""

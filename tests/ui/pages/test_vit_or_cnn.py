@@ -1,0 +1,198 @@
+"""The page of two networks: what the browser is sent is what the library computes, and what goes wrong is said."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vitviz
+from vitviz.analysis.methods.gradcam import cnn_gradcam
+from vitviz.analysis.receptive_field import ReceptiveField
+from vitviz.analysis.stress import KINDS, model_input, stress_curve
+from vitviz.draw.objects import field_levels
+from vitviz.models import load_cnn
+from vitviz.models.convolutional import SUGGESTED, training_of
+from vitviz.ui.components.networks import MOST_PIXELS, fields_payload, pictures_payload
+from vitviz.ui.compute import loading, services
+from vitviz.ui.pages.vit_or_cnn import networks
+from vitviz.ui.pages.vit_or_cnn import text as words
+from vitviz.ui.server import route
+from vitviz.ui.server.payloads import unpack
+
+PAGE = "vit_or_cnn"
+VIT_TITLE, CNN_TITLE = words.VIT.format(name=words.EMBEDDED_VIT), words.CNN.format(name=words.EMBEDDED_CNN)
+
+
+@pytest.fixture(scope="module")
+def given():
+    """Model and pixels of both networks for the first photograph: the same cut for both."""
+    vit, cnn = vitviz.load_model("embedded"), load_cnn()
+    seen = vitviz.prepare(vit, vitviz.load_sample("motorcycle"))
+    shown = np.asarray(seen.shown)
+    return {vit: (seen.input, shown), cnn: (model_input(cnn, shown), shown)}
+
+
+def sent(app, name: str = "sides") -> dict:
+    """What the component is sent that has a field of that name."""
+    found = [json.loads(element.proto.json) for element in app.at.get("bidi_component")]
+    (one,) = [each for each in found if name in each]
+    return one
+
+
+def fetched(url: str) -> tuple[dict, dict]:
+    body = route.payloads().fetch(url.rsplit("/", 1)[1])
+    assert body is not None
+    return unpack(gzip.decompress(body))
+
+
+def test_it_opens_on_the_reach_of_both(app, given):
+    shown = app(PAGE)
+    assert not shown.wrong and shown.parameters == {}
+    told = sent(shown)
+    assert len(json.dumps(told)) < 8000, "pictures do not travel inline"
+    for side, (model, (pixels, _)) in zip(told["sides"], given.items(), strict=True):
+        fields = vitviz.receptive_fields(model, pixels)
+        assert side["values"] == [field.side for field in fields]
+        arrays, meta = fetched(side["url"])
+        assert meta["sides"] == side["values"] and meta["pixels"] == [224, 224]
+        for frame, field in zip(arrays["frames"], fields, strict=True):
+            # Gradients of one model differ in their last digits from pass to pass, and so may a rounded level.
+            assert np.abs(frame.astype(int) - field_levels(field.gradient)).max() <= 1
+    assert [side["title"] for side in told["sides"]] == [VIT_TITLE, CNN_TITLE]
+    first, last = told["steps"][0], told["steps"][-1]
+    assert (first["frames"], last["frames"], len(told["steps"])) == ([0, 0], [12, 6], 13)
+    assert words.EMBEDDING in first["said"] and "(layer 11)" in last["said"] and "(stage 6)" in last["said"]
+
+
+def test_stress_is_the_library_s(app, given):
+    kind = "edges"
+    shown = app(PAGE, side_by_side="stress", damage=kind)
+    assert not shown.wrong
+    told = sent(shown)
+    target = given_answer(given)
+    for side, (model, (_, picture)) in zip(told["sides"], given.items(), strict=True):
+        curve = stress_curve(model, picture, kind, target)
+        np.testing.assert_allclose(side["values"], curve.values, atol=2e-6)
+        packed = np.asarray(Image.open(io.BytesIO(fetched(side["url"])[0]["picture"].tobytes())))
+        np.testing.assert_array_equal(packed.reshape(curve.pictures.shape), curve.pictures)
+    assert told["steps"][0]["said"].startswith(words.UNDAMAGED) and len(told["steps"]) == len(curve.levels)
+
+
+def given_answer(given) -> int:
+    model = next(iter(given))
+    return int(vitviz.trace(model, vitviz.load_sample("motorcycle")).logits.argmax())
+
+
+def test_a_chosen_class_is_followed_in_both(app, given):
+    shown = app(PAGE, side_by_side="stress", damage="edges", target="7")
+    cnn = [*given][1]
+    for side in sent(shown)["sides"]:
+        assert all(caption.startswith(cnn.labels[7]) for caption in side["captions"])
+
+
+def test_grad_cam_stands_beside_the_map_and_one_sentence_says_whether_they_agree(app, given):
+    shown = app(PAGE, side_by_side="answers")
+    assert not shown.wrong
+    maps = [json.loads(element.proto.json) for element in shown.at.get("bidi_component")]
+    (cam,) = [each for each in maps if each["alt"].startswith(CNN_TITLE)]
+    cnn, (pixels, _) = [*given.items()][1]
+    own = cnn_gradcam(cnn, pixels, given_answer(given)).values
+    np.testing.assert_allclose(fetched(cam["heat"]["url"])[0]["values"], own, rtol=1e-4, atol=1e-6)
+    assert {each["link"] for each in maps} == {maps[0]["link"]} != {""}
+    assert "Both say **motorbike**" in shown.text
+    for kind in ("attention", "gradcam"):
+        shown.at.selectbox(key="choice of vit_map").set_value(kind).run()
+        assert not shown.wrong and len(shown.at.get("bidi_component")) == 2
+
+
+def test_other_names_make_no_agreement(app, monkeypatch, given):
+    other = load_cnn("resnet18", weights="random:1")
+    named = replace(other, weights="pretrained", labels=tuple(f"thing {i}" for i in range(1000)))
+    monkeypatch.setattr(loading, "load_cnn", lambda name, **_: named)
+    monkeypatch.setattr(loading, "require_published", lambda name: None)
+    monkeypatch.setattr(loading.consent, "require_weights", lambda *_: None)
+    services.models().results.clear()
+    shown = app(PAGE, side_by_side="answers", cnn="resnet18")
+    assert not shown.wrong
+    assert "cannot agree or disagree" in shown.text and "Both say" not in shown.text
+    services.models().results.clear()
+
+
+def test_without_training_nothing_is_claimed(app):
+    shown = app(PAGE, side_by_side="answers", weights="random")
+    title = words.VIT.format(name=words.UNTRAINED.format(name=words.EMBEDDED_VIT))
+    assert not shown.wrong and words.NO_TRAINING.format(network=title) in shown.text
+
+
+def test_the_operator_decides_which_networks_are_loaded(app, monkeypatch):
+    monkeypatch.setattr(loading, "may_load_cnn", lambda name: name == "embedded-cnn")
+    shown = app(PAGE, cnn=SUGGESTED[0], side_by_side="answers")
+    assert len(shown.wrong) == 1 and SUGGESTED[0].split(".")[0] in shown.wrong[0]
+    shown.at.button(key="back to the embedded network").click().run()
+    assert not shown.wrong and "cnn" not in shown.parameters
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "hf:owner/name", "vit_tiny_patch16_224", "no_such_network"])
+def test_what_is_no_convolutional_network_is_said(app, name):
+    shown = app(PAGE, cnn=name, side_by_side="answers")
+    assert not shown.at.exception
+    assert len(shown.wrong) == (0 if name.startswith("..") else 1)  # what cannot be a name is passed over
+
+
+def test_both_get_the_same_cut_whatever_their_sizes():
+    photograph = vitviz.load_sample("motorcycle")
+    vit, cnn = vitviz.load_model("embedded"), load_cnn()
+    seen = vitviz.prepare(vit, photograph)
+    assert networks.cut_for(cnn, photograph, seen.shown, seen.box) is seen.shown
+    large = vitviz.prepare(vitviz.models.resized(vit, (448, 448)), photograph)
+    cut = networks.cut_for(cnn, photograph, large.shown, large.box)
+    assert cut.size == (224, 224)
+    own = vitviz.prepare(cnn, photograph).shown  # its own centre crop is a smaller one
+    apart = [np.abs(np.asarray(each, float) - np.asarray(seen.shown, float)).mean() for each in (cut, own)]
+    assert apart[0] < 5 < 20 < apart[1], apart
+
+
+def test_the_table_of_what_is_not_equal_comes_from_the_models(given):
+    vit, cnn = given
+    assert training_of(vit)[0].startswith("DINOv2") and training_of(cnn)[0].startswith("ImageNet")
+    other = load_cnn("resnet18", weights="random")
+    assert training_of(other)[0].startswith("nothing")
+    assert training_of(replace(other, name="vit_base_patch16_224.augreg_in21k_ft_in1k", weights="pretrained")) == (
+        "augreg_in21k",
+        "in1k",
+    )
+    assert training_of(replace(other, name="resnet50.a1_in1k", weights="pretrained")) == ("a1_in1k", "nothing")
+
+
+def test_every_damage_has_its_words():
+    assert set(words.DAMAGES) == set(words.LEVELS) == set(words.LEVEL_WORDS) == set(KINDS)
+
+
+def test_large_inputs_are_sent_smaller():
+    side = 3 * MOST_PIXELS
+    pictures = np.zeros((2, side, side, 3), np.uint8)
+    pictures[1] = 200
+    (picture,) = unpack(pictures_payload(pictures))[0].values()
+    assert Image.open(io.BytesIO(picture.tobytes())).size == (MOST_PIXELS, 2 * MOST_PIXELS)
+    gradient = np.zeros((side, side), np.float32)
+    gradient[: side // 2] = 1
+    field = ReceptiveField("blocks.0", (4, 4), (2, 2), (9.0, 9.0), gradient, 8.0)
+    arrays, meta = unpack(fields_payload([field], None))
+    assert arrays["frames"].shape == (1, MOST_PIXELS, MOST_PIXELS) and meta["pixels"] == [side, side]
+    assert arrays["frames"][0, 0, 0] == 255 and arrays["frames"][0, -1, 0] == 0 and "picture" not in arrays
+
+
+def test_levels_are_the_square_root_up_to_the_99th_percentile():
+    gradient = np.zeros((10, 20))
+    gradient[:, 1:] = np.linspace(1, 190, 190).reshape(10, 19)
+    end = np.sort(gradient[gradient > 0])[[187, 188]]
+    end = end[0] + 0.11 * (end[1] - end[0])  # 0.99 of 189 steps
+    wanted = np.round(255 * np.sqrt(np.minimum(gradient / end, 1)))
+    np.testing.assert_array_equal(field_levels(gradient), wanted)
+    assert field_levels(np.zeros((3, 3))).max() == 0

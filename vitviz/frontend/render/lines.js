@@ -1,0 +1,104 @@
+// Curves over steps as SVG: a line for each network, told apart by its dash and by its name at the end, and a mark at the chosen step.
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+const LEFT = 40; // CSS pixels for the numbers of the vertical axis
+const RIGHT = 10;
+const TOP = 48; // for the name of the vertical axis and those of the lines
+const BOTTOM = 42; // for the numbers and the name of the horizontal axis
+const DASHES = ["", "6 4"];
+
+export class LineChart {
+  constructor() {
+    this.node = svg("svg", { class: "chart", role: "img" });
+    this.data = null;
+  }
+
+  // data: { sides: [{ name, x, values, low, high }], steps: [{ x, frames }], axes: { x, y, top, ticks, x_ticks }, chart_alt }
+  take(data) {
+    this.data = data;
+    this.node.setAttribute("aria-label", data.chart_alt);
+    this.draw();
+  }
+
+  resize(width, height) {
+    Object.assign(this, { width: Math.max(120, width), height: Math.max(120, height) });
+    this.draw();
+  }
+
+  // The step whose place is nearest to a pointer; null before there are any.
+  nearest(event) {
+    if (!this.data || !this.width) return null;
+    const x = event.clientX - this.node.getBoundingClientRect().left;
+    let best = 0;
+    this.data.steps.forEach((step, i) => {
+      if (Math.abs(this.across(step.x) - x) < Math.abs(this.across(this.data.steps[best].x) - x)) best = i;
+    });
+    return best;
+  }
+
+  across(x) {
+    const { steps } = this.data;
+    const [low, high] = [steps[0].x, steps.at(-1).x];
+    return LEFT + ((x - low) / (high - low || 1)) * (this.width - LEFT - RIGHT);
+  }
+
+  up(value) {
+    return this.height - BOTTOM - (value / this.data.axes.top) * (this.height - TOP - BOTTOM);
+  }
+
+  draw() {
+    if (!this.data || !this.width) return;
+    const { sides, axes } = this.data;
+    const { width, height } = this;
+    const base = height - BOTTOM;
+    const parts = [];
+    for (const [value, text] of axes.ticks) {
+      parts.push(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: this.up(value), y2: this.up(value) }));
+      parts.push(label(text, LEFT - 6, this.up(value) + 4, "end"));
+    }
+    for (const [value, text] of axes.x_ticks) parts.push(label(text, this.across(value), base + 17, "middle"));
+    parts.push(label(axes.x, (LEFT + width - RIGHT) / 2, height - 6, "middle"));
+    sides.forEach(({ x, values, low, high }, i) => {
+      const points = (numbers) => numbers.map((value, n) => `${this.across(x[n])},${this.up(value)}`);
+      if (low) parts.push(svg("polygon", { class: "band", points: [...points(high), ...points(low).reverse()].join(" ") }));
+      parts.push(svg("polyline", { class: "line", points: points(values).join(" "), "stroke-dasharray": DASHES[i] }));
+      values.forEach((value, n) => parts.push(svg("circle", { class: "point", cx: this.across(x[n]), cy: this.up(value), r: 2 })));
+    });
+    parts.push(label(axes.y, LEFT, 12, "start"));
+    let along = LEFT;
+    sides.forEach(({ name }, i) => {
+      parts.push(svg("line", { class: "line", x1: along, x2: along + 24, y1: 28, y2: 28, "stroke-dasharray": DASHES[i] }));
+      parts.push(label(name, along + 29, 32, "start"));
+      along += 46 + 7 * name.length;
+    });
+    this.marks = svg("g", {});
+    this.node.replaceChildren(...parts, this.marks);
+    for (const [key, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) this.node.setAttribute(key, value);
+    this.marked = null;
+  }
+
+  // The chosen step: a line through all curves, and a dot on each.
+  mark(step) {
+    if (!this.marks || this.marked === step) return;
+    this.marked = step;
+    const { sides, steps } = this.data;
+    const x = this.across(steps[step].x);
+    const dots = sides.map((side, i) => {
+      const frame = steps[step].frames[i];
+      return svg("circle", { class: "now", cx: this.across(side.x[frame]), cy: this.up(side.values[frame]), r: 5 });
+    });
+    this.marks.replaceChildren(svg("line", { class: "at", x1: x, x2: x, y1: TOP - 6, y2: this.height - BOTTOM }), ...dots);
+  }
+}
+
+function svg(tag, attributes) {
+  const node = document.createElementNS(NAMESPACE, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+function label(text, x, y, anchor) {
+  const node = svg("text", { x, y, "text-anchor": anchor });
+  node.textContent = text;
+  return node;
+}

@@ -1,0 +1,272 @@
+// Two networks side by side, step by step: what each sees at the same depth, or is given at the same damage, and a curve for each over
+// all steps. Play, scrub, or point at the curves; every picture is here already.
+
+import { coloursOf } from "../core/palette.js";
+import { Words } from "../core/words.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { Announcer, Status } from "../parts/announcer.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { watchPointer } from "../parts/input.js";
+import { greyOf } from "../render/heat.js";
+import { LineChart } from "../render/lines.js";
+import { onceAFrame, sizeCanvas, watchSize } from "../render/surface.js";
+
+const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
+const GAP = 24;
+const LARGEST = 320; // CSS pixels of a picture's side
+const SMALLEST = 120;
+const AROUND = 330; // CSS pixels of a window that the page needs above and below the pictures
+const FIELD_MS = 520; // from one step to the next
+const PICTURE_MS = 900;
+const LARGEST_STEP_MS = 100;
+const UNDER = 0.5; // of its light, the photograph under a map
+const SEQUENTIAL = { low: 0, high: 255, signed: false };
+
+export function mount(node, host) {
+  const view = new Networks(node, host);
+  return { update: (data) => view.update(data), destroy: () => view.destroy() };
+}
+
+class Networks {
+  constructor(parent, host) {
+    this.host = host;
+    this.words = new Words(host.words);
+    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.shown = null; // { data, sides: [{ picture, grey, frames, meta }] }
+    this.at = 0; // in steps; between two of them only while it plays
+    this.playing = false;
+    this.build();
+    parent.append(this.root);
+    this.loader = new Loader(sourceOf(host), {
+      arrived: (question, payloads) => this.take(question, payloads),
+      changed: () => this.status.show(this.root, this.loader),
+      stale: () => host.stale(),
+    });
+    this.repaint = onceAFrame(() => this.paint());
+    this.unwatch = watchSize(parent instanceof Element ? parent : this.root, (size) => this.arrange(size));
+    this.onStill = () => this.still.matches && this.pause();
+    this.still.addEventListener("change", this.onStill);
+  }
+
+  build() {
+    const say = (key) => this.words.say(key);
+    this.sides = [0, 1].map(() => {
+      const title = element("p", { class: "title" });
+      const canvas = element("canvas", { role: "img" });
+      const caption = element("p", { class: "under" });
+      return { title, canvas, caption, node: element("div", { class: "side" }, title, canvas, caption), scratch: document.createElement("canvas") };
+    });
+    this.chart = new LineChart();
+    this.play = element("button", { type: "button", class: "play", onclick: () => this.toggle() });
+    this.scrub = element("input", { type: "range", min: "0", step: "1", class: "scrub", "aria-label": say("scrub"), oninput: () => this.seek(Number(this.scrub.value)) });
+    this.said = element("p", { class: "said" });
+    this.transport = element("div", { class: "transport" }, this.play, this.scrub);
+    this.status = new Status(this.words, () => this.loader.again());
+    this.announcer = new Announcer();
+    this.row = element("div", { class: "row" }, ...this.sides.map(({ node }) => node), this.chart.node);
+    this.root = element("div", { class: "networks" }, this.status.node, this.row, this.transport, this.said, this.announcer.node);
+    const point = (event) => this.seek(this.chart.nearest(event));
+    watchPointer(this.chart.node, { hover: point, leave: () => {}, tap: point });
+  }
+
+  destroy() {
+    cancelAnimationFrame(this.clock);
+    this.repaint.stop();
+    this.loader.stop();
+    this.status.destroy();
+    this.announcer.destroy();
+    this.unwatch();
+    this.still.removeEventListener("change", this.onStill);
+    this.root.remove();
+  }
+
+  update(data) {
+    this.given = data;
+    setText(this.play, this.words.say(this.playing ? "pause" : "play"));
+    this.loader.ask({ urls: Object.fromEntries(data.sides.map(({ url }, i) => [i ? "second" : "picture", url])), data });
+  }
+
+  take({ data }, payloads) {
+    const before = this.shown;
+    const sides = data.sides.map((_, i) => {
+      const { picture, arrays, shapes, meta } = payloads[i ? "second" : "picture"];
+      const last = before?.sides[i];
+      const grey = last?.picture === picture ? last.grey : arrays.frames && picture ? pixelsOf(greyOf(picture)) : null;
+      return { picture, grey, frames: arrays.frames, shape: shapes.frames, meta };
+    });
+    this.shown = { data, sides };
+    setAttribute(this.root, "data-question", data.question);
+    if (before?.data.question !== data.question) {
+      const { memory } = this.host;
+      const known = memory.question === data.question;
+      this.halt(known ? memory.at : data.start);
+      if (data.smooth && !known && !this.still.matches) this.start(0);
+    }
+    setAttribute(this.scrub, "max", data.steps.length - 1);
+    this.chart.take(data);
+    this.arrange();
+  }
+
+  arrange(size = this.size) {
+    this.size = size;
+    if (!size || !this.shown) return;
+    const { width, windowHeight } = size;
+    const narrow = width < NARROW;
+    const count = this.shown.sides.length;
+    this.root.classList.toggle("narrow", narrow);
+    const tallest = Math.max(SMALLEST, Math.min(LARGEST, windowHeight - AROUND));
+    const room = narrow ? (width - GAP * (count - 1)) / count : (width - GAP * count) / (count + 1.15);
+    const ratios = this.shown.data.sides.map(({ ratio }) => ratio);
+    const height = Math.floor(Math.min(tallest, ...ratios.map((ratio) => room / ratio)));
+    this.sides.forEach(({ node, canvas, caption }, i) => {
+      node.hidden = i >= count;
+      if (i >= count) return;
+      const wide = Math.floor(height * ratios[i]);
+      sizeCanvas(canvas, wide, height);
+      node.style.width = `${wide}px`;
+      caption.style.maxWidth = `${wide}px`;
+    });
+    const left = narrow ? width : width - ratios.reduce((sum, ratio) => sum + Math.floor(height * ratio) + GAP, 0);
+    this.chart.resize(Math.floor(left), narrow ? 200 : height + 24);
+    this.repaint();
+  }
+
+  // The playhead.
+
+  get last() {
+    return this.shown.data.steps.length - 1;
+  }
+
+  toggle() {
+    if (!this.shown) return;
+    if (this.playing) return this.pause();
+    if (this.still.matches) return this.seek((Math.round(this.at) + 1) % (this.last + 1));
+    this.start(this.at >= this.last ? 0 : this.at);
+  }
+
+  start(from) {
+    this.at = from;
+    this.playing = true;
+    setText(this.play, this.words.say("pause"));
+    let before = performance.now();
+    const tick = (now) => {
+      const ms = Math.min(LARGEST_STEP_MS, now - before);
+      before = now;
+      this.at = Math.min(this.last, this.at + ms / (this.shown.data.smooth ? FIELD_MS : PICTURE_MS));
+      if (this.at >= this.last) return this.pause();
+      this.repaint(true);
+      this.clock = requestAnimationFrame(tick);
+    };
+    cancelAnimationFrame(this.clock);
+    this.clock = requestAnimationFrame(tick);
+  }
+
+  pause() {
+    if (this.shown) this.settle(Math.round(this.at));
+  }
+
+  seek(step) {
+    if (!this.shown || step === null || (step === this.at && !this.playing)) return;
+    this.settle(step);
+  }
+
+  // Stands still there, and says so.
+  settle(at) {
+    this.halt(at);
+    Object.assign(this.host.memory, { question: this.shown.data.question, at });
+    this.paint();
+    this.announcer.say(this.said.textContent);
+  }
+
+  halt(at) {
+    cancelAnimationFrame(this.clock);
+    this.playing = false;
+    this.at = at;
+    setText(this.play, this.words.say("play"));
+  }
+
+  // The picture at the playhead.
+
+  paint() {
+    if (!this.shown || !this.size) return;
+    const { data, sides } = this.shown;
+    const step = data.smooth ? Math.round(this.at) : Math.floor(this.at + 1e-6);
+    const { frames, said } = data.steps[step];
+    data.sides.forEach((side, i) => {
+      const { title, canvas, caption } = this.sides[i];
+      const frame = frames[i];
+      setText(title, side.title);
+      setText(caption, side.captions[frame]);
+      setAttribute(canvas, "aria-label", `${side.title}. ${side.captions[frame]}. ${side.alt}`);
+      if (side.frames === "fields") this.paintField(i, sides[i], this.place(i, step));
+      else this.paintPicture(canvas, sides[i].picture, frame, side.captions.length);
+    });
+    this.chart.mark(step, this.host.theme());
+    setText(this.said, said);
+    this.scrub.value = step;
+    setAttribute(this.scrub, "aria-valuetext", said);
+    setAttribute(this.root, "data-step", step);
+    setAttribute(this.root, "data-playing", this.playing);
+  }
+
+  // Where a side is among its own frames: between two of them while it plays.
+  place(i, step) {
+    const { steps, sides } = this.shown.data;
+    const count = sides[i].captions.length;
+    return this.playing ? (this.at / Math.max(1, steps.length - 1)) * (count - 1) : steps[step].frames[i];
+  }
+
+  paintPicture(canvas, picture, frame, count) {
+    const context = canvas.getContext("2d");
+    const height = picture.height / count;
+    context.imageSmoothingEnabled = canvas.width < picture.width;
+    context.drawImage(picture, 0, frame * height, picture.width, height, 0, 0, canvas.width, canvas.height);
+  }
+
+  // The gradient's size over the grey photograph, and the square that holds most of it.
+  paintField(i, { grey, frames, shape, meta }, place) {
+    const { canvas, scratch } = this.sides[i];
+    const [, rows, cols] = shape;
+    const size = rows * cols;
+    const first = Math.min(shape[0] - 1, Math.floor(place));
+    const second = Math.min(shape[0] - 1, first + 1);
+    const share = place - first;
+    if (scratch.width !== cols || scratch.height !== rows) {
+      Object.assign(scratch, { width: cols, height: rows });
+      this.sides[i].image = scratch.getContext("2d").createImageData(cols, rows);
+    }
+    const { data } = this.sides[i].image;
+    const colours = new Uint8Array(coloursOf(SEQUENTIAL).buffer);
+    for (let p = 0; p < size; p++) {
+      const value = (1 - share) * frames[first * size + p] + share * frames[second * size + p];
+      const over = value / 255;
+      const colour = 4 * Math.round(value);
+      for (let c = 0; c < 3; c++) data[4 * p + c] = over * colours[colour + c] + (1 - over) * UNDER * (grey ? grey[4 * p] : 0);
+      data[4 * p + 3] = 255;
+    }
+    scratch.getContext("2d").putImageData(this.sides[i].image, 0, 0);
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(scratch, 0, 0, canvas.width, canvas.height);
+    this.paintSquare(context, canvas, meta, mixed(meta.sides, first, second, share), [0, 1].map((axis) => mixed(meta.centres.map((at) => at[axis]), first, second, share)));
+  }
+
+  paintSquare(context, canvas, { pixels: [height, width] }, side, [row, col]) {
+    const [x, y] = [canvas.width / width, canvas.height / height];
+    const clamp = (value, most) => Math.min(most, Math.max(0, value));
+    const line = Math.max(2, Math.round(2 * (canvas.width / canvas.clientWidth || 1)));
+    const [left, right] = [clamp((col - side / 2) * x, canvas.width), clamp((col + side / 2) * x, canvas.width)];
+    const [top, bottom] = [clamp((row - side / 2) * y, canvas.height), clamp((row + side / 2) * y, canvas.height)];
+    context.lineWidth = line;
+    context.strokeStyle = "#ffffff";
+    context.strokeRect(left + line / 2, top + line / 2, Math.max(0, right - left - line), Math.max(0, bottom - top - line));
+  }
+}
+
+function mixed(values, first, second, share) {
+  return (1 - share) * values[first] + share * values[second];
+}
+
+function pixelsOf(canvas) {
+  return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+}

@@ -1,0 +1,23 @@
+"""ViT or CNN: a Vision Transformer and a convolutional network on one photograph."""
+
+from __future__ import annotations
+
+from vitviz.analysis.stress import KINDS
+from vitviz.ui.pages.registry import Page
+from vitviz.ui.pages.vit_or_cnn import text
+from vitviz.ui.params import Choice, Name
+from vitviz.ui.selection import MODEL_NAME
+
+PAGE = Page(
+    name="vit_or_cnn",
+    place=99,
+    title=text.PAGE.title,
+    question=text.PAGE.question,
+    params={
+        "side_by_side": Choice("reach", ("reach", "stress", "answers")),
+        "cnn": Name(MODEL_NAME),  # "": the embedded one
+        "reach_of": Choice("picture", ("picture", "gallery")),
+        "damage": Choice("shuffle", tuple(KINDS)),
+        "vit_map": Choice("rollout", ("rollout", "attention", "gradcam")),
+    },
+)

@@ -1,0 +1,157 @@
+"""What becomes of the answers as the photograph is damaged step by step: shuffled, hidden, cut out, blurred, drawn as edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from vitviz.analysis.stress import RANDOM, StressCurve, stress_curve, usual_levels
+from vitviz.figures.networks import stress_figure
+from vitviz.ui import state
+from vitviz.ui.components.networks import Axes, NetworkSide, Step, pictures_payload, show_networks
+from vitviz.ui.compute import consent
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.say import sentence
+from vitviz.ui.pages.vit_or_cnn import text as words
+from vitviz.ui.pages.vit_or_cnn.networks import Network, followed
+
+ORDERS = 3  # random orders for each level
+
+
+def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
+    """A curve for each network that has answers.
+
+    Raises:
+        ConsentRequired: where it would take long.
+    """
+    targets = zip((vit, cnn), followed(vit, cnn), strict=True)
+    return {network: _curve(network, target) for network, target in targets if target is not None}
+
+
+def _curve(network: Network, target: int) -> StressCurve:
+    kind, picture = _kind(), np.asarray(network.shown)
+    orders = ORDERS if kind in RANDOM else 1
+    if network.is_vit:
+        passes = orders * len(usual_levels(kind, picture.shape[:2]))
+        consent.require_passes(network.context.model, passes, words.DAMAGES[kind])
+    found: StressCurve = network.context.ask(
+        "stress",
+        lambda progress: stress_curve(network.model, picture, kind, target, orders=orders, progress=progress),
+        words.WAIT_STRESS.format(network=network.title),
+        kind=kind,
+        target=target,
+    )
+    return found
+
+
+def _kind() -> str:
+    return str(state.value_of("damage"))
+
+
+def show(vit: Network, cnn: Network) -> None:
+    """The damaged photograph as each network gets it, and a curve for each."""
+    curves = curves_of(vit, cnn)
+    levels = sorted({float(level) for curve in curves.values() for level in curve.levels})
+    steps = []
+    for level in levels:
+        # Inputs of two sizes may be cut into other grids: each shows the nearest.
+        frames = tuple(int(np.abs(curve.levels - level).argmin()) for curve in curves.values())
+        answers = [
+            words.STEP_ANSWER.format(
+                network=words.SHORT_VIT if network.is_vit else words.SHORT_CNN,
+                label=network.name_of(curve.target),
+                value=network.kind.text(float(curve.values[frame])),
+            )
+            for (network, curve), frame in zip(curves.items(), frames, strict=True)
+        ]
+        steps.append(Step(level, frames, words.STEP.format(level=_level(level, vit), answers=words.AND.join(answers))))
+    sides = [_side(network, curve) for network, curve in curves.items()]
+    shares = all(network.kind.is_probability for network in curves)
+    top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
+    axes = Axes(
+        words.LEVELS[_kind()],
+        words.PROBABILITY,
+        top,
+        [(value, f"{value:.0%}" if shares else f"{value:.1f}") for value in np.linspace(0, top, 5)],
+        [(level, _tick(level)) for level in levels[:: max(1, len(levels) // 5)]],
+    )
+    question = "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + _kind()
+    show_networks("networks", question, sides, steps, axes, alt=here(curves), smooth=False)
+
+
+def _side(network: Network, curve: StressCurve) -> NetworkSide:
+    url = network.context.offer("damaged pictures", lambda: pictures_payload(curve.pictures), kind=curve.kind)
+    values = [network.kind.text(float(value)) for value in curve.values]
+    label = network.name_of(curve.target)
+    return NetworkSide(
+        title=network.title,
+        name=words.SHORT_VIT if network.is_vit else words.SHORT_CNN,
+        url=url,
+        frames="pictures",
+        captions=[words.UNDER_PICTURE.format(label=label, value=value) for value in values],
+        x=curve.levels.tolist(),
+        values=curve.values.tolist(),
+        band=(curve.low.tolist(), curve.high.tolist()) if curve.kind in RANDOM else None,
+        ratio=network.shown.width / network.shown.height,
+        alt=words.DAMAGES[curve.kind],
+    )
+
+
+def _level(level: float, vit: Network) -> str:
+    """One level of the damage in words."""
+    kind = _kind()
+    if level == (1 if kind == "shuffle" else 0):
+        return words.UNDAMAGED
+    said = words.LEVEL_WORDS[kind].format(count=round(level), share=f"{level:.0%}")
+    if kind != "shuffle":
+        return said
+    whole = all(side % round(level) == 0 for side in vit.context.layout.grid)
+    return (words.WHOLE_PATCHES if whole else words.CUT_PATCHES).format(level=said)
+
+
+def _tick(level: float) -> str:
+    return f"{level:g}" if _kind() in ("shuffle", "blur") else f"{level:.0%}"
+
+
+def here(curves: dict[Network, StressCurve]) -> str:
+    """Which network keeps more of its answer on this photograph; empty with one curve alone."""
+    if len(curves) < 2:
+        return words.ONE_CURVE
+    one, two = (float(curve.values.mean() / max(curve.values[0], 1e-9)) for curve in curves.values())
+    claim = words.CLAIMED.get(_kind())
+    kept = words.HERE_VIT if one > two else words.HERE_CNN
+    against = claim is not None and one <= two
+    return (words.HERE_AGAINST if against else kept).format(vit=f"{one:.0%}", cnn=f"{two:.0%}")
+
+
+def details(vit: Network, cnn: Network) -> None:
+    """What others found about this damage, what these two do, and the curves as a figure that can be taken away."""
+    curves, context = curves_of(vit, cnn), vit.context
+    claim = words.CLAIMED.get(_kind())
+    sentence(claim if claim is not None else words.NOT_CLAIMED)
+    sentence(here(curves))
+    figure.exports(
+        context,
+        "stress",
+        lambda: stress_figure(
+            {network.title: curve for network, curve in curves.items()},
+            {network.title: network.name_of(curve.target) for network, curve in curves.items()},
+            context.subject.provenance("damaged photograph"),
+            theme=context.theme,
+        ),
+        cnn=cnn.context.key,
+        kind=_kind(),
+        targets=tuple(curve.target for curve in curves.values()),
+    )
+
+
+def choose() -> None:
+    """Which damage."""
+    st.selectbox(
+        words.DAMAGE,
+        list(words.DAMAGES),
+        format_func=named(words.DAMAGES),
+        help=words.DAMAGE_HELP,
+        **state.bound("damage"),
+    )

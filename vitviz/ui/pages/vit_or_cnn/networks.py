@@ -1,0 +1,216 @@
+"""The two networks on one cut of the photograph, what each answers, and what is not equal between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vitviz.analysis.prediction import Prediction, top_predictions
+from vitviz.analysis.stress import model_input
+from vitviz.capture.blocks import run
+from vitviz.capture.modules import evaluating
+from vitviz.draw.scale import number
+from vitviz.models import Cnn, Model, embedded, prepare
+from vitviz.models.convolutional import EMBEDDED, SUGGESTED, training_of
+from vitviz.outputs import OutputKind, output_kind, output_name
+from vitviz.ui import state
+from vitviz.ui.compute import Key, loading
+from vitviz.ui.context import PageContext
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.vit_or_cnn import text as words
+from vitviz.ui.selection import MODEL_NAME
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """One of the two, with the photograph as it gets it.
+
+    Attributes:
+        title: its name for people, plain text.
+        context: asks under this network's own key.
+        model: the network.
+        shown: the pixels that go into it, width x height.
+        input: (3, height, width), normalised.
+    """
+
+    title: str
+    context: PageContext
+    model: Model | Cnn
+    shown: Image.Image
+    input: Tensor
+
+    @property
+    def kind(self) -> OutputKind:
+        """What its outputs are."""
+        return output_kind(self.model)
+
+    @property
+    def is_vit(self) -> bool:
+        return isinstance(self.model, Model)
+
+    @property
+    def logits(self) -> Tensor:
+        """(outputs,) of the photograph."""
+        if self.is_vit:
+            return self.context.traced.trace.logits
+
+        def work(_: object) -> Tensor:
+            with self.model.lock, evaluating(self.model.module), torch.inference_mode():
+                return run(self.model.module, self.input[None], self.kind).logits[0].float().cpu()
+
+        found: Tensor = self.context.ask("answer of the network", work)
+        return found
+
+    def best(self, count: int) -> list[Prediction]:
+        """Its first answers; none of a network without a classifier or without training."""
+        if self.kind is OutputKind.FEATURES or self.model.weights == "random":
+            return []
+        return top_predictions(self.logits, self.model.labels, count, kind=self.kind)
+
+    def name_of(self, output: int) -> str:
+        """An output in words, plain text."""
+        return output_name(self.model.labels, output, self.kind)
+
+
+def vit_of(context: PageContext) -> Network:
+    """The Vision Transformer of the sidebar."""
+    name = words.EMBEDDED_VIT if context.selection.model == "embedded" else context.model.name
+    title = words.VIT.format(name=name if context.model.trained else words.UNTRAINED.format(name=name))
+    return Network(title, context, context.model, context.shown, context.trace.input)
+
+
+def cnn_of(context: PageContext) -> Network:
+    """The chosen convolutional network, which gets the same cut of the photograph as the Vision Transformer."""
+    cnn = loading.cnn_of(str(state.value_of("cnn")) or EMBEDDED)
+    key = Key(
+        "",
+        cnn.name,
+        cnn.weights_hash,
+        context.key.image,
+        cnn.input_size,
+        f"{context.key.framing} of {context.key.size}",
+        scope=context.key.scope,
+    )
+    prepared = context.traced.prepared
+    shown = cut_for(cnn, context.image.image, prepared.shown, prepared.box)
+    title = words.CNN.format(name=words.EMBEDDED_CNN if cnn.name == EMBEDDED else cnn.name)
+    # Its trace stays the Vision Transformer's: only what is asked under its own key is about it.
+    return Network(title, replace(context, key=key), cnn, shown, model_input(cnn, np.asarray(shown)))
+
+
+def given_of(network: Network, photograph: Image.Image) -> Tensor:
+    """(3, height, width): another photograph as this network would get it."""
+    seen = prepare(network.context.model, photograph, framing=framing_of(network.context))
+    if not isinstance(network.model, Cnn):
+        return seen.input
+    return model_input(network.model, np.asarray(cut_for(network.model, photograph, seen.shown, seen.box)))
+
+
+def framing_of(context: PageContext) -> str:
+    """How several photographs are brought to one size: "fit" would give each a size of its own."""
+    return "crop" if context.selection.framing == "fit" else context.selection.framing
+
+
+def cut_for(
+    cnn: Cnn, photograph: Image.Image, seen: Image.Image, box: tuple[float, float, float, float]
+) -> Image.Image:
+    """The part of the photograph that another model saw, at the network's own size: the very pixels where sizes agree."""
+    height, width = cnn.input_size
+    if seen.size == (width, height):
+        return seen
+    return photograph.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, box=box)
+
+
+def choose_cnn() -> None:
+    """Which convolutional network: the embedded one, some by name, or any name of timm's."""
+    offered = {"": words.EMBEDDED_CNN} | {name: name for name in SUGGESTED if loading.may_load_cnn(name)}
+    chosen = str(state.value_of("cnn"))
+    names = [*offered] if chosen in offered else [*offered, chosen]
+    st.selectbox(
+        words.CHOOSE_CNN,
+        names,
+        format_func=named(offered),
+        help=words.CHOOSE_CNN_HELP,
+        accept_new_options=True,
+        **state.bound("cnn", chosen, _typed),
+    )
+
+
+def _typed(name: str) -> str:
+    """A name that somebody typed, where it can be one; otherwise everything stays."""
+    name = name.strip()
+    return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("cnn"))
+
+
+# The answers, and the class that the curves follow.
+
+
+def same_outputs(vit: Network, cnn: Network) -> bool:
+    """Whether both answer with the same list of names."""
+    return vit.kind is cnn.kind and tuple(vit.model.labels or ()) == tuple(cnn.model.labels or ())
+
+
+def followed(vit: Network, cnn: Network) -> tuple[int | None, int]:
+    """The output that each network's curve is about: the chosen one or the first answer, the same of both where it can be.
+
+    None for a Vision Transformer without a classifier.
+    """
+    first = int(cnn.logits.argmax())
+    if vit.kind is OutputKind.FEATURES:
+        return None, first
+    wanted, own = int(state.value_of("target")), int(vit.logits.argmax())
+    if 0 <= wanted < len(vit.logits):
+        own = wanted
+    elif same_outputs(vit, cnn) and vit.model.weights == "random":
+        own = first
+    return own, own if same_outputs(vit, cnn) else first
+
+
+def agreement(vit: Network, cnn: Network) -> str:
+    """Whether the two say the same, in one sentence of Markdown; what each says, where their outputs have other names."""
+    silent = [network for network in (vit, cnn) if not network.best(1)]
+    if silent:
+        why = words.NO_NAMES if silent[0].kind is OutputKind.FEATURES else words.NO_TRAINING
+        return why.format(network=escaped(silent[0].title))
+    one, two = vit.best(1)[0], cnn.best(1)[0]
+    if same_outputs(vit, cnn) and one.index == two.index:
+        return words.AGREE.format(label=escaped(one.label), vit=one.text, cnn=two.text)
+    sentence = words.DISAGREE if same_outputs(vit, cnn) else words.OTHER_NAMES
+    return sentence.format(vit=_said(one), cnn=_said(two))
+
+
+def _said(answer: Prediction) -> str:
+    return f"**{escaped(answer.label)}** ({answer.text})"
+
+
+# What is not equal between the two.
+
+
+def facts_of(network: Network) -> list[str]:
+    """What a network is and what it was trained on, in the order of `words.FACTS`; an empty text where it is not known."""
+    model = network.model
+    before, then = training_of(model)
+    height, width = network.shown.height, network.shown.width
+    return [
+        f"{sum(each.numel() for each in model.module.parameters()) / 1e6:.1f}",
+        f"{width} × {height}",
+        before,
+        then,
+        f"{len(network.logits):,}",
+        _measured(model),
+    ]
+
+
+def _measured(model: Any) -> str:
+    if model.weights != "embedded":
+        return ""
+    stem = embedded.CNN if isinstance(model, Cnn) else embedded.VIT
+    found = embedded.measured()[stem]["accuracy"]["everyday"][0]
+    return words.MEASURED.format(top1=f"{found['top1']:.0%}", images=number(found["images"]))

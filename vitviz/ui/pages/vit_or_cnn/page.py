@@ -1,0 +1,171 @@
+"""What is different from a convolution? Two networks on one photograph: their reach, what they withstand, what they answer."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vitviz.analysis.attention import attention_map
+from vitviz.analysis.methods.gradcam import cnn_gradcam, gradcam
+from vitviz.draw import Scale
+from vitviz.errors import Cancelled, VitvizError
+from vitviz.heatmap import Heatmap
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.context import PageContext
+from vitviz.ui.controls import tables
+from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.pickers import named, robust_or_raw
+from vitviz.ui.controls.questions import explained_target, rollout_of
+from vitviz.ui.controls.say import caption, sentence
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.vit_or_cnn import damage, reach
+from vitviz.ui.pages.vit_or_cnn import text as words
+from vitviz.ui.pages.vit_or_cnn.networks import Network, agreement, choose_cnn, cnn_of, facts_of, followed, vit_of
+from vitviz.ui.shell.errors import guarded
+
+GROUP = "two networks"
+WIDEST = 320  # CSS pixels of a picture
+ANSWERS = 3
+COLUMNS = (10, 10, 11)
+SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
+
+
+def render(context: PageContext) -> None:
+    with page(words.PAGE, context) as its:
+        kind = str(state.value_of("side_by_side"))
+        with its.controls():
+            _choices(kind)
+        with its.settings():
+            choose_cnn()
+            if kind == "answers":
+                robust_or_raw()
+        with its.figure(), guarded("networks"):
+            vit, cnn = vit_of(context), _cnn(context)
+            if cnn is None:
+                return
+            FIGURES[kind](vit, cnn)
+            with its.details() as details, guarded("details"):
+                if details.open:
+                    _details(vit, cnn, kind)
+
+
+def _choices(kind: str) -> None:
+    st.segmented_control(
+        words.SHOWN, list(words.KINDS), format_func=named(words.KINDS), required=True, **state.bound("side_by_side")
+    )
+    if kind == "reach":
+        reach.choose()
+    elif kind == "stress":
+        damage.choose()
+    else:
+        st.selectbox(words.VIT_MAP, list(words.VIT_MAPS), format_func=named(words.VIT_MAPS), **state.bound("vit_map"))
+
+
+def _cnn(context: PageContext) -> Network | None:
+    """The chosen network; where it cannot be had, says why and how to go back, and returns None."""
+    try:
+        return cnn_of(context)
+    except Cancelled:
+        raise
+    except VitvizError as reason:
+        st.error(escaped(reason))
+        st.button(words.BACK, key="back to the embedded network", on_click=lambda: state.change(cnn=""))
+        return None
+
+
+# The answers of both, and where each looks for its own.
+
+
+def show_answers(vit: Network, cnn: Network) -> None:
+    """A map of each under one cursor, its first answers below, and whether they agree."""
+    output = followed(vit, cnn)[1]
+    cam: Heatmap = cnn.context.ask(
+        "Grad-CAM of the network", lambda _: cnn_gradcam(cnn.model, cnn.input, output), output=output
+    )
+    label = words.CAM_OF.format(label=cnn.name_of(output))
+    with st.container(key=SIDE_BY_SIDE, gap="small"):
+        left, right, third = st.columns(COLUMNS)
+        with left:
+            _map(vit, _vit_map(vit), str(state.value_of("vit_map")))
+        with right:
+            _map(cnn, Heatmap(cam.values, label), str(output))
+        with third:
+            sentence(agreement(vit, cnn))
+            tables.show(tables.STYLE + "".join(_answers(network) for network in (vit, cnn) if network.best(ANSWERS)))
+
+
+def _answers(network: Network) -> str:
+    """HTML of a network's first answers with their probabilities."""
+    best = network.best(ANSWERS)
+    share = 100 if network.kind.is_probability else 1
+    heading = words.PERCENT if network.kind.is_probability else words.NUMBER
+    return tables.numbers(
+        (
+            tables.Column(words.SHORT_VIT if network.is_vit else words.SHORT_CNN, [each.label for each in best]),
+            tables.Column(heading, [share * each.value for each in best], bars=ANSWERS, longest=share, decimals=1),
+        ),
+        strong=(0,),
+    )
+
+
+def _vit_map(vit: Network) -> Heatmap:
+    context, kind = vit.context, str(state.value_of("vit_map"))
+    if kind == "rollout":
+        return rollout_of(context, context.query)
+    found: Heatmap
+    if kind == "attention":
+        found = context.ask(
+            "attention map",
+            lambda _: attention_map(context.layers[-1], context.query),
+            query=context.query,
+            layer=-1,
+            head=None,
+        )
+        return found
+    explained = explained_target(context)
+    found = explained.ask("Grad-CAM", lambda question, _: gradcam(question))
+    return Heatmap(found.values, words.CAM_OF.format(label=explained.name))
+
+
+def _map(network: Network, heatmap: Heatmap, of: str) -> None:
+    st.markdown(f"**{escaped(network.title)}**")
+    name = "vit" if network.is_vit else "cnn"
+    show_picture(
+        network.context,
+        f"map of {name}",
+        alt=words.MAP_ALT.format(title=network.title, label=heatmap.label),
+        heatmap=heatmap,
+        scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", low=0.0),
+        params=(("of", of), ("target", state.value_of("target"))),
+        shown=network.shown,
+        link=GROUP,
+        widest=WIDEST,
+        one_of_many=True,  # nothing is chosen here
+    )
+
+
+def _details(vit: Network, cnn: Network, kind: str) -> None:
+    if kind == "reach":
+        reach.details(vit, cnn)
+    elif kind == "stress":
+        damage.details(vit, cnn)
+    st.subheader(words.UNEQUAL, anchor=False)
+    rows = zip(words.FACTS, facts_of(vit), facts_of(cnn), strict=True)
+    table = [
+        ("", vit.title, cnn.title),
+        ("---",) * 3,
+        *((name, *(fact or words.NOT_KNOWN for fact in each)) for name, *each in rows),
+    ]
+    st.markdown("\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in table))
+    caption(words.SAME_CUT)
+    st.subheader(words.GENERAL, anchor=False)
+    sentence(words.KNOWN)
+    sentence(words.CONTESTED)
+
+
+def _cell(text: str) -> str:
+    """A cell of a Markdown table."""
+    return text if text == "---" else escaped(text).replace("|", "\\|")
+
+
+FIGURES = {"reach": reach.show, "stress": damage.show, "answers": show_answers}
