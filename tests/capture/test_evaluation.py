@@ -119,6 +119,7 @@ def compiled(module: nn.Module) -> nn.Module:
 def test_a_wrapper_is_taken_off(wrapped):
     module, x = build(Spelling(), Spelling()), picture()
     around = wrapped(module)
+    x = x.to(next(module.parameters()).device)  # DataParallel takes the module to a GPU where there is one
     same(asked(module, x), asked(around, x))
     assert record(around, x, LAYOUT).layers[0].name == "blocks.0.attn"
 
@@ -195,7 +196,7 @@ def test_a_loaded_model_of_ones_own_is_traced():
     preprocessing = Preprocessing((0.5,) * 3, (0.5,) * 3)
     around = nn.DataParallel(copy.deepcopy(module).train())
     model = Model("own", "own", around, LAYOUT, SIZE, preprocessing, None, "file", "")
-    torch.testing.assert_close(trace_input(model, x[0]).logits, module(x)[0].float())
+    torch.testing.assert_close(trace_input(model, x[0]).logits.cpu(), module(x)[0].float())
     assert model.module is around.module and model.module.training
 
 
