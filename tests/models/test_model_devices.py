@@ -56,7 +56,9 @@ ANSWERS = {
     "patch lens": lambda model, trace: vitviz.patch_lens(question(model, trace)).cpu().numpy(),
     "head importance": lambda model, trace: vitviz.head_importance(question(model, trace)),
     "head confidence": lambda model, trace: head_confidence(trace),
-    "two scenes": lambda model, trace: vitviz.two_scenes(model, trace.input, -trace.input, vitviz.Paste((1, 1), (2, 3))),
+    "two scenes": lambda model, trace: vitviz.two_scenes(
+        model, trace.input, -trace.input, vitviz.Paste((1, 1), (2, 3))
+    ),
     "faithfulness": lambda model, trace: list(
         vitviz.faithfulness(question(model, trace), {"a": np.eye(4, 6)}, levels=(2,), seeds=1)
     ),
