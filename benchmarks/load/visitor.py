@@ -12,6 +12,7 @@ import json
 import re
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +105,7 @@ class Visitor:
     def _connect(self) -> None:
         token = self.http.cookies.get(XSRF) or "none"
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.http.cookies)
-        self._socket = connect(
+        connection = connect(
             self.server.replace("http", "ws", 1) + "/_stcore/stream",
             subprotocols=["streamlit", token, *([self.session] if self.session else [])],  # type: ignore[list-item]
             additional_headers={"Cookie": cookies},
@@ -112,10 +113,12 @@ class Visitor:
             max_size=None,
             open_timeout=self.patience,
         )
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connection)
 
     def lose_connection(self) -> None:
         """As when the network fails."""
-        self._socket.close()
+        self._open.close()
 
     def reconnect(self) -> View:
         """Comes back to the same session, and asks for the page again, as the browser does."""
@@ -123,7 +126,7 @@ class Visitor:
         return self.run()
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
         self.http.close()
 
     def open(self, page: str = "", query: str = "") -> View:
@@ -155,7 +158,7 @@ class Visitor:
         """Gives a photograph to the sidebar's field, as a browser does. show: whether to ask for the page with it."""
         if not self.view.widget("upload"):
             self.choose("picture source", string_array_value=["Upload"])
-        place = self._ask_for_place(name)
+        place = self.ask_for_place(name)
         self._send_file(place, content, name)
         state = WidgetState(id=self.view.widget("upload"))
         info = UploadedFileInfo(name=name, size=len(content), file_id=place.file_id, file_urls=place)
@@ -165,7 +168,8 @@ class Visitor:
         self._states[state.id] = state
         return self.view
 
-    def _ask_for_place(self, name: str) -> FileURLs:
+    def ask_for_place(self, name: str) -> FileURLs:
+        """Where a file of that name is to be sent."""
         asked = BackMsg()
         asked.file_urls_request.request_id = uuid.uuid4().hex
         asked.file_urls_request.file_names.append(name)

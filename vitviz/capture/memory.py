@@ -34,6 +34,22 @@ def free_host_memory(root: Path = Path("/")) -> int | None:
     return min(found, default=None)
 
 
+# What torch says where its allocators were given nothing, on a processor.
+_NOT_ALLOCATED = ("can't allocate memory", "not enough memory")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or the one that it came from, says that there was no memory left."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(found, RuntimeError) and any(words in str(found) for words in _NOT_ALLOCATED):
+            return True
+        found = found.__cause__
+    return False
+
+
 def _groups(root: Path) -> Iterator[tuple[Path, int]]:
     """(directory, cgroup version) of the process's own memory control group and all above it, where they are mounted.
 

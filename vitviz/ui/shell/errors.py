@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from vitviz.capture.memory import out_of_memory
 from vitviz.errors import Cancelled, VitvizError
 from vitviz.ui import state
 from vitviz.ui.compute.consent import ConsentRequired
@@ -32,11 +33,11 @@ def guarded(where: str) -> Iterator[None]:
     except ConsentRequired as question:
         question.ask(where)
     except VitvizError as error:
-        _say(str(error), where)
-    except Exception:
+        _say(words.NO_MEMORY if out_of_memory(error) else str(error), where)
+    except Exception as error:
         # The message may hold paths or pieces of somebody's file: it goes to the server's log, not to the page.
         _LOG.exception("unexpected, in %s, session %s", where, session.current().label)
-        _say(words.UNEXPECTED, where)
+        _say(words.NO_MEMORY if out_of_memory(error) else words.UNEXPECTED, where)
 
 
 def _say(sentence: str, where: str) -> None:

@@ -103,6 +103,9 @@ UNEXPECTED = definition(
     "Something went wrong here that should not have. Change a setting or choose another picture; the rest of the app "
     "goes on working."
 )
+NO_MEMORY = definition(
+    "The server did not have enough memory for this. Choose a smaller input size or a smaller model, or try again in a minute."
+)
 BACK_TO_START = instruction("Back to the embedded model and the first sample")
 PASSED_OVER = definition("The link asked for something that is not there ({names}); the rest of it is shown.")
 NO_UPLOAD = definition(

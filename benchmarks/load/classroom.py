@@ -1,0 +1,271 @@
+"""A class at the app: all open it at once, upload different photographs, and walk through the pages at a person's pace.
+
+    python benchmarks/load/classroom.py --sessions 30 --minutes 10 [--heavy 2] [--server http://...]
+
+Each visitor's photograph is a pattern that nobody else has, and every picture that the app shows is compared with it. Printed
+are medians and 95th percentiles of opening the app, of a page's first run and of every later one, the server's memory, and what
+went wrong: errors on pages, lost uploads, pictures of somebody else, visitors without an answer. The exit status is 1 where
+anything did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.load.visitor import View, Visitor
+from tests.browser.serving import ROOT, served
+
+SIDE, CELLS = 336, 4
+# Largest mean difference, of 255, between a picture and its copy that was scaled and sent.
+ALIKE = 12.0
+PAGES = (
+    "",
+    "patches",
+    "positions",
+    "microscope",
+    "rollout",
+    "by_hand",
+    "layers",
+    "prediction",
+    "what_if",
+    "compare",
+    "model",
+)
+HEAVY = "part=trust&tested=now"
+
+
+def pattern(number: int) -> np.ndarray:
+    """(CELLS, CELLS, 3) uint8: the colours of the visitor's photograph."""
+    return np.random.default_rng(number).integers(0, 256, (CELLS, CELLS, 3), dtype=np.uint8)
+
+
+def photograph(number: int) -> bytes:
+    """A PNG of that pattern."""
+    file = io.BytesIO()
+    Image.fromarray(pattern(number)).resize((SIDE, SIDE), Image.Resampling.NEAREST).save(file, "PNG")
+    return file.getvalue()
+
+
+def is_of(picture: Image.Image, number: int) -> bool:
+    """Whether a picture shows the photograph of that visitor. The middle of each cell counts, since edges are blurred."""
+    centres = [int((at + 0.5) / CELLS * picture.width) for at in range(CELLS)]
+    seen = np.array([[picture.getpixel((x, y)) for x in centres] for y in centres], float)
+    return bool(np.abs(seen - pattern(number)).mean() < ALIKE)
+
+
+@dataclass
+class Log:
+    """What happened, of all visitors. Seconds by kind of run; what went wrong, in words."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    pictures: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def took(self, kind: str, seconds: float) -> None:
+        with self.lock:
+            self.seconds.setdefault(kind, []).append(seconds)
+
+    def failed(self, what: str) -> None:
+        with self.lock:
+            self.wrong.append(what)
+
+
+class Student:
+    """One visitor with a plan: opens the app, uploads, then does one thing after the other."""
+
+    def __init__(self, number: int, server: str, log: Log, pause: Callable[[], None]) -> None:
+        self.number, self.log, self._pause = number, log, pause
+        self._random = random.Random(number)
+        self._seen: set[str] = set()
+        self._fetched: set[str] = set()
+        began = time.monotonic()
+        self.visitor = Visitor(server)
+        self._look(self.visitor.open(), "opening the app", time.monotonic() - began)
+
+    def upload(self) -> None:
+        began = time.monotonic()
+        view = self.visitor.upload(photograph(self.number))
+        self._look(view, "upload", time.monotonic() - began)
+
+    def step(self) -> None:
+        """Another page, or another value on this one."""
+        self._pause()
+        page = self.visitor.page
+        choices = {
+            "rollout": ("choice of alpha", [self._random.randrange(20) / 20]),
+            "patches": ("choice of cut", [float(self._random.randrange(1, 9))]),
+        }
+        if page in choices and self._random.random() < 0.6 and self.visitor.view.widget(choices[page][0]):
+            key, value = choices[page]
+            self._look(self.visitor.choose(key, double_array_value=value), "setting")
+            return
+        page = self._random.choice([each for each in PAGES if each != page])
+        kind = "page again" if page in self._seen else "first run of a page"
+        self._seen.add(page)
+        self._look(self.visitor.open(page), kind)
+
+    def _look(self, view: View, kind: str, seconds: float | None = None) -> None:
+        self.log.took(kind, view.seconds if seconds is None else seconds)
+        where = f"visitor {self.number}, page {self.visitor.page or 'start'}"
+        for sentence in view.wrong:
+            self.log.failed(f"{where}: {sentence[:200]}")
+        for address in view.addresses:
+            if address not in self._fetched:
+                self._fetched.add(address)
+                self.visitor.fetch(address)
+        if kind == "opening the app":
+            return
+        picture = self.visitor.picture()
+        if picture is not None:
+            with self.log.lock:
+                self.log.pictures += 1
+            if not is_of(picture, self.number):
+                self.log.failed(f"{where}: a picture that is not this visitor's")
+
+
+def visit(student: Student, until: float, steps: int) -> None:
+    student.upload()
+    done = 0
+    while (time.monotonic() < until) if until else (done < steps):
+        student.step()
+        done += 1
+
+
+def walk(server: str, sessions: int, minutes: float = 0.0, steps: int = 0, heavy: int = 0, pace: float = 6.0) -> Log:
+    """All visitors at once, for so many minutes or so many steps each.
+
+    Args:
+        heavy: how many visitors more ask for a faithfulness run on a gallery's photograph each, once.
+        pace: mean seconds between two actions of a person.
+    """
+    log = Log()
+    until = time.monotonic() + 60 * minutes if minutes else 0.0
+
+    def act(number: int, visits: Callable[[Student], None]) -> None:
+        draw = random.Random(1000 + number)
+        student = None
+        try:
+            student = Student(number, server, log, lambda: time.sleep(draw.uniform(0.5, 1.5) * pace))
+            visits(student)
+        except Exception as error:
+            log.failed(f"visitor {number} is without an answer: {type(error).__name__}: {error}")
+        finally:
+            if student is not None:
+                student.visitor.close()
+
+    threads = [
+        threading.Thread(target=act, args=(number, lambda student: visit(student, until, steps)))
+        for number in range(sessions)
+    ]
+    threads += [threading.Thread(target=act, args=(sessions + number, _ask_long(number))) for number in range(heavy)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return log
+
+
+def _ask_long(number: int) -> Callable[[Student], None]:
+    gallery = ("cat", "coffee", "koala", "rocket", "astronaut", "bricks")
+
+    def ask(student: Student) -> None:
+        student.visitor.query = ""
+        student.visitor.close()
+        student.visitor = Visitor(student.visitor.server, patience=1200.0)
+        began = time.monotonic()
+        view = student.visitor.open("prediction", f"?image={gallery[number % len(gallery)]}&{HEAVY}")
+        if view.widget("go on test"):
+            view = student.visitor.press("go on test")
+        student.log.took("long test", time.monotonic() - began)
+        for sentence in view.wrong:
+            student.log.failed(f"long test {number}: {sentence[:200]}")
+
+    return ask
+
+
+class Memory:
+    """Resident memory of a process and its children, looked at every few seconds."""
+
+    def __init__(self, pid: int, every: float = 5.0) -> None:
+        self._pid, self._every, self._over = pid, every, threading.Event()
+        self.megabytes: list[float] = []
+
+    @contextmanager
+    def watched(self) -> Iterator[Memory]:
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            self.megabytes.append(resident(self._pid))
+            if self._over.wait(self._every):
+                return
+
+
+def resident(pid: int) -> float:
+    """MB that a process has in memory, as Linux counts them."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def report(log: Log, memory: list[float]) -> None:
+    print("| what | runs | median (s) | 95th percentile (s) | longest (s) |\n|---|---:|---:|---:|---:|")
+    light = [seconds for kind, some in log.seconds.items() if kind in ("setting", "page again") for seconds in some]
+    for kind, some in [*sorted(log.seconds.items()), ("every later run", light)]:
+        if some:
+            middle, high = np.percentile(some, (50, 95))
+            print(f"| {kind} | {len(some)} | {middle:.2f} | {high:.2f} | {max(some):.2f} |")
+    if memory:
+        third = len(memory) // 3
+        print(
+            f"\nMemory: {memory[0]:.0f} MB at first, {max(memory):.0f} MB at most; after a third of the time "
+            f"{memory[third]:.0f} MB, at the end {memory[-1]:.0f} MB."
+        )
+    print(f"Pictures compared: {log.pictures}. Went wrong: {len(log.wrong)}.")
+    for line in log.wrong[:20]:
+        print(f"- {line}")
+    print(f"Load of the machine in the last minutes: {os.getloadavg()[0]:.1f}, {os.getloadavg()[1]:.1f}.")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--sessions", type=int, default=30)
+    options.add_argument("--minutes", type=float, default=10.0)
+    options.add_argument("--heavy", type=int, default=0, help="visitors more that ask for one faithfulness run each")
+    options.add_argument("--pace", type=float, default=6.0, help="mean seconds between two actions of a person")
+    options.add_argument("--server", default="", help="of a running app; one is started where not given")
+    given = options.parse_args()
+    if given.server:
+        log, memory = walk(given.server, given.sessions, given.minutes, 0, given.heavy, given.pace), []
+    else:
+        threads = str(os.cpu_count() or 1)
+        with served(ROOT / "app.py", {"OMP_NUM_THREADS": threads}) as server, Memory(server.pid).watched() as watched:
+            log = walk(server, given.sessions, given.minutes, 0, given.heavy, given.pace)
+        memory = watched.megabytes
+    report(log, memory)
+    sys.exit(bool(log.wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A small class at the served app, the short form of `benchmarks/load/classroom.py`; and visitors whose network fails."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from PIL import Image
+
+from benchmarks.load import classroom
+from benchmarks.load.visitor import XSRF, Visitor
+
+
+def test_three_visitors_get_their_own_pictures_and_no_error(server: str) -> None:
+    log = classroom.walk(server, sessions=3, steps=2, pace=0.0)
+    assert log.wrong == []
+    assert len(log.seconds["upload"]) == 3 and log.pictures >= 3
+    assert sum(map(len, log.seconds.values())) == 3 * (1 + 1 + 2)
+
+
+def test_a_picture_of_somebody_else_is_noticed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both visitors send the same photograph; the second expects its own."""
+    real = classroom.photograph
+    monkeypatch.setattr(classroom, "photograph", lambda number: real(7))
+    log = classroom.walk(server, sessions=1, steps=1, pace=0.0)
+    assert any("not this visitor's" in said for said in log.wrong)
+
+
+def test_a_visitor_without_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = classroom.walk("http://127.0.0.1:9", sessions=1, steps=1, pace=0.0)
+    (said,) = log.wrong
+    assert "without an answer" in said
+
+
+def test_patterns_are_told_apart() -> None:
+    def shown(number: int) -> Image.Image:
+        return Image.fromarray(classroom.pattern(number)).resize((224, 224), Image.Resampling.BICUBIC)
+
+    for number in range(40):
+        picture = shown(number)
+        assert [other for other in range(max(0, number - 20), number + 20) if classroom.is_of(picture, other)] == [
+            number
+        ]
+
+
+def test_a_connection_that_is_lost_between_an_upload_and_its_page(server: str) -> None:
+    """The file has arrived and the page has not heard of it; the browser comes back to its session and says so."""
+    visitor = Visitor(server)
+    visitor.open("patches")
+    visitor.upload(classroom.photograph(3), show=False)
+    name = visitor.session
+    visitor.lose_connection()
+    view = visitor.reconnect()
+    assert visitor.session == name and not view.wrong
+    picture = visitor.picture()
+    assert picture is not None and classroom.is_of(picture, 3)
+    visitor.close()
+
+
+def test_an_upload_that_breaks_off_in_the_middle(server: str) -> None:
+    """Half of the bytes come, then the network fails; the same session uploads again."""
+    visitor = Visitor(server)
+    visitor.open("patches")
+    visitor.choose("picture source", string_array_value=["Upload"])
+    place = visitor.ask_for_place("photo.png")
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as half:
+        head = f"PUT {place.upload_url} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 100000\r\n"
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.http.cookies)
+        token = visitor.http.cookies.get(XSRF)
+        head += f"Cookie: {cookies}\r\nX-Xsrftoken: {token}\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
+        half.sendall(head.encode() + b"--x\r\n" + b"a" * 5_000)
+    visitor.lose_connection()
+    assert not visitor.reconnect().wrong
+    assert not visitor.upload(classroom.photograph(4)).wrong
+    picture = visitor.picture()
+    assert picture is not None and classroom.is_of(picture, 4)
+    visitor.close()
