@@ -20,8 +20,8 @@ startup.settle()
 async def names(_: Request) -> JSONResponse:
     """Names of what was asked for and is not finished, and of what was, in every queue."""
     queues = services.queue(), services.models()
-    under_way = [key.what for queue in queues for key in list(queue._jobs)]
-    return JSONResponse({"under way": under_way, "known": [key.what for q in queues for key in list(q.results._held)]})
+    under_way = [key.what for queue in queues for key in queue.under_way()]
+    return JSONResponse({"under way": under_way, "known": [key.what for q in queues for key in q.results]})
 
 
 app = st.App(frame.__file__, routes=[payload_route(route.payloads()), frontend_route(), Route("/computing", names)])

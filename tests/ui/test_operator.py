@@ -137,12 +137,12 @@ def test_a_sign_in_that_nobody_could_pass_keeps_the_server_from_starting(monkeyp
 
 def test_what_was_computed_of_a_picture_goes_when_the_next_one_comes(app):
     results = services.queue().results
-    before = {key.scope for key in results._held}
+    before = {key.scope for key in results}
     shown = upload(app("patches"), jpeg(1))
-    (scope,) = {key.scope for key in results._held} - before - {None}
-    shared = {key for key in results._held if key.scope is None}
-    first = {key for key in results._held if key.scope == scope}
+    (scope,) = {key.scope for key in results} - before - {None}
+    shared = {key for key in results if key.scope is None}
+    first = {key for key in results if key.scope == scope}
     upload(shown, jpeg(2))
-    second = {key for key in results._held if key.scope == scope}
+    second = {key for key in results if key.scope == scope}
     assert first and second and not first & second
-    assert shared <= set(results._held)
+    assert shared <= set(results)

@@ -86,10 +86,10 @@ def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
     link = {"what": HEADS, "switch": "heads", "image": "cat", "size": str(SIZE)}
     app("what_if", **link)
     queue, real = services.queue(), edits.gallery_means
-    before = set(queue.results._held)
+    before = set(queue.results)
     monkeypatch.setattr(edits, "gallery_means", lambda stage: replace(real(stage), digest="another"))
     assert not app("what_if", **link).wrong
-    added = {key.what for key in set(queue.results._held) - before}
+    added = {key.what for key in set(queue.results) - before}
     assert {"what if", "map changed"} <= added
 
 

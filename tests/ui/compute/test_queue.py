@@ -214,7 +214,7 @@ def test_nothing_is_kept_for_a_session_that_is_over(queue):
     assert queue.submit(key(scope="a"), "m", lambda _: "late").result(LONG) == "late", "its last run may still end"
     queue.results.put(key("other", scope="a"), "later")
     queue.results.put(key("other", scope="b"), "another session's")
-    assert [kept.scope for kept in queue.results._held] == ["b"]
+    assert [kept.scope for kept in queue.results] == ["b"]
 
 
 def test_a_job_called_off_and_asked_for_again_is_forgotten_in_both_forms(queue):

@@ -28,17 +28,17 @@ def fusings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def let_go(what: str) -> None:
     """The server forgets results of that name, all of them for ""."""
     results = services.queue().results
-    for key in [key for key in results._held if what in ("", key.what)]:
-        results._drop(key)
+    for key in [key for key in results if what in ("", key.what)]:
+        results.remove(key)
 
 
 def kept(what: str, **params: object) -> np.ndarray:
     """The one result of that name and those parameters that the server holds for that photograph."""
     image = vitviz.image_hash(load_sample("crocodile"))
-    held = services.queue().results._held
+    held = services.queue().results
     found = [
-        value
-        for key, (value, _) in held.items()
+        held.get(key)
+        for key in held
         if key.what == what and key.image == image and params.items() <= dict(key.params).items()
     ]
     assert len(found) == 1

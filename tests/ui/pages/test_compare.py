@@ -243,7 +243,7 @@ def test_a_picture_of_one_s_own_stays_private_on_either_side(app, monkeypatch):
     monkeypatch.setattr(session, "current", current)
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(5).integers(0, 255, (240, 240, 3), np.uint8)).save(file, "PNG")
-    before = set(services.queue().results._held)
+    before = set(services.queue().results)
     shown = app("compare", compared="scenes")
     shown.at.segmented_control(key="picture source").set_value("upload").run()
     shown.at.file_uploader(key="upload").upload("mine.png", file.getvalue(), "image/png").run()
@@ -253,7 +253,7 @@ def test_a_picture_of_one_s_own_stays_private_on_either_side(app, monkeypatch):
     shown.at.segmented_control(key="choice of differs").set_value("picture").run()
     shown.at.toggle(key="choice of difference").set_value(True).run()
     assert not shown.wrong and words.OWN_PICTURE in shown.text
-    made = set(services.queue().results._held) - before
+    made = set(services.queue().results) - before
     (mine,) = {key.image for key in made if key.what == "trace" and key.scope is not None}
     about_mine = [key for key in made if mine in repr(key)]
     assert {"two scenes", "attention map"} <= {key.what for key in about_mine}

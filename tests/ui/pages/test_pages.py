@@ -258,10 +258,10 @@ def own_sessions(monkeypatch):
 
 @pytest.mark.usefixtures("own_sessions")
 def test_two_sessions_with_different_uploads_never_meet(app):
-    before = set(services.queue().results._held)
+    before = set(services.queue().results)
     one, two = upload(app("rollout"), jpeg(1)), upload(app("rollout"), jpeg(2))
     one.at.run()
-    made = set(services.queue().results._held) - before
+    made = set(services.queue().results) - before
     private = [key for key in made if key.scope is not None]
     scopes = {key.scope for key in private}
     assert len(scopes) == 2
@@ -278,16 +278,16 @@ def test_two_sessions_with_different_uploads_never_meet(app):
     for scope in scopes:
         services.queue().forget(scope)
         payloads.forget(scope)
-    assert not [key for key in services.queue().results._held if key.scope in scopes]
+    assert not [key for key in services.queue().results if key.scope in scopes]
     assert all(payloads.fetch(name) is None for names in addresses for name in names)
 
 
 @pytest.mark.usefixtures("own_sessions")
 def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
-    before = set(services.queue().results._held)
+    before = set(services.queue().results)
     one, two = upload(app("patches"), jpeg(3)), upload(app("patches"), jpeg(3))
     assert not one.wrong and not two.wrong
-    made = set(services.queue().results._held) - before
+    made = set(services.queue().results) - before
     traces = [key for key in made if key.what == "trace" and key.scope is not None]
     by_image: dict[str, set] = {}
     for key in traces:

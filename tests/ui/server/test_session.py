@@ -73,7 +73,7 @@ def lose_connection() -> None:
 def test_an_upload_keeps_its_results_and_addresses_when_the_connection_is_lost(app, monkeypatch):
     shown = upload(app("patches"), jpeg(11))
     kept = services.queue().results
-    mine = {key for key in kept._held if key.scope == shown.at.session_state["private session"].name}
+    mine = {key for key in kept if key.scope == shown.at.session_state["private session"].name}
     addresses = [component.proto.json.split("/payload/")[1][:64] for component in shown.at.get("bidi_component")]
     assert mine and addresses
     lose_connection()
@@ -92,7 +92,7 @@ def test_a_session_that_was_ended_starts_anew_and_leaves_nothing_behind(app):
     shown.at.run()
     after = shown.at.session_state["private session"].name
     assert not shown.wrong and after != before
-    scopes = {key.scope for key in services.queue().results._held}
+    scopes = {key.scope for key in services.queue().results}
     assert before not in scopes and after in scopes
 
 

@@ -239,5 +239,5 @@ def forgotten():
     """Models of these tests are gone after them."""
     yield
     results = services.models().results
-    for key in [key for key in results._held if key.model.startswith(("file:", "test_vit", ONE_SIZE))]:
-        results._drop(key)
+    for key in [key for key in results if key.model.startswith(("file:", "test_vit", ONE_SIZE))]:
+        results.remove(key)

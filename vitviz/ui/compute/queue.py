@@ -222,6 +222,11 @@ class ComputeQueue:
             job.waiting += 1
             return Ticket(self, job)
 
+    def under_way(self) -> tuple[Key, ...]:
+        """What was asked for and is not finished."""
+        with self._lock:
+            return tuple(self._jobs)
+
     def prepare(self, key: Key, work: Work, operations: float) -> None:
         """Computes and keeps the result whenever no session has heavy work, for those who will ask for it."""
         with self._changed:

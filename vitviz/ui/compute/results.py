@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -197,6 +197,16 @@ class Results:
                 self._drop(key)
             self._for_ever.clear()
             self._weak.clear()
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys of what is held now, the least recently used first."""
+        with self._lock:
+            return iter(tuple(self._held))
+
+    def remove(self, key: Key) -> None:
+        """Drops one result; nothing where it is not held."""
+        with self._lock:
+            self._drop(key)
 
     def _drop(self, key: Key) -> None:
         held = self._held.pop(key, None)
