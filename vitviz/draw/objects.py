@@ -24,7 +24,11 @@ def colour_of(index: int) -> tuple[int, int, int]:
 
 
 def paint_boxes(
-    picture: Image.Image, boxes: Sequence[Corners], names: Sequence[str] = (), scale: float = 1.0
+    picture: Image.Image,
+    boxes: Sequence[Corners],
+    names: Sequence[str] = (),
+    scale: float = 1.0,
+    size_of_names: int = 14,
 ) -> Image.Image:
     """The picture with boxes on it, each in a colour of its own between two thin lines that show on anything.
 
@@ -33,6 +37,7 @@ def paint_boxes(
         boxes: (left, top, right, bottom) in pixels of the picture that is drawn on before `scale`.
         names: What is written beside each box; nothing where none are given.
         scale: By how much the picture is enlarged first.
+        size_of_names: Pixels.
 
     Raises:
         DrawError: Where there is not one name a box.
@@ -42,7 +47,7 @@ def paint_boxes(
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
     painted = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     pen = ImageDraw.Draw(painted)
-    letters = font(14)
+    letters = font(size_of_names)
     for index, corners in enumerate(boxes):
         left, top, right, bottom = (round(side * scale) for side in corners)
         left, top = max(left, 0), max(top, 0)

@@ -190,12 +190,14 @@ def clusters_figure(
     )
 
 
-def objects_figure(subject: Subject, found: Sequence[FoundObject], facet: str, layer: int, width: int = 640) -> Figure:
+def objects_figure(
+    subject: Subject, found: Sequence[FoundObject], facet: str, layer: int, width: int = 640, centred: bool = True
+) -> Figure:
     """Objects found in the features of one facet and layer: their boxes with scores, and what lies outside all masks dimmed.
 
     Args:
         found: What `lost`, `token_cut` (one each) or `mask_cut` gave.
-        facet, layer: What it was given.
+        facet, layer, centred: What it was given.
     """
     shown = subject.prepared.shown
     scale = width / shown.width
@@ -207,7 +209,8 @@ def objects_figure(subject: Subject, found: Sequence[FoundObject], facet: str, l
     scaled = [tuple(side * scale for side in box) for box in boxes]
     names = [f"{index + 1}: {each.score:.2f}" for index, each in enumerate(found)]
     method = found[0].method
-    call = f"vitviz.{_CALLS[method]}(features{f', {len(found)}' if method == 'MaskCut' else ''})"
+    given = ["features", *([str(len(found))] if method == "MaskCut" else []), *([] if centred else ["centred=False"])]
+    call = f"vitviz.{_CALLS[method]}({', '.join(given)})"
     places = "; ".join(
         f"box {index + 1} from {box[0]}, {box[1]} to {box[2]}, {box[3]} pixels, score {each.score:.2f}"
         for index, (box, each) in enumerate(zip(boxes, found, strict=True))
@@ -220,7 +223,9 @@ def objects_figure(subject: Subject, found: Sequence[FoundObject], facet: str, l
         },
         drawing=paint_boxes(large, scaled, names),  # type: ignore[arg-type]
         alt=f"Found by {method} in the {facet}s of layer {layer}, without a trained head: {places}.",
-        provenance=subject.provenance(method, layer=layer, parameters={"facet": facet, "objects": len(found)}),
+        provenance=subject.provenance(
+            method, layer=layer, parameters={"facet": facet, "objects": len(found), "centred": centred}
+        ),
         snippet=subject.snippet(
             _MAPS,
             f"features = maps.facet({facet!r}, {layer})",

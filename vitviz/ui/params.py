@@ -114,6 +114,8 @@ PARAMS: dict[str, Param] = {
     "pin": Name(CELL),
     # Which vectors of a layer stand for the patches.
     "facet": Choice("key", ("key", "query", "value", "token")),
+    # Whether masks are whole patches or follow the edges of the photograph.
+    "edges": Choice("patches", ("patches", "pixels")),
 }
 
 _SHARED = "every page"

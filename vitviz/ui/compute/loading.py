@@ -17,8 +17,9 @@ import vitviz
 from vitviz.capture.cost import need_room_for_weights
 from vitviz.errors import ImageError, ModelError, UnsupportedError
 from vitviz.models import Cnn, Model, convolutional, load_cnn, load_model, resized
+from vitviz.models.hugging_face.detectors import Detector, load_detector
 from vitviz.models.limits import limited
-from vitviz.models.names import require_published
+from vitviz.models.names import TRANSFORMERS, require_published
 from vitviz.models.registry import curated
 from vitviz.samples import Sample, samples
 from vitviz.ui.compute import JobProgress, Key, consent, services
@@ -119,6 +120,31 @@ def cnn_of(name: str) -> Cnn:
             return load_cnn(name, progress=progress)
 
     found: Cnn = answer(services.models(), key, f"load {name}", load, words.LOADING_MODEL.format(model=name))
+    if not services.models().results.keeps(key):
+        _hold(found)
+    return found
+
+
+def detector_of(name: str) -> Detector:
+    """A trained detector of transformers by its name on the hub, by the same rules as any model.
+
+    Raises:
+        ModelError: for what the operator has switched off, and for what cannot be had or read.
+        UnsupportedError: for another kind of model.
+    """
+    if not may_load(name):
+        raise ModelError(words.MODEL_OFF.format(model=name))
+    if not name.startswith(TRANSFORMERS):
+        raise ModelError(words.NO_DETECTOR.format(model=name))
+    require_published(name)
+
+    def load(progress: JobProgress) -> Detector:
+        with limited(services.download_limits()):
+            return load_detector(name, progress=progress)
+
+    note = words.LOADING_MODEL.format(model=name)
+    key = Key("detector", name, "trained")
+    found: Detector = answer(services.models(), key, f"load {name}", load, note)
     if not services.models().results.keeps(key):
         _hold(found)
     return found

@@ -77,6 +77,7 @@ MODEL_OFF = instruction(
 MODEL_TOO_LARGE = instruction(
     "The input of this model is larger than {side} pixels a side, which is the most on this server. Choose another model."
 )
+NO_DETECTOR = instruction("{model} names no detector: write hf: and the name of a DETR, a Conditional DETR or a YOLOS.")
 SIZE_OFF = instruction("Inputs of more than {side} pixels a side are switched off on this server.")
 EMBEDDED_MODEL = instruction("The embedded model instead")
 WORK_COST = computed(

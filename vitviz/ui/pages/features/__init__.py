@@ -22,7 +22,6 @@ PAGE = Page(
         "there": Name(CELL),  # the patch of the second photograph that is asked about
         "pairs": Choice("hidden", ("hidden", "shown")),
         "foreground": Choice("object", ("all", "object")),
-        "edges": Choice("patches", ("patches", "pixels")),
         "groups": Number(6, 2, 12, 1),
     },
 )
