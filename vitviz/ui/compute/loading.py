@@ -196,7 +196,7 @@ def holding() -> Iterator[None]:
         before.clear()  # Streamlit keeps the list itself until the next run
 
 
-def _hold(model: Model | Cnn) -> None:
+def _hold(model: Model | Cnn | Detector) -> None:
     if _LARGE in st.session_state:
         st.session_state[_LARGE].append(model)
 
