@@ -97,7 +97,7 @@ def test_every_step_shows_what_the_method_computes(app, features, finder, call):
         "object": found.mask,
     }
     for step, values in expected.items():
-        shown = app("find", finder=finder, step=step)
+        shown = app("find", finder=finder, found_step=step)
         assert not shown.wrong
         sent = pictures(shown)["step"]
         np.testing.assert_allclose(values_at(sent["heat"]["url"]), values, rtol=1e-3, atol=1e-4)

@@ -14,7 +14,7 @@ PAGE = Page(
     question=text.PAGE.question,
     params={
         "finder": Choice("tokencut", ("tokencut", "lost", "maskcut", "detector")),
-        "step": Choice("grouped", ("graph", "sorted", "grouped", "object")),
+        "found_step": Choice("grouped", ("graph", "sorted", "grouped", "object")),
         "objects": Number(3, 1, 6, 1),  # how many are looked for at most
         "which": Number(1, 1, 100, 1),  # whose steps are shown, or whose attention; counted from 1
         "centred": Choice("yes", ("yes", "no")),

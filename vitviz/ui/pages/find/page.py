@@ -80,7 +80,7 @@ def _choose_step(finder: str) -> None:
         list(_steps(finder)),
         format_func=named(_steps(finder)),
         required=True,
-        **state.bound("step"),
+        **state.bound("found_step"),
     )
 
 
@@ -152,7 +152,7 @@ def _figure(context: PageContext, finder: str, found: Found, shown: FoundObject)
     left, right = st.columns(2)
     with left:
         _result(context, finder, found)
-    step = str(state.value_of("step"))
+    step = str(state.value_of("found_step"))
     name, values, signed = _map_of(finder, shown, step)
     chosen = _framed(context, shown, step)
     neighbours = np.argwhere(_joined(context, shown, chosen)).tolist() if step == "graph" else []
