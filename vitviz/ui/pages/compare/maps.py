@@ -1,4 +1,4 @@
-"""How two maps are shown: their pictures under one cursor, their scales, their difference, and the ways out."""
+"""How two maps are shown: pictures under one cursor, scales, their difference, how well they agree, and the ways out."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ def maps(one: ComparedSide, two: ComparedSide | None) -> None:
             _difference(one, two)
 
 
-def below(one: ComparedSide, two: ComparedSide) -> None:
-    """How they are shown, how well they agree, and the ways out."""
-    _display(one, two)
-    if one.heatmap.grid == two.heatmap.grid:
-        agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
-        flat = isnan(agreement)
-        st.markdown(words.AGREEMENT_FLAT if flat else words.AGREEMENT.format(value=number(agreement, digits=2)))
-    _exports(one, two)
+def verdict(one: ComparedSide, two: ComparedSide) -> None:
+    """How well the two agree, in one sentence."""
+    if one.heatmap.grid != two.heatmap.grid:
+        (a_rows, a_cols), (b_rows, b_cols) = one.heatmap.grid, two.heatmap.grid
+        caption(words.NO_DIFFERENCE, a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
+        return
+    agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
+    flat = isnan(agreement)
+    st.markdown(words.AGREEMENT_FLAT if flat else words.AGREEMENT.format(value=number(agreement, digits=2)))
 
 
 def _robust() -> bool:
@@ -121,31 +122,30 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
     )
 
 
-def _display(one: ComparedSide, two: ComparedSide) -> None:
+def display(one: ComparedSide, two: ComparedSide) -> None:
     """How the maps are shown: scales and the difference."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        if one.kind != "positions":
-            st.segmented_control(
-                words.SCALES,
-                list(words.SCALES_OF),
-                format_func=named(words.SCALES_OF),
-                help=words.SCALES_HELP,
-                required=True,
-                **state.bound("colours"),
-            )
-            robust_or_raw(words.ENDS)
-        if one.heatmap.grid == two.heatmap.grid:
-            st.toggle(
-                words.DIFFERENCE,
-                help=words.DIFFERENCE_HELP,
-                **state.bound("difference", _wants_difference(), lambda on: "shown" if on else "hidden"),
-            )
-    if one.heatmap.grid != two.heatmap.grid:
-        (a_rows, a_cols), (b_rows, b_cols) = one.heatmap.grid, two.heatmap.grid
-        caption(words.NO_DIFFERENCE, a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
+    if one.kind != "positions":
+        st.segmented_control(
+            words.SCALES,
+            list(words.SCALES_OF),
+            format_func=named(words.SCALES_OF),
+            help=words.SCALES_HELP,
+            required=True,
+            **state.bound("colours"),
+        )
+        robust_or_raw(words.ENDS)
+    if one.heatmap.grid == two.heatmap.grid:
+        st.toggle(
+            words.DIFFERENCE,
+            help=words.DIFFERENCE_HELP,
+            **state.bound("difference", _wants_difference(), lambda on: "shown" if on else "hidden"),
+        )
 
 
-def _exports(one: ComparedSide, two: ComparedSide) -> None:
+def details(one: ComparedSide, two: ComparedSide) -> None:
+    """What both maps are, and the ways out."""
+    if one.kind in words.KIND_NOTES:
+        st.caption(words.KIND_NOTES[one.kind])
     both, asked = (
         sides.sharing(one.context, two.context.key.scope),
         (_shared(), _robust(), _difference_shown(one, two)),

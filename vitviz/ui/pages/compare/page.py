@@ -11,7 +11,7 @@ from vitviz.capture.attention import Attention
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import marked_or_middle, marked_patch, named, queries_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import maps, scenes, sides
@@ -22,17 +22,11 @@ from vitviz.ui.text import common
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
-        st.segmented_control(
-            words.COMPARED,
-            list(words.KINDS),
-            format_func=named(words.KINDS),
-            required=True,
-            label_visibility="collapsed",
-            **state.bound("compared"),
-        )
-        with st.container(gap="small"), guarded("comparison"):
-            (scenes.show if state.value_of("compared") == "scenes" else show_maps)(context)
+    with page(words.PAGE, context) as its:
+        with its.controls():
+            st.selectbox(words.COMPARED, list(words.KINDS), format_func=named(words.KINDS), **state.bound("compared"))
+        with guarded("comparison"):
+            (scenes.show if state.value_of("compared") == "scenes" else show_maps)(context, its)
 
 
 # Two maps side by side, with one cursor: in what they differ, and what is asked of each.
@@ -40,44 +34,45 @@ def render(context: PageContext) -> None:
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
-def show_maps(context: PageContext) -> None:
-    """Choices above, both maps below."""
+def show_maps(context: PageContext, its: Frame) -> None:
+    """Both maps, and below them in what B differs."""
     if not context.trace.layers:
-        st.info(words.NO_LAYERS)
+        with its.figure():
+            st.info(words.NO_LAYERS)
         return
     kind = str(state.value_of("compared"))
-    _choices(context, kind)
-    with st.container(key=SIDE_BY_SIDE, gap="small"):
-        left, right = st.columns(2)
-        with left:
-            one = _first(context, kind)
-        with right:
-            two = _second(context, one)
-        maps.maps(one, two)
+    with its.controls():
+        _choices(context, kind)
+    with its.figure(), st.container(key=SIDE_BY_SIDE, gap="small"):
+        titles = st.columns(2)
+        pictures = st.container()
+        with titles[0]:
+            one = _first(context, kind, its)
+        with titles[1]:
+            two = _second(context, one, its)
+        with pictures:
+            maps.maps(one, two)
+    with its.settings():
+        if kind != "positions":
+            _whose(context)
+        if two is not None:
+            maps.display(one, two)
     if two is not None:
-        maps.below(one, two)
+        with its.figure():
+            maps.verdict(one, two)
+        with its.details():
+            maps.details(one, two)
 
 
 def _choices(context: PageContext, kind: str) -> None:
-    """In what B differs, and who asks."""
+    """In what B differs."""
     differs, possible = sides.differs(), sides.DIFFERS[kind]
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        if len(possible) > 1:
-            st.segmented_control(
-                words.DIFFERS,
-                possible,
-                format_func=named(words.DIFFERENCES),
-                required=True,
-                **state.bound("differs", differs),
-            )
-        if differs == "model":
-            sides.choose_model(context)
-        elif differs == "picture":
-            sides.choose_picture(context)
-        if kind != "positions":
-            _whose(context)
-    if kind in words.KIND_NOTES:
-        st.caption(words.KIND_NOTES[kind])
+    if len(possible) > 1:
+        st.selectbox(words.DIFFERS, possible, format_func=named(words.DIFFERENCES), **state.bound("differs", differs))
+    if differs == "model":
+        sides.choose_model(context)
+    elif differs == "picture":
+        sides.choose_picture(context)
 
 
 def _whose(context: PageContext) -> None:
@@ -98,7 +93,7 @@ def _whose(context: PageContext) -> None:
     st.selectbox(words.WHOSE, list(askers), format_func=named(askers), help=words.WHOSE_HELP, key=key, on_change=taken)
 
 
-def _first(context: PageContext, kind: str) -> ComparedSide:
+def _first(context: PageContext, kind: str, its: Frame) -> ComparedSide:
     query = cell_name(*marked_or_middle(context)) if kind == "positions" else context.query
     _title("A", context, words.SIDE_A_NOTE)
     layer = head = None
@@ -107,16 +102,12 @@ def _first(context: PageContext, kind: str) -> ComparedSide:
         layer = min(context.layer, len(layers) - 1)
         head = context.selection.head
         head = head if head is not None and head < layers[layer].num_heads else None
-        _layer_and_head(
-            "A",
-            layers,
-            state.bound("layer", layer),
-            state.bound("head", _held(head), _unheld),
-        )
+        with its.controls():
+            _layer_and_head("A", layers, state.bound("layer", layer), state.bound("head", _held(head), _unheld))
     return ComparedSide("A", context, kind, query, layer, head, heatmap_of(context, kind, query, layer, head))
 
 
-def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
+def _second(context: PageContext, first: ComparedSide, its: Frame) -> ComparedSide | None:
     other = sides.open_other(context)
     if other is None:
         return None
@@ -128,12 +119,14 @@ def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
         layers = layers_of_query(other, query)
         layer = min(sides.layer_of(context, other), len(layers) - 1)
         head = sides.head_of(context, layers[layer].num_heads)
-        _layer_and_head(
-            "B",
-            layers,
-            state.bound("other_layer", layer, sides.read_layer(context, other)),
-            state.bound("other_head", _held(head), sides.read_head(context)),
-        )
+        # B follows A until it is chosen, which is rare where something else differs.
+        with its.controls() if sides.differs() == "layer" else its.settings():
+            _layer_and_head(
+                "B",
+                layers,
+                state.bound("other_layer", layer, sides.read_layer(context, other)),
+                state.bound("other_head", _held(head), sides.read_head(context)),
+            )
     if other.layout.cell_named(query) is None and query != first.query:
         st.caption(words.QUERY_INSTEAD.format(wanted=common.token(first.query), given=common.token(query)))
     return ComparedSide("B", other, kind, query, layer, head, heatmap_of(other, kind, query, layer, head))
@@ -146,20 +139,11 @@ def _title(letter: str, context: PageContext, note: str | None = None) -> None:
 
 def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
     """The two choices of one side; layer and head are what ties each to the selection."""
-    one, two = st.columns(2, gap="small")
     depths = {at: words.LAYER_NAME.format(layer=at) for at in range(len(layers))}
-    one.selectbox(
-        words.LAYER_OF.format(side=letter),
-        list(depths),
-        format_func=named(depths),
-        label_visibility="collapsed",
-        **layer,
-    )
+    st.selectbox(words.LAYER_OF.format(side=letter), list(depths), format_func=named(depths), **layer)
     count = layers[st.session_state[layer["key"]]].num_heads
     heads = {held: head_words(_unheld(held)) for held in range(-1, count)}
-    two.selectbox(
-        words.HEAD_OF.format(side=letter), list(heads), format_func=named(heads), label_visibility="collapsed", **head
-    )
+    st.selectbox(words.HEAD_OF.format(side=letter), list(heads), format_func=named(heads), **head)
 
 
 def _held(head: int | None) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from vitviz.analysis.patches import Paste, TwoScenes, two_scenes
+from vitviz.figure import Figure
 from vitviz.figures.comparison import Scene, pasted_picture, scenes_figure
 from vitviz.models import prepare
 from vitviz.tokens import cell_name
@@ -16,6 +17,7 @@ from vitviz.ui.compute import loading
 from vitviz.ui.compute.loading import InputImage
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import mark, marked_or_middle, named
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
@@ -24,51 +26,54 @@ from vitviz.ui.pages.compare import text as words
 
 # CSS pixels of a scene, and the pixels that the curve beside both is drawn in: it is not shrunk on a projector.
 WIDEST, CURVE = 300, (440, 380)
+SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
-def show(context: PageContext) -> None:
+def show(context: PageContext, its: Frame) -> None:
     """Where the patch comes from, where it goes to, and what becomes of its token."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with its.controls():
         sides.choose_picture(context, words.INTO)
-        st.segmented_control(
+        st.selectbox(
             words.BLOCK,
             list(words.BLOCKS),
             format_func=named(words.BLOCKS),
             help=words.BLOCK_HELP,
-            required=True,
             **state.bound("block"),
         )
     name = sides.picture_of(context)
-    taken = loading.image_of(replace(context.selection, image=name))
-    both = sides.sharing(context, taken.scope)
-    scene = _scene(both, taken)
-    paste = Paste(
-        marked_or_middle(context), context.layout.cell_named(str(state.value_of("into"))), int(state.value_of("block"))
-    )
-    found: TwoScenes = both.ask(
-        "two scenes",
-        lambda _: two_scenes(context.model, context.trace.input, scene.prepared.input, paste),
-        words.WAIT,
-        other=taken.hash,
-        paste=paste,
-    )
-    left, middle, right = st.columns([3, 3, 4])
-    with left:
-        _source(context, paste)
-    with middle:
-        _target(both, scene, paste, name)
-    with right:
-        sentence(words.CURVE_TITLE)
-        figure.show(
-            both,
+    with its.figure():
+        taken = loading.image_of(replace(context.selection, image=name))
+        both = sides.sharing(context, taken.scope)
+        scene = _scene(both, taken)
+        paste = Paste(
+            marked_or_middle(context),
+            context.layout.cell_named(str(state.value_of("into"))),
+            int(state.value_of("block")),
+        )
+        found: TwoScenes = both.ask(
             "two scenes",
-            lambda: scenes_figure(
-                context.subject, scene, paste, found, theme=context.theme, width=CURVE[0], height=CURVE[1]
-            ),
+            lambda _: two_scenes(context.model, context.trace.input, scene.prepared.input, paste),
+            words.WAIT,
             other=taken.hash,
             paste=paste,
         )
-    sentence(words.VERDICT, first=found.itself[1], last=found.itself[-1], other=found.other[-1])
+
+        def curve() -> Figure:
+            width, height = CURVE
+            return scenes_figure(context.subject, scene, paste, found, theme=context.theme, width=width, height=height)
+
+        with st.container(key=SIDE_BY_SIDE, gap="small"):
+            left, middle, right = st.columns([3, 3, 4])
+            with left:
+                _source(context, paste)
+            with middle:
+                _target(both, scene, paste, name)
+            with right:
+                sentence(words.CURVE_TITLE)
+                figure.show(both, "two scenes", curve, exported=False, other=taken.hash, paste=paste)
+        sentence(words.VERDICT, first=found.itself[1], last=found.itself[-1], other=found.other[-1])
+    with its.details():
+        figure.exports(both, "two scenes", curve, other=taken.hash, paste=paste)
 
 
 def _scene(both: PageContext, taken: InputImage) -> Scene:

@@ -10,8 +10,7 @@ _SCENES = "vitviz.analysis.patches.two_scenes"
 PAGE = PageText(
     title=instruction("Compare"),
     question=instruction("Is it the model or the picture?"),
-    lead=definition("A map alone does not tell what made it: the training, the architecture, or the picture.")
-    + instruction("Change one of them, hold the others, and point at the same place in both."),
+    lead=instruction("Change one thing and hold the others: what stays the same in both was not made by it."),
     try_this=instruction(
         "Compare a model with itself untrained: what both maps share needs no training. Then give B another picture. "
         "In *one patch, two scenes*, move a patch of the object onto a background of the same colour."

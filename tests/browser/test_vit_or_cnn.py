@@ -1,0 +1,88 @@
+"""Two networks in a real browser: what is painted at a step is what Python computes, and no step asks the server."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import vitviz
+from vitviz.analysis.stress import stress_curve
+from vitviz.draw.objects import field_levels
+from vitviz.draw.scale import table
+from vitviz.models import load_cnn
+from vitviz.samples import load_sample
+
+SIDE = 224
+UNDER = 0.5  # of its light, the photograph under a field
+
+PIXELS = """(canvas) => {
+  const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return { width, height, data: [...data] };
+}"""
+
+
+@pytest.fixture(scope="module")
+def seen() -> np.ndarray:
+    """(height, width, 3): the cut of the photograph that both networks get."""
+    return np.asarray(vitviz.prepare(vitviz.load_model("embedded"), load_sample("motorcycle")).shown)
+
+
+def networks(tab):
+    """The view, once all of it is there. The window is so large that no pixel of the input is left out."""
+    view = tab.page.locator(".networks[data-state=shown][data-playing=false]")
+    tab.expect(view).to_have_count(1)
+    return view
+
+
+def painted(view, place: int, points: np.ndarray) -> np.ndarray:
+    """(points, 3): what the canvas of one side shows at the middle of some pixels of the input, (points, 2): row and column."""
+    found = view.locator("canvas").nth(place).evaluate(PIXELS)
+    data = np.array(found["data"], np.uint8).reshape(found["height"], found["width"], 4)
+    rows, cols = (points.T + 0.5) * [[found["height"]], [found["width"]]] / SIDE
+    return data[rows.astype(int), cols.astype(int), :3]
+
+
+def inside(side: float) -> np.ndarray:
+    """Some pixels that no line of the square lies over."""
+    points = np.random.default_rng(0).integers(8, SIDE - 8, (400, 2))
+    from_line = np.abs(np.abs(points - SIDE / 2).max(1) - side / 2)
+    return points[from_line > 14]
+
+
+def test_fields_are_painted_as_python_computes_them(tab, seen):
+    shown = tab("vit_or_cnn", width=1280, height=800, reduced_motion="reduce")
+    view = networks(shown)
+    shown.expect(view).to_have_attribute("data-step", "12")  # still, and at the end, where motion is unwanted
+    cnn = load_cnn()
+    fields = vitviz.receptive_fields(cnn, vitviz.analysis.stress.model_input(cnn, seen))
+    grey = np.round(seen @ np.array([0.2126, 0.7152, 0.0722]))
+    view.locator(".scrub").focus()
+    for key, step, frame in (("End", 12, 6), ("Home", 0, 0), ("ArrowRight", 1, 0), ("PageUp", 2, 1)):
+        shown.page.keyboard.press(key)
+        shown.expect(view).to_have_attribute("data-step", str(step))
+        points = inside(fields[frame].side)
+        level = field_levels(fields[frame].gradient)[*points.T]
+        share = level[:, None] / 255
+        wanted = share * table("inferno")[level] + (1 - share) * UNDER * grey[*points.T][:, None]
+        assert np.abs(painted(view, 1, points) - wanted).max() <= 4, step
+        assert f"{fields[frame].side:.0f}" in view.locator(".said").inner_text()
+    assert not shown.errors()
+
+
+def test_each_point_of_the_curves_has_its_picture_without_asking_the_server(tab, seen):
+    shown = tab("vit_or_cnn?side_by_side=stress&damage=edges", width=1280, height=800, scheme="dark")
+    view = networks(shown)
+    asked: list[str] = []
+    shown.page.on("request", lambda request: asked.append(request.url))
+    curve = stress_curve(load_cnn(), seen, "edges")
+    box = view.locator(".chart").bounding_box()
+    points = inside(0)
+    for share, step in ((1.0, 8), (0.5, 4), (0.0, 0)):
+        # The axis begins 40 pixels from the left and ends 10 before the right.
+        view.locator(".chart").hover(position={"x": 40 + share * (box["width"] - 50), "y": box["height"] / 2})
+        shown.expect(view).to_have_attribute("data-step", str(step))
+        for place in (0, 1):
+            np.testing.assert_array_equal(painted(view, place, points), curve.pictures[step][*points.T])
+        assert f"{curve.values[step]:.1%}" in view.locator(".under").nth(1).inner_text()
+    assert asked == []
+    assert not shown.errors()
