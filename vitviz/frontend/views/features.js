@@ -10,8 +10,7 @@ import { Loader, sourceOf } from "../data/source.js";
 import { Announcer, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, STEPS, watchPointer } from "../parts/input.js";
-import { paintScale } from "../render/colourbar.js";
-import { greyOf, MapPainter } from "../render/heat.js";
+import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawFrame } from "../render/marks.js";
 import { onceAFrame, penOf, watchSize } from "../render/surface.js";
 
