@@ -17,7 +17,7 @@ from vitviz.frontend import FOLDER, modules, version
 
 from .conftest import Run
 
-VIEWS = ["board", "features", "journey", "microscope", "picture"]
+VIEWS = ["board", "by_hand", "features", "journey", "microscope", "networks", "picture"]
 
 
 def test_every_import_is_met(node: str, tmp_path: Path) -> None:
