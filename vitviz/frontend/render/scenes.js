@@ -1,7 +1,6 @@
 // Scenes of items (core/by_hand.js) on a canvas: the painting of each kind, and the way from one scene to the next.
 
-import { coloursOf } from "../core/palette.js";
-import { shader } from "../core/scale.js";
+import { MapPainter } from "./heat.js";
 import { boxOf } from "./marks.js";
 
 const PAINT = { text, bars, bar, ticks, grid, patch, matrix };
@@ -119,19 +118,13 @@ function ticks(pen, { all, value, chosen }, [x, y, width, height], look) {
   pen.fillRect(place(value) - 2, y, 4, height);
 }
 
-const cells = document.createElement("canvas");
+let painter = null; // made when it is first asked for: outside a browser there is no canvas
 
 function grid(pen, { values, rows, cols, most, corner }, [x, y, width, height], look) {
-  const extent = { low: -most, high: most, signed: true };
-  [cells.width, cells.height] = [cols, rows];
-  const context = cells.getContext("2d");
-  const image = context.createImageData(cols, rows);
-  const pixels = new Uint32Array(image.data.buffer);
-  const [colours, shadeOf] = [coloursOf(extent), shader(extent)];
-  for (let i = 0; i < values.length; i++) pixels[i] = colours[shadeOf(values[i])];
-  context.putImageData(image, 0, 0);
+  painter ??= new MapPainter();
+  painter.fill(values, [rows, cols], { low: -most, high: most, signed: true });
   pen.imageSmoothingEnabled = false;
-  pen.drawImage(cells, x, y, width, height);
+  pen.drawImage(painter.canvas, x, y, width, height);
   if (corner) outline(pen, [x, y, width / cols, height / rows], look.ink);
 }
 
