@@ -116,6 +116,9 @@ PARAMS: dict[str, Param] = {
     "facet": Choice("key", ("key", "query", "value", "token")),
     # Whether masks are whole patches or follow the edges of the photograph.
     "edges": Choice("patches", ("patches", "pixels")),
+    # Whether the prediction stands above the pages, and whether a page is shown as a presenter's view.
+    "answer": Choice("hidden", ("hidden", "shown")),
+    "present": Number(0, 0, 1, 1),
 }
 
 _SHARED = "every page"

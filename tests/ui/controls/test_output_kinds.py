@@ -54,7 +54,7 @@ def metric(shown, label: str) -> str:
 def test_one_output_is_a_probability_by_sigmoid(app, served):
     (logit,) = served("one", [-4.54], labels=["defect"]).tolist()
     share = 1 / (1 + 2.718281828459045**-logit)
-    shown = app("prediction", model="file:one")
+    shown = app("prediction", model="file:one", answer="shown")
     assert shown.wrong == []
     assert chips(shown) == {"defect": f"{share:.1%}"}
     forming = shown.at.dataframe[0].value
@@ -68,7 +68,7 @@ def test_one_output_is_a_probability_by_sigmoid(app, served):
 def test_labels_do_not_share_one_hundred_percent(app, served):
     logits = served("many", [2.4, 1.9, -3.0], labels=["cat", "dog", "bird"], problem_type="multi_label_classification")
     shares = (1 / (1 + (-logits).exp())).tolist()
-    shown = app("prediction", model="file:many")
+    shown = app("prediction", model="file:many", answer="shown")
     assert shown.wrong == []
     assert chips(shown) == {
         name: f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
@@ -81,13 +81,13 @@ def test_labels_do_not_share_one_hundred_percent(app, served):
 
 def test_no_label_applies(app, served):
     served("none", [-2.0, -2.1], problem_type="multi_label_classification", num_classes=2)
-    assert outputs.DOUBTFUL[outputs.LABELS] in prediction_of(app("patches", model="file:none"))
-    assert set(chips(app("patches", model="file:none"))) == {"label 0", "label 1"}
+    assert outputs.DOUBTFUL[outputs.LABELS] in prediction_of(app("patches", model="file:none", answer="shown"))
+    assert set(chips(app("patches", model="file:none", answer="shown"))) == {"label 0", "label 1"}
 
 
 def test_plain_numbers_are_called_so(app, served):
     logits = served("plain", [3.25, -700.0], num_classes=2, problem_type="regression").tolist()
-    shown = app("prediction", model="file:plain")
+    shown = app("prediction", model="file:plain", answer="shown")
     assert shown.wrong == []
     assert chips(shown) == {"output 0": f"{logits[0]:.3g}", "output 1": f"{logits[1]:.3g}"}
     assert outputs.UNIT in prediction_of(shown)

@@ -13,7 +13,7 @@ import streamlit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -86,6 +86,29 @@ class TestHeaders:
             "'self'",
         ]
         assert "x-frame-options" not in answer.headers
+
+
+class TestOwnPage:
+    def served(self, **headers: str) -> tuple[str, dict[str, str]]:
+        async def page(request: Request) -> Response:
+            if "if-none-match" in request.headers or "accept-encoding" in request.headers:
+                return Response(status_code=304)
+            return HTMLResponse("<html><body>app</body></html>", headers={"etag": "x", "last-modified": "y"})
+
+        own = Middleware(guards.OwnPage, css="p {}", scripts=["go()"])
+        routes = [Route("/page", page), Route("/text", plain)]
+        one = TestClient(Starlette(routes=routes, middleware=[own]))
+        answer = one.get("/page", headers={"accept": "text/html", "if-none-match": "x", **headers})
+        assert one.get("/text", headers={"accept": "text/html"}).text == "answer 0"
+        return answer.text, dict(answer.headers)
+
+    def test_style_and_scripts_are_in_the_page_before_anything_is_drawn(self) -> None:
+        text, headers = self.served()
+        assert text == "<html><body>app<style>p {}</style><script>go()</script></body></html>"
+        assert int(headers["content-length"]) == len(text) and not {"etag", "last-modified"} & set(headers)
+
+    def test_other_files_stay_as_they_are(self) -> None:
+        assert self.served(accept="*/*")[0] == ""
 
 
 class TestHosts:

@@ -13,7 +13,7 @@ def labels() -> set[str]:
 
 
 def test_the_list_of_classes_opens_in_the_bar_and_is_not_sent_before(app, labels):
-    shown = app("microscope")
+    shown = app("microscope", answer="shown")
     assert not shown.at.dataframe
     shown.at.session_state["classes"] = True  # what a click on the popover sets
     shown.at.run()

@@ -104,8 +104,15 @@ class Journey extends JourneyPainter {
       if (event.key === " " && !["BUTTON", "INPUT"].includes(event.target.tagName) && !this.brushing) {
         event.preventDefault();
         this.toggle();
-      } else if (event.key === "Escape") this.release();
+      } else if (event.key === "Escape" && this.release()) event.preventDefault();
     });
+    // Somebody who presents goes on, to the next step first and from the last one to the next page.
+    this.onStep = (event) => {
+      if (!this.shown || (event.detail > 0 ? this.finished : this.timeline.at === 0)) return;
+      event.preventDefault();
+      this.jump(event.detail);
+    };
+    document.addEventListener("vitviz-step", this.onStep);
     this.unflush = flushOnLeaving(photo, this.reports);
     this.onStill = () => this.timeline.playing && this.still.matches && this.pause();
     this.still.addEventListener("change", this.onStill);
@@ -121,6 +128,7 @@ class Journey extends JourneyPainter {
     this.unwatch();
     this.unflush();
     this.still.removeEventListener("change", this.onStill);
+    document.removeEventListener("vitviz-step", this.onStep);
     this.reports.drop();
     this.figure.root.remove();
   }
@@ -138,6 +146,7 @@ class Journey extends JourneyPainter {
     this.mask.show(data.mask, data.heard);
     this.figure.linkTitles(data.pages);
     this.figure.arrangeGallery(data.gallery, data.image, data.own);
+    if (!this.shown) this.arrange();
     this.loader.ask({ urls: { picture: data.picture }, data });
   }
 
@@ -154,7 +163,6 @@ class Journey extends JourneyPainter {
       this.begin();
     }
     this.loadLayers(data);
-    this.figure.arrangeStrip([this.words.say("cell_patches"), this.words.say("cell_positions"), ...data.layers.map((_, layer) => String(layer))]);
     this.drawn.clear();
     this.arrange();
   }
@@ -327,11 +335,14 @@ class Journey extends JourneyPainter {
     this.announcer.say(this.figure.caption.textContent);
   }
 
+  // -> whether there was something to let go of
   release() {
     if (this.open !== null) {
       this.open = null;
       this.arrange();
     } else if (this.held !== null) this.hold(null);
+    else return false;
+    return true;
   }
 
   key(event) {

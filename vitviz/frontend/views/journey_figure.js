@@ -15,7 +15,7 @@ export function sizesFor(width, height, steps) {
     return { narrow, photo, line: width, lineHeight: 110, answer: width, frame: 64 };
   }
   const answer = Math.max(170, Math.min(270, Math.round(0.21 * width)));
-  const room = Math.max(220, Math.min(0.34 * width, height - 506));
+  const room = Math.max(220, Math.min(0.34 * width, height - 526));
   const photo = Math.round(Math.min(400, room));
   const frame = Math.min(92, Math.floor((width - (steps - 1) * 4) / steps));
   return { narrow, photo, line: width - photo - answer - 2 * GAP, lineHeight: photo, answer, frame };

@@ -15,10 +15,12 @@ export class JourneyPainter extends JourneyAnswers {
   // Sizes.
 
   arrange() {
-    const { root, photo, line, overlay, cells, heads } = this.figure;
+    const { root, photo, line, overlay, heads } = this.figure;
     const width = root.clientWidth;
-    if (!width || !this.shown) return this.repaint();
-    const { layout, layers } = this.shown.data;
+    const { layout, layers } = this.shown?.data ?? this.given ?? {};
+    if (!width || !layout) return this.repaint();
+    this.figure.arrangeStrip([this.words.say("cell_patches"), this.words.say("cell_positions"), ...layers.map((_, layer) => String(layer))]);
+    const { cells } = this.figure;
     const sizes = sizesFor(width, window.innerHeight, layers.length + FIRST_LAYER);
     root.classList.toggle("narrow", sizes.narrow);
     root.classList.toggle("dark", isDark(this.host.theme().paper));
@@ -26,11 +28,13 @@ export class JourneyPainter extends JourneyAnswers {
     root.style.setProperty("--answer", `${sizes.answer}px`);
     root.style.setProperty("--frame", `${sizes.frame}px`);
     const [rows, cols] = layout.grid;
-    const ratio = this.shown.picture.height / this.shown.picture.width;
+    // Before the photograph is here its shape is that of its patches: everything has its place from the first moment.
+    const [high, wide] = [0, 1].map((axis) => layout.grid[axis] * layout.patch_size[axis]);
+    const ratio = this.shown ? this.shown.picture.height / this.shown.picture.width : high / wide;
     this.size = { ...sizes, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
     this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
-    this.dark = dimmed(this.shown.grey, sizes.photo, this.size.photoHeight, Math.min(3, window.devicePixelRatio));
-    this.darkFrame = dimmed(this.shown.grey, sizes.frame, this.size.frameHeight, Math.min(3, window.devicePixelRatio));
+    this.dark = this.shown && dimmed(this.shown.grey, sizes.photo, this.size.photoHeight, Math.min(3, window.devicePixelRatio));
+    this.darkFrame = this.shown && dimmed(this.shown.grey, sizes.frame, this.size.frameHeight, Math.min(3, window.devicePixelRatio));
     this.drawn.clear();
     line.hidden = this.open !== null;
     heads.hidden = this.open === null;

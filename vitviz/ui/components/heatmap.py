@@ -135,7 +135,17 @@ def show_picture(
         "paint": paint and paint.message(context, key),
         "alt": alt,
     }
-    mount(_component("picture"), key, data, picked)
+    mount(_component("picture"), key, data, picked, slot=_room(data))
+
+
+def _room(data: dict[str, Any]) -> str:
+    """CSS of the room that a picture takes, as `frontend/views/picture.js` sizes it: the canvas, and what stands around it."""
+    around = 28 + 40 * bool(data["prefix"])  # CSS pixels
+    if data["heat"]:
+        around += 100 + 30 * (not data["one_of_many"])
+    ratio = data["ratio"]
+    width = f"min(100%, {data['widest']}px, max(240px, 100vh - 288px) * {ratio})"
+    return f"width: {width}; aspect-ratio: {ratio}; margin-bottom: {around}px;"
 
 
 def _photograph(context: PageContext, key: str, shown: Image.Image | None, params: dict[str, Hashable]) -> str:
@@ -210,7 +220,10 @@ def show_board(
         "first": first,
         "paint": paint and paint.message(context, key),
     }
-    mount(_component("board"), key, data, picked)
+    layers, heads, rows, cols = maps.shape
+    ratio = heads * cols / (layers * rows)  # of the board without its margins
+    slot = f"width: min(100%, {tallest}px * {ratio}); aspect-ratio: {ratio}; margin-bottom: 100px;"
+    mount(_component("board"), key, data, picked, slot=slot)
 
 
 def scale_message(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:

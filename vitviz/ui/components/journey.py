@@ -101,6 +101,11 @@ def _upload(report: Mapping[str, Any]) -> Upload | None:
     return Upload(name[:LONGEST_NAME], content, size)
 
 
+# CSS of the room that the figure takes on a wide screen, as `frontend/views/journey_figure.js` sizes it: the photograph, and
+# what stands above and below it.
+_ROOM = "width: clamp(220px, min(34%, 100vh - 526px), 400px); aspect-ratio: 1; margin-bottom: 403px;"
+
+
 @cache
 def _component(words: tuple[tuple[str, str], ...]) -> Component:
     return registered("journey", "journey.css", dict(words))
@@ -133,4 +138,4 @@ def journey(
         if act is not None:
             on_act(act)
 
-    mount(_component(tuple(sorted(words.items()))), key, data, changed, acted)
+    mount(_component(tuple(sorted(words.items()))), key, data, changed, acted, slot=_ROOM)

@@ -7,6 +7,7 @@ then, from any component of the page, so that the browser can tell an answer to 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ from vitviz.ui.server.route import base_path, frontend_address
 
 Component = Callable[..., Any]
 
+# The box and what is mounted share one cell, which is as large as the larger of them.
+_SLOT = """<style>.st-key-{name} {{ display: grid; grid-template-columns: minmax(0, 1fr); }}
+.st-key-{name} > * {{ grid-area: 1 / 1; }} .st-key-{name}::before {{ content: ""; grid-area: 1 / 1; {slot} }}</style>"""
+_NO_NAME = re.compile("[^a-zA-Z0-9_-]")  # as Streamlit makes a class of a key
 _HEARD = "number of the last report heard, by component"
 _LARGEST = 2**53  # of the whole numbers that a browser tells apart
 
@@ -42,10 +47,13 @@ def mount(
     data: Mapping[str, Any],
     taken: Callable[[Any], None],
     acted: Callable[[Any], None] = lambda _: None,
+    *,
+    slot: str = "",
 ) -> None:
     """Shows `component`.
 
     Args:
+        slot: CSS declarations of a box as large as the view will be, so that nothing moves when the browser has its scripts.
         data: what the browser is told; tiny, the numbers lie behind addresses in it.
         taken: called with what was chosen in the browser, which may be anything, before the page runs again.
         acted: called with what a control asks for once (open a page, take a photograph), in the same way.
@@ -64,6 +72,8 @@ def mount(
     # After a reconnection the browser sends its last report once more, and no callback is called: it is an old one.
     _hear(key, _report(key)[0])
     state.on_report(key, reported)
+    if slot:
+        reserve(key, slot)
     component(
         key=key,
         data={"key": key, "heard": max(st.session_state[_HEARD].values()), **data},
@@ -71,6 +81,11 @@ def mount(
         on_act_change=act,
         on_stale_change=lambda: None,  # the run that follows offers every payload again
     )
+
+
+def reserve(key: str, slot: str) -> None:
+    """Keeps room for the element or container with this key until the browser can draw it: a box of these CSS declarations."""
+    st.html(_SLOT.format(name=_NO_NAME.sub("-", key.strip()), slot=slot))
 
 
 def _heard(key: str) -> int:

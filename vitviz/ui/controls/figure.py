@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.figure import Figure
+from vitviz.ui.components.mounting import reserve
 from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
@@ -20,6 +21,7 @@ class Rendered:
     png: bytes
     alt: str
     snippet: str
+    size: tuple[int, int]  # pixels: (width, height)
 
     @property
     def nbytes(self) -> int:
@@ -48,7 +50,7 @@ class _Recipe:
 
     def _draw(self, _: object) -> Rendered:
         figure = self.make()
-        return Rendered(figure.png(), figure.alt, figure.snippet)
+        return Rendered(figure.png(), figure.alt, figure.snippet, figure.image().size)
 
 
 def show(
@@ -66,9 +68,16 @@ def show(
         width: CSS pixels, all there are where not given.
         exported: whether its exports stand below it; those of a page's main figure stand among the details.
     """
-    _Recipe(context, name, make, params).show(st.image, width)
+    recipe = _Recipe(context, name, make, params)
+    wide, high = recipe.drawn().size
+    # The browser knows a picture's shape only once it has the file.
+    across = f"{width}px" if width else "100%"
+    place = f"picture of {name}"
+    reserve(place, f"width: {across}; max-width: 100%; aspect-ratio: {wide} / {high}; max-height: var(--vv-tallest);")
+    with st.container(key=place):
+        recipe.show(st.image, width)
     if exported:
-        exports(context, name, make, label="", **params)
+        exports(context, name, make, **params)
 
 
 def show_in(
@@ -79,7 +88,7 @@ def show_in(
 
 
 def exports(
-    context: PageContext, name: str, make: Callable[[], Figure], *, label: str = "", **params: Hashable
+    context: PageContext, name: str, make: Callable[[], Figure], *, label: Hashable = "", **params: Hashable
 ) -> None:
     """Download and code, for a figure or for a component that shows the same numbers; drawn when somebody asks for it.
 
@@ -88,7 +97,7 @@ def exports(
     recipe = _Recipe(context, name, make, params)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if label:
-            st.caption(label)
+            st.caption(str(label))
         file = f"{words.NAME}-{name.replace(' ', '-')}.png"
         st.download_button(
             words.DOWNLOAD_PNG,

@@ -37,7 +37,8 @@ class Frame:
             row.container(horizontal=True, vertical_alignment="bottom"),
             row.container(width="content"),
         )
-        self.body, self._below = st.container(), st.container()
+        self.body, self._below = st.container(), st.container(key="below")
+
         self._settings: DeltaGenerator | None = None
         self._details: ExpanderContainer | None = None
 
@@ -60,6 +61,11 @@ class Frame:
         if self._details is None:
             self._details = self._below.expander(words.DETAILS, key="details", on_change="rerun")
         return self._details
+
+
+def drawn() -> None:
+    """Says that the figure is there: what stands below it is seen from now on (`shell.styles`)."""
+    st.html('<i class="vv-drawn"></i>')
 
 
 @contextmanager
@@ -89,22 +95,25 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
     places = Frame()
     with places.lead:
         say(text.lead)
-    with places.body:
-        yield places
-    st.space("small")
-    columns = st.columns(3)
-    parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, text.notice), (words.CATCH, text.catch))
-    for column, (name, sentences) in zip(columns, parts, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{name}**")
-            say(sentences)
-    with st.expander(words.GLOSSARY):
-        terms = dict.fromkeys([*known, *terms_in(text.formula)])
-        st.markdown("\n".join(words.GLOSSARY_LINE.format(term=term, meaning=GLOSSARY[term]) for term in terms))
-    with st.expander(words.FORMULA):
-        st.markdown(text.formula)
-        for reference in text.references:
-            st.markdown(f"- {WORKS[reference].markdown}")
+    try:
+        with places.body:
+            yield places
+    finally:
+        drawn()
+    with st.container(key="around"):
+        columns = st.columns(3)
+        parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, text.notice), (words.CATCH, text.catch))
+        for column, (name, sentences) in zip(columns, parts, strict=True):
+            with column.container(border=True, height="stretch"):
+                st.markdown(f"**{name}**")
+                say(sentences)
+        with st.expander(words.GLOSSARY):
+            terms = dict.fromkeys([*known, *terms_in(text.formula)])
+            st.markdown("\n".join(words.GLOSSARY_LINE.format(term=term, meaning=GLOSSARY[term]) for term in terms))
+        with st.expander(words.FORMULA):
+            st.markdown(text.formula)
+            for reference in text.references:
+                st.markdown(f"- {WORKS[reference].markdown}")
 
 
 # What a page shows that needs one grid, for a model that has several: why not, and where to look instead.
@@ -113,6 +122,7 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
 def not_supported(context: PageContext, question: str) -> None:
     """The page's question, one sentence of why, and the way to the page that every model has."""
     st.header(question)
+    drawn()
     support = verdict_on(context)
     sentence = words.NO_FORM_OF_ATTENTION if support.rollout else words.NO_SEQUENCE
     st.info(sentence.format(reason=escaped(support.reason), instead=escaped(support.instead)))

@@ -93,6 +93,51 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
+class OwnPage:
+    """Puts a style sheet and scripts into Streamlit's page, so that they are there before anything is drawn: what comes with a
+    run of the app comes after its first elements, and moves them.
+    """
+
+    def __init__(self, app: ASGIApp, css: str, scripts: Iterable[str] = ()) -> None:
+        self.app = app
+        self._parts = "".join([f"<style>{css}</style>", *(f"<script>{each}</script>" for each in scripts)]).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or "text/html" not in Headers(scope=scope).get("accept", "")
+        ):
+            await self.app(scope, receive, send)
+            return
+        # The whole page as it is: neither compressed nor "not modified", of which the browser may hold another style.
+        unasked = (b"accept-encoding", b"if-none-match", b"if-modified-since")
+        scope = {**scope, "headers": [each for each in scope["headers"] if each[0] not in unasked]}
+        start: Message | None = None
+        parts: list[bytes] = []
+
+        async def send_styled(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                if MutableHeaders(scope=message).get("content-type", "").startswith("text/html"):
+                    start = message
+                    return
+            elif start is not None:
+                parts.append(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                body = b"".join(parts).replace(b"</body>", self._parts + b"</body>", 1)
+                headers = MutableHeaders(scope=start)
+                headers["content-length"] = str(len(body))
+                for name in ("etag", "last-modified"):
+                    del headers[name]
+                await send(start)
+                message = {"type": "http.response.body", "body": body}
+            await send(message)
+
+        await self.app(scope, receive, send_styled)
+
+
 class AllowedHosts:
     """400 for a request that names another server: a page elsewhere whose name was made to lead here reads nothing."""
 

@@ -17,13 +17,14 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from vitviz.ui.compute import services
 from vitviz.ui.server import session
 from vitviz.ui.server.class_code import ClassCode
-from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, SecurityHeaders, UploadQuota
+from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, OwnPage, SecurityHeaders, UploadQuota
 from vitviz.ui.server.route import KnownPages, VisitorCookie, base_path, frontend_route, payload_route, payloads
 from vitviz.ui.server.settings import Settings, SettingsError, settings
 from vitviz.ui.server.watching import Numbers, health_paths, health_routes, serve_metrics, set_up_logs
-from vitviz.ui.shell import navigation
+from vitviz.ui.shell import navigation, presenter, styles
 
 _LOG = logging.getLogger(__name__)
+_SCRIPTS = (navigation.PUT_AWAY, presenter.SCRIPT)
 
 
 def routes(embedded: bool) -> list[Route]:
@@ -40,7 +41,7 @@ def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
         Middleware(ClassCode, code=chosen.class_code, base_path=base, open_paths=health_paths(base)),
     ]
     return [
-        Middleware(SecurityHeaders, frame_ancestors=chosen.frame_ancestors, scripts=[navigation.PUT_AWAY]),
+        Middleware(SecurityHeaders, frame_ancestors=chosen.frame_ancestors, scripts=_SCRIPTS),
         Middleware(AllowedHosts, hosts=chosen.allowed_hosts),
         Middleware(ClosedAddresses, base_path=base),
         *(code if chosen.class_code else []),
@@ -48,6 +49,7 @@ def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
         Middleware(UploadQuota, nbytes=chosen.upload_quota, kept=_files, drop=_drop, base_path=base),
         Middleware(VisitorCookie),
         Middleware(KnownPages, pages=pages, base_path=base),
+        Middleware(OwnPage, css=styles.CSS, scripts=_SCRIPTS),
     ]
 
 

@@ -17,7 +17,7 @@ from vitviz.ui.pages.model import text as model_words
 from vitviz.ui.pages.registry import Page, pages, pages_shown
 from vitviz.ui.selection import UPLOAD, Selection
 from vitviz.ui.server.settings import settings
-from vitviz.ui.shell import navigation, prediction_bar, sidebar, styles
+from vitviz.ui.shell import navigation, prediction_bar, presenter, sidebar, styles
 from vitviz.ui.shell import text as sidebar_words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common as words
@@ -61,7 +61,7 @@ def _run() -> None:
             sidebar.choose_model()
         sizes = st.container()
     asked = state.selection()
-    with guarded("stage"):
+    with st.container(key="stage"), guarded("stage"):
         opened.append(_context(sizes))
     if state.selection() != asked:
         navigation.menu(menu)
@@ -109,16 +109,21 @@ def _at_size(own: Model) -> Model:
 
 
 def _show(page: Page, opened: list[PageContext]) -> None:
+    with st.container(key="top", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        with st.container(key="answer", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            if opened and page.name != "start":  # there the answer comes with the layers
+                with guarded("answer"):
+                    prediction_bar.show(opened[0])
+        presenter.button()
     with guarded(page.name):
-        if opened:
-            if page.name != "start":  # there the answer comes with the layers
-                prediction_bar.show(opened[0])
-            if page.any_model or opened[0].one_grid:
-                page.load()(opened[0])
-            else:
-                frame.not_supported(opened[0], page.question)
-        else:
+        if not opened:
             st.header(page.question)  # what is missing, and a way back, stands above
+            frame.drawn()
+        elif page.any_model or opened[0].one_grid:
+            page.load()(opened[0])
+        else:
+            frame.not_supported(opened[0], page.question)
+    navigation.along(page.name)
 
 
 if __name__ == "__main__":

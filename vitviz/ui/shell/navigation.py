@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.ui import state
+from vitviz.ui.shell import text as words
 from vitviz.ui.urls import to_parameters
 
 _PAGES = "pages by name"
 
 # On a phone the sidebar lies over the page, and whoever chose a page wants to see it. Streamlit does this for its own menu.
 PUT_AWAY = """
-if (!window.vitvizMenu) {
-  window.vitvizMenu = true;
-  document.addEventListener("click", ({ target }) => {
-    const chosen = target.closest?.('[data-testid="stSidebar"] [data-testid="stPageLink"] a');
-    if (chosen && window.matchMedia("(max-width: 768px)").matches)
-      document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
-  });
-}
+document.addEventListener("click", ({ target }) => {
+  const chosen = target.closest?.('[data-testid="stSidebar"] [data-testid="stPageLink"] a');
+  if (chosen && window.matchMedia("(max-width: 768px)").matches)
+    document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+});
 """
 
 
@@ -50,7 +48,6 @@ def menu(place: DeltaGenerator) -> None:
     with place.container(gap="xxsmall"):
         for name in pages():
             link(name)
-        st.html(f"<script>{PUT_AWAY}</script>", unsafe_allow_javascript=True)
 
 
 def link(name: str, label: str | None = None) -> None:
@@ -62,3 +59,26 @@ def link(name: str, label: str | None = None) -> None:
         return
     icon = None if label is None else ":material/arrow_forward:"
     st.page_link(page, label=label, icon=icon, query_params=to_parameters(state.selection()))
+
+
+def along(name: str) -> None:
+    """At the end of the page `name`: to the page before it and to the next one, in the order of the story. On a phone this
+    stands at the bottom of the screen, with the list of pages between the two.
+    """
+    names = [*pages()]
+    place = names.index(name)
+    before, after = names[place - 1 : place], names[place + 1 : place + 2]
+    with st.container(key="along", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        _neighbour(before, words.BACK, ":material/arrow_back:", "left", "previous-page")
+        listed = st.container(key="list-of-pages", width="content")
+        with listed.popover(words.PAGES, key=f"pages from {name}", type="tertiary", icon=":material/menu:"):
+            for each in names:
+                link(each)
+        _neighbour(after, words.NEXT, ":material/arrow_forward:", "right", "next-page")
+
+
+def _neighbour(names: list[str], label: str, icon: str, side: Literal["left", "right"], key: str) -> None:
+    with st.container(key=key, width="content"):
+        for name in names:
+            page, view = pages()[name], to_parameters(state.selection())
+            st.page_link(page, label=label.format(title=page.title), icon=icon, icon_position=side, query_params=view)

@@ -1,4 +1,4 @@
-"""The prediction bar above every page: the model's input and its likeliest outputs."""
+"""The line above every page: the model's input and, once somebody asks for it, its likeliest outputs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,35 @@ import streamlit as st
 
 from vitviz.analysis.prediction import Prediction, top_predictions
 from vitviz.outputs import OutputKind, has_classifier
+from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
 
+THUMBNAIL = 28  # CSS pixels: the line is as high as a button
+
 
 def show(context: PageContext) -> None:
-    """Shows the model's input and its five likeliest classes or labels, or says why there are none."""
+    """Shows the model's input and a button for its five likeliest classes or labels, or says why there are none."""
     shown, logits = context.shown, context.traced.trace.logits
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.image(shown, width=56, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
-        if not has_classifier(context.model):
-            st.caption(words.NO_CLASSES.format(count=len(logits)))
-        elif context.model.weights == "random":
-            st.caption(words.UNTRAINED)
-        else:
-            _guesses(context, top_predictions(logits, context.model))
+    st.image(shown, width=THUMBNAIL, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
+    if not has_classifier(context.model):
+        st.caption(words.NO_CLASSES.format(count=len(logits)))
+    elif context.model.weights == "random":
+        st.caption(words.UNTRAINED)
+    elif state.value_of("answer") == "hidden":
+        _switch("shown", words.SHOW_ANSWER, ":material/visibility:")
+    else:
+        _guesses(context, top_predictions(logits, context.model))
+        _switch("hidden", words.HIDE_ANSWER, ":material/visibility_off:")
+
+
+def _switch(answer: str, label: str, icon: str) -> None:
+    def chosen() -> None:
+        state.change(answer=answer)
+
+    st.button(label, key=f"answer {answer}", on_click=chosen, type="tertiary", icon=icon, wrap=False)
 
 
 def _guesses(context: PageContext, best: list[Prediction]) -> None:
@@ -34,7 +46,7 @@ def _guesses(context: PageContext, best: list[Prediction]) -> None:
     st.html(f'<div class="vv-prediction" role="list" aria-label="{words.PREDICTION}">{chips}</div>')
     # Filled only once it is open: a hundred names need not be sent with every click.
     name = outputs.ONE[kind] if count == 1 else outputs.LIST[kind].format(count=count)
-    browser = st.popover(name, type="tertiary", key="classes", on_change="rerun")
+    browser = st.popover(name, type="tertiary", key="classes", on_change="rerun", wrap=False)
     if browser.open:
         with browser:
             tables.browse_classes(context, "bar")

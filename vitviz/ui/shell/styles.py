@@ -11,11 +11,38 @@ from PIL import Image
 from vitviz.draw import LIGHT
 from vitviz.draw.scale import table
 
-_CSS = """<style>
+# In the page before anything is drawn.
+CSS = """
 /* A projector of 1024 x 768 has no room to give away. */
-[data-testid="stMainBlockContainer"] { padding: 2.75rem 2rem 2rem; max-width: 1200px; }
+[data-testid="stMainBlockContainer"] { padding: 0.3rem 2rem 2rem; max-width: 1400px; }
+/* Room for the sidebar, which is drawn after the page has begun. */
+@media (min-width: 769px) {
+  [data-testid="stAppViewContainer"]:not(:has([data-testid="stSidebar"])) { padding-left: 272px; }
+}
+/* What stands below a figure is not seen before the figure is there, since it would be pushed down. */
+.stMain:not(:has(.vv-drawn)) :has(> :is(.st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along)),
+.stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stCaptionContainer"] { display: none; }
+/* What is waited for before a page is there lies where its figure will be, and moves nothing when it goes. */
+:has(> .st-key-stage:not(:has([data-testid="stAlert"]))) { position: absolute; top: 7rem; left: 2rem; right: 2rem; }
+/* The line of input, answer and presenter's button stands in the height of Streamlit's own header, beside its buttons. */
+[data-testid="stHeader"] { background: transparent; pointer-events: none; }
+[data-testid="stHeader"] :is(button, a) { pointer-events: auto; }
+.st-key-top { height: 2.9rem; padding-right: 2rem; }
+[data-testid="stApp"]:has([data-testid="stExpandSidebarButton"]) .st-key-top { padding-left: 2rem; }
+.st-key-answer { flex: 1 1 auto; min-width: 0; overflow: hidden; }
+.st-key-answer > * { flex: none; }
+.st-key-answer > :is(:has(.vv-prediction), :has([data-testid="stCaptionContainer"])) { flex: 0 1 auto; min-width: 0; }
+.st-key-answer [data-testid="stCaptionContainer"] p { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.st-key-top > :has(.st-key-answer) { flex: 1 1 0; min-width: 0; width: auto; }
+.st-key-top > :has(.st-key-enter-presenter) { flex: none; margin-left: auto; width: auto; }
+.st-key-figure { padding-top: 0.4rem; }
+.st-key-answer img { border-radius: 3px; }
+.st-key-top button p, .st-key-along p { white-space: nowrap; }
+.st-key-along { border-top: 1px solid color-mix(in srgb, currentColor 15%, transparent); padding-top: 0.6rem; }
+.st-key-list-of-pages { display: none; }
 /* A page's main figure is whole on the first screen; what of it is no component is bounded here. */
-.st-key-figure [data-testid="stImage"] img { max-height: calc(100vh - 15rem); object-fit: contain; object-position: left top; }
+.st-key-figure { --vv-tallest: calc(100vh - 15rem); }
+.st-key-figure [data-testid="stImage"] img { max-height: var(--vv-tallest); object-fit: contain; object-position: left top; }
 .st-key-lead p { text-wrap: pretty; }
 [data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: 1.7rem; }
 [data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1.25rem; }
@@ -30,7 +57,7 @@ _CSS = """<style>
   .st-key-side-by-side [data-testid="stColumn"] { flex: 1 1 calc(50% - 0.75rem); min-width: calc(50% - 0.75rem); }
   .st-key-side-by-side [data-testid="stColumn"] [data-testid="stColumn"] { min-width: 100%; }
 }
-.vv-prediction { display: flex; flex-wrap: wrap; gap: 0.3rem 0.4rem; }
+.vv-prediction { display: flex; gap: 0.4rem; overflow: hidden; align-items: center; white-space: nowrap; }
 .vv-chip {
   padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;
   border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
@@ -39,10 +66,22 @@ _CSS = """<style>
   );
 }
 @media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding: 3rem 1rem 1.5rem; }
-  [data-testid="stMainBlockContainer"] h2 { font-size: 1.4rem; }
+  [data-testid="stMainBlockContainer"] { padding: 0.3rem 1rem 5rem; }
+  .st-key-answer .vv-chip:not(:first-child), .st-key-answer .vv-prediction > span:not(.vv-chip) { display: none; }
+  .st-key-answer > :has([data-testid="stPopover"]), .st-key-enter-presenter { display: none; }
+  .st-key-answer-hidden p { display: none; } /* the eye says it */
+  .st-key-answer [data-testid="stCaptionContainer"] p { white-space: normal; line-height: 1.2; }
+  /* The way from page to page within reach of a thumb. */
+  .st-key-along {
+    position: fixed; inset: auto 0 0; z-index: 999980; padding: 0.2rem 0.75rem calc(0.2rem + env(safe-area-inset-bottom));
+    background: var(--st-background-color, #fff); flex-wrap: nowrap;
+  }
+  .st-key-list-of-pages { display: flex; }
+  .st-key-along > * { min-width: 0; flex: 0 1 auto; }
+  .st-key-along [data-testid="stPageLink"] p { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  [data-testid="stMainBlockContainer"] h2 { font-size: 1.1rem; }
 }
-</style>"""
+"""
 
 
 # Streamlit writes white on a primary button, which the accent of the dark theme is too light for (2.8:1).
@@ -52,7 +91,9 @@ _DARK = """<style>
 
 
 def apply() -> None:
-    st.html(_CSS + _DARK if st.context.theme.type == "dark" else _CSS)
+    """What follows from the theme that the browser chose."""
+    if st.context.theme.type == "dark":
+        st.html(_DARK)
 
 
 # CSS pixels; on a phone Streamlit hides the sidebar behind a button whatever its width.

@@ -1,4 +1,4 @@
-"""Words of the sidebar: choosing a picture and a model."""
+"""Words around the pages: the sidebar, the ways from page to page, the presenter's view."""
 
 from __future__ import annotations
 
@@ -53,3 +53,15 @@ SIZE_HELP = definition(
     "number of patches. The rest of the model grows in proportion, and the time lies in between. Before a run that takes long, "
     "its cost is said. With the whole image fitted, its shape is kept at about as many patches."
 )
+
+# From page to page
+BACK = instruction("Back: {title}")
+NEXT = instruction("Next: {title}")
+PAGES = instruction("Pages")
+
+# The presenter's view
+PRESENT = instruction("Present")
+PRESENT_HELP = instruction(
+    "The figure alone, in large type. Arrow keys, or Page Up and Page Down, go from page to page, and Escape leaves."
+)
+LEAVE_PRESENTER = instruction("Leave (Esc)")

@@ -19,6 +19,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.patches import text as words
 
 FILTERS = 28
+SHOWN = 440  # pixels: half a page shows a figure of this width about as it is, its lettering included
 
 
 def render(context: PageContext) -> None:
@@ -75,7 +76,7 @@ def _patch_figure(context: PageContext, row: int, col: int) -> Figure:
     token = context.layout.token_at(row, col)
     return Figure(
         arrays={},
-        drawing=draw_patch(context.shown, context.layout, token, theme=context.theme),
+        drawing=draw_patch(context.shown, context.layout, token, theme=context.theme, width=SHOWN),
         alt=words.PATCH_ALT.format(row=row, col=col),
         provenance=context.traced.provenance("patch", query=cell_name(row, col)),
         snippet=context.traced.snippet(),

@@ -28,7 +28,7 @@ from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
-from vitviz.ui.pages.positions.in_attention import Places, choose_place
+from vitviz.ui.pages.positions.in_attention import SHOWN, Places, choose_place
 from vitviz.ui.shell.errors import guarded
 
 
@@ -108,7 +108,7 @@ def show_added(context: PageContext, its: Places) -> None:
 
 
 def _atlas(context: PageContext, similarity: np.ndarray, row: int, col: int) -> Figure:
-    return atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme)
+    return atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme, width=SHOWN)
 
 
 def _curve(context: PageContext, similarity: np.ndarray | None) -> None:

@@ -12,6 +12,7 @@ from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls import frame
 from vitviz.ui.controls.say import questions
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.figure import figure_data
@@ -28,18 +29,21 @@ def render(context: PageContext) -> None:
     hiding = _hidden(context.layout)
     titles = {name: page.title for name, page in navigation.pages().items()}
     st.header(words.HEADING, anchor=False)
-    journey(
-        figure_data(context, held, hiding, titles),
-        words.JOURNEY,
-        context.layout.num_patches,
-        _keep,
-        _act,
-        key="journey",
-    )
-    st.space("small")
-    with st.expander(words.PYTHON):
-        st.code(words.PYTHON_CODE)
-    questions(context)
+    with st.container(key="figure"):
+        journey(
+            figure_data(context, held, hiding, titles),
+            words.JOURNEY,
+            context.layout.num_patches,
+            _keep,
+            _act,
+            key="journey",
+        )
+    frame.drawn()
+    with st.container(key="around"):
+        st.space("small")
+        with st.expander(words.PYTHON):
+            st.code(words.PYTHON_CODE)
+        questions(context)
 
 
 def _exists(token: str, layout: TokenLayout) -> bool:

@@ -1,0 +1,69 @@
+"""What stands around every page: the presenter's view, a phone, the way from page to page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vitviz.ui.pages.registry import pages
+
+ORDER = [page.name for page in pages()]
+PHONE = {"width": 390, "height": 844}
+
+
+def heading(shown: Any, name: str) -> Any:
+    question = next(page.question for page in pages() if page.name == name)
+    shown.page.get_by_role("heading", name=question).wait_for()
+    return shown.settled()
+
+
+def test_a_presenter_goes_on_with_keys_and_leaves_with_escape(tab):
+    shown = tab("patches?present=1", width=1280, height=800)
+    keys, at = shown.page.keyboard, shown.page.locator
+    assert not at("[data-testid=stSidebar]").is_visible() and not at(".st-key-controls").is_visible()
+    assert at(".st-key-figure").bounding_box()["width"] > 1100
+    keys.press("ArrowRight")
+    heading(shown, "positions")
+    assert shown.parameters() == {"present": "1"}
+    shown.page.mouse.move(400, 300)
+    dot = at(".vv-laser").bounding_box()
+    assert dot["x"] + dot["width"] / 2 == pytest.approx(400, abs=1) and dot["y"] + dot["height"] / 2 == pytest.approx(
+        300, abs=1
+    )
+    at(".heatmap canvas.main").first.focus()
+    keys.press("ArrowRight")  # moves the choice in the picture that has the focus
+    shown.wait_for_parameter("query", "r8c9")
+    keys.press("PageUp")  # of a clicker
+    heading(shown, "patches")
+    keys.press("ArrowLeft")
+    heading(shown, "start")
+    journey = at(".journey[data-at]")
+    at(".journey .play").click()  # the film stands
+    step = float(journey.get_attribute("data-at"))
+    keys.press("ArrowRight")
+    there = journey.locator("xpath=self::*[@data-at='%.3f']" % (int(step) + 1))
+    there.wait_for()
+    assert shown.page.url.partition("?")[0].rstrip("/") == shown.server
+    keys.press("Escape")
+    shown.page.wait_for_url(lambda url: "present" not in url)
+    shown.settled()
+    assert at("[data-testid=stSidebar]").is_visible() and not at(".vv-laser").is_visible()
+    assert shown.errors() == []
+
+
+def test_on_a_phone_the_pages_are_at_the_bottom_and_the_answer_in_one_line(tab):
+    shown = tab("patches?answer=shown", **PHONE)
+    at = shown.page.locator
+    bar, answer = at(".st-key-along").bounding_box(), at(".st-key-top").bounding_box()
+    assert bar["y"] + bar["height"] == PHONE["height"] and bar["height"] < 60
+    assert answer["height"] < 50 and "motorbike" in at(".st-key-answer").inner_text()
+    at(".st-key-next-page a").click()
+    heading(shown, "positions")
+    at(".st-key-list-of-pages button").click()
+    at("[data-testid=stPopoverBody] a").nth(ORDER.index("patches")).click()
+    heading(shown, "patches")
+    assert shown.errors() == [] and shown.parameters() == {"answer": "shown"}
+    for name in ("patches", ""):
+        wide = tab(name, **PHONE).page.evaluate("document.scrollingElement.scrollWidth")
+        assert wide <= PHONE["width"]
