@@ -45,6 +45,9 @@ def test_a_presenter_goes_on_with_keys_and_leaves_with_escape(tab):
     there = journey.locator("xpath=self::*[@data-at='%.3f']" % (int(step) + 1))
     there.wait_for()
     assert shown.page.url.partition("?")[0].rstrip("/") == shown.server
+    keys.press("Escape")  # lets go of the patch first
+    shown.page.wait_for_url(lambda url: "query" not in url)
+    shown.settled()
     keys.press("Escape")
     shown.page.wait_for_url(lambda url: "present" not in url)
     shown.settled()
