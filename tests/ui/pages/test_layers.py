@@ -83,6 +83,11 @@ def test_a_model_of_one_grid_has_the_page_too(app):
     shown = app("layers", layer="7", head="2", query="r4c5")
     assert not shown.wrong and len(layer_names(shown)) == 12
     assert shown.parameters == {"layer": "7", "head": "2", "query": "r4c5"}
+    # Every layer at once; the heads of one layer are the microscope's, and are not here again.
+    board = component(shown, "One small map for each of 12 layers")
+    assert board["shape"] == [3, 4] and board["chosen"] == [1, 3] and board["unit"] == "layer"
+    assert not any("heads of layer" in alt for alt in told(shown))
+    assert any(link.proto.page.endswith("microscope") for link in shown.at.main.get("page_link"))
 
 
 @pytest.mark.parametrize("page", [view.name for view in pages() if view.any_model])

@@ -271,9 +271,9 @@ class Board {
     const { paint } = this.given;
     const [, heads, rows, cols] = shape;
     const [layer, head] = this.hover || (this.sameShape() && this.chosen) || [0, null];
-    if (head === null || (paint && !this.hover)) return paint ? paint.hint : say("board_hint");
+    if (head === null || (paint && !this.hover)) return paint ? paint.hint : say(data.unit === "layer" ? "layers_hint" : "board_hint");
     const map = layer * heads + head;
-    const place = data.wrapped ? say("board_head", { head: map }) : say("board_place", { layer: data.first + layer, head });
+    const place = data.wrapped ? say(`board_${data.unit}`, { head: map, layer: map }) : say("board_place", { layer: data.first + layer, head });
     if (this.loader.state !== "shown") return [place, say("loading")].join(" · ");
     const { arrays, meta } = payload;
     const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.layers import COLLECTING, SPREAD, layer_kind, layer_maps, stage_of, within_window
+from vitviz.analysis.layers import COLLECTING, GLOBAL, SPREAD, layer_kind, layer_maps, stage_of, within_window
 from vitviz.analysis.layers import window_labels as labels_of
 from vitviz.analysis.queries import MEAN, layer_query, moved, nearest_query
 from vitviz.capture.trace import Layer, Trace
 from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour
 from vitviz.errors import UnsupportedError
+from vitviz.figure import Figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure, reach_of
 from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
@@ -29,6 +30,7 @@ from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
+from vitviz.ui.shell import navigation
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 from vitviz.ui.text.sentences import true_of
@@ -65,35 +67,98 @@ class Shown:
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
+    with page(words.PAGE, context) as its:
         support = verdict_on(context)
         verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
         if not context.traced.trace.every:
             st.info(verdict)
             return
-        st.caption(verdict)
-        shown = choose(context)
-        with guarded("layer"):
-            if shown.kind == COLLECTING:
+        alike = whole_grid(context)
+        with its.controls():
+            shown = choose(context, heads=not alike)
+        with its.settings():
+            robust_or_raw()
+        with its.figure(), guarded("layer"):
+            if alike:
+                _asks_everywhere(context, shown)
+            elif shown.kind == COLLECTING:
                 _collects(context, shown)
             else:
                 _asks_and_looks(context, shown)
-        st.subheader(words.HEADS_OF, anchor=False)
-        with guarded("layer heads"):
-            show_heads(context, shown)
-        st.subheader(words.OVERVIEW, anchor=False)
-        collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.every)
-        overview = true_of(words.OVERVIEW_TEXT, Facts(context))
-        caption(f"{overview} {words.OVERVIEW_COLLECTS}" if collects else overview)
-        with guarded("overview"):
-            query_name, robust = query_of_layers(context), context.selection.scale == "robust"
-            figure.show(
-                context,
-                "layers",
-                lambda: overview_figure(context.traced, query_name, robust=robust, theme=context.theme),
-                query=query_name,
-                robust=robust,
-            )
+        if alike:
+            navigation.link("microscope")
+        with its.details():
+            st.caption(verdict)
+            if not alike:
+                with guarded("layer exports"):
+                    _exports(context, shown)
+                st.subheader(words.HEADS_OF, anchor=False)
+                with guarded("layer heads"):
+                    show_heads(context, shown)
+            st.subheader(words.OVERVIEW, anchor=False)
+            collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.every)
+            overview = true_of(words.OVERVIEW_TEXT, Facts(context))
+            caption(f"{overview} {words.OVERVIEW_COLLECTS}" if collects else overview)
+            with guarded("overview"):
+                _overview(context, drawn=its.details().open is True)
+
+
+def whole_grid(context: PageContext) -> bool:
+    """Whether in every layer all patches of one grid ask and are asked: then layers differ in where they look, and the heads of
+    one layer are the microscope's.
+    """
+    layers = context.traced.trace.every
+    return len({layer.key_layout.grid for layer in layers}) == 1 and {layer_kind(layer) for layer in layers} == {GLOBAL}
+
+
+def _overview(context: PageContext, drawn: bool) -> None:
+    """Every layer at a glance as one picture. drawn: whether it can be seen; its exports draw it themselves."""
+    query_name, robust = query_of_layers(context), context.selection.scale == "robust"
+
+    def make() -> Figure:
+        return overview_figure(context.traced, query_name, robust=robust, theme=context.theme)
+
+    if drawn:
+        figure.show(context, "layers", make, query=query_name, robust=robust)
+    else:
+        figure.exports(context, "layers", make, query=query_name, robust=robust)
+
+
+def _asks_everywhere(context: PageContext, shown: Shown) -> None:
+    """The photograph with its grid, and beside it every layer's answer at once, the mean of its heads."""
+    left, right = st.columns([2, 3])
+    with left:
+        st.markdown(f"**{words.ASKS}**")
+        _who_asks(context, shown)
+    layers = context.traced.trace.every
+    robust = context.selection.scale == "robust"
+
+    def read(_: object) -> np.ndarray:
+        return np.stack([layer_maps(layer, shown.query).mean(0) for layer in layers])  # (layers, rows, cols)
+
+    maps = context.ask("maps of layers", read, query=shown.query)
+    across = in_a_row(len(maps)) if len(maps) > 6 else len(maps)
+    across = min(across, 4) if len(maps) % 4 == 0 else across
+    label = common.ATTENTION_WEIGHT
+    with right:
+        st.markdown(f"**{words.EVERY_LAYER}**")
+        show_board(
+            context,
+            "every layer",
+            maps.reshape(-1, across, *maps.shape[1:]),  # (layers, rows, cols) -> (lines, layers a line, rows, cols)
+            [Scale.of(each, robust=robust) for each in maps],
+            alt=words.EVERY_LAYER_ALT.format(count=len(maps), query=shown.query_name),
+            caption=common.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW),
+            shared=None,
+            own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
+            facts={},
+            params=(("query", shown.query), ("robust", robust)),
+            chosen=divmod(shown.index, across),
+            wrapped=True,
+            unit="layer",
+            on_pick=lambda row, place: state.change(layer=row * across + place),
+            tallest=400,
+        )
 
 
 def query_of_layers(context: PageContext) -> str:
@@ -105,30 +170,35 @@ def query_of_layers(context: PageContext) -> str:
         return cell_name(rows // 2, cols // 2)
 
 
-def choose(context: PageContext) -> Shown:
-    """The three choices above the pictures, and what they come to."""
+def choose(context: PageContext, heads: bool) -> Shown:
+    """The choices of the page, and what they come to. heads: whether one of them is a head."""
     trace = context.traced.trace
     index = context.selection.layer_of(len(trace.every))
     layer = trace.every[index]
-    one, two = st.columns([2, 1])
-    names = {number: layer_words(trace, number) for number in range(len(trace.every))}
-    one.selectbox(
-        words.LAYER, list(names), format_func=named(names), help=GLOSSARY["layer"], **state.bound("layer", index)
+    every = range(len(trace.every))
+    names = {number: layer_words(trace, number) if heads else str(number) for number in every}
+    st.selectbox(
+        words.LAYER,
+        list(names),
+        format_func=named(names),
+        help=GLOSSARY["layer"],
+        width=320 if heads else 110,
+        **state.bound("layer", index),
     )
     head = context.selection.head
     head = None if head is None or head >= layer.num_heads else head
-    two.selectbox(
-        words.HEAD,
-        [-1, *range(layer.num_heads)],
-        format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
-        help=GLOSSARY["head"],
-        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-    )
+    if heads:
+        st.selectbox(
+            words.HEAD,
+            [-1, *range(layer.num_heads)],
+            format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+            help=GLOSSARY["head"],
+            width=170,
+            **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+        )
     query = str(nearest_query(layer, query_of_layers(context), context.layout.grid))
-    with st.container(horizontal=True):
-        if layer.query_layout.num_patches:
-            _who(layer, query)
-        robust_or_raw()
+    if layer.query_layout.num_patches:
+        _who(layer, query)
     maps = context.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
     return Shown(
         index,
@@ -174,27 +244,32 @@ def _size(grid: tuple[int, int]) -> str:
 
 def _asks_and_looks(context: PageContext, shown: Shown) -> None:
     left, right = st.columns(2)
-    grid = shown.layer.query_layout.grid
-    labels = labels_of(shown.layer)
-    walls = borders(labels) if labels is not None and shown.kind != SPREAD else []
     with left:
         st.markdown(f"**{words.ASKS}**")
-        show_picture(
-            context,
-            "who asks",
-            alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.query_name),
-            on_pick=lambda name: _pick(context, name, grid),
-            grid=grid,
-            line=1 if labels is None and max(grid) <= CUTS else 0,
-            walls=walls,
-            params=(("layer", shown.index),),
-            chosen=shown.query,
-            link="layer",
-        )
+        _who_asks(context, shown)
         st.caption(_may_look_at(shown))
     with right:
         st.markdown(f"**{words.LOOKS}**")
         _where_it_looks(context, shown, "layer")
+
+
+def _who_asks(context: PageContext, shown: Shown) -> None:
+    """The photograph with the layer's grid or its windows, on which a patch is chosen."""
+    grid = shown.layer.query_layout.grid
+    labels = labels_of(shown.layer)
+    walls = borders(labels) if labels is not None and shown.kind != SPREAD else []
+    show_picture(
+        context,
+        "who asks",
+        alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.query_name),
+        on_pick=lambda name: _pick(context, name, grid),
+        grid=grid,
+        line=1 if labels is None and max(grid) <= CUTS else 0,
+        walls=walls,
+        params=(("layer", shown.index),),
+        chosen=shown.query,
+        link="layer",
+    )
 
 
 def _may_look_at(shown: Shown) -> str:
@@ -242,15 +317,22 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
         link=link,
     )
     st.caption(_read(shown, values))
+
+
+def _exports(context: PageContext, shown: Shown) -> None:
+    robust = context.selection.scale == "robust"
     figure.exports(
         context,
         "one layer",
         lambda: layer_figure(
             context.traced, shown.index, shown.head, shown.first_query, robust=robust, theme=context.theme
         ),
+        label=words.LOOKS,
         robust=robust,
         query_name=shown.first_query,
-        **dict(params),
+        layer=shown.index,
+        head=shown.head,
+        query=shown.query,
     )
 
 

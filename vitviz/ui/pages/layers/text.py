@@ -10,16 +10,11 @@ PAGE = PageText(
     question=instruction("What does each layer let a patch see?"),
     lead=definition("In every layer of this model a patch may look at all others.", when="only global")
     + definition("In some layers of this model a patch looks only inside its own window.", when="windows")
-    + definition("In some layers the keys lie on a coarser grid than the queries.", when="pooled")
-    + definition(
-        "The grid gets coarser from stage to stage, so later patches cover more of the picture.", when="stages"
-    )
-    + definition("At the end one learned token collects from the patches.", when="collecting")
-    + instruction("Choose a patch to see what it may look at, and what it takes."),
+    + definition("In some layers the keys lie on a coarser grid than the queries.", when="pooled"),
     try_this=instruction("Choose a patch at the edge of its window, then the next layer.", when="windows")
     + definition("Where windows are shifted, neighbours that were kept apart see each other there.", when="shifted")
     + instruction("Then go to the last stage, where one patch covers a large piece of the picture.", when="stages")
-    + instruction("Choose a patch, then go through the layers and compare its maps.", when="!windows"),
+    + instruction("Choose a patch, then compare what it takes from where in every layer.", when="!windows"),
     notice=definition(
         "Keys outside the window are not compared with the query, so nothing outside is read in that layer.",
         when="windows",
@@ -33,7 +28,11 @@ PAGE = PageText(
     + definition("Pooled keys reach across the picture, too: each stands for several places.", when="pooled")
     + definition(
         "Every layer works on one grid and reaches everywhere: a weight can lie on any patch.", when="only global"
-    ),
+    )
+    + definition(
+        "The grid gets coarser from stage to stage, so later patches cover more of the picture.", when="stages"
+    )
+    + definition("At the end one learned token collects from the patches.", when="collecting"),
     catch=definition(
         "Weights of layers on different grids cannot be multiplied, so there is no rollout through stages.",
         when="stages",
@@ -107,6 +106,11 @@ NOT_ONE = computed(
 HEADS_OF = instruction("All heads of this layer")
 HEADS_WINDOW = definition("Each tile shows the window alone, enlarged: keys outside it are not compared.")
 HEADS_ALT = definition("One small map for each of {heads} heads of layer {layer}: attention weight of the {query}.")
+
+EVERY_LAYER = instruction("Where it looks in every layer, mean of heads")
+EVERY_LAYER_ALT = definition(
+    "One small map for each of {count} layers: attention weight of the {query}, mean of heads."
+)
 
 OVERVIEW = instruction("Every layer at a glance")
 OVERVIEW_TEXT = definition(
