@@ -63,6 +63,7 @@ _PUBLIC: dict[str, str] = {
     "logit_lens": "vitviz.analysis.prediction",
     "patch_lens": "vitviz.analysis.prediction",
     "head_importance": "vitviz.analysis.head_importance",
+    "rollout_sinks": "vitviz.analysis.sinks",
     "token_outliers": "vitviz.analysis.sinks",
     "feature_maps": "vitviz.analysis.features",
     "patch_similarity": "vitviz.analysis.features",

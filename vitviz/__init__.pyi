@@ -76,6 +76,7 @@ from vitviz.analysis.rollout import (
 from vitviz.analysis.rollout import (
     rollout_row as rollout_row,
 )
+from vitviz.analysis.sinks import rollout_sinks as rollout_sinks
 from vitviz.analysis.sinks import token_outliers as token_outliers
 from vitviz.analysis.targets import ClassLogit as ClassLogit
 from vitviz.analysis.targets import LogitDifference as LogitDifference

@@ -10,9 +10,11 @@ import torch
 from tests.analysis.traces import trace_of
 from tests.capture.families import FAMILIES, SMALL, build
 from vitviz.analysis.question import BareModel, Question
+from vitviz.analysis.rollout import RolloutOptions, rollout
 from vitviz.analysis.sinks import (
     attention_mass,
     outlying,
+    rollout_sinks,
     set_aside,
     token_norms,
     token_outliers,
@@ -146,3 +148,58 @@ def test_what_is_normalised_before_it_is_added_has_no_length():
     layout = layout_of(module, "vit_relpos_small_patch16_rpn_224", (64, 64))
     with pytest.raises(UnsupportedError, match="normalises what its attention gives"):
         value_norms(BareModel(module, layout), torch.randn(3, 64, 64))
+
+
+def _looks(grid: int, sinks: dict[int, float], blob: dict[int, float]) -> torch.Tensor:
+    """(1, tokens, tokens) weights in which every query looks at the `sinks`, and only the first token at `blob`."""
+    tokens = 1 + grid * grid
+    rows = torch.full((1, tokens, tokens), 0.01)
+    for key, weight in sinks.items():
+        rows[..., key] = weight
+    for key, weight in blob.items():
+        rows[:, 0, key] = weight
+    return rows / rows.sum(-1, keepdim=True)
+
+
+def test_a_planted_sink_spoils_a_rollout_and_is_set_aside():
+    # An object of nine patches around (5, 5) for the class token; a sink at (1, 2) for every token.
+    blob = {1 + 8 * row + col: 0.3 for row in (4, 5, 6) for col in (4, 5, 6)}
+    sink = 1 + 8 * 1 + 2
+    layers = [_looks(8, {sink: 3.0}, blob), _looks(8, {}, blob)]
+    traced = trace_of(*layers, prefix=("cls",), grid=(8, 8))
+    heatmap = rollout(traced, "cls")
+    found = rollout_sinks(traced, heatmap)
+    assert found.cells == ((1, 2),) and found.spoils
+    by_hand = (torch.eye(65) / 2 + layers[1][0] / 2) @ (torch.eye(65) / 2 + layers[0][0] / 2)
+    on_patches = by_hand[0, 1:]
+    assert found.share == pytest.approx(float(on_patches[sink - 1] / on_patches.sum()), rel=1e-5)
+    expected = heatmap.values.copy()
+    expected[1, 2] = 0
+    np.testing.assert_array_equal(found.aside.values, expected)
+    assert found.aside.peak[:2] in {(row, col) for row in (4, 5, 6) for col in (4, 5, 6)}
+    # A layer that was not multiplied has no say.
+    late = RolloutOptions(first_layer=1)
+    assert rollout_sinks(traced, rollout(traced, "cls", late), late).cells == ()
+
+
+def test_an_object_that_every_query_looks_at_is_no_sink():
+    blob = {1 + 8 * row + col: 3.0 for row in (4, 5, 6) for col in (4, 5, 6)}
+    traced = trace_of(_looks(8, blob, {}), prefix=("cls",), grid=(8, 8))
+    assert outlying(attention_mass(traced), 1, 10.0).sum() == 9  # by mass alone each of its patches would be one
+    found = rollout_sinks(traced, rollout(traced, "cls"))
+    assert found.cells == () and not found.spoils and found.share == 0
+
+
+def test_a_sink_beside_a_stronger_object_is_marked_and_does_not_spoil():
+    blob = {1 + 8 * row + col: 9.0 for row in (4, 5, 6) for col in (4, 5, 6)}
+    traced = trace_of(_looks(8, {11: 1.0}, blob), prefix=("cls",), grid=(8, 8))
+    found = rollout_sinks(traced, rollout(traced, "cls"))
+    assert found.cells == ((1, 2),) and not found.spoils and 0 < found.share < 0.1
+
+
+def test_two_sinks_side_by_side_are_both_found_and_three_are_a_thing():
+    traced = trace_of(_looks(8, {10: 3.0, 11: 3.0}, {}), prefix=("cls",), grid=(8, 8))
+    found = rollout_sinks(traced, rollout(traced, "cls"))
+    assert set(found.cells) == {(1, 1), (1, 2)} and found.spoils
+    traced = trace_of(_looks(8, {10: 3.0, 11: 3.0, 18: 3.0}, {}), prefix=("cls",), grid=(8, 8))
+    assert rollout_sinks(traced, rollout(traced, "cls")).cells == ()

@@ -51,22 +51,25 @@ def test_the_whole_path(tab, traced):
     shown.settled()
 
     # Change the layer and head on the board: layer 4, head 2 of 12 x 6.
-    board = component(shown, 0).locator("canvas.main")
+    shown.page.get_by_text(common.DETAILS, exact=True).click()
+    shown.settled()
+    board = component(shown, 2).locator("canvas.main")
+    board.scroll_into_view_if_needed()
     box = board.bounding_box()
     margin, header = 26, 18  # as in board.js
     down, across = (box["height"] - header) / 12, (box["width"] - margin) / 6
     board.click(position={"x": margin + 2.5 * across, "y": header + 4.5 * down})
     shown.wait_for_parameter("layer", "4")
-    assert shown.parameters() == {"layer": "4", "head": "2"}
+    assert shown.parameters() == {"layer": "4", "head": "2", "of": "head"}
 
     # Read a value off the enlarged head: it is the one that Python computes.
     expected = float(vitviz.attention_map(traced.layers[4], "cls", 2).values[7, 9])
-    read = point_at_patch(shown, 1, 7, 9)
+    read = point_at_patch(shown, 0, 7, 9)
     assert common.PICTURE_WORDS["place"].format(row=7, col=9) in read
     assert float(read.rsplit("·", 1)[1].replace("×10⁻", "e-")) == pytest.approx(expected, rel=6e-3)
 
     # Ask about a patch instead of the class token.
-    click_patch(shown, 1, 10, 4)
+    click_patch(shown, 0, 10, 4)
     shown.wait_for_parameter("query", "r10c4")
     assert common.token("r10c4") in shown.page.inner_text("[data-testid=stMain]")
 
@@ -83,10 +86,49 @@ def test_the_whole_path(tab, traced):
         assert view.errors() == []
 
     # The Back button undoes the last choice.
-    other.page.get_by_role("button", name=common.token("cls")).click()
+    other.page.locator("[data-testid=stButtonGroup]").get_by_text(common.token("cls"), exact=True).click()
     other.wait_for_parameter("query", "cls")
     other.page.go_back()
     other.wait_for_parameter("query", "r10c4")
+
+
+# The lightest and the darkest within two pixels of the upper edge of a patch, where each is least: a frame is light in dark.
+EDGE = """(canvas, [row, col]) => {
+  const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const cell = width / 16;
+  const ends = [255, 0];
+  for (let i = 1; i < 8; i++) {
+    const column = Math.round((col + i / 8) * cell);
+    const greys = [-2, -1, 0, 1, 2].map((dy) => {
+      const at = 4 * ((Math.round(row * cell) + dy) * width + column);
+      return (data[at] + data[at + 1] + data[at + 2]) / 3;
+    });
+    ends[0] = Math.min(ends[0], Math.max(...greys));
+    ends[1] = Math.max(ends[1], Math.min(...greys));
+  }
+  return ends;
+}"""
+
+
+def test_sinks_are_marked_in_the_picture_and_set_aside_beside_it(tab, traced):
+    rolled = vitviz.rollout(traced)
+    found = vitviz.rollout_sinks(traced, rolled)
+    row, col = found.cells[0]
+    assert found.spoils and (row, col) == rolled.peak[:2]
+    shown = tab("rollout")
+    for nth, expected in ((0, float(rolled.values[row, col])), (1, 0.0)):
+        picture = component(shown, nth).locator("canvas.main")
+        light, dark = picture.evaluate(EDGE, [row, col])
+        assert light - dark > 60, (light, dark)
+        light, dark = picture.evaluate(EDGE, [(row + 5) % 16, col])
+        assert light - dark < 40, (light, dark)
+        box = picture.bounding_box()
+        assert box["y"] + box["height"] < 768  # whole above the fold
+        read = point_at_patch(shown, nth, row, col)
+        assert float(read.rsplit("·", 1)[1].replace("×10⁻", "e-")) == pytest.approx(expected, rel=6e-3)
+    assert f"{found.share:.0%} on sinks" in shown.page.inner_text("[data-testid=stMain]")
+    shown.screenshot("rollout-sinks")
+    assert shown.errors() == []
 
 
 def test_keyboard_moves_the_choice(tab):
@@ -155,12 +197,14 @@ def test_a_broken_file_leaves_the_page_working(tab):
 
 def test_downloads_and_code(tab):
     shown = tab("rollout?query=r3c3")
+    shown.page.get_by_text(common.DETAILS, exact=True).click()
+    shown.settled()
     with shown.page.expect_download() as download:
-        shown.page.get_by_role("button", name=common.DOWNLOAD_PNG).last.click()
+        shown.page.get_by_role("button", name=common.DOWNLOAD_PNG).first.click()
     with Image.open(download.value.path()) as png:
         assert png.format == "PNG" and min(png.size) > 300
         assert "vitviz.rollout" in png.text["vitviz.snippet"]
-    shown.page.get_by_role("button", name=common.COPY_PYTHON).last.click()
+    shown.page.get_by_role("button", name=common.COPY_PYTHON).first.click()
     code = shown.page.locator("[data-testid=stPopoverBody] code").inner_text()
     assert "vitviz.rollout(trace, query='r3c3')" in code
 

@@ -29,34 +29,34 @@ def shows(shown, path: str, question: str, layer: int | None = None) -> None:
 
 
 def test_back_and_forward_through_layers_and_pages(tab):
-    shown = tab("rollout")
+    shown = tab("rollout?of=head")
     choose_layer(shown, 4)
     shown.page.get_by_role("link", name=patches.PAGE.title, exact=True).click()
-    shows(shown, "/patches?layer=4", patches.PAGE.question)
+    shows(shown, "/patches?layer=4&of=head", patches.PAGE.question)
     # One step back is one view back, at once and without a page in between that nobody has seen.
     shown.page.go_back()
-    shows(shown, "/rollout?layer=4", rollout.PAGE.question, 4)
+    shows(shown, "/rollout?layer=4&of=head", rollout.PAGE.question, 4)
     shown.page.go_back()
-    shows(shown, "/rollout", rollout.PAGE.question, 11)
+    shows(shown, "/rollout?of=head", rollout.PAGE.question, 11)
     shown.page.go_forward()
-    shows(shown, "/rollout?layer=4", rollout.PAGE.question, 4)
+    shows(shown, "/rollout?layer=4&of=head", rollout.PAGE.question, 4)
     shown.page.go_forward()
-    shows(shown, "/patches?layer=4", patches.PAGE.question)
+    shows(shown, "/patches?layer=4&of=head", patches.PAGE.question)
     assert shown.errors() == []
 
 
 def test_back_to_where_one_was_a_moment_ago_is_no_echo(tab):
-    shown = tab("rollout?layer=2")
+    shown = tab("rollout?layer=2&of=head")
     for layer in (3, 4):
         choose_layer(shown, layer)
     for layer in (3, 2):
         shown.page.go_back()
-        shows(shown, f"/rollout?layer={layer}", rollout.PAGE.question, layer)
+        shows(shown, f"/rollout?layer={layer}&of=head", rollout.PAGE.question, layer)
     # A choice from here goes on from here, and the address says so.
     shown.page.get_by_label(rollout.HEAD, exact=True).click()
     shown.page.get_by_role("option", name="5", exact=True).click()
     shown.wait_for_parameter("head", "5")
-    assert shown.parameters() == {"layer": "2", "head": "5"}
+    assert shown.parameters() == {"layer": "2", "head": "5", "of": "head"}
 
 
 def test_back_during_a_run_leaves_address_and_view_at_one(tab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from vitviz.analysis.attention import attention_map, head_maps
 from vitviz.analysis.head_rollout import head_rollout
 from vitviz.analysis.queries import Query, QueryLike, layers_asked, query_of
 from vitviz.analysis.rollout import PAPER, RolloutOptions, rollout
+from vitviz.analysis.sinks import MapSinks, rollout_sinks
 from vitviz.draw import LIGHT, Scale, Theme, draw_board, draw_heatmap
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject, made, query_words
@@ -126,6 +128,40 @@ def rollout_figure(
     )
 
 
+def rollout_aside_figure(
+    subject: Subject,
+    query: QueryLike | None = None,
+    options: RolloutOptions = PAPER,
+    *,
+    heatmap: Heatmap | None = None,
+    found: MapSinks | None = None,
+    robust: bool = True,
+    theme: Theme = LIGHT,
+    width: int = 640,
+) -> Figure:
+    """Rollout with its sinks at zero and framed; colours tell of the others. Raises as `rollout`."""
+    asked = query_of(subject.trace, query)
+    heatmap = rollout(subject.trace, asked, options) if heatmap is None else heatmap
+    found = rollout_sinks(subject.trace, heatmap, options) if found is None else found
+    options_line = "" if options == PAPER else f"options = {options_text(options)}\n"
+    given = "" if options == PAPER else ", options=options"
+    made_map = made("vitviz.rollout", "trace", query=str(asked))[:-1]
+    line = f"{options_line}rolled = {made_map}{given})\nheatmap = vitviz.rollout_sinks(trace, rolled{given}).aside"
+    return map_figure(
+        subject,
+        found.aside,
+        f"Attention rollout of {query_words(asked)}, {len(found.cells)} sinks set aside",
+        line,
+        robust=robust,
+        theme=theme,
+        width=width,
+        query=asked,
+        marks=found.cells,
+        method="rollout, sinks set aside",
+        parameters=rollout_parameters(options),
+    )
+
+
 def head_rollout_figure(
     subject: Subject,
     layer: int,
@@ -173,6 +209,7 @@ def map_figure(
     width: int,
     query: Query,
     method: str,
+    marks: Iterable[tuple[int, int]] = (),
     **details: Any,
 ) -> Figure:
     """A heat map over what the model saw, complete; `line` is the Python that makes `heatmap` from `trace`."""
@@ -182,6 +219,7 @@ def map_figure(
         image=subject.prepared.shown,
         scale=scale,
         query=query.cell,
+        marks=marks,
         width=width,
         theme=theme,
     )

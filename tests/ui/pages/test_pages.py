@@ -160,7 +160,7 @@ def test_every_widget_moved(app, page):
 def _read(control, label):
     """Options are listed by the words people see; values are what stands in links."""
     known = {}
-    for table in (rollout.BOARDS, common.TILE_SCALE_OF, rollout.FUSIONS):
+    for table in (rollout.BOARDS, common.TILE_SCALE_OF, rollout.FUSIONS, rollout.OF_WHAT):
         known |= {shown: value for value, shown in table.items()}
     return known.get(getattr(label, "content", label), getattr(label, "content", label))
 
@@ -173,13 +173,14 @@ def test_input_size(app):
 
 
 def test_link_reopens_the_view(app):
-    parameters = {"image": "cat", "layer": "3", "head": "2", "query": "r4c5", "alpha": "0.2", "board": "last_hop"}
+    parameters = {"image": "cat", "layer": "3", "head": "2", "query": "r4c5", "alpha": "0.2", "of": "head"}
     shown = app("rollout", **parameters)
     assert not shown.wrong
     assert shown.parameters == parameters
     assert shown.at.number_input(key="choice of layer").value == 3
     assert shown.at.selectbox(key="choice of head").value == 2
-    assert shown.at.slider(key="choice of alpha").value == pytest.approx(0.2)
+    whole = app("rollout", **parameters | {"of": "model"})
+    assert whole.at.slider(key="choice of alpha").value == pytest.approx(0.2)
     assert common.token("r4c5") in shown.text
 
 
@@ -242,7 +243,7 @@ def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplo
     assert common.UNEXPECTED in shown.wrong and not any("secret" in sentence for sentence in shown.wrong)
     assert "secret" in caplog.text
     assert re.search(r"in .+, session [0-9a-f]{12}\n", caplog.text), "which session it was, without its whole name"
-    assert any(sub.value == rollout.ROLLED for sub in shown.at.subheader), "the rest of the page goes on"
+    assert any(sub.value.startswith("Sinks in") for sub in shown.at.subheader), "the rest of the page goes on"
 
 
 @pytest.fixture

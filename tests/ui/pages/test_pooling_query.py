@@ -52,7 +52,7 @@ def test_heads_that_are_switched_are_those_of_the_layers(app, boards, trace, lay
 def test_the_board_of_a_pooling_query_is_the_layer_after_all_others(app, boards, trace):
     page = app("rollout", **POOLS, layer="12", head="7")
     assert page.wrong == []
-    assert words.QUERY_LINE.format(query="pooling query") in page.text
+    assert words.PAGE.lead.format(query="pooling query") in page.text
     maps, given = boards[-1]
     np.testing.assert_allclose(maps, vitviz.head_maps(trace, "pool"), atol=1e-6)
     assert given["first"] == 12 and given["chosen"] == (0, 7)
@@ -68,7 +68,7 @@ def test_every_page_opens_on_a_head_that_only_the_pooling_has(app, where):
 def test_both_tokens_of_a_distilled_model_are_named(app):
     page = app("rollout", model="deit_tiny_distilled_patch16_224", weights="random", size="64")
     assert page.wrong == []
-    assert words.QUERY_LINE.format(query="class token (50%) and distillation token (50%)") in page.text
+    assert words.PAGE.lead.format(query="class token (50%) and distillation token (50%)") in page.text
 
 
 def test_a_query_in_words():

@@ -19,6 +19,22 @@ export function drawFrame(context, box, colour, thickness) {
   context.strokeRect(x, y, width, height);
 }
 
+// A word beside a marked patch: the box that it takes, on the side where there is room, and its drawing.
+export function tagBox(text, [x, y, width, height], whole) {
+  const wide = 7 * text.length + 6;
+  return [x + width + wide + 2 < whole ? x + width + 3 : x - wide - 3, y + height / 2 - 8, wide, 16];
+}
+
+export function drawTag(pen, text, [x, y, width, height], font) {
+  pen.font = `600 12px ${font}`;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.fillStyle = "rgba(0, 0, 0, 0.75)";
+  pen.fillRect(x, y, width, height);
+  pen.fillStyle = "#ffffff";
+  pen.fillText(text, x + width / 2, y + height / 2);
+}
+
 // Lines between corners of cells, [row, col, row, col] each: pale and thin, or in `colour` where one is given, and never so
 // thick that they cover a cell.
 export function drawSegments(context, segments, [rows, cols], { width, height }, colour) {

@@ -11,7 +11,7 @@ import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
-import { boxOf, drawCuts, drawFrame, drawSegments, hide, strike, veil } from "../render/marks.js";
+import { boxOf, drawCuts, drawFrame, drawSegments, drawTag, hide, strike, tagBox, veil } from "../render/marks.js";
 import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 
 const PREFERRED_BLEND = 0.65;
@@ -233,7 +233,12 @@ class Picture {
       const box = boxOf(cells, cell, size);
       marks.set(`${name} ${cell} ${colour}`, { box, draw: (pen) => drawFrame(pen, box, colour, thick) });
     };
-    for (const mark of data.marks) frame("mark", mark, "#ffffff", 1);
+    for (const mark of data.marks) {
+      frame("mark", mark, "#ffffff", 1);
+      if (!data.tag) continue;
+      const box = tagBox(data.tag, boxOf(cells, mark, size), width);
+      marks.set(`tag ${mark}`, { box, draw: (pen) => drawTag(pen, data.tag, box, this.host.theme().font) });
+    }
     if (chosen) frame("chosen", chosen, accent, 3);
     if (this.hover) frame("hover", this.hover, "#ffffff", 2);
     return marks;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -73,6 +73,7 @@ def show_picture(
     chosen: str = "",
     prefix: Iterable[str] = (),
     marks: Iterable[Cell] = (),
+    tag: str = "",
     line: float = 0,
     dim: float = 0.0,
     grid: tuple[int, int] | None = None,
@@ -92,7 +93,7 @@ def show_picture(
         params: what the heat map depends on: while they stay, the browser keeps its numbers.
         chosen: name of the token to frame.
         prefix: names offered beside the picture.
-        marks: patches framed thinly.
+        marks: patches framed thinly; tag: a word beside each of them.
         line: pixels of the cuts between patches.
         dim: how far all patches but the chosen one are dimmed, 0 to 1.
         grid: (rows, cols) where there is no heat map and the grid is not the one at the model's entrance.
@@ -130,6 +131,7 @@ def show_picture(
         "chosen": chosen,
         "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
         "marks": [list(cell) for cell in marks],
+        "tag": tag,
         "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
         "heat": heat,
         "paint": paint and paint.message(context, key),
@@ -168,6 +170,7 @@ def show_board(
     params: Sequence[tuple[str, Hashable]],
     chosen: tuple[int, int | None] | None,
     wrapped: bool = False,
+    unit: Literal["head", "layer"] = "head",
     places: tuple[Sequence[int], Sequence[int]] = ((), ()),
     on_pick: Callable[[int, int], None] | None = None,
     tallest: int = 600,
@@ -182,7 +185,7 @@ def show_board(
         own_ends: what the two ends of the colour bar stand for, where each map has its own scale.
         facts: name -> (layers, heads): numbers read out beside each head.
         chosen: (layer, head), head None for the whole layer; None where nothing is.
-        wrapped: the heads of one layer broken into rows, and no layers.
+        wrapped: the heads of one layer, or the layers, broken into rows; unit: which of the two.
         places: what the rows and the columns of a map are called, where they are not counted from 0.
         tallest: CSS pixels aimed at.
         first: number of the layer in the first row.
@@ -213,6 +216,7 @@ def show_board(
         "shape": [int(count) for count in maps.shape[:2]],
         "chosen": None if chosen is None else list(chosen),
         "wrapped": wrapped,
+        "unit": unit,
         "places": [[int(place) for place in side] for side in places],
         "heat": heat,
         "alt": alt,

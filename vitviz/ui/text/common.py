@@ -231,6 +231,8 @@ PICTURE_WORDS = FETCH_WORDS | instruction(
         "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the choice.",
         "board_place": "layer {layer}, head {head}",
         "board_head": "head {head}",
+        "board_layer": "layer {layer}",
+        "layers_hint": "Point at a layer to read it, click to choose it. The arrow keys move the choice.",
         "most": "largest {value} at row {row}, column {col}",
     }
 )

@@ -12,6 +12,7 @@ PAGE = Page(
     title=text.PAGE.title,
     question=text.PAGE.question,
     params={
+        "of": Choice("model", ("model", "head")),
         "fusion": Choice("mean", ("mean", "max", "min")),
         "discard": Number(0.0, 0.0, 0.95, 0.05),
         "alpha": Number(0.5, 0.0, 0.95, 0.05),

@@ -1,8 +1,8 @@
-"""All heads of all layers as small maps, and one of them enlarged."""
+"""One head: where it looks and what that is traced back to; and all heads of all layers as small maps."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,13 @@ from vitviz.figures.attention import attention_figure, head_rollout_figure, head
 from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_board, show_picture
+from vitviz.ui.components.heatmap import Cell, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
+from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import head_rollouts_of
 from vitviz.ui.pages.rollout import text as words
+from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 
@@ -42,15 +43,56 @@ class _HeadMaps:
     first: int = 0
 
 
-def show(context: PageContext, options: RolloutOptions, rollouts: bool = True) -> None:
-    """The board on the left, the chosen head on the right. rollouts: whether the model has any."""
-    left, right = st.columns([11, 9])
-    with left:
-        _choices(rollouts)
-        shown = _maps(context, options, str(state.value_of("board")) if rollouts else "attention")
-        _board(context, shown)
-    with right:
-        _enlarged(context, shown)
+KINDS = ("attention", "last_hop", "leave_one_in")
+
+
+def show_one(
+    context: PageContext, options: RolloutOptions, kinds: Sequence[str] = KINDS, sinks: Sequence[Cell] = ()
+) -> None:
+    """The chosen head as maps side by side, one of each kind. sinks: of the rollout, marked where layers are multiplied."""
+    for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
+        with column, guarded(kind):
+            st.markdown(f"**{words.MAPS[kind]}**")
+            shown = maps_of(context, options, kind)
+            _enlarged(context, shown, () if kind == "attention" else sinks)
+            st.caption(words.MAPS_TEXT[kind])
+
+
+def choose_one(context: PageContext) -> None:
+    """The widgets of layer and head."""
+    last = context.trace.num_layers - 1
+    if last > 0:
+        st.number_input(
+            words.LAYER, 0, last, step=1, help=GLOSSARY["layer"], width=130, **state.bound("layer", context.layer)
+        )
+    heads = context.trace.layers[context.layer].num_heads
+    head = context.head
+    st.selectbox(
+        words.HEAD,
+        [-1, *range(heads)],
+        format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        help=GLOSSARY["head"],
+        width=170,
+        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
+    )
+
+
+def show_all(context: PageContext, options: RolloutOptions, rollouts: bool = True) -> None:
+    """The board of all heads. rollouts: whether the model has any."""
+    _choices(rollouts)
+    _board(context, maps_of(context, options, str(state.value_of("board")) if rollouts else "attention"))
+
+
+def exports(context: PageContext, options: RolloutOptions, kinds: Sequence[str] = KINDS) -> None:
+    """Downloads and code of the maps of the chosen head."""
+    robust = state.value_of("scale") == "robust"
+    for kind in kinds:
+        shown = maps_of(context, options, kind)
+        row, head = _chosen(context, shown)
+        make = _figure(context, shown, row, head, robust)
+        if make is not None:
+            params = (*shown.params, ("kind", kind), ("layer", shown.first + row), ("head", head), ("robust", robust))
+            figure.exports(context, f"one head {kind}", make, label=words.MAPS[kind], **dict(params))
 
 
 def _choices(rollouts: bool) -> None:
@@ -64,19 +106,17 @@ def _choices(rollouts: bool) -> None:
             label_visibility="collapsed",
             **state.bound("board"),
         )
-    with st.container(horizontal=True):
-        robust_or_raw()
-        st.segmented_control(
-            common.TILE_SCALES,
-            list(common.TILE_SCALE_OF),
-            format_func=named(common.TILE_SCALE_OF),
-            help=common.TILE_SCALE_HELP,
-            required=True,
-            **state.bound("colours"),
-        )
+    st.segmented_control(
+        common.TILE_SCALES,
+        list(common.TILE_SCALE_OF),
+        format_func=named(common.TILE_SCALE_OF),
+        help=common.TILE_SCALE_HELP,
+        required=True,
+        **state.bound("colours"),
+    )
 
 
-def _maps(context: PageContext, options: RolloutOptions, kind: str) -> _HeadMaps:
+def maps_of(context: PageContext, options: RolloutOptions, kind: str) -> _HeadMaps:
     query = context.query
     if kind == "attention":
         params: tuple[tuple[str, Hashable], ...] = (("query", query),)
@@ -122,7 +162,7 @@ def _board(context: PageContext, shown: _HeadMaps) -> None:
         params=(*shown.params, ("robust", robust), ("shared", shared)),
         first=shown.first,
         chosen=_chosen(context, shown),
-        on_pick=lambda row, head: state.change(layer=shown.first + row, head=head),
+        on_pick=lambda row, head: state.change(of="head", layer=shown.first + row, head=head),
     )
     if shown.kind == "attention":
         figure.exports(
@@ -156,27 +196,9 @@ def _facts(context: PageContext, shown: _HeadMaps) -> dict[str, np.ndarray]:
     return facts | {words.FACT_PREFIX: prefix} if context.layout.num_prefix else facts
 
 
-def _enlarged(context: PageContext, shown: _HeadMaps) -> None:
-    layers, heads = shown.maps.shape[:2]
+def _enlarged(context: PageContext, shown: _HeadMaps, sinks: Sequence[Cell]) -> None:
     row, head = _chosen(context, shown)
     layer = shown.first + row
-    one, two = st.columns(2)
-    if layers > 1:
-        one.number_input(
-            words.LAYER,
-            shown.first,
-            shown.first + layers - 1,
-            step=1,
-            help=GLOSSARY["layer"],
-            **state.bound("layer", layer),
-        )
-    two.selectbox(
-        words.HEAD,
-        [-1, *range(heads)],
-        format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
-        help=GLOSSARY["head"],
-        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-    )
     values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
     label = words.BOARD_LABELS[shown.kind]
     heatmap = Heatmap(values, label)
@@ -184,20 +206,18 @@ def _enlarged(context: PageContext, shown: _HeadMaps) -> None:
     robust = state.value_of("scale") == "robust"
     show_picture(
         context,
-        "enlarged",
+        f"enlarged {shown.kind}",
         alt=words.ENLARGED_ALT.format(label=label, query=common.token(shown.query), layer=layer, head=name),
         on_pick=lambda token: state.change(query=token),
         heatmap=heatmap,
         scale=Scale.of(values, robust=robust),
         params=(*shown.params, ("kind", shown.kind), ("layer", layer), ("head", head)),
         chosen=shown.query,
-        prefix=queries_of(context),
-        widest=380,
+        marks=sinks,
+        tag=words.SINK,
+        link="rollout",
+        one_of_many=True,
     )
-    make = _figure(context, shown, row, head, robust)
-    if make is not None:
-        params = (*shown.params, ("kind", shown.kind), ("layer", layer), ("head", head), ("robust", robust))
-        figure.exports(context, "one head", make, **dict(params))
 
 
 def _figure(context: PageContext, shown: _HeadMaps, row: int, head: int | None, robust: bool):  # type: ignore[no-untyped-def]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+import numpy as np
 import streamlit as st
 
 from vitviz.analysis.attention import head_statistics, sink_tokens
 from vitviz.analysis.rollout import RolloutOptions, check_defined
+from vitviz.analysis.sinks import MapSinks, attention_mass, rollout_sinks
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
-from vitviz.figures.attention import rollout_figure
+from vitviz.figure import Figure
+from vitviz.figures.attention import rollout_aside_figure, rollout_figure
+from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import page
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
 from vitviz.ui.controls.questions import rollout_of
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
@@ -28,22 +34,68 @@ SINKS_SHOWN = 8
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
-        sentence(words.QUERY_LINE, query=common.token(context.query))
-        why_not = why_no_rollout(context)
-        with guarded("heads"):
-            heads.show(context, options_of(context), rollouts=not why_not)
-        st.subheader(words.ROLLED, anchor=False)
+    why_not = why_no_rollout(context)
+    one_head = bool(why_not) or state.value_of("of") == "head"
+    text = words.HEAD_PAGE if one_head else words.PAGE
+    with page(text, context, query=common.token(context.query), layer=context.layer) as its:
+        options = options_of(context)
+        kinds = ("attention",) if why_not else heads.KINDS
+        with its.figure():
+            _queries(context)
+            with guarded("rollout figure"):
+                if one_head:
+                    sinks = () if why_not else _sinks_of(context, options).cells
+                    heads.show_one(context, options, kinds, sinks)
+                else:
+                    _whole(context, options)
+        with its.controls():
+            if not why_not:
+                st.segmented_control(
+                    words.OF, list(words.OF_WHAT), format_func=named(words.OF_WHAT), required=True, **state.bound("of")
+                )
+            if one_head:
+                heads.choose_one(context)
+            else:
+                st.slider(words.ALPHA, 0.0, 0.95, step=0.05, help=words.ALPHA_HELP, width=220, **state.bound("alpha"))
+        with its.settings():
+            robust_or_raw()
+            if not why_not:
+                _params(context)
         if why_not:
             st.info(escaped(why_not))
             navigation.link("layers", common.LAYERS_LINK)
-        else:
-            with guarded("rollout figure"):
-                _rolled(context)
-        with guarded("sinks"):
-            _sinks(context)
-        with guarded("statistics"):
-            _statistics(context)
+        with its.details():
+            with guarded("exports"):
+                if one_head:
+                    heads.exports(context, options, kinds)
+                else:
+                    _exports(context, options)
+            st.subheader(words.BOARD_TITLE, anchor=False)
+            with guarded("heads"):
+                heads.show_all(context, options, rollouts=not why_not)
+            with guarded("sinks"):
+                _sinks(context)
+            with guarded("statistics"):
+                _statistics(context)
+
+
+def _queries(context: PageContext) -> None:
+    """The queries that are no patches, above all maps, because each of them answers the same one."""
+    names, key = queries_of(context), "choice of query of no patch"
+    st.session_state[key] = context.query if context.query in names else None
+
+    def taken() -> None:
+        if st.session_state[key]:  # a second press takes the choice back, and the query stays
+            state.change(query=st.session_state[key])
+
+    st.pills(
+        common.PICTURE_WORDS["tokens"],
+        names,
+        format_func=common.token,
+        label_visibility="collapsed",
+        key=key,
+        on_change=taken,
+    )
 
 
 def why_no_rollout(context: PageContext) -> str:
@@ -68,35 +120,111 @@ def options_of(context: PageContext) -> RolloutOptions:
     )
 
 
-def _rolled(context: PageContext) -> None:
-    left, right = st.columns([3, 2])
-    with right:
-        _params(context)
-    options, query = options_of(context), context.query
+def _whole(context: PageContext, options: RolloutOptions) -> None:
+    """The rollout, its sinks marked; beside it the same with them set aside where they spoil it, else one layer alone."""
+    query, rows_cols = context.query, context.layout.grid
     heatmap = rollout_of(context, query, options)
+    found = _sinks_of(context, options)
     robust = state.value_of("scale") == "robust"
     last = context.trace.num_layers - 1 if options.last_layer is None else options.last_layer
+    left, right = st.columns(2)
     with left:
-        show_picture(
+        st.markdown(f"**{words.WHOLE_SPOILED.format(share=found.share) if found.spoils else words.WHOLE}**")
+        _picture(
             context,
             "rollout",
-            alt=words.ROLLED_ALT.format(query=common.token(query), first=options.first_layer, last=last),
-            on_pick=lambda name: state.change(query=name),
-            heatmap=heatmap,
-            scale=Scale.of(heatmap.values, robust=robust),
-            params=(("query", query), ("options", options)),
-            chosen=query,
+            heatmap,
+            Scale.of(heatmap.values, robust=robust),
+            words.ROLLED_ALT.format(query=common.token(query), first=options.first_layer, last=last),
+            (("query", query), ("options", options)),
+            found.cells,
         )
-        figure.exports(
-            context,
-            "rollout",
-            lambda: rollout_figure(
-                context.subject, query, options, heatmap=heatmap, robust=robust, theme=context.theme
-            ),
-            query=query,
-            options=options,
-            robust=robust,
+        said = {"share": found.share, "count": len(found.cells), "patches": rows_cols[0] * rows_cols[1]}
+        if found.spoils:
+            caption(words.SPOILED_ONE if len(found.cells) == 1 else words.SPOILED, **said)
+        else:
+            caption(words.UNSPOILED_ONE if found.cells else words.UNSPOILED, **said)
+    with right:
+        if found.spoils:
+            st.markdown(f"**{words.ASIDE}**")
+            among = np.ones(rows_cols, bool)
+            among[tuple(zip(*found.cells, strict=True))] = False
+            _picture(
+                context,
+                "rollout set aside",
+                found.aside,
+                Scale.of(found.aside.values[among], robust=robust),
+                words.ASIDE_ALT.format(query=common.token(query), count=len(found.cells)),
+                (("query", query), ("options", options)),
+                found.cells,
+                among,
+            )
+            caption(words.ASIDE_TEXT)
+        else:
+            shown = heads.maps_of(context, options, "attention")
+            layer = shown.first + len(shown.maps) - 1
+            alone = Heatmap(shown.maps[-1].mean(0), common.ATTENTION_WEIGHT)
+            st.markdown(f"**{words.ALONE.format(layer=layer)}**")
+            _picture(
+                context,
+                "last layer",
+                alone,
+                Scale.of(alone.values, robust=robust),
+                words.ALONE_ALT.format(query=common.token(query), layer=layer),
+                (("query", query), ("layer", layer)),
+            )
+
+
+def _picture(
+    context: PageContext,
+    key: str,
+    heatmap: Heatmap,
+    scale: Scale,
+    alt: str,
+    params: tuple[tuple[str, Hashable], ...],
+    sinks: tuple[tuple[int, int], ...] = (),
+    among: np.ndarray | None = None,
+) -> None:
+    show_picture(
+        context,
+        key,
+        alt=alt,
+        on_pick=lambda name: state.change(query=name),
+        heatmap=heatmap,
+        scale=scale,
+        among=among,
+        params=params,
+        chosen=context.query,
+        marks=sinks,
+        tag=words.SINK,
+        link="rollout",
+        one_of_many=True,
+    )
+
+
+def _sinks_of(context: PageContext, options: RolloutOptions) -> MapSinks:
+    """The sinks of the rollout of the query."""
+    heatmap = rollout_of(context, context.query, options)
+    mass: np.ndarray = context.ask("attention mass", lambda _: attention_mass(context.trace))
+    return rollout_sinks(context.trace, heatmap, options, mass)
+
+
+def _exports(context: PageContext, options: RolloutOptions) -> None:
+    query, robust = context.query, state.value_of("scale") == "robust"
+    heatmap = rollout_of(context, query, options)
+    params: dict[str, Hashable] = {"query": query, "options": options, "robust": robust}
+
+    def whole() -> Figure:
+        return rollout_figure(context.subject, query, options, heatmap=heatmap, robust=robust, theme=context.theme)
+
+    def aside() -> Figure:
+        found = _sinks_of(context, options)
+        return rollout_aside_figure(
+            context.subject, query, options, heatmap=heatmap, found=found, robust=robust, theme=context.theme
         )
+
+    figure.exports(context, "rollout", whole, label=words.WHOLE, **params)
+    figure.exports(context, "rollout without sinks", aside, label=words.ASIDE, **params)
 
 
 def _params(context: PageContext) -> None:
@@ -109,7 +237,6 @@ def _params(context: PageContext) -> None:
         **state.bound("fusion"),
     )
     st.slider(words.DISCARD, 0.0, 0.95, step=0.05, help=words.DISCARD_HELP, **state.bound("discard"))
-    st.slider(words.ALPHA, 0.0, 0.95, step=0.05, help=words.ALPHA_HELP, **state.bound("alpha"))
     end = context.trace.num_layers - 1
     if end > 0:
         options = options_of(context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text import common
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
@@ -10,23 +12,17 @@ PAGE = PageText(
     title=instruction("Rollout"),
     question=instruction("Where did the information come from?"),
     lead=definition(
-        "In every layer, and afresh for each picture, the heads weigh what the chosen token reads. "
-        "What it reads was mixed by the layers before, so one layer alone does not tell where it came from. "
-        "Rollout multiplies the layers to follow it back to the patches."
+        "Rollout multiplies the layers, to follow what the **{query}** reads back to the patches. Choose a patch to ask it."
     ),
     try_this=instruction("Choose a patch of the object as the query.")
     + instruction("Then choose the class token.", when="class token")
-    + instruction("Set α to 0.9 and to 0.1. Leave out the first layers."),
+    + instruction("Set α to 0.9 and to 0.1. Leave out the first layers in Settings."),
     notice=reference(
-        "A few tokens may draw attention from everywhere. They are listed as sinks, and rollout inherits them.",
+        "A few patches may draw attention from everywhere. Rollout inherits these sinks: it multiplies their weight from layer to layer.",
         "xiao",
         "darcet",
     )
-    + reference(
-        "In Vision Transformers trained on many pictures, early layers have heads that look near and heads that look far.",
-        "raghu",
-        when="trained",
-    ),
+    + definition("One layer alone does not tell where something came from: what is read there was mixed before."),
     catch=definition("Rollout leaves out values, LayerScale, norms and MLPs.")
     + reference("That half of each token passes unmixed, α = 0.5, is an assumption.", "abnar")
     + definition("A patch with little weight can still matter, and one with much weight may not."),
@@ -39,7 +35,55 @@ PAGE = PageText(
     references=("abnar", "gildenblat", "raghu", "xiao", "darcet", "jain"),
 )
 
-QUERY_LINE = instruction("Query: **{query}**. Choose another in one of the pictures.")
+# The same page while it shows one head: other things to try and to notice
+HEAD_PAGE = replace(
+    PAGE,
+    lead=definition(
+        "One head of layer {layer}: where the **{query}** looks, and two ways to trace that back to the patches."
+    ),
+    try_this=instruction(
+        "Go through the heads of one layer. Open Details for all heads of all layers, and choose one there."
+    ),
+    notice=reference(
+        "In Vision Transformers trained on many pictures, early layers have heads that look near and heads that look far.",
+        "raghu",
+        when="trained",
+    )
+    + definition("The last hop keeps what is special to the head; leave one in shows how little one head changes."),
+    catch=definition(
+        "There is no standard definition of one head's rollout. These are two, and they answer different questions."
+    )
+    + definition("Heads of the same number in two layers have nothing to do with each other."),
+)
+
+OF = instruction("Show")
+OF_WHAT = instruction({"model": "whole model", "head": "one head"})
+WHOLE = instruction("All layers multiplied")
+WHOLE_SPOILED = computed("All layers multiplied: {share:.0%} on sinks", "vitviz.analysis.sinks.rollout_sinks")
+ASIDE = instruction("The same, sinks set aside")
+ALONE = instruction("Layer {layer} alone, mean of heads")
+SINK = definition("sink")
+_SINKS_BY = "vitviz.analysis.sinks.rollout_sinks"
+SPOILED = computed(
+    "Sinks, framed, hold {share:.0%} of this map ({count} of {patches} patches): every query looks at them.", _SINKS_BY
+)
+SPOILED_ONE = computed(
+    "A sink, framed, holds {share:.0%} of this map in 1 of {patches} patches: every query looks at it.", _SINKS_BY
+)
+UNSPOILED = computed("No sink is the strongest patch of this map.", _SINKS_BY)
+UNSPOILED_ONE = computed("{count} sinks are framed; none is the strongest patch.", _SINKS_BY)
+ASIDE_ALT = definition("The rollout of the {query} with {count} sinks set to zero.")
+ASIDE_TEXT = definition("Only the map is redrawn; the model still looks at them.")
+ALONE_ALT = definition("Attention of the {query} in layer {layer}, mean of heads.")
+MAPS = instruction({"attention": "Attention of this head", "last_hop": "The last hop", "leave_one_in": "Leave one in"})
+MAPS_TEXT = definition(
+    {
+        "attention": "This layer alone.",
+        "last_hop": "What this head reads, traced back through the layers before.",
+        "leave_one_in": "All layers, of this one only this head.",
+    }
+)
+BOARD_TITLE = instruction("All heads of all layers")
 BOARD_OF = instruction("Show")
 BOARDS = instruction({"attention": "attention", "last_hop": "last hop", "leave_one_in": "leave one in"})
 BOARD_HELP = definition(
@@ -60,7 +104,6 @@ HEAD_NAME = instruction("head {head}")
 ENLARGED_ALT = definition("{label} of the {query} in layer {layer}, {head}.")
 FACT_ENTROPY, FACT_PREFIX = definition(("entropy", "prefix mass"))
 
-ROLLED = instruction("Rollout through the layers")
 FUSION = instruction("Heads fused by")
 FUSIONS = instruction({"mean": "mean", "max": "maximum", "min": "minimum"})
 FUSION_HELP = reference(
