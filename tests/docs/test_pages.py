@@ -38,7 +38,13 @@ def blocks(page: str, titled: bool = False) -> dict[str, str] | list[str]:
     return {title: text for title, text in found if title} if titled else [text for title, text in found if not title]
 
 
-@pytest.mark.parametrize("page", ["tour.md", "howto/own-checkpoint.md", "howto/windows.md", "howto/large-inputs.md"])
+RUN = (
+    "tour.md",
+    *(f"howto/{name}.md" for name in ("own-checkpoint", "windows", "large-inputs", "features-and-objects")),
+)
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vitviz.load_sample("cat").save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,7 @@
     data/    fetching payloads, keeping them, retrying
     render/  drawing on canvases
     parts/   controls, pointers, announcements
-    views/   microscope, picture, board: `mount(node, host) -> {update, destroy}`
+    views/   journey, microscope, features, picture, board: `mount(node, host) -> {update, destroy}`
     hosts/   what a view needs of the page it stands in
 
 They are ordinary modules that import each other by relative paths. `npm run build` in this folder makes one file of them.

@@ -140,6 +140,8 @@ export function headAt([layers, heads], size, x, y) {
 // photographs; the width under which they stand one under the other; what of the window's height others take; the least height.
 export const PANELS = { TITLE: 22, BAR: 34, CLOSE: 4, APART: 48, STACKED: 560, OTHERS: 270, LEAST: 200 };
 
+const NEARLY = 0.85; // as large
+
 // mode "alike": each photograph with a bar underneath; "painted": each beside or over what was painted of it, whichever makes them
 // larger. ratios: width over height of each. -> { boxes: [{ left, top, width, height }], height }, the boxes in the order of panels
 export function panelsFor(mode, ratios, width, windowHeight) {
@@ -151,7 +153,7 @@ export function panelsFor(mode, ratios, width, windowHeight) {
   const gap = 4 * CLOSE;
   const beside = inARow(ratios.flatMap((ratio) => [ratio, ratio]), width, tallest, gap, 0);
   const above = inARow(ratios, width, (tallest - CLOSE) / 2, gap, 0);
-  if (beside.boxes[0].height >= above.boxes[0].height) return beside;
+  if (beside.boxes[0].height >= NEARLY * above.boxes[0].height) return beside; // it leaves room for what is chosen under it
   const step = above.boxes[0].height + CLOSE;
   return { boxes: above.boxes.flatMap((box) => [box, { ...box, top: box.top + step }]), height: above.height + step };
 }

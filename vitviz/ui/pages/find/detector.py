@@ -121,7 +121,7 @@ def _figure(
     names = [_box_name(found, box) for box in seen.boxes]
     corners = [_corners(found, box[0]) for box in seen.boxes]
     likely = float(state.value_of("likely"))
-    left, right = st.columns(2)
+    left, right = st.container(key="side-by-side", gap="small").columns(2)
     with left:
         show_picture(
             context,

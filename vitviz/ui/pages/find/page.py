@@ -33,6 +33,7 @@ OPEN = "page to open after hiding"
 WIDEST = 440  # CSS pixels of each picture: both are whole on the first screen
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
 LEAST_APART = 0.05  # score under which nothing is said to stand apart
+SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 LINK = "found and its steps"
 
 Found = tuple[FoundObject, ...]
@@ -149,7 +150,7 @@ def _found(context: PageContext, finder: str) -> Found:
 
 
 def _figure(context: PageContext, finder: str, found: Found, shown: FoundObject) -> None:
-    left, right = st.columns(2)
+    left, right = st.container(key=SIDE_BY_SIDE, gap="small").columns(2)
     with left:
         _result(context, finder, found)
     step = str(state.value_of("found_step"))
