@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from vitviz.ui.compute import loading, services
+from vitviz.ui.controls.questions import prepare_gallery
 from vitviz.ui.pages.registry import pages_shown
 from vitviz.ui.server.settings import settings
 from vitviz.ui.server.watching import set_up_logs
@@ -19,7 +20,10 @@ for page in pages_shown():
     page.load()
 assembly.need_sign_in(settings())
 assembly.watch(settings())
+services.pool()
 startup.settle()
+if embedded and settings().prepare:
+    prepare_gallery(loading.embedded())
 
 app = st.App(
     frame.__file__,

@@ -28,7 +28,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compute": {"text", "escape", "selection", "state", "server"},
     "context": {"text", "selection", "server", "compute"},
     "components": {"text", "selection", "state", "server", "compute", "context"},
-    "controls": {"text", "escape", "state", "compute", "context", "components.mounting", "shell.navigation"},
+    "controls": {
+        "components.mounting",
+        "compute",
+        "context",
+        "escape",
+        "selection",
+        "shell.navigation",
+        "state",
+        "text",
+    },
     "pages": {
         "text",
         "escape",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
+import weakref
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +21,7 @@ from vitviz.models import load_model
 from vitviz.tracing import trace_input
 from vitviz.ui.compute import ComputeQueue, Results
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS, NICER
+from vitviz.ui.compute.results import size_of
 from vitviz.ui.compute.turns import OPERATIONS_PER_SECOND, Pace, Turns
 
 HEAVY = 10 * HEAVY_OPERATIONS
@@ -229,6 +233,40 @@ def test_a_model_beside_another_shares_its_weights_and_nothing_else():
     assert [id(b) for b in beside.module.buffers()] == [id(b) for b in model.module.buffers()]
     assert not {id(m) for m in beside.module.modules()} & {id(m) for m in model.module.modules()}
     assert beside.lock is not model.lock
+
+
+def test_a_model_that_leaves_its_store_is_freed_with_the_one_beside_it():
+    models = Results(10**9, 1, weakly=True)
+    model = load_model("test_vit", weights="random")
+    alive = [weakref.ref(each) for each in (model, model.module, model.beside, model.beside.module)]
+    models.put(key("model"), model)
+    assert size_of(model) < 1.1 * sum(p.nbytes for p in model.module.parameters()), "its weights count once"
+    models.put(key("another"), Gate())
+    del model
+    gc.collect()
+    assert [each() for each in alive] == [None] * 4
+
+
+def test_one_session_drives_out_its_own_results_and_nobody_elses():
+    results = Results(max_bytes=1000, max_entries=50, max_share=300)
+    other, shared = key("x", scope="b"), key("x")
+    results.put(other, np.zeros(200, np.uint8))
+    results.put(shared, np.zeros(200, np.uint8))
+    for at in range(10):
+        results.put(key(str(at), scope="a"), np.zeros(100, np.uint8))
+        assert results.nbytes <= 700
+    assert [k.what for k in results._held if k.scope == "a"] == ["7", "8", "9"]
+    assert other in results and shared in results
+    results.put(key("large", scope="a"), np.zeros(500, np.uint8))  # larger than a share, and all that the session has
+    assert [k.what for k in results._held if k.scope == "a"] == ["large"] and other in results
+
+
+def test_what_is_prepared_stays_though_the_store_is_full(queue):
+    queue.prepare(key("gallery"), lambda _: np.ones(10, np.uint8), HEAVY)
+    first = queue.submit(key("gallery"), "m", lambda _: None, HEAVY, "a").result(LONG)
+    for at in range(30):
+        queue.results.put(key(str(at)), np.zeros(5_000, np.uint8))
+    assert queue.results.get(key("gallery")) is first and queue.results.nbytes <= 10_000
 
 
 def test_order_without_a_thread():

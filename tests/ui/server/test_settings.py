@@ -29,6 +29,9 @@ def test_each_is_read() -> None:
             "VITVIZ_SIGN_IN": "on",
             "VITVIZ_LOGS": "json",
             "VITVIZ_METRICS": "0.0.0.0:9090",
+            "VITVIZ_PREPARE": "1",
+            "VITVIZ_RAY_ADDRESS": "10.0.0.1:6379",
+            "VITVIZ_RAY_WORKERS": "8",
             "VITVIZ_CHECKPOINTS": "/models",
         }
     )
@@ -47,6 +50,9 @@ def test_each_is_read() -> None:
         sign_in=True,
         logs="json",
         metrics=("0.0.0.0", 9090),
+        prepare=True,
+        ray_address="10.0.0.1:6379",
+        ray_workers=8,
     )
     assert read_settings({}) == Settings()
     assert read_settings({"VITVIZ_METRICS": "9090"}).metrics == ("127.0.0.1", 9090)

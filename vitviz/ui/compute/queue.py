@@ -32,8 +32,8 @@ LINGER_SECONDS = 3.0
 IDLE_SECONDS = 60.0
 # Work of more operations is heavy: some two seconds on two cores, nine forward passes of the embedded model.
 HEAVY_OPERATIONS = 1e11
-# What is added to the niceness of threads with heavy work: a tenth of the processor where light work wants all of it.
-NICER = 10
+# What is added to the niceness of threads with heavy work: a quarter of the processor where light work wants all of it.
+NICER = 5
 
 
 class JobProgress:
@@ -224,7 +224,7 @@ class ComputeQueue:
 
     def under_way(self) -> tuple[Key, ...]:
         """What was asked for and is not finished."""
-        with self._lock:
+        with self._changed:
             return tuple(self._jobs)
 
     def prepare(self, key: Key, work: Work, operations: float) -> None:

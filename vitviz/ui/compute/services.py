@@ -14,6 +14,7 @@ from vitviz.images.decoding import Decoders
 from vitviz.models.limits import Limits
 from vitviz.ui import state
 from vitviz.ui.compute import ComputeQueue, Key, Results, Ticket
+from vitviz.ui.compute.heavy import Pool
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS, Work
 from vitviz.ui.escape import escaped
 from vitviz.ui.server import session
@@ -35,7 +36,16 @@ COPY_BYTES, COPY_ENTRIES = 1_000_000_000, 6
 @cache
 def queue() -> ComputeQueue:
     """Every forward pass and every analysis goes through here."""
-    return ComputeQueue(Results(RESULT_BYTES, RESULT_ENTRIES, max_share=SESSION_BYTES))
+    chosen = settings()
+    places = chosen.ray_workers if chosen.ray_address else 1
+    return ComputeQueue(Results(RESULT_BYTES, RESULT_ENTRIES, max_share=SESSION_BYTES), places=places)
+
+
+@cache
+def pool() -> Pool | None:
+    """Processes for heavy work elsewhere, where the operator names a cluster. Raises VitvizError where it cannot be had."""
+    chosen = settings()
+    return Pool(chosen.ray_address, chosen.ray_workers) if chosen.ray_address else None
 
 
 @cache

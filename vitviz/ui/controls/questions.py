@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
+from vitviz.analysis.faithfulness import LEVELS
 from vitviz.analysis.head_rollout import head_rollouts
+from vitviz.analysis.methods import METHODS
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
+from vitviz.figures.subject import subject_of
 from vitviz.heatmap import Heatmap
-from vitviz.models import Model
+from vitviz.images import image_hash, load_image
+from vitviz.models import Model, prepare
 from vitviz.outputs import OutputKind, has_classifier, output_name
+from vitviz.samples import Sample, samples
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, Key, consent, services
+from vitviz.ui.compute.heavy import ModelName, Task
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
+from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 
 T = TypeVar("T")
@@ -81,11 +89,13 @@ class ExplainedTarget:
         /,
         *,
         passes: float = 1,
+        task: Task | None = None,
         **params: Hashable,
     ) -> T:
         """The answer to `what`, computed once, with progress and a way to stop.
 
         Args:
+            task: the same work by its name, for another process, where there is a pool of them and the work is heavy.
             passes: forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about
                 first.
 
@@ -98,7 +108,13 @@ class ExplainedTarget:
             consent.require_passes(context.model, passes, note)
             shared = self._shared
 
+        name = ModelName.of(context.model) if heavy and task and services.pool() else None
+
         def answered(progress: JobProgress) -> T:
+            if name and task and (pool := services.pool()):
+                found, made = pool.run(name, task, context.trace.input, self.target, shared.made, progress)
+                shared.made.update(made)
+                return found
             question = self._question(shared, context.model.beside if heavy else context.model)
             try:
                 return work(question, progress)
@@ -194,3 +210,35 @@ def _fused_trace(context: PageContext, options: RolloutOptions, what: str, param
         "fused heads", lambda progress: fused_traces(context.trace, fusions, progress), fusions=fusions
     )
     return fused[options.fusion]
+
+
+def prepare_gallery(model: Model) -> None:
+    """Has the queue compute pages' heavy answers about each photograph of the gallery, while no session has heavy work."""
+    for sample in samples():
+        key = Key("prepared", model.name, model.fingerprint, f"sample {sample.id}")
+        passes = 2 * LEVELS[-1] * len(METHODS)
+        services.queue().prepare(key, partial(_prepare, model, sample), consent.operations(model, passes))
+
+
+def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
+    """Keeps the answers under the keys that pages ask for, while nobody has chosen another target."""
+    beside, image = model.beside, load_image(sample.path)
+    traced = subject_of(prepare(beside, image, framing=Selection().framing), progress=progress)
+    key = Key("", model.name, model.fingerprint, image_hash(image), model.input_size, Selection().framing)
+    target = default_target(model, traced.trace.logits)
+    question, maps = Question(beside, traced.trace.input, target), {}
+
+    def keep(what: str, task: Task, **params: Hashable) -> Any:
+        found = task(question, progress)
+        services.queue().results.put(key.derive(what, target=target, **params), found, for_ever=True)
+        return found
+
+    for method in (each for each in METHODS.values() if not each.slow):
+        found = keep("explanation", Task("explanation", {"key": method.key}), method=method.key)
+        if isinstance(found, Heatmap):
+            maps[method.name] = found
+    for level in sorted({1, len(LEVELS)}):
+        task = Task("faithfulness", {"maps": maps, "levels": LEVELS[:level]})
+        keep("faithfulness", task, methods=tuple(maps), level=level)
+    keep("head importance", Task("head importance"))
+    return True

@@ -92,6 +92,9 @@ class Settings:
     class_code       a word that everybody has to give before the first page; empty for none
     sign_in          whether everybody has to sign in by OpenID Connect, as `[auth]` of Streamlit's secrets says
     logs             "text", or "json" for one object a line
+    prepare          whether heavy answers about the gallery's photographs are computed while no session has heavy work
+    ray_address      address of a Ray cluster whose actors do the heavy work; empty for threads of this server
+    ray_workers      how many actors
     metrics          address and port of the metrics for Prometheus; None for none
     """
 
@@ -108,6 +111,9 @@ class Settings:
     class_code: str = _setting(_code, "")
     sign_in: bool = _setting(_flag, "0")
     logs: str = _setting(_logs, "text")
+    prepare: bool = _setting(_flag, "0")
+    ray_address: str = _setting(str, "")
+    ray_workers: int = _setting(_number, "2")
     metrics: tuple[str, int] | None = _setting(_place, "")
 
     @property

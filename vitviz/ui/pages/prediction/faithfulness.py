@@ -34,6 +34,7 @@ from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import JobProgress, consent
+from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.controls.say import caption
@@ -86,6 +87,7 @@ def _tested(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             partial(_walk, found, LEVELS[:level]),
             words.TESTING,
             passes=passes_needed(explained.question, found, LEVELS),
+            task=Task("faithfulness", {"maps": found, "levels": LEVELS[:level]}),
             methods=tuple(found),
             level=level,
         )
@@ -189,7 +191,8 @@ def _sanity(explained: ExplainedTarget) -> None:
         return tuple(cascade(question, methods, every=SANITY_EVERY, progress=progress))
 
     passes = 3 * len(keys) * (explained.context.trace.num_layers / SANITY_EVERY + 3)
-    stages = explained.ask("sanity", work, words.SANITY_RUNNING, passes=passes, methods=keys)
+    task = Task("sanity", {"keys": keys, "every": SANITY_EVERY})
+    stages = explained.ask("sanity", work, words.SANITY_RUNNING, passes=passes, task=task, methods=keys)
     table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
     table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
@@ -262,6 +265,7 @@ def _result(explained: ExplainedTarget, mask: np.ndarray) -> None:
         lambda question, progress: object_test(question, mask, found, progress=progress),
         words.MARK_RUNNING,
         passes=ELSEWHERE + 2,
+        task=Task("object", {"mask": mask, "maps": found}),
         mask=mask.tobytes(),
         methods=tuple(found),
     )

@@ -12,6 +12,7 @@ from vitviz.figures.prediction import completeness_words, explanation_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.controls.say import caption
@@ -36,7 +37,8 @@ def map_of(explained: ExplainedTarget, key: str) -> Heatmap | None:
             return ()  # kept like an answer, so that it is not asked again
 
     passes = METHODS[key].forward_passes(explained.context.layout)
-    found = explained.ask("explanation", work, METHODS[key].name, passes=passes, method=key)
+    task = Task("explanation", {"key": key})
+    found = explained.ask("explanation", work, METHODS[key].name, passes=passes, task=task, method=key)
     return found if isinstance(found, Heatmap) else None
 
 

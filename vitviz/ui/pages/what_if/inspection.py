@@ -21,6 +21,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_board, show_picture
+from vitviz.ui.compute.heavy import Task
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.questions import ExplainedTarget
@@ -187,6 +188,7 @@ def show_worth(explained: ExplainedTarget, given: Interventions) -> None:
                 lambda question, progress: head_importance(question, progress=progress),
                 words.WORTH_RUNNING,
                 passes=said.size * (len(said) + 1) / (2 * len(said)),
+                task=Task("head importance"),
             )
             fall = measured.likelihood_fall
             below = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL

@@ -1,0 +1,184 @@
+"""Heavy work by its name: the same answers as in place, in another process too, and two servers that share a pool."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.load.visitor import Visitor
+from tests.browser.serving import ROOT, served
+from vitviz.analysis.hiding import object_test
+from vitviz.analysis.methods import explain
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import ClassLogit
+from vitviz.errors import Cancelled, ModelError, VitvizError
+from vitviz.models import load_model, resized
+from vitviz.ui.compute.heavy import TASKS, ModelName, Pool, Task, Worker
+from vitviz.ui.compute.queue import JobProgress
+
+TARGET = ClassLogit(3)
+MASK = np.zeros((10, 10), bool)
+MASK[2:5, 3:6] = True
+MAPS = {"one": np.arange(100.0).reshape(10, 10)}
+GIVEN: dict[str, dict[str, Any]] = {
+    "faithfulness": {"maps": MAPS, "levels": (2,)},
+    "explanation": {"key": "occlusion"},
+    "sanity": {"keys": ("attention",), "every": 3},
+    "object": {"mask": MASK, "maps": {}},
+    "head importance": {},
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("test_vit", weights="random")
+
+
+@pytest.fixture(scope="module")
+def pixels(model):
+    return torch.randn(3, *model.input_size, generator=torch.Generator().manual_seed(0))
+
+
+def numbers(value: Any) -> list[np.ndarray]:
+    """All numbers of an answer, in order."""
+    if isinstance(value, np.ndarray | float | int):
+        return [np.asarray(value, float)]
+    if isinstance(value, tuple | list):
+        return [found for each in value for found in numbers(each)]
+    parts = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return [found for each in parts.values() for found in numbers(each)]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_work_that_has_travelled_gives_the_same_answer(model, pixels, name):
+    here = Task(name, GIVEN[name])(Question(model, pixels, TARGET), lambda *_: None)
+    sent = pickle.loads(pickle.dumps((ModelName.of(model), Task(name, GIVEN[name]), pixels, TARGET, {})))
+    answer, made = Worker().run("job", *sent)
+    there = pickle.loads(pickle.dumps(answer))
+    assert len(numbers(here)) > 0
+    for one, other in zip(numbers(here), numbers(there), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
+    assert bool(made) == (name == "faithfulness"), "what the finer curves need comes back"
+
+
+def test_the_answers_are_those_of_the_library(model, pixels):
+    question = Question(model, pixels, TARGET)
+    answer = Task("explanation", {"key": "occlusion"})(question, lambda *_: None)
+    np.testing.assert_array_equal(answer.values, explain(question, "occlusion").values)
+    answer = Task("object", {"mask": MASK, "maps": {}})(question, lambda *_: None)
+    assert answer.fall == pytest.approx(object_test(question, MASK, {}).fall)
+    assert Task("explanation", {"key": "gradcam"})(question, lambda *_: None) != ()
+
+
+def test_a_worker_refuses_another_model_than_the_servers(model):
+    name = ModelName.of(resized(model, (96, 96)))
+    assert name is not None and name.load().input_size == (96, 96)
+    with pytest.raises(ModelError, match="loads another test_vit"):
+        replace(name, fingerprint="0").load()
+    assert ModelName.of(replace(model, weights="file")) is None
+
+
+def test_work_is_called_off_in_a_worker(model, pixels):
+    worker, name = Worker(), ModelName.of(model)
+    assert name is not None
+    real = worker._model
+
+    def called_off(given: ModelName):
+        worker.cancel("job")
+        return real(given)
+
+    worker._model = called_off  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        worker.run("job", name, Task("head importance"), pixels, TARGET, {})
+    assert worker.fraction("job") is None
+
+
+def test_workers_need_no_streamlit():
+    code = "import sys, vitviz.ui.compute.heavy; assert 'streamlit' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(VitvizError, match=r'pip install "vitviz\[ray\]"'):
+        Pool("auto", 2)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster on this machine, for two workers."""
+    ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "vitviz[ray]"')
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}.items():
+            patch.setenv(name, value)
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000)
+        yield ray.get_runtime_context().gcs_address
+        ray.shutdown()
+
+
+@pytest.mark.long
+def test_two_servers_share_two_workers(cluster):
+    """Both servers' heavy work is done by the two processes, which outlive neither a kill nor lose the work over it."""
+    environment = {"VITVIZ_RAY_ADDRESS": cluster, "VITVIZ_RAY_WORKERS": "2"}
+    with served(ROOT / "app.py", environment) as first, served(ROOT / "app.py", environment) as second:
+        done: list[str] = []
+
+        def ask(server: str, image: str) -> None:
+            visitor = Visitor(server, patience=200)
+            view = visitor.open("what_if", f"?image={image}&switch=worth&weighed=now")
+            if view.widget("go on worth"):
+                view = visitor.press("go on worth")
+            assert not view.wrong, view.wrong
+            done.append(image)
+            visitor.close()
+
+        threads = [
+            threading.Thread(target=ask, args=given) for given in ((first, "cat"), (second, "coffee"), (first, "koala"))
+        ]
+        for thread in threads:
+            thread.start()
+        pool = Pool(cluster, 2)
+        for thread in threads:
+            thread.join()
+        assert sorted(done) == ["cat", "coffee", "koala"]
+        told = pool.told()
+        assert len({each["pid"] for each in told} | {first.pid, second.pid}) == 4
+        assert any(each["models"] == ["embedded"] for each in told)
+
+
+@pytest.mark.long
+def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_its_work_done(cluster, model, pixels):
+    pool, name = Pool(cluster, 2), ModelName.of(model)
+    assert name is not None
+    before = {each["pid"] for each in pool.told()}
+
+    class Killing(JobProgress):
+        left = 1
+
+        def check(self) -> None:
+            if self.left and (self.fraction or 0) > 0:
+                self.left -= 1
+                for pid in {each["pid"] for each in pool.told()}:
+                    os.kill(pid, signal.SIGKILL)
+
+    task = Task("explanation", {"key": "integrated_gradients"})
+    answer, _ = pool.run(name, task, pixels, TARGET, {}, Killing(lambda: True))
+    wanted = explain(Question(model, pixels, TARGET), "integrated_gradients").values
+    np.testing.assert_allclose(answer.values, wanted, rtol=1e-3, atol=1e-4)
+
+    assert not before & {each["pid"] for each in pool.told()}
+    called_off = JobProgress(lambda: False)
+    with pytest.raises(Cancelled):
+        pool.run(name, task, pixels, TARGET, {}, called_off)
