@@ -27,7 +27,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.load.visitor import View, Visitor
+from benchmarks.load.visitor import Lost, View, Visitor
 from tests.browser.serving import ROOT, served
 
 SIDE, CELLS = 336, 4
@@ -70,11 +70,19 @@ def is_of(picture: Image.Image, number: int) -> bool:
 
 @dataclass
 class Log:
-    """What happened, of all visitors. Seconds by kind of run; what went wrong, in words."""
+    """What happened, of all visitors.
+
+    Attributes:
+        seconds: by kind of run.
+        wrong: what went wrong, in words.
+        pictures: how many were compared.
+        unfinished: long tests that were still waiting or running when the others had left.
+    """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     pictures: int = 0
+    unfinished: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def took(self, kind: str, seconds: float) -> None:
@@ -173,7 +181,9 @@ def walk(server: str, sessions: int, minutes: float = 0.0, steps: int = 0, heavy
         threading.Thread(target=act, args=(number, lambda student: visit(student, until, steps)))
         for number in range(sessions)
     ]
-    threads += [threading.Thread(target=act, args=(sessions + number, _ask_long(number))) for number in range(heavy)]
+    threads += [
+        threading.Thread(target=act, args=(sessions + number, _ask_long(number, until))) for number in range(heavy)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -181,17 +191,20 @@ def walk(server: str, sessions: int, minutes: float = 0.0, steps: int = 0, heavy
     return log
 
 
-def _ask_long(number: int) -> Callable[[Student], None]:
+def _ask_long(number: int, until: float) -> Callable[[Student], None]:
     gallery = ("cat", "coffee", "koala", "rocket", "astronaut", "bricks")
 
     def ask(student: Student) -> None:
-        student.visitor.query = ""
         student.visitor.close()
-        student.visitor = Visitor(student.visitor.server, patience=1200.0)
+        student.visitor = Visitor(student.visitor.server, patience=max(until - time.monotonic(), 1.0) + 30.0)
         began = time.monotonic()
-        view = student.visitor.open("prediction", f"?image={gallery[number % len(gallery)]}&{HEAVY}")
-        if view.widget("go on test"):
-            view = student.visitor.press("go on test")
+        try:
+            view = student.visitor.open("prediction", f"?image={gallery[number % len(gallery)]}&{HEAVY}")
+            if view.widget("go on test"):
+                view = student.visitor.press("go on test")
+        except Lost:
+            student.log.unfinished += 1
+            return
         student.log.took("long test", time.monotonic() - began)
         for sentence in view.wrong:
             student.log.failed(f"long test {number}: {sentence[:200]}")
@@ -200,18 +213,21 @@ def _ask_long(number: int) -> Callable[[Student], None]:
 
 
 class Memory:
-    """Resident memory of a process and its children, looked at every few seconds."""
+    """Resident memory of a process, looked at every few seconds, and the processor's time that it took meanwhile."""
 
     def __init__(self, pid: int, every: float = 5.0) -> None:
         self._pid, self._every, self._over = pid, every, threading.Event()
         self.megabytes: list[float] = []
+        self.seconds = 0.0
 
     @contextmanager
     def watched(self) -> Iterator[Memory]:
         thread = threading.Thread(target=self._watch, daemon=True)
+        before = processor_seconds(self._pid)
         thread.start()
         try:
             yield self
+            self.seconds = processor_seconds(self._pid) - before
         finally:
             self._over.set()
             thread.join()
@@ -229,7 +245,13 @@ def resident(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def report(log: Log, memory: list[float]) -> None:
+def processor_seconds(pid: int) -> float:
+    """What all threads of a process have taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def report(log: Log, memory: list[float], seconds: float = 0.0) -> None:
     print("| what | runs | median (s) | 95th percentile (s) | longest (s) |\n|---|---:|---:|---:|---:|")
     light = [seconds for kind, some in log.seconds.items() if kind in ("setting", "page again") for seconds in some]
     for kind, some in [*sorted(log.seconds.items()), ("every later run", light)]:
@@ -242,6 +264,13 @@ def report(log: Log, memory: list[float]) -> None:
             f"\nMemory: {memory[0]:.0f} MB at first, {max(memory):.0f} MB at most; after a third of the time "
             f"{memory[third]:.0f} MB, at the end {memory[-1]:.0f} MB."
         )
+    steps = sum(len(some) for kind, some in log.seconds.items() if kind != "long test")
+    if seconds:
+        print(
+            f"The server took {seconds:.0f} s of processor time for {steps} steps: {seconds / max(steps, 1):.2f} s each."
+        )
+    if log.unfinished:
+        print(f"Long tests that were not done at the end: {log.unfinished}.")
     print(f"Pictures compared: {log.pictures}. Went wrong: {len(log.wrong)}.")
     for line in log.wrong[:20]:
         print(f"- {line}")
@@ -257,13 +286,13 @@ def main() -> None:
     options.add_argument("--server", default="", help="of a running app; one is started where not given")
     given = options.parse_args()
     if given.server:
-        log, memory = walk(given.server, given.sessions, given.minutes, 0, given.heavy, given.pace), []
+        log, memory, seconds = walk(given.server, given.sessions, given.minutes, 0, given.heavy, given.pace), [], 0.0
     else:
         threads = str(os.cpu_count() or 1)
         with served(ROOT / "app.py", {"OMP_NUM_THREADS": threads}) as server, Memory(server.pid).watched() as watched:
             log = walk(server, given.sessions, given.minutes, 0, given.heavy, given.pace)
-        memory = watched.megabytes
-    report(log, memory)
+        memory, seconds = watched.megabytes, watched.seconds
+    report(log, memory, seconds)
     sys.exit(bool(log.wrong))
 
 

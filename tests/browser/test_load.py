@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from benchmarks.load import classroom
+from benchmarks.load.soak import MOST_GROWTH, Soaked, soak
 from benchmarks.load.visitor import XSRF, Visitor
+
+from .serving import Address
 
 
 def test_three_visitors_get_their_own_pictures_and_no_error(server: str) -> None:
@@ -41,6 +44,18 @@ def test_patterns_are_told_apart() -> None:
         assert [other for other in range(max(0, number - 20), number + 20) if classroom.is_of(picture, other)] == [
             number
         ]
+
+
+def test_photographs_one_after_the_other_are_all_shown(server: Address) -> None:
+    """The short form of `benchmarks/load/soak.py`, on the app with its stores as they are."""
+    soaked = soak(server, images=4)
+    assert soaked.lost == [] and len(soaked.megabytes) == 4 and min(soaked.megabytes) > 100
+
+
+def test_memory_that_grows_and_memory_that_does_not() -> None:
+    full = [500.0 + 5 * min(at, 30) for at in range(100)]
+    assert Soaked(full, []).growth < MOST_GROWTH / 2
+    assert Soaked([500.0 + at for at in range(100)], []).growth > MOST_GROWTH
 
 
 def test_a_connection_that_is_lost_between_an_upload_and_its_page(server: str) -> None:
