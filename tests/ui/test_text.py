@@ -216,3 +216,29 @@ def test_the_story_and_the_questions_lead_to_pages_that_there_are():
         said = each.text if isinstance(each, journey.Caption) else f"{each.question} {each.answer}"
         assert [part for part in SENTENCE.split(said) if len(part.split()) > 25] == []
     assert all(each.question.endswith("?") for each in journey.QUESTIONS)
+
+
+HANDS = re.compile(
+    r"\b(click|hover|point(ed)? at|point to|arrow keys?|esc(ape)?\b|second click|press [a-z\[\]])", re.IGNORECASE
+)
+# Said to screen readers and beside buttons that only a mouse can point at; the presenter's keys; or true of a finger as well.
+ANYWAY = re.compile(r"\[(photo_label|keys|picture_label)\]|PRESENT|prediction/text.py LINKED|ALT\b")
+
+
+def test_only_where_there_is_a_mouse_and_a_keyboard_do_texts_speak_of_them():
+    """A sentence of the browser's has a sibling for fingers, a piece of a page's text says that it is for a mouse."""
+    every = dict(texts())
+    wrong = []
+    for where, text in every.items():
+        sibling = re.sub(r"\]$", "_touch]", where) if where.endswith("]") else f"{where}_TOUCH"
+        told = [piece.text for piece in text.bases if "mouse" not in piece.when]
+        if any(HANDS.search(piece) for piece in told) and sibling not in every and not ANYWAY.search(where):
+            wrong.append((where, told))
+    assert wrong == []
+
+
+def test_a_piece_for_a_mouse_is_shown_where_there_is_one():
+    text = instruction("Point at it.", when="mouse") + instruction("Tap it.", when="touch") + instruction("Then read.")
+    assert true_of(text, {"mouse", "touch"}) == (
+        '<span class="vv-mouse">Point at it.</span> <span class="vv-touch">Tap it.</span> Then read.'
+    )

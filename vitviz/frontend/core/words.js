@@ -3,15 +3,26 @@
 import { cellOf } from "./layout.js";
 import { number, rankOf, strongest } from "./scale.js";
 
+// Whether fingers are all there is: no pointer that can rest over something.
+export function touched() {
+  return Boolean(globalThis.matchMedia?.("(hover: none)").matches);
+}
+
+// What painting does, as it is done here.
+export function paintHint({ hint, touch_hint: fingers }) {
+  return (touched() && fingers) || hint;
+}
+
 export class Words {
   // sentences: { key: "text with {blanks}" }
   constructor(sentences) {
     this.sentences = sentences;
   }
 
-  // "{row}" in the sentence is replaced by blanks.row.
+  // "{row}" in the sentence is replaced by blanks.row. Where nothing can hover, a sentence "key_touch" stands in for "key".
   say(key, blanks = {}) {
-    return this.sentences[key].replace(/\{(\w+)\}/g, (_, name) => blanks[name]);
+    const sentence = (touched() && this.sentences[`${key}_touch`]) || this.sentences[key];
+    return sentence.replace(/\{(\w+)\}/g, (_, name) => blanks[name]);
   }
 
   token(layout, token) {

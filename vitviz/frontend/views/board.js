@@ -4,7 +4,7 @@ import { BOARD, boardSize, clamp, headAt, pointAt } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
-import { Words } from "../core/words.js";
+import { paintHint, Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { Announcer, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
@@ -271,7 +271,7 @@ class Board {
     const { paint } = this.given;
     const [, heads, rows, cols] = shape;
     const [layer, head] = this.hover || (this.sameShape() && this.chosen) || [0, null];
-    if (head === null || (paint && !this.hover)) return paint ? paint.hint : say(data.unit === "layer" ? "layers_hint" : "board_hint");
+    if (head === null || (paint && !this.hover)) return paint ? paintHint(paint) : say(data.unit === "layer" ? "layers_hint" : "board_hint");
     const map = layer * heads + head;
     const place = data.wrapped ? say(`board_${data.unit}`, { head: map, layer: map }) : say("board_place", { layer: data.first + layer, head });
     if (this.loader.state !== "shown") return [place, say("loading")].join(" · ");

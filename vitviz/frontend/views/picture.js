@@ -4,7 +4,7 @@ import { cellThere, clamp, patchName, patchNamed, placeOf } from "../core/layout
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
-import { Words } from "../core/words.js";
+import { paintHint, Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { Announcer, Status } from "../parts/announcer.js";
 import { Chips } from "../parts/controls.js";
@@ -329,7 +329,7 @@ class Picture {
       const facts = state === "shown" ? [value, marked] : [words.say("loading")];
       return [words.say("place", { row, col }), ...facts].filter(Boolean).join(" · ");
     }
-    if (given.paint) return given.paint.hint;
+    if (given.paint) return paintHint(given.paint);
     // Among many pictures the page says it once.
     return given.one_of_many ? "\u00a0" : words.say("hint");
   }

@@ -29,7 +29,7 @@ class Paint:
 
     Attributes:
         cells: painted ones, counted row by row from 0.
-        hint: says below the component what painting does.
+        hint: says below the component what painting does; touch_hint: the same for fingers.
         taken: called with all painted cells, ascending, before the page runs again.
         hidden: makes the picture with every cell painted, of which each painted cell shows its part; without it painted cells
             are darkened and crossed.
@@ -41,6 +41,7 @@ class Paint:
     taken: Callable[[tuple[int, ...]], None]
     hidden: Callable[[], Image.Image] | None = None
     by: Hashable = ""
+    touch_hint: str = ""
 
     def receive(self, cells: Any, count: int) -> None:
         """Passes on what a browser reports of a grid of `count` cells, unless it makes no sense."""
@@ -52,7 +53,7 @@ class Paint:
         hidden, url = self.hidden, None
         if hidden is not None:
             url = context.offer(f"hidden {key}", lambda: pack_picture(hidden()), by=self.by)
-        return {"cells": list(self.cells), "hint": self.hint, "url": url}
+        return {"cells": list(self.cells), "hint": self.hint, "touch_hint": self.touch_hint, "url": url}
 
 
 @cache

@@ -42,6 +42,9 @@ def _placed(*kinds: str) -> Callable[[PageContext], bool]:
 
 
 FACTS: dict[str, Callable[[PageContext], bool]] = {
+    # what people have at hand: the browser alone knows, and shows one of the two
+    "mouse": lambda context: True,
+    "touch": lambda context: True,
     # the picture
     "motorcycle": lambda context: (context.selection.image or samples()[0].id) == "motorcycle",
     # the weights and what comes out

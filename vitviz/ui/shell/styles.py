@@ -19,6 +19,9 @@ CSS = """
 @media (min-width: 769px) {
   [data-testid="stAppViewContainer"]:not(:has([data-testid="stSidebar"])) { padding-left: 272px; }
 }
+/* What is done with a mouse and keys is said where there are some, and what fingers do where they are all there is. */
+.vv-touch { display: none; }
+@media (hover: none) { .vv-mouse { display: none; } .vv-touch { display: inline; } }
 /* What stands below a figure is not seen before the figure is there, since it would be pushed down. */
 .stMain:not(:has(.vv-drawn)) :has(> :is(.st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along)),
 .stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stCaptionContainer"] { display: none; }

@@ -55,7 +55,7 @@ COST = computed(
 GO_ON = instruction("Go on")
 OWN_SIZE = instruction("The model's own size instead")
 TOO_LARGE_TO_KEEP = computed(
-    "The queries and keys of this run would take {kept}, more than the {room} that the server keeps between clicks. Choose a "
+    "The queries and keys of this run would take {kept}, more than the {room} that the server keeps for one view. Choose a "
     "smaller input size, or run it from Python.",
     "vitviz.capture.cost.estimate",
 )
@@ -228,6 +228,9 @@ PICTURE_WORDS = FETCH_WORDS | instruction(
         "unmarked": "not marked",
         "marked_count": "{count} of {total} marked",
         "hint": "Point at a patch to read it, click to choose it. The arrow keys move the choice.",
+        "hint_touch": "Tap a patch to choose and read it.",
+        "board_hint_touch": "Tap a head to enlarge it.",
+        "layers_hint_touch": "Tap a layer to choose it.",
         "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the choice.",
         "board_place": "layer {layer}, head {head}",
         "board_head": "head {head}",

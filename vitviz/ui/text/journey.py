@@ -81,7 +81,7 @@ CAPTIONS: tuple[Caption, ...] = (
             "In layer {layer}, head {head}, {source} takes most from {strongest}: {weight:.0%} of its weight.", _MAP
         )
         + instruction(
-            "Point at a wheel, the body or a window of a vehicle, and see what each takes from the others.",
+            "Choose a wheel, the body or a window of a vehicle, and see what each takes from the others.",
             when="motorcycle",
         ),
         "microscope",

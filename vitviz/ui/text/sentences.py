@@ -6,7 +6,9 @@ computed     filled with numbers of what is on the screen; `by` names the functi
 reference    a finding of others; `to` names works of `vitviz.references`
 
 `a + b` of two tagged texts is both, one after the other, each with its own tag. A piece that is true of some models only says
-so with `when`, names of facts (`vitviz.ui.controls.facts`), and is left out for others. A test refuses a text without a tag.
+so with `when`, names of facts (`vitviz.ui.controls.facts`), and is left out for others. A piece for people with a mouse and a
+keyboard says `when="mouse"`, one for fingers `when="touch"`: the browser knows which of them to show. A test refuses a text without a
+tag, and one that speaks of a mouse or of keys to everybody.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from enum import Enum
 from typing import Any, TypeVar
 
 INSTRUCTION, DEFINITION, COMPUTED, REFERENCE = KINDS = ("instruction", "definition", "computed", "reference")
+
+HANDS = ("mouse", "touch")
 
 T = TypeVar("T")
 
@@ -89,7 +93,13 @@ def true_of(text: str, facts: Container[str]) -> str:
     bases = getattr(text, "bases", ())
     if not any(piece.when for piece in bases):
         return text
-    return " ".join(piece.text for piece in bases if holds(piece.when, facts))
+    return " ".join(_for_hands(piece) for piece in bases if holds(piece.when, facts))
+
+
+def _for_hands(piece: Basis) -> str:
+    """The piece; one for a mouse or for fingers alone in HTML that shows it where there is one (`ui/shell/styles.py`)."""
+    hands = [each for each in HANDS if each in piece.when]
+    return f'<span class="vv-{hands[0]}">{piece.text}</span>' if hands else piece.text
 
 
 def holds(when: Iterable[str], facts: Container[str]) -> bool:

@@ -11,10 +11,11 @@ PAGE = PageText(
     lead=definition(
         "Patches are alike to the model where their vectors point in the same direction: their cosine similarity is high."
     ),
-    try_this=instruction("Click a wheel: the other wheel lights up, and that of the fire engine.", when="motorcycle")
-    + instruction("Click a part of the object, and look for its like in the second photograph.")
-    + instruction("Then move the patch with the arrow keys, and go to an early layer in the settings.")
-    + instruction("In *groups*, click a patch to see its group alone."),
+    try_this=instruction("Choose a wheel: the other wheel lights up, and that of the fire engine.", when="motorcycle")
+    + instruction("Choose a part of the object, and look for its like in the second photograph.")
+    + instruction("Then move the patch with the arrow keys.", when="mouse")
+    + instruction("Go to an early layer in the settings.")
+    + instruction("In *groups*, choose a patch to see its group alone."),
     notice=reference(
         "Keys of middle and last layers of self-supervised models match parts of objects across pictures.",
         "amir",
@@ -115,6 +116,7 @@ FIGURE: dict[str, str] = (
             "loading": "loading …",
             "place": "row {row}, column {col}",
             "painted_hint": "Point at a patch to read it, click to choose it; the arrow keys move the choice.",
+            "painted_hint_touch": "Tap a patch to choose and read it.",
         }
     )
     | computed(

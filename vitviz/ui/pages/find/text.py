@@ -93,7 +93,7 @@ LABELS = definition(
     }
 )
 SAID_GRAPH = computed(
-    "Patches are joined where they are alike. The framed one is joined with {joined} of {others}, which are marked; click another.",
+    "Patches are joined where they are alike. The framed one is joined with {joined} of {others}, which are marked; choose another.",
     "vitviz.analysis.localization.affinity",
 )
 SAID_EIGENVECTOR = computed(

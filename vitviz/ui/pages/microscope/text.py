@@ -12,7 +12,8 @@ PAGE = PageText(
         "Each token asks with its own query, and each head compares it with every key in its own way. "
         "The attention weight says how much of another token's value it takes; the weights of a row sum to 1."
     )
-    + instruction("Point at the picture, and every head of the layer answers."),
+    + instruction("Point at the picture, and every head of the layer answers.", when="mouse")
+    + instruction("Tap the picture, and every head of the layer answers.", when="touch"),
     try_this=instruction("Pin a patch of the object, then go through the layers.")
     + instruction(
         "Pin a wheel, and see in which heads it takes most from the other wheel or the body.", when="motorcycle"
@@ -81,6 +82,8 @@ MICROSCOPE: dict[str, str] = (
             "asked": "{source} {verb} …",
             "state_pinned": "pinned · Esc or a second click lets go",
             "state_free": "point to ask, click to pin",
+            "state_pinned_touch": "pinned · a second tap lets go",
+            "state_free_touch": "tap a patch to ask and pin it",
             "loading": "loading layer {layer} …",
             # controls
             "layer": "Layer {layer} of 0–{last}",

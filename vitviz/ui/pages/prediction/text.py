@@ -86,7 +86,7 @@ PATCH_LENS_SAME = computed(
 )
 PATCH_NAME = computed("{name} ({count})", "vitviz.analysis.prediction.patch_lens")
 
-LINKED = instruction("Point at a patch in one map and read its value in all of them.")
+LINKED = instruction("A patch that is pointed at or chosen in one map is read in all of them.")
 SLOW = instruction("Compute the two slow ones too")
 SLOW_TEXT = definition("Integrated gradients and occlusion run the model many times.")
 SIGNED_NOTE = definition("Red speaks for it, blue against it.")

@@ -81,6 +81,7 @@ JOURNEY = instruction(
         "caption_target": "Layer {layer}: {token} takes {share} from {target}.",
         "caption_loading": "The numbers of layer {layer} are loading.",
         "caption_click": "Click a patch to see where it looks in every layer.",
+        "caption_click_touch": "Tap a patch to see where it looks in every layer.",
         "caption_answer": "After {layers} layers the answer is {name}, {value}. Hide a part and see whether it stays.",
         "caption_doubt": "After {layers} layers, {name} comes first with {value}. The photograph may show none of the classes that the model knows.",
         "caption_features": "All layers have run. The model ends with features in place of an answer.",

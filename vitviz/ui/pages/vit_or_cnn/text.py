@@ -22,7 +22,7 @@ PAGE = PageText(
     ),
     try_this=instruction(
         "Play *reach*: which network sees far after its first layer, and which only near the end? "
-        "Then shuffle the photograph under *stress*, and point at the curves."
+        "Then shuffle the photograph under *stress*, and read the curves."
     ),
     notice=reference(
         "In a trained ViT the first layers already mix near and far; a CNN grows its field layer by layer.",

@@ -74,6 +74,7 @@ def show_hide(context: PageContext, given: Interventions) -> None:
             lambda painted: edits.switch(edits.hide(now(), painted, fill)),
             hidden=lambda: seen_picture(context.subject, everything),
             by=fill,
+            touch_hint=words.HIDE_HINT_TOUCH,
         ),
     )
     if fill == "removed" and cells and edits.shuffled(given) is not None:
@@ -253,7 +254,10 @@ def painted(given: Interventions, heads: int, fill: str, hint: str) -> Paint:
     """Heads off, as cells of a board that has `heads` of them in a row."""
     cells = tuple(layer * heads + head for layer, head in edits.heads_off(given) if head < heads)
     return Paint(
-        cells, hint, lambda chosen: edits.switch(edits.set_heads(now(), (divmod(c, heads) for c in chosen), fill))
+        cells,
+        hint,
+        lambda chosen: edits.switch(edits.set_heads(now(), (divmod(c, heads) for c in chosen), fill)),
+        touch_hint=words.BOARD_HINT_TOUCH,
     )
 
 

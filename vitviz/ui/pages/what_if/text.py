@@ -95,6 +95,7 @@ HIDE_BY_HELP = definition(
 HIDE_HINT = instruction(
     "Draw over patches to hide them; draw over hidden ones to bring them back. Arrow keys and space do the same."
 )
+HIDE_HINT_TOUCH = instruction("Draw over patches with a finger to hide them; draw over hidden ones to bring them back.")
 HIDE_ALT = definition("The photograph to paint on; {count} patches are hidden.")
 REMOVED_AND_SHUFFLED = definition(
     "The patches are shuffled too: what is removed is the place in the sequence, whatever stands there now."
@@ -127,6 +128,7 @@ MEANS_RUNNING = instruction("Taking every head's mean over the gallery")
 BOARD_HINT = instruction(
     "Click a head to switch it off, click again to switch it on. Arrow keys and space do the same."
 )
+BOARD_HINT_TOUCH = instruction("Tap a head to switch it off, tap again to switch it on.")
 BOARD_ALT = definition("{heads} heads in {layers} layers, each with where the {query} looks; {off} of them are off.")
 BOARD_CAPTION = definition("attention weight, every head on its own scale")
 BOARD_ENDS = definition(("least", "most (99th percentile)"))
@@ -181,7 +183,7 @@ MAPS = definition(
     }
 )
 MEAN_OF_HEADS, ONE_HEAD = definition(("mean of heads", "head {head}"))
-MAP_OF = instruction("{map}. Both on one scale. Click a patch to see where that patch looks.")
+MAP_OF = instruction("{map}. Both on one scale. Choose a patch to see where that patch looks.")
 MAP_ALT = definition("{name}, over the photograph.")
 SEEN = instruction("What the model sees now")
 SEEN_ALT = definition("The photograph as the changed model sees it. Removed patches are crossed out.")
