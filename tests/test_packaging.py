@@ -73,7 +73,7 @@ def test_the_library_requires_what_it_imports_and_nothing_of_the_app() -> None:
 
 def test_the_app_requires_what_it_imports_and_no_more() -> None:
     needed = imported([*(ROOT / "vitviz").rglob("*.py"), ROOT / "app.py"])
-    given = names(APP_LIST) | names(requirements("transformers") | requirements("metrics"))
+    given = names(APP_LIST) | names(requirements("transformers") | requirements("metrics") | requirements("ray"))
     assert not {name for name, sources in needed.items() if not sources & given}
     assert not names(APP_LIST) - set().union(*needed.values())
 
