@@ -39,7 +39,7 @@ from vitviz.figures.subject import Subject, made
 from vitviz.models import Prepared
 
 QUANTITIES = {"norm": "norm, times the median patch's", "mass": "attention received, times the median patch's"}
-ALONG = {"norm": "layers passed", "mass": "layer"}
+ALONG = {"norm": "after layer", "mass": "layer"}
 
 
 def subject(trace: Trace) -> Subject:

@@ -64,8 +64,8 @@ class AppTab(Tab):
         self.page.wait_for_selector("[data-testid=stHeading] h2")
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
         wanted = HEATMAPS.get(self.page.url.removeprefix(self.server).strip("/").partition("?")[0])
-        if wanted is not None and "of=head" in self.page.url:
-            wanted += 1
+        if "/rollout" in self.page.url and "of=head" in self.page.url:
+            wanted = HEATMAPS["rollout"] + 1
         if wanted is not None and not self.page.locator("[data-testid=stAlertContentError]").count():
             self.expect(self.page.locator(".heatmap[data-ready]")).to_have_count(wanted)
         self.page.wait_for_timeout(150)

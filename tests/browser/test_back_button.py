@@ -60,7 +60,7 @@ def test_back_to_where_one_was_a_moment_ago_is_no_echo(tab):
 
 
 def test_back_during_a_run_leaves_address_and_view_at_one(tab):
-    shown = tab("rollout?image=cat")
+    shown = tab("rollout?image=cat&of=head")
     choose_layer(shown, 6)
     # A change and the button at once: which of both comes last is the network's affair, but the address says what is shown.
     box = shown.page.get_by_label(rollout.LAYER, exact=True)
@@ -71,7 +71,7 @@ def test_back_during_a_run_leaves_address_and_view_at_one(tab):
     shown.page.wait_for_timeout(1500)  # nothing that was under way comes after
     shown.settled()
     asked = shown.parameters()
-    assert asked.pop("image") == "cat"
+    assert (asked.pop("image"), asked.pop("of")) == ("cat", "head")
     assert asked in ({}, {"layer": "6"}, {"layer": "8"})
     shown.expect(box).to_have_value(asked.get("layer", "11"))
     assert shown.errors() == []

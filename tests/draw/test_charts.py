@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 
 from tests.draw.pictures import inside, pixels
 from vitviz.draw import DARK, LIGHT, draw_bars, draw_curve, draw_filters, draw_scatter, draw_sum
-from vitviz.draw.charts import percentage
+from vitviz.draw.charts import count_layers, percentage
 from vitviz.draw.scale import rgb
 from vitviz.draw.small_multiples import as_colours
 from vitviz.errors import DrawError
@@ -177,3 +177,12 @@ def test_a_name_may_be_anything() -> None:
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["_hidden", "$b$"]
     two_lines = inside(draw_bars(["two\nlines", "b"], [2.0, 1.0]))
     np.testing.assert_array_equal(two_lines, inside(draw_bars(["two lines", "b"], [2.0, 1.0])))
+
+
+def test_states_between_layers_are_named_by_the_layer_after_which_they_are_taken() -> None:
+    figure = count_layers(draw_curve(np.arange(13), {"": np.arange(13.0)}, x_label="after layer", y_label="y"), 13)
+    assert [each.get_text() for each in figure.axes[0].get_xticklabels()] == ["input", *map(str, range(12))]
+    many = count_layers(draw_curve(np.arange(41), {"": np.arange(41.0)}, x_label="after layer", y_label="y"), 41)
+    shown = many.axes[0].get_xticklabels()
+    assert [each.get_text() for each in shown][:3] == ["input", "0", "3"] and len(shown) <= 15
+    assert [round(place) for place in many.axes[0].get_xticks()][:3] == [0, 1, 4]

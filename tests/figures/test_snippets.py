@@ -170,7 +170,7 @@ def _check_curves(figure) -> None:
 def test_outliers_have_their_thresholds(subject, measure, capsys):
     found = token_outliers(question(subject), 1.02, 1.05)
     assert 4 < len(found.tokens) < 24
-    figure = outliers_figure(subject, found, measure, "length", "layers passed")
+    figure = outliers_figure(subject, found, measure, "length", "after layer")
     names = run(figure.snippet)
     assert names["outliers"].tokens == found.tokens
     np.testing.assert_allclose(names["times"], figure.arrays["times"], rtol=1e-4)

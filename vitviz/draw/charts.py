@@ -114,6 +114,19 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
     return figure, axes
 
 
+MOST_TICKS = 14
+
+
+def count_layers(figure: Figure, states: int) -> Figure:
+    """Names the points 0, 1, ... of a curve as tables do that say "after layer": "input" before the first, then 0, 1, ...
+
+    states: one more than there are layers. Returns the same figure.
+    """
+    shown = [0, *range(1, states, -(-states // MOST_TICKS))]
+    figure.axes[0].set_xticks(shown, ["input", *(str(state - 1) for state in shown[1:])])
+    return figure
+
+
 def draw_curve(
     x: np.ndarray,
     lines: Mapping[str, np.ndarray],

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vitviz.analysis.patches import Paste, TwoScenes, two_scenes
 from vitviz.draw import LIGHT, Scale, Theme, draw_curve, draw_heatmap
+from vitviz.draw.charts import count_layers
 from vitviz.draw.scale import rounding
 from vitviz.draw.sheet import beside
 from vitviz.errors import DrawError
@@ -134,7 +135,6 @@ def _drawn(
 
 
 # Tick names that fit beside each other under a curve of the default width.
-MOST_TICKS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +182,7 @@ def scenes_figure(
         x,
         {itself: found.itself, control: found.other},
         bands={control: (found.other_low, found.other_high)},
-        x_label="layers passed (E: embedding)",
+        x_label="after layer",
         y_label="cosine similarity",
         y_range=(min(0.0, lowest - 0.05), 1.05),
         names_above=True,
@@ -190,9 +190,7 @@ def scenes_figure(
         width=width,
         height=height,
     )
-    step = -(-len(x) // MOST_TICKS)
-    shown = [0, *range(1, len(x), step)]
-    drawing.axes[0].set_xticks(shown, ["E", *(str(i - 1) for i in shown[1:])])
+    count_layers(drawing, len(x))
     (row, col), (to_row, to_col) = paste.source, paste.place
     return Figure(
         arrays={

@@ -16,6 +16,7 @@ from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.sinks import TokenOutliers, times_median
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.draw.cells import box
+from vitviz.draw.charts import count_layers
 from vitviz.draw.sheet import beside, column
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject, snippet_framing
@@ -181,6 +182,8 @@ def outliers_figure(
     places = np.arange(length)
     lines = {f"threshold {threshold:g}": np.full(length, threshold, np.float32), **times}
     drawing = draw_curve(places, lines, x_label=along, y_label=quantity, theme=theme, width=width)
+    if measure == "norm":  # taken before the first layer, too
+        count_layers(drawing, length)
     largest = max(times, key=lambda name: float(times[name].max()))
     return Figure(
         arrays={"times": np.stack(list(times.values())), "names": np.array(list(times))},

@@ -13,6 +13,7 @@ from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import as_query, default_query
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
+from vitviz.draw.charts import count_layers
 from vitviz.figure import Figure
 from vitviz.figures.subject import Subject, query_words
 from vitviz.heatmap import Heatmap
@@ -72,12 +73,13 @@ def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT
     drawing = draw_curve(
         passed,
         lines,
-        x_label="layers passed",
+        x_label="after layer",
         y_label=kind.quantity,
         y_range=(0, 1) if kind.is_probability else None,
         theme=theme,
         width=width,
     )
+    count_layers(drawing, len(values))
     what = "The probability of" if kind.is_probability else "The output"
     return Figure(
         arrays={"probabilities" if kind.is_probability else "values": values},

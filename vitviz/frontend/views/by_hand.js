@@ -23,7 +23,7 @@ const FINEST_CUTS = 5; // CSS pixels of a patch
 const NARROW = 600; // CSS pixels
 const GAP = 28;
 const SCALE_HEIGHT = 58; // of the colour bar under the photograph
-const AROUND = { wide: 468, narrow: 560 }; // what stands on the page beside the stage, above the fold
+const AROUND = { wide: 430, narrow: 540 }; // what stands on the page beside the stage, above the fold
 
 export function mount(node, host) {
   const view = new ByHand(node, host);

@@ -198,6 +198,7 @@ def _picture(
         marks=sinks,
         tag=words.SINK,
         link="rollout",
+        widest=380,
         one_of_many=True,
     )
 

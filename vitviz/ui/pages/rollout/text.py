@@ -11,10 +11,8 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Rollout"),
     question=instruction("Where did the information come from?"),
-    lead=definition(
-        "Rollout multiplies the layers, to follow what the **{query}** reads back to the patches. Choose a patch to ask it."
-    ),
-    try_this=instruction("Choose a patch of the object as the query.")
+    lead=definition("Rollout multiplies the layers to follow what the **{query}** reads back to the patches."),
+    try_this=instruction("Choose a patch of the object in a picture: it is asked then.")
     + instruction("Then choose the class token.", when="class token")
     + instruction("Set α to 0.9 and to 0.1. Leave out the first layers in Settings."),
     notice=reference(

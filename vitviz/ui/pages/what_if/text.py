@@ -257,7 +257,7 @@ SINK_HERE = computed("In this layer stand out: {names}", _SINKS)
 SINK_NOT_HERE = computed("In this layer none stands out; in others: {names}", _SINKS)
 SINK_THROUGH = instruction("Through the layers")
 SINK_CURVES = definition({"norm": "times the median norm", "mass": "times the median attention"})
-SINK_ALONG = definition({"norm": "layers passed", "mass": "layer"})
+SINK_ALONG = definition({"norm": "after layer", "mass": "layer"})
 SINK_SET_ASIDE = instruction("The map with them, and with them set aside")
 SINK_WITH, SINK_WITHOUT = definition(
     ("Attention of the {query}, layer {layer}, raw colours", "The same with {count} set aside")
