@@ -205,7 +205,10 @@ def stress_curve(
     seeds = range(orders if kind in RANDOM else 1)
     kind_of_output = _kind(model)
     pictures = [[spoiled(picture, kind, level, seed) for level in asked] for seed in seeds]
-    flat = [picture, *(each for order in pictures for each in order)]
+    flat, places = [picture], []  # each picture once: the first level is the picture as it is, in every order
+    for each in (each for order in pictures for each in order):
+        places.append(0 if np.array_equal(each, picture) else len(flat))
+        flat += [each] * bool(places[-1])
     rows = []
     with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
         for start in range(0, len(flat), BATCH):
@@ -213,7 +216,7 @@ def stress_curve(
             rows.append(kind_of_output.read(run(model.module, batch, kind_of_output).logits).double().cpu())
             if progress:
                 progress(min(start + BATCH, len(flat)), len(flat))
-    values = torch.cat(rows).numpy()  # (1 + orders * levels, outputs)
+    values = torch.cat(rows).numpy()[[0, *places]]  # (1 + orders * levels, outputs)
     index = int(values[0].argmax()) if target is None else existing(target, values.shape[1], "output")
     curves = values[1:, index].reshape(len(seeds), len(asked))
     return StressCurve(

@@ -196,3 +196,20 @@ def test_levels_are_the_square_root_up_to_the_99th_percentile():
     wanted = np.round(255 * np.sqrt(np.minimum(gradient / end, 1)))
     np.testing.assert_array_equal(field_levels(gradient), wanted)
     assert field_levels(np.zeros((3, 3))).max() == 0
+
+
+@pytest.mark.parametrize(("kind", "said"), [("reach", words.REACH_CLAIMED), ("stress", words.NOT_CLAIMED)])
+def test_details_say_what_others_found_and_what_is_not_equal(app, given, kind, said):
+    shown = app(PAGE, side_by_side=kind, damage="blur")
+    shown.at.session_state["details"] = True
+    shown.at.run()
+    assert not shown.wrong
+    assert said in shown.text and words.KNOWN in shown.text and words.CONTESTED in shown.text
+    table = shown.text.replace("\\", "")  # escaped as Markdown has it
+    for model in given:
+        assert f" {sum(each.numel() for each in model.module.parameters()) / 1e6:.1f} |" in table
+        assert training_of(model)[0] in table
+    if kind == "reach":
+        layer = vitviz.trace([*given][0], vitviz.load_sample("motorcycle")).layers[0]
+        distance = vitviz.attention_distance(layer)
+        assert f"look {distance.min():.0f} to {distance.max():.0f} pixels far" in shown.text

@@ -140,6 +140,7 @@ def details(vit: Network, cnn: Network) -> None:
             context.subject.provenance("damaged photograph"),
             theme=context.theme,
         ),
+        label=words.CURVES,
         cnn=cnn.context.key,
         kind=_kind(),
         targets=tuple(curve.target for curve in curves.values()),

@@ -23,6 +23,11 @@ from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import Network, agreement, choose_cnn, cnn_of, facts_of, followed, vit_of
 from vitviz.ui.shell.errors import guarded
 
+# The figure's place from the first moment on, as `frontend/views/networks.js` fills it: nothing moves when the answers come.
+STYLE = """<style>
+.st-key-two-networks { min-height: min(27rem, (100vw - 23rem) / 3.15 + 8rem); }
+@media (max-width: 768px) { .st-key-two-networks { min-height: calc((100vw - 3.5rem) / 2 + 24rem); } }
+</style>"""
 GROUP = "two networks"
 WIDEST = 320  # CSS pixels of a picture
 ANSWERS = 3
@@ -39,11 +44,15 @@ def render(context: PageContext) -> None:
             choose_cnn()
             if kind == "answers":
                 robust_or_raw()
-        with its.figure(), guarded("networks"):
+        with its.figure():
+            st.html(STYLE)
+        with its.figure(), st.container(key="two-networks"), guarded("networks"):
             vit, cnn = vit_of(context), _cnn(context)
             if cnn is None:
                 return
             FIGURES[kind](vit, cnn)
+            if vit.shown.size != cnn.shown.size:
+                caption(words.OTHER_SIZES)
             with its.details() as details, guarded("details"):
                 if details.open:
                     _details(vit, cnn, kind)

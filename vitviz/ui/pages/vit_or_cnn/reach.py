@@ -163,7 +163,7 @@ def details(vit: Network, cnn: Network) -> None:
             provenance = context.subject.provenance("effective receptive field")
             return fields_figure({vit.title: fields[0], cnn.title: fields[1]}, provenance, theme=context.theme)
 
-        figure.exports(context, "receptive fields", curves, cnn=cnn.context.key, of=of)
+        figure.exports(context, "receptive fields", curves, label=words.CURVES, cnn=cnn.context.key, of=of)
     with right:
         st.markdown(words.DISTANCES)
         figure.show(

@@ -232,4 +232,8 @@ CONTESTED = (
     + reference("With recent CNNs there is no clear winner in robustness.", "pinto")
 )
 GENERAL = instruction("What is known, and what is contested")
+OTHER_SIZES = definition(
+    "The two inputs differ in size, so a pixel of one is not as much of the photograph as a pixel of the other."
+)
+CURVES = instruction("The curves above")
 SAME_CUT = definition("Both networks get the same cut of the photograph.")
