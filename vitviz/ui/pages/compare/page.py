@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.capture.attention import Attention
 from vitviz.tokens import cell_name
@@ -32,6 +33,7 @@ def render(context: PageContext) -> None:
 # Two maps side by side, with one cursor: in what they differ, and what is asked of each.
 
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
+LAYER_WIDTH, HEAD_WIDTH = 108, 148  # CSS pixels
 
 
 def show_maps(context: PageContext, its: Frame) -> None:
@@ -47,9 +49,9 @@ def show_maps(context: PageContext, its: Frame) -> None:
         titles = st.columns(2)
         pictures = st.container()
         with titles[0]:
-            one = _first(context, kind, its)
+            one = _first(context, kind)
         with titles[1]:
-            two = _second(context, one, its)
+            two = _second(context, one)
         with pictures:
             maps.maps(one, two)
     with its.settings():
@@ -93,34 +95,31 @@ def _whose(context: PageContext) -> None:
     st.selectbox(words.WHOSE, list(askers), format_func=named(askers), help=words.WHOSE_HELP, key=key, on_change=taken)
 
 
-def _first(context: PageContext, kind: str, its: Frame) -> ComparedSide:
+def _first(context: PageContext, kind: str) -> ComparedSide:
     query = cell_name(*marked_or_middle(context)) if kind == "positions" else context.query
-    _title("A", context, words.SIDE_A_NOTE)
     layer = head = None
-    if kind == "attention":
-        layers = layers_of_query(context, query)
-        layer = min(context.layer, len(layers) - 1)
-        head = context.selection.head
-        head = head if head is not None and head < layers[layer].num_heads else None
-        with its.controls():
+    with _titled("A", context, words.SIDE_A_NOTE):
+        if kind == "attention":
+            layers = layers_of_query(context, query)
+            layer = min(context.layer, len(layers) - 1)
+            head = context.selection.head
+            head = head if head is not None and head < layers[layer].num_heads else None
             _layer_and_head("A", layers, state.bound("layer", layer), state.bound("head", _held(head), _unheld))
     return ComparedSide("A", context, kind, query, layer, head, heatmap_of(context, kind, query, layer, head))
 
 
-def _second(context: PageContext, first: ComparedSide, its: Frame) -> ComparedSide | None:
+def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
     other = sides.open_other(context)
     if other is None:
         return None
-    _title("B", other)
     kind = first.kind
     query = query_there(context, other, first.query)
     layer = head = None
-    if kind == "attention":
-        layers = layers_of_query(other, query)
-        layer = min(sides.layer_of(context, other), len(layers) - 1)
-        head = sides.head_of(context, layers[layer].num_heads)
-        # B follows A until it is chosen, which is rare where something else differs.
-        with its.controls() if sides.differs() == "layer" else its.settings():
+    with _titled("B", other):
+        if kind == "attention":
+            layers = layers_of_query(other, query)
+            layer = min(sides.layer_of(context, other), len(layers) - 1)
+            head = sides.head_of(context, layers[layer].num_heads)
             _layer_and_head(
                 "B",
                 layers,
@@ -132,18 +131,23 @@ def _second(context: PageContext, first: ComparedSide, its: Frame) -> ComparedSi
     return ComparedSide("B", other, kind, query, layer, head, heatmap_of(other, kind, query, layer, head))
 
 
-def _title(letter: str, context: PageContext, note: str | None = None) -> None:
+def _titled(letter: str, context: PageContext, note: str | None = None) -> DeltaGenerator:
+    """A side's name; layer and head are chosen where they are named, below it."""
     model, picture = sides.model_words(context), sides.picture_words(context.selection.image)
     st.markdown(words.SIDE.format(side=letter, model=escaped(model), picture=escaped(picture)), help=note)
+    return st.container(horizontal=True, gap="small")
 
 
 def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
     """The two choices of one side; layer and head are what ties each to the selection."""
+    look: dict[str, Any] = {"label_visibility": "collapsed"}
     depths = {at: words.LAYER_NAME.format(layer=at) for at in range(len(layers))}
-    st.selectbox(words.LAYER_OF.format(side=letter), list(depths), format_func=named(depths), **layer)
+    name = words.LAYER_OF.format(side=letter)
+    st.selectbox(name, list(depths), format_func=named(depths), width=LAYER_WIDTH, **look, **layer)
     count = layers[st.session_state[layer["key"]]].num_heads
     heads = {held: head_words(_unheld(held)) for held in range(-1, count)}
-    st.selectbox(words.HEAD_OF.format(side=letter), list(heads), format_func=named(heads), **head)
+    name = words.HEAD_OF.format(side=letter)
+    st.selectbox(name, list(heads), format_func=named(heads), width=HEAD_WIDTH, **look, **head)
 
 
 def _held(head: int | None) -> int:
