@@ -210,6 +210,6 @@ def test_details_say_what_others_found_and_what_is_not_equal(app, given, kind, s
         assert f" {sum(each.numel() for each in model.module.parameters()) / 1e6:.1f} |" in table
         assert training_of(model)[0] in table
     if kind == "reach":
-        layer = vitviz.trace([*given][0], vitviz.load_sample("motorcycle")).layers[0]
+        layer = vitviz.trace(next(iter(given)), vitviz.load_sample("motorcycle")).layers[0]
         distance = vitviz.attention_distance(layer)
         assert f"look {distance.min():.0f} to {distance.max():.0f} pixels far" in shown.text
