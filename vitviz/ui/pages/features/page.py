@@ -11,13 +11,14 @@ from PIL import Image
 
 from vitviz.analysis.features import FACETS, correspondences, feature_maps, patch_similarity, upsampled
 from vitviz.draw.objects import paint_clusters, paint_colours
+from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.features import clusters_figure, components_figure, similarity_figure
 from vitviz.ui import state
 from vitviz.ui.components.features import MOST_PHOTOGRAPHS, Photograph, features
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import figure, objects
+from vitviz.ui.controls import figure, objects, tables
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.say import caption
@@ -209,11 +210,7 @@ def _clusters(picture: Image.Image, labels: np.ndarray) -> Image.Image:
 
 def _details(pictures: Pictures) -> None:
     if pictures.kind == "alike":
-        for facet in FACETS:
-            with guarded(f"facet {facet}"):
-                low, high = _quartiles(pictures.contexts[0], facet, pictures.layer)
-                given = {"low": f"{low:.2f}", "high": f"{high:.2f}", "facet": common.FACETS[facet]}
-                caption(words.DIFFER, layer=pictures.layer, **given)
+        _facets(pictures)
         first, *others = pictures.vectors()
         for other in others:
             found = len(correspondences(first, other).source)
@@ -235,6 +232,22 @@ def _details(pictures: Pictures) -> None:
             icon=":material/download:",
         )
     _exports(pictures)
+
+
+def _facets(pictures: Pictures) -> None:
+    """How far apart the kinds of vectors are, each on its own: a cosine in one is no cosine in another."""
+    context, layer = pictures.contexts[0], pictures.layer
+    rows = []
+    for facet in FACETS:
+        try:
+            rows.append((common.FACETS[facet], *_quartiles(context, facet, layer)))
+        except UnsupportedError:  # a model that gives weights alone
+            continue
+    caption(words.DIFFER, layer=layer)
+    tables.show(tables.STYLE)
+    names, low, high = zip(*rows, strict=True)
+    columns = (names, [f"{value:.2f}" for value in low], [f"{value:.2f}" for value in high])
+    tables.show(tables.numbers([*map(tables.Column, words.DIFFER_COLUMNS, columns)]))
 
 
 def _quartiles(context: PageContext, facet: str, layer: int) -> tuple[float, float]:

@@ -78,9 +78,10 @@ CUSTOMARY = definition(
     }
 )
 DIFFER = computed(
-    "In layer {layer}, half of all pairs of patches have a cosine similarity between {low} and {high} in the {facet}.",
+    "In layer {layer}, half of all pairs of patches have a cosine similarity between these two numbers:",
     "vitviz.analysis.features.patch_similarity",
 )
+DIFFER_COLUMNS = instruction(("vectors", "from", "to"))
 EXPLAINED = computed(
     "The three components hold {share:.0%} of the variance of {kept} of {total} patches.",
     "vitviz.analysis.features.principal_components",

@@ -15,15 +15,13 @@ from PIL import ImageOps
 
 import vitviz
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.features import FeatureMaps
 from vitviz.analysis.interventions import HidePatches, Interventions, intervene
-from vitviz.analysis.localization import FoundObject, token_cut
+from vitviz.analysis.localization import FoundObject
 from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
 from vitviz.assets import asset_path
-from vitviz.capture.attention import Attention
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
 from vitviz.models.embedded import VIT
@@ -34,6 +32,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls import objects
 from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
@@ -299,15 +298,10 @@ def _found_object(context: PageContext) -> FoundObject | None:
     if not context.one_grid or not context.model.trained or context.layout.num_patches > MOST_CUT:
         return None
 
-    def work(_: object) -> FoundObject | None:
-        try:
-            layers = tuple(layer for layer in context.trace.layers if isinstance(layer, Attention))
-            return token_cut(FeatureMaps(layers, (), context.layout).facet("key"))
-        except UnsupportedError:
-            return None
-
-    found: FoundObject | None = context.ask("object of keys", work)
-    return found
+    try:
+        return objects.found_objects(context)[0]
+    except UnsupportedError:
+        return None
 
 
 def _read_token(context: PageContext) -> str | None:
