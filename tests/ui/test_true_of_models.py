@@ -21,7 +21,10 @@ EMBEDDED = {"added", "class token", "classes", "trained", "cuts", "one grid", "m
 MODELS = {
     "swin_tiny_patch4_window7_224": (SWIN, ("patches", "positions", "layers")),
     "vit_base_patch16_siglip_224": (SIGLIP, ("patches", "positions", "layers", "microscope", "rollout", "prediction")),
-    "eva02_tiny_patch14_224": (ROTARY, ("patches", "positions", "layers", "microscope", "rollout", "what_if")),
+    "eva02_tiny_patch14_224": (
+        ROTARY,
+        ("patches", "positions", "layers", "microscope", "rollout", "what_if", "features", "find"),
+    ),
     "pvt_v2_b0": (PVT, ("patches", "positions", "layers")),
 }
 

@@ -102,4 +102,16 @@ def features(
         "sizes": list(sizes) or None,
         "alt": alt,
     }
-    mount(_component(tuple(sorted(words.items()))), key, data, taken)
+    mount(_component(tuple(sorted(words.items()))), key, data, taken, slot=_room(photographs))
+
+
+def _room(photographs: Sequence[Photograph]) -> str:
+    """As much room as photographs with features will take: `panelsFor` in `frontend/core/layout.js`, in the words of CSS."""
+    if not photographs[0].features:
+        return ""  # one row or two, which the browser decides
+    across = sum(each.ratio for each in photographs)
+    below = 78 - 48 * (len(photographs) - 1) / across  # title, bar and reading, less what the gap takes of the height
+    return (
+        f"width: 100%; aspect-ratio: {across}; max-height: calc(100vh - 302px); margin-bottom: {below:.0f}px; "
+        "min-height: min(100vh - 300px, max(0px, (640px - 100vw) * 99));"
+    )

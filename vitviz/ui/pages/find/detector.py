@@ -28,7 +28,7 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 KNOWN = ("hf:facebook/detr-resnet-50", "hf:microsoft/conditional-detr-resnet-50", "hf:hustvl/yolos-tiny")
-WIDEST = 440  # CSS pixels, as of the other ways to find objects
+WIDEST = 600  # CSS pixels of each picture, where the window is as high
 DRAWN = 448  # pixels of what is drawn, at least: letters of a box stay readable
 Corners = tuple[float, float, float, float]
 

@@ -30,7 +30,7 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 OPEN = "page to open after hiding"
-WIDEST = 440  # CSS pixels of each picture: both are whole on the first screen
+WIDEST = 600  # CSS pixels of each picture, where the window is as high
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
 LEAST_APART = 0.05  # score under which nothing is said to stand apart
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
