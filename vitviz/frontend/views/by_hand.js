@@ -23,7 +23,7 @@ const FINEST_CUTS = 5; // CSS pixels of a patch
 const NARROW = 600; // CSS pixels
 const GAP = 28;
 const SCALE_HEIGHT = 58; // of the colour bar under the photograph
-const AROUND = { wide: 430, narrow: 540 }; // what stands on the page beside the stage, above the fold
+const AROUND = { wide: 430, narrow: 540, presented: 260 }; // what stands on the page beside the stage, above the fold
 
 export function mount(node, host) {
   const view = new ByHand(node, host);
@@ -91,6 +91,9 @@ class ByHand {
     // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
     this.anywhere = (event) => document.activeElement === document.body && this.key(event);
     document.addEventListener("keydown", this.anywhere);
+    // In the presenter's view Page Up and Page Down go through the steps, too, before they go to another page.
+    this.stepped = (event) => this.given && this.go(event.detail) && event.preventDefault();
+    document.addEventListener("vitviz-step", this.stepped);
   }
 
   destroy() {
@@ -102,6 +105,7 @@ class ByHand {
     this.unwatch();
     this.reports.drop();
     document.removeEventListener("keydown", this.anywhere);
+    document.removeEventListener("vitviz-step", this.stepped);
     this.root.remove();
   }
 
@@ -205,7 +209,9 @@ class ByHand {
     const { rows, cols, ratio } = this.given ?? { rows: 16, cols: 16, ratio: 1 };
     const narrow = width < NARROW;
     this.root.classList.toggle("narrow", narrow);
-    const height = clampTo(windowHeight - (narrow ? AROUND.narrow : AROUND.wide), 280, 560);
+    const larger = Number(getComputedStyle(this.root).getPropertyValue("--vv-type")) || 1; // the presenter's view
+    const around = larger > 1 ? AROUND.presented : narrow ? AROUND.narrow : AROUND.wide;
+    const height = clampTo(windowHeight / larger - around, 280, 560);
     const widest = narrow ? 132 : Math.min(0.38 * width, (height - SCALE_HEIGHT) * ratio);
     this.size = [Math.round(widest), Math.round(widest / ratio)];
     const [across, down] = this.size;
@@ -284,7 +290,8 @@ class ByHand {
     if (!this.shown) return;
     const box = this.area.getBoundingClientRect();
     const cell = cellUnder(event, this.photo, this.grid);
-    this.pointAt(cell, cell ? null : this.stage.at(event.clientX - box.left, event.clientY - box.top));
+    const larger = box.width / this.whole[0];
+    this.pointAt(cell, cell ? null : this.stage.at((event.clientX - box.left) / larger, (event.clientY - box.top) / larger));
   }
 
   pointAt(cell, pointed) {
