@@ -10,7 +10,17 @@ from scipy import linalg
 
 from vitviz.analysis import localization
 from vitviz.analysis.features import PatchFeatures
-from vitviz.analysis.localization import WEAK_EDGE, Box, box_of, contrast, lost, mask_cut, second_eigenvector, token_cut
+from vitviz.analysis.localization import (
+    WEAK_EDGE,
+    Box,
+    box_of,
+    contrast,
+    lost,
+    mask_cut,
+    region_around,
+    second_eigenvector,
+    token_cut,
+)
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -185,3 +195,17 @@ def test_too_many_patches_are_refused_before_memory_is_taken(monkeypatch):
     for method in (lost, token_cut, mask_cut):
         with pytest.raises(UnsupportedError, match="at most 11"):
             method(scene(np.zeros((3, 4), int)))
+
+
+def test_a_region_grows_from_one_patch_to_what_is_like_it_and_connected():
+    # Two blobs of one kind apart from each other on another ground: a click finds its own blob, whole and alone.
+    kinds = np.zeros((6, 9), int)
+    kinds[1:5, 1:4] = 1
+    kinds[2:4, 6:8] = 1
+    found = region_around(scene(kinds, noise=0.2, seed=3), (2, 2))
+    expected = np.zeros((6, 9), bool)
+    expected[1:5, 1:4] = True
+    np.testing.assert_array_equal(found, expected)
+    small = region_around(scene(kinds, noise=0.2, seed=3), (3, 7))
+    assert small.sum() == 4
+    assert small[2:4, 6:8].all()

@@ -21,10 +21,12 @@ PATIENCE = 120
 class App:
     """One browser tab. What it shows is read by the words that people see."""
 
-    def __init__(self, page: str = "start", **parameters: str) -> None:
+    def __init__(self, page: str = "start", details: bool = False, **parameters: str) -> None:
         self.at = AppTest.from_file(str(Path(frame.__file__)), default_timeout=PATIENCE)
         for name, value in parameters.items():
             self.at.query_params[name] = value
+        if details:
+            self.at.session_state["details"] = True  # the expander of that name is open
         if page != "start":
             self.go(page)
         self.at.run()

@@ -24,6 +24,7 @@ MASKCUT_THRESHOLD = 0.15
 WEAK_EDGE = 1e-5  # epsilon: the weight of an edge between patches that are not alike, so that the graph is connected
 # A dense graph of so many patches takes 0.8 GB while its eigenvector is computed.
 MOST_PATCHES = 6000
+REGION_THRESHOLD, REGION_ROUNDS = 0.1, 3
 _LARGEST_OVERLAP, _SMALLEST_SHARE = 0.5, 0.01  # MaskCut leaves out masks that overlap more or cover less
 
 
@@ -175,6 +176,32 @@ def mask_cut(
         if not found or (overlap <= _LARGEST_OVERLAP and new.mean() > _SMALLEST_SHARE):
             found.append(one)
     return tuple(found)
+
+
+def region_around(
+    features: PatchFeatures, cell: tuple[int, int], threshold: float = REGION_THRESHOLD, centred: bool = True
+) -> np.ndarray:
+    """(rows, cols) boolean: the patches like one patch that are connected with it, as somebody points at an object.
+
+    A patch is one part of an object; so the region is looked for again, in each of `REGION_ROUNDS` rounds, among what is
+    like the mean of the region found before. The region always holds the patch itself.
+
+    Args:
+        features: Of one picture.
+        cell: (row, col) of the patch.
+        threshold: Of the cosine similarity.
+        centred: Subtract the mean patch first.
+    """
+    layout, unit = features.layout, _unit(features, centred)
+    seed = cell[0] * layout.grid[1] + cell[1]
+    like, region = unit[seed], np.zeros(layout.grid, bool)
+    for _ in range(REGION_ROUNDS):
+        side = unit @ like > threshold  # (patches,)
+        side[seed] = True
+        region = _connected(layout.patches(side), layout, seed)
+        like = unit[region.ravel()].mean(0)  # (width,)
+        like = like / max(float(np.linalg.norm(like)), 1e-12)
+    return region
 
 
 def affinity(unit: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from vitviz.models.registry import build
 from vitviz.samples import samples
 from vitviz.ui import context
 from vitviz.ui.compute import loading, services
-from vitviz.ui.pages.what_if import edits
+from vitviz.ui.controls import edits
 from vitviz.ui.pages.what_if import text as words
 
 HEADS = "heads_mean_0x0.0x1.1x2.5x3"

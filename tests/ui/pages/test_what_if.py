@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import vitviz
+from vitviz.analysis.features import FeatureMaps
 from vitviz.analysis.interventions import (
     ChangePositions,
     CutTokens,
@@ -18,14 +19,17 @@ from vitviz.analysis.interventions import (
     SwitchOffLayers,
 )
 from vitviz.analysis.interventions.base import KINDS
+from vitviz.analysis.localization import token_cut
 from vitviz.samples import load_sample
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.heatmap import Paint
+from vitviz.ui.controls import edits
 from vitviz.ui.pages.registry import pages
-from vitviz.ui.pages.what_if import edits, interventions
+from vitviz.ui.pages.what_if import interventions
 from vitviz.ui.pages.what_if import page as what_if_page
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.params import PARAMS
+from vitviz.ui.text import common
 
 LAYOUT = TokenLayout(("cls", "reg0"), (4, 4), (16, 16))
 HALF = "hide_mean_0-127"
@@ -56,7 +60,9 @@ def test_every_section_opens(app, section):
     page = app("what_if", switch=section)
     assert page.wrong == []
     assert words.PAGE.question in page.text
-    assert (words.NOTHING in page.text) == (section not in ("worth", "sinks"))
+    assert [said for said in words.NOTHING_YET.values() if said in page.text] == [
+        said for name, said in words.NOTHING_YET.items() if name == section
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,7 @@ def test_each_change_is_listed_and_undone_alone(app):
     assert page.parameters["what"] == "layers_4"
     page.at.button(key="undo everything").click().run()
     assert "what" not in page.parameters
-    assert words.NOTHING in page.text
+    assert words.NOTHING_YET["hide"] in page.text
 
 
 def test_switches_reach_the_link(app):
@@ -122,7 +128,7 @@ def test_switches_reach_the_link(app):
 
 def test_all_patches_removed_is_one_sentence(app):
     page = app("what_if", what="hide_removed_0-255")
-    assert words.IMPOSSIBLE in page.wrong
+    assert common.IMPOSSIBLE in page.wrong
     assert not page.at.exception
     page.at.button(key="undo everything").click().run()
     assert page.wrong == []
@@ -144,14 +150,14 @@ def test_heads_are_weighed_on_a_button(app, model, image):
     from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
 
     page = app("what_if", switch="worth", size="98")  # 49 patches: a pass for each of 72 heads
-    assert not page.at.metric
+    assert "rank correlation" not in page.text
     next(button for button in page.at.button if button.label == words.WORTH_RUN).click().run()
     assert page.wrong == []
     model = vitviz.resized(model, (98, 98))
     trace = vitviz.trace(model, image)
     question = vitviz.Question(model, trace.input, vitviz.ClassLogit(int(trace.logits.argmax())))
     together = rank_correlation(head_importance(question).likelihood_fall, head_confidence(trace))
-    assert page.at.metric[0].value == f"{together:.2f}".replace("-", "\N{MINUS SIGN}")
+    assert f"(rank correlation {together:.2f})".replace("-", "\N{MINUS SIGN}") in page.text
 
 
 def test_lower_thresholds_find_more_tokens(app):
@@ -176,8 +182,24 @@ def test_lower_thresholds_find_more_tokens(app):
     ],
 )
 def test_other_models_answer_in_their_own_terms(app, name, size):
-    page = app("what_if", model=name, size=size, weights="random", what="hide_mean_3-5~heads_zero_0x1")
+    page = app("what_if", details=True, model=name, size=size, weights="random", what="hide_mean_3-5~heads_zero_0x1")
     assert page.wrong == []
+    assert words.MAP_TITLES["after"] in page.text
+
+
+def test_object_and_background_are_hidden_by_buttons(app, model, image):
+    page = app("what_if")
+    keys = FeatureMaps(vitviz.trace(model, image).layers, (), model.layout).facet("key")
+    inside = tuple(int(patch) for patch in np.flatnonzero(token_cut(keys).mask))
+    page.at.button(key=common.HIDE_OBJECT).click().run()
+    assert page.wrong == []
+    assert Interventions.decode(page.parameters["what"]).items == (HidePatches(inside),)
+    page.at.button(key=common.HIDE_BACKGROUND).click().run()
+    rest = tuple(sorted({*range(256)} - {*inside}))
+    assert Interventions.decode(page.parameters["what"]).items == (HidePatches(rest),)
+    assert page.at.button(key=common.HIDE_BACKGROUND).disabled
+    page.at.button(key=common.HIDE_NOTHING).click().run()
+    assert "what" not in page.parameters
 
 
 def test_code_makes_the_same_answer(model, image, tmp_path):

@@ -1,6 +1,6 @@
 // Cells of a grid that are painted: which they are, the stroke under way, and when Python hears of it.
 
-const REST_MS = 150; // after the last stroke, so that several quick ones ask once
+const REST_MS = 60; // after the last stroke, so that several quick ones ask once
 
 export class Mask {
   // changed(): draw again. reports: of all painted cells, ascending, so that a message that is lost is made good by the next.

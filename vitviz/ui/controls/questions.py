@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vitviz.analysis.faithfulness import LEVELS
+from vitviz.analysis.features import FeatureMaps, PatchFeatures
 from vitviz.analysis.head_rollout import head_rollouts
+from vitviz.analysis.localization import FoundObject, region_around, token_cut
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
+from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
+from vitviz.errors import UnsupportedError
 from vitviz.figures.subject import subject_of
 from vitviz.heatmap import Heatmap
 from vitviz.images import image_hash, load_image
@@ -242,3 +246,39 @@ def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
         keep("faithfulness", task, methods=tuple(maps), level=level)
     keep("head importance", Task("head importance"))
     return True
+
+
+# Objects: what patch features alone tell of them.
+
+MOST_CUT = 1400  # patches among which an object is looked for: more take seconds
+
+
+def found_object(context: PageContext) -> FoundObject | None:
+    """The object that TokenCut finds in the keys of the last layer; None where they tell of none."""
+    if not context.model.trained or not _divisible(context):
+        return None
+
+    def work(_: object) -> FoundObject | None:
+        features = _keys(context)
+        return None if features is None else token_cut(features)
+
+    found: FoundObject | None = context.ask("object of keys", work)
+    return found
+
+
+def region_at(context: PageContext, cell: tuple[int, int]) -> np.ndarray | None:
+    """(rows, cols) boolean: the patches around one that are like it in the keys of the last layer; None without keys."""
+    features = _keys(context) if _divisible(context) else None
+    return None if features is None else region_around(features, cell)
+
+
+def _divisible(context: PageContext) -> bool:
+    return context.one_grid and context.layout.num_patches <= MOST_CUT
+
+
+def _keys(context: PageContext) -> PatchFeatures | None:
+    layers = tuple(layer for layer in context.trace.layers if isinstance(layer, Attention))
+    try:
+        return FeatureMaps(layers, (), context.layout).facet("key")
+    except UnsupportedError:
+        return None

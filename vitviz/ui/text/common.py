@@ -251,6 +251,17 @@ NETWORKS_WORDS = FETCH_WORDS | instruction(
 )
 
 
+# The model with something switched in it, as several pages ask it
+ASKING_CHANGED = instruction("Asking the changed model")
+TAKING_MEANS = instruction("Taking every head's mean over the gallery")
+IMPOSSIBLE = definition(
+    "The model cannot run with all of this switched: at least one patch has to stay. Undo a part of it."
+)
+HIDE_OBJECT = instruction("Hide the object")
+HIDE_BACKGROUND = instruction("Hide the background")
+HIDE_NOTHING = instruction("Hide nothing")
+
+
 def token(name: str) -> str:
     """A query in words: a token's name, or the parts of a mixture with their shares."""
     shares = Query.parse(name).shares

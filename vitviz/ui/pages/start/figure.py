@@ -16,7 +16,6 @@ from PIL import ImageOps
 import vitviz
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.interventions import HidePatches, Interventions, intervene
-from vitviz.analysis.localization import FoundObject
 from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
@@ -32,7 +31,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import objects
+from vitviz.ui.controls.questions import found_object
 from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
@@ -42,7 +41,6 @@ BARS = 5
 # Of queries and keys of all layers together, in half precision. Where they are more, the server computes the shares of the one
 # token that is held.
 MOST_BYTES = 32 * 2**20
-MOST_CUT = 1400  # patches among which the object is looked for: more take seconds
 THUMBNAIL = 104  # pixels, for screens with two to a CSS pixel
 
 
@@ -279,7 +277,7 @@ def _right() -> tuple[float | None, ...] | None:
 
 def _follow(context: PageContext) -> str:
     """The patch that is asked about until another is chosen: the middle of the object, or of the picture."""
-    found = _found_object(context)
+    found = found_object(context)
     rows, cols = context.layout.grid
     if found is None:
         return cell_name(rows // 2, cols // 2)
@@ -289,19 +287,8 @@ def _follow(context: PageContext) -> str:
 
 def _object(context: PageContext) -> list[int] | None:
     """Patches of the object, counted row by row; None where it cannot be told from its surroundings."""
-    found = _found_object(context)
+    found = found_object(context)
     return None if found is None else [int(i) for i in np.flatnonzero(found.mask)]
-
-
-def _found_object(context: PageContext) -> FoundObject | None:
-    """The object that TokenCut finds in the keys of the last layer."""
-    if not context.one_grid or not context.model.trained or context.layout.num_patches > MOST_CUT:
-        return None
-
-    try:
-        return objects.found_objects(context)[0]
-    except UnsupportedError:
-        return None
 
 
 def _read_token(context: PageContext) -> str | None:

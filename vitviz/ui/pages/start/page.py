@@ -6,20 +6,19 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.interventions import HidePatches, Intervention, Interventions
+from vitviz.analysis.interventions import HidePatches
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import frame
+from vitviz.ui.controls import edits, frame
 from vitviz.ui.controls.say import questions
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
 from vitviz.ui.shell import navigation
 
-CHANGES = "what"  # changes of the model's input, as "What if" keeps them in the link
 OPEN = "page to open"
 
 
@@ -50,25 +49,17 @@ def _exists(token: str, layout: TokenLayout) -> bool:
     return token in layout.prefix or layout.cell_named(token) is not None
 
 
-def _changes() -> tuple[HidePatches, tuple[Intervention, ...]]:
-    """Which patches the link hides, and how, whichever page hid them; and its other changes."""
-    given = tuple(Interventions.decode(str(state.value_of(CHANGES))))
-    hiding = [item for item in given if isinstance(item, HidePatches)]
-    patches = tuple(sorted({patch for item in hiding for patch in item.patches}))
-    fill = hiding[0].fill if hiding else "mean"
-    return HidePatches(patches, fill), tuple(item for item in given if not isinstance(item, HidePatches))
-
-
 def _hidden(layout: TokenLayout) -> HidePatches:
-    hiding, _ = _changes()
-    return HidePatches(tuple(patch for patch in hiding.patches if patch < layout.num_patches), hiding.fill)
+    """Which patches the link hides, and how, whichever page hid them."""
+    given = edits.current()
+    patches = tuple(patch for patch in edits.hidden(given) if patch < layout.num_patches)
+    return HidePatches(patches, edits.hiding(given) or "mean")
 
 
 def _keep(view: JourneyView) -> None:
     """What was chosen in the figure becomes the selection of the session, and so of the URL and the other pages."""
-    hiding, others = _changes()
-    hidden = (HidePatches(view.hidden, hiding.fill),) if view.hidden else ()
-    state.change(query=view.held, **{CHANGES: Interventions((*hidden, *others)).encode()})
+    given = edits.current()
+    edits.switch(edits.hide(given, view.hidden, edits.hiding(given) or "mean"), query=view.held)
 
 
 def _act(act: Act) -> None:

@@ -23,13 +23,13 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_board, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import figure
+from vitviz.ui.controls import edits, figure
+from vitviz.ui.controls.edits import found_outliers
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
-from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
-from vitviz.ui.pages.what_if.edits import found_outliers
 from vitviz.ui.pages.what_if.interventions import fill_of, painted
 from vitviz.ui.text import common, outputs
 
@@ -37,38 +37,39 @@ PICTURE = 330  # CSS pixels
 NAMES_SHOWN, LINES_SHOWN = 6, 4
 
 
-def show_sinks(explained: ExplainedTarget, given: Interventions) -> None:
+def show_sinks(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
     """Thresholds, both measures on the picture, the outliers through the layers, and a map without them."""
     context = explained.context
-    caption(words.SINKS_TEXT)
-    one, two, three = st.columns([2, 2, 1])
-    with one:
-        st.slider(words.NORM_TIMES, 1.5, 20.0, step=0.5, format="%.1f", **state.bound("norm_times"))
-    with two:
-        st.slider(words.MASS_TIMES, 2.0, 50.0, step=1.0, format="%.0f", **state.bound("mass_times"))
     layer, last = context.layer, context.trace.num_layers - 1
-    if last > 0:
-        three.number_input(words.SINK_LAYER, 0, last, step=1, **state.bound("layer", layer))
+    with its.controls():
+        st.slider(words.NORM_TIMES, 1.5, 20.0, step=0.5, format="%.1f", width=190, **state.bound("norm_times"))
+        st.slider(words.MASS_TIMES, 2.0, 50.0, step=1.0, format="%.0f", width=190, **state.bound("mass_times"))
+        if last > 0:
+            st.number_input(words.SINK_LAYER, 0, last, step=1, width=120, **state.bound("layer", layer))
     found = found_outliers(explained)
     here = np.flatnonzero(found.by_norm[layer + 1] | found.by_mass[layer]).tolist()
-    for column, values, standing, title, label, key in zip(
-        st.columns(2),
-        (found.norms[layer + 1], found.mass[layer]),
-        (found.by_norm[layer + 1], found.by_mass[layer]),
-        (words.SINK_NORM, words.SINK_MASS),
-        (words.SINK_NORM_LABEL, words.SINK_MASS_LABEL),
-        ("norm", "mass"),
-        strict=True,
-    ):
-        with column:
-            _picture(context, values, standing, title.format(layer=layer), label, key, layer)
+    with its.figure():
+        for column, values, standing, title, label, key in zip(
+            st.columns(2),
+            (found.norms[layer + 1], found.mass[layer]),
+            (found.by_norm[layer + 1], found.by_mass[layer]),
+            (words.SINK_NORM, words.SINK_MASS),
+            (words.SINK_NORM_LABEL, words.SINK_MASS_LABEL),
+            ("norm", "mass"),
+            strict=True,
+        ):
+            with column:
+                _picture(context, values, standing, title.format(layer=layer), label, key, layer)
+    with its.details():
+        caption(words.SINKS_TEXT)
     if not found.tokens:
         st.info(words.SINK_NONE)
         return
     where = words.SINK_HERE if here else words.SINK_NOT_HERE
     st.markdown(where.format(names=_names(here or found.tokens, context.layout)))
-    _through_layers(context, found)
-    _aside(context, layer, tuple(here or found.tokens))
+    with its.details():
+        _through_layers(context, found)
+        _aside(context, layer, tuple(here or found.tokens))
 
 
 def _picture(
@@ -168,13 +169,15 @@ TALLEST = 400  # CSS pixels
 POINTS_MOVED = 0.1  # of a probability: a head that changes it by more is counted
 
 
-def show_worth(explained: ExplainedTarget, given: Interventions) -> None:
+def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
     """The measured board on the left once it was asked for, attention's word on the right, their correlation below."""
-    caption(words.WORTH_TEXT)
     context = explained.context
     said: np.ndarray = context.ask("head confidence", lambda _: head_confidence(context.trace))
     measured: HeadImportance | None = None
-    left, right = st.columns(2)
+    with its.details():
+        caption(words.WORTH_TEXT)
+    with its.figure():
+        left, right = st.columns(2)
     with right:
         st.markdown(f"**{words.WORTH_SAID}**")
         _board(explained, given, "said", said, Scale.of(said), words.WORTH_SAID, words.WORTH_SAID_CAPTION)

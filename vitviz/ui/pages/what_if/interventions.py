@@ -27,15 +27,16 @@ from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import Paint, show_board, show_picture
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls import edits
+from vitviz.ui.controls.edits import found_outliers, now
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import explained_target
 from vitviz.ui.controls.say import caption
-from vitviz.ui.pages.what_if import edits
 from vitviz.ui.pages.what_if import text as words
-from vitviz.ui.pages.what_if.edits import found_outliers, now
 from vitviz.ui.text import common
 
-PICTURE = 380  # CSS pixels
+PICTURE = 420  # CSS pixels
 
 
 def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
     return {"key": key, "on_change": lambda: taken(st.session_state[key])}
 
 
-def show_hide(context: PageContext, given: Interventions) -> None:
+def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
     """The picture to draw on, and how patches are hidden."""
     fill = edits.hiding(given) or str(state.value_of("hide_by"))
     cells = edits.hidden(given)
@@ -54,13 +55,16 @@ def show_hide(context: PageContext, given: Interventions) -> None:
         if chosen:
             edits.switch(edits.hide(now(), edits.hidden(now()), chosen), hide_by=chosen)
 
-    st.segmented_control(
-        words.HIDE_BY,
-        list(words.HIDE_BYS),
-        format_func=named(words.HIDE_BYS),
-        help=words.HIDE_BY_HELP,
-        **tied("hide by", fill, hide_by),
-    )
+    with its.settings():
+        st.segmented_control(
+            words.HIDE_BY,
+            list(words.HIDE_BYS),
+            format_func=named(words.HIDE_BYS),
+            help=words.HIDE_BY_HELP,
+            **tied("hide by", fill, hide_by),
+        )
+    with its.controls():
+        edits.hide_buttons(context, given, fill)
     everything = Interventions((HidePatches(tuple(range(context.layout.num_patches)), fill),))
     show_picture(
         context,
@@ -81,29 +85,31 @@ def show_hide(context: PageContext, given: Interventions) -> None:
         caption(words.REMOVED_AND_SHUFFLED)
 
 
-def show_order(context: PageContext, given: Interventions) -> None:
+def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
     """Shuffled patches and changed positions, with what the model then sees."""
     seed = edits.shuffled(given)
     how = edits.positions(given)
-    st.toggle(
-        words.SHUFFLE,
-        help=words.SHUFFLE_HELP,
-        **tied("shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(now(), 0 if on else None))),
-    )
-    if seed is not None:
 
-        def another(after: int) -> None:
-            edits.switch(edits.set_shuffle(now(), after + 1))
+    def another(after: int) -> None:
+        edits.switch(edits.set_shuffle(now(), after + 1))
 
-        st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=another, args=(seed,))
-    st.segmented_control(
-        words.POSITIONS,
-        list(words.POSITIONS_OF),
-        format_func=named(words.POSITIONS_OF),
-        help=words.POSITIONS_HELP,
-        **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
-    )
-    st.caption(words.ORDER_TEXT)
+    with its.controls():
+        st.toggle(
+            words.SHUFFLE,
+            help=words.SHUFFLE_HELP,
+            **tied("shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(now(), 0 if on else None))),
+        )
+        if seed is not None:
+            st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=another, args=(seed,))
+        st.segmented_control(
+            words.POSITIONS,
+            list(words.POSITIONS_OF),
+            format_func=named(words.POSITIONS_OF),
+            help=words.POSITIONS_HELP,
+            **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
+        )
+    with its.details():
+        st.caption(words.ORDER_TEXT)
     show_picture(
         context,
         "order",
@@ -117,9 +123,10 @@ def show_order(context: PageContext, given: Interventions) -> None:
     )
 
 
-def show_cut(context: PageContext, given: Interventions) -> None:
+def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
     """Tokens to cut out of attention: patches on the picture, the others by name, sinks by a button."""
-    caption(words.CUT_TEXT)
+    with its.details():
+        caption(words.CUT_TEXT)
     tokens, layers = edits.cut_tokens(given), edits.cut_layers(given)
     prefix = list(context.layout.prefix)
     first = len(prefix)
@@ -130,16 +137,17 @@ def show_cut(context: PageContext, given: Interventions) -> None:
     def others(given: Interventions) -> tuple[int, ...]:
         return tuple(token for token in edits.cut_tokens(given) if token < first)
 
-    if prefix:
-        st.pills(
-            words.CUT_PREFIX,
-            range(first),
-            selection_mode="multi",
-            wrap=True,
-            format_func=lambda at: common.token(prefix[at]),
-            **tied("prefix", list(others(given)), lambda chosen: _cut((*chosen, *patches(now())))),
-        )
-    _sinks(context)
+    with its.controls():
+        if prefix:
+            st.pills(
+                words.CUT_PREFIX,
+                range(first),
+                selection_mode="multi",
+                wrap=True,
+                format_func=lambda at: common.token(prefix[at]),
+                **tied("prefix", list(others(given)), lambda chosen: _cut((*chosen, *patches(now())))),
+            )
+        _sinks(context)
     show_picture(
         context,
         "cut",
@@ -152,14 +160,15 @@ def show_cut(context: PageContext, given: Interventions) -> None:
             lambda cells: _cut((*others(now()), *(cell + first for cell in cells))),
         ),
     )
-    if tokens:
-        st.pills(
-            words.CUT_LAYERS,
-            range(context.trace.num_layers),
-            selection_mode="multi",
-            wrap=True,
-            **tied("cut layers", list(layers or ()), _cut_in),
-        )
+    with its.settings():
+        if tokens:
+            st.pills(
+                words.CUT_LAYERS,
+                range(context.trace.num_layers),
+                selection_mode="multi",
+                wrap=True,
+                **tied("cut layers", list(layers or ()), _cut_in),
+            )
 
 
 def _cut(tokens: Iterable[int]) -> None:
@@ -191,7 +200,7 @@ def _sinks(context: PageContext) -> None:
 # The board of heads to switch off one by one, and whole layers.
 
 
-def show_heads(context: PageContext, given: Interventions) -> None:
+def show_heads(its: Frame, context: PageContext, given: Interventions) -> None:
     """What replaces a head, the board, and the layers."""
     fill = fill_of(given)
 
@@ -199,16 +208,17 @@ def show_heads(context: PageContext, given: Interventions) -> None:
         if chosen:
             edits.switch(edits.set_heads(now(), edits.heads_off(now()), chosen), head_by=chosen)
 
-    st.segmented_control(
-        words.HEAD_BY,
-        list(words.HEAD_BYS),
-        format_func=named(words.HEAD_BYS),
-        help=words.HEAD_BY_HELP,
-        **tied("head by", fill, head_by),
-    )
-    if fill == "mean":
-        means = edits.gallery_means(context)
-        st.caption(words.MEANS_OF.format(images=means.images, digest=means.digest))
+    with its.settings():
+        st.segmented_control(
+            words.HEAD_BY,
+            list(words.HEAD_BYS),
+            format_func=named(words.HEAD_BYS),
+            help=words.HEAD_BY_HELP,
+            **tied("head by", fill, head_by),
+        )
+        if fill == "mean":
+            means = edits.gallery_means(context)
+            st.caption(words.MEANS_OF.format(images=means.images, digest=means.digest))
     # Heads of the layers are switched. A pooling query asks in none of them, and is not shown.
     query = MEAN if context.query == POOL else context.query
     maps: np.ndarray = context.ask("head maps", lambda _: head_maps(context.trace, query), query=query)
@@ -231,14 +241,15 @@ def show_heads(context: PageContext, given: Interventions) -> None:
         tallest=430,
         paint=painted(given, heads, fill, words.BOARD_HINT),
     )
-    st.pills(
-        words.LAYERS,
-        range(layers),
-        selection_mode="multi",
-        help=words.LAYERS_HELP,
-        wrap=True,
-        **tied("layers", list(edits.layers_off(given)), _set_layers),
-    )
+    with its.controls():
+        st.pills(
+            words.LAYERS,
+            range(layers),
+            selection_mode="multi",
+            help=words.LAYERS_HELP,
+            wrap=True,
+            **tied("layers", list(edits.layers_off(given)), _set_layers),
+        )
 
 
 def _set_layers(chosen: list[int]) -> None:
@@ -269,7 +280,6 @@ NAMES_SHOWN = 4
 def show_list(context: PageContext, given: Interventions) -> None:
     """One button an intervention, which undoes it, and one that undoes them all."""
     if not given.items:
-        st.caption(words.NOTHING)
         return
     st.caption(words.SWITCHED)
     with st.container(horizontal=True, gap="small"):

@@ -21,44 +21,45 @@ from vitviz.outputs import has_classifier
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import figure, tables
-from vitviz.ui.controls.frame import page
+from vitviz.ui.controls import edits, figure, tables
+from vitviz.ui.controls.edits import Outcome, gallery_means, map_of, needs_means, outcome_of, trace_of
+from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
-from vitviz.ui.pages.what_if import edits, inspection, interventions
+from vitviz.ui.pages.what_if import inspection, interventions
 from vitviz.ui.pages.what_if import text as words
-from vitviz.ui.pages.what_if.edits import Outcome, gallery_means, map_of, needs_means, outcome_of
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common, outputs
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
-        section = st.segmented_control(
-            words.SECTION,
-            list(words.SECTIONS),
-            format_func=named(words.SECTIONS),
-            required=True,
-            label_visibility="collapsed",
-            **state.bound("switch"),
-        )
+    with page(words.PAGE, context) as its:
+        with its.controls():
+            section = st.selectbox(
+                words.SECTION,
+                list(words.SECTIONS),
+                format_func=named(words.SECTIONS),
+                width=210,
+                **state.bound("switch"),
+            )
         with guarded(f"section {section}"):
             given = edits.present(context)
             explained = explained_target(context)
             if section in LOOKS:
+                LOOKS[section](its, explained, given)
                 if given.items:
                     interventions.show_list(context, given)
-                LOOKS[section](explained, given)
             else:
-                _switch(explained, given, section)
+                _switch(its, explained, given, section)
 
 
-def _switch(explained: ExplainedTarget, given: Interventions, section: str) -> None:
-    left, right = st.columns([11, 9], gap="medium")
+def _switch(its: Frame, explained: ExplainedTarget, given: Interventions, section: str) -> None:
+    with its.figure():
+        left, right = st.columns(2, gap="medium")
     with left, guarded(f"switches {section}"):
-        SWITCHES[section](explained.context, given)
+        SWITCHES[section](its, explained.context, given)
     with right:
         # The list comes after the answer: the first stroke must not move what somebody is watching.
         with guarded("answer"):
@@ -66,8 +67,8 @@ def _switch(explained: ExplainedTarget, given: Interventions, section: str) -> N
         if not given.items:
             st.caption(words.NOTHING_YET[section])
         interventions.show_list(explained.context, given)
-    if given.items:
-        with guarded("maps"):
+    if given.items and its.details().open:  # maps take another pass
+        with its.details(), guarded("maps"):
             show_maps(explained, given)
 
 
@@ -78,7 +79,7 @@ LINK = "before and after"
 
 
 def show_answer(explained: ExplainedTarget, given: Interventions) -> None:
-    """The target's likelihood with its change, the likeliest classes side by side, and the class token's cosine."""
+    """The target's likelihood with its change, and the likeliest classes side by side."""
     found = outcome_of(explained, given)
     result = found.effect
     label = outputs.SHARE_METRIC if explained.shares else outputs.NUMBER_METRIC
@@ -93,15 +94,11 @@ def show_answer(explained: ExplainedTarget, given: Interventions) -> None:
             label,
             explained.amount(result.likelihood_after),
             delta,
-            border=True,
             delta_color="normal" if given.items else "off",
             delta_arrow="auto" if given.items else "off",
         )
     if has_classifier(explained.context.model):
         _outputs(explained, found)
-    cosine = found.token_read
-    if cosine is not None and given.items:
-        sentence(words.TOKEN_READ, token=common.token(str(found.read)), cosine=cosine)
 
 
 def _outputs(explained: ExplainedTarget, found: Outcome) -> None:
@@ -143,16 +140,18 @@ def _points(change: float) -> str:
 
 
 def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
-    """One map before and after, what the model sees, and each patch's similarity to before."""
+    """How far what is read moved, one map before and after, what the model sees, and each patch's similarity to before."""
     context = explained.context
-    found = outcome_of(explained, given)
+    found, changed = outcome_of(explained, given), trace_of(context, given)
+    if (cosine := found.token_read) is not None:
+        sentence(words.TOKEN_READ, token=common.token(str(found.read)), cosine=cosine)
     kind, query, layer, head = _choices(context)
     off = edits.layers_off(given)
     params: dict[str, Any] = {"kind": kind, "query": query, "layer": layer, "head": head}
     before: Heatmap = context.ask("map as it is", lambda _: map_of(context.trace, kind, query, layer, head), **params)
     after: Heatmap = explained.ask(
         "map changed",
-        lambda _, __: map_of(found.trace, kind, query, layer, head, off),
+        lambda _, __: map_of(changed, kind, query, layer, head, off),
         changes=given.encode(),
         means=found.means,
         **params,
@@ -321,13 +320,13 @@ def _exports(
 
 
 # Sections that switch something, with what came of it beside them; and those that only look.
-SWITCHES: dict[str, Callable[[PageContext, Interventions], None]] = {
+SWITCHES: dict[str, Callable[[Frame, PageContext, Interventions], None]] = {
     "hide": interventions.show_hide,
     "order": interventions.show_order,
     "heads": interventions.show_heads,
     "cut": interventions.show_cut,
 }
-LOOKS: dict[str, Callable[[ExplainedTarget, Interventions], None]] = {
+LOOKS: dict[str, Callable[[Frame, ExplainedTarget, Interventions], None]] = {
     "worth": inspection.show_worth,
     "sinks": inspection.show_sinks,
 }

@@ -13,9 +13,7 @@ _SINKS = "vitviz.analysis.sinks.token_outliers"
 PAGE = PageText(
     title=instruction("What if"),
     question=instruction("What really matters?"),
-    lead=definition("A map shows where a model looks, not whether it matters.")
-    + instruction("So take something away and ask again: patches, their order, heads, layers, single tokens.")
-    + definition("Before and after stand side by side."),
+    lead=instruction("A map shows where a model looks, not whether it matters: take something away and ask again."),
     try_this=instruction(
         "Draw over the object until the answer changes. Undo that, and draw over as much of the background. "
         "Then switch off one head, then a whole layer."
@@ -64,7 +62,6 @@ SECTIONS = instruction(
 
 # What is switched
 SWITCHED = instruction("Switched now")
-NOTHING = instruction("Nothing is switched yet.")
 UNDO = instruction("Undo everything")
 REMOVE = instruction("{change}: undo")
 HIDE_LINE = instruction(
@@ -92,11 +89,11 @@ HIDE_BYS = instruction({"mean": "mean colour", "blur": "blur", "removed": "remov
 HIDE_BY_HELP = definition(
     "Mean colour and blur change the picture. Removing takes the patch's token out of the sequence: nothing attends to it."
 )
-HIDE_HINT = instruction(
-    "Draw over patches to hide them; draw over hidden ones to bring them back. Arrow keys and space do the same."
+HIDE_HINT = instruction("Draw to hide patches; draw over hidden ones to bring them back.")
+HIDE_ALT = definition(
+    "The photograph to paint on, with a pointer or with arrow keys and space; {count} patches are hidden."
 )
 HIDE_HINT_TOUCH = instruction("Draw over patches with a finger to hide them; draw over hidden ones to bring them back.")
-HIDE_ALT = definition("The photograph to paint on; {count} patches are hidden.")
 REMOVED_AND_SHUFFLED = definition(
     "The patches are shuffled too: what is removed is the place in the sequence, whatever stands there now."
 )
@@ -124,7 +121,6 @@ MEANS_OF = computed(
     "Mean outputs over {images} gallery photographs, numbers {digest}.",
     "vitviz.analysis.interventions.switch_off_heads.head_means",
 )
-MEANS_RUNNING = instruction("Taking every head's mean over the gallery")
 BOARD_HINT = instruction(
     "Click a head to switch it off, click again to switch it on. Arrow keys and space do the same."
 )
@@ -139,7 +135,7 @@ LAYERS_HELP = definition("Attention and MLP both left out: the layer hands on wh
 CUT_TEXT = definition(
     "Nobody may look at these tokens: their columns are cut before the softmax. They themselves still look and are counted."
 )
-CUT_HINT = instruction("Draw over patches to cut them out of attention; draw over them again to bring them back.")
+CUT_HINT = instruction("Draw to cut patches out of attention; draw again to bring them back.")
 CUT_ALT = definition("The photograph to choose tokens on; {count} tokens are cut out of attention.")
 CUT_PREFIX = instruction("Prefix tokens")
 CUT_SINKS = instruction("Cut the sinks and long tokens ({count})")
@@ -150,10 +146,6 @@ CUT_NO_SINKS = computed("No token stands out in this picture, so there is none t
 CUT_LAYERS = instruction("Only in these layers (all, where none is chosen)")
 
 # What came of it
-RUNNING = instruction("Asking the changed model")
-IMPOSSIBLE = definition(
-    "The model cannot run with all of this switched: at least one patch has to stay. Undo a part of it."
-)
 POINTS = common.POINTS
 NO_LIKELIHOOD = definition("The token that was asked about has left the sequence, so there is no number for it.")
 TOP = definition(("before", "after", "change"))

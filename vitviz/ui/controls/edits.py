@@ -1,4 +1,4 @@
-"""What is switched in the model: the composed interventions of this session, kept in the link, and how clicks edit them.
+"""What is switched in the model: the interventions of this session, kept in the link, how clicks edit them, and the answer.
 
 Editing is pure: interventions in, interventions out. There is at most one of each kind that clicks make, in the order in which
 they act, so that equal changes have one address.
@@ -6,10 +6,13 @@ they act, so that equal changes have one address.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import streamlit as st
 import torch
 from torch.nn import functional as F
 
@@ -30,6 +33,7 @@ from vitviz.analysis.interventions import (
     intervene,
 )
 from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked, row_weights
+from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import rollout
 from vitviz.analysis.sinks import TokenOutliers, token_outliers
 from vitviz.capture.trace import Trace
@@ -42,8 +46,8 @@ from vitviz.tracing import trace_input
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.questions import ExplainedTarget
-from vitviz.ui.pages.what_if import text as words
+from vitviz.ui.controls.questions import ExplainedTarget, found_object
+from vitviz.ui.text import common as words
 
 PARAM = "what"
 
@@ -90,6 +94,22 @@ def hiding(given: Interventions) -> str | None:
 def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventions:
     """With exactly these patches hidden, all in one way."""
     return _with(given, HidePatches, HidePatches(tuple(patches), fill))
+
+
+def hide_buttons(context: PageContext, given: Interventions, fill: str) -> None:
+    """Buttons that hide the object that patch features tell of, its background, or nothing."""
+    found = found_object(context)
+    everything = frozenset(range(context.layout.num_patches))
+    inside = frozenset(int(patch) for patch in np.flatnonzero(found.mask)) if found is not None else None
+    wanted = {words.HIDE_OBJECT: inside, words.HIDE_BACKGROUND: None if inside is None else everything - inside}
+    now_hidden = frozenset(hidden(given))
+
+    def put(patches: frozenset[int]) -> None:
+        switch(hide(now(), patches, fill))
+
+    for label, patches in {**wanted, words.HIDE_NOTHING: frozenset()}.items():
+        if patches is not None:
+            st.button(label, key=label, on_click=put, args=(patches,), disabled=patches == now_hidden)
 
 
 def heads_off(given: Interventions) -> tuple[Head, ...]:
@@ -165,18 +185,19 @@ def _with(given: Interventions, kind: type, item: Intervention | None) -> Interv
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """effect: the answers before and after; trace: the changed pass, with its attention; means: digest of the heads' mean
-    outputs that were put in place of heads, "" where none were.
+    """effect: the answers before and after; read: what `token_read` is of; means: digest of the heads' mean outputs that were
+    put in place of heads, "" where none were.
     """
 
     effect: Effect
-    trace: Trace
+    read: Query
+    layout: TokenLayout
     means: str = ""
 
     @property
     def nbytes(self) -> int:
         kept = (self.effect.before, self.effect.after)
-        return self.trace.nbytes + sum(each.tokens.nbytes for each in kept if each.tokens is not None)
+        return sum(each.tokens.nbytes for each in kept if each.tokens is not None)
 
     @property
     def token_read(self) -> float | None:
@@ -186,17 +207,11 @@ class Outcome:
         before, after = self.effect.before.tokens, self.effect.after.tokens
         if before is None or after is None:
             return None
-        if before.shape != after.shape or before.shape[1] != self.trace.layout.num_tokens:
+        if before.shape != after.shape or before.shape[1] != self.layout.num_tokens:
             return None
-        weights = row_weights(self.read, self.trace.layout, before.device)[0]
+        weights = row_weights(self.read, self.layout, before.device)[0]
         one, two = (weights @ tokens[0].float() for tokens in (before, after))  # (width,)
         return float(F.cosine_similarity(one, two, dim=0))
-
-    @property
-    def read(self) -> Query:
-        """What `token_read` is of."""
-        reads = default_query(self.trace)
-        return Query(((MEAN, 1.0),)) if reads.pools else reads
 
 
 def needs_means(given: Interventions) -> bool:
@@ -217,32 +232,51 @@ def gallery_means(context: PageContext) -> HeadMeans:
         return head_means(model.beside, inputs, progress, len(gallery))
 
     if plain.key.derive("head means") not in services.queue().results:
-        consent.require_passes(model, len(samples()), words.MEANS_RUNNING)
-    means: HeadMeans = plain.ask("head means", work, words.MEANS_RUNNING, len(samples()))
+        consent.require_passes(model, len(samples()), words.TAKING_MEANS)
+    means: HeadMeans = plain.ask("head means", work, words.TAKING_MEANS, len(samples()))
     return means
 
 
 def outcome_of(explained: ExplainedTarget, given: Interventions) -> Outcome:
-    """The changed model's answer to the question at hand.
+    """The changed model's answer to the question at hand: one pass.
 
     Raises:
         UnsupportedError: where it cannot run changed.
     """
-    context = explained.context
+    context, (means, digest) = explained.context, _means_of(explained.context, given)
+    reads = default_query(context.trace)
+    reads = Query(((MEAN, 1.0),)) if reads.pools else reads
+
+    def work(question: Question, _: JobProgress) -> Outcome:
+        with _possible():
+            return Outcome(effect(question, given, head_means=means), reads, context.layout, digest)
+
+    return explained.ask("what if", work, words.ASKING_CHANGED, changes=given.encode(), means=digest)
+
+
+def trace_of(context: PageContext, given: Interventions) -> Trace:
+    """The changed pass with its attention: another pass, for those who look at maps. Raises as `outcome_of`."""
+    means, digest = _means_of(context, given)
+
+    def work(_: JobProgress) -> Trace:
+        with _possible(), intervene(context.model, given, head_means=means) as changed, torch.no_grad():
+            return trace_input(changed, context.trace.input)
+
+    trace: Trace = context.ask("changed trace", work, words.ASKING_CHANGED, changes=given.encode(), means=digest)
+    return trace
+
+
+def _means_of(context: PageContext, given: Interventions) -> tuple[HeadMeans | None, str]:
     means = gallery_means(context) if needs_means(given) else None
-    digest = means.digest if means else ""
+    return means, means.digest if means else ""
 
-    def work(question, progress: JobProgress) -> Outcome:  # type: ignore[no-untyped-def]
-        try:
-            found = effect(question, given, head_means=means)
-            progress.report(0.5)
-            with intervene(context.model, given, head_means=means) as changed, torch.no_grad():
-                trace = trace_input(changed, context.trace.input)
-        except ValueError:
-            raise UnsupportedError(words.IMPOSSIBLE) from None
-        return Outcome(found, trace, digest)
 
-    return explained.ask("what if", work, words.RUNNING, changes=given.encode(), means=digest)
+@contextmanager
+def _possible() -> Iterator[None]:
+    try:
+        yield
+    except ValueError:
+        raise UnsupportedError(words.IMPOSSIBLE) from None
 
 
 def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, off: tuple[int, ...] = ()) -> Heatmap:
