@@ -58,3 +58,15 @@ def test_times_is_a_ratio_only_where_there_is_one(fall, elsewhere, times):
 def test_an_object_is_compared_with_something():
     with pytest.raises(ValueError, match="at least one area elsewhere, not 0"):
         object_test(Question(subject(), picture(), ClassLogit(1)), MASK, {}, draws=0)
+
+
+def test_a_large_object_is_compared_with_all_the_rest():
+    model, pixels = subject(), picture()
+    parts = model.module.contributions(pixels, model.module.head[1]).numpy().reshape(LAYOUT.grid)
+    question = Question(model, pixels, LinearTarget(ClassLogit(1)))
+    found = object_test(question, ~MASK, {})
+    assert found.compared_with_rest
+    assert found.fall == pytest.approx(parts[~MASK].sum())
+    np.testing.assert_allclose(found.elsewhere, [parts[MASK].sum()], rtol=1e-5)
+    half = np.array([[True, True, True], [False, False, False]])
+    assert not object_test(question, half, {}, draws=3).compared_with_rest

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from tests.draw.pictures import inside, pixels
 from vitviz.draw import DARK, LIGHT, draw_bars, draw_curve, draw_filters, draw_scatter, draw_sum
-from vitviz.draw.charts import count_layers, percentage
+from vitviz.draw.charts import apart, count_layers, percentage
 from vitviz.draw.scale import rgb
 from vitviz.draw.small_multiples import as_colours
 from vitviz.errors import DrawError
@@ -129,12 +130,41 @@ def test_curves_carry_their_numbers_labels_and_theme() -> None:
     (axes,) = figure.axes
     np.testing.assert_allclose(axes.lines[1].get_ydata(), x**2, rtol=1e-6)
     assert len({line.get_linestyle() for line in axes.lines}) == 2, "colour never stands alone"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cost in $", "gain in $"]
-    assert not any(text.get_parse_math() for text in axes.get_legend().get_texts()), "dollars are not formulas"
+    assert [text.get_text() for text in axes.texts] == ["cost in $", "gain in $"]
+    assert not any(text.get_parse_math() for text in axes.texts), "dollars are not formulas"
+    assert axes.get_legend() is None, "nothing stands over the lines"
     assert axes.get_xlabel() == "distance"
     assert figure.get_facecolor()[:3] == pytest.approx(to_rgb(DARK.background))
     figure.canvas.draw()
-    assert draw_curve(x, {"": x}, x_label="x", y_label="y").axes[0].get_legend() is None
+    assert not draw_curve(x, {"": x}, x_label="x", y_label="y").axes[0].texts
+
+
+@pytest.mark.parametrize("width", [440, 900])
+def test_names_stand_at_the_ends_of_lines_and_none_over_another(width: int) -> None:
+    x = np.arange(6.0)
+    names = ["Attention relevance", "LeGrad", "a name of so many words that it takes several lines", *"abcdef"]
+    figure = draw_curve(
+        x,
+        {name: 0.4 + 0.002 * i + 0 * x for i, name in enumerate(names)},
+        x_label="x",
+        y_label="y",
+        y_range=(0, 1),
+        width=width,
+    )
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in axes.lines}) == len(names)
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert all(box.x0 >= axes.bbox.x1 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    middles = [(box.y0 + box.y1) / 2 for box in boxes]
+    assert middles == sorted(middles), "in the order of their ends"
+
+
+def test_labels_move_apart_and_no_further() -> None:
+    assert apart([0.5, 0.2], [0.1, 0.1]) == [0.5, 0.2]
+    assert apart([0.5, 0.52], [0.1, 0.1]) == pytest.approx([0.5, 0.6])
+    assert apart([1.0, 0.99, 0.0], [0.1, 0.1, 0.1]) == pytest.approx([0.95, 0.85, 0.05])
 
 
 def test_curves_that_do_not_fit_are_refused() -> None:
@@ -174,7 +204,7 @@ def test_pictures_take_the_pages_colour() -> None:
 def test_a_name_may_be_anything() -> None:
     x = np.arange(3.0)
     figure = draw_curve(x, {"_hidden": x, "$b$": x + 1}, x_label="x", y_label="y")
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["_hidden", "$b$"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["_hidden", "$b$"]
     two_lines = inside(draw_bars(["two\nlines", "b"], [2.0, 1.0]))
     np.testing.assert_array_equal(two_lines, inside(draw_bars(["two lines", "b"], [2.0, 1.0])))
 

@@ -105,7 +105,8 @@ class ObjectTest:
         area: the object's part of the picture; what a map that knows nothing would have inside.
         likelihood: of the target with nothing hidden.
         fall: of the likelihood when the object is hidden.
-        elsewhere: (draws,) falls when the object's shape, or as many patches, is hidden somewhere else.
+        elsewhere: (draws,) falls when as many patches are hidden somewhere else; (1,) for an object over more than half of the
+            picture, which leaves no equal area: the fall when all the rest is hidden.
         shares: method -> share of its positive relevance inside the object.
     """
 
@@ -114,6 +115,11 @@ class ObjectTest:
     fall: float
     elsewhere: np.ndarray
     shares: Mapping[str, float]
+
+    @property
+    def compared_with_rest(self) -> bool:
+        """Whether `elsewhere` is all the rest of the picture, which is less than the object."""
+        return self.area > 0.5
 
     @property
     def times(self) -> float:
@@ -138,22 +144,21 @@ def object_test(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ObjectTest:
-    """Hides mask (rows, cols) boolean, then `draws` areas of the same size outside it.
+    """Hides mask (rows, cols) boolean, then `draws` areas of the same size outside it; all the rest, once, where the mask
+    covers more than half.
 
     Raises:
-        ValueError: for a mask of another grid, an empty one, one that leaves too little of the picture to compare with, and
-            for no draw.
+        ValueError: for a mask of another grid, an empty or a full one, and for no draw.
     """
     mask = _checked(mask, question.layout.grid)
     if draws < 1:
         raise ValueError(f"the object is compared with at least one area elsewhere, not {draws}")
     size, patches = int(mask.sum()), mask.size
-    if not 0 < 2 * size <= patches:
-        raise ValueError(
-            f"the object covers {size} of {patches} patches; mark at least one and at most half, so that an equal area is left"
-        )
+    if not 0 < size < patches:
+        raise ValueError(f"the object covers {size} of {patches} patches; mark at least one, and leave at least one")
     rng = np.random.default_rng(seed)
-    sets = [mask, *(_elsewhere(mask, rng) for _ in range(draws))]
+    others = [~mask] if 2 * size > patches else [_elsewhere(mask, rng) for _ in range(draws)]
+    sets = [mask, *others]
     masks = cells(np.stack([chosen.ravel() for chosen in sets]), question.layout)
     values = read_hidden(question, masks, question.target.likelihood, batch, progress)
     before = question.likelihood()

@@ -13,12 +13,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 from PIL import Image, ImageDraw
 
 from vitviz.draw.scale import Scale, finite, number
 from vitviz.draw.sheet import sheet
-from vitviz.draw.theme import LIGHT, WIDTH, Theme, font, line_height, paragraph, shortened
+from vitviz.draw.theme import LIGHT, WIDTH, Theme, font, line_height, paragraph, shortened, wrapped
 from vitviz.errors import DrawError
 
 
@@ -92,7 +94,24 @@ def percentage(share: float) -> str:
 # Only matplotlib's objects, never pyplot: pyplot keeps every figure in one global list that threads would share.
 DOTS = 100  # an inch, so that a hundredth of an inch is a pixel and font sizes can be given in pixels
 POINTS = 72 / DOTS
-DASHES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+DASHES: tuple[LineStyleType, ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (9, 2)),
+    (0, (3, 1, 1, 1)),
+    (0, (1, 3)),
+    (0, (9, 2, 3, 2)),
+    (0, (5, 2, 5, 4)),
+    (0, (2, 2)),
+    (0, (9, 1, 1, 1, 1, 1, 1, 1)),
+)
+NAME_ROOM, AXES_SHARE = (
+    0.3,
+    0.78,
+)  # of the width for names at the ends of lines; of the height that the axes have, about
 
 
 def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme: Theme) -> tuple[Figure, Axes]:
@@ -136,7 +155,6 @@ def draw_curve(
     y_label: str,
     y_range: tuple[float, float] | None = None,
     title: str = "",
-    names_above: bool = False,
     width: int = WIDTH,
     height: int = 420,
     theme: Theme = LIGHT,
@@ -145,9 +163,8 @@ def draw_curve(
 
     Args:
         x: (points,) in rising order
-        lines: name -> (points,); a single line with an empty name has no legend
+        lines: name -> (points,); each name stands at its line's end, and a single line may have an empty one
         bands: name of a line -> (lower, upper), (points,) each: shaded behind it
-        names_above: the legend stands over the axes and not among the lines: for curves that leave no room
 
     Raises:
         DrawError: For arrays of different lengths, none at all, and values that are not finite.
@@ -167,19 +184,61 @@ def draw_curve(
         if name in bands:
             lower, upper = bands[name]
             axes.fill_between(x, finite(lower), finite(upper), color=shown, alpha=0.18, linewidth=0)
+    if np.array_equal(x, np.rint(x)):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # layers and the like are counted
     if y_range is not None:
         axes.set_ylim(*y_range)
     if any(lines):
-        size = theme.small * POINTS
-        place: dict[str, Any] = (
-            {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(lines), "borderaxespad": 0.2, "frameon": False}
-            if names_above
-            else {"loc": "best", "facecolor": theme.background, "framealpha": 0.8, "edgecolor": "none"}
-        )
-        legend = axes.legend(drawn, [*lines], labelcolor=theme.foreground, fontsize=size, handlelength=2.4, **place)
-        for text in legend.get_texts():
-            text.set_parse_math(False)  # a class may be called anything, dollar signs included
+        _name_ends(figure, axes, drawn, [*lines], width, theme)
     return figure
+
+
+def _name_ends(
+    figure: Figure, axes: Axes, drawn: Sequence[Any], names: Sequence[str], width: int, theme: Theme
+) -> None:
+    """Writes every name at its line's end, beside the axes, none over another."""
+    axes.margins(x=0.02)
+    low, high = axes.get_ylim()
+    texts = [wrapped(name, NAME_ROOM * width, theme.small) for name in names]
+    ends = [(float(line.get_ydata()[-1]) - low) / (high - low) for line in drawn]
+    named = []
+    for line, text, place in zip(drawn, texts, ends, strict=True):
+        leader = {"arrowstyle": "-", "color": line.get_color(), "linewidth": 1.2, "shrinkA": 1, "shrinkB": 2}
+        named.append(
+            axes.annotate(
+                "\n".join(text),
+                xy=(line.get_xdata()[-1], line.get_ydata()[-1]),
+                xytext=(1.035, place),
+                textcoords="axes fraction",
+                va="center",
+                color=theme.foreground,
+                fontsize=theme.small * POINTS,
+                arrowprops=leader,
+                annotation_clip=False,
+            )
+        )
+        named[-1].set_parse_math(False)  # a class may be called anything, dollar signs included
+    figure.draw_without_rendering()  # how tall the axes are is known once everything has its room
+    heights = [1.1 * Text.get_window_extent(name).height / axes.bbox.height for name in named]
+    for name, place in zip(named, apart(ends, heights), strict=True):
+        name.set_position((1.035, place))
+
+
+def apart(places: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Middles of labels of these heights, in the order of `places` and as near to them as they can be without touching, within
+    0 and 1 where there is room for all.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    found = [0.0] * len(places)
+    edge = 0.0  # upper end of the label below
+    for i in order:
+        found[i] = max(places[i], edge + heights[i] / 2)
+        edge = found[i] + heights[i] / 2
+    edge = 1.0  # lower end of the label above
+    for i in reversed(order):
+        found[i] = min(found[i], edge - heights[i] / 2)
+        edge = found[i] - heights[i] / 2
+    return found
 
 
 def draw_scatter(

@@ -185,7 +185,6 @@ def scenes_figure(
         x_label="after layer",
         y_label="cosine similarity",
         y_range=(min(0.0, lowest - 0.05), 1.05),
-        names_above=True,
         theme=theme,
         width=width,
         height=height,

@@ -125,7 +125,6 @@ def stress_figure(
             x_label=KINDS[first.kind],
             y_label="probability",
             y_range=(0.0, 1.0),
-            names_above=True,
             theme=theme,
             width=width,
         ),

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from vitviz.analysis.faithfulness import RANDOM, Faithfulness
+from vitviz.analysis.hiding import ObjectTest
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.queries import as_query, default_query
-from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
+from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, needs_classifier, quantity_of
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.draw.charts import count_layers
 from vitviz.figure import Figure
@@ -57,7 +58,9 @@ def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme
     )
 
 
-def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
+def forming_figure(
+    subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640, height: int = 420
+) -> Figure:
     """values (layers + 1, outputs), read before the first layer and after each: the finally likeliest as lines.
 
     Probabilities, or plain numbers, as `Lens.values` has them.
@@ -78,6 +81,7 @@ def forming_figure(subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT
         y_range=(0, 1) if kind.is_probability else None,
         theme=theme,
         width=width,
+        height=height,
     )
     count_layers(drawing, len(values))
     what = "The probability of" if kind.is_probability else "The output"
@@ -173,7 +177,7 @@ def curves_figure(
         y_label=scores.quantity,
         theme=theme,
         width=width,
-        height=480,
+        height=round(0.75 * width),
     )
     areas = ", ".join(f"{name} {curve.area:.2f}" for name, curve in curves.items())
     by_chance = float(np.mean([getattr(each, kind).area for each in scores.random]))
@@ -203,6 +207,50 @@ def curves_figure(
             f"curves = [each.{kind}.values for each in (*scores.methods, scores.centre)]",
             f"random = [each.{kind}.values for each in scores.random]",
             imports=["from vitviz.analysis.methods import explain"],
+        ),
+    )
+
+
+def object_figure(
+    subject: Subject,
+    result: ObjectTest,
+    mask: np.ndarray,
+    target: Target,
+    target_name: str,
+    *,
+    theme: Theme = LIGHT,
+    width: int = 440,
+) -> Figure:
+    """What of the target's likelihood is left with the object hidden, and with as much elsewhere; mask (rows, cols)."""
+    kind = subject.model.output_kind
+    shares = needs_classifier(target) and kind.is_probability
+    other = "the rest hidden" if result.compared_with_rest else "as much elsewhere"
+    left = result.likelihood - np.array([0.0, result.fall, float(result.elsewhere.mean())])
+    names = ["nothing hidden", "object hidden", other]
+    said = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, left, strict=True))
+    return Figure(
+        arrays={"left": left.astype(np.float32), "elsewhere": result.elsewhere, "mask": mask},
+        drawing=draw_bars(
+            names,
+            left,
+            percent=shares,
+            chosen=1,
+            label=f"{quantity_of(target, kind)}: {target_name}",
+            theme=theme,
+            width=width,
+        ),
+        alt=f"What is left of {target_name}: {said}.",
+        provenance=subject.provenance(
+            "object test",
+            parameters={"target": target_name, "area": round(result.area, 4), "draws": len(result.elsewhere)},
+        ),
+        snippet=subject.snippet(
+            f"question = vitviz.Question(model, trace.input, {target_text(target)})",
+            f"mask = np.zeros({mask.size}, bool)",
+            f"mask[{np.flatnonzero(mask).tolist()}] = True",
+            f"result = object_test(question, mask.reshape{mask.shape}, {{}})",
+            "print(result.likelihood, result.fall, result.elsewhere.mean())",
+            imports=["import numpy as np", "from vitviz.analysis.hiding import object_test"],
         ),
     )
 

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from vitviz.analysis.interventions import Interventions
+from vitviz.analysis.interventions.text import Numbers, runs
 from vitviz.tokens import CELL
 from vitviz.ui.selection import Selection
 
 Value = str | int | float
 
-# A rectangle of patches by two opposite corners, or its first corner alone.
-RECTANGLE = re.compile(rf"{CELL.pattern}(-{CELL.pattern})?")
 # Characters of a list of interventions in a link; servers and proxies refuse much longer addresses anyway.
 MAX_INTERVENTIONS_TEXT = 8_000
 # A number as `str` writes it in steps of 0.000001 or more: no exponent, no blanks, no digits of other scripts.
@@ -86,6 +85,23 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """Patches counted row by row, as "3-7.12"; "" where there are none."""
+
+    default: str = ""
+
+    def read(self, text: str) -> str:
+        """The same text in its one canonical form.
+
+        Raises:
+            ValueError: for what is no such list, or too long a one.
+        """
+        if len(text) > MAX_INTERVENTIONS_TEXT:
+            raise ValueError("more patches than a link can hold")
+        return runs(sorted(set(Numbers().indices(text))))
+
+
+@dataclass(frozen=True)
 class InterventionList:
     """Interventions on the model in the text form of `Interventions`; "" where there are none."""
 
@@ -102,7 +118,7 @@ class InterventionList:
         return Interventions.decode(text).encode()
 
 
-Param = Choice | Number | Name | InterventionList
+Param = Choice | Number | Name | Patches | InterventionList
 
 PARAMS: dict[str, Param] = {
     # Whether the maps of several heads, or of two sides, share one scale.

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import vitviz
+from vitviz.analysis.features import FeatureMaps
+from vitviz.analysis.hiding import ObjectTest, object_test
+from vitviz.analysis.interventions.text import runs
+from vitviz.analysis.localization import token_cut
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
+from vitviz.analysis.question import Question
+from vitviz.analysis.targets import ClassLogit
+from vitviz.assets import asset_path
 from vitviz.errors import UnsupportedError
+from vitviz.models.embedded import VIT
+from vitviz.samples import load_sample
 from vitviz.ui.compute import services
+from vitviz.ui.pages.prediction import marking
 from vitviz.ui.pages.prediction import text as words
-from vitviz.ui.pages.prediction.faithfulness import corners_of, rectangle
+from vitviz.ui.pages.prediction.marking import sentence_of
 from vitviz.ui.text import outputs
 
 PARTS = list(words.PARTS)
@@ -35,11 +49,13 @@ def test_the_answer_forms_and_another_class_can_be_asked_for(app):
     first = page.at.dataframe[0].value
     assert len(first) == 13  # the input and twelve layers
     assert first[words.FORMING_TABLE[1]].iloc[-1] == "motorbike"
-    assert first[words.FORMING_TABLE[2]].iloc[-1] == pytest.approx(first[words.FORMING_TABLE[3]].iloc[-1])
+    assert first[words.FORMING_TABLE[3]].iloc[-1] == pytest.approx(first[words.FORMING_TABLE[4]].iloc[-1])
+    card = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
+    assert first[words.FORMING_TABLE[2]].tolist() == card[VIT]["inside"]["lens_right"]  # what a reading is worth
     target = next(box for box in page.at.selectbox if box.label == outputs.TARGET[outputs.CLASSES])
     target.select(96).run()  # wheelchair
     assert page.wrong == []
-    other = page.at.dataframe[0].value[words.FORMING_TABLE[3]].iloc[-1]
+    other = page.at.dataframe[0].value[words.FORMING_TABLE[4]].iloc[-1]
     assert other < 0.2
     assert page.parameters["target"] == "96"
     next(box for box in page.at.selectbox if box.label == words.AGAINST).select(3).run()
@@ -48,7 +64,7 @@ def test_the_answer_forms_and_another_class_can_be_asked_for(app):
 
 
 def test_patches_alone_are_read_after_another_layer(app):
-    page = app("prediction")
+    page = app("prediction", details=True)
     before = page.text
     next(slider for slider in page.at.slider if slider.label == words.PATCH_LENS_LAYER).set_value(2).run()
     assert page.wrong == []
@@ -77,13 +93,72 @@ def test_maps_are_tested_on_a_button(app, monkeypatch):
     assert areas[words.AREAS[1]].between(0, 1).all()
 
 
-def test_an_object_is_marked_by_two_corners(app):
-    page = app("prediction", part="mark", object="r6c1-r12c14")
+def test_an_object_is_marked_and_the_numbers_are_those_of_python(app):
+    page = app("prediction", details=True, part="mark", object="97-110.113-126")
     assert page.wrong == []
     assert list(words.MARK_SHARES) in tables(page)
-    assert len(page.at.metric) == 2
-    page = app("prediction", part="mark", object="r0c0-r15c15")
-    assert words.MARK_TOO_LARGE in page.text
+    model, image = vitviz.load_model("embedded"), load_sample("motorcycle")
+    trace = vitviz.trace(model, image)
+    mask = np.zeros(256, bool)
+    mask[[*range(97, 111), *range(113, 127)]] = True
+    index = int(trace.logits.argmax())
+    result = object_test(Question(model, trace.input, ClassLogit(index)), mask.reshape(16, 16), {})
+    assert f"from {result.likelihood:.0%} to {result.likelihood - result.fall:.0%}" in page.text
+
+
+@pytest.mark.parametrize(("marked", "said"), [("5", "on average"), ("0-199", "all the rest, 22% of the picture")])
+def test_small_and_large_marks_are_answered(app, marked, said):
+    page = app("prediction", part="mark", object=marked, size="224")
+    assert page.wrong == []
+    assert said in page.text
+    page = app("prediction", part="mark", object="0-255")
+    assert words.MARK_ALL in page.text
+    press(page, words.MARK_CLEAR)
+    assert words.MARK_NONE in page.text
+    assert "object" not in page.parameters
+
+
+def test_the_object_is_found_by_a_button(app):
+    page = app("prediction", part="mark")
+    press(page, words.MARK_FOUND)
+    assert page.wrong == []
+    model = vitviz.load_model("embedded")
+    keys = FeatureMaps(vitviz.trace(model, load_sample("motorcycle")).layers, (), model.layout).facet("key")
+    assert page.parameters["object"] == runs(np.flatnonzero(token_cut(keys).mask).tolist())
+
+
+@pytest.mark.parametrize(
+    ("fall", "elsewhere", "area", "meaning"),
+    [
+        (-0.1, (0.0, 0.1), 0.1, words.MARK_RISES),
+        (0.03, (0.0, 0.1), 0.1, words.MARK_STAYS),
+        (0.5, (0.1, 0.2), 0.1, words.MARK_NEEDED),
+        (0.5, (0.1, 0.6), 0.1, words.MARK_CHEAPER),
+        (0.5, (0.6,), 0.7, words.MARK_REST_NEEDED),
+        (0.5, (0.2,), 0.7, words.MARK_NEEDED),
+    ],
+)
+def test_the_sentence_says_what_the_numbers_mean(fall, elsewhere, area, meaning):
+    explained = SimpleNamespace(name="motorbike", shares=True, amount=lambda value, digits: f"{value:.0%}")
+    said = sentence_of(explained, ObjectTest(area, 0.9, fall, np.array(elsewhere), {}))
+    cheaper = sum(each < fall for each in elsewhere)
+    assert said.endswith(meaning.format(target="motorbike", cheaper=cheaper, draws=len(elsewhere)))
+
+
+def test_a_stroke_around_marks_what_it_encloses_and_a_click_what_is_alike(monkeypatch):
+    heard: list[str] = []
+    monkeypatch.setattr(marking.state, "change", lambda **values: heard.append(values["object"]))
+    monkeypatch.setattr(marking.state, "value_of", lambda name: "alike")
+    region = np.zeros((4, 4), bool)
+    region[:2, :2] = True
+    monkeypatch.setattr(marking, "region_at", lambda _, cell: region if cell == (0, 0) else None)
+    empty = np.zeros((4, 4), bool)
+    ring = tuple(int(at) for at in (0, 1, 2, 4, 6, 8, 9, 10))
+    marking._drawn(None, empty, ring)  # 5 lies inside
+    marking._drawn(None, empty, (0,))
+    marking._drawn(None, empty, (15,))  # features say nothing of it
+    marking._drawn(None, region, (0, 1, 4))  # one patch cleared
+    assert heard == ["0-2.4-6.8-10", "0.1.4.5", "15", "0.1.4"]
 
 
 def test_without_a_classifier_the_summary_is_explained(app):
@@ -95,15 +170,6 @@ def test_without_a_classifier_the_summary_is_explained(app):
     )
     assert page.wrong == []
     assert words.SELF_DOT in page.text
-
-
-def test_rectangles_are_read_from_links_and_stay_inside():
-    assert corners_of("r2c3-r99c0", (5, 8)) == [(2, 3), (4, 0)]
-    assert corners_of("", (5, 8)) == []
-    mask = rectangle([(2, 3), (4, 0)], (5, 8))
-    assert mask.sum() == 3 * 4
-    assert mask[2:5, 0:4].all()
-    np.testing.assert_array_equal(rectangle([], (2, 2)), np.zeros((2, 2), bool))
 
 
 @pytest.mark.parametrize(("total", "warned"), [(8.9, False), (1.0, True)])

@@ -84,6 +84,7 @@ def show_picture(
     link: str = "",
     shown: Image.Image | None = None,
     one_of_many: bool = False,
+    captioned: bool = True,
     paint: Paint | None = None,
 ) -> None:
     """Shows the model's input as a picture, below `heatmap` where one is given.
@@ -103,17 +104,21 @@ def show_picture(
         widest: CSS pixels.
         link: name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
         one_of_many: without its own hint and slider, because the page or a linked picture has them.
+        captioned: with what its colours stand for and where its scale ends in words; the numbers stand there in any case.
         shown: what lies below the grid, where that is not the model's input; `params` have to name it too.
         paint: where patches are painted and none is chosen.
     """
     rows, cols = grid or (context.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
-    heat = None
+    heat: dict[str, Any] | None = None
     if heatmap is not None:
         ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)
         values = heatmap.values
         counted = ends.counting(values if among is None else values[among])
         url = context.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(params))
-        heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {counted.label}", counted)}
+        heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {counted.label}" if captioned else "", counted)}
+
+    if heat is not None and not captioned:
+        heat["ticks"] = [tick for tick in heat["ticks"] if tick[0] in (0, 1)]  # a small picture has room for the ends
 
     def picked(token: Any) -> None:
         if paint is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from vitviz.analysis.methods import METHODS
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
+from vitviz.assets import asset_path
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
@@ -25,6 +27,7 @@ from vitviz.figures.subject import subject_of
 from vitviz.heatmap import Heatmap
 from vitviz.images import image_hash, load_image
 from vitviz.models import Model, prepare
+from vitviz.models.embedded import VIT
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import Sample, samples
 from vitviz.ui import state
@@ -246,6 +249,21 @@ def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
         keep("faithfulness", task, methods=tuple(maps), level=level)
     keep("head importance", Task("head importance"))
     return True
+
+
+def right_by_layer(context: PageContext) -> tuple[float, ...] | None:
+    """The share of the measured photographs for which the first name, read before the first layer and after each, is right.
+
+    Of the embedded model, as `scripts/measure_models.py` measured it; None where it was not measured.
+    """
+    return _measured_right() if context.model.name == "embedded" and context.model.trained else None
+
+
+@cache
+def _measured_right() -> tuple[float, ...] | None:
+    measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
+    found = measured[VIT]["inside"].get("lens_right")
+    return None if not found else tuple(map(float, found))
 
 
 # Objects: what patch features alone tell of them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vitviz.ui.pages.prediction import text
 from vitviz.ui.pages.registry import Page
-from vitviz.ui.params import RECTANGLE, Choice, Name, Number
+from vitviz.ui.params import Choice, Number, Patches
 
 PAGE = Page(
     name="prediction",
@@ -18,6 +18,7 @@ PAGE = Page(
         "slow": Choice("later", ("later", "now")),
         "tested": Choice("later", ("later", "now")),
         "forget": Choice("later", ("later", "now")),
-        "object": Name(RECTANGLE),
+        "object": Patches(),
+        "click": Choice("alike", ("alike", "patch")),  # what a click on the object marks
     },
 )

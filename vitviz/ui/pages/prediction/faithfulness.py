@@ -19,23 +19,21 @@ from vitviz.analysis.faithfulness import (
     passes_needed,
     rank_agreement,
 )
-from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
 from vitviz.analysis.methods import METHODS, explain
 from vitviz.analysis.question import Question
 from vitviz.analysis.sanity import CascadeStep as Forgotten
 from vitviz.analysis.sanity import cascade, insensitive
-from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
 from vitviz.figure import Figure
 from vitviz.figures.prediction import curves_figure
 from vitviz.heatmap import Heatmap
-from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
@@ -44,43 +42,43 @@ from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
 KINDS = ("deletion", "insertion")
+CURVES = 460  # pixels of the picture, which is shown about as wide
 OPPOSED = 0.1  # of a rank correlation: between its negative and this, two maps have nothing to do with each other
 SANITY_EVERY = 3  # layers randomised between two looks
 
 
-def show_trust(explained: ExplainedTarget) -> None:
-    """The curves with their one verdict, where somebody asked for them; then how far the maps agree, and the sanity check."""
+def show_trust(its: Frame, explained: ExplainedTarget) -> None:
+    """The curves with their one verdict, where somebody asked for them; else how far the maps agree. Then the sanity check."""
     found = methods.all_maps(explained)
-    with guarded("test"):
-        _test(explained, found)
-    with guarded("agreement"):
+    later = state.value_of("tested") == "later"
+    with its.controls():
+        methods.slow_button()
+        if later:
+            st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
+    with its.figure() if later else its.details(), guarded("agreement"):
         _agreement(explained, found)
-    with guarded("sanity"):
+    with guarded("test"):
+        if later:
+            passes = passes_needed(explained.question, found, LEVELS)
+            caption(words.TEST_COST, passes=passes, time=consent.cost_of(explained.context.model, passes))
+        else:
+            _tested(its, explained, found)
+    with its.details(), guarded("sanity"):
         _sanity(explained)
 
 
-def _test(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
-    caption(words.TEST_TEXT)
-    later = state.value_of("tested") == "later"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if state.value_of("slow") == "later":
-            st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
-        if later:
-            st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
-            passes = passes_needed(explained.question, found, LEVELS)
-            caption(words.TEST_COST, passes=passes, time=consent.cost_of(explained.context.model, passes))
-    if not later:
-        _tested(explained, found)
-
-
-def _tested(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
+def _tested(its: Frame, explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
     """Coarse first: a quarter of the points is there soon, and is replaced by the fine curves.
 
     Each place holds one element, which the next one takes the place of. A container that is filled again would keep what
     the first filling had more than the second until the script has ended, and so show two verdicts for minutes.
     """
-    places = [column.empty() for column in st.columns(2)]
-    verdict, table = st.empty(), st.empty()
+    with its.figure():
+        places = [column.empty() for column in st.columns(2)]
+        verdict = st.empty()
+    with its.details():
+        caption(words.TEST_TEXT)
+        table = st.empty()
     for level in sorted({1, len(LEVELS)}):
         scores = explained.ask(
             "faithfulness",
@@ -91,16 +89,15 @@ def _tested(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             methods=tuple(found),
             level=level,
         )
-        fine = level == len(LEVELS)
         for place, kind in zip(places, KINDS, strict=True):
             name, make, params = _curves(explained, scores, kind, level)
             figure.show_in(place, explained.context, name, make, **params)
-        verdict.markdown(_verdict(explained, scores) if fine else words.COARSE)
+        verdict.markdown(_verdict(explained, scores) if level == len(LEVELS) else words.COARSE)
         _areas(table, scores)
-    for column, kind in zip(st.columns(2), KINDS, strict=True):
-        with column:
+    with its.details():
+        for kind in KINDS:
             name, make, params = _curves(explained, scores, kind, level)
-            figure.exports(explained.context, name, make, **params)
+            figure.exports(explained.context, name, make, label=words.CURVES[kind], **params)
 
 
 def _walk(
@@ -115,7 +112,8 @@ def _curves(
 ) -> tuple[str, Callable[[], Figure], dict[str, Hashable]]:
     """The figure's name, what makes it, and what it depends on."""
     context = explained.context
-    make = partial(curves_figure, context.subject, scores, kind, explained.target, explained.name, theme=context.theme)
+    about = (context.subject, scores, kind, explained.target, explained.name)
+    make = partial(curves_figure, *about, theme=context.theme, width=CURVES)
     names = tuple(each.name for each in scores.methods)
     return f"{kind} curves", make, {"target": explained.target, "methods": names, "level": level}
 
@@ -165,7 +163,8 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
             params=(("target", explained.target), ("methods", tuple(found))),
-            widest=400,
+            widest=300,
+            one_of_many=True,
         )
 
 
@@ -203,96 +202,3 @@ def _sanity(explained: ExplainedTarget) -> None:
 
 def _one(key: str, question: Question) -> Heatmap:
     return explain(question, key)
-
-
-# Mark the object: each map's share inside it, and what hiding it does beside hiding as much elsewhere.
-
-Corner = tuple[int, int]
-
-
-def show_marking(explained: ExplainedTarget) -> None:
-    """The picture to mark on the left, what follows from it on the right."""
-    context = explained.context
-    corners = corners_of(str(state.value_of("object")), context.layout.grid)
-    mask = rectangle(corners, context.layout.grid)
-    left, right = st.columns(2)
-    with left:
-        said = (words.MARK_FIRST, words.MARK_SECOND, words.MARK_DONE)[len(corners)]
-        st.caption(said.format(area=mask.mean()))
-        show_picture(
-            context,
-            "mark",
-            alt=words.MARK_ALT.format(count=int(mask.sum())),
-            on_pick=lambda token: state.change(object=_marked(corners, token)),
-            marks=[(int(row), int(col)) for row, col in np.argwhere(mask)],
-            line=1,
-        )
-    with right, guarded("object"):
-        if len(corners) == 2:
-            _result(explained, mask)
-
-
-def corners_of(text: str, grid: Corner) -> list[Corner]:
-    """The corners that a link names, moved inside the grid: none, one, or two."""
-    rows, cols = grid
-    cells = [cell for part in text.split("-") if (cell := cell_of_name(part)) is not None]
-    return [(min(row, rows - 1), min(col, cols - 1)) for row, col in cells]
-
-
-def rectangle(corners: list[Corner], grid: Corner) -> np.ndarray:
-    """(rows, cols) boolean: the patches between two opposite corners, or the first corner alone."""
-    mask = np.zeros(grid, bool)
-    if corners:
-        (top, left), (bottom, right) = corners[0], corners[-1]
-        mask[min(top, bottom) : max(top, bottom) + 1, min(left, right) : max(left, right) + 1] = True
-    return mask
-
-
-def _marked(corners: list[Corner], token: str) -> str:
-    """The object after another click: a click on a finished frame begins a new one."""
-    if len(corners) != 1:
-        return token
-    return f"{cell_name(*corners[0])}-{token}"
-
-
-def _result(explained: ExplainedTarget, mask: np.ndarray) -> None:
-    found = methods.all_maps(explained)
-    if 2 * mask.sum() > mask.size:
-        st.info(words.MARK_TOO_LARGE)
-        return
-    result: ObjectTest = explained.ask(
-        "object",
-        lambda question, progress: object_test(question, mask, found, progress=progress),
-        words.MARK_RUNNING,
-        passes=ELSEWHERE + 2,
-        task=Task("object", {"mask": mask, "maps": found}),
-        mask=mask.tobytes(),
-        methods=tuple(found),
-    )
-    elsewhere = float(result.elsewhere.mean())
-    one, two = st.columns(2)
-    plain = (
-        needs_classifier(explained.target) and not explained.shares
-    )  # of any size, where the others lie between -1 and 1
-    one.metric(words.MARK_FALL, number(result.fall) if plain else f"{result.fall:.2f}", border=True)
-    two.metric(words.MARK_ELSEWHERE, number(elsewhere) if plain else f"{elsewhere:.2f}", border=True)
-    st.markdown(
-        words.MARK_SENTENCE.format(
-            target=escaped(explained.name),
-            before=explained.amount(result.likelihood, 0),
-            after=explained.amount(result.likelihood - result.fall, 0),
-            elsewhere=explained.amount(result.likelihood - elsewhere, 0),
-            draws=len(result.elsewhere),
-        )
-    )
-    shares = sorted(result.shares.items(), key=lambda item: -item[1])
-    columns = (
-        [name for name, _ in shares],
-        [share for _, share in shares],
-        [share / result.area for _, share in shares],
-    )
-    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
-    times = st.column_config.NumberColumn(format="%.1f")
-    config = dict(zip(words.MARK_SHARES[1:], (share, times), strict=True))
-    st.dataframe(dict(zip(words.MARK_SHARES, columns, strict=True)), hide_index=True, column_config=config)
-    st.caption(words.MARK_SHARES_TEXT.format(area=result.area))

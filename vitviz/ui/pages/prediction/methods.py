@@ -14,6 +14,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.prediction import text as words
@@ -50,24 +51,36 @@ def all_maps(explained: ExplainedTarget) -> dict[str, Heatmap]:
 
 # Explanation methods side by side, each with its card.
 
-COLUMNS = 3
+COLUMNS = 4
+WIDEST, SMALL = 420, 184  # CSS pixels of a picture that stands beside words, and of one among others
 
 
-def show_methods(explained: ExplainedTarget) -> None:
+def show_methods(its: Frame, explained: ExplainedTarget) -> None:
     """Every method's map in a grid; the slow ones when asked for."""
     keys = wanted()
-    caption(words.LINKED)
     missing: list[str] = []
-    for start in range(0, len(keys), COLUMNS):
-        for column, key in zip(st.columns(COLUMNS), keys[start : start + COLUMNS], strict=False):
-            with column, guarded(f"method {key}"):
-                heatmap = map_of(explained, key)
-                if heatmap is None:
-                    missing.append(METHODS[key].name)
-                else:
-                    _show_map(explained, METHODS[key], heatmap)
+    with its.controls():
+        slow_button()
+    with its.figure():
+        places = [column for _ in range(0, len(keys), COLUMNS) for column in st.columns(COLUMNS, gap="small")]
+    maps: dict[str, Heatmap] = {}
+    for place, key in zip(places, keys, strict=False):
+        with place, guarded(f"method {key}"):
+            heatmap = map_of(explained, key)
+            if heatmap is None:
+                missing.append(METHODS[key].name)
+            else:
+                maps[key] = heatmap
+                _show_map(explained, METHODS[key], heatmap)
+    caption(words.LINKED[str(state.value_of("scale"))])
     if missing:
         st.caption(words.MISSING.format(names=", ".join(missing)))
+    with its.details():
+        for key, heatmap in maps.items():
+            _card(explained, METHODS[key], heatmap)
+
+
+def slow_button() -> None:
     if state.value_of("slow") == "later":
         st.button(words.SLOW, help=words.SLOW_TEXT, on_click=state.change, kwargs={"slow": "now"})
 
@@ -84,21 +97,26 @@ def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> N
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
         params=(("method", method.key), ("target", explained.target)),
-        widest=400,
+        widest=SMALL,
         link="methods",
-        one_of_many=method.key != next(iter(METHODS)),
+        one_of_many=True,
+        captioned=False,
     )
+
+
+def _card(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> None:
+    """What a map is, what it may not be taken for, and its exports."""
+    context = explained.context
+    st.markdown(f"**{method.name}**")
     if not method.per_class:
         st.caption(words.NOT_PER_CLASS)
     elif heatmap.signed:
         st.caption(words.SIGNED_NOTE)
     if isinstance(heatmap, PathAttribution):
         (st.caption if heatmap.complete else st.warning)(completeness_words(heatmap))
-    card = st.popover(words.CARD, type="tertiary", icon=":material/info:", key=f"card {method.key}")
-    with card:
-        lines = (f"`{method.formula}`", method.reference, method.cost, method.misleads)
-        for name, line in zip(words.CARD_LINES, lines, strict=True):
-            st.markdown(f"**{name}:** {line}")
+    lines = (f"`{method.formula}`", method.reference, method.cost, method.misleads)
+    for name, line in zip(words.CARD_LINES, lines, strict=True):
+        caption(f"{name}: {line}")
     robust = state.value_of("scale") == "robust"
     figure.exports(
         context,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -16,54 +18,49 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target
+from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target, right_by_layer
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
-from vitviz.ui.pages.prediction import faithfulness, methods
+from vitviz.ui.pages.prediction import faithfulness, marking, methods
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import outputs
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context, answers=outputs.ANSWERS[context.model.output_kind]):
+    with page(words.PAGE, context, answers=outputs.ANSWERS[context.model.output_kind]) as its:
+        with its.controls():
+            part = st.selectbox(
+                words.PART, list(words.PARTS), format_func=named(words.PARTS), width=210, **state.bound("part")
+            )
         with guarded("target"):
             explained = explained_target(context)
-            _target(context, explained)
-        part = st.segmented_control(
-            words.PART,
-            list(words.PARTS),
-            format_func=named(words.PARTS),
-            required=True,
-            label_visibility="collapsed",
-            **state.bound("part"),
-        )
+            _target(its, context, explained)
         with guarded(f"part {part}"):
-            PARTS[part](explained)
+            PARTS[part](its, explained)
 
 
-def _target(context: PageContext, explained: ExplainedTarget) -> None:
+def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> None:
     if not needs_classifier(explained.target):
         st.info(words.SELF_DOT)
         return
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    with left:
-        figure.show(context, "classes", lambda: classes_figure(context.subject, theme=context.theme), width=520)
-    with right:
-        best, kind = top_predictions(context.trace.logits, context.model, 1)[0], explained.kind
-        value = f"{best.probability:.0%}" if best.probability is not None and best.probability >= 0.1 else best.text
-        predicted = outputs.PREDICTED[kind].format(label=best.label, value=value)
-        classes = [-1, *range(len(context.trace.logits))]
+    best, kind = top_predictions(context.trace.logits, context.model, 1)[0], explained.kind
+    value = f"{best.probability:.0%}" if best.probability is not None and best.probability >= 0.1 else best.text
+    predicted = outputs.PREDICTED[kind].format(label=best.label, value=value)
+    classes = [-1, *range(len(context.trace.logits))]
+    with its.controls():
         st.selectbox(
             outputs.TARGET[kind],
             classes,
             format_func=lambda i: predicted if i < 0 else class_name(context, i),
             help=outputs.TARGET_HELP[kind],
+            width=210,
             **state.bound("target"),
         )
-        if len(classes) > 2:
+    if len(classes) > 2:
+        with its.settings():
             st.selectbox(
                 words.AGAINST,
                 classes,
@@ -76,44 +73,72 @@ def _target(context: PageContext, explained: ExplainedTarget) -> None:
 # The prediction forming layer by layer: for the model's output, and for every patch alone.
 
 NAMES_SHOWN = 5
+NARROW = 460  # pixels of a picture that stands beside a table, and is shown about as wide
+WIDTHS = (72, 112, 66, 96, 96)  # CSS pixels of the table's columns
+ROW = 30  # CSS pixels: thirteen rows and their head stand beside the curves
 
 
-def show_forming(explained: ExplainedTarget) -> None:
-    """The curve and table of the whole output, and one layer's patches read alone."""
+def show_forming(its: Frame, explained: ExplainedTarget) -> None:
+    """The outputs, their curves through the layers, and what each layer reads as; behind it one layer's patches read alone."""
     if not needs_classifier(explained.target):
-        st.info(words.SELF_DOT)
         return
     context = explained.context
     values: np.ndarray = explained.ask("lens", lambda question, _: logit_lens(question).values.cpu().numpy())
     target: np.ndarray = explained.ask("target by layer", lambda question, _: target_by_layer(question).cpu().numpy())
-    left, right = st.columns(2)
+    with its.figure():
+        left, right = st.columns([6, 5], gap="medium")
+    forming = partial(forming_figure, context.subject, values, theme=context.theme, width=NARROW, height=300)
     with left:
         figure.show(
             context,
-            "forming",
-            lambda: forming_figure(context.subject, values, theme=context.theme),
-            target=explained.target,
+            "classes",
+            partial(classes_figure, context.subject, theme=context.theme, width=NARROW),
+            exported=False,
         )
-        caption(words.FORMING_TEXT)
+        figure.show(context, "forming", forming, exported=False, target=explained.target)
     with right:
-        best = values.argmax(1)
-        after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
-        columns = (after, [class_name(context, i) for i in best], values.max(1).tolist(), target.tolist())
-        shown = dict(zip(words.FORMING_TABLE, columns, strict=True))
-        numbers: tuple[str, ...] = words.FORMING_TABLE[2:]
-        if explained.kind.is_probability:
-            column = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f")
-        else:  # of plain numbers none is the likeliest
-            shown = {name: shown[name] for name in (words.FORMING_TABLE[0], words.FORMING_TABLE[3])}
-            column, numbers = st.column_config.NumberColumn(format="%.3g"), words.FORMING_TABLE[3:]
-        st.dataframe(shown, hide_index=True, column_config=dict.fromkeys(numbers, column))
-    _patches(explained)
+        _readings(explained, values, target)
+    with its.details():
+        caption(words.FORMING_TEXT)
+        caption(words.RIGHT_TEXT if right_by_layer(context) else words.RIGHT_UNKNOWN)
+        figure.exports(context, "forming", forming, target=explained.target)
+    if its.details().open:
+        with its.details():
+            _patches(explained)
+
+
+def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray) -> None:
+    """What each layer reads as, and beside it what such a reading is worth."""
+    context = explained.context
+    best, kind = values.argmax(1), explained.kind
+    after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
+    right = right_by_layer(context)
+    columns = (
+        after,
+        [class_name(context, i) for i in best],
+        right and list(right),
+        values.max(1).tolist(),
+        target.tolist(),
+    )
+    shown = {name: column for name, column in zip(words.FORMING_TABLE, columns, strict=True) if column is not None}
+    if not kind.is_probability:  # of plain numbers none is the likeliest
+        shown = {name: shown[name] for name in (words.FORMING_TABLE[0], words.FORMING_TABLE[4])}
+    wide = dict(zip(words.FORMING_TABLE, WIDTHS, strict=True))
+    share = partial(st.column_config.ProgressColumn, min_value=0, max_value=1, format="%.2f")
+    plain = partial(st.column_config.NumberColumn, format="%.3g")
+    config: dict[str, Any] = {name: st.column_config.Column(width=wide[name]) for name in words.FORMING_TABLE[:2]}
+    config[words.FORMING_TABLE[2]] = st.column_config.NumberColumn(
+        format="percent", help=words.RIGHT_TEXT, width=wide[words.FORMING_TABLE[2]]
+    )
+    config |= {name: (share if kind.is_probability else plain)(width=wide[name]) for name in words.FORMING_TABLE[3:]}
+    st.dataframe(shown, hide_index=True, column_config=config, height=ROW * (len(best) + 1) + 2, row_height=ROW)
 
 
 def _patches(explained: ExplainedTarget) -> None:
     context = explained.context
     kind = explained.kind
     st.subheader(outputs.PATCH_LENS[kind], anchor=False)
+    caption(words.PATCH_LENS_ALONE)
     end = context.trace.num_layers - 1
     layer = min(int(state.value_of("after")), end)
     if end > 0:
@@ -153,5 +178,5 @@ PARTS = {
     "forming": show_forming,
     "methods": methods.show_methods,
     "trust": faithfulness.show_trust,
-    "mark": faithfulness.show_marking,
+    "mark": marking.show_marking,
 }

@@ -10,10 +10,7 @@ _FAITHFULNESS = "vitviz.analysis.faithfulness.faithfulness"
 PAGE = PageText(
     title=instruction("Prediction"),
     question=instruction("What does it see, and why?"),
-    lead=definition("{answers}")
-    + definition(
-        "Several methods claim to show what that answer rests on, and they do not agree. Each can be tested here, on this picture."
-    ),
+    lead=definition("{answers}") + instruction("See what it rests on."),
     try_this=instruction("Ask why it is this class and not another one.", when="classes")
     + instruction("Mark the object and see which map lies inside.")
     + instruction("Then test the maps: which one hides the right patches first?"),
@@ -70,11 +67,21 @@ PARTS = instruction(
 PART = instruction("Look at")
 
 FORMING_TEXT = definition(
-    "After every layer the tokens are read as if it were the last one (logit lens), through the model's own final norm, pooling and "
-    "head. These parts belong to the last layer only: what early layers read as may mean nothing."
+    "Read after a layer (logit lens): its tokens go through the model's own final norm, pooling and head, which were trained for the last "
+    "layer only."
 )
-FORMING_TABLE = definition(("After layer", "Reads as", "Probability", "Target"))
+FORMING_TABLE = definition(("After layer", "Reads as", "Right in", "Probability", "Target"))
+RIGHT_TEXT = computed(
+    "Right in: for how many of the measured photographs a reading after that layer is right. Early readings mean little.",
+    "vitviz.analysis.prediction.logit_lens",
+)
+RIGHT_UNKNOWN = definition(
+    "How often readings of this model's early layers are right was not measured: they can mislead."
+)
 BEFORE_FIRST = definition("input")
+PATCH_LENS_ALONE = definition(
+    "Read alone: the token of one patch goes through the model's final norm and head, as if it were the whole picture's."
+)
 PATCH_LENS_LAYER = instruction("After layer")
 PATCH_LENS_WORDS = computed(
     "Most tokens of patches, read alone, are called: {names}.", "vitviz.analysis.prediction.patch_lens"
@@ -86,12 +93,16 @@ PATCH_LENS_SAME = computed(
 )
 PATCH_NAME = computed("{name} ({count})", "vitviz.analysis.prediction.patch_lens")
 
-LINKED = instruction("A patch that is pointed at or chosen in one map is read in all of them.")
+LINKED = instruction(
+    {
+        "robust": "A patch pointed at or chosen in one map is read in all. Each has a scale of its own, up to its 99th percentile.",
+        "raw": "A patch pointed at or chosen in one map is read in all. Each has a scale of its own, up to its largest value.",
+    }
+)
 SLOW = instruction("Compute the two slow ones too")
 SLOW_TEXT = definition("Integrated gradients and occlusion run the model many times.")
 SIGNED_NOTE = definition("Red speaks for it, blue against it.")
 NOT_PER_CLASS = definition("Not about the class: it would look the same for any other.")
-CARD = instruction("Card")
 CARD_LINES = definition(("Formula", "Reference", "Cost in forward passes", "When it misleads"))
 MAP_ALT = definition("{method}: relevance of every patch for {target}.")
 MISSING = definition("Not defined for this model: {names}.")
@@ -101,6 +112,7 @@ TEST_TEXT = definition(
     "Patches are hidden (deletion) and shown (insertion) in the order of each map and the model is asked each time. Beside them: "
     "five random orders as a band, and the centre of the picture. Patches of equal value come in random order, averaged over five."
 )
+CURVES = definition({"deletion": "Deletion", "insertion": "Insertion"})
 TESTING = instruction("Hiding and showing patches")
 AREAS = definition(
     ("Order", "Deletion area (small is good)", "Insertion area (large is good)", "Insertion less deletion")
@@ -151,21 +163,43 @@ SANITY_FINE = computed(
     "vitviz.analysis.sanity.insensitive",
 )
 
-MARK_FIRST = instruction("Click one corner of the object in the picture, then the opposite one.")
-MARK_SECOND = instruction("Now click the opposite corner.")
-MARK_DONE = instruction("The frame covers {area:.0%} of the picture. Click again to draw another one.")
-MARK_ALT = definition("The photograph with the marked object, {count} patches.")
-MARK_TOO_LARGE = definition(
-    "The frame covers more than half of the picture, so nothing of its size is left to compare with. Draw a smaller one."
+MARK_CLICK = instruction("A click marks")
+MARK_CLICKS = instruction({"alike": "what is alike", "patch": "one patch"})
+MARK_HINT = instruction(
+    {
+        "alike": "Click the object, or draw over or around it.",
+        "patch": "Click patches, or draw over or around it.",
+    }
 )
+MARK_FOUND = instruction("Find the object")
+MARK_FOUND_HELP = definition(
+    "TokenCut divides the patches into two groups by the keys of the last layer, and takes one for the object."
+)
+MARK_CLEAR = instruction("Clear")
+MARK_ALT = definition(
+    "The photograph to mark the object on, with a pointer or with arrow keys and space; {count} patches are marked."
+)
+MARK_NONE = instruction("Mark an object, and the model is asked what it is worth.")
+MARK_ALL = instruction("Everything is marked. Clear at least one patch, so that something is left to compare with.")
 MARK_RUNNING = instruction("Hiding the object, and equal areas elsewhere")
-MARK_FALL = definition("fall, object hidden")
-MARK_ELSEWHERE = definition("fall, elsewhere hidden")
+_OBJECT = "vitviz.analysis.hiding.object_test"
 MARK_SENTENCE = computed(
-    "Hiding the object takes **{target}** from {before} to {after}; hiding as much elsewhere leaves it at {elsewhere} on "
-    "average of {draws} tries.",
-    "vitviz.analysis.hiding.object_test",
+    "Hiding the object takes **{target}** from {before} to {after}; hiding as much elsewhere, to {elsewhere} on average.",
+    _OBJECT,
 )
+MARK_REST = computed(
+    "Hiding the object takes **{target}** from {before} to {after}; hiding all the rest, {rest:.0%} of the picture, to {elsewhere}.",
+    _OBJECT,
+)
+MARK_RISES = computed("So the marked part speaks against {target}, or covers what speaks for it.", _OBJECT)
+MARK_STAYS = computed(
+    "So the answer does not need the marked part: the model finds what it needs elsewhere, too.", _OBJECT
+)
+MARK_NEEDED = computed("So the answer rests on the marked part more than on any other area that was tried.", _OBJECT)
+MARK_CHEAPER = computed(
+    "{cheaper} of {draws} other areas of its size cost less: so the answer rests on more than the marked part.", _OBJECT
+)
+MARK_REST_NEEDED = computed("So the answer rests on the surroundings at least as much as on the marked part.", _OBJECT)
 MARK_SHARES = definition(("Method", "Inside", "Times its area"))
 MARK_SHARES_TEXT = definition(
     "Inside: the share of a map's relevance that lies on the object. A map that knew nothing would have {area:.0%} inside."

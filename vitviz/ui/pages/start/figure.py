@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -20,10 +19,8 @@ from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
-from vitviz.assets import asset_path
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
-from vitviz.models.embedded import VIT
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
 from vitviz.tokens import TokenLayout, cell_name
@@ -31,7 +28,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.questions import found_object
+from vitviz.ui.controls.questions import found_object, right_by_layer
 from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
@@ -193,7 +190,7 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
     if passed is None or passed.values is None:
         return _last_only(context) if has_classifier(context.model) else None
     kind = context.model.output_kind
-    right = _right() if context.model.name == "embedded" and context.model.trained else None
+    right = right_by_layer(context)
     bars = [_bars(context, row) for row in passed.values]
     steps = [
         {
@@ -265,14 +262,6 @@ def _name(context: PageContext, index: int) -> str:
 
 def _text(context: PageContext, value: float) -> str:
     return f"{value:.1%}" if context.model.output_kind.is_probability else number(value)
-
-
-@cache
-def _right() -> tuple[float | None, ...] | None:
-    """For how many photographs each reading of the embedded model is right, as `scripts/measure_models.py` measured it."""
-    measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
-    found = measured[VIT]["inside"].get("lens_right")
-    return None if not found else tuple(map(float, found))
 
 
 def _follow(context: PageContext) -> str:

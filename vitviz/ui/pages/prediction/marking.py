@@ -1,0 +1,160 @@
+"""Mark the object: drawn by hand, grown from one click, or found from features; and what hiding it does."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+from scipy.ndimage import binary_fill_holes
+
+from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
+from vitviz.analysis.interventions.text import Numbers, runs
+from vitviz.draw.layer import contour
+from vitviz.figures.prediction import object_figure
+from vitviz.ui import state
+from vitviz.ui.components.heatmap import Paint, show_picture
+from vitviz.ui.compute.heavy import Task
+from vitviz.ui.context import PageContext
+from vitviz.ui.controls import figure
+from vitviz.ui.controls.frame import Frame
+from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.questions import ExplainedTarget, found_object, region_at
+from vitviz.ui.escape import escaped
+from vitviz.ui.pages.prediction import methods
+from vitviz.ui.pages.prediction import text as words
+from vitviz.ui.shell.errors import guarded
+
+TINT = 0.4  # how far marked patches are in the accent colour
+LITTLE = 0.05  # of a probability: a fall of less says that the answer stays
+
+
+def show_marking(its: Frame, explained: ExplainedTarget) -> None:
+    """The picture to mark on the left, what follows from it on the right."""
+    context = explained.context
+    mask = marked(context)
+    _ways(its, context, mask)
+    with its.figure():
+        left, right = st.columns(2, gap="medium")
+    with left:
+        show_picture(
+            context,
+            "mark",
+            alt=words.MARK_ALT.format(count=int(mask.sum())),
+            paint=Paint(
+                tuple(int(patch) for patch in np.flatnonzero(mask)),
+                words.MARK_HINT[str(state.value_of("click"))],
+                partial(_drawn, context, mask),
+                hidden=lambda: _tinted(context),
+                by=("tinted", context.theme.accent),
+            ),
+            contour=contour(mask),
+            widest=methods.WIDEST,
+            line=1,
+        )
+    with right, guarded("object"):
+        if mask.all():
+            st.info(words.MARK_ALL)
+        elif mask.any():
+            _result(its, explained, mask)
+        else:
+            st.caption(words.MARK_NONE)
+
+
+def marked(context: PageContext) -> np.ndarray:
+    """(rows, cols) boolean: the patches that the link marks, as far as this model has them."""
+    patches = Numbers().indices(str(state.value_of("object")))
+    mask = np.zeros(context.layout.num_patches, bool)
+    mask[[patch for patch in patches if patch < mask.size]] = True
+    return mask.reshape(context.layout.grid)  # (patches,) -> (rows, cols)
+
+
+def _mark(mask: np.ndarray) -> None:
+    state.change(object=runs(np.flatnonzero(mask).tolist()))
+
+
+def _ways(its: Frame, context: PageContext, mask: np.ndarray) -> None:
+    """What a click marks, and the buttons that mark at once."""
+    with its.settings():
+        st.segmented_control(
+            words.MARK_CLICK, list(words.MARK_CLICKS), format_func=named(words.MARK_CLICKS), **state.bound("click")
+        )
+    found = found_object(context)
+    with its.controls():
+        if found is not None:
+            st.button(words.MARK_FOUND, help=words.MARK_FOUND_HELP, on_click=_mark, args=(found.mask,))
+        st.button(words.MARK_CLEAR, disabled=not mask.any(), on_click=_mark, args=(np.zeros_like(mask),))
+
+
+def _drawn(context: PageContext, before: np.ndarray, cells: tuple[int, ...]) -> None:
+    """A click marks what looks like that patch around it, where that is wanted; a stroke around an area marks the area, too."""
+    painted = np.isin(np.arange(before.size), cells).reshape(before.shape)  # (patches,) -> (rows, cols)
+    added = np.argwhere(painted & ~before)
+    if len(added) == 1 and not (before & ~painted).any() and state.value_of("click") == "alike":
+        row, col = (int(at) for at in added[0])
+        region = region_at(context, (row, col))
+        painted = painted if region is None else painted | region
+    elif len(added):
+        painted = binary_fill_holes(painted)
+    _mark(painted)
+
+
+def _tinted(context: PageContext) -> Image.Image:
+    shown = context.shown.convert("RGB")
+    return Image.blend(shown, Image.new("RGB", shown.size, context.theme.accent), TINT)
+
+
+def _result(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
+    context, found = explained.context, methods.all_maps(explained)
+    result: ObjectTest = explained.ask(
+        "object",
+        lambda question, progress: object_test(question, mask, found, progress=progress),
+        words.MARK_RUNNING,
+        passes=ELSEWHERE + 2,
+        task=Task("object", {"mask": mask, "maps": found}),
+        mask=mask.tobytes(),
+        methods=tuple(found),
+    )
+    make = partial(object_figure, context.subject, result, mask, explained.target, explained.name, theme=context.theme)
+    params: dict[str, Any] = {"target": explained.target, "mask": mask.tobytes(), "methods": tuple(found)}
+    figure.show(context, "object", make, exported=False, **params)
+    st.markdown(sentence_of(explained, result))
+    shares = sorted(result.shares.items(), key=lambda item: -item[1])
+    columns = (
+        [name for name, _ in shares],
+        [share for _, share in shares],
+        [share / result.area for _, share in shares],
+    )
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    times = st.column_config.NumberColumn(format="%.1f")
+    config = dict(zip(words.MARK_SHARES[1:], (share, times), strict=True))
+    with its.details():
+        st.dataframe(dict(zip(words.MARK_SHARES, columns, strict=True)), hide_index=True, column_config=config)
+        st.caption(words.MARK_SHARES_TEXT.format(area=result.area))
+        figure.exports(context, "object", make, **params)
+
+
+def sentence_of(explained: ExplainedTarget, result: ObjectTest) -> str:
+    """What hiding the object did, and what that says."""
+    elsewhere = float(result.elsewhere.mean())
+    said = words.MARK_REST if result.compared_with_rest else words.MARK_SENTENCE
+    numbers = said.format(
+        target=escaped(explained.name),
+        before=explained.amount(result.likelihood, 0),
+        after=explained.amount(result.likelihood - result.fall, 0),
+        elsewhere=explained.amount(result.likelihood - elsewhere, 0),
+        draws=len(result.elsewhere),
+        rest=1 - result.area,
+    )
+    cheaper = int((result.elsewhere < result.fall).sum())
+    if result.fall < 0:
+        meaning = words.MARK_RISES
+    elif explained.shares and result.fall < LITTLE:
+        meaning = words.MARK_STAYS
+    elif cheaper == len(result.elsewhere):
+        meaning = words.MARK_NEEDED
+    else:
+        meaning = words.MARK_REST_NEEDED if result.compared_with_rest else words.MARK_CHEAPER
+    return f"{numbers} {meaning.format(target=escaped(explained.name), cheaper=cheaper, draws=len(result.elsewhere))}"
