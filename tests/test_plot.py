@@ -27,6 +27,12 @@ CASES: dict[str, tuple[Callable[[Any], Figure], str, str]] = {
     "heads": (plot.heads, "maps", "maps"),
     "heads of a layer": (lambda t: plot.heads(t, -2, "r1c2"), "maps", "maps"),
     "attention": (lambda t: plot.attention(t, 3, 1, "r1c2"), "values", "heatmap.values"),
+    "microscope": (lambda t: plot.microscope(t, 3, "r1c2"), "maps", "figure.arrays['maps']"),
+    "microscope by values": (
+        lambda t: plot.microscope(t, -1, "cls", 1, direction="by", measure="value", shared=True),
+        "values",
+        "figure.arrays['values']",
+    ),
     "layers": (plot.layers, "layer_4", "maps[4].values"),
     "rollout": (plot.rollout, "values", "heatmap.values"),
     "head_rollout": (lambda t: plot.head_rollout(t, 3, 1), "values", "heatmap.values"),

@@ -151,6 +151,22 @@ def heads(trace: Trace, layer: int | None = None, query: QueryLike | None = None
     return of_layers.layer_heads_figure(subject(trace), layer, query, **look)
 
 
+def microscope(trace: Trace, layer: int, token: str, head: int | str = "all", **look: Any) -> Figure:
+    """One token's attention in a layer, over the photograph with its strongest links, and head by head.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: Counted from 0 (-1 is the last).
+        token: "cls", "reg0" or "r3c5".
+        head: One head, "mean", or "all".
+        look: direction ("at" or "by"), measure ("weight" or "value"), links, shared, robust, theme and width.
+
+    Raises:
+        ValueError: For a token, a direction or a measure that does not exist.
+    """
+    return of_attention.microscope_figure(subject(trace), layer, token, head, **look)
+
+
 def attention(
     trace: Trace, layer: int = -1, head: int | None = None, query: QueryLike | None = None, **look: Any
 ) -> Figure:

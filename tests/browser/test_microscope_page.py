@@ -9,6 +9,7 @@ import pytest
 
 import vitviz
 from vitviz.samples import load_sample
+from vitviz.ui.pages.microscope import text as microscope
 
 SETTLED = ".microscope[aria-busy=false][data-source]"
 
@@ -37,7 +38,7 @@ def test_pin_walk_share_and_reload(tab, traced):
     for key in ("ArrowRight", "]", "4", "l"):
         shown.page.keyboard.press(key)
     shown.page.wait_for_selector(f"{SETTLED}[data-source=r10c4][data-layer='9'][data-head='4'][data-pinned=true]")
-    for name, value in {"query": "r10c4", "layer": "9", "head": "4", "heads": "chosen", "links": "shown"}.items():
+    for name, value in {"query": "r10c4", "layer": "9", "head": "4", "heads": "chosen", "links": "hidden"}.items():
         shown.page.wait_for_url(re.compile(rf"[?&]{name}={value}(&|$)"))
     shown.settled()
     row = traced.layers[9].row(traced.layout.token_named("r10c4")).numpy()
@@ -74,3 +75,35 @@ def test_the_page_in_another_light_and_on_a_phone(tab, name, look):
     shown.screenshot(f"microscope-page-{name}")
     assert shown.page.evaluate("() => document.documentElement.scrollWidth") <= look.get("width", 1024)
     assert not shown.errors()
+
+
+def test_the_picture_takes_the_room_there_is_and_all_is_on_the_first_screen(tab):
+    shown = tab("microscope?image=motorcycle&query=r10c4")
+    shown.page.wait_for_selector(SETTLED)
+    widths = []
+    for width, height in ((1024, 768), (1280, 800), (1920, 1080)):
+        shown.page.set_viewport_size({"width": width, "height": height})
+        shown.page.wait_for_timeout(500)
+        picture, words, tiles = (
+            shown.page.locator(each).bounding_box() for each in ("canvas.picture", ".asked-of", ".tiles")
+        )
+        widths.append(picture["width"])
+        assert max(each["y"] + each["height"] for each in (picture, words, tiles)) <= height
+    assert widths[0] >= 370
+    assert widths[1] >= 440
+    assert widths[2] >= 640
+    # The patch itself stands for the patch, and its strongest targets stand beside it.
+    assert shown.page.locator(".asked-of canvas:visible").count() == 4
+    assert shown.errors() == []
+
+
+def test_layers_play_and_stand_still_where_motion_is_unwanted(tab):
+    shown = tab("microscope?image=motorcycle&layer=9")
+    shown.page.wait_for_selector(f"{SETTLED}[data-layer='9']")
+    shown.page.get_by_role("button", name=microscope.MICROSCOPE["play"]).click()
+    shown.page.wait_for_selector(f"{SETTLED}[data-layer='11']")
+    shown.page.get_by_role("button", name=microscope.MICROSCOPE["play"]).wait_for()  # at the end it stops
+    still = tab("microscope?image=motorcycle", reduced_motion="reduce")
+    still.page.wait_for_selector(SETTLED)
+    assert still.page.get_by_role("button", name=microscope.MICROSCOPE["play"]).count() == 0
+    assert shown.errors() == still.errors() == []

@@ -15,6 +15,8 @@ from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
 
 Cell = tuple[int, int]
+# From a query to a key, and how strong, 0 to 1: each end as shares (down, across) of the picture.
+Link = tuple[tuple[float, float], tuple[float, float], float]
 
 
 def paint_heatmap(
@@ -25,6 +27,7 @@ def paint_heatmap(
     opacity: float = 0.6,
     query: Cell | None = None,
     marks: Iterable[Cell] = (),
+    links: Iterable[Link] = (),
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
@@ -43,7 +46,28 @@ def paint_heatmap(
         outline(picture, box(mark, heatmap.grid, picture.size), width=1)
     if query is not None:
         outline(picture, box(query, heatmap.grid, picture.size))
+    for link in links:
+        _arrow(picture, *link)
     return picture
+
+
+def _arrow(picture: Image.Image, start: tuple[float, float], end: tuple[float, float], strength: float) -> None:
+    """A bowed line with a head at its end, white in black, so that it can be seen on every colour."""
+    size = np.array(picture.size, float)
+    first, last = (np.array(point[::-1]) * size for point in (start, end))  # (across, down) in pixels
+    if np.hypot(*(last - first)) < 1:
+        return
+    across = np.array([-(last - first)[1], (last - first)[0]])
+    bend = (first + last) / 2 + 0.2 * across
+    way = np.linspace(0, 1, 24)[:, None]
+    curve = (1 - way) ** 2 * first + 2 * way * (1 - way) * bend + way**2 * last  # (points, 2)
+    tip, reach = np.arctan2(*(last - bend)[::-1]), 7 + 6 * strength
+    wings = [last - reach * np.array([np.cos(tip + side), np.sin(tip + side)]) for side in (-0.45, 0.45)]
+    pen = ImageDraw.Draw(picture)
+    thick = 2 + round(3 * strength)
+    for colour, width in (("#000000", thick + 3), ("#ffffff", thick)):
+        for line in (curve, [wings[0], last, wings[1]]):
+            pen.line([tuple(point) for point in line], fill=colour, width=width, joint="curve")
 
 
 def draw_heatmap(
@@ -54,6 +78,7 @@ def draw_heatmap(
     opacity: float = 0.6,
     query: Cell | None = None,
     marks: Iterable[Cell] = (),
+    links: Iterable[Link] = (),
     title: str = "",
     width: int = WIDTH,
     theme: Theme = LIGHT,
@@ -65,6 +90,7 @@ def draw_heatmap(
         scale: the raw scale of this map where none is given; give one scale to all maps that are to be compared
         opacity: of the colours over the photograph, 0 (photograph alone) to 1 (colours alone)
         query: (row, col) of the patch the map belongs to, framed; marks: further patches, framed thinly (sinks)
+        links: arrows over the picture
         width: pixels of the picture inside the margin
 
     Raises:
@@ -72,7 +98,15 @@ def draw_heatmap(
     """
     scale = (scale or Scale.of(heatmap.values, signed=heatmap.signed)).counting(heatmap.values)
     picture = paint_heatmap(
-        heatmap, image=image, scale=scale, opacity=opacity, query=query, marks=marks, width=width, theme=theme
+        heatmap,
+        image=image,
+        scale=scale,
+        opacity=opacity,
+        query=query,
+        marks=marks,
+        links=links,
+        width=width,
+        theme=theme,
     )
     return sheet([picture, legend(scale, heatmap.label, picture.width, theme)], theme, title=title)
 

@@ -83,6 +83,8 @@ export function cellThere(place, [rows, cols]) {
 }
 
 const COLUMN_GAP = 16;
+const PICTURE_SHARE = 0.56; // of the width, where maps stand beside the picture
+const AROUND_PICTURE = 350; // what stands above it on a page, and of the microscope below it
 const TWO_COLUMNS = 560; // width from which the maps stand beside the picture
 const ONE_LINE = 820; // from which what is read fits on one line
 const THREE_LINES = 470; // under which it may take three
@@ -92,9 +94,9 @@ const THREE_LINES = 470; // under which it may take three
 export function arrangementFor(source, width, windowHeight) {
   const wide = width >= TWO_COLUMNS;
   const aspect = aspectOf(source);
-  // Controls, words, picture and colour bar together fit on a projector of 768 lines; a larger screen has room for more.
-  const tallest = Math.min(620, Math.max(300, windowHeight * 0.42));
-  const pictureWidth = Math.floor(Math.min(wide ? (width - COLUMN_GAP) * 0.5 : width, (wide ? tallest : tallest * 1.4) / aspect));
+  // Picture, colour bar and words together are whole on the first screen; beside them the maps have the rest of the width.
+  const tallest = tallestFor(windowHeight);
+  const pictureWidth = Math.floor(Math.min(wide ? (width - COLUMN_GAP) * PICTURE_SHARE : width, (wide ? tallest : tallest * 1.4) / aspect));
   return {
     wide,
     roomy: width >= ONE_LINE,
@@ -102,6 +104,11 @@ export function arrangementFor(source, width, windowHeight) {
     picture: [pictureWidth, Math.round(pictureWidth * aspect)],
     beside: wide ? width - pictureWidth - COLUMN_GAP : width,
   };
+}
+
+// The height that a picture may have in a window.
+export function tallestFor(windowHeight) {
+  return Math.min(760, Math.max(300, windowHeight - AROUND_PICTURE));
 }
 
 // Height over width of the area a grid of patches covers.

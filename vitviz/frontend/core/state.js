@@ -61,7 +61,7 @@ export const RESTING = {
   measure: "weight", // "weight" or "value"
   scale: "robust", // "robust" or "raw"
   shared: false, // one scale for all heads
-  links: false, // arcs over the picture
+  links: true, // arcs over the picture
 };
 
 const REPORT_AFTER_MS = 150;

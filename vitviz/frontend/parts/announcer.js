@@ -1,6 +1,12 @@
 // What a view says of itself: the question and the answer in words, the live region, and what could not be fetched.
 
+import { cellOf } from "../core/layout.js";
+import { number, strongest } from "../core/scale.js";
+import { boxOf } from "../render/marks.js";
 import { element, setAttribute, setText } from "./dom.js";
+
+const SHOWN = 3; // targets that are shown as thumbnails
+const THUMBNAIL = 36; // CSS pixels
 
 const REST_MS = 400; // after the last change, so that a held key is spoken once
 
@@ -20,18 +26,44 @@ export class Announcer {
   }
 }
 
-// The words of the microscope: question, answer, text alternative of its picture.
+// One token as people see it: the patch itself, or the name of one that is no patch, and its number.
+class Thumbnail {
+  constructor() {
+    this.canvas = element("canvas", { width: 2 * THUMBNAIL, height: 2 * THUMBNAIL });
+    this.name = element("span", { class: "token-name" });
+    this.value = element("span", { class: "token-value" });
+    this.node = element("span", { class: "token" }, this.canvas, this.name, this.value);
+  }
+
+  show(bitmap, words, layout, token, value = "") {
+    const cell = cellOf(layout, token);
+    this.node.hidden = false;
+    this.canvas.hidden = !cell || !bitmap;
+    if (cell && bitmap) this.canvas.getContext("2d").drawImage(bitmap, ...boxOf(layout.grid, cell, bitmap), 0, 0, 2 * THUMBNAIL, 2 * THUMBNAIL);
+    setText(this.name, cell ? "" : words.token(layout, token));
+    setText(this.value, value);
+  }
+}
+
+// The words of the microscope: question and answer as thumbnails, the same in words for who does not see them.
 export class Narrator {
-  // canvas: the picture that the text alternative is for.
-  constructor(canvas, words) {
+  // canvas: the picture that the text alternative is for. bitmap() -> the photograph that thumbnails are cut from, or null.
+  constructor(canvas, words, bitmap) {
     this.canvas = canvas;
     this.words = words;
-    this.asked = element("p", { class: "asked" });
+    this.bitmap = bitmap;
+    this.source = new Thumbnail();
+    this.verb = element("span", { class: "verb" });
+    this.targets = Array.from({ length: SHOWN }, () => new Thumbnail());
+    this.place = element("span", { class: "state" });
+    const shown = [this.source.node, this.verb, ...this.targets.map((target) => target.node), this.place];
+    this.shown = element("div", { class: "asked-of", "aria-hidden": "true" }, ...shown);
+    this.asked = element("p", { class: "asked unseen" });
     this.state = element("p", { class: "state" });
-    this.reading = element("p", { class: "reading" });
+    this.reading = element("p", { class: "reading unseen" });
     this.announcer = new Announcer();
     this.live = this.announcer.node;
-    this.node = element("div", { class: "words" }, element("div", { class: "headline" }, this.asked, this.state), this.reading);
+    this.node = element("div", { class: "words" }, this.shown, this.state, this.asked, this.reading);
   }
 
   // While another question is on its way, nothing is said of the last one.
@@ -51,10 +83,25 @@ export class Narrator {
     setText(this.asked, words.say("asked", { source, verb: words.verb(view.direction) }));
     setText(this.state, words.say(pinned ? "state_pinned" : "state_free"));
     setText(this.reading, target === null ? words.strongest(answer, head) : words.value(answer, head, target));
+    this.#show(answer, view, head, target);
     const label = words.alternative(answer, said, pinned);
     setAttribute(this.canvas, "aria-label", label);
     if (loud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
     this.waited = false; // what was waited for is spoken, too
+  }
+
+  #show(answer, view, head, target) {
+    const { words } = this;
+    const bitmap = this.bitmap();
+    const values = answer.of(head);
+    const tokens = target === null ? strongest(values, SHOWN) : [target];
+    this.source.show(bitmap, words, answer.layouts.source, answer.source);
+    setText(this.verb, words.verb(view.direction));
+    this.targets.forEach((thumbnail, i) => {
+      if (i < tokens.length) thumbnail.show(bitmap, words, answer.layouts.target, tokens[i], number(values[tokens[i]]));
+      else thumbnail.node.hidden = true;
+    });
+    setText(this.place, words.say("in_layer", { layer: view.layer, head: words.head(head === "all" ? "mean" : head) }));
   }
 
   #announce(text) {

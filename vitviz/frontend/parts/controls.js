@@ -78,8 +78,8 @@ export class Chips {
 }
 
 export class Controls {
-  // change(part): a part of the selection changed. blend(value): how much of the map lies over the picture, 0..1.
-  constructor(words, { change, blend }, firstBlend) {
+  // change(part): a part of the selection changed. play(): starts and stops going through the layers. blend(value): how much of the map lies over the picture, 0..1.
+  constructor(words, { change, blend, play }, firstBlend) {
     const say = (key) => words.say(key);
     Object.assign(this, { words, change });
     this.layerName = element("output", { class: "layer-name" });
@@ -101,9 +101,10 @@ export class Controls {
       oninput: () => blend(Number(this.blend.value)),
     });
 
+    this.play = element("button", { type: "button", class: "step", onclick: play });
     this.above = element(
       "div", { class: "bar" },
-      element("div", { class: "layer" }, stepper(-1, "‹", say("layer_before")), this.layerName, stepper(1, "›", say("layer_after")), this.layer),
+      element("div", { class: "layer" }, this.play, stepper(-1, "‹", say("layer_before")), this.layerName, stepper(1, "›", say("layer_after")), this.layer),
       element("div", { class: "segments", role: "group", "aria-label": say("direction") }, ...this.directions),
       this.head.list, // "all heads" needs no label to be seen
     );
@@ -120,8 +121,12 @@ export class Controls {
   }
 
   // weights: those of the shown layer, null before the first has arrived.
-  update(view, numLayers, weights) {
+  update(view, numLayers, weights, playing) {
     const { words } = this;
+    // Who wants no motion steps through the layers alone.
+    this.play.hidden = numLayers < 2 || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    setText(this.play, playing ? "❚❚" : "▶");
+    setAttribute(this.play, "aria-label", words.say(playing ? "pause" : "play"));
     const heads = weights ? weights.heads : 0;
     const hasValueNorm = Boolean(weights) && weights.hasValueNorm;
     setAttribute(this.layer, "max", numLayers - 1);

@@ -1,7 +1,7 @@
 // The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
 
 import { Answer, layouts, LayerWeights } from "../core/weights.js";
-import { arrangementFor, aspectOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
+import { arrangementFor, aspectOf, nameOf, sameplace, step, tallestFor, tokenAt, tokenNamed } from "../core/layout.js";
 import { MicroscopeState } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
@@ -16,6 +16,7 @@ import { MicroscopePicture, Tiles } from "./microscope_maps.js";
 const FIRST_BLEND = 0.55;
 const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when somebody turns to them
 const NEIGHBOURS_AFTER_MS = 50;
+const LAYER_MS = 900; // a layer's time while playing
 
 export function mount(node, host) {
   const view = new Microscope(node, host);
@@ -35,6 +36,7 @@ class Microscope {
     this.loud = false; // whether what is painted next is spoken: not where a pointer only passes by
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
+    this.playing = 0; // timer of the next layer while the layers are played
     this.tile = null; // head whose map the pointer is on
     this.question = null; // the loader's question that is on the screen, with `weights`; null before and after failures
     this.weights = null;
@@ -82,20 +84,21 @@ class Microscope {
       choose: (head) => this.change({ head: this.view.head === head ? "all" : head }),
     });
     const blend = (value) => this.#changed(() => (this.blend = host.memory.blend = value));
-    this.controls = new Controls(words, { change: (part) => this.change(part), blend }, this.blend);
+    const play = () => this.play(!this.playing);
+    this.controls = new Controls(words, { change: (part) => this.change(part), blend, play }, this.blend);
     this.bar = new ColourBar(words);
-    this.narrator = new Narrator(this.picture.canvas, words);
+    this.narrator = new Narrator(this.picture.canvas, words, () => this.picture.bitmap ?? null);
     this.bench = element("div", { class: "bench" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
+    const help = element("p", { class: "help", text: words.say("keys") });
     this.root = element(
       "section",
       { class: "microscope", "aria-label": words.say("title"), "aria-busy": "true" },
-      this.controls.above,
-      this.narrator.node,
-      this.status.node,
       this.bench,
       this.bar.node,
-      this.controls.below,
-      element("p", { class: "help", text: words.say("keys") }),
+      this.narrator.node,
+      this.status.node,
+      this.controls.above,
+      element("details", { class: "more" }, element("summary", { text: words.say("settings") }), this.controls.below, help),
       this.narrator.live,
     );
     this.root.addEventListener("keydown", (event) => this.press(event));
@@ -127,6 +130,7 @@ class Microscope {
     this.status.destroy();
     this.state.stop();
     clearTimeout(this.soon);
+    clearTimeout(this.playing);
     this.neighbours?.abort();
     this.root.remove();
   }
@@ -179,6 +183,28 @@ class Microscope {
   #changed(change, now = false) {
     change();
     this.repaint(now);
+  }
+
+  // Goes through the layers, one after the other, each shown before the next is asked for; from the first where the last is shown.
+  play(on) {
+    clearTimeout(this.playing);
+    this.playing = 0;
+    if (on) {
+      if (this.view.layer >= this.given.num_layers - 1) this.change({ layer: 0 });
+      this.#playOn();
+    }
+    this.repaint();
+  }
+
+  #playOn() {
+    const next = () => {
+      if (this.loader.state !== "shown") return this.#playOn(); // its numbers are on their way
+      const layer = this.view.layer + 1;
+      if (layer >= this.given.num_layers) return this.play(false);
+      this.change({ layer });
+      this.#playOn();
+    };
+    this.playing = setTimeout(next, LAYER_MS);
   }
 
   change(part) {
@@ -297,7 +323,10 @@ class Microscope {
   // Sizes everything to the room there is.
   arrange() {
     const { width } = this;
-    if (!this.weights || !width) return;
+    if (!width) return;
+    // A place of the right size from the first moment: nothing moves when the numbers arrive.
+    this.bench.style.minHeight = this.weights ? "" : `${Math.min(tallestFor(this.windowHeight), width)}px`;
+    if (!this.weights) return;
     const { source, target } = this.layouts;
     const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, this.windowHeight);
     this.bench.classList.toggle("wide", wide);
@@ -305,7 +334,8 @@ class Microscope {
     this.root.classList.toggle("narrow", narrow);
     this.picture.arrange(source, ...picture);
     this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.pictureHeight : 0, aspectOf(target));
-    this.bar.resize(Math.min(width, 640));
+    this.bar.resize(picture[0]);
+    this.bar.node.style.setProperty("--bar", `${picture[0]}px`);
     this.repaint();
   }
 
@@ -319,7 +349,7 @@ class Microscope {
     const { weights } = this;
     const { state } = this.loader;
     this.root.classList.toggle("busy", state !== "shown");
-    this.controls.update(this.view, this.given.num_layers, weights);
+    this.controls.update(this.view, this.given.num_layers, weights, Boolean(this.playing));
     if (state !== "shown") {
       delete this.root.dataset.source;
       this.narrator.wait(state === "failed" ? this.status.text : this.words.say("loading", { layer: this.view.layer }));

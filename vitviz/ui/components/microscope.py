@@ -39,7 +39,7 @@ class MicroscopeView:
     measure: Literal["weight", "value"] = "weight"
     scale: Literal["robust", "raw"] = "robust"
     shared: bool = False
-    links: bool = False
+    links: bool = True
 
     @classmethod
     def reported(cls, report: object, num_layers: int) -> MicroscopeView | None:

@@ -15,6 +15,6 @@ PAGE = Page(
         "heads": Choice("all", ("all", "chosen")),
         "direction": Choice("at", ("at", "by")),  # a row of the weights, or a column
         "measure": Choice("weight", ("weight", "value")),
-        "links": Choice("hidden", ("hidden", "shown")),
+        "links": Choice("shown", ("hidden", "shown")),
     },
 )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import streamlit as st
 import torch
 
 from vitviz.analysis.attention import sink_tokens
-from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.sinks import value_norms
 from vitviz.errors import UnsupportedError
-from vitviz.figures.attention import attention_figure
-from vitviz.tokens import TokenLayout
+from vitviz.figures.attention import microscope_figure
+from vitviz.tokens import TokenLayout, cell_name
 from vitviz.ui import state
 from vitviz.ui.components.microscope import MicroscopeView, layer_arrays, microscope
 from vitviz.ui.compute import JobProgress
@@ -31,31 +31,35 @@ SINKS_SHOWN = 3
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context):
+    with page(words.PAGE, context) as its:
         if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
         norms = _value_norms(context)
-        if isinstance(norms, str):
-            st.caption(words.NO_VALUES.format(reason=escaped(norms)))
         view = view_of(context)
 
         def layer_payload(layer: int) -> bytes:
             norm = None if isinstance(norms, str) else norms[layer]
             return pack(*layer_arrays(context.layers[layer], norm))
 
-        microscope(
-            view,
-            keep,
-            picture=context.offer("microscope picture", lambda: pack_picture(context.shown)),
-            num_layers=context.trace.num_layers,
-            layer_address=lambda layer: context.offer("microscope layer", lambda: layer_payload(layer), layer=layer),
-            key="microscope",
-            words=words.MICROSCOPE,
-            neighbours=int(context.layout.num_tokens <= PREFETCHED_TOKENS),
-        )
-        _sinks(context, view.layer, norms)
-        _way_out(context, view)
+        with its.figure():
+            microscope(
+                view,
+                keep,
+                picture=context.offer("microscope picture", lambda: pack_picture(context.shown)),
+                num_layers=context.trace.num_layers,
+                layer_address=lambda layer: context.offer(
+                    "microscope layer", lambda: layer_payload(layer), layer=layer
+                ),
+                key="microscope",
+                words=words.MICROSCOPE,
+                neighbours=int(context.layout.num_tokens <= PREFETCHED_TOKENS),
+            )
+        with its.details():
+            if isinstance(norms, str):
+                st.caption(words.NO_VALUES.format(reason=escaped(norms)))
+            _sinks(context, view.layer, norms)
+            _way_out(context, view)
 
 
 def _sinks(context: PageContext, layer: int, norms: list[torch.Tensor] | str) -> None:
@@ -129,16 +133,18 @@ def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
 
 
 def _way_out(context: PageContext, view: MicroscopeView) -> None:
-    """The map of the pinned token, or of what the output is read from, as a figure to keep."""
-    head = view.head if isinstance(view.head, int) else None
-    robust = view.scale == "robust"
-    query = MEAN if context.query == POOL else context.query  # the pooling query asks in no layer of this page
-    figure.exports(
-        context,
-        "attention",
-        lambda: attention_figure(context.subject, view.layer, head, query, robust=robust, theme=context.theme),
-        layer=view.layer,
-        head=head,
-        query=query,
-        robust=robust,
-    )
+    """What the microscope shows as a figure to keep: of the pinned token, else of the one that it begins with."""
+    layout = context.layout
+    token = view.token or (layout.prefix[0] if layout.prefix else cell_name(layout.grid[0] // 2, layout.grid[1] // 2))
+    params: dict[str, Any] = {
+        "layer": view.layer,
+        "token": token,
+        "head": view.head,
+        "direction": view.direction,
+        "measure": view.measure,
+        "links": view.links,
+        "shared": view.shared,
+        "robust": view.scale == "robust",
+    }
+    make = partial(microscope_figure, context.subject, **params, theme=context.theme)
+    figure.exports(context, "attention", make, **params)

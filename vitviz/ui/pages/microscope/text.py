@@ -8,12 +8,8 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Who looks at whom"),
     question=instruction("How do parts of a picture relate?"),
-    lead=definition(
-        "Each token asks with its own query, and each head compares it with every key in its own way. "
-        "The attention weight says how much of another token's value it takes; the weights of a row sum to 1."
-    )
-    + instruction("Point at the picture, and every head of the layer answers.", when="mouse")
-    + instruction("Tap the picture, and every head of the layer answers.", when="touch"),
+    lead=instruction("Point at a patch: every head of the layer shows from where it takes, and how much.", when="mouse")
+    + instruction("Tap a patch: every head of the layer shows from where it takes, and how much.", when="touch"),
     try_this=instruction("Pin a patch of the object, then go through the layers.")
     + instruction(
         "Pin a wheel, and see in which heads it takes most from the other wheel or the body.", when="motorcycle"
@@ -88,6 +84,10 @@ MICROSCOPE: dict[str, str] = (
             # controls
             "layer": "Layer {layer} of 0–{last}",
             "layer_slider": "Layer",
+            "play": "Play through the layers",
+            "pause": "Stop playing",
+            "settings": "Settings",
+            "in_layer": "layer {layer}, {head}",
             "layer_before": "Previous layer",
             "layer_after": "Next layer",
             "direction": "Direction",
