@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import streamlit as st
 
 from vitviz.assets import asset_path
+from vitviz.models.embedded import VIT
 from vitviz.outputs import has_classifier
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
@@ -19,6 +21,12 @@ def render(context: PageContext) -> None:
     model = context.model
     st.header(words.QUESTION, anchor=False)
     parameters = sum(parameter.numel() for parameter in model.module.parameters()) / 1e6
+    with st.container(key="figure"):
+        if model.weights == "embedded":
+            digits = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+            config = dict.fromkeys(words.ACCURACY[2:], digits)
+            st.dataframe(_accuracy(), hide_index=True, width="stretch", column_config=config)
+        st.dataframe(_facts(context), hide_index=True, width="stretch")
     st.markdown(
         words.LEAD.format(
             name=escaped(model.name),
@@ -27,10 +35,9 @@ def render(context: PageContext) -> None:
             weights=words.WEIGHTS[model.weights],
         )
     )
-    st.dataframe(_facts(context), hide_index=True, width="stretch")
     if model.weights == "embedded":
         for title, section in _card():
-            with st.expander(title, expanded=title == "How good they are"):
+            with st.expander(title):
                 st.markdown(section)
     elif model.trained:
         st.info(words.NOT_MEASURED)
@@ -62,6 +69,19 @@ def _facts(context: PageContext) -> dict[str, list[str]]:
         "hash": model.weights_hash,
     }
     return {"": list(words.FACTS.values()), " ": [values[name] for name in words.FACTS]}
+
+
+@st.cache_data(show_spinner=False)
+def _accuracy() -> dict[str, list[object]]:
+    """How often the embedded model is right, at the size and framing that the app begins with."""
+    measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
+    accuracy = measured[VIT]["accuracy"]
+    first = {name: accuracy[name][0] for name in words.SETS}  # each list begins with that size and framing
+    columns = (
+        [*words.SETS.values()],
+        *([row[key] for row in first.values()] for key in ("images", "top1", "top5")),
+    )
+    return dict(zip(words.ACCURACY, columns, strict=True))
 
 
 @st.cache_data(show_spinner=False)

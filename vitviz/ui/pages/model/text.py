@@ -32,6 +32,13 @@ TOKENS = computed(
 NO_PREFIX = definition("nothing")
 PREPROCESSING = computed("{interpolation}, mean {mean}, standard deviation {std}", "vitviz.models.model.Model")
 OUTPUTS = computed("{count} {nouns}", "vitviz.models.model.Model")
+ACCURACY = definition(("Measured on", "Photographs", "First name right", "Right among the first five"))
+SETS = definition(
+    {
+        "everyday": "everyday photographs, kept out of the training",
+        "caltech101-heldout": "Caltech-101, kept out of the training",
+    }
+)
 NOT_MEASURED = definition(
     "vitviz has not measured this model. What it was trained on and how good it is stands in its makers' own card, under its name on the model "
     "hub."
