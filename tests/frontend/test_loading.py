@@ -299,7 +299,7 @@ def test_after_the_last_cell_was_erased_a_button_of_the_page_is_followed(run: Ru
 def test_no_reply_reaches_into_a_stroke_and_it_is_sent_whole(run: Run) -> None:
     body = """
     mask.begin(1); mask.over(2); pass(1000); mask.show([8], 0); mask.over(3); mask.over(null); mask.end();
-    const painted = cells(); pass(100); mask.toggle(3); pass(400);
+    const painted = cells(); pass(40); mask.toggle(3); pass(400);
     return [painted, values()];"""
     assert run(CHOICES, CLOCK + MASK + body) == [[1, 2, 3], [[1, 2]]]
 

@@ -18,7 +18,7 @@ from vitviz.ui.params import PARAMS
 from vitviz.ui.selection import Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
-VIEW = MicroscopeView("r5c6", 3, 2, "by", "value", "raw", True, True)
+VIEW = MicroscopeView("r5c6", 3, 2, "by", "value", "raw", True, False)
 
 pages()  # declares their parameters
 
@@ -33,7 +33,7 @@ def sent(shown: Any) -> str:
 
 def test_a_link_reaches_the_microscope(app: Any) -> None:
     link = {"query": "r5c6", "layer": "3", "head": "2", "heads": "chosen", "direction": "by", "measure": "value"}
-    shown = app("microscope", **link, scale="raw", colours="shared", links="shown")
+    shown = app("microscope", **link, scale="raw", colours="shared", links="hidden")
     assert not shown.wrong
     assert words.PAGE.question in shown.text
     data = json.loads(sent(shown))
