@@ -77,7 +77,8 @@ def test_progress_is_seen_and_stopping_really_stops(tab):
     assert shown.page.get_by_role("button", name=common.CANCEL).count() == 0
 
     # The page keeps working, on the same picture and elsewhere, and nothing begins again by itself.
-    shown.page.get_by_role("radio", name=what_if.SECTIONS["hide"]).click()
+    shown.page.locator(".st-key-choice-of-switch [role=combobox]").click()
+    shown.page.get_by_role("option", name=what_if.SECTIONS["hide"]).click()
     shown.page.wait_for_url(re.compile(r"^(?!.*switch=)"))
     shown.page.get_by_role("link", name=rollout.PAGE.title, exact=True).first.click()
     shown.page.get_by_role("heading", name=rollout.PAGE.question).wait_for()

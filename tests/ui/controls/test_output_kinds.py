@@ -58,8 +58,8 @@ def test_one_output_is_a_probability_by_sigmoid(app, served):
     assert shown.wrong == []
     assert chips(shown) == {"defect": f"{share:.1%}"}
     forming = shown.at.dataframe[0].value
-    assert forming[words.FORMING_TABLE[2]].iloc[-1] == pytest.approx(share, rel=1e-4)
     assert forming[words.FORMING_TABLE[3]].iloc[-1] == pytest.approx(share, rel=1e-4)
+    assert forming[words.FORMING_TABLE[4]].iloc[-1] == pytest.approx(share, rel=1e-4)
     assert outputs.ANSWERS[outputs.LABELS] in shown.text
     changed = app("what_if", model="file:one")
     assert metric(changed, outputs.SHARE_METRIC.format(target="defect")) == f"{share:.1%}"
@@ -94,8 +94,8 @@ def test_plain_numbers_are_called_so(app, served):
     text = re.sub(r"(?m)^- \*\*.*$", "", shown.text.replace(words.PAGE.formula, ""))  # without the list of terms
     assert "probability" not in text and "called" not in text and common.DOUBTFUL not in prediction_of(shown)
     forming = shown.at.dataframe[0].value
-    assert list(forming.columns) == [words.FORMING_TABLE[0], words.FORMING_TABLE[3]]
-    assert forming[words.FORMING_TABLE[3]].iloc[-1] == pytest.approx(logits[0], rel=1e-4)
+    assert list(forming.columns) == [words.FORMING_TABLE[0], words.FORMING_TABLE[4]]
+    assert forming[words.FORMING_TABLE[4]].iloc[-1] == pytest.approx(logits[0], rel=1e-4)
     changed = app("what_if", model="file:plain", what="hide_mean_0-9")
     assert changed.wrong == []
     assert float(metric(changed, outputs.NUMBER_METRIC.format(target="output 0"))) == pytest.approx(logits[0], abs=0.5)
@@ -120,7 +120,7 @@ def test_features_have_no_classes(app, served):
 def test_every_part_opens(app, served, part, kind):
     name = f"each_{kind}"  # loaded models are kept by name
     served(name, [1.5, 0.5], num_classes=2, problem_type=kind)
-    shown = app("prediction", model=f"file:{name}", part=part, object="r1c1-r2c2", target="1", against="0")
+    shown = app("prediction", model=f"file:{name}", part=part, object="0.1", target="1", against="0")
     assert shown.wrong == []
     worth = app("what_if", model=f"file:{name}", switch="worth", weighed="now")
     assert worth.wrong == []
