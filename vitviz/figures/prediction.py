@@ -224,7 +224,7 @@ def object_figure(
     """What of the target's likelihood is left with the object hidden, and with as much elsewhere; mask (rows, cols)."""
     kind = subject.model.output_kind
     shares = needs_classifier(target) and kind.is_probability
-    other = "the rest hidden" if result.compared_with_rest else "as much elsewhere"
+    other = "the rest hidden" if result.compared_with_rest else "area elsewhere"
     left = result.likelihood - np.array([0.0, result.fall, float(result.elsewhere.mean())])
     names = ["nothing hidden", "object hidden", other]
     said = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, left, strict=True))

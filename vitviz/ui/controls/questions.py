@@ -11,15 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vitviz.analysis.faithfulness import LEVELS
-from vitviz.analysis.features import FeatureMaps, PatchFeatures
 from vitviz.analysis.head_rollout import head_rollouts
-from vitviz.analysis.localization import FoundObject, region_around, token_cut
+from vitviz.analysis.localization import FoundObject, region_around
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
 from vitviz.assets import asset_path
-from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
@@ -35,6 +33,7 @@ from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.compute.heavy import ModelName, Task
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls import objects
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 
@@ -275,28 +274,21 @@ def found_object(context: PageContext) -> FoundObject | None:
     """The object that TokenCut finds in the keys of the last layer; None where they tell of none."""
     if not context.model.trained or not _divisible(context):
         return None
-
-    def work(_: object) -> FoundObject | None:
-        features = _keys(context)
-        return None if features is None else token_cut(features)
-
-    found: FoundObject | None = context.ask("object of keys", work)
-    return found
+    try:
+        return objects.found_objects(context)[0]
+    except UnsupportedError:
+        return None
 
 
 def region_at(context: PageContext, cell: tuple[int, int]) -> np.ndarray | None:
     """(rows, cols) boolean: the patches around one that are like it in the keys of the last layer; None without keys."""
-    features = _keys(context) if _divisible(context) else None
-    return None if features is None else region_around(features, cell)
+    if not _divisible(context):
+        return None
+    try:
+        return region_around(objects.features_of(context, objects.CUSTOMARY, len(context.layers) - 1), cell)
+    except UnsupportedError:
+        return None
 
 
 def _divisible(context: PageContext) -> bool:
     return context.one_grid and context.layout.num_patches <= MOST_CUT
-
-
-def _keys(context: PageContext) -> PatchFeatures | None:
-    layers = tuple(layer for layer in context.trace.layers if isinstance(layer, Attention))
-    try:
-        return FeatureMaps(layers, (), context.layout).facet("key")
-    except UnsupportedError:
-        return None
