@@ -32,13 +32,15 @@ def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
 def _curve(network: Network, target: int) -> StressCurve:
     kind, picture = _kind(), np.asarray(network.shown)
     orders = ORDERS if kind in RANDOM else 1
+    passes = 0.0  # of a convolutional network: too few to wait for a turn
     if network.is_vit:
-        passes = orders * len(usual_levels(kind, picture.shape[:2]))
+        passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
         consent.require_passes(network.context.model, passes, words.DAMAGES[kind])
     found: StressCurve = network.context.ask(
         "stress",
-        lambda progress: stress_curve(network.model, picture, kind, target, orders=orders, progress=progress),
+        lambda progress: stress_curve(network.beside, picture, kind, target, orders=orders, progress=progress),
         words.WAIT_STRESS.format(network=network.title),
+        passes,
         kind=kind,
         target=target,
     )

@@ -56,6 +56,11 @@ class Network:
         return isinstance(self.model, Model)
 
     @property
+    def beside(self) -> Model | Cnn:
+        """What long work runs on, so that other work on the model need not wait for it."""
+        return self.model.beside if isinstance(self.model, Model) else self.model
+
+    @property
     def logits(self) -> Tensor:
         """(outputs,) of the photograph."""
         if self.is_vit:

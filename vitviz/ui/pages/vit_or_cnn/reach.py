@@ -18,7 +18,7 @@ from vitviz.figures.networks import distances_figure, fields_figure
 from vitviz.samples import load_sample, samples
 from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, Step, fields_payload, show_networks
-from vitviz.ui.compute import JobProgress, consent
+from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
@@ -26,6 +26,7 @@ from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import Network, framing_of, given_of
 
+OWN, GALLERY = "receptive fields", "receptive fields of the gallery"  # names of the results
 # Tokens of a Vision Transformer beyond which its backward passes would hold gigabytes.
 MOST_TOKENS = 3_000
 
@@ -110,22 +111,27 @@ def fields_of(network: Network) -> tuple[ReceptiveField, ...]:
         ConsentRequired: where it would take long.
     """
     context = network.context
+    passes = 0.0  # of a convolutional network: too few to wait for a turn
     if network.is_vit:
         if context.layout.num_tokens > MOST_TOKENS:
             raise UnsupportedError(words.TOO_MANY_TOKENS.format(most=f"{MOST_TOKENS:,}"))
-        passes = 2.0 * (context.trace.num_layers + 1)
-        consent.require_passes(context.model, passes * (len(samples()) if _whole() else 1), words.FIELDS)
+        passes = 2.0 * (context.trace.num_layers + 1) * (len(samples()) if _whole() else 1)
+        asked = of_gallery(context).key.derive(GALLERY) if _whole() else context.key.derive(OWN)
+        if asked not in services.queue().results:
+            consent.require_passes(context.model, passes, words.FIELDS)
     if not _whole():
         own: tuple[ReceptiveField, ...] = context.ask(
-            "receptive fields",
-            lambda progress: receptive_fields(network.model, network.input, progress=progress),
+            OWN,
+            lambda progress: receptive_fields(network.beside, network.input, progress=progress),
             words.WAIT_FIELDS.format(network=network.title),
+            passes,
         )
         return own
     mean: tuple[ReceptiveField, ...] = of_gallery(context).ask(
-        "receptive fields of the gallery",
+        GALLERY,
         lambda progress: _gallery_fields(network, progress),
         words.WAIT_GALLERY.format(network=network.title, count=len(samples())),
+        passes,
     )
     return mean
 
@@ -136,9 +142,9 @@ def of_gallery(context: PageContext) -> PageContext:
 
 
 def _gallery_fields(network: Network, progress: JobProgress) -> tuple[ReceptiveField, ...]:
-    found = []
+    found, model = [], network.beside
     for done, sample in enumerate(samples()):
-        found.append(receptive_fields(network.model, given_of(network, load_sample(sample.id))))
+        found.append(receptive_fields(model, given_of(network, load_sample(sample.id))))
         progress(done + 1, len(samples()))
     return mean_receptive_fields(found)
 
