@@ -91,7 +91,8 @@ class Networks {
     const sides = data.sides.map((_, i) => {
       const { picture, arrays, shapes, meta } = payloads[i ? "second" : "picture"];
       const last = before?.sides[i];
-      const grey = last?.picture === picture ? last.grey : arrays.frames && picture ? pixelsOf(greyOf(picture)) : null;
+      // A mean over several photographs has none under it.
+      const grey = !picture || !arrays.frames ? null : last?.picture === picture ? last.grey : pixelsOf(greyOf(picture));
       return { picture, grey, frames: arrays.frames, shape: shapes.frames, meta };
     });
     this.shown = { data, sides };
