@@ -75,3 +75,13 @@ def test_an_output_without_a_name_has_its_number():
     assert output_name(("cat", ""), 0) == "cat"
     assert output_name(("cat", ""), 1, OutputKind.LABELS) == "label 1"
     assert output_name(None, 7, OutputKind.NUMBERS) == "output 7"
+
+
+def test_a_label_that_several_outputs_have_is_told_apart_by_its_number():
+    labels = ("crane", "maillot", "crane", "")
+    assert [output_name(labels, index) for index in range(4)] == [
+        "crane (class 0)",
+        "maillot",
+        "crane (class 2)",
+        "class 3",
+    ]

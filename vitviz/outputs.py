@@ -5,9 +5,11 @@ The one place that decides it. The words are those of `problem_type` in configur
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 # Projection widths of image and text towers (CLIP, EVA-CLIP, MobileCLIP, ViTamin, PE) are whole multiples of this; no label
@@ -118,9 +120,16 @@ def has_classifier(subject: Any) -> bool:
 
 
 def output_name(labels: Sequence[str] | None, index: int, kind: OutputKind = OutputKind.CLASSES) -> str:
-    """The output's label, or "class 17" ("label 17", "output 17") where it has none."""
+    """The output's label, or "class 17" ("label 17", "output 17") where it has none; "crane (class 134)" where several have it."""
     label = labels[index] if labels is not None and index < len(labels) else ""
-    return label or f"{kind.noun} {index}"
+    numbered = f"{kind.noun} {index}"
+    return f"{label} ({numbered})" if label in _shared(tuple(labels or ())) else label or numbered
+
+
+@lru_cache(maxsize=16)
+def _shared(labels: tuple[str, ...]) -> frozenset[str]:
+    """The labels that several outputs have."""
+    return frozenset(label for label, count in Counter(labels).items() if label and count > 1)
 
 
 def _embeds(module: Any, count: int) -> bool:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from tests.browser.test_app import send
 from vitviz.ui.pages.registry import pages
+from vitviz.ui.shell import text as sidebar
+from vitviz.ui.text import common
 
 ORDER = [page.name for page in pages()]
 PHONE = {"width": 390, "height": 844}
@@ -70,3 +76,28 @@ def test_on_a_phone_the_pages_are_at_the_bottom_and_the_answer_in_one_line(tab):
     for name in ("patches", ""):
         wide = tab(name, **PHONE).page.evaluate("document.scrollingElement.scrollWidth")
         assert wide <= PHONE["width"]
+
+
+def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked(tab):
+    """Noise is what JPEG can do least about."""
+    noise = np.random.default_rng(0).integers(0, 255, (3600, 4800, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG", quality=95)
+    assert len(file.getvalue()) > 20e6
+    shown = tab("patches")
+    send(shown, file.getvalue(), "holiday.jpg")
+    shown.wait_for_parameter("image", "upload")
+    beside = shown.page.locator("[data-testid=stSidebar]")
+    said = common.SCALED.format(width=4800, height=3600)
+    assert said in beside.inner_text()
+    shown.page.reload()
+    shown.settled()
+    assert shown.parameters() == {"image": "upload"} and said in beside.inner_text()
+    shown.page.get_by_role("button", name=sidebar.FORGET).click()
+    shown.page.wait_for_url(lambda url: "upload" not in url)
+    shown.settled()
+    shown.open("patches?image=upload")
+    assert common.NO_UPLOAD in shown.page.inner_text("[data-testid=stMain]")
+    send(shown, bytes(11 * 2**20), "no-picture.heic")
+    shown.page.get_by_text(sidebar.TOO_LARGE).wait_for()
+    assert shown.errors() == []

@@ -29,6 +29,7 @@ class Subject:
         trace: what the forward pass left behind
         image_hash: names the image by its pixels
         image_name: how a snippet of Python calls it: a path, or a placeholder for an upload
+        image_note: what was done to it before it was loaded; empty for nothing
     """
 
     model: Model
@@ -36,6 +37,7 @@ class Subject:
     trace: Trace
     image_hash: str = ""
     image_name: str = "photo.jpg"
+    image_note: str = ""
 
     @property
     def layout(self) -> TokenLayout:
@@ -55,7 +57,7 @@ class Subject:
             weights_hash=self.model.weights_hash,
             image_hash=self.image_hash,
             input_size=self.model.input_size,
-            framing=FRAMING_WORDS[self.prepared.framing],
+            framing=", ".join(filter(None, (FRAMING_WORDS[self.prepared.framing], self.image_note))),
             dtype=self._dtype,
             method=method,
             **details,

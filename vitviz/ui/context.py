@@ -37,17 +37,21 @@ class CachedTrace:
         trace: what the forward pass left behind.
         image_hash: names the image by its pixels.
         image_name: how Python code that makes a figure again calls the image.
+        image_note: what was done to the image before it came.
     """
 
     prepared: Prepared
     trace: Trace
     image_hash: str
     image_name: str
+    image_note: str = ""
 
     @classmethod
     def of(cls, traced: Subject) -> CachedTrace:
         """The same without its model."""
-        return cls(replace(traced.prepared, model=None), traced.trace, traced.image_hash, traced.image_name)
+        return cls(
+            replace(traced.prepared, model=None), traced.trace, traced.image_hash, traced.image_name, traced.image_note
+        )
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -58,7 +62,7 @@ class CachedTrace:
     def with_model(self, model: Model) -> Subject:
         """The same with its model, which has to be at `input_size`."""
         prepared = replace(self.prepared, model=model)
-        return Subject(model, prepared, self.trace, self.image_hash, self.image_name)
+        return Subject(model, prepared, self.trace, self.image_hash, self.image_name, self.image_note)
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,8 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         runs = model.beside if operations > HEAVY_OPERATIONS else model
         prepared = prepare(runs, image.image, framing=selection.framing)
         progress.check()
-        return CachedTrace.of(subject_of(prepared, image.hash, image.name, progress))
+        traced = subject_of(prepared, image.hash, image.name, progress)
+        return CachedTrace.of(replace(traced, image_note=image.note))
 
     if key not in services.queue().results:
         consent.require(model)

@@ -18,6 +18,7 @@ from vitviz.ui.pages.features import page as shown_page
 from vitviz.ui.pages.features import text as words
 from vitviz.ui.server import route
 from vitviz.ui.server.payloads import unpack
+from vitviz.ui.server.uploads import Upload
 from vitviz.ui.text import common
 
 LAST = 11
@@ -132,7 +133,7 @@ def test_a_photograph_alone_and_a_second_of_ones_own(app, maps):
     own = io.BytesIO()
     Image.new("RGB", (50, 40), "red").save(own, "PNG")
     shown = app("features")
-    shown.at.session_state[loading._UPLOADS[loading.SECOND]] = own.getvalue()
+    shown.at.session_state[loading._UPLOADS[loading.SECOND]] = Upload(own.getvalue())
     shown.at.query_params["others"] = loading.SECOND
     shown.at.session_state["selection"] = shown.at.session_state["selection"].__class__(
         params=(("others", loading.SECOND),)

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from vitviz.ui.server import guards
+from vitviz.ui.server import guards, uploads
 from vitviz.ui.server.guards import (
     AllowedHosts,
     ClosedAddresses,
@@ -27,6 +27,7 @@ from vitviz.ui.server.guards import (
     UploadQuota,
     content_security_policy,
 )
+from vitviz.ui.server.uploads import Quota
 
 
 async def plain(request: Request) -> PlainTextResponse:
@@ -179,11 +180,10 @@ class TestUploads:
 
         guard = Middleware(
             UploadQuota,
-            nbytes=nbytes,
+            quota=Quota(nbytes, clock),
             kept=lambda session: [*files.get(session, ())],
             drop=drop,
             base_path=base,
-            clock=clock,
         )
         return client(guard), files, clock
 
@@ -229,7 +229,7 @@ class TestUploads:
         assert files == {"a": ["third"], "b": ["first", "second"]}
 
     def test_so_many_at_once(self) -> None:
-        guard = UploadQuota(None, 1000, lambda _: [], lambda *_: None)
+        guard = UploadQuota(None, Quota(1000), lambda _: [], lambda *_: None)
         guard._under_way["a"] = guards.UPLOADS_AT_ONCE
 
         async def inner(scope: object, receive: object, send: object) -> None:
@@ -240,8 +240,8 @@ class TestUploads:
         assert self.put(browser, "a", 1) == 429
 
     def test_sessions_that_are_counted_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guards, "SESSIONS_COUNTED", 5)
-        guard = UploadQuota(None, 1000, lambda _: [], lambda *_: None)
+        monkeypatch.setattr(uploads, "COUNTED", 5)
+        quota = Quota(1000)
         for number in range(50):
-            guard._spend(str(number), 10)
-        assert len(guard._spent) == 5 and guard.left("49") < guard.left("0") == 1000
+            quota.spend(str(number), 10)
+        assert len(quota._spent) == 5 and quota.left("49") < quota.left("0") == 1000

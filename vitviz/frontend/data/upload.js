@@ -6,7 +6,20 @@ const QUALITIES = [0.92, 0.8, 0.6]; // of JPEG, until the file is small enough
 // file: a File. limits: { bytes, side }: what is sent as it is, and the longest side of what has to be scaled.
 // -> { name, data: base64, scaled: null or [width, height] of the original }
 // Throws an Error whose message says why.
-export async function scaledUpload(file, { bytes, side }) {
+export async function scaledUpload(file, limits) {
+  const { blob, scaled } = await madeSmall(file, limits);
+  return { name: file.name, data: await base64(blob), scaled };
+}
+
+// The same as a File for Streamlit's own control, whose name says how large the original was.
+export async function scaledFile(file, limits) {
+  const { blob, scaled } = await madeSmall(file, limits);
+  if (!scaled) return file;
+  const name = `${file.name.replace(/\.[^.]*$/, "")} (${scaled.join("x")} pixels).jpg`;
+  return new File([blob], name, { type: "image/jpeg" });
+}
+
+async function madeSmall(file, { bytes, side }) {
   let picture = null;
   try {
     picture = await createImageBitmap(file, { imageOrientation: "from-image" });
@@ -14,7 +27,7 @@ export async function scaledUpload(file, { bytes, side }) {
     if (file.size > bytes) throw new Error("the browser cannot read it, and it is too large to be sent as it is");
   }
   const large = picture && (file.size > bytes || Math.max(picture.width, picture.height) > 2 * side);
-  if (!large) return { name: file.name, data: await base64(file), scaled: null };
+  if (!large) return { blob: file, scaled: null };
   const factor = Math.min(1, side / Math.max(picture.width, picture.height));
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [picture.width, picture.height].map((length) => Math.max(1, Math.round(length * factor)));
@@ -27,7 +40,7 @@ export async function scaledUpload(file, { bytes, side }) {
   picture.close();
   for (const quality of QUALITIES) {
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
-    if (blob && blob.size <= bytes) return { name: file.name, data: await base64(blob), scaled };
+    if (blob && blob.size <= bytes) return { blob, scaled };
   }
   throw new Error("the browser could not make it small enough");
 }

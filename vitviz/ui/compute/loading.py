@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,6 +19,7 @@ from vitviz.errors import ImageError, ModelError, UnsupportedError
 from vitviz.models import Cnn, Model, convolutional, load_cnn, load_model, resized
 from vitviz.models.hugging_face.detectors import Detector, load_detector
 from vitviz.models.limits import limited
+from vitviz.models.load import is_missing
 from vitviz.models.names import TRANSFORMERS, require_published
 from vitviz.models.registry import curated
 from vitviz.samples import Sample, samples
@@ -26,13 +27,15 @@ from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.compute.results import size_of
 from vitviz.ui.compute.services import answer
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
-from vitviz.ui.server import session
+from vitviz.ui.server import session, uploads
 from vitviz.ui.server.settings import settings
+from vitviz.ui.server.uploads import Upload
 from vitviz.ui.text import common as words
 
 # Whoever runs the server names a folder of .safetensors files here; users choose among them by name only.
 CHECKPOINTS = "VITVIZ_CHECKPOINTS"
 FILE = "file:"
+OFFERED = 4  # of each kind, where something else is offered
 _LARGE = "models too large for the store"
 
 
@@ -55,6 +58,16 @@ def checkpoints_left_out() -> int:
 def _stems() -> tuple[str, ...]:
     folder = os.environ.get(CHECKPOINTS, "")
     return tuple(sorted(path.stem for path in Path(folder).glob("*.safetensors"))) if folder else ()
+
+
+def on_disk() -> tuple[str, ...]:
+    """Models that need no network: the embedded one, some whose weights are here, and some of the server's checkpoints."""
+    here = [entry.name for entry in curated() if may_load(entry.name) and not is_missing(entry.name)]
+    return (
+        "embedded",
+        *[name for name in here if name != "embedded"][:OFFERED],
+        *map(FILE.__add__, checkpoints()[:OFFERED]),
+    )
 
 
 def may_load(name: str) -> bool:
@@ -246,7 +259,8 @@ def _version(name: str) -> tuple[tuple[int, int], ...]:
 
 # The name of a second picture of one's own, which some pages show beside the selected one.
 SECOND = "second-upload"
-_UPLOADS = {UPLOAD: "own picture", SECOND: "second picture"}  # name -> where its bytes are in the session
+_UPLOADS = {UPLOAD: "own picture", SECOND: "second picture"}  # name -> where it is in the session
+_REFUSED = "why a picture was not taken"
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,6 +273,7 @@ class InputImage:
         scope: None for the gallery's, else the session that owns it.
         name: how Python code that makes a figure again calls it.
         values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
+        note: how large it was where the browser scaled it down, else "".
     """
 
     image: Image.Image
@@ -266,6 +281,7 @@ class InputImage:
     scope: str | None
     name: str
     values: str = ""
+    note: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -279,15 +295,55 @@ class Refused:
     reason: str
 
 
-def keep_upload(content: bytes, name: str = UPLOAD) -> None:
-    """Makes the bytes this session's own picture. They are not looked at yet; what was computed of the last goes."""
-    if st.session_state.get(_UPLOADS[name]) != content:
-        services.queue().results.let_go(session.current().name)
-    st.session_state[_UPLOADS[name]] = content
+def keep_upload(
+    content: bytes, name: str = UPLOAD, scaled: tuple[int, int] | None = None, *, counted: bool = True
+) -> bool:
+    """Makes a file this browser's own picture, for callbacks. One that cannot be read changes nothing, and `refusal` says why.
+
+    Args:
+        scaled: (width, height) of a picture that the browser scaled down before.
+        counted: whether the server has counted its bytes as they came; what comes by way of a component is counted here.
+    """
+    own = session.current()
+    if not counted and not session.may_send(len(content)):
+        st.session_state[_REFUSED] = words.ENOUGH_PICTURES
+        return False
+    key, lane, read = _reading(content, name, scaled)
+    with services.queue().submit(key, lane, read) as ticket:
+        found = ticket.result()
+    if isinstance(found, Refused):
+        st.session_state[_REFUSED] = found.reason
+        return False
+    known = st.session_state.get(_UPLOADS[name])
+    if known is None or known.content != content:
+        services.queue().results.let_go(own.name, but=key)  # what was computed of the last one
+    st.session_state[_UPLOADS[name]] = uploads.kept().keep(own.visitor, name, content, scaled)
+    return True
+
+
+def refusal() -> str:
+    """Why the picture that was sent last was not taken, once; "" where it was."""
+    return str(st.session_state.pop(_REFUSED, ""))
 
 
 def has_upload(name: str = UPLOAD) -> bool:
-    return _UPLOADS[name] in st.session_state
+    """Whether this browser sent a picture and has not asked for it to be forgotten: in this tab, or a while ago in another."""
+    own, key = session.current(), _UPLOADS[name]
+    known = st.session_state.get(key)
+    if known is not None and not uploads.kept().holds(own.visitor, known):
+        del st.session_state[key]
+        known = None
+    if known is None and (found := uploads.kept().find(own.visitor, name)) is not None:
+        known = st.session_state[key] = found
+    return known is not None
+
+
+def forget_uploads() -> None:
+    """Nothing is left of this browser's pictures, nor of what was computed of them here."""
+    session.forget_pictures()
+    services.queue().results.let_go(session.current().name)
+    for key in _UPLOADS.values():
+        st.session_state.pop(key, None)
 
 
 def image_of(selection: Selection) -> InputImage:
@@ -301,9 +357,23 @@ def image_of(selection: Selection) -> InputImage:
 
 
 def _own_image(name: str) -> InputImage:
-    content: bytes = st.session_state[_UPLOADS[name]]
+    own: Upload = st.session_state[_UPLOADS[name]]
+    key, lane, read = _reading(own.content, name, own.scaled)
+    uploads.kept().find(session.current().visitor, name)  # it is in use
+    found: InputImage | Refused = answer(services.queue(), key, lane, read, words.READING_IMAGE)
+    if isinstance(found, Refused):
+        raise ImageError(found.reason)
+    return found
+
+
+def _reading(
+    content: bytes, name: str, scaled: tuple[int, int] | None
+) -> tuple[Key, str, Callable[[JobProgress], InputImage | Refused]]:
+    """Key, lane and work that read a picture of one's own."""
     scope = session.current().name
-    key = Key("image", "", "", hashlib.sha256(content).hexdigest(), params=(("name", name),), scope=scope)
+    key = Key(
+        "image", "", "", hashlib.sha256(content).hexdigest(), params=(("name", name), ("scaled", scaled)), scope=scope
+    )
 
     def read(progress: JobProgress) -> InputImage | Refused:
         try:
@@ -311,13 +381,11 @@ def _own_image(name: str) -> InputImage:
         except ImageError as error:
             return Refused(str(error))
         called = words.SNIPPET_UPLOAD if name == UPLOAD else words.SNIPPET_SECOND
-        return InputImage(image, vitviz.image_hash(image), scope, called, values)
+        note = "" if scaled is None else words.SCALED.format(width=scaled[0], height=scaled[1])
+        return InputImage(image, vitviz.image_hash(image), scope, called, values, note)
 
     # A lane for each session: whoever sends a file that takes long waits for it alone.
-    found: InputImage | Refused = answer(services.queue(), key, f"photographs {scope}", read, words.READING_IMAGE)
-    if isinstance(found, Refused):
-        raise ImageError(found.reason)
-    return found
+    return key, f"photographs {scope}", read
 
 
 def _sample_image(name: str) -> InputImage:

@@ -184,10 +184,10 @@ class Results:
             for key in [key for key in self._weak if key.scope == scope]:
                 del self._weak[key]
 
-    def let_go(self, scope: str) -> None:
-        """Lets go of everything private to one session, which goes on with another picture."""
+    def let_go(self, scope: str, but: Hashable = None) -> None:
+        """Lets go of everything private to one session, which goes on with another picture. but: the key of what stays."""
         with self._lock:
-            for key in [key for key in self._held if key.scope == scope]:
+            for key in [key for key in self._held if key.scope == scope and key != but]:
                 self._drop(key)
 
     def clear(self) -> None:

@@ -17,6 +17,7 @@ STYLE = """<style>
 .vv-numbers { overflow-x: auto; }
 .vv-numbers table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; margin: 0 0 0.2rem; }
 .vv-numbers th, .vv-numbers td { padding: 0.12rem 0.6rem; text-align: right; white-space: nowrap; border: 0; }
+.vv-numbers thead th { white-space: normal; }
 .vv-numbers thead th, .vv-numbers thead td {
   font-weight: 600; vertical-align: bottom; border-bottom: 1px solid color-mix(in srgb, currentColor 40%, transparent);
 }

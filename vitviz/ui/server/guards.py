@@ -10,8 +10,6 @@ import hashlib
 import ipaddress
 import re
 import socket
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +17,8 @@ import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vitviz.ui.server.uploads import Quota
 
 # Bytes of one message from a browser: what somebody has set, or a photograph from the start page's figure, which scales larger
 # ones down (see `components.journey.LARGEST_UPLOAD`; as text it is a third larger).
@@ -30,8 +30,6 @@ UPLOADS = "/_stcore/upload_file/"
 UPLOADS_AT_ONCE = 2
 # Of one session, kept by Streamlit beside the newest: the app takes a file's bytes as soon as it has come.
 UPLOADS_KEPT = 1
-QUOTA_SECONDS = 3600.0
-SESSIONS_COUNTED = 10_000
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -206,24 +204,21 @@ class UploadQuota:
     """Bounds what one session uploads: at once, within an hour, and in files kept.
 
     Args:
-        nbytes: within an hour.
+        quota: bytes within an hour.
         kept: gives the names of a session's files, the oldest first.
         drop: lets go of one of them.
-        clock: seconds, never going back.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        nbytes: int,
+        quota: Quota,
         kept: Callable[[str], list[str]],
         drop: Callable[[str, str], None],
         base_path: str = "",
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.app, self.nbytes, self._kept, self._drop, self._clock = app, nbytes, kept, drop, clock
+        self.app, self._quota, self._kept, self._drop = app, quota, kept, drop
         self._path = f"{_prefix(base_path)}{UPLOADS}"
-        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # session -> (bytes that count, when)
         self._under_way: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -235,7 +230,7 @@ class UploadQuota:
         announced = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
         if self._under_way.get(session, 0) >= UPLOADS_AT_ONCE:
             await refuse(scope, receive, send, 429, "one picture after the other, please")
-        elif self.left(session) < max(announced, 1):
+        elif self._quota.left(session) < max(announced, 1):
             await refuse(scope, receive, send, 429, "enough pictures for now; try again in an hour")
         else:
             await self._take(session, scope, receive, send)
@@ -243,7 +238,7 @@ class UploadQuota:
     async def _take(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted() -> Message:
             message = await receive()
-            self._spend(session, len(message.get("body", b"")))
+            self._quota.spend(session, len(message.get("body", b"")))
             return message
 
         self._under_way[session] = self._under_way.get(session, 0) + 1
@@ -255,17 +250,6 @@ class UploadQuota:
             self._under_way[session] -= 1
             if not self._under_way[session]:
                 del self._under_way[session]
-
-    def left(self, session: str) -> float:
-        """Bytes that a session may still upload. What it has uploaded counts less and less, and after an hour not at all."""
-        spent, when = self._spent.get(session, (0.0, 0.0))
-        return self.nbytes - max(0.0, spent - (self._clock() - when) * self.nbytes / QUOTA_SECONDS)
-
-    def _spend(self, session: str, nbytes: int) -> None:
-        self._spent[session] = (self.nbytes - self.left(session) + nbytes, self._clock())
-        self._spent.move_to_end(session)
-        while len(self._spent) > SESSIONS_COUNTED:
-            self._spent.popitem(last=False)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

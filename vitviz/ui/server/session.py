@@ -21,8 +21,9 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from vitviz.ui.server import route
+from vitviz.ui.server import route, uploads
 from vitviz.ui.server.route import COOKIE, address
+from vitviz.ui.server.settings import settings
 
 _LOG = logging.getLogger(__name__)
 _SESSION = "private session"
@@ -147,6 +148,26 @@ def _is_connected(streamlit_id: str) -> bool:
 
 def _lifetime() -> float:
     return float(st.get_option("server.disconnectedSessionTTL"))
+
+
+def forget_pictures() -> None:
+    """What this browser sent goes, and with it what this tab was offered of it."""
+    own = current()
+    uploads.kept().forget(own.visitor)
+    route.payloads().let_go(own.name)
+    context = get_script_run_ctx()
+    if context and runtime.exists():
+        runtime.get_instance().uploaded_file_mgr.remove_session_files(context.session_id)
+
+
+def may_send(nbytes: int) -> bool:
+    """Whether this tab may send so many bytes more by way of a component; they are counted."""
+    context = get_script_run_ctx()
+    quota, name = uploads.quota(settings().upload_quota), context.session_id if context else ""
+    if quota.left(name) < nbytes:
+        return False
+    quota.spend(name, nbytes)
+    return True
 
 
 def on_end(forget: Callable[[str], None]) -> None:

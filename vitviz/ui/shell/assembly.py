@@ -15,16 +15,15 @@ from streamlit.errors import StreamlitSecretNotFoundError
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from vitviz.ui.compute import services
-from vitviz.ui.server import session
+from vitviz.ui.server import session, uploads
 from vitviz.ui.server.class_code import ClassCode
 from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, OwnPage, SecurityHeaders, UploadQuota
 from vitviz.ui.server.route import KnownPages, VisitorCookie, base_path, frontend_route, payload_route, payloads
 from vitviz.ui.server.settings import Settings, SettingsError, settings
 from vitviz.ui.server.watching import Numbers, health_paths, health_routes, serve_metrics, set_up_logs
-from vitviz.ui.shell import navigation, presenter, styles
+from vitviz.ui.shell import navigation, presenter, sidebar, styles
 
 _LOG = logging.getLogger(__name__)
-_SCRIPTS = (navigation.PUT_AWAY, presenter.SCRIPT)
 
 
 def routes(embedded: bool) -> list[Route]:
@@ -37,19 +36,20 @@ def routes(embedded: bool) -> list[Route]:
 def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
     """What stands in front of every request, the first outermost. pages: the addresses of the app's pages."""
     base = base_path()
+    scripts = (navigation.PUT_AWAY, presenter.SCRIPT, sidebar.scale_down())
     code = [
         Middleware(ClassCode, code=chosen.class_code, base_path=base, open_paths=health_paths(base)),
     ]
     return [
-        Middleware(SecurityHeaders, frame_ancestors=chosen.frame_ancestors, scripts=_SCRIPTS),
+        Middleware(SecurityHeaders, frame_ancestors=chosen.frame_ancestors, scripts=scripts),
         Middleware(AllowedHosts, hosts=chosen.allowed_hosts),
         Middleware(ClosedAddresses, base_path=base),
         *(code if chosen.class_code else []),
         Middleware(MessageSize),
-        Middleware(UploadQuota, nbytes=chosen.upload_quota, kept=_files, drop=_drop, base_path=base),
+        Middleware(UploadQuota, quota=uploads.quota(chosen.upload_quota), kept=_files, drop=_drop, base_path=base),
         Middleware(VisitorCookie),
         Middleware(KnownPages, pages=pages, base_path=base),
-        Middleware(OwnPage, css=styles.CSS, scripts=_SCRIPTS),
+        Middleware(OwnPage, css=styles.CSS, scripts=scripts),
     ]
 
 

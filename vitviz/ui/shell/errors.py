@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
 from vitviz.capture.memory import out_of_memory
-from vitviz.errors import Cancelled, VitvizError
+from vitviz.errors import Cancelled, HubError, VitvizError
 from vitviz.ui import state
+from vitviz.ui.compute import loading
 from vitviz.ui.compute.consent import ConsentRequired
 from vitviz.ui.compute.services import Stopped
 from vitviz.ui.escape import escaped
@@ -32,6 +34,9 @@ def guarded(where: str) -> Iterator[None]:
         st.button(words.ASK_AGAIN, key=f"again {where}", on_click=state.ask_again, args=(key,))
     except ConsentRequired as question:
         question.ask(where)
+    except HubError as error:
+        _say(str(error), where)
+        _offer_others(where)
     except VitvizError as error:
         _say(words.NO_MEMORY if out_of_memory(error) else str(error), where)
     except Exception as error:
@@ -44,6 +49,28 @@ def _say(sentence: str, where: str) -> None:
     st.error(escaped(sentence))
     if state.selection() != Selection():
         st.button(words.BACK_TO_START, key=f"back {where}", on_click=_back)
+
+
+def _offer_others(where: str) -> None:
+    """What can be looked at without the hub: the same model with random weights, and the weights that are here."""
+    chosen = state.selection()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if chosen.weights == "trained":
+            st.button(
+                words.RANDOM_INSTEAD.format(model=escaped(chosen.model)),
+                key=f"random {where}",
+                on_click=_change,
+                kwargs={"weights": "random"},
+            )
+        for name in loading.on_disk():
+            if name != chosen.model:
+                label = words.EMBEDDED_MODEL if name == "embedded" else escaped(name)
+                change = {"model": name, "weights": "trained", "size": 0}
+                st.button(label, key=f"{name} {where}", on_click=_change, kwargs=change)
+
+
+def _change(**values: Any) -> None:
+    state.change(**values)
 
 
 def _back() -> None:

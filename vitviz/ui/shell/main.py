@@ -49,6 +49,8 @@ def _run() -> None:
         return
     if ignored:
         st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
+    if refused := loading.refusal():
+        st.error(escaped(refused))
     if state.selection().image == UPLOAD and not loading.has_upload():
         st.info(words.NO_UPLOAD)
         state.change(image=Selection().image)
@@ -88,7 +90,7 @@ def _context(sizes: st.delta_generator.DeltaGenerator) -> PageContext:
     model = _at_size(own)
     with sizes:
         sidebar.choose_size(own)
-        sidebar.say((*own.notes, taken.values) if taken.values else own.notes)
+        sidebar.say((*own.notes, *filter(None, (taken.values, taken.note))))
     context, lost = open_context(state.selection(), model, taken)
     if lost:
         # Without a word: another model has other layers, and what was chosen there means nothing here.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 
 import streamlit as st
@@ -15,6 +17,7 @@ from vitviz.ui.compute import loading
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
+from vitviz.ui.server.route import base_path, frontend_address
 from vitviz.ui.server.settings import settings
 from vitviz.ui.shell import text as words
 
@@ -22,7 +25,50 @@ from vitviz.ui.shell import text as words
 FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 # What a name of the hub begins with, which no search in timm's registry finds.
 HUB = ("hf:", "hf-hub:")
-_SOURCE, _FOLLOWED, _KIND = "picture source", "picture followed", "model kind"
+_SOURCE, _FOLLOWED, _KIND, _FORGOTTEN = "picture source", "picture followed", "model kind", "times forgotten"
+
+
+# A file that is too large for Streamlit's control is scaled down before the control sees it, which would only say no. It is
+# chosen through the control's input or dropped on it, and not through the window's file picker, which tells nobody.
+_SCALE_DOWN = """
+{
+  const given = GIVEN;
+  delete window.showOpenFilePicker;
+  const note = document.createElement("div");
+  note.className = "vv-note";
+  note.setAttribute("role", "alert");
+  document.body.append(note);
+  const take = async (event, input, files) => {
+    note.textContent = "";
+    if (!input || !files.some((file) => file.size > given.bytes)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    try {
+      const { scaledFile } = await import(given.module);
+      const sent = new DataTransfer();
+      for (const file of files) sent.items.add(file.size > given.bytes ? await scaledFile(file, given) : file);
+      input.files = sent.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    } catch {
+      note.textContent = given.words;
+    }
+  };
+  const within = (node) => node.closest?.('[data-testid="stFileUploader"]')?.querySelector("input[type=file]");
+  addEventListener("change", (event) => take(event, within(event.target), [...(event.target.files ?? [])]), true);
+  addEventListener("drop", (event) => take(event, within(event.target), [...event.dataTransfer.files]), true);
+}
+"""
+
+
+def scale_down() -> str:
+    """The script that does so, for the page."""
+    given = {
+        "module": f"{frontend_address(base_path())}/data/upload.js",
+        "bytes": st.get_option("server.maxUploadSize") * 2**20,
+        "side": MAX_SIZE,
+        "words": words.TOO_LARGE,
+    }
+    return _SCALE_DOWN.replace("GIVEN", json.dumps(given))
 
 
 def choose_picture() -> None:
@@ -46,17 +92,13 @@ def choose_picture() -> None:
         credit = gallery[shown].credit if shown in gallery else None
         st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **state.bound("image", shown))
     elif source == "upload":
-        st.file_uploader(
-            words.UPLOAD,
-            key="upload",
-            help=words.UPLOAD_HELP,
-            on_change=_taken,
-            args=("upload",),
-        )
+        key = f"upload {times}" if (times := st.session_state.get(_FORGOTTEN, 0)) else "upload"
+        st.file_uploader(words.UPLOAD, key=key, help=words.UPLOAD_HELP, on_change=_taken, args=(key,))
     else:
         st.camera_input(words.CAMERA, key="camera", on_change=_taken, args=("camera",))
     if state.selection().image == UPLOAD:
         st.caption(words.OWN_PICTURE)
+        st.button(words.FORGET, on_click=_forget, icon=":material/delete:", type="tertiary")
     st.selectbox(
         words.FRAMING,
         list(words.FRAMINGS),
@@ -89,9 +131,20 @@ def _source_chosen() -> None:
 
 def _taken(key: str) -> None:
     file = st.session_state[key]
-    if file is not None:
-        loading.keep_upload(file.getvalue())
+    if file is not None and loading.keep_upload(file.getvalue(), scaled=_scaled(file.name)):
         state.change(image=UPLOAD)
+
+
+def _scaled(name: str) -> tuple[int, int] | None:
+    """(width, height) of the picture before `SCALE_DOWN` made it smaller, from the name that it gave the file."""
+    found = re.search(r"\((\d{1,6})x(\d{1,6}) pixels\)", name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _forget() -> None:
+    loading.forget_uploads()
+    st.session_state[_FORGOTTEN] = st.session_state.get(_FORGOTTEN, 0) + 1  # a new control: the old one holds the file
+    state.change(image="")
 
 
 def choose_model() -> None:
@@ -132,7 +185,7 @@ def choose_model() -> None:
         **state.bound("weights", untrained, lambda on: "random" if on else "trained"),
     )
     if untrained:
-        st.badge(words.UNTRAINED_NOTE, color="orange")
+        st.caption(f":orange[{words.UNTRAINED_NOTE}]")  # a badge is cut where it is wider than the sidebar
 
 
 def _known() -> list[str]:

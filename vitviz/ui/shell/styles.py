@@ -60,6 +60,11 @@ CSS = """
   .st-key-side-by-side [data-testid="stColumn"] { flex: 1 1 calc(50% - 0.75rem); min-width: calc(50% - 0.75rem); }
   .st-key-side-by-side [data-testid="stColumn"] [data-testid="stColumn"] { min-width: 100%; }
 }
+.vv-note {
+  position: fixed; left: 1rem; bottom: 4rem; z-index: 1000000; max-width: 20rem; padding: 0.6rem 0.8rem; border-radius: 4px;
+  background: #22252b; color: #fff;
+}
+.vv-note:empty { display: none; }
 .vv-prediction { display: flex; gap: 0.4rem; overflow: hidden; align-items: center; white-space: nowrap; }
 .vv-chip {
   padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;

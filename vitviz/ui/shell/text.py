@@ -10,13 +10,20 @@ SOURCES = instruction({"gallery": "Samples", "upload": "Upload", "camera": "Came
 GALLERY = instruction("Sample photograph")
 UPLOAD = instruction("Photograph")
 UPLOAD_HELP = definition(
-    "JPEG, PNG, WebP, HEIC and others, up to 10 MB. It stays in this session and is never written to disk."
+    "JPEG, PNG, WebP, HEIC and others. Above 10 MB your browser scales it down first, where it can read it. It is never written to disk."
 ) + definition(
     "Of values of more than 8 bits, 0 is shown black. White is the full scale of the fewest bits (8, 10, 12, 14 or 16) that hold the "
     "largest value. Negative, larger and float values are stretched from the smallest to the largest."
 )
 CAMERA = instruction("Take a picture")
-OWN_PICTURE = definition("Your own picture stays in this session. A link to this view opens with a sample instead.")
+OWN_PICTURE = definition(
+    "Only this browser sees your picture. The server forgets it 30 minutes after it was last shown, or now. A link to this view opens with "
+    "a sample for others."
+)
+FORGET = instruction("Forget my pictures")
+TOO_LARGE = instruction(
+    "This picture is over 10 MB, and your browser cannot scale it down. Choose a JPEG, PNG or WebP file."
+)
 FRAMING = instruction("Brought to size by")
 FRAMINGS = instruction({"crop": "centre crop", "squash": "squashing the whole image", "fit": "fitting the whole image"})
 FRAMING_HELP = definition(
@@ -45,7 +52,7 @@ UNTRAINED = instruction("Untrained (random)")
 UNTRAINED_HELP = definition(
     "The same architecture with random weights, before it has learned anything: whatever still shows needs no training."
 )
-UNTRAINED_NOTE = definition("Untrained: these are random weights.")
+UNTRAINED_NOTE = definition("These weights are random.")
 SIZE = instruction("Input size")
 SIZE_REFUSED = definition("{reason} It is shown at its own size.")
 SIZE_HELP = definition(

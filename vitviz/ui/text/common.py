@@ -107,12 +107,18 @@ UNEXPECTED = definition(
 NO_MEMORY = definition(
     "The server did not have enough memory for this. Choose a smaller input size or a smaller model, or try again in a minute."
 )
+RANDOM_INSTEAD = instruction("{model} with random weights")
 BACK_TO_START = instruction("Back to the embedded model and the first sample")
 PASSED_OVER = definition("The link asked for something that is not there ({names}); the rest of it is shown.")
 NO_UPLOAD = definition(
-    "The picture of this link was somebody's own and stayed with them, so a sample is shown. Upload your own in the "
-    "sidebar."
+    "The picture of this link is not here, so a sample is shown. A picture of one's own stays with the browser that sent it, for "
+    "30 minutes after it was last shown. Upload yours in the sidebar."
 )
+SCALED = computed(
+    "scaled down in the browser from {width} x {height} pixels",
+    "vitviz.ui.server.uploads.Upload",
+)
+ENOUGH_PICTURES = definition("You have sent as much as one visitor may within an hour. Try again later.")
 NOT_ONE_GRID = definition(
     "{model} does not attend over one grid of patches in every layer. Look at its layers one by one, on the page that "
     "shows each on its own grid."

@@ -57,8 +57,7 @@ def render(context: PageContext) -> None:
 
 def _taken() -> None:
     file = st.session_state[SECOND_UPLOAD]
-    if file is not None:
-        loading.keep_upload(file.getvalue(), loading.SECOND)
+    if file is not None and loading.keep_upload(file.getvalue(), loading.SECOND):
         state.change(others=loading.SECOND)
 
 

@@ -68,8 +68,8 @@ def _act(act: Act) -> None:
     elif act.kind == "camera":
         st.session_state["picture source"] = "camera"
     elif act.kind == "upload" and act.upload is not None:
-        loading.keep_upload(act.upload.content)
-        state.change(image=UPLOAD)
+        if loading.keep_upload(act.upload.content, scaled=act.upload.scaled, counted=False):
+            state.change(image=UPLOAD)
     elif act.kind == "page":
         chosen: dict[str, Any] = {"layer": act.layer, "head": act.head, "query": act.held}
         state.change(**chosen)

@@ -1,0 +1,126 @@
+"""Pictures that visitors sent, kept for a short time so that they survive a reload of the page; and how much anybody may send.
+
+A picture belongs to the random cookie of the browser that sent it (`route.VisitorCookie`), which no script can read. A browser
+without cookies has its pictures for as long as its tab lives. They are never written to disk and never shown to anybody else,
+and they go when their owner asks, in all tabs of that browser.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+KEPT_SECONDS = 30 * 60.0  # after a picture was last shown
+KEPT_BYTES = 128 * 2**20  # of all visitors
+QUOTA_SECONDS = 3600.0
+COUNTED = 10_000  # visitors and sessions that are remembered
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture as it was sent.
+
+    Attributes:
+        content: the file.
+        scaled: (width, height) before the browser scaled it down; None where it did not.
+        turn: how often its browser had asked for its pictures to be forgotten when it was sent.
+    """
+
+    content: bytes
+    scaled: tuple[int, int] | None = None
+    turn: int = 0
+
+
+class KeptUploads:
+    """Pictures by (visitor's cookie, name): bounded in bytes, those shown longest ago go first."""
+
+    def __init__(
+        self,
+        lifetime: float = KEPT_SECONDS,
+        max_bytes: int = KEPT_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lifetime, self._max_bytes, self._clock = lifetime, max_bytes, clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], tuple[Upload, float]] = OrderedDict()  # -> (picture, when shown last)
+        self._turns: OrderedDict[str, int] = OrderedDict()
+
+    def keep(self, visitor: str, name: str, content: bytes, scaled: tuple[int, int] | None = None) -> Upload:
+        """The picture, kept for its visitor where the browser has a cookie."""
+        with self._lock:
+            upload = Upload(content, scaled, self._turns.get(visitor, 0))
+            if visitor:
+                self._kept[visitor, name] = upload, self._clock()
+                self._kept.move_to_end((visitor, name))
+            self._clean()
+            return upload
+
+    def find(self, visitor: str, name: str) -> Upload | None:
+        """The picture of that name that this visitor sent last, which is kept anew from now on."""
+        with self._lock:
+            self._clean()
+            if (visitor, name) not in self._kept:
+                return None
+            upload, _ = self._kept[visitor, name]
+            self._kept[visitor, name] = upload, self._clock()
+            self._kept.move_to_end((visitor, name))
+            return upload
+
+    def holds(self, visitor: str, upload: Upload) -> bool:
+        """Whether its visitor has not asked since for it to be forgotten."""
+        return self._turns.get(visitor, 0) == upload.turn
+
+    def forget(self, visitor: str) -> None:
+        """Everything that this visitor sent goes, in all tabs."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] == visitor]:
+                del self._kept[key]
+            if visitor:
+                self._turns[visitor] = self._turns.pop(visitor, 0) + 1
+                while len(self._turns) > COUNTED:
+                    self._turns.popitem(last=False)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(upload.content) for upload, _ in self._kept.values())
+
+    def _clean(self) -> None:
+        oldest = self._clock() - self._lifetime
+        while self._kept and (next(iter(self._kept.values()))[1] <= oldest or self.nbytes > self._max_bytes):
+            self._kept.popitem(last=False)
+
+
+class Quota:
+    """Bytes that a session may send within an hour. What it has sent counts less and less, and after an hour not at all."""
+
+    def __init__(self, nbytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.nbytes, self._clock = nbytes, clock
+        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # session -> (bytes that count, when)
+
+    def left(self, session: str) -> float:
+        """Bytes that Streamlit's session of that id may still send."""
+        spent, when = self._spent.get(session, (0.0, 0.0))
+        return self.nbytes - max(0.0, spent - (self._clock() - when) * self.nbytes / QUOTA_SECONDS)
+
+    def spend(self, session: str, nbytes: int) -> None:
+        """Counts what has come."""
+        self._spent[session] = (self.nbytes - self.left(session) + nbytes, self._clock())
+        self._spent.move_to_end(session)
+        while len(self._spent) > COUNTED:
+            self._spent.popitem(last=False)
+
+
+@cache
+def kept() -> KeptUploads:
+    """Those of this server."""
+    return KeptUploads()
+
+
+@cache
+def quota(nbytes: int) -> Quota:
+    """That of this server, whichever way pictures come."""
+    return Quota(nbytes)
