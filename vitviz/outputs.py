@@ -120,7 +120,7 @@ def has_classifier(subject: Any) -> bool:
 
 
 def output_name(labels: Sequence[str] | None, index: int, kind: OutputKind = OutputKind.CLASSES) -> str:
-    """The output's label, or "class 17" ("label 17", "output 17") where it has none; "crane (class 134)" where several have it."""
+    """The output's label; "class 17" ("label 17", "output 17") where it has none, and "crane (class 134)" where several do."""
     label = labels[index] if labels is not None and index < len(labels) else ""
     numbered = f"{kind.noun} {index}"
     return f"{label} ({numbered})" if label in _shared(tuple(labels or ())) else label or numbered
