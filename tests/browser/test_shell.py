@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser.tabs import AppTab
 from tests.browser.test_app import send
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
 
+AXE = Path(__file__).with_name("axe") / "axe.min.js"  # axe-core 4.14.1, MPL-2.0: see its licence beside it
+# Moves of what was drawn, beside those in the half second after a touch.
+WATCH = """
+window.moved = [];
+new PerformanceObserver((list) => {
+  for (const each of list.getEntries()) if (!each.hadRecentInput) window.moved.push(each.value);
+}).observe({ type: "layout-shift", buffered: true });
+"""
+# What axe finds in our components, which lie in shadow trees, and in our own HTML; the rest is Streamlit's.
+FOUND = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations.flatMap(({ id, nodes }) =>
+  nodes.map(({ target, html }) => [Array.isArray(target[0]) || html.includes("vv-"), `${id}: ${html.slice(0, 200)}`]))"""
+SIZES = [(1024, 768), (1280, 800)]
 ORDER = [page.name for page in pages()]
 PHONE = {"width": 390, "height": 844}
 
@@ -101,3 +115,37 @@ def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked
     send(shown, bytes(11 * 2**20), "no-picture.heic")
     shown.page.get_by_text(sidebar.TOO_LARGE).wait_for()
     assert shown.errors() == []
+
+
+FEW = ("start", "patches")  # the others are long
+EVERY = [pytest.param(name, marks=() if name in FEW else pytest.mark.long) for name in ORDER]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_page_as_people_meet_it(browser, server, name):
+    """The figure whole on the first screen, nothing that moves, nothing in the way of anybody, nothing from elsewhere."""
+    shown = AppTab(browser, server, viewport={"width": 1280, "height": 800})
+    shown.page.add_init_script(WATCH)
+    shown.open("" if name == "start" else name)
+    shown.page.wait_for_timeout(1500)
+    figure = shown.page.locator(".st-key-figure")
+    assert sum(shown.page.evaluate("moved")) < 0.05
+    for width, height in SIZES:
+        shown.page.set_viewport_size({"width": width, "height": height})
+        shown.page.wait_for_timeout(400)
+        box = figure.bounding_box()
+        assert box["y"] < 140 and box["height"] > 150
+        assert box["y"] + box["height"] <= height, (width, box)
+        shown.screenshot(f"{name}-{width}x{height}")
+    shown.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+    found = shown.page.evaluate(FOUND)
+    assert [said for ours, said in found if ours] == []
+    print(*{said.partition(":")[0] for ours, said in found if not ours})  # Streamlit's
+    shown.page.set_viewport_size(PHONE)
+    shown.page.wait_for_timeout(400)
+    assert shown.page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+    inner = shown.page.locator("[data-testid=stMain]").evaluate("main => main.scrollWidth - main.clientWidth")
+    assert inner <= 0
+    shown.screenshot(f"{name}-phone")
+    assert shown.errors() == []
+    shown.close()

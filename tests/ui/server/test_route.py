@@ -21,6 +21,8 @@ from vitviz.ui.server.route import (
     frontend_address,
     frontend_route,
     payload_route,
+    picture_route,
+    publish,
 )
 
 
@@ -29,6 +31,7 @@ def client(base: str, store: PayloadStore | None = None) -> TestClient:
     routes = [
         payload_route(PayloadStore() if store is None else store, base),
         frontend_route(base),
+        picture_route(base),
         Route(f"{prefix}/_stcore/health", lambda _: PlainTextResponse("ok")),
         Route(f"{prefix}/media/page.html", lambda _: HTMLResponse("<p>offered by a page</p>")),
         *create_streamlit_static_assets_routes(base),
@@ -105,3 +108,14 @@ def test_the_visitors_cookie_keeps_to_an_encrypted_connection_where_there_is_one
     (cookie,) = [value for value in browser.get("/").headers.get_list("set-cookie") if value.startswith(COOKIE)]
     assert {"HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
     assert ("Secure" in cookie.split("; ")) == secure
+
+
+def test_a_published_picture_may_be_kept_by_every_browser():
+    address = publish(b"a jpeg file")
+    browser = client("")
+    answer = browser.get(address)
+    assert answer.content == b"a jpeg file" and answer.headers["content-type"] == "image/jpeg"
+    assert (
+        answer.headers["cache-control"] == "public, max-age=31536000, immutable" and publish(b"a jpeg file") == address
+    )
+    assert browser.get(f"{address[:-5]}0.jpg" if address[-5] != "0" else f"{address[:-5]}1.jpg").status_code == 404

@@ -162,7 +162,7 @@ export class JourneyFigure {
 
   #ownTiles() {
     const { words, acts } = this;
-    const input = element("input", { type: "file", accept: "image/*", class: "unseen", tabindex: -1, onchange: (event) => acts.upload(event.target) });
+    const input = element("input", { type: "file", accept: "image/*", class: "unseen", tabindex: -1, "aria-label": words.say("upload"), onchange: (event) => acts.upload(event.target) });
     const upload = element("button", { class: "tile", type: "button", text: words.say("upload"), onclick: () => input.click() });
     const camera = element("button", { class: "tile", type: "button", text: words.say("camera"), onclick: () => acts.camera(), hidden: !navigator.mediaDevices });
     return [upload, input, camera];

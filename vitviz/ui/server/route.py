@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import secrets
 from collections.abc import Iterable
 from functools import cache
@@ -79,6 +80,31 @@ def frontend_route(base_path: str = "") -> Route:
         return Response(body, 200, headers, "text/javascript")
 
     return Route(f"{_prefix(base_path)}{FRONTEND}/{{version}}/{{module:path}}", serve, methods=["GET"])
+
+
+# Small pictures that are the same for everybody, by the hash of their bytes; there are as many as the gallery has photographs.
+_PUBLISHED: dict[str, bytes] = {}
+PICTURES = "/pictures"
+
+
+def publish(jpeg: bytes) -> str:
+    """The address at which every browser can fetch the picture, once: it may be kept for good. For pictures of our own only."""
+    name = hashlib.sha256(jpeg).hexdigest()[:32]
+    _PUBLISHED[name] = jpeg
+    return f"{_prefix(base_path())}{PICTURES}/{name}.jpg"
+
+
+def picture_route(base_path: str = "") -> Route:
+    """GET {base}/pictures/{name}.jpg: what was published, or 404."""
+
+    async def serve(request: Request) -> Response:
+        body = _PUBLISHED.get(request.path_params["name"])
+        if body is None:
+            return _not_found()
+        headers = {**_PLAIN, "Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(body, 200, headers, "image/jpeg")
+
+    return Route(f"{_prefix(base_path)}{PICTURES}/{{name}}.jpg", serve, methods=["GET"])
 
 
 def _not_found() -> Response:

@@ -18,7 +18,15 @@ from vitviz.ui.compute import services
 from vitviz.ui.server import session, uploads
 from vitviz.ui.server.class_code import ClassCode
 from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, OwnPage, SecurityHeaders, UploadQuota
-from vitviz.ui.server.route import KnownPages, VisitorCookie, base_path, frontend_route, payload_route, payloads
+from vitviz.ui.server.route import (
+    KnownPages,
+    VisitorCookie,
+    base_path,
+    frontend_route,
+    payload_route,
+    payloads,
+    picture_route,
+)
 from vitviz.ui.server.settings import Settings, SettingsError, settings
 from vitviz.ui.server.watching import Numbers, health_paths, health_routes, serve_metrics, set_up_logs
 from vitviz.ui.shell import navigation, presenter, sidebar, styles
@@ -30,7 +38,7 @@ def routes(embedded: bool) -> list[Route]:
     """Payloads, the front end, and whether the server lives and is ready. embedded: whether the embedded model was read."""
     base = base_path()
     ready = {"embedded model": lambda: embedded, "decoders": lambda: services.decoders().able}
-    return [payload_route(payloads(), base), frontend_route(base), *health_routes(ready, base)]
+    return [payload_route(payloads(), base), frontend_route(base), picture_route(base), *health_routes(ready, base)]
 
 
 def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:

@@ -39,6 +39,9 @@ CSS = """
 .st-key-top > :has(.st-key-answer) { flex: 1 1 0; min-width: 0; width: auto; }
 .st-key-top > :has(.st-key-enter-presenter) { flex: none; margin-left: auto; width: auto; }
 .st-key-figure { padding-top: 0.4rem; }
+/* Small print in Streamlit's grey has a contrast of 4.2:1. */
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] :is(p, li, abbr) { color: inherit; }
+[data-testid="stCaptionContainer"] { opacity: 0.8; }
 .st-key-answer img { border-radius: 3px; }
 .st-key-top button p, .st-key-along p { white-space: nowrap; }
 .st-key-along { border-top: 1px solid color-mix(in srgb, currentColor 15%, transparent); padding-top: 0.6rem; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from functools import cache, partial
@@ -33,6 +32,7 @@ from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server.payloads import pack, pack_picture
+from vitviz.ui.server.route import publish
 
 BARS = 5
 # Of queries and keys of all layers together, in half precision. Where they are more, the server computes the shares of the one
@@ -318,7 +318,7 @@ def _tile(context: PageContext, name: str) -> dict[str, Any]:
 
 @cache
 def thumbnail(path: str) -> str:
-    """A small square of the photograph, as the address of a JPEG file within itself."""
+    """The address of a small square of the photograph."""
     file = io.BytesIO()
     ImageOps.fit(vitviz.load_image(path), (THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return publish(file.getvalue())
