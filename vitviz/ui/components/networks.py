@@ -123,7 +123,7 @@ def show_networks(
         },
         "chart_alt": alt,
     }
-    mount(_component(), key, data, lambda _: None)
+    mount(_component(), key, data, lambda _: None, slot="height: 300px;")
 
 
 def fields_payload(fields: Sequence[ReceptiveField], picture: Image.Image | None) -> bytes:

@@ -25,6 +25,9 @@ CSS = """
 /* What stands below a figure is not seen before the figure is there, since it would be pushed down. */
 .stMain:not(:has(.vv-drawn)) :has(> :is(.st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along)),
 .stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stCaptionContainer"] { display: none; }
+/* In the sidebar nothing is seen below a control whose script is still on its way: its place may be too low. */
+[data-testid="stSidebarUserContent"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(
+  [data-testid="stSkeleton"]) ~ * { display: none; }
 /* What is waited for before a page is there lies where its figure will be, and moves nothing when it goes. */
 :has(> .st-key-stage:not(:has([data-testid="stAlert"]))) { position: absolute; top: 7rem; left: 2rem; right: 2rem; }
 /* The line of input, answer and presenter's button stands in the height of Streamlit's own header, beside its buttons. */

@@ -17,10 +17,10 @@ UPLOAD_HELP = definition(
 )
 CAMERA = instruction("Take a picture")
 OWN_PICTURE = definition(
-    "Only this browser sees your picture. The server forgets it 30 minutes after it was last shown, or now. A link to this view opens with "
-    "a sample for others."
+    "Your picture is shown in this browser alone. The server deletes it 30 minutes after it was last shown, or now. A link to this view "
+    "opens with a sample for others."
 )
-FORGET = instruction("Forget my pictures")
+FORGET = instruction("Delete my pictures")
 TOO_LARGE = instruction(
     "This picture is over 10 MB, and your browser cannot scale it down. Choose a JPEG, PNG or WebP file."
 )
