@@ -69,6 +69,6 @@ PAGES = instruction("Pages")
 # The presenter's view
 PRESENT = instruction("Present")
 PRESENT_HELP = instruction(
-    "The figure alone, in large type. Arrow keys, or Page Up and Page Down, go from page to page, and Escape leaves."
+    "The figure alone, in large type. Left and right, or up and down on a remote control, go from page to page."
 )
-LEAVE_PRESENTER = instruction("Leave (Esc)")
+LEAVE_PRESENTER = instruction("Leave")
