@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.layers import COLLECTING, GLOBAL, SPREAD, layer_kind, layer_maps, stage_of, within_window
+from vitviz.analysis.layers import COLLECTING, GLOBAL, SPREAD, layer_kind, layer_maps, within_window
 from vitviz.analysis.layers import window_labels as labels_of
 from vitviz.analysis.queries import MEAN, layer_query, moved, nearest_query
-from vitviz.capture.trace import Layer, Trace
+from vitviz.capture.trace import Layer
 from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour
 from vitviz.errors import UnsupportedError
@@ -176,7 +176,7 @@ def choose(context: PageContext, heads: bool) -> Shown:
     index = context.selection.layer_of(len(trace.every))
     layer = trace.every[index]
     every = range(len(trace.every))
-    names = {number: layer_words(trace, number) if heads else str(number) for number in every}
+    names = {number: words.layer_words(trace, number) if heads else str(number) for number in every}
     st.selectbox(
         words.LAYER,
         list(names),
@@ -225,23 +225,6 @@ def _who(layer: Layer, query: str) -> None:
     )
 
 
-def layer_words(trace: Trace, index: int) -> str:
-    """A layer in the list: its stage, number, kind, grid and heads."""
-    layer = trace.every[index]
-    kind, own, keys = layer_kind(layer), _size(layer.query_layout.grid), _size(layer.key_layout.grid)
-    heads = words.ONE_HEAD if layer.num_heads == 1 else words.HEADS.format(count=layer.num_heads)
-    if kind == COLLECTING:
-        return words.COLLECTING_NAME.format(layer=index, grid=keys, heads=heads)
-    grid = own if own == keys else words.ON_GRID.format(own=own, keys=keys)
-    return words.LAYER_NAME.format(
-        stage=stage_of(trace, index), layer=index, kind=words.KINDS[kind], grid=grid, heads=heads
-    )
-
-
-def _size(grid: tuple[int, int]) -> str:
-    return f"{grid[0]}×{grid[1]}"
-
-
 def _asks_and_looks(context: PageContext, shown: Shown) -> None:
     left, right = st.columns(2)
     with left:
@@ -276,7 +259,7 @@ def _may_look_at(shown: Shown) -> str:
     if shown.query == MEAN:
         return words.ASKS_MEAN
     query_name = shown.query_name[0].upper() + shown.query_name[1:]
-    keys = _size(shown.layer.key_layout.grid)
+    keys = words.size(shown.layer.key_layout.grid)
     return words.ASKS_TEXT[shown.kind].format(query=query_name, keys=keys, count=int(shown.reach.sum()))
 
 

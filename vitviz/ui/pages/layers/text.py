@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vitviz.analysis import layers
+from vitviz.capture.trace import Trace
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction
 
@@ -121,3 +123,18 @@ OVERVIEW_COLLECTS = definition(
 )
 
 VERDICT = definition("{reason} {instead}")
+
+
+def layer_words(trace: Trace, index: int) -> str:
+    """A layer in the list: its stage, number, kind, grid and heads."""
+    layer = trace.every[index]
+    kind, own, keys = layers.layer_kind(layer), size(layer.query_layout.grid), size(layer.key_layout.grid)
+    heads = ONE_HEAD if layer.num_heads == 1 else HEADS.format(count=layer.num_heads)
+    if kind == layers.COLLECTING:
+        return COLLECTING_NAME.format(layer=index, grid=keys, heads=heads)
+    grid = own if own == keys else ON_GRID.format(own=own, keys=keys)
+    return LAYER_NAME.format(stage=layers.stage_of(trace, index), layer=index, kind=KINDS[kind], grid=grid, heads=heads)
+
+
+def size(grid: tuple[int, int]) -> str:
+    return f"{grid[0]}×{grid[1]}"
