@@ -18,7 +18,7 @@ from vitviz.figures.subject import Subject, subject_of
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
-from vitviz.ui.compute.loading import InputImage
+from vitviz.ui.compute.images import InputImage
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.compute.services import answer
 from vitviz.ui.selection import Selection

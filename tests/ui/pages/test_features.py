@@ -13,7 +13,7 @@ from PIL import Image
 import vitviz
 from vitviz.analysis.masks import refine_labels
 from vitviz.ui.components.features import AskedPatch
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images
 from vitviz.ui.pages.features import page as shown_page
 from vitviz.ui.pages.features import text as words
 from vitviz.ui.server import route
@@ -133,10 +133,10 @@ def test_a_photograph_alone_and_a_second_of_ones_own(app, maps):
     own = io.BytesIO()
     Image.new("RGB", (50, 40), "red").save(own, "PNG")
     shown = app("features")
-    shown.at.session_state[loading._UPLOADS[loading.SECOND]] = Upload(own.getvalue())
-    shown.at.query_params["others"] = loading.SECOND
+    shown.at.session_state[images._UPLOADS[images.SECOND]] = Upload(own.getvalue())
+    shown.at.query_params["others"] = images.SECOND
     shown.at.session_state["selection"] = shown.at.session_state["selection"].__class__(
-        params=(("others", loading.SECOND),)
+        params=(("others", images.SECOND),)
     )
     shown.at.run()
     assert not shown.wrong and figure(shown)["pictures"][1]["title"] == words.OWN_SECOND

@@ -9,7 +9,7 @@ import streamlit as st
 from vitviz.errors import UnsupportedError
 from vitviz.models import Model
 from vitviz.ui import state
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import frame
 from vitviz.ui.escape import escaped
@@ -49,9 +49,9 @@ def _run() -> None:
         return
     if ignored:
         st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
-    if refused := loading.refusal():
+    if refused := images.refusal():
         st.error(escaped(refused))
-    if state.selection().image == UPLOAD and not loading.has_upload():
+    if state.selection().image == UPLOAD and not images.has_upload():
         st.info(words.NO_UPLOAD)
         state.change(image=Selection().image)
     with st.sidebar:
@@ -85,7 +85,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _context(sizes: st.delta_generator.DeltaGenerator) -> PageContext:
-    taken = loading.image_of(state.selection())
+    taken = images.image_of(state.selection())
     own = loading.model_of(loading.plain_model(state.selection()))
     model = _at_size(own)
     with sizes:

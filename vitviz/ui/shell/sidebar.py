@@ -13,7 +13,7 @@ from vitviz.models.preparation import takes_other_sizes
 from vitviz.models.registry import curated, search
 from vitviz.samples import samples
 from vitviz.ui import state
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images, loading
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
@@ -125,13 +125,13 @@ def _source_chosen() -> None:
     source = st.session_state[_SOURCE]
     if source == "gallery" and state.selection().image == UPLOAD:
         state.change(image="")
-    elif source == "upload" and loading.has_upload():
+    elif source == "upload" and images.has_upload():
         state.change(image=UPLOAD)
 
 
 def _taken(key: str) -> None:
     file = st.session_state[key]
-    if file is not None and loading.keep_upload(file.getvalue(), scaled=_scaled(file.name)):
+    if file is not None and images.keep_upload(file.getvalue(), scaled=_scaled(file.name)):
         state.change(image=UPLOAD)
 
 
@@ -142,7 +142,7 @@ def _scaled(name: str) -> tuple[int, int] | None:
 
 
 def _forget() -> None:
-    loading.forget_uploads()
+    images.forget_uploads()
     st.session_state[_FORGOTTEN] = st.session_state.get(_FORGOTTEN, 0) + 1  # a new control: the old one holds the file
     state.change(image="")
 

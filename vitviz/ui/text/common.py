@@ -297,3 +297,6 @@ CODE_BUTTON = instruction("Open")
 CODE_WANTED = instruction("a class code is asked for here")
 CODE_WRONG = instruction("That is not the class code. Ask whoever gave you the address.")
 CODE_TOO_OFTEN = instruction("There were too many wrong codes. Try again in ten minutes.")
+
+# In a cell of a table where there is no number
+NOTHING = instruction("–")

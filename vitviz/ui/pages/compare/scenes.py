@@ -13,8 +13,8 @@ from vitviz.models import prepare
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
-from vitviz.ui.compute import loading
-from vitviz.ui.compute.loading import InputImage
+from vitviz.ui.compute import images
+from vitviz.ui.compute.images import InputImage
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import Frame
@@ -42,7 +42,7 @@ def show(context: PageContext, its: Frame) -> None:
         )
     name = sides.picture_of(context)
     with its.figure():
-        taken = loading.image_of(replace(context.selection, image=name))
+        taken = images.image_of(replace(context.selection, image=name))
         both = sides.sharing(context, taken.scope)
         scene = _scene(both, taken)
         paste = Paste(

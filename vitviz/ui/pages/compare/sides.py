@@ -20,7 +20,7 @@ from vitviz.models.registry import curated
 from vitviz.samples import samples
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls.pickers import moved, named
 from vitviz.ui.controls.questions import rollout_of
@@ -76,7 +76,7 @@ def _pictures(context: PageContext) -> dict[str, str]:
     here = context.selection.image or gallery[0].id
     place = next((index for index, sample in enumerate(gallery) if sample.id == here), -1)
     others = [sample for sample in gallery[place + 1 :] + gallery[: place + 1] if sample.id != here]
-    own = {UPLOAD: words.OWN_PICTURE} if loading.has_upload() and here != UPLOAD else {}
+    own = {UPLOAD: words.OWN_PICTURE} if images.has_upload() and here != UPLOAD else {}
     return {sample.id: sample.title for sample in others} | own
 
 
@@ -121,7 +121,7 @@ def open_other(context: PageContext) -> PageContext | None:
     """B's context; where it cannot be opened, says why in B's place and returns None, and A goes on standing."""
     wanted = selection_of(context)
     try:
-        other = open_context(wanted, loading.model_of(wanted), loading.image_of(wanted))[0]
+        other = open_context(wanted, loading.model_of(wanted), images.image_of(wanted))[0]
         if not other.one_grid:
             raise UnsupportedError(common.NOT_ONE_GRID.format(model=other.model.name))
         return other

@@ -16,7 +16,7 @@ from vitviz.figure import Figure
 from vitviz.figures.features import clusters_figure, components_figure, similarity_figure
 from vitviz.ui import state
 from vitviz.ui.components.features import MOST_PHOTOGRAPHS, Photograph, features
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, objects, tables
 from vitviz.ui.controls.frame import page
@@ -57,8 +57,8 @@ def render(context: PageContext) -> None:
 
 def _taken() -> None:
     file = st.session_state[SECOND_UPLOAD]
-    if file is not None and loading.keep_upload(file.getvalue(), loading.SECOND):
-        state.change(others=loading.SECOND)
+    if file is not None and images.keep_upload(file.getvalue(), images.SECOND):
+        state.change(others=images.SECOND)
 
 
 def _choices(context: PageContext, kind: str) -> None:

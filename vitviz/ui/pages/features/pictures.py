@@ -14,7 +14,7 @@ from vitviz.samples import samples
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.features import MOST_PHOTOGRAPHS, AskedPatch
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import objects
 from vitviz.ui.controls.pickers import mark, marked_patch
@@ -47,8 +47,8 @@ def titles(context: PageContext) -> dict[str, str]:
     """Photographs that may stand beside the selected one, the one that goes well with it first."""
     here = context.selection.image or samples()[0].id
     found = {sample.id: sample.title for sample in samples() if sample.id != here}
-    own = {loading.SECOND: words.OWN_SECOND, UPLOAD: words.OWN_FIRST}
-    found |= {name: title for name, title in own.items() if name != here and loading.has_upload(name)}
+    own = {images.SECOND: words.OWN_SECOND, UPLOAD: words.OWN_FIRST}
+    found |= {name: title for name, title in own.items() if name != here and images.has_upload(name)}
     partner = PARTNERS.get(here, "")
     return {partner: found[partner]} | found if partner in found else found
 
@@ -64,7 +64,7 @@ def others_of(context: PageContext) -> list[str]:
 
 def title_of(context: PageContext) -> str:
     """What a photograph is called."""
-    own = {loading.SECOND: words.OWN_SECOND, UPLOAD: words.OWN_FIRST}
+    own = {images.SECOND: words.OWN_SECOND, UPLOAD: words.OWN_FIRST}
     return ({sample.id: sample.title for sample in samples()} | own)[context.selection.image or samples()[0].id]
 
 
@@ -90,7 +90,7 @@ class Pictures:
         contexts = [context]
         for name in names[:1] if kind == "alike" else names:
             wanted = replace(context.selection, image=name)
-            contexts.append(open_context(wanted, loading.model_of(wanted), loading.image_of(wanted))[0])
+            contexts.append(open_context(wanted, loading.model_of(wanted), images.image_of(wanted))[0])
         return cls(tuple(contexts), kind, facet, layer)
 
     @property

@@ -40,6 +40,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common
 
 KINDS = ("deletion", "insertion")
 CURVES = 460  # pixels of the picture, which is shown about as wide
@@ -195,7 +196,7 @@ def _sanity(explained: ExplainedTarget) -> None:
     table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
     table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
-    st.dataframe(table, hide_index=True, column_config=digits)
+    st.dataframe(table, hide_index=True, column_config=digits, placeholder=common.NOTHING)
     told = insensitive(stages[-1])
     st.markdown(words.SANITY_TOLD.format(names=", ".join(told)) if told else words.SANITY_FINE)
 

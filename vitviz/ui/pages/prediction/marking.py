@@ -26,6 +26,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common
 
 TINT = 0.4  # how far marked patches are in the accent colour
 LITTLE = 0.05  # of a probability: a fall of less says that the answer stays
@@ -131,7 +132,12 @@ def _result(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
     times = st.column_config.NumberColumn(format="%.1f")
     config = dict(zip(words.MARK_SHARES[1:], (share, times), strict=True))
     with its.details():
-        st.dataframe(dict(zip(words.MARK_SHARES, columns, strict=True)), hide_index=True, column_config=config)
+        st.dataframe(
+            dict(zip(words.MARK_SHARES, columns, strict=True)),
+            hide_index=True,
+            column_config=config,
+            placeholder=common.NOTHING,
+        )
         st.caption(words.MARK_SHARES_TEXT.format(area=result.area))
         figure.exports(context, "object", make, **params)
 

@@ -26,7 +26,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, marking, methods
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
-from vitviz.ui.text import outputs
+from vitviz.ui.text import common, outputs
 
 
 def render(context: PageContext) -> None:
@@ -131,7 +131,14 @@ def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray
         format="percent", help=words.RIGHT_TEXT, width=wide[words.FORMING_TABLE[2]]
     )
     config |= {name: (share if kind.is_probability else plain)(width=wide[name]) for name in words.FORMING_TABLE[3:]}
-    st.dataframe(shown, hide_index=True, column_config=config, height=ROW * (len(best) + 1) + 2, row_height=ROW)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config=config,
+        height=ROW * (len(best) + 1) + 2,
+        row_height=ROW,
+        placeholder=common.NOTHING,
+    )
 
 
 def _patches(explained: ExplainedTarget) -> None:

@@ -284,7 +284,12 @@ def _statistics(context: PageContext) -> None:
         of.largest.tolist(),
     )
     digits = {name: st.column_config.NumberColumn(format=words.HEADS_DIGITS[name]) for name in words.HEADS_COLUMNS}
-    st.dataframe(dict(zip(words.HEADS_COLUMNS, values, strict=True)), hide_index=True, column_config=digits)
+    st.dataframe(
+        dict(zip(words.HEADS_COLUMNS, values, strict=True)),
+        hide_index=True,
+        column_config=digits,
+        placeholder=common.NOTHING,
+    )
     even = float(context.layout.distances().mean())
     low, high = float(of.distance.min()), float(of.distance.max())
     st.caption(f"{words.HEADS_REACH.format(low=low, high=high, even=even)} {words.HEADS_TEXT}")

@@ -10,7 +10,7 @@ from vitviz.analysis.interventions import HidePatches
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, frame
 from vitviz.ui.controls.say import questions
@@ -68,7 +68,7 @@ def _act(act: Act) -> None:
     elif act.kind == "camera":
         st.session_state["picture source"] = "camera"
     elif act.kind == "upload" and act.upload is not None:
-        if loading.keep_upload(act.upload.content, scaled=act.upload.scaled, counted=False):
+        if images.keep_upload(act.upload.content, scaled=act.upload.scaled, counted=False):
             state.change(image=UPLOAD)
     elif act.kind == "page":
         chosen: dict[str, Any] = {"layer": act.layer, "head": act.head, "query": act.held}
