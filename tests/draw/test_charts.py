@@ -211,8 +211,8 @@ def test_a_name_may_be_anything() -> None:
 
 def test_states_between_layers_are_named_by_the_layer_after_which_they_are_taken() -> None:
     figure = count_layers(draw_curve(np.arange(13), {"": np.arange(13.0)}, x_label="after layer", y_label="y"), 13)
-    assert [each.get_text() for each in figure.axes[0].get_xticklabels()] == ["input", *map(str, range(12))]
+    assert [each.get_text() for each in figure.axes[0].get_xticklabels()] == ["input", "1", "3", "5", "7", "9", "11"]
     many = count_layers(draw_curve(np.arange(41), {"": np.arange(41.0)}, x_label="after layer", y_label="y"), 41)
     shown = many.axes[0].get_xticklabels()
-    assert [each.get_text() for each in shown][:3] == ["input", "0", "3"] and len(shown) <= 15
-    assert [round(place) for place in many.axes[0].get_xticks()][:3] == [0, 1, 4]
+    assert [each.get_text() for each in shown][-2:] == ["33", "39"] and len(shown) <= 9
+    assert [round(place) for place in many.axes[0].get_xticks()][-2:] == [34, 40]

@@ -133,7 +133,7 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
     return figure, axes
 
 
-MOST_TICKS = 14
+MOST_TICKS = 7
 
 
 def count_layers(figure: Figure, states: int) -> Figure:
@@ -141,7 +141,8 @@ def count_layers(figure: Figure, states: int) -> Figure:
 
     states: one more than there are layers. Returns the same figure.
     """
-    shown = [0, *range(1, states, -(-states // MOST_TICKS))]
+    step = -(-(states - 1) // MOST_TICKS)
+    shown = [0, *sorted(range(states - 1, step - 1, -step))]  # the last layer is named, and none beside "input"
     figure.axes[0].set_xticks(shown, ["input", *(str(state - 1) for state in shown[1:])])
     return figure
 
