@@ -31,6 +31,9 @@ MACHINE_PATH = re.compile(r"(?<![\w./:~*-])/(?:home|root|Users|work|tmp|mnt|opt)
 OWN_ADDRESS = re.compile(r"\b(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}\b")
 
 
+AXE = ROOT / "tests" / "browser" / "axe"  # kept as it was published; its version numbers look like addresses
+
+
 def tracked(*patterns: str) -> list[Path]:
     """The files that git keeps or would keep, so that builds, caches and environments are left out."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
@@ -58,7 +61,7 @@ def blocks(language: str) -> list[str]:
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     found = []
-    for path in tracked():
+    for path in (each for each in tracked() if AXE not in each.parents):
         for pattern in (MACHINE_PATH, OWN_ADDRESS):
             found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in pattern.finditer(text_of(path) or "")]
     assert not found

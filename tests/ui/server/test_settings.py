@@ -30,7 +30,7 @@ def test_each_is_read() -> None:
             "VITVIZ_LOGS": "json",
             "VITVIZ_METRICS": "0.0.0.0:9090",
             "VITVIZ_PREPARE": "1",
-            "VITVIZ_RAY_ADDRESS": "10.0.0.1:6379",
+            "VITVIZ_RAY_ADDRESS": "ray.example:6379",
             "VITVIZ_RAY_WORKERS": "8",
             "VITVIZ_CHECKPOINTS": "/models",
         }
@@ -51,7 +51,7 @@ def test_each_is_read() -> None:
         logs="json",
         metrics=("0.0.0.0", 9090),
         prepare=True,
-        ray_address="10.0.0.1:6379",
+        ray_address="ray.example:6379",
         ray_workers=8,
     )
     assert read_settings({}) == Settings()
