@@ -3,6 +3,7 @@
 import { cellOf } from "../core/layout.js";
 import { number, strongest } from "../core/scale.js";
 import { boxOf } from "../render/marks.js";
+import { sizeCanvas } from "../render/surface.js";
 import { element, setAttribute, setText } from "./dom.js";
 
 const SHOWN = 3; // targets that are shown as thumbnails
@@ -29,7 +30,7 @@ export class Announcer {
 // One token as people see it: the patch itself, or the name of one that is no patch, and its number.
 class Thumbnail {
   constructor() {
-    this.canvas = element("canvas", { width: 2 * THUMBNAIL, height: 2 * THUMBNAIL });
+    this.canvas = element("canvas");
     this.name = element("span", { class: "token-name" });
     this.value = element("span", { class: "token-value" });
     this.node = element("span", { class: "token" }, this.canvas, this.name, this.value);
@@ -39,7 +40,11 @@ class Thumbnail {
     const cell = cellOf(layout, token);
     this.node.hidden = false;
     this.canvas.hidden = !cell || !bitmap;
-    if (cell && bitmap) this.canvas.getContext("2d").drawImage(bitmap, ...boxOf(layout.grid, cell, bitmap), 0, 0, 2 * THUMBNAIL, 2 * THUMBNAIL);
+    if (cell && bitmap) {
+      sizeCanvas(this.canvas, THUMBNAIL, THUMBNAIL);
+      const { width, height } = this.canvas;
+      this.canvas.getContext("2d").drawImage(bitmap, ...boxOf(layout.grid, cell, bitmap), 0, 0, width, height);
+    }
     setText(this.name, cell ? "" : words.token(layout, token));
     setText(this.value, value);
   }
