@@ -13,9 +13,6 @@ from vitviz.tokens import TokenLayout
 # Score entries held at once when weights are computed chunk by chunk: 1 M float32 entries are 4 MB, so that a chunk stays near
 # the processor's cache, and memory grows with tokens and not with tokens squared.
 CHUNK_ENTRIES = 1 << 20
-# One head's weights that are multiplied at once, on the CPU: a quarter of that stays in a core's own cache, from where the
-# product reads it again (20 to 28% less time at 1,370 and 5,477 tokens than all heads in whole chunks).
-PARTS_OF_A_CHUNK = 4
 # A chunk reads every key once. In a long sequence, chunks of a few queries would do little else.
 FEWEST_QUERIES = 32
 
@@ -213,16 +210,12 @@ class Attention:
         """
         out = torch.zeros(vectors.shape[0], self.num_heads, self.num_keys, device=self.device, dtype=self.dtype)
         vectors = vectors.to(self.dtype)
-        if self.device.type != "cpu":  # few and large products, and nothing that waits for the device
-            for chunk in self.query_chunks():
-                out += _times(vectors[:, chunk], self.rows(chunk))
-            return out
-        weighted = vectors.any(0).nonzero()[:, 0]  # (queries,) -> (queries with any weight,)
-        if len(weighted) <= FEWEST_QUERIES:
-            return out + _times(vectors[:, weighted], self.rows(weighted))
-        for head in range(self.num_heads):
-            for chunk in self.query_chunks(1, CHUNK_ENTRIES // PARTS_OF_A_CHUNK):
-                out[:, head : head + 1] += _times(vectors[:, chunk], self.rows(chunk, head))
+        if self.device.type == "cpu":  # counting them would wait for a GPU
+            weighted = vectors.any(0).nonzero()[:, 0]  # (queries,) -> (queries with any weight,)
+            if len(weighted) <= FEWEST_QUERIES:
+                return out + _times(vectors[:, weighted], self.rows(weighted))
+        for chunk in self.query_chunks():
+            out += _times(vectors[:, chunk], self.rows(chunk))
         return out
 
     def weights(self, head: int | None = None) -> Tensor:
@@ -233,13 +226,13 @@ class Attention:
             out[:, chunk] = self.rows(chunk, head)
         return out if head is None else out[0]
 
-    def queries_at_once(self, heads: int | None = None, entries: int | None = None) -> int:
-        """How many queries have about `entries` score entries (CHUNK_ENTRIES) over all heads; no less than FEWEST_QUERIES."""
-        return max(FEWEST_QUERIES, (entries or CHUNK_ENTRIES) // ((heads or self.num_heads) * self.num_keys))
+    def queries_at_once(self, heads: int | None = None) -> int:
+        """How many queries have about CHUNK_ENTRIES score entries over all heads; no less than FEWEST_QUERIES."""
+        return max(FEWEST_QUERIES, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
 
-    def query_chunks(self, heads: int | None = None, entries: int | None = None) -> Iterator[slice]:
+    def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
         """Slices of so many queries, one behind the other."""
-        size = self.queries_at_once(heads, entries)
+        size = self.queries_at_once(heads)
         for start in range(0, self.num_queries, size):
             yield slice(start, min(start + size, self.num_queries))
 
