@@ -110,11 +110,25 @@ def test_the_visitors_cookie_keeps_to_an_encrypted_connection_where_there_is_one
     assert ("Secure" in cookie.split("; ")) == secure
 
 
+@pytest.mark.parametrize("own", ["", "ann", "x" * 21, "x" * 23, "é" * 22, "x" * 21 + "."])
+def test_a_cookie_of_anothers_making_is_replaced(own):
+    answer = client("").get("/", headers={"cookie": f"{COOKIE}={own}".encode()})
+    assert len(answer.cookies[COOKIE]) == 22
+    assert "set-cookie" not in client("").get("/", headers={"cookie": f"{COOKIE}={answer.cookies[COOKIE]}"}).headers
+
+
+def test_a_cookie_of_anothers_making_opens_nothing():
+    store = PayloadStore()
+    name = store.offer("s", "k", lambda: b"x", visitor="ann")
+    assert client("", store).get(address(name), headers={"cookie": f"{COOKIE}=ann"}).status_code == 404
+
+
 def test_a_published_picture_may_be_kept_by_every_browser():
     address = publish(b"a jpeg file")
     browser = client("")
     answer = browser.get(address)
     assert answer.content == b"a jpeg file" and answer.headers["content-type"] == "image/jpeg"
+    assert "set-cookie" not in answer.headers, "a cache would hand one visitor's cookie to all"
     assert (
         answer.headers["cache-control"] == "public, max-age=31536000, immutable" and publish(b"a jpeg file") == address
     )

@@ -13,6 +13,7 @@ from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.ui.compute import ComputeQueue, Key, Results, services
 from vitviz.ui.server import route, session
 from vitviz.ui.server.session import Sessions
+from vitviz.ui.server.uploads import KeptUploads
 from vitviz.ui.shell import text as sidebar
 
 LONG = 10.0  # seconds a broken test may hang before it fails
@@ -44,6 +45,27 @@ def test_a_session_ends_once_it_cannot_come_back():
     assert server.at(1070) == ["mine"]
     assert server.at(9999) == ["mine"], "once, and nobody else's"
     assert "mine" not in server.sessions and "yours" in server.sessions
+
+
+def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch):
+    class Over(Exception):
+        pass
+
+    waits = iter([None])
+
+    def sleep(_: float) -> None:
+        if next(waits, Over) is Over:
+            raise Over
+
+    now = [0.0]
+    kept = KeptUploads(lifetime=100, clock=lambda: now[0])
+    kept.keep("ann", "upload", b"abc")
+    now[0] = 100.0
+    monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(session.uploads, "kept", lambda: kept)
+    with pytest.raises(Over):
+        session._look_after(SimpleNamespace(end_those_gone=lambda: 1 / 0))
+    assert kept.nbytes == 0
 
 
 @pytest.mark.parametrize("runs_at_once", [True, False])

@@ -45,6 +45,16 @@ def test_it_goes_a_while_after_it_was_last_shown(kept: KeptUploads, clock: Clock
     assert kept.find("ann", "upload") is None and kept.nbytes == 0
 
 
+def test_it_goes_though_nobody_comes_back(kept: KeptUploads, clock: Clock) -> None:
+    kept.keep("ann", "upload", b"abc")
+    clock.now = 99.0
+    kept.clean()
+    assert kept.nbytes == 3
+    clock.now = 100.0
+    kept.clean()
+    assert kept.nbytes == 0
+
+
 def test_those_shown_longest_ago_make_room(kept: KeptUploads) -> None:
     for visitor in ("ann", "bob", "cid"):
         kept.keep(visitor, "upload", b"abc")

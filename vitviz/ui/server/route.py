@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import streamlit as st
@@ -21,6 +22,8 @@ from vitviz.ui.server.payloads import PayloadStore
 PATH = "/payload"
 FRONTEND = "/frontend"
 COOKIE = "vitviz_visitor"
+# As `VisitorCookie` makes them.
+_VISITOR = re.compile(r"[\w-]{22}", re.ASCII)
 _PLAIN = {"X-Content-Type-Options": "nosniff"}
 
 
@@ -54,7 +57,7 @@ def payload_route(store: PayloadStore, base_path: str = "") -> Route:
     """GET {base}/payload/{name}: the gzipped bytes, or 404 with nothing said about why."""
 
     async def serve(request: Request) -> Response:
-        body = store.fetch(request.path_params["name"], request.cookies.get(COOKIE, ""))
+        body = store.fetch(request.path_params["name"], visitor_of(request.cookies))
         if body is None:
             return _not_found()
         headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=3600, immutable"}
@@ -146,25 +149,36 @@ class KnownPages:
         await self.app(scope, receive, send_unless_page)
 
 
+def visitor_of(cookies: Mapping[str, str]) -> str:
+    """The browser's own cookie; "" where it has none, or one that this server would not have made."""
+    value = cookies.get(COOKIE, "")
+    return value if isinstance(value, str) and _VISITOR.fullmatch(value) else ""
+
+
 class VisitorCookie:
     """Gives every browser a random cookie, so that a payload's address is of no use in another browser.
 
-    A browser that takes no cookies (a page inside somebody else's page, for one) still has the unguessable name.
+    A browser that takes no cookies (a page inside somebody else's page, for one) still has the unguessable name. What a cache
+    on the way may hand to everybody comes without one: whoever got it would be the same visitor.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or COOKIE in HTTPConnection(scope).cookies:
+        if scope["type"] != "http" or visitor_of(HTTPConnection(scope).cookies):
             await self.app(scope, receive, send)
             return
 
         async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and not _is_public(message):
                 secure = "; Secure" if scope.get("scheme") == "https" else ""
                 cookie = f"{COOKIE}={secrets.token_urlsafe(16)}; Path=/; HttpOnly; SameSite=Lax{secure}"
                 MutableHeaders(scope=message).append("Set-Cookie", cookie)
             await send(message)
 
         await self.app(scope, receive, send_with_cookie)
+
+
+def _is_public(start: Message) -> bool:
+    return "public" in MutableHeaders(scope=start).get("cache-control", "").lower()

@@ -22,7 +22,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vitviz.ui.server import route, uploads
-from vitviz.ui.server.route import COOKIE, address
+from vitviz.ui.server.route import address, visitor_of
 from vitviz.ui.server.settings import settings
 
 _LOG = logging.getLogger(__name__)
@@ -111,8 +111,7 @@ def current() -> Session:
     context = get_script_run_ctx()
     kept: Session | None = st.session_state.get(_SESSION)
     if kept is None or kept.name not in open_sessions():
-        visitor = st.context.cookies.get(COOKIE, "")
-        kept = st.session_state[_SESSION] = Session(secrets.token_hex(16), visitor if isinstance(visitor, str) else "")
+        kept = st.session_state[_SESSION] = Session(secrets.token_hex(16), visitor_of(st.context.cookies))
     open_sessions().keep(kept.name, context.session_id if context else "")
     return kept
 
@@ -133,10 +132,11 @@ def patience(private: bool) -> float:
 def _look_after(sessions: Sessions) -> None:
     while True:
         time.sleep(max(1.0, _lifetime() / 4))
-        try:
-            sessions.end_those_gone()
-        except Exception:
-            _LOG.exception("sessions that are over could not be ended; they will be tried again")
+        for work in (sessions.end_those_gone, uploads.kept().clean):
+            try:
+                work()
+            except Exception:
+                _LOG.exception("what is over could not be ended; it will be tried again")
 
 
 def _is_connected(streamlit_id: str) -> bool:

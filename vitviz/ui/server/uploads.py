@@ -84,6 +84,11 @@ class KeptUploads:
                 while len(self._turns) > COUNTED:
                     self._turns.popitem(last=False)
 
+    def clean(self) -> None:
+        """Lets go of pictures whose time is over, though nobody sends or asks for one."""
+        with self._lock:
+            self._clean()
+
     @property
     def nbytes(self) -> int:
         return sum(len(upload.content) for upload, _ in self._kept.values())
