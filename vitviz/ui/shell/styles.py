@@ -88,7 +88,7 @@ CSS = """
   /* The way from page to page within reach of a thumb. */
   .st-key-along {
     position: fixed; inset: auto 0 0; z-index: 999980; padding: 0.2rem 0.75rem calc(0.2rem + env(safe-area-inset-bottom));
-    background: var(--st-background-color, #fff); flex-wrap: nowrap;
+    background: var(--vv-paper, #fff); flex-wrap: nowrap;
   }
   .st-key-list-of-pages { display: flex; }
   .st-key-along > * { min-width: 0; flex: 0 1 auto; }
@@ -98,8 +98,10 @@ CSS = """
 """
 
 
-# Streamlit writes white on a primary button, which the accent of the dark theme is too light for (2.8:1).
+# Streamlit tells its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
+# too light for (2.8:1).
 _DARK = """<style>
+:root { --vv-paper: #0e1117; }
 [data-testid="stBaseButton-primary"]:not(:disabled) { color: #0e1117; }
 </style>"""
 
