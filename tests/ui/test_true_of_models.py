@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from tests.ui.pages.test_pages import journey_of
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.text import common, journey
 
@@ -126,6 +127,17 @@ def test_the_start_page_answers_the_questions_with_numbers_of_this_picture(app):
     for each in journey.QUESTIONS:
         assert each.question in text
     assert "50,176 pixels make 2,517,630,976 pairs" in text and "256 patches make 65,536" in text
+
+
+@pytest.mark.parametrize("model", ["swin_tiny_patch4_window7_224", "pvt_v2_b0"])
+def test_the_start_page_answers_only_what_is_true_of_this_model(app, model):
+    shown = app("start", model=model, weights="random", image="coffee")
+    assert not shown.wrong
+    for false in ("Every layer can relate", "pairs to compare in each head", "Why patches and not pixels?"):
+        assert false not in shown.text
+    assert "What a layer relates depends on the picture." in shown.text
+    told = journey_of(shown)["captions"]["patches"]
+    assert told.startswith("Cut into" if "cuts" in MODELS[model][0] else "The photograph becomes a sequence")
 
 
 def test_a_false_sentence_is_noticed():

@@ -58,11 +58,14 @@ def costs_of(context: PageContext) -> dict[str, Any]:
 
 
 def questions(context: PageContext) -> None:
-    """The questions that people ask at the end, each with a short answer, its works and the way to its page."""
-    blanks = costs_of(context)
+    """The questions that people ask at the end, each with a short answer that is true here, its works and its page."""
+    blanks, facts = costs_of(context), Facts(context)
     with st.expander(common.QUESTIONS):
         for each in journey.QUESTIONS:
+            answer = true_of(each.answer, facts)
+            if not answer:
+                continue
             st.markdown(f"**{each.question}**")
-            sentence(each.answer, **blanks)
+            sentence(answer, **blanks)
             st.caption(" · ".join(WORKS[key].markdown for key in each.references))
             navigation.link(each.page)

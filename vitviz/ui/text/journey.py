@@ -52,7 +52,8 @@ CAPTIONS: tuple[Caption, ...] = (
     ),
     Caption(
         "cut",
-        computed("Cut into {patches} patches, the photograph becomes a sequence.", _COST)
+        computed("Cut into {patches} patches, the photograph becomes a sequence.", _COST, when="cuts")
+        + computed("The photograph becomes a sequence of {patches} patches.", _COST, when="!cuts")
         + computed(
             "Of its {pixels} pixels each pair would be compared: {pixel_pairs} pairs. Of patches there are {patch_pairs}.",
             _COST,
@@ -132,7 +133,9 @@ CAPTIONS: tuple[Caption, ...] = (
 
 @dataclass(frozen=True)
 class Question:
-    """A question that people ask at the end, its short answer, and the page that shows it."""
+    """A question that people ask at the end, its short answer, and the page that shows it. It is asked where some of its answer
+    is true.
+    """
 
     question: str
     answer: str
@@ -161,7 +164,9 @@ QUESTIONS: tuple[Question, ...] = (
             "Every layer can relate places that lie far apart, and what it relates depends on the picture.",
             "raghu",
             "cordonnier",
+            when="only global",
         )
+        + definition("What a layer relates depends on the picture.", when="!only global")
         + reference("On few pictures a CNN often learns better: it has the neighbourhood built in.", "dosovitskiy"),
         "microscope",
         ("raghu", "cordonnier", "dosovitskiy"),
@@ -177,6 +182,7 @@ QUESTIONS: tuple[Question, ...] = (
         computed(
             "{pixels} pixels make {pixel_pairs} pairs to compare in each head; {patches} patches make {patch_pairs}.",
             _COST,
+            when="only global",
         ),
         "patches",
         ("dosovitskiy",),
