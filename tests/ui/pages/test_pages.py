@@ -302,6 +302,13 @@ def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
     assert max(len(scopes) for scopes in by_image.values()) == 2
 
 
+def test_nothing_is_shown_as_hidden_where_the_model_was_not_asked(app):
+    shown = app("start", model="swin_tiny_patch4_window7_224", weights="random", what="hide_mean_3.4")
+    assert not shown.wrong
+    figure = journey_of(shown)
+    assert not figure["hiding"] and figure["mask"] == []
+
+
 @pytest.mark.parametrize("fill", ["mean", "blur", "removed"])
 def test_holding_a_patch_on_the_start_page_leaves_how_patches_are_hidden(app, fill):
     """What the figure reports rewrites the link's changes: which way was chosen on "What if", and its other changes, stay."""

@@ -62,9 +62,9 @@ class Pass:
 
 def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str]) -> dict[str, Any]:
     """All that `frontend/views/journey.js` is told, in JSON's terms."""
-    hidden = hiding.patches
-    changes = Interventions((hiding,) if hidden else ())
+    changes = Interventions((hiding,) if hiding.patches else ())
     passed = _passed(context, changes)
+    hidden = () if passed is None else hiding.patches  # what a link hides is hidden only where the model was asked
     trace = context.traced.trace if passed is None or passed.trace is None else passed.trace
     follow = _follow(context)
     reads = _read_token(context)
