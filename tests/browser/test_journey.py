@@ -123,6 +123,33 @@ def test_without_motion_it_stands_there_finished(tab):
     journey(shown)
     stands_at(shown, END)
     shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
+    play = shown.page.locator(".journey .play")
+    shown.expect(play).to_have_text("Play again")
+    play.click()  # back to where it begins, and from there step by step
+    stands_at(shown, 0)
+    shown.expect(play).to_have_text("Step")
+    play.click()
+    stands_at(shown, 1)
+    assert shown.errors() == []
+
+
+def test_at_rest_the_photograph_follows_the_playhead(tab):
+    shown = tab("", reduced_motion="reduce")
+    journey(shown)
+    photo = shown.page.locator(".journey canvas.photo")
+    brightness = """(canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.reduce((sum, value) => sum + value, 0) / data.length;
+    }"""
+    whole = photo.evaluate(brightness)
+    scrub(shown, 6)
+    stands_at(shown, 6)
+    shown.page.wait_for_timeout(300)
+    assert photo.evaluate(brightness) < 0.9 * whole, "it is dark beneath the attention of a layer"
+    shown.page.locator(".journey .cell-name").last.click()
+    stands_at(shown, END)
+    shown.page.wait_for_timeout(300)
+    assert photo.evaluate(brightness) == pytest.approx(whole, rel=0.02)
 
 
 def test_the_keyboard_alone_chooses_and_holds(tab):

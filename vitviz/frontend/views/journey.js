@@ -145,7 +145,7 @@ class Journey extends JourneyPainter {
     }
     this.mask.show(data.mask, data.heard);
     this.figure.linkTitles(data.pages);
-    this.figure.arrangeGallery(data.gallery, data.image, data.own);
+    this.figure.arrangeGallery(data.gallery, data.image);
     if (!this.shown) this.arrange();
     this.loader.ask({ urls: { picture: data.picture }, data });
   }
@@ -222,8 +222,8 @@ class Journey extends JourneyPainter {
   toggle() {
     this.heard();
     if (this.timeline.playing) return this.pause();
-    if (this.still.matches) return this.jump(1);
     if (!this.shown) return;
+    if (this.still.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
     this.timeline.play();
     this.run();
     this.repaint();
@@ -237,13 +237,13 @@ class Journey extends JourneyPainter {
 
   jump(by) {
     this.timeline.jump(by);
-    this.repaint();
+    this.settle();
   }
 
   seek(at) {
     this.timeline.pause();
     this.timeline.seek(at);
-    this.repaint();
+    this.settle();
   }
 
   // A press on a step's name goes to its end; on the layer that is shown already, its heads open.
@@ -252,9 +252,11 @@ class Journey extends JourneyPainter {
     const there = this.timeline.at === step + 1;
     this.timeline.pause();
     this.timeline.seek(step + 1);
-    if (layer < 0 || (there && this.open === layer)) this.open = null;
+    // A windowed model's layers come as maps of one token, with no heads to open.
+    if (layer < 0 || this.layers[layer]?.values || (there && this.open === layer)) this.open = null;
     else if (there || this.open !== null) this.open = layer;
     this.arrange();
+    this.settle();
   }
 
   setSpeed(speed) {
@@ -390,6 +392,7 @@ class Journey extends JourneyPainter {
 
   // The frames after a change: now, and while something fades.
   settle(now = false) {
+    this.seen = Math.max(this.seen, this.timeline.at);
     if (!this.timeline.playing && this.dimAim() !== this.dim) this.run();
     this.repaint(now);
   }

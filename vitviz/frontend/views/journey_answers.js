@@ -15,6 +15,7 @@ export class JourneyAnswers {
   // One layer after the other, so that the first are there while the last are on their way.
   loadLayers(data) {
     const urls = data.layers.map(({ url }) => url);
+    for (const layer of this.layers.slice(urls.length)) layer.loader?.stop();
     this.layers = data.layers.map((layer, i) => {
       const old = this.layers[i];
       if (old?.url === urls[i]) return Object.assign(old, { grid: layer.grid });

@@ -144,8 +144,8 @@ export class JourneyFigure {
   }
 
   // pictures: [{ id, title, url, alt }]; chosen: id
-  arrangeGallery(pictures, chosen, own) {
-    const asked = JSON.stringify([pictures, own]);
+  arrangeGallery(pictures, chosen) {
+    const asked = JSON.stringify(pictures);
     if (asked !== this.galleryShown) {
       this.galleryShown = asked;
       const tiles = pictures.map(({ id, title, url, alt, note }) =>

@@ -334,7 +334,7 @@ export class JourneyPainter extends JourneyAnswers {
   paintControls() {
     const { figure, timeline, words } = this;
     const key = timeline.playing ? "pause" : timeline.finished ? "again_play" : "play";
-    setText(figure.play, words.say(this.still.matches ? "step" : key));
+    setText(figure.play, words.say(this.still.matches && !timeline.finished ? "step" : key));
     setAttribute(figure.scrub, "max", timeline.end);
     figure.scrub.value = timeline.at;
     setAttribute(figure.scrub, "aria-valuetext", this.stepName());
