@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from vitviz.analysis.interventions import Interventions
 from vitviz.models import embedded
-from vitviz.ui.components.journey import JourneyView
+from vitviz.ui.components.journey import Act, JourneyView, Upload
 from vitviz.ui.compute import services
 from vitviz.ui.pages.patches import text as patches
 from vitviz.ui.pages.registry import pages
@@ -300,6 +301,27 @@ def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
     for key in traces:
         by_image.setdefault(key.image, set()).add(key.scope)
     assert max(len(scopes) for scopes in by_image.values()) == 2
+
+
+def test_another_photograph_is_shown_whole(app):
+    """What was hidden were parts of the former one; what else is switched in the model stays."""
+    link = "hide_blur_3.4~heads_zero_0x1"
+    shown = app("start", what=link)
+    assert journey_of(shown)["mask"] == [3, 4]
+    shown.at.selectbox(key="choice of image").set_value("coffee").run()
+    assert not shown.wrong and journey_of(shown)["mask"] == [] and journey_of(shown)["image"] == "coffee"
+    assert shown.parameters == {"image": "coffee", "what": "heads_zero_0x1"}
+    shown = upload(app("start", what=link), jpeg(6))
+    assert not shown.wrong and journey_of(shown)["mask"] == [] and journey_of(shown)["own"]
+    for act in (Act("image", "coffee"), Act("upload", upload=Upload("holiday.jpg", jpeg(6), None))):
+        changed = Mock()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(start.state, "value_of", lambda name: link)
+            patch.setattr(start.state, "take_reports", lambda: None)
+            patch.setattr(start.state, "change", changed)
+            patch.setattr(start.images, "keep_upload", lambda *_, **__: True)
+            start._act(act)
+        changed.assert_called_once_with(what="heads_zero_0x1", image=act.name or "upload")
 
 
 def test_nothing_is_shown_as_hidden_where_the_model_was_not_asked(app):

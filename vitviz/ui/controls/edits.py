@@ -96,6 +96,11 @@ def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventio
     return _with(given, HidePatches, HidePatches(tuple(patches), fill))
 
 
+def show_all(**params: Any) -> None:
+    """Hides nothing, for callbacks that bring another photograph: what was hidden were parts of the former one."""
+    switch(hide(now(), (), "mean"), **params)
+
+
 def hide_buttons(context: PageContext, given: Interventions, fill: str) -> None:
     """Buttons that hide the object that patch features tell of, its background, or nothing."""
     found = found_object(context)

@@ -14,6 +14,7 @@ from vitviz.models.registry import curated, search
 from vitviz.samples import samples
 from vitviz.ui import state
 from vitviz.ui.compute import images, loading
+from vitviz.ui.controls import edits
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
@@ -90,7 +91,8 @@ def choose_picture() -> None:
         titles = {name: sample.title for name, sample in gallery.items()}
         names = [*titles] if shown in titles else [shown, *titles]  # a link may ask for a sample that there is none of
         credit = gallery[shown].credit if shown in gallery else None
-        st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **state.bound("image", shown))
+        given = state.bound("image", shown) | {"on_change": _sample_chosen}
+        st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **given)
     elif source == "upload":
         key = f"upload {times}" if (times := st.session_state.get(_FORGOTTEN, 0)) else "upload"
         st.file_uploader(words.UPLOAD, key=key, help=words.UPLOAD_HELP, on_change=_taken, args=(key,))
@@ -124,15 +126,19 @@ def _follow_picture(image: str) -> None:
 def _source_chosen() -> None:
     source = st.session_state[_SOURCE]
     if source == "gallery" and state.selection().image == UPLOAD:
-        state.change(image="")
+        edits.show_all(image="")
     elif source == "upload" and images.has_upload():
-        state.change(image=UPLOAD)
+        edits.show_all(image=UPLOAD)
+
+
+def _sample_chosen() -> None:
+    edits.show_all(image=st.session_state["choice of image"])
 
 
 def _taken(key: str) -> None:
     file = st.session_state[key]
     if file is not None and images.keep_upload(file.getvalue(), scaled=_scaled(file.name)):
-        state.change(image=UPLOAD)
+        edits.show_all(image=UPLOAD)
 
 
 def _scaled(name: str) -> tuple[int, int] | None:
@@ -144,7 +150,7 @@ def _scaled(name: str) -> tuple[int, int] | None:
 def _forget() -> None:
     images.forget_uploads()
     st.session_state[_FORGOTTEN] = st.session_state.get(_FORGOTTEN, 0) + 1  # a new control: the old one holds the file
-    state.change(image="")
+    edits.show_all(image="")
 
 
 def choose_model() -> None:

@@ -64,12 +64,12 @@ def _keep(view: JourneyView) -> None:
 
 def _act(act: Act) -> None:
     if act.kind == "image":
-        state.change(image=act.name)
+        edits.show_all(image=act.name)
     elif act.kind == "camera":
         st.session_state["picture source"] = "camera"
     elif act.kind == "upload" and act.upload is not None:
         if images.keep_upload(act.upload.content, scaled=act.upload.scaled, counted=False):
-            state.change(image=UPLOAD)
+            edits.show_all(image=UPLOAD)
     elif act.kind == "page":
         chosen: dict[str, Any] = {"layer": act.layer, "head": act.head, "query": act.held}
         state.change(**chosen)
