@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.models.hugging_face.tiny import transformers
 from vitviz.errors import ModelError, UnsupportedError
+from vitviz.models.hugging_face import detectors
 from vitviz.models.hugging_face.detectors import DEFORMABLE, KINDS, detect, load_detector
 
 NAMES = {0: "wheel", 1: "window", 2: "body"}
@@ -104,6 +105,74 @@ def test_no_backbone_is_fetched(tmp_path: Path):
     path.write_text(json.dumps(told))
     config = load_detector(f"hf:{tmp_path}").module.config
     assert not getattr(config, "use_pretrained_backbone", False)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"backbone": "hf-hub:x/y"},
+        {"backbone": "local-dir:/somewhere"},
+        {"backbone": "x/y"},
+        {"backbone": "no_such_network"},
+        {"backbone": ["resnet18"]},
+        {"backbone": "resnet18", "use_timm_backbone": False, "backbone_config": None},
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "hf-hub:x/y"}},
+        {"backbone_config": {"model_type": "detr", "backbone_config": {"backbone": "x/y"}}},
+        {"backbone": "resnet18", "backbone_kwargs": {"pretrained_cfg_overlay": {"file": "/somewhere"}}},
+        {"backbone": "resnet18", "backbone_kwargs": {"out_indices": [0]}},
+        {"backbone": "resnet18", "backbone_kwargs": ["pretrained"]},
+    ],
+)
+def test_a_backbone_from_elsewhere_is_refused(changed: dict[str, Any], tmp_path: Path):
+    config = {"model_type": "detr", "use_timm_backbone": True, **changed}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="backbone"):
+        load_detector(f"hf:{tmp_path}", seed=1)
+
+
+def test_a_backbone_of_timms_registry_is_built(tmp_path: Path):
+    small = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    usual = {"out_indices": [1, 2, 3, 4], "in_chans": 3}
+    config = {"model_type": "detr", "backbone": "resnet18.a1_in1k", "backbone_kwargs": usual, "backbone_config": None}
+    (tmp_path / "config.json").write_text(json.dumps({**config, **small, "use_pretrained_backbone": True}))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": 64, "max_size": 96}))
+    detector = load_detector(f"hf:{tmp_path}", seed=1)
+    assert sum("layer1.0.conv1" in name for name, _ in detector.module.named_parameters()) == 1
+    assert detect(detector, photograph()).boxes.shape == (100, 4)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"size": {"height": 64, "width": 10**6}},
+        {"size": {"shortest_edge": 64, "longest_edge": 2049}},
+        {"size": 10**6},
+        {"size": [64, 10**6]},
+        {"size": {"height": 64, "width": "1000000"}},
+        {"size": 64, "max_size": 10**6},
+        {"pad_size": {"height": 10**6, "width": 64}},
+    ],
+)
+def test_an_image_processor_that_makes_too_much_is_refused(changed: dict[str, Any], tmp_path: Path):
+    written("yolos", tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(ModelError, match="sides of 1 to 2048 pixels"):
+        load_detector(f"hf:{tmp_path}", seed=1)
+
+
+def test_nothing_waits_for_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written("yolos", tmp_path)
+    held = []
+
+    def fetched(place: Any, progress: Any = None) -> Path:
+        held.append(detectors.BUILDING.locked())
+        return weights_file(place, progress)
+
+    weights_file = detectors.weights_file
+    monkeypatch.setattr(detectors, "weights_file", fetched)
+    load_detector(f"hf:{tmp_path}")
+    assert held == [False]
 
 
 @pytest.mark.parametrize("kind", sorted(DEFORMABLE))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from timm.models import is_model, split_model_name_tag
 from torch import Tensor, nn
 
 from vitviz.capture.events import Call
@@ -34,6 +35,8 @@ DEFORMABLE = frozenset(
 )
 # Beyond any picture that these take: an image processor's description is text from outside.
 _LONGEST_SIDE = 2048
+# What transformers itself wrote beside the name of a timm backbone, and sets again where it is left out.
+_USUAL = {"out_indices": ([1, 2, 3, 4],), "in_chans": (3,), "num_channels": (3,), "output_stride": (16,)}
 
 
 @dataclass(frozen=True)
@@ -145,22 +148,26 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
     refuse_outsized(name, given)
     try:
         with quiet():
-            config = getattr(transformers, kind.config).from_dict(_without_download(plain(given)))
+            config = getattr(transformers, kind.config).from_dict(_without_download(name, plain(given)))
+    except ModelError:
+        raise
     except Exception as error:  # transformers' checks raise whatever they find
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
     settings = {key: value for key, value in processor_settings(place).items() if key != "auto_map"}
+    _refuse_large(name, settings)
     try:
         processor = getattr(transformers, kind.processor).from_dict(settings)
     except Exception as error:
         raise ModelError(f"transformers cannot read the image processor's description: {first_line(error)}") from error
     made = getattr(transformers, kind.made)
+    path = weights_file(place, progress) if seed is None else None  # before others have to wait for the lock
     try:
         with BUILDING, torch.random.fork_rng(devices=[]), quiet():
-            if seed is not None:
+            if path is None:
+                assert seed is not None
                 torch.manual_seed(seed)
                 module, weights, weights_hash = made._from_config(config), "random", f"random:{seed}"
             else:
-                path = weights_file(place, progress)
                 module, found = made.from_pretrained(
                     None,
                     config=config,
@@ -191,14 +198,45 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
     return Detector(name, model_type, module, processor, labels, weights, weights_hash)
 
 
-def _without_download(given: dict[str, Any]) -> dict[str, Any]:
-    """A configuration whose backbone is built with the weights of the file and fetches none of its own."""
+def _without_download(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose backbone is built with the weights of the file and fetches none of its own.
+
+    Raises:
+        ModelError: For a backbone that would be looked up outside timm's registry.
+    """
     answer = dict(given)
+    kept, chosen = answer.pop("backbone_kwargs", None) or {}, answer.get("backbone")
+    by_timm = answer.get("use_timm_backbone", True) is not False
+    if chosen is not None:
+        known = isinstance(chosen, str) and not set(":/") & set(chosen) and is_model(split_model_name_tag(chosen)[0])
+        if not known or not (by_timm or answer.get("backbone_config") is not None):
+            raise ModelError(
+                f"The backbone of {name} is {one_line(str(chosen))[:60]!r}, which is no model of timm's registry."
+            )
+    usual = isinstance(kept, dict) and all(value in _USUAL.get(key, ()) for key, value in kept.items())
+    if not usual or ("output_stride" in kept and answer.get("dilation") is not True):
+        raise ModelError(
+            f"The configuration of {name} changes how its backbone is built, which is not taken from outside."
+        )
     if "use_pretrained_backbone" in answer or "backbone" in answer:
         answer["use_pretrained_backbone"] = False
     if isinstance(answer.get("backbone_config"), dict):
-        answer["backbone_config"] = {**answer["backbone_config"], "use_pretrained_backbone": False}
+        nested = _without_download(name, answer["backbone_config"])
+        answer["backbone_config"] = {**nested, "use_pretrained_backbone": False}
     return answer
+
+
+def _refuse_large(name: str, settings: Mapping[str, Any]) -> None:
+    """Raises ModelError where an image processor would make something larger than can be run."""
+    for field_name in ("size", "max_size", "pad_size"):
+        given = settings.get(field_name)
+        sides = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+        for side in sides:
+            if side is not None and not (type(side) is int and 1 <= side <= _LONGEST_SIDE):
+                raise ModelError(
+                    f"The image processor of {name} says that {field_name} is {one_line(str(given))[:60]}; sides of 1 to "
+                    f"{_LONGEST_SIDE} pixels are taken."
+                )
 
 
 def detect(detector: Detector, image: Image.Image) -> Detections:
