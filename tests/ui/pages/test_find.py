@@ -138,6 +138,7 @@ def test_a_detector_shows_boxes_and_what_they_attend_to(app, kind, tmp_path, mon
     written(kind, tmp_path)
     small = load_detector(f"hf:{tmp_path}")
     monkeypatch.setattr(loading, "load_detector", lambda name, progress: small)
+    monkeypatch.setattr(loading.consent, "is_missing", lambda name: False)
     name = f"hf:tests/{kind}"
     shown = app("find", finder="detector", detector=name, likely="0.05")
     assert not shown.wrong
@@ -169,5 +170,23 @@ def test_a_detector_follows_the_operators_rules(app, monkeypatch):
 def test_deformable_attention_is_refused_by_name(app, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "deformable_detr"}))
     monkeypatch.setattr(loading, "load_detector", lambda name, progress: load_detector(f"hf:{tmp_path}"))
+    monkeypatch.setattr(loading.consent, "is_missing", lambda name: False)
     shown = app("find", finder="detector", detector="hf:tests/deformable")
     assert len(shown.wrong) == 1 and "deformable attention" in shown.wrong[0]
+
+
+def test_a_large_detector_is_asked_about_and_one_beyond_the_memory_refused(app, tmp_path, monkeypatch):
+    written("yolos", tmp_path)
+    small, loaded = load_detector(f"hf:{tmp_path}"), []
+    monkeypatch.setattr(loading, "load_detector", lambda name, progress: loaded.append(name) or small)
+    monkeypatch.setattr(loading.consent, "is_missing", lambda name: True)
+    monkeypatch.setattr(loading.consent, "download_bytes", lambda name: 1_500_000_000)
+    name = "hf:tests/large"
+    shown = app("find", finder="detector", detector=name)
+    question = common.DOWNLOAD_COST.format(model=name, size="1.5 GB")
+    assert not loaded and question in [each.value for each in shown.at.warning]
+    shown.at.button(key="go on detector").click().run()
+    assert loaded == [name] and not shown.wrong
+    monkeypatch.setattr(loading.consent, "download_bytes", lambda name: 10**18)
+    refused = app("find", finder="detector", detector="hf:tests/larger")
+    assert loaded == [name] and len(refused.wrong) == 1 and "free" in refused.wrong[0]

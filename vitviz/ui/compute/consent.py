@@ -74,18 +74,28 @@ def require_weights(key: Key, source: str, trained: bool) -> None:
             model=escaped(key.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
         )
         raise _too_large(key, question)
-    if trained and is_missing(source):
-        _require_download(replace(key, what="download bytes"), source, note)
+    if trained:
+        require_download(replace(key, what="download bytes"), source)
 
 
-def _require_download(key: Key, source: str, note: str) -> None:
+def require_download(key: Key, source: str) -> None:
+    """Goes on where no weights have to be downloaded, or few, or this session has agreed to it.
+
+    Raises:
+        ConsentRequired: where it has to be asked first.
+        UnsupportedError: where there is not enough memory for them.
+        HubError: where the download is larger than the operator allows, or cannot be had.
+    """
+
     def ask(_: object) -> int:
         with limited(services.download_limits()):
             return download_bytes(source)
 
-    if key in _agreed():
+    if not is_missing(source) or key in _agreed():
         return
+    note = words.COUNTING_WEIGHTS.format(model=key.model)
     nbytes: int = answer(services.queue(), key, f"load {key.model}", ask, note)
+    need_room_for_weights(key.model, nbytes, torch.device("cpu"))
     if nbytes > ASK_WEIGHT_BYTES:
         raise _too_large(key, words.DOWNLOAD_COST.format(model=escaped(key.model), size=gigabytes(nbytes)))
 

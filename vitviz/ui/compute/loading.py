@@ -137,20 +137,23 @@ def detector_of(name: str) -> Detector:
 
     Raises:
         ModelError: for what the operator has switched off, and for what cannot be had or read.
-        UnsupportedError: for another kind of model.
+        UnsupportedError: for another kind of model, or where there is not enough memory.
+        consent.ConsentRequired: as `model_of`, for a large download.
     """
     if not may_load(name):
         raise ModelError(words.MODEL_OFF.format(model=name))
     if not name.startswith(TRANSFORMERS):
         raise ModelError(words.NO_DETECTOR.format(model=name))
     require_published(name)
+    key = Key("detector", name, "trained")
+    if key not in services.models().results:
+        consent.require_download(replace(key, what="download bytes of a detector"), name)
 
     def load(progress: JobProgress) -> Detector:
         with limited(services.download_limits()):
             return load_detector(name, progress=progress)
 
     note = words.LOADING_MODEL.format(model=name)
-    key = Key("detector", name, "trained")
     found: Detector = answer(services.models(), key, f"load {name}", load, note)
     if not services.models().results.keeps(key):
         _hold(found)
