@@ -19,7 +19,7 @@ from vitviz.draw.objects import field_levels
 from vitviz.models import load_cnn
 from vitviz.models.convolutional import SUGGESTED, training_of
 from vitviz.ui.components.networks import MOST_PIXELS, fields_payload, pictures_payload
-from vitviz.ui.compute import loading, services
+from vitviz.ui.compute import Key, loading, services
 from vitviz.ui.pages.vit_or_cnn import networks
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server import route
@@ -156,6 +156,23 @@ def test_both_get_the_same_cut_whatever_their_sizes():
     own = vitviz.prepare(cnn, photograph).shown  # its own centre crop is a smaller one
     apart = [np.abs(np.asarray(each, float) - np.asarray(seen.shown, float)).mean() for each in (cut, own)]
     assert apart[0] < 5 < 20 < apart[1], apart
+
+
+def test_each_vits_cut_has_answers_of_its_own():
+    cnn, vit = load_cnn(), Key("trace", "embedded", "w0", "i0", (224, 224), "crop", scope="s")
+    others = [
+        replace(vit, **changed)
+        for changed in (
+            {"model": "another"},
+            {"weights": "w1"},
+            {"image": "i1"},
+            {"size": (448, 448)},
+            {"framing": "pad"},
+            {"scope": None},
+        )
+    ]
+    keys = [networks.cnn_key(cnn, each) for each in (vit, *others)]
+    assert len({*keys}) == len(keys) and {key.model for key in keys} == {cnn.name}
 
 
 def test_the_table_of_what_is_not_equal_comes_from_the_models(given):

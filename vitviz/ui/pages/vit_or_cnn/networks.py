@@ -94,20 +94,18 @@ def vit_of(context: PageContext) -> Network:
 def cnn_of(context: PageContext) -> Network:
     """The chosen convolutional network, which gets the same cut of the photograph as the Vision Transformer."""
     cnn = loading.cnn_of(str(state.value_of("cnn")) or EMBEDDED)
-    key = Key(
-        "",
-        cnn.name,
-        cnn.weights_hash,
-        context.key.image,
-        cnn.input_size,
-        f"{context.key.framing} of {context.key.size}",
-        scope=context.key.scope,
-    )
+    key = cnn_key(cnn, context.key)
     prepared = context.traced.prepared
     shown = cut_for(cnn, context.image.image, prepared.shown, prepared.box)
     title = words.CNN.format(name=words.EMBEDDED_CNN if cnn.name == EMBEDDED else cnn.name)
     # Its trace stays the Vision Transformer's: only what is asked under its own key is about it.
     return Network(title, replace(context, key=key), cnn, shown, model_input(cnn, np.asarray(shown)))
+
+
+def cnn_key(cnn: Cnn, vit: Key) -> Key:
+    """The network's key: its cut is the Vision Transformer's, and another one may prepare the same photograph otherwise."""
+    cut = f"{vit.framing} of {vit.size} by {vit.model} {vit.weights}"
+    return Key("", cnn.name, cnn.weights_hash, vit.image, cnn.input_size, cut, scope=vit.scope)
 
 
 def given_of(network: Network, photograph: Image.Image) -> Tensor:

@@ -138,7 +138,9 @@ def fields_of(network: Network) -> tuple[ReceptiveField, ...]:
 
 def of_gallery(context: PageContext) -> PageContext:
     """The same for questions about all photographs of the gallery: their answers are for everybody."""
-    return replace(context, key=replace(context.key, image="gallery", scope=None))
+    # "fit" lets the photograph that is shown set the size at which the model runs on all of them.
+    framing = f"{context.key.framing} at {context.model.input_size}"
+    return replace(context, key=replace(context.key, image="gallery", framing=framing, scope=None))
 
 
 def _gallery_fields(network: Network, progress: JobProgress) -> tuple[ReceptiveField, ...]:
