@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from PIL import Image
 import vitviz
 from vitviz.analysis.methods.gradcam import cnn_gradcam
 from vitviz.analysis.receptive_field import ReceptiveField
-from vitviz.analysis.stress import KINDS, model_input, stress_curve
+from vitviz.analysis.stress import KINDS, StressCurve, model_input, stress_curve
 from vitviz.draw.objects import field_levels
 from vitviz.models import load_cnn
 from vitviz.models.convolutional import SUGGESTED, training_of
 from vitviz.ui.components.networks import MOST_PIXELS, fields_payload, pictures_payload
 from vitviz.ui.compute import Key, loading, services
-from vitviz.ui.pages.vit_or_cnn import networks
+from vitviz.ui.pages.vit_or_cnn import damage, networks
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server import route
 from vitviz.ui.server.payloads import unpack
@@ -173,6 +174,29 @@ def test_each_vits_cut_has_answers_of_its_own():
     ]
     keys = [networks.cnn_key(cnn, each) for each in (vit, *others)]
     assert len({*keys}) == len(keys) and {key.model for key in keys} == {cnn.name}
+
+
+def curve(levels: list[float], values: list[float]) -> StressCurve:
+    pictures = np.zeros((len(levels), 1, 1, 3), np.uint8)
+    seen = np.array(values)
+    return StressCurve("blur", np.array(levels), seen, seen, seen, pictures, 0)
+
+
+class Told:
+    """What the sentence asks of a network."""
+
+    def __init__(self, is_probability: bool) -> None:
+        self.kind = SimpleNamespace(is_probability=is_probability)
+
+
+def test_the_sentence_compares_the_levels_of_both_and_probabilities_alone(monkeypatch):
+    monkeypatch.setattr(damage, "_kind", lambda: "shuffle")
+    vit, cnn, plain = map(Told, (True, True, False))
+    one, two = curve([1, 2, 3], [1.0, 0.5, 0.0]), curve([1, 2, 4], [0.8, 0.2, 0.0])
+    assert damage.here({vit: one, cnn: two}) == words.HERE_VIT.format(vit="75%", cnn="62%")
+    assert damage.here({vit: one, plain: two}) == ""
+    assert damage.here({vit: one, cnn: curve([1, 5], [1.0, 0.0])}) == ""
+    assert damage.here({cnn: one}) == words.ONE_CURVE
 
 
 def test_the_table_of_what_is_not_equal_comes_from_the_models(given):

@@ -73,13 +73,13 @@ def show(vit: Network, cnn: Network) -> None:
     top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
     axes = Axes(
         words.LEVELS[_kind()],
-        words.PROBABILITY,
+        words.PROBABILITY if shares else words.NUMBER,
         top,
         [(value, f"{value:.0%}" if shares else f"{value:.1f}") for value in np.linspace(0, top, 5)],
         [(level, _tick(level)) for level in levels[:: max(1, len(levels) // 5)]],
     )
     question = "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + _kind()
-    show_networks("networks", question, sides, steps, axes, alt=here(curves), smooth=False)
+    show_networks("networks", question, sides, steps, axes, alt=here(curves) or words.DAMAGES[_kind()], smooth=False)
 
 
 def _side(network: Network, curve: StressCurve) -> NetworkSide:
@@ -117,10 +117,20 @@ def _tick(level: float) -> str:
 
 
 def here(curves: dict[Network, StressCurve]) -> str:
-    """Which network keeps more of its answer on this photograph; empty with one curve alone."""
+    """Which network keeps more of its answer on this photograph, over the levels that both were given.
+
+    Empty where there are none, and for outputs that are no probabilities: of those no share can be taken.
+    """
     if len(curves) < 2:
         return words.ONE_CURVE
-    one, two = (float(curve.values.mean() / max(curve.values[0], 1e-9)) for curve in curves.values())
+    first, second = curves.values()
+    both = np.intersect1d(first.levels, second.levels)
+    if len(both) < 2 or not all(network.kind.is_probability for network in curves):
+        return ""
+    one, two = (
+        float(curve.values[np.isin(curve.levels, both)].mean() / max(curve.values[0], 1e-9))
+        for curve in (first, second)
+    )
     claim = words.CLAIMED.get(_kind())
     kept = words.HERE_VIT if one > two else words.HERE_CNN
     against = claim is not None and one <= two
@@ -132,7 +142,8 @@ def details(vit: Network, cnn: Network) -> None:
     curves, context = curves_of(vit, cnn), vit.context
     claim = words.CLAIMED.get(_kind())
     sentence(claim if claim is not None else words.NOT_CLAIMED)
-    sentence(here(curves))
+    if said := here(curves):
+        sentence(said)
     figure.exports(
         context,
         "stress",

@@ -142,7 +142,7 @@ LEVELS = definition(
 LEVEL_WORDS = instruction(
     {
         "shuffle": "{count} × {count} pieces shuffled",
-        "hide": "{share} of the patches hidden",
+        "hide": "{share} of a 16 × 16 grid hidden",
         "centre": "the middle {share} of each side cut out",
         "blur": "blurred by {count} pixels",
         "edges": "{share} edges",
@@ -176,10 +176,14 @@ CLAIMED = {
 NOT_CLAIMED = definition(
     "A blur takes texture and fine shape at once: no general claim about it is known to this page."
 )
-HERE_VIT = computed("Here the ViT keeps {vit} of its answer on average over all levels, the CNN {cnn}.", _STRESS)
-HERE_CNN = computed("Here the CNN keeps more of its answer: {cnn} on average over all levels, against {vit}.", _STRESS)
+HERE_VIT = computed(
+    "Here the ViT keeps {vit} of its answer on average over the levels of both, the CNN {cnn}.", _STRESS
+)
+HERE_CNN = computed(
+    "Here the CNN keeps more of its answer: {cnn} on average over the levels of both, against {vit}.", _STRESS
+)
 HERE_AGAINST = computed(
-    "On this photograph it is the other way round: the CNN keeps {cnn} of its answer on average over all levels, the ViT {vit}.",
+    "On this photograph it is the other way round: the CNN keeps {cnn} of its answer on average over the levels of both, the ViT {vit}.",
     _STRESS,
 )
 ONE_CURVE = definition("The Vision Transformer has no classifier, so there is no answer of it to follow.")
