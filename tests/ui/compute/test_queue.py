@@ -9,6 +9,7 @@ import pytest
 
 from vitviz.errors import Cancelled, CaptureError
 from vitviz.ui.compute import ComputeQueue, Key, Results
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 
 LONG = 10.0  # seconds a broken test may hang before it fails
 
@@ -293,3 +294,20 @@ def test_a_ticket_that_was_cancelled_does_not_let_the_work_linger_when_its_page_
         with pytest.raises(Cancelled):
             ticket.result(LONG)
     assert queue.results.get(key()) is None
+
+
+def test_where_no_thread_can_be_had_work_ends_with_the_error_and_may_be_asked_for_again(queue, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    heavy = 10 * HEAVY_OPERATIONS
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for operations in (0.0, heavy):
+            with pytest.raises(RuntimeError, match="new thread"):
+                queue.submit(key(), "m", lambda _: 1, operations, "a").result(LONG)
+        queue.prepare(key("prepared"), lambda _: 2, heavy)
+        assert queue.under_way() == () and queue.jobs() == (0, 0)
+    assert queue.submit(key(), "m", lambda _: 1).result(LONG) == 1
+    assert queue.submit(key("heavy"), "m", lambda _: 3, heavy, "a").result(LONG) == 3
+    assert queue.submit(key("prepared"), "m", lambda _: 4).result(LONG) == 4

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,6 +176,29 @@ def test_what_is_prepared_makes_room_for_a_session_and_is_begun_again(queue):
     assert len(runs) == 2
     queue.prepare(key("gallery"), prepared, HEAVY)
     assert len(runs) == 2, "it is known"
+
+
+def test_what_is_begun_again_is_under_way_and_what_was_known_teaches_no_pace(queue, clock, monkeypatch):
+    gate = Gate()
+    queue.prepare(key("gallery"), gate, HEAVY)
+    assert gate.begun.wait(LONG)
+    hold = Gate()
+    asked = queue.submit(key("asked"), "m", hold, HEAVY, "a")
+    assert hold.begun.wait(LONG)
+    assert key("gallery") in queue.under_way(), "so that nobody begins it a second time beside it"
+    joined = queue.submit(key("gallery"), "m", gate, HEAVY, "b")
+    queue.results.put(key("gallery"), "known")
+    known = queue.results.get
+
+    def get(wanted):
+        clock.now += 40.0
+        return known(wanted)
+
+    monkeypatch.setattr(queue.results, "get", get)
+    before = queue._pace.seconds(SimpleNamespace(operations=HEAVY))
+    hold.open.set()
+    assert asked.result(LONG) == "done" and joined.result(LONG) == "known"
+    assert queue._pace.seconds(SimpleNamespace(operations=HEAVY)) == before
 
 
 def test_what_is_prepared_stays_while_a_session_waits_for_it(queue):

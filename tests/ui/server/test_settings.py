@@ -65,6 +65,8 @@ def test_each_is_read() -> None:
         ("MAX_DOWNLOAD", "much"),
         ("MAX_DOWNLOAD", "-1"),
         ("MAX_SIZE", "3.5"),
+        ("RAY_WORKERS", "0"),
+        ("RAY_WORKERS", "two"),
         ("LOGS", "xml"),
         ("METRICS", "70000"),
         ("METRICS", "localhost"),

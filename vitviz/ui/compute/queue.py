@@ -25,8 +25,7 @@ from vitviz.errors import Cancelled
 from vitviz.ui.compute.results import Key, Results
 from vitviz.ui.compute.turns import Pace, Turns
 
-# A page that is drawn again leaves its work and joins it again at once; work that nobody joins within this time is
-# dropped.
+# A page that is drawn again joins its work again at once; work that nobody joins within this time is dropped.
 LINGER_SECONDS = 3.0
 # A lane's thread ends after this long without work.
 IDLE_SECONDS = 60.0
@@ -284,26 +283,29 @@ class ComputeQueue:
             job.waiting -= 1
             if job.prepares:
                 return
-            if until == float("-inf"):
-                job.wanted_until = until
-            else:
-                job.wanted_until = max(job.wanted_until, until)
+            job.wanted_until = until if until == float("-inf") else max(job.wanted_until, until)
 
     def _every(self) -> list[Job]:
         light = [job for lane in self._lanes.values() for job in lane]
         return [*light, *self._heavy, *self._turns]
 
     def _enqueue(self, job: Job) -> None:
-        if job.heavy:
-            if self._threads < self.places:
-                self._threads += 1
-                threading.Thread(target=self._run_heavy, name="compute heavy", daemon=True).start()
-        elif job.lane in self._lanes:
-            self._lanes[job.lane].append(job)
-            self._changed.notify_all()
-        else:
-            self._lanes[job.lane] = deque([job])
-            threading.Thread(target=self._run_lane, args=(job.lane,), name=f"compute {job.lane}", daemon=True).start()
+        try:
+            if job.heavy:
+                if self._threads < self.places:
+                    threading.Thread(target=self._run_heavy, name="compute heavy", daemon=True).start()
+                    self._threads += 1
+            elif job.lane in self._lanes:
+                self._lanes[job.lane].append(job)
+                self._changed.notify_all()
+            else:
+                lane, name = job.lane, f"compute {job.lane}"
+                threading.Thread(target=self._run_lane, args=(lane,), name=name, daemon=True).start()
+                self._lanes[lane] = deque([job])  # the thread looks once we let go of the lock
+        except RuntimeError as error:  # the system gives no more threads; heavy work can wait for one that there is
+            if not job.heavy or not self._threads:
+                job.error = error
+                self._finish(job)
 
     def _run_lane(self, lane: str) -> None:
         while True:
@@ -330,10 +332,10 @@ class ComputeQueue:
                 job: Job = self._turns.take()  # type: ignore[assignment]
                 job.running, job.began = True, self.now()
                 self._heavy.append(job)
-            self._run(job)
+            computed = self._run(job)
             with self._changed:
                 self._heavy.remove(job)
-                if job.error is None:
+                if computed:
                     self._pace.learn(job.operations, self.now() - job.began)
                 self._finish(job)
             del job
@@ -343,18 +345,20 @@ class ComputeQueue:
             del self._jobs[job.key]
         job.finished.set()
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job) -> bool:
+        """Whether the value was computed here: otherwise it was known, or there is none."""
         again = job.work if job.prepares else _finished
         try:
             job.progress.check()
-            # Asked for, finished and forgotten by the queue between the store's answer and ours: do not compute it
-            # twice.
+            # Perhaps asked for, finished and forgotten by the queue between the store's answer and ours.
             job.value = self.results.get(job.key)
             if job.value is None:
                 began = time.monotonic()
                 job.value = job.work(job.progress)
                 self.observe(job.lane, time.monotonic() - began)
-                self._keep(job)
+                if job.key.scope is None or job.wanted():
+                    self.results.put(job.key, job.value, for_ever=job.prepares)
+                return True
         except Cancelled as called_off:
             job.error = called_off
             if job.prepares:
@@ -364,12 +368,15 @@ class ComputeQueue:
             job.error = error
         finally:
             job.work = _finished  # the closure may hold a model and an image
+        return False
 
     def _prepare(self, job: Job) -> None:
-        self._turns.prepare(job)
-        self._jobs.setdefault(job.key, job)
+        if (other := self._jobs.get(job.key)) is None or other.prepares:  # the same, which was called off
+            self._jobs[job.key] = job
         self._enqueue(job)
-        self._changed.notify_all()
+        if not job.finished.is_set():
+            self._turns.prepare(job)
+            self._changed.notify_all()
 
     def _make_room(self) -> None:
         """What is prepared for nobody yet makes room for a session's heavy work, and is begun again later."""
@@ -377,10 +384,6 @@ class ComputeQueue:
             for job in self._heavy:
                 if job.prepares and not job.waiting:
                     job.wanted_until = float("-inf")
-
-    def _keep(self, job: Job) -> None:
-        if job.key.scope is None or job.wanted():
-            self.results.put(job.key, job.value, for_ever=job.prepares)
 
 
 def lower_priority() -> None:

@@ -44,6 +44,12 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not _number(text):
+        raise ValueError("a whole number of at least 1")
+    return _number(text)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in re.split(r"[\s,]+", text) if name)
 
@@ -113,7 +119,7 @@ class Settings:
     logs: str = _setting(_logs, "text")
     prepare: bool = _setting(_flag, "0")
     ray_address: str = _setting(str, "")
-    ray_workers: int = _setting(_number, "2")
+    ray_workers: int = _setting(_count, "2")
     metrics: tuple[str, int] | None = _setting(_place, "")
 
     @property
