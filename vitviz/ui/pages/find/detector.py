@@ -24,6 +24,7 @@ from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.find import text as words
 from vitviz.ui.selection import MODEL_NAME
+from vitviz.ui.server.settings import settings
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
@@ -50,7 +51,7 @@ def choose() -> str:
         words.DETECTOR,
         ["", *known],
         format_func=named({"": words.DETECTOR_EMPTY}),
-        help=words.DETECTOR_HELP,
+        help=words.DETECTOR_HELP_SOME if settings().models or settings().public else words.DETECTOR_HELP,
         accept_new_options=True,
         **state.bound("detector", chosen, lambda name: name.strip() if MODEL_NAME.fullmatch(name.strip()) else ""),
     )
@@ -155,7 +156,8 @@ def _figure(
             probability=probability,
         )
     else:
-        caption(words.SAID_ATTENTION, count=len(seen.boxes), model=model, layer=layer)
+        box = escaped(names[at])
+        caption(words.SAID_ATTENTION, count=len(seen.boxes), model=model, box=box, layer=layer)
 
 
 def _details(context: PageContext, found: Detections, seen: Seen, name: str) -> None:

@@ -253,9 +253,9 @@ def _say(context: PageContext, one: FoundObject, name: str, framed: tuple[int, i
     elif name == "eigenvector":
         caption(words.SAID_EIGENVECTOR)
     elif name == "seeds":
-        caption(words.SAID_SEEDS, joined=int(one.degree[one.seed]), chosen=chosen)
+        caption(words.SAID_SEEDS, joined=int(one.degree[one.seed]), chosen=chosen - 1)  # itself
     elif name == "side":
-        caption(words.SAID_SIDE, chosen=chosen, total=total)
+        caption(words.SAID_SIDE_OF_MASKCUT if one.method == "MaskCut" else words.SAID_SIDE, chosen=chosen, total=total)
     elif name == "similar":
         caption(words.SAID_SIMILAR, chosen=int((one.similarity > 0).sum()), total=total)
     else:

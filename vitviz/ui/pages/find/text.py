@@ -30,7 +30,7 @@ PAGE = PageText(
     formula=definition(
         r"With unit vectors $u_i$ of patches, the mean patch subtracted first: TokenCut joins patches with $u_i \cdot u_j > 0.2$ by weight 1, "
         r"others by $10^{-5}$, and solves $(D - W)\,y = \lambda D\,y$ for the second smallest $\lambda$; patches with $y$ above its mean are one side, "
-        r"of which the part connected with the entry of largest size is the object. LOST takes the patch joined with the fewest others "
+        r"and the part of the object's side connected with its largest entry is the object. LOST takes the patch joined with the fewest others "
         r"($f_i \cdot f_j > 0$) as seed, and as object what is alike to the seed and to the patches of low degree like it. MaskCut repeats the cut without what was "
         r"found. The score is the mean $u_i \cdot u_j$ of pairs inside less that of pairs across the border."
     ),
@@ -97,7 +97,7 @@ SAID_GRAPH = computed(
     "vitviz.analysis.localization.affinity",
 )
 SAID_EIGENVECTOR = computed(
-    "The second eigenvector of the graph: patches with entries of one sign hang together. Its entry of largest size is framed.",
+    "The second eigenvector of the graph: patches with entries of one sign hang together. The largest entry on the object's side is framed.",
     "vitviz.analysis.localization.second_eigenvector",
 )
 SAID_SEEDS = computed(
@@ -107,6 +107,10 @@ SAID_SEEDS = computed(
 SAID_SIDE = computed(
     "One side of the cut has {chosen} of {total} patches. The other covers more of the border, and is the background.",
     "vitviz.analysis.localization.token_cut",
+)
+SAID_SIDE_OF_MASKCUT = computed(
+    "One side of the cut has {chosen} of {total} patches: that of the entry of largest size, or the other where it holds three corners.",
+    "vitviz.analysis.localization.mask_cut",
 )
 SAID_SIMILAR = computed(
     "Patches with a positive sum are like the seeds: {chosen} of {total}.", "vitviz.analysis.localization.lost"
@@ -130,6 +134,9 @@ DETECTOR_EMPTY = instruction("hf:owner/name")
 DETECTOR_HELP = instruction(
     "Choose one, or type hf: and the name of a DETR, a Conditional DETR or a YOLOS on the hub. Its weights are downloaded."
 )
+DETECTOR_HELP_SOME = instruction(
+    "Choose one, or type hf: and the name of another that this server allows. Its weights are downloaded."
+)
 NO_DETECTOR = definition(
     "A detector was shown boxes in training, and names what it finds: a contrast to vectors that nobody trained for it."
 ) + instruction("Choose one below.")
@@ -152,7 +159,7 @@ NOTHING_LIKELY = computed(
     "vitviz.models.hugging_face.detectors.detect",
 )
 SAID_ATTENTION = computed(
-    "{count} boxes by {model}. On the right: where the query of the framed number looks in layer {layer}.",
+    "Boxes by {model}: {count}. On the right: where the query of {box} looks in layer {layer}.",
     "vitviz.models.hugging_face.detectors.detect",
 )
 DETECTED_COLUMNS = instruction(("class", "left", "top", "right", "bottom", "probability"))
