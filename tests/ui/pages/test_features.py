@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import vitviz
+from vitviz.analysis.features import PatchFeatures
 from vitviz.analysis.masks import refine_labels
 from vitviz.ui.components.features import AskedPatch
 from vitviz.ui.compute import images
@@ -147,3 +149,16 @@ def test_what_a_model_does_not_have_is_one_sentence(app):
     shown = app("features", model="swin_tiny_patch4_window7_224", weights="random")
     assert not shown.at.exception and not [x for x in shown.at.get("bidi_component") if "pictures" in x.proto.json]
     assert common.LAYERS_LINK in [link.proto.label for link in shown.at.get("page_link")]
+
+
+@pytest.mark.parametrize(("count", "step"), [(40, 1), (41, 2), (100, 3)])
+def test_the_spread_of_many_patches_is_that_of_every_nth(count, step, monkeypatch):
+    monkeypatch.setattr(shown_page, "MOST_COMPARED", 40)
+    values = np.random.default_rng(3).standard_normal((count, 5)).astype(np.float32)
+    own = PatchFeatures(values, None, 0, "key")
+    monkeypatch.setattr(shown_page.objects, "features_of", lambda *_: own)
+    context = SimpleNamespace(ask=lambda what, work, **_: work(None))
+    some = own.unit[::step]
+    pairs = [some[i] @ some[j] for i in range(len(some)) for j in range(len(some)) if i != j]
+    assert len(some) <= 40
+    assert shown_page._quartiles(context, "key", 0) == pytest.approx(np.percentile(pairs, (25, 75)), abs=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from vitviz.analysis.features import FACETS, correspondences, feature_maps, patch_similarity, upsampled
+from vitviz.analysis.features import FACETS, correspondences, feature_maps, upsampled
 from vitviz.draw.objects import paint_clusters, paint_colours
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
@@ -29,6 +29,7 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 PAIRS_DRAWN = 24
+MOST_COMPARED = 2_000  # patches: the similarities of 20,000 would take gigabytes
 SMOOTH_SCALE = 3  # pixels of smooth colours for one of the model's input
 SECOND_UPLOAD = "second upload"
 
@@ -250,11 +251,12 @@ def _facets(pictures: Pictures) -> None:
 
 
 def _quartiles(context: PageContext, facet: str, layer: int) -> tuple[float, float]:
-    """Between which two values half of the similarities of different patches lie."""
+    """Between which two values half of the similarities of different patches lie; of every nth patch where there are many."""
     own = objects.features_of(context, facet, layer)
 
     def work(_: object) -> tuple[float, float]:
-        similar = patch_similarity(own)
+        some = own.unit[:: -(-len(own.values) // MOST_COMPARED)]
+        similar = some @ some.T
         low, high = np.percentile(similar[~np.eye(len(similar), dtype=bool)], (25, 75))
         return float(low), float(high)
 
