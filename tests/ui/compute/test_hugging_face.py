@@ -31,7 +31,7 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", ["patches", "rollout", "positions", "microscope"])
 def test_a_link_opens_it(hub, app, page):
-    opened = app(page, model=f"hf:{REPOSITORY}")
+    opened = app(page, model=f"hf:{REPOSITORY}", answer="shown")
     assert opened.wrong == []
     assert all(name in prediction_of(opened) for name in NAMES.values())
     assert opened.parameters["model"] == f"hf:{REPOSITORY}"

@@ -84,11 +84,11 @@ def test_one_visitors_framing_is_not_anothers(app):
 def test_other_means_of_the_heads_are_another_answer(app, monkeypatch):
     """The maps and the figure of changed heads are kept under the means that were put in place of the heads."""
     link = {"what": HEADS, "switch": "heads", "image": "cat", "size": str(SIZE)}
-    app("what_if", **link)
+    app("what_if", details=True, **link)
     queue, real = services.queue(), edits.gallery_means
     before = set(queue.results)
     monkeypatch.setattr(edits, "gallery_means", lambda stage: replace(real(stage), digest="another"))
-    assert not app("what_if", **link).wrong
+    assert not app("what_if", details=True, **link).wrong
     added = {key.what for key in set(queue.results) - before}
     assert {"what if", "map changed"} <= added
 

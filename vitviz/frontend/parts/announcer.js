@@ -48,6 +48,11 @@ class Thumbnail {
     setText(this.name, cell ? "" : words.token(layout, token));
     setText(this.value, value);
   }
+
+  clear() {
+    this.node.hidden = true;
+    this.canvas.width = 0; // nothing of the last patch is left on it
+  }
 }
 
 // The words of the microscope: question and answer as thumbnails, the same in words for who does not see them.
@@ -60,7 +65,7 @@ export class Narrator {
     this.source = new Thumbnail();
     this.verb = element("span", { class: "verb" });
     this.targets = Array.from({ length: SHOWN }, () => new Thumbnail());
-    this.place = element("span", { class: "state" });
+    this.place = element("span", { class: "place" });
     const shown = [this.source.node, this.verb, ...this.targets.map((target) => target.node), this.place];
     this.shown = element("div", { class: "asked-of", "aria-hidden": "true" }, ...shown);
     this.asked = element("p", { class: "asked unseen" });
@@ -73,6 +78,9 @@ export class Narrator {
 
   // While another question is on its way, nothing is said of the last one.
   wait(text) {
+    for (const each of [this.source, ...this.targets]) each.clear();
+    setText(this.verb, "");
+    setText(this.place, "");
     setText(this.state, text);
     setText(this.reading, "");
     setAttribute(this.canvas, "aria-label", text);
@@ -104,7 +112,7 @@ export class Narrator {
     setText(this.verb, words.verb(view.direction));
     this.targets.forEach((thumbnail, i) => {
       if (i < tokens.length) thumbnail.show(bitmap, words, answer.layouts.target, tokens[i], number(values[tokens[i]]));
-      else thumbnail.node.hidden = true;
+      else thumbnail.clear();
     });
     setText(this.place, words.say("in_layer", { layer: view.layer, head: words.head(head === "all" ? "mean" : head) }));
   }
