@@ -216,7 +216,7 @@ def test_untrained_control_makes_no_prediction(app):
 
 def test_a_picture_of_none_of_the_classes_is_said_to_be(app):
     for image, doubtful in (("bricks", True), ("motorcycle", False)):
-        assert (common.DOUBTFUL in prediction_of(app("patches", image=image))) == doubtful
+        assert (common.DOUBTFUL in prediction_of(app("patches", image=image, answer="shown"))) == doubtful
         assert journey_of(app("start", image=image))["answer"]["doubtful"] == doubtful
 
 
