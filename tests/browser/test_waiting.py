@@ -77,7 +77,9 @@ def test_progress_is_seen_and_stopping_really_stops(tab):
     assert shown.page.get_by_role("button", name=common.CANCEL).count() == 0
 
     # The page keeps working, on the same picture and elsewhere, and nothing begins again by itself.
-    shown.page.locator(".st-key-choice-of-switch [role=combobox]").click()
+    choice = shown.page.locator(".st-key-choice-of-switch [role=combobox]")
+    choice.click()
+    choice.press("ArrowDown")  # a click alone does not open the list where it already has the focus
     shown.page.get_by_role("option", name=what_if.SECTIONS["hide"]).click()
     shown.page.wait_for_url(re.compile(r"^(?!.*switch=)"))
     shown.page.get_by_role("link", name=rollout.PAGE.title, exact=True).first.click()

@@ -50,6 +50,7 @@ class Thumbnail {
   }
 
   clear() {
+    if (this.node.hidden) return;
     this.node.hidden = true;
     this.canvas.width = 0; // nothing of the last patch is left on it
   }
