@@ -32,7 +32,7 @@ TEXTS = (
 ).split()
 PLACES = [(view.name, {}) for view in pages()] + [
     ("prediction", {"part": "methods"}),
-    ("prediction", {"part": "mark", "object": "r1c1-r2c2"}),
+    ("prediction", {"part": "mark", "object": "0-1.10-11"}),
     ("prediction", {"target": "0", "against": "2"}),
     ("what_if", {"what": "hide_mean_0-60"}),
     ("what_if", {"switch": "worth", "weighed": "now"}),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vitviz.tokens import TokenLayout
 from vitviz.ui.pages.registry import pages
-from vitviz.ui.params import PARAMS, Choice, InterventionList, Name, param_value, with_param
+from vitviz.ui.params import PARAMS, Choice, InterventionList, Name, Patches, param_value, with_param
 from vitviz.ui.selection import MAX_SIZE, Selection
 from vitviz.ui.urls import from_parameters, to_parameters
 
@@ -35,6 +35,8 @@ def selections(draw) -> Selection:
                 value = draw(st.sampled_from(param.options))
             elif isinstance(param, Name):
                 value = draw(st.from_regex(param.pattern, fullmatch=True).filter(str.isascii))
+            elif isinstance(param, Patches):
+                value = param.read(draw(st.sampled_from(["", "0", "3-7.12"])))
             elif isinstance(param, InterventionList):
                 switched = ["", "hide_mean_3-5", "heads_zero_0x1", "hide_mean_3-5~heads_zero_0x1"]
                 value = param.read(draw(st.sampled_from(switched)))
