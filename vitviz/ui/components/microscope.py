@@ -108,7 +108,8 @@ def microscope(
         "num_layers": num_layers,
         "layers": {str(layer): layer_address(layer) for layer in near},
     }
-    mount(_component(tuple(words.items())), key, data, taken)
+    # As high as the view makes itself on a wide screen: the first screen below the page's heading.
+    mount(_component(tuple(words.items())), key, data, taken, slot="height: max(480px, 100vh - 128px);")
 
 
 # What a browser can hold and a network at home can carry: 1,370 tokens and 12 heads of explicit weights are 45 MB, and the

@@ -61,7 +61,9 @@ def show(sheet: Worksheet, start: Entrance | None) -> None:
         },
         "alt": words.PICTURE_ALT.format(query=sheet.name(hand.query), layer=hand.layer, head=hand.head),
     }
-    mount(_component(), "by hand", data, lambda report: _taken(report, layout))
+    # As high as the view makes itself on a wide screen, where the first screen ends below it.
+    slot = "height: clamp(400px, 100vh - 278px, 712px);"
+    mount(_component(), "by hand", data, lambda report: _taken(report, layout), slot=slot)
 
 
 def _taken(report: Any, layout: TokenLayout) -> None:
