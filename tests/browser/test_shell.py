@@ -120,6 +120,7 @@ def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked
 # A layout shift below 0.05 while it opens is asked of every page. These are not there yet: 0.36 to 0.57, 0.09, 0.05 to 0.17 and
 # 0.14 were measured.
 MOVING = {"microscope", "layers", "compare", "model"}
+FIGURE = {"microscope": ".microscope .bench"}  # its controls stand in the same component, below
 FEW = ("start", "patches")  # the others are long
 EVERY = [pytest.param(name, marks=() if name in FEW else pytest.mark.long) for name in ORDER]
 
@@ -131,7 +132,7 @@ def test_a_page_as_people_meet_it(browser, server, name):
     shown.page.add_init_script(WATCH)
     shown.open("" if name == "start" else name)
     shown.page.wait_for_timeout(1500)
-    figure = shown.page.locator(".st-key-figure")
+    figure = shown.page.locator(FIGURE.get(name, ".st-key-figure"))
     assert name in MOVING or sum(shown.page.evaluate("moved")) < 0.05
     for width, height in SIZES:
         shown.page.set_viewport_size({"width": width, "height": height})
