@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitviz.draw.objects import colour_of, paint_boxes, paint_clusters, paint_colours, paint_field, paint_mask
+from vitviz.draw.objects import colour_of, paint_boxes, paint_clusters, paint_colours, paint_mask
 from vitviz.errors import DrawError
 
 
@@ -57,14 +57,3 @@ def test_colours_are_not_blended():
     np.testing.assert_array_equal(painted, (colours * 255).round().astype(np.uint8).repeat(2, 0).repeat(3, 1))
     with pytest.raises(DrawError, match="finite"):
         paint_colours(np.full((2, 2, 3), np.nan), 4, 4)
-
-
-def test_the_square_of_a_field_is_framed():
-    gradient = np.zeros((40, 40))
-    gradient[18:22, 18:22] = 1
-    painted = np.asarray(paint_field(gradient, (20, 20), 12))
-    assert (painted[19, 19] != painted[2, 2]).any()
-    white = (painted == 255).all(-1)
-    assert white[13, 13:27].all() or white[14, 13:27].all()
-    over = np.asarray(paint_field(gradient, (20, 20), 400, grey(40, 40)))
-    assert (over[20, 20] == 120).all()

@@ -108,10 +108,7 @@ DASHES: tuple[LineStyleType, ...] = (
     (0, (2, 2)),
     (0, (9, 1, 1, 1, 1, 1, 1, 1)),
 )
-NAME_ROOM, AXES_SHARE = (
-    0.3,
-    0.78,
-)  # of the width for names at the ends of lines; of the height that the axes have, about
+NAME_ROOM = 0.3  # of the width, for names at the ends of lines
 
 
 def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme: Theme) -> tuple[Figure, Axes]:

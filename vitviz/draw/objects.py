@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from vitviz.draw.cells import enlarged, outline
+from vitviz.draw.cells import enlarged
 from vitviz.draw.scale import rgb
-from vitviz.draw.theme import LIGHT, Theme, font
+from vitviz.draw.theme import font
 from vitviz.errors import DrawError
 
 # Okabe and Ito 2008: told apart by people who do not see all colours, and on light and dark ground.
@@ -101,35 +101,6 @@ def paint_colours(colours: np.ndarray, width: int, height: int) -> Image.Image:
         raise DrawError(f"Colours are finite numbers (rows, cols, 3), not an array of shape {colours.shape}.")
     pixels = (np.clip(colours, 0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(enlarged(pixels, height, width))
-
-
-def paint_field(
-    gradient: np.ndarray,
-    centre: tuple[float, float],
-    side: float,
-    picture: Image.Image | None = None,
-    theme: Theme = LIGHT,
-) -> Image.Image:
-    """A receptive field: the square that holds most of its gradient, on the picture or on the gradient alone.
-
-    Args:
-        gradient: (height, width), nowhere negative; without a picture it is drawn by its square root, so that weak parts show.
-        centre: (row, col) of the unit in pixels.
-        side: Of the square in pixels; what lies beyond the picture is cut off.
-        picture: What the model saw, of the gradient's size.
-    """
-    height, width = gradient.shape
-    if picture is None:
-        root = np.sqrt(gradient / max(float(gradient.max()), 1e-30))
-        ground, ink = (np.array(rgb(colour), np.float32) for colour in (theme.background, theme.foreground))
-        painted = Image.fromarray((ground + root[..., None] * (ink - ground)).round().astype(np.uint8))
-    else:
-        painted = picture.convert("RGB").resize((width, height))
-    left, top = max(round(centre[1] - side / 2), 0), max(round(centre[0] - side / 2), 0)
-    right, bottom = min(round(centre[1] + side / 2), width), min(round(centre[0] + side / 2), height)
-    if right > left and bottom > top:
-        outline(painted, (left, top, right, bottom), width=2)
-    return painted
 
 
 def field_levels(gradient: np.ndarray) -> np.ndarray:

@@ -2,10 +2,6 @@
 // maps and boards are drawn. All lengths are CSS pixels.
 
 // layout: { prefix: ["cls", ...], grid: [rows, cols] }
-export function countTokens(layout) {
-  return layout.prefix.length + layout.grid[0] * layout.grid[1];
-}
-
 export function tokenAt(layout, row, col) {
   return layout.prefix.length + row * layout.grid[1] + col;
 }

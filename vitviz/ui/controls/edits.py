@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import streamlit as st
 import torch
 from torch.nn import functional as F
@@ -46,6 +45,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.objects import patches_in
 from vitviz.ui.controls.questions import ExplainedTarget, found_object
 from vitviz.ui.text import common as words
 
@@ -105,7 +105,7 @@ def hide_buttons(context: PageContext, given: Interventions, fill: str) -> None:
     """Buttons that hide the object that patch features tell of, its background, or nothing."""
     found = found_object(context)
     everything = frozenset(range(context.layout.num_patches))
-    inside = frozenset(int(patch) for patch in np.flatnonzero(found.mask)) if found is not None else None
+    inside = frozenset(patches_in(found.mask)) if found is not None else None
     wanted = {words.HIDE_OBJECT: inside, words.HIDE_BACKGROUND: None if inside is None else everything - inside}
     now_hidden = frozenset(hidden(given))
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from vitviz.analysis.features import FACETS, FeatureMaps, PatchFeatures, feature_maps
-from vitviz.analysis.interventions import HidePatches, Interventions
 from vitviz.analysis.localization import FoundObject, lost, mask_cut, token_cut
 from vitviz.glossary import GLOSSARY
 from vitviz.ui import state
@@ -19,7 +16,6 @@ from vitviz.ui.controls.pickers import named
 from vitviz.ui.text import common as words
 
 CUSTOMARY = "key"  # what objects are looked for in
-CHANGES = "what"  # the parameter that holds changes of the model's input
 METHODS = ("tokencut", "lost", "maskcut")
 
 
@@ -80,23 +76,6 @@ def found_objects(
 
     given = {"facet": facet, "layer": layer, "centred": centred}
     return context.ask(method, work, **given, **({"count": count} if method == "maskcut" else {}))
-
-
-def object_patches(context: PageContext) -> tuple[int, ...]:
-    """The patches of the object that TokenCut finds in the keys of the last layer, counted row by row, ascending.
-
-    For "hide the object", wherever a page needs one. Raises as `found_objects`.
-    """
-    return patches_in(found_objects(context)[0].mask)
-
-
-def hide(patches: Iterable[int], **params: Any) -> None:
-    """Hides these patches in place of those that are hidden, on every page: for callbacks. params: changed along with it."""
-    state.take_reports()
-    given = tuple(Interventions.decode(str(state.value_of(CHANGES))))
-    fill = next((item.fill for item in given if isinstance(item, HidePatches)), "mean")
-    others = tuple(item for item in given if not isinstance(item, HidePatches))
-    state.change(**{CHANGES: Interventions((HidePatches(tuple(patches), fill), *others)).encode()}, **params)
 
 
 def patches_in(mask: np.ndarray) -> tuple[int, ...]:

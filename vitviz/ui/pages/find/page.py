@@ -19,7 +19,7 @@ from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import figure, objects, tables
+from vitviz.ui.controls import edits, figure, objects, tables
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import mark, marked_patch, named
 from vitviz.ui.controls.say import caption
@@ -119,7 +119,8 @@ def _more_controls(finder: str, found: Found) -> None:
 
 
 def _hide(patches: tuple[int, ...]) -> None:
-    objects.hide(patches, switch="hide")
+    given = edits.now()
+    edits.switch(edits.hide(given, patches, edits.hiding(given) or "mean"), switch="hide")
     st.session_state[OPEN] = True
 
 

@@ -27,6 +27,7 @@ from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.objects import patches_in
 from vitviz.ui.controls.questions import found_object, right_by_layer
 from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
@@ -277,7 +278,7 @@ def _follow(context: PageContext) -> str:
 def _object(context: PageContext) -> list[int] | None:
     """Patches of the object, counted row by row; None where it cannot be told from its surroundings."""
     found = found_object(context)
-    return None if found is None else [int(i) for i in np.flatnonzero(found.mask)]
+    return None if found is None else list(patches_in(found.mask))
 
 
 def _read_token(context: PageContext) -> str | None:
