@@ -15,13 +15,18 @@ import streamlit as st
 import timm
 from PIL import Image
 
-from vitviz.analysis.interventions import Interventions
+import vitviz
+from vitviz.analysis.interventions import HidePatches, Interventions, intervene
+from vitviz.errors import UnsupportedError
 from vitviz.models import embedded
+from vitviz.samples import load_sample
+from vitviz.tracing import trace_input
 from vitviz.ui.components.journey import Act, JourneyView, Upload
 from vitviz.ui.compute import services
 from vitviz.ui.pages.patches import text as patches
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.pages.rollout import text as rollout
+from vitviz.ui.pages.start import figure as start_figure
 from vitviz.ui.pages.start import page as start
 from vitviz.ui.server import route, session
 from vitviz.ui.shell import text as sidebar
@@ -322,6 +327,25 @@ def test_another_photograph_is_shown_whole(app):
             patch.setattr(start.images, "keep_upload", lambda *_, **__: True)
             start._act(act)
         changed.assert_called_once_with(what="heads_zero_0x1", image=act.name or "upload")
+
+
+def test_hiding_is_answered_where_layers_cannot_be_read(app, monkeypatch):
+    """Only the answer is known then: it is the changed model's, and the whole photograph's stands beside it."""
+
+    def refused(_):
+        raise UnsupportedError("no blocks in a row")
+
+    monkeypatch.setattr(start_figure, "logit_lens", refused)
+    hidden = Interventions((HidePatches(tuple(range(255)), "mean"),))
+    answer = journey_of(app("start", image="koala", what=hidden.encode()))["answer"]
+    model = vitviz.load_model("embedded")
+    pixels = vitviz.prepare(model, load_sample("koala")).input
+    with intervene(model, hidden) as changed:
+        shares = trace_input(changed, pixels).logits.softmax(-1)
+    best = int(shares.argmax())
+    assert answer["bars"][-1][0]["name"] == model.labels[best]
+    assert answer["bars"][-1][0]["length"] == pytest.approx(float(shares[best]), abs=1e-4)
+    assert answer["whole"]["name"] == "koala" and not any(answer["bars"][:-1])
 
 
 def test_nothing_is_shown_as_hidden_where_the_model_was_not_asked(app):

@@ -18,6 +18,7 @@ from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
+from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, has_classifier, output_name
@@ -51,7 +52,7 @@ class Pass:
         values: (layers + 1, outputs): the output read before the first layer and after each; None without a classifier.
     """
 
-    trace: Any
+    trace: Trace | None
     values: np.ndarray | None
 
     @property
@@ -133,7 +134,7 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
     return found
 
 
-def _layers(context: PageContext, trace: Any, mapped: str, changes: str) -> list[dict[str, Any]]:
+def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> list[dict[str, Any]]:
     """Address and grid of every layer: queries and keys, or `mapped`'s shares where those are too many or of several grids."""
     layers = trace.layers
     direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
@@ -188,36 +189,43 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
     """The bars after every layer; None where there is nothing to read."""
     if not context.model.trained:
         return None
-    if passed is None or passed.values is None:
-        return _last_only(context) if has_classifier(context.model) else None
-    kind = context.model.output_kind
-    right = right_by_layer(context)
-    bars = [_bars(context, row) for row in passed.values]
-    steps = [
-        {
-            "name": row[0]["name"],
-            "length": row[0]["length"],
-            "right": None if right is None or len(right) != len(bars) else right[i],
-        }
-        for i, row in enumerate(bars)
-    ]
+    now = context.traced.trace if passed is None or passed.trace is None else passed.trace
+    if passed is not None and passed.values is not None:
+        right = right_by_layer(context)
+        bars = [_bars(context, row) for row in passed.values]
+        steps = [
+            {
+                "name": row[0]["name"],
+                "length": row[0]["length"],
+                "right": None if right is None or len(right) != len(bars) else right[i],
+            }
+            for i, row in enumerate(bars)
+        ]
+    elif has_classifier(context.model):  # its layers cannot be read: only its answer
+        bars, steps = [*([] for _ in now.layers), _bars(context, _outputs(context, now))], []
+    else:
+        return None
     whole = None
     if hidden:
-        before = _passed(context, Interventions(()))
-        assert before is not None and before.values is not None
-        index = int(before.values[-1].argmax())
-        place = {bar["name"]: bar for bar in _bars(context, before.values[-1], len(before.values[-1]))}
-        for row in bars[-1:]:
-            for bar in row:
-                bar["before"] = place[bar["name"]]["length"]
-        whole = {"name": _name(context, index), "text": _text(context, float(before.values[-1][index]))}
+        before = _outputs(context, context.traced.trace)  # (outputs,)
+        index = int(before.argmax())
+        place = {bar["name"]: bar for bar in _bars(context, before, len(before))}
+        for bar in bars[-1]:
+            bar["before"] = place[bar["name"]]["length"]
+        whole = {"name": _name(context, index), "text": _text(context, float(before[index]))}
     return {
         "bars": bars,
         "steps": steps,
         "doubtful": not hidden and _doubtful(context),
-        "probability": kind.is_probability,
+        "probability": context.model.output_kind.is_probability,
         "whole": whole,
     }
+
+
+def _outputs(context: PageContext, trace: Trace) -> np.ndarray:
+    """(outputs,): what the model answers, as its kind of output is read."""
+    values: np.ndarray = context.model.output_kind.read(trace.logits[None])[0].float().cpu().numpy()
+    return values
 
 
 def _doubtful(context: PageContext) -> bool:
@@ -226,21 +234,6 @@ def _doubtful(context: PageContext) -> bool:
     if kind is OutputKind.LABELS:
         return bool(kind.read(logits[None]).max() < 0.5)
     return doubt is not None and bool(doubt.about(logits))
-
-
-def _last_only(context: PageContext) -> dict[str, Any]:
-    """For a model whose layers cannot be read: only its answer."""
-    kind = context.model.output_kind
-    values = kind.read(context.traced.trace.logits[None])[0].float().cpu().numpy()
-    bars = _bars(context, values)
-    count = len(context.traced.trace.layers)
-    return {
-        "bars": [[]] * count + [bars],
-        "steps": [],
-        "doubtful": False,
-        "probability": kind.is_probability,
-        "whole": None,
-    }
 
 
 def _bars(context: PageContext, values: np.ndarray, count: int = BARS) -> list[dict[str, Any]]:
