@@ -138,9 +138,10 @@ def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> li
     """Address and grid of every layer: queries and keys, or `mapped`'s shares where those are too many or of several grids."""
     layers = trace.layers
     direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
+    attention = trace.sequence("This figure") if direct else ()
 
     def rows(layer: int) -> bytes:
-        return pack(*layer_arrays(layers[layer], half=True))
+        return pack(*layer_arrays(attention[layer], half=True))
 
     def shares(layer: int) -> bytes:
         return pack({"shares": _shares(layers[layer], mapped, context.layout).astype(np.float32)})
