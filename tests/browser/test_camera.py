@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitviz.ui.pages.start import text as start
 from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
 
@@ -49,6 +50,17 @@ def colour(shown: Any, row: int, col: int) -> np.ndarray:
         const at = [(col + 0.5) * canvas.width / 16, (row + 0.5) * canvas.height / 16].map(Math.floor);
         return [...canvas.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3); }"""
     return np.array(shown.page.locator(".heatmap canvas.main").first.evaluate(read, [row, col]))
+
+
+@pytest.mark.long
+def test_the_camera_of_the_start_page_opens_where_the_sidebar_is_put_away(tab: Any) -> None:
+    shown = tab("", width=390, height=844)
+    take = shown.page.get_by_role("button", name="Take Photo")
+    assert take.count() == 0
+    shown.page.get_by_role("button", name=start.JOURNEY["camera"], exact=True).click()
+    take.wait_for()
+    assert take.bounding_box()["x"] >= 0, "the sidebar is open"
+    assert shown.errors() == []
 
 
 @pytest.mark.long

@@ -54,6 +54,11 @@ class StreamlitHost {
     this.component.setTriggerValue("act", value);
   }
 
+  // Where the camera's control is: on a phone the sidebar is put away.
+  openSidebar() {
+    document.querySelector('[data-testid="stExpandSidebarButton"]')?.click();
+  }
+
   stale() {
     this.component.setTriggerValue("stale", Date.now());
   }

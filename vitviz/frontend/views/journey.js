@@ -54,7 +54,10 @@ class Journey extends JourneyPainter {
       hide: (what) => this.hide(what),
       choose: (id) => this.act({ kind: "image", id }),
       upload: (input) => this.upload(input),
-      camera: () => this.act({ kind: "camera" }),
+      camera: () => {
+        this.act({ kind: "camera" });
+        host.openSidebar?.();
+      },
       readToken: () => this.hold(this.shown?.data.reads ?? null),
     });
     this.loader = new Loader(sourceOf(host), {
