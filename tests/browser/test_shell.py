@@ -117,9 +117,9 @@ def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked
     assert shown.errors() == []
 
 
-# A layout shift below 0.05 while it opens is asked of every page. These are not there yet: 0.36 to 0.57, 0.09, 0.05 to 0.17 and
-# 0.14 were measured.
-MOVING = {"microscope", "layers", "compare", "model"}
+# A layout shift below 0.05 while it opens is asked of every page. This one is not there yet where its second side is computed
+# anew: 0.03 to 0.17 were measured.
+MOVING = {"compare"}
 FIGURE = {"microscope": ".microscope .bench"}  # its controls stand in the same component, below
 FEW = ("start", "patches")  # the others are long
 EVERY = [pytest.param(name, marks=() if name in FEW else pytest.mark.long) for name in ORDER]

@@ -62,7 +62,7 @@ export function toGrey(bytes) {
 export class ColourBar {
   constructor(words) {
     this.words = words;
-    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.canvas = element("canvas", { "aria-hidden": "true", height: BAR_HEIGHT });
     this.ends = ["low", "middle", "high"].map((name) => element("span", { class: name }));
     this.even = element("span", { class: "even" });
     this.caption = element("p", { class: "scale-words" });

@@ -17,6 +17,7 @@ const FIRST_BLEND = 0.55;
 const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when somebody turns to them
 const NEIGHBOURS_AFTER_MS = 50;
 const LAYER_MS = 900; // a layer's time while playing
+const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
 
 export function mount(node, host) {
   const view = new Microscope(node, host);
@@ -88,7 +89,7 @@ class Microscope {
     this.controls = new Controls(words, { change: (part) => this.change(part), blend, play }, this.blend);
     this.bar = new ColourBar(words);
     this.narrator = new Narrator(this.picture.canvas, words, () => this.picture.bitmap ?? null);
-    this.bench = element("div", { class: "bench" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
+    this.bench = element("div", { class: "bench waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
     const help = element("p", { class: "help", text: words.say("keys") });
     this.root = element(
       "section",
@@ -325,7 +326,8 @@ class Microscope {
     const { width } = this;
     if (!width) return;
     // A place of the right size from the first moment: nothing moves when the numbers arrive.
-    this.bench.style.minHeight = this.weights ? "" : `${Math.min(tallestFor(this.windowHeight), width)}px`;
+    this.bench.classList.toggle("waiting", !this.weights);
+    this.bench.style.minHeight = this.weights ? "" : `${Math.min(tallestFor(this.windowHeight), width) + ABOVE_PICTURE}px`;
     if (!this.weights) return;
     const { source, target } = this.layouts;
     const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, this.windowHeight);

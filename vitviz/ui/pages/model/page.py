@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -16,6 +18,8 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as words
 from vitviz.ui.shell import text as sidebar_words
 
+ROW = 35  # CSS pixels
+
 
 def render(context: PageContext) -> None:
     model = context.model
@@ -25,8 +29,8 @@ def render(context: PageContext) -> None:
         if model.weights == "embedded":
             digits = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
             config = dict.fromkeys(words.ACCURACY[2:], digits)
-            st.dataframe(_accuracy(), hide_index=True, width="stretch", column_config=config)
-        st.dataframe(_facts(context), hide_index=True, width="stretch")
+            _whole(_accuracy(), column_config=config)
+        _whole(_facts(context))
     st.markdown(
         words.LEAD.format(
             name=escaped(model.name),
@@ -44,6 +48,12 @@ def render(context: PageContext) -> None:
     if has_classifier(model) and model.trained:
         st.subheader(words.CLASSES, anchor=False)
         tables.browse_classes(context, "page")
+
+
+def _whole(columns: Mapping[str, Sequence[object]], **look: Any) -> None:
+    """A table whose height is known before the browser has drawn it, so that nothing moves."""
+    rows = len(next(iter(columns.values())))
+    st.dataframe(columns, hide_index=True, width="stretch", row_height=ROW, height=ROW * (rows + 1) + 2, **look)
 
 
 def _facts(context: PageContext) -> dict[str, list[str]]:
