@@ -77,7 +77,7 @@ class Journey extends JourneyPainter {
 
   listen() {
     const { photo, line, strip, root } = this.figure;
-    this.mask = new Mask(() => this.maskChanged(), { make: () => this.report(150), answeredBy: (heard) => this.reports.answeredBy(heard) });
+    this.mask = new Mask(() => this.settle(), { make: () => this.report(150), answeredBy: (heard) => this.reports.answeredBy(heard) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
       cursor: () => this.hovered && patchNamed(this.hovered),
@@ -386,10 +386,6 @@ class Journey extends JourneyPainter {
     this.timeline.pause();
     this.timeline.seek(this.timeline.end);
     this.report();
-    this.settle();
-  }
-
-  maskChanged() {
     this.settle();
   }
 
