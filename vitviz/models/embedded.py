@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from vitviz.assets import asset_path
+from vitviz.capture.modules import copied
 from vitviz.errors import ModelError
 from vitviz.models.checkpoint import CheckpointConfig, read_config
 from vitviz.models.model import Preprocessing, pick_device
@@ -91,6 +92,13 @@ class Cnn:
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+    @cached_property
+    def beside(self) -> Cnn:
+        """As `Model.beside`."""
+        with self.lock:
+            module = copied(self.module, [*self.module.parameters(), *self.module.buffers()])
+        return replace(self, module=module, lock=threading.RLock())
 
 
 def load_cnn(device: str = "auto") -> Cnn:

@@ -156,15 +156,27 @@ class PageContext:
             what: names the result: "rollout".
             work: computes it, in a thread of the queue; called with its progress.
             note: names the work to the user while it runs.
-            passes: forward passes that it takes, about. Work of many waits for its turn, and should run on `model.beside`.
+            passes: forward passes of the context's model that it takes, about, or the `consent.Operations` of other work. Work
+                of many waits for its turn, and should run on `runs_on(passes)`, or on the `beside` of another network.
             **params: everything that the result depends on beyond model, image, size and framing.
 
         Raises:
             Stopped: where the user stopped the computation. Whatever `work` raises is raised here as well.
         """
-        operations = consent.operations(self.model, passes) if passes else 0.0
+        operations = self._operations(passes)
         result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note, operations)
         return result
+
+    def runs_on(self, passes: float) -> Model:
+        """What work of so many passes has to use: the model, or the same beside it for work that waits for its turn, so that
+        others' light work on the model need not wait until it is done.
+        """
+        return self.model.beside if self._operations(passes) > HEAVY_OPERATIONS else self.model
+
+    def _operations(self, passes: float) -> float:
+        if isinstance(passes, consent.Operations) or not passes:
+            return passes
+        return consent.operations(self.model, passes)
 
     def fetch(self, what: str, work: Callable[[JobProgress], T], /, **params: Hashable) -> T:
         """The same for a download, which is computed outside a page's run, where no progress can be shown."""

@@ -12,15 +12,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.ui.compute.test_queue import LONG, Gate, key
 from vitviz.analysis.faithfulness import faithfulness
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.errors import Cancelled
-from vitviz.models import load_model
+from vitviz.models import load_cnn, load_model
 from vitviz.tracing import trace_input
-from vitviz.ui.compute import ComputeQueue, Results
+from vitviz.ui import context
+from vitviz.ui.compute import ComputeQueue, Results, consent
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS, NICER
 from vitviz.ui.compute.results import size_of
 from vitviz.ui.compute.turns import OPERATIONS_PER_SECOND, Pace, Turns
@@ -249,14 +251,44 @@ def test_a_trace_is_taken_while_a_faithfulness_run_holds_its_model(queue):
     assert found.centre.gap == pytest.approx(alone.centre.gap, abs=1e-6)
 
 
-def test_a_model_beside_another_shares_its_weights_and_nothing_else():
-    model = load_model("test_vit", weights="random")
+@pytest.mark.parametrize("kind", ["transformer", "convolutional"])
+def test_a_model_beside_another_shares_its_weights_and_nothing_else(kind):
+    load = load_model if kind == "transformer" else load_cnn
+    model = load("test_vit" if kind == "transformer" else "test_byobnet.r160_in1k", weights="random")
     beside = model.beside
-    assert beside is model.beside and beside.fingerprint == model.fingerprint
+    assert beside is model.beside and beside.weights_hash == model.weights_hash
     assert [id(p) for p in beside.module.parameters()] == [id(p) for p in model.module.parameters()]
     assert [id(b) for b in beside.module.buffers()] == [id(b) for b in model.module.buffers()]
     assert not {id(m) for m in beside.module.modules()} & {id(m) for m in model.module.modules()}
     assert beside.lock is not model.lock
+
+
+def test_work_of_many_operations_takes_its_turn_whatever_it_is_counted_in(app, monkeypatch):
+    """Passes of the page's model, of another network, and what is no pass."""
+    opened, asked = [], []
+    real = context.open_context
+    monkeypatch.setattr(context, "open_context", lambda *given: opened.append(real(*given)) or opened[-1])
+    app("patches")
+    ours = opened[0][0]
+    monkeypatch.setattr(context, "answer", lambda *given: asked.append(given[-1]) or given[3](None))
+    cnn = load_cnn("test_byobnet.r160_in1k", weights="random")
+    one = consent.operations(ours.model)
+    given = (
+        0,
+        1,
+        40,
+        consent.operations(cnn, 10),
+        consent.operations_of_cuts(5_000),
+        consent.operations_of_walk(10**6),
+    )
+    for passes in given:
+        ours.ask(str(passes), lambda _: 0, "", passes)
+    assert asked[:3] == [0.0, one, 40 * one] and asked[3:] == [*given[3:]]
+    assert [each > HEAVY_OPERATIONS for each in asked] == [False, False, True, False, True, True]
+    assert ours.runs_on(1) is ours.model and ours.runs_on(40) is ours.model.beside
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        cnn.module.eval()(torch.zeros(1, 3, *cnn.input_size))
+    assert consent.operations(cnn, 10) == 10 * counter.get_total_flops()
 
 
 def test_a_model_that_leaves_its_store_is_freed_with_the_one_beside_it():

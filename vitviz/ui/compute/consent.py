@@ -8,9 +8,9 @@ from typing import Any
 import streamlit as st
 import torch
 
-from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, roughly
+from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, roughly, work_of
 from vitviz.errors import UnsupportedError
-from vitviz.models import Model
+from vitviz.models import Cnn, Model
 from vitviz.models.limits import limited
 from vitviz.models.load import download_bytes, is_missing, weight_bytes
 from vitviz.models.model import pick_device
@@ -28,6 +28,14 @@ WORTH_COUNTING, WORTH_COUNTING_OPERATIONS = 2_000, 1e11
 # bytes of a model's weights.
 ASK_SECONDS, ASK_BYTES, ASK_WORK_SECONDS, ASK_WEIGHT_BYTES = 8.0, 500_000_000, 60.0, 1_000_000_000
 _AGREED = "costs agreed to"
+# Of work that is no forward pass, timed on one core and taken at `turns.OPERATIONS_PER_SECOND`: a cut of n patches takes
+# n^3 + 3,000 n^2 (0.1, 1.4 and 3.9 s at 1,369, 3,136 and 5,184 patches); a random walk 2 to 20 microseconds a pixel and group,
+# more on noise than on photographs.
+_CUT_SQUARED, _WALK_PIXEL = 3_000.0, 2e5
+
+
+class Operations(float):
+    """Operations that work takes, about: for `PageContext.ask`, where it is not so many passes of the page's own model."""
 
 
 class ConsentRequired(Exception):
@@ -165,9 +173,27 @@ def cost_of(model: Model, passes: float) -> str:
     return roughly(passes * _estimate(model, Key("cost", model.name, model.fingerprint, size=model.input_size)).seconds)
 
 
-def operations(model: Model, passes: float = 1) -> float:
-    """Operations of so many forward passes, at least: every parameter of a plain transformer meets every token once."""
-    return 2.0 * passes * model.layout.num_tokens * sum(parameter.numel() for parameter in model.module.parameters())
+def operations(model: Model | Cnn, passes: float = 1) -> Operations:
+    """Operations of so many forward passes; a backward pass is counted as two.
+
+    Of a Vision Transformer at least: every parameter of a plain one meets every token once. A convolutional network is counted
+    without numbers, once for each module.
+    """
+    if isinstance(model, Cnn):
+        with model.lock:
+            return Operations(passes * work_of(model.module, model.input_size).rest)
+    parameters = sum(parameter.numel() for parameter in model.module.parameters())
+    return Operations(2.0 * passes * model.layout.num_tokens * parameters)
+
+
+def operations_of_cuts(patches: int, count: int = 1) -> Operations:
+    """Of so many normalised cuts (TokenCut one, MaskCut one for each object) of a graph of so many patches."""
+    return Operations(count * (float(patches) ** 3 + _CUT_SQUARED * patches**2))
+
+
+def operations_of_walk(pixels: int, groups: int = 2) -> Operations:
+    """Of a random walk over so many pixels, to so many groups: the refinement of masks along edges."""
+    return Operations(_WALK_PIXEL * pixels * groups)
 
 
 def _estimate(model: Model, key: Key) -> Estimate:

@@ -264,10 +264,10 @@ def trace_of(context: PageContext, given: Interventions) -> Trace:
     means, digest = _means_of(context, given)
 
     def work(_: JobProgress) -> Trace:
-        with _possible(), intervene(context.model, given, head_means=means) as changed, torch.no_grad():
+        with _possible(), intervene(context.runs_on(1), given, head_means=means) as changed, torch.no_grad():
             return trace_input(changed, context.trace.input)
 
-    trace: Trace = context.ask("changed trace", work, words.ASKING_CHANGED, changes=given.encode(), means=digest)
+    trace: Trace = context.ask("changed trace", work, words.ASKING_CHANGED, 1, changes=given.encode(), means=digest)
     return trace
 
 

@@ -35,6 +35,7 @@ from vitviz.ui.pages.start import text as words
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.server.route import publish
+from vitviz.ui.text import common
 
 BARS = 5
 # Of queries and keys of all layers together, in half precision. Where they are more, the server computes the shares of the one
@@ -118,7 +119,7 @@ def _passed(context: PageContext, changes: Interventions) -> Pass | None:
 
 
 def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
-    pixels, model = context.trace.input, context.model
+    pixels, model = context.trace.input, context.runs_on(1)
     target = default_target(model, context.trace.logits)
 
     def work(_: object) -> Pass:
@@ -130,7 +131,7 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
             trace = trace_input(changed, pixels) if changes else None
         return Pass(trace, values)
 
-    found: Pass = context.ask("journey", work, changes=changes.encode())
+    found: Pass = context.ask("journey", work, common.COMPUTING, 1, changes=changes.encode())
     return found
 
 
