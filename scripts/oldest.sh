@@ -28,6 +28,7 @@ install() {
   "$uv" pip compile --quiet --resolution lowest-direct --python-version 3.11 "${@/#/--extra=}" --output-file "$list" pyproject.toml
   "$uv" pip sync --quiet --python "$python" "$list"
   "$uv" pip install --quiet --python "$python" "${tools[@]}"
+  "$uv" pip install --quiet --python "$python" --no-deps -e "$root" # its version and its command
   grep -E '^[a-z]' "$list" | grep -v nvidia
 }
 

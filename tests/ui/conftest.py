@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -51,6 +53,14 @@ class App:
     def parameters(self) -> dict[str, str]:
         given = self.at.query_params.items()
         return {name: value if isinstance(value, str) else value[-1] for name, value in given}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_components_of_other_packages() -> Iterator[None]:
+    """Streamlit reads the metadata of every installed package for each `AppTest`, half a second; ours are registered by the app itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BidiComponentManager, "discover_and_register_components", lambda self, **settings: None)
+        yield
 
 
 @pytest.fixture
