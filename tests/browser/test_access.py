@@ -50,6 +50,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+@pytest.mark.long
 def test_a_change_of_the_pixel_ratio_alone_is_followed(replies: Any) -> None:
     shown = replies()
     session = shown.context.new_cdp_session(shown.page)
@@ -61,6 +62,7 @@ def test_a_change_of_the_pixel_ratio_alone_is_followed(replies: Any) -> None:
         assert shown.page.evaluate("[innerWidth, innerHeight]") == [1024, 768]
 
 
+@pytest.mark.long
 def test_maps_of_heads_answer_a_click_without_a_pointer_and_on_their_words(replies: Any) -> None:
     shown = replies("microscope")
     root = shown.page.locator(".microscope")
@@ -121,6 +123,7 @@ INKS = """node => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.long
 def test_the_words_on_a_primary_button_can_be_read(tab: Any, scheme: str) -> None:
     shown = tab("what_if?switch=worth", scheme=scheme)
     inks = shown.page.locator("[data-testid=stBaseButton-primary]").first.evaluate(INKS)
@@ -165,6 +168,7 @@ def test_a_fast_stroke_leaves_no_gap_and_shows_what_the_model_gets(replies: Any)
     shown.screenshot("painted")
 
 
+@pytest.mark.long
 def test_a_finger_draws_and_two_fingers_do_not(replies: Any) -> None:
     shown = replies("paint", has_touch=True, viewport={"width": 390, "height": 844})
     canvas = shown.picture("painted").locator("canvas.main")
@@ -186,6 +190,7 @@ def test_a_finger_draws_and_two_fingers_do_not(replies: Any) -> None:
     assert shown.said(picks=1)["cells"] == [3, *range(58, 66)]
 
 
+@pytest.mark.long
 def test_a_movement_paints_marks_and_keeps_the_rest(replies: Any) -> None:
     shown = replies()
     shown.page.evaluate(COUNTED)

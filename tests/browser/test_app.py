@@ -131,6 +131,7 @@ def test_sinks_are_marked_in_the_picture_and_set_aside_beside_it(tab, traced):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_keyboard_moves_the_choice(tab):
     shown = tab("patches?query=r5c5")
     component(shown, 0).locator("canvas.main").focus()
@@ -168,6 +169,7 @@ def corner(shown, nth: int = 0) -> list[int]:
     )
 
 
+@pytest.mark.long
 def test_two_visitors_with_different_uploads_never_see_each_others(tab):
     red, blue = tab("patches"), tab("patches")
     fetched: dict[str, list[str]] = {"red": [], "blue": []}
@@ -196,6 +198,7 @@ def test_a_broken_file_leaves_the_page_working(tab):
     assert len(shown.errors()) == 1 and shown.parameters() == {}
 
 
+@pytest.mark.long
 def test_downloads_and_code(tab):
     shown = tab("rollout?query=r3c3")
     shown.page.get_by_text(common.DETAILS, exact=True).click()

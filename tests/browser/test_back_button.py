@@ -45,6 +45,7 @@ def test_back_and_forward_through_layers_and_pages(tab):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_back_to_where_one_was_a_moment_ago_is_no_echo(tab):
     shown = tab("rollout?layer=2&of=head")
     for layer in (3, 4):
@@ -59,6 +60,7 @@ def test_back_to_where_one_was_a_moment_ago_is_no_echo(tab):
     assert shown.parameters() == {"layer": "2", "head": "5", "of": "head"}
 
 
+@pytest.mark.long
 def test_back_during_a_run_leaves_address_and_view_at_one(tab):
     shown = tab("rollout?image=cat&of=head")
     choose_layer(shown, 6)
@@ -91,6 +93,7 @@ def test_the_menu_carries_the_view_into_a_new_tab(tab):
 
 
 @pytest.mark.parametrize(("width", "stays"), [(390, False), (1024, True)])
+@pytest.mark.long
 def test_the_menu_gets_out_of_the_way_on_a_phone(tab, width, stays):
     shown = tab("rollout", width=width)
     if not stays:

@@ -50,6 +50,7 @@ def at_step(shown, step: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [pytest.param(1024, "light", marks=pytest.mark.long), (390, "dark")])
+@pytest.mark.long
 def test_a_head_is_followed_with_a_calculator(tab, width, scheme):
     shown = tab("by_hand?image=motorcycle&query=r9c9&head=2&step=softmax", width=width, scheme=scheme)
     at_step(shown, "softmax")
@@ -134,6 +135,7 @@ def test_steps_go_by_buttons_and_by_keys_with_the_photograph_in_sight(tab):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_with_reduced_motion_a_step_is_there_at_once(tab):
     shown = tab("by_hand?image=motorcycle&step=scores", width=390, height=844, reduced_motion="reduce")
     at_step(shown, "scores")

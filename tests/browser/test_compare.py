@@ -62,6 +62,7 @@ def test_one_cursor_reads_both_maps(tab, maps):
     assert not shown.errors()
 
 
+@pytest.mark.long
 def test_a_patch_marked_on_one_side_is_marked_on_the_other_and_in_the_link(tab, maps):
     shown = tab("compare")
     picture(shown, "B:").locator("canvas.main").click(position=place(shown, "B:", 6, 11))
@@ -82,6 +83,7 @@ def test_a_patch_marked_on_one_side_is_marked_on_the_other_and_in_the_link(tab, 
     assert not shown.errors()
 
 
+@pytest.mark.long
 def test_a_click_puts_the_patch_elsewhere_in_the_other_scene(tab):
     shown = tab("compare?compared=scenes", width=390, height=844, scheme="dark")
     beginning = words.INTO_ALT.split("{", 1)[0]

@@ -57,6 +57,7 @@ def test_every_patch_answers_in_both_photographs(tab, vectors):
     assert not shown.errors()
 
 
+@pytest.mark.long
 def test_arrow_keys_move_the_patch_and_the_link_says_which(tab, vectors):
     shown = tab("features?pin=r11c2")
     root = figure(shown)

@@ -94,6 +94,7 @@ def test_another_name_for_the_server_is_refused(server: str) -> None:
     assert headers_and_status(f"{server}/", Host="localhost")[1] == 200
 
 
+@pytest.mark.long
 def test_a_class_code_and_a_base_path_together(browser: Any) -> None:
     environment = {
         "VITVIZ_CLASS_CODE": "violet-42",

@@ -88,6 +88,7 @@ def test_a_patch_under_the_pointer_is_answered_with_pythons_numbers(tab, traced)
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_what_is_held_goes_with_the_link_and_is_asked_about_others(tab, traced):
     shown = tab("")
     journey(shown)
@@ -133,6 +134,7 @@ def test_without_motion_it_stands_there_finished(tab):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_at_rest_the_photograph_follows_the_playhead(tab):
     shown = tab("", reduced_motion="reduce")
     journey(shown)
@@ -167,6 +169,7 @@ def test_the_keyboard_alone_chooses_and_holds(tab):
     shown.page.wait_for_url(re.compile(r"^((?!query=).)*$"))
 
 
+@pytest.mark.long
 def test_a_photograph_too_large_to_send_is_scaled_down_in_the_browser(tab):
     shown = tab("")
     journey(shown)

@@ -19,6 +19,7 @@ OUTLINED = """canvas => {
 
 
 @pytest.mark.parametrize(("width", "scheme"), [pytest.param(1024, "light", marks=pytest.mark.long), (390, "dark")])
+@pytest.mark.long
 def test_a_patch_chosen_in_a_shifted_window_shows_that_window(tab, width, scheme):
     shown = tab("layers?model=swin_tiny_patch4_window7_224&weights=random&layer=1", width=width, scheme=scheme)
     pictures = shown.page.locator(".heatmap[data-ready]")

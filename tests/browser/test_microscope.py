@@ -123,6 +123,7 @@ def test_hovering_paints_the_weights_that_python_computes(microscope: Any, case:
     shown.screenshot(f"microscope-hover-{case}")
 
 
+@pytest.mark.long
 def test_the_colours_are_those_of_the_robust_scale(microscope: Any) -> None:
     shown = microscope("small")
     shown.hover("r3c4")
@@ -148,6 +149,7 @@ def test_looked_at_by_is_the_column(microscope: Any) -> None:
     assert shown.reported(direction="by", token="r5c6")["direction"] == "by"
 
 
+@pytest.mark.long
 def test_queries_and_keys_on_different_grids(microscope: Any) -> None:
     shown = microscope("pooled")
     attention = shown.case.layer(1)
@@ -223,6 +225,7 @@ def test_the_keyboard_does_it_all(microscope: Any) -> None:
     shown.settle(pinned=False)
 
 
+@pytest.mark.long
 def test_registers_and_the_class_token_are_chips(microscope: Any) -> None:
     shown = microscope("registers")
     chips = shown.page.locator(".chip")
@@ -239,6 +242,7 @@ def test_registers_and_the_class_token_are_chips(microscope: Any) -> None:
     shown.reported(token="reg1")
 
 
+@pytest.mark.long
 def test_value_weighted_attention_and_scales(microscope: Any) -> None:
     shown = microscope("registers")
     shown.click("r5c6")
@@ -261,6 +265,7 @@ def test_value_weighted_attention_and_scales(microscope: Any) -> None:
     assert plain.page.get_by_label("Show").is_disabled(), "no values were sent"
 
 
+@pytest.mark.long
 def test_clipped_values_are_counted_on_the_colour_bar(microscope: Any) -> None:
     shown = microscope("small")
     shown.click("r5c6")
@@ -290,6 +295,7 @@ def test_the_picture_has_a_text_alternative_and_a_live_region(microscope: Any) -
         assert places == sorted(places)
 
 
+@pytest.mark.long
 def test_focus_can_be_seen(microscope: Any) -> None:
     shown = microscope("small")
     shown.picture.focus()
@@ -300,6 +306,7 @@ def test_focus_can_be_seen(microscope: Any) -> None:
     assert outline == "solid3px"
 
 
+@pytest.mark.long
 def test_python_can_move_the_pin_and_is_not_echoed(microscope: Any) -> None:
     shown = microscope("small")
     shown.click("r9c9")
@@ -314,6 +321,7 @@ def test_python_can_move_the_pin_and_is_not_echoed(microscope: Any) -> None:
     shown.settle(source="r1c2")
 
 
+@pytest.mark.long
 def test_numbers_are_fetched_once(microscope: Any) -> None:
     shown = microscope("small")
     shown.page.wait_for_timeout(1500)
@@ -340,6 +348,7 @@ def test_a_reload_restores_the_pin(microscope: Any) -> None:
     shown.settle(source="r6c2", pinned=True, layer=2)
 
 
+@pytest.mark.long
 def test_a_payload_that_is_gone_is_asked_for_anew(microscope: Any, browser: Any, bench: str) -> None:
     context = browser.new_context()
     page = context.new_page()
@@ -376,6 +385,7 @@ def test_a_stale_or_made_up_address_tells_nothing(microscope: Any) -> None:
         ),
     ],
 )
+@pytest.mark.long
 def test_it_fits_every_window(microscope: Any, name: str, look: dict[str, Any]) -> None:
     shown = microscope("large", **look)
     top = "() => document.querySelector('[data-testid=stMain]').scrollTop"
@@ -428,6 +438,7 @@ def contrast(one: list[int], other: list[int]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+@pytest.mark.long
 def test_links_are_drawn_over_the_picture(microscope: Any) -> None:
     shown = microscope("oblong")
     shown.click("r4c5")

@@ -53,6 +53,7 @@ def test_pin_walk_share_and_reload(tab, traced):
         assert not again.errors()
 
 
+@pytest.mark.long
 def test_weights_times_values_are_those_of_the_engine(tab, traced):
     model = vitviz.load_model("embedded")
     shown = tab("microscope?image=motorcycle&layer=11&query=cls&measure=value")
@@ -68,6 +69,7 @@ def test_weights_times_values_are_those_of_the_engine(tab, traced):
     ("name", "look"),
     [pytest.param("dark", {"scheme": "dark"}, marks=pytest.mark.long), ("phone", {"width": 390, "height": 844})],
 )
+@pytest.mark.long
 def test_the_page_in_another_light_and_on_a_phone(tab, name, look):
     shown = tab("microscope?image=motorcycle&layer=8&query=r10c4", **look)
     shown.page.wait_for_selector(f"{SETTLED}[data-source=r10c4]")
@@ -77,6 +79,7 @@ def test_the_page_in_another_light_and_on_a_phone(tab, name, look):
     assert not shown.errors()
 
 
+@pytest.mark.long
 def test_the_picture_takes_the_room_there_is_and_all_is_on_the_first_screen(tab):
     shown = tab("microscope?image=motorcycle&query=r10c4")
     shown.page.wait_for_selector(SETTLED)
@@ -97,6 +100,7 @@ def test_the_picture_takes_the_room_there_is_and_all_is_on_the_first_screen(tab)
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_layers_play_and_stand_still_where_motion_is_unwanted(tab):
     shown = tab("microscope?image=motorcycle&layer=9")
     shown.page.wait_for_selector(f"{SETTLED}[data-layer='9']")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from vitviz.ui.pages.prediction import text as words
 
 SMALL = "model=vit_tiny_patch16_224.augreg_in21k&weights=random&size=64"  # 16 patches
@@ -17,6 +19,7 @@ WATCH = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_one_verdict_only_from_the_coarse_curves_to_the_fine_ones(tab):
     shown = tab(f"prediction?part=trust&{SMALL}")
     shown.page.evaluate(WATCH)

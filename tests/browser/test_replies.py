@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from .microscope_cases import CASES
 from .replies import Replies
@@ -72,6 +73,7 @@ def test_a_photograph_and_its_numbers_change_together_and_a_late_reply_changes_n
     )
 
 
+@pytest.mark.long
 def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(replies: Any) -> None:
     shown = replies()
     shown.page.route("**/payload/**", lambda route: route.fulfill(status=404, body="not found"))
@@ -108,6 +110,7 @@ def test_the_network_is_lost_and_comes_back(replies: Any) -> None:
     shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(replies: Any) -> None:
     shown = replies("picture")
     shown.hold()
@@ -125,6 +128,7 @@ def test_a_click_while_a_finer_grid_is_on_its_way_reaches_python(replies: Any) -
     shown.said(chosen="r0c15")
 
 
+@pytest.mark.long
 def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(replies: Any) -> None:
     shown = replies("paint")
     canvas = shown.picture("painted").locator("canvas.main")
@@ -147,6 +151,7 @@ def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(replies: An
     assert shown.said(picks=3)["cells"] == [5, 6]
 
 
+@pytest.mark.long
 def test_24_heads_on_a_phone_keep_their_size_and_are_hit(replies: Any) -> None:
     shown = replies("board", viewport={"width": 375, "height": 700})
     canvas = shown.page.locator(".heatmap canvas.main")
@@ -175,6 +180,7 @@ SHARPNESS = """canvases => canvases.flatMap((canvas) => {
 })"""
 
 
+@pytest.mark.long
 def test_zoom_pixel_ratio_and_height_are_followed(replies: Any) -> None:
     shown = replies()
     session = shown.context.new_cdp_session(shown.page)
@@ -195,6 +201,7 @@ def test_zoom_pixel_ratio_and_height_are_followed(replies: Any) -> None:
     shown.until(lambda: picture.bounding_box()["height"] > tall + 20)
 
 
+@pytest.mark.long
 def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any, replies_server: str) -> None:
     shown = Tab(browser, replies_server)
     refused: list[str] = []

@@ -29,6 +29,7 @@ def test_addresses_that_are_no_page_are_not_found(server):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")
+@pytest.mark.long
 def test_an_upload_opens_no_file(server):
     """4 MB are sent but for the last piece, and the server's open files are looked at."""
     host = urlsplit(server).netloc

@@ -38,6 +38,7 @@ def heading(shown: Any, name: str) -> Any:
     return shown.settled()
 
 
+@pytest.mark.long
 def test_a_presenter_goes_on_with_keys_and_leaves_with_escape(tab):
     shown = tab("patches?present=1", width=1280, height=800)
     keys, at = shown.page.keyboard, shown.page.locator
@@ -75,6 +76,7 @@ def test_a_presenter_goes_on_with_keys_and_leaves_with_escape(tab):
     assert shown.errors() == []
 
 
+@pytest.mark.long
 def test_on_a_phone_the_pages_are_at_the_bottom_and_the_answer_in_one_line(tab):
     shown = tab("patches?answer=shown", **PHONE)
     at = shown.page.locator

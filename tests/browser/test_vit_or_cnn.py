@@ -49,6 +49,7 @@ def inside(side: float) -> np.ndarray:
     return points[from_line > 14]
 
 
+@pytest.mark.long
 def test_fields_are_painted_as_python_computes_them(tab, seen):
     shown = tab("vit_or_cnn", width=1280, height=800, reduced_motion="reduce")
     view = networks(shown)
@@ -69,6 +70,7 @@ def test_fields_are_painted_as_python_computes_them(tab, seen):
     assert not shown.errors()
 
 
+@pytest.mark.long
 def test_each_point_of_the_curves_has_its_picture_without_asking_the_server(tab, seen):
     shown = tab("vit_or_cnn?side_by_side=stress&damage=edges", width=1280, height=800, scheme="dark")
     view = networks(shown)

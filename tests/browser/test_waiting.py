@@ -57,6 +57,7 @@ def begin(shown, path: str) -> None:
     shown.page.goto(f"{shown.server}/{path}")
 
 
+@pytest.mark.long
 def test_progress_is_seen_and_stopping_really_stops(tab):
     shown = tab("what_if?image=koala")
     begin(shown, f"{WORTH}&image=koala")

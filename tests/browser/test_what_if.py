@@ -92,6 +92,7 @@ def test_paint_read_reload_undo(tab, share):
     assert shown.errors() == other.errors() == []
 
 
+@pytest.mark.long
 def test_heads_are_switched_on_the_board_and_by_keys(tab, share):
     shown = tab("what_if?switch=heads")
     board = component(shown, 0).locator("canvas.main")
@@ -119,6 +120,7 @@ LOOKS += [
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
+@pytest.mark.long
 def test_every_section_fits(tab, size, scheme):
     width, height = SIZES[size]
     shown = tab("what_if", width=width, height=height, scheme=scheme)

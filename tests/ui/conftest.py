@@ -57,7 +57,7 @@ class App:
 
 @pytest.fixture(scope="session", autouse=True)
 def without_components_of_other_packages() -> Iterator[None]:
-    """Streamlit reads the metadata of every installed package for each `AppTest`, half a second; ours are registered by the app itself."""
+    """Streamlit reads the metadata of every installed package for each `AppTest`, half a second; the app registers its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BidiComponentManager, "discover_and_register_components", lambda self, **settings: None)
         yield

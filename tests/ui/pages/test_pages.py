@@ -252,7 +252,7 @@ def test_unexpected_failure_keeps_its_details_to_the_log(app, monkeypatch, caplo
     shown = app("rollout", query="r9c9", image="koala")
     assert common.UNEXPECTED in shown.wrong and not any("secret" in sentence for sentence in shown.wrong)
     assert "secret" in caplog.text
-    assert re.search(r"in .+, session [0-9a-f]{12}\n", caplog.text), "which session it was, without its whole name"
+    assert re.search(r"in .+, session [0-9a-f]{12}\b", caplog.text), "which session it was, without its whole name"
     assert any(sub.value.startswith("Sinks in") for sub in shown.at.subheader), "the rest of the page goes on"
 
 
