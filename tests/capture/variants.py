@@ -151,6 +151,10 @@ LONG = (
     "coatnet_rmlp_nano_rw_224",
     "davit_base_fl",
     "hieradet_small",
+    "gcvit_xxtiny",
+    "nextvit_small",
+    "vitamin_small_224",
+    "efficientformer_l1",
 )
 
 

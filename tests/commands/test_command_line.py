@@ -100,6 +100,7 @@ WINDOWED = ["--model", "swin_tiny_patch4_window7_224", "--weights", "random", "-
 @pytest.mark.parametrize(
     "view", [["heads", "--query", "r9c20"], ["heads", "--layer", "5"], ["positions"], ["patches"]], ids=" ".join
 )
+@pytest.mark.long
 def test_a_model_of_windows_and_stages_is_drawn_layer_by_layer(view, tmp_path):
     out = tmp_path / "figure.png"
     assert main(["draw", PHOTO, "--view", *view, "--out", str(out), *WINDOWED]) == 0

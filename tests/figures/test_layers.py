@@ -90,6 +90,7 @@ def test_relative_bias(swin):
         assert "layers.2.blocks.1.attn" in figure.alt
 
 
+@pytest.mark.long
 def test_rotary_kernel():
     subject = seen("vit_small_patch16_rope_mixed_224", 64)
     figure = kernel_figure(subject, 3, 2)

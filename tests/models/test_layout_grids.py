@@ -88,6 +88,7 @@ def test_windows_and_stages(name, grid, patch):
     assert (layout.grid, layout.patch_size, layout.prefix) == (grid, (patch, patch), ())
 
 
+@pytest.mark.long
 def test_every_maxvit_begins_at_a_quarter_of_the_input():
     """A seeded few of the 56 names, all of which attend first behind a stem of stride 2 and a stage of stride 2."""
     names = [name for name in timm.list_models(["maxvit_*", "maxxvit*"]) if "coat" not in name]

@@ -213,6 +213,7 @@ def test_images_are_streamed_and_what_is_no_image_is_told(folder, model):
         list(survey(model, [folder / "broken.jpg"], FEW))
 
 
+@pytest.mark.long
 def test_the_command_writes_a_table_and_goes_on_where_it_stopped(folder, tmp_path, capsys):
     kept, out = tmp_path / "kept.jsonl", tmp_path / "table.csv"
     arguments = ["faithfulness", str(folder), "--model", "vit_tiny_patch16_224", "--weights", "random", "--size", "64"]

@@ -56,6 +56,7 @@ def distances() -> np.ndarray:
     return np.linalg.norm(places[:, None] - places[None], axis=-1)
 
 
+@pytest.mark.long
 def test_heads_of_the_first_layer_look_near_and_far():
     on_patches = inside("motorcycle")[0][:, 1:, 1:].numpy()
     rows = on_patches / on_patches.sum(-1, keepdims=True)
@@ -119,6 +120,7 @@ def shuffled(name: str) -> Tensor:
     return mixed.permute(0, 1, 2, 4, 3, 5).reshape(1, 3, GRID * PATCH, GRID * PATCH)
 
 
+@pytest.mark.long
 def test_a_shuffle_takes_one_answer_away_and_leaves_another():
     _, before, shares = probability("coffee")
     assert before > 0.9 and float(probability("coffee", shuffled("coffee"))[2][int(shares.argmax())]) < 0.01
@@ -127,6 +129,7 @@ def test_a_shuffle_takes_one_answer_away_and_leaves_another():
 
 
 @pytest.mark.parametrize("name", ["motorcycle", "coffee", "cat"])
+@pytest.mark.long
 def test_sinks_of_the_first_layer_give_as_much_as_others_give(name):
     """LayerScale included: from a little less than the median patch to more than it, and never next to nothing."""
     weights, values = inside(name)

@@ -85,7 +85,12 @@ def false_of(facts: set[str], sentences: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("model", MODELS)
+SHORT = {"eva02_tiny_patch14_224", "pvt_v2_b0"}
+
+
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=() if name in SHORT else pytest.mark.long) for name in MODELS]
+)
 def test_no_page_says_what_is_false_of_the_model(app, model):
     facts, opened = MODELS[model]
     shown = app(opened[0], model=model, weights="random", image="coffee")

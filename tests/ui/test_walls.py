@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,12 +116,12 @@ def test_no_sentence_is_left_over() -> None:
     """Every constant of a text module is used by the code, by another text, or by the list of all texts."""
     sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "vitviz").rglob("*.py")}
     texts = [path for path in FILES if path.stem == "text" or path.parent.name == "text"]
-    unused = []
-    for path in texts:
-        for name in re.findall(r"^([A-Z][A-Z0-9_]+)\b(?=[:\w\[\], ]* =)", sources[path], re.MULTILINE):
-            here = len(re.findall(rf"\b{name}\b", sources[path])) > 1
-            if not here and not any(
-                re.search(rf"\b{name}\b", text) for other, text in sources.items() if other != path
-            ):
-                unused.append(f"{path.relative_to(UI)}: {name}")
+    counts = {path: Counter(re.findall(r"\w+", source)) for path, source in sources.items()}
+    everywhere = sum(counts.values(), Counter())
+    unused = [
+        f"{path.relative_to(UI)}: {name}"
+        for path in texts
+        for name in re.findall(r"^([A-Z][A-Z0-9_]+)\b(?=[:\w\[\], ]* =)", sources[path], re.MULTILINE)
+        if everywhere[name] == 1  # its own line
+    ]
     assert texts and unused == []

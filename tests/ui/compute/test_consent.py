@@ -86,6 +86,7 @@ WORK = [
 
 
 @pytest.mark.parametrize(("page", "link", "button"), WORK)
+@pytest.mark.long
 def test_a_pages_own_long_work_is_asked_about_even_where_a_link_asks_for_it(app, monkeypatch, page, link, button):
     monkeypatch.setattr(
         consent, "WORTH_COUNTING_OPERATIONS", 1e8

@@ -104,6 +104,7 @@ def test_work_is_called_off_in_a_worker(model, pixels):
     assert worker.fraction("job") is None
 
 
+@pytest.mark.long
 def test_workers_need_no_streamlit():
     code = "import sys, vitviz.ui.compute.heavy; assert 'streamlit' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

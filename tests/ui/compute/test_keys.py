@@ -69,6 +69,7 @@ def likelihood(framing: str, image: str = "motorcycle") -> float:
             return float(changed.module(prepared.input[None])[0].softmax(-1)[index])
 
 
+@pytest.mark.long
 def test_one_visitors_framing_is_not_anothers(app):
     """Side by side: a visitor with the whole picture fitted, then one with the centre cut out, then one who changes."""
     fitted = app("what_if", what=HEADS, switch="heads", framing="fit", size=str(SIZE))
@@ -108,6 +109,7 @@ def keys(monkeypatch):
     return opened
 
 
+@pytest.mark.long
 def test_every_choice_of_the_sidebar_is_in_the_key(app, keys):
     links = [{}, {"image": "cat"}, {"size": "336"}, {"framing": "squash"}, {"framing": "fit"}, {"weights": "random"}]
     for link in links:

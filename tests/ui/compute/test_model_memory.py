@@ -125,6 +125,7 @@ def test_a_view_counts_as_the_whole_that_it_keeps_alive_and_once():
     assert size_of({"m": module, "again": module}) < 4 * 110 + 200
 
 
+@pytest.mark.long
 def test_sizes_of_a_shared_module_are_no_models_of_their_own(app, loads):
     services.models().results.put(other := Key("model", "other", ""), kept := Named())
     for side in (80, 96, 112, 128, 144, 176, 192):
@@ -136,6 +137,7 @@ def test_sizes_of_a_shared_module_are_no_models_of_their_own(app, loads):
     assert services.models().results.nbytes < 2_000_000
 
 
+@pytest.mark.long
 def test_copies_at_other_sizes_drive_out_one_another_and_no_model(app, loads):
     services.copies().results.max_entries = 2
     services.models().results.put(other := Key("model", "other", ""), kept := Named())
@@ -146,6 +148,7 @@ def test_copies_at_other_sizes_drive_out_one_another_and_no_model(app, loads):
     assert len(services.models().results) == 2 and len(services.copies().results) <= 2
 
 
+@pytest.mark.long
 def test_a_model_larger_than_the_store_is_loaded_once_and_freed_when_nobody_shows_it(app, loads):
     services.models().results.max_bytes = 1_000_000
     shown = app("patches", **TINY, size="96")

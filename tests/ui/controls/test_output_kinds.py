@@ -117,6 +117,7 @@ def test_features_have_no_classes(app, served):
 
 @pytest.mark.parametrize("part", PLACES)
 @pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
+@pytest.mark.long
 def test_every_part_opens(app, served, part, kind):
     name = f"each_{kind}"  # loaded models are kept by name
     served(name, [1.5, 0.5], num_classes=2, problem_type=kind)

@@ -52,7 +52,7 @@ ALL = ("mean", "max", "min")
     ("room", "room_for_all", "first", "then"),
     [
         (questions.FUSED_BYTES, questions.ALL_FUSED_BYTES, [ALL], []),
-        (questions.FUSED_BYTES, 0, [("mean",)], [("max",)]),
+        pytest.param(questions.FUSED_BYTES, 0, [("mean",)], [("max",)], marks=pytest.mark.long),
         (0, 0, [], []),
     ],
 )

@@ -269,6 +269,7 @@ def test_temperature_is_a_what_if_and_changes_nothing_else(app):
     assert others[0] == others[1]
 
 
+@pytest.mark.long
 def test_another_grid_and_a_component_beyond_the_head(app):
     page = app("by_hand", model="vit_tiny_patch16_224", weights="random", layer="1", query="r13c13", component="200")
     assert not page.wrong
@@ -282,6 +283,7 @@ def test_another_grid_and_a_component_beyond_the_head(app):
         ("vit_relpos_small_patch16_224", "scores", words.SCORES_BIAS, words.CAPTION_BIAS),
     ],
 )
+@pytest.mark.long
 def test_rotation_and_bias_have_their_own_line(app, model, step, said, caption):
     page = app("by_hand", model=model, weights="random", layer="0", query="r3c3", step=step)
     assert not page.wrong

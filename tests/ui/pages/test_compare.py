@@ -138,6 +138,7 @@ def test_who_asks_can_be_the_marked_patch_and_it_stays_marked(app):
 
 
 @pytest.mark.parametrize("kind", [*words.KINDS])
+@pytest.mark.long
 def test_every_widget_moved(app, kind):
     shown = app("compare", compared=kind)
     for key in [box.key for box in shown.at.selectbox if "choice of" in str(box.key)]:
@@ -198,6 +199,7 @@ def test_a_link_cannot_name_what_is_no_model(app):
     assert "other_model" in shown.at.warning[0].value and "<" not in shown.at.warning[0].value
 
 
+@pytest.mark.long
 def test_another_grid_and_no_class_token(app, monkeypatch):
     name = "vit_wee_patch16_reg1_gap_256.sbb_in1k"
     trained = loading.load_model
@@ -219,6 +221,7 @@ def test_the_same_place_in_another_grid():
     assert all(moved((row, col), (7, 5), (7, 5)) == (row, col) for row in range(7) for col in range(5))
 
 
+@pytest.mark.long
 def test_the_curve_of_two_scenes_is_the_library_s(app, model):
     shown = app("compare", compared="scenes", other_image="cat", pin="r3c4", into="r9c9", block="3")
     assert not shown.wrong

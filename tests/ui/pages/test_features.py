@@ -54,7 +54,13 @@ def vectors(maps, facet: str = "key", layer: int = LAST):
     return [each.facet(facet, layer) for each in maps]
 
 
-@pytest.mark.parametrize(("facet", "layer"), [("key", LAST), ("query", 4), ("value", 7), ("token", LAST)])
+@pytest.mark.parametrize(
+    ("facet", "layer"),
+    [
+        ("key", LAST),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in (("query", 4), ("value", 7), ("token", LAST))),
+    ],
+)
 def test_both_photographs_send_their_vectors(app, maps, facet, layer):
     shown = app("features", facet=facet, layer=str(layer))
     sent = figure(shown)

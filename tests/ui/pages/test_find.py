@@ -86,7 +86,9 @@ def test_objects_of_a_known_scene_are_found(app, scene, monkeypatch):
         assert each["score"] > 0.1 and each["area"] <= each["bbox"][2] * each["bbox"][3]
 
 
-@pytest.mark.parametrize(("finder", "call"), [("tokencut", vitviz.token_cut), ("lost", vitviz.lost)])
+@pytest.mark.parametrize(
+    ("finder", "call"), [pytest.param("tokencut", vitviz.token_cut, marks=pytest.mark.long), ("lost", vitviz.lost)]
+)
 def test_every_step_shows_what_the_method_computes(app, features, finder, call):
     found = call(features)
     total = found.mask.size

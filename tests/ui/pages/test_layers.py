@@ -92,6 +92,7 @@ def test_a_model_of_one_grid_has_the_page_too(app):
 
 @pytest.mark.parametrize("page", [view.name for view in pages() if view.any_model])
 @pytest.mark.parametrize("model", [SWIN, XCIT])
+@pytest.mark.long
 def test_pages_for_every_model_open_with_it(app, page, model):
     shown = app(page, model=model, weights="random", query="r3c3")
     assert not shown.wrong
@@ -111,6 +112,7 @@ def test_pages_that_need_one_grid_say_why_and_lead_to_the_layers(app, page):
     assert any(link.proto.page.endswith("layers") for link in shown.at.get("page_link"))
 
 
+@pytest.mark.long
 def test_a_model_whose_attention_is_a_difference_shows_what_it_has(app):
     """Two calls from one module look like two layers of one grid; the verdict knows that they are not."""
     shown = app("rollout", model="vit_dwee_patch16_reg1_gap_256", weights="random")
@@ -119,6 +121,7 @@ def test_a_model_whose_attention_is_a_difference_shows_what_it_has(app):
     assert not shown.wrong and "subtracts one attention map from another" in shown.at.info[0].value
 
 
+@pytest.mark.long
 def test_heads_folded_into_the_batch_are_heads_on_every_page(app):
     shown = app("rollout", model="samvit_base_patch16_224", weights="random")
     assert not shown.wrong and not shown.at.info

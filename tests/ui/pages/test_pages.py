@@ -219,6 +219,7 @@ def test_untrained_control_makes_no_prediction(app):
     assert common.UNTRAINED in shown.text
 
 
+@pytest.mark.long
 def test_a_picture_of_none_of_the_classes_is_said_to_be(app):
     for image, doubtful in (("bricks", True), ("motorcycle", False)):
         assert (common.DOUBTFUL in prediction_of(app("patches", image=image, answer="shown"))) == doubtful
@@ -308,6 +309,7 @@ def test_the_same_upload_in_two_sessions_is_not_shared_either(app):
     assert max(len(scopes) for scopes in by_image.values()) == 2
 
 
+@pytest.mark.long
 def test_another_photograph_is_shown_whole(app):
     """What was hidden were parts of the former one; what else is switched in the model stays."""
     link = "hide_blur_3.4~heads_zero_0x1"

@@ -38,8 +38,8 @@ def boards(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("head", ["", "1", "7"])
-@pytest.mark.parametrize("layer", ["", "0", "12"])
+@pytest.mark.parametrize("head", ["", pytest.param("1", marks=pytest.mark.long), "7"])
+@pytest.mark.parametrize("layer", ["", pytest.param("0", marks=pytest.mark.long), "12"])
 def test_heads_that_are_switched_are_those_of_the_layers(app, boards, trace, layer, head):
     page = app("what_if", switch="heads", **POOLS, **{k: v for k, v in (("layer", layer), ("head", head)) if v})
     assert page.wrong == []
@@ -59,6 +59,7 @@ def test_the_board_of_a_pooling_query_is_the_layer_after_all_others(app, boards,
 
 
 @pytest.mark.parametrize("where", ["microscope", "rollout", "prediction", "compare", "layers", "by_hand", "positions"])
+@pytest.mark.long
 def test_every_page_opens_on_a_head_that_only_the_pooling_has(app, where):
     differs = {"differs": "layer"} if where == "compare" else {}
     page = app(where, **POOLS, **differs, layer="12", head="7")

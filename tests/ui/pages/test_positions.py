@@ -20,9 +20,14 @@ def components(shown) -> list[dict]:
     [
         ("vit_tiny_patch16_224", [words.ATLAS], [words.ROTARY_KERNEL, words.RELATIVE_HEADS]),
         ("eva02_tiny_patch14_224", [words.ATLAS, words.ROTARY_KERNEL], [words.RELATIVE_HEADS]),
-        (MIXED, [words.ROTARY_KERNEL], [words.ATLAS, words.RELATIVE_HEADS]),
+        pytest.param(MIXED, [words.ROTARY_KERNEL], [words.ATLAS, words.RELATIVE_HEADS], marks=pytest.mark.long),
         (SWIN, [words.RELATIVE_HEADS], [words.ATLAS, words.ROTARY_KERNEL]),
-        ("vit_relpos_small_patch16_224", [words.RELATIVE_HEADS], [words.ATLAS, words.ROTARY_KERNEL]),
+        pytest.param(
+            "vit_relpos_small_patch16_224",
+            [words.RELATIVE_HEADS],
+            [words.ATLAS, words.ROTARY_KERNEL],
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_model_is_shown_in_its_own_terms(app, model, present, absent):
@@ -36,11 +41,13 @@ def test_a_model_without_positions_says_so(app):
     assert not shown.wrong and [info.value for info in shown.at.info] == [words.NONE]
 
 
+@pytest.mark.long
 def test_a_bias_on_content_too_is_no_map_over_displacements(app):
     shown = app("positions", model="mvitv2_tiny", weights="random")
     assert not shown.wrong and words.NONE in [info.value for info in shown.at.info]
 
 
+@pytest.mark.long
 def test_position_parameters_that_are_no_vector_a_patch_are_named(app):
     """TNT's first attention is between the pixels of each patch; its positions of patches join later."""
     shown = app("positions", model="tnt_s_legacy_patch16_224", weights="random")

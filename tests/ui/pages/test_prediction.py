@@ -81,6 +81,7 @@ def test_maps_stand_side_by_side_with_their_cards(app):
     assert any(button.label == words.SLOW for button in page.at.button)
 
 
+@pytest.mark.long
 def test_maps_are_tested_on_a_button(app, monkeypatch):
     monkeypatch.setattr("vitviz.ui.pages.prediction.faithfulness.LEVELS", (4,))
     page = app("prediction", part="trust", size="98")  # 49 patches: some eighty passes
@@ -93,6 +94,7 @@ def test_maps_are_tested_on_a_button(app, monkeypatch):
     assert areas[words.AREAS[1]].between(0, 1).all()
 
 
+@pytest.mark.long
 def test_an_object_is_marked_and_the_numbers_are_those_of_python(app):
     page = app("prediction", details=True, part="mark", object="97-110.113-126")
     assert page.wrong == []
@@ -107,6 +109,7 @@ def test_an_object_is_marked_and_the_numbers_are_those_of_python(app):
 
 
 @pytest.mark.parametrize(("marked", "said"), [("5", "on average"), ("0-199", "all the rest, 22% of the picture")])
+@pytest.mark.long
 def test_small_and_large_marks_are_answered(app, marked, said):
     page = app("prediction", part="mark", object=marked, size="224")
     assert page.wrong == []
@@ -161,6 +164,7 @@ def test_a_stroke_around_marks_what_it_encloses_and_a_click_what_is_alike(monkey
     assert heard == ["0-2.4-6.8-10", "0.1.4.5", "15", "0.1.4"]
 
 
+@pytest.mark.long
 def test_without_a_classifier_the_summary_is_explained(app):
     for part in ("forming", "methods"):
         page = app("prediction", model="vit_tiny_patch16_224.augreg_in21k", weights="random", part=part, query="r2c3")

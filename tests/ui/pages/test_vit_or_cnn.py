@@ -71,6 +71,7 @@ def test_it_opens_on_the_reach_of_both(app, given):
     assert words.EMBEDDING in first["said"] and "(layer 11)" in last["said"] and "(stage 6)" in last["said"]
 
 
+@pytest.mark.long
 def test_stress_is_the_library_s(app, given):
     kind = "edges"
     shown = app(PAGE, side_by_side="stress", damage=kind)

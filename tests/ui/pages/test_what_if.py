@@ -90,6 +90,7 @@ def test_the_number_on_the_page_is_the_one_of_python(app, model, image, what):
     assert delta == words.POINTS.format(points=100 * (after - before))
 
 
+@pytest.mark.long
 def test_a_head_at_its_mean_over_the_gallery(app, model, image):
     from vitviz.samples import samples
 
@@ -146,6 +147,7 @@ def test_a_link_that_asks_for_too_much_is_passed_over(app):
     assert words.LAYERS_LINE.format(names="4") in [button.label for button in page.at.button]
 
 
+@pytest.mark.long
 def test_heads_are_weighed_on_a_button(app, model, image):
     from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
 
@@ -160,6 +162,7 @@ def test_heads_are_weighed_on_a_button(app, model, image):
     assert f"(rank correlation {together:.2f})".replace("-", "\N{MINUS SIGN}") in page.text
 
 
+@pytest.mark.long
 def test_lower_thresholds_find_more_tokens(app):
     page = app("what_if", switch="sinks", weights="random", norm_times="20", mass_times="50")
     assert page.wrong == []
@@ -181,6 +184,7 @@ def test_lower_thresholds_find_more_tokens(app):
         ("deit3_small_patch16_224", "0"),
     ],
 )
+@pytest.mark.long
 def test_other_models_answer_in_their_own_terms(app, name, size):
     page = app("what_if", details=True, model=name, size=size, weights="random", what="hide_mean_3-5~heads_zero_0x1")
     assert page.wrong == []
@@ -202,6 +206,7 @@ def test_object_and_background_are_hidden_by_buttons(app, model, image):
     assert "what" not in page.parameters
 
 
+@pytest.mark.long
 def test_code_makes_the_same_answer(model, image, tmp_path):
     from vitviz.figures.interventions import intervention_snippet
     from vitviz.figures.subject import Subject

@@ -22,6 +22,7 @@ def deep_png(largest: int) -> bytes:
 
 
 @pytest.mark.parametrize(("largest", "said"), [(4095, "12 bits, so 4,095 is shown white"), (65535, None)])
+@pytest.mark.long
 def test_a_picture_of_more_than_8_bits(app, largest, said):
     shown = upload(app(), deep_png(largest), "scan.png", "image/png")
     assert not shown.wrong

@@ -74,6 +74,7 @@ def assert_true(app, contexts) -> None:
     assert (int(given["size"]) or own, given["framing"]) == (page_context.key.size[0], page_context.key.framing)
 
 
+@pytest.mark.long
 def test_any_order_of_models_sizes_and_framings(app, contexts):
     page = app("patches", model=PATCH_16, weights="random")
     assert_true(page, contexts)
@@ -108,6 +109,7 @@ def test_any_order_of_models_sizes_and_framings(app, contexts):
 
 
 @pytest.mark.parametrize(("size", "kept"), [("384", 224), ("336", 336), ("238", 238), ("224", 224), ("1", 224)])
+@pytest.mark.long
 def test_a_size_of_another_model_is_kept_where_this_one_takes_it_and_put_back_with_a_reason(app, contexts, size, kept):
     page = app("patches", size=size)
     assert contexts[-1].model.input_size == (kept, kept)
@@ -169,6 +171,7 @@ def test_what_is_not_there_is_named_as_it_was_asked_for(app, folder):
     assert not page.wrong and page.parameters == {"image": "cat"}
 
 
+@pytest.mark.long
 def test_every_checkpoint_that_is_offered_can_be_followed_by_its_link(app, contexts, folder):
     page = app("patches", model="file:pets")
     offered = page.at.selectbox(key="choice of model").options
