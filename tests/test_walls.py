@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": FOUNDATION | {"assets", "capture"},
     "capture": FOUNDATION,
     "analysis": FOUNDATION | {"capture"},
-    "draw": FOUNDATION | {"figure"},
+    "draw": FOUNDATION | {"assets", "figure"},
     "tracing": FOUNDATION | {"images", "models", "capture"},
     "explaining": FOUNDATION | {"models", "capture", "analysis"},
     "support": FOUNDATION | {"models", "capture"},

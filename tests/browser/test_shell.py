@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.browser.tabs import AppTab
 from tests.browser.test_app import send
+from vitviz.draw.theme import FACE
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
@@ -136,6 +137,8 @@ def test_a_page_as_people_meet_it(browser, server, name):
     shown.page.wait_for_timeout(1500)
     figure = shown.page.locator(FIGURE.get(name, ".st-key-figure"))
     assert name in MOVING or sum(shown.page.evaluate("moved")) < 0.05
+    face = shown.page.locator(".stApp").evaluate("app => getComputedStyle(app).fontFamily")
+    assert face.startswith('"Source Sans"') and FACE.startswith("Source Sans")  # of the page, of pictures
     for width, height in SIZES:
         shown.page.set_viewport_size({"width": width, "height": height})
         shown.page.wait_for_timeout(400)

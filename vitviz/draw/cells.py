@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vitviz.draw.scale import rgb
-from vitviz.draw.theme import Theme, fitting, font, line_height
+from vitviz.draw.theme import Theme, font, line_height
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 
@@ -126,9 +126,8 @@ class Tiling:
         for row in range(0, self.shape[0], every):
             _, top, _, bottom = self.box(row, 0)
             pen.text((self.left - 8, (top + bottom) / 2), rows[row], font=font(size), fill=theme.muted, anchor="rm")
-        longest = max(cols, key=len)
-        size = fitting(longest, self.pitch[1] - 2, size, 11) or 11
-        every = max(1, int(-(-(font(size).getlength(longest) + 4) // self.pitch[1])))
+        longest = max(font(size).getlength(name) for name in cols)
+        every = max(1, int(-(-(longest + 4) // self.pitch[1])))
         for col in range(0, self.shape[1], every):
             left, _, right, _ = self.box(0, col)
             pen.text(((left + right) / 2, self.top - 5), cols[col], font=font(size), fill=theme.muted, anchor="mb")

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
@@ -20,7 +21,7 @@ from PIL import Image, ImageDraw
 
 from vitviz.draw.scale import Scale, finite, number
 from vitviz.draw.sheet import sheet
-from vitviz.draw.theme import LIGHT, WIDTH, Theme, font, line_height, paragraph, shortened, wrapped
+from vitviz.draw.theme import FACE, LIGHT, WIDTH, Theme, font, font_file, line_height, paragraph, shortened, wrapped
 from vitviz.errors import DrawError
 
 
@@ -108,6 +109,8 @@ DASHES: tuple[LineStyleType, ...] = (
     (0, (2, 2)),
     (0, (9, 1, 1, 1, 1, 1, 1, 1)),
 )
+for _bold in (False, True):
+    fontManager.addfont(font_file(_bold))
 NAME_ROOM = 0.3  # of the width, for names at the ends of lines
 
 
@@ -116,18 +119,28 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))  # inches
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(facecolor=theme.background)
-    size = theme.font_size * POINTS
-    axes.set_xlabel(x_label, parse_math=False, color=theme.foreground, fontsize=size)
-    axes.set_ylabel(y_label, parse_math=False, color=theme.foreground, fontsize=size)
+    look = _lettering(theme)
+    axes.set_xlabel(x_label, **look)
+    axes.set_ylabel(y_label, **look)
     if title:
-        axes.set_title(title, parse_math=False, color=theme.foreground, fontsize=size, fontweight="bold", loc="left")
-    axes.tick_params(colors=theme.foreground, labelsize=theme.small * POINTS)
+        axes.set_title(title, fontweight="bold", loc="left", **look)
+    _ticks(axes, theme)
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(theme.muted)
     return figure, axes
+
+
+def _lettering(theme: Theme) -> dict[str, Any]:
+    """Keywords of a text. Said of each: rcParams are for whoever draws beside us to set."""
+    size = theme.font_size * POINTS
+    return {"parse_math": False, "color": theme.foreground, "fontsize": size, "fontfamily": FACE}
+
+
+def _ticks(axes: Axes, theme: Theme) -> None:
+    axes.tick_params(colors=theme.foreground, labelsize=theme.small * POINTS, labelfontfamily=FACE)
 
 
 MOST_TICKS = 7
@@ -202,6 +215,7 @@ def _name_ends(
     named = []
     for line, text, place in zip(drawn, texts, ends, strict=True):
         leader = {"arrowstyle": "-", "color": line.get_color(), "linewidth": 1.2, "shrinkA": 1, "shrinkB": 2}
+        leader |= {"relpos": (0, 0.5)}  # to the edge of its name, through no other
         named.append(
             axes.annotate(
                 "\n".join(text),
@@ -211,6 +225,7 @@ def _name_ends(
                 va="center",
                 color=theme.foreground,
                 fontsize=theme.small * POINTS,
+                fontfamily=FACE,
                 arrowprops=leader,
                 annotation_clip=False,
             )
@@ -279,14 +294,16 @@ def draw_scatter(
         norm = Normalize(scale.low, scale.high)
         axes.scatter(across, up, c=third, cmap=theme.sequential, norm=norm, **look)
         bar = figure.colorbar(ScalarMappable(norm, theme.sequential), ax=axes, pad=0.02)
-        bar.set_label(shade_label, parse_math=False, color=theme.foreground, fontsize=theme.font_size * POINTS)
-        bar.ax.tick_params(colors=theme.foreground, labelsize=theme.small * POINTS)
+        bar.set_label(shade_label, **_lettering(theme))
+        _ticks(bar.ax, theme)
         bar.outline.set_visible(False)
         if not scale.flat:
             bar.set_ticks([scale.low + place * (scale.high - scale.low) for place, _ in scale.ticks()])
             bar.set_ticklabels([text for _, text in scale.ticks()])
     if chosen is not None:
         axes.scatter(across[chosen], up[chosen], s=240, facecolors="none", edgecolors=theme.accent, linewidths=3)
+    if np.array_equal(across, np.rint(across)):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if y_range is not None:
         axes.set_ylim(*y_range)
     return figure

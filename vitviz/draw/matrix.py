@@ -149,7 +149,7 @@ def draw_product(
         entries = colours(factor.values, scales[factor.name], theme).repeat(times, axis=0).repeat(times, axis=1)
         picture.paste(Image.fromarray(entries), (x, y))
         room = factor.values.shape[1] * times + (gap - 6 if x + entries.shape[1] < right else 0)
-        if size := fitting(factor.words, room, theme.small):  # a narrow matrix has a small name, or none
+        if size := fitting(factor.words, room, theme.small, theme.small):  # a narrow matrix has no name
             pen.text((x, y - 6), factor.words, font=font(size), fill=theme.foreground, anchor="ls")
     x, y = places[result]
     if row is not None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 from vitviz.draw.cells import box, check_shape, edges, outline
 from vitviz.draw.scale import rgb
 from vitviz.draw.sheet import GAP, beside, sheet
-from vitviz.draw.theme import LIGHT, WIDTH, Theme, fitting, font, line_height, paragraph
+from vitviz.draw.theme import LIGHT, SMALLEST, WIDTH, Theme, fitting, font, line_height, paragraph, shortened
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 
@@ -105,10 +105,10 @@ def _number(picture: Image.Image, layout: TokenLayout) -> None:
     longest = str(layout.num_tokens - 1)
     cell_width, cell_height = picture.width / cols, picture.height / rows
     for stride in STRIDES:
-        size = min(fitting(longest, 0.9 * cell_width * stride, 14), int(0.75 * cell_height * stride))
-        if size >= 10:
+        size = min(fitting(longest, 0.9 * cell_width * stride, 16), int(0.75 * cell_height * stride))
+        if size >= SMALLEST:
             break
-    face, pen = font(max(size, 8)), ImageDraw.Draw(picture)
+    face, pen = font(max(size, SMALLEST)), ImageDraw.Draw(picture)
     for row in range(0, rows, stride):
         for col in range(0, cols, stride):
             place = (int(across[col]) + 3, int(down[row]) + 2)
@@ -198,7 +198,7 @@ def draw_sequence(
 
     Args:
         image: what the model saw, in the grid's proportions
-        columns: tiles a row
+        columns: tiles a row at most; fewer where their numbers would touch
         max_rows: rows shown; of a longer sequence the first rows, the highlighted token's and the last one, and how many
             tokens were left out between them. None shows all
         highlight: token index to frame
@@ -210,13 +210,13 @@ def draw_sequence(
     check_shape(image, layout)
     if highlight is not None:
         layout.cell_of(highlight)  # raises for a token that does not exist
-    columns = max(1, min(columns, layout.num_tokens))
+    longest = font(theme.small).getlength(str(layout.num_tokens - 1))
+    columns = max(1, min(columns, layout.num_tokens, int((width - TILE_SPACE) // (longest + TILE_SPACE))))
     # Space at both ends too: a frame reaches over its tile.
     tile_width = (width - TILE_SPACE * (columns + 1)) // columns
     tile_height = max(1, round(tile_width * layout.patch_size[0] / layout.patch_size[1]))
     tile = tile_width, tile_height
-    caption = min(fitting(str(layout.num_tokens - 1), tile_width, theme.small), theme.small) or 8
-    pitch = tile_height + line_height(caption) + TILE_SPACE
+    pitch = tile_height + line_height(theme.small) + TILE_SPACE
     wanted = None if highlight is None else highlight // columns
     rows = shown_rows(-(-layout.num_tokens // columns), max_rows, wanted)
 
@@ -241,7 +241,7 @@ def draw_sequence(
             pen.text(
                 (middle, top + tile_height + 3),
                 str(token),
-                font=font(caption, bold=chosen),
+                font=font(theme.small, bold=chosen),
                 fill=theme.accent if chosen else theme.foreground,
                 anchor="ma",
             )
@@ -262,6 +262,7 @@ def token_tile(image: Image.Image, layout: TokenLayout, token: int, size: tuple[
         return tile
     tile = ImageOps.expand(Image.new("RGB", (size[0] - 2, size[1] - 2), theme.background), 1, theme.foreground)
     name = layout.prefix[token]
-    face = font(fitting(name, size[0] - 6, theme.font_size) or 8)
-    ImageDraw.Draw(tile).text((size[0] / 2, size[1] / 2), name, font=face, fill=theme.foreground, anchor="mm")
+    fits = fitting(name, size[0] - 6, theme.font_size, theme.small) or theme.small
+    name = shortened(name, size[0] - 6, fits)
+    ImageDraw.Draw(tile).text((size[0] / 2, size[1] / 2), name, font=font(fits), fill=theme.foreground, anchor="mm")
     return tile

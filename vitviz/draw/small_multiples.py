@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw
 from vitviz.draw.cells import Tiling, outline
 from vitviz.draw.scale import Scale, finite, levels, map_name, number, table
 from vitviz.draw.sheet import bar_height, column, legend, ramp, sheet
-from vitviz.draw.theme import LIGHT, TALLEST, WIDTH, Theme, fitting, font, line_height, paragraph
+from vitviz.draw.theme import LIGHT, SMALLEST, TALLEST, WIDTH, Theme, fitting, font, line_height, paragraph
 from vitviz.errors import DrawError
 
 BOARD_SPACE = 5
@@ -55,9 +56,6 @@ def draw_board(
     row_names = [f"L{first_layer + layer}" for layer in range(layers)]
     left = int(font(theme.small).getlength(row_names[-1])) + 12
     across, down = width - left - BOARD_SPACE * heads, TALLEST * width - BOARD_SPACE * layers
-    times = max(1, round(min(across / (heads * cols), down / (layers * rows))))  # pixels a patch
-    tile = rows * times, cols * times
-    theme = theme.grown(left + heads * (tile[1] + BOARD_SPACE), width)
     scales: list[list[Scale]] = []
     if shared:
         scale = (scale or Scale.of(maps, robust=robust, signed=signed)).counting(maps)
@@ -68,8 +66,13 @@ def draw_board(
         for layer, head in np.ndindex(layers, heads):
             index[layer, head] = levels(maps[layer, head], scales[layer][head])
     ends = [[number(each.high, digits=2) for each in layer] for layer in scales]  # written where scales differ
-    longest = max((text for layer in ends for text in layer), key=len, default="")
-    end_size = fitting(longest, tile[1], theme.small, 9) or 9
+    longest = max((text for layer in ends for text in layer), key=font(SMALLEST).getlength, default="")
+    least = math.ceil(font(SMALLEST).getlength(longest) / cols)
+    times = max(1, least, round(min(across / (heads * cols), down / (layers * rows))))  # pixels a patch
+    tile = rows * times, cols * times
+    theme = theme.grown(heads * (tile[1] + BOARD_SPACE), width - left)
+    left = int(font(theme.small).getlength(row_names[-1])) + 12
+    end_size = fitting(longest, tile[1], theme.small)
     caption = 0 if shared else line_height(end_size)
     tiling = Tiling((layers, heads), tile, BOARD_SPACE, caption, left, line_height(theme.small) + 4)
     index = index.repeat(times, axis=2).repeat(times, axis=3)  # (layers, heads, tile height, tile width)
@@ -150,7 +153,8 @@ def draw_atlas(
     space = 1 if cols > 24 else 2
     across, down = (width / cols - space) / cols, (TALLEST * width / rows - space) / rows
     times = max(1, round(min(across, down)))  # pixels a value
-    theme = theme.grown(cols * (cols * times + space), width)
+    left = int(font(theme.small).getlength(str(rows - 1))) + 12
+    theme = theme.grown(cols * (cols * times + space), width - left)
     left = int(font(theme.small).getlength(str(rows - 1))) + 12
     tiling = Tiling(grid, (rows * times, cols * times), space, left=left, top=line_height(theme.small) + 4)
     # (patches, patches) -> (tile rows, tile cols, rows, cols): the row of patch (i, j), folded back into the grid
@@ -183,7 +187,7 @@ def draw_filters(
 
     Args:
         shares: (count,) explained variance ratio, written under each tile as a percentage; its number where not given
-        columns: tiles a row
+        columns: tiles a row at most; fewer where their texts would touch
 
     Raises:
         DrawError: For another shape, another number of shares, and values that are not finite.
@@ -194,13 +198,12 @@ def draw_filters(
     count, rows, cols, _ = components.shape
     if shares is not None and len(shares) != count:
         raise DrawError(f"{count} components need as many shares of variance, not {len(shares)}.")
-    columns = max(1, min(columns, count))
-    space = 8
+    texts = [str(i) for i in range(count)] if shares is None else [f"{100 * share:.1f} %" for share in shares]
+    space, longest = 8, max(font(theme.small).getlength(text) for text in texts)
+    columns = max(1, min(columns, count, int((width + space) // (longest + space))))
     times = max(1, (width - space * (columns - 1)) // (columns * cols))
     shape = -(-count // columns), columns
-    texts = [str(i) for i in range(count)] if shares is None else [f"{100 * share:.1f} %" for share in shares]
-    size = fitting(max(texts, key=len), cols * times + space, theme.small) or 8
-    tiling = Tiling(shape, (rows * times, cols * times), space, line_height(size) + 2)
+    tiling = Tiling(shape, (rows * times, cols * times), space, line_height(theme.small) + 2)
 
     tiles = np.empty((*shape, rows, cols, 3), np.uint8)
     tiles[:] = np.array(Image.new("RGB", (1, 1), theme.background))[0, 0]
@@ -209,7 +212,7 @@ def draw_filters(
     pen = ImageDraw.Draw(picture)
     for index, text in enumerate(texts):
         left, _, right, bottom = tiling.box(*divmod(index, columns))
-        pen.text(((left + right) / 2, bottom + 2), text, font=font(size), fill=theme.muted, anchor="ma")
+        pen.text(((left + right) / 2, bottom + 2), text, font=font(theme.small), fill=theme.muted, anchor="ma")
     words = "Grey is zero; each tile is stretched to its own largest value."
     if shares is not None:
         words = f"Share of the filters' variance under each, {100 * float(np.sum(shares)):.0f} % in all. {words}"

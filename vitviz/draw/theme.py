@@ -1,21 +1,26 @@
 """Theme of a picture: its colours for a light or dark page, and its text.
 
-Text is set in the font that matplotlib brings along, so that no font of the system is needed.
+Text is set in the face of the app's page, from a file that comes along, so that pictures look the same on every machine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont
+
+from vitviz.assets import asset_path
 
 # Perceptually uniform: equal steps of value are equal steps to the eye, colour-blind eyes included.
 SEQUENTIAL = ("viridis", "magma", "inferno", "cividis")
 # For signed values only: neutral in the middle, pale (RdBu_r) or dark (berlin, managua), of like weight on both sides.
 DIVERGING = ("RdBu_r", "berlin", "managua")
+
+# The face of Streamlit's pages too, which has it as "Source Sans".
+FACE = "Source Sans 3"
+# Pixels: no lettering is made smaller to fit; what finds no room is left out or written less often.
+SMALLEST = 12
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Theme:
     @property
     def small(self) -> int:
         """Font size of secondary text in pixels."""
-        return max(9, round(self.font_size * 0.8))
+        return max(SMALLEST, round(self.font_size * 0.8))
 
     def grown(self, width: int, wanted: int) -> Theme:
         """The theme for a picture that had to be wider than `wanted`: its lettering stays legible scaled down."""
@@ -93,12 +98,15 @@ WIDTH = 640
 TALLEST = 1.25
 
 
+def font_file(bold: bool = False) -> str:
+    """Path of FACE's file."""
+    return str(asset_path("fonts", f"SourceSans3-{'Bold' if bold else 'Regular'}.ttf"))
+
+
 @lru_cache(maxsize=64)
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans at `size` pixels."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
-    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+    """FACE at `size` pixels."""
+    return ImageFont.truetype(font_file(bold), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def line_height(size: int) -> int:
@@ -107,7 +115,7 @@ def line_height(size: int) -> int:
     return ascent + descent
 
 
-def fitting(text: str, width: float, largest: int, smallest: int = 8) -> int:
+def fitting(text: str, width: float, largest: int, smallest: int = SMALLEST) -> int:
     """The largest font size, `largest` down to `smallest`, at which `text` fits into `width` pixels; 0 for none."""
     for size in range(largest, smallest - 1, -1):
         if font(size).getlength(text) <= width:

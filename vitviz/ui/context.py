@@ -75,6 +75,7 @@ class PageContext:
         traced: model, input and trace, of a model of any shape.
         key: names model, weights, image, size and framing; results of this context are kept under keys derived from it.
         theme: colours of figures, as the browser shows the page.
+        phone: Whether the browser says that it is a phone's: every picture is as wide as half a page elsewhere.
     """
 
     selection: Selection
@@ -82,6 +83,7 @@ class PageContext:
     traced: Subject
     key: Key
     theme: Theme
+    phone: bool = False
 
     @property
     def shown(self) -> Image.Image:
@@ -232,4 +234,5 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
     learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())
     fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, traced.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
-    return PageContext(fitted, image, traced, replace(key, what=""), theme), lost
+    phone = "Mobi" in (st.context.headers.get("User-Agent") or "")
+    return PageContext(fitted, image, traced, replace(key, what=""), theme, phone), lost

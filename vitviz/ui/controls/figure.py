@@ -13,6 +13,14 @@ from vitviz.ui.components.mounting import reserve
 from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
+# On a projector of 1024 x 768 half a page is 336 pixels wide and a whole one 654: small print of 16 pixels is 12 there.
+HALF, _WHOLE = 420, 840
+
+
+def whole(context: PageContext) -> int:
+    """Pixels to draw a picture in that is as wide as the page."""
+    return HALF if context.phone else _WHOLE
+
 
 @dataclass(frozen=True)
 class Rendered:
@@ -37,12 +45,16 @@ class _Recipe:
     make: Callable[[], Figure]
     params: Mapping[str, Hashable]
 
+    @property
+    def _look(self) -> dict[str, Hashable]:
+        return {"theme": self.context.theme.name, "phone": self.context.phone}
+
     def drawn(self) -> Rendered:
-        return self.context.ask(f"figure {self.name}", self._draw, theme=self.context.theme.name, **self.params)
+        return self.context.ask(f"figure {self.name}", self._draw, **self._look, **self.params)
 
     def png(self) -> bytes:
         """For a download: called when no page is being drawn."""
-        return self.context.fetch(f"figure {self.name}", self._draw, theme=self.context.theme.name, **self.params).png
+        return self.context.fetch(f"figure {self.name}", self._draw, **self._look, **self.params).png
 
     def show(self, image: Callable[..., object], width: int | None = None) -> None:
         drawn = self.drawn()

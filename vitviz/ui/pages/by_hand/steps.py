@@ -101,14 +101,14 @@ def show_pixels(sheet: Worksheet, start: Entrance) -> None:
     def draw() -> Figure:
         return Figure(
             arrays={"pixels": pixels},
-            drawing=draw_patch(context.shown, hand.layout, hand.query, theme=context.theme),
+            drawing=draw_patch(context.shown, hand.layout, hand.query, theme=context.theme, width=figure.HALF),
             alt=words.PATCH_ALT.format(row=row, col=col),
             provenance=context.subject.provenance("patch", query=hand.layout.name_of(hand.query)),
             snippet=context.subject.snippet(),
         )
 
     if sheet.drawn:
-        figure.show(context, "patch by hand", draw, width=520, token=hand.query)
+        figure.show(context, "patch by hand", draw, width=figure.HALF, token=hand.query)
     st.markdown(
         words.PIXELS_TEXT.format(height=height, width=width, count=pixels.size, channels=words.COUNTED[len(pixels)])
     )
@@ -177,7 +177,7 @@ def show_position(sheet: Worksheet, start: Entrance) -> None:
         terms = dict(zip(words.SUM_NAMES_PREFIX if prefix else words.SUM_NAMES, (one, two), strict=True))
         return Figure(
             arrays={"embedding": one, "position": two, "total": total},
-            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=context.theme, width=900),
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=context.theme, width=figure.whole(context)),
             alt=words.SUM_ALT,
             provenance=context.subject.provenance("embedding sum", query=hand.layout.name_of(hand.query)),
             snippet=context.subject.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),
@@ -230,7 +230,7 @@ def show_matrices(sheet: Worksheet) -> None:
     figure.show(
         context,
         "matrix by hand",
-        lambda: make(context.subject, opened, hand, theme=context.theme),
+        lambda: make(context.subject, opened, hand, theme=context.theme, width=figure.whole(context)),
         kind=kind,
         layer=hand.layer,
         head=hand.head,

@@ -25,7 +25,7 @@ from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 
 # CSS pixels of a scene, and the pixels that the curve beside both is drawn in: it is not shrunk on a projector.
-WIDEST, CURVE = 300, (440, 380)
+WIDEST, CURVE = 300, (320, 320)
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 

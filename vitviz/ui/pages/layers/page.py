@@ -116,7 +116,9 @@ def _overview(context: PageContext, drawn: bool) -> None:
     query_name, robust = query_of_layers(context), context.selection.scale == "robust"
 
     def make() -> Figure:
-        return overview_figure(context.traced, query_name, robust=robust, theme=context.theme)
+        return overview_figure(
+            context.traced, query_name, robust=robust, theme=context.theme, width=figure.whole(context)
+        )
 
     if drawn:
         figure.show(context, "layers", make, query=query_name, robust=robust)

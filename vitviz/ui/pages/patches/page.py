@@ -19,7 +19,6 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.patches import text as words
 
 FILTERS = 28
-SHOWN = 440  # pixels: half a page shows a figure of this width about as it is, its lettering included
 
 
 def render(context: PageContext) -> None:
@@ -76,7 +75,7 @@ def _patch_figure(context: PageContext, row: int, col: int) -> Figure:
     token = context.layout.token_at(row, col)
     return Figure(
         arrays={},
-        drawing=draw_patch(context.shown, context.layout, token, theme=context.theme, width=SHOWN),
+        drawing=draw_patch(context.shown, context.layout, token, theme=context.theme, width=figure.HALF),
         alt=words.PATCH_ALT.format(row=row, col=col),
         provenance=context.traced.provenance("patch", query=cell_name(row, col)),
         snippet=context.traced.snippet(),
@@ -104,14 +103,20 @@ def _sequence(context: PageContext, row: int, col: int) -> None:
     figure.show(
         context,
         "sequence",
-        lambda: sequence_figure(context.traced, highlight=token, columns=16, theme=context.theme),
+        lambda: sequence_figure(
+            context.traced, highlight=token, columns=16, theme=context.theme, width=figure.whole(context)
+        ),
         token=token,
     )
 
 
 def _filters(context: PageContext) -> None:
     try:
-        figure.show(context, "filters", lambda: filters_figure(context.traced, FILTERS, theme=context.theme))
+        figure.show(
+            context,
+            "filters",
+            lambda: filters_figure(context.traced, FILTERS, theme=context.theme, width=figure.whole(context)),
+        )
         caption(words.FILTERS_TEXT, count=FILTERS)
     except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
         st.info(escaped(reason))

@@ -25,7 +25,6 @@ from vitviz.ui.pages.positions import text as words
 from vitviz.ui.text import common
 
 # Pixels; half a page, or a phone, shows a map of this width about as it is, its lettering included.
-SHOWN = 440
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def show_rotary(context: PageContext, its: Places) -> None:
     kernel = {"layer": layer, "head": head, "raw": raw}
 
     def draw() -> Figure:
-        return kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme, width=SHOWN)
+        return kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme, width=figure.HALF)
 
     with its.figure:
         left, right = st.columns(2)
@@ -119,7 +118,7 @@ def show_relative(context: PageContext, its: Places) -> None:
     one, every = {"number": number, "head": head}, {"number": number, "shared": shared}
 
     def draw() -> Figure:
-        return bias_figure(context.traced, number, head, bias, theme=context.theme, width=SHOWN)
+        return bias_figure(context.traced, number, head, bias, theme=context.theme, width=figure.HALF)
 
     def draw_all() -> Figure:
         return bias_heads_figure(context.traced, number, bias, shared=shared, theme=context.theme)

@@ -28,7 +28,7 @@ from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
-from vitviz.ui.pages.positions.in_attention import SHOWN, Places, choose_place
+from vitviz.ui.pages.positions.in_attention import Places, choose_place
 from vitviz.ui.shell.errors import guarded
 
 
@@ -108,7 +108,7 @@ def show_added(context: PageContext, its: Places) -> None:
 
 
 def _atlas(context: PageContext, similarity: np.ndarray, row: int, col: int) -> Figure:
-    return atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme, width=SHOWN)
+    return atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme, width=figure.HALF)
 
 
 def _curve(context: PageContext, similarity: np.ndarray | None) -> None:
@@ -117,7 +117,9 @@ def _curve(context: PageContext, similarity: np.ndarray | None) -> None:
         return
     st.caption(words.CURVE_TEXT)
     figure.show(
-        context, "similarity by distance", lambda: distance_figure(context.traced, similarity, theme=context.theme)
+        context,
+        "similarity by distance",
+        lambda: distance_figure(context.traced, similarity, theme=context.theme, width=figure.whole(context)),
     )
     step = min(context.layout.grid) // 2
     if step:
@@ -173,7 +175,7 @@ def _sum(context: PageContext, row: int, col: int) -> None:
         terms = dict(zip(words.SUM_NAMES, (one, two), strict=True))
         return Figure(
             arrays={"patch_embedding": one, "position_embedding": two, "total": total},
-            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=context.theme, width=900),
+            drawing=draw_sum(terms, result=words.SUM_RESULT, theme=context.theme, width=figure.whole(context)),
             alt=words.SUM_ALT,
             provenance=context.traced.provenance("embedding sum", query=cell_name(row, col)),
             snippet=context.traced.snippet("sums = vitviz.embedding_sum(model, trace.input, trace.layout)"),

@@ -43,7 +43,6 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 KINDS = ("deletion", "insertion")
-CURVES = 460  # pixels of the picture, which is shown about as wide
 OPPOSED = 0.1  # of a rank correlation: between its negative and this, two maps have nothing to do with each other
 SANITY_EVERY = 3  # layers randomised between two looks
 
@@ -114,7 +113,7 @@ def _curves(
     """The figure's name, what makes it, and what it depends on."""
     context = explained.context
     about = (context.subject, scores, kind, explained.target, explained.name)
-    make = partial(curves_figure, *about, theme=context.theme, width=CURVES)
+    make = partial(curves_figure, *about, theme=context.theme, width=figure.HALF)
     names = tuple(each.name for each in scores.methods)
     return f"{kind} curves", make, {"target": explained.target, "methods": names, "level": level}
 

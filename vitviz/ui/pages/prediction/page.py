@@ -73,7 +73,7 @@ def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> Non
 # The prediction forming layer by layer: for the model's output, and for every patch alone.
 
 NAMES_SHOWN = 5
-NARROW = 460  # pixels of a picture that stands beside a table, and is shown about as wide
+NARROW = 450  # pixels of a picture that stands beside a table, and is shown about as wide
 WIDTHS = (72, 112, 66, 96, 96)  # CSS pixels of the table's columns
 ROW = 30  # CSS pixels: thirteen rows and their head stand beside the curves
 

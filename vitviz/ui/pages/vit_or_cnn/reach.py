@@ -177,7 +177,7 @@ def details(vit: Network, cnn: Network) -> None:
         figure.show(
             context,
             "attention distance",
-            lambda: distances_figure(context.subject, distances, theme=context.theme),
+            lambda: distances_figure(context.subject, distances, theme=context.theme, width=figure.HALF),
             of=of,
         )
         caption(words.DISTANCES_TEXT)

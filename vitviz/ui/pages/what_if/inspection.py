@@ -116,7 +116,7 @@ def _through_layers(context: PageContext, found: TokenOutliers) -> None:
                     count=LINES_SHOWN,
                     names=common.token,
                     theme=context.theme,
-                    width=480,
+                    width=figure.HALF,
                 ),
                 norm=found.norm_times,
                 mass=found.mass_times,
