@@ -142,6 +142,11 @@ class Model:
         return hashlib.sha256(described.encode()).hexdigest()
 
     @cached_property
+    def parameters(self) -> int:
+        """How many numbers were learnt."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @cached_property
     def beside(self) -> Model:
         """The same model for long work: the weights are shared, its modules and their lock are its own, so that nobody who uses
         this one waits for that work. Neither may change a weight.

@@ -169,6 +169,11 @@ class PageContext:
         result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note, operations)
         return result
 
+    @property
+    def of_model(self) -> PageContext:
+        """The same for questions about the model alone, whatever the picture: `ask` answers them once for everybody."""
+        return replace(self, key=replace(self.key, image="", framing="", size=self.model.input_size, scope=None))
+
     def runs_on(self, passes: float) -> Model:
         """What work of so many passes has to use: the model, or the same beside it for work that waits for its turn, so that
         others' light work on the model need not wait until it is done.

@@ -1,10 +1,14 @@
-"""Heavy answers about the gallery's photographs, computed before anybody asks."""
+"""What is computed once: heavy answers about the gallery, before anybody asks; what is true of a model; drawn figures."""
 
 from __future__ import annotations
 
+from streamlit.elements.lib import image_utils
+
+from tests.ui.pages.test_pages import jpeg, upload
+from vitviz.figure import Figure
 from vitviz.samples import samples
 from vitviz.ui.compute import ComputeQueue, Results, loading, services
-from vitviz.ui.controls import questions
+from vitviz.ui.controls import facts, questions
 from vitviz.ui.selection import Selection
 
 
@@ -28,3 +32,31 @@ def test_what_was_prepared_for_the_gallery_is_what_pages_ask_for(app, monkeypatc
         assert not shown.wrong
     assert "trace" in asked
     assert not {"explanation", "faithfulness", "head importance"} & set(asked)
+
+
+def test_a_figure_is_drawn_once_and_nothing_is_encoded_again_in_later_runs(app, monkeypatch):
+    made, draw, encode = [], Figure.image, image_utils._pil_to_bytes
+
+    def counted(picture, *given, **more):
+        made.extend([picture] if picture.size != (64, 64) else ())  # the page's icon is small
+        return encode(picture, *given, **more)
+
+    monkeypatch.setattr(Figure, "image", lambda figure: made.append(figure) or draw(figure))
+    monkeypatch.setattr(image_utils, "_pil_to_bytes", counted)
+    shown = upload(app("patches"), jpeg(1))
+    made.clear()
+    assert not upload(shown, jpeg(2)).wrong
+    assert {type(each) for each in made} == {Figure} and len({id(each) for each in made}) == len(made)
+    made.clear()
+    assert not shown.at.run().exception and not made
+
+
+def test_what_is_true_of_a_model_is_found_out_once_for_all_pictures(app, monkeypatch):
+    services.queue().results.clear()
+    asked = []
+    real = facts.position_kinds
+    monkeypatch.setattr(facts, "position_kinds", lambda *given: asked.append(1) or real(*given))
+    shown = app("positions")
+    for number in (3, 4):
+        assert not upload(shown, jpeg(number)).wrong
+    assert asked == [1]

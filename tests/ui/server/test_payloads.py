@@ -258,3 +258,12 @@ def test_cookie_is_given_once_and_kept_from_scripts(store):
     first = browser.get("/")
     assert "HttpOnly" in first.headers["set-cookie"] and "SameSite=Lax" in first.headers["set-cookie"]
     assert "set-cookie" not in browser.get("/").headers
+
+
+def test_what_cannot_be_made_smaller_costs_no_time(clock, monkeypatch):
+    store, levels = PayloadStore(max_bytes=10**6, lifetime=100.0, clock=clock), []
+    real = gzip.compress
+    monkeypatch.setattr(gzip, "compress", lambda raw, level, **more: levels.append(level) or real(raw, level, **more))
+    for content, level in ((noise(0, 300_000), 0), (bytes(300_000), 1)):
+        name = store.offer("me", content[:9], lambda content=content: content)
+        assert gzip.decompress(store.fetch(name)) == content and levels[-1] == level

@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from streamlit import config
 from streamlit.runtime import caching
 from streamlit.runtime.scriptrunner import StopException
 
@@ -47,6 +48,16 @@ def test_a_session_ends_once_it_cannot_come_back():
     assert "mine" not in server.sessions and "yours" in server.sessions
 
 
+def test_what_runs_leave_behind_is_freed_once_they_are_over(monkeypatch):
+    server, collected = Server(), []
+    monkeypatch.setattr(session.gc, "collect", lambda: collected.append(1))
+    server.sessions.keep("mine", "one")
+    for _ in range(3):
+        server.sessions.collect()
+    assert collected == [1], "and only where there was a run"
+    assert not config.get_option("runner.postScriptGC"), "not after every run, which took as long as the run"
+
+
 def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch):
     class Over(Exception):
         pass
@@ -64,7 +75,7 @@ def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch
     monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(session.uploads, "kept", lambda: kept)
     with pytest.raises(Over):
-        session._look_after(SimpleNamespace(end_those_gone=lambda: 1 / 0))
+        session._look_after(SimpleNamespace(end_those_gone=lambda: 1 / 0, collect=lambda: None))
     assert kept.nbytes == 0
 
 

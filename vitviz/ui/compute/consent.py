@@ -182,8 +182,7 @@ def operations(model: Model | Cnn, passes: float = 1) -> Operations:
     if isinstance(model, Cnn):
         with model.lock:
             return Operations(passes * work_of(model.module, model.input_size).rest)
-    parameters = sum(parameter.numel() for parameter in model.module.parameters())
-    return Operations(2.0 * passes * model.layout.num_tokens * parameters)
+    return Operations(2.0 * passes * model.layout.num_tokens * model.parameters)
 
 
 def operations_of_cuts(patches: int, count: int = 1) -> Operations:

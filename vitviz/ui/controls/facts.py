@@ -20,7 +20,7 @@ def kinds_of_positions(context: PageContext) -> tuple[str, ...]:
         with context.model.lock:
             return position_kinds(context.model, context.layout)
 
-    found: tuple[str, ...] = context.ask("position kinds", work)
+    found: tuple[str, ...] = context.of_model.ask("position kinds", work)
     return found
 
 

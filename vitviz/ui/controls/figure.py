@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
+from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.image_utils import MAXIMUM_CONTENT_WIDTH
 
 from vitviz.figure import Figure
 from vitviz.ui.components.mounting import reserve
@@ -27,13 +30,14 @@ class Rendered:
     """A figure as a page needs it: no arrays, so that many can be kept."""
 
     png: bytes
+    shown: bytes  # the same, or smaller: what Streamlit sends as it is
     alt: str
     snippet: str
     size: tuple[int, int]  # pixels: (width, height)
 
     @property
     def nbytes(self) -> int:
-        return len(self.png)
+        return len(self.png) + (len(self.shown) if self.shown is not self.png else 0)
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,26 @@ class _Recipe:
         """For a download: called when no page is being drawn."""
         return self.context.fetch(f"figure {self.name}", self._draw, **self._look, **self.params).png
 
-    def show(self, image: Callable[..., object], width: int | None = None) -> None:
+    def show(self, image: Callable[..., object]) -> None:
         drawn = self.drawn()
-        image(drawn.png, width=width or "stretch", alt=drawn.alt)
+        # Left as it is: for any other format or width Streamlit would make another file in every run.
+        image(drawn.shown, width="stretch", output_format="PNG", alt=drawn.alt)
 
     def _draw(self, _: object) -> Rendered:
         figure = self.make()
-        return Rendered(figure.png(), figure.alt, figure.snippet, figure.image().size)
+        png = figure.png()  # once: a chart takes as long to draw as a pass of a small model
+        drawn = Image.open(io.BytesIO(png))
+        return Rendered(png, _as_sent(drawn) or png, figure.alt, figure.snippet, drawn.size)
+
+
+def _as_sent(drawn: Image.Image) -> bytes:
+    """A picture that is wider than Streamlit sends, scaled down once and not in every run; empty for any other."""
+    if drawn.width <= MAXIMUM_CONTENT_WIDTH:
+        return b""
+    height = round(drawn.height * MAXIMUM_CONTENT_WIDTH / drawn.width)
+    file = io.BytesIO()
+    drawn.resize((MAXIMUM_CONTENT_WIDTH, height), Image.Resampling.LANCZOS).save(file, "PNG")
+    return file.getvalue()
 
 
 def show(
@@ -87,7 +104,7 @@ def show(
     place = f"picture of {name}"
     reserve(place, f"width: {across}; max-width: 100%; aspect-ratio: {wide} / {high}; max-height: var(--vv-tallest);")
     with st.container(key=place):
-        recipe.show(st.image, width)
+        recipe.show(st.image)
     if exported:
         exports(context, name, make, **params)
 

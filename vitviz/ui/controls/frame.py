@@ -140,5 +140,5 @@ def verdict_on(context: PageContext) -> Support:
         with model.lock:
             return judge(model.name, placements_of(model.module, model.input_size), model.layout)
 
-    found: Support = context.ask("support", work)
+    found: Support = context.of_model.ask("support", work)
     return found

@@ -8,6 +8,7 @@ closed tab. So each session's name lies in its state, and the server looks from 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import secrets
@@ -27,6 +28,8 @@ from vitviz.ui.server.settings import settings
 
 _LOG = logging.getLogger(__name__)
 _SESSION = "private session"
+# Between two looks after sessions, at most: what of a run is garbage stays so long.
+LOOK_SECONDS = 5.0
 # What others may be waiting behind goes on for this long once its browser is away; what is private goes on as long as its
 # session may come back.
 SHARED_SECONDS = 15.0
@@ -77,11 +80,19 @@ class Sessions:
         self._connected, self._lifetime, self._end, self._clock = connected, lifetime, end, clock
         self._lock = threading.Lock()
         self._open: dict[str, _Connection] = {}
+        self._ran = False
 
     def keep(self, name: str, streamlit_id: str) -> None:
         """Call in every run of a session."""
         with self._lock:
             self._open[name] = _Connection(streamlit_id)
+            self._ran = True
+
+    def collect(self) -> None:
+        """Frees what runs left behind in cycles, where there were any since the last time."""
+        ran, self._ran = self._ran, False
+        if ran:
+            gc.collect()
 
     def __contains__(self, name: str) -> bool:
         return name in self._open
@@ -131,8 +142,8 @@ def patience(private: bool) -> float:
 
 def _look_after(sessions: Sessions) -> None:
     while True:
-        time.sleep(max(1.0, _lifetime() / 4))
-        for work in (sessions.end_those_gone, uploads.kept().clean):
+        time.sleep(max(1.0, min(LOOK_SECONDS, _lifetime() / 4)))
+        for work in (sessions.end_those_gone, uploads.kept().clean, sessions.collect):
             try:
                 work()
             except Exception:

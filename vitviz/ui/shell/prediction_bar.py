@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from html import escape
 
 import streamlit as st
+from PIL import Image
 
 from vitviz.analysis.prediction import Prediction, top_predictions
 from vitviz.outputs import OutputKind, has_classifier
@@ -20,7 +22,9 @@ THUMBNAIL = 28  # CSS pixels: the line is as high as a button
 def show(context: PageContext) -> None:
     """Shows the model's input and a button for its five likeliest classes or labels, or says why there are none."""
     shown, logits = context.shown, context.traced.trace.logits
-    st.image(shown, width=THUMBNAIL, alt=words.SEEN_ALT.format(width=shown.width, height=shown.height))
+    small: bytes = context.ask("thumbnail", lambda _: _thumbnail(shown))  # Streamlit would make it again in every run
+    alt = words.SEEN_ALT.format(width=shown.width, height=shown.height)
+    st.image(small, width=THUMBNAIL, output_format="PNG", alt=alt)
     if not has_classifier(context.model):
         st.caption(words.NO_CLASSES.format(count=len(logits)))
     elif context.model.weights == "random":
@@ -30,6 +34,13 @@ def show(context: PageContext) -> None:
     else:
         _guesses(context, top_predictions(logits, context.model))
         _switch("hidden", words.HIDE_ANSWER, ":material/visibility_off:")
+
+
+def _thumbnail(shown: Image.Image) -> bytes:
+    file = io.BytesIO()
+    size = THUMBNAIL, max(1, round(shown.height * THUMBNAIL / shown.width))
+    shown.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(file, "PNG")
+    return file.getvalue()
 
 
 def _switch(answer: str, label: str, icon: str) -> None:

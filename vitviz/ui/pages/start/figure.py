@@ -291,7 +291,7 @@ def _positions(context: PageContext) -> str:
         with context.model.lock:
             return position_kinds(context.model, context.layout)
 
-    kinds = context.ask("position kinds", work)
+    kinds = context.of_model.ask("position kinds", work)
     if "learned" in kinds or "sin-cos" in kinds:
         return "added"
     return kinds[0]
