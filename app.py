@@ -1,34 +1,22 @@
-"""The app's entry: `streamlit run app.py`. Everything heavy happens here, once, before the first visitor."""
+"""The app's entry: `streamlit run app.py`. The page is there first; torch, the model and all pages come beside it, once."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from vitviz.ui.compute import loading, services
-from vitviz.ui.controls.questions import prepare_gallery
 from vitviz.ui.pages.registry import pages_shown
 from vitviz.ui.server.settings import settings
 from vitviz.ui.server.watching import set_up_logs
-from vitviz.ui.shell import assembly, startup
-from vitviz.ui.shell import main as frame
+from vitviz.ui.shell import assembly, opening, startup
 
 set_up_logs(settings().logs)
 startup.keep_uploads_in_memory()
-services.decoders().start()
-embedded = startup.read_embedded(loading.embedded)
-for page in pages_shown():
-    page.load()
 assembly.need_sign_in(settings())
-assembly.watch(settings())
-services.pool()
-startup.settle()
-if embedded and settings().prepare:
-    prepare_gallery(loading.embedded())
 
 app = st.App(
-    frame.__file__,
+    opening.__file__,
     lifespan=assembly.lifespan,
-    routes=assembly.routes(embedded),
+    routes=assembly.routes(),
     middleware=assembly.middleware(settings(), [page.name for page in pages_shown()]),
 )
 

@@ -22,6 +22,7 @@ class Sample:
 
     Attributes:
         id: its name in links and on the command line
+        shows: the name that the embedded model has for it; "" where it knows none
         file: its file in assets/samples, with `sha256`
         title, alt: what it is called, and what somebody who cannot see it would be told
         author, licence: whom to credit, and the terms in a word or two
@@ -33,6 +34,7 @@ class Sample:
     """
 
     id: str
+    shows: str
     file: str
     title: str
     alt: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError
 
 ROOT = Path(__file__).parent.parent.parent
 # Chromium as root in a container, and without the calls home that a test machine cannot make.
@@ -52,8 +54,9 @@ def served(
         try:
             address = Address(f"http://127.0.0.1:{port}{base}")
             address.pid = server.pid
-            # Of the app itself: it needs no class code. Other scripts have Streamlit's alone.
-            path = "/healthz" if script.name == "app.py" and script.parent == ROOT else "/_stcore/health"
+            # Of the app itself: it needs no class code, and answers before torch and the model are there. Other scripts have
+            # Streamlit's alone.
+            path = "/readyz" if script.name == "app.py" and script.parent == ROOT else "/_stcore/health"
             _wait(server, address, patience, log, path)
             yield address
         finally:
@@ -72,6 +75,10 @@ def _wait(server: subprocess.Popen[bytes], address: str, patience: float, log: I
         try:
             with urllib.request.urlopen(f"{address}{path}", timeout=2):
                 return
+        except HTTPError as error:  # started, and without something: some tests are about that
+            if json.loads(error.read()).get("start") == "ready":
+                return
+            time.sleep(0.2)
         except OSError:
             time.sleep(0.2)
     log.seek(0)

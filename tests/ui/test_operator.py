@@ -13,7 +13,7 @@ from vitviz.ui.compute import consent, loading, services
 from vitviz.ui.pages import registry
 from vitviz.ui.server import settings
 from vitviz.ui.server.settings import Settings, SettingsError
-from vitviz.ui.shell import assembly, sidebar
+from vitviz.ui.shell import assembly, opening, sidebar
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def operator(monkeypatch: pytest.MonkeyPatch):
 
     def switch(**chosen: object) -> None:
         # Streamlit runs the frame as a script, which imports its settings anew.
-        for module in (settings, loading, services, registry, sidebar):
+        for module in (settings, loading, services, registry, sidebar, opening):
             monkeypatch.setattr(module, "settings", lambda: Settings(**chosen))
 
     return switch

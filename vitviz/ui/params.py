@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from vitviz.analysis.interventions import Interventions
-from vitviz.analysis.interventions.text import Numbers, runs
 from vitviz.tokens import CELL
 from vitviz.ui.selection import Selection
 
@@ -98,6 +96,8 @@ class Patches:
         """
         if len(text) > MAX_INTERVENTIONS_TEXT:
             raise ValueError("more patches than a link can hold")
+        from vitviz.analysis.interventions.text import Numbers, runs  # with torch, which comes after the first visitor
+
         return runs(sorted(set(Numbers().indices(text))))
 
 
@@ -115,6 +115,8 @@ class InterventionList:
         """
         if len(text) > MAX_INTERVENTIONS_TEXT:
             raise ValueError("more interventions than a link can hold")
+        from vitviz.analysis.interventions import Interventions  # as above
+
         return Interventions.decode(text).encode()
 
 

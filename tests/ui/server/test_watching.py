@@ -33,7 +33,7 @@ def test_alive_and_ready(base: str) -> None:
     assert browser.get(f"{prefix}/healthz").json() == {"alive": True}
     answer = browser.get(f"{prefix}/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "embedded model": True, "decoders": False}
+    assert answer.json() == {"ready": False, "start": "ready", "embedded model": True, "decoders": False}
     there["decoders"] = True
     assert browser.get(f"{prefix}/readyz").status_code == 200
     there["embedded model"] = False

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from vitviz.capture import memory
 from vitviz.ui.server.watching import set_up_logs
 from vitviz.ui.shell import startup
 
@@ -26,7 +27,7 @@ def test_the_heap_is_frozen_once_with_everything_imported_and_not_again_later(mo
     loaded_at_freeze: list[bool] = []
     monkeypatch.setattr(gc, "freeze", lambda: loaded_at_freeze.append(all(n in sys.modules for n in startup.LATER)))
     kept: list[bool] = []
-    monkeypatch.setattr(startup, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(memory, "keep_freed_memory", lambda: kept.append(True))
     before = set(threading.enumerate())
     startup.settle()
     assert kept == [True], "the app keeps freed memory; the library by itself does not"

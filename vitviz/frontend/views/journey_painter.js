@@ -343,7 +343,9 @@ export class JourneyPainter extends JourneyAnswers {
     const has = Boolean(this.given?.object?.length);
     for (const button of [figure.hideObject, figure.hideRest]) button.hidden = !has;
     figure.hideNone.disabled = this.mask.cells.size === 0;
-    figure.brush.disabled = figure.tools.hidden = !this.given?.hiding;
+    const { hiding, starting } = this.given ?? {};
+    figure.tools.hidden = !hiding && !starting; // its place is kept while the server starts
+    for (const button of [figure.brush, figure.hideObject, figure.hideRest]) button.disabled = !hiding;
     const { reads } = this.shown?.data ?? {};
     figure.reads.hidden = !reads;
     if (reads) {

@@ -3,6 +3,7 @@
     __init__.py  `PAGE = Page(...)`: the page's name in addresses, its place in the menu, and the parameters of its own
     text.py      every sentence that it shows
     page.py      `render(context)`, imported when the page is opened for the first time
+    opening.py   where it can show something before torch and the model are there: `draw()`
 
 Whatever two pages share lies in `ui/controls/` or in `vitviz/figures/`: pages never import pages.
 """
@@ -13,12 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 from vitviz.ui import pages as folders
 from vitviz.ui import params
-from vitviz.ui.context import PageContext
 from vitviz.ui.server.settings import SettingsError, settings
+
+if TYPE_CHECKING:  # pages are known before torch is imported
+    from vitviz.ui.context import PageContext
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,16 @@ class Page:
         """The function that draws the page, heading included; imports its module."""
         render: Callable[[PageContext], None] = import_module(f"{folders.__name__}.{self.name}.page").render
         return render
+
+    def opening(self) -> Callable[[], None] | None:
+        """The function that draws what the page shows while the server starts, where it has one: `draw` of `opening.py` in its
+        folder, which imports neither torch nor matplotlib.
+        """
+        name = f"{folders.__name__}.{self.name}.opening"
+        if find_spec(name) is None:
+            return None
+        draw: Callable[[], None] = import_module(name).draw
+        return draw
 
 
 @cache

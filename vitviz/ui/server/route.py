@@ -6,10 +6,11 @@ import gzip
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -85,15 +86,21 @@ def frontend_route(base_path: str = "") -> Route:
     return Route(f"{_prefix(base_path)}{FRONTEND}/{{version}}/{{module:path}}", serve, methods=["GET"])
 
 
-# Small pictures that are the same for everybody, by the hash of their bytes; there are as many as the gallery has photographs.
-_PUBLISHED: dict[str, bytes] = {}
+# Small pictures that are the same for everybody, by the hash of what they are made from; there are as many as the gallery has
+# photographs, and each is made when the first browser asks for it.
+_PUBLISHED: dict[str, Callable[[], bytes]] = {}
 PICTURES = "/pictures"
 
 
-def publish(jpeg: bytes) -> str:
-    """The address at which every browser can fetch the picture, once: it may be kept for good. For pictures of our own only."""
-    name = hashlib.sha256(jpeg).hexdigest()[:32]
-    _PUBLISHED[name] = jpeg
+def publish(made_from: str, jpeg: Callable[[], bytes]) -> str:
+    """The address at which every browser can fetch the picture, once: it may be kept for good. For pictures of our own only.
+
+    Args:
+        made_from: names what the picture shows and how; another picture has another.
+        jpeg: makes it.
+    """
+    name = hashlib.sha256(made_from.encode()).hexdigest()[:32]
+    _PUBLISHED.setdefault(name, cache(jpeg))
     return f"{_prefix(base_path())}{PICTURES}/{name}.jpg"
 
 
@@ -101,11 +108,11 @@ def picture_route(base_path: str = "") -> Route:
     """GET {base}/pictures/{name}.jpg: what was published, or 404."""
 
     async def serve(request: Request) -> Response:
-        body = _PUBLISHED.get(request.path_params["name"])
-        if body is None:
+        jpeg = _PUBLISHED.get(request.path_params["name"])
+        if jpeg is None:
             return _not_found()
         headers = {**_PLAIN, "Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(body, 200, headers, "image/jpeg")
+        return Response(await run_in_threadpool(jpeg), 200, headers, "image/jpeg")
 
     return Route(f"{_prefix(base_path)}{PICTURES}/{{name}}.jpg", serve, methods=["GET"])
 

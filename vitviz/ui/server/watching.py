@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from vitviz.errors import VitvizError
+from vitviz.ui.server.starting import Start
 
 HEALTH, READINESS = "/healthz", "/readyz"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -23,21 +24,27 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
-def health_routes(checks: dict[str, Callable[[], bool]], base_path: str = "") -> list[Route]:
+def health_routes(
+    checks: dict[str, Callable[[], bool]], base_path: str = "", start: Start | None = None
+) -> list[Route]:
     """GET {base}/healthz, which answers as long as the server does, and {base}/readyz, which says whether it can show a page.
 
     Args:
         checks: what has to hold for a page to be shown, by a name for people.
         base_path: the server's `baseUrlPath`.
+        start: how far the server has started; it is not ready before that is over.
     """
+    state = start or Start()
 
     async def healthy(_: Request) -> Response:
         return JSONResponse({"alive": True}, headers={"Cache-Control": "no-store"})
 
     async def ready(_: Request) -> Response:
         found = {name: _holds(check) for name, check in checks.items()}
-        status = 200 if all(found.values()) else 503
-        return JSONResponse({"ready": status == 200, **found}, status, {"Cache-Control": "no-store"})
+        status = 200 if state.state == "ready" and all(found.values()) else 503
+        return JSONResponse(
+            {"ready": status == 200, "start": state.state, **found}, status, {"Cache-Control": "no-store"}
+        )
 
     return [
         Route(path, answer, methods=["GET"])

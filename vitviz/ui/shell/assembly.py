@@ -1,8 +1,9 @@
-"""Puts the server together: its own routes, and the middleware in front of everything."""
+"""Puts the server together: its own routes, and the middleware in front of everything. Imports nothing heavy before `START`."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from streamlit import runtime
 from streamlit.errors import StreamlitSecretNotFoundError
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
-from vitviz.ui.compute import services
+from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server import session, uploads
 from vitviz.ui.server.class_code import ClassCode
 from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, OwnPage, SecurityHeaders, UploadQuota
@@ -22,29 +23,45 @@ from vitviz.ui.server.route import (
     KnownPages,
     VisitorCookie,
     base_path,
+    frontend_address,
     frontend_route,
     payload_route,
     payloads,
     picture_route,
 )
 from vitviz.ui.server.settings import Settings, SettingsError, settings
+from vitviz.ui.server.starting import START
 from vitviz.ui.server.watching import Numbers, health_paths, health_routes, serve_metrics, set_up_logs
-from vitviz.ui.shell import navigation, presenter, sidebar, styles
+from vitviz.ui.shell import navigation, presenter, startup, styles
+from vitviz.ui.shell import text as words
 
 _LOG = logging.getLogger(__name__)
 
 
-def routes(embedded: bool) -> list[Route]:
-    """Payloads, the front end, and whether the server lives and is ready. embedded: whether the embedded model was read."""
+def routes() -> list[Route]:
+    """Payloads, the front end, and whether the server lives and is ready."""
     base = base_path()
-    ready = {"embedded model": lambda: embedded, "decoders": lambda: services.decoders().able}
-    return [payload_route(payloads(), base), frontend_route(base), picture_route(base), *health_routes(ready, base)]
+    ready = {"embedded model": lambda: startup.embedded_read, "decoders": _decoders_able}
+    return [
+        payload_route(payloads(), base),
+        frontend_route(base),
+        picture_route(base),
+        *health_routes(ready, base, START),
+    ]
+
+
+def _decoders_able() -> bool:
+    if START.state != "ready":
+        return False
+    from vitviz.ui.compute import services
+
+    return services.decoders().able
 
 
 def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
     """What stands in front of every request, the first outermost. pages: the addresses of the app's pages."""
     base = base_path()
-    scripts = (navigation.PUT_AWAY, presenter.SCRIPT, sidebar.scale_down())
+    scripts = (navigation.PUT_AWAY, presenter.SCRIPT, scale_down())
     code = [
         Middleware(ClassCode, code=chosen.class_code, base_path=base, open_paths=health_paths(base)),
     ]
@@ -65,8 +82,12 @@ def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
 async def lifespan(_: object) -> AsyncIterator[None]:
     """While the server runs. The web server sets up its own log lines when it starts, so that ours come after."""
     set_up_logs(settings().logs)
+    START.begin(startup.steps())
     yield
-    services.decoders().close()
+    if START.state == "ready":
+        from vitviz.ui.compute import services
+
+        services.decoders().close()
 
 
 def need_sign_in(chosen: Settings) -> None:
@@ -87,6 +108,8 @@ def watch(chosen: Settings) -> None:
     """Serves the metrics where the operator asks for them."""
     if chosen.metrics is None:
         return
+    from vitviz.ui.compute import services
+
     queues = {"analyses": services.queue(), "models": services.models(), "copies": services.copies()}
     sizes = {
         "vitviz_sessions": ("Sessions that are not over", lambda: float(len(session.open_sessions()))),
@@ -121,3 +144,46 @@ def _uploaded_bytes() -> int:
     manager = _manager()
     files = [file for own in [*manager.file_storage.values()] for file in [*own.values()]] if manager else []
     return sum(len(file.data) for file in files)
+
+
+# A file that is too large for Streamlit's control is scaled down before the control sees it, which would only say no. It is
+# chosen through the control's input or dropped on it, and not through the window's file picker, which tells nobody.
+_SCALE_DOWN = """
+{
+  const given = GIVEN;
+  delete window.showOpenFilePicker;
+  const note = document.createElement("div");
+  note.className = "vv-note";
+  note.setAttribute("role", "alert");
+  document.body.append(note);
+  const take = async (event, input, files) => {
+    note.textContent = "";
+    if (!input || !files.some((file) => file.size > given.bytes)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    try {
+      const { scaledFile } = await import(given.module);
+      const sent = new DataTransfer();
+      for (const file of files) sent.items.add(file.size > given.bytes ? await scaledFile(file, given) : file);
+      input.files = sent.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    } catch {
+      note.textContent = given.words;
+    }
+  };
+  const within = (node) => node.closest?.('[data-testid="stFileUploader"]')?.querySelector("input[type=file]");
+  addEventListener("change", (event) => take(event, within(event.target), [...(event.target.files ?? [])]), true);
+  addEventListener("drop", (event) => take(event, within(event.target), [...event.dataTransfer.files]), true);
+}
+"""
+
+
+def scale_down() -> str:
+    """The script that does so, for the page."""
+    given = {
+        "module": f"{frontend_address(base_path())}/data/upload.js",
+        "bytes": st.get_option("server.maxUploadSize") * 2**20,
+        "side": MAX_SIZE,
+        "words": words.TOO_LARGE,
+    }
+    return _SCALE_DOWN.replace("GIVEN", json.dumps(given))

@@ -1,4 +1,4 @@
-"""The script that Streamlit runs: configuration, menu, sidebar, the page's context, and the page."""
+"""A run of the app: menu, sidebar, the page's context, and the page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import frame
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as model_words
-from vitviz.ui.pages.registry import Page, pages, pages_shown
+from vitviz.ui.pages.registry import Page
 from vitviz.ui.selection import UPLOAD, Selection
-from vitviz.ui.server.settings import settings
-from vitviz.ui.shell import navigation, prediction_bar, presenter, sidebar, styles
+from vitviz.ui.shell import navigation, prediction_bar, presenter, sidebar
 from vitviz.ui.shell import text as sidebar_words
 from vitviz.ui.shell.errors import guarded
+from vitviz.ui.shell.opening import arrange
 from vitviz.ui.text import common as words
 
 # Of parameters that a link has and the app does not.
@@ -32,20 +32,9 @@ def main() -> None:
 
 
 def _run() -> None:
-    every = pages()  # first of all: links may have their parameters
-    st.set_page_config(words.NAME, styles.icon(), "wide", styles.SIDEBAR_WIDTH)
-    ignored = state.begin()
-    styles.apply()
     opened: list[PageContext] = []
-    by_name = {
-        each.name: st.Page(partial(_show, each, opened), title=each.title, url_path=each.name, default=each is every[0])
-        for each in pages_shown()
-    }
-    navigation.keep(by_name)
-    page = st.navigation(list(by_name.values()), position="hidden")
-    if settings().sign_in and not getattr(st.user, "is_logged_in", False):
-        st.header(words.NAME, anchor=False)
-        st.button(words.SIGN_IN, on_click=st.login, type="primary")
+    page, ignored = arrange(partial(_show, opened))
+    if page is None:
         return
     if ignored:
         st.warning(words.PASSED_OVER.format(names=_listed(ignored)))
@@ -110,7 +99,7 @@ def _at_size(own: Model) -> Model:
         return own
 
 
-def _show(page: Page, opened: list[PageContext]) -> None:
+def _show(opened: list[PageContext], page: Page) -> None:
     with st.container(key="top", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         with st.container(key="answer", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             if opened and page.name != "start":  # there the answer comes with the layers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
@@ -18,7 +17,6 @@ from vitviz.ui.controls import edits
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
-from vitviz.ui.server.route import base_path, frontend_address
 from vitviz.ui.server.settings import settings
 from vitviz.ui.shell import text as words
 
@@ -27,49 +25,6 @@ FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 # What a name of the hub begins with, which no search in timm's registry finds.
 HUB = ("hf:", "hf-hub:")
 _SOURCE, _FOLLOWED, _KIND, _FORGOTTEN = "picture source", "picture followed", "model kind", "times forgotten"
-
-
-# A file that is too large for Streamlit's control is scaled down before the control sees it, which would only say no. It is
-# chosen through the control's input or dropped on it, and not through the window's file picker, which tells nobody.
-_SCALE_DOWN = """
-{
-  const given = GIVEN;
-  delete window.showOpenFilePicker;
-  const note = document.createElement("div");
-  note.className = "vv-note";
-  note.setAttribute("role", "alert");
-  document.body.append(note);
-  const take = async (event, input, files) => {
-    note.textContent = "";
-    if (!input || !files.some((file) => file.size > given.bytes)) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    try {
-      const { scaledFile } = await import(given.module);
-      const sent = new DataTransfer();
-      for (const file of files) sent.items.add(file.size > given.bytes ? await scaledFile(file, given) : file);
-      input.files = sent.files;
-      input.dispatchEvent(new Event("change", { bubbles: true }));
-    } catch {
-      note.textContent = given.words;
-    }
-  };
-  const within = (node) => node.closest?.('[data-testid="stFileUploader"]')?.querySelector("input[type=file]");
-  addEventListener("change", (event) => take(event, within(event.target), [...(event.target.files ?? [])]), true);
-  addEventListener("drop", (event) => take(event, within(event.target), [...event.dataTransfer.files]), true);
-}
-"""
-
-
-def scale_down() -> str:
-    """The script that does so, for the page."""
-    given = {
-        "module": f"{frontend_address(base_path())}/data/upload.js",
-        "bytes": st.get_option("server.maxUploadSize") * 2**20,
-        "side": MAX_SIZE,
-        "words": words.TOO_LARGE,
-    }
-    return _SCALE_DOWN.replace("GIVEN", json.dumps(given))
 
 
 def choose_picture() -> None:

@@ -1,27 +1,78 @@
-"""What is set once for the whole server, before the first visitor."""
+"""What is set once for the whole server: at once, and beside the first visitors."""
 
 from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 from starlette.formparsers import MultiPartParser
 
-from vitviz.capture.memory import keep_freed_memory
 from vitviz.errors import VitvizError
+from vitviz.ui.pages.registry import pages_shown
+from vitviz.ui.server.settings import settings
+from vitviz.ui.server.starting import Step
 
 _LOG = logging.getLogger(__name__)
 
 # Libraries that only some pages import. What is imported after `gc.freeze` is walked through after every run of a page, and a
 # second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
 LATER = ("scipy.stats", "captum.attr")
+# Seconds after which a thread gives way to another, while libraries are imported: the page of the first visitor comes first.
+SWITCH_SECONDS = 0.001
+embedded_read = False
+
+
+def steps() -> list[Step]:
+    """Everything that takes long, in its order. Their weights are seconds on two quiet cores."""
+    return [
+        Step("torch", 1.5, _import_torch),
+        Step("models", 2.5, partial(import_module, "vitviz.ui.compute.loading")),
+        Step("figures", 2.0, partial(import_module, "vitviz.ui.controls.questions")),
+        Step("pages", 0.7, _import_pages),
+        Step("embedded model", 0.8, _read_model),
+        Step("decoders", 0.2, _start_services),
+        Step("heap", 0.5, settle),
+    ]
+
+
+def _import_torch() -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.disable()  # nothing of what is imported is garbage, and looking for it takes a fifth of the time; until `settle`
+    import_module("torch")
+
+
+def _import_pages() -> None:
+    import_module("vitviz.ui.shell.main")
+    for page in pages_shown():
+        page.load()
+
+
+def _read_model() -> None:
+    from vitviz.ui.compute import loading
+
+    global embedded_read
+    embedded_read = read_embedded(loading.embedded)
+
+
+def _start_services() -> None:
+    from vitviz.ui.compute import loading, services
+    from vitviz.ui.controls.questions import prepare_gallery
+    from vitviz.ui.shell import assembly
+
+    services.decoders().start()
+    assembly.watch(settings())
+    services.pool()
+    if embedded_read and settings().prepare:
+        prepare_gallery(loading.embedded())
 
 
 def read_embedded(read: Callable[[], object]) -> bool:
-    """Reads the embedded model before the first visitor comes. Where it cannot be read, the server starts all the same: every
-    page that needs it says why, and other models work. Whether it was read.
+    """Reads the embedded model. Where it cannot be read, the server starts all the same: every page that needs it says why, and
+    other models work. Whether it was read.
     """
     try:
         read()
@@ -32,17 +83,21 @@ def read_embedded(read: Callable[[], object]) -> bool:
 
 
 def settle() -> None:
-    """Takes what is loaded out of the garbage collector's way, and keeps freed memory for the next pass. Call once, before
-    anybody is served.
+    """Takes what is loaded out of the garbage collector's way, and keeps freed memory for the next pass. Call once, when
+    everything is imported.
 
     After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what is
     frozen here is not walked through again.
     """
+    from vitviz.capture import memory
+
     for name in LATER:
         import_module(name)
     gc.collect()
     gc.freeze()
-    keep_freed_memory()
+    gc.enable()
+    sys.setswitchinterval(0.005)
+    memory.keep_freed_memory()
 
 
 def keep_uploads_in_memory() -> None:

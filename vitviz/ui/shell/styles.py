@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-import numpy as np
 import streamlit as st
 from PIL import Image
-
-from vitviz.draw import LIGHT
-from vitviz.draw.scale import table
 
 # In the page before anything is drawn.
 CSS = """
@@ -29,7 +25,18 @@ CSS = """
 [data-testid="stSidebarUserContent"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(
   [data-testid="stSkeleton"]) ~ * { display: none; }
 /* What is waited for before a page is there lies where its figure will be, and moves nothing when it goes. */
-:has(> .st-key-stage:not(:has([data-testid="stAlert"]))) { position: absolute; top: 7rem; left: 2rem; right: 2rem; }
+:has(> .st-key-stage):not(:has(> .st-key-stage [data-testid="stAlert"])) {
+  position: absolute; top: 7rem; left: 2rem; right: 2rem;
+}
+/* How far the server has started, and what is waited for where the figure stands already: in the corner. */
+:has(> .st-key-starting) { position: absolute; }
+.st-key-starting, .stMain:has(.st-key-journey) .st-key-stage:not(:has([data-testid="stAlert"])) {
+  position: fixed; right: 1.5rem; bottom: 1rem; width: 20rem; max-width: calc(100vw - 3rem); z-index: 999990;
+}
+.st-key-starting [data-testid="stProgress"], .stMain:has(.st-key-journey) .st-key-stage [data-testid="stProgress"] {
+  background: var(--vv-paper, #fff); border-radius: 4px; padding: 0.2rem 0.6rem;
+}
+[data-testid="stApp"]:has(.st-key-starting) [data-testid="stStatusWidget"] { display: none; }
 /* The line of input, answer and presenter's button stands in the height of Streamlit's own header, beside its buttons. */
 [data-testid="stHeader"] { background: transparent; pointer-events: none; }
 [data-testid="stHeader"] :is(button, a) { pointer-events: auto; }
@@ -116,11 +123,20 @@ def apply() -> None:
 SIDEBAR_WIDTH = 272
 
 
+# Rows of patches in colours of the light theme's maps: reading those takes matplotlib, which comes after the first visitor.
+ICON = (
+    ("#2e0a5a", "#801f6b", "#cc4148", "#500d6c"),
+    ("#801f6b", "#fb9d06", "#f5f891", "#a02a62"),
+    ("#500d6c", "#d94d3d", "#f9c32a", "#801f6b"),
+    ("#0f092d", "#500d6c", "#902468", "#2e0a5a"),
+)
+
+
 @cache
 def icon() -> Image.Image:
     """The page's icon: a small grid of patches in the colours of a heat map. Made here, because named icons are fetched."""
-    places = np.array([[40, 90, 140, 60], [90, 200, 250, 110], [60, 150, 220, 90], [20, 60, 100, 40]], np.uint8)
-    pixels = np.full((64, 64, 3), 255, np.uint8)
-    for (row, col), value in np.ndenumerate(places):
-        pixels[row * 16 + 1 : row * 16 + 15, col * 16 + 1 : col * 16 + 15] = table(LIGHT.sequential)[value]
-    return Image.fromarray(pixels)
+    picture = Image.new("RGB", (64, 64), "white")
+    for row, colours in enumerate(ICON):
+        for col, colour in enumerate(colours):
+            picture.paste(colour, (col * 16 + 1, row * 16 + 1, col * 16 + 15, row * 16 + 15))
+    return picture

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from vitviz.ui.text.sentences import definition, instruction
 
+STARTING = definition("The server has just started. The model is being read.")
+NOT_STARTED = definition("The server could not start. Its log says why.")
+
 PICTURE = instruction("Picture")
 SOURCE = instruction("Where from")
 SOURCES = instruction({"gallery": "Samples", "upload": "Upload", "camera": "Camera"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from vitviz.analysis import layers
-from vitviz.capture.trace import Trace
+from typing import TYPE_CHECKING
+
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction
+
+if TYPE_CHECKING:  # sentences are known before torch is imported
+    from vitviz.capture.trace import Trace
 
 PAGE = PageText(
     title=instruction("Layer by layer"),
@@ -127,6 +130,8 @@ VERDICT = definition("{reason} {instead}")
 
 def layer_words(trace: Trace, index: int) -> str:
     """A layer in the list: its stage, number, kind, grid and heads."""
+    from vitviz.analysis import layers
+
     layer = trace.every[index]
     kind, own, keys = layers.layer_kind(layer), size(layer.query_layout.grid), size(layer.key_layout.grid)
     heads = ONE_HEAD if layer.num_heads == 1 else HEADS.format(count=layer.num_heads)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import ImageOps
 
-import vitviz
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.interventions import HidePatches, Interventions, intervene
 from vitviz.analysis.positions import position_kinds
@@ -32,16 +29,15 @@ from vitviz.ui.controls.objects import patches_in
 from vitviz.ui.controls.questions import found_object, right_by_layer
 from vitviz.ui.controls.say import caption_of, costs_of
 from vitviz.ui.pages.start import text as words
+from vitviz.ui.pages.start.opening import tile
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server.payloads import pack, pack_picture
-from vitviz.ui.server.route import publish
 from vitviz.ui.text import common
 
 BARS = 5
 # Of queries and keys of all layers together, in half precision. Where they are more, the server computes the shares of the one
 # token that is held.
 MOST_BYTES = 32 * 2**20
-THUMBNAIL = 104  # pixels, for screens with two to a CSS pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +92,7 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
         "fill": _fill(context),
         "object": _object(context),
         "hiding": passed is not None,
-        "gallery": [_tile(context, sample.id) for sample in samples()],
+        "gallery": [tile(sample) for sample in samples()],
         "image": context.selection.image or samples()[0].id,
         "own": context.image.scope is not None,
         "pages": pages,
@@ -305,16 +301,3 @@ def _fill(context: PageContext) -> str:
 
 def _alt(context: PageContext) -> str:
     return next((sample.alt for sample in samples() if sample.id == (context.selection.image or samples()[0].id)), "")
-
-
-def _tile(context: PageContext, name: str) -> dict[str, Any]:
-    sample = next(sample for sample in samples() if sample.id == name)
-    return {"id": name, "title": sample.title, "alt": sample.alt, "note": "", "url": thumbnail(str(sample.path))}
-
-
-@cache
-def thumbnail(path: str) -> str:
-    """The address of a small square of the photograph."""
-    file = io.BytesIO()
-    ImageOps.fit(vitviz.load_image(path), (THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=80)
-    return publish(file.getvalue())

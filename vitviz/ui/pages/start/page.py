@@ -33,8 +33,8 @@ def render(context: PageContext) -> None:
             figure_data(context, held, hiding, titles),
             words.JOURNEY,
             context.layout.num_patches,
-            _keep,
-            _act,
+            keep,
+            act,
             key="journey",
         )
     frame.drawn()
@@ -56,24 +56,25 @@ def _hidden(layout: TokenLayout) -> HidePatches:
     return HidePatches(patches, edits.hiding(given) or "mean")
 
 
-def _keep(view: JourneyView) -> None:
+def keep(view: JourneyView) -> None:
     """What was chosen in the figure becomes the selection of the session, and so of the URL and the other pages."""
     given = edits.current()
     edits.switch(edits.hide(given, view.hidden, edits.hiding(given) or "mean"), query=view.held)
 
 
-def _act(act: Act) -> None:
-    if act.kind == "image":
-        edits.show_all(image=act.name)
-    elif act.kind == "camera":
+def act(asked: Act) -> None:
+    """Does what a control of the figure asks for."""
+    if asked.kind == "image":
+        edits.show_all(image=asked.name)
+    elif asked.kind == "camera":
         st.session_state["picture source"] = "camera"
-    elif act.kind == "upload" and act.upload is not None:
-        if images.keep_upload(act.upload.content, scaled=act.upload.scaled, counted=False):
+    elif asked.kind == "upload" and asked.upload is not None:
+        if images.keep_upload(asked.upload.content, scaled=asked.upload.scaled, counted=False):
             edits.show_all(image=UPLOAD)
-    elif act.kind == "page":
-        chosen: dict[str, Any] = {"layer": act.layer, "head": act.head, "query": act.held}
+    elif asked.kind == "page":
+        chosen: dict[str, Any] = {"layer": asked.layer, "head": asked.head, "query": asked.held}
         state.change(**chosen)
-        st.session_state[OPEN] = act.name
+        st.session_state[OPEN] = asked.name
 
 
 def _open_page() -> None:

@@ -18,6 +18,7 @@ trace.layers[11].row(0)""")
 
 NO_POSITIONS = definition("No position is added to the patches of this model.")
 OWN_ALT = definition("Your own photograph.")
+OUTSIDE = definition("not among the classes of the embedded model")
 
 # What the figure says. {names} are filled in the browser from the numbers on the screen.
 JOURNEY = instruction(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vitviz.analysis.stress import KINDS
 from vitviz.ui.pages.registry import Page
 from vitviz.ui.pages.vit_or_cnn import text
 from vitviz.ui.params import Choice, Name
@@ -17,7 +16,7 @@ PAGE = Page(
         "side_by_side": Choice("reach", ("reach", "stress", "answers")),
         "cnn": Name(MODEL_NAME),  # "": the embedded one
         "reach_of": Choice("picture", ("picture", "gallery")),
-        "damage": Choice("shuffle", tuple(KINDS)),
+        "damage": Choice("shuffle", tuple(text.DAMAGES)),
         "vit_map": Choice("rollout", ("rollout", "attention", "gradcam")),
     },
 )
