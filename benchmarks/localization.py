@@ -4,8 +4,8 @@
 
 SCENES holds coco/ (photographs and objects.json) and horses/ (photographs and NAME_mask); generated scenes are made by
 benchmarks/generated_scenes.py. Every picture is squashed into a square. CorLoc: the share of pictures whose first box
-overlaps an object's with an intersection over union of at least 0.5. Each picture's numbers are kept at once, so that a run can
-be stopped and taken up again.
+overlaps an object's with an intersection over union of at least 0.5. The numbers of each picture at each size are kept at once,
+so that a run can be stopped, split by set or size, and taken up again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from generated_scenes import scenes
 from PIL import Image
 
 import vitviz
-from vitviz.analysis.features import feature_maps
+from vitviz.analysis.features import FeatureMaps, feature_maps
 from vitviz.analysis.localization import Box, lost, mask_cut, token_cut
 from vitviz.analysis.masks import otsu_mask, pixel_mask, refine_mask
+from vitviz.analysis.rollout import pull_fused
 from vitviz.survey.faithfulness import mean_interval
 
 SIZES = (168, 224, 308)
@@ -36,6 +37,7 @@ BASELINES = {
     "whole image": (0.0, 0.0, 1.0, 1.0),
     "centre box": (0.1464, 0.1464, 0.8536, 0.8536),  # half of the area
 }
+OTSU = "Otsu on rollout"
 Fraction = tuple[float, float, float, float]
 
 
@@ -132,14 +134,29 @@ def measured(case: Case, models: dict[int, Any]) -> dict[str, float]:
                     answer[f"mask/{method}/{facet}/{size}"] = mask_overlap(
                         pixel_mask(one.mask, (size, size)), case.mask
                     )
-            if case.mask is not None and facet == "key" and size == 224:
+            if case.mask is not None and facet == "key":
                 for method in ("LOST", "TokenCut"):
                     fine = refine_mask(first[method].mask, np.asarray(prepared.shown))
                     answer[f"mask/{method}, refined/{facet}/{size}"] = mask_overlap(fine, case.mask)
-        if case.mask is not None and size == 224:
-            rollout = vitviz.rollout(vitviz.trace(model, case.image, framing="squash")).values
-            answer["mask/Otsu on rollout/224"] = mask_overlap(pixel_mask(otsu_mask(rollout), (size, size)), case.mask)
+        if case.mask is not None:
+            otsu = otsu_mask(class_rollout(maps))
+            answer[f"mask/{OTSU}/{size}"] = mask_overlap(pixel_mask(otsu, (size, size)), case.mask)
     return answer
+
+
+def class_rollout(maps: FeatureMaps) -> np.ndarray:
+    """(rows, cols): attention rollout of the class token, from the pass that gave the features."""
+    layout = maps.layout
+    vector = torch.zeros(1, layout.num_tokens)
+    vector[0, layout.prefix.index("cls")] = 1
+    for layer in reversed(maps.layers):
+        vector = pull_fused(layer, vector)
+    return layout.patches(vector[0]).numpy()
+
+
+def whole(case: Case, row: dict[str, Any], size: int) -> bool:
+    """Whether a row holds all that is asked of a picture at one size."""
+    return f"box/TokenCut/{USED[-1]}/{size}" in row and (case.mask is None or f"mask/{OTSU}/{size}" in row)
 
 
 def interval(values: np.ndarray, signed: bool = False) -> str:
@@ -189,18 +206,18 @@ def tables(rows: list[dict[str, Any]]) -> str:
                 )
         masks = [key for key in keys if key.startswith("mask/")]
         if masks:
-            lines += ["", "| masks | intersection over union | less Otsu on rollout at 224 | less the whole image |"]
-            lines += ["|---|---:|---:|---:|"]
+            lines += ["", f"| masks | pictures | intersection over union | less {OTSU} | less the whole image |"]
+            lines += ["|---|---:|---:|---:|---:|"]
         for key in masks:
-            values = np.array([row[key] for row in own])
-            less = ["", ""]
-            if key.rsplit("/", 1)[-1].isdigit():
-                less[1] = interval(values - np.array([row["mask/whole image"] for row in own]), True)
-                if "Otsu" not in key:
-                    less[0] = interval(values - np.array([row["mask/Otsu on rollout/224"] for row in own]), True)
-            lines.append(
-                f"| {key.removeprefix('mask/').replace('/', ', ')} | {interval(values)} | {' | '.join(less)} |"
-            )
+            size, less = key.rsplit("/", 1)[-1], ["", ""]
+            asked = [row for row in own if key in row]
+            values = np.array([row[key] for row in asked])
+            if size.isdigit():
+                less[1] = interval(values - np.array([row["mask/whole image"] for row in asked]), True)
+                if OTSU not in key:
+                    less[0] = interval(values - np.array([row[f"mask/{OTSU}/{size}"] for row in asked]), True)
+            name = key.removeprefix("mask/").replace("/", ", ")
+            lines.append(f"| {name} | {len(asked)} | {interval(values)} | {' | '.join(less)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -217,10 +234,10 @@ def main() -> None:
     )
     parser.add_argument("--only-tables", action="store_true", help="of what the file holds already")
     given = parser.parse_args()
-    done = {}
+    done: dict[str, dict[str, Any]] = {}
     if given.keep.exists():
-        lines = given.keep.read_text(encoding="utf-8").splitlines()
-        done = {row["name"]: row for row in map(json.loads, lines)}
+        for row in map(json.loads, given.keep.read_text(encoding="utf-8").splitlines()):
+            done.setdefault(row["name"], {}).update(row)
     if not given.only_tables:
         torch.set_num_threads(1)
         embedded = vitviz.load_model("embedded")
@@ -233,12 +250,13 @@ def main() -> None:
         chosen = [sets[given.only]] if given.only else list(sets.values())
         with given.keep.open("a", encoding="utf-8") as file:
             for case in (case for cases in by_turns(chosen) for case in cases):
-                if case.name in done:
+                row = done.setdefault(case.name, {})
+                left = {size: model for size, model in models.items() if not whole(case, row, size)}
+                if not left:
                     continue
-                done[case.name] = {"name": case.name, "objects": len(case.boxes), **measured(case, models)}
-                file.write(
-                    json.dumps({k: v if isinstance(v, str) else round(v, 5) for k, v in done[case.name].items()}) + "\n"
-                )
+                found = {key: round(value, 5) for key, value in measured(case, left).items()}
+                row.update({"name": case.name, "objects": len(case.boxes), **found})
+                file.write(json.dumps(row) + "\n")
                 file.flush()
     print(tables(list(done.values())))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import timm
 import torch
 
+from vitviz.analysis import features as analysis_features
 from vitviz.analysis.features import (
     FACETS,
     PatchFeatures,
@@ -119,6 +122,27 @@ def test_pairs_are_each_others_nearest():
     assert sorted(zip(alone.source.tolist(), alone.target.tolist(), strict=True)) == [(0, 0), (1, 0), (2, 1)]
     both = correspondences(a, b)
     assert sorted(zip(both.source.tolist(), both.target.tolist(), strict=True)) == [(0, 0), (2, 1)]
+
+
+def test_neighbours_are_found_in_blocks_whose_memory_is_bounded(monkeypatch):
+    """The pairs are those of a known shuffle, and those of the whole matrix where nothing is known."""
+    generator = np.random.default_rng(8)
+    values, order = generator.standard_normal((3000, 8)), generator.permutation(3000)
+    a, b, c = (features(each, (50, 60)) for each in (values, values[order], generator.standard_normal((3000, 8))))
+    whole = patch_similarity(a, c)  # 36 MB
+    monkeypatch.setattr(analysis_features, "BLOCK_PAIRS", 70_000)  # 23 patches a block
+    tracemalloc.start()
+    same, others = correspondences(a, b), correspondences(a, c, mutual=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3e6
+    np.testing.assert_array_equal(order[same.target], same.source)
+    assert len(same.source) == 3000
+    np.testing.assert_array_equal(others.target, whole.argmax(1)[others.source])
+    np.testing.assert_allclose(others.similarity, np.sort(whole.max(1))[::-1], atol=1e-6)
+    mutual = correspondences(a, c)
+    np.testing.assert_array_equal(whole.argmax(0)[mutual.target], mutual.source)
+    assert len(mutual.source) == (whole.argmax(0)[whole.argmax(1)] == np.arange(3000)).sum()
 
 
 def test_without_positions_shuffled_patches_give_shuffled_features():

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vitviz.analysis.stress import CELLS, KINDS, piece_order, spoiled, stress_curve, usual_levels
+from vitviz.capture import cost
 from vitviz.errors import UnsupportedError
 
 SIDE = 32
@@ -61,20 +62,27 @@ def test_the_first_level_is_the_picture_itself(kind: str):
         assert (spoiled(whole, kind, level) != whole).any(), level
 
 
-def test_shuffles_are_exact_permutations():
-    whole, grid, seed = picture(), 4, 7
+@pytest.mark.parametrize("grid", [3, 4, 7, 16])  # of 32 pixels: with 2 left over, 0, 4, and 0
+def test_shuffles_are_exact_permutations(grid: int):
+    whole, seed = picture(), 7
     found = spoiled(whole, "shuffle", grid, seed)
     step, order = SIDE // grid, piece_order(grid, seed)
+    first = (SIDE - grid * step) // 2
     assert sorted(order.tolist()) == list(range(grid * grid))
+    expected = whole.copy()
     for place, piece in enumerate(order.tolist()):
-        (r, c), (to_r, to_c) = divmod(piece, grid), divmod(place, grid)
-        np.testing.assert_array_equal(
-            found[to_r * step : (to_r + 1) * step, to_c * step : (to_c + 1) * step],
-            whole[r * step : (r + 1) * step, c * step : (c + 1) * step],
-        )
-    assert usual_levels("shuffle", (224, 224)) == (1, 2, 4, 7, 8, 14, 16)
-    with pytest.raises(ValueError, match="does not cut"):
-        spoiled(whole, "shuffle", 5)
+        (r, c), (to_r, to_c) = ((first + step * np.array(divmod(each, grid))).tolist() for each in (piece, place))
+        expected[to_r : to_r + step, to_c : to_c + step] = whole[r : r + step, c : c + step]
+    np.testing.assert_array_equal(found, expected)  # what is left over at the border stays
+    np.testing.assert_array_equal(*(np.sort(each.reshape(-1, 3), axis=0) for each in (found, whole)))
+
+
+def test_all_grids_to_16_are_asked():
+    assert usual_levels("shuffle", (224, 224)) == tuple(range(1, 17))
+    assert usual_levels("shuffle", (5, 224)) == (1, 2, 3, 4, 5)
+    for grid in (0, SIDE + 1):
+        with pytest.raises(ValueError, match="1 to 32 pieces"):
+            spoiled(picture(), "shuffle", grid)
 
 
 def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
@@ -144,6 +152,19 @@ def test_the_target_may_be_chosen_and_must_exist():
     assert stress_curve(subject, whole, "centre", target=(own + 1) % 5, levels=(0,)).target == (own + 1) % 5
     with pytest.raises(IndexError, match="output 5 does not exist"):
         stress_curve(subject, whole, "centre", target=5, levels=(0,))
+
+
+@pytest.mark.parametrize("fit", [0, 3, 100])
+def test_a_pass_takes_as_many_pictures_as_half_of_the_memory_holds(fit: int, monkeypatch: pytest.MonkeyPatch):
+    subject, whole = vit(), picture()
+    plain = stress_curve(subject, whole, "centre")
+    peak = cost.work_of(subject.module, (SIDE, SIDE)).peak
+    monkeypatch.setattr(cost, "free_memory", lambda device: int(2.1 * fit * peak))
+    batches: list[int] = []
+    subject.module.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    found = stress_curve(subject, whole, "centre")
+    assert batches == {0: [1] * 10, 3: [3, 3, 3, 1], 100: [8, 2]}[fit]
+    np.testing.assert_allclose(found.values, plain.values, atol=1e-6)
 
 
 def test_a_model_without_a_classifier_is_refused():

@@ -26,6 +26,7 @@ from vitviz.tokens import TokenLayout
 
 FACETS = ("key", "query", "value", "token")
 STARTS = 4  # k-means from so many starting points; the one with the least spread is kept
+BLOCK_PAIRS = 4_000_000  # similarities that are held at one time while neighbours are looked for
 _TINY = 1e-12
 
 
@@ -183,7 +184,7 @@ class Correspondences:
 def correspondences(
     a: PatchFeatures, b: PatchFeatures, mutual: bool = True, count: int | None = None
 ) -> Correspondences:
-    """Each patch of `a` with the patch of `b` that is most like it.
+    """Each patch of `a` with the patch of `b` that is most like it. Memory grows with the patches and not with their pairs.
 
     Args:
         a: Features of the first picture.
@@ -191,12 +192,21 @@ def correspondences(
         mutual: Keep only pairs each of which is the other's nearest ("best buddies").
         count: Keep so many, the most alike.
     """
-    similarity = patch_similarity(a, b)
-    target = similarity.argmax(1)  # (patches of a,)
-    source = np.arange(len(target))
+    _same_kind(a, b)
+    one, two = a.unit, b.unit
+    source, target = np.arange(len(one)), np.zeros(len(one), int)
+    similarity = np.zeros(len(one), np.float32)
+    back, highest = np.zeros(len(two), int), np.full(len(two), -np.inf, np.float32)  # the nearest of `a` so far
+    step = max(1, BLOCK_PAIRS // len(two))
+    for start in range(0, len(one), step):
+        block = one[start : start + step] @ two.T  # (patches of a in the block, patches of b)
+        target[start : start + step], similarity[start : start + step] = block.argmax(1), block.max(1)
+        nearest, most = block.argmax(0), block.max(0)
+        closer = most > highest
+        back[closer], highest[closer] = start + nearest[closer], most[closer]
     if mutual:
-        source = source[similarity.argmax(0)[target] == source]
-    value = similarity[source, target[source]]
+        source = source[back[target] == source]
+    value = similarity[source]
     order = np.argsort(-value, kind="stable")[:count]
     source = source[order]
     return Correspondences(source, target[source], value[order])

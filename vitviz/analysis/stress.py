@@ -19,6 +19,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from vitviz.capture.blocks import run
+from vitviz.capture.cost import pictures_at_once
 from vitviz.capture.modules import evaluating
 from vitviz.errors import UnsupportedError, existing
 from vitviz.outputs import OutputKind, output_kind
@@ -34,7 +35,7 @@ KINDS: dict[str, str] = {
 }
 RANDOM = ("shuffle", "hide")
 CELLS = 16  # patches to a side of the grid on which they are hidden
-BATCH = 8
+BATCH = 8  # pictures in one pass, at most
 
 
 class Pixels(Protocol):
@@ -85,10 +86,10 @@ class StressCurve:
 def usual_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
     """The levels that are asked by default for a picture of (height, width) pixels.
 
-    For "shuffle" the grids from 2 to 16 that cut it into equal pieces, so that each is a true permutation.
+    For "shuffle" every grid from 2 to 16 that has a pixel for each piece.
     """
     if kind == "shuffle":
-        return (1, *(grid for grid in range(2, 17) if size[0] % grid == 0 and size[1] % grid == 0))
+        return tuple(range(1, min(16, *size) + 1))
     if kind in ("hide", "centre"):
         return tuple(round(0.1 * step, 1) for step in range(10))
     if kind == "blur":
@@ -103,15 +104,17 @@ def spoiled(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.n
 
     Args:
         picture: What the network would be given.
-        kind: "shuffle": pieces of a `level` by `level` grid change places. "hide": that share of the cells of a grid of
-            16 by 16 gets the picture's mean colour; a larger share hides the same cells and more. "centre": the same for a
-            square in the middle. "blur": a Gaussian blur, which takes texture and leaves shape. "edges": a mixture with the
-            size of the grey picture's gradient (Sobel), which takes colour and texture and leaves outlines.
+        kind: "shuffle": the equal pieces of a `level` by `level` grid change places, a permutation of the pixels; rows and
+            columns that such a grid leaves over lie half at one border and half at the other, and stay. "hide": that share
+            of the cells of a grid of 16 by 16 gets the picture's mean colour; a larger share hides the same cells and more.
+            "centre": the same for a square in the middle. "blur": a Gaussian blur, which takes texture and leaves shape.
+            "edges": a mixture with the size of the grey picture's gradient (Sobel), which takes colour and texture and leaves
+            outlines.
         level: See `KINDS`.
         seed: Of the random order.
 
     Raises:
-        ValueError: For another kind, a level out of range, or a grid that does not cut the picture into equal pieces.
+        ValueError: For another kind, a level out of range, or a grid of more pieces to a side than there are pixels.
     """
     height, width = picture.shape[:2]
     if kind == "shuffle":
@@ -155,16 +158,21 @@ def piece_order(grid: int, seed: int) -> np.ndarray:
 
 def _shuffled(picture: np.ndarray, grid: int, seed: int) -> np.ndarray:
     height, width = picture.shape[:2]
-    if grid < 1 or height % grid or width % grid:
+    if not 1 <= grid <= min(height, width):
         raise ValueError(
-            f"a grid of {grid} by {grid} does not cut {height} x {width} pixels into equal pieces, so they cannot change places"
+            f"a grid has 1 to {min(height, width)} pieces to a side in a picture of {height} x {width} pixels, not {grid}"
         )
+    answer = picture.copy()
     if grid == 1:
-        return picture.copy()
-    pieces = picture.reshape(grid, height // grid, grid, width // grid, 3).swapaxes(1, 2)  # (row, col, high, wide, 3)
-    pieces = pieces.reshape(grid * grid, height // grid, width // grid, 3)[piece_order(grid, seed)]
-    rows = pieces.reshape(grid, grid, height // grid, width // grid, 3).swapaxes(1, 2)  # (row, high, col, wide, 3)
-    return np.ascontiguousarray(rows.reshape(height, width, 3))
+        return answer
+    high, wide = height // grid, width // grid
+    top, left = (height - grid * high) // 2, (width - grid * wide) // 2
+    inner = answer[top : top + grid * high, left : left + grid * wide]
+    pieces = inner.reshape(grid, high, grid, wide, 3).swapaxes(1, 2)  # (row, col, high, wide, 3)
+    pieces = pieces.reshape(grid * grid, high, wide, 3)[piece_order(grid, seed)]
+    rows = pieces.reshape(grid, grid, high, wide, 3).swapaxes(1, 2)  # (row, high, col, wide, 3)
+    inner[:] = rows.reshape(inner.shape)
+    return answer
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
@@ -204,28 +212,28 @@ def stress_curve(
     asked = tuple(levels) or usual
     seeds = range(orders if kind in RANDOM else 1)
     kind_of_output = _kind(model)
-    pictures = [[spoiled(picture, kind, level, seed) for level in asked] for seed in seeds]
-    flat, places = [picture], []  # each picture once: the first level is the picture as it is, in every order
-    for each in (each for order in pictures for each in order):
-        places.append(0 if np.array_equal(each, picture) else len(flat))
-        flat += [each] * bool(places[-1])
+    # Each picture once: the first level is the picture as it is, in every order.
+    given = [(usual[0], 0), *((level, seed) for seed in seeds for level in asked if level != usual[0])]
+    places = [given.index((level, seed)) if level != usual[0] else 0 for seed in seeds for level in asked]
     rows = []
     with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
-        for start in range(0, len(flat), BATCH):
-            batch = torch.stack([model_input(model, each) for each in flat[start : start + BATCH]])
+        together = pictures_at_once(model.module, size, BATCH)
+        for start in range(0, len(given), together):
+            some = [spoiled(picture, kind, *each) for each in given[start : start + together]]
+            batch = torch.stack([model_input(model, each) for each in some])
             rows.append(kind_of_output.read(run(model.module, batch, kind_of_output).logits).double().cpu())
             if progress:
-                progress(min(start + BATCH, len(flat)), len(flat))
-    values = torch.cat(rows).numpy()[[0, *places]]  # (1 + orders * levels, outputs)
+                progress(min(start + together, len(given)), len(given))
+    values = torch.cat(rows).numpy()  # (pictures, outputs)
     index = int(values[0].argmax()) if target is None else existing(target, values.shape[1], "output")
-    curves = values[1:, index].reshape(len(seeds), len(asked))
+    curves = values[places, index].reshape(len(seeds), len(asked))
     return StressCurve(
         kind,
         np.array(asked, np.float64),
         curves.mean(0),
         curves.min(0),
         curves.max(0),
-        np.stack(pictures[0]),
+        np.stack([spoiled(picture, kind, level) for level in asked]),
         index,
     )
 

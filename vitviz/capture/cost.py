@@ -210,6 +210,15 @@ def need_room(work: Work, device: torch.device) -> None:
         )
 
 
+def pictures_at_once(module: nn.Module, input_size: tuple[int, int], most: int) -> int:
+    """How many pictures of (height, width) pixels, 1 to `most`, one pass takes within half of the memory that is free.
+
+    Hold the model's lock.
+    """
+    free = free_memory(next(module.parameters()).device)
+    return most if free is None else max(1, min(most, free // 2 // max(work_of(module, input_size).peak, 1)))
+
+
 def need_room_for_weights(name: str, nbytes: int, device: torch.device) -> None:
     """Raises UnsupportedError where the weights of the model `name` are larger than the memory that is free on `device`."""
     free = free_memory(device)
