@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,14 @@ import vitviz
 from vitviz.analysis.methods.gradcam import cnn_gradcam
 from vitviz.analysis.receptive_field import ReceptiveField
 from vitviz.analysis.stress import KINDS, StressCurve, model_input, stress_curve
+from vitviz.capture.cost import work_of
 from vitviz.draw.objects import field_levels
 from vitviz.models import load_cnn
 from vitviz.models.convolutional import SUGGESTED, training_of
+from vitviz.ui import context
 from vitviz.ui.components.networks import MOST_PIXELS, fields_payload, pictures_payload
 from vitviz.ui.compute import Key, loading, services
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.pages.vit_or_cnn import damage, networks
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server import route
@@ -99,7 +104,7 @@ def test_a_chosen_class_is_followed_in_both(app, given):
 
 
 def test_grad_cam_stands_beside_the_map_and_one_sentence_says_whether_they_agree(app, given):
-    shown = app(PAGE, side_by_side="answers")
+    shown = app(PAGE, side_by_side="answers", answer="shown")
     assert not shown.wrong
     maps = [json.loads(element.proto.json) for element in shown.at.get("bidi_component")]
     (cam,) = [each for each in maps if each["alt"].startswith(CNN_TITLE)]
@@ -113,6 +118,55 @@ def test_grad_cam_stands_beside_the_map_and_one_sentence_says_whether_they_agree
         assert not shown.wrong and len(shown.at.get("bidi_component")) == 2
 
 
+@pytest.fixture
+def undamaged(monkeypatch) -> Iterator[dict[str, Any]]:
+    """Curves of one level, without a pass; holds the module that each network's was asked of."""
+    asked: dict[str, Any] = {}
+
+    def curve(model, picture, kind, target, **_):
+        asked[model.name] = model.module
+        one = np.ones(1)
+        return StressCurve(kind, 0 * one, one, one, one, picture[None], target)
+
+    monkeypatch.setattr(damage, "stress_curve", curve)
+    services.queue().results.clear()
+    yield asked
+    services.queue().results.clear()
+
+
+@pytest.mark.usefixtures("undamaged")
+def test_the_answers_hide_until_they_are_asked_for(app):
+    shown = app(PAGE, side_by_side="answers", vit_map="gradcam")
+    held = f"{shown.text} {[element.proto.json for element in shown.at.get('bidi_component')]}"
+    assert not shown.wrong and "motorbike" not in held and words.HIDDEN_ANSWERS in held
+    assert held.count("first answer of the ViT") >= 2, "both maps are about it"
+    stress = sent(app(PAGE, side_by_side="stress", damage="edges"))
+    assert "motorbike" not in json.dumps(stress) and "first answer of the ViT" in stress["sides"][1]["captions"][0]
+    shown.at.button(key="show both answers").click().run()
+    assert not shown.wrong and shown.parameters["answer"] == "shown" and "Both say **motorbike**" in shown.text
+
+
+def test_a_networks_long_work_waits_for_its_turn_and_leaves_it_to_others(app, monkeypatch, given, undamaged):
+    """Counted by the network's own operations, whichever of the two it is."""
+    vit, cnn = given
+    counted = {}
+
+    def asked(queue, key, lane, work, what, operations=0.0):
+        counted[key.what, key.model] = operations
+        return answer(queue, key, lane, work, what, operations)
+
+    answer = context.answer
+    monkeypatch.setattr(context, "answer", asked)
+    assert not app(PAGE, side_by_side="stress", damage="hide").wrong
+    assert counted["stress", vit.name] > HEAVY_OPERATIONS > counted["stress", cnn.name]
+    assert counted["stress", cnn.name] == pytest.approx(30 * work_of(cnn.module, cnn.input_size).rest)
+    assert (
+        undamaged[vit.name] is not loading.embedded().module and undamaged[cnn.name] is loading.cnn_of(cnn.name).module
+    )
+    assert cnn.beside.module is not cnn.module and cnn.beside.lock is not cnn.lock
+    assert next(cnn.beside.module.parameters()) is next(cnn.module.parameters())
+
+
 def test_other_names_make_no_agreement(app, monkeypatch, given):
     other = load_cnn("resnet18", weights="random:1")
     named = replace(other, weights="pretrained", labels=tuple(f"thing {i}" for i in range(1000)))
@@ -120,7 +174,7 @@ def test_other_names_make_no_agreement(app, monkeypatch, given):
     monkeypatch.setattr(loading, "require_published", lambda name: None)
     monkeypatch.setattr(loading.consent, "require_weights", lambda *_: None)
     services.models().results.clear()
-    shown = app(PAGE, side_by_side="answers", cnn="resnet18")
+    shown = app(PAGE, side_by_side="answers", cnn="resnet18", answer="shown")
     assert not shown.wrong
     assert "cannot agree or disagree" in shown.text and "Both say" not in shown.text
     services.models().results.clear()

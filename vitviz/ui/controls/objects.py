@@ -11,6 +11,7 @@ from vitviz.analysis.features import FACETS, FeatureMaps, PatchFeatures, feature
 from vitviz.analysis.localization import FoundObject, lost, mask_cut, token_cut
 from vitviz.glossary import GLOSSARY
 from vitviz.ui import state
+from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.text import common as words
@@ -46,11 +47,13 @@ def features_of(context: PageContext, facet: str, layer: int) -> PatchFeatures:
         maps = FeatureMaps(context.layers, (), context.layout)
         return context.ask("patch features", lambda _: maps.facet(facet, layer), facet=facet, layer=layer)
 
+    model = context.runs_on(1)
+
     def work(_: object) -> tuple[PatchFeatures, ...]:
-        maps = feature_maps(context.model, context.trace.input)
+        maps = feature_maps(model, context.trace.input)
         return tuple(maps.facet(facet, index) for index in range(maps.num_layers))
 
-    return context.ask("patch features of all layers", work, facet=facet)[layer]
+    return context.ask("patch features of all layers", work, words.COMPUTING, 1, facet=facet)[layer]
 
 
 def found_objects(
@@ -75,7 +78,11 @@ def found_objects(
         return ((lost if method == "lost" else token_cut)(features, centred=centred),)
 
     given = {"facet": facet, "layer": layer, "centred": centred}
-    return context.ask(method, work, **given, **({"count": count} if method == "maskcut" else {}))
+    patches = len(features.values)
+    products = consent.Operations(2 * patches * features.values.size)  # LOST is one product of all pairs
+    operations = products if method == "lost" else consent.operations_of_cuts(patches, count)
+    more = {"count": count} if method == "maskcut" else {}
+    return context.ask(method, work, words.COMPUTING, operations, **given, **more)
 
 
 def patches_in(mask: np.ndarray) -> tuple[int, ...]:

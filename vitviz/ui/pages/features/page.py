@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from vitviz.analysis.features import FACETS, correspondences, feature_maps, upsampled
+from vitviz.analysis.features import FACETS, feature_maps, upsampled
 from vitviz.draw.objects import paint_clusters, paint_colours
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
@@ -131,10 +131,11 @@ def _alike(pictures: Pictures) -> None:
     vectors = pictures.vectors()
     pairs = None
     if on("pairs") and len(vectors) > 1:
+        found = pictures.pairs()
 
         def build() -> bytes:
-            found = correspondences(vectors[0], vectors[1], count=PAIRS_DRAWN)
-            return pack({"source": found.source.astype(np.int32), "target": found.target.astype(np.int32)})
+            ends = {"source": found.source, "target": found.target}
+            return pack({name: each[:PAIRS_DRAWN].astype(np.int32) for name, each in ends.items()})
 
         pairs = pictures.offer("mutual pairs", build)
 
@@ -211,9 +212,8 @@ def _clusters(picture: Image.Image, labels: np.ndarray) -> Image.Image:
 def _details(pictures: Pictures) -> None:
     if pictures.kind == "alike":
         _facets(pictures)
-        first, *others = pictures.vectors()
-        for other in others:
-            found = len(correspondences(first, other).source)
+        if len(pictures.contexts) > 1:
+            found = len(pictures.pairs().source)
             caption(words.COUNTED_PAIRS, count=found, shown=min(PAIRS_DRAWN, found))
     elif pictures.kind == "components":
         parts = pictures.components()

@@ -8,18 +8,27 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vitviz.analysis.features import PatchComponents, PatchFeatures, cluster_patches, principal_components
+from vitviz.analysis.features import (
+    STARTS,
+    Correspondences,
+    PatchComponents,
+    PatchFeatures,
+    cluster_patches,
+    correspondences,
+    principal_components,
+)
 from vitviz.analysis.masks import Annotation, coco, in_photograph, refine_labels
 from vitviz.samples import samples
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.features import MOST_PHOTOGRAPHS, AskedPatch
-from vitviz.ui.compute import images, loading
+from vitviz.ui.compute import consent, images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import objects
 from vitviz.ui.controls.pickers import mark, marked_patch
 from vitviz.ui.pages.features import text as words
 from vitviz.ui.selection import UPLOAD
+from vitviz.ui.text import common
 
 T = TypeVar("T")
 
@@ -103,8 +112,10 @@ class Pictures:
         """What every answer about all of them depends on."""
         return {"facet": self.facet, "layer": self.layer, "others": tuple(each.key for each in self.contexts[1:])}
 
-    def ask(self, what: str, work: Callable[[Any], T], **more: Hashable) -> T:
-        return self.together.ask(what, work, **self.params, **more)
+    def ask(self, what: str, work: Callable[[Any], T], operations: float = 0.0, /, **more: Hashable) -> T:
+        """operations: that it takes, about."""
+        counted = consent.Operations(operations)
+        return self.together.ask(what, work, common.COMPUTING, counted, **self.params, **more)
 
     def offer(self, what: str, build: Callable[[], bytes], **more: Hashable) -> str:
         return self.together.offer(what, build, **self.params, **more)
@@ -113,17 +124,30 @@ class Pictures:
         """The features of each."""
         return [objects.features_of(each, self.facet, self.layer) for each in self.contexts]
 
+    def pairs(self) -> Correspondences:
+        """Mutual neighbours of the first two photographs, the most alike first."""
+        one, two = self.vectors()[:2]
+        operations = 2.0 * len(one.values) * two.values.size
+        return self.ask("mutual pairs", lambda _: correspondences(one, two), operations)
+
     def components(self) -> PatchComponents:
         """Principal components of all of them together."""
         vectors, foreground = self.vectors(), on("foreground")
+        width = vectors[0].values.shape[1]
+        operations = 4.0 * width**3 + sum(4.0 * width * each.values.size for each in vectors)
         return self.ask(
-            "joint components", lambda _: principal_components(vectors, 3, foreground), foreground=foreground
+            "joint components",
+            lambda _: principal_components(vectors, 3, foreground),
+            operations,
+            foreground=foreground,
         )
 
     def groups(self) -> tuple[np.ndarray, ...]:
         """(rows, cols) int of each: the groups of all of them together."""
         vectors, count = self.vectors(), int(state.value_of("groups"))
-        return self.ask("joint groups", lambda _: cluster_patches(vectors, count), count=count)
+        # From several starts, some tens of rounds each, in which every vector meets every group's.
+        operations = 2.0 * STARTS * 30 * count * sum(each.values.size for each in vectors)
+        return self.ask("joint groups", lambda _: cluster_patches(vectors, count), operations, count=count)
 
     def drawn_groups(self, at: int) -> np.ndarray:
         """The groups of one photograph as they are drawn: (rows, cols) int, or along its edges (height, width)."""
@@ -133,7 +157,11 @@ class Pictures:
         shown = np.asarray(self.contexts[at].shown.convert("RGB"))
         count = int(state.value_of("groups"))
         return self.ask(
-            "groups along edges", lambda _: refine_labels(labels, shown).astype(np.int16), count=count, at=at
+            "groups along edges",
+            lambda _: refine_labels(labels, shown).astype(np.int16),
+            consent.operations_of_walk(shown.shape[0] * shown.shape[1], count),
+            count=count,
+            at=at,
         )
 
     def groups_coco(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, objects, tables
 from vitviz.ui.controls.frame import page
@@ -188,8 +190,8 @@ def _result(context: PageContext, finder: str, found: Found) -> None:
         words.ONE_BOX.format(number=number, left=box[0], top=box[1], right=box[2], bottom=box[3], score=each.score)
         for number, (box, each) in enumerate(zip(boxes, found, strict=True), 1)
     ]
-    refined = _refined()  # here: the work is done in another thread
-    painted = context.ask("found on the photograph", lambda _: _painted(context, found, refined), **dict(params))
+    masks = _masks(context, finder, found)
+    painted = context.ask("found on the photograph", lambda _: _painted(context, found, masks), **dict(params))
     show_picture(
         context,
         "found",
@@ -203,19 +205,28 @@ def _result(context: PageContext, finder: str, found: Found) -> None:
     )
 
 
-def _painted(context: PageContext, found: Found, refined: bool) -> Image.Image:
+def _painted(context: PageContext, found: Found, masks: Sequence[np.ndarray]) -> Image.Image:
     shown = context.shown.convert("RGB")
-    mask = np.any([_pixels(context, each, refined) for each in found], axis=0)
+    mask = np.any(masks, axis=0)
     scale = DRAWN * 224 / shown.width
     names = [f"{number}: {each.score:.2f}" for number, each in enumerate(found, 1)]
     boxes = [(each.box.left, each.box.top, each.box.right, each.box.bottom) for each in found]
     return paint_boxes(paint_mask(shown, mask), boxes, names, scale, size_of_names=20)
 
 
-def _pixels(context: PageContext, one: FoundObject, refined: bool) -> np.ndarray:
-    """(height, width) boolean: the object in pixels of the model's input."""
-    shown = context.shown.convert("RGB")
-    return refine_mask(one.mask, np.asarray(shown)) if refined else pixel_mask(one.mask, (shown.height, shown.width))
+def _masks(context: PageContext, finder: str, found: Found) -> Sequence[np.ndarray]:
+    """(height, width) boolean of each object: in pixels of the model's input."""
+    shown = np.asarray(context.shown.convert("RGB"))
+    if not _refined():
+        return [pixel_mask(each.mask, (shown.shape[0], shown.shape[1])) for each in found]
+    masks: Sequence[np.ndarray] = context.ask(
+        "masks along edges",
+        lambda _: tuple(refine_mask(each.mask, shown) for each in found),
+        common.COMPUTING,
+        consent.operations_of_walk(context.shown.width * context.shown.height, 2 * len(found)),
+        **_asked(context, finder),
+    )
+    return masks
 
 
 def _map_of(finder: str, one: FoundObject, step: str) -> tuple[str, np.ndarray, bool]:
@@ -281,7 +292,7 @@ def _details(context: PageContext, finder: str, found: Found) -> None:
     st.caption(words.IN_PHOTOGRAPH)
     st.download_button(
         common.DOWNLOAD_COCO,
-        json.dumps(_coco(context, found, boxes)),
+        json.dumps(_coco(context, found, boxes, _masks(context, finder, found))),
         f"{common.NAME}-objects.json",
         "application/json",
         key="download objects",
@@ -297,11 +308,13 @@ def _details(context: PageContext, finder: str, found: Found) -> None:
     )
 
 
-def _coco(context: PageContext, found: Found, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
+def _coco(
+    context: PageContext, found: Found, boxes: list[tuple[float, float, float, float]], masks: Sequence[np.ndarray]
+) -> dict[str, Any]:
     photograph, region = context.image.image, context.traced.prepared.box
     size, name = (photograph.height, photograph.width), context.traced.image_name.rpartition("/")[2]
     made = [
-        Annotation(name, box, in_photograph(_pixels(context, each, _refined()), region, size), score=each.score)
-        for box, each in zip(boxes, found, strict=True)
+        Annotation(name, box, in_photograph(mask, region, size), score=each.score)
+        for box, mask, each in zip(boxes, masks, found, strict=True)
     ]
     return coco({name: size}, made)

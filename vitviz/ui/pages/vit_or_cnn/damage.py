@@ -14,7 +14,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.say import sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import Network, followed
+from vitviz.ui.pages.vit_or_cnn.networks import Network, followed, said_of
 
 ORDERS = 3  # random orders for each level
 
@@ -32,19 +32,17 @@ def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
 def _curve(network: Network, target: int) -> StressCurve:
     kind, picture = _kind(), np.asarray(network.shown)
     orders = ORDERS if kind in RANDOM else 1
-    passes = 0.0  # of a convolutional network: too few to wait for a turn
+    passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
     if network.is_vit:
-        passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
         consent.require_passes(network.context.model, passes, words.DAMAGES[kind])
-    found: StressCurve = network.context.ask(
+    return network.ask(
         "stress",
-        lambda progress: stress_curve(network.beside, picture, kind, target, orders=orders, progress=progress),
+        lambda model, progress: stress_curve(model, picture, kind, target, orders=orders, progress=progress),
         words.WAIT_STRESS.format(network=network.title),
         passes,
         kind=kind,
         target=target,
     )
-    return found
 
 
 def _kind() -> str:
@@ -57,18 +55,18 @@ def show(vit: Network, cnn: Network) -> None:
     levels = sorted({float(level) for curve in curves.values() for level in curve.levels})
     steps = []
     for level in levels:
-        # Inputs of two sizes may be cut into other grids: each shows the nearest.
+        # A small input has no grid of as many pieces as another's: each shows the nearest.
         frames = tuple(int(np.abs(curve.levels - level).argmin()) for curve in curves.values())
         answers = [
             words.STEP_ANSWER.format(
                 network=words.SHORT_VIT if network.is_vit else words.SHORT_CNN,
-                label=network.name_of(curve.target),
+                label=said_of(network, curve.target, vit),
                 value=network.kind.text(float(curve.values[frame])),
             )
             for (network, curve), frame in zip(curves.items(), frames, strict=True)
         ]
         steps.append(Step(level, frames, words.STEP.format(level=_level(level, vit), answers=words.AND.join(answers))))
-    sides = [_side(network, curve) for network, curve in curves.items()]
+    sides = [_side(network, curve, said_of(network, curve.target, vit)) for network, curve in curves.items()]
     shares = all(network.kind.is_probability for network in curves)
     top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
     axes = Axes(
@@ -82,10 +80,9 @@ def show(vit: Network, cnn: Network) -> None:
     show_networks("networks", question, sides, steps, axes, alt=here(curves) or words.DAMAGES[_kind()], smooth=False)
 
 
-def _side(network: Network, curve: StressCurve) -> NetworkSide:
+def _side(network: Network, curve: StressCurve, label: str) -> NetworkSide:
     url = network.context.offer("damaged pictures", lambda: pictures_payload(curve.pictures), kind=curve.kind)
     values = [network.kind.text(float(value)) for value in curve.values]
-    label = network.name_of(curve.target)
     return NetworkSide(
         title=network.title,
         name=words.SHORT_VIT if network.is_vit else words.SHORT_CNN,

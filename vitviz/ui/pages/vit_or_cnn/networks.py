@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -20,12 +21,16 @@ from vitviz.models import Cnn, Model, embedded, prepare
 from vitviz.models.convolutional import EMBEDDED, SUGGESTED, training_of
 from vitviz.outputs import OutputKind, output_kind, output_name
 from vitviz.ui import state
-from vitviz.ui.compute import Key, loading
+from vitviz.ui.compute import JobProgress, Key, consent, loading
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.selection import MODEL_NAME
+from vitviz.ui.text import common
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +60,23 @@ class Network:
     def is_vit(self) -> bool:
         return isinstance(self.model, Model)
 
-    @property
-    def beside(self) -> Model | Cnn:
-        """What long work runs on, so that other work on the model need not wait for it."""
-        return self.model.beside if isinstance(self.model, Model) else self.model
+    def ask(
+        self,
+        what: str,
+        work: Callable[[Model | Cnn, JobProgress], T],
+        note: str = common.COMPUTING,
+        passes: float = 1.0,
+        /,
+        of: PageContext | None = None,
+        **params: Hashable,
+    ) -> T:
+        """As `PageContext.ask`, of this network: `work` gets it, or its like that nobody waits for where there is much to do.
+
+        of: another context to keep the answer under.
+        """
+        operations = consent.operations(self.model, passes)
+        model = self.model.beside if operations > HEAVY_OPERATIONS else self.model
+        return (of or self.context).ask(what, lambda progress: work(model, progress), note, operations, **params)
 
     @property
     def logits(self) -> Tensor:
@@ -66,12 +84,11 @@ class Network:
         if self.is_vit:
             return self.context.traced.trace.logits
 
-        def work(_: object) -> Tensor:
-            with self.model.lock, evaluating(self.model.module), torch.inference_mode():
-                return run(self.model.module, self.input[None], self.kind).logits[0].float().cpu()
+        def work(model: Model | Cnn, _: object) -> Tensor:
+            with model.lock, evaluating(model.module), torch.inference_mode():
+                return run(model.module, self.input[None], self.kind).logits[0].float().cpu()
 
-        found: Tensor = self.context.ask("answer of the network", work)
-        return found
+        return self.ask("answer of the network", work)
 
     def best(self, count: int) -> list[Prediction]:
         """Its first answers; none of a network without a classifier or without training."""
@@ -174,6 +191,19 @@ def followed(vit: Network, cnn: Network) -> tuple[int | None, int]:
     elif same_outputs(vit, cnn) and vit.model.weights == "random":
         own = first
     return own, own if same_outputs(vit, cnn) else first
+
+
+def hidden(vit: Network) -> bool:
+    """Whether the answers wait to be asked for. Where there is no answer of the Vision Transformer nothing is held back."""
+    return bool(state.value_of("answer") == "hidden" and vit.best(1))
+
+
+def said_of(network: Network, output: int, vit: Network) -> str:
+    """An output that is followed in words, plain text: its name, or only whose answer it is while that is hidden."""
+    if not hidden(vit) or output == int(state.value_of("target")):
+        return network.name_of(output)
+    follows_vit = network.is_vit or same_outputs(vit, network)
+    return words.FIRST_ANSWER.format(network=words.SHORT_VIT if follows_vit else words.SHORT_CNN)
 
 
 def agreement(vit: Network, cnn: Network) -> str:

@@ -20,8 +20,19 @@ from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import damage, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import Network, agreement, choose_cnn, cnn_of, facts_of, followed, vit_of
+from vitviz.ui.pages.vit_or_cnn.networks import (
+    Network,
+    agreement,
+    choose_cnn,
+    cnn_of,
+    facts_of,
+    followed,
+    hidden,
+    said_of,
+    vit_of,
+)
 from vitviz.ui.shell.errors import guarded
+from vitviz.ui.text import common
 
 # The figure's place from the first moment on, as `frontend/views/networks.js` fills it: nothing moves when the answers come.
 STYLE = """<style>
@@ -88,10 +99,14 @@ def _cnn(context: PageContext) -> Network | None:
 def show_answers(vit: Network, cnn: Network) -> None:
     """A map of each under one cursor, its first answers below, and whether they agree."""
     output = followed(vit, cnn)[1]
-    cam: Heatmap = cnn.context.ask(
-        "Grad-CAM of the network", lambda _: cnn_gradcam(cnn.model, cnn.input, output), output=output
+    cam = cnn.ask(
+        "Grad-CAM of the network",
+        lambda model, _: cnn_gradcam(model, cnn.input, output),
+        common.COMPUTING,
+        3.0,
+        output=output,
     )
-    label = words.CAM_OF.format(label=cnn.name_of(output))
+    label = words.CAM_OF.format(label=said_of(cnn, output, vit))
     with st.container(key=SIDE_BY_SIDE, gap="small"):
         left, right, third = st.columns(COLUMNS)
         with left:
@@ -99,6 +114,15 @@ def show_answers(vit: Network, cnn: Network) -> None:
         with right:
             _map(cnn, Heatmap(cam.values, label), str(output))
         with third:
+            if hidden(vit):
+                sentence(words.HIDDEN_ANSWERS)
+                st.button(
+                    common.SHOW_ANSWER,
+                    key="show both answers",
+                    on_click=lambda: state.change(answer="shown"),
+                    icon=":material/visibility:",
+                )
+                return
             sentence(agreement(vit, cnn))
             tables.show(tables.STYLE + "".join(_answers(network) for network in (vit, cnn) if network.best(ANSWERS)))
 
@@ -133,7 +157,9 @@ def _vit_map(vit: Network) -> Heatmap:
         return found
     explained = explained_target(context)
     found = explained.ask("Grad-CAM", lambda question, _: gradcam(question))
-    return Heatmap(found.values, words.CAM_OF.format(label=explained.name))
+    asked_for = hidden(vit) and int(state.value_of("target")) < 0
+    name = words.FIRST_ANSWER.format(network=words.SHORT_VIT) if asked_for else explained.name
+    return Heatmap(found.values, words.CAM_OF.format(label=name))
 
 
 def _map(network: Network, heatmap: Heatmap, of: str) -> None:

@@ -15,6 +15,7 @@ from vitviz.capture.attention import Attention
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.networks import distances_figure, fields_figure
+from vitviz.models import Cnn, Model
 from vitviz.samples import load_sample, samples
 from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, Step, fields_payload, show_networks
@@ -29,6 +30,7 @@ from vitviz.ui.pages.vit_or_cnn.networks import Network, framing_of, given_of
 OWN, GALLERY = "receptive fields", "receptive fields of the gallery"  # names of the results
 # Tokens of a Vision Transformer beyond which its backward passes would hold gigabytes.
 MOST_TOKENS = 3_000
+STAGES = 7  # of a convolutional network, about: the passes that its fields take
 
 
 def show(vit: Network, cnn: Network) -> None:
@@ -110,30 +112,29 @@ def fields_of(network: Network) -> tuple[ReceptiveField, ...]:
         UnsupportedError: as `receptive_fields`, and for an input of too many tokens.
         ConsentRequired: where it would take long.
     """
-    context = network.context
-    passes = 0.0  # of a convolutional network: too few to wait for a turn
+    context, pictures = network.context, len(samples()) if _whole() else 1
+    passes = 2.0 * STAGES * pictures
     if network.is_vit:
         if context.layout.num_tokens > MOST_TOKENS:
             raise UnsupportedError(words.TOO_MANY_TOKENS.format(most=f"{MOST_TOKENS:,}"))
-        passes = 2.0 * (context.trace.num_layers + 1) * (len(samples()) if _whole() else 1)
+        passes = 2.0 * (context.trace.num_layers + 1) * pictures
         asked = of_gallery(context).key.derive(GALLERY) if _whole() else context.key.derive(OWN)
         if asked not in services.queue().results:
             consent.require_passes(context.model, passes, words.FIELDS)
     if not _whole():
-        own: tuple[ReceptiveField, ...] = context.ask(
+        return network.ask(
             OWN,
-            lambda progress: receptive_fields(network.beside, network.input, progress=progress),
+            lambda model, progress: receptive_fields(model, network.input, progress=progress),
             words.WAIT_FIELDS.format(network=network.title),
             passes,
         )
-        return own
-    mean: tuple[ReceptiveField, ...] = of_gallery(context).ask(
+    return network.ask(
         GALLERY,
-        lambda progress: _gallery_fields(network, progress),
-        words.WAIT_GALLERY.format(network=network.title, count=len(samples())),
+        lambda model, progress: _gallery_fields(network, model, progress),
+        words.WAIT_GALLERY.format(network=network.title, count=pictures),
         passes,
+        of=of_gallery(context),
     )
-    return mean
 
 
 def of_gallery(context: PageContext) -> PageContext:
@@ -143,8 +144,8 @@ def of_gallery(context: PageContext) -> PageContext:
     return replace(context, key=replace(context.key, image="gallery", framing=framing, scope=None))
 
 
-def _gallery_fields(network: Network, progress: JobProgress) -> tuple[ReceptiveField, ...]:
-    found, model = [], network.beside
+def _gallery_fields(network: Network, model: Model | Cnn, progress: JobProgress) -> tuple[ReceptiveField, ...]:
+    found = []
     for done, sample in enumerate(samples()):
         found.append(receptive_fields(model, given_of(network, load_sample(sample.id))))
         progress(done + 1, len(samples()))
@@ -191,12 +192,13 @@ def _distances(context: PageContext, layers: list[Attention]) -> np.ndarray:
     def work(progress: JobProgress) -> np.ndarray:
         found = []
         for done, sample in enumerate(samples()):
-            trace = vitviz.trace(context.model, load_sample(sample.id), framing=framing_of(context))
+            trace = vitviz.trace(context.model.beside, load_sample(sample.id), framing=framing_of(context))
             found.append(_of_layers([layer for layer in trace.layers if isinstance(layer, Attention)]))
             progress(done + 1, len(samples()))
         return np.mean(found, axis=0)
 
-    mean: np.ndarray = of_gallery(context).ask("attention distances of the gallery", work, words.WAIT_DISTANCES)
+    passes = 1.0 * len(samples())
+    mean: np.ndarray = of_gallery(context).ask("attention distances of the gallery", work, words.WAIT_DISTANCES, passes)
     return mean
 
 

@@ -118,6 +118,7 @@ DISTANCES_HERE = computed(
 # Stress
 DAMAGE = instruction("Damage")
 DAMAGE_HELP = definition(
+    "Pieces are of one size; pixels that are left over stay at the border. "
     "Hidden places get the photograph's mean colour. A blur takes texture and leaves shape; edges take colour and texture and leave "
     "outlines."
 )
@@ -189,6 +190,8 @@ HERE_AGAINST = computed(
 ONE_CURVE = definition("The Vision Transformer has no classifier, so there is no answer of it to follow.")
 
 # Answers
+FIRST_ANSWER = definition("first answer of the {network}")
+HIDDEN_ANSWERS = instruction("Each map shows where a network looks. Guess what it says, then ask for the answers.")
 VIT_MAP = instruction("Map of the ViT")
 VIT_MAPS = instruction({"rollout": "rollout", "attention": "attention, last layer", "gradcam": "Grad-CAM"})
 AGREE = computed("Both say **{label}**: the ViT with {vit}, the CNN with {cnn}.", _ANSWERS)
