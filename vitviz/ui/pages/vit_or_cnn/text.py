@@ -25,7 +25,7 @@ PAGE = PageText(
         "Then shuffle the photograph under *stress*, and read the curves."
     ),
     notice=reference(
-        "In a trained ViT the first layers already mix near and far; a CNN grows its field layer by layer.",
+        "The first layers of trained ViTs already look far, and with enough training data near as well; a CNN grows its field layer by layer.",
         "raghu",
         "dosovitskiy",
     )
@@ -229,7 +229,7 @@ KNOWN = (
 )
 CONTESTED = (
     reference(
-        "Whether attention is the cause is contested: CNNs with the ViTs' design and training reach the same accuracy.",
+        "Whether attention is the cause is contested: CNNs with the ViTs' design and recipe, or as much training, reach about the same accuracy.",
         "convnext",
         "smith",
     )
