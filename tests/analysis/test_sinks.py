@@ -12,6 +12,8 @@ from tests.capture.families import FAMILIES, SMALL, build
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.rollout import RolloutOptions, rollout
 from vitviz.analysis.sinks import (
+    MASS_TIMES,
+    NORM_TIMES,
     attention_mass,
     outlying,
     rollout_sinks,
@@ -88,6 +90,13 @@ def test_attention_mass_and_its_outliers():
     mass = attention_mass(trace)
     np.testing.assert_allclose(mass, [[0.02, 0.02, 0.9, 0.02, 0.02, 0.02]], atol=1e-6)
     assert outlying(mass, 1, 10).tolist() == [[False, False, True, False, False, False]]
+
+
+@pytest.mark.parametrize(("times", "above", "below"), [(NORM_TIMES, 3.1, 2.9), (MASS_TIMES, 10.1, 9.9)])
+def test_what_stands_out_where_no_threshold_is_given(times, above, below):
+    """A norm of 3 times the median patch's, a mass of 10 times."""
+    values = np.array([[1, 1, 1, 1, 1, above, below]])
+    assert outlying(values, 0, times).tolist() == [[False] * 5 + [True, False]]
 
 
 def test_norms_are_relative_to_the_images_median_patch():
