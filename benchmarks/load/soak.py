@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.load.classroom import is_of, photograph, resident
-from benchmarks.load.visitor import Visitor
+from benchmarks.load.visitor import Visitor, await_ready
 from tests.browser.serving import ROOT, Address, served
 
 MEGABYTES = 60  # of results; a trace of the embedded model is 15
@@ -93,6 +93,7 @@ def main() -> None:
     options.add_argument("--images", type=int, default=1000)
     given = options.parse_args()
     with small_app() as server:
+        await_ready(server)
         soaked = soak(server, given.images)
     for at in sorted({0, *range(0, given.images, max(1, given.images // 10)), given.images - 1}):
         print(f"| {at + 1} | {soaked.megabytes[at]:.0f} MB |")

@@ -33,6 +33,19 @@ XSRF = "_streamlit_xsrf"
 PAYLOAD = re.compile(r'"((?:/[^"/]+)*/payload/[^"]+)"')
 
 
+def await_ready(server: str, patience: float = 180.0) -> None:
+    """Waits until the server has loaded all that it needs. Raises Lost where it has not within `patience` seconds."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        try:
+            if requests.get(f"{server.rstrip('/')}/readyz", timeout=5).ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.5)
+    raise Lost(f"the server is not ready after {patience:.0f} s")
+
+
 class Lost(Exception):
     """The server said nothing within the patience of a visitor, or closed the connection."""
 
@@ -100,6 +113,7 @@ class Visitor:
         self.view = View()
         self._states: dict[str, WidgetState] = {}
         self._known: dict[str, ForwardMsg] = {}
+        self._pictures: dict[str, Image.Image | None] = {}
         self._connect()
 
     def _connect(self) -> None:
@@ -255,6 +269,15 @@ class Visitor:
         got = self.http.get(re.match(r"https?://[^/]+", self.server)[0] + address, timeout=self.patience)  # type: ignore[index]
         got.raise_for_status()
         return got.content
+
+    def pictures(self) -> list[Image.Image]:
+        """The photographs that the page shows. All that its components name is fetched, each address once."""
+        for address in self.view.addresses:
+            if address not in self._pictures:
+                arrays, _ = unpack(self.fetch(address))
+                file = io.BytesIO(np.asarray(arrays["picture"]).tobytes()) if "picture" in arrays else None
+                self._pictures[address] = file and Image.open(file).convert("RGB")
+        return [found for address in self.view.addresses if (found := self._pictures[address]) is not None]
 
     def picture(self) -> Image.Image | None:
         """The photograph that the page's first picture shows, or None where there is none."""
