@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,6 +104,86 @@ def test_work_is_called_off_in_a_worker(model, pixels):
     with pytest.raises(Cancelled):
         worker.run("job", name, Task("head importance"), pixels, TARGET, {})
     assert worker.fraction("job") is None
+
+
+@pytest.mark.long
+def test_work_that_waits_at_a_worker_is_called_off_before_it_begins(model, pixels):
+    """It waits there behind the work of another server, and its own server hears that nobody wants it any more."""
+    worker, name = Worker(), ModelName.of(model)
+    assert name is not None
+    worker.cancel("waiting")
+    worker._model = lambda _: pytest.fail("it was begun")  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        worker.run("waiting", name, Task("head importance"), pixels, TARGET, {})
+    for number in range(3_000):
+        worker.cancel(f"over long ago {number}")
+    assert len(worker._called_off) == 1_000
+
+
+class Cluster:
+    """Of Ray what a pool uses: a worker whose process ends as often as was said before it answers."""
+
+    exceptions = SimpleNamespace(
+        RayActorError=type("RayActorError", (Exception,), {}),
+        RayTaskError=type("RayTaskError", (Exception,), {}),
+        GetTimeoutError=type("GetTimeoutError", (Exception,), {}),
+    )
+
+    def __init__(self, ends: int) -> None:
+        self.ends, self.runs, self.called_off = ends, 0, 0
+        self.run = self._method(self._run)
+        self.told = self._method(lambda: {"pid": self.runs})
+        self.cancel = self._method(self._cancel)
+        self.fraction = self._method(lambda _: 0.5)
+        self.busy = False
+
+    @staticmethod
+    def _method(call):
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *given: lambda: call(*given)))
+
+    def _run(self, *_: Any) -> Any:
+        self.runs += 1
+        if self.runs <= self.ends:
+            raise self.exceptions.RayActorError
+        return "answer", {}
+
+    def _cancel(self, _: str) -> None:
+        self.called_off += 1
+
+    def wait(self, refs: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+        return ([], refs) if self.busy else (refs, [])
+
+    def get(self, ref: Any, timeout: float = 0.0) -> Any:
+        return ref()
+
+
+def pool_of(cluster: Cluster) -> Pool:
+    pool = Pool.__new__(Pool)
+    pool._ray, pool._workers, pool._idle, pool._last = cluster, [cluster], [0], {}
+    pool._free, pool._numbers = threading.Condition(), itertools.count()
+    return pool
+
+
+def test_work_whose_process_ends_is_begun_once_more_and_then_given_up(model, pixels):
+    given = (ModelName.of(model), Task("head importance"), pixels, TARGET, {}, JobProgress(lambda: True))
+    once = Cluster(ends=1)
+    assert pool_of(once).run(*given) == ("answer", {}) and once.runs == 2
+    for_ever = Cluster(ends=10)
+    pool = pool_of(for_ever)
+    with pytest.raises(VitvizError, match="ended before it was done"):
+        pool.run(*given)
+    assert for_ever.runs == 2 and pool._idle == [0], "the place is free again"
+
+
+def test_a_worker_is_told_that_nobody_waits(model, pixels):
+    cluster = Cluster(ends=0)
+    cluster.busy = True
+    pool = pool_of(cluster)
+    cluster.cancel = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda job: cluster._cancel(job)))
+    name = ModelName.of(model)
+    with pytest.raises(Cancelled):
+        pool.run(name, Task("head importance"), pixels, TARGET, {}, JobProgress(lambda: False))
+    assert cluster.called_off == 1 and pool._idle == [0]
 
 
 @pytest.mark.long

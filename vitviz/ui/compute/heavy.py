@@ -38,6 +38,8 @@ NAMESPACE = "vitviz"
 MODELS_KEPT, LOOK_SECONDS = 2, 0.25
 # What a question has computed so far that is sent along and comes back: small, and asked for again by the next work.
 TRAVEL = ("hidden_likelihoods",)
+# Jobs that were called off and have not come to their turn: a bound, since some are over by then.
+CALLED_OFF = 1_000
 # Times that work is begun again because its process ended.
 RETRIES = 1
 # For a process to start again, and between two looks at whether it has.
@@ -129,7 +131,7 @@ class Worker:
     def __init__(self) -> None:
         self._models: OrderedDict[ModelName, Model] = OrderedDict()
         self._fractions: dict[str, float] = {}
-        self._called_off: set[str] = set()
+        self._called_off: OrderedDict[str, None] = OrderedDict()  # jobs, the last CALLED_OFF of them
 
     def run(
         self, job: str, name: ModelName, task: Task, pixels: Tensor, target: Target, made: Mapping[str, Any]
@@ -150,7 +152,7 @@ class Worker:
             return answer, {each: question.passes[each] for each in TRAVEL if each in question.passes}
         finally:
             self._fractions.pop(job, None)
-            self._called_off.discard(job)
+            self._called_off.pop(job, None)
 
     def _model(self, name: ModelName) -> Model:
         if name not in self._models:
@@ -164,8 +166,10 @@ class Worker:
         return self._fractions.get(job)
 
     def cancel(self, job: str) -> None:
-        if job in self._fractions:
-            self._called_off.add(job)
+        """Also of a job that waits behind another server's: it ends when its turn comes, before anything is loaded."""
+        self._called_off[job] = None
+        if len(self._called_off) > CALLED_OFF:
+            self._called_off.popitem(last=False)
 
     def told(self) -> dict[str, Any]:
         """The process, and the names of the models that it has."""
