@@ -106,7 +106,6 @@ def test_work_is_called_off_in_a_worker(model, pixels):
     assert worker.fraction("job") is None
 
 
-@pytest.mark.long
 def test_work_that_waits_at_a_worker_is_called_off_before_it_begins(model, pixels):
     """It waits there behind the work of another server, and its own server hears that nobody wants it any more."""
     worker, name = Worker(), ModelName.of(model)
