@@ -6,6 +6,8 @@ import socket
 
 import pytest
 from PIL import Image
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from benchmarks.load import classroom
 from benchmarks.load.soak import MOST_GROWTH, Soaked, soak
@@ -70,6 +72,25 @@ def test_a_connection_that_is_lost_between_an_upload_and_its_page(server: str) -
     picture = visitor.picture()
     assert picture is not None and classroom.is_of(picture, 3)
     visitor.close()
+
+
+def test_a_page_elsewhere_can_send_no_file_and_open_no_connection(server: str) -> None:
+    """Streamlit's protection against forged requests: a page of another server has neither the token nor the origin."""
+    visitor = Visitor(server)
+    visitor.open("patches")
+    visitor.choose("picture source", string_array_value=["Upload"])
+    place = server + visitor.ask_for_place("photo.png").upload_url
+    files = {"file": ("photo.png", classroom.photograph(3))}
+    for token in ({}, {"X-Xsrftoken": "made up"}):
+        assert visitor.http.put(place, files=files, headers=token, timeout=60).status_code == 403
+    sent = visitor.http.put(place, files=files, headers={"X-Xsrftoken": visitor.http.cookies[XSRF]}, timeout=60)
+    assert sent.ok, "the same request with the token"
+    visitor.close()
+    address = server.replace("http", "ws", 1) + "/_stcore/stream"
+    with pytest.raises(InvalidStatus, match="403"), connect(address, origin="https://evil.example"):  # type: ignore[arg-type]
+        pass
+    with connect(address, origin=server, subprotocols=["streamlit"]):  # type: ignore[arg-type, list-item]
+        pass
 
 
 def test_an_upload_that_breaks_off_in_the_middle(server: str) -> None:

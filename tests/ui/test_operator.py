@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from huggingface_hub import constants
 
 from tests.models.hub_server import Hub, serving
 from tests.ui.pages.test_pages import jpeg, upload
+from vitviz.errors import ModelError
 from vitviz.images import decoding
 from vitviz.models.registry import curated
 from vitviz.ui.compute import consent, loading, services
@@ -49,6 +52,26 @@ def test_a_public_server_asks_the_hub_for_nothing_that_a_link_names(app, hub, op
     shown = app("patches", model=name)
     assert f"{name} is not among the models that this server loads" in shown.wrong[0].replace("\\", "")
     assert hub.requests == []
+
+
+def test_nor_for_a_convolutional_network_or_a_detector(hub, operator):
+    """Pages that load models beside the selected one go by the same rules."""
+    operator(public=True)
+    for ask, name in ((loading.cnn_of, "resnet18.a1_in1k"), (loading.detector_of, "hf:anybody/anything")):
+        with pytest.raises(ModelError, match="is not among the models"):
+            ask(name)
+    assert hub.requests == []
+
+
+def test_nothing_of_a_picture_is_logged(app, caplog):
+    caplog.set_level(logging.DEBUG)
+    shown = upload(app("patches"), jpeg(1), "our-holiday.jpg")
+    assert not shown.wrong
+    scoped = [key for key in services.queue().results if key.scope]
+    assert scoped, "there is something that could be logged"
+    assert upload(shown, b"\xff\xd8\xff nothing", "broken-holiday.jpg").wrong
+    assert "holiday" not in caplog.text
+    assert not [key for key in scoped if key.image in caplog.text or key.scope in caplog.text]
 
 
 def test_a_public_server_offers_the_curated_models_and_no_search(app, operator):
