@@ -1,7 +1,7 @@
 // The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
 
 import { Answer, layouts, LayerWeights } from "../core/weights.js";
-import { arrangementFor, aspectOf, nameOf, sameplace, step, tallestFor, tokenAt, tokenNamed } from "../core/layout.js";
+import { arrangementFor, aspectOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
 import { MicroscopeState } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
@@ -17,6 +17,7 @@ const FIRST_BLEND = 0.55;
 const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when somebody turns to them
 const NEIGHBOURS_AFTER_MS = 50;
 const LAYER_MS = 900; // a layer's time while playing
+const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // before a grid is known
 const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
 
 export function mount(node, host) {
@@ -327,15 +328,18 @@ class Microscope {
     if (!width) return;
     // A place of the right size from the first moment: nothing moves when the numbers arrive.
     this.bench.classList.toggle("waiting", !this.weights);
-    this.bench.style.minHeight = this.weights ? "" : `${Math.min(tallestFor(this.windowHeight), width) + ABOVE_PICTURE}px`;
-    if (!this.weights) return;
-    const { source, target } = this.layouts;
+    const source = this.weights ? this.layouts.source : SQUARE;
     const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, this.windowHeight);
+    const high = picture[1] + ABOVE_PICTURE;
+    this.bench.style.minHeight = this.weights ? "" : `${high}px`;
     this.bench.classList.toggle("wide", wide);
     this.root.classList.toggle("roomy", roomy);
     this.root.classList.toggle("narrow", narrow);
+    if (!this.weights) return;
+    const { target } = this.layouts;
     this.picture.arrange(source, ...picture);
-    this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? this.pictureHeight : 0, aspectOf(target));
+    const beforehand = this.pictureHeight < picture[1] ? high : this.pictureHeight; // what is observed comes a frame late
+    this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? beforehand : 0, aspectOf(target));
     this.bar.resize(picture[0]);
     this.bar.node.style.setProperty("--bar", `${picture[0]}px`);
     this.repaint();

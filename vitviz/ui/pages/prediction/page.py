@@ -73,8 +73,8 @@ def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> Non
 # The prediction forming layer by layer: for the model's output, and for every patch alone.
 
 NAMES_SHOWN = 5
-NARROW = 450  # pixels of a picture that stands beside a table, and is shown about as wide
-WIDTHS = (72, 112, 66, 96, 96)  # CSS pixels of the table's columns
+NARROW = 412  # pixels of a picture that stands beside a table: 319 of the page at 1024 x 768 are its own
+WIDTHS = (78, 94, 60, 84, 64)  # CSS pixels of the table's columns: the first four fit beside the curves at 1024 x 768
 ROW = 30  # CSS pixels: thirteen rows and their head stand beside the curves
 
 
@@ -86,7 +86,7 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
     values: np.ndarray = explained.ask("lens", lambda question, _: logit_lens(question).values.cpu().numpy())
     target: np.ndarray = explained.ask("target by layer", lambda question, _: target_by_layer(question).cpu().numpy())
     with its.figure():
-        left, right = st.columns([6, 5], gap="medium")
+        left, right = st.columns(2, gap="small")
     forming = partial(forming_figure, context.subject, values, theme=context.theme, width=NARROW, height=300)
     with left:
         figure.show(
@@ -123,14 +123,15 @@ def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray
     shown = {name: column for name, column in zip(words.FORMING_TABLE, columns, strict=True) if column is not None}
     if not kind.is_probability:  # of plain numbers none is the likeliest
         shown = {name: shown[name] for name in (words.FORMING_TABLE[0], words.FORMING_TABLE[4])}
+    elif np.allclose(target, values[:, best[-1]], atol=1e-6):  # what the curves say
+        del shown[words.FORMING_TABLE[4]]
     wide = dict(zip(words.FORMING_TABLE, WIDTHS, strict=True))
-    share = partial(st.column_config.ProgressColumn, min_value=0, max_value=1, format="%.2f")
-    plain = partial(st.column_config.NumberColumn, format="%.3g")
+    number = partial(st.column_config.NumberColumn, format="%.2f" if kind.is_probability else "%.3g")
     config: dict[str, Any] = {name: st.column_config.Column(width=wide[name]) for name in words.FORMING_TABLE[:2]}
     config[words.FORMING_TABLE[2]] = st.column_config.NumberColumn(
         format="percent", help=words.RIGHT_TEXT, width=wide[words.FORMING_TABLE[2]]
     )
-    config |= {name: (share if kind.is_probability else plain)(width=wide[name]) for name in words.FORMING_TABLE[3:]}
+    config |= {name: number(width=wide[name]) for name in words.FORMING_TABLE[3:]}
     st.dataframe(
         shown,
         hide_index=True,
