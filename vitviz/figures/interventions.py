@@ -24,11 +24,11 @@ from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 
 CLASSES_SHOWN = 5
-_REMOVED = (128, 128, 128)
+_REMOVED = (24, 26, 32)
 
 
 def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
-    """The pixels as the changed model gets them, without the normalisation; patches out of the sequence crossed out."""
+    """The pixels as the changed model gets them, without the normalisation; patches out of the sequence are dark."""
     layout, pixels = subject.trace.layout, subject.prepared.input[None]
     for item in changes:
         pixels = item.change_pixels(pixels, layout)
@@ -39,8 +39,6 @@ def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
             row, col = divmod(patch, layout.grid[1])
             left, top, right, bottom = box((row, col), layout.grid, picture.size)
             pen.rectangle((left, top, right - 1, bottom - 1), fill=_REMOVED)
-            pen.line((left, top, right - 1, bottom - 1), fill="white")
-            pen.line((left, bottom - 1, right - 1, top), fill="white")
     return picture
 
 

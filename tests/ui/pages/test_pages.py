@@ -363,7 +363,14 @@ def test_holding_a_patch_on_the_start_page_leaves_how_patches_are_hidden(app, fi
     link = f"hide_{fill}_3.4~heads_zero_0x1"
     changes = Interventions.decode(link)
     shown = app("start", what=link)
-    assert not shown.wrong and journey_of(shown)["mask"] == [3, 4]
+    figure = journey_of(shown)
+    assert not shown.wrong and figure["mask"] == [3, 4]
+    # What the model gets there is drawn: the picture's mean colour, a blurred picture, nothing.
+    assert bool(figure["covered"]) == (fill == "blur") and bool(figure["fill"]) == (fill != "blur")
+    if fill == "mean":
+        seen = np.asarray(vitviz.prepare(vitviz.load_model("embedded"), load_sample("motorcycle")).shown, float)
+        drawn = [int(figure["fill"][at : at + 2], 16) for at in (1, 3, 5)]
+        np.testing.assert_allclose(drawn, seen.mean((0, 1)), atol=1.5)
     kept = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start.state, "value_of", lambda name: link)

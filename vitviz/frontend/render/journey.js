@@ -78,9 +78,9 @@ function drawPatch(pen, picture, grid, cell, x, y, width, height = width) {
 }
 
 // The photograph as the first station has it.
-// state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, marks: [{ cell, kind }], links: [[from, to, share]] }
+// state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, covered, marks: [{ cell, kind }], links: [[from, to, share]] }
 export function drawPhotograph(pen, width, height, state) {
-  const { picture, dark, grid, dim, cut, map, heat, hidden, fill, marks, links } = state;
+  const { picture, dark, grid, dim, cut, map, heat, hidden, fill, covered, marks, links } = state;
   pen.imageSmoothingEnabled = true;
   pen.drawImage(picture, 0, 0, width, height);
   if (dim > 0) {
@@ -98,7 +98,8 @@ export function drawPhotograph(pen, width, height, state) {
     pen.fillStyle = fill;
     for (const index of hidden) {
       const [x, y, w, h] = boxOf(grid, [Math.floor(index / grid[1]), index % grid[1]], { width, height });
-      pen.fillRect(x, y, w + 0.5, h + 0.5);
+      if (covered) drawPatch(pen, covered, grid, [Math.floor(index / grid[1]), index % grid[1]], x, y, w + 0.5, h + 0.5);
+      else pen.fillRect(x, y, w + 0.5, h + 0.5);
     }
   }
   if (cut > 0) drawGridLines(pen, grid, width, height, cut);
@@ -192,9 +193,9 @@ function drawArc(pen, from, to, grown, thickness, thin) {
 }
 
 // The patches in a line, as the model gets them, each over a small map of its position.
-// state: { picture, grid, arrived 0..1, positions 0..1, marked: index or -1, hovered: index or -1, lines, gap, ink, accent, faint, hidden, fill }
+// state: { picture, grid, arrived 0..1, positions 0..1, marked: index or -1, hovered: index or -1, lines, gap, ink, accent, faint, hidden, fill, covered }
 export function drawLine(pen, state) {
-  const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill } = state;
+  const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill, covered } = state;
   const count = grid[0] * grid[1];
   const inner = Math.max(1, lines.size - (lines.size > 8 ? 1.5 : 0.5));
   pen.imageSmoothingEnabled = true;
@@ -204,10 +205,10 @@ export function drawLine(pen, state) {
     pen.fillStyle = faint;
     pen.fillRect(x, y, inner, inner);
     if (staggered(arrived, i, count, FLIGHT) >= 1) {
-      if (hidden.has(i)) {
+      if (hidden.has(i) && !covered) {
         pen.fillStyle = fill;
         pen.fillRect(x, y, inner, inner);
-      } else drawPatch(pen, picture, grid, cell, x, y, inner);
+      } else drawPatch(pen, hidden.has(i) ? covered : picture, grid, cell, x, y, inner);
     }
     const shown = staggered(positions, i, count, 0.25);
     if (shown <= 0 || lines.size < 6) continue;

@@ -150,14 +150,14 @@ class Journey extends JourneyPainter {
     this.figure.linkTitles(data.pages);
     this.figure.arrangeGallery(data.gallery, data.image);
     if (!this.shown) this.arrange();
-    this.loader.ask({ urls: { picture: data.picture }, data });
+    this.loader.ask({ urls: { picture: data.picture, ...(data.covered && { covered: data.covered }) }, data });
   }
 
   // The picture is here: picture, layers and answer change together.
-  take({ data }, { picture: { picture } }) {
+  take({ data }, { picture: { picture }, covered }) {
     const before = this.shown;
     const same = before !== null && before.data.question === data.question;
-    this.shown = { data, picture, grey: same && before.picture === picture ? before.grey : greyOf(picture) };
+    this.shown = { data, picture, covered: covered?.picture, grey: same && before.picture === picture ? before.grey : greyOf(picture) };
     if (!same) {
       this.timeline = Object.assign(new Timeline(data.layers.length), { speed: this.timeline.speed });
       this.seen = 0;

@@ -128,6 +128,7 @@ export class JourneyPainter extends JourneyAnswers {
         heat,
         hidden: this.mask.cells,
         fill: shown.data.fill,
+        covered: shown.covered,
         marks,
         links: shares && sameGrid ? this.links(layer, grown) : [],
       });
@@ -175,6 +176,7 @@ export class JourneyPainter extends JourneyAnswers {
         faint: isDark(theme.paper) ? "#20262f" : "#e9ebef",
         hidden: this.mask.cells,
         fill: shown.data.fill,
+        covered: shown.covered,
       });
     });
   }
@@ -272,6 +274,7 @@ export class JourneyPainter extends JourneyAnswers {
       heat: 0,
       hidden: this.mask.cells,
       fill: shown.data.fill,
+      covered: shown.covered,
       marks,
       links: [],
     });

@@ -31,8 +31,7 @@ class Paint:
         cells: painted ones, counted row by row from 0.
         hint: says below the component what painting does; touch_hint: the same for fingers.
         taken: called with all painted cells, ascending, before the page runs again.
-        hidden: makes the picture with every cell painted, of which each painted cell shows its part; without it painted cells
-            are darkened and crossed.
+        hidden: makes the picture with every cell painted, of which each painted cell shows its part.
         by: what `hidden` depends on beside the photograph.
     """
 

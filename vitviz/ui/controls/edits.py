@@ -91,6 +91,11 @@ def hiding(given: Interventions) -> str | None:
     return next((item.fill for item in given if isinstance(item, HidePatches)), None)
 
 
+def hide_by(given: Interventions) -> str:
+    """How patches are hidden, or would be, where none is: as it was chosen on "What if"."""
+    return hiding(given) or str(state.value_of("hide_by"))
+
+
 def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventions:
     """With exactly these patches hidden, all in one way."""
     return _with(given, HidePatches, HidePatches(tuple(patches), fill))

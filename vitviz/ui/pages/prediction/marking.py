@@ -28,6 +28,7 @@ from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
+_LAST = "marks that the browser reported last"
 TINT = 0.4  # how far marked patches are in the accent colour
 LITTLE = 0.05  # of a probability: a fall of less says that the answer stays
 
@@ -47,7 +48,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
             paint=Paint(
                 tuple(int(patch) for patch in np.flatnonzero(mask)),
                 words.MARK_HINT[str(state.value_of("click"))],
-                partial(_drawn, context, mask),
+                lambda cells: _drawn(context, marked(context), cells),
                 hidden=lambda: _tinted(context),
                 by=("tinted", context.theme.accent),
             ),
@@ -90,16 +91,28 @@ def _ways(its: Frame, context: PageContext, mask: np.ndarray) -> None:
 
 
 def _drawn(context: PageContext, before: np.ndarray, cells: tuple[int, ...]) -> None:
-    """A click marks what looks like that patch around it, where that is wanted; a stroke around an area marks the area, too."""
+    """A click marks what looks like that patch around it, where that is wanted; a stroke around an area marks the area, too.
+
+    A click that comes before the browser has the answer to the last one adds to that answer, and the second of a double click
+    does nothing.
+    """
     painted = np.isin(np.arange(before.size), cells).reshape(before.shape)  # (patches,) -> (rows, cols)
-    added = np.argwhere(painted & ~before)
-    if len(added) == 1 and not (before & ~painted).any() and state.value_of("click") == "alike":
-        row, col = (int(at) for at in added[0])
+    last = st.session_state.get(_LAST, before)
+    st.session_state[_LAST] = painted
+    late = last.shape == before.shape and (painted ^ last).sum() < (painted ^ before).sum()
+    on = last if late else before  # what the browser had when it was drawn on
+    added, cleared = painted & ~on, on & ~painted
+    alike = state.value_of("click") == "alike"
+    if late and alike and not added.any():
+        return
+    marks = (before | added) & ~cleared
+    if added.sum() == 1 and not cleared.any() and alike:
+        row, col = (int(at) for at in np.argwhere(added)[0])
         region = region_at(context, (row, col))
-        painted = painted if region is None else painted | region
-    elif len(added):
-        painted = binary_fill_holes(painted)
-    _mark(painted)
+        marks = marks if region is None else marks | region
+    elif added.any():
+        marks = binary_fill_holes(marks)
+    _mark(marks)
 
 
 def _tinted(context: PageContext) -> Image.Image:

@@ -136,7 +136,7 @@ def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray
         shown,
         hide_index=True,
         column_config=config,
-        height=ROW * (len(best) + 1) + 2,
+        height=ROW * len(best) + 38,  # its head is 36 high
         row_height=ROW,
         placeholder=common.NOTHING,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.interventions import HidePatches, Interventions, intervene
@@ -18,6 +19,7 @@ from vitviz.analysis.targets import default_target
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
+from vitviz.figures.interventions import seen_picture
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
 from vitviz.tokens import TokenLayout, cell_name
@@ -89,7 +91,7 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
         "reads": reads,
         "held": held,
         "mask": list(hidden),
-        "fill": _fill(context),
+        **_covers(context, hiding.fill),
         "object": _object(context),
         "hiding": passed is not None,
         "gallery": [tile(sample) for sample in samples()],
@@ -293,10 +295,16 @@ def _positions(context: PageContext) -> str:
     return kinds[0]
 
 
-def _fill(context: PageContext) -> str:
-    """The colour that hidden patches get: the mean of the pixels that the model got."""
-    mean = np.asarray(context.shown.convert("RGB"), np.float32).reshape(-1, 3).mean(0)  # (height, width, 3) -> (3,)
-    return "#" + "".join(f"{round(float(value)):02x}" for value in mean)
+def _covers(context: PageContext, fill: str) -> dict[str, str]:
+    """What the model gets where patches are hidden: a colour, or a picture that has other pixels in each patch."""
+
+    def covered() -> Image.Image:
+        everything = HidePatches(tuple(range(context.layout.num_patches)), fill)
+        return seen_picture(context.traced, Interventions((everything,)))
+
+    if fill == "blur":
+        return {"fill": "", "covered": context.offer("covered by blur", lambda: pack_picture(covered()))}
+    return {"fill": "#" + "".join(f"{value:02x}" for value in covered().getpixel((0, 0))), "covered": ""}
 
 
 def _alt(context: PageContext) -> str:

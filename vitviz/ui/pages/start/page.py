@@ -53,13 +53,13 @@ def _hidden(layout: TokenLayout) -> HidePatches:
     """Which patches the link hides, and how, whichever page hid them."""
     given = edits.current()
     patches = tuple(patch for patch in edits.hidden(given) if patch < layout.num_patches)
-    return HidePatches(patches, edits.hiding(given) or "mean")
+    return HidePatches(patches, edits.hide_by(given))
 
 
 def keep(view: JourneyView) -> None:
     """What was chosen in the figure becomes the selection of the session, and so of the URL and the other pages."""
     given = edits.current()
-    edits.switch(edits.hide(given, view.hidden, edits.hiding(given) or "mean"), query=view.held)
+    edits.switch(edits.hide(given, view.hidden, edits.hide_by(given)), query=view.held)
 
 
 def act(asked: Act) -> None:

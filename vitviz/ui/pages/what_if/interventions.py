@@ -48,7 +48,7 @@ def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
 
 def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
     """The picture to draw on, and how patches are hidden."""
-    fill = edits.hiding(given) or str(state.value_of("hide_by"))
+    fill = edits.hide_by(given)
     cells = edits.hidden(given)
 
     def hide_by(chosen: str | None) -> None:
