@@ -375,5 +375,5 @@ def test_holding_a_patch_on_the_start_page_leaves_how_patches_are_hidden(app, fi
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start.state, "value_of", lambda name: link)
         patch.setattr(start.state, "change", lambda **values: kept.append(values))
-        start._keep(JourneyView("r2c2", (3, 4)))
+        start.keep(JourneyView("r2c2", (3, 4)))
     assert [Interventions.decode(each["what"]) for each in kept] == [changes] and kept[0]["query"] == "r2c2"

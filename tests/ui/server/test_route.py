@@ -37,7 +37,7 @@ def client(base: str, store: PayloadStore | None = None) -> TestClient:
         *create_streamlit_static_assets_routes(base),
     ]
     known = Middleware(KnownPages, pages=[view.name for view in pages()], base_path=base)
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(VisitorCookie), known]))
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(VisitorCookie, base_path=base), known]))
 
 
 @pytest.mark.parametrize("base", ["", "lab/vit", "/lab/vit/"])
@@ -108,6 +108,13 @@ def test_the_visitors_cookie_keeps_to_an_encrypted_connection_where_there_is_one
     (cookie,) = [value for value in browser.get("/").headers.get_list("set-cookie") if value.startswith(COOKIE)]
     assert {"HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
     assert ("Secure" in cookie.split("; ")) == secure
+
+
+@pytest.mark.parametrize(("base", "path"), [("", "/"), ("/lab/vit/", "/lab/vit")])
+def test_the_visitors_cookie_is_for_this_app_alone(base, path):
+    browser = client(base)
+    answer = browser.get(f"{base or '/'}")
+    assert f"{COOKIE}=" in answer.headers["set-cookie"] and f"Path={path};" in answer.headers["set-cookie"]
 
 
 @pytest.mark.parametrize("own", ["", "ann", "x" * 21, "x" * 23, "é" * 22, "x" * 21 + "."])

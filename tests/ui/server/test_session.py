@@ -48,6 +48,14 @@ def test_a_session_ends_once_it_cannot_come_back():
     assert "mine" not in server.sessions and "yours" in server.sessions
 
 
+def test_the_tabs_of_a_browser_are_told_by_its_cookie():
+    sessions = Server().sessions
+    for name, visitor in (("1", "ann"), ("2", "bob"), ("3", "ann"), ("4", ""), ("5", "")):
+        sessions.keep(name, f"streamlit {name}", visitor)
+    assert sessions.of_browser(session.Session("1", "ann")) == {"1": "streamlit 1", "3": "streamlit 3"}
+    assert sessions.of_browser(session.Session("4", "")) == {"4": "streamlit 4"}
+
+
 def test_what_runs_leave_behind_is_freed_once_they_are_over(monkeypatch):
     server, collected = Server(), []
     monkeypatch.setattr(session.gc, "collect", lambda: collected.append(1))

@@ -74,4 +74,5 @@ def test_forgotten_is_forgotten_in_every_tab(kept: KeptUploads) -> None:
     other = kept.keep("bob", "upload", b"abc")
     kept.forget("ann")
     assert kept.find("ann", "upload") is None and not kept.holds("ann", first) and kept.holds("bob", other)
+    assert first.content == b"" and other.content == b"abc"  # an open tab has nothing left, though it has not run since
     assert kept.holds("ann", kept.keep("ann", "upload", b"new"))

@@ -102,8 +102,8 @@ def has_upload(name: str = UPLOAD) -> bool:
 
 def forget_uploads() -> None:
     """Nothing is left of this browser's pictures, nor of what was computed of them here."""
-    session.forget_pictures()
-    services.queue().results.let_go(session.current().name)
+    for name in session.forget_pictures():
+        services.queue().results.let_go(name)
     for key in _UPLOADS.values():
         st.session_state.pop(key, None)
 

@@ -169,8 +169,8 @@ class VisitorCookie:
     on the way may hand to everybody comes without one: whoever got it would be the same visitor.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, base_path: str = "") -> None:
+        self.app, self.path = app, _prefix(base_path) or "/"  # other apps of the host need not have it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or visitor_of(HTTPConnection(scope).cookies):
@@ -180,7 +180,7 @@ class VisitorCookie:
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and not _is_public(message):
                 secure = "; Secure" if scope.get("scheme") == "https" else ""
-                cookie = f"{COOKIE}={secrets.token_urlsafe(16)}; Path=/; HttpOnly; SameSite=Lax{secure}"
+                cookie = f"{COOKIE}={secrets.token_urlsafe(16)}; Path={self.path}; HttpOnly; SameSite=Lax{secure}"
                 MutableHeaders(scope=message).append("Set-Cookie", cookie)
             await send(message)
 

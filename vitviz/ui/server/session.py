@@ -14,7 +14,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,9 +55,10 @@ class Session:
 
 @dataclass
 class _Connection:
-    """streamlit_id: Streamlit's name of the session; lost_since: when it was first seen without a connection."""
+    """streamlit_id: Streamlit's name of the session; visitor: its cookie; lost_since: when it first had no connection."""
 
     streamlit_id: str
+    visitor: str
     lost_since: float | None = None
 
 
@@ -82,11 +83,18 @@ class Sessions:
         self._open: dict[str, _Connection] = {}
         self._ran = False
 
-    def keep(self, name: str, streamlit_id: str) -> None:
+    def keep(self, name: str, streamlit_id: str, visitor: str = "") -> None:
         """Call in every run of a session."""
         with self._lock:
-            self._open[name] = _Connection(streamlit_id)
+            self._open[name] = _Connection(streamlit_id, visitor)
             self._ran = True
+
+    def of_browser(self, own: Session) -> dict[str, str]:
+        """All sessions of the browser that a session is of, its own among them: name -> Streamlit's id."""
+        with self._lock:
+            every = [*self._open.items()]
+        tabs = {name for name, tab in every if own.visitor and tab.visitor == own.visitor} | {own.name}
+        return {name: tab.streamlit_id for name, tab in every if name in tabs}
 
     def collect(self) -> None:
         """Frees what runs left behind in cycles, where there were any since the last time."""
@@ -123,7 +131,7 @@ def current() -> Session:
     kept: Session | None = st.session_state.get(_SESSION)
     if kept is None or kept.name not in open_sessions():
         kept = st.session_state[_SESSION] = Session(secrets.token_hex(16), visitor_of(st.context.cookies))
-    open_sessions().keep(kept.name, context.session_id if context else "")
+    open_sessions().keep(kept.name, context.session_id if context else "", kept.visitor)
     return kept
 
 
@@ -161,14 +169,16 @@ def _lifetime() -> float:
     return float(st.get_option("server.disconnectedSessionTTL"))
 
 
-def forget_pictures() -> None:
-    """What this browser sent goes, and with it what this tab was offered of it."""
+def forget_pictures() -> Iterable[str]:
+    """What this browser sent goes, and with it what its tabs were offered of it. Returns the names of their sessions."""
     own = current()
+    tabs = open_sessions().of_browser(own)
     uploads.kept().forget(own.visitor)
-    route.payloads().let_go(own.name)
-    context = get_script_run_ctx()
-    if context and runtime.exists():
-        runtime.get_instance().uploaded_file_mgr.remove_session_files(context.session_id)
+    for name, streamlit_id in tabs.items():
+        route.payloads().let_go(name)
+        if runtime.exists():
+            runtime.get_instance().uploaded_file_mgr.remove_session_files(streamlit_id)
+    return tabs
 
 
 def may_send(nbytes: int) -> bool:

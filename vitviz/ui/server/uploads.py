@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from weakref import WeakKeyDictionary
 
 KEPT_SECONDS = 30 * 60.0  # after a picture was last shown
 KEPT_BYTES = 128 * 2**20  # of all visitors
@@ -20,12 +21,12 @@ QUOTA_SECONDS = 3600.0
 COUNTED = 10_000  # visitors and sessions that are remembered
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Upload:
     """A picture as it was sent.
 
     Attributes:
-        content: the file.
+        content: the file; empty once its browser has asked for it to be forgotten, whoever still holds this.
         scaled: (width, height) before the browser scaled it down; None where it did not.
         turn: how often its browser had asked for its pictures to be forgotten when it was sent.
     """
@@ -48,12 +49,14 @@ class KeptUploads:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], tuple[Upload, float]] = OrderedDict()  # -> (picture, when shown last)
         self._turns: OrderedDict[str, int] = OrderedDict()
+        self._sent: WeakKeyDictionary[Upload, str] = WeakKeyDictionary()  # -> visitor: also those that only a tab holds
 
     def keep(self, visitor: str, name: str, content: bytes, scaled: tuple[int, int] | None = None) -> Upload:
         """The picture, kept for its visitor where the browser has a cookie."""
         with self._lock:
             upload = Upload(content, scaled, self._turns.get(visitor, 0))
             if visitor:
+                self._sent[upload] = visitor
                 self._kept[visitor, name] = upload, self._clock()
                 self._kept.move_to_end((visitor, name))
             self._clean()
@@ -79,6 +82,8 @@ class KeptUploads:
         with self._lock:
             for key in [key for key in self._kept if key[0] == visitor]:
                 del self._kept[key]
+            for upload in [upload for upload, sender in self._sent.items() if sender == visitor]:
+                upload.content = b""  # a tab that is open keeps it until it runs again
             if visitor:
                 self._turns[visitor] = self._turns.pop(visitor, 0) + 1
                 while len(self._turns) > COUNTED:

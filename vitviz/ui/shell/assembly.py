@@ -72,7 +72,7 @@ def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
         *(code if chosen.class_code else []),
         Middleware(MessageSize),
         Middleware(UploadQuota, quota=uploads.quota(chosen.upload_quota), kept=_files, drop=_drop, base_path=base),
-        Middleware(VisitorCookie),
+        Middleware(VisitorCookie, base_path=base),
         Middleware(KnownPages, pages=pages, base_path=base),
         Middleware(OwnPage, css=styles.CSS, scripts=scripts),
     ]
@@ -143,7 +143,7 @@ def _drop(streamlit_id: str, file: str) -> None:
 def _uploaded_bytes() -> int:
     manager = _manager()
     files = [file for own in [*manager.file_storage.values()] for file in [*own.values()]] if manager else []
-    return sum(len(file.data) for file in files)
+    return sum(len(file.data) for file in files) + uploads.kept().nbytes
 
 
 # A file that is too large for Streamlit's control is scaled down before the control sees it, which would only say no. It is

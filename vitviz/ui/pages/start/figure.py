@@ -304,7 +304,8 @@ def _covers(context: PageContext, fill: str) -> dict[str, str]:
 
     if fill == "blur":
         return {"fill": "", "covered": context.offer("covered by blur", lambda: pack_picture(covered()))}
-    return {"fill": "#" + "".join(f"{value:02x}" for value in covered().getpixel((0, 0))), "covered": ""}
+    red, green, blue = np.asarray(covered())[0, 0].tolist()
+    return {"fill": f"#{red:02x}{green:02x}{blue:02x}", "covered": ""}
 
 
 def _alt(context: PageContext) -> str:
