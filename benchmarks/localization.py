@@ -210,7 +210,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
             lines += ["|---|---:|---:|---:|---:|"]
         for key in masks:
             size, less = key.rsplit("/", 1)[-1], ["", ""]
-            asked = [row for row in own if key in row]
+            asked = [row for row in own if key in row and (not size.isdigit() or f"mask/{OTSU}/{size}" in row)]
             values = np.array([row[key] for row in asked])
             if size.isdigit():
                 less[1] = interval(values - np.array([row["mask/whole image"] for row in asked]), True)

@@ -85,6 +85,17 @@ def test_a_table_counts_pictures(measuring: ModuleType):
     assert "| MaskCut, 224 | 2 | 50.0%" in told  # scenes of two objects: 1/4 and 3/4
 
 
+def test_masks_are_paired_with_otsu_at_their_own_size(measuring: ModuleType):
+    rows = [
+        {"name": f"horses/{index}", "objects": 1, "mask/whole image": 0.2, "mask/LOST/key/168": 0.6, "mask/LOST/key/224": 0.7,
+         f"mask/{measuring.OTSU}/168": 0.1, **({f"mask/{measuring.OTSU}/224": 0.4} if index < 2 else {})}
+        for index in range(3)
+    ]  # fmt: skip
+    told = measuring.tables(rows)
+    assert "| LOST, key, 168 | 3 | 60.0% [60.0%, 60.0%] | +50.0% [+50.0%, +50.0%] | +40.0%" in told
+    assert "| LOST, key, 224 | 2 | 70.0% [70.0%, 70.0%] | +30.0% [+30.0%, +30.0%] | +50.0%" in told
+
+
 def test_a_case_is_measured(measuring: ModuleType):
     """The whole image is a baseline that is known exactly."""
     import vitviz

@@ -202,8 +202,7 @@ def said_of(network: Network, output: int, vit: Network) -> str:
     """An output that is followed in words, plain text: its name, or only whose answer it is while that is hidden."""
     if not hidden(vit) or output == int(state.value_of("target")):
         return network.name_of(output)
-    follows_vit = network.is_vit or same_outputs(vit, network)
-    return words.FIRST_ANSWER.format(network=words.SHORT_VIT if follows_vit else words.SHORT_CNN)
+    return words.VITS_ANSWER if not network.is_vit and same_outputs(vit, network) else words.ITS_ANSWER
 
 
 def agreement(vit: Network, cnn: Network) -> str:

@@ -157,9 +157,8 @@ def _vit_map(vit: Network) -> Heatmap:
         return found
     explained = explained_target(context)
     found = explained.ask("Grad-CAM", lambda question, _: gradcam(question))
-    asked_for = hidden(vit) and int(state.value_of("target")) < 0
-    name = words.FIRST_ANSWER.format(network=words.SHORT_VIT) if asked_for else explained.name
-    return Heatmap(found.values, words.CAM_OF.format(label=name))
+    first = hidden(vit) and int(state.value_of("target")) < 0
+    return Heatmap(found.values, words.CAM_OF.format(label=words.ITS_ANSWER if first else explained.name))
 
 
 def _map(network: Network, heatmap: Heatmap, of: str) -> None:

@@ -190,8 +190,8 @@ HERE_AGAINST = computed(
 ONE_CURVE = definition("The Vision Transformer has no classifier, so there is no answer of it to follow.")
 
 # Answers
-FIRST_ANSWER = definition("first answer of the {network}")
-HIDDEN_ANSWERS = instruction("Each map shows where a network looks. Guess what it says, then ask for the answers.")
+ITS_ANSWER, VITS_ANSWER = definition(("its first answer", "the ViT's first answer"))
+HIDDEN_ANSWERS = instruction("Guess from the maps what each network says, then ask for the answers.")
 VIT_MAP = instruction("Map of the ViT")
 VIT_MAPS = instruction({"rollout": "rollout", "attention": "attention, last layer", "gradcam": "Grad-CAM"})
 AGREE = computed("Both say **{label}**: the ViT with {vit}, the CNN with {cnn}.", _ANSWERS)
