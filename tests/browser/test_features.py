@@ -46,6 +46,11 @@ def test_every_patch_answers_in_both_photographs(tab, vectors):
         here, there = (np.array(root.evaluate(VALUES, at)).reshape(GRID, GRID) for at in (0, 1))
         np.testing.assert_allclose(here, vitviz.similar_patches(a, (row, col)).values, atol=1e-3)
         np.testing.assert_allclose(there, vitviz.similar_patches(a, (row, col), b).values, atol=1e-3)
+        for at, values in enumerate(
+            (np.delete(here, row * GRID + col), there)
+        ):  # each has its own scale, without the patch itself
+            ends = root.locator(".scale .ticks").nth(at).locator("span").all_inner_texts()
+            assert [float(ends[0]), float(ends[-1])] == pytest.approx([values.min(), values.max()], abs=1e-3)
         # The most alike patch of the second photograph is painted in the last colour, over its grey photograph.
         painted = np.array(panels.nth(1).evaluate(COLOURS, [GRID, GRID])).reshape(GRID, GRID, 3)
         best = np.unravel_index(there.argmax(), there.shape)

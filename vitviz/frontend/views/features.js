@@ -248,10 +248,10 @@ class Features {
   // Each map has its own scale, which leaves out the patch itself: its 1 would take the colours of all others.
   #bar(bar, scale) {
     const ticks = [0, 0.5, 1].map((share) => [share, number(scale.low + share * (scale.high - scale.low))]);
-    const wanted = JSON.stringify(ticks);
-    if (bar.dataset.ticks === wanted) return;
-    bar.dataset.ticks = wanted;
-    paintScale(bar, { signed: false, flat: scale.high <= scale.low, ticks, caption: "" });
+    const [flat, kept] = [scale.high <= scale.low, bar.querySelectorAll(".ticks span")];
+    // Under a moving pointer the numbers change and the colours stay: a new bar would cost half of the frame.
+    if (!flat && kept.length === ticks.length) ticks.forEach(([, text], i) => setText(kept[i], text));
+    else paintScale(bar, { signed: false, flat, ticks, caption: "" });
   }
 
   // From the patch that is asked about to the one most like it in the other photograph, or between all mutual neighbours.
