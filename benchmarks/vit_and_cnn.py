@@ -15,11 +15,10 @@ import torch
 
 import vitviz
 from vitviz.analysis.methods.gradcam import cnn_gradcam
-from vitviz.analysis.stress import KINDS, RANDOM, model_input, stress_curve
+from vitviz.analysis.stress import KINDS, model_input, stress_curve
 from vitviz.samples import load_sample, samples
 from vitviz.ui.components.networks import fields_payload, pictures_payload
-
-ORDERS = 3  # as the page has it
+from vitviz.ui.pages.vit_or_cnn.damage import ORDERS
 
 
 def timed(what: str, repeats: int, work: Callable[[], Any]) -> Any:
@@ -59,7 +58,7 @@ def main() -> None:
     timed("Grad-CAM, embedded-cnn", given.repeats, lambda: cnn_gradcam(cnn, pixels[cnn], 0))
     for kind in KINDS:
         for model in (vit, cnn):
-            orders = ORDERS if kind in RANDOM else 1
+            orders = ORDERS.get(kind, 1)
             curve = timed(
                 f"{kind}, {model.name}",
                 given.repeats,

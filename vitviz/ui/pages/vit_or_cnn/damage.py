@@ -16,7 +16,7 @@ from vitviz.ui.controls.say import sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import Network, followed, said_of
 
-ORDERS = 3  # random orders for each level
+ORDERS = {"shuffle": 2, "hide": 3}  # random orders for each level: some thirty passes of either kind
 
 
 def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
@@ -31,7 +31,7 @@ def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
 
 def _curve(network: Network, target: int) -> StressCurve:
     kind, picture = _kind(), np.asarray(network.shown)
-    orders = ORDERS if kind in RANDOM else 1
+    orders = ORDERS.get(kind, 1)
     passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
     if network.is_vit:
         consent.require_passes(network.context.model, passes, words.DAMAGES[kind])
