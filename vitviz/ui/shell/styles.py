@@ -20,7 +20,8 @@ CSS = """
 @media (hover: none) { .vv-mouse { display: none; } .vv-touch { display: inline; } }
 /* What stands below a figure is not seen before the figure is there, since it would be pushed down. */
 .stMain:not(:has(.vv-drawn)) :has(> :is(.st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along)),
-.stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stCaptionContainer"] { display: none; }
+.stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stCaptionContainer"],
+.stMain:not(:has(.vv-drawn)) .st-key-figure > :has(> [data-testid="stMarkdown"]) { display: none; }
 /* In the sidebar nothing is seen below a control whose script is still on its way: its place may be too low. */
 [data-testid="stSidebarUserContent"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(
   [data-testid="stSkeleton"]) ~ * { display: none; }
