@@ -1,15 +1,19 @@
-"""The first ten seconds of a visitor, and what moves while a page opens, in a real browser.
+"""The first seconds of a visitor, what the start page's figure answers in, and what moves while pages open, in a real browser.
 
-    python benchmarks/first_seconds.py --repeats 3
+    python benchmarks/first_seconds.py --rounds 3 [--root CHECKOUT]
 
-Prints a table for benchmarks/README.md: seconds from `streamlit run` to the server's answer and from there to the first moving
-picture, frames of more than 33 ms while the figure of the start page plays at 1280 x 800, and the layout shift (CLS) of pages.
+A fresh server for each round, of this checkout or of another one. Prints a table for benchmarks/README.md: seconds from
+`streamlit run` to the first HTTP 200 and from there to the first moving picture, frames of more than 33 ms while the figure
+plays at 1280 x 800, milliseconds from a movement of the pointer to the frame that shows it and from the end of a stroke to the
+new answer, and the layout shift (CLS) of every page. The load of the machine is printed beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
+import re
 import socket
 import statistics
 import subprocess
@@ -20,73 +24,166 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from playwright.sync_api import sync_playwright
 
-from vitviz.ui.pages.registry import pages
-
 ROOT = Path(__file__).parent.parent
+SIZE = {"width": 1280, "height": 800}
+MOVES, STROKES = 120, 5
 WATCH = """
-window.moved = []; window.frames = [];
+window.moved = []; window.frames = []; window.hovers = []; window.moving = null;
 new PerformanceObserver((list) => {
   for (const each of list.getEntries()) if (!each.hadRecentInput) window.moved.push(each.value);
 }).observe({ type: "layout-shift", buffered: true });
+const request = window.requestAnimationFrame.bind(window);
 let last = 0;
-const frame = (now) => { if (last) window.frames.push(now - last); last = now; requestAnimationFrame(frame); };
-requestAnimationFrame(frame);
+const frame = (now) => { if (last) window.frames.push(now - last); last = now; request(frame); };
+request(frame);
+const find = (root) => {
+  for (const node of root.querySelectorAll("*")) {
+    if (node.classList.contains("journey")) return node;
+    const inside = node.shadowRoot && find(node.shadowRoot);
+    if (inside) return inside;
+  }
+  return null;
+};
+window.figure = () => find(document);
+const look = () => {
+  if (Number(window.figure()?.dataset.at ?? 0) > 0) window.moving = performance.timeOrigin + performance.now();
+  else setTimeout(look, 20);
+};
+setTimeout(look, 20);
+window.addEventListener("pointermove", ({ timeStamp }) => request(() => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => window.hovers.push(performance.now() - timeStamp);
+  port2.postMessage(null);
+}), true);
 """
+# From the end of the stroke to the caption that says the new answer, as the browser's own clock has it.
+STROKE = """(pattern) => new Promise((done) => {
+  addEventListener("pointerup", ({ timeStamp }) => {
+    const caption = window.figure().querySelector(".caption"), wanted = new RegExp(pattern);
+    const before = caption.textContent;
+    const look = () => {
+      if (caption.textContent !== before && wanted.test(caption.textContent)) done(performance.now() - timeStamp);
+      else requestAnimationFrame(look);
+    };
+    look();
+  }, { capture: true, once: true });
+})"""
 
 
 @contextmanager
-def served() -> Iterator[tuple[str, float]]:
-    """(address, seconds to the first answer) of the app, served as users serve it."""
+def served(root: Path) -> Iterator[tuple[str, float, float]]:
+    """(address, seconds to the first HTTP 200 on /, that moment) of the app, served as users serve it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", address.rpartition(":")[2]]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    begun = time.monotonic()
+    environment = {**os.environ, "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
+    begun = time.time()
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen([*command, "--server.headless", "true"], cwd=ROOT, env=environment, **quiet)
+    server = subprocess.Popen([*command, "--server.headless", "true"], cwd=root, env=environment, **quiet)
     try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"{address}/healthz", timeout=1):
-                    break
-            except OSError:
-                if server.poll() is not None:
-                    raise RuntimeError("the server ended before it answered") from None
-                time.sleep(0.02)
-        yield address, time.monotonic() - begun
+        while status(address) != 200:
+            if server.poll() is not None:
+                raise RuntimeError("the server ended before it answered")
+            time.sleep(0.02)
+        yield address, time.time() - begun, time.time()
     finally:
         server.terminate()
         server.wait()
 
 
-def moving(browser: Any, address: str) -> tuple[float, float]:
-    """(seconds to the first moving picture, share of frames over 33 ms in the five seconds after it)."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
+def status(address: str) -> int:
+    try:
+        with urllib.request.urlopen(address, timeout=1) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def first_visit(browser: Any, address: str, answered: float) -> dict[str, float]:
+    """What the first visitor of a server waits for."""
+    page = browser.new_page(viewport=SIZE)
     page.add_init_script(WATCH)
-    begun = time.monotonic()
     page.goto(address)
-    figure = page.locator(".journey[data-at]")
-    figure.wait_for(timeout=120_000)
-    while float(figure.get_attribute("data-at")) <= 0:
-        page.wait_for_timeout(10)
-    seconds = time.monotonic() - begun
-    page.evaluate("window.frames.length = 0")
-    page.wait_for_timeout(5_000)
-    frames = page.evaluate("window.frames")
+    while page.evaluate("window.moving") is None:  # the server's policy forbids `wait_for_function`
+        page.wait_for_timeout(50)
+    found = {"from there to the first moving picture, s": page.evaluate("window.moving") / 1000 - answered}
+    while status(f"{address}/readyz") != 200:
+        time.sleep(0.1)
+    found["from there to a model that is ready, s"] = time.time() - answered
     page.close()
-    return seconds, sum(each > 33 for each in frames) / max(1, len(frames))
+    return found
+
+
+def figure(browser: Any, address: str) -> dict[str, float]:
+    """What the figure of the start page answers in, once the server has started."""
+    page = browser.new_page(viewport=SIZE)
+    page.add_init_script(WATCH)
+    page.goto(address)
+    page.locator(".journey[data-loaded='12']").wait_for(timeout=120_000)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=120_000)
+    scrub = page.locator(".journey .scrub")
+    scrub.evaluate("(range) => { range.value = 0; range.dispatchEvent(new Event('input')); }")
+    page.wait_for_timeout(1_500)
+    page.evaluate("window.frames.length = 0")
+    page.locator(".journey .play").click()
+    page.wait_for_timeout(13_000)
+    frames = page.evaluate("window.frames")
+    end = float(scrub.get_attribute("max"))
+    scrub.evaluate("(range, at) => { range.value = at; range.dispatchEvent(new Event('input')); }", end)
+    page.wait_for_timeout(500)
+    box = page.locator(".journey canvas.photo").bounding_box()
+    chance = random.Random(0)
+    page.evaluate("window.hovers.length = 0")
+    for _ in range(MOVES):
+        page.mouse.move(box["x"] + chance.random() * box["width"], box["y"] + chance.random() * box["height"])
+        page.wait_for_timeout(40 + chance.random() * 17)
+    hovers = sorted(page.evaluate("window.hovers"))
+    found = {
+        "frames over 33 ms while it plays, %": 100 * sum(each > 33.4 for each in frames) / max(1, len(frames)),
+        "hover to the frame that shows it, median, ms": statistics.median(hovers),
+        "hover, 95th percentile, ms": hovers[int(0.95 * len(hovers))],
+        "stroke to the new answer, median, ms": statistics.median(strokes(page, box)),
+    }
+    page.close()
+    return found
+
+
+def strokes(page: Any, box: dict[str, float]) -> list[float]:
+    """Milliseconds from the end of each of some strokes of three patches to the new answer."""
+    from vitviz.ui.pages.start.text import JOURNEY
+
+    pattern = "^" + re.sub(r"\\\{\w+\\\}", ".+", re.escape(JOURNEY["caption_hidden"])) + "$"
+    page.locator(".journey .tools button").first.click()
+    page.wait_for_timeout(300)
+    times = []
+    for row in range(STROKES):
+        y = box["y"] + (2 * row + 3.5) * box["height"] / 16
+        x = [box["x"] + (col + 0.5) * box["width"] / 16 for col in (5, 6, 7)]
+        page.evaluate(f"(pattern) => {{ window.answer = ({STROKE})(pattern); }}", pattern)
+        page.mouse.move(x[0], y)
+        page.mouse.down()
+        for each in x:
+            page.mouse.move(each, y)
+        page.mouse.up()
+        times.append(page.evaluate("window.answer"))
+        page.wait_for_timeout(400)
+    return times
 
 
 def shift(browser: Any, address: str, name: str) -> float:
     """CLS of one page in a browser that has nothing of it yet."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport=SIZE)
     page = context.new_page()
     page.add_init_script(WATCH)
     page.goto(f"{address}/{'' if name == 'start' else name}")
+    page.wait_for_selector("[data-testid=stHeading] h2", timeout=120_000)
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
     page.wait_for_timeout(3_000)
     moved = page.evaluate("window.moved")
@@ -94,39 +191,46 @@ def shift(browser: Any, address: str, name: str) -> float:
     return float(sum(moved))
 
 
-def line(what: str, values: list[float], unit: str, wanted: str = "") -> str:
-    """One row: median and range."""
-    return (
-        f"| {what} | {statistics.median(values):.2f}{unit} | {min(values):.2f} to {max(values):.2f}{unit} | {wanted} |"
-    )
+ASKED = {
+    "`streamlit run` to the first answer, s": "3",
+    "from there to the first moving picture, s": "6",
+    "frames over 33 ms while it plays, %": "5",
+    "hover to the frame that shows it, median, ms": "16",
+    "stroke to the new answer, median, ms": "400",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--root", type=Path, default=ROOT, help="checkout whose app is measured")
+    parser.add_argument("--no-pages", action="store_true", help="leave out the layout shift of the pages")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     chosen = parser.parse_args()
-    answers: list[float] = []
-    firsts: list[float] = []
-    slow: list[float] = []
-    shifts: dict[str, list[float]] = {page.name: [] for page in pages()}
+    root = chosen.root.resolve()
+    names = sorted(path.parent.name for path in (root / "vitviz" / "ui" / "pages").glob("*/page.py"))
+    rows: dict[str, list[float]] = {}
+    loads = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chosen.chromium, args=["--no-sandbox"])
-        for _ in range(chosen.repeats):
-            with served() as (address, seconds):
-                answers.append(seconds)
-                first, share = moving(browser, address)
-                firsts.append(first)
-                slow.append(100 * share)
-                for name, found in shifts.items():
-                    found.append(shift(browser, address, name))
+        for _ in range(chosen.rounds):
+            loads.append(os.getloadavg()[0])
+            with served(root) as (address, seconds, answered):
+                found = {"`streamlit run` to the first answer, s": seconds}
+                found |= first_visit(browser, address, answered) | figure(browser, address)
+                for name in () if chosen.no_pages else names:
+                    found[f"CLS, {name}"] = shift(browser, address, name)
+            for what, value in found.items():
+                rows.setdefault(what, []).append(value)
         browser.close()
+    print(
+        f"{chosen.rounds} rounds; load average of the minute before each: {', '.join(f'{each:.1f}' for each in loads)}\n"
+    )
     print("| what | median | range | asked for |\n|---|---:|---:|---:|")
-    print(line("`streamlit run` to the first answer", answers, " s", "3 s"))
-    print(line("from there to the first moving picture", firsts, " s", "6 s"))
-    print(line("frames over 33 ms while it plays", slow, "%", "5%"))
-    for name, found in shifts.items():
-        print(line(f"CLS, {name}", found, "", "0.05"))
+    for what, values in rows.items():
+        digits = 3 if what.startswith("CLS") else 1
+        median, low, high = (f"{each:.{digits}f}" for each in (statistics.median(values), min(values), max(values)))
+        print(f"| {what} | {median} | {low} to {high} | {ASKED.get(what, '0.05' if what.startswith('CLS') else '')} |")
 
 
 if __name__ == "__main__":
