@@ -184,3 +184,86 @@ def test_a_photograph_too_large_to_send_is_scaled_down_in_the_browser(tab):
     shown.page.wait_for_url(re.compile("image=upload"))
     shown.settled()
     assert shown.errors() == []
+
+
+@pytest.mark.long
+def test_every_layer_is_painted_as_pythons_numbers_are(tab, traced):
+    shown = tab("?query=r9c4", width=1280, height=800)
+    journey(shown)
+    scrub(shown, END)
+    stands_at(shown, END)
+    shown.page.wait_for_timeout(500)
+    colours = shown.page.locator(".journey .strip canvas.frame").evaluate_all(
+        """(all) => all.slice(2).map((canvas) => {
+          const { width, height } = canvas, pen = canvas.getContext("2d");
+          return Array.from({ length: 256 }, (_, i) => [...pen.getImageData(
+            Math.floor(((i % 16) + 0.5) / 16 * width), Math.floor((Math.floor(i / 16) + 0.5) / 16 * height), 1, 1).data]);
+        })"""
+    )
+    for layer, painted in enumerate(np.array(colours, float)):  # (patches, 4)
+        shares = query_weights(traced.sequence("")[layer], "r9c4").mean(0).numpy()[1:]
+        strong = painted[:, :3].max(1) - painted[:, :3].min(1)  # the photograph beneath is grey
+        relative = shares * (len(shares) + 1)  # to the even share of all tokens
+        assert strong[relative > 1.5].mean() > 60 and strong[relative < 0.5].mean() < 25, layer
+
+
+@pytest.mark.long
+def test_who_comes_back_from_a_page_finds_the_figure_as_it_was(tab):
+    shown = tab("", width=1280, height=800)
+    journey(shown)
+    scrub(shown, 7)
+    stands_at(shown, 7)
+    shown.page.locator(".journey .speed", has_text="2×").click()
+    shown.page.locator(".journey .more[data-page=microscope]").click()
+    shown.page.locator(".microscope[data-source]").wait_for()
+    shown.page.locator("[data-testid=stSidebar] a", has_text="Start").click()
+    journey(shown)
+    stands_at(shown, 7)
+    assert shown.page.locator(".journey .speed[aria-pressed=true]").inner_text() == "2×"
+
+
+@pytest.mark.long
+def test_a_layer_that_does_not_come_is_said_and_asked_for_again(tab):
+    shown = tab("model", width=1280, height=800)
+    refused = []
+
+    def refuse_third(route) -> None:
+        """The picture comes first, then a layer after the other."""
+        if route.request.url not in refused and len(refused) < 4:
+            refused.append(route.request.url)
+        if len(refused) == 4 and route.request.url == refused[3]:
+            route.fulfill(status=500)
+        else:
+            route.continue_()
+
+    shown.page.route("**/payload/*", refuse_third)
+    shown.open("")
+    trouble = shown.page.locator(".journey .trouble")
+    shown.expect(trouble).to_contain_text("Layer 2 could not be fetched")
+    shown.expect(shown.page.locator(".journey")).to_have_attribute("data-loaded", str(LAYERS - 1))
+    shown.page.unroute("**/payload/*")
+    trouble.get_by_role("button").click()
+    journey(shown)
+    shown.expect(trouble).to_be_hidden()
+
+
+@pytest.mark.long
+def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
+    shown = tab("", width=1280, height=800)
+    journey(shown)
+    file = io.BytesIO()
+    Image.fromarray(np.full((300, 300, 3), (20, 90, 200), np.uint8)).save(file, "PNG")
+    shown.page.locator(".journey input[type=file]").set_input_files(
+        {"name": "blue.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
+    shown.wait_for_parameter("image", "upload")
+    shown.page.reload()
+    shown.settled()
+    journey(shown)
+    scrub(shown, END)
+    stands_at(shown, END)
+    shown.page.wait_for_timeout(600)
+    middle = shown.page.locator(".journey canvas.photo").evaluate(
+        "(canvas) => [...canvas.getContext('2d').getImageData(canvas.width / 2 + 4, canvas.height / 2 + 4, 1, 1).data]"
+    )
+    assert middle[2] > 150 and middle[0] < 90, "the blue photograph"

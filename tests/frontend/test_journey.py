@@ -108,3 +108,18 @@ def test_shares_show_from_half_the_even_share_and_are_brightest_at_fifteen_times
     assert [opacity for _, opacity in found] == [0, 0, 1, 1, 1]
     colours = [colour for colour, _ in found]
     assert colours == sorted(colours) and colours[0] == 76 and colours[-2:] == [255, 255]
+
+
+def test_a_film_that_is_put_on_the_page_again_goes_on_where_it_was(run: Run) -> None:
+    body = """
+    const line = new Timeline(3);
+    line.speed = 2;
+    line.play();
+    line.advance(2700);
+    const again = new Timeline(3), ended = new Timeline(3);
+    again.restore(line.state);
+    ended.restore({ ...line.state, at: 99 });
+    return [line.state, again.state, ended.state];"""
+    kept, again, ended = run(TIMELINE, body)
+    assert kept["at"] > 1 and again == kept == {"at": kept["at"], "speed": 2, "playing": True}
+    assert ended == {"at": 5, "speed": 2, "playing": False}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
+import torch
 
+import vitviz
+from vitviz.samples import load_sample
 from vitviz.ui.components.journey import LARGEST_UPLOAD, Act, JourneyView, Upload
+from vitviz.ui.compute import loading
 
 
 @pytest.mark.parametrize(
@@ -60,3 +65,22 @@ def test_an_upload_is_its_bytes_and_what_was_done_to_it() -> None:
     assert Act.reported({**report, "scaled": None}) == Act("upload", upload=Upload("cat.jpg", b"photograph", None))
     for wrong in ({"data": "*"}, {"data": 3}, {"name": None}, {"data": "A" * (2 * LARGEST_UPLOAD)}):
         assert Act.reported({**report, **wrong}) is None
+
+
+def test_what_is_hidden_takes_one_pass_for_trace_and_readings(app) -> None:
+    app("start", what="hide_mean_3")  # the photograph's own passes are kept from now on
+    model = loading.embedded()
+    passes: list[int] = []
+    handle = model.module.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        shown = app("start", what="hide_mean_100-150")
+    finally:
+        handle.remove()
+    assert len(passes) == 1
+    (figure,) = shown.at.get("bidi_component")
+    first = json.loads(figure.proto.json)["answer"]["bars"][-1][0]
+    pixels = vitviz.prepare(model, load_sample("motorcycle")).input
+    with vitviz.intervene(model, vitviz.Interventions.decode("hide_mean_100-150")) as changed, torch.no_grad():
+        chances = changed.module(pixels[None])[0].softmax(-1)
+    assert first["name"] == model.labels[int(chances.argmax())]
+    assert first["length"] == pytest.approx(float(chances.max()), abs=1e-4)

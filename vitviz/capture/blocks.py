@@ -133,12 +133,18 @@ class Blocks:
     def num_layers(self) -> int:
         return len(self.blocks)
 
-    def walk(self, x: Tensor, after: Callable[[int, Tensor], Tensor] | None = None) -> Passage:
+    def walk(
+        self,
+        x: Tensor,
+        after: Callable[[int, Tensor], Tensor] | None = None,
+        forward: Callable[[], Output] | None = None,
+    ) -> Passage:
         """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are
         enabled.
 
         Args:
             after: called with (layer, state) after each block; what it returns goes on in the state's place.
+            forward: makes the pass on x, where something else is to be seen of it as well.
 
         Raises:
             UnsupportedError: where the head does not read the last block's tokens alone.
@@ -157,7 +163,7 @@ class Blocks:
                 handles.append(block.register_forward_hook(lambda _m, _i, out, layer=layer: after(layer, out)))
         handles.append(self.blocks[-1].register_forward_hook(lambda _m, _i, out: last.append(out)))
         try:
-            output = run(self.module, x, self.kind)
+            output = forward() if forward else run(self.module, x, self.kind)
         finally:
             for handle in handles:
                 handle.remove()

@@ -60,7 +60,7 @@ def test_what_was_prepared_is_what_the_page_says():
     """Run scripts/prepare_opening.py where this fails."""
     kept, arrays = prepared._prepared()
     live, computed = prepare_opening.prepared()
-    assert alike(kept, live)
+    assert alike(kept, live), "run scripts/prepare_opening.py"
     assert np.array_equal(arrays["picture"], computed["picture"])
     np.testing.assert_allclose(arrays["shares"], computed["shares"], atol=1e-4)
 

@@ -72,6 +72,18 @@ export class Timeline {
     this.playing = false;
   }
 
+  // What `restore` brings back, when the figure comes to the page again.
+  get state() {
+    const { at, speed, playing } = this;
+    return { at, speed, playing };
+  }
+
+  restore({ at, speed, playing }) {
+    this.speed = speed;
+    this.seek(at);
+    this.playing = playing && !this.finished;
+  }
+
   seek(at) {
     this.at = Math.min(this.end, Math.max(0, at));
   }

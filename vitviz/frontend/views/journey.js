@@ -65,7 +65,7 @@ class Journey extends JourneyPainter {
       changed: () => this.turn(),
       stale: () => host.stale(),
     });
-    this.status = new Status(this.words, () => this.loader.again());
+    this.status = new Status(this.words, () => [this, ...this.layers].forEach(({ loader }) => loader?.again()));
     this.announcer = new Announcer();
     this.figure.root.prepend(this.status.node);
     this.figure.root.append(this.announcer.node);
@@ -77,7 +77,7 @@ class Journey extends JourneyPainter {
 
   listen() {
     const { photo, line, strip, root } = this.figure;
-    this.mask = new Mask(() => this.settle(), { make: () => this.report(150), answeredBy: (heard) => this.reports.answeredBy(heard) });
+    this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(delay), answeredBy: (heard) => this.reports.answeredBy(heard) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
       cursor: () => this.hovered && patchNamed(this.hovered),
@@ -122,6 +122,7 @@ class Journey extends JourneyPainter {
   }
 
   destroy() {
+    if (this.shown) this.host.memory.film = { question: this.shown.data.question, seen: this.seen, open: this.open, ...this.timeline.state };
     cancelAnimationFrame(this.clock);
     this.repaint.stop();
     this.loader.stop();
@@ -160,14 +161,23 @@ class Journey extends JourneyPainter {
     this.shown = { data, picture, covered: covered?.picture, grey: same && before.picture === picture ? before.grey : greyOf(picture) };
     if (!same) {
       this.timeline = Object.assign(new Timeline(data.layers.length), { speed: this.timeline.speed });
-      this.seen = 0;
-      this.open = null;
       this.dim = 0;
-      this.begin();
+      const kept = before === null ? this.host.memory.film : null;
+      Object.assign(this, { seen: 0, open: null });
+      if (kept?.question === data.question) this.recall(kept);
+      else this.begin();
     }
     this.loadLayers(data);
     this.drawn.clear();
     this.arrange();
+  }
+
+  // As it was left: for another page, or because Streamlit put it on this one anew.
+  recall(kept) {
+    this.timeline.restore(kept);
+    Object.assign(this, { seen: kept.seen, open: kept.open });
+    this.setSpeed(kept.speed);
+    this.run();
   }
 
   // Plays by itself at first, unless motion is unwanted: then everything stands there, finished.
@@ -183,7 +193,9 @@ class Journey extends JourneyPainter {
 
   turn() {
     this.figure.root.classList.toggle("busy", this.loader.state !== "shown");
-    this.status.show(this.figure.root, this.loader);
+    const layer = this.layers.findIndex(({ loader }) => loader?.error); // one that did not come leaves the others shown
+    const { error, missing } = this.loader.error || layer < 0 ? this.loader : this.layers[layer].loader;
+    this.status.show(this.figure.root, { state: this.loader.state, error, missing }, { layer });
   }
 
   // Everything that is chosen here, whenever one of it changes.
@@ -204,6 +216,7 @@ class Journey extends JourneyPainter {
   }
 
   leave(page) {
+    this.timeline.pause();
     const layer = this.open ?? Math.max(0, this.timeline.layer);
     this.act({ kind: "page", page, layer, held: this.query });
   }
@@ -302,10 +315,6 @@ class Journey extends JourneyPainter {
     return this.timeline.finished;
   }
 
-  cellAt(event) {
-    return this.shown && cellUnder(event, this.figure.photo, this.grid);
-  }
-
   cellInLine(event) {
     if (!this.shown || !this.lines) return null;
     const box = this.figure.line.getBoundingClientRect();
@@ -314,14 +323,6 @@ class Journey extends JourneyPainter {
     const patch = Math.floor(y / (2 * this.lines.size + LINE_GAP)) * this.lines.columns + col;
     if (col < 0 || col >= this.lines.columns || patch < 0 || patch >= this.grid[0] * this.grid[1]) return null;
     return [Math.floor(patch / this.grid[1]), patch % this.grid[1]];
-  }
-
-  nameInStrip(event) {
-    const step = event.target.dataset?.step;
-    if (step === undefined || !this.shown) return null;
-    const grid = this.layers[step - FIRST_LAYER]?.grid ?? this.grid;
-    const cell = cellUnder(event, event.target, grid);
-    return cell && this.nameAt([0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / grid[axis]) * this.grid[axis])));
   }
 
   hover(name) {

@@ -6,6 +6,7 @@ import { strongest } from "../core/scale.js";
 import { FIRST_LAYER, PATCHES, POSITIONS } from "../core/timeline.js";
 import { LayerWeights, meanOfHeads } from "../core/weights.js";
 import { Loader, sourceOf } from "../data/source.js";
+import { cellUnder } from "../parts/input.js";
 import { ShareMap } from "../render/journey.js";
 
 export const LINKS = 3; // strongest targets that get an arc
@@ -34,7 +35,11 @@ export class JourneyAnswers {
           this.repaint();
           next(i + 1);
         },
-        changed: () => {},
+        changed: () => {
+          if (layer.loader.error) next(i + 1); // the others come all the same
+          this.turn();
+          this.repaint();
+        },
         stale: () => this.host.stale(),
       });
       layer.loader.ask({ urls: { numbers: layer.url } });
@@ -59,6 +64,20 @@ export class JourneyAnswers {
 
   nameAt(cell) {
     return cell && `r${cell[0]}c${cell[1]}`;
+  }
+
+  // The patch under the pointer.
+
+  cellAt(event) {
+    return this.shown && cellUnder(event, this.figure.photo, this.grid);
+  }
+
+  nameInStrip(event) {
+    const step = event.target.dataset?.step;
+    if (step === undefined || !this.shown) return null;
+    const grid = this.layers[step - FIRST_LAYER]?.grid ?? this.grid;
+    const cell = cellUnder(event, event.target, grid);
+    return cell && this.nameAt([0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / grid[axis]) * this.grid[axis])));
   }
 
   // Shares of attention of one token in one layer, over all keys: the mean of its heads, or one head's. null while they are on their way.
@@ -153,7 +172,7 @@ export class JourneyAnswers {
     if (this.brushing || (this.mask.cells.size && timeline.finished && !pointed)) return this.hiddenText();
     if (layer >= 0 && (pointed || !timeline.finished) && this.seen > FIRST_LAYER) {
       const shares = this.patchShares(layer, this.query);
-      if (!shares) return words.say(this.layers[layer].values ? "caption_click" : "caption_loading", { layer });
+      if (!shares) return words.say(this.layers[layer].values ? "caption_click" : this.layers[layer].loader?.error ? "caption_missing" : "caption_loading", { layer });
       const token = this.tokenWords(this.query);
       if (this.target !== null) return words.say("caption_target", { layer, token, target: this.tokenWords(this.target), share: this.shareText(layer, shares) });
       const [best] = this.strongestCells(layer, shares);

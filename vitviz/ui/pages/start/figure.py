@@ -16,6 +16,7 @@ from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
+from vitviz.capture.blocks import Output
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
@@ -122,12 +123,22 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
 
     def work(_: object) -> Pass:
         with intervene(model, changes) as changed, torch.no_grad():
+            question, traces = Question(changed, pixels, target), list[Trace]()
+
+            def traced() -> Output:
+                traces.append(trace_input(changed, pixels))
+                return Output(traces[-1].logits[None], None, question.kind)
+
             try:
-                values = logit_lens(Question(changed, pixels, target)).values.float().cpu().numpy() if read else None
+                if read and changes:  # one pass for the trace and for what is read between its layers
+                    with changed.lock:
+                        question.reuse({"passage": question.blocks.walk(question.x, forward=traced)})
+                values = logit_lens(question).values.float().cpu().numpy() if read else None
             except UnsupportedError:
                 values = None
-            trace = trace_input(changed, pixels) if changes else None
-        return Pass(trace, values)
+            if changes and not traces:
+                traced()
+        return Pass(traces[-1] if traces else None, values)
 
     found: Pass = context.ask("journey", work, common.COMPUTING, 1, changes=changes.encode())
     return found
