@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,15 @@ def test_its_peak_is_the_largest_value_and_either_way_where_signed() -> None:
 
 def test_prints_as_one_line() -> None:
     assert repr(Heatmap([[0.0, 1.5], [-2.0, 0.25]], "rollout")) == "Heatmap('rollout', 2x2 patches, -2 to 1.5)"
+
+
+def test_a_notebook_shows_each_patch_in_grey_and_leaves_out_what_is_no_number() -> None:
+    shown = Heatmap(np.array([[0.0, 1.0], [0.5, np.nan]]), "<weight>")._repr_html_()
+    assert re.findall(r'x="(.)" y="(.)" .*?fill="rgb\((\d+),', shown) == [
+        ("0", "0", "0"),
+        ("1", "0", "255"),
+        ("0", "1", "128"),
+    ]
+    assert "&lt;weight&gt;" in shown and "<weight>" not in shown
+    signed = Heatmap(np.array([[-1.0, 0.0, 3.0]]), "weight", signed=True)._repr_html_()
+    assert re.findall(r"rgb\((\d+),", signed) == ["85", "128", "255"]

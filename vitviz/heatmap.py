@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,22 @@ class Heatmap:
         rows, cols = self.grid
         low, high = float(self.values.min()), float(self.values.max())
         return f"Heatmap({self.label!r}, {rows}x{cols} patches, {low:.4g} to {high:.4g})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the map in grey, white where it is largest; patches that are not a number are left out."""
+        rows, cols = self.grid
+        low, high = np.nanmin(self.values), np.nanmax(self.values)
+        if self.signed:  # zero is the middle grey
+            high = max(abs(low), abs(high))
+            low = -high
+        grey = np.round(255 * (self.values - low) / ((high - low) or 1))
+        cells = "".join(
+            f'<rect x="{col}" y="{row}" width="1" height="1" fill="rgb({level:.0f},{level:.0f},{level:.0f})"/>'
+            for (row, col), level in np.ndenumerate(grey)
+            if not np.isnan(level)
+        )
+        svg = f'<svg viewBox="0 0 {cols} {rows}" width="{cols * 14}" shape-rendering="crispEdges">{cells}</svg>'
+        return f"<figure>{svg}<figcaption>{html.escape(repr(self))}</figcaption></figure>"
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -166,6 +166,11 @@ class TokenLayout:
                 f"a layout needs a grid and a patch size of at least 1, not {self.grid} and {self.patch_size}"
             )
 
+    def describe(self) -> str:
+        """The tokens in a few words: "16x16 patches and cls"."""
+        patches = f"{self.grid[0]}x{self.grid[1]} patches" if self.num_patches else "no patches"
+        return " and ".join([patches, *([", ".join(self.prefix)] if self.prefix else [])])
+
     @property
     def num_prefix(self) -> int:
         return len(self.prefix)

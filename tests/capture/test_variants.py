@@ -134,6 +134,7 @@ def without_mixing(module, x):
 
 def test_windows_hold_each_query_once(case):
     *_, placements = case
+    assert any(placement.placed for placement in placements)
     for placement in placements:
         if placement.placed:
             tokens = placement.query_tokens[placement.query_tokens >= 0]

@@ -10,6 +10,8 @@ from typing import Any
 import matplotlib
 import pytest
 
+import vitviz
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 
 
@@ -36,6 +38,15 @@ def shown(value: Any) -> None:
         value.canvas.draw()
     else:
         assert len(repr(value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
+def test_models_traces_and_their_parts_are_one_short_line(name: str) -> None:
+    model = vitviz.load_model(name, weights="random")
+    trace = vitviz.trace(model, vitviz.load_sample("cat"))
+    for value in (model, trace, trace.layers[0]):
+        assert len(repr(value)) < 160 and "\n" not in repr(value)
+    assert f"{trace.num_layers} layers of attention" in repr(trace)
 
 
 def test_there_are_four_notebooks() -> None:

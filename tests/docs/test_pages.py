@@ -53,8 +53,26 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytes
         for usual, small in SMALLER.get(page, {}).items():
             text = text.replace(usual, small)
         exec(compile(text, page, "exec"), names)
-    if "model" in names and names["model"].name == "flowers.safetensors":
+    if page == "howto/own-checkpoint.md":
+        assert names["model"].name == "flowers.safetensors"
         assert names["model"].labels == ("daisy", "rose", "tulip")
+
+
+def test_files_that_pages_name_are_there() -> None:
+    pages = [
+        *DOCS.rglob("*.md"),
+        *(ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CONTRIBUTING", "README", "SECURITY")),
+    ]
+    made = {
+        title
+        for page in pages
+        if page.is_relative_to(DOCS)
+        for title in blocks(str(page.relative_to(DOCS)), titled=True)
+    }
+    pattern = re.compile(r"`((?:tests|vitviz|benchmarks|scripts|docs)/[\w/.-]+\.\w+)`")
+    named = {path for page in pages for path in pattern.findall(page.read_text(encoding="utf-8"))}
+    assert named
+    assert sorted(path for path in named if path not in made and not (ROOT / path).exists()) == []
 
 
 @pytest.fixture

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "browser"))
-from microscope_cases import CASES
-
+from tests.browser.microscope_cases import CASES
 from vitviz.ui.pages.microscope.text import MICROSCOPE
 
 from .conftest import Run

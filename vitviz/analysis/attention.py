@@ -194,6 +194,13 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
     """Tokens whose share of all attention (mean over heads and queries) is over `times` the median patch's, largest first.
 
     The threshold is relative because the size of outliers does not transfer between models or layers.
+
+    Args:
+        attention: One layer over a whole grid.
+        times: The least multiple of the median patch's share. 10 is a convention of this project and no published number.
+
+    Raises:
+        UnsupportedError: For attention inside windows.
     """
     _need_whole(attention, "The share of all attention")
     uniform = torch.full((1, attention.num_queries), 1 / attention.num_queries, device=attention.device)

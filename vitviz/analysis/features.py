@@ -75,6 +75,10 @@ class FeatureMaps:
     states: tuple[Tensor, ...]
     layout: TokenLayout
 
+    def __repr__(self) -> str:
+        width = self.states[0].shape[-1] if self.states else 0
+        return f"FeatureMaps({self.layout.describe()}, {self.num_layers} layers, tokens of width {width})"
+
     @property
     def num_layers(self) -> int:
         return len(self.layers)
@@ -159,7 +163,20 @@ def patch_similarity(a: PatchFeatures, b: PatchFeatures | None = None) -> np.nda
 
 
 def similar_patches(a: PatchFeatures, cell: tuple[int, int], b: PatchFeatures | None = None) -> Heatmap:
-    """How alike each patch of `b` (of `a` itself where not given) is to the patch of `a` at (row, col)."""
+    """How alike each patch of `b` (of `a` itself where not given) is to one patch of `a`.
+
+    Args:
+        a: Features of one facet and layer.
+        cell: (row, col) of the patch in `a`.
+        b: Features of the same facet and layer, also of another picture.
+
+    Returns:
+        Heatmap over the grid of `b`: cosine similarity from -1 to 1.
+
+    Raises:
+        IndexError: For a patch outside the grid.
+        ValueError: Where `a` and `b` are not of one kind.
+    """
     b = a if b is None else b
     _same_kind(a, b)
     patch = a.layout.token_at(*cell) - a.layout.num_prefix

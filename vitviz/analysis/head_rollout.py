@@ -32,9 +32,18 @@ def head_rollouts(
 ) -> np.ndarray:
     """(layers, heads, rows, cols) float32: the per-head rollout of every head, in one sweep from the last layer down.
 
-    All heads' vectors travel together, so the sweep costs about one rollout and needs no (tokens, tokens) matrix. Layers are
-    those of `options`, heads are those of each layer (which must be as many in all). `fused` is the same trace from
-    `fused_traces`, of the same fusion, where it is at hand: most of the work is in it. Raises as `head_rollout`.
+    All heads' vectors travel together, so the sweep costs about one rollout and needs no (tokens, tokens) matrix.
+
+    Args:
+        trace: Of a model whose layers relate one grid of patches.
+        method: One of METHODS.
+        query: As for `rollout`.
+        options: As for `rollout`; heads are those of each layer, which must be as many in all.
+        progress: Called with (layers done, layers).
+        fused: The same trace from `fused_traces`, of the same fusion, where it is at hand: most of the work is in it.
+
+    Raises:
+        UnsupportedError: As `head_rollout`.
     """
     vectors = _sweep(trace, method, query, options, wanted=None, progress=progress, fused=fused)
     return (

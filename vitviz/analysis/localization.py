@@ -156,9 +156,20 @@ def mask_cut(
     one by more than half, or covers less than a hundredth of the picture, is left out; so fewer than `count` objects may come
     back, and always at least one.
 
+    Args:
+        features: Of one facet and layer; the paper takes the keys of the last layer.
+        count: Objects asked for.
+        threshold: Cosine similarity from which two patches are joined in the graph.
+        centred: Whether the mean feature is subtracted first.
+
+    Returns:
+        Objects in the order in which they were found.
+
     Raises:
         ValueError: For a count below 1.
         UnsupportedError: For a picture of too many patches.
+
+    Source: Wang et al. 2023, "Cut and Learn for Unsupervised Object Detection and Instance Segmentation" (arXiv 2301.11320).
     """
     if count < 1:
         raise ValueError(f"at least one object is asked for, not {count}")

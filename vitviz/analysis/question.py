@@ -97,6 +97,9 @@ class Question:
                 f"{self.model.name} has no classifier; explain a token's dot product with itself instead."
             )
 
+    def __repr__(self) -> str:
+        return f"Question({self.model.name!r}, pixels {tuple(self.pixels.shape)}, {self.target})"
+
     @property
     def passes(self) -> dict[str, Any]:
         """What was computed so far, by name, without the model: give it to `reuse` of another Question about the same."""

@@ -185,7 +185,22 @@ def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Prog
 def rollout(
     trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
 ) -> Heatmap:
-    """Heatmap of `rollout_row` over the patches, as it is: it sums to 1 less what lies on prefix tokens."""
+    """Attention rollout from one query to the patches.
+
+    Args:
+        trace: Of a model whose layers relate one grid of patches.
+        query: The token, or mean of tokens, to start from; by default the one that the model's output is computed from.
+        options: How heads are fused, how the residual connection is mixed in, and which layers take part.
+        progress: Called with (layers done, layers).
+
+    Returns:
+        Heatmap (rows, cols), not rescaled: it sums to 1 less the share that lies on prefix tokens.
+
+    Raises:
+        UnsupportedError: For windows or several grids, and for a query that the model does not have.
+
+    Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers" (arXiv 2005.00928), equation 1.
+    """
     row = rollout_row(trace, query, options, progress)
     return Heatmap(trace.layers[0].key_layout.patches(row).cpu().numpy(), "attention rollout")
 

@@ -80,7 +80,17 @@ def attention_mass(trace: Trace) -> np.ndarray:
 
 
 def token_outliers(question: Question, norm_times: float = NORM_TIMES, mass_times: float = MASS_TIMES) -> TokenOutliers:
-    """Outliers by both measures. Raises UnsupportedError where states between layers cannot be seen."""
+    """Tokens that stand out by norm or by attention mass.
+
+    Args:
+        question: Of a model whose layers relate one grid of patches.
+        norm_times, mass_times: The least multiples of the median patch's norm and mass. Both are conventions of this project.
+
+    Raises:
+        UnsupportedError: Where states between layers cannot be seen.
+
+    Source: Darcet et al. 2024, "Vision Transformers Need Registers" (arXiv 2309.16588), section 2.
+    """
     norms, mass = token_norms(question), attention_mass(question.trace)
     first = question.layout.num_prefix
     return TokenOutliers(

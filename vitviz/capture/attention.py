@@ -99,6 +99,10 @@ class Attention:
         if (self.explicit is None) == (self.q is None or self.k is None):
             raise ValueError("attention is given either as q and k or as explicit weights")
 
+    def __repr__(self) -> str:
+        made = "explicit weights" if self.explicit is not None else "from queries and keys"
+        return f"Attention({self.name!r}: {self.num_heads} heads, {self.num_queries} queries, {self.num_keys} keys, {made})"
+
     @property
     def _shaped(self) -> Tensor:
         return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]

@@ -59,6 +59,13 @@ class Trace:
     shown: np.ndarray | None = None
     model: Any = None
 
+    def __repr__(self) -> str:
+        more = f", {len(self.pooling)} that collect" if self.pooling else ""
+        return (
+            f"Trace({self.model_name!r}: {self.layout.describe()}, {self.num_layers} layers of attention{more}, "
+            f"{self.logits.shape[-1]} outputs)"
+        )
+
     def sequence(self, what: str) -> tuple[Attention, ...]:
         """The layers as a sequence over one grid.
 

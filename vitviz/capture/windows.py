@@ -47,6 +47,13 @@ class WindowedAttention:
         if (self.explicit is None) == (self.q is None or self.k is None):
             raise ValueError("attention is given either as q and k or as explicit weights")
 
+    def __repr__(self) -> str:
+        windows, queries = self.query_tokens.shape
+        return (
+            f"WindowedAttention({self.name!r}: {windows} windows, {self.num_heads} heads, {queries} queries and "
+            f"{self.key_tokens.shape[1]} keys in each)"
+        )
+
     @property
     def _shaped(self) -> Tensor:
         return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]

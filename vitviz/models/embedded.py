@@ -89,6 +89,10 @@ class Cnn:
     weights: str = "embedded"
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
+    def __repr__(self) -> str:
+        height, width = self.input_size
+        return f"Cnn({self.name!r}: {self.architecture}, {height}x{width} pixels, {len(self.labels)} classes, {self.weights})"
+
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device

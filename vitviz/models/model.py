@@ -93,7 +93,7 @@ class Model:
         output_kind: what the outputs are: classes, labels, plain numbers or features
         doubt: when "perhaps none of the classes" is said of a prediction; None where nobody measured it
         groups: the group that each class is listed in, in the order of the outputs; None where classes are not grouped
-        dynamic_size: whether the same module takes other input sizes (see `sizes.resized`)
+        dynamic_size: whether the same module takes other input sizes (see `vitviz.models.resized`)
         notes: what had to be assumed or changed to load it, in sentences for a user; often empty
         lock: hold it around a forward pass: hooks and module state are shared by every thread
     """
@@ -118,6 +118,10 @@ class Model:
         object.__setattr__(self, "module", unwrapped(self.module))
         if self.output_kind is None:
             object.__setattr__(self, "output_kind", output_kind(self.module))
+
+    def __repr__(self) -> str:
+        height, width = self.input_size
+        return f"Model({self.name!r}: {self.architecture}, {height}x{width} pixels, {self.layout.describe()}, {self.weights})"
 
     @property
     def device(self) -> torch.device:

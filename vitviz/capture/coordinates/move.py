@@ -14,12 +14,12 @@ from vitviz.capture.coordinates.tensor import (
     as_places,
     by_parts,
     has_places,
-    named_functions,
     narrow_places,
     place_rule,
     shape_given,
     uniform,
 )
+from vitviz.capture.functions import named_functions
 
 
 @place_rule(

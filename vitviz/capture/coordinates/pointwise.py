@@ -13,12 +13,12 @@ from vitviz.capture.coordinates.tensor import (
     as_places,
     has_places,
     is_place,
-    named_functions,
     narrow_places,
     place_rule,
     shape_given,
     without_rule,
 )
+from vitviz.capture.functions import named_functions
 
 _CASTS = {Tensor.to, Tensor.type_as}
 

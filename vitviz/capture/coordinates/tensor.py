@@ -206,7 +206,3 @@ def place_rule(*functions: Any) -> Callable[[Rule], Rule]:
         return rule
 
     return register
-
-
-def named_functions(owner: Any, names: str) -> list[Any]:
-    return [getattr(owner, name) for name in names.split() if hasattr(owner, name)]

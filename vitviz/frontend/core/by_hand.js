@@ -16,7 +16,7 @@ const NUMBER = 62; // the width of a number in a list
 const short = (value) => number(value, 4).replace("-", "\u2212");
 const largest = (...vectors) => Math.max(1e-12, ...vectors.map((values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
 
-// step: its name. given: { arrays, meta } from Python (`pages/by_hand/figure.py`). stage: [x, y, width, height]. words: Words
+// step: its name. given: { arrays, meta } from Python (`pages/by_hand/stepper.py`). stage: [x, y, width, height]. words: Words
 export function sceneOf(step, given, stage, words) {
   return new Scene(given, stage, words)[step]();
 }

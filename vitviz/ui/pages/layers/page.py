@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -338,9 +337,6 @@ def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
 
 
 # All heads of one layer as small maps; of a windowed layer, the window alone.
-
-if TYPE_CHECKING:
-    from vitviz.ui.pages.layers.page import Shown
 
 
 def show_heads(context: PageContext, shown: Shown) -> None:

@@ -24,8 +24,6 @@ from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.positions import text as words
 from vitviz.ui.text import common
 
-# Pixels; half a page, or a phone, shows a map of this width about as it is, its lettering included.
-
 
 @dataclass(frozen=True)
 class Places:
