@@ -10,6 +10,7 @@ from vitviz.ui.server.watching import set_up_logs
 from vitviz.ui.shell import assembly, opening, startup
 
 set_up_logs(settings().logs)
+startup.let_idle_threads_sleep()
 startup.keep_uploads_in_memory()
 assembly.need_sign_in(settings())
 

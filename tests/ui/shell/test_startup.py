@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import logging
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from tests.browser.serving import ROOT
 from vitviz.capture import memory
 from vitviz.ui.server.watching import set_up_logs
 from vitviz.ui.shell import startup
@@ -70,3 +72,12 @@ def test_logging_that_was_set_up_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(logger, "handlers", [own])
     set_up_logs("text")
     assert logger.handlers == [own]
+
+
+def test_idle_threads_sleep_before_torch_is_there():
+    """OpenMP reads it once, when torch is imported: the app's own script says it first."""
+    code = (
+        "import os, runpy, sys; os.environ.pop('OMP_WAIT_POLICY', None); runpy.run_path('app.py', run_name='app'); "
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE' and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)

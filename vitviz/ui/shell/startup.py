@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -98,6 +99,16 @@ def settle() -> None:
     gc.enable()
     sys.setswitchinterval(0.005)
     memory.keep_freed_memory()
+
+
+def let_idle_threads_sleep() -> None:
+    """Lets torch's threads sleep while they wait for one another, unless the operator said otherwise. Call before torch is
+    imported, whose OpenMP reads it once.
+
+    By default they spin. Where several passes or programs share the processor, the one that is waited for does not get it: on
+    two busy cores a pass then takes 1.5 s of processor time instead of 0.3 s.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def keep_uploads_in_memory() -> None:
