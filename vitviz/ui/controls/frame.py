@@ -34,7 +34,7 @@ class Frame:
         self.lead = st.container(key="lead")
         row = st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="small")
         self._controls, self._beside = (
-            row.container(horizontal=True, vertical_alignment="bottom"),
+            row.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"),
             row.container(width="content"),
         )
         self.body, self._below = st.container(), st.container(key="below")

@@ -41,7 +41,7 @@ def render(context: PageContext) -> None:
                 words.SECTION,
                 list(words.SECTIONS),
                 format_func=named(words.SECTIONS),
-                width=210,
+                width=170,
                 **state.bound("switch"),
             )
         with guarded(f"section {section}"):
