@@ -123,3 +123,49 @@ def test_a_film_that_is_put_on_the_page_again_goes_on_where_it_was(run: Run) -> 
     kept, again, ended = run(TIMELINE, body)
     assert kept["at"] > 1 and again == kept == {"at": kept["at"], "speed": 2, "playing": True}
     assert ended == {"at": 5, "speed": 2, "playing": False}
+
+
+def test_rows_are_computed_once_for_all_heads_and_kept_within_their_bytes(run: Run) -> None:
+    imports = 'import { KeptRows } from "./core/weights.js";\n'
+    body = """
+    const asked = [];
+    const row = (token) => { asked.push(token); return Float32Array.from([token, 1, 2, token + 2, 3, 6]); };
+    const rows = new KeptRows({ heads: 2, keys: 3, row }, 2 * 4 * 9);  // two rows: two heads and their mean, of three keys
+    const first = [rows.of(5), rows.of(5, 0), rows.of(5, 1)].map((values) => [...values]);
+    for (const token of [7, 5, 8, 7, 5]) rows.of(token);
+    return [first, asked];"""
+    first, asked = run(imports, body)
+    assert first == [[6, 2, 4], [5, 1, 2], [7, 3, 6]]
+    assert asked == [5, 7, 8, 5]  # 8 took the place of the oldest, 5
+    body = "return [...new KeptRows({ heads: 1, keys: 2, row: () => Float32Array.of(3, 4) }, 0).of(0)];"
+    assert run(imports, body) == [3, 4]  # the row that is asked about, however large it is
+
+
+ANSWERS = """
+import { JourneyAnswers } from "./views/journey_answers.js";
+const answers = (layers, rest) => Object.assign(new JourneyAnswers(), {
+  shown: { data: { layers, follow: "r1c1", mapped: "r1c1" } }, held: null, hovered: null, open: 0, layers, ...rest });
+"""
+
+
+def test_where_shares_of_one_token_came_the_pointer_asks_about_that_one(run: Run) -> None:
+    """Pointing at the photograph blanked every map of a windowed model."""
+    body = """
+    const [shares, any] = [[{ any: false, rows: null, values: [1, 2] }], [{ any: true }]];
+    const ask = (layers, rest) => { const it = answers(layers, rest); const query = it.queryIn(0); return [query, it.targetOf(query)]; };
+    const pointed = answers(shares, { hovered: "r0c3" });
+    return [
+      ask(shares, {}), ask(shares, { hovered: "r0c3" }), ask(shares, { hovered: "r1c1" }), ask(shares, { held: "r2c2", hovered: "r0c3" }),
+      ask(any, { hovered: "r0c3" }), ask(any, { held: "r2c2", hovered: "r0c3" }),
+      pointed.shares(0, pointed.queryIn(0)), pointed.shares(0, "r0c3"),
+    ];"""
+    assert run(ANSWERS, body) == [
+        ["r1c1", None],
+        ["r1c1", "r0c3"],
+        ["r1c1", None],
+        ["r2c2", "r0c3"],
+        ["r0c3", None],
+        ["r2c2", "r0c3"],
+        [1, 2],
+        None,
+    ]

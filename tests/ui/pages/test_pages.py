@@ -70,8 +70,9 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
     if page == "start":  # the answer comes with the layers of its figure
         figure = journey_of(shown)
         assert figure["answer"]["bars"][-1][0]["name"] == "motorbike"
-        assert len(figure["story"]) == len(figure["layers"]) + 3 and all(figure["story"])
-        assert figure["story"][0].startswith("Transformers began in translation")
+        assert len(figure["story"]) == len(figure["layers"]) + 3 and all(told["text"] for told in figure["story"])
+        assert figure["story"][0]["text"].startswith("Transformers began in translation")
+        assert {told["page"] for told in figure["story"]} == {"by_hand", "patches", "compare", "layers"}
     else:
         assert 'class="vv-chip"' not in prediction_of(shown)
         shown.at.button(key="answer shown").click().run()

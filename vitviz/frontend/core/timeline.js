@@ -32,6 +32,11 @@ export class Timeline {
     return FIRST_LAYER + this.layers;
   }
 
+  // All layers have run, and the answer is still to come.
+  get brink() {
+    return this.end - 1e-3;
+  }
+
   get finished() {
     return this.at >= this.end;
   }

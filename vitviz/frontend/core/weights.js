@@ -159,6 +159,26 @@ export function meanOfHeads(values, heads) {
   return mean;
 }
 
+// The rows of a layer that were asked for last, every head's and their mean, within a number of bytes; the last one in any case.
+export class KeptRows {
+  constructor(weights, bytes) {
+    Object.assign(this, { weights, most: Math.max(1, Math.floor(bytes / (4 * (weights.heads + 1) * weights.keys))), rows: new Map() });
+  }
+
+  // Where a token looks: Float32Array (keys) of one head, or with null of their mean.
+  of(token, head = null) {
+    const { weights, rows } = this;
+    let row = rows.get(token);
+    if (!row) {
+      const heads = weights.row(token);
+      row = { heads, mean: meanOfHeads(heads, weights.heads) };
+      rows.set(token, row);
+      if (rows.size > this.most) rows.delete(rows.keys().next().value);
+    }
+    return head === null ? row.mean : row.heads.subarray(head * weights.keys, (head + 1) * weights.keys);
+  }
+}
+
 // The layouts of what is asked about (the source) and of what is answered (the targets).
 export function layouts(weights, direction) {
   const { query, key } = weights.meta;

@@ -169,7 +169,8 @@ class Journey extends JourneyPainter {
     }
     this.loadLayers(data);
     this.drawn.clear();
-    this.arrange();
+    if (!same || before.picture !== picture) this.arrange();
+    else this.repaint();
   }
 
   // As it was left: for another page, or because Streamlit put it on this one anew.
@@ -180,12 +181,10 @@ class Journey extends JourneyPainter {
     this.run();
   }
 
-  // Plays by itself at first, unless motion is unwanted: then everything stands there, finished.
+  // Plays by itself at first, unless motion is unwanted: then all layers stand there, and a step further is the answer.
   begin() {
-    if (this.still.matches) {
-      this.timeline.seek(this.timeline.end);
-      this.seen = this.timeline.end;
-    } else {
+    if (this.still.matches) this.timeline.seek(this.timeline.brink);
+    else {
       this.timeline.play();
       this.run();
     }

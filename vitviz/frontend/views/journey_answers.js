@@ -4,13 +4,13 @@
 import { patchNamed, tokenNamed } from "../core/layout.js";
 import { strongest } from "../core/scale.js";
 import { FIRST_LAYER, PATCHES, POSITIONS } from "../core/timeline.js";
-import { LayerWeights, meanOfHeads } from "../core/weights.js";
+import { KeptRows, LayerWeights } from "../core/weights.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { cellUnder } from "../parts/input.js";
 import { ShareMap } from "../render/journey.js";
 
 export const LINKS = 3; // strongest targets that get an arc
-const KEPT_ROWS = 96; // rows of a layer that are remembered
+const KEPT_BYTES = 2 ** 20; // of a layer's rows that are remembered
 
 export class JourneyAnswers {
   // One layer after the other, so that the first are there while the last are on their way.
@@ -21,7 +21,7 @@ export class JourneyAnswers {
       const old = this.layers[i];
       if (old?.url === urls[i]) return Object.assign(old, { grid: layer.grid });
       old?.loader?.stop();
-      return { url: urls[i], grid: layer.grid, weights: null, values: null, rows: new Map(), map: new ShareMap(), loader: null };
+      return { url: urls[i], grid: layer.grid, weights: null, values: null, rows: null, map: new ShareMap(), loader: null };
     });
     const next = (from) => {
       const i = this.layers.findIndex(({ weights, values, url, loader }, at) => at >= from && url && !weights && !values && !loader);
@@ -31,7 +31,10 @@ export class JourneyAnswers {
         arrived: (_, { numbers }) => {
           if (this.layers[i] !== layer) return;
           if (numbers.arrays.shares) layer.values = numbers.arrays.shares;
-          else layer.weights = new LayerWeights(numbers);
+          else {
+            layer.weights = new LayerWeights(numbers);
+            layer.rows = new KeptRows(layer.weights, KEPT_BYTES);
+          }
           this.repaint();
           next(i + 1);
         },
@@ -53,13 +56,24 @@ export class JourneyAnswers {
     return this.shown?.data.layout.grid ?? [1, 1];
   }
 
-  get query() {
-    return this.held ?? this.hovered ?? this.shown?.data.follow ?? null;
+  // Whether a layer answers for whichever token is asked about, or for one alone, whose shares the server computed. layer -1: all.
+  answersAny(layer) {
+    const { layers } = this.shown.data;
+    return layer < 0 ? layers.every(({ any }) => any) : Boolean(layers[layer].any);
   }
 
-  // While one is held, the patch under the pointer is what it is asked about.
-  get target() {
-    return this.held !== null && this.hovered !== this.held ? this.hovered : null;
+  queryIn(layer) {
+    if (!this.shown) return this.held;
+    return this.held ?? (this.answersAny(layer) ? this.hovered : null) ?? this.shown.data.follow ?? null;
+  }
+
+  get query() {
+    return this.queryIn(this.layerShown);
+  }
+
+  // Where another token is asked about than the one under the pointer, that one is what it is asked about.
+  targetOf(query) {
+    return this.hovered !== query ? this.hovered : null;
   }
 
   nameAt(cell) {
@@ -82,20 +96,10 @@ export class JourneyAnswers {
 
   // Shares of attention of one token in one layer, over all keys: the mean of its heads, or one head's. null while they are on their way.
   shares(layer, name, head = null) {
-    const { weights, values, rows } = this.layers[layer];
-    if (values) return name === this.shown.data.mapped ? values : null;
-    if (!weights || name === null) return null;
-    const token = tokenNamed(weights.meta.query, name);
-    if (token < 0) return null;
-    const key = `${token} ${head}`;
-    let row = rows.get(key);
-    if (!row) {
-      const all = weights.row(token);
-      row = head === null ? meanOfHeads(all, weights.heads) : all.subarray(head * weights.keys, (head + 1) * weights.keys);
-      rows.set(key, row);
-      if (rows.size > KEPT_ROWS) rows.delete(rows.keys().next().value);
-    }
-    return row;
+    const { rows, values } = this.layers[layer];
+    if (!rows) return values && name === this.shown.data.mapped ? values : null;
+    const token = tokenNamed(rows.weights.meta.query, name);
+    return token < 0 ? null : rows.of(token, head);
   }
 
   // Of patches only, as maps are drawn. A windowed layer's shares come as a map already.
@@ -124,9 +128,10 @@ export class JourneyAnswers {
     return this.hovered !== null && this.seen > FIRST_LAYER ? Math.min(this.layers.length - 1, Math.floor(this.seen) - FIRST_LAYER) : -1;
   }
 
-  shareText(layer, shares) {
-    if (this.target !== null) {
-      const cell = patchNamed(this.target);
+  shareText(layer, shares, query) {
+    const target = this.targetOf(query);
+    if (target !== null) {
+      const cell = patchNamed(target);
       const { grid } = this.layers[layer];
       const at = cell && [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
       const value = at ? shares[at[0] * grid[1] + at[1]] : NaN;
@@ -139,7 +144,12 @@ export class JourneyAnswers {
 
   // Bars appear when playback or the visitor reaches the layers: before that there is no answer.
   get barsShown() {
-    return this.seen > FIRST_LAYER && Boolean(this.shown?.data.answer);
+    return this.seen > FIRST_LAYER && !this.waiting && Boolean(this.shown?.data.answer);
+  }
+
+  // Where nothing may move the layers stand there from the first moment; the answer waits until the playhead is moved.
+  get waiting() {
+    return this.timeline.at === this.timeline.brink;
   }
 
   readingNote(layer) {
@@ -171,16 +181,18 @@ export class JourneyAnswers {
     const layer = this.layerShown;
     if (this.brushing || (this.mask.cells.size && timeline.finished && !pointed)) return this.hiddenText();
     if (layer >= 0 && (pointed || !timeline.finished) && this.seen > FIRST_LAYER) {
-      const shares = this.patchShares(layer, this.query);
-      if (!shares) return words.say(this.layers[layer].values ? "caption_click" : this.layers[layer].loader?.error ? "caption_missing" : "caption_loading", { layer });
-      const token = this.tokenWords(this.query);
-      if (this.target !== null) return words.say("caption_target", { layer, token, target: this.tokenWords(this.target), share: this.shareText(layer, shares) });
+      const query = this.queryIn(layer);
+      const shares = this.patchShares(layer, query);
+      if (!shares) return words.say(this.layers[layer].loader?.error ? "caption_missing" : "caption_loading", { layer });
+      const token = this.tokenWords(query);
+      const asked = this.targetOf(query);
+      if (asked !== null) return words.say("caption_target", { layer, token, target: this.tokenWords(asked), share: this.shareText(layer, shares, query) });
       const [best] = this.strongestCells(layer, shares);
       if (!best) return words.say("caption_unreached", { layer, token });
       const { grid } = this.layers[layer];
       const share = percent(shares[best[0] * grid[1] + best[1]]);
       const target = words.say("patch", { row: best[0], col: best[1] });
-      const own = patchNamed(this.query ?? "");
+      const own = patchNamed(query ?? "");
       const itself = own && String(own) === String(best) && String(grid) === String(this.grid);
       return words.say(itself ? "caption_itself" : "caption_layer", { layer, token, target, share });
     }

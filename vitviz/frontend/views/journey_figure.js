@@ -1,14 +1,17 @@
 // The journey's nodes: three stations in a row, what may be hidden, the strip of layers, the playback controls and the gallery. It
 // builds and arranges them; the view decides what they show.
 
+import { FIRST_LAYER } from "../core/timeline.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 
 const BARS = 5;
 const GAP = 28;
 const THUMB = 52;
+const SIDES = 4; // of the strip, both together
+export const CELL_GAP = 4; // between two frames of the strip
 
 // Sizes of the parts in a given width. -> { narrow, photo, line, answer, frame }
-export function sizesFor(width, height, steps) {
+export function sizesFor(width, height, layers) {
   const narrow = width < 620;
   if (narrow) {
     const photo = Math.min(width, 340);
@@ -17,7 +20,7 @@ export function sizesFor(width, height, steps) {
   const answer = Math.max(170, Math.min(270, Math.round(0.21 * width)));
   const room = Math.max(220, Math.min(0.34 * width, height - 526));
   const photo = Math.round(Math.min(400, room));
-  const frame = Math.min(92, Math.floor((width - (steps - 1) * 4) / steps));
+  const frame = Math.min(92, Math.floor((width - SIDES - (layers - 1) * CELL_GAP) / layers));
   return { narrow, photo, line: width - photo - answer - 2 * GAP, lineHeight: photo, answer, frame };
 }
 
@@ -27,9 +30,11 @@ export class JourneyFigure {
     Object.assign(this, { words, acts });
     const say = (key) => words.say(key);
     this.caption = element("p", { class: "caption" });
-    this.story = element("p", { class: "story" });
+    this.told = element("span", {});
+    this.storyLink = element("button", { class: "link more", type: "button", onclick: () => acts.open(this.storyLink.dataset.page) });
+    this.story = element("p", { class: "story" }, this.told, this.storyLink);
     this.photo = element("canvas", { class: "photo", tabindex: 0, role: "application" });
-    this.line = element("canvas", { class: "line" });
+    this.line = element("canvas", { class: "line", "aria-hidden": "true" }); // the photograph says and does the same
     this.heads = element("div", { class: "heads", role: "group", hidden: true });
     this.bars = element("ol", { class: "bars" });
     this.note = element("p", { class: "note" });
@@ -52,11 +57,11 @@ export class JourneyFigure {
     this.root = element(
       "div",
       { class: "journey" },
-      this.caption,
-      this.story,
       this.stations,
       this.tools,
       this.layers,
+      this.caption,
+      this.story,
       this.transport,
       this.gallery,
       this.overlay,
@@ -73,9 +78,11 @@ export class JourneyFigure {
 
   #header(number, title, page, extra) {
     const name = typeof title === "string" ? element("span", { class: "title", text: title }) : title;
-    const more = element("button", { class: "link more", type: "button", onclick: () => this.acts.open(page) });
-    more.dataset.page = page;
-    return element("div", { class: "header" }, element("span", { class: "number", "data-station": number, text: number }), name, extra ?? "", more);
+    return element("div", { class: "header" }, element("span", { class: "number", "data-station": number, text: number }), name, extra ?? "", this.#more(page));
+  }
+
+  #more(page) {
+    return element("button", { class: "link more", type: "button", "data-page": page, onclick: () => this.acts.open(page) });
   }
 
   #tools() {
@@ -88,7 +95,8 @@ export class JourneyFigure {
     this.hideNone = button("hide_none", () => acts.hide("none"));
     const number = element("span", { class: "number", "data-station": 5, text: 5 });
     const title = element("span", { class: "title", text: words.say("hide_title") });
-    return element("div", { class: "tools", role: "group", "aria-label": words.say("hide_title") }, number, title, this.brush, this.hideObject, this.hideRest, this.hideNone);
+    const buttons = [this.brush, this.hideObject, this.hideRest, this.hideNone];
+    return element("div", { class: "tools", role: "group", "aria-label": words.say("hide_title") }, number, title, ...buttons, this.#more("what_if"));
   }
 
   #transport() {
@@ -117,6 +125,7 @@ export class JourneyFigure {
 
   // Titles of the pages that the links open.
   linkTitles(pages) {
+    this.pages = pages;
     for (const link of this.root.querySelectorAll(".more")) {
       const title = pages[link.dataset.page];
       link.hidden = !title;
@@ -124,12 +133,21 @@ export class JourneyFigure {
     }
   }
 
-  // One cell for each step: patches, positions, then the layers.
+  // What is told beside a step, and the page that tells it in full.
+  tell({ text, page }) {
+    setText(this.told, text);
+    if (this.storyLink.dataset.page === page) return;
+    this.storyLink.dataset.page = page;
+    this.linkTitles(this.pages);
+  }
+
+  // One cell for each layer.
   arrangeStrip(names) {
     if (this.cells.length === names.length && this.cells.every(({ label }, i) => label === names[i])) return;
     const kept = this.root.getRootNode().activeElement;
     const index = this.cells.findIndex(({ button }) => button === kept);
-    this.cells = names.map((label, step) => {
+    this.cells = names.map((label, layer) => {
+      const step = layer + FIRST_LAYER;
       const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, element("span", { text: label }));
       const share = element("span", { class: "share" });
       button.append(share);
@@ -155,7 +173,7 @@ export class JourneyFigure {
           element("img", { src: url, alt: "", width: THUMB, height: THUMB, loading: "lazy" }),
         ),
       );
-      this.gallery.replaceChildren(...tiles, ...this.#ownTiles());
+      this.gallery.replaceChildren(...this.#ownTiles(), ...tiles); // one's own first: the row may be longer than the screen
     }
     for (const tile of this.gallery.querySelectorAll(".thumb")) setAttribute(tile, "aria-pressed", tile.dataset.image === chosen);
   }

@@ -5,11 +5,12 @@ import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { BRIGHTEST, FAINTEST, dimmed, drawDeparted, drawDrop, drawFlight, drawLayer, drawLine, drawPhotograph, drawWay, placeInLine, ShareMap } from "../render/journey.js";
-import { penOf } from "../render/surface.js";
-import { sizesFor } from "./journey_figure.js";
+import { penOf, pixelRatio } from "../render/surface.js";
+import { CELL_GAP, sizesFor } from "./journey_figure.js";
 import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
 
 export const LINE_GAP = 5; // CSS pixels between two lines of patches
+const ROOM_FOR_SHARES = 60; // CSS pixels of a frame, under which a share beside the layer's number cannot be told from the next number
 
 export class JourneyPainter extends JourneyAnswers {
   // Sizes.
@@ -19,9 +20,9 @@ export class JourneyPainter extends JourneyAnswers {
     const width = root.clientWidth;
     const { layout, layers } = this.shown?.data ?? this.given ?? {};
     if (!width || !layout) return this.repaint();
-    this.figure.arrangeStrip([this.words.say("cell_patches"), this.words.say("cell_positions"), ...layers.map((_, layer) => String(layer))]);
+    this.figure.arrangeStrip(layers.map((_, layer) => String(layer)));
     const { cells } = this.figure;
-    const sizes = sizesFor(width, window.innerHeight, layers.length + FIRST_LAYER);
+    const sizes = sizesFor(width, window.innerHeight, layers.length);
     root.classList.toggle("narrow", sizes.narrow);
     root.classList.toggle("dark", isDark(this.host.theme().paper));
     root.style.setProperty("--photo", `${sizes.photo}px`);
@@ -31,10 +32,9 @@ export class JourneyPainter extends JourneyAnswers {
     // Before the photograph is here its shape is that of its patches: everything has its place from the first moment.
     const [high, wide] = [0, 1].map((axis) => layout.grid[axis] * layout.patch_size[axis]);
     const ratio = this.shown ? this.shown.picture.height / this.shown.picture.width : high / wide;
-    this.size = { ...sizes, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
+    this.size = { ...sizes, width, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
     this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
-    this.dark = this.shown && dimmed(this.shown.grey, sizes.photo, this.size.photoHeight, Math.min(3, window.devicePixelRatio));
-    this.darkFrame = this.shown && dimmed(this.shown.grey, sizes.frame, this.size.frameHeight, Math.min(3, window.devicePixelRatio));
+    if (this.shown) this.darken();
     this.drawn.clear();
     line.hidden = this.open !== null;
     heads.hidden = this.open === null;
@@ -52,6 +52,17 @@ export class JourneyPainter extends JourneyAnswers {
     };
     this.boxes = { photo: boxOfNode(photo), line: boxOfNode(line), frames: cells.map(({ canvas }) => boxOfNode(canvas)), bars: boxOfNode(this.figure.bars), header: boxOfNode(this.figure.layers).y + 8, root: { width: offsetWidth, height: offsetHeight } };
     this.repaint();
+  }
+
+  // The dark photographs, while picture and sizes are the same.
+  darken() {
+    const { grey } = this.shown;
+    const { photo, photoHeight, frame, frameHeight } = this.size;
+    const state = [photo, photoHeight, frame, frameHeight, pixelRatio()].join();
+    if (this.darkened?.grey === grey && this.darkened.state === state) return;
+    this.darkened = { grey, state };
+    this.dark = dimmed(grey, photo, photoHeight, pixelRatio());
+    this.darkFrame = dimmed(grey, frame, frameHeight, pixelRatio());
   }
 
   // Painting: each canvas only where what it shows is another.
@@ -79,22 +90,22 @@ export class JourneyPainter extends JourneyAnswers {
     draw();
   }
 
-  marks(grid, layer) {
+  marks(grid, layer, asked) {
     const there = (name) => {
       const cell = name && patchNamed(name);
       return cell && [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
     };
     const marks = [];
-    const query = there(this.query);
+    const query = there(asked);
     if (query && (layer >= 0 || this.held || this.hovered)) marks.push({ cell: query, kind: this.held ? "held" : "query" });
-    const pointed = there(this.held ? this.target : null);
+    const pointed = there(this.targetOf(asked));
     if (pointed) marks.push({ cell: pointed, kind: "hover" });
     return marks;
   }
 
-  links(layer, grown) {
-    const shares = this.patchShares(layer, this.query);
-    const cell = this.query && patchNamed(this.query);
+  links(layer, grown, query) {
+    const shares = this.patchShares(layer, query);
+    const cell = query && patchNamed(query);
     if (!shares || !cell || grown <= 0) return [];
     const { grid } = this.layers[layer];
     const from = [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
@@ -106,14 +117,16 @@ export class JourneyPainter extends JourneyAnswers {
     const { timeline, shown, size, figure } = this;
     const layer = this.layerShown;
     const attention = this.dim > 0.02 && layer >= 0;
-    const shares = attention ? this.patchShares(layer, this.query) : null;
+    const query = this.queryIn(layer);
+    const target = this.targetOf(query);
+    const shares = attention ? this.patchShares(layer, query) : null;
     const cut = timeline.progress(PATCHES);
     const grown = this.open !== null || timeline.layer !== layer ? 1 : Math.min(1, 2 * timeline.progress(layer + FIRST_LAYER));
     const fade = timeline.layer === layer ? Math.min(1, 3 * timeline.progress(layer + FIRST_LAYER)) : 1;
     const heat = shares ? this.dim * fade : 0;
-    const marks = this.brushing ? [] : this.marks(this.grid, attention ? layer : -1);
+    const marks = this.brushing ? [] : this.marks(this.grid, attention ? layer : -1, query);
     const cells = [...this.mask.cells];
-    const state = [this.dim.toFixed(2), layer, this.query, this.target, heat.toFixed(2), grown.toFixed(2), cut < 1 ? cut.toFixed(3) : 1, cells, this.brushing ? this.hovered : "", attention, shares !== null];
+    const state = [this.dim.toFixed(2), layer, query, target, heat.toFixed(2), grown.toFixed(2), cut < 1 ? cut.toFixed(3) : 1, cells, this.brushing ? this.hovered : "", attention, shares !== null];
     this.once("photo", state, () => {
       if (shares) this.photoMap().fill(shares, this.layers[layer].grid, this.even(layer));
       const pen = penOf(figure.photo, size.photo, size.photoHeight);
@@ -130,7 +143,7 @@ export class JourneyPainter extends JourneyAnswers {
         fill: shown.data.fill,
         covered: shown.covered,
         marks,
-        links: shares && sameGrid ? this.links(layer, grown) : [],
+        links: shares && sameGrid ? this.links(layer, grown, query) : [],
       });
       if (this.brushing && this.hovered) {
         const cell = patchNamed(this.hovered);
@@ -156,7 +169,7 @@ export class JourneyPainter extends JourneyAnswers {
       return cell ? cell[0] * this.grid[1] + cell[1] : -1;
     };
     const marked = timeline.at >= 1 || this.held || this.hovered ? index(this.query) : -1;
-    const hovered = index(this.target);
+    const hovered = index(this.targetOf(this.query));
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
     const state = [arrived.toFixed(3), positions, marked, hovered, [...this.mask.cells], theme.ink];
@@ -195,7 +208,7 @@ export class JourneyPainter extends JourneyAnswers {
         drawFlight(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.line, lines, gap: LINE_GAP });
       } else if (way) {
         const cell = this.query && patchNamed(this.query);
-        const frame = boxes.frames[layer + FIRST_LAYER];
+        const frame = boxes.frames[layer];
         const top = [frame.x + frame.width / 2, frame.y - 24];
         if (cell) {
           const [x, y, side] = placeInLine(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
@@ -214,20 +227,21 @@ export class JourneyPainter extends JourneyAnswers {
   paintStrip() {
     const { timeline, shown, figure, size, words } = this;
     const { data } = shown;
-    figure.cells.forEach((cell, step) => {
-      const layer = step - FIRST_LAYER;
+    const query = this.queryIn(-1);
+    const target = this.targetOf(query);
+    figure.cells.forEach((cell, layer) => {
+      const step = layer + FIRST_LAYER;
       const reached = this.seen > step;
       const now = timeline.step === step;
       const progress = now ? timeline.progress(step) : this.seen > step ? 1 : 0;
       cell.node.classList.toggle("now", now && !timeline.finished);
-      const shares = layer >= 0 && reached ? this.patchShares(layer, this.query) : null;
+      const shares = reached ? this.patchShares(layer, query) : null;
       const heat = shares ? (now ? Math.min(1, 3 * progress) : 1) : 0;
-      const waiting = layer >= 0 && reached && !shares;
-      const state = [reached, this.query, this.target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
+      const waiting = reached && !shares;
+      const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
       this.once(`frame ${step}`, state, () => {
         const pen = penOf(cell.canvas, size.frame, size.frameHeight);
         if (!reached) return;
-        if (layer < 0) return this.paintFirstFrames(pen, step);
         const { map, grid } = this.layers[layer];
         if (shares) map.fill(shares, grid, this.even(layer));
         drawLayer(pen, size.frame, size.frameHeight, {
@@ -235,56 +249,27 @@ export class JourneyPainter extends JourneyAnswers {
           map: shares && map,
           heat,
           grid,
-          marks: this.marks(grid, layer),
-          links: shares ? this.links(layer, now ? Math.min(1, 2 * progress) : 1) : [],
-          whole: this.query !== null && !patchNamed(this.query),
+          marks: this.marks(grid, layer, query),
+          links: shares ? this.links(layer, now ? Math.min(1, 2 * progress) : 1, query) : [],
+          whole: query !== null && !patchNamed(query),
         });
       });
-      if (layer < 0) return;
-      const share = shares && this.shareText(layer, shares);
-      setText(cell.share, share ?? "");
+      setText(cell.share, shares && size.frame >= ROOM_FOR_SHARES ? this.shareText(layer, shares, query) : "");
       const reading = reached && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
       setText(cell.name, reading ? reading.name : "");
       cell.name.style.opacity = reading?.right === undefined || reading?.right === null ? 1 : 0.45 + 0.55 * reading.right;
-      if (reading) cell.name.title = this.readingNote(layer);
       cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
     });
-    if (size.narrow && timeline.playing) this.follow(figure.cells[timeline.step]);
-    setText(figure.layersTitle, words.say("layers_heading", { token: this.tokenWords(this.query) }));
+    if (size.narrow && timeline.playing) this.follow(Math.max(0, timeline.layer));
+    setText(figure.layersTitle, words.say("layers_heading", { token: this.tokenWords(query) }));
   }
 
   // On a phone the strip moves along with the playhead.
-  follow(cell) {
-    if (this.followed === cell) return;
-    this.followed = cell;
-    const { strip } = this.figure;
-    strip.scrollTo({ left: cell.node.offsetLeft - strip.clientWidth / 2, behavior: "smooth" });
-  }
-
-  paintFirstFrames(pen, step) {
-    const { shown, size } = this;
-    const marks = this.marks(this.grid, 0);
-    drawPhotograph(pen, size.frame, size.frameHeight, {
-      picture: shown.picture,
-      dark: this.darkFrame,
-      grid: this.grid,
-      dim: step === POSITIONS ? 1 : 0,
-      cut: 1,
-      map: null,
-      heat: 0,
-      hidden: this.mask.cells,
-      fill: shown.data.fill,
-      covered: shown.covered,
-      marks,
-      links: [],
-    });
-    const cell = this.query && patchNamed(this.query);
-    if (step !== POSITIONS || !cell || shown.data.positions !== "added") return;
-    // A position is a place: its row and its column, crossing.
-    const [w, h] = [size.frame / this.grid[1], size.frameHeight / this.grid[0]];
-    pen.fillStyle = "rgba(61, 220, 255, 0.28)";
-    pen.fillRect(0, cell[0] * h, size.frame, h);
-    pen.fillRect(cell[1] * w, 0, w, size.frameHeight);
+  follow(layer) {
+    if (this.followed === layer) return;
+    this.followed = layer;
+    const { frame, width } = this.size; // measured before: asking for it here would lay the page out in a frame
+    this.figure.strip.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: "smooth" });
   }
 
   // The heads of one layer, in the place of the line.
@@ -303,6 +288,7 @@ export class JourneyPainter extends JourneyAnswers {
         return element("button", { type: "button", onclick: () => this.act({ kind: "page", page: "microscope", layer: this.open, head, held: this.query }) }, text, canvas);
       });
       heads.replaceChildren(...tiles);
+      this.headMaps = tiles.map(() => new ShareMap());
     }
     if (!layer.weights) return;
     [...heads.children].forEach((tile, head) => {
@@ -310,9 +296,9 @@ export class JourneyPainter extends JourneyAnswers {
       this.once(`head ${head}`, [this.open, this.query, side], () => {
         const height = Math.round((side * this.size.frameHeight) / this.size.frame);
         const pen = penOf(tile.lastElementChild, side, height);
-        const map = new ShareMap();
+        const map = this.headMaps[head];
         if (shares) map.fill(shares, layer.grid, this.even(this.open));
-        drawLayer(pen, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0), links: [] });
+        drawLayer(pen, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0, this.query), links: [] });
       });
     });
   }
@@ -331,7 +317,7 @@ export class JourneyPainter extends JourneyAnswers {
     const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.heard);
     figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null);
     figure.bars.style.opacity = waiting ? 0.45 : 1;
-    setText(figure.note, shown ? this.readingNote(layer) : words.say("answer_empty"));
+    setText(figure.note, shown ? this.readingNote(layer) : words.say(this.waiting ? "answer_waits" : "answer_empty"));
   }
 
   paintControls() {
@@ -376,7 +362,8 @@ export class JourneyPainter extends JourneyAnswers {
     const text = this.notice ?? this.captionText();
     setText(this.figure.caption, text);
     const { story } = this.shown.data;
-    setText(this.figure.story, this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
+    this.figure.tell(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
+    if (this.timeline.playing) return; // a reader would say each of them
     const { photo } = this.figure;
     setAttribute(photo, "aria-label", `${this.words.say("photo_label", { alt: this.shown.data.alt })} ${text}`);
   }

@@ -51,6 +51,11 @@ def caption_of(context: PageContext, step: str) -> str:
     return true_of(_CAPTIONS[step].text, Facts(context))
 
 
+def page_of(step: str) -> str:
+    """The name of the page that tells a step in full."""
+    return _CAPTIONS[step].page
+
+
 def costs_of(context: PageContext) -> dict[str, Any]:
     """What fills the numbers of pixels, patches and their pairs."""
     cost = sequence_cost(context.layout)

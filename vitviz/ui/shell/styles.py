@@ -43,7 +43,7 @@ CSS = """
 /* The line of input, answer and presenter's button stands in the height of Streamlit's own header, beside its buttons. */
 [data-testid="stHeader"] { background: transparent; pointer-events: none; }
 [data-testid="stHeader"] :is(button, a) { pointer-events: auto; }
-.st-key-top { height: 2.9rem; padding-right: 2rem; }
+.st-key-top { flex: none; height: 2.9rem; min-height: 2.9rem; padding-right: 2rem; }
 [data-testid="stApp"]:has([data-testid="stExpandSidebarButton"]) .st-key-top { padding-left: 2rem; }
 .st-key-answer { flex: 1 1 auto; min-width: 0; overflow: hidden; }
 .st-key-answer > * { flex: none; }

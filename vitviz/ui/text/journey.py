@@ -55,7 +55,7 @@ CAPTIONS: tuple[Caption, ...] = (
         computed("Cut into {patches} patches, the photograph becomes a sequence.", _COST, when="cuts")
         + computed("The photograph becomes a sequence of {patches} patches.", _COST, when="!cuts")
         + computed(
-            "Of its {pixels} pixels each pair would be compared: {pixel_pairs} pairs. Of patches there are {patch_pairs}.",
+            "These {patches} patches make {patch_pairs} pairs to compare; the {pixels} pixels would make {pixel_pairs}.",
             _COST,
         ),
         "patches",

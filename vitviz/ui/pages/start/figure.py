@@ -30,7 +30,7 @@ from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.objects import patches_in
 from vitviz.ui.controls.questions import found_object, right_by_layer
-from vitviz.ui.controls.say import caption_of, costs_of
+from vitviz.ui.controls.say import caption_of, costs_of, page_of
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.opening import tile
 from vitviz.ui.selection import MAX_SIZE
@@ -103,11 +103,11 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
     }
 
 
-def _story(context: PageContext, layers: int) -> list[str]:
-    """What is told beside each step and at the end: the sentences of the story that are true of this model."""
-    during = [caption_of(context, step) for step in ("context", "global", "price")]
-    told = [during[layer * len(during) // max(layers, 1)] for layer in range(layers)]
-    return [caption_of(context, "translation"), caption_of(context, "order"), *told, caption_of(context, "uses")]
+def _story(context: PageContext, layers: int) -> list[dict[str, str]]:
+    """What is told beside each step and at the end, and the page of it: the sentences that are true of this model."""
+    during = ("context", "global", "price")
+    steps = ["translation", "order", *(during[layer * len(during) // layers] for layer in range(layers)), "uses"]
+    return [{"text": caption_of(context, step), "page": page_of(step)} for step in steps]
 
 
 def _passed(context: PageContext, changes: Interventions) -> Pass | None:
@@ -145,7 +145,9 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
 
 
 def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> list[dict[str, Any]]:
-    """Address and grid of every layer: queries and keys, or `mapped`'s shares where those are too many or of several grids."""
+    """Address and grid of every layer: queries and keys, which answer for any token, or `mapped`'s shares where those are too
+    many or of several grids.
+    """
     layers = trace.layers
     direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
     attention = trace.sequence("This figure") if direct else ()
@@ -162,7 +164,7 @@ def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> li
             url = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
         else:
             url = context.offer("journey shares", partial(shares, i), layer=i, changes=changes, token=mapped)
-        offered.append({"url": url, "grid": list(layer.key_layout.grid)})
+        offered.append({"url": url, "grid": list(layer.key_layout.grid), "any": direct})
     return offered
 
 

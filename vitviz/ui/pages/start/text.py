@@ -23,10 +23,11 @@ OUTSIDE = definition("not among the classes of the embedded model")
 # What the figure says. {names} are filled in the browser from the numbers on the screen.
 JOURNEY = instruction(
     {
-        "photo_title": "The photograph",
-        "line_title": "The same patches, in a row",
+        "photo_title": "Photograph",
+        "line_title": "Its patches, in a row",
         "heads_title": "Layer {layer}, head by head",
         "answer_title": "The answer",
+        "answer_waits": "All layers have run. One step further is the answer.",
         "answer_empty": "There is nothing to read before the layers have run.",
         "features_title": "The features",
         "layers_title": "The layers",
@@ -82,8 +83,6 @@ JOURNEY = instruction(
         "caption_target": "Layer {layer}: {token} takes {share} from {target}.",
         "caption_loading": "The numbers of layer {layer} are loading.",
         "caption_missing": "The numbers of layer {layer} did not come. The other layers are shown.",
-        "caption_click": "Click a patch to see where it looks in every layer.",
-        "caption_click_touch": "Tap a patch to see where it looks in every layer.",
         "caption_answer": "After {layers} layers the answer is {name}, {value}. Hide a part and see whether it stays.",
         "caption_doubt": "After {layers} layers, {name} comes first with {value}. The photograph may show none of the classes that the model knows.",
         "caption_features": "All layers have run. The model ends with features in place of an answer.",
