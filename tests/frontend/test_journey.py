@@ -152,10 +152,14 @@ def test_where_shares_of_one_token_came_the_pointer_asks_about_that_one(run: Run
     """Pointing at the photograph blanked every map of a windowed model."""
     body = """
     const [shares, any] = [[{ any: false, rows: null, values: [1, 2] }], [{ any: true }]];
-    const ask = (layers, rest) => { const it = answers(layers, rest); const query = it.queryIn(0); return [query, it.targetOf(query)]; };
+    const ask = (layers, rest) => {
+      const it = answers(layers, rest);
+      return [it.queryIn(0), it.targetOf(it.queryIn(0))];
+    };
     const pointed = answers(shares, { hovered: "r0c3" });
     return [
-      ask(shares, {}), ask(shares, { hovered: "r0c3" }), ask(shares, { hovered: "r1c1" }), ask(shares, { held: "r2c2", hovered: "r0c3" }),
+      ask(shares, {}), ask(shares, { hovered: "r0c3" }), ask(shares, { hovered: "r1c1" }),
+      ask(shares, { held: "r2c2", hovered: "r0c3" }),
       ask(any, { hovered: "r0c3" }), ask(any, { held: "r2c2", hovered: "r0c3" }),
       pointed.shares(0, pointed.queryIn(0)), pointed.shares(0, "r0c3"),
     ];"""
