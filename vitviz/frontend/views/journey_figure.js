@@ -106,7 +106,7 @@ export class JourneyFigure {
     this.forward = element("button", { class: "icon", type: "button", text: "›", "aria-label": words.say("step"), onclick: () => acts.jump(1) });
     this.scrub = element("input", { class: "scrub", type: "range", min: 0, max: 14, step: 0.01, "aria-label": words.say("scrub"), oninput: (event) => acts.seek(Number(event.target.value)) });
     this.speeds = [0.5, 1, 2].map((speed) =>
-      element("button", { class: "link speed", type: "button", text: `${speed}×`, "aria-pressed": speed === 1, onclick: () => acts.speed(speed) }),
+      element("button", { class: "link speed", type: "button", text: `${speed}×`, "aria-pressed": String(speed === 1), onclick: () => acts.speed(speed) }),
     );
     const speed = element("span", { class: "speeds", role: "group", "aria-label": words.say("speed") }, ...this.speeds);
     return element("div", { class: "transport" }, this.play, this.back, this.forward, this.scrub, speed);
