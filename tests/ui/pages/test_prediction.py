@@ -176,7 +176,7 @@ def test_a_second_click_before_the_answer_to_the_first_adds_to_it_and_a_double_c
     marking._drawn(None, corners[0, 0], ())  # the same patch: the browser has cleared what it alone had painted
     assert heard == ["0.1.4.5"]
     marking._drawn(None, corners[0, 0], (15,))  # from what the browser had, which was nothing
-    assert heard == ["0.1.4.5", "0.1.4.5.10.11.14.15"]
+    assert heard == ["0.1.4.5", "0.1.4.5" + ".10.11" + ".14.15"]
 
 
 @pytest.mark.long
