@@ -84,7 +84,8 @@ def token_outliers(question: Question, norm_times: float = NORM_TIMES, mass_time
 
     Args:
         question: Of a model whose layers relate one grid of patches.
-        norm_times, mass_times: The least multiples of the median patch's norm and mass. Both are conventions of this project.
+        norm_times: The least multiple of the median patch's norm; a convention of this project and no published number.
+        mass_times: The same of its attention mass.
 
     Raises:
         UnsupportedError: Where states between layers cannot be seen.
