@@ -33,8 +33,8 @@ TEXTS = (
 PLACES = [(view.name, {}) for view in pages()] + [
     ("prediction", {"part": "methods"}),
     ("prediction", {"part": "mark", "object": "0-1.10-11"}),
-    ("prediction", {"target": "0", "against": "2"}),
-    ("what_if", {"what": "hide_mean_0-60"}),
+    ("prediction", {"target": "0", "against": "2", "answer": "shown"}),
+    ("what_if", {"what": "hide_mean_0-60", "answer": "shown"}),
     ("what_if", {"switch": "worth", "weighed": "now"}),
     ("compare", {"differs": "model", "other_model": "file:hostile"}),
 ]
@@ -90,7 +90,7 @@ def test_labels_are_shown_letter_by_letter(app, hostile, page, more):
 def test_the_fallen_answer_is_named_letter_by_letter(app, hostile):
     """The sentence on a changed prediction holds two labels; at least one of these changes has it."""
     changes = ("hide_mean_0-60", "hide_mean_30-99", "layers_0.1.2", "shuffle_3")
-    texts = [text for what in changes for text in markdown_of(app("what_if", model=hostile, what=what))]
+    texts = [text for what in changes for text in markdown_of(app("what_if", model=hostile, what=what, answer="shown"))]
     assert any("no longer" in text for text in texts)
     assert [text for text in texts if FOLLOWED.search(text)] == []
 

@@ -99,6 +99,31 @@ def texts() -> list[tuple[str, str]]:
 PAGES = {
     name: module.PAGE for name, module in text_modules().items() if isinstance(getattr(module, "PAGE", None), PageText)
 }
+# Of a page that shows one of several things, the texts for each of them.
+KINDS_OF_PAGES = {
+    name.split("/")[1]: module.PAGES
+    for name, module in text_modules().items()
+    if name.startswith("pages/") and hasattr(module, "PAGES")
+}
+EVERY_PAGE = [*PAGES.values(), *(text for kinds in KINDS_OF_PAGES.values() for text in kinds.values())]
+CHOICES = {
+    "compare": "compared",
+    "features": "shows",
+    "find": "finder",
+    "prediction": "part",
+    "vit_or_cnn": "side_by_side",
+    "what_if": "switch",
+}
+
+
+def test_the_texts_around_a_figure_change_with_what_is_shown():
+    own = {page.name: page.params for page in pages()}
+    assert set(KINDS_OF_PAGES) == set(CHOICES)
+    for page, kinds in KINDS_OF_PAGES.items():
+        assert set(kinds) == set(own[page][CHOICES[page]].options), page
+        for part in ("try_this", "catch"):
+            assert len({getattr(text, part) for text in kinds.values()}) == len(kinds), (page, part)
+        assert len({text.lead for text in kinds.values()}) >= len(kinds) - 1, page
 
 
 def test_every_text_says_what_it_rests_on():
@@ -140,7 +165,7 @@ def _exists(dotted: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.title)
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.title)
 def test_a_page_cites_what_it_refers_to(page):
     cited = {
         source for text in page.reading for basis in text.bases if basis.kind == REFERENCE for source in basis.sources

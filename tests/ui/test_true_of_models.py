@@ -13,11 +13,11 @@ from tests.ui.pages.test_pages import journey_of
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.text import common, journey
 
-SWIN = {"windows", "shifted", "stages", "relative", "classes", "untrained", "cuts"}
+SWIN = {"windows", "shifted", "stages", "relative", "classes", "answers", "untrained", "cuts"}
 SIGLIP = {"added", "pooling", "features", "untrained", "cuts", "one grid"}
 ROTARY = {"rotary", "added", "class token", "features", "untrained", "cuts", "one grid"}
-PVT = {"stages", "pooled", "classes", "untrained", "overlap"}
-EMBEDDED = {"added", "class token", "classes", "trained", "cuts", "one grid", "motorcycle", "LayerScale"}
+PVT = {"stages", "pooled", "classes", "answers", "untrained", "overlap"}
+EMBEDDED = {"added", "class token", "classes", "answers", "trained", "cuts", "one grid", "motorcycle", "LayerScale"}
 
 MODELS = {
     "swin_tiny_patch4_window7_224": (SWIN, ("patches", "positions", "layers")),
@@ -44,7 +44,9 @@ PHRASES = {
     r"cuts the picture": {"cuts"},
     r"one vector for each patch of a grid|its neighbours' pixels": {"overlap"},
     r"\bthis class\b|another class|predicted class": {"classes"},
-    r"no classifier": {"features"},
+    r"no classifier|summary of the picture": {"features"},
+    r"the answer (changes|survives|forms|is what)|(its|their|this) answer\b": {"answers"},
+    r"no built-in neighbourhood": {"one grid"},
     r"was not trained|are random|random weights": {"untrained"},
     r"trained on many|in trained|of trained|what the model has learned": {"trained"},
     r"\bwheel": {"motorcycle"},

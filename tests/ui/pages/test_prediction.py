@@ -46,6 +46,8 @@ def test_every_part_opens(app, part):
 
 def test_the_answer_forms_and_another_class_can_be_asked_for(app):
     page = app("prediction")
+    assert page.wrong == [] and len(page.at.dataframe) == 0 and "motorbike" not in page.text
+    page.at.button(key="show the answer forming").click().run()
     first = page.at.dataframe[0].value
     assert len(first) == 13  # the input and twelve layers
     assert first[words.FORMING_TABLE[1]].iloc[-1] == "motorbike"
@@ -64,7 +66,7 @@ def test_the_answer_forms_and_another_class_can_be_asked_for(app):
 
 
 def test_patches_alone_are_read_after_another_layer(app):
-    page = app("prediction", details=True)
+    page = app("prediction", details=True, answer="shown")
     before = page.text
     next(slider for slider in page.at.slider if slider.label == words.PATCH_LENS_LAYER).set_value(2).run()
     assert page.wrong == []

@@ -105,6 +105,7 @@ def test_a_head_at_its_mean_over_the_gallery(app, model, image):
 
 def test_each_change_is_listed_and_undone_alone(app):
     page = app("what_if", what="hide_mean_3-5~layers_4")
+    assert "motorbike" not in page.text + page.at.metric[0].label, "the answer waits to be asked for"
     labels = [button.label for button in page.at.button]
     assert words.HIDE_LINE["mean"].format(count="3 patches") in labels
     assert words.LAYERS_LINE.format(names="4") in labels

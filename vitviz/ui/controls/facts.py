@@ -50,6 +50,7 @@ FACTS: dict[str, Callable[[PageContext], bool]] = {
     # the weights and what comes out
     "trained": lambda context: context.model.weights != "random",
     "classes": lambda context: context.model.output_kind is OutputKind.CLASSES,
+    "answers": lambda context: context.model.output_kind is not OutputKind.FEATURES,
     # the entrance
     "cuts": lambda context: is_cut(context.model, context.layout),
     "filters": lambda context: patch_filters(context.model.module) is not None,

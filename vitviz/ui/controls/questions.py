@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
+import streamlit as st
 
 from vitviz.analysis.faithfulness import LEVELS
 from vitviz.analysis.head_rollout import head_rollouts
@@ -156,12 +157,30 @@ def explained_target(context: PageContext) -> ExplainedTarget:
     target: Target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(context.model, logits)
     assert isinstance(target, ClassLogit)
     name = class_name(context, target.index)
+    if answer_hidden(context) and target.index != wanted:
+        name = words.FIRST_ANSWER
     if 0 <= against < len(logits) and against != target.index:
         other = class_name(context, against)
         return ExplainedTarget(
             context, LogitDifference(target.index, against), words.DIFFERENCE.format(name=name, other=other)
         )
     return ExplainedTarget(context, target, name)
+
+
+def answer_hidden(context: PageContext) -> bool:
+    """Whether the model's answer waits to be asked for: one that there is, of a model that was trained."""
+    hidden = state.value_of("answer") == "hidden"
+    return hidden and has_classifier(context.model) and context.model.weights != "random"
+
+
+def answer_button(key: str) -> None:
+    """Shows the answer, here and above every page."""
+    st.button(
+        words.SHOW_ANSWER,
+        key=f"show the answer {key}",
+        on_click=lambda: state.change(answer="shown"),
+        icon=":material/visibility:",
+    )
 
 
 def class_name(context: PageContext, index: int) -> str:

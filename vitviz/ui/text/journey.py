@@ -105,6 +105,7 @@ CAPTIONS: tuple[Caption, ...] = (
         + reference(
             "And with no built-in neighbourhood it needs more pictures, or training on other data first, to learn what is near.",
             "dosovitskiy",
+            when="only global",
         ),
         "patches",
         ("dosovitskiy", "deit"),

@@ -23,7 +23,7 @@ from vitviz.ui.text import common
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context) as its:
+    with page(words.PAGES[str(state.value_of("compared"))], context) as its:
         with its.controls():
             st.selectbox(words.COMPARED, list(words.KINDS), format_func=named(words.KINDS), **state.bound("compared"))
         with guarded("comparison"):

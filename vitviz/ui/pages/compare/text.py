@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
@@ -12,22 +14,15 @@ PAGE = PageText(
     question=instruction("Is it the model or the picture?"),
     lead=instruction("Change one thing and hold the others: what stays the same in both was not made by it."),
     try_this=instruction(
-        "Compare a model with itself untrained: what both maps share needs no training. Then give B another picture. "
-        "In *one patch, two scenes*, move a patch of the object onto a background of the same colour."
+        "Compare a model with itself untrained: what both maps share needs no training. Then give B another picture."
     ),
     notice=definition(
-        "With its own scale every map uses all colours; with one scale, a colour means the same number in both. "
-        "In two scenes the same pixels begin with nearly the same token, and the curve shows how far apart they end."
+        "With its own scale every map uses all colours; with one scale, a colour means the same number in both."
     )
-    + reference(
-        "In language models, too, a word's vectors in two contexts grow less alike from layer to layer: meaning depends on context.",
-        "ethayarajh",
-        "peters",
-    ),
+    + reference("Some maps of a network stay almost as they were when its weights become random.", "adebayo"),
     catch=definition(
         "Heads are not aligned between models, nor between layers: head 3 here has nothing to do with head 3 there. "
-        "Two pictures have the same places but not the same things in them, so a difference compares places. "
-        "A pasted patch brings hard edges that no photograph has."
+        "Two pictures have the same places but not the same things in them, so a difference compares places."
     ),
     formula=definition(
         r"The difference is $A_{qp} - B_{qp}$ for every patch $p$, unscaled. The rank correlation is Spearman's "
@@ -38,6 +33,51 @@ PAGE = PageText(
     ),
     references=("adebayo", "ethayarajh", "peters"),
 )
+
+# The page for each of what is compared
+PAGES = {
+    "attention": PAGE,
+    "rollout": replace(
+        PAGE,
+        try_this=instruction("Let B be the same model, untrained: what both rollouts share needs no training.")
+        + instruction("Then give B another picture, and the same model again."),
+        catch=definition(
+            "Rollout leaves out values, norms and MLPs: two models with like rollouts may compute different things. "
+            "Two pictures have the same places but not the same things in them, so a difference compares places."
+        ),
+    ),
+    "positions": replace(
+        PAGE,
+        lead=instruction("Change the model: the picture plays no part in what is compared here."),
+        try_this=instruction("Choose a patch in the middle, then one at the border.")
+        + instruction("Let B be the same model, untrained: is its map the same?"),
+        notice=definition(
+            "A row or column through the marked patch stands out where embeddings of one row or column are alike."
+        )
+        + definition("Two models of one grid can be compared patch by patch."),
+        catch=definition(
+            "Like embeddings do not say that a patch is treated like its neighbour: layers decide what they read of them."
+        ),
+    ),
+    "scenes": replace(
+        PAGE,
+        lead=definition("The same pixels in two pictures: how alike do their tokens stay from layer to layer?"),
+        try_this=instruction("Move a patch of the object onto a background of the same colour.")
+        + instruction("Then let its neighbours go along: how many does it take until the curve stays high?"),
+        notice=definition(
+            "The same pixels begin with nearly the same token, and the curve shows how far apart the two end."
+        )
+        + reference(
+            "In language models, too, a word's vectors in two contexts grow less alike from layer to layer: meaning depends on context.",
+            "ethayarajh",
+            "peters",
+        ),
+        catch=definition(
+            "A pasted patch brings hard edges that no photograph has. "
+            "Where all tokens grow alike, a high value alone says little: compare it with the other patches."
+        ),
+    ),
+}
 
 COMPARED = instruction("What is compared")
 KINDS = instruction(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -23,10 +24,11 @@ from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.features import text as words
-from vitviz.ui.pages.features.pictures import ALONE, Pictures, on, others_of, title_of, titles
+from vitviz.ui.pages.features.pictures import ALONE, PARTNERS, Pictures, on, others_of, title_of, titles
 from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
+from vitviz.ui.text.common import PageText
 
 PAIRS_DRAWN = 24
 MOST_COMPARED = 2_000  # patches: the similarities of 20,000 would take gigabytes
@@ -35,11 +37,11 @@ SECOND_UPLOAD = "second upload"
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context) as its:
+    kind = str(state.value_of("shows"))
+    with page(_text(context, kind), context) as its:
         if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
-        kind = str(state.value_of("shows"))
         customary = "token" if kind == "components" else objects.CUSTOMARY
         with its.controls():
             _choices(context, kind)
@@ -54,6 +56,15 @@ def render(context: PageContext) -> None:
             if details.open:
                 with details:
                     _details(pictures)
+
+
+def _text(context: PageContext, kind: str) -> PageText:
+    """The page's texts; what to try speaks of the second photograph where it is the one that is meant."""
+    text = words.PAGES[kind]
+    if kind != "alike":
+        return text
+    wheels = words.WHEELS_OF_BOTH if others_of(context)[:1] == [PARTNERS["motorcycle"]] else words.WHEELS
+    return replace(text, try_this=wheels + text.try_this)
 
 
 def _taken() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text.common import FETCH_WORDS, PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
@@ -11,16 +13,13 @@ PAGE = PageText(
     lead=definition(
         "Patches are alike to the model where their vectors point in the same direction: their cosine similarity is high."
     ),
-    try_this=instruction("Choose a wheel: the other wheel lights up, and that of the fire engine.", when="motorcycle")
-    + instruction("Choose a part of the object, and look for its like in the second photograph.")
+    try_this=instruction("Choose a part of the object: where is its like?")
     + instruction("Then move the patch with the arrow keys.", when="mouse")
-    + instruction("Go to an early layer in the settings.")
-    + instruction("In *groups*, choose a patch to see its group alone."),
+    + instruction("Go to an early layer in the settings."),
     notice=reference(
         "Keys of middle and last layers of self-supervised models match parts of objects across pictures.",
         "amir",
     )
-    + reference("Principal components of DINOv2's tokens give the parts of animals and cars one colour each.", "dinov2")
     + definition("Layers and kinds of vectors differ: the settings choose them.")
     + definition(
         "The model was not trained: what is alike here follows from colours and places alone.", when="!trained"
@@ -40,6 +39,49 @@ PAGE = PageText(
         r"random walker reaches first."
     ),
     references=("amir", "dinov2", "arthur", "grady", "coco"),
+)
+
+_UNTRAINED = definition(
+    "The model was not trained: what is alike here follows from colours and places alone.", when="!trained"
+)
+
+# The page for each of what is shown
+PAGES = {
+    "alike": PAGE,
+    "components": replace(
+        PAGE,
+        lead=definition("Three principal components of the patches' vectors are shown as red, green and blue."),
+        try_this=instruction("Add a photograph of the same kind of object: do its parts get the same colours?")
+        + instruction("Switch to the object only, then to another kind of vectors in the settings."),
+        notice=reference(
+            "Principal components of DINOv2's tokens give the parts of animals and cars one colour each.", "dinov2"
+        )
+        + _UNTRAINED,
+        catch=definition(
+            "Colours have no names: red here and red in another set of photographs mean different things. "
+            "Three components may hold little of how the vectors differ; the share is told under Details."
+        ),
+    ),
+    "groups": replace(
+        PAGE,
+        lead=definition("Patches are divided into groups of like vectors, over all photographs at once."),
+        try_this=instruction("Choose a patch to see its group alone.")
+        + instruction("Raise the number of groups: which part of the object gets one of its own?"),
+        notice=reference(
+            "Keys of middle and last layers of self-supervised models match parts of objects across pictures.", "amir"
+        )
+        + definition("A group may lie in several photographs, and in several places of one.")
+        + _UNTRAINED,
+        catch=definition(
+            "There are as many groups as were asked for, whatever the picture shows. "
+            "Another start of k-means may draw other borders. A group is no object."
+        ),
+    ),
+}
+# What to try first with photographs of wheels
+WHEELS = instruction("Choose a wheel: is the other wheel like it?", when="motorcycle")
+WHEELS_OF_BOTH = instruction(
+    "Choose a wheel: are the other wheel and those of the fire engine like it?", when="motorcycle"
 )
 
 NO_LAYERS = definition("This model has no layer in which tokens look at each other, and so no queries, keys or values.")

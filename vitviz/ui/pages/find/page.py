@@ -44,11 +44,11 @@ Found = tuple[FoundObject, ...]
 def render(context: PageContext) -> None:
     if st.session_state.pop(OPEN, False):  # callbacks cannot: they run before the pages are known
         navigation.go("what_if")
-    with page(words.PAGE, context) as its:
+    finder = str(state.value_of("finder"))
+    with page(words.PAGES[finder], context) as its:
         if not context.trace.layers:
             st.info(words.NO_LAYERS)
             return
-        finder = str(state.value_of("finder"))
         with its.controls():
             st.selectbox(words.FINDER, list(words.FINDERS), format_func=named(words.FINDERS), **state.bound("finder"))
             if finder != "detector":

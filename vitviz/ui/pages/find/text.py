@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
@@ -23,7 +25,7 @@ PAGE = PageText(
         "The model was not trained: what is found here follows from colours and places alone.", when="!trained"
     ),
     catch=definition(
-        "The methods know nothing of objects: they divide patches in two, whatever the picture shows. "
+        "TokenCut knows nothing of objects: it divides patches in two, whatever the picture shows. "
         "The score says how far a group stands apart, not how sure the box is. "
         "A photographer who centres the subject makes a box in the middle a strong guess."
     ),
@@ -36,6 +38,54 @@ PAGE = PageText(
     ),
     references=("lost", "tokencut", "shi", "maskcut", "grady", "coco", "detr", "conditional-detr", "yolos"),
 )
+
+_APART = definition("The score says how far a group stands apart, not how sure the box is.")
+
+# The page with each of the finders
+PAGES = {
+    "tokencut": PAGE,
+    "lost": replace(
+        PAGE,
+        lead=definition(
+            "An object is taken to be what is like a seed: the patch that is joined with the fewest others."
+        ),
+        try_this=instruction("Go through the steps, from the graph to the box: which patch is the seed?")
+        + instruction("Then choose *TokenCut*, and see whether both boxes agree.")
+        + instruction("Take a larger input size in the sidebar: smaller patches, closer boxes."),
+        catch=definition(
+            "LOST knows nothing of objects: it grows a group from one patch, whatever the picture shows. "
+            "It assumes that the object covers less of the picture than the background."
+        )
+        + _APART,
+    ),
+    "maskcut": replace(
+        PAGE,
+        lead=definition("Objects are taken to be groups of patches, each cut from what earlier cuts have left."),
+        try_this=instruction("Choose an object, and go through its steps.")
+        + instruction("Allow more objects in the settings: where does a cut no longer follow an object?")
+        + instruction("Then hide what was found on *What if*, and see what the model makes of the rest."),
+        catch=definition(
+            "MaskCut knows nothing of objects: it divides patches in two again and again, whatever the picture shows. "
+            "One object may come in two parts, and two objects as one."
+        )
+        + _APART,
+    ),
+    "detector": replace(
+        PAGE,
+        lead=definition(
+            "A detector was trained on boxes that people drew: each of its boxes has a class and a probability."
+        ),
+        try_this=instruction("Choose a detector, then a box: the map shows where its query looks.")
+        + instruction("Set in the settings from which probability on a box is shown.")
+        + instruction("Then choose *TokenCut*, which was never shown a box."),
+        notice=reference("In DETR the decoder looks mostly at the ends of an object, such as head and legs.", "detr")
+        + definition("A detector names what it finds; a group of patches has no name."),
+        catch=definition(
+            "A detector has the classes of its training alone: other things get no box, or a wrong name. "
+            "The map shows where a query looks, not what its box rests on."
+        ),
+    ),
+}
 
 NO_LAYERS = definition(
     "This model has no layer in which tokens look at each other, and so no vectors to find objects in."

@@ -115,7 +115,11 @@ def _curves(
     about = (context.subject, scores, kind, explained.target, explained.name)
     make = partial(curves_figure, *about, theme=context.theme, width=figure.HALF)
     names = tuple(each.name for each in scores.methods)
-    return f"{kind} curves", make, {"target": explained.target, "methods": names, "level": level}
+    return (
+        f"{kind} curves",
+        make,
+        {"target": explained.target, "said": explained.name, "methods": names, "level": level},
+    )
 
 
 def _verdict(explained: ExplainedTarget, scores: Faithfulness) -> str:

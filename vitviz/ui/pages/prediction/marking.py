@@ -132,7 +132,12 @@ def _result(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
         methods=tuple(found),
     )
     make = partial(object_figure, context.subject, result, mask, explained.target, explained.name, theme=context.theme)
-    params: dict[str, Any] = {"target": explained.target, "mask": mask.tobytes(), "methods": tuple(found)}
+    params: dict[str, Any] = {
+        "target": explained.target,
+        "said": explained.name,
+        "mask": mask.tobytes(),
+        "methods": tuple(found),
+    }
     figure.show(context, "object", make, exported=False, **params)
     st.markdown(sentence_of(explained, result))
     shares = sorted(result.shares.items(), key=lambda item: -item[1])

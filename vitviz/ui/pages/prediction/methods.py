@@ -132,5 +132,6 @@ def _card(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> None:
             theme=context.theme,
         ),
         target=explained.target,
+        said=explained.name,
         robust=robust,
     )

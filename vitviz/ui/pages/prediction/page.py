@@ -20,7 +20,14 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target, right_by_layer
+from vitviz.ui.controls.questions import (
+    ExplainedTarget,
+    answer_button,
+    answer_hidden,
+    class_name,
+    explained_target,
+    right_by_layer,
+)
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, marking, methods
@@ -49,6 +56,7 @@ def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> Non
     best, kind = top_predictions(context.trace.logits, context.model, 1)[0], explained.kind
     value = f"{best.probability:.0%}" if best.probability is not None and best.probability >= 0.1 else best.text
     predicted = outputs.PREDICTED[kind].format(label=best.label, value=value)
+    predicted = common.FIRST_ANSWER if answer_hidden(context) else predicted
     classes = [-1, *range(len(context.trace.logits))]
     with its.controls():
         st.selectbox(
@@ -83,6 +91,17 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
     if not needs_classifier(explained.target):
         return
     context = explained.context
+    if answer_hidden(context):
+        with its.figure():
+            show_picture(
+                context,
+                "seen",
+                alt=common.SEEN_ALT.format(width=context.shown.width, height=context.shown.height),
+                one_of_many=True,
+            )
+            sentence(common.GUESS)
+            answer_button("forming")
+        return
     values: np.ndarray = explained.ask("lens", lambda question, _: logit_lens(question).values.cpu().numpy())
     target: np.ndarray = explained.ask("target by layer", lambda question, _: target_by_layer(question).cpu().numpy())
     with its.figure():

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
 _FAITHFULNESS = "vitviz.analysis.faithfulness.faithfulness"
 
+_UNTRAINED = definition(
+    "This model was not trained: what it gives means nothing, and no map of it shows a reason.", when="!trained"
+)
+
 PAGE = PageText(
     title=instruction("Prediction"),
     question=instruction("What does it see, and why?"),
-    lead=definition("{answers}") + instruction("See what it rests on."),
-    try_this=instruction("Ask why it is this class and not another one.", when="classes")
-    + instruction("Mark the object and see which map lies inside.")
-    + instruction("Then test the maps: which one hides the right patches first?"),
+    lead=definition("{answers}"),
+    try_this=instruction("From which layer on is the answer what it is at the end?", when="answers")
+    + instruction("Then choose another answer to explain, and follow it through the layers.", when="answers")
+    + instruction("Choose *What it rests on*: this model has a summary of the picture to explain.", when="!answers"),
     notice=reference(
         "In trained models the answer forms layer by layer; how early differs between pictures and models.",
         "vilas",
         when="trained,classes",
     )
-    + definition(
-        "This model was not trained: its answer means nothing, and no map of it shows a reason.", when="!trained"
+    + _UNTRAINED
+    + definition("A reading early in the model may change many times before the end.", when="answers"),
+    catch=definition(
+        "A reading after a layer goes through a head that was trained for the last layer: an early one may mean little.",
+        when="answers",
     )
-    + definition(
-        "Maps that do not depend on the class show what was read, not why this class was chosen.", when="classes"
-    )
-    + definition("Where the object is in the middle, hiding from the centre outwards is a strong rival."),
-    catch=definition("Hidden patches make pictures unlike those of the training, so a curve measures this too.")
-    + definition("The test speaks for this picture and this target. A map that passes it is not proved right."),
+    + definition("A probability says how the model divides its answers, not how often it is right.", when="classes")
+    + definition("A vector without a classifier has no layer at which an answer forms.", when="!answers"),
     formula=definition(
         r"With target $s$ and gradients $G^{(l,h)} = \partial s / \partial A^{(l,h)}$ of the same layer: relevance is $R = I$, then "
         r"$R \leftarrow R + \mathrm{mean}_h\,\mathrm{ReLU}(G \odot A)\, R$. Deletion: the probability of the target (of plain numbers, the "
@@ -48,6 +53,47 @@ PAGE = PageText(
         "adebayo",
     ),
 )
+
+# The page with each of its parts
+PAGES = {
+    "forming": PAGE,
+    "methods": replace(
+        PAGE,
+        lead=definition("Each method says in its own way how much every patch counts for what is explained."),
+        try_this=instruction("Choose a patch, and compare what the methods say of it.")
+        + instruction("Ask why it is this class and not another one.", when="classes"),
+        notice=definition(
+            "Maps that do not depend on the class show what was read, not why this class was chosen.", when="classes"
+        )
+        + definition("Methods that answer different questions need not agree.")
+        + _UNTRAINED,
+        catch=definition("A map that looks right to people need not show what the model used: test it.")
+        + reference("Some methods give nearly the same map for a network with random weights.", "adebayo"),
+    ),
+    "trust": replace(
+        PAGE,
+        lead=definition("A map that shows what counts ranks first what the model cannot do without."),
+        try_this=instruction("Test the maps: which one hides the right patches first?")
+        + instruction("Then randomise the model: which map does not notice?"),
+        notice=definition("Where the object is in the middle, hiding from the centre outwards is a strong rival.")
+        + _UNTRAINED,
+        catch=definition("Hidden patches make pictures unlike those of the training, so a curve measures this too.")
+        + definition("The test speaks for this picture and this target. A map that passes it is not proved right."),
+    ),
+    "mark": replace(
+        PAGE,
+        lead=definition(
+            "Is it the object? What you mark is hidden, then areas elsewhere, and the model is asked each time."
+        ),
+        try_this=instruction("Mark the object, and see which map lies inside.")
+        + instruction("Then mark a part of it: how small may it be until other areas count more?"),
+        notice=definition("The answer may rest on the surroundings, too: compare with areas elsewhere.", when="answers")
+        + definition("The summary may rest on the surroundings, too: compare with areas elsewhere.", when="!answers")
+        + _UNTRAINED,
+        catch=definition("Hidden areas make pictures unlike those of the training, and so do the holes elsewhere.")
+        + definition("A map inside the object agrees with your marks, and need not show what the model used."),
+    ),
+}
 
 AGAINST = instruction("and not")
 NOTHING_ELSE = instruction("(all others)")
@@ -193,13 +239,13 @@ MARK_REST = computed(
 )
 MARK_RISES = computed("So the marked part speaks against {target}, or covers what speaks for it.", _OBJECT)
 MARK_STAYS = computed(
-    "So the answer does not need the marked part: the model finds what it needs elsewhere, too.", _OBJECT
+    "So {target} does not need the marked part: the model finds what it needs elsewhere, too.", _OBJECT
 )
-MARK_NEEDED = computed("So the answer rests on the marked part more than on any other area that was tried.", _OBJECT)
+MARK_NEEDED = computed("So {target} rests on the marked part more than on any other area that was tried.", _OBJECT)
 MARK_CHEAPER = computed(
-    "{cheaper} of {draws} other areas of its size cost less: so the answer rests on more than the marked part.", _OBJECT
+    "{cheaper} of {draws} other areas of its size cost less: so {target} rests on more than the marked part.", _OBJECT
 )
-MARK_REST_NEEDED = computed("So the answer rests on the surroundings at least as much as on the marked part.", _OBJECT)
+MARK_REST_NEEDED = computed("So {target} rests on the surroundings at least as much as on the marked part.", _OBJECT)
 MARK_SHARES = definition(("Method", "Inside", "Times its area"))
 MARK_SHARES_TEXT = definition(
     "Inside: the share of a map's relevance that lies on the object. A map that knew nothing would have {area:.0%} inside."

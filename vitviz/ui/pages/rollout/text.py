@@ -63,10 +63,12 @@ ALONE = instruction("Layer {layer} alone, mean of heads")
 SINK = definition("sink")
 _SINKS_BY = "vitviz.analysis.sinks.rollout_sinks"
 SPOILED = computed(
-    "Sinks, framed, hold {share:.0%} of this map ({count} of {patches} patches): every query looks at them.", _SINKS_BY
+    "Sinks, framed, hold {share:.0%} of this map: in one layer or more, all queries together give each over 10 times the median patch's share.",
+    _SINKS_BY,
 )
 SPOILED_ONE = computed(
-    "A sink, framed, holds {share:.0%} of this map in 1 of {patches} patches: every query looks at it.", _SINKS_BY
+    "A sink, framed, holds {share:.0%} of this map: in one layer or more, all queries together give it over 10 times the median patch's share.",
+    _SINKS_BY,
 )
 UNSPOILED = computed("No sink is the strongest patch of this map.", _SINKS_BY)
 UNSPOILED_ONE = computed("{count} sinks are framed; none is the strongest patch.", _SINKS_BY)

@@ -105,7 +105,7 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
 
 def _story(context: PageContext, layers: int) -> list[dict[str, str]]:
     """What is told beside each step and at the end, and the page of it: the sentences that are true of this model."""
-    during = ("context", "global", "price")
+    during = [step for step in ("context", "global", "price") if caption_of(context, step)]
     steps = ["translation", "order", *(during[layer * len(during) // layers] for layer in range(layers)), "uses"]
     return [{"text": caption_of(context, step), "page": page_of(step)} for step in steps]
 

@@ -47,8 +47,8 @@ SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context) as its:
-        kind = str(state.value_of("side_by_side"))
+    kind = str(state.value_of("side_by_side"))
+    with page(words.PAGES[kind], context) as its:
         with its.controls():
             _choices(kind)
         with its.settings():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
@@ -21,8 +23,8 @@ PAGE = PageText(
         when="!only global",
     ),
     try_this=instruction(
-        "Play *reach*: which network sees far after its first layer, and which only near the end? "
-        "Then shuffle the photograph under *stress*, and read the curves."
+        "Play: which network sees far after its first layer, and which only near the end? "
+        "Then take the mean over the gallery: is it the network or this photograph?"
     ),
     notice=reference(
         "The first layers of trained ViTs already look far, and with enough training data near as well; a CNN grows its field layer by layer.",
@@ -32,8 +34,7 @@ PAGE = PageText(
     + reference("The effective field of a CNN is much smaller than the one its kernels allow.", "luo"),
     catch=definition(
         "Two networks are not two architectures: these differ in size and in training too, as the table under *Details* says. "
-        "A receptive field says what could move a unit, not what the answer rests on. "
-        "Damaged photographs are unlike all that either network was trained on."
+        "A receptive field says what could move a unit, not what the answer rests on."
     ),
     formula=definition(
         r"The effective receptive field of a layer is $\sum_j \left|\partial \sum_k z_{k,m} / \partial x_j\right|$ over the pixels, "
@@ -58,6 +59,45 @@ PAGE = PageText(
         "smith",
     ),
 )
+
+_UNEQUAL = definition(
+    "Two networks are not two architectures: these differ in size and in training too, as the table under *Details* says."
+)
+
+# The page for each of what is shown of both
+PAGES = {
+    "reach": PAGE,
+    "stress": replace(
+        PAGE,
+        lead=definition("The same photograph, damaged step by step: how long does an answer stay?"),
+        try_this=instruction("Shuffle the photograph, and read the curves.")
+        + instruction("Then cut out the middle: which network gives up first?"),
+        notice=reference(
+            "Published comparisons found that ViTs withstood hidden and shuffled patches better than CNNs.", "naseer"
+        )
+        + definition("A shuffle in whole patches of the ViT keeps its patches as they are."),
+        catch=_UNEQUAL
+        + definition(
+            "Damaged photographs are unlike all that either network was trained on. One photograph is no measurement of a network."
+        ),
+    ),
+    "answers": replace(
+        PAGE,
+        lead=definition("Where does each network look, and do both say the same?", when="answers")
+        + definition("Where does each network look?", when="!answers"),
+        try_this=instruction("Guess what each network says, then ask for the answers.", when="answers,trained")
+        + instruction("Choose another map of the ViT: does it still look at the same parts?"),
+        notice=definition("Both get the same cut of the photograph, each at its own size.")
+        + reference(
+            "Grad-CAM weighs the last map of a network by the answer's gradient, and so depends on the class.",
+            "grad-cam",
+        ),
+        catch=_UNEQUAL
+        + definition(
+            "Two maps made in different ways differ for that alone: Grad-CAM of both is the fairest comparison."
+        ),
+    ),
+}
 
 SHOWN = instruction("What is shown of both")
 KINDS = instruction({"reach": "reach", "stress": "stress", "answers": "answers"})

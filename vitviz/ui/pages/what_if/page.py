@@ -25,7 +25,7 @@ from vitviz.ui.controls import edits, figure, tables
 from vitviz.ui.controls.edits import Outcome, gallery_means, map_of, needs_means, outcome_of, trace_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import ExplainedTarget, class_name, explained_target
+from vitviz.ui.controls.questions import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import inspection, interventions
@@ -35,7 +35,7 @@ from vitviz.ui.text import common, outputs
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context) as its:
+    with page(words.PAGES[str(state.value_of("switch"))], context) as its:
         with its.controls():
             section = st.selectbox(
                 words.SECTION,
@@ -107,6 +107,11 @@ def _outputs(explained: ExplainedTarget, found: Outcome) -> None:
     before, after = (each.values[0].cpu() for each in (found.effect.before, found.effect.after))
     order = [one.index for one in top_predictions(found.effect.before.logits[0], kind=kind)]
     now = top_predictions(found.effect.after.logits[0], count=1, kind=kind)[0].index
+    if answer_hidden(context):
+        if now != order[0]:
+            st.markdown(words.NOW_ANOTHER)
+        answer_button("what if")
+        return
     order += [] if now in order else [now]
     rows = [(class_name(context, at), float(before[at]), float(after[at])) for at in order]
     text: Callable[[float], str] = _share if kind.is_probability else number

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitviz.ui.text import common
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
@@ -10,35 +12,24 @@ _EFFECT = "vitviz.analysis.interventions.application.effect"
 _WORTH = "vitviz.analysis.head_importance.head_importance"
 _SINKS = "vitviz.analysis.sinks.token_outliers"
 
+_UNTRAINED = definition("This model was not trained: what changes here means nothing.", when="!trained")
+_NEEDED = definition("A fall says that something was needed here, not that nothing else could have done it.")
+
 PAGE = PageText(
     title=instruction("What if"),
     question=instruction("What really matters?"),
     lead=instruction("A map shows where a model looks, not whether it matters: take something away and ask again."),
-    try_this=instruction(
-        "Draw over the object until the answer changes. Undo that, and draw over as much of the background. "
-        "Then switch off one head, then a whole layer."
-    ),
-    notice=reference(
-        "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
-    )
-    + definition(
-        "Where the answer survives a shuffle, the arrangement was not needed here. What was used instead is not shown."
-    )
+    try_this=instruction("Draw over the object until the answer changes.", when="answers")
+    + instruction("Draw over the object, and watch the cosine similarity.", when="!answers")
+    + instruction("Undo that, and draw over as much of the background."),
+    notice=definition("Compare equal areas: a large one takes more away, whatever it shows.")
     + reference(
-        "Naseer et al. found Vision Transformers much less biased towards local textures than convolutional networks.",
+        "Naseer et al. found that Vision Transformers keep their answer when much of the picture is hidden.",
         "naseer",
-        when="trained",
+        when="trained,answers",
     )
-    + definition("This model was not trained: what changes is an answer that means nothing.", when="!trained"),
-    catch=definition(
-        "Every change makes an input or a network unlike those of the training. "
-        "A fall says that something was needed here, not that nothing else could have done it."
-    )
-    + reference(
-        "Whether attention explains is disputed: no, say Jain and Wallace; it depends on the question, say Wiegreffe and Pinter.",
-        "jain",
-        "wiegreffe",
-    ),
+    + _UNTRAINED,
+    catch=definition("A picture with holes is unlike those of the training, so the holes count, too.") + _NEEDED,
     formula=definition(
         r"Hidden patches are replaced in the pixels before the first layer, or leave the sequence: their keys are $-\infty$ in every "
         r"layer. A head that is off gives $0$, or its mean output over the gallery, in place of $A^{(l,h)} V^{(l,h)}$ before $W_o$. A "
@@ -47,6 +38,92 @@ PAGE = PageText(
     ),
     references=("naseer", "geirhos", "michel", "voita", "jain", "wiegreffe", "xiao", "darcet"),
 )
+
+# The page with each of its sections
+PAGES = {
+    "hide": PAGE,
+    "order": replace(
+        PAGE,
+        lead=instruction("Take the arrangement away: put the patches in another order, and ask again."),
+        try_this=instruction("Shuffle the patches. Then leave them, and shuffle the positions instead.")
+        + instruction("Try another order: is it this order, or any?"),
+        notice=definition(
+            "Where the answer survives a shuffle, the arrangement was not needed here. What was used instead is not shown.",
+            when="answers",
+        )
+        + definition(
+            "Where the cosine similarity stays high, the arrangement mattered little to the model's summary.",
+            when="!answers",
+        )
+        + reference(
+            "Naseer et al. found Vision Transformers much less biased towards local textures than convolutional networks.",
+            "naseer",
+            when="trained",
+        )
+        + _UNTRAINED,
+        catch=definition("A shuffled photograph is unlike those of the training.") + _NEEDED,
+    ),
+    "heads": replace(
+        PAGE,
+        lead=instruction("A map shows where a head looks, not whether it matters: switch it off and ask again."),
+        try_this=instruction("Switch off one head, then all heads of a layer, then the whole layer.")
+        + instruction("Replace a head by its mean: is less lost?"),
+        notice=reference(
+            "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
+        )
+        + _UNTRAINED,
+        catch=definition("A network without a head is unlike the one that was trained.")
+        + _NEEDED
+        + reference(
+            "Whether attention explains is disputed: no, say Jain and Wallace; it depends on the question, say Wiegreffe and Pinter.",
+            "jain",
+            "wiegreffe",
+        ),
+    ),
+    "cut": replace(
+        PAGE,
+        lead=instruction("Let no token look at some of them: take these out of attention and ask again."),
+        try_this=instruction("Cut the patches of the object. Undo that, and cut as many of the background.")
+        + instruction("Then cut them in a few layers alone: where are they needed?"),
+        notice=definition("A token that is cut in late layers alone was read before, and may have done its part.")
+        + reference("Sinks get much attention and may carry little of the picture.", "xiao", "darcet", when="trained")
+        + _UNTRAINED,
+        catch=definition(
+            "Weights of the tokens that stay grow, since each row still sums to 1: this changes what is read of them, too."
+        )
+        + _NEEDED,
+    ),
+    "worth": replace(
+        PAGE,
+        lead=instruction("Switch off every head in turn: which of them is needed here?"),
+        try_this=instruction("Measure the heads, and compare both boards.")
+        + instruction("Then switch off the strongest one under *Heads and layers*."),
+        notice=reference(
+            "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
+        )
+        + _UNTRAINED,
+        catch=definition(
+            "Each head is switched off alone: two that can stand in for each other both look needless. "
+            "The numbers are of this picture and target."
+        ),
+    ),
+    "sinks": replace(
+        PAGE,
+        lead=definition("A few tokens may draw attention from many others: where are they, and since which layer?"),
+        try_this=instruction("Go through the layers. Lower the thresholds to see the next tokens.")
+        + instruction("Then cut them out of attention, and ask whether they were needed."),
+        notice=reference(
+            "Large models trained long may use patches of plain ground to keep something about the whole picture.",
+            "darcet",
+            when="trained",
+        )
+        + definition("The model was not trained: where a token stands out, no use is made of it.", when="!trained"),
+        catch=definition(
+            "The thresholds are a convention: tokens stand out compared with the median patch of this picture and layer. "
+            "Setting sinks aside in a map changes the map alone."
+        ),
+    ),
+}
 
 SECTION = instruction("What to change")
 SECTIONS = instruction(
@@ -106,7 +183,7 @@ POSITIONS_OF = instruction({"": "as it is", "zero": "none", "shuffle": "shuffled
 POSITIONS_HELP = definition("None: nothing is added to the patches. Shuffled: every patch gets another one's.")
 ANOTHER_ORDER = instruction("Another order")
 ORDER_TEXT = definition(
-    "Both together, in different orders, tell whether the arrangement was needed for this answer. Attention without any positions would "
+    "Both together, in different orders, tell whether the arrangement was needed here. Attention without any positions would "
     "give the same for every order."
 )
 
@@ -152,6 +229,7 @@ TOP = definition(("before", "after", "change"))
 SHARE = computed("{share:.1%}", _EFFECT)
 SAME = computed("±0.0", _EFFECT)
 NOW = computed("Now **{after}**, no longer {before}.", _EFFECT)
+NOW_ANOTHER = computed("Now another answer is the first.", _EFFECT)
 TOKEN_READ = computed("Cosine similarity of the {token} with what it was: **{cosine:.3f}**", _EFFECT)
 NOTHING_YET = instruction(
     {
@@ -194,7 +272,7 @@ ROLLOUT_LEFT_OUT = definition(
 # What heads are worth
 WORTH_TEXT = definition(
     "One might take the heads that single out few tokens for the important ones. Switching every head off in turn says what each is worth "
-    "for this answer. The two need not agree."
+    "here. The two need not agree."
 )
 WORTH_RUN = instruction("Switch every head off in turn")
 WORTH_RUNNING = instruction("Switching off head after head")
