@@ -13,6 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from vitviz.glossary import GLOSSARY, marked, terms_in
 from vitviz.references import WORKS
 from vitviz.ui.controls.facts import FACTS
+from vitviz.ui.pages.compare.maps import agreement_words
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.shell import main as frame
 from vitviz.ui.text import journey
@@ -174,6 +175,20 @@ def test_a_page_cites_what_it_refers_to(page):
     assert page.references
 
 
+def test_the_sign_of_a_rank_correlation_is_said_in_words():
+    assert "tends to be high" in agreement_words(0.9) and "next to nothing" in agreement_words(-0.1)
+    assert "tends to be low" in agreement_words(-0.6) and "\N{MINUS SIGN}0.60" in agreement_words(-0.6)
+
+
+EMPTY_CELLS = re.compile(r"\.dataframe\((?:[^()]|\([^()]*(?:\([^()]*\)[^()]*)*\))*\)")
+
+
+def test_a_table_says_where_it_has_no_number():
+    """Streamlit writes "None" there."""
+    calls = [call for path in CODE for call in EMPTY_CELLS.findall(path.read_text(encoding="utf-8"))]
+    assert len(calls) >= 8 and [call for call in calls if "placeholder" not in call] == []
+
+
 SENTENCE = re.compile(r"(?<=[.?!:;])\s+")
 
 
@@ -246,8 +261,8 @@ def test_the_story_and_the_questions_lead_to_pages_that_there_are():
 HANDS = re.compile(
     r"\b(click|hover|point(ed)? at|point to|arrow keys?|esc(ape)?\b|second click|press [a-z\[\]])", re.IGNORECASE
 )
-# Said to screen readers, or beside buttons that only a mouse can point at; where an object is marked, a tap is a click as well.
-ANYWAY = re.compile(r"\[(photo_label|keys|picture_label)\]|PRESENT|prediction/text.py (LINKED|MARK_)|ALT\b")
+# Said to screen readers, or beside buttons that only a mouse can point at.
+ANYWAY = re.compile(r"\[(photo_label|keys|picture_label)\]|PRESENT|prediction/text.py LINKED|ALT\b")
 
 
 def test_only_where_there_is_a_mouse_and_a_keyboard_do_texts_speak_of_them():

@@ -11,7 +11,7 @@ import streamlit as st
 
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.questions import class_name
-from vitviz.ui.text import outputs
+from vitviz.ui.text import common, outputs
 
 STYLE = """<style>
 .vv-numbers { overflow-x: auto; }
@@ -147,4 +147,4 @@ def browse_classes(context: PageContext, place: str) -> None:
     columns = {outputs.COLUMN[kind]: [name for name, _ in found]}
     if groups is not None:
         columns[outputs.GROUP] = [group for _, group in found]
-    st.dataframe(columns, height=300, hide_index=True)
+    st.dataframe(columns, height=300, hide_index=True, placeholder=common.NOTHING)

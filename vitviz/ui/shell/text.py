@@ -72,6 +72,6 @@ PAGES = instruction("Pages")
 # The presenter's view
 PRESENT = instruction("Present")
 PRESENT_HELP = instruction(
-    "The figure alone, in large type. Left and right, or up and down on a remote control, go from page to page."
+    "The figure alone, in large type. Left and right, or up and down on a remote control, go through a figure's steps and from page to page."
 )
 LEAVE_PRESENTER = instruction("Leave")

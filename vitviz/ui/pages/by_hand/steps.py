@@ -60,7 +60,7 @@ def every(name: str, columns: Mapping[str, np.ndarray | list[str]], size: int) -
     if opened.open:
         with opened:
             index = list(range(size))
-            st.dataframe({words.INDEX: index, **columns}, hide_index=True, height=360)
+            st.dataframe({words.INDEX: index, **columns}, hide_index=True, height=360, placeholder=common.NOTHING)
 
 
 def products(

@@ -8,7 +8,6 @@ import streamlit as st
 
 from vitviz.analysis.faithfulness import rank_agreement
 from vitviz.draw import Scale
-from vitviz.draw.scale import number
 from vitviz.figure import Figure
 from vitviz.figures.comparison import comparison_figure, difference, difference_scale, shared_scale
 from vitviz.heatmap import Heatmap
@@ -50,8 +49,13 @@ def verdict(one: ComparedSide, two: ComparedSide) -> None:
         caption(words.NO_DIFFERENCE, a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
         return
     agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
-    flat = isnan(agreement)
-    st.markdown(words.AGREEMENT_FLAT if flat else words.AGREEMENT.format(value=number(agreement, digits=2)))
+    st.markdown(words.AGREEMENT_FLAT if isnan(agreement) else agreement_words(agreement))
+
+
+def agreement_words(agreement: float) -> str:
+    """A rank correlation in a sentence that says what its sign means."""
+    least = next((least for least in words.AGREEMENT if agreement >= least), -1.0)
+    return words.AGREEMENT[least].format(value=f"{agreement:.2f}".replace("-", "\N{MINUS SIGN}"))
 
 
 def _robust() -> bool:

@@ -128,8 +128,13 @@ QUERY_INSTEAD = definition("B has no {wanted}; its {given} is shown.")
 ALT = definition("{side}: {label} of the {query}. {name}.")
 ALT_POSITIONS = definition("{side}: position similarity with the {query}. {name}.")
 ALT_DIFFERENCE = definition("A minus B: {label}, patch by patch.")
+# Of the rank correlation of two maps: at least the first, at least the second, or less.
 AGREEMENT = computed(
-    "Rank correlation of the two maps over patches: **{value}** (1: the same order, 0: unrelated, −1: reversed).",
+    {
+        0.2: "Where one map is high, the other tends to be high, too (rank correlation **{value}**, at most 1).",
+        -0.2: "One map says next to nothing about the other (rank correlation **{value}**).",
+        -1.0: "Where one map is high, the other tends to be low (rank correlation **{value}**, at least −1).",
+    },
     "vitviz.analysis.faithfulness.rank_agreement",
 )
 AGREEMENT_FLAT = definition("One of the maps has a single value everywhere, so there is no order to compare.")

@@ -17,6 +17,7 @@ from vitviz.ui.controls import tables
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as words
 from vitviz.ui.shell import text as sidebar_words
+from vitviz.ui.text import common
 
 ROW = 35  # CSS pixels
 
@@ -53,7 +54,9 @@ def render(context: PageContext) -> None:
 def _whole(columns: Mapping[str, Sequence[object]], **look: Any) -> None:
     """A table whose height is known before the browser has drawn it, so that nothing moves."""
     rows = len(next(iter(columns.values())))
-    st.dataframe(columns, hide_index=True, width="stretch", row_height=ROW, height=ROW * (rows + 1) + 2, **look)
+    height = ROW * (rows + 1) + 2
+    empty = common.NOTHING
+    st.dataframe(columns, hide_index=True, width="stretch", row_height=ROW, height=height, placeholder=empty, **look)
 
 
 def _facts(context: PageContext) -> dict[str, list[str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
+from vitviz.analysis.patches import filter_components
 from vitviz.draw import draw_patch
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.embeddings import filters_figure, grid_figure, sequence_figure
+from vitviz.models import Model
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
@@ -19,6 +22,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.patches import text as words
 
 FILTERS = 28
+MOST_FILTERS = 100_000  # more than a model has
 
 
 def render(context: PageContext) -> None:
@@ -68,7 +72,7 @@ def _patch(context: PageContext, row: int, col: int) -> None:
     high, wide = layout.patch_size
     figure.show(context, "patch", lambda: _patch_figure(context, row, col), exported=False, token=token)
     place = {"left": col * wide, "right": (col + 1) * wide - 1, "top": row * high, "bottom": (row + 1) * high - 1}
-    caption(words.PATCH_FACTS, token=token, tokens=layout.num_tokens, row=row, col=col, **place)
+    caption(words.PATCH_FACTS, tokens=layout.num_tokens, **place)
 
 
 def _patch_figure(context: PageContext, row: int, col: int) -> Figure:
@@ -110,6 +114,12 @@ def _sequence(context: PageContext, row: int, col: int) -> None:
     )
 
 
+def _variance(model: Model) -> np.ndarray:
+    """(components,): the share of each principal component of the filters, all of them."""
+    with model.lock:
+        return filter_components(model, MOST_FILTERS).explained
+
+
 def _filters(context: PageContext) -> None:
     try:
         figure.show(
@@ -117,6 +127,10 @@ def _filters(context: PageContext) -> None:
             "filters",
             lambda: filters_figure(context.traced, FILTERS, theme=context.theme, width=figure.whole(context)),
         )
-        caption(words.FILTERS_TEXT, count=FILTERS)
+        explained: np.ndarray = context.of_model.ask("variance of filters", lambda _: _variance(context.model))
+        half = min(int(np.searchsorted(np.cumsum(explained), 0.5)) + 1, len(explained))
+        caption(words.FILTERS_TEXT, half=half, all=len(explained))
+        if context.model.trained:
+            caption(words.FILTERS_KNOWN)
     except UnsupportedError as reason:  # a stem of several convolutions has no filter over a whole patch
         st.info(escaped(reason))

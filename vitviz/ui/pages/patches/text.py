@@ -18,11 +18,6 @@ PAGE = PageText(
         "With {cols} patches a row, one step down in the picture is {cols} steps along the sequence. "
         "So distance in the sequence says little about distance in the picture, and attention does not use it."
     )
-    + reference(
-        "In Dosovitskiy et al. the leading components of trained filters look like smooth colour patterns and stripes.",
-        "dosovitskiy",
-        when="trained,filters",
-    )
     + definition("These filters are random: what their components show was not learned.", when="!trained,filters"),
     catch=definition(
         "Nothing finer than a patch has a place of its own: what lies where inside a patch only its pixels say.",
@@ -50,7 +45,7 @@ ROW, COL = instruction(("Row", "Column"))
 GRID_ALT = definition("The photograph cut into {rows} rows and {cols} columns of patches.")
 PATCH = instruction("The chosen patch:")
 PATCH_FACTS = computed(
-    "Token {token} of {tokens} · row {row}, column {col} · pixels {left} to {right} across, {top} to {bottom} down",
+    "Of {tokens} tokens; its pixels are {left} to {right} across, {top} to {bottom} down.",
     "vitviz.tokens.TokenLayout.token_at",
 )
 PATCH_ALT = definition("The patch in row {row}, column {col}, enlarged, beside its place in the photograph.")
@@ -65,6 +60,9 @@ SEQUENCE_TEXT = computed(
 )
 FILTERS = instruction("What each patch is compared with")
 FILTERS_TEXT = computed(
-    "The {count} leading components of the model's patch filters and their share of the filters' variance.",
+    "The leading components of this model's patch filters. The first {half} of {all} hold half of the filters' variance.",
     "vitviz.analysis.patches.filter_components",
+)
+FILTERS_KNOWN = reference(
+    "Those that Dosovitskiy et al. show look like smooth colour patterns and stripes: compare.", "dosovitskiy"
 )

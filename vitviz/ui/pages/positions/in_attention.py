@@ -31,6 +31,7 @@ class Places:
 
     figure: DeltaGenerator
     controls: DeltaGenerator
+    settings: DeltaGenerator
     details: DeltaGenerator
 
 
@@ -41,6 +42,7 @@ def show_rotary(context: PageContext, its: Places) -> None:
         table = rotary_table(context.model, context.layout)
     with its.controls:
         layer, head = _choose(table)
+    with its.settings:
         choose_place(context, row, col, "rotary")
     raw = state.value_of("bent") == "raw"
     kernel = {"layer": layer, "head": head, "raw": raw}

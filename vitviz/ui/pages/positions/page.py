@@ -39,7 +39,9 @@ def render(context: PageContext) -> None:
             if kind in SECTIONS:
                 # Where a model has several, the first is the page's figure.
                 first = kind == kinds[0]
-                places = Places(its.figure(), its.controls(), its.details()) if first else Places(*[its.details()] * 3)
+                places = Places(*[its.details()] * 4)
+                if first:
+                    places = Places(its.figure(), its.controls(), its.settings(), its.details())
                 with guarded(kind):
                     SECTIONS[kind](context, places)
             else:
@@ -63,7 +65,7 @@ def show_added(context: PageContext, its: Places) -> None:
     similarity = None
     if context.layout.num_patches <= MOST_PATCHES:
         similarity = context.ask("position similarity", lambda _: position_similarity(context.model, context.layout))
-    with its.controls:
+    with its.settings:
         choose_place(context, row, col, "added")
     with its.figure:
         left, right = st.columns(2)
@@ -79,7 +81,6 @@ def show_added(context: PageContext, its: Places) -> None:
                     row=row,
                     col=col,
                 )
-                st.caption(words.ATLAS_TEXT)
     with its.details:
         kind = context.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
         caption(words.KIND, kind=words.LEARNED if kind == "learned" else words.FIXED)

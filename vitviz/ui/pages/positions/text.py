@@ -104,9 +104,6 @@ SUM_NAMES = definition(("patch embedding", "position embedding"))
 SUM_RESULT = definition("sum, as it enters the first layer")
 SUM_ALT = definition("Patch embedding and position embedding of the chosen patch as coloured strips, and their sum.")
 ATLAS = instruction("The whole atlas:")
-ATLAS_TEXT = definition(
-    "One tile for each place, in its place: the tile's picture is that place's similarity with all others."
-)
 
 NONE = definition(
     "This model adds no position to its patches and turns no queries and keys. It adds nothing to its scores that is the same for every "

@@ -140,7 +140,9 @@ def _areas(place: DeltaGenerator, scores: Faithfulness) -> None:
     rows = scores.table()
     columns = ([row[name] for row in rows] for name in ("name", "deletion", "insertion", "gap"))
     digits = {name: st.column_config.NumberColumn(format="%.3f") for name in words.AREAS[1:]}
-    place.dataframe(dict(zip(words.AREAS, columns, strict=True)), hide_index=True, column_config=digits)
+    place.dataframe(
+        dict(zip(words.AREAS, columns, strict=True)), hide_index=True, column_config=digits, placeholder=common.NOTHING
+    )
 
 
 def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
@@ -153,7 +155,10 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
         st.markdown(f"**{words.AGREEMENT}**")
         shown = {"": list(found), **{name: agreement[:, i].tolist() for i, name in enumerate(found)}}
         st.dataframe(
-            shown, hide_index=True, column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found}
+            shown,
+            hide_index=True,
+            column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found},
+            placeholder=common.NOTHING,
         )
     with right:
         st.markdown(f"**{words.DISAGREEMENT}**")

@@ -37,7 +37,8 @@ from vitviz.ui.text import common, outputs
 
 
 def render(context: PageContext) -> None:
-    with page(words.PAGE, context, answers=outputs.ANSWERS[context.model.output_kind]) as its:
+    text = words.PAGES[str(state.value_of("part"))]
+    with page(text, context, answers=outputs.ANSWERS[context.model.output_kind]) as its:
         with its.controls():
             part = st.selectbox(
                 words.PART, list(words.PARTS), format_func=named(words.PARTS), width=210, **state.bound("part")

@@ -209,12 +209,12 @@ SANITY_FINE = computed(
     "vitviz.analysis.sanity.insensitive",
 )
 
-MARK_CLICK = instruction("A click marks")
+MARK_CLICK = instruction("Choosing a patch marks")
 MARK_CLICKS = instruction({"alike": "what is alike", "patch": "one patch"})
 MARK_HINT = instruction(
     {
-        "alike": "Click the object, or draw over or around it.",
-        "patch": "Click patches, or draw over or around it.",
+        "alike": "Choose the object, or draw over or around it.",
+        "patch": "Choose patches, or draw over or around them.",
     }
 )
 MARK_FOUND = instruction("Find the object")

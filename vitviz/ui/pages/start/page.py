@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.interventions import HidePatches
+from vitviz.analysis.interventions import HidePatches, Interventions
+from vitviz.figures.interventions import intervention_snippet
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
@@ -41,8 +42,18 @@ def render(context: PageContext) -> None:
     with st.container(key="around"):
         st.space("small")
         with st.expander(words.PYTHON):
-            st.code(words.PYTHON_CODE)
+            st.code(_python(context, hiding))
         questions(context)
+
+
+def _python(context: PageContext, hiding: HidePatches) -> str:
+    """What the figure shows, for people who work in Python: this model, this photograph, and what is hidden of it."""
+    layers = len(context.trace.layers)
+    if not hiding.patches:
+        lines = ["trace.layers[-1].row(0)"] if layers else []
+        lines += ["heatmap = vitviz.rollout(trace)"] if layers and not context.trace.separate else []
+        return context.traced.snippet(*lines, "trace.logits")
+    return intervention_snippet(context.subject, Interventions((hiding,)), "trace.logits", "after.logits")
 
 
 def _exists(token: str, layout: TokenLayout) -> bool:

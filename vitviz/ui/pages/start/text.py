@@ -7,14 +7,6 @@ from vitviz.ui.text.sentences import computed, definition, instruction
 TITLE = instruction("Start")
 HEADING = instruction("How a Vision Transformer reads a photograph")
 PYTHON = instruction("The same in Python")
-PYTHON_CODE = instruction("""import vitviz
-
-model = vitviz.load_model("embedded")
-image = vitviz.load_image("photo.jpg")
-trace = vitviz.trace(model, image)
-heatmap = vitviz.rollout(trace)
-heatmap.values.shape
-trace.layers[11].row(0)""")
 
 NO_POSITIONS = definition("No position is added to the patches of this model.")
 OWN_ALT = definition("Your own photograph.")
