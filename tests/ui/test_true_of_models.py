@@ -46,7 +46,6 @@ PHRASES = {
     r"\bthis class\b|another class|predicted class": {"classes"},
     r"no classifier|summary of the picture": {"features"},
     r"the answer (changes|survives|forms|is what)|(its|their|this) answer\b": {"answers"},
-    r"no built-in neighbourhood": {"one grid"},
     r"was not trained|are random|random weights": {"untrained"},
     r"trained on many|in trained|of trained|what the model has learned": {"trained"},
     r"\bwheel": {"motorcycle"},
@@ -143,6 +142,8 @@ def test_the_start_page_answers_only_what_is_true_of_this_model(app, model):
     for false in ("Every layer can relate", "pairs to compare in each head", "Why patches and not pixels?"):
         assert false not in shown.text
     assert "What a layer relates depends on the picture." in shown.text
+    assert "built-in neighbourhood" not in str(journey_of(shown)["story"])
+    assert f"load_model('{model}'" in shown.at.code[0].value and "rollout" not in shown.at.code[0].value
     told = journey_of(shown)["captions"]["patches"]
     assert told.startswith("Cut into" if "cuts" in MODELS[model][0] else "The photograph becomes a sequence")
 

@@ -48,12 +48,12 @@ def render(context: PageContext) -> None:
 
 def _python(context: PageContext, hiding: HidePatches) -> str:
     """What the figure shows, for people who work in Python: this model, this photograph, and what is hidden of it."""
-    layers = len(context.trace.layers)
+    trace = context.traced.trace
     if not hiding.patches:
-        lines = ["trace.layers[-1].row(0)"] if layers else []
-        lines += ["heatmap = vitviz.rollout(trace)"] if layers and not context.trace.separate else []
+        lines = ["trace.layers[-1].row(0)"] if trace.layers else []
+        lines += ["heatmap = vitviz.rollout(trace)"] if trace.layers and not trace.separate else []
         return context.traced.snippet(*lines, "trace.logits")
-    return intervention_snippet(context.subject, Interventions((hiding,)), "trace.logits", "after.logits")
+    return intervention_snippet(context.traced, Interventions((hiding,)), "trace.logits", "after.logits")
 
 
 def _exists(token: str, layout: TokenLayout) -> bool:
