@@ -11,6 +11,8 @@ from PIL import Image
 
 import vitviz
 from vitviz.analysis.attention import query_weights
+from vitviz.draw import LIGHT
+from vitviz.draw.scale import table
 from vitviz.samples import load_sample
 
 LAYERS = 12
@@ -54,6 +56,24 @@ def over(shown, row: int, col: int) -> None:
     shown.page.mouse.move(box["x"] + (col + 0.5) / 16 * box["width"], box["y"] + (row + 0.5) / 16 * box["height"])
 
 
+def painted(shown, layer: int, weights: np.ndarray) -> float:
+    """How many of the patches that show have the colour of their share in the frame of a layer, over the dark photograph."""
+    script = """(canvas, [rows, cols]) => {
+      const pen = canvas.getContext("2d");
+      const at = (i, count, size) => Math.floor(((i + 0.5) / count) * size);
+      return Array.from({ length: rows * cols }, (_, i) => [...pen.getImageData(
+        at(i % cols, cols, canvas.width), at(Math.floor(i / cols), rows, canvas.height), 1, 1).data].slice(0, 3));
+    }"""
+    frame = shown.page.locator(".journey .frame").nth(layer)
+    found = np.array(frame.evaluate(script, [*weights.shape]), float)  # (patches, 3)
+    shares = weights.ravel() * (weights.size + 1)  # over the even share
+    opacity = 215 / 255 * np.clip((shares - 0.5) / 2.5, 0, 1)[:, None]
+    colours = table(LIGHT.sequential)[76 + np.round(np.minimum(1, np.sqrt(shares / 15)) * 179).astype(int)]
+    under = found - opacity * colours  # what is left for the photograph, between black and its darkened white
+    right = (under > -8).all(1) & (under < (1 - opacity[:, 0]) * 106 + 8).all(1)
+    return float(right[opacity[:, 0] > 0.3].mean())
+
+
 def test_it_plays_pauses_and_stands_still_where_it_is_put(tab):
     shown = tab("")
     figure = journey(shown)
@@ -86,6 +106,8 @@ def test_a_patch_under_the_pointer_is_answered_with_pythons_numbers(tab, traced)
         found = re.search(r"\(([\d.]+)%\)", said)
         assert found and float(found[1]) == pytest.approx(100 * weights.max(), rel=0.03, abs=0.06)
         assert "from itself" in said if best == (row, col) else f"row {best[0]}, column {best[1]} (" in said
+        matching = painted(shown, layer, weights)
+        assert matching > 0.8, f"layer {layer}: {matching:.0%} of the patches have the colour of their share"
     assert shown.errors() == []
 
 
@@ -275,3 +297,15 @@ def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
         "(canvas) => [...canvas.getContext('2d').getImageData(canvas.width / 2 + 4, canvas.height / 2 + 4, 1, 1).data]"
     )
     assert middle[2] > 150 and middle[0] < 90, "the blue photograph"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1024, 768)])
+def test_ones_own_photograph_and_every_name_are_whole_on_the_first_screen(tab, width, height):
+    shown = tab("", reduced_motion="reduce", width=width, height=height)
+    figure = journey(shown)
+    for tile in figure.locator(".tile").all():
+        box = tile.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
+    cut = "(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent)"
+    assert figure.locator(".title, .cell-name, .foot-name").evaluate_all(cut) == []

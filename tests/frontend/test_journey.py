@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
+
+from vitviz.frontend import STYLES
 
 from .conftest import Run
 
@@ -173,3 +176,42 @@ def test_where_shares_of_one_token_came_the_pointer_asks_about_that_one(run: Run
         [1, 2],
         None,
     ]
+
+
+def test_too_large_a_model_answers_the_pointer_in_the_layer_on_the_screen(run: Run) -> None:
+    body = """
+    const layers = [0, 1].map((i) => ({ any: false, url: `shares ${i}`, rows: `rows ${i}` }));
+    const fetched = [];
+    const it = answers([0, 1].map(() => ({ rows: null, values: [1] })), {
+      hovered: "r0c3", host: { resolve: (url) => { fetched.push(url); return new Promise(() => {}); }, stale() {} },
+      timeline: { playing: false, layer: 1 }, repaint() {} });
+    it.shown.data.layers = layers;
+    it.loadPointed();
+    it.loadPointed();
+    const before = it.queryIn(0);
+    it.layers[0].rows = {};  // arrived
+    const after = [it.queryIn(0), it.queryIn(1), it.queryIn(-1)];
+    it.open = null;
+    it.loadPointed();  // of another layer: the first is let go
+    await new Promise((done) => setTimeout(done));
+    return [fetched, before, after, it.layers[0].rows];"""
+    fetched, before, after, left = run(ANSWERS, body)
+    assert fetched == ["rows 0", "rows 1"]
+    assert before == "r1c1" and after == ["r0c3", "r1c1", "r1c1"]  # the strip stays with the token of all layers
+    assert left is None
+
+
+@pytest.mark.parametrize("ends", [[100, 160], [160, 100], [100, 100], [100, 104], [30, 32], [198, 199]])
+def test_names_stand_at_the_ends_of_their_lines_and_apart(run: Run, ends: list[int]) -> None:
+    imports = 'import { namePlaces } from "./render/lines.js";\n'
+    places = run(imports, "return namePlaces(given.ends, 32, 194);", ends=ends)
+    assert abs(places[0] - places[1]) >= 15 and all(32 <= place <= 194 for place in places)
+    upper = 0 if ends[0] <= ends[1] else 1
+    assert places[upper] < places[1 - upper]
+    assert all(abs(place - end) <= 35 for place, end in zip(places, ends, strict=True))
+
+
+def test_two_fingers_enlarge_the_page_wherever_one_finger_scrolls_it() -> None:
+    for style in STYLES.glob("*.css"):
+        for told in re.findall(r"touch-action:\s*([^;}]+)", style.read_text(encoding="utf-8")):
+            assert told.strip() in ("manipulation", "auto") or "pinch-zoom" in told, f"{style.name}: {told}"

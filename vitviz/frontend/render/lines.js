@@ -3,9 +3,10 @@
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEFT = 40; // CSS pixels for the numbers of the vertical axis
 const RIGHT = 10;
-const TOP = 48; // for the name of the vertical axis and those of the lines
+const TOP = 28; // for the name of the vertical axis
 const BOTTOM = 42; // for the numbers and the name of the horizontal axis
 const DASHES = ["", "6 4"];
+const NAME = 15; // between the names of two lines, at least
 
 export class LineChart {
   constructor() {
@@ -61,15 +62,15 @@ export class LineChart {
     sides.forEach(({ x, values, low, high }, i) => {
       const points = (numbers) => numbers.map((value, n) => `${this.across(x[n])},${this.up(value)}`);
       if (low) parts.push(svg("polygon", { class: "band", points: [...points(high), ...points(low).reverse()].join(" ") }));
-      parts.push(svg("polyline", { class: "line", points: points(values).join(" "), "stroke-dasharray": DASHES[i] }));
+      parts.push(svg("polyline", { class: i ? "line second" : "line", points: points(values).join(" "), "stroke-dasharray": DASHES[i] }));
       values.forEach((value, n) => parts.push(svg("circle", { class: "point", cx: this.across(x[n]), cy: this.up(value), r: 2 })));
     });
     parts.push(label(axes.y, LEFT, 12, "start"));
-    let along = LEFT;
-    sides.forEach(({ name }, i) => {
-      parts.push(svg("line", { class: "line", x1: along, x2: along + 24, y1: 28, y2: 28, "stroke-dasharray": DASHES[i] }));
-      parts.push(label(name, along + 29, 32, "start"));
-      along += 46 + 7 * name.length;
+    const ends = namePlaces(sides.map(({ values }) => this.up(values.at(-1))), TOP + 4, base - 6);
+    sides.forEach(({ name, x }, i) => {
+      const text = label(name, this.across(x.at(-1)), ends[i], "end");
+      text.setAttribute("class", "end");
+      parts.push(text);
     });
     this.marks = svg("g", {});
     this.node.replaceChildren(...parts, this.marks);
@@ -89,6 +90,18 @@ export class LineChart {
     });
     this.marks.replaceChildren(svg("line", { class: "at", x1: x, x2: x, y1: TOP - 6, y2: this.height - BOTTOM }), ...dots);
   }
+}
+
+// Baselines of the names at the ends of lines that end at these heights: over the upper one and under the lower one, and between
+// `top` and `base`.
+export function namePlaces(ends, top, base) {
+  const order = ends.map((_, i) => i).sort((one, other) => ends[one] - ends[other]);
+  const places = [];
+  order.forEach((line, rank) => {
+    const own = rank ? ends[line] + NAME : ends[line] - 8;
+    places[line] = Math.min(base - NAME * (order.length - 1 - rank), Math.max(own, top + NAME * rank));
+  });
+  return places;
 }
 
 function svg(tag, attributes) {

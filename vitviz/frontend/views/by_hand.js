@@ -295,6 +295,8 @@ class ByHand {
   }
 
   pointAt(cell, pointed) {
+    const still = String(cell) === String(this.hover) && pointed?.item === this.pointed?.item && pointed?.index === this.pointed?.index;
+    if (still) return; // most movements stay where they were
     this.hover = cell;
     this.pointed = pointed;
     this.tell();

@@ -126,7 +126,8 @@ class Journey extends JourneyPainter {
     cancelAnimationFrame(this.clock);
     this.repaint.stop();
     this.loader.stop();
-    for (const layer of this.layers) layer.loader?.stop();
+    for (const { loader } of this.layers) loader?.stop();
+    this.leavePointed();
     this.status.destroy();
     this.announcer.destroy();
     this.unwatch();

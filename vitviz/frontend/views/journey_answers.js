@@ -31,10 +31,7 @@ export class JourneyAnswers {
         arrived: (_, { numbers }) => {
           if (this.layers[i] !== layer) return;
           if (numbers.arrays.shares) layer.values = numbers.arrays.shares;
-          else {
-            layer.weights = new LayerWeights(numbers);
-            layer.rows = new KeptRows(layer.weights, KEPT_BYTES);
-          }
+          else takeRows(layer, numbers);
           this.repaint();
           next(i + 1);
         },
@@ -50,6 +47,27 @@ export class JourneyAnswers {
     next(0);
   }
 
+  // Where queries and keys of all layers are too many: those of the layer on the screen, once somebody points at it.
+  loadPointed() {
+    const i = this.timeline.playing || this.hovered === null ? -1 : this.layerShown;
+    const [layer, url] = [this.layers[i], this.shown.data.layers[i]?.rows];
+    if (!url || (this.pointed?.layer === layer && this.pointed.url === url)) return;
+    this.leavePointed();
+    const taken = (_, { numbers }) => {
+      takeRows(layer, numbers);
+      this.repaint();
+    };
+    this.pointed = { layer, url, loader: new Loader(sourceOf(this.host), { arrived: taken, changed: () => {}, stale: () => this.host.stale() }) };
+    this.pointed.loader.ask({ urls: { numbers: url } });
+  }
+
+  leavePointed() {
+    if (!this.pointed) return;
+    this.pointed.loader.stop();
+    Object.assign(this.pointed.layer, { weights: null, rows: null });
+    this.pointed = null;
+  }
+
   // What is asked about.
 
   get grid() {
@@ -59,7 +77,7 @@ export class JourneyAnswers {
   // Whether a layer answers for whichever token is asked about, or for one alone, whose shares the server computed. layer -1: all.
   answersAny(layer) {
     const { layers } = this.shown.data;
-    return layer < 0 ? layers.every(({ any }) => any) : Boolean(layers[layer].any);
+    return layer < 0 ? layers.every(({ any }) => any) : Boolean(layers[layer].any || this.layers[layer].rows);
   }
 
   queryIn(layer) {
@@ -214,6 +232,11 @@ export class JourneyAnswers {
     const [best] = answer.bars.at(-1);
     return words.say("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
   }
+}
+
+function takeRows(layer, numbers) {
+  layer.weights = new LayerWeights(numbers);
+  layer.rows = new KeptRows(layer.weights, KEPT_BYTES);
 }
 
 export function percent(share) {

@@ -72,6 +72,7 @@ export class JourneyPainter extends JourneyAnswers {
     this.seen = Math.max(this.seen, timeline.at);
     this.paintControls();
     if (!shown || !this.size || !this.boxes) return;
+    this.loadPointed();
     this.paintPhotograph();
     this.paintLine();
     this.paintOverlay();

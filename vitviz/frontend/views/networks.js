@@ -9,7 +9,7 @@ import { element, setAttribute, setText } from "../parts/dom.js";
 import { watchPointer } from "../parts/input.js";
 import { greyOf } from "../render/heat.js";
 import { LineChart } from "../render/lines.js";
-import { onceAFrame, sizeCanvas, watchSize } from "../render/surface.js";
+import { onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 
 const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
 const GAP = 24;
@@ -255,7 +255,7 @@ class Networks {
   paintSquare(context, canvas, { pixels: [height, width] }, side, [row, col]) {
     const [x, y] = [canvas.width / width, canvas.height / height];
     const clamp = (value, most) => Math.min(most, Math.max(0, value));
-    const line = Math.max(2, Math.round(2 * (canvas.width / canvas.clientWidth || 1)));
+    const line = Math.max(2, Math.round(2 * unitOf(canvas)));
     const [left, right] = [clamp((col - side / 2) * x, canvas.width), clamp((col + side / 2) * x, canvas.width)];
     const [top, bottom] = [clamp((row - side / 2) * y, canvas.height), clamp((row + side / 2) * y, canvas.height)];
     context.lineWidth = line;

@@ -101,9 +101,11 @@ def _upload(report: Mapping[str, Any]) -> Upload | None:
     return Upload(name[:LONGEST_NAME], content, size)
 
 
-# CSS of the room that the figure takes on a wide screen, as `frontend/views/journey_figure.js` sizes it: the photograph, and
-# what stands above and below it.
-_ROOM = "width: clamp(220px, min(34%, 100vh - 526px), 400px); aspect-ratio: 1; margin-bottom: 403px;"
+# CSS of the room that the figure takes, as `frontend/views/journey_figure.js` sizes it: the photograph, as an empty place,
+# and what stands above and below it. The figure has a ground of its own and covers it.
+_ROOM = """aspect-ratio: 1; width: clamp(220px, min(34%, 100vh - 526px), 400px); margin: 28px 0 375px;
+border-radius: 2px; background: color-mix(in srgb, currentColor 9%, transparent);
+@media (max-width: 640px) { width: min(100%, 340px); }"""
 
 
 @cache

@@ -146,11 +146,11 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
 
 def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> list[dict[str, Any]]:
     """Address and grid of every layer: queries and keys, which answer for any token, or `mapped`'s shares where those are too
-    many or of several grids.
+    many or of several grids. Too many for all layers may still be few enough for the one on the screen ("rows").
     """
     layers = trace.layers
     direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
-    attention = trace.sequence("This figure") if direct else ()
+    attention = trace.sequence("This figure") if context.one_grid else ()
 
     def rows(layer: int) -> bytes:
         return pack(*layer_arrays(attention[layer], half=True))
@@ -164,7 +164,10 @@ def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> li
             url = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
         else:
             url = context.offer("journey shares", partial(shares, i), layer=i, changes=changes, token=mapped)
-        offered.append({"url": url, "grid": list(layer.key_layout.grid), "any": direct})
+        told = {"url": url, "grid": list(layer.key_layout.grid), "any": direct}
+        if context.one_grid and not direct and _bytes_of(layer) <= MOST_BYTES:
+            told["rows"] = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
+        offered.append(told)
     return offered
 
 
