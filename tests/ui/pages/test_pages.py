@@ -106,16 +106,11 @@ def test_a_broken_file_is_one_sentence_and_changes_nothing(app, page):
     assert not shown.wrong and shown.at.header[0].value == HEADINGS[page]
 
 
-@pytest.mark.parametrize(
-    "model",
-    ["vit_nonexistent_patch99", "resnet18.a1_in1k", "vit_small_patch16_224.dino", "file:missing", "file:..%2fx"],
-)
 def test_a_model_too_large_for_the_browser_sends_one_layer_at_a_time(app, monkeypatch):
     layers = journey_of(app("start"))["layers"]
     assert all(layer["any"] and "rows" not in layer for layer in layers)
-    monkeypatch.setattr(
-        start_figure, "MOST_BYTES", 2**20
-    )  # more than one layer of the embedded model, and less than all
+    # More than one layer of the embedded model, and less than all.
+    monkeypatch.setattr(start_figure, "MOST_BYTES", 2**20)
     large = journey_of(app("start"))["layers"]
     assert not any(layer["any"] for layer in large)
     assert [layer["rows"] for layer in large] != [layer["url"] for layer in large]
@@ -124,6 +119,10 @@ def test_a_model_too_large_for_the_browser_sends_one_layer_at_a_time(app, monkey
     assert all("rows" not in layer for layer in journey_of(app("start"))["layers"])
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["vit_nonexistent_patch99", "resnet18.a1_in1k", "vit_small_patch16_224.dino", "file:missing", "file:..%2fx"],
+)
 def test_a_model_that_cannot_be_loaded_is_one_sentence(app, model, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     shown = app("rollout", model=model)

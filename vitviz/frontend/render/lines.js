@@ -3,7 +3,7 @@
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEFT = 40; // CSS pixels for the numbers of the vertical axis
 const RIGHT = 10;
-const TOP = 28; // for the name of the vertical axis
+const TOP = 40; // for the name of the vertical axis, and of a line that ends at the top
 const BOTTOM = 42; // for the numbers and the name of the horizontal axis
 const DASHES = ["", "6 4"];
 const NAME = 15; // between the names of two lines, at least
@@ -66,7 +66,7 @@ export class LineChart {
       values.forEach((value, n) => parts.push(svg("circle", { class: "point", cx: this.across(x[n]), cy: this.up(value), r: 2 })));
     });
     parts.push(label(axes.y, LEFT, 12, "start"));
-    const ends = namePlaces(sides.map(({ values }) => this.up(values.at(-1))), TOP + 4, base - 6);
+    const ends = namePlaces(sides.map(({ values }) => this.up(values.at(-1))), TOP - 10, base - 6);
     sides.forEach(({ name, x }, i) => {
       const text = label(name, this.across(x.at(-1)), ends[i], "end");
       text.setAttribute("class", "end");
