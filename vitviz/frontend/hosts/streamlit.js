@@ -68,7 +68,7 @@ class StreamlitHost {
     if (!this.colours) {
       const style = getComputedStyle(this.node instanceof Element ? this.node : this.node.host);
       const own = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
-      const accent = own("--st-primary-color", "#d6006c");
+      const accent = own("--st-primary-color", "#007ea3");
       this.colours = {
         accent,
         onAccent: inkOver(bytesOf(accent)),

@@ -388,7 +388,7 @@ class Microscope {
 
   #marks() {
     const target = tokenNamed(this.layouts.target, this.target);
-    return { target: target < 0 ? null : target, pinned: this.pinned, blend: this.blend };
+    return { target: target < 0 ? null : target, pinned: this.pinned, blend: this.blend, accent: this.host.theme().accent };
   }
 }
 

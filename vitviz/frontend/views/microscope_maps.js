@@ -72,7 +72,7 @@ export class MicroscopePicture {
     this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
-  // marks: { target, pinned, blend }
+  // marks: { target, pinned, blend, accent }
   draw(answer, view, marks) {
     this.#arrangeChips(answer.layouts.source);
     this.#paintChips(answer, view, marks);
@@ -86,13 +86,13 @@ export class MicroscopePicture {
     const shown = new Map();
     const asked = cellOf(source, answer.source);
     if (asked) {
-      const [box, colour] = [boxOf(source.grid, asked, size), marks.pinned ? "#ff4fa3" : "#ffffff"];
+      const [box, colour] = [boxOf(source.grid, asked, size), marks.pinned ? marks.accent : "#ffffff"];
       shown.set(`asked ${asked} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, 2.5) });
     }
     const read = marks.target === null ? null : cellOf(target, marks.target);
     if (read) {
       const box = boxOf(target.grid, read, size);
-      shown.set(`read ${read}`, { box, draw: (context) => drawFrame(context, box, "#ffe14d", 2) });
+      shown.set(`read ${read}`, { box, draw: (context) => drawFrame(context, box, "#ffffff", 2) });
     }
     this.marks.paint(shown, all);
   }
@@ -223,8 +223,8 @@ export class Tiles {
       const size = { width: canvas.width / unit, height: canvas.height / unit };
       const frames = new Map();
       for (const [grid, cell, colour] of [
-        [source.grid, asked, marks.pinned ? "#ff4fa3" : "#ffffff"],
-        [target.grid, read, "#ffe14d"],
+        [source.grid, asked, marks.pinned ? marks.accent : "#ffffff"],
+        [target.grid, read, "#ffffff"],
       ]) {
         if (!cell) continue;
         const box = boxOf(grid, cell, size);

@@ -28,7 +28,7 @@ STYLE = """<style>
 .vv-numbers td.bar { padding: 0.2rem 0; min-width: 5.5rem; position: relative; }
 .vv-numbers td.bar i {
   position: absolute; top: 0.3rem; bottom: 0.3rem; left: calc(100% * var(--from)); width: calc(100% * var(--v));
-  background: color-mix(in srgb, var(--st-primary-color, #c2185b) 65%, transparent);
+  background: color-mix(in srgb, var(--st-primary-color, #007ea3) 65%, transparent);
 }
 @media (max-width: 640px) {
   .vv-numbers table { font-size: 0.78rem; }
@@ -44,7 +44,7 @@ STYLE = """<style>
 .vv-vector i::before { content: ""; position: absolute; left: 0; right: 1px; bottom: 50%; height: calc(50% * var(--v));
   background: color-mix(in srgb, currentColor 55%, transparent); }
 .vv-vector i.n::before { bottom: auto; top: 50%; }
-.vv-vector i.chosen::before { background: var(--st-primary-color, #c2185b); }
+.vv-vector i.chosen::before { background: var(--st-primary-color, #007ea3); }
 </style>"""
 
 

@@ -86,7 +86,7 @@ CSS = """
   padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;
   border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
   background: linear-gradient(
-    to right, color-mix(in srgb, var(--st-primary-color, #d6006c) 28%, transparent) calc(100% * var(--share)), transparent 0
+    to right, color-mix(in srgb, var(--st-primary-color, #007ea3) 28%, transparent) calc(100% * var(--share)), transparent 0
   );
 }
 @media (max-width: 640px) {
@@ -109,7 +109,7 @@ CSS = """
 
 
 # Streamlit tells its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
-# too light for (2.8:1).
+# too light for (1.6:1).
 _DARK = """<style>
 :root { --vv-paper: #0e1117; }
 [data-testid="stBaseButton-primary"]:not(:disabled) { color: #0e1117; }
