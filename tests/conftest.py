@@ -64,6 +64,12 @@ def commit() -> str:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto` is one process more than there are cores: the one that drives the browser waits for it most of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--dist loadfile`: a file's tests in one process, so that its models are built once, and all browser tests in one
     process, so that there is one server and one browser.

@@ -51,7 +51,7 @@ def test_the_answer_forms_and_another_class_can_be_asked_for(app):
     first = page.at.dataframe[0].value
     assert len(first) == 13  # the input and twelve layers
     assert first[words.FORMING_TABLE[1]].iloc[-1] == "motorbike"
-    assert first[words.FORMING_TABLE[3]].iloc[-1] == pytest.approx(first[words.FORMING_TABLE[4]].iloc[-1])
+    assert words.FORMING_TABLE[4] not in first  # it would repeat the reading
     card = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
     assert first[words.FORMING_TABLE[2]].tolist() == card[VIT]["inside"]["lens_right"]  # what a reading is worth
     target = next(box for box in page.at.selectbox if box.label == outputs.TARGET[outputs.CLASSES])
