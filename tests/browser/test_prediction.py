@@ -21,7 +21,7 @@ WATCH = """() => {
 
 @pytest.mark.long
 def test_one_verdict_only_from_the_coarse_curves_to_the_fine_ones(tab):
-    shown = tab(f"prediction?part=trust&{SMALL}")
+    shown = tab(f"prediction?part=trust&answer=shown&{SMALL}")
     shown.page.evaluate(WATCH)
     shown.page.get_by_role("button", name=words.TEST).click()
     verdict = shown.page.locator("[data-testid=stMain] p", has_text=re.compile(r"^Of \d+ maps, "))

@@ -59,7 +59,7 @@ def share():
 
 
 def test_paint_read_reload_undo(tab, share):
-    shown = tab("what_if")
+    shown = tab("what_if?answer=shown")
     shown.expect(shown.page.locator("[data-testid=stMetricValue]").first).to_have_text(share(""))
     shown.expect(shown.page.locator("[data-testid=stMetricDelta]")).to_contain_text("0.0")
     watched = [shown.page.locator(each).first for each in (".heatmap canvas.main", "[data-testid=stMetric]", "table")]
@@ -96,6 +96,7 @@ def test_paint_read_reload_undo(tab, share):
 def test_heads_are_switched_on_the_board_and_by_keys(tab, share):
     shown = tab("what_if?switch=heads")
     board = component(shown, 0).locator("canvas.main")
+    shown.settled()
     box = board.bounding_box()
     margin, header = 26, 18  # as in board.js
     down, across = (box["height"] - header) / 12, (box["width"] - margin) / 6
@@ -123,7 +124,7 @@ LOOKS += [
 @pytest.mark.long
 def test_every_section_fits(tab, size, scheme):
     width, height = SIZES[size]
-    shown = tab("what_if", width=width, height=height, scheme=scheme)
+    shown = tab("what_if?answer=shown", width=width, height=height, scheme=scheme)
     for section in words.SECTIONS:
         shown.open(f"what_if?switch={section}&what=hide_mean_100-110~layers_4&weighed=now")
         shown.expect(shown.page.get_by_role("button", name=words.UNDO)).to_be_visible()

@@ -61,7 +61,7 @@ def test_one_output_is_a_probability_by_sigmoid(app, served):
     assert forming[words.FORMING_TABLE[3]].iloc[-1] == pytest.approx(share, rel=1e-4)
     assert words.FORMING_TABLE[4] not in forming  # the same once more
     assert outputs.ANSWERS[outputs.LABELS] in shown.text
-    changed = app("what_if", model="file:one")
+    changed = app("what_if", model="file:one", answer="shown")
     assert metric(changed, outputs.SHARE_METRIC.format(target="defect")) == f"{share:.1%}"
 
 
@@ -75,7 +75,7 @@ def test_labels_do_not_share_one_hundred_percent(app, served):
         for name, share in zip(("cat", "dog", "bird"), shares, strict=True)
     }
     assert any(box.label == outputs.TARGET[outputs.LABELS] for box in shown.at.selectbox)
-    table = prediction_of(app("what_if", model="file:many"))
+    table = prediction_of(app("what_if", model="file:many", answer="shown"))
     assert all(f"<td>{share:.1%}</td>" in table for share in shares)
 
 
@@ -96,7 +96,7 @@ def test_plain_numbers_are_called_so(app, served):
     forming = shown.at.dataframe[0].value
     assert list(forming.columns) == [words.FORMING_TABLE[0], words.FORMING_TABLE[4]]
     assert forming[words.FORMING_TABLE[4]].iloc[-1] == pytest.approx(logits[0], rel=1e-4)
-    changed = app("what_if", model="file:plain", what="hide_mean_0-9")
+    changed = app("what_if", model="file:plain", what="hide_mean_0-9", answer="shown")
     assert changed.wrong == []
     assert float(metric(changed, outputs.NUMBER_METRIC.format(target="output 0"))) == pytest.approx(logits[0], abs=0.5)
     cells = re.findall(r"<td>([^<]+)</td>", prediction_of(changed))
