@@ -1,7 +1,7 @@
 // What the journey knows of its photograph: the token that is asked about, the shares of attention of every layer, and the sentences that
 // say what the numbers say. Weights are computed here from queries and keys, layer by layer. It draws nothing.
 
-import { patchNamed, tokenNamed } from "../core/layout.js";
+import { patchName, patchNamed, tokenNamed } from "../core/layout.js";
 import { strongest } from "../core/scale.js";
 import { FIRST_LAYER, PATCHES, POSITIONS } from "../core/timeline.js";
 import { KeptRows, LayerWeights } from "../core/weights.js";
@@ -95,7 +95,7 @@ export class JourneyAnswers {
   }
 
   nameAt(cell) {
-    return cell && `r${cell[0]}c${cell[1]}`;
+    return cell && patchName(cell);
   }
 
   // The patch under the pointer.

@@ -13,6 +13,7 @@ from vitviz.outputs import OutputKind, has_classifier
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
+from vitviz.ui.controls.questions import answer_hidden
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
 
@@ -29,7 +30,7 @@ def show(context: PageContext) -> None:
         st.caption(words.NO_CLASSES.format(count=len(logits)))
     elif context.model.weights == "random":
         st.caption(words.UNTRAINED)
-    elif state.value_of("answer") == "hidden":
+    elif answer_hidden(context):
         _switch("shown", words.SHOW_ANSWER, ":material/visibility:")
     else:
         _guesses(context, top_predictions(logits, context.model))
