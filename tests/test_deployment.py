@@ -17,7 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from vitviz.ui.server.settings import Settings, variable
+from vitviz.ui.server.settings import ServerSettings, variable
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -61,7 +61,7 @@ def test_what_goes_into_the_image_is_there_and_nothing_else() -> None:
 
 def test_settings_in_the_files_exist() -> None:
     text = DOCKERFILE + (ROOT / "deploy" / "compose.yml").read_text() + (ROOT / "docs" / "deploy.md").read_text()
-    known = {variable(name) for name in Settings.__dataclass_fields__}
+    known = {variable(name) for name in ServerSettings.__dataclass_fields__}
     elsewhere = {"VITVIZ_HOST", "VITVIZ_CHECKPOINTS", "VITVIZ_DEVICE", "VITVIZ_DTYPE"}
     assert set(re.findall(r"\bVITVIZ_[A-Z_]*[A-Z]", text)) <= known | elsewhere
 

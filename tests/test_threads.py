@@ -12,7 +12,7 @@ from vitviz.analysis.interventions import ChangePositions, intervene
 from vitviz.analysis.patches import Paste, two_scenes
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.relative import rotary_table
-from vitviz.capture.cost import work_of
+from vitviz.capture.cost import pass_cost
 from vitviz.models import load_model, resized
 from vitviz.models.layout import layout_of, run_on_meta
 from vitviz.tracing import trace_input
@@ -32,7 +32,7 @@ def test_a_pass_without_numbers_does_not_run_the_shared_module(what):
         case "whole pass":
             assert run_on_meta(model.module, (96, 128)).shape == (1, 1000)
         case "cost":
-            assert work_of(model.module, (96, 128)).tokens == 49
+            assert pass_cost(model.module, (96, 128)).tokens == 49
         case _:
             assert resized(model, (96, 128)).layout.grid == (6, 8)
     hook.remove()
@@ -55,7 +55,7 @@ def test_threads_that_ask_different_things_of_one_model_all_get_the_right_answer
             case 1:
                 side = 16 * (2 + number)
                 assert resized(model, (side, side)).layout.grid == (2 + number, 2 + number)
-                assert work_of(model.module, (side, side)).tokens == (2 + number) ** 2 + 1
+                assert pass_cost(model.module, (side, side)).tokens == (2 + number) ** 2 + 1
             case 2:
                 torch.testing.assert_close(position_embedding(model, model.layout).vectors, positions)
                 torch.testing.assert_close(patch_embedding(model, pixels, model.layout), patches)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Work:
+class Publication:
     """A paper or an article.
 
     Attributes:
@@ -42,11 +42,11 @@ class Work:
         return f"arXiv {number}" if arxiv else ""
 
 
-def _arxiv(authors: str, year: int, title: str, number: str, place: str = "") -> Work:
-    return Work(authors, year, title, f"https://arxiv.org/abs/{number}", place)
+def _arxiv(authors: str, year: int, title: str, number: str, place: str = "") -> Publication:
+    return Publication(authors, year, title, f"https://arxiv.org/abs/{number}", place)
 
 
-WORKS: dict[str, Work] = {
+PUBLICATIONS: dict[str, Publication] = {
     # transformers and what they are made of
     "bahdanau": _arxiv(
         "Bahdanau, Cho and Bengio",
@@ -64,7 +64,7 @@ WORKS: dict[str, Work] = {
         "2010.11929",
         "equations 1 to 4 and figure 7",
     ),
-    "elhage": Work(
+    "elhage": Publication(
         "Elhage et al.",
         2021,
         "A mathematical framework for transformer circuits",
@@ -191,7 +191,7 @@ WORKS: dict[str, Work] = {
         "2105.07197",
     ),
     # reading the layers
-    "nostalgebraist": Work(
+    "nostalgebraist": Publication(
         "nostalgebraist",
         2020,
         "interpreting GPT: the logit lens",
@@ -210,7 +210,7 @@ WORKS: dict[str, Work] = {
     "abnar": _arxiv(
         "Abnar and Zuidema", 2020, "Quantifying attention flow in transformers", "2005.00928", "equation 1"
     ),
-    "gildenblat": Work(
+    "gildenblat": Publication(
         "Gildenblat",
         2020,
         "Exploring explainability for vision transformers",
@@ -275,7 +275,7 @@ WORKS: dict[str, Work] = {
     "clip": _arxiv(
         "Radford et al.", 2021, "Learning transferable visual models from natural language supervision", "2103.00020"
     ),
-    "goh": Work(
+    "goh": Publication(
         "Goh et al.",
         2021,
         "Multimodal neurons in artificial neural networks",
@@ -287,13 +287,13 @@ WORKS: dict[str, Work] = {
     "dinov3": _arxiv("Siméoni et al.", 2025, "DINOv3", "2508.10104"),
     # patch features, and objects found in them
     "amir": _arxiv("Amir et al.", 2021, "Deep ViT features as dense visual descriptors", "2112.05814"),
-    "arthur": Work(
+    "arthur": Publication(
         "Arthur and Vassilvitskii",
         2007,
         "k-means++: The advantages of careful seeding",
         "https://dl.acm.org/doi/10.5555/1283383.1283494",
     ),
-    "grady": Work(
+    "grady": Publication(
         "Grady", 2006, "Random walks for image segmentation", "https://doi.org/10.1109/TPAMI.2006.233", "section III"
     ),
     "lost": _arxiv(
@@ -305,7 +305,9 @@ WORKS: dict[str, Work] = {
         "Self-supervised transformers for unsupervised object discovery using normalized cut",
         "2202.11539",
     ),
-    "shi": Work("Shi and Malik", 2000, "Normalized cuts and image segmentation", "https://doi.org/10.1109/34.868688"),
+    "shi": Publication(
+        "Shi and Malik", 2000, "Normalized cuts and image segmentation", "https://doi.org/10.1109/34.868688"
+    ),
     "maskcut": _arxiv(
         "Wang et al.", 2023, "Cut and learn for unsupervised object detection and instance segmentation", "2301.11320"
     ),
@@ -324,6 +326,6 @@ WORKS: dict[str, Work] = {
 }
 
 
-def work(key: str) -> Work:
+def publication(key: str) -> Publication:
     """The work of that key. Raises KeyError for another."""
-    return WORKS[key]
+    return PUBLICATIONS[key]

@@ -158,7 +158,7 @@ def test_the_target_may_be_chosen_and_must_exist():
 def test_a_pass_takes_as_many_pictures_as_half_of_the_memory_holds(fit: int, monkeypatch: pytest.MonkeyPatch):
     subject, whole = vit(), picture()
     plain = stress_curve(subject, whole, "centre")
-    peak = cost.work_of(subject.module, (SIDE, SIDE)).peak
+    peak = cost.pass_cost(subject.module, (SIDE, SIDE)).peak
     monkeypatch.setattr(cost, "free_memory", lambda device: int(2.1 * fit * peak))
     batches: list[int] = []
     subject.module.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))

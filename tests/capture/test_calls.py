@@ -34,7 +34,7 @@ from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
 from vitviz.capture.coordinates.layouts import placements_of
-from vitviz.capture.cost import work_of
+from vitviz.capture.cost import pass_cost
 from vitviz.capture.record import record
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.models.layout import layout_of
@@ -116,7 +116,7 @@ def test_heads_off_and_tokens_left_out_are_as_by_hand(case, off, cut):
 
 def test_calls_are_counted_and_the_bias_is_found(case):
     _, module = case
-    work = work_of(module, SIZE)
+    work = pass_cost(module, SIZE)
     assert [shape[-3:] for shape in work.shapes] == [(HEADS, TOKENS, TOKENS)] * 2  # some fold the batch into the heads
     biases = score_biases(module, SIZE)
     assert list(biases) == ["blocks.0.attn", "blocks.1.attn"]

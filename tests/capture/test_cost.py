@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitviz.capture import cost, memory
-from vitviz.capture.cost import Pace, Work, estimate, need_room, pace_of, roughly, timed, work_of
+from vitviz.capture.cost import PassCost, Throughput, estimate, need_room, pass_cost, roughly, throughput_of, timed
 from vitviz.capture.memory import free_memory
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
@@ -29,7 +29,7 @@ def test_operations_are_those_that_torch_counts_in_a_real_pass(name):
         module(torch.randn(1, 3, *size))
     counted = counter.get_flop_counts()["Global"]
     inside = sum(count for op, count in counted.items() if "scaled_dot_product" in str(op))
-    work = work_of(module, size)
+    work = pass_cost(module, size)
     assert work.attention == inside > 0
     assert work.attention + work.rest == counter.get_total_flops()
     assert len(work.shapes) == len(module.blocks)
@@ -41,7 +41,7 @@ def test_what_a_trace_keeps_is_known_before(name):
     size = (56, 112) if "14" in name else (64, 96)
     module = module_of(name, size)
     layers = record(module, torch.randn(1, 3, *size), layout_of(module, name, size)).layers
-    assert work_of(module, size).kept == sum(layer.nbytes for layer in layers)
+    assert pass_cost(module, size).kept == sum(layer.nbytes for layer in layers)
 
 
 def test_the_peak_is_that_of_a_real_pass(monkeypatch):
@@ -53,7 +53,7 @@ def test_the_peak_is_that_of_a_real_pass(monkeypatch):
     record(module, torch.randn(1, 3, *size), layout)  # the first asks on the meta device what the model relates
     with cost._Ledger(own) as ledger:
         record(module, torch.randn(1, 3, *size), layout)
-    work = work_of(module, size)
+    work = pass_cost(module, size)
     assert work.kept < work.peak
     assert work.peak == pytest.approx(ledger.peak, rel=0.05)
 
@@ -62,7 +62,7 @@ def test_memory_grows_with_tokens_and_attention_with_their_square():
     module = timm.create_model(
         "vit_tiny_patch16_224", dynamic_img_size=True, depth=2, class_token=False, global_pool="avg"
     )
-    small, large = work_of(module.eval(), (512, 512)), work_of(module, (1024, 1024))
+    small, large = pass_cost(module.eval(), (512, 512)), pass_cost(module, (1024, 1024))
     assert large.tokens == 4 * small.tokens == 4096
     assert large.attention == 16 * small.attention
     assert large.peak < 4.5 * small.peak
@@ -73,7 +73,7 @@ def test_a_model_that_makes_its_own_weights_keeps_them_all():
     module = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2).eval()
     for block in module.blocks:
         block.attn.fused_attn = False
-    work = work_of(module, (64, 64))
+    work = pass_cost(module, (64, 64))
     assert work.shapes == ((1, 3, 17, 17),) * 2
     assert work.kept == 2 * 4 * 3 * 17 * 17
     assert work.attention == 0
@@ -81,16 +81,16 @@ def test_a_model_that_makes_its_own_weights_keeps_them_all():
 
 def test_nothing_is_left_on_the_model_and_nothing_is_counted_twice(monkeypatch):
     module = module_of("vit_tiny_patch16_224", 64)
-    first = work_of(module, (64, 64))
+    first = pass_cost(module, (64, 64))
     assert all(parameter.device.type == "cpu" for parameter in module.parameters())
     assert torch._C._len_torch_function_stack() == torch._C._len_torch_dispatch_stack() == 0
     monkeypatch.setattr(cost, "_counted", lambda *_: pytest.fail("counted again"))
-    assert work_of(module, (64, 64)) is first
+    assert pass_cost(module, (64, 64)) is first
 
 
 def test_seconds_by_hand():
-    work = Work(shapes=((1, 1, 10, 10),), attention=600, rest=100, sweep=300, kept=0, peak=0)
-    made = timed(work, Pace(attention=200, rest=50, sweep=100))
+    work = PassCost(shapes=((1, 1, 10, 10),), attention=600, rest=100, sweep=300, kept=0, peak=0)
+    made = timed(work, Throughput(attention=200, rest=50, sweep=100))
     assert made.seconds == 5
     assert made.sweep_seconds == 3
 
@@ -102,11 +102,11 @@ def test_an_estimate_grows_with_the_picture():
     assert 0 < small.seconds < large.seconds
     assert 0 < small.sweep_seconds < large.sweep_seconds
     cpu = torch.device("cpu")
-    assert pace_of(cpu, torch.float32) is pace_of(cpu, torch.float32)
+    assert throughput_of(cpu, torch.float32) is throughput_of(cpu, torch.float32)
 
 
 def test_what_does_not_fit_is_refused_before_it_starts(monkeypatch):
-    work = Work(((1, 6, 5000, 5000),), 0, 0, 0, 0, peak=3_000_000_000)
+    work = PassCost(((1, 6, 5000, 5000),), 0, 0, 0, 0, peak=3_000_000_000)
     monkeypatch.setattr(cost, "free_memory", lambda _: 2_000_000_000)
     with pytest.raises(UnsupportedError, match=r"5,000 tokens need about 3.0 GB.* 2.0 GB are free.*smaller"):
         need_room(work, torch.device("cpu"))

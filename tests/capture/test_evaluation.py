@@ -20,7 +20,7 @@ from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
-from vitviz.capture.cost import work_of
+from vitviz.capture.cost import pass_cost
 from vitviz.capture.modules import copied, evaluating
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
@@ -50,7 +50,7 @@ def asked(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
         "off": off,
         "means": head_means(model, [x[0]]).layers[1],
         "bias": next(iter(score_biases(module, SIZE).values())),
-        "shapes": torch.tensor(work_of(module, SIZE).shapes),
+        "shapes": torch.tensor(pass_cost(module, SIZE).shapes),
     }
 
 

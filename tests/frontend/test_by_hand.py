@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vitviz import head_by_hand, load_model, load_sample, open_layer, trace
-from vitviz.analysis.by_hand import entrance
+from vitviz.analysis.by_hand import embedded_token
 from vitviz.ui.pages.by_hand import stepper
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.pages.by_hand.steps import Worksheet
@@ -42,7 +42,7 @@ def head():
     traced = trace(model, load_sample("motorcycle"))
     opened = open_layer(model, traced, 0)
     hand = head_by_hand(opened, 2, "r9c9")
-    start = entrance(model, traced, opened, "r9c9")
+    start = embedded_token(model, traced, opened, "r9c9")
     sheet = Worksheet(Context(load_sample("motorcycle").resize((224, 224))), opened, hand, 5, tuple(hand.strongest(5)))
     return hand, start, sheet
 

@@ -10,7 +10,7 @@ from PIL import Image
 from timm.models import save_for_hf
 
 import vitviz
-from vitviz.analysis.by_hand.entrance import entrance
+from vitviz.analysis.by_hand.embedding import embedded_token
 from vitviz.analysis.by_hand.layer import open_layer
 from vitviz.analysis.patches import filter_components
 from vitviz.capture.cost import estimate
@@ -49,7 +49,7 @@ def test_its_input_is_the_luminance_and_the_trace_is_its_own_pass(model, framing
 def test_its_size_can_be_changed(model):
     other = resized(model, (96, 64))
     assert other.layout.grid == (6, 4)
-    assert estimate(other.module, (96, 64)).work.tokens == 25
+    assert estimate(other.module, (96, 64)).cost.tokens == 25
 
 
 def test_its_filters_are_grey(model):
@@ -63,7 +63,7 @@ def test_its_filters_are_grey(model):
 
 def test_its_pixels_by_hand(model):
     trace = vitviz.trace(model, vitviz.load_sample("cat"))
-    start = entrance(model, trace, open_layer(model, trace, 0), "r1c2")
+    start = embedded_token(model, trace, open_layer(model, trace, 0), "r1c2")
     assert start.pixels.shape == (1, 16, 16) and start.filters.shape == (48, 1, 16, 16)
     assert np.allclose(start.pixels, trace.input[:, 16:32, 32:48].numpy())
 

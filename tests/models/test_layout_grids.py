@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitviz.capture.coordinates.layouts import entrance
+from vitviz.capture.coordinates.layouts import first_attention
 from vitviz.errors import UnsupportedError
 from vitviz.models import load_model, resized
 from vitviz.models.layout import layout_of
@@ -101,7 +101,7 @@ def test_every_maxvit_begins_at_a_quarter_of_the_input():
 def test_the_pass_leaves_the_module_as_it_was():
     model = load_model("test_vit", weights="random")
     before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
-    entrance(model.module, (96, 64))
+    first_attention(model.module, (96, 64))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.module.state_dict().items())
     assert not any(part._forward_hooks for part in model.module.modules())
 

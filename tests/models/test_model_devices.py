@@ -13,7 +13,7 @@ import torch
 import vitviz
 from tests.analysis.staged import SMALL, built
 from tests.models.pretend_gpu import PretendGpu
-from vitviz.analysis.by_hand import entrance
+from vitviz.analysis.by_hand import embedded_token
 from vitviz.analysis.head_importance import head_confidence
 from vitviz.analysis.hiding import object_test
 from vitviz.analysis.methods import METHODS, explain
@@ -23,7 +23,7 @@ from vitviz.figures.subject import subject_of
 from vitviz.models import Model, prepare
 from vitviz.models.model import pick_device, pick_dtype
 from vitviz.samples import load_sample, samples
-from vitviz.survey.faithfulness import Settings, areas_of
+from vitviz.survey.faithfulness import SurveySettings, areas_of
 from vitviz.tracing import trace_input
 from vitviz.ui.components.microscope import layer_arrays
 
@@ -176,7 +176,7 @@ def test_every_explanation_in_bfloat16_is_about_that_in_float32(method, halved, 
 
 
 def test_a_folder_is_surveyed_in_bfloat16():
-    found = areas_of(small(dtype="bfloat16"), samples()[0].path, Settings(("attention", "gradcam"), 2, 1))
+    found = areas_of(small(dtype="bfloat16"), samples()[0].path, SurveySettings(("attention", "gradcam"), 2, 1))
     assert np.isfinite(list(found.areas.values())).all()
 
 
@@ -184,7 +184,7 @@ def test_in_bfloat16_arithmetic_by_hand_is_refused_for_its_own_reason():
     """Rounding keeps it from the model's numbers, and not that the layer would do more than it is said to do."""
     model = small(dtype="bfloat16")
     opened = vitviz.open_layer(model, trace := trace_input(model, pixels()), 1)
-    for ask in (lambda: vitviz.head_by_hand(opened, 0, "r0c0"), lambda: entrance(model, trace, opened, "r0c0")):
+    for ask in (lambda: vitviz.head_by_hand(opened, 0, "r0c0"), lambda: embedded_token(model, trace, opened, "r0c0")):
         with pytest.raises(UnsupportedError, match=r"computes in bfloat16.*Load it in float32"):
             ask()
 

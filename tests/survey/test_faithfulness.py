@@ -15,7 +15,16 @@ from vitviz.__main__ import main
 from vitviz.analysis.faithfulness import CENTRE, RANDOM
 from vitviz.errors import ImageError
 from vitviz.models import load_model
-from vitviz.survey.faithfulness import Areas, Settings, areas_of, image_paths, made_with, mean_interval, summary, survey
+from vitviz.survey.faithfulness import (
+    Areas,
+    SurveySettings,
+    areas_of,
+    image_paths,
+    made_with,
+    mean_interval,
+    summary,
+    survey,
+)
 from vitviz.survey.results import append, comma_separated, markdown, read
 
 
@@ -38,7 +47,7 @@ def model():
 
 
 SAME = {"dtype": "float32", "steps": 8}
-FEW = Settings(("attention", "relevance"), steps=2, seeds=2)
+FEW = SurveySettings(("attention", "relevance"), steps=2, seeds=2)
 
 
 def made(name: str, method: tuple[float, float], random: float, centre: tuple[float, float]) -> Areas:
@@ -143,7 +152,7 @@ def test_whatever_changes_a_result_is_written_beside_it(model):
             )
         ),
     ]
-    assert {field.name for field in fields(Settings)} == {"methods", "steps", "seeds", "framing", "options"}
+    assert {field.name for field in fields(SurveySettings)} == {"methods", "steps", "seeds", "framing", "options"}
     for settings in others:
         assert made_with(model, settings) != known
     preprocessing = {

@@ -10,7 +10,7 @@ import torch
 
 import vitviz
 from vitviz.samples import load_sample
-from vitviz.ui.components.journey import LARGEST_UPLOAD, Act, JourneyView, Upload
+from vitviz.ui.components.journey import LARGEST_UPLOAD, Act, JourneyView, SentPhotograph
 from vitviz.ui.compute import loading
 
 
@@ -61,8 +61,10 @@ def test_an_act_is_taken_where_it_makes_sense(report: object, act: Act | None) -
 def test_an_upload_is_its_bytes_and_what_was_done_to_it() -> None:
     data = base64.b64encode(b"photograph").decode()
     report = {"kind": "upload", "name": "cat.jpg", "data": data, "scaled": [8000, 6000]}
-    assert Act.reported(report) == Act("upload", upload=Upload("cat.jpg", b"photograph", (8000, 6000)))
-    assert Act.reported({**report, "scaled": None}) == Act("upload", upload=Upload("cat.jpg", b"photograph", None))
+    assert Act.reported(report) == Act("upload", upload=SentPhotograph("cat.jpg", b"photograph", (8000, 6000)))
+    assert Act.reported({**report, "scaled": None}) == Act(
+        "upload", upload=SentPhotograph("cat.jpg", b"photograph", None)
+    )
     for wrong in ({"data": "*"}, {"data": 3}, {"name": None}, {"data": "A" * (2 * LARGEST_UPLOAD)}):
         assert Act.reported({**report, **wrong}) is None
 

@@ -15,7 +15,7 @@ from vitviz.models.registry import curated
 from vitviz.ui.compute import consent, loading, services
 from vitviz.ui.pages import registry
 from vitviz.ui.server import settings
-from vitviz.ui.server.settings import Settings, SettingsError
+from vitviz.ui.server.settings import ServerSettings, SettingsError
 from vitviz.ui.shell import assembly, opening, sidebar
 
 
@@ -26,7 +26,7 @@ def operator(monkeypatch: pytest.MonkeyPatch):
     def switch(**chosen: object) -> None:
         # Streamlit runs the frame as a script, which imports its settings anew.
         for module in (settings, loading, services, registry, sidebar, opening):
-            monkeypatch.setattr(module, "settings", lambda: Settings(**chosen))
+            monkeypatch.setattr(module, "settings", lambda: ServerSettings(**chosen))
 
     return switch
 
@@ -151,11 +151,11 @@ def test_an_upload_is_decoded_in_another_process_and_refused_once(app, monkeypat
 
 def test_a_sign_in_that_nobody_could_pass_keeps_the_server_from_starting(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # without secrets
-    assembly.need_sign_in(Settings())
+    assembly.need_sign_in(ServerSettings())
     with pytest.raises(SettingsError, match="section \\[auth\\]"):
-        assembly.need_sign_in(Settings(sign_in=True))
+        assembly.need_sign_in(ServerSettings(sign_in=True))
     monkeypatch.setattr(assembly.st, "secrets", {"auth": {"client_id": "x"}})
-    assembly.need_sign_in(Settings(sign_in=True))
+    assembly.need_sign_in(ServerSettings(sign_in=True))
 
 
 def test_what_was_computed_of_a_picture_goes_when_the_next_one_comes(app):

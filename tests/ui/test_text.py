@@ -11,7 +11,7 @@ import pytest
 from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.glossary import GLOSSARY, marked, terms_in
-from vitviz.references import WORKS
+from vitviz.references import PUBLICATIONS
 from vitviz.ui.controls.facts import FACTS
 from vitviz.ui.pages.compare.maps import agreement_words
 from vitviz.ui.pages.registry import pages
@@ -146,7 +146,7 @@ def test_what_texts_rest_on_exists():
             assert set(fact.removeprefix("!") for fact in basis.when) <= set(FACTS), where
             assert bool(basis.sources) == (basis.kind in (COMPUTED, REFERENCE)), where
             if basis.kind == REFERENCE:
-                assert set(basis.sources) <= set(WORKS), where
+                assert set(basis.sources) <= set(PUBLICATIONS), where
             for source in basis.sources if basis.kind == COMPUTED else ():
                 assert _exists(source), (where, source)
 
@@ -171,7 +171,7 @@ def test_a_page_cites_what_it_refers_to(page):
     cited = {
         source for text in page.reading for basis in text.bases if basis.kind == REFERENCE for source in basis.sources
     }
-    assert cited <= set(page.references) <= set(WORKS)
+    assert cited <= set(page.references) <= set(PUBLICATIONS)
     assert page.references
 
 
@@ -241,7 +241,7 @@ def test_pieces_are_chosen_by_what_is_true():
 
 
 def test_every_work_is_cited_by_paper_and_link():
-    for key, work in WORKS.items():
+    for key, work in PUBLICATIONS.items():
         assert work.link.startswith("https://") and work.title in work.markdown and str(work.year) in work.short, key
 
 
@@ -252,7 +252,7 @@ def test_the_story_and_the_questions_lead_to_pages_that_there_are():
         assert part in told
     assert len(journey.QUESTIONS) == 5
     for each in (*journey.CAPTIONS, *journey.QUESTIONS):
-        assert each.page in names and set(each.references) <= set(WORKS)
+        assert each.page in names and set(each.references) <= set(PUBLICATIONS)
         said = each.text if isinstance(each, journey.Caption) else f"{each.question} {each.answer}"
         assert [part for part in SENTENCE.split(said) if len(part.split()) > 25] == []
     assert all(each.question.endswith("?") for each in journey.QUESTIONS)

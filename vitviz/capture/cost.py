@@ -1,4 +1,4 @@
-"""What a forward pass will cost, known before it starts: counted in a pass without numbers, and timed by this machine's pace.
+"""What a forward pass will cost, known before it starts: counted in a pass without numbers, and timed by this machine's speed.
 
 Operations are multiplications and additions, two for each term of a product. The seconds are an estimate: nothing but a short
 measurement stands behind them, and whatever else the machine does is not in it.
@@ -32,7 +32,7 @@ from vitviz.tokens import TokenLayout
 
 
 @dataclass(frozen=True)
-class Work:
+class PassCost:
     """What one traced forward pass of one image does.
 
     Attributes:
@@ -59,14 +59,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Estimate:
-    """`work` in seconds of this machine.
+    """`cost` in seconds of this machine.
 
     Attributes:
         seconds: the forward pass.
         sweep_seconds: one rollout after it, or anything else that goes through every weight.
     """
 
-    work: Work
+    cost: PassCost
     seconds: float
     sweep_seconds: float
 
@@ -77,19 +77,19 @@ def estimate(module: nn.Module, input_size: tuple[int, int]) -> Estimate:
     Hold the model's lock. Raises whatever the module raises for a size that it does not take.
     """
     parameter = next(module.parameters())
-    return timed(work_of(module, input_size), pace_of(parameter.device, parameter.dtype))
+    return timed(pass_cost(module, input_size), throughput_of(parameter.device, parameter.dtype))
 
 
-def timed(work: Work, pace: Pace) -> Estimate:
-    """`work` at a pace."""
-    seconds = work.attention / pace.attention + work.rest / pace.rest
-    return Estimate(work, seconds, work.sweep / pace.sweep)
+def timed(cost: PassCost, throughput: Throughput) -> Estimate:
+    """`cost` on a machine of this throughput."""
+    seconds = cost.attention / throughput.attention + cost.rest / throughput.rest
+    return Estimate(cost, seconds, cost.sweep / throughput.sweep)
 
 
-_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, int], Work]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, int], PassCost]] = weakref.WeakKeyDictionary()
 
 
-def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
+def pass_cost(module: nn.Module, input_size: tuple[int, int]) -> PassCost:
     """Counts a traced pass over one image of (height, width) pixels on the meta device, where nothing is computed.
 
     Counted once for each module and size, on a copy without weights. Hold the model's lock.
@@ -104,7 +104,7 @@ def work_of(module: nn.Module, input_size: tuple[int, int]) -> Work:
 def attention_calls(module: nn.Module, input_size: tuple[int, int]) -> int:
     """How many attention calls a pass makes: as many as blocks, or what a pass without numbers sees. Hold the model's lock."""
     blocks = getattr(unwrapped(module), "blocks", None)
-    return len(blocks) if isinstance(blocks, nn.Sequential) else len(work_of(module, input_size).shapes)
+    return len(blocks) if isinstance(blocks, nn.Sequential) else len(pass_cost(module, input_size).shapes)
 
 
 def counting(progress: Progress, module: nn.Module, input_size: tuple[int, int]) -> Callable[[int], None]:
@@ -113,14 +113,14 @@ def counting(progress: Progress, module: nn.Module, input_size: tuple[int, int])
     return lambda done: progress(done, max(done, calls))
 
 
-def _counted(module: nn.Module, input_size: tuple[int, int]) -> Work:
+def _counted(module: nn.Module, input_size: tuple[int, int]) -> PassCost:
     bare = without_numbers(module, own_precision=True)
     counter, ledger = _Counter(), _Ledger([*bare.parameters(), *bare.buffers()])
     calls = AttentionCalls(counter, ModuleNames(()), refusing=False)
     with evaluating(bare), torch.no_grad(), ledger, calls:
         bare(blank_input(bare, input_size, "meta"))
     kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in counter.kept}
-    return Work(
+    return PassCost(
         tuple(counter.shapes), counter.attention, ledger.operations, counter.sweep, sum(kept.values()), ledger.peak
     )
 
@@ -200,12 +200,12 @@ class _Ledger(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
-def need_room(work: Work, device: torch.device) -> None:
+def need_room(cost: PassCost, device: torch.device) -> None:
     """Raises UnsupportedError where the pass needs more memory than is free: before it starts, and not when it is killed."""
     free = free_memory(device)
-    if free is not None and work.peak > free:
+    if free is not None and cost.peak > free:
         raise UnsupportedError(
-            f"{work.tokens:,} tokens need about {gigabytes(work.peak)} of memory, and {gigabytes(free)} are free. "
+            f"{cost.tokens:,} tokens need about {gigabytes(cost.peak)} of memory, and {gigabytes(free)} are free. "
             "Choose a smaller input size."
         )
 
@@ -216,7 +216,7 @@ def pictures_at_once(module: nn.Module, input_size: tuple[int, int], most: int) 
     Hold the model's lock.
     """
     free = free_memory(next(module.parameters()).device)
-    return most if free is None else max(1, min(most, free // 2 // max(work_of(module, input_size).peak, 1)))
+    return most if free is None else max(1, min(most, free // 2 // max(pass_cost(module, input_size).peak, 1)))
 
 
 def need_room_for_weights(name: str, nbytes: int, device: torch.device) -> None:
@@ -256,7 +256,7 @@ REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """Operations a second, two for each term of a product.
 
     Attributes:
@@ -270,20 +270,20 @@ class Pace:
     sweep: float
 
 
-def pace_of(device: torch.device, dtype: torch.dtype) -> Pace:
+def throughput_of(device: torch.device, dtype: torch.dtype) -> Throughput:
     """How fast `device` is in `dtype` with as many threads as torch now has. Measured once, in about half a second."""
     return _measured(device, dtype, torch.get_num_threads())
 
 
 @lru_cache(maxsize=16)
-def _measured(device: torch.device, dtype: torch.dtype, _threads: int) -> Pace:
+def _measured(device: torch.device, dtype: torch.dtype, _threads: int) -> Throughput:
     layout = TokenLayout((), (SIDE, SIDE), (1, 1))
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):
         q = torch.rand(1, HEADS, QUERIES, HEAD_DIM, device=device, dtype=dtype)
         k = torch.rand(1, HEADS, SIDE * SIDE, HEAD_DIM, device=device, dtype=dtype)
         few = TokenLayout((), (1, QUERIES), (1, 1))
         lse = torch.zeros(HEADS, QUERIES, device=device)
-        layer = Attention("pace", few, layout, q=q[0] / HEAD_DIM, k=k[0], scale=HEAD_DIM**-0.5, lse=lse)
+        layer = Attention("throughput", few, layout, q=q[0] / HEAD_DIM, k=k[0], scale=HEAD_DIM**-0.5, lse=lse)
         even = torch.full((1, QUERIES), 1 / QUERIES, device=device)
         with torch.device(device):
             wide, narrow, norm = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH), nn.LayerNorm(WIDTH)
@@ -291,7 +291,7 @@ def _measured(device: torch.device, dtype: torch.dtype, _threads: int) -> Pace:
             part.to(dtype)
         x = torch.rand(1, TOKENS, WIDTH, device=device, dtype=dtype)
         pairs = HEADS * QUERIES * SIDE * SIDE
-        return Pace(
+        return Throughput(
             attention=4 * pairs * HEAD_DIM / _seconds(device, lambda: F.scaled_dot_product_attention(q, k, k)),
             rest=16 * TOKENS * WIDTH**2 / _seconds(device, lambda: x + narrow(F.gelu(wide(norm(x))))),
             sweep=2 * pairs * HEAD_DIM / _seconds(device, lambda: layer.pull(even)),

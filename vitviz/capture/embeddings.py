@@ -21,7 +21,7 @@ from vitviz.tokens import TokenLayout
 TOLERANCE = 1e-2
 
 
-class _Reached(BaseException):
+class _FirstLayerReached(BaseException):
     """Ends a pass where its tokens have been seen."""
 
 
@@ -57,7 +57,7 @@ def embedded_patches(module: nn.Module, pixels: Tensor, layout: TokenLayout) -> 
     def keep(output: Tensor) -> Tensor:
         vectors = one_vector_a_patch(output, layout)
         seen.append(None if vectors is None else vectors.clone())  # positions may be added in place
-        raise _Reached
+        raise _FirstLayerReached
 
     if maker is None:
         return None
@@ -96,7 +96,7 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
                 given = next((each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)), None)
                 if given is not None:
                     seen.append(given.clone())
-                raise _Reached
+                raise _FirstLayerReached
 
         own = threading.get_ident()
         handle = entrance.register_forward_pre_hook(arrive, with_kwargs=True)
@@ -131,7 +131,7 @@ def one_vector_a_patch(tokens: Tensor, layout: TokenLayout) -> Tensor | None:
 
 
 def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Tensor], Tensor]) -> None:
-    """Runs the module until something raises `_Reached`, with the patch embeddings replaced."""
+    """Runs the module until something raises `_FirstLayerReached`, with the patch embeddings replaced."""
     own = threading.get_ident()
 
     def change(_module: nn.Module, _args: Any, output: Any) -> Any:
@@ -145,5 +145,5 @@ def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Ten
         stack.callback(maker.register_forward_hook(change).remove)
         try:
             module(x)
-        except (_Reached, *NOT_TAKEN):
+        except (_FirstLayerReached, *NOT_TAKEN):
             pass

@@ -161,7 +161,7 @@ def _names_before_patches(gradient: Tensor, layout: TokenLayout) -> tuple[str, .
     return layout.prefix[:extra] if extra <= layout.num_prefix else ("",) * (extra - layout.num_prefix) + layout.prefix
 
 
-class _Reached(Exception):
+class _LastTokensReached(Exception):
     """Ends a pass at the head."""
 
 
@@ -175,13 +175,13 @@ def _head_input(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, ..
 
     def head(tokens: Any, *_args: Any, **_kwargs: Any) -> Any:
         given.append(tokens)
-        raise _Reached
+        raise _LastTokensReached
 
     bare.forward_head = head
     norm = final_norm(bare)
     if norm is not None:  # a model of transformers goes on from there to its head by its own way
         norm.register_forward_hook(lambda _module, _inputs, tokens: normed.append(tokens))
-    with torch.inference_mode(), suppress(_Reached, *NOT_TAKEN):
+    with torch.inference_mode(), suppress(_LastTokensReached, *NOT_TAKEN):
         bare(blank_input(bare, input_size, "meta"))
     last = (given or normed or [None])[-1]
     return tuple(last.shape) if isinstance(last, Tensor) and last.ndim in (3, 4) and last.shape[0] == 1 else None

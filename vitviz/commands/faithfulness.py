@@ -19,7 +19,7 @@ _OWN_OPTIONS = {"integrated_gradients": ("--integration-steps", "--integration-m
 
 if TYPE_CHECKING:
     from vitviz.models import Model
-    from vitviz.survey.faithfulness import Areas, Settings
+    from vitviz.survey.faithfulness import Areas, SurveySettings
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         VitvizError or ValueError: With one sentence.
     """
     from vitviz.analysis.methods import METHODS, usual_options
-    from vitviz.survey.faithfulness import Settings, image_paths, summary
+    from vitviz.survey.faithfulness import SurveySettings, image_paths, summary
     from vitviz.survey.results import comma_separated, markdown
 
     methods = tuple(METHODS) if arguments.methods is None else tuple(arguments.methods.split(","))
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     spent["integrated_gradients"] |= {"steps": points, "most_steps": most}
     if arguments.stride is not None:
         spent["occlusion"]["stride"] = arguments.stride
-    settings = Settings(
+    settings = SurveySettings(
         methods,
         arguments.steps,
         framing=arguments.framing,
@@ -120,7 +120,7 @@ def _asked(
     model: Model,
     paths: list[Path],
     folder: Path,
-    settings: Settings,
+    settings: SurveySettings,
     keep: Path | None,
     quiet: bool,
     chosen: tuple[str, ...] = (),

@@ -100,7 +100,7 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
     """The model that was asked for, with progress while its weights come."""
     from vitviz.models import load_model
 
-    bar = Bar("weights", arguments.quiet)
+    bar = TerminalProgress("weights", arguments.quiet)
     model = load_model(
         arguments.model,
         weights=arguments.weights,
@@ -154,7 +154,7 @@ def any_subject(
     if check is not None:
         check(prepared.model)
     announce_cost(prepared.model, arguments)
-    bar = Bar("layers", arguments.quiet)
+    bar = TerminalProgress("layers", arguments.quiet)
     found = subject_of(prepared, image_hash(image), arguments.image, None if bar.quiet else bar)
     bar.close()
     return found
@@ -174,12 +174,12 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
         found = estimate(model.module, model.input_size)
     if not arguments.quiet:
         print(
-            f"vitviz: {found.work.tokens:,} tokens: about {roughly(found.seconds)} for the forward pass, "
-            f"{roughly(found.sweep_seconds)} for each rollout, {gigabytes(found.work.peak)} of memory beside the model "
+            f"vitviz: {found.cost.tokens:,} tokens: about {roughly(found.seconds)} for the forward pass, "
+            f"{roughly(found.sweep_seconds)} for each rollout, {gigabytes(found.cost.peak)} of memory beside the model "
             "(an estimate; Ctrl-C stops it)",
             file=sys.stderr,
         )
-    need_room(found.work, model.device)
+    need_room(found.cost, model.device)
 
 
 def check_folder(path: Path) -> None:
@@ -217,7 +217,7 @@ def whole_file(name: str) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-class Bar:
+class TerminalProgress:
     """Progress on a terminal; silent where standard error is a file, and when asked to be."""
 
     def __init__(self, what: str, quiet: bool = False) -> None:
@@ -242,4 +242,4 @@ class Bar:
 
 def steps(what: str, arguments: argparse.Namespace) -> Callable[[int, int], None]:
     """A progress callback for work that is done step by step."""
-    return Bar(what, arguments.quiet)
+    return TerminalProgress(what, arguments.quiet)

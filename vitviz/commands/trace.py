@@ -153,12 +153,12 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
 
 def refuse_a_large_stack(model: Model, arguments: argparse.Namespace) -> None:
     """Raises UnsupportedError for a stack that will be too large, before the pass whose attention it would hold."""
-    from vitviz.capture.cost import work_of
+    from vitviz.capture.cost import pass_cost
 
     if arguments.no_attention:
         return
     with model.lock:
-        shapes = work_of(model.module, model.input_size).shapes
+        shapes = pass_cost(model.module, model.input_size).shapes
     grid = [shape for shape in shapes if shape[-2] >= model.layout.num_patches]  # not what only collects at the end
     if len(set(grid)) == 1:
         _need_room_for(len(layer_list(arguments.layers, len(grid))), *grid[0][-3:])

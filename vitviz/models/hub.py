@@ -170,7 +170,7 @@ def _download(source: Source, endpoint: str, progress: Progress | None, transfer
                 etag_timeout=ANSWER_SECONDS,
                 endpoint=endpoint,
                 token=limits().hub_token,
-                tqdm_class=_bar(source, progress, transfer),
+                tqdm_class=_transfer_progress(source, progress, transfer),
             )
         except VitvizError:
             raise
@@ -323,13 +323,13 @@ def _client_settings() -> Iterator[None]:
                 _settings_before.clear()
 
 
-def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type:
+def _transfer_progress(source: Source, progress: Progress | None, transfer: _Transfer) -> type:
     """What the client takes for a progress bar: it reports, and gives up a hub that is slow, never gets further or sends more
     than it may.
     """
     bounds = limits()
 
-    class Bar:
+    class TransferProgress:
         def __init__(self, *_args: Any, total: int | None = None, initial: int = 0, **_kwargs: Any) -> None:
             self.done, self.total, self.restarts = initial, total or 0, 0
             self.since, self.done_since, self.reported = time.monotonic(), initial, 0.0
@@ -363,14 +363,14 @@ def _bar(source: Source, progress: Progress | None, transfer: _Transfer) -> type
                 error._from_progress = True  # type: ignore[attr-defined]
                 raise
 
-        def __enter__(self) -> Bar:
+        def __enter__(self) -> TransferProgress:
             return self
 
         def __exit__(self, *_exc: object) -> None: ...
 
         def close(self) -> None: ...
 
-    return Bar
+    return TransferProgress
 
 
 def cached(source: Source) -> Path | None:

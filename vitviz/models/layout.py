@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.calls import AttentionCalls
-from vitviz.capture.coordinates.layouts import entrance
+from vitviz.capture.coordinates.layouts import first_attention
 from vitviz.capture.coordinates.tensor import without_numbers
 from vitviz.capture.events import AttentionEvents, FusedCall
 from vitviz.capture.modules import ModuleNames, blank_input, evaluating, input_channels, unwrapped
@@ -108,7 +108,7 @@ def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> Toke
     """
     refuse_other_channels(module, name)
     try:
-        seen = entrance(module, input_size)
+        seen = first_attention(module, input_size)
         if seen.layout is not None:
             return seen.layout
         grid = last_map(module, input_size) if seen.attends else None

@@ -101,7 +101,7 @@ BASELINES = (RANDOM, CENTRE)
 
 
 @dataclass(frozen=True)
-class Settings:
+class SurveySettings:
     """How each image is asked.
 
     Attributes:
@@ -138,7 +138,7 @@ class Areas:
     incomplete: tuple[str, ...] = ()
 
 
-def made_with(model: Model, settings: Settings) -> dict[str, Any]:
+def made_with(model: Model, settings: SurveySettings) -> dict[str, Any]:
     """Everything beside the image that the areas depend on, ready for JSON: results of other settings are not reused."""
     return {
         "vitviz": vitviz.__version__,
@@ -172,7 +172,9 @@ def file_digest(path: Path) -> str:
         raise ImageError(f"The file '{path.name}' cannot be opened. Check that it may be read.") from None
 
 
-def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progress: Progress | None = None) -> Areas:
+def areas_of(
+    model: Model, path: Path, settings: SurveySettings, name: str = "", progress: Progress | None = None
+) -> Areas:
     """All methods and baselines on one image.
 
     Args:
@@ -202,7 +204,7 @@ def areas_of(model: Model, path: Path, settings: Settings, name: str = "", progr
 def survey(
     model: Model,
     paths: Iterable[Path],
-    settings: Settings = Settings(),
+    settings: SurveySettings = SurveySettings(),
     skipped: Callable[[Path, ImageError], None] | None = None,
     folder: Path | None = None,
 ) -> Iterator[Areas]:

@@ -96,9 +96,12 @@ class Patches:
         """
         if len(text) > MAX_INTERVENTIONS_TEXT:
             raise ValueError("more patches than a link can hold")
-        from vitviz.analysis.interventions.text import Numbers, runs  # with torch, which comes after the first visitor
+        from vitviz.analysis.interventions.text import (  # with torch, which comes after the first visitor
+            NumberReader,
+            runs,
+        )
 
-        return runs(sorted(set(Numbers().indices(text))))
+        return runs(sorted(set(NumberReader().indices(text))))
 
 
 @dataclass(frozen=True)

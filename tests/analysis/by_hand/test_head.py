@@ -13,7 +13,7 @@ from timm.models.vision_transformer import ParallelScalingBlock
 from torch import nn
 
 from tests.capture.families import FAMILIES, SMALL, Family, build, explicit_weights
-from vitviz.analysis.by_hand import at_temperature, entrance, head_by_hand, open_layer
+from vitviz.analysis.by_hand import at_temperature, embedded_token, head_by_hand, open_layer
 from vitviz.analysis.by_hand.steps import rotated
 from vitviz.analysis.question import BareModel
 from vitviz.capture.record import record
@@ -121,7 +121,7 @@ def test_every_step_follows_from_the_one_before(case):
 def test_entrance_adds_up_for_every_token(case):
     family, model, trace, opened = case
     for token in range(trace.layout.num_tokens):
-        start = entrance(model, trace, opened[1], token)
+        start = embedded_token(model, trace, opened[1], token)
         total = start.embedding if start.position is None else start.embedding + start.position
         np.testing.assert_allclose(total, opened[0].residual[token].numpy(), atol=1e-4)
         prefix = token < trace.layout.num_prefix

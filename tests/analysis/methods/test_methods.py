@@ -15,7 +15,7 @@ from vitviz.analysis.methods.occlusion import windows
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.errors import Cancelled, UnsupportedError
-from vitviz.references import WORKS
+from vitviz.references import PUBLICATIONS
 from vitviz.tokens import TokenLayout
 
 REGISTERS = FAMILIES[3]
@@ -48,7 +48,7 @@ def test_cards_are_filled_in():
     for key, method in METHODS.items():
         assert method.key == key
         assert all((method.name, method.formula, method.reference, method.cost, method.misleads))
-        assert any(each.short in method.reference for each in WORKS.values())
+        assert any(each.short in method.reference for each in PUBLICATIONS.values())
 
 
 def test_occlusion_asks_once_for_each_window():

@@ -12,7 +12,7 @@ from torch import nn
 
 import vitviz
 from tests.models.hugging_face.tiny import TINIES, called, own_weights, picture
-from vitviz.analysis.by_hand import entrance, head_by_hand, open_layer
+from vitviz.analysis.by_hand import embedded_token, head_by_hand, open_layer
 from vitviz.analysis.methods import explain
 from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.question import Question
@@ -186,7 +186,7 @@ def test_what_is_asked_of_a_timm_model_is_answered(case):
     hand = head_by_hand(opened, 2, layout.num_prefix + 3)
     assert np.allclose(hand.weights, trace.layers[1].row(layout.num_prefix + 3)[2], atol=1e-4)
     for token in range(layout.num_prefix + 1):
-        assert entrance(case.sized, trace, opened, token).token.shape == (48,)
+        assert embedded_token(case.sized, trace, opened, token).token.shape == (48,)
     target = ClassLogit(1) if module.num_classes else SelfDot()
     question = Question(case.sized, x, target)
     # `walk` refuses a model whose last state is not read to its own logits

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.models.hugging_face.tiny import transformers
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models.hugging_face import detectors
-from vitviz.models.hugging_face.detectors import DEFORMABLE, KINDS, detect, load_detector
+from vitviz.models.hugging_face.detectors import DEFORMABLE, DETECTOR_TYPES, detect, load_detector
 
 NAMES = {0: "wheel", 1: "window", 2: "body"}
 SIZE = (64, 96)  # (height, width) of the detector's input
@@ -29,7 +29,7 @@ def configuration(kind: str) -> Any:
     backbone = transformers.ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic", out_features=["stage4"]
     )
-    return getattr(transformers, KINDS[kind].config)(
+    return getattr(transformers, DETECTOR_TYPES[kind].config)(
         use_timm_backbone=False, backbone=None, use_pretrained_backbone=False, backbone_config=backbone, d_model=16,
         encoder_layers=1, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
         decoder_ffn_dim=16, num_queries=5, id2label=NAMES,
@@ -40,14 +40,16 @@ def written(kind: str, folder: Path) -> tuple[Any, Any]:
     """(eager twin, image processor) of a folder as transformers writes it."""
     torch.manual_seed(4)
     model = (
-        getattr(transformers, KINDS[kind].made)._from_config(configuration(kind), attn_implementation="eager").eval()
+        getattr(transformers, DETECTOR_TYPES[kind].made)
+        ._from_config(configuration(kind), attn_implementation="eager")
+        .eval()
     )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" not in name:
                 parameter.mul_(12 if kind == "yolos" else 4)  # far from uniform
     model.save_pretrained(folder)
-    processor = getattr(transformers, KINDS[kind].processor)(size={"height": SIZE[0], "width": SIZE[1]})
+    processor = getattr(transformers, DETECTOR_TYPES[kind].processor)(size={"height": SIZE[0], "width": SIZE[1]})
     processor.save_pretrained(folder)
     return model, processor
 
@@ -56,7 +58,7 @@ def photograph() -> Image.Image:
     return Image.fromarray(np.random.default_rng(2).integers(0, 256, (50, 130, 3), np.uint8))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DETECTOR_TYPES)
 def test_boxes_classes_and_attention_are_the_librarys_own(kind: str, tmp_path: Path):
     model, processor = written(kind, tmp_path)
     detector = load_detector(f"hf:{tmp_path}")
@@ -78,7 +80,7 @@ def test_boxes_classes_and_attention_are_the_librarys_own(kind: str, tmp_path: P
     assert float(np.ptp(found.attention)) > 0.02
     assert found.labels == ("wheel", "window", "body") and found.probabilities.shape == (5, 3)
     own = found.above(0.0)
-    if KINDS[kind].softmax:  # one answer a query, in the queries' order
+    if DETECTOR_TYPES[kind].softmax:  # one answer a query, in the queries' order
         np.testing.assert_allclose(found.boxes, boxes["boxes"].numpy(), atol=1e-3)
         np.testing.assert_allclose(found.probabilities.max(1), boxes["scores"].numpy(), atol=1e-5)
         np.testing.assert_array_equal(found.probabilities.argmax(1), boxes["labels"].numpy())

@@ -25,7 +25,7 @@ from vitviz.ui import context
 from vitviz.ui.compute import ComputeQueue, Results, consent
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS, NICER
 from vitviz.ui.compute.results import size_of
-from vitviz.ui.compute.turns import OPERATIONS_PER_SECOND, Pace, Turns
+from vitviz.ui.compute.turns import OPERATIONS_PER_SECOND, SpeedEstimate, Turns
 
 HEAVY = 10 * HEAVY_OPERATIONS
 
@@ -153,14 +153,14 @@ def test_the_time_left_follows_the_progress_once_there_is_some():
         def wanted(self) -> bool:
             return True
 
-    pace = Pace()
-    pace.learn(1e12, 100.0)
-    assert pace.left(Job(), 30.0) == pytest.approx(90.0)
+    speed = SpeedEstimate()
+    speed.learn(1e12, 100.0)
+    assert speed.left(Job(), 30.0) == pytest.approx(90.0)
     Job.fraction = None
-    assert pace.left(Job(), 30.0) == pytest.approx(70.0)
-    assert pace.left(Job(), 200.0) == 0.0
-    pace.learn(1e12, 50.0)
-    assert pace.seconds(Job()) == pytest.approx(75.0)
+    assert speed.left(Job(), 30.0) == pytest.approx(70.0)
+    assert speed.left(Job(), 200.0) == 0.0
+    speed.learn(1e12, 50.0)
+    assert speed.seconds(Job()) == pytest.approx(75.0)
 
 
 def test_what_is_prepared_makes_room_for_a_session_and_is_begun_again(queue):
@@ -197,10 +197,10 @@ def test_what_is_begun_again_is_under_way_and_what_was_known_teaches_no_pace(que
         return known(wanted)
 
     monkeypatch.setattr(queue.results, "get", get)
-    before = queue._pace.seconds(SimpleNamespace(operations=HEAVY))
+    before = queue._speed.seconds(SimpleNamespace(operations=HEAVY))
     hold.open.set()
     assert asked.result(LONG) == "done" and joined.result(LONG) == "known"
-    assert queue._pace.seconds(SimpleNamespace(operations=HEAVY)) == before
+    assert queue._speed.seconds(SimpleNamespace(operations=HEAVY)) == before
 
 
 def test_what_is_prepared_stays_while_a_session_waits_for_it(queue):

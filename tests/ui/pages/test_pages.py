@@ -21,7 +21,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.models import embedded
 from vitviz.samples import load_sample
 from vitviz.tracing import trace_input
-from vitviz.ui.components.journey import Act, JourneyView, Upload
+from vitviz.ui.components.journey import Act, JourneyView, SentPhotograph
 from vitviz.ui.compute import services
 from vitviz.ui.pages.patches import text as patches
 from vitviz.ui.pages.registry import pages
@@ -334,7 +334,7 @@ def test_another_photograph_is_shown_whole(app):
     assert shown.parameters == {"image": "coffee", "what": "heads_zero_0x1"}
     shown = upload(app("start", what=link), jpeg(6))
     assert not shown.wrong and journey_of(shown)["mask"] == [] and journey_of(shown)["own"]
-    for act in (Act("image", "coffee"), Act("upload", upload=Upload("holiday.jpg", jpeg(6), None))):
+    for act in (Act("image", "coffee"), Act("upload", upload=SentPhotograph("holiday.jpg", jpeg(6), None))):
         changed = Mock()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(start.state, "value_of", lambda name: link)

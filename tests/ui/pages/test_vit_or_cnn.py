@@ -18,7 +18,7 @@ import vitviz
 from vitviz.analysis.methods.gradcam import cnn_gradcam
 from vitviz.analysis.receptive_field import ReceptiveField
 from vitviz.analysis.stress import KINDS, StressCurve, model_input, stress_curve
-from vitviz.capture.cost import work_of
+from vitviz.capture.cost import pass_cost
 from vitviz.draw.objects import field_levels
 from vitviz.models import load_cnn
 from vitviz.models.convolutional import SUGGESTED, training_of
@@ -165,7 +165,7 @@ def test_a_networks_long_work_waits_for_its_turn_and_leaves_it_to_others(app, mo
     monkeypatch.setattr(context, "answer", asked)
     assert not app(PAGE, side_by_side="stress", damage="hide").wrong
     assert counted["stress", vit.name] > HEAVY_OPERATIONS > counted["stress", cnn.name]
-    assert counted["stress", cnn.name] == pytest.approx(30 * work_of(cnn.module, cnn.input_size).rest)
+    assert counted["stress", cnn.name] == pytest.approx(30 * pass_cost(cnn.module, cnn.input_size).rest)
     assert (
         undamaged[vit.name] is not loading.embedded().module and undamaged[cnn.name] is loading.cnn_of(cnn.name).module
     )

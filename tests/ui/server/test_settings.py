@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vitviz.ui.server.settings import Settings, SettingsError, read_settings, variable
+from vitviz.ui.server.settings import ServerSettings, SettingsError, read_settings, variable
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -35,7 +35,7 @@ def test_each_is_read() -> None:
             "VITVIZ_CHECKPOINTS": "/models",
         }
     )
-    assert found == Settings(
+    assert found == ServerSettings(
         public=True,
         models=("embedded", "vit_*", "hf:facebook/*"),
         max_download=1_500_000_000,
@@ -54,7 +54,7 @@ def test_each_is_read() -> None:
         ray_address="ray.example:6379",
         ray_workers=8,
     )
-    assert read_settings({}) == Settings()
+    assert read_settings({}) == ServerSettings()
     assert read_settings({"VITVIZ_METRICS": "9090"}).metrics == ("127.0.0.1", 9090)
 
 
@@ -100,14 +100,14 @@ def curated() -> frozenset[str]:
 def test_which_models_may_be_loaded(
     public: bool, models: tuple[str, ...], loaded: list[str], refused: list[str]
 ) -> None:
-    chosen = Settings(public=public, models=models)
+    chosen = ServerSettings(public=public, models=models)
     assert [name for name in loaded if not chosen.may_load(name, curated)] == []
     assert [name for name in refused if chosen.may_load(name, curated)] == []
 
 
 def test_each_is_written_about_with_its_default() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text()
-    for each in fields(Settings):
+    for each in fields(ServerSettings):
         row = next((line for line in text.splitlines() if line.startswith(f"| `{variable(each.name)}`")), None)
         assert row, f"{variable(each.name)} has no row in docs/deploy.md"
         default = each.metadata["default"]

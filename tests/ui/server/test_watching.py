@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from vitviz.errors import ModelError, VitvizError
 from vitviz.ui.compute import ComputeQueue, Key, Results
-from vitviz.ui.server.watching import Numbers, health_routes, serve_metrics, set_up_logs
+from vitviz.ui.server.watching import ServerMetrics, health_routes, serve_metrics, set_up_logs
 
 
 @pytest.mark.parametrize("base", ["", "/lab/vit/"])
@@ -68,7 +68,7 @@ def test_the_numbers_are_right_and_come_from_a_port_of_their_own() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    numbers = Numbers({"analyses": queue}, {"vitviz_sessions": ("Sessions", lambda: 3.0)})
+    numbers = ServerMetrics({"analyses": queue}, {"vitviz_sessions": ("Sessions", lambda: 3.0)})
     queue.observe = serve_metrics(("127.0.0.1", port), numbers)
     with queue.submit(
         Key("trace", "secret-model", "w", "a-picture"), "analyse secret-model", lambda _: bytes(1000)
@@ -90,13 +90,13 @@ def test_a_port_that_is_taken_is_said() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         with pytest.raises(VitvizError, match="cannot be served"):
-            serve_metrics(("127.0.0.1", other.getsockname()[1]), Numbers({}, {}))
+            serve_metrics(("127.0.0.1", other.getsockname()[1]), ServerMetrics({}, {}))
 
 
 def test_without_the_package_it_is_said_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(VitvizError, match="prometheus-client"):
-        serve_metrics(("127.0.0.1", 9), Numbers({}, {}))
+        serve_metrics(("127.0.0.1", 9), ServerMetrics({}, {}))
 
 
 def test_work_is_counted_where_it_waits_and_where_it_runs() -> None:

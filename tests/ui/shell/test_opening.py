@@ -20,7 +20,7 @@ from vitviz.draw import LIGHT
 from vitviz.draw.scale import table
 from vitviz.ui.pages.start import opening as prepared
 from vitviz.ui.server import starting
-from vitviz.ui.server.starting import Start, Step
+from vitviz.ui.server.starting import Start, StartStep
 from vitviz.ui.server.watching import health_routes
 from vitviz.ui.shell import opening, startup, styles
 from vitviz.ui.shell import text as words
@@ -110,7 +110,9 @@ def test_a_start_says_how_far_it_is_and_a_failed_one_ends_the_server(caplog):
     start = Start(end=lambda: ended.append(start.state))
     browser = TestClient(Starlette(routes=health_routes({}, start=start)))
     assert start.state == "ready" and start.wait(0)
-    start.begin([Step("first", 1, lambda: None), Step("second", 3, gate.wait), Step("third", 0, lambda: 1 / 0)])
+    start.begin(
+        [StartStep("first", 1, lambda: None), StartStep("second", 3, gate.wait), StartStep("third", 0, lambda: 1 / 0)]
+    )
     assert not start.wait(0.05) and start.state == "starting" and start.fraction == 0.25
     answer = browser.get("/readyz")
     assert answer.status_code == 503 and answer.json() == {"ready": False, "start": "starting"}

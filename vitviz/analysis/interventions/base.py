@@ -16,7 +16,7 @@ from vitviz.tokens import TokenLayout
 
 if TYPE_CHECKING:
     from vitviz.analysis.interventions.application import Application
-    from vitviz.analysis.interventions.text import Numbers
+    from vitviz.analysis.interventions.text import NumberReader
     from vitviz.analysis.question import ModelLike
 
 KINDS: dict[str, type[Intervention]] = {}  # code -> class, of every subclass
@@ -49,7 +49,7 @@ class Intervention:
         raise NotImplementedError
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         """The inverse of `encode`.
 
         Args:

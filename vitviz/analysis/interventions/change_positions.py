@@ -12,7 +12,7 @@ from torch import Tensor
 from vitviz.analysis.interventions.application import Application
 from vitviz.analysis.interventions.base import Intervention, one_of, whole
 from vitviz.analysis.interventions.shuffle_patches import permutation
-from vitviz.analysis.interventions.text import Numbers
+from vitviz.analysis.interventions.text import NumberReader
 
 POSITIONS = ("zero", "shuffle")
 
@@ -39,7 +39,7 @@ class ChangePositions(Intervention):
         return self.how if self.how == "zero" else f"{self.how}_{self.seed}"
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         if list(fields) == ["zero"]:
             return cls("zero")
         return cls(fields[0], numbers.seed(fields[1])) if len(fields) == 2 else None

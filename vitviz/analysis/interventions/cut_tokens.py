@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from vitviz.analysis.interventions.application import Application
 from vitviz.analysis.interventions.base import Intervention, existing_index, indices
-from vitviz.analysis.interventions.text import Numbers, runs
+from vitviz.analysis.interventions.text import NumberReader, runs
 from vitviz.analysis.question import ModelLike
 from vitviz.tokens import TokenLayout
 
@@ -40,7 +40,7 @@ class CutTokens(Intervention):
         return f"{runs(self.tokens)}_" + ("all" if self.layers is None else runs(self.layers))
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         if len(fields) != 2:
             return None
         return cls(numbers.indices(fields[0]), None if fields[1] == "all" else numbers.indices(fields[1]))

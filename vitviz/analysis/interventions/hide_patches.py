@@ -13,7 +13,7 @@ from torchvision.transforms.functional import gaussian_blur
 from vitviz.analysis.hiding import hide
 from vitviz.analysis.interventions.application import Application
 from vitviz.analysis.interventions.base import Intervention, existing_index, indices, one_of
-from vitviz.analysis.interventions.text import Numbers, runs
+from vitviz.analysis.interventions.text import NumberReader, runs
 from vitviz.analysis.question import ModelLike
 from vitviz.tokens import TokenLayout
 
@@ -47,7 +47,7 @@ class HidePatches(Intervention):
         return f"{self.fill}_{runs(self.patches)}"
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         return cls(numbers.indices(fields[1]), fields[0]) if len(fields) == 2 else None
 
     def fit(self, layout: TokenLayout, heads: Sequence[int]) -> Self:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vitviz.analysis.interventions.application import Application
 from vitviz.analysis.interventions.base import Intervention, whole
-from vitviz.analysis.interventions.text import Numbers
+from vitviz.analysis.interventions.text import NumberReader
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -33,7 +33,7 @@ class ShufflePatches(Intervention):
         return str(self.seed)
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         return cls(numbers.seed(fields[0])) if len(fields) == 1 else None
 
     def change_pixels(self, x: Tensor, layout: TokenLayout) -> Tensor:

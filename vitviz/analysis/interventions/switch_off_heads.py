@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vitviz.analysis.interventions.application import Application
 from vitviz.analysis.interventions.base import Intervention, one_of, whole
-from vitviz.analysis.interventions.text import Numbers
+from vitviz.analysis.interventions.text import NumberReader
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, ablated
 from vitviz.capture.blocks import Blocks, finite
@@ -55,7 +55,7 @@ class SwitchOffHeads(Intervention):
         return f"{self.fill}_" + ".".join(f"{layer}x{head}" for layer, head in self.heads)
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         return cls(numbers.pairs(fields[1]), fields[0]) if len(fields) == 2 else None
 
     def fit(self, layout: TokenLayout, heads: Sequence[int]) -> Self:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from vitviz.analysis.interventions.application import Application
 from vitviz.analysis.interventions.base import Intervention, indices
-from vitviz.analysis.interventions.text import Numbers, runs
+from vitviz.analysis.interventions.text import NumberReader, runs
 from vitviz.tokens import TokenLayout
 
 
@@ -32,7 +32,7 @@ class SwitchOffLayers(Intervention):
         return runs(self.layers)
 
     @classmethod
-    def decode(cls, fields: Sequence[str], numbers: Numbers) -> Self | None:
+    def decode(cls, fields: Sequence[str], numbers: NumberReader) -> Self | None:
         return cls(numbers.indices(fields[0])) if len(fields) == 1 else None
 
     def fit(self, layout: TokenLayout, heads: Sequence[int]) -> Self:

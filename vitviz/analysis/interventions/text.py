@@ -48,11 +48,11 @@ class Interventions:
         parts = [part for part in text.split("~") if part]
         if len(parts) > MAX_ITEMS:
             raise ValueError(f"a list of {len(parts):,} interventions is too long; at most {MAX_ITEMS}")
-        numbers = Numbers()
+        numbers = NumberReader()
         return cls(tuple(_decoded(part, numbers) for part in parts))
 
 
-def _decoded(part: str, numbers: Numbers) -> Intervention:
+def _decoded(part: str, numbers: NumberReader) -> Intervention:
     code, *fields = part.split("_")
     try:
         item = KINDS[code].decode(fields, numbers) if code in KINDS else None
@@ -64,7 +64,7 @@ def _decoded(part: str, numbers: Numbers) -> Intervention:
     return item
 
 
-class Numbers:
+class NumberReader:
     """Reads the numbers of one text; all of it together may hold MAX_NUMBERS."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import rollout
 from vitviz.heatmap import Heatmap
-from vitviz.references import work
+from vitviz.references import publication
 
 
 def attention_rollout(question: Question) -> Heatmap:
@@ -22,7 +22,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="(Â_L ... Â_1)[query, patches], Â_l = 0.5 I + 0.5 mean_h A[l, h]",
-    reference=work("abnar").short,
+    reference=publication("abnar").short,
     cost="1",
     misleads="It leaves out values and MLPs and assumes that half of each token passes unmixed; a few sinks may dominate.",
     order=20,

@@ -19,7 +19,7 @@ from vitviz.analysis.receptive_field import Network
 from vitviz.capture.modules import attention_of, evaluating
 from vitviz.errors import UnsupportedError, existing, need_package
 from vitviz.heatmap import Heatmap
-from vitviz.references import work
+from vitviz.references import publication
 
 
 class _FromLastNorm(nn.Module):
@@ -145,7 +145,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="ReLU(sum_c mean_p(d target / d Z[p, c]) Z[:, c]), Z the tokens that the last block's attention reads",
-    reference=work("grad-cam").short,
+    reference=publication("grad-cam").short,
     cost="about 1.2",
     misleads="The last layer only, where a token holds what it has read from others: its place may not be the cause.",
     order=60,

@@ -18,7 +18,7 @@ from vitviz.analysis.methods.relevance import layers_and_start, row_map
 from vitviz.analysis.question import Question
 from vitviz.capture.gradients import WeightGradient
 from vitviz.heatmap import Heatmap
-from vitviz.references import work
+from vitviz.references import publication
 
 
 def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha: float = 0.5) -> Tensor:
@@ -55,7 +55,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="rollout of mean_h ReLU(G[l, h] * A[l, h]), rows summing to 1; G = d target / d A, same layer",
-    reference=f"{work('abnar').short}; weights as in {work('chefer').short}",
+    reference=f"{publication('abnar').short}; weights as in {publication('chefer').short}",
     cost="about 2",
     misleads="Normalised rows let a layer that hardly matters count as much as one that decides.",
     order=30,

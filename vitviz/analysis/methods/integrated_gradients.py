@@ -22,7 +22,7 @@ from vitviz.analysis.question import Question
 from vitviz.errors import IncompleteWarning, need_package
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
-from vitviz.references import work
+from vitviz.references import publication
 from vitviz.tokens import TokenLayout
 
 STEPS, MOST_STEPS = 32, 256
@@ -157,7 +157,7 @@ METHOD = Method(
     signed=True,
     antisymmetric=True,
     formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
-    reference=work("sundararajan").short,
+    reference=publication("sundararajan").short,
     cost="about 3 a point of the path: 32 points, doubled up to 256 until the shares add up",
     misleads="It depends on the baseline: parts that have the mean colour get nothing, however much they matter.",
     order=70,

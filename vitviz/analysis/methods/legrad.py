@@ -17,7 +17,7 @@ from vitviz.capture.gradients import WeightGradient, gradients_of, watched_atten
 from vitviz.capture.layers import token_layout
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
-from vitviz.references import work
+from vitviz.references import publication
 
 
 def layer_map(gradient: WeightGradient) -> Tensor:
@@ -71,7 +71,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="mean_l mean_h mean_q ReLU(d s_l / d A[l, h]), s_l the target read after layer l",
-    reference=work("bousselham").short,
+    reference=publication("bousselham").short,
     cost="about 2",
     misleads="Not multiplied by the attention paid: it shows where more attention would help, not where it is.",
     order=50,

@@ -13,7 +13,7 @@ from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
-from vitviz.references import work
+from vitviz.references import publication
 from vitviz.tokens import TokenLayout
 
 WINDOW = 3
@@ -76,7 +76,7 @@ METHOD = Method(
     signed=True,
     antisymmetric=True,
     formula="mean fall of the target over the 3x3 windows that hide a patch",
-    reference=work("zeiler").short,
+    reference=publication("zeiler").short,
     cost="64 on a grid of 16x16: one a window",
     misleads="Of what stands twice in the picture neither seems to matter, and deletion curves favour it because both hide.",
     order=80,

@@ -7,7 +7,7 @@ from vitviz.analysis.methods.base import Method
 from vitviz.analysis.queries import layers_asked
 from vitviz.analysis.question import Question
 from vitviz.heatmap import Heatmap
-from vitviz.references import work
+from vitviz.references import publication
 
 
 def raw_attention(question: Question) -> Heatmap:
@@ -26,7 +26,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="mean_h A[L, h][query, patches]",
-    reference=work("caron").short,
+    reference=publication("caron").short,
     cost="1",
     misleads="One layer only, without what the values carry: a token that gets much attention may add little.",
     order=10,

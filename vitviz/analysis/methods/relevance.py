@@ -19,7 +19,7 @@ from vitviz.analysis.rollout import among_tokens
 from vitviz.capture.gradients import WeightGradient
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
-from vitviz.references import work
+from vitviz.references import publication
 from vitviz.tokens import TokenLayout
 
 
@@ -87,7 +87,7 @@ METHOD = Method(
     signed=False,
     antisymmetric=False,
     formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
-    reference=work("chefer").short,
+    reference=publication("chefer").short,
     cost="about 2",
     misleads="A gradient tells of small changes only: what the model would do without a patch may be something else.",
     order=40,

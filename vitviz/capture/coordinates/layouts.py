@@ -21,7 +21,7 @@ from vitviz.tokens import TokenLayout
 
 
 @dataclass(frozen=True)
-class Entrance:
+class FirstAttention:
     """attends: whether the pass met anything like attention, a softmax over a matrix of scores included; layout: of the first
     attention that relates patches, None where none does.
     """
@@ -74,7 +74,7 @@ def _has_mean(call: Call) -> bool:
         return places is not None and bool(is_mixture(places).any())
 
 
-def entrance(module: nn.Module, input_size: tuple[int, int]) -> Entrance:
+def first_attention(module: nn.Module, input_size: tuple[int, int]) -> FirstAttention:
     """The layout of the first attention over patches of a picture of (height, width) pixels. The pass ends there.
 
     Tokens are known by the places of the pixels that they were made from, never by their number: 28 tokens may be a grid of
@@ -90,8 +90,8 @@ def entrance(module: nn.Module, input_size: tuple[int, int]) -> Entrance:
         with AttentionCalls(first, names, refusing=False):
             run_on_places(bare, input_size)
     except _Found as found:
-        return Entrance(True, found.layout)
-    return Entrance(first.attends, None)
+        return FirstAttention(True, found.layout)
+    return FirstAttention(first.attends, None)
 
 
 class NotFollowed(UnsupportedError):

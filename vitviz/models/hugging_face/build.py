@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.errors import ModelError, UnsupportedError
-from vitviz.models.hugging_face.module import KINDS, HuggingFaceModule, Kind
+from vitviz.models.hugging_face.module import MODEL_TYPES, HuggingFaceModule, ModelType
 from vitviz.models.registry import BUILDING, NothingToDraw, first_line
 
 _CHOOSE_CODE = {"auto_map", "attn_implementation", "experts_implementation", "use_kernels", "custom_pipelines"}
@@ -48,12 +48,12 @@ class Plan:
     """What a configuration comes to.
 
     Attributes:
-        kind: its row in KINDS
+        kind: its row in MODEL_TYPES
         made: the class that is built, a name in HEADS
         config: that class's configuration, of transformers' own type
     """
 
-    kind: Kind
+    kind: ModelType
     made: str
     config: Any
 
@@ -82,7 +82,7 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
     """
     transformers = library()
     model_type = given.get("model_type")
-    kind = KINDS.get(model_type) if isinstance(model_type, str) else None
+    kind = MODEL_TYPES.get(model_type) if isinstance(model_type, str) else None
     if kind is None and model_type is None and isinstance(given.get("architecture"), str):
         where = name.removeprefix("hf:")
         raise UnsupportedError(
@@ -203,7 +203,7 @@ def image_processor(plan: Plan, settings: Mapping[str, Any]) -> Any:
     Raises:
         ModelError: Where it says nonsense.
     """
-    names = {kind.processor for kind in KINDS.values()}
+    names = {kind.processor for kind in MODEL_TYPES.values()}
     asked = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
     asked = asked.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
     try:

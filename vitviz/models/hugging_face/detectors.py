@@ -40,7 +40,7 @@ _USUAL = {"out_indices": ([1, 2, 3, 4],), "in_chans": (3,), "num_channels": (3,)
 
 
 @dataclass(frozen=True)
-class Kind:
+class DetectorType:
     """One model_type of transformers.
 
     Attributes:
@@ -56,12 +56,12 @@ class Kind:
     softmax: bool
 
 
-KINDS = {
-    "detr": Kind("DetrConfig", "DetrForObjectDetection", "DetrImageProcessor", True),
-    "conditional_detr": Kind(
+DETECTOR_TYPES = {
+    "detr": DetectorType("DetrConfig", "DetrForObjectDetection", "DetrImageProcessor", True),
+    "conditional_detr": DetectorType(
         "ConditionalDetrConfig", "ConditionalDetrForObjectDetection", "ConditionalDetrImageProcessor", False
     ),
-    "yolos": Kind("YolosConfig", "YolosForObjectDetection", "YolosImageProcessor", True),
+    "yolos": DetectorType("YolosConfig", "YolosForObjectDetection", "YolosImageProcessor", True),
 }
 
 
@@ -71,7 +71,7 @@ class Detector:
 
     Attributes:
         name: What was asked for, "hf:" and a name or folder.
-        kind: A key of `KINDS`.
+        kind: A key of `DETECTOR_TYPES`.
         module: The module of transformers, in evaluation mode.
         processor: Its image processor.
         labels: One name a class, without "no object".
@@ -140,11 +140,12 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
             "the cells of several maps, so there is no weight for each cell to show. Choose a DETR, a Conditional DETR or a "
             "YOLOS."
         )
-    if model_type not in KINDS:
+    if model_type not in DETECTOR_TYPES:
         raise UnsupportedError(
-            f"{name} is of the type {model_type[:60]!r}. Of the detectors in transformers, {', '.join(KINDS)} are taken."
+            f"{name} is of the type {model_type[:60]!r}. "
+            f"Of the detectors in transformers, {', '.join(DETECTOR_TYPES)} are taken."
         )
-    kind = KINDS[model_type]
+    kind = DETECTOR_TYPES[model_type]
     refuse_outsized(name, given)
     try:
         with quiet():
@@ -276,7 +277,7 @@ def detect(detector: Detector, image: Image.Image) -> Detections:
         raise NotFiniteError(f"Boxes or classes of {detector.name} are not finite numbers; load sound weights.")
     if not kept:
         raise CaptureError(f"No attention of the queries of {detector.name} was seen in its forward pass.")
-    kind = KINDS[detector.kind]
+    kind = DETECTOR_TYPES[detector.kind]
     probabilities = logits.softmax(-1)[:, :-1] if kind.softmax else logits.sigmoid()
     attention = torch.stack(kept)  # (layers, heads, queries, keys)
     if detector.kind == "yolos":

@@ -74,7 +74,7 @@ HEADS = {
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModelType:
     """One model_type of transformers.
 
     Attributes:
@@ -90,22 +90,24 @@ class Kind:
     processor: str
 
 
-KINDS = {
-    "vit": Kind("ViTConfig", ("ViTForImageClassification",), "ViTModel", "ViTImageProcessor"),
-    "dinov2": Kind("Dinov2Config", ("Dinov2ForImageClassification",), "Dinov2Model", "BitImageProcessor"),
-    "dinov2_with_registers": Kind(
+MODEL_TYPES = {
+    "vit": ModelType("ViTConfig", ("ViTForImageClassification",), "ViTModel", "ViTImageProcessor"),
+    "dinov2": ModelType("Dinov2Config", ("Dinov2ForImageClassification",), "Dinov2Model", "BitImageProcessor"),
+    "dinov2_with_registers": ModelType(
         "Dinov2WithRegistersConfig",
         ("Dinov2WithRegistersForImageClassification",),
         "Dinov2WithRegistersModel",
         "BitImageProcessor",
     ),
-    "dinov3_vit": Kind("DINOv3ViTConfig", (), "DINOv3ViTModel", "DINOv3ViTImageProcessor"),
-    "clip_vision_model": Kind(
+    "dinov3_vit": ModelType("DINOv3ViTConfig", (), "DINOv3ViTModel", "DINOv3ViTImageProcessor"),
+    "clip_vision_model": ModelType(
         "CLIPVisionConfig", ("CLIPVisionModelWithProjection",), "CLIPVisionModel", "CLIPImageProcessor"
     ),
-    "clip": Kind("CLIPConfig", ("CLIPForImageClassification",), "CLIPVisionModelWithProjection", "CLIPImageProcessor"),
-    "siglip_vision_model": Kind("SiglipVisionConfig", (), "SiglipVisionModel", "SiglipImageProcessor"),
-    "siglip": Kind("SiglipConfig", ("SiglipForImageClassification",), "SiglipVisionModel", "SiglipImageProcessor"),
+    "clip": ModelType(
+        "CLIPConfig", ("CLIPForImageClassification",), "CLIPVisionModelWithProjection", "CLIPImageProcessor"
+    ),
+    "siglip_vision_model": ModelType("SiglipVisionConfig", (), "SiglipVisionModel", "SiglipImageProcessor"),
+    "siglip": ModelType("SiglipConfig", ("SiglipForImageClassification",), "SiglipVisionModel", "SiglipImageProcessor"),
 }
 
 

@@ -41,7 +41,7 @@ class JourneyView:
 
 
 @dataclass(frozen=True)
-class Upload:
+class SentPhotograph:
     """A photograph from the figure. scaled: (width, height) before the browser scaled it down, None where it did not."""
 
     name: str
@@ -63,7 +63,7 @@ class Act:
     layer: int = 0
     head: int | None = None
     held: str = ""
-    upload: Upload | None = None
+    upload: SentPhotograph | None = None
 
     @classmethod
     def reported(cls, report: object) -> Act | None:
@@ -87,7 +87,7 @@ class Act:
         return None
 
 
-def _upload(report: Mapping[str, Any]) -> Upload | None:
+def _upload(report: Mapping[str, Any]) -> SentPhotograph | None:
     name, data, scaled = report.get("name"), report.get("data"), report.get("scaled")
     if not isinstance(name, str) or not isinstance(data, str) or len(data) > 4 * LARGEST_UPLOAD // 3 + 4:
         return None
@@ -98,7 +98,7 @@ def _upload(report: Mapping[str, Any]) -> Upload | None:
     size = None
     if isinstance(scaled, list) and len(scaled) == 2 and all(type(side) is int and 0 < side < 10**6 for side in scaled):
         size = (scaled[0], scaled[1])
-    return Upload(name[:LONGEST_NAME], content, size)
+    return SentPhotograph(name[:LONGEST_NAME], content, size)
 
 
 # CSS of the room that the figure takes, as `frontend/views/journey_figure.js` sizes it: the photograph, as an empty place,

@@ -67,7 +67,7 @@ class NetworkSide:
 
 
 @dataclass(frozen=True)
-class Step:
+class NetworkStep:
     """One place of the playhead: where it is on the axis, which frame each network shows there, and what is said."""
 
     x: float
@@ -95,7 +95,7 @@ def show_networks(
     key: str,
     question: str,
     sides: Sequence[NetworkSide],
-    steps: Sequence[Step],
+    steps: Sequence[NetworkStep],
     axes: Axes,
     *,
     alt: str,

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 import torch
 
-from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, roughly, work_of
+from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, pass_cost, roughly
 from vitviz.errors import UnsupportedError
 from vitviz.models import Cnn, Model
 from vitviz.models.limits import limited
@@ -128,21 +128,21 @@ def require(model: Model) -> None:
     if key in _agreed():
         return
     found = _estimate(model, key)
-    need_room(found.work, model.device)
-    if found.work.kept > services.RESULT_BYTES:
+    need_room(found.cost, model.device)
+    if found.cost.kept > services.RESULT_BYTES:
         raise UnsupportedError(
-            words.TOO_LARGE_TO_KEEP.format(kept=gigabytes(found.work.kept), room=gigabytes(services.RESULT_BYTES))
+            words.TOO_LARGE_TO_KEEP.format(kept=gigabytes(found.cost.kept), room=gigabytes(services.RESULT_BYTES))
         )
-    if found.seconds > ASK_SECONDS or found.work.kept > ASK_BYTES:
+    if found.seconds > ASK_SECONDS or found.cost.kept > ASK_BYTES:
         height, width = model.input_size
         question = words.COST.format(
             model=escaped(model.name),
             height=height,
             width=width,
-            tokens=f"{found.work.tokens:,}",
+            tokens=f"{found.cost.tokens:,}",
             run=roughly(found.seconds),
             sweep=roughly(found.sweep_seconds),
-            memory=gigabytes(found.work.peak),
+            memory=gigabytes(found.cost.peak),
         )
         raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
 
@@ -181,7 +181,7 @@ def operations(model: Model | Cnn, passes: float = 1) -> Operations:
     """
     if isinstance(model, Cnn):
         with model.lock:
-            return Operations(passes * work_of(model.module, model.input_size).rest)
+            return Operations(passes * pass_cost(model.module, model.input_size).rest)
     return Operations(2.0 * passes * model.layout.num_tokens * model.parameters)
 
 

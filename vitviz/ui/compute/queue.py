@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from vitviz.errors import Cancelled
 from vitviz.ui.compute.results import Key, Results
-from vitviz.ui.compute.turns import Pace, Turns
+from vitviz.ui.compute.turns import SpeedEstimate, Turns
 
 # A page that is drawn again joins its work again at once; work that nobody joins within this time is dropped.
 LINGER_SECONDS = 3.0
@@ -190,7 +190,7 @@ class ComputeQueue:
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
-        self._turns, self._pace = Turns(), Pace()
+        self._turns, self._speed = Turns(), SpeedEstimate()
         self._heavy: list[Job] = []  # that run
         self._threads = 0  # for heavy work
 
@@ -273,10 +273,10 @@ class ComputeQueue:
                 return 0.0
             now = self.now()
             if job.running:
-                return self._pace.left(job, now - job.began)
-            running = sum(self._pace.left(other, now - other.began) for other in self._heavy)
-            waiting = sum(map(self._pace.seconds, self._turns.before(job)))
-            return (running + waiting) / self.places + self._pace.seconds(job)
+                return self._speed.left(job, now - job.began)
+            running = sum(self._speed.left(other, now - other.began) for other in self._heavy)
+            waiting = sum(map(self._speed.seconds, self._turns.before(job)))
+            return (running + waiting) / self.places + self._speed.seconds(job)
 
     def left(self, job: Job, until: float) -> None:
         with self._changed:
@@ -336,7 +336,7 @@ class ComputeQueue:
             with self._changed:
                 self._heavy.remove(job)
                 if computed:
-                    self._pace.learn(job.operations, self.now() - job.began)
+                    self._speed.learn(job.operations, self.now() - job.began)
                 self._finish(job)
             del job
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 # Operations that a processor does in a second, about, before any heavy work was timed here.
 OPERATIONS_PER_SECOND = 5e10
-# The weight of the latest work in the pace that is learnt.
+# The weight of the latest work in the speed that is learnt.
 LATEST = 0.5
 
 
@@ -91,7 +91,7 @@ class Turns:
         return bool(self._sessions or self._preparing)
 
 
-class Pace:
+class SpeedEstimate:
     """How fast heavy work goes here, learnt from what was done."""
 
     def __init__(self) -> None:

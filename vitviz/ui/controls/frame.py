@@ -11,7 +11,7 @@ from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.glossary import GLOSSARY, terms_in
-from vitviz.references import WORKS
+from vitviz.references import PUBLICATIONS
 from vitviz.support import Support, judge
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.facts import Facts
@@ -113,7 +113,7 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
         with st.expander(words.FORMULA):
             st.markdown(text.formula)
             for reference in text.references:
-                st.markdown(f"- {WORKS[reference].markdown}")
+                st.markdown(f"- {PUBLICATIONS[reference].markdown}")
 
 
 # What a page shows that needs one grid, for a model that has several: why not, and where to look instead.

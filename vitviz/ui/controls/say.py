@@ -12,7 +12,7 @@ import streamlit as st
 
 from vitviz.analysis.patches import sequence_cost
 from vitviz.glossary import marked
-from vitviz.references import WORKS
+from vitviz.references import PUBLICATIONS
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.facts import Facts
 from vitviz.ui.shell import navigation
@@ -72,5 +72,5 @@ def questions(context: PageContext) -> None:
                 continue
             st.markdown(f"**{each.question}**")
             sentence(answer, **blanks)
-            st.caption(" · ".join(WORKS[key].markdown for key in each.references))
+            st.caption(" · ".join(PUBLICATIONS[key].markdown for key in each.references))
             navigation.link(each.page)

@@ -1,7 +1,7 @@
 """What the operator of a server may set, by environment variables that begin with VITVIZ_.
 
-Each field of `Settings` is the variable of its name, `public` being VITVIZ_PUBLIC. Streamlit's own options (address, port, base
-path, size of an upload) stand in `.streamlit/config.toml` and in variables that begin with STREAMLIT_.
+Each field of `ServerSettings` is the variable of its name, `public` being VITVIZ_PUBLIC. Streamlit's own options (address,
+port, base path, size of an upload) stand in `.streamlit/config.toml` and in variables that begin with STREAMLIT_.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _setting(read: Callable[[str], Any], default: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """What the operator has set.
 
     public           whether the address is open to everybody: then only models on the allow list can be loaded
@@ -137,14 +137,14 @@ class Settings:
 
 
 def variable(name: str) -> str:
-    """The environment variable of a field of `Settings`."""
+    """The environment variable of a field of `ServerSettings`."""
     return f"VITVIZ_{name.upper()}"
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> ServerSettings:
     """The settings in an environment. Raises SettingsError for a value that cannot be understood."""
     given: dict[str, Any] = {}
-    for each in fields(Settings):
+    for each in fields(ServerSettings):
         text = environment.get(variable(each.name))
         if text is None:
             continue
@@ -153,10 +153,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         except ValueError as error:
             shown = "it" if each.name == "class_code" else repr(text[:80])
             raise SettingsError(f"{variable(each.name)} has to be {error}; {shown} is not.") from None
-    return Settings(**given)
+    return ServerSettings(**given)
 
 
 @cache
-def settings() -> Settings:
+def settings() -> ServerSettings:
     """The settings of this server, read once."""
     return read_settings(os.environ)

@@ -14,7 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Step:
+class StartStep:
     """One part of the start.
 
     Attributes:
@@ -39,7 +39,7 @@ class Start:
         """end: ends the server where a step fails; by the signal that supervisors send."""
         self._end = end or (lambda: os.kill(os.getpid(), signal.SIGTERM))
         self._done = threading.Event()
-        self._steps: Sequence[Step] = ()
+        self._steps: Sequence[StartStep] = ()
         self._weight = 0.0  # of the steps that are done
         self.begun = self.failed = False
 
@@ -60,7 +60,7 @@ class Start:
         """Waits for the end of the start, at most so long; whether it is over."""
         return self.state != "starting" or self._done.wait(seconds)
 
-    def begin(self, steps: Sequence[Step]) -> None:
+    def begin(self, steps: Sequence[StartStep]) -> None:
         """Starts with the steps, once for a process."""
         if self.begun:
             return

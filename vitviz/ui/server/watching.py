@@ -114,7 +114,7 @@ class Queue(Protocol):
         """(pieces of work that wait, pieces under way)."""
 
 
-class Numbers:
+class ServerMetrics:
     """The numbers of a server, collected when they are asked for.
 
     Args:
@@ -144,7 +144,7 @@ class Numbers:
             yield GaugeMetricFamily(name, meaning, value=now())
 
 
-def serve_metrics(place: tuple[str, int], numbers: Numbers) -> Callable[[str, float], None]:
+def serve_metrics(place: tuple[str, int], numbers: ServerMetrics) -> Callable[[str, float], None]:
     """Serves the numbers to Prometheus at an address and port of their own, for as long as the process lives.
 
     Returns:

@@ -29,9 +29,9 @@ from vitviz.ui.server.route import (
     payloads,
     picture_route,
 )
-from vitviz.ui.server.settings import Settings, SettingsError, settings
+from vitviz.ui.server.settings import ServerSettings, SettingsError, settings
 from vitviz.ui.server.starting import START
-from vitviz.ui.server.watching import Numbers, health_paths, health_routes, serve_metrics, set_up_logs
+from vitviz.ui.server.watching import ServerMetrics, health_paths, health_routes, serve_metrics, set_up_logs
 from vitviz.ui.shell import navigation, presenter, startup, styles
 from vitviz.ui.shell import text as words
 
@@ -58,7 +58,7 @@ def _decoders_able() -> bool:
     return services.decoders().able
 
 
-def middleware(chosen: Settings, pages: Iterable[str]) -> list[Middleware]:
+def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]:
     """What stands in front of every request, the first outermost. pages: the addresses of the app's pages."""
     base = base_path()
     scripts = (navigation.PUT_AWAY, presenter.SCRIPT, scale_down())
@@ -90,7 +90,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
         services.decoders().close()
 
 
-def need_sign_in(chosen: Settings) -> None:
+def need_sign_in(chosen: ServerSettings) -> None:
     """Raises SettingsError where everybody is to sign in and nobody could."""
     if not chosen.sign_in:
         return
@@ -104,7 +104,7 @@ def need_sign_in(chosen: Settings) -> None:
         raise SettingsError("VITVIZ_SIGN_IN needs a section [auth] in Streamlit's secrets.toml; see docs/deploy.md.")
 
 
-def watch(chosen: Settings) -> None:
+def watch(chosen: ServerSettings) -> None:
     """Serves the metrics where the operator asks for them."""
     if chosen.metrics is None:
         return
@@ -116,7 +116,7 @@ def watch(chosen: Settings) -> None:
         "vitviz_payload_bytes": ("Memory of arrays for browsers", lambda: float(payloads().nbytes)),
         "vitviz_uploads_bytes": ("Memory of uploaded files", lambda: float(_uploaded_bytes())),
     }
-    observe = serve_metrics(chosen.metrics, Numbers(queues, sizes))
+    observe = serve_metrics(chosen.metrics, ServerMetrics(queues, sizes))
     for queue in queues.values():
         queue.observe = observe
     _LOG.info("metrics at %s:%d", *chosen.metrics)

@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartParser
 from vitviz.errors import VitvizError
 from vitviz.ui.pages.registry import pages_shown
 from vitviz.ui.server.settings import settings
-from vitviz.ui.server.starting import Step
+from vitviz.ui.server.starting import StartStep
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,16 +27,16 @@ SWITCH_SECONDS = 0.001
 embedded_read = False
 
 
-def steps() -> list[Step]:
+def steps() -> list[StartStep]:
     """Everything that takes long, in its order. Their weights are seconds on two quiet cores."""
     return [
-        Step("torch", 1.5, _import_torch),
-        Step("models", 2.5, partial(import_module, "vitviz.ui.compute.loading")),
-        Step("figures", 2.0, partial(import_module, "vitviz.ui.controls.questions")),
-        Step("pages", 0.7, _import_pages),
-        Step("embedded model", 0.8, _read_model),
-        Step("decoders", 0.2, _start_services),
-        Step("heap", 0.5, settle),
+        StartStep("torch", 1.5, _import_torch),
+        StartStep("models", 2.5, partial(import_module, "vitviz.ui.compute.loading")),
+        StartStep("figures", 2.0, partial(import_module, "vitviz.ui.controls.questions")),
+        StartStep("pages", 0.7, _import_pages),
+        StartStep("embedded model", 0.8, _read_model),
+        StartStep("decoders", 0.2, _start_services),
+        StartStep("heap", 0.5, settle),
     ]
 
 

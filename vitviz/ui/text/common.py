@@ -25,7 +25,7 @@ class PageText:
         notice: what will be seen, and why.
         catch: what it does not mean.
         formula: Markdown with LaTeX between dollars.
-        references: keys of `vitviz.references.WORKS`.
+        references: keys of `vitviz.references.PUBLICATIONS`.
     """
 
     title: str

@@ -23,7 +23,7 @@ class Caption:
         step: its name in links and tests.
         text: what is said beneath the figure; blanks in braces are filled with what `computed` names.
         page: the page that tells it in full.
-        references: keys of `vitviz.references.WORKS`.
+        references: keys of `vitviz.references.PUBLICATIONS`.
     """
 
     step: str
@@ -133,7 +133,7 @@ CAPTIONS: tuple[Caption, ...] = (
 
 
 @dataclass(frozen=True)
-class Question:
+class ClosingQuestion:
     """A question that people ask at the end, its short answer, and the page that shows it. It is asked where some of its answer
     is true.
     """
@@ -144,8 +144,8 @@ class Question:
     references: tuple[str, ...] = ()
 
 
-QUESTIONS: tuple[Question, ...] = (
-    Question(
+QUESTIONS: tuple[ClosingQuestion, ...] = (
+    ClosingQuestion(
         instruction("Why does it need positions?"),
         definition(
             "Attention gives the same whatever the order of the tokens. Without positions, left and right would be lost."
@@ -153,13 +153,13 @@ QUESTIONS: tuple[Question, ...] = (
         "positions",
         ("vaswani", "dosovitskiy"),
     ),
-    Question(
+    ClosingQuestion(
         instruction("What does attention do?"),
         definition("It lets each token take from the others, in shares that are computed afresh for each picture."),
         "by_hand",
         ("vaswani",),
     ),
-    Question(
+    ClosingQuestion(
         instruction("What are its advantages over a CNN?"),
         reference(
             "Every layer can relate places that lie far apart, and what it relates depends on the picture.",
@@ -172,13 +172,13 @@ QUESTIONS: tuple[Question, ...] = (
         "microscope",
         ("raghu", "cordonnier", "dosovitskiy"),
     ),
-    Question(
+    ClosingQuestion(
         instruction("What else is it used for?"),
         reference("To find objects, to outline them, and to match pictures with texts.", "vitdet", "segmenter", "clip"),
         "layers",
         ("detr", "vitdet", "segmenter", "sam", "clip"),
     ),
-    Question(
+    ClosingQuestion(
         instruction("Why patches and not pixels?"),
         computed(
             "{pixels} pixels make {pixel_pairs} pairs to compare in each head; {patches} patches make {patch_pairs}.",

@@ -31,7 +31,7 @@ class Basis:
 
     Attributes:
         kind: one of KINDS.
-        sources: dotted names of functions for "computed", keys of `vitviz.references.WORKS` for "reference", else empty.
+        sources: dotted names of functions for "computed", keys of `vitviz.references.PUBLICATIONS` for "reference", else empty.
         text: the piece.
         when: facts that must hold of the model and picture, "!fact" for one that must not; empty where it is always true.
     """
@@ -74,7 +74,7 @@ def computed(text: T, *by: str, when: str = "") -> T:
 
 
 def reference(text: T, *to: str, when: str = "") -> T:
-    """Tags a finding of others. to: keys of `vitviz.references.WORKS`. when: as `instruction`."""
+    """Tags a finding of others. to: keys of `vitviz.references.PUBLICATIONS`. when: as `instruction`."""
     return _tagged(text, REFERENCE, to, when)
 
 

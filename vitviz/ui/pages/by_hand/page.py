@@ -8,12 +8,12 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.by_hand import (
-    Entrance,
+    EmbeddedToken,
     Norm,
     OpenLayer,
     Rotation,
     at_temperature,
-    entrance,
+    embedded_token,
     head_by_hand,
     open_layer,
 )
@@ -46,7 +46,7 @@ def render(context: PageContext) -> None:
             tables.show(tables.STYLE)
         with its.figure(), guarded("one head by hand"):
             sheet = _worksheet(context)
-            start = _entrance(sheet)
+            start = _embedded(sheet)
             stepper.show(sheet, start)
             with its.controls():
                 _choose(sheet)
@@ -143,19 +143,19 @@ def _set(sheet: Worksheet) -> None:
     robust_or_raw()
 
 
-def _entrance(sheet: Worksheet) -> Entrance | None:
+def _embedded(sheet: Worksheet) -> EmbeddedToken | None:
     """What comes before the first layer; None where the model does more there than is written out."""
     context, query = sheet.context, sheet.hand.query
     try:
-        start: Entrance = context.ask(
-            "entrance by hand", lambda _: entrance(context.model, context.trace, sheet.opened, query), query=query
+        start: EmbeddedToken = context.ask(
+            "entrance by hand", lambda _: embedded_token(context.model, context.trace, sheet.opened, query), query=query
         )
     except UnsupportedError:
         return None
     return start
 
 
-def _write(sheet: Worksheet, start: Entrance | None) -> None:
+def _write(sheet: Worksheet, start: EmbeddedToken | None) -> None:
     """The numbers of the step that is shown, as tables."""
     step = str(state.value_of("step"))
     st.caption(words.ROUNDED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vitviz.analysis.by_hand import Entrance
+from vitviz.analysis.by_hand import EmbeddedToken
 from vitviz.draw import Scale
 from vitviz.figures.by_hand import LARGEST, all_scores
 from vitviz.tokens import TokenLayout
@@ -29,7 +29,7 @@ def _component() -> Component:
     return registered("by_hand", "by_hand.css", common.FETCH_WORDS | words.STAGE)
 
 
-def show(sheet: Worksheet, start: Entrance | None) -> None:
+def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
     """The figure. start: what comes before the first layer, None where it is not written out."""
     context, hand = sheet.context, sheet.hand
     layout, kind = hand.layout, str(state.value_of("matrix"))
@@ -84,7 +84,7 @@ def _scale(patches: np.ndarray, label: str, robust: bool) -> dict[str, Any]:
     return scale_message(scale, words.TO_PERCENTILE.format(label=label) if robust else label, counted)
 
 
-def _numbers(sheet: Worksheet, start: Entrance | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _numbers(sheet: Worksheet, start: EmbeddedToken | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays by name and the single numbers beside them, as `frontend/core/by_hand.js` takes them."""
     hand, shown, c = sheet.hand, list(sheet.shown), sheet.component
     others = np.setdiff1d(np.arange(hand.weights.size), shown)
@@ -159,7 +159,7 @@ def _matrix(sheet: Worksheet, kind: str) -> tuple[dict[str, np.ndarray], dict[st
     return {"matrix": levels}, {"scale": {"low": 0, "high": 255, "signed": signed}, "marks": marks}
 
 
-def _told(sheet: Worksheet, start: Entrance | None) -> list[dict[str, str]]:
+def _told(sheet: Worksheet, start: EmbeddedToken | None) -> list[dict[str, str]]:
     """Name, title and caption of every step, as they are true of this model and token."""
     hand = sheet.hand
     d, _ = hand.q.slice.weight.shape
@@ -190,7 +190,7 @@ def _told(sheet: Worksheet, start: Entrance | None) -> list[dict[str, str]]:
     ]
 
 
-def _before(sheet: Worksheet, start: Entrance) -> dict[str, str]:
+def _before(sheet: Worksheet, start: EmbeddedToken) -> dict[str, str]:
     """The captions of the steps before the first layer."""
     query, width = sheet.name(sheet.hand.query), start.embedding.size
     if start.position is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.by_hand import Entrance, HeadByHand, OpenLayer
+from vitviz.analysis.by_hand import EmbeddedToken, HeadByHand, OpenLayer
 from vitviz.draw import draw_patch, draw_sum
 from vitviz.figure import Figure
 from vitviz.figures.by_hand import LARGEST, output_figure, scores_figure, weights_figure
@@ -89,7 +89,7 @@ def products(
 # The first steps by hand: pixels, patch embedding, position, and the token that enters the layer.
 
 
-def show_pixels(sheet: Worksheet, start: Entrance) -> None:
+def show_pixels(sheet: Worksheet, start: EmbeddedToken) -> None:
     context, hand, pixels = sheet.context, sheet.hand, start.pixels
     if pixels is None:
         st.markdown(words.NO_PIXELS.format(query=sheet.name(hand.query), width=start.embedding.size))
@@ -135,7 +135,7 @@ def channels_of(pixels: np.ndarray) -> list[str]:
     return list(words.CHANNELS) if len(pixels) == len(words.CHANNELS) else [words.GREY]
 
 
-def show_embedding(sheet: Worksheet, start: Entrance) -> None:
+def show_embedding(sheet: Worksheet, start: EmbeddedToken) -> None:
     pixels = start.pixels
     if pixels is None:
         st.markdown(words.CAPTION_NO_EMBEDDING.format(query=sheet.name(sheet.hand.query)))
@@ -153,7 +153,7 @@ def show_embedding(sheet: Worksheet, start: Entrance) -> None:
     every("embedding", {words.EMBED_COLUMNS[0]: names, one: flat, two: filters, three: flat * filters}, flat.size)
 
 
-def show_position(sheet: Worksheet, start: Entrance) -> None:
+def show_position(sheet: Worksheet, start: EmbeddedToken) -> None:
     width = start.embedding.size
     index = [str(i) for i in range(SHOWN)]
     if start.position is None:
@@ -196,7 +196,7 @@ def no_position(sheet: Worksheet) -> str:
     return words.NO_POSITION.format(reason=reason)
 
 
-def show_entering(sheet: Worksheet, start: Entrance) -> None:
+def show_entering(sheet: Worksheet, start: EmbeddedToken) -> None:
     hand = sheet.hand
     width = hand.residual.size
     if hand.layer == 0:

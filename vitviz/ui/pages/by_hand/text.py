@@ -8,7 +8,7 @@ from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction
 
 _HAND = "vitviz.analysis.by_hand.head_by_hand"
-_ENTRANCE = "vitviz.analysis.by_hand.entrance"
+_ENTRANCE = "vitviz.analysis.by_hand.embedded_token"
 
 PAGE = PageText(
     title=instruction("One head by hand"),

@@ -26,7 +26,7 @@ from vitviz.ui.text import common
 
 
 @dataclass(frozen=True)
-class Places:
+class SectionContainers:
     """Where a section of the page is drawn: the page's own places, or all of it among the details."""
 
     figure: DeltaGenerator
@@ -35,7 +35,7 @@ class Places:
     details: DeltaGenerator
 
 
-def show_rotary(context: PageContext, its: Places) -> None:
+def show_rotary(context: PageContext, its: SectionContainers) -> None:
     """The kernel of one layer and head, from one place and by displacement."""
     row, col = context.selection.patch_of(context.layout)
     with context.model.lock:
@@ -103,7 +103,7 @@ def _one_place(context: PageContext, table: RotaryTable, layer: int, head: int, 
 # Relative positions: the bias of every head over displacements, layer by layer.
 
 
-def show_relative(context: PageContext, its: Places) -> None:
+def show_relative(context: PageContext, its: SectionContainers) -> None:
     """One layer's heads as small maps, and one of them enlarged."""
     try:
         biases = context.ask("bias by displacement", lambda _: biases_of(context.traced))

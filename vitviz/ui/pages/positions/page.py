@@ -28,7 +28,7 @@ from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
-from vitviz.ui.pages.positions.in_attention import Places, choose_place
+from vitviz.ui.pages.positions.in_attention import SectionContainers, choose_place
 from vitviz.ui.shell.errors import guarded
 
 
@@ -39,9 +39,9 @@ def render(context: PageContext) -> None:
             if kind in SECTIONS:
                 # Where a model has several, the first is the page's figure.
                 first = kind == kinds[0]
-                places = Places(*[its.details()] * 4)
+                places = SectionContainers(*[its.details()] * 4)
                 if first:
-                    places = Places(its.figure(), its.controls(), its.settings(), its.details())
+                    places = SectionContainers(its.figure(), its.controls(), its.settings(), its.details())
                 with guarded(kind):
                     SECTIONS[kind](context, places)
             else:
@@ -56,7 +56,7 @@ def render(context: PageContext) -> None:
 MOST_PATCHES = 2000
 
 
-def show_added(context: PageContext, its: Places) -> None:
+def show_added(context: PageContext, its: SectionContainers) -> None:
     """One place against all others and the atlas; then the sum at the entrance and the curve over distance.
 
     With very many patches the curve and the atlas, which need every place against every other, are left out.

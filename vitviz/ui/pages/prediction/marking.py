@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
 from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
-from vitviz.analysis.interventions.text import Numbers, runs
+from vitviz.analysis.interventions.text import NumberReader, runs
 from vitviz.draw.layer import contour
 from vitviz.figures.prediction import object_figure
 from vitviz.ui import state
@@ -67,7 +67,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
 
 def marked(context: PageContext) -> np.ndarray:
     """(rows, cols) boolean: the patches that the link marks, as far as this model has them."""
-    patches = Numbers().indices(str(state.value_of("object")))
+    patches = NumberReader().indices(str(state.value_of("object")))
     mask = np.zeros(context.layout.num_patches, bool)
     mask[[patch for patch in patches if patch < mask.size]] = True
     return mask.reshape(context.layout.grid)  # (patches,) -> (rows, cols)

@@ -8,18 +8,18 @@ import streamlit as st
 from vitviz.analysis.stress import RANDOM, StressCurve, stress_curve, usual_levels
 from vitviz.figures.networks import stress_figure
 from vitviz.ui import state
-from vitviz.ui.components.networks import Axes, NetworkSide, Step, pictures_payload, show_networks
+from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, pictures_payload, show_networks
 from vitviz.ui.compute import consent
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.say import sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import Network, followed, said_of
+from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, said_of
 
 ORDERS = {"shuffle": 2, "hide": 3}  # random orders for each level: some thirty passes of either kind
 
 
-def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
+def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwork, StressCurve]:
     """A curve for each network that has answers.
 
     Raises:
@@ -29,7 +29,7 @@ def curves_of(vit: Network, cnn: Network) -> dict[Network, StressCurve]:
     return {network: _curve(network, target) for network, target in targets if target is not None}
 
 
-def _curve(network: Network, target: int) -> StressCurve:
+def _curve(network: ComparedNetwork, target: int) -> StressCurve:
     kind, picture = _kind(), np.asarray(network.shown)
     orders = ORDERS.get(kind, 1)
     passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
@@ -49,7 +49,7 @@ def _kind() -> str:
     return str(state.value_of("damage"))
 
 
-def show(vit: Network, cnn: Network) -> None:
+def show(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """The damaged photograph as each network gets it, and a curve for each."""
     curves = curves_of(vit, cnn)
     levels = sorted({float(level) for curve in curves.values() for level in curve.levels})
@@ -65,7 +65,9 @@ def show(vit: Network, cnn: Network) -> None:
             )
             for (network, curve), frame in zip(curves.items(), frames, strict=True)
         ]
-        steps.append(Step(level, frames, words.STEP.format(level=_level(level, vit), answers=words.AND.join(answers))))
+        steps.append(
+            NetworkStep(level, frames, words.STEP.format(level=_level(level, vit), answers=words.AND.join(answers)))
+        )
     sides = [_side(network, curve, said_of(network, curve.target, vit)) for network, curve in curves.items()]
     shares = all(network.kind.is_probability for network in curves)
     top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
@@ -80,7 +82,7 @@ def show(vit: Network, cnn: Network) -> None:
     show_networks("networks", question, sides, steps, axes, alt=here(curves) or words.DAMAGES[_kind()], smooth=False)
 
 
-def _side(network: Network, curve: StressCurve, label: str) -> NetworkSide:
+def _side(network: ComparedNetwork, curve: StressCurve, label: str) -> NetworkSide:
     url = network.context.offer("damaged pictures", lambda: pictures_payload(curve.pictures), kind=curve.kind)
     values = [network.kind.text(float(value)) for value in curve.values]
     return NetworkSide(
@@ -97,7 +99,7 @@ def _side(network: Network, curve: StressCurve, label: str) -> NetworkSide:
     )
 
 
-def _level(level: float, vit: Network) -> str:
+def _level(level: float, vit: ComparedNetwork) -> str:
     """One level of the damage in words."""
     kind = _kind()
     if level == (1 if kind == "shuffle" else 0):
@@ -113,7 +115,7 @@ def _tick(level: float) -> str:
     return f"{level:g}" if _kind() in ("shuffle", "blur") else f"{level:.0%}"
 
 
-def here(curves: dict[Network, StressCurve]) -> str:
+def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
     """Which network keeps more of its answer on this photograph, over the levels that both were given.
 
     Empty where there are none, and for outputs that are no probabilities: of those no share can be taken.
@@ -134,7 +136,7 @@ def here(curves: dict[Network, StressCurve]) -> str:
     return (words.HERE_AGAINST if against else kept).format(vit=f"{one:.0%}", cnn=f"{two:.0%}")
 
 
-def details(vit: Network, cnn: Network) -> None:
+def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """What others found about this damage, what these two do, and the curves as a figure that can be taken away."""
     curves, context = curves_of(vit, cnn), vit.context
     claim = words.CLAIMED.get(_kind())

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class ComparedNetwork:
     """One of the two, with the photograph as it gets it.
 
     Attributes:
@@ -101,14 +101,14 @@ class Network:
         return output_name(self.model.labels, output, self.kind)
 
 
-def vit_of(context: PageContext) -> Network:
+def vit_of(context: PageContext) -> ComparedNetwork:
     """The Vision Transformer of the sidebar."""
     name = words.EMBEDDED_VIT if context.selection.model == "embedded" else context.model.name
     title = words.VIT.format(name=name if context.model.trained else words.UNTRAINED.format(name=name))
-    return Network(title, context, context.model, context.shown, context.trace.input)
+    return ComparedNetwork(title, context, context.model, context.shown, context.trace.input)
 
 
-def cnn_of(context: PageContext) -> Network:
+def cnn_of(context: PageContext) -> ComparedNetwork:
     """The chosen convolutional network, which gets the same cut of the photograph as the Vision Transformer."""
     cnn = loading.cnn_of(str(state.value_of("cnn")) or EMBEDDED)
     key = cnn_key(cnn, context.key)
@@ -116,7 +116,7 @@ def cnn_of(context: PageContext) -> Network:
     shown = cut_for(cnn, context.image.image, prepared.shown, prepared.box)
     title = words.CNN.format(name=words.EMBEDDED_CNN if cnn.name == EMBEDDED else cnn.name)
     # Its trace stays the Vision Transformer's: only what is asked under its own key is about it.
-    return Network(title, replace(context, key=key), cnn, shown, model_input(cnn, np.asarray(shown)))
+    return ComparedNetwork(title, replace(context, key=key), cnn, shown, model_input(cnn, np.asarray(shown)))
 
 
 def cnn_key(cnn: Cnn, vit: Key) -> Key:
@@ -125,7 +125,7 @@ def cnn_key(cnn: Cnn, vit: Key) -> Key:
     return Key("", cnn.name, cnn.weights_hash, vit.image, cnn.input_size, cut, scope=vit.scope)
 
 
-def given_of(network: Network, photograph: Image.Image) -> Tensor:
+def given_of(network: ComparedNetwork, photograph: Image.Image) -> Tensor:
     """(3, height, width): another photograph as this network would get it."""
     seen = prepare(network.context.model, photograph, framing=framing_of(network.context))
     if not isinstance(network.model, Cnn):
@@ -172,12 +172,12 @@ def _typed(name: str) -> str:
 # The answers, and the class that the curves follow.
 
 
-def same_outputs(vit: Network, cnn: Network) -> bool:
+def same_outputs(vit: ComparedNetwork, cnn: ComparedNetwork) -> bool:
     """Whether both answer with the same list of names."""
     return vit.kind is cnn.kind and tuple(vit.model.labels or ()) == tuple(cnn.model.labels or ())
 
 
-def followed(vit: Network, cnn: Network) -> tuple[int | None, int]:
+def followed(vit: ComparedNetwork, cnn: ComparedNetwork) -> tuple[int | None, int]:
     """The output that each network's curve is about: the chosen one or the first answer, the same of both where it can be.
 
     None for a Vision Transformer without a classifier.
@@ -193,19 +193,19 @@ def followed(vit: Network, cnn: Network) -> tuple[int | None, int]:
     return own, own if same_outputs(vit, cnn) else first
 
 
-def hidden(vit: Network) -> bool:
+def hidden(vit: ComparedNetwork) -> bool:
     """Whether the answers wait to be asked for. Where there is no answer of the Vision Transformer nothing is held back."""
     return bool(state.value_of("answer") == "hidden" and vit.best(1))
 
 
-def said_of(network: Network, output: int, vit: Network) -> str:
+def said_of(network: ComparedNetwork, output: int, vit: ComparedNetwork) -> str:
     """An output that is followed in words, plain text: its name, or only whose answer it is while that is hidden."""
     if not hidden(vit) or output == int(state.value_of("target")):
         return network.name_of(output)
     return words.VITS_ANSWER if not network.is_vit and same_outputs(vit, network) else words.ITS_ANSWER
 
 
-def agreement(vit: Network, cnn: Network) -> str:
+def agreement(vit: ComparedNetwork, cnn: ComparedNetwork) -> str:
     """Whether the two say the same, in one sentence of Markdown; what each says, where their outputs have other names."""
     silent = [network for network in (vit, cnn) if not network.best(1)]
     if silent:
@@ -225,7 +225,7 @@ def _said(answer: Prediction) -> str:
 # What is not equal between the two.
 
 
-def facts_of(network: Network) -> list[str]:
+def facts_of(network: ComparedNetwork) -> list[str]:
     """What a network is and what it was trained on, in the order of `words.FACTS`; an empty text where it is not known."""
     model = network.model
     before, then = training_of(model)

@@ -21,7 +21,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import damage, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import (
-    Network,
+    ComparedNetwork,
     agreement,
     choose_cnn,
     cnn_of,
@@ -81,7 +81,7 @@ def _choices(kind: str) -> None:
         st.selectbox(words.VIT_MAP, list(words.VIT_MAPS), format_func=named(words.VIT_MAPS), **state.bound("vit_map"))
 
 
-def _cnn(context: PageContext) -> Network | None:
+def _cnn(context: PageContext) -> ComparedNetwork | None:
     """The chosen network; where it cannot be had, says why and how to go back, and returns None."""
     try:
         return cnn_of(context)
@@ -96,7 +96,7 @@ def _cnn(context: PageContext) -> Network | None:
 # The answers of both, and where each looks for its own.
 
 
-def show_answers(vit: Network, cnn: Network) -> None:
+def show_answers(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """A map of each under one cursor, its first answers below, and whether they agree."""
     output = followed(vit, cnn)[1]
     cam = cnn.ask(
@@ -127,7 +127,7 @@ def show_answers(vit: Network, cnn: Network) -> None:
             tables.show(tables.STYLE + "".join(_answers(network) for network in (vit, cnn) if network.best(ANSWERS)))
 
 
-def _answers(network: Network) -> str:
+def _answers(network: ComparedNetwork) -> str:
     """HTML of a network's first answers with their probabilities."""
     best = network.best(ANSWERS)
     share = 100 if network.kind.is_probability else 1
@@ -141,7 +141,7 @@ def _answers(network: Network) -> str:
     )
 
 
-def _vit_map(vit: Network) -> Heatmap:
+def _vit_map(vit: ComparedNetwork) -> Heatmap:
     context, kind = vit.context, str(state.value_of("vit_map"))
     if kind == "rollout":
         return rollout_of(context, context.query)
@@ -161,7 +161,7 @@ def _vit_map(vit: Network) -> Heatmap:
     return Heatmap(found.values, words.CAM_OF.format(label=words.ITS_ANSWER if first else explained.name))
 
 
-def _map(network: Network, heatmap: Heatmap, of: str) -> None:
+def _map(network: ComparedNetwork, heatmap: Heatmap, of: str) -> None:
     st.markdown(f"**{escaped(network.title)}**")
     name = "vit" if network.is_vit else "cnn"
     show_picture(
@@ -178,7 +178,7 @@ def _map(network: Network, heatmap: Heatmap, of: str) -> None:
     )
 
 
-def _details(vit: Network, cnn: Network, kind: str) -> None:
+def _details(vit: ComparedNetwork, cnn: ComparedNetwork, kind: str) -> None:
     if kind == "reach":
         reach.details(vit, cnn)
     elif kind == "stress":

@@ -18,14 +18,14 @@ from vitviz.figures.networks import distances_figure, fields_figure
 from vitviz.models import Cnn, Model
 from vitviz.samples import load_sample, samples
 from vitviz.ui import state
-from vitviz.ui.components.networks import Axes, NetworkSide, Step, fields_payload, show_networks
+from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, fields_payload, show_networks
 from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import Network, framing_of, given_of
+from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, given_of
 
 OWN, GALLERY = "receptive fields", "receptive fields of the gallery"  # names of the results
 # Tokens of a Vision Transformer beyond which its backward passes would hold gigabytes.
@@ -33,7 +33,7 @@ MOST_TOKENS = 3_000
 STAGES = 7  # of a convolutional network, about: the passes that its fields take
 
 
-def show(vit: Network, cnn: Network) -> None:
+def show(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """Both fields at the same share of depth, and the side of the square that holds 95% of each against depth."""
     networks = vit, cnn
     fields = [fields_of(network) for network in networks]
@@ -46,7 +46,7 @@ def show(vit: Network, cnn: Network) -> None:
         said = words.REACH_SAID.format(
             share=f"{one.share:.0%}", vit=one.side, layer=_part(one, vit), cnn=two.side, stage=_part(two, cnn)
         )
-        steps.append(Step(depth, frames, said))
+        steps.append(NetworkStep(depth, frames, said))
     sides = [_side(network, each) for network, each in zip(networks, fields, strict=True)]
     top = max(max(each[0].gradient.shape) for each in fields)
     axes = Axes(
@@ -60,7 +60,7 @@ def show(vit: Network, cnn: Network) -> None:
     show_networks("networks", question, sides, steps, axes, alt=fields_words(vit, cnn, fields), smooth=True)
 
 
-def _side(network: Network, fields: tuple[ReceptiveField, ...]) -> NetworkSide:
+def _side(network: ComparedNetwork, fields: tuple[ReceptiveField, ...]) -> NetworkSide:
     picture = None if _whole() else network.shown
     url = network.context.offer(
         "receptive fields painted", lambda: fields_payload(fields, picture), of=state.value_of("reach_of")
@@ -85,7 +85,7 @@ def _whole() -> bool:
     return bool(state.value_of("reach_of") == "gallery")
 
 
-def _part(field: ReceptiveField, network: Network) -> str:
+def _part(field: ReceptiveField, network: ComparedNetwork) -> str:
     """The part of a network in words: "layer 3" of a Vision Transformer, "stage 2" of another, or what timm calls it."""
     _, _, number = field.name.rpartition(".")
     if field.name == "patch_embed":
@@ -93,7 +93,7 @@ def _part(field: ReceptiveField, network: Network) -> str:
     return (words.LAYER if network.is_vit else words.STAGE).format(number=number) if number.isdecimal() else field.name
 
 
-def fields_words(vit: Network, cnn: Network, fields: list[tuple[ReceptiveField, ...]]) -> str:
+def fields_words(vit: ComparedNetwork, cnn: ComparedNetwork, fields: list[tuple[ReceptiveField, ...]]) -> str:
     """Where both curves begin and end."""
     one, two = fields
     return words.REACH_HERE.format(
@@ -105,7 +105,7 @@ def fields_words(vit: Network, cnn: Network, fields: list[tuple[ReceptiveField, 
     )
 
 
-def fields_of(network: Network) -> tuple[ReceptiveField, ...]:
+def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
     """Of the photograph, or averaged over the gallery.
 
     Raises:
@@ -144,7 +144,7 @@ def of_gallery(context: PageContext) -> PageContext:
     return replace(context, key=replace(context.key, image="gallery", framing=framing, scope=None))
 
 
-def _gallery_fields(network: Network, model: Model | Cnn, progress: JobProgress) -> tuple[ReceptiveField, ...]:
+def _gallery_fields(network: ComparedNetwork, model: Model | Cnn, progress: JobProgress) -> tuple[ReceptiveField, ...]:
     found = []
     for done, sample in enumerate(samples()):
         found.append(receptive_fields(model, given_of(network, load_sample(sample.id))))
@@ -155,7 +155,7 @@ def _gallery_fields(network: Network, model: Model | Cnn, progress: JobProgress)
 # Below the figure: where heads look, which is another quantity.
 
 
-def details(vit: Network, cnn: Network) -> None:
+def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """What others found and what these two do, and the attention distance of every head."""
     context, of = vit.context, str(state.value_of("reach_of"))
     fields = [fields_of(network) for network in (vit, cnn)]

@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Entrance:
+class EmbeddedToken:
     """One token up to the first layer, float64.
 
     Attributes:
@@ -47,7 +47,7 @@ class Entrance:
     token: np.ndarray
 
 
-def entrance(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike) -> Entrance:
+def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike) -> EmbeddedToken:
     """How `query` came to be what it was when it entered the first layer.
 
     Raises:
@@ -73,7 +73,7 @@ def entrance(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike
         total = embedding if added is None else embedding + added
         norm = None if _close(total, arrived) else normalised(total, getattr(model.module, "norm_pre", None))
         if _close(total if norm is None else norm.result, arrived):
-            return Entrance(pixels, filters, bias, embedding, added, norm, arrived)
+            return EmbeddedToken(pixels, filters, bias, embedding, added, norm, arrived)
     raise UnsupportedError(
         "This model does more to its tokens before the first layer than adding a position, so their beginning is not "
         "written out."
