@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitviz.capture.blocks import finite
-from vitviz.capture.coordinates.layouts import placements_of
+from vitviz.capture.blocks import Blocks, Output, Passage, finite
+from vitviz.capture.coordinates.layouts import known_calls, placements_of
 from vitviz.capture.cost import counting
 from vitviz.capture.layers import why_separate
 from vitviz.capture.modules import evaluating
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
+from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError
 from vitviz.images import image_hash
 from vitviz.models import Model, prepare
 from vitviz.progress import Progress
@@ -122,6 +123,58 @@ def trace_input(
         model.weights_hash,
         reads,
     )
+
+
+def trace_and_passage(
+    model: Model,
+    pixels: Tensor,
+    *,
+    keep_values: bool = False,
+    most_bytes: float = float("inf"),
+    progress: Progress | None = None,
+) -> tuple[Trace, Passage | None]:
+    """`trace_input`, and the state before and after every block from the same pass.
+
+    Args:
+        keep_values: also keep every layer's values, where states are kept.
+        most_bytes: that the states may take; where they would take more, they are not kept.
+        progress: as in `trace_input`.
+
+    Returns:
+        The trace, and the states; None in their place where the model is no row of blocks that its head reads alone.
+    """
+    traces: list[Trace] = []
+    with model.lock:
+        blocks = _blocks_of(model, pixels, most_bytes)
+        if blocks is None:
+            return trace_input(model, pixels, progress=progress), None
+
+        def traced() -> Output:
+            traces.append(trace_input(model, pixels, keep_values=keep_values, progress=progress))
+            return Output(traces[0].logits[None].to(model.dtype), None, blocks.kind)
+
+        try:
+            with torch.no_grad():
+                passage = blocks.walk(pixels, forward=traced)
+        except UnsupportedError:
+            if not traces:
+                raise
+            return traces[0], None
+    return traces[0], passage.usable()
+
+
+def _blocks_of(model: Model, pixels: Tensor, most_bytes: float) -> Blocks | None:
+    """The model as a row of blocks, where it is one whose states are not too large. Finds out first how the model attends: that
+    takes passes of their own, which are not to be seen.
+    """
+    try:
+        blocks = Blocks(model.module, model.output_kind)
+        known_calls(model.module, (pixels.shape[1], pixels.shape[2]))
+    except (VitvizError, *NOT_TAKEN):
+        return None
+    width = int(getattr(model.module, "num_features", 0))
+    nbytes = (blocks.num_layers + 1) * model.layout.num_tokens * width * model.dtype.itemsize
+    return blocks if 0 < nbytes <= most_bytes else None
 
 
 def trace_without_layers(model: Model, pixels: Tensor) -> Trace:

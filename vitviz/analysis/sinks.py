@@ -22,10 +22,11 @@ from vitviz.analysis.queries import QueryLike
 from vitviz.analysis.question import ModelLike, Question
 from vitviz.analysis.rollout import PAPER, RolloutOptions
 from vitviz.capture.attention import Attention
+from vitviz.capture.blocks import Blocks, Passage
 from vitviz.capture.cost import counting
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
-from vitviz.capture.modules import attention_of, is_norm, layer_scale, output_projection
+from vitviz.capture.modules import attention_of, evaluating, is_norm, layer_scale, output_projection
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -226,6 +227,21 @@ def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = No
         _refuse_post_norm(model.module, hooks)
         model.module(pixels.to(next(model.module.parameters()))[None])
     return norms
+
+
+def kept_value_norms(model: ModelLike, trace: Trace, passage: Passage) -> list[Tensor]:
+    """`value_norms` from what a pass left behind, its values and the states between its blocks; one block of each kind runs.
+
+    Raises:
+        UnsupportedError: as `projected_value_norms`.
+    """
+    blocks = Blocks(model.module)
+    kinds = {(type(block), *map(type, block.children())): index for index, block in enumerate(blocks.blocks)}
+    with model.lock, torch.inference_mode(), evaluating(model.module), ExitStack() as hooks:
+        _refuse_post_norm(model.module, hooks)
+        for index in kinds.values():
+            blocks.step(passage, index, passage.states[index])
+    return [projected_value_norms(layer, model.module) for layer in trace.sequence("The length of values")]
 
 
 def _refuse_post_norm(model: nn.Module, hooks: ExitStack) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,24 @@ class Passage:
     states: tuple[Tensor, ...]
     extras: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
     output: Output
+
+    def usable(self) -> Passage:
+        """A copy that gradients may flow through, also of a pass in inference mode."""
+        with torch.inference_mode(False), torch.no_grad():
+            return cast(Passage, _copied(self))
+
+
+def _copied(value: Any) -> Any:
+    match value:
+        case Tensor():
+            return value.clone()
+        case tuple():
+            return tuple(map(_copied, value))
+        case dict():
+            return {name: _copied(each) for name, each in value.items()}
+        case Passage() | Output():
+            return replace(value, **{each.name: _copied(getattr(value, each.name)) for each in fields(value)})
+    return value
 
 
 def final_norm(module: nn.Module) -> nn.Module | None:
@@ -174,14 +192,19 @@ class Blocks:
             )
         # Detached, and not under no_grad: a pooling attention in the head may be watched for its gradients.
         with evaluating(self.module):
-            read = self.read(states[-1].detach()).logits.detach()
-        if read.shape != output.logits.shape or not torch.allclose(
-            read, output.logits, rtol=READ_TOLERANCE, atol=READ_TOLERANCE * float(output.logits.detach().abs().max())
+            read = self.read(states[-1].detach()).detached()
+        if read.logits.shape != output.logits.shape or not torch.allclose(
+            read.logits,
+            output.logits,
+            rtol=READ_TOLERANCE,
+            atol=READ_TOLERANCE * float(output.logits.detach().abs().max()),
         ):
             raise UnsupportedError(
                 f"{type(self.module).__name__} does more between its last block and its output than a norm, a pooling and "
                 "a head, so its layers cannot be read through them."
             )
+        if output.tokens is None:  # of a pass that looked at something else
+            output = replace(output, tokens=read.tokens)
         return Passage(states, tuple(extras), output)
 
     def step(self, passage: Passage, layer: int, state: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from vitviz.capture.blocks import Passage
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
 from vitviz.progress import Progress
 from vitviz.tokens import Query, TokenLayout, cell_of_name
-from vitviz.tracing import trace_input, trace_without_layers
+from vitviz.tracing import trace_and_passage, trace_input, trace_without_layers
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
@@ -99,6 +100,20 @@ def subject_of(
     except UnsupportedError:
         trace = trace_without_layers(prepared.model, prepared.input)
     return Subject(prepared.model, prepared, trace, image_hash, image_name)
+
+
+def subject_and_passage(
+    prepared: Prepared, image_hash: str, image_name: str, most_bytes: float, progress: Progress | None = None
+) -> tuple[Subject, Passage | None]:
+    """The same with values and states between the blocks from the one pass, where they are at most so many bytes each."""
+    passage = None
+    try:
+        trace, passage = trace_and_passage(
+            prepared.model, prepared.input, keep_values=True, most_bytes=most_bytes, progress=progress
+        )
+    except UnsupportedError:
+        trace = trace_without_layers(prepared.model, prepared.input)
+    return Subject(prepared.model, prepared, trace, image_hash, image_name), passage
 
 
 def snippet_framing(prepared: Prepared) -> str:

@@ -11,10 +11,11 @@ from PIL import Image
 
 from vitviz.analysis.queries import default_query, query_of
 from vitviz.capture.attention import Attention
+from vitviz.capture.blocks import Passage
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
-from vitviz.figures.subject import Subject, subject_of
+from vitviz.figures.subject import Subject, subject_and_passage
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
@@ -26,6 +27,10 @@ from vitviz.ui.server import session
 from vitviz.ui.text import common as words
 
 T = TypeVar("T")
+ANY_IMAGE = "photo.jpg"  # in Python code that makes a figure again whatever the picture
+# Bytes up to which the states between a model's blocks are kept with a trace, and its values: nearly every page asks for them,
+# and each would take another pass.
+KEPT_STATES = 16_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,7 @@ class CachedTrace:
         image_hash: names the image by its pixels.
         image_name: how Python code that makes a figure again calls the image.
         image_note: what was done to the image before it came.
+        passage: the states between the blocks in the same pass, where they are few.
     """
 
     prepared: Prepared
@@ -45,13 +51,13 @@ class CachedTrace:
     image_hash: str
     image_name: str
     image_note: str = ""
+    passage: Passage | None = None
 
     @classmethod
-    def of(cls, traced: Subject) -> CachedTrace:
+    def of(cls, traced: Subject, passage: Passage | None = None) -> CachedTrace:
         """The same without its model."""
-        return cls(
-            replace(traced.prepared, model=None), traced.trace, traced.image_hash, traced.image_name, traced.image_note
-        )
+        prepared = replace(traced.prepared, model=None)
+        return cls(prepared, traced.trace, traced.image_hash, traced.image_name, traced.image_note, passage)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -76,6 +82,7 @@ class PageContext:
         key: names model, weights, image, size and framing; results of this context are kept under keys derived from it.
         theme: colours of figures, as the browser shows the page.
         phone: Whether the browser says that it is a phone's: every picture is as wide as half a page elsewhere.
+        passage: The states between the blocks in the traced pass; None where they were not kept.
     """
 
     selection: Selection
@@ -84,6 +91,7 @@ class PageContext:
     key: Key
     theme: Theme
     phone: bool = False
+    passage: Passage | None = None
 
     @property
     def shown(self) -> Image.Image:
@@ -171,8 +179,12 @@ class PageContext:
 
     @property
     def of_model(self) -> PageContext:
-        """The same for questions about the model alone, whatever the picture: `ask` answers them once for everybody."""
-        return replace(self, key=replace(self.key, image="", framing="", size=self.model.input_size, scope=None))
+        """The same for questions about the model alone, whatever the picture: `ask` answers them once for everybody.
+
+        Figures of it name no picture.
+        """
+        key = replace(self.key, image="", framing="", size=self.model.input_size, scope=None)
+        return replace(self, key=key, traced=replace(self.traced, image_hash="", image_name=ANY_IMAGE, image_note=""))
 
     def runs_on(self, passes: float) -> Model:
         """What work of so many passes has to use: the model, or the same beside it for work that waits for its turn, so that
@@ -197,7 +209,7 @@ class PageContext:
 
     def offer(self, what: str, build: Callable[[], bytes], /, **params: Hashable) -> str:
         """The address at which this session's browser can fetch `build()`'s bytes; arguments as in `ask`."""
-        return session.current().offer(self.key.derive(what, **params), build)
+        return session.current().offer(self.key.derive(what, **params), build, common=self.key.scope is None)
 
 
 def open_context(selection: Selection, model: Model, image: InputImage) -> tuple[PageContext, tuple[str, ...]]:
@@ -226,8 +238,8 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         runs = model.beside if operations > HEAVY_OPERATIONS else model
         prepared = prepare(runs, image.image, framing=selection.framing)
         progress.check()
-        traced = subject_of(prepared, image.hash, image.name, progress)
-        return CachedTrace.of(replace(traced, image_note=image.note))
+        traced, passage = subject_and_passage(prepared, image.hash, image.name, KEPT_STATES, progress)
+        return CachedTrace.of(replace(traced, image_note=image.note), passage)
 
     if key not in services.queue().results:
         consent.require(model)
@@ -240,4 +252,4 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
     fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, traced.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
     phone = "Mobi" in (st.context.headers.get("User-Agent") or "")
-    return PageContext(fitted, image, traced, replace(key, what=""), theme, phone), lost
+    return PageContext(fitted, image, traced, replace(key, what=""), theme, phone, cached.passage), lost

@@ -267,3 +267,23 @@ def test_what_cannot_be_made_smaller_costs_no_time(clock, monkeypatch):
     for content, level in ((noise(0, 300_000), 0), (bytes(300_000), 1)):
         name = store.offer("me", content[:9], lambda content=content: content)
         assert gzip.decompress(store.fetch(name)) == content and levels[-1] == level
+
+
+def test_what_is_the_same_for_everybody_is_built_once(store):
+    first = store.offer("a", "picture", lambda: noise(1), common=True)
+    second = store.offer("b", "picture", lambda: pytest.fail("built again"), "cookie", common=True)
+    assert first != second and store.fetch(first) == store.fetch(second, "cookie") and store.fetch(second) is None
+    store.forget("a")
+    third = store.offer("c", "picture", lambda: pytest.fail("built again"), common=True)
+    store.forget("b")
+    store.forget("c")
+    assert store.fetch(third) is None and store.nbytes == 0
+    again = store.offer("d", "picture", lambda: b"anew", common=True)
+    assert gzip.decompress(store.fetch(again)) == b"anew", "nobody had it any more"
+
+
+def test_what_is_private_is_built_for_each(store):
+    store.offer("a", "picture", lambda: b"hers", common=True)
+    assert gzip.decompress(store.fetch(store.offer("b", "picture", lambda: b"his"))) == b"his"
+    store.offer("a", "own", lambda: b"hers")
+    assert gzip.decompress(store.fetch(store.offer("b", "own", lambda: b"his", common=True))) == b"his"

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.attention import Attention
+from vitviz.capture.blocks import Blocks, Passage
+from vitviz.capture.events import Call
+from vitviz.capture.layers import attention_of
+from vitviz.capture.memory import AsTheyAre
 from vitviz.capture.modules import is_norm, layer_scale, output_projection
+from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -57,8 +62,11 @@ class OpenLayer:
         return self.attention.nbytes + sum(state.nbytes for state in states)
 
 
-def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
+def open_layer(model: ModelLike, trace: Trace, layer: int, passage: Passage | None = None) -> OpenLayer:
     """Runs the model once more on the trace's input and keeps what enters `layer`.
+
+    Args:
+        passage: the states between the blocks of the same pass, where they were kept: then the block of `layer` alone is run.
 
     Raises:
         IndexError: for a layer that does not exist.
@@ -83,14 +91,17 @@ def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
             hooks.callback(place.register_forward_pre_hook(watch.before(part), with_kwargs=True).remove)
         for child in block.children():
             hooks.callback(child.register_forward_hook(watch.made).remove)
-        recorded = record(model.module, trace.input[None], trace.layout, keep_values=True)
+        if passage is None or block not in Blocks(model.module).blocks:
+            attention = record(model.module, trace.input[None], trace.layout, keep_values=True).layers[layer]
+        else:
+            watch.states["entrance"] = passage.states[0]
+            attention = _of_one_block(model.module, trace, block, passage)
     states = [watch.states.get(part) for part in places]
     if any(state is None or state.ndim != 3 or state.shape[1] != trace.layout.num_tokens for state in states):
         raise UnsupportedError(
             f"{name} does not take one sequence of tokens and give one back, so it cannot be followed by hand."
         )
     entrance, residual, given, heads = (state[0] for state in states if state is not None)
-    attention = recorded.layers[layer]
     assert isinstance(attention, Attention)
     return OpenLayer(
         layer,
@@ -106,6 +117,19 @@ def open_layer(model: ModelLike, trace: Trace, layer: int) -> OpenLayer:
         layer_scale(model.module, name),
         watch.normed_after,
     )
+
+
+def _of_one_block(module: nn.Module, trace: Trace, block: nn.Module, passage: Passage) -> Attention:
+    """The attention of a pass through one block. Hold the model's lock."""
+    blocks, made = Blocks(module), list[Attention]()
+
+    def receive(call: Call) -> None:
+        made.append(attention_of(call.of_a_batch(), blocks.module, trace.layout, AsTheyAre(), keep_values=True))
+
+    index = blocks.blocks.index(block)
+    with torch.inference_mode(), observe(module, receive):
+        blocks.step(passage, index, passage.states[index])
+    return made[-1]
 
 
 def refuse_half_precision(opened: OpenLayer) -> None:

@@ -142,7 +142,8 @@ class ExplainedTarget:
 
     @property
     def _shared(self) -> SharedPasses:
-        return self.context.ask("passes", lambda _: SharedPasses(), target=self.target)
+        known = {} if self.context.passage is None else {"passage": self.context.passage}
+        return self.context.ask("passes", lambda _: SharedPasses(known), target=self.target)
 
 
 def explained_target(context: PageContext) -> ExplainedTarget:

@@ -159,16 +159,22 @@ class PayloadStore:
         self._names_of: dict[str, OrderedDict[str, None]] = {}  # session -> all its names, used longest ago first
         self._offers: dict[OfferKey, str] = {}  # -> the latest name under which it was offered
         self._bodies: dict[bytes, tuple[bytes, int]] = {}  # digest -> (compressed bytes, entries that share them)
+        self._common: dict[Hashable, bytes] = {}  # key of what is the same in every session -> digest, while it is held
+        self._common_of: dict[bytes, set[Hashable]] = {}  # and back
         self._bytes = 0
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # sessions, the last FORGOTTEN of them
 
-    def offer(self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "") -> str:
+    def offer(
+        self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "", common: bool = False
+    ) -> str:
         """The name under which `build()`'s bytes can be fetched by this session.
 
         Args:
             key: names the content within the session; while it was offered less than half a lifetime ago, `build` is not
                 called.
             visitor: the cookie of the browser behind the session, where there is one: others get nothing, even with the name.
+            common: whether key names the same content in every session: then it is built once for all, and each gets a name of
+                its own.
         """
         offered = (session, visitor, key)
         with self._lock:
@@ -178,11 +184,14 @@ class PayloadStore:
             if known is not None and self._entries[known].expires - now > self.lifetime / 2:
                 self._used(known)
                 return known
-        raw = build()  # outside the lock: it may compute
-        digest = hashlib.sha256(raw).digest()
-        with self._lock:
-            shared = self._bodies.get(digest)
-        body = shared[0] if shared else _compressed(raw)
+            digest = self._common.get(key) if common else None
+            body = self._bodies[digest][0] if digest else b""
+        if digest is None:
+            raw = build()  # outside the lock: it may compute
+            digest = hashlib.sha256(raw).digest()
+            with self._lock:
+                shared = self._bodies.get(digest)
+            body = shared[0] if shared else _compressed(raw)
         with self._lock:
             # After `build`, so that names are added in the order in which they expire.
             expires = self._clock() + self.lifetime
@@ -191,6 +200,9 @@ class PayloadStore:
                 return name  # of a run that went on after the end of its session: it leads nowhere
             self._drop(name)
             self._add(name, Payload(digest, offered, expires), body)
+            if common:
+                self._common[key] = digest
+                self._common_of.setdefault(digest, set()).add(key)
             self._keep_bounds(session)
         return name
 
@@ -266,6 +278,8 @@ class PayloadStore:
             self._bodies[entry.digest] = (body, sharers - 1)
         else:
             self._bytes -= len(body)
+            for key in self._common_of.pop(entry.digest, ()):
+                self._common.pop(key, None)
 
     def _keep_bounds(self, session: str) -> None:
         """Drops what was used longest ago: of the session that was offered too much, then of all. The latest offer stays."""

@@ -48,9 +48,9 @@ class Session:
         """Tells sessions apart in a log, and does not give the name away."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
-    def offer(self, key: Hashable, build: Callable[[], bytes]) -> str:
+    def offer(self, key: Hashable, build: Callable[[], bytes], common: bool = False) -> str:
         """The address at which this tab, and nobody else, can fetch `build()`'s bytes for a while; see `PayloadStore.offer`."""
-        return address(route.payloads().offer(self.name, key, build, self.visitor), route.base_path())
+        return address(route.payloads().offer(self.name, key, build, self.visitor, common), route.base_path())
 
 
 @dataclass

@@ -9,7 +9,7 @@ import streamlit as st
 import torch
 
 from vitviz.analysis.attention import sink_tokens
-from vitviz.analysis.sinks import value_norms
+from vitviz.analysis.sinks import kept_value_norms, value_norms
 from vitviz.errors import UnsupportedError
 from vitviz.figures.attention import microscope_figure
 from vitviz.tokens import TokenLayout, cell_name
@@ -120,10 +120,13 @@ def _exists(token: str, layout: TokenLayout) -> bool:
 
 
 def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
-    """(heads, keys) for each layer, or why there are none. The values are not kept: they are as large as the keys."""
+    """(heads, keys) for each layer, or why there are none. Large values are not kept: they take another pass."""
+    kept, passage = all(layer.v is not None for layer in context.layers), context.passage
 
     def measure(progress: JobProgress) -> list[torch.Tensor] | str:
         try:
+            if passage and kept:
+                return kept_value_norms(context.model, context.trace, passage)
             return value_norms(context.model, context.trace.input, progress)
         except UnsupportedError as reason:
             return str(reason)

@@ -122,12 +122,14 @@ def _variance(model: Model) -> np.ndarray:
 
 def _filters(context: PageContext) -> None:
     try:
+        model = context.of_model
         figure.show(
-            context,
+            model,
             "filters",
-            lambda: filters_figure(context.traced, FILTERS, theme=context.theme, width=figure.whole(context)),
+            lambda: filters_figure(model.traced, FILTERS, theme=context.theme, width=figure.whole(context)),
+            framing=context.key.framing,
         )
-        explained: np.ndarray = context.of_model.ask("variance of filters", lambda _: _variance(context.model))
+        explained: np.ndarray = model.ask("variance of filters", lambda _: _variance(context.model))
         half = min(int(np.searchsorted(np.cumsum(explained), 0.5)) + 1, len(explained))
         caption(words.FILTERS_TEXT, half=half, all=len(explained))
         if context.model.trained:

@@ -62,9 +62,11 @@ def show_added(context: PageContext, its: SectionContainers) -> None:
     With very many patches the curve and the atlas, which need every place against every other, are left out.
     """
     row, col = context.selection.patch_of(context.layout)
+    # Figures of the model are drawn once for all pictures; what they say of where they come from has the framing in it.
+    model, framing = context.of_model, context.key.framing
     similarity = None
     if context.layout.num_patches <= MOST_PATCHES:
-        similarity = context.ask("position similarity", lambda _: position_similarity(context.model, context.layout))
+        similarity = model.ask("position similarity", lambda _: position_similarity(context.model, context.layout))
     with its.settings:
         choose_place(context, row, col, "added")
     with its.figure:
@@ -74,30 +76,33 @@ def show_added(context: PageContext, its: SectionContainers) -> None:
         if similarity is not None:
             with right:
                 figure.show(
-                    context,
+                    model,
                     "position atlas",
-                    lambda: _atlas(context, similarity, row, col),
+                    lambda: _atlas(model, similarity, row, col),
                     exported=False,
+                    framing=framing,
                     row=row,
                     col=col,
                 )
     with its.details:
-        kind = context.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
+        kind = model.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
         caption(words.KIND, kind=words.LEARNED if kind == "learned" else words.FIXED)
         figure.exports(
-            context,
+            model,
             "position similarity",
-            lambda: position_figure(context.traced, row, col, similarity, theme=context.theme),
+            lambda: position_figure(model.traced, row, col, similarity, theme=model.theme),
             label=words.SIMILARITY,
+            framing=framing,
             row=row,
             col=col,
         )
         if similarity is not None:
             figure.exports(
-                context,
+                model,
                 "position atlas",
-                lambda: _atlas(context, similarity, row, col),
+                lambda: _atlas(model, similarity, row, col),
                 label=words.ATLAS,
+                framing=framing,
                 row=row,
                 col=col,
             )
@@ -105,14 +110,14 @@ def show_added(context: PageContext, its: SectionContainers) -> None:
         with guarded("sum"):
             _sum(context, row, col)
         st.subheader(words.CURVE, anchor=False)
-        _curve(context, similarity)
+        _curve(model, similarity, framing)
 
 
 def _atlas(context: PageContext, similarity: np.ndarray, row: int, col: int) -> Figure:
     return atlas_figure(context.traced, similarity, chosen=(row, col), theme=context.theme, width=figure.HALF)
 
 
-def _curve(context: PageContext, similarity: np.ndarray | None) -> None:
+def _curve(context: PageContext, similarity: np.ndarray | None, framing: str) -> None:
     if similarity is None:
         st.caption(words.TOO_MANY.format(count=f"{context.layout.num_patches:,}"))
         return
@@ -121,6 +126,7 @@ def _curve(context: PageContext, similarity: np.ndarray | None) -> None:
         context,
         "similarity by distance",
         lambda: distance_figure(context.traced, similarity, theme=context.theme, width=figure.whole(context)),
+        framing=framing,
     )
     step = min(context.layout.grid) // 2
     if step:
@@ -133,7 +139,7 @@ def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, co
     patch = layout.token_at(row, col) - layout.num_prefix
     label = words.SIMILARITY_LABEL.format(row=row, col=col)
     if similarity is None:
-        values = context.ask(
+        values = context.of_model.ask(
             "one position", lambda _: position_similarity(context.model, layout, [patch])[0], patch=patch
         )
     else:
@@ -159,12 +165,14 @@ def _sum(context: PageContext, row: int, col: int) -> None:
     layout = context.layout
     patch = layout.token_at(row, col) - layout.num_prefix
 
-    def vectors(_: object) -> tuple[np.ndarray, np.ndarray]:
+    def embedded(_: object) -> np.ndarray:
         content = patch_embedding(context.model, context.traced.trace.input, layout)  # (patches, width)
-        place = position_embedding(context.model, layout).vectors  # (patches, width)
-        return content.cpu().numpy(), place.cpu().numpy()
+        return content.cpu().numpy()
 
-    content, place = context.ask("entrance", vectors)
+    content = context.ask("patch embedding", embedded)
+    place = context.of_model.ask(
+        "position embedding", lambda _: position_embedding(context.model, layout).vectors.cpu().numpy()
+    )  # (patches, width)
     one, two = content[patch], place[patch]
     total = one + two
     lengths = {name: float(np.linalg.norm(v)) for name, v in (("patch", one), ("position", two), ("total", total))}

@@ -16,7 +16,6 @@ from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
-from vitviz.capture.blocks import Output
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
@@ -24,7 +23,7 @@ from vitviz.figures.interventions import seen_picture
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
 from vitviz.tokens import TokenLayout, cell_name
-from vitviz.tracing import trace_input
+from vitviz.tracing import trace_and_passage, trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.context import PageContext
@@ -123,22 +122,17 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
 
     def work(_: object) -> Pass:
         with intervene(model, changes) as changed, torch.no_grad():
-            question, traces = Question(changed, pixels, target), list[Trace]()
-
-            def traced() -> Output:
-                traces.append(trace_input(changed, pixels))
-                return Output(traces[-1].logits[None], None, question.kind)
-
+            question, passage = Question(changed, pixels, target), context.passage
+            trace: Trace | None = None
+            if changes:  # one pass for the trace and for what is read between its layers
+                trace, passage = trace_and_passage(changed, pixels) if read else (trace_input(changed, pixels), None)
+            if passage:
+                question.reuse({"passage": passage})
             try:
-                if read and changes:  # one pass for the trace and for what is read between its layers
-                    with changed.lock:
-                        question.reuse({"passage": question.blocks.walk(question.x, forward=traced)})
                 values = logit_lens(question).values.float().cpu().numpy() if read else None
             except UnsupportedError:
                 values = None
-            if changes and not traces:
-                traced()
-        return Pass(traces[-1] if traces else None, values)
+        return Pass(trace, values)
 
     found: Pass = context.ask("journey", work, common.COMPUTING, 1, changes=changes.encode())
     return found

@@ -1,0 +1,123 @@
+"""What pages ask of one photograph comes out of one pass: the states between the blocks and the values, with the trace."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+import timm
+import torch
+
+import vitviz
+from tests.capture.families import FAMILIES, SMALL, build
+from vitviz.analysis.by_hand import open_layer
+from vitviz.analysis.question import BareModel, Question
+from vitviz.analysis.sinks import kept_value_norms, value_norms
+from vitviz.analysis.targets import ClassLogit
+from vitviz.capture.blocks import Blocks
+from vitviz.capture.record import record
+from vitviz.capture.trace import Trace
+from vitviz.errors import UnsupportedError
+from vitviz.models.layout import layout_of
+from vitviz.tracing import trace_and_passage, trace_input
+from vitviz.ui.compute import loading
+
+
+@pytest.fixture(scope="module")
+def model():
+    return vitviz.load_model("vit_tiny_patch16_224", weights="random", input_size=(64, 64))
+
+
+@pytest.fixture
+def pixels():
+    return torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(3))
+
+
+@contextmanager
+def counted(module, part="patch_embed"):
+    """How often a part of a module runs."""
+    runs: list[int] = []
+    handle = module.get_submodule(part).register_forward_hook(lambda *_: runs.append(1))
+    try:
+        yield runs
+    finally:
+        handle.remove()
+
+
+def test_trace_and_states_are_those_of_passes_of_their_own(model, pixels):
+    plain, own = trace_input(model, pixels, keep_values=True), Question(model, pixels, ClassLogit(0)).passage
+    with counted(model.module) as runs:
+        trace, passage = trace_and_passage(model, pixels, keep_values=True)
+    assert len(runs) == 1 and passage is not None
+    assert torch.equal(trace.logits, plain.logits) and torch.equal(passage.output.logits, own.output.logits)
+    for one, two in zip((*passage.states, passage.output.tokens), (*own.states, own.output.tokens), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
+    for one, two in zip(trace.layers, plain.layers, strict=True):
+        assert torch.equal(one.v, two.v) and torch.equal(one.q, two.q)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.module.modules())
+
+
+def test_gradients_flow_through_states_of_an_inference_pass(model, pixels):
+    passage = trace_and_passage(model, pixels)[1]
+    blocks = Blocks(model.module)
+    state = passage.states[-2].clone().requires_grad_()
+    blocks.read(blocks.step(passage, blocks.num_layers - 1, state)).logits[0, 0].backward()
+    assert state.grad is not None and bool(state.grad.any())
+
+
+def test_states_that_are_too_many_or_not_in_a_row_are_not_kept(model, pixels):
+    trace, passage = trace_and_passage(model, pixels, keep_values=True, most_bytes=1000)
+    assert passage is None and trace.layers[0].v is None
+    swin = vitviz.load_model("swin_tiny_patch4_window7_224", weights="random")
+    trace, passage = trace_and_passage(swin, torch.zeros(3, 224, 224), keep_values=True)
+    assert passage is None and trace.layers
+
+
+def test_lengths_of_kept_values_are_those_of_another_pass(model, pixels):
+    trace, passage = trace_and_passage(model, pixels, keep_values=True)
+    with counted(model.module, "blocks.0") as first, counted(model.module, "blocks.11") as last:
+        found = kept_value_norms(model, trace, passage)
+    assert len(first) + len(last) == 1, "one block of each kind runs"
+    for one, two in zip(found, value_norms(model, pixels), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_kept_values_have_no_length_where_a_norm_takes_what_attention_gives(pixels):
+    torch.manual_seed(0)
+    name = "vit_relpos_small_patch16_rpn_224"
+    module = timm.create_model(name, img_size=64, num_classes=7, **SMALL).eval()
+    layout = layout_of(module, name, (64, 64))
+    model = BareModel(module, layout)
+    seen = record(module, pixels[None], layout, keep_values=True)
+    passage = Question(model, pixels, ClassLogit(0)).passage
+    trace = Trace("model", pixels, layout, seen.layers, seen.logits)
+    with pytest.raises(UnsupportedError, match="normalises"):
+        kept_value_norms(model, trace, passage)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_layer_is_opened_by_its_block_alone(layer):
+    module, x, layout = build(FAMILIES[0])
+    model = BareModel(module, layout)
+    seen = record(module, x, layout)
+    trace = Trace("model", x[0], layout, seen.layers, seen.logits)
+    passage = Question(model, x[0], ClassLogit(0)).passage
+    whole = open_layer(model, trace, layer)
+    with counted(module) as runs:
+        alone = open_layer(model, trace, layer, passage)
+    assert not runs and alone.norm is whole.norm is not None
+    for part in ("entrance", "residual", "given", "heads_out"):
+        torch.testing.assert_close(getattr(alone, part), getattr(whole, part), rtol=0, atol=1e-6)
+    torch.testing.assert_close(alone.attention.v, whole.attention.v, rtol=0, atol=1e-6)
+    torch.testing.assert_close(alone.attention.row(0), whole.attention.row(0))
+
+
+def test_pages_ask_the_model_once_about_a_photograph(app):
+    """Start, microscope, one head by hand, prediction and rollout: of one pass; other photographs' are not looked at."""
+    app("start")  # what is found out of the model, once
+    passes = {}
+    for page in ("start", "patches", "microscope", "by_hand", "layers", "rollout", "prediction", "positions"):
+        with counted(loading.embedded().module, "blocks.5") as runs:
+            assert not app(page, image="coffee").wrong
+        passes[page] = len(runs)
+    assert passes.pop("start") == 1 and not any(passes.values())
