@@ -32,7 +32,7 @@ from vitviz.ui.server.payloads import pack, pack_picture, unpack
 from vitviz.ui.shell import main
 
 # Made anew in every run: addresses, what belongs to a run, and what the opening reads from elsewhere.
-NOT_KEPT = ("key", "heard", "picture", "gallery", "pages", "hiding")
+NOT_KEPT = ("key", "received", "picture", "gallery", "pages", "hiding")
 
 
 def prepared() -> tuple[dict[str, Any], dict[str, np.ndarray]]:

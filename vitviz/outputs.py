@@ -63,7 +63,7 @@ class OutputKind(StrEnum):
         return f"{value:.{digits}%}" if self.is_probability else f"{value:.3g}"
 
 
-# Scores of logits (..., classes) that are larger for pictures of the classes than for others; which one tells them best is
+# Scores of logits (..., classes) that are larger for pictures of the classes than for others; which one separates them best is
 # measured for each model.
 DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
     "largest probability": lambda logits: logits.softmax(-1).amax(-1),  # Hendrycks and Gimpel 2017, arXiv 1610.02136
@@ -100,7 +100,7 @@ def kind_of_count(count: int) -> OutputKind:
 
 
 def output_kind(subject: Any) -> OutputKind:
-    """The kind that a model or its module states as `output_kind`; else what the module's attributes tell.
+    """The kind that a model or its module states as `output_kind`; else what the module's attributes show.
 
     A timm module with the outputs of its pretrained configuration has no classifier where their number is the width of a
     joint embedding of images and texts. A module without `num_classes` gives features.

@@ -24,7 +24,7 @@ class Sample:
         id: its name in links and on the command line
         shows: the name that the embedded model has for it; "" where it knows none
         file: its file in assets/samples, with `sha256`
-        title, alt: what it is called, and what somebody who cannot see it would be told
+        title, alt: what it is called, and its alternative text
         author, licence: whom to credit, and the terms in a word or two
         terms: the sentence that grants them, as it stands in `terms_from`
         source: where the photograph was first published

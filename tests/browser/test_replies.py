@@ -145,7 +145,7 @@ def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(replies: An
     canvas = shown.picture("painted").locator("canvas.main")
     shown.page.mouse.click(**shown.over(canvas, 1, 0, 14))
     shown.page.locator("[data-testid=stApp][data-test-script-state=running]").wait_for()
-    # Both are heard by the run after this one, and Streamlit calls the button's callback first.
+    # Both are received by the run after this one, and Streamlit calls the button's callback first.
     shown.page.mouse.click(**shown.over(canvas, 0, 3, 14))
     shown.page.get_by_role("button", name="cut the sinks").click()
     assert shown.said(picks=3)["cells"] == [5, 6]

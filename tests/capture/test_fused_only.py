@@ -35,10 +35,10 @@ def fused(heads):
 class LinearLayers(TorchFunctionMode):
     """Somebody else who listens, and counts linear layers."""
 
-    heard = 0
+    received = 0
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.heard += func is F.linear
+        self.received += func is F.linear
         return func(*args, **(kwargs or {}))
 
 
@@ -106,10 +106,10 @@ def test_it_goes_away_after_an_exception_and_with_the_last_listener():
 
 def test_other_threads_are_not_heard():
     q = torch.randn(1, 2, 5, 4)
-    expected, found, heard = F.scaled_dot_product_attention(q, q, q), [], []
+    expected, found, received = F.scaled_dot_product_attention(q, q, q), [], []
 
     def receive(call) -> None:
-        heard.append(call)
+        received.append(call)
         other = threading.Thread(target=lambda: found.append(F.scaled_dot_product_attention(q, q, q)))
         other.start()
         other.join(60)
@@ -117,7 +117,7 @@ def test_other_threads_are_not_heard():
     module = tiny()
     with torch.inference_mode(), observe(module, receive, only_fused=True):
         module(noise())
-    assert len(heard) == len(found) == 2
+    assert len(received) == len(found) == 2
     assert all(torch.equal(each, expected) for each in found)
 
 
@@ -127,7 +127,7 @@ def test_where_other_functions_are_listened_to_as_well_both_hear():
     with LinearLayers() as other:
         beside = record(module, noise(), TINY)
         assert torch._C._len_torch_function_stack() == 1
-    assert other.heard == 2 * 4 + 1  # of two blocks, and the classifier
+    assert other.received == 2 * 4 + 1  # of two blocks, and the classifier
     for one, two in zip(alone.layers, beside.layers, strict=True):
         assert torch.equal(one.weights(), two.weights())
 

@@ -1,4 +1,4 @@
-"""Listening leaves nothing behind, hears what it should, and refuses what it cannot hear."""
+"""Observing leaves nothing on the model, sees every call, and refuses what it cannot follow."""
 
 from __future__ import annotations
 
@@ -190,16 +190,16 @@ def test_a_pass_that_is_called_off_leaves_the_model_as_it_was(stop_after):
     module, x = tiny(), torch.randn(1, 3, 32, 32)
     layout = TokenLayout(("cls",), (2, 2), (16, 16))
     before = record(module, x, layout).logits
-    heard: list[int] = []
+    received: list[int] = []
 
     def each(count: int) -> None:
-        heard.append(count)
+        received.append(count)
         if count == stop_after:
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
         record(module, x, layout, hidden=("blocks.0",), each=each)
-    assert heard == list(range(1, stop_after + 1))
+    assert received == list(range(1, stop_after + 1))
     assert hooks(module) == 0
     assert torch._C._len_torch_function_stack() == 0
     assert not torch.is_inference_mode_enabled()

@@ -244,16 +244,17 @@ const pass = (ms) => {
   for (const [key, { call, at }] of [...timers]) if (at <= now) { timers.delete(key); call(); }
 };
 const sent = []; const reports = new Reports((value, number) => sent.push({ value, number }));
-const values = () => sent.map(({ value }) => value); const heard = () => sent.at(-1)?.number ?? 0;
+const values = () => sent.map(({ value }) => value); const received = () => sent.at(-1)?.number ?? 0;
 """
 
 
 def test_a_late_reply_moves_nothing_back(run: Run) -> None:
     body = """
     const known = [reports.answeredBy(0), reports.answeredBy(undefined)];
-    reports.make('a'); const first = heard(); const waiting = reports.answeredBy(0);
+    reports.make('a'); const first = received(); const waiting = reports.answeredBy(0);
     reports.make('b');
-    return [known, waiting, heard() > first, [first, heard(), heard() + 1000].map((n) => reports.answeredBy(n)), values()];"""
+    return [known, waiting, received() > first, [first, received(), received() + 1000].map((n) => reports.answeredBy(n)),
+    values()];"""
     assert run(CHOICES, CLOCK + body) == [[True, True], False, True, [False, True, True], ["a", "b"]]
 
 
@@ -265,18 +266,18 @@ def test_a_held_key_asks_once_and_what_waits_is_sent_first(run: Run) -> None:
     reports.make('d', 200); reports.flush(); pass(500);
     const flushed = values();
     reports.make('e', 200); reports.drop(); pass(500);
-    return [held, after, flushed, values(), reports.answeredBy(heard())];"""
+    return [held, after, flushed, values(), reports.answeredBy(received())];"""
     assert run(CHOICES, CLOCK + body) == [[[], False], ["c"], ["c", "d"], ["c", "d"], True]
 
 
 def test_a_choice_in_a_linked_picture_is_not_moved_back_either(run: Run) -> None:
     body = """
     const linked = new Reports(() => {});
-    reports.make('a'); const before = heard();
+    reports.make('a'); const before = received();
     const stamp = reports.make('b'); linked.follow(stamp);
     const late = linked.answeredBy(before);
     reports.make('c');
-    return [late, linked.answeredBy(heard())];"""
+    return [late, linked.answeredBy(received())];"""
     assert run(CHOICES, CLOCK + body) == [False, True]
 
 
@@ -287,12 +288,12 @@ def test_after_the_last_cell_was_erased_a_button_of_the_page_is_followed(run: Ru
     body = """
     mask.show([3], 0); mask.toggle(3); pass(400); const erased = [values(), cells()];
     mask.show([3], 0); const late = cells();                          // the run before the erasing
-    mask.show([], heard()); const heardOf = cells();
-    mask.show([5, 6], heard()); const sinks = cells();                // "Cut the sinks", at once
+    mask.show([], received()); const receivedOf = cells();
+    mask.show([5, 6], received()); const sinks = cells();                // "Cut the sinks", at once
     mask.toggle(9); pass(400);
-    return { erased, late, heardOf, sinks, last: values().at(-1) };"""
+    return { erased, late, receivedOf, sinks, last: values().at(-1) };"""
     assert run(CHOICES, CLOCK + MASK + body) == {
-        "erased": [[[]], []], "late": [], "heardOf": [], "sinks": [5, 6], "last": [5, 6, 9],
+        "erased": [[[]], []], "late": [], "receivedOf": [], "sinks": [5, 6], "last": [5, 6, 9],
     }  # fmt: skip
 
 
@@ -355,10 +356,10 @@ def test_the_microscopes_state_follows_answers_and_no_late_reply(run: Run) -> No
     body = """
     const state = new MicroscopeState((value, number) => sent.push({ value, number }));
     state.take(0, { token: 'cls', layer: 3 }); const first = state.current.token;
-    state.change({ token: 'r1c1' }); const before = heard(); state.change({ token: 'r2c2' });
+    state.change({ token: 'r1c1' }); const before = received(); state.change({ token: 'r2c2' });
     state.take(before, { token: 'r1c1' }); const waiting = state.current.token;
     pass(200); state.take(before, { token: 'r1c1' }); const late = state.current.token;
-    state.take(heard(), { token: 'r9c9' });
+    state.take(received(), { token: 'r9c9' });
     return [first, waiting, late, state.current.token, values().map(({ token }) => token), state.current.head];"""
     imports = CHOICES + 'import { MicroscopeState } from "./core/state.js";\n'
     found = run(imports, CLOCK + body)

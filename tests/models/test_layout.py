@@ -33,7 +33,7 @@ REGISTERS = ("reg0", "reg1", "reg2", "reg3")
             (7, 7),
             (32, 32),
         ),  # a stem that shrinks 4 times, then patches of 8
-        ("cait_xxs24_224", (224, 224), (), (14, 14), (16, 16)),  # its class token joins after the trunk
+        ("cait_xxs24_224", (224, 224), (), (14, 14), (16, 16)),  # its class token joins after the backbone
         ("crossvit_9_240", (240, 240), ("cls",), (20, 20), (12, 12)),  # the first of two branches
         ("swin_tiny_patch4_window7_224", (224, 224), (), (56, 56), (4, 4)),
         ("maxvit_tiny_tf_224", (224, 224), (), (56, 56), (4, 4)),

@@ -1,4 +1,4 @@
-"""What each head is worth for one image: every head switched off in turn, beside how much its attention seems to say.
+"""How important each head is for one image: every head switched off in turn, beside how concentrated its attention is.
 
 Attention is not cause (Jain and Wallace 2019, arXiv 1902.10186); here the two are measured on the same image and
 their rank correlation is one number.
@@ -58,7 +58,7 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
             keep[torch.arange(len(heads)), list(heads)] = 0
             state = passage.states[layer].expand(len(heads), -1, -1)
 
-            def tell(_layer: int, size: int = len(heads)) -> None:
+            def report(_layer: int, size: int = len(heads)) -> None:
                 nonlocal done
                 if progress:
                     progress(done, whole)
@@ -66,7 +66,7 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
 
             only = {layer: blocks.blocks[layer]}
             with question.asking(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
-                output = blocks.read(blocks.resume(passage, layer, state, tell))
+                output = blocks.read(blocks.resume(passage, layer, state, report))
             target, reference = question.target, question.reference
             score[layer, start : heads.stop] = question.score() - target.score(output, reference).float().cpu().numpy()
             likelihood[layer, start : heads.stop] = (

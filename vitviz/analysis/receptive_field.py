@@ -200,8 +200,8 @@ def _parts(model: Network, names: Sequence[str]) -> dict[str, nn.Module]:
     children = dict(module.named_children())
     rows = [name for name in ("layer1", "layer2", "layer3", "layer4") if name in children]
     if not rows:
-        told = getattr(module, "feature_info", None)
-        stages = [stage.get("module", "") for stage in told] if isinstance(told, list) else []
+        listed = getattr(module, "feature_info", None)
+        stages = [stage.get("module", "") for stage in listed] if isinstance(listed, list) else []
         known = dict(module.named_modules())
         rows = [name for name in stages if name in known]
         children = known

@@ -3,8 +3,8 @@
 Darcet et al. 2024, "Vision transformers need registers" (arXiv 2309.16588): a few patches hold norms far above the rest and
 draw a large share of all attention. How far above differs between models and layers, so thresholds are relative to the
 image's own median patch. Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102), section 2:
-||A[q, k] v_k W_o|| of one head tells how long a vector a key contributes; where the block multiplies what its attention gives
-by LayerScale g, that is part of it: ||A[q, k] (v_k W_o) * g||.
+||A[q, k] v_k W_o|| is the length of the vector that a key contributes in one head; where the block multiplies what its
+attention gives by LayerScale g, that is part of it: ||A[q, k] (v_k W_o) * g||.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class MapSinks:
     Attributes:
         cells: (row, col) of each, strongest first.
         share: part of the map's sum that lies on them.
-        spoils: whether the map's strongest patch is one of them, so that colours tell of the sink before anything else.
+        spoils: whether the map's strongest patch is one of them, so that the colour range is set by the sink.
         aside: the map with them at zero.
     """
 

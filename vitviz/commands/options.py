@@ -146,7 +146,7 @@ def any_subject(
     from vitviz.images import image_hash, read_image
     from vitviz.models import prepare
 
-    image, values = read_image(arguments.image)  # first: a wrong picture is told at once and a model takes a while
+    image, values = read_image(arguments.image)  # first: a wrong picture is reported before a model is loaded
     if values and not arguments.quiet:
         print(f"vitviz: {values}", file=sys.stderr)
     model = loaded_model(arguments) if model is None else model

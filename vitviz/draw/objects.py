@@ -12,7 +12,7 @@ from vitviz.draw.scale import rgb
 from vitviz.draw.theme import font
 from vitviz.errors import DrawError
 
-# Okabe and Ito 2008: told apart by people who do not see all colours, and on light and dark ground.
+# Okabe and Ito 2008: distinguishable without full colour vision, and on light and dark ground.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999")
 DIMMED = 0.3  # what is left of the brightness outside a mask
 Corners = tuple[float, float, float, float]

@@ -26,7 +26,7 @@ RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def number(value: float, step: float = 0.0, digits: int = 3) -> str:
-    """A value in `digits` significant digits, or as many more as tell it from its neighbours `step` away."""
+    """A value in `digits` significant digits, or as many more as distinguish it from its neighbours `step` away."""
     if value == 0:
         return "0"
     if 0 < step < abs(value):

@@ -258,7 +258,7 @@ def rollout_aside_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """Rollout with its sinks at zero and framed; colours tell of the others. Raises as `rollout`."""
+    """Rollout with its sinks at zero and framed; the colour range is that of the others. Raises as `rollout`."""
     asked = query_of(subject.trace, query)
     heatmap = rollout(subject.trace, asked, options) if heatmap is None else heatmap
     found = rollout_sinks(subject.trace, heatmap, options) if found is None else found

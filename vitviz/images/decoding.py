@@ -54,7 +54,7 @@ _DAMAGED_OR_TOO_LARGE = (
     "The image is damaged, or needs more memory to decode than there is for it. Try another copy of it, or a smaller "
     "one."
 )
-# All that a process is told of its surroundings; above all none of the server's secrets.
+# The environment that a process gets; above all none of the server's secrets.
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "TMPDIR", "TEMP")
 _SET_VARIABLES = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 _PROGRAM = (
@@ -233,14 +233,14 @@ class Decoders:
 
     def _wait(self, work: Callable[[], T], seconds: float, check: Callable[[], None]) -> T:
         """What `work` returns or raises, from a thread that is left behind where it takes longer or `check` raises."""
-        outcome: list[T | Exception] = []
+        results: list[T | Exception] = []
         done = threading.Event()
 
         def run() -> None:
             try:
-                outcome.append(work())
+                results.append(work())
             except Exception as error:
-                outcome.append(error)
+                results.append(error)
             done.set()
 
         until = time.monotonic() + seconds
@@ -249,7 +249,7 @@ class Decoders:
             check()
             if time.monotonic() > until:
                 raise TimeoutError
-        (found,) = outcome
+        (found,) = results
         if isinstance(found, Exception):
             raise found
         return found

@@ -257,7 +257,7 @@ def _validated(given: Any, where: str, folder: Path | None) -> CheckpointConfig:
 
 
 def _kind(given: Any, num_classes: int | None, labels: tuple[str, ...] | None, refuse: Any) -> OutputKind | None:
-    """What the description says that the outputs are; None where the module has to tell."""
+    """What the description says that the outputs are; None where only the module shows it."""
     if given is None:
         return kind_of_count(len(labels)) if labels else None
     if not isinstance(given, str) or given not in set(OutputKind):

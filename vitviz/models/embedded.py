@@ -30,7 +30,7 @@ _AGAIN = "Fetch the repository again, with its large files."
 
 VIT = "vit_small_patch14_everyday"
 CNN = "tf_efficientnet_lite0_everyday"
-# (before this project, for this project): what each was trained on, as assets/models/README.md tells it at length.
+# (before this project, for this project): what each was trained on, as assets/models/README.md describes in full.
 TRAINING: dict[str, tuple[str, str]] = {
     VIT: (
         "DINOv2 without labels, then maps of what people look at",

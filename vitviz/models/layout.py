@@ -99,7 +99,7 @@ def _grid_of(output: Any, input_size: tuple[int, int]) -> tuple[int, int] | None
 def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> TokenLayout:
     """Which token is which patch at the module's input, for an image of (height, width) pixels.
 
-    It is the layout of the first attention over patches. Where prefix tokens join the sequence only after the trunk (CaiT),
+    It is the layout of the first attention over patches. Where prefix tokens join the sequence only after the backbone (CaiT),
     and in windows and stages, the prefix is empty: each layer's own layout says more. Where no attention relates patches
     (channels attend, or overlapping neighbourhoods), the grid is that of the feature map in front of the first attention.
 

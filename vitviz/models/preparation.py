@@ -92,7 +92,7 @@ def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tup
 
 
 def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> None:
-    """Later stages may refuse what the first one takes; a pass without numbers tells before anybody waits."""
+    """Later layers may refuse a size that the first one takes; a pass without numbers shows it before any computation."""
     try:
         run_on_meta(module, size)
     except Exception as error:  # whatever a layer raises for shapes that do not meet

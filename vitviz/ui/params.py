@@ -128,7 +128,7 @@ Param = Choice | Number | Name | Patches | InterventionList
 PARAMS: dict[str, Param] = {
     # Whether the maps of several heads, or of two sides, share one scale.
     "colours": Choice("own", ("own", "shared")),
-    # The output that is explained, and the one that it is told from; -1: the predicted one, and none.
+    # The output that is explained, and the one that it is compared with; -1: the predicted one, and none.
     "target": Number(-1, -1, 99999, 1),
     "against": Number(-1, -1, 99999, 1),
     # A patch that is marked while another token is the query.

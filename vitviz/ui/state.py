@@ -40,7 +40,7 @@ def finish() -> None:
 
 
 def _walked() -> bool:
-    """Whether the Back or Forward button asked for this run. Browsers tell Streamlit, which has no public word for it."""
+    """Whether the Back or Forward button asked for this run. Streamlit knows it and has no public name for it."""
     return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
 
 
@@ -67,7 +67,7 @@ def on_report(key: str, take: Callable[[], None]) -> None:
 
 
 def take_reports() -> None:
-    """Applies what components reported and nobody has heard. For callbacks, before they read what they change.
+    """Applies what components reported and no run has received. For callbacks, before they read what they change.
 
     Streamlit calls the callbacks of a run's buttons before those of its components, whichever came first. A stroke that
     ended before a button was pressed would otherwise overwrite what the button did.
@@ -89,7 +89,7 @@ def bound(
     Args:
         shown: what the widget shows, where that is not the value itself.
         read: from what the widget holds to the value.
-        part: tells widgets apart that show parts of one value.
+        part: distinguishes widgets that show parts of one value.
     """
     if name not in _FIELDS and name not in PARAMS:
         raise KeyError(name)

@@ -123,11 +123,11 @@ def test_called_off_between_layers_and_the_model_is_as_it_was():
     before = trace_input(model, pixels).logits
     queue = ComputeQueue(Results(10_000_000, 8), linger=0.0, idle=0.1)
     begun, left = threading.Event(), threading.Event()
-    heard: list[int] = []
+    received: list[int] = []
 
     def work(progress):
         def each(done: int, layers: int) -> None:
-            heard.append(done)
+            received.append(done)
             if done == 3:
                 begun.set()
                 assert left.wait(10)
@@ -142,6 +142,6 @@ def test_called_off_between_layers_and_the_model_is_as_it_was():
     left.set()
     with pytest.raises(Cancelled):
         ticket.result(30)
-    assert heard == [1, 2, 3]
+    assert received == [1, 2, 3]
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.module.modules())
     assert torch.equal(trace_input(model, pixels).logits, before)

@@ -131,7 +131,7 @@ class Cluster:
     def __init__(self, ends: int) -> None:
         self.ends, self.runs, self.called_off = ends, 0, 0
         self.run = self._method(self._run)
-        self.told = self._method(lambda: {"pid": self.runs})
+        self.status = self._method(lambda: {"pid": self.runs})
         self.cancel = self._method(self._cancel)
         self.fraction = self._method(lambda _: 0.5)
         self.busy = False
@@ -235,9 +235,9 @@ def test_two_servers_share_two_workers(cluster):
         for thread in threads:
             thread.join()
         assert sorted(done) == ["cat", "coffee", "koala"]
-        told = pool.told()
-        assert len({each["pid"] for each in told} | {first.pid, second.pid}) == 4
-        assert any(each["models"] == ["embedded"] for each in told)
+        status = pool.status()
+        assert len({each["pid"] for each in status} | {first.pid, second.pid}) == 4
+        assert any(each["models"] == ["embedded"] for each in status)
 
 
 @pytest.mark.long
@@ -246,7 +246,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_its_work_done(clu
     pixels = torch.randn(3, *model.input_size, generator=torch.Generator().manual_seed(0))
     pool, name = Pool(cluster, 2), ModelName.of(model)
     assert name is not None
-    before = {each["pid"] for each in pool.told()}
+    before = {each["pid"] for each in pool.status()}
 
     class Killing(JobProgress):
         left = 1
@@ -254,7 +254,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_its_work_done(clu
         def check(self) -> None:
             if self.left and self.fraction is not None:
                 self.left -= 1
-                for pid in {each["pid"] for each in pool.told()}:
+                for pid in {each["pid"] for each in pool.status()}:
                     os.kill(pid, signal.SIGKILL)
 
     task = Task("explanation", {"key": "occlusion"})
@@ -262,7 +262,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced_and_its_work_done(clu
     wanted = explain(Question(model, pixels, TARGET), "occlusion").values
     np.testing.assert_allclose(answer.values, wanted, rtol=1e-3, atol=1e-4)
 
-    assert not before & {each["pid"] for each in pool.told()}
+    assert not before & {each["pid"] for each in pool.status()}
     called_off = JobProgress(lambda: False)
     with pytest.raises(Cancelled):
         pool.run(name, task, pixels, TARGET, {}, called_off)

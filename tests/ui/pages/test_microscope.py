@@ -118,8 +118,8 @@ class Sent:
         self.state[key] = {"report": {"number": number, "value": value}}
 
     @property
-    def heard(self) -> int:
-        return self.calls[-1]["data"]["heard"]
+    def received(self) -> int:
+        return self.calls[-1]["data"]["received"]
 
 
 @pytest.fixture
@@ -129,17 +129,17 @@ def components(monkeypatch: pytest.MonkeyPatch) -> Sent:
 
 def test_what_is_sent_says_which_report_was_heard(components: Sent) -> None:
     callback = components.run("one")
-    assert components.calls[-1]["data"] == {"key": "one", "heard": 0, "chosen": "x"}
+    assert components.calls[-1]["data"] == {"key": "one", "received": 0, "chosen": "x"}
     components.report("one", 5, "r1c1")
     callback()
     components.run("another")
-    assert (components.taken, components.heard) == (["r1c1"], 5), "whichever component it came from"
+    assert (components.taken, components.received) == (["r1c1"], 5), "whichever component it came from"
     components.report("one", 9, "r2c2")
     components.run("one")
-    assert components.heard == 9, "after a reconnection there is a state, and no call before the run"
+    assert components.received == 9, "after a reconnection there is a state, and no call before the run"
     components.report("another", 7, "late")
     components.run("another")
-    assert components.heard == 9
+    assert components.received == 9
     assert components.taken == ["r1c1"]
 
 

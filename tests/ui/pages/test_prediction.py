@@ -151,8 +151,8 @@ def test_the_sentence_says_what_the_numbers_mean(fall, elsewhere, area, meaning)
 
 
 def test_a_stroke_around_marks_what_it_encloses_and_a_click_what_is_alike(monkeypatch):
-    heard: list[str] = []
-    monkeypatch.setattr(marking.state, "change", lambda **values: heard.append(values["object"]))
+    received: list[str] = []
+    monkeypatch.setattr(marking.state, "change", lambda **values: received.append(values["object"]))
     monkeypatch.setattr(marking.state, "value_of", lambda name: "alike")
     region = np.zeros((4, 4), bool)
     region[:2, :2] = True
@@ -163,12 +163,12 @@ def test_a_stroke_around_marks_what_it_encloses_and_a_click_what_is_alike(monkey
     marking._drawn(None, empty, (0,))
     marking._drawn(None, empty, (15,))  # features say nothing of it
     marking._drawn(None, region, (0, 1, 4))  # one patch cleared
-    assert heard == ["0-2.4-6.8-10", "0.1.4.5", "15", "0.1.4"]
+    assert received == ["0-2.4-6.8-10", "0.1.4.5", "15", "0.1.4"]
 
 
 def test_a_second_click_before_the_answer_to_the_first_adds_to_it_and_a_double_click_is_one(monkeypatch):
-    heard: list[str] = []
-    monkeypatch.setattr(marking.state, "change", lambda **values: heard.append(values["object"]))
+    received: list[str] = []
+    monkeypatch.setattr(marking.state, "change", lambda **values: received.append(values["object"]))
     monkeypatch.setattr(marking.state, "value_of", lambda name: "alike")
     monkeypatch.setattr(marking.st, "session_state", {})
     corners = {cell: np.zeros((4, 4), bool) for cell in ((0, 0), (3, 3))}
@@ -176,9 +176,9 @@ def test_a_second_click_before_the_answer_to_the_first_adds_to_it_and_a_double_c
     monkeypatch.setattr(marking, "region_at", lambda _, cell: corners[cell])
     marking._drawn(None, np.zeros((4, 4), bool), (0,))
     marking._drawn(None, corners[0, 0], ())  # the same patch: the browser has cleared what it alone had painted
-    assert heard == ["0.1.4.5"]
+    assert received == ["0.1.4.5"]
     marking._drawn(None, corners[0, 0], (15,))  # from what the browser had, which was nothing
-    assert heard == ["0.1.4.5", "0.1.4.5" + ".10.11" + ".14.15"]
+    assert received == ["0.1.4.5", "0.1.4.5" + ".10.11" + ".14.15"]
 
 
 @pytest.mark.long

@@ -269,11 +269,11 @@ def test_what_a_model_does_not_have_is_left_out():
 
 
 def test_a_brush_believes_only_cells_of_its_own_grid():
-    heard: list[tuple[int, ...]] = []
-    paint = Paint((), "", heard.append)
+    received: list[tuple[int, ...]] = []
+    paint = Paint((), "", received.append)
     for report in ([3, 1, 3], [16], [-1], [True], "r1c1", None, [1.5], []):
         paint.receive(report, 16)
-    assert heard == [(1, 3), ()]
+    assert received == [(1, 3), ()]
 
 
 def test_every_kind_of_intervention_has_a_sentence_and_every_section_its_controls():

@@ -93,8 +93,8 @@ def explain_all(
     def within(key: str) -> Progress | None:
         if progress is None:
             return None
-        start, size, tell = before, weights[key], progress
-        return lambda done, total: tell(round(1000 * (start + size * done / total) / whole), 1000)
+        start, size, report = before, weights[key], progress
+        return lambda done, total: report(round(1000 * (start + size * done / total) / whole), 1000)
 
     for key in keys:
         try:

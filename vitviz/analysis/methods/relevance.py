@@ -89,7 +89,7 @@ METHOD = Method(
     formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
     reference=publication("chefer").short,
     cost="about 2",
-    misleads="A gradient tells of small changes only: what the model would do without a patch may be something else.",
+    misleads="A gradient describes small changes only: without a patch the model may answer otherwise.",
     order=40,
     of_a_query=True,
 )

@@ -1,4 +1,4 @@
-// Cells of a grid that are painted: which they are, the stroke under way, and when Python hears of it.
+// Cells of a grid that are painted: which they are, the stroke under way, and when it is sent to Python.
 
 const REST_MS = 60; // after the last stroke, so that several quick ones ask once
 
@@ -8,9 +8,9 @@ export class Mask {
     Object.assign(this, { changed, reports, cells: new Set(), stroke: null });
   }
 
-  // What Python holds, as it was when Python had heard of the report number `heard`.
-  show(cells, heard) {
-    if (this.stroke === null && this.reports.answeredBy(heard)) this.cells = new Set(cells);
+  // What Python holds, as it was when Python had received the report number `received`.
+  show(cells, received) {
+    if (this.stroke === null && this.reports.answeredBy(received)) this.cells = new Set(cells);
   }
 
   // A stroke paints where its first cell was clear, and clears where it was painted.
@@ -56,7 +56,7 @@ export class Mask {
 }
 
 // The cells [row, col] that a straight line meets between two points [row, col] in fractions of cells, in its order, and of those
-// only what lies in the grid: a pointer tells some points of its way, and the cells between them belong to the stroke, too.
+// only what lies in the grid: a pointer reports some points of its way, and the cells between them belong to the stroke, too.
 export function cellsBetween(from, to, [rows, cols]) {
   const cell = from.map(Math.floor);
   const last = to.map(Math.floor);

@@ -1,5 +1,5 @@
 // Numbers what is chosen here, so that a reply from Python is known for late: Python says with everything it sends which number
-// it had heard by then, from any component of the page. No DOM.
+// it had received by then, from any component of the page. No DOM.
 
 let last = 0; // largest number given in this module
 
@@ -10,14 +10,14 @@ function next() {
 }
 
 export class Reports {
-  // send(value, number): tells Python.
+  // send(value, number): sends it to Python.
   constructor(send) {
     this.send = send;
-    this.number = 0; // Python has to have heard of this one before it may move anything here
+    this.number = 0; // Python has to have received this one before it may move anything here
     this.pending = null; // { value, timer } of a choice that has not been sent
   }
 
-  // Python hears of `value` after `delay` milliseconds, or of what is chosen until then in its place: a held key asks once.
+  // `value` is sent to Python after `delay` milliseconds, or what is chosen until then in its place: a held key asks once.
   // -> a number for `follow`
   make(value, delay = 0) {
     this.drop();
@@ -46,9 +46,9 @@ export class Reports {
     this.number = Math.max(this.number, number);
   }
 
-  // Whether a reply that goes with `heard` knows of everything that was chosen here.
-  answeredBy(heard) {
-    return this.pending === null && (heard ?? 0) >= this.number;
+  // Whether a reply that goes with `received` knows of everything that was chosen here.
+  answeredBy(received) {
+    return this.pending === null && (received ?? 0) >= this.number;
   }
 }
 
@@ -76,9 +76,9 @@ export class MicroscopeState {
     });
   }
 
-  // selection: Python's, as it was when Python had heard of the choice number `heard`; older ones are passed over.
-  take(heard, selection) {
-    if (this.reports.answeredBy(heard)) this.current = { ...RESTING, ...selection };
+  // selection: Python's, as it was when Python had received the choice number `received`; older ones are passed over.
+  take(received, selection) {
+    if (this.reports.answeredBy(received)) this.current = { ...RESTING, ...selection };
   }
 
   // The browser's own change. The first of a burst is reported at once, and then no more than one in REPORT_AFTER_MS: a held

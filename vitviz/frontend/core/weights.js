@@ -15,7 +15,7 @@ const CODES = 65535; // of an explicit weight, as in vitviz/ui/components/micros
 export class LayerWeights {
   constructor({ arrays, shapes, meta }) {
     this.arrays = arrays;
-    // Usually queries and keys are the same tokens; then they share one layout, which can be told by identity.
+    // Usually queries and keys are the same tokens; then they share one layout, which identity shows.
     const alike = JSON.stringify(meta.query) === JSON.stringify(meta.key);
     this.meta = alike ? { ...meta, key: meta.query } : meta;
     this.heads = meta.num_heads;

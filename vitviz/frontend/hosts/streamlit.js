@@ -2,7 +2,7 @@
 //
 // A view is `mount(node, host) -> { update(data), destroy() }`. Its host gives it
 //   resolve(name, signal) -> Promise of the bytes that `data` calls by that name; rejects with a FetchError
-//   report(value, number)   tells Python of a choice; numbers are those of core/state.js
+//   report(value, number)   sends a choice to Python; numbers are those of core/state.js
 //   act(value)              asks Python for something that happens once, such as opening a page
 //   stale()                 asks Python to offer its payloads anew
 //   words                   sentences by name

@@ -90,7 +90,7 @@ export class Narrator {
   }
 
   // marks: { target, pinned }. head: whose numbers are read out. loud: whether they are spoken.
-  tell(answer, view, { target, pinned }, head, loud) {
+  describe(answer, view, { target, pinned }, head, loud) {
     const { words } = this;
     const source = words.token(answer.layouts.source, answer.source);
     const said = view.head === head ? view : { ...view, head };

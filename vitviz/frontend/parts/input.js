@@ -33,7 +33,7 @@ export function watchPointer(canvas, { hover, leave, tap }) {
     if (down && event.pointerType !== "mouse") hover(event);
   });
   // A raw update comes when the hand moves, `pointermove` with the frame after it, and the answer can be under way by then. Not
-  // every browser has raw updates, and none on a page without a secure origin, so both are heard.
+  // every browser has raw updates, and none on a page without a secure origin, so both have a listener.
   for (const moved of ["pointerrawupdate", "pointermove"]) {
     canvas.addEventListener(moved, (event) => {
       if (event.isPrimary) hover(event);

@@ -1,4 +1,4 @@
-// Curves over steps as SVG: a line for each network, told apart by its dash and by its name at the end, and a mark at the chosen step.
+// Curves over steps as SVG: a line for each network, distinguished by its dash and by its name at the end, and a mark at the chosen step.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEFT = 40; // CSS pixels for the numbers of the vertical axis

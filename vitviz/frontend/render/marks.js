@@ -88,7 +88,7 @@ export function drawCuts(pen, [rows, cols], width, height, line, colour) {
   for (let col = 1; col < cols; col++) pen.fillRect((col * width) / cols - line / 2, 0, line, height);
 }
 
-// A patch that is hidden, as the model gets it: the same place of `hidden`, the picture with every patch hidden. A hairline tells
+// A patch that is hidden, as the model gets it: the same place of `hidden`, the picture with every patch hidden. A hairline separates
 // that it is no part of the photograph.
 export function hide(pen, hidden, from, [x, y, width, height]) {
   pen.drawImage(hidden, ...from, x, y, width, height);
@@ -98,7 +98,7 @@ export function hide(pen, hidden, from, [x, y, width, height]) {
   pen.strokeRect(x + 1, y + 1, width - 2, height - 2);
 }
 
-// A cell that is painted: darkened, and struck through, so that it can be told without colour.
+// A cell that is painted: darkened, and struck through, so that it can be recognised without colour.
 export function strike(pen, [x, y, width, height], colour) {
   pen.fillStyle = "rgba(20, 20, 20, 0.6)";
   pen.fillRect(x, y, width, height);
@@ -119,7 +119,7 @@ export function drawLink(context, from, to, strength, unit) {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   const length = Math.hypot(dx, dy);
   if (length < 1) return drawLoop(context, from, strength, unit);
-  // The bow stands at a right angle to the straight line; a fifth of its length tells crossing links apart.
+  // The bow stands at a right angle to the straight line; a fifth of its length separates crossing links.
   const bend = [(from[0] + to[0]) / 2 - dy * 0.2, (from[1] + to[1]) / 2 + dx * 0.2];
   const tip = Math.atan2(to[1] - bend[1], to[0] - bend[0]);
   const head = unit * (4 + 4 * strength);

@@ -1,6 +1,6 @@
 // Canvases: their size on the page and in pixels of the screen, what changes it, what is kept between paintings, and when to paint.
 
-const SHARPEST = 3; // more pixels for one CSS pixel cannot be told apart
+const SHARPEST = 3; // more pixels for one CSS pixel cannot be distinguished
 const AROUND = 6; // CSS pixels that a mark may reach beyond its box
 const LOOK_EVERY_MS = 1000;
 
@@ -48,7 +48,7 @@ export class Marks {
     Object.assign(this, { canvas, under, shown: new Map() });
   }
 
-  // marks: Map of a key, which tells what a mark looks like and where, to { box: [x, y, width, height], draw(context) }, in CSS
+  // marks: Map of a key for what a mark looks like and where, to { box: [x, y, width, height], draw(context) }, in CSS
   // pixels and in the order of painting. all: whether what lies under them is another, or the canvas has another size.
   paint(marks, all) {
     const { canvas } = this;
@@ -103,8 +103,8 @@ export function watchSize(node, changed) {
     look();
   });
   observer.observe(node);
-  // A change of the ratio alone: the box in screen pixels is told where it is known, and the media query where it is not. Chromium
-  // tells neither where the ratio is set for a window whose size stays (its emulation of screens does so): reading it costs nothing.
+  // A change of the ratio alone: the box in screen pixels is given where it is known, and the media query where it is not. Chromium
+  // gives neither where the ratio is set for a window whose size stays (its emulation of screens does so): reading it costs nothing.
   const timer = setInterval(look, LOOK_EVERY_MS);
   const screen = new ResizeObserver(look);
   try {

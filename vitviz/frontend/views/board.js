@@ -100,8 +100,8 @@ class Board {
       this.reports.drop(); // it was about heads that are no longer there
       this.mask.clear();
     }
-    if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
-    if (data.paint) this.mask.show(data.paint.cells, data.heard);
+    if (this.reports.answeredBy(data.received)) this.chosen = data.chosen;
+    if (data.paint) this.mask.show(data.paint.cells, data.received);
     this.colours = this.host.theme();
     this.loader.ask({ urls: { numbers: data.url }, data });
   }

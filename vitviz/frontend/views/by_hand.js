@@ -18,7 +18,7 @@ import { onceAFrame, penOf, watchSize } from "../render/surface.js";
 
 const MOVE_MS = 700;
 const BLEND = 0.65;
-const REPORT_AFTER_MS = 250; // who hurries through the steps is heard once
+const REPORT_AFTER_MS = 250; // several steps within this time are one report
 const FINEST_CUTS = 5; // CSS pixels of a patch
 const NARROW = 600; // CSS pixels
 const GAP = 28;
@@ -117,7 +117,7 @@ class ByHand {
 
   update(data) {
     this.given = data;
-    if (this.reports.answeredBy(data.heard)) {
+    if (this.reports.answeredBy(data.received)) {
       this.step = data.step;
       this.chosen = data.query;
     }
@@ -139,7 +139,7 @@ class ByHand {
 
   turn() {
     this.status.show(this.root, this.loader);
-    this.tell();
+    this.updateTexts();
     this.repaint();
   }
 
@@ -173,7 +173,7 @@ class ByHand {
     this.pointed = null;
     this.report(REPORT_AFTER_MS);
     this.arrangeScene(true);
-    this.tell(true);
+    this.updateTexts(true);
   }
 
   report(delay) {
@@ -199,7 +199,7 @@ class ByHand {
   follow(name, delay) {
     this.chosen = name;
     this.report(delay);
-    this.tell(true);
+    this.updateTexts(true);
     this.repaint();
   }
 
@@ -299,12 +299,12 @@ class ByHand {
     if (still) return; // most movements stay where they were
     this.hover = cell;
     this.pointed = pointed;
-    this.tell();
+    this.updateTexts();
     this.repaint();
   }
 
   // What stands in words around the figure. aloud: after a choice.
-  tell(aloud = false) {
+  updateTexts(aloud = false) {
     if (!this.given || this.step === null) return;
     const { steps } = this.given;
     const at = this.at;

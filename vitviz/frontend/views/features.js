@@ -70,7 +70,7 @@ class Features {
 
   update(data) {
     this.given = data;
-    if (this.reports.answeredBy(data.heard)) this.#follow(data.asked);
+    if (this.reports.answeredBy(data.received)) this.#follow(data.asked);
     const urls = { pairs: data.pairs };
     data.pictures.forEach(({ picture, features, painted, numbers }, i) => {
       Object.assign(urls, { [`picture${i}`]: picture, [`features${i}`]: features, [`painted${i}`]: painted, [`numbers${i}`]: numbers });
@@ -171,7 +171,7 @@ class Features {
     this.redraw(true);
   }
 
-  // Marks at once; Python hears of it after `delay` milliseconds, so that a held key asks once.
+  // Marks at once; it is sent to Python after `delay` milliseconds, so that a held key asks once.
   choose(chosen, delay = 0) {
     if (!chosen) this.resting = this.asked();
     this.chosen = chosen;

@@ -77,7 +77,7 @@ class Journey extends JourneyPainter {
 
   listen() {
     const { photo, line, strip, root } = this.figure;
-    this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(delay), answeredBy: (heard) => this.reports.answeredBy(heard) });
+    this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(delay), answeredBy: (received) => this.reports.answeredBy(received) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
       cursor: () => this.hovered && patchNamed(this.hovered),
@@ -143,12 +143,12 @@ class Journey extends JourneyPainter {
   update(data) {
     const before = this.given;
     this.given = data;
-    if (this.reports.answeredBy(data.heard)) this.held = data.held || null;
+    if (this.reports.answeredBy(data.received)) this.held = data.held || null;
     if (before && before.question !== data.question) {
       this.reports.drop();
       this.mask.clear();
     }
-    this.mask.show(data.mask, data.heard);
+    this.mask.show(data.mask, data.received);
     this.figure.linkTitles(data.pages);
     this.figure.arrangeGallery(data.gallery, data.image);
     if (!this.shown) this.arrange();
@@ -204,13 +204,13 @@ class Journey extends JourneyPainter {
     return this.reports.make({ held: this.held, mask: cells, layer: Math.max(0, this.timeline.layer) }, delay);
   }
 
-  // Takes back what was said of something that failed.
-  heard() {
+  // Takes back the notice of something that failed.
+  clearNotice() {
     this.notice = null;
   }
 
   act(action) {
-    this.heard();
+    this.clearNotice();
     this.reports.flush();
     this.host.act(action);
   }
@@ -236,7 +236,7 @@ class Journey extends JourneyPainter {
   // The playhead.
 
   toggle() {
-    this.heard();
+    this.clearNotice();
     if (this.timeline.playing) return this.pause();
     if (!this.shown) return;
     if (this.still.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
@@ -333,7 +333,7 @@ class Journey extends JourneyPainter {
 
   // Holds a token, or lets it go: where it was held already, or with null.
   hold(name) {
-    this.heard();
+    this.clearNotice();
     this.held = name === this.held ? null : name;
     if (this.held !== null) this.seen = Math.max(this.seen, this.timeline.end);
     this.report();

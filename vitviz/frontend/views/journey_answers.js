@@ -228,7 +228,7 @@ export class JourneyAnswers {
     const { answer } = this.shown.data;
     const hidden = this.mask.cells.size;
     if (!hidden) return words.say("caption_brush");
-    if (!this.reports.answeredBy(this.given.heard) || answer === null) return words.say("caption_hiding", { hidden });
+    if (!this.reports.answeredBy(this.given.received) || answer === null) return words.say("caption_hiding", { hidden });
     const [best] = answer.bars.at(-1);
     return words.say("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
   }

@@ -30,9 +30,9 @@ export class JourneyFigure {
     Object.assign(this, { words, acts });
     const say = (key) => words.say(key);
     this.caption = element("p", { class: "caption" });
-    this.told = element("span", {});
+    this.storyText = element("span", {});
     this.storyLink = element("button", { class: "link more", type: "button", onclick: () => acts.open(this.storyLink.dataset.page) });
-    this.story = element("p", { class: "story" }, this.told, this.storyLink);
+    this.story = element("p", { class: "story" }, this.storyText, this.storyLink);
     this.photo = element("canvas", { class: "photo", tabindex: 0, role: "application" });
     this.line = element("canvas", { class: "line", "aria-hidden": "true" }); // the photograph says and does the same
     this.heads = element("div", { class: "heads", role: "group", hidden: true });
@@ -133,9 +133,9 @@ export class JourneyFigure {
     }
   }
 
-  // What is told beside a step, and the page that tells it in full.
-  tell({ text, page }) {
-    setText(this.told, text);
+  // The sentence beside a step, and the page that explains it in full.
+  showStory({ text, page }) {
+    setText(this.storyText, text);
     if (this.storyLink.dataset.page === page) return;
     this.storyLink.dataset.page = page;
     this.linkTitles(this.pages);

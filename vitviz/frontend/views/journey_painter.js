@@ -10,7 +10,7 @@ import { CELL_GAP, sizesFor } from "./journey_figure.js";
 import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
 
 export const LINE_GAP = 5; // CSS pixels between two lines of patches
-const ROOM_FOR_SHARES = 60; // CSS pixels of a frame, under which a share beside the layer's number cannot be told from the next number
+const ROOM_FOR_SHARES = 60; // CSS pixels of a frame, under which a share beside the layer's number cannot be distinguished from the next number
 
 export class JourneyPainter extends JourneyAnswers {
   // Sizes.
@@ -315,7 +315,7 @@ export class JourneyPainter extends JourneyAnswers {
       return setText(figure.note, words.say(`${this.shown.data.silent}_note`));
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
-    const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.heard);
+    const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.received);
     figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null);
     figure.bars.style.opacity = waiting ? 0.45 : 1;
     setText(figure.note, shown ? this.readingNote(layer) : words.say(this.waiting ? "answer_waits" : "answer_empty"));
@@ -363,7 +363,7 @@ export class JourneyPainter extends JourneyAnswers {
     const text = this.notice ?? this.captionText();
     setText(this.figure.caption, text);
     const { story } = this.shown.data;
-    this.figure.tell(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
+    this.figure.showStory(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
     if (this.timeline.playing) return; // a reader would say each of them
     const { photo } = this.figure;
     setAttribute(photo, "aria-label", `${this.words.say("photo_label", { alt: this.shown.data.alt })} ${text}`);

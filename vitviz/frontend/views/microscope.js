@@ -117,7 +117,7 @@ class Microscope {
   // What Python sends, at first and whenever it changes.
   update(data) {
     this.given = data;
-    this.state.take(data.heard, data.asked.selection);
+    this.state.take(data.received, data.asked.selection);
     this.#ask();
     this.repaint();
   }
@@ -137,7 +137,7 @@ class Microscope {
     this.root.remove();
   }
 
-  // The photograph, the model and its size are told apart by the picture's address, the layer by its own.
+  // The photograph, the model and its size are distinguished by the picture's address, the layer by its own.
   #ask() {
     const { layer } = this.view;
     this.loader.ask({ urls: { picture: this.given.picture, layer: this.given.layers[layer] }, layer });
@@ -368,7 +368,7 @@ class Microscope {
     this.tiles.draw(answer, shown, marks);
     this.bar.draw(answer, shown, head, weights.meta.rows_sum_to_one);
     if (state !== "shown") return;
-    this.narrator.tell(answer, shown, marks, head, this.loud);
+    this.narrator.describe(answer, shown, marks, head, this.loud);
     this.loud = false;
     const source = nameOf(answer.layouts.source, answer.source);
     const { layer } = this.question;

@@ -15,7 +15,7 @@ const LINKS = 8;
 const GAP = 8;
 const CAPTION = 20;
 const WORDY = 124; // CSS pixels of a map under which its whole caption fits
-const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be told from the next
+const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be distinguished from the next
 const NAMED = 90; // and under which at least the head's name does
 
 export class MicroscopePicture {

@@ -117,8 +117,8 @@ class Picture {
       this.reports.drop(); // it was about patches that are no longer there
       this.mask.clear();
     }
-    if (this.reports.answeredBy(data.heard)) this.chosen = data.chosen;
-    if (data.paint) this.mask.show(data.paint.cells, data.heard);
+    if (this.reports.answeredBy(data.received)) this.chosen = data.chosen;
+    if (data.paint) this.mask.show(data.paint.cells, data.received);
     this.root.classList.toggle("painting", data.paint !== null);
     this.blending.hidden = !data.heat || data.one_of_many;
     this.paintChips();
@@ -293,7 +293,7 @@ class Picture {
     event.preventDefault();
   }
 
-  // Marks the token at once; Python hears of it after `delay` milliseconds, so that a held key asks once.
+  // Marks the token at once; it is sent to Python after `delay` milliseconds, so that a held key asks once.
   pick(name, delay) {
     this.chosen = name;
     this.redraw();

@@ -21,15 +21,15 @@ class Head:
     """The end of one class of transformers.
 
     Attributes:
-        trunk: attribute that holds the vision trunk; "" where the class is the trunk itself
-        norm: attribute of the trunk: the norm that all tokens go through at the end; "" where only what is pooled does
+        backbone: attribute that holds the vision backbone; "" where the class is the backbone itself
+        norm: attribute of the backbone: the norm that all tokens go through at the end; "" where only what is pooled does
         pooling: as timm names it: "token" for the class token, "avg" where patches are averaged, "map"
             for an attention pooling
-        read: (whole, trunk, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or
+        read: (whole, backbone, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or
             pooled features (batch, width)
     """
 
-    trunk: str
+    backbone: str
     norm: str
     pooling: str
     read: Callable[[Any, Any, Tensor, int], Tensor]
@@ -39,8 +39,8 @@ def _class_token(_whole: Any, _trunk: Any, tokens: Tensor, _prefix: int) -> Tens
     return tokens[:, 0]
 
 
-def _with_pooler(_whole: Any, trunk: Any, tokens: Tensor, _prefix: int) -> Tensor:
-    return tokens[:, 0] if trunk.pooler is None else trunk.pooler(tokens)
+def _with_pooler(_whole: Any, backbone: Any, tokens: Tensor, _prefix: int) -> Tensor:
+    return tokens[:, 0] if backbone.pooler is None else backbone.pooler(tokens)
 
 
 def _class_token_and_mean(whole: Any, _trunk: Any, tokens: Tensor, prefix: int) -> Tensor:
@@ -80,7 +80,7 @@ class ModelType:
     Attributes:
         config: its configuration's class; one of two towers holds that of its vision tower
         classes: those of HEADS that a configuration may ask for by name
-        otherwise: the class built where it asks for another: the trunk, or the vision tower, alone
+        otherwise: the class built where it asks for another: the backbone, or the vision tower, alone
         processor: the class that prepares pictures for it
     """
 
@@ -130,7 +130,7 @@ class HuggingFaceModule(nn.Module):
         self._head = HEADS[type(model).__name__]
         # Those that are not asked resample their positions by themselves, at every size.
         self._asked = "interpolate_pos_encoding" in inspect.signature(self.embeddings.forward).parameters
-        side = self.trunk.config.image_size
+        side = self.backbone.config.image_size
         self.native_size: tuple[int, int] = tuple(side) if isinstance(side, list | tuple) else (side, side)
         self.num_classes: int = model.config.num_labels if hasattr(model, "classifier") else 0
         self.num_prefix_tokens = sum(0 if part is None else part.shape[1] for part in (self.cls_token, self.reg_token))
@@ -157,30 +157,30 @@ class HuggingFaceModule(nn.Module):
 
     def forward_head(self, tokens: Tensor) -> Tensor:
         """Logits or pooled features from tokens (batch, tokens, width) after the final norm."""
-        return self._head.read(self.model, self.trunk, tokens, self.num_prefix_tokens)
+        return self._head.read(self.model, self.backbone, tokens, self.num_prefix_tokens)
 
     @property
-    def trunk(self) -> Any:
+    def backbone(self) -> Any:
         """The module that ends with the sequence of tokens."""
-        return getattr(self.model, self._head.trunk) if self._head.trunk else self.model
+        return getattr(self.model, self._head.backbone) if self._head.backbone else self.model
 
     @property
     def embeddings(self) -> Any:
-        return self.trunk.embeddings
+        return self.backbone.embeddings
 
     @property
     def blocks(self) -> nn.ModuleList:
         """The layers, first layer first."""
-        return next(part for part in self.trunk.modules() if isinstance(part, nn.ModuleList))
+        return next(part for part in self.backbone.modules() if isinstance(part, nn.ModuleList))
 
     @property
     def norm(self) -> nn.Module | None:
-        return getattr(self.trunk, self._head.norm) if self._head.norm else None
+        return getattr(self.backbone, self._head.norm) if self._head.norm else None
 
     @property
     def norm_pre(self) -> nn.Module | None:
         """The norm between the sum of patches and positions and the first layer, where there is one."""
-        return getattr(self.trunk, "pre_layrnorm", None)
+        return getattr(self.backbone, "pre_layrnorm", None)
 
     @property
     def pos_drop(self) -> nn.Module | None:
@@ -189,7 +189,7 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def attn_pool(self) -> nn.Module | None:
-        return getattr(self.trunk, "head", None) if self._head.pooling == "map" else None
+        return getattr(self.backbone, "head", None) if self._head.pooling == "map" else None
 
     @property
     def global_pool(self) -> str:
@@ -240,7 +240,7 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def rope(self) -> _Rotary | None:
-        own = getattr(self.trunk, "rope_embeddings", None)
+        own = getattr(self.backbone, "rope_embeddings", None)
         return None if own is None else _Rotary(own, self.patch_size)
 
 

@@ -236,7 +236,7 @@ def show_board(
 
 
 def scale_message(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
-    """What the browser is told of a scale. numbered: whose ends stand beside the colours; None where each map has its own."""
+    """A scale as the browser gets it. numbered: whose ends stand beside the colours; None where each map has its own."""
     ticks = numbered.ticks() if numbered is not None else []
     return {
         "low": scale.low,

@@ -1,7 +1,8 @@
-"""Components in a page: how one is registered, fed with addresses, and heard.
+"""Components in a page: how one is registered, fed with addresses, and how its reports are received.
 
-What is chosen in the browser comes as a numbered report. Everything that is sent there says which number had been heard by
-then, from any component of the page, so that the browser can tell an answer to its last choice from a late one to an earlier.
+What is chosen in the browser comes as a numbered report. Everything that is sent there says which number had been received by
+then, from any component of the page, so that the browser can distinguish an answer to its last choice from a late one to an
+earlier.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Component = Callable[..., Any]
 _SLOT = """<style>.st-key-{name} {{ display: grid; grid-template-columns: minmax(0, 1fr); }}
 .st-key-{name} > * {{ grid-area: 1 / 1; }} .st-key-{name}::before {{ content: ""; grid-area: 1 / 1; {slot} }}</style>"""
 _NO_NAME = re.compile("[^a-zA-Z0-9_-]")  # as Streamlit makes a class of a key
-_HEARD = "number of the last report heard, by component"
-_LARGEST = 2**53  # of the whole numbers that a browser tells apart
+_RECEIVED = "number of the last report received, by component"
+_LARGEST = 2**53  # of the whole numbers that a browser represents exactly
 
 
 def registered(name: str, style: str, words: Mapping[str, str]) -> Component:
@@ -54,14 +55,14 @@ def mount(
 
     Args:
         slot: CSS declarations of a box as large as the view will be, so that nothing moves when the browser has its scripts.
-        data: what the browser is told; tiny, the numbers lie behind addresses in it.
+        data: what is sent to the browser; tiny, the numbers lie behind addresses in it.
         taken: called with what was chosen in the browser, which may be anything, before the page runs again.
         acted: called with what a control asks for once (open a page, take a photograph), in the same way.
     """
 
     def reported() -> None:
         number, value = _report(key)
-        if number > _heard(key):
+        if number > _received(key):
             _hear(key, number)
             taken(value)
 
@@ -76,7 +77,7 @@ def mount(
         reserve(key, slot)
     component(
         key=key,
-        data={"key": key, "heard": max(st.session_state[_HEARD].values()), **data},
+        data={"key": key, "received": max(st.session_state[_RECEIVED].values()), **data},
         on_report_change=reported,
         on_act_change=act,
         on_stale_change=lambda: None,  # the run that follows offers every payload again
@@ -88,12 +89,12 @@ def reserve(key: str, slot: str) -> None:
     st.html(_SLOT.format(name=_NO_NAME.sub("-", key.strip()), slot=slot))
 
 
-def _heard(key: str) -> int:
-    return st.session_state.get(_HEARD, {}).get(key, 0)
+def _received(key: str) -> int:
+    return st.session_state.get(_RECEIVED, {}).get(key, 0)
 
 
 def _hear(key: str, number: int) -> None:
-    st.session_state.setdefault(_HEARD, {})[key] = max(number, _heard(key))
+    st.session_state.setdefault(_RECEIVED, {})[key] = max(number, _received(key))
 
 
 def _report(key: str) -> tuple[int, Any]:

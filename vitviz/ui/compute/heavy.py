@@ -171,7 +171,7 @@ class Worker:
         if len(self._called_off) > CALLED_OFF:
             self._called_off.popitem(last=False)
 
-    def told(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """The process, and the names of the models that it has."""
         return {"pid": os.getpid(), "models": [name.name for name in self._models]}
 
@@ -215,9 +215,9 @@ class Pool:
         self._last: dict[int, str] = {}  # the model that each was used with last
         self._numbers = itertools.count()
 
-    def told(self) -> list[dict[str, Any]]:
+    def status(self) -> list[dict[str, Any]]:
         """Of each worker, its process and models."""
-        return self._ray.get([worker.told.options(concurrency_group="talk").remote() for worker in self._workers])
+        return self._ray.get([worker.status.options(concurrency_group="talk").remote() for worker in self._workers])
 
     def run(
         self,
@@ -262,7 +262,7 @@ class Pool:
         while time.monotonic() < until:
             progress.check()
             try:
-                self._ray.get(worker.told.options(concurrency_group="talk").remote(), timeout=STEP_SECONDS)
+                self._ray.get(worker.status.options(concurrency_group="talk").remote(), timeout=STEP_SECONDS)
                 return
             except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
                 time.sleep(STEP_SECONDS)

@@ -107,7 +107,7 @@ def show_all(**params: Any) -> None:
 
 
 def hide_buttons(context: PageContext, given: Interventions, fill: str) -> None:
-    """Buttons that hide the object that patch features tell of, its background, or nothing."""
+    """Buttons that hide the object that is found in patch features, its background, or nothing."""
     found = found_object(context)
     everything = frozenset(range(context.layout.num_patches))
     inside = frozenset(patches_in(found.mask)) if found is not None else None

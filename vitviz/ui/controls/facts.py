@@ -14,7 +14,7 @@ from vitviz.ui.context import PageContext
 
 
 def kinds_of_positions(context: PageContext) -> tuple[str, ...]:
-    """How this model is told where patches are, as `position_kinds`; asked once."""
+    """How this model encodes the positions of patches, as `position_kinds`; asked once."""
 
     def work(_: object) -> tuple[str, ...]:
         with context.model.lock:

@@ -285,13 +285,13 @@ def _measured_right() -> tuple[float, ...] | None:
     return None if not found else tuple(map(float, found))
 
 
-# Objects: what patch features alone tell of them.
+# Objects, found in patch features alone.
 
 MOST_CUT = 1400  # patches among which an object is looked for: more take seconds
 
 
 def found_object(context: PageContext) -> FoundObject | None:
-    """The object that TokenCut finds in the keys of the last layer; None where they tell of none."""
+    """The object that TokenCut finds in the keys of the last layer; None where none is found."""
     if not context.model.trained or not _divisible(context):
         return None
     try:

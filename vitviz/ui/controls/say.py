@@ -52,7 +52,7 @@ def caption_of(context: PageContext, step: str) -> str:
 
 
 def page_of(step: str) -> str:
-    """The name of the page that tells a step in full."""
+    """The name of the page that explains a step in full."""
     return _CAPTIONS[step].page
 
 

@@ -1,1 +1,1 @@
-"""The app as a service: what its operator may set, what guards it on the web, and what it tells of itself."""
+"""The app as a service: the operator's settings, protection of a public address, and monitoring."""

@@ -11,7 +11,7 @@ A payload is small enough to read in thirty lines of JavaScript, aligned so that
                follows starts at a multiple of 8
     arrays     raw, little endian, row by row; each at its offset, counted from the end of the header, a multiple of 8
 
-The first four bytes let a reader tell a payload from the page that a server sends for an address it does not know.
+The first four bytes let a reader distinguish a payload from the page that a server sends for an address it does not know.
 """
 
 from __future__ import annotations

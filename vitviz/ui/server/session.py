@@ -2,8 +2,9 @@
 
 A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL` seconds
 and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at once and
-calls their `on_release` (`WebsocketSessionManager.disconnect_session`), so that these cannot tell a lost connection from a
-closed tab. So each session's name lies in its state, and the server looks from time to time which sessions are connected.
+calls their `on_release` (`WebsocketSessionManager.disconnect_session`), which is why these cannot separate a lost connection
+from a closed tab. So each session's name lies in its state, and the server looks from time to time which sessions are
+connected.
 """
 
 from __future__ import annotations

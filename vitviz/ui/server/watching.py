@@ -1,4 +1,4 @@
-"""What a server tells of itself: whether it lives and is ready, its log, and its numbers for Prometheus.
+"""Monitoring of a server: whether it is alive and ready, its log, and its metrics for Prometheus.
 
 Nothing of what anybody looks at is in any of them: no names of files, no addresses, no pictures.
 """

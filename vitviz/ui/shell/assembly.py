@@ -147,7 +147,7 @@ def _uploaded_bytes() -> int:
 
 
 # A file that is too large for Streamlit's control is scaled down before the control sees it, which would only say no. It is
-# chosen through the control's input or dropped on it, and not through the window's file picker, which tells nobody.
+# chosen through the control's input or dropped on it, and not through the window's file picker, which reports nothing.
 _SCALE_DOWN = """
 {
   const given = GIVEN;

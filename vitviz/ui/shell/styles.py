@@ -108,7 +108,7 @@ CSS = """
 """
 
 
-# Streamlit tells its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
+# Streamlit gives its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
 # too light for (1.6:1).
 _DARK = """<style>
 :root { --vv-paper: #0e1117; }

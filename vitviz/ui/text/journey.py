@@ -22,7 +22,7 @@ class Caption:
     Attributes:
         step: its name in links and tests.
         text: what is said beneath the figure; blanks in braces are filled with what `computed` names.
-        page: the page that tells it in full.
+        page: the page that explains it in full.
         references: keys of `vitviz.references.PUBLICATIONS`.
     """
 
@@ -70,7 +70,7 @@ CAPTIONS: tuple[Caption, ...] = (
     ),
     Caption(
         "positions",
-        definition("So each patch is told its place: a vector is added to it.", when="added")
+        definition("So a vector that stands for its place is added to each patch.", when="added")
         + definition("So queries and keys are turned by angles that depend on the place.", when="rotary")
         + definition("So each score gains a number for the step from query to key.", when="relative"),
         "positions",

@@ -51,7 +51,7 @@ def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
         "prefix": [{"name": name, "label": common.token(name)} for name in layout.prefix],
         "query": layout.name_of(hand.query),
         "step": str(state.value_of("step")),
-        "steps": _told(sheet, start),
+        "steps": _captions(sheet, start),
         "scales": {
             name: _scale(layout.patches(values.astype(np.float32)), label, robust and name == "weights")
             for name, values, label in (
@@ -159,7 +159,7 @@ def _matrix(sheet: Worksheet, kind: str) -> tuple[dict[str, np.ndarray], dict[st
     return {"matrix": levels}, {"scale": {"low": 0, "high": 255, "signed": signed}, "marks": marks}
 
 
-def _told(sheet: Worksheet, start: EmbeddedToken | None) -> list[dict[str, str]]:
+def _captions(sheet: Worksheet, start: EmbeddedToken | None) -> list[dict[str, str]]:
     """Name, title and caption of every step, as they are true of this model and token."""
     hand = sheet.hand
     d, _ = hand.q.slice.weight.shape

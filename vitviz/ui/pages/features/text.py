@@ -26,7 +26,7 @@ PAGE = PageText(
     ),
     catch=definition(
         "A high cosine says that vectors agree, not that the patches show the same thing. "
-        "Where all vectors share a direction, every pair is alike, and only differences between the numbers tell anything. "
+        "Where all vectors share a direction, every pair is alike, and only differences between the numbers mean anything. "
         "Each map has its own scale. "
         "A line leads to the most similar patch even where nothing corresponds."
     ),
@@ -59,7 +59,7 @@ PAGES = {
         + _UNTRAINED,
         catch=definition(
             "Colours have no names: red here and red in another set of photographs mean different things. "
-            "Three components may hold little of how the vectors differ; the share is told under Details."
+            "Three components may hold little of how the vectors differ; the share stands under Details."
         ),
     ),
     "groups": replace(
@@ -115,7 +115,7 @@ CUSTOMARY = definition(
     {
         "alike": "Customary for similarity and correspondences are the keys of a late layer.",
         "components": "Customary for principal components are the tokens after the last layer. "
-        "In a model trained to name classes they may tell pictures apart in place of parts; keys then do better.",
+        "In a model trained to name classes they may separate pictures in place of parts; keys then do better.",
         "groups": "Customary for groups that become masks are the keys of a late layer.",
     }
 )

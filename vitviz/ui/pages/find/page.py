@@ -186,7 +186,7 @@ def _figure(context: PageContext, finder: str, found: Found, shown: FoundObject)
 def _result(context: PageContext, finder: str, found: Found) -> None:
     params = (*_asked(context, finder).items(), ("refined", _refined()))
     boxes = [(each.box.left, each.box.top, each.box.right, each.box.bottom) for each in found]
-    told = [
+    rows = [
         words.ONE_BOX.format(number=number, left=box[0], top=box[1], right=box[2], bottom=box[3], score=each.score)
         for number, (box, each) in enumerate(zip(boxes, found, strict=True), 1)
     ]
@@ -198,7 +198,7 @@ def _result(context: PageContext, finder: str, found: Found) -> None:
     show_picture(
         context,
         "found",
-        alt=words.RESULT_ALT.format(boxes="; ".join(told)),
+        alt=words.RESULT_ALT.format(boxes="; ".join(rows)),
         shown=painted,
         params=params,
         on_pick=lambda token: _pick(context, token),

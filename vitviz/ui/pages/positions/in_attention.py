@@ -183,7 +183,7 @@ def _board(context: PageContext, number: int, bias: OffsetBias, head: int, share
 
 
 def choose_place(context: PageContext, row: int, col: int, part: str) -> None:
-    """The place by its numbers, and the scale. part: tells the sections of the page apart."""
+    """The place by its numbers, and the scale. part: distinguishes the sections of the page."""
     rows, cols = context.layout.grid
     by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
     st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))

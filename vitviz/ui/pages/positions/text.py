@@ -17,7 +17,7 @@ PAGE = PageText(
     + definition(
         "Each score gains a number for the step from query to key. The maps show it, head by head.", when="relative"
     )
-    + definition("This page looks for what tells this model where a patch lies.", when="!added,!rotary,!relative"),
+    + definition("This page looks for what encodes where a patch lies in this model.", when="!added,!rotary,!relative"),
     try_this=instruction(
         "Choose a patch in a corner, then one in the middle, and look along its row and column.", when="added"
     )
@@ -40,7 +40,7 @@ PAGE = PageText(
         "What is added depends only on the step. The score depends on what is in the patches, too.", when="relative"
     )
     + reference(
-        "Convolutions can tell places: at the edges of a picture they see the padding.",
+        "Convolutions can encode places: at the edges of a picture they see the padding.",
         "islam",
         when="!added,!rotary,!relative",
     ),

@@ -179,9 +179,9 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
 
 def _least_alike(names: list[str], agreement: np.ndarray) -> str:
     """The pair of maps whose ranks are the least alike, in a sentence that says what a negative correlation means."""
-    told = np.nan_to_num(agreement, nan=1.0)  # a constant map ranks nothing
-    one, other = np.unravel_index(int(told.argmin()), told.shape)
-    least = float(told[one, other])
+    rated = np.nan_to_num(agreement, nan=1.0)  # a constant map ranks nothing
+    one, other = np.unravel_index(int(rated.argmin()), rated.shape)
+    least = float(rated[one, other])
     said = words.LEAST_OPPOSED if least < -OPPOSED else words.LEAST_UNRELATED if least < OPPOSED else words.LEAST_ALIKE
     return said.format(one=names[one], other=names[other], correlation=f"{least:.2f}".replace("-", "\N{MINUS SIGN}"))
 
@@ -205,8 +205,8 @@ def _sanity(explained: ExplainedTarget) -> None:
     table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
     st.dataframe(table, hide_index=True, column_config=digits, placeholder=common.NOTHING)
-    told = insensitive(stages[-1])
-    st.markdown(words.SANITY_TOLD.format(names=", ".join(told)) if told else words.SANITY_FINE)
+    unchanged = insensitive(stages[-1])
+    st.markdown(words.SANITY_UNCHANGED.format(names=", ".join(unchanged)) if unchanged else words.SANITY_FINE)
 
 
 def _one(key: str, question: Question) -> Heatmap:

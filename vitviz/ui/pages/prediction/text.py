@@ -200,7 +200,7 @@ SANITY_TEXT = definition(
 )
 SANITY_RUNNING = instruction("Randomising, layer by layer")
 SANITY_STAGE = instruction("Random down to")
-SANITY_TOLD = computed(
+SANITY_UNCHANGED = computed(
     "Still alike with everything random: {names}. Do not take these maps as reasons.",
     "vitviz.analysis.sanity.insensitive",
 )

@@ -20,7 +20,7 @@ PAGE = PageText(
         "xiao",
         "darcet",
     )
-    + definition("One layer alone does not tell where something came from: what is read there was mixed before."),
+    + definition("One layer alone does not show where something came from: what is read there was mixed before."),
     catch=definition("Rollout leaves out values, LayerScale, norms and MLPs.")
     + reference("That half of each token passes unmixed, α = 0.5, is an assumption.", "abnar")
     + definition("A patch with little weight can still matter, and one with much weight may not."),

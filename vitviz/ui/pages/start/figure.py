@@ -62,7 +62,7 @@ class Pass:
 
 
 def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str]) -> dict[str, Any]:
-    """All that `frontend/views/journey.js` is told, in JSON's terms."""
+    """All that is sent to `frontend/views/journey.js`, in JSON's terms."""
     changes = Interventions((hiding,) if hiding.patches else ())
     passed = _passed(context, changes)
     hidden = () if passed is None else hiding.patches  # what a link hides is hidden only where the model was asked
@@ -103,7 +103,7 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
 
 
 def _story(context: PageContext, layers: int) -> list[dict[str, str]]:
-    """What is told beside each step and at the end, and the page of it: the sentences that are true of this model."""
+    """The sentences beside each step and at the end, each with its page: the sentences that are true of this model."""
     during = [step for step in ("context", "global", "price") if caption_of(context, step)]
     steps = ["translation", "order", *(during[layer * len(during) // layers] for layer in range(layers)), "uses"]
     return [{"text": caption_of(context, step), "page": page_of(step)} for step in steps]
@@ -158,10 +158,10 @@ def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> li
             url = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
         else:
             url = context.offer("journey shares", partial(shares, i), layer=i, changes=changes, token=mapped)
-        told = {"url": url, "grid": list(layer.key_layout.grid), "any": direct}
+        sent = {"url": url, "grid": list(layer.key_layout.grid), "any": direct}
         if context.one_grid and not direct and _bytes_of(layer) <= MOST_BYTES:
-            told["rows"] = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
-        offered.append(told)
+            sent["rows"] = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
+        offered.append(sent)
     return offered
 
 
@@ -279,7 +279,7 @@ def _follow(context: PageContext) -> str:
 
 
 def _object(context: PageContext) -> list[int] | None:
-    """Patches of the object, counted row by row; None where it cannot be told from its surroundings."""
+    """Patches of the object, counted row by row; None where it cannot be separated from its surroundings."""
     found = found_object(context)
     return None if found is None else list(patches_in(found.mask))
 

@@ -1,8 +1,8 @@
 """What the start page shows while the server starts: its figure, with what was prepared for the gallery's first photograph.
 
-`scripts/prepare_opening.py` writes down what the page told the browser about it: the photograph as the model got it, the answer
-read after every layer, the shares of attention of one patch. It is shown where model and photograph are still those it was made
-from, and until the running model has said the same.
+`scripts/prepare_opening.py` writes down what the page sent to the browser about it: the photograph as the model got it, the
+answer read after every layer, the shares of attention of one patch. It is shown where model and photograph are still those it
+was made from, and until the running model has said the same.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def draw() -> None:
         {**layer, "url": own.offer(("opening", i), partial(pack, {"shares": arrays["shares"][i]}))}
         for i, layer in enumerate(data["layers"])
     ]
-    told = {
+    sent = {
         **data,
         "picture": own.offer(("opening", "picture"), partial(pack, {"picture": arrays["picture"]})),
         "layers": layers,
@@ -57,7 +57,7 @@ def draw() -> None:
     }
     rows, cols = data["layout"]["grid"]
     with figure:
-        journey(told, words.JOURNEY, rows * cols, _later("keep"), _later("act"), key="journey")
+        journey(sent, words.JOURNEY, rows * cols, _later("keep"), _later("act"), key="journey")
 
 
 def _later(name: str) -> Callable[[Any], None]:
@@ -72,13 +72,13 @@ def _later(name: str) -> Callable[[Any], None]:
 
 @cache
 def _prepared() -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """(what the browser is told, arrays), or None where they are missing or of another model or photograph."""
+    """(what is sent to the browser, arrays), or None where they are missing or of another model or photograph."""
     try:
-        told = json.loads(asset_path(FOLDER, "start.json").read_text(encoding="utf-8"))
+        sent = json.loads(asset_path(FOLDER, "start.json").read_text(encoding="utf-8"))
         content = asset_path(FOLDER, "start.bin").read_bytes()
-        if told["made_from"] != made_from() or told["sha256"] != hashlib.sha256(content).hexdigest():
+        if sent["made_from"] != made_from() or sent["sha256"] != hashlib.sha256(content).hexdigest():
             return None
-        return told["data"], unpack(content)[0]
+        return sent["data"], unpack(content)[0]
     except (OSError, ValueError, KeyError, TypeError, VitvizError):  # the page says what is missing, once it is there
         return None
 

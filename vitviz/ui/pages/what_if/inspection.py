@@ -208,8 +208,8 @@ def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.nda
         st.info(words.NO_CORRELATION)
         return
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
-    told = next(told for least, told in words.CORRELATION_WORDS if together >= least)
-    st.markdown(told.format(correlation=f"{together:.2f}".replace("-", "\N{MINUS SIGN}")), help=words.CORRELATION_HELP)
+    shown = next(text for least, text in words.CORRELATION_WORDS if together >= least)
+    st.markdown(shown.format(correlation=f"{together:.2f}".replace("-", "\N{MINUS SIGN}")), help=words.CORRELATION_HELP)
     if explained.shares:
         moved = int((np.abs(fall) > POINTS_MOVED).sum())
         sentence(words.MOVED, moved=moved, heads=fall.size)

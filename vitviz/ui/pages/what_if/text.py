@@ -183,7 +183,7 @@ POSITIONS_OF = instruction({"": "as it is", "zero": "none", "shuffle": "shuffled
 POSITIONS_HELP = definition("None: nothing is added to the patches. Shuffled: every patch gets another one's.")
 ANOTHER_ORDER = instruction("Another order")
 ORDER_TEXT = definition(
-    "Both together, in different orders, tell whether the arrangement was needed here. Attention without any positions would "
+    "Both together, in different orders, show whether the arrangement was needed here. Attention without any positions would "
     "give the same for every order."
 )
 
