@@ -45,7 +45,7 @@ def softmax_rows(shown) -> tuple[list[list[str]], float]:
 
 
 def at_step(shown, step: str) -> None:
-    """Waits until the stage shows `step` and nothing on it moves."""
+    """Waits until the canvas shows `step` and nothing on it moves."""
     shown.page.wait_for_selector(f".by-hand[data-shown={step}][data-moving=false]")
 
 
@@ -181,12 +181,12 @@ def test_the_painted_weights_are_pythons(tab):
     )
     at_step(shown, "softmax")
     shown.screenshot("by-hand-softmax")
-    stage = shown.page.locator(".by-hand canvas.stage")
-    # The last column begins at 77% of the stage, with 68 pixels for its numbers, and ends 8 before the edge.
+    canvas = shown.page.locator(".by-hand canvas.scene")
+    # The last column begins at 77% of the canvas, with 68 pixels for its numbers, and ends 8 before the edge.
     area, photo = (shown.page.locator(f".by-hand {name}").bounding_box() for name in (".area", "canvas.photo"))
     across = area["width"] - photo["width"] - 28
     left = 0.23 * across - 68
-    lengths = stage.evaluate(BARS, left)
+    lengths = canvas.evaluate(BARS, left)
     patches = sorted(own[1:], reverse=True)[:5]
     expected = sorted([*patches, own[0]], reverse=True)
     assert len(lengths) == 6

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitviz.capture import cost, memory
-from vitviz.capture.cost import PassCost, Throughput, estimate, need_room, pass_cost, roughly, throughput_of, timed
+from vitviz.capture.cost import PassCost, Throughput, estimate, need_memory, pass_cost, roughly, throughput_of, timed
 from vitviz.capture.memory import free_memory
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
@@ -109,10 +109,10 @@ def test_what_does_not_fit_is_refused_before_it_starts(monkeypatch):
     work = PassCost(((1, 6, 5000, 5000),), 0, 0, 0, 0, peak=3_000_000_000)
     monkeypatch.setattr(cost, "free_memory", lambda _: 2_000_000_000)
     with pytest.raises(UnsupportedError, match=r"5,000 tokens need about 3.0 GB.* 2.0 GB are free.*smaller"):
-        need_room(work, torch.device("cpu"))
+        need_memory(work, torch.device("cpu"))
     for free in (4_000_000_000, None):
         monkeypatch.setattr(cost, "free_memory", lambda _, free=free: free)
-        need_room(work, torch.device("cpu"))
+        need_memory(work, torch.device("cpu"))
 
 
 def test_free_memory_is_some_of_this_machine():

@@ -26,7 +26,7 @@ def test_copies_are_equal_contiguous_and_apart(dtype, offered, monkeypatch):
 
 
 def test_a_full_room_is_followed_by_another_and_a_large_tensor_gets_one_of_its_size(monkeypatch):
-    monkeypatch.setattr(memory, "ROOM", PAGE)
+    monkeypatch.setattr(memory, "BLOCK", PAGE)
     pages = LargePages()
     tensors = [torch.full((PAGE // 4 // 3 - ALIGNMENT,), float(i)) for i in range(7)] + [
         torch.arange(PAGE, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""The scenes of one head by hand under Node.js: what stands on the stage at each step, inside it, and with which numbers."""
+"""The scenes of one head by hand under Node.js: what stands on the area at each step, inside it, and with which numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ const { arrays, meta } = decode(buffers[0]);
 meta.matrix = { rows: 257, cols: 257, row: 154, col: 3, name: "scores", low: "0", high: "1" };
 const scenes = {};
 for (const step of given.steps) {
-  const items = sceneOf(step, { arrays, meta }, given.stage, new Words(given.words));
+  const items = sceneOf(step, { arrays, meta }, given.area, new Words(given.words));
   scenes[step] = items.map(({ values, all, ...item }) => ({ ...item, values: values && [...values] }));
 }
 return scenes;"""
@@ -47,12 +47,12 @@ def head():
     return hand, start, sheet
 
 
-@pytest.mark.parametrize("stage", [[270, 0, 412, 300], [0, 198, 358, 284], [350, 0, 900, 520]])
-def test_every_step_fills_the_same_stage(run: Run, head, stage):
+@pytest.mark.parametrize("area", [[270, 0, 412, 300], [0, 198, 358, 284], [350, 0, 900, 520]])
+def test_every_step_fills_the_same_stage(run: Run, head, area):
     _, start, sheet = head
     payload = pack(*stepper._numbers(sheet, start))
-    scenes = run(SCENES, BODY, payload, steps=[*stepper.STEPS], stage=stage, words=words.STAGE)
-    left, top, width, height = stage
+    scenes = run(SCENES, BODY, payload, steps=[*stepper.STEPS], area=area, words=words.FIGURE)
+    left, top, width, height = area
     for step, items in scenes.items():
         ids = [item["id"] for item in items]
         assert len(set(ids)) == len(ids), step
@@ -66,7 +66,7 @@ def test_every_step_fills_the_same_stage(run: Run, head, stage):
 def test_the_numbers_are_pythons_and_move_from_step_to_step(run: Run, head):
     hand, start, sheet = head
     payload = pack(*stepper._numbers(sheet, start))
-    scenes = run(SCENES, BODY, payload, steps=[*stepper.STEPS], stage=[350, 0, 600, 340], words=words.STAGE)
+    scenes = run(SCENES, BODY, payload, steps=[*stepper.STEPS], area=[350, 0, 600, 340], words=words.FIGURE)
     at = {step: {item["id"]: item for item in items} for step, items in scenes.items()}
     assert at["position"]["sum"]["values"] == pytest.approx(start.embedding + start.position, abs=1e-5)
     assert at["norm"]["given"]["values"] == pytest.approx(hand.given, abs=1e-5)

@@ -182,7 +182,7 @@ def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) ->
 
 @dataclass(frozen=True, eq=False)
 class TwoScenes:
-    """One patch's token in two scenes, stage by stage: embedded, with its position, then after each layer.
+    """One patch's token in two scenes, step by step: embedded, with its position, then after each layer.
 
     Attributes:
         itself: (layers + 2,) float32: cosine similarity of the token in one scene with its own in the other.
@@ -218,8 +218,8 @@ def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -
     with model.lock, evaluating(model.module), torch.inference_mode():
         states = Blocks(model.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
         entered = [torch.stack([patch_embedding(model, pixels, layout) for pixels in (source, scene)])]
-        stages = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)
-        rows = [cosine_similarity(stage[0, here], stage[1], dim=-1) for stage in stages]
+        steps = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)
+        rows = [cosine_similarity(step[0, here], step[1], dim=-1) for step in steps]
     similarity = torch.stack(rows).cpu().numpy()  # (layers + 2, patches)
     others = np.delete(similarity, there, axis=1)  # (layers + 2, patches - 1)
     low, high = np.percentile(others, (10, 90), axis=1).astype(np.float32)

@@ -62,7 +62,7 @@ def cascade(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[CascadeStep]:
-    """Yields a stage for the head, then one for each `every` blocks from the top, then the embedding below them.
+    """Yields a step for the head, then one for each `every` blocks from the top, then the embedding below them.
 
     Works on a copy: the model asked about is never changed. `maps` are the trained model's where they are at hand.
     `progress` is called with (maps drawn, maps in all); raise from it to stop.
@@ -72,13 +72,13 @@ def cascade(
         module = copied(question.module)
     other = replace(question, model=BareModel(module, question.layout, question.model.name, question.kind))
     generator = torch.Generator().manual_seed(seed)
-    stages = _stages(module, question.blocks.num_layers, every, question.x)
-    done, whole = 0, len(stages) * len(methods)
-    for name, parts in stages:
+    steps = _steps(module, question.blocks.num_layers, every, question.x)
+    done, whole = 0, len(steps) * len(methods)
+    for name, parts in steps:
         for part in parts:
             randomised(part, generator)
         now: dict[str, Heatmap] = {}
-        fresh = replace(other)  # nothing remembered from the stage before
+        fresh = replace(other)  # nothing remembered from the step before
         for method, make in methods.items():
             if progress:
                 progress(done, whole)
@@ -99,7 +99,7 @@ def insensitive(last: CascadeStep, threshold: float = INSENSITIVE) -> list[str]:
     return [method for method, value in last.likeness.items() if value > threshold]
 
 
-def _stages(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tuple[str, list[nn.Module]]]:
+def _steps(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tuple[str, list[nn.Module]]]:
     """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them.
 
     What works on x (1, 3, height, width) before the first block is part of the embedding, whatever it is called.

@@ -200,7 +200,7 @@ class _Ledger(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
-def need_room(cost: PassCost, device: torch.device) -> None:
+def need_memory(cost: PassCost, device: torch.device) -> None:
     """Raises UnsupportedError where the pass needs more memory than is free: before it starts, and not when it is killed."""
     free = free_memory(device)
     if free is not None and cost.peak > free:
@@ -219,7 +219,7 @@ def pictures_at_once(module: nn.Module, input_size: tuple[int, int], most: int) 
     return most if free is None else max(1, min(most, free // 2 // max(pass_cost(module, input_size).peak, 1)))
 
 
-def need_room_for_weights(name: str, nbytes: int, device: torch.device) -> None:
+def need_memory_for_weights(name: str, nbytes: int, device: torch.device) -> None:
     """Raises UnsupportedError where the weights of the model `name` are larger than the memory that is free on `device`."""
     free = free_memory(device)
     if free is not None and nbytes > free:

@@ -100,14 +100,14 @@ def _lines(path: Path) -> list[str]:
 
 
 PAGE = 2 << 20  # bytes in a large page of the processors that torch runs on
-ROOM = 8 * PAGE  # asked for at a time; what is not written to takes no memory
+BLOCK = 8 * PAGE  # asked for at a time; what is not written to takes no memory
 ALIGNMENT = 64  # bytes, as torch aligns its own tensors
 LONG = 2048  # tokens from which a sequence is long
 OFFERED = hasattr(mmap, "MADV_HUGEPAGE")
 
 
 class LargePages:
-    """Copies of tensors, one behind the other. Memory is given back when the last tensor in a room is gone.
+    """Copies of tensors, one behind the other. Memory is given back when the last tensor in a block is gone.
 
     Queries and keys are copied aside, because in most models they share one packed tensor with the values, which would be kept
     alive too. In a long sequence the copies are large and many, and small ones beside them (the log-sum-exp of every row) would
@@ -118,7 +118,7 @@ class LargePages:
     def __init__(self, num_tokens: int = LONG) -> None:
         """num_tokens  how long the sequences are that will be kept"""
         self._offered = OFFERED and num_tokens >= LONG
-        self._room: Tensor | None = None  # (bytes,)
+        self._block: Tensor | None = None  # (bytes,)
         self._used = 0
 
     def keep(self, tensor: Tensor) -> Tensor:
@@ -126,11 +126,11 @@ class LargePages:
         if not self._offered or tensor.device.type != "cpu" or not tensor.numel():
             return tensor.clone(memory_format=torch.contiguous_format)
         start, stop = self._used, self._used + tensor.nbytes
-        if self._room is None or stop > len(self._room):
-            self._room = _room(max(ROOM, ceil(tensor.nbytes / PAGE) * PAGE))
+        if self._block is None or stop > len(self._block):
+            self._block = _block(max(BLOCK, ceil(tensor.nbytes / PAGE) * PAGE))
             start, stop = 0, tensor.nbytes
         self._used = ceil(stop / ALIGNMENT) * ALIGNMENT
-        return self._room[start:stop].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+        return self._block[start:stop].view(tensor.dtype).view(tensor.shape).copy_(tensor)
 
 
 class AsTheyAre(LargePages):
@@ -140,7 +140,7 @@ class AsTheyAre(LargePages):
         return tensor.detach()
 
 
-def _room(size: int) -> Tensor:
+def _block(size: int) -> Tensor:
     """(size,) bytes of private memory, in large pages if there are any left."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel built without them

@@ -168,7 +168,7 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
     """
     if model.layout.num_tokens < LONG:
         return
-    from vitviz.capture.cost import estimate, gigabytes, need_room, roughly
+    from vitviz.capture.cost import estimate, gigabytes, need_memory, roughly
 
     with model.lock:
         found = estimate(model.module, model.input_size)
@@ -179,7 +179,7 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
             "(an estimate; Ctrl-C stops it)",
             file=sys.stderr,
         )
-    need_room(found.cost, model.device)
+    need_memory(found.cost, model.device)
 
 
 def check_folder(path: Path) -> None:

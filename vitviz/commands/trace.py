@@ -144,7 +144,7 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
             "Ask for layers of one shape with --layers, or leave the stack out with --no-attention."
         )
     heads, queries, keys = shapes.pop()
-    _need_room_for(len(layers), heads, queries, keys)
+    _need_memory_for(len(layers), heads, queries, keys)
     stack = np.empty((len(layers), heads, queries, keys), np.float32)
     for row, layer in zip(stack, layers, strict=True):
         row[:] = layer.weights().cpu().numpy()
@@ -161,10 +161,10 @@ def refuse_a_large_stack(model: Model, arguments: argparse.Namespace) -> None:
         shapes = pass_cost(model.module, model.input_size).shapes
     grid = [shape for shape in shapes if shape[-2] >= model.layout.num_patches]  # not what only collects at the end
     if len(set(grid)) == 1:
-        _need_room_for(len(layer_list(arguments.layers, len(grid))), *grid[0][-3:])
+        _need_memory_for(len(layer_list(arguments.layers, len(grid))), *grid[0][-3:])
 
 
-def _need_room_for(layers: int, heads: int, queries: int, keys: int) -> None:
+def _need_memory_for(layers: int, heads: int, queries: int, keys: int) -> None:
     needed = 4 * layers * heads * queries * keys
     if needed > LARGEST_STACK:
         raise UnsupportedError(

@@ -107,7 +107,7 @@ class Tiling:
         return left, top, left + self.tile[1], top + self.tile[0]
 
     def laid(self, tiles: np.ndarray, theme: Theme) -> Image.Image:
-        """(rows, cols, height, width, 3) uint8 -> the picture; where there is room, a thin line around each tile."""
+        """(rows, cols, height, width, 3) uint8 -> the picture; where there is space, a thin line around each tile."""
         width, height = self.size
         canvas = np.empty((height, width, 3), np.uint8)
         canvas[:] = rgb(theme.background)

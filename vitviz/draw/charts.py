@@ -111,7 +111,7 @@ DASHES: tuple[LineStyleType, ...] = (
 )
 for _bold in (False, True):
     fontManager.addfont(font_file(_bold))
-NAME_ROOM = 0.3  # of the width, for names at the ends of lines
+NAME_SPACE = 0.3  # of the width, for names at the ends of lines
 
 
 def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme: Theme) -> tuple[Figure, Axes]:
@@ -210,7 +210,7 @@ def _name_ends(
     """Writes every name at its line's end, beside the axes, none over another."""
     axes.margins(x=0.02)
     low, high = axes.get_ylim()
-    texts = [wrapped(name, NAME_ROOM * width, theme.small) for name in names]
+    texts = [wrapped(name, NAME_SPACE * width, theme.small) for name in names]
     ends = [(float(line.get_ydata()[-1]) - low) / (high - low) for line in drawn]
     named = []
     for line, text, place in zip(drawn, texts, ends, strict=True):
@@ -231,7 +231,7 @@ def _name_ends(
             )
         )
         named[-1].set_parse_math(False)  # a class may be called anything, dollar signs included
-    figure.draw_without_rendering()  # how tall the axes are is known once everything has its room
+    figure.draw_without_rendering()  # how tall the axes are is known once everything has its space
     heights = [1.1 * Text.get_window_extent(name).height / axes.bbox.height for name in named]
     for name, place in zip(named, apart(ends, heights), strict=True):
         name.set_position((1.035, place))
@@ -239,7 +239,7 @@ def _name_ends(
 
 def apart(places: Sequence[float], heights: Sequence[float]) -> list[float]:
     """Middles of labels of these heights, in the order of `places` and as near to them as they can be without touching, within
-    0 and 1 where there is room for all.
+    0 and 1 where there is space for all.
     """
     order = sorted(range(len(places)), key=lambda i: places[i])
     found = [0.0] * len(places)

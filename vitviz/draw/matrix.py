@@ -77,12 +77,12 @@ def draw_matrix(
     return sheet([picture, legend(scale, label, picture.width, theme)], theme, title=title)
 
 
-def _ticks(layout: TokenLayout, times: int, room: float) -> list[tuple[int, float]]:
-    """(token, its middle in pixels): where rows of the grid begin, as many of them as have `room` pixels each."""
+def _ticks(layout: TokenLayout, times: int, space: float) -> list[tuple[int, float]]:
+    """(token, its middle in pixels): where rows of the grid begin, as many of them as have `space` pixels each."""
     cols = layout.grid[1]
     if not cols:
         return []  # learned queries alone: no row of a grid begins anywhere
-    every = max(1, int(-(-1.4 * room // (cols * times))))
+    every = max(1, int(-(-1.4 * space // (cols * times))))
     starts = [layout.token_at(row, 0) for row in range(0, layout.grid[0], every)]
     return [(token, (token + 0.5) * times) for token in starts]
 
@@ -148,8 +148,8 @@ def draw_product(
     for factor, (x, y) in places.items():
         entries = colours(factor.values, scales[factor.name], theme).repeat(times, axis=0).repeat(times, axis=1)
         picture.paste(Image.fromarray(entries), (x, y))
-        room = factor.values.shape[1] * times + (gap - 6 if x + entries.shape[1] < right else 0)
-        if size := fitting(factor.words, room, theme.small, theme.small):  # a narrow matrix has no name
+        space = factor.values.shape[1] * times + (gap - 6 if x + entries.shape[1] < right else 0)
+        if size := fitting(factor.words, space, theme.small, theme.small):  # a narrow matrix has no name
             pen.text((x, y - 6), factor.words, font=font(size), fill=theme.foreground, anchor="ls")
     x, y = places[result]
     if row is not None:

@@ -154,7 +154,7 @@ def draw_patch(
 
 
 def pixels(patch: np.ndarray, width: int, theme: Theme) -> Image.Image:
-    """(height, width, 3) uint8 pixels as squares, with lines between them where there is room for both."""
+    """(height, width, 3) uint8 pixels as squares, with lines between them where there is space for both."""
     rows, cols = patch.shape[:2]
     picture = Image.fromarray(patch).resize((width, round(width * rows / cols)), Image.Resampling.NEAREST)
     if width // cols >= 6:

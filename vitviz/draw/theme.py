@@ -19,7 +19,7 @@ DIVERGING = ("RdBu_r", "berlin", "managua")
 
 # The face of Streamlit's pages too, which has it as "Source Sans".
 FACE = "Source Sans 3"
-# Pixels: no lettering is made smaller to fit; what finds no room is left out or written less often.
+# Pixels: no lettering is made smaller to fit; what has no space is left out or written less often.
 SMALLEST = 12
 
 

@@ -91,7 +91,7 @@ def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> 
             raise _absent_or(source, error) from error.__cause__
         return _checked(source, kept)  # the hub is away, and what it gave before is still good
     if kept is None or kept.resolve().name != found.etag:
-        limits().need_room(f"{_subject(source)} of {source.repository}", found.size or 0, _cache_dir())
+        limits().need_space(f"{_subject(source)} of {source.repository}", found.size or 0, _cache_dir())
     expected_hash = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag or "") else None
     return _checked(source, _download(source, endpoint, progress, transfer), expected_hash)
 
@@ -104,7 +104,7 @@ def bytes_to_fetch(source: Source) -> int:
     if _is_offline() or cached(source) is not None:
         return 0
     size = _ask(source, (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")).size or 0
-    limits().need_room(f"{_subject(source)} of {source.repository}", size, _cache_dir())
+    limits().need_space(f"{_subject(source)} of {source.repository}", size, _cache_dir())
     return size
 
 

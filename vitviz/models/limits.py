@@ -41,12 +41,12 @@ class Limits:
                 f"{_gigabytes(self.file_bytes)}. Choose a smaller model."
             )
 
-    def need_room(self, what: str, nbytes: int, cache: Path) -> None:
+    def need_space(self, what: str, nbytes: int, cache: Path) -> None:
         """Raises HubError where a file would not fit into the cache beside what is there, or into the disk."""
         self.need_file(what, nbytes)
         if self.cache_bytes is not None and _used(cache) + nbytes > self.cache_bytes:
             raise HubError(
-                f"{what} takes {_gigabytes(nbytes)}, and the room that this server has for models is used up. Choose a model "
+                f"{what} takes {_gigabytes(nbytes)}, and the space that this server has for models is used up. Choose a model "
                 "that is already there, or ask whoever runs the server."
             )
         if self != Limits() and _free(cache) - nbytes < FREE_BYTES:

@@ -59,7 +59,7 @@ def close(shown: str, computed: float, slack: float = 0.0) -> bool:
     return abs(number(shown) - computed) <= 1.01 * 10.0**-decimals + slack + 3e-3 * abs(computed)
 
 
-def stage(page) -> dict:
+def sent(page) -> dict:
     """What the figure is told."""
     return json.loads(next(each for each in page.at.get("bidi_component") if '"steps"' in each.proto.json).proto.json)
 
@@ -85,7 +85,7 @@ def test_opens_on_the_pixels_of_a_patch_at_layer_0(app):
     page = app("by_hand")
     assert not page.wrong and page.at.header[0].value == words.PAGE.question
     assert page.parameters == {}
-    told = stage(page)
+    told = sent(page)
     assert [step["step"] for step in told["steps"]] == [*stepper.STEPS]
     assert (told["step"], told["query"]) == ("pixels", "r8c8")
     assert all(step["caption"] and "{" not in step["caption"] for step in told["steps"])
@@ -97,7 +97,7 @@ def test_opens_on_the_pixels_of_a_patch_at_layer_0(app):
 def test_every_step_has_a_link_and_its_numbers_under_details(shown, step):
     page = shown[step]
     assert not page.wrong
-    assert stage(page)["step"] == step
+    assert sent(page)["step"] == step
     assert page.parameters.get("step", "pixels") == step
     assert bool(tables_of(page)) == (step != "matrices")
 
@@ -254,7 +254,7 @@ def test_one_of_three_matrices_is_shown(app):
     page = app("by_hand", layer="2", query="r5c7", step="matrices")
     for kind in words.MATRIX_OF:
         page.at.segmented_control(key="choice of matrix").set_value(kind).run()
-        assert not page.wrong and stage(page)["matrix"]
+        assert not page.wrong and sent(page)["matrix"]
         assert words.MATRICES_TEXT[kind].format(query=1 + 5 * 16 + 7) in page.text
 
 
@@ -288,7 +288,7 @@ def test_rotation_and_bias_have_their_own_line(app, model, step, said, caption):
     page = app("by_hand", model=model, weights="random", layer="0", query="r3c3", step=step)
     assert not page.wrong
     assert said in page.text
-    captions = {each["step"]: each["caption"] for each in stage(page)["steps"]}
+    captions = {each["step"]: each["caption"] for each in sent(page)["steps"]}
     assert caption in captions[step]
     both = {words.CAPTION_ROTATE, words.CAPTION_BIAS}
     assert not any(other in "".join(captions.values()) for other in both - {caption})

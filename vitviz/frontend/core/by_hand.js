@@ -16,9 +16,9 @@ const NUMBER = 62; // the width of a number in a list
 const short = (value) => number(value, 4).replace("-", "\u2212");
 const largest = (...vectors) => Math.max(1e-12, ...vectors.map((values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
 
-// step: its name. given: { arrays, meta } from Python (`pages/by_hand/stepper.py`). stage: [x, y, width, height]. words: Words
-export function sceneOf(step, given, stage, words) {
-  return new Scene(given, stage, words)[step]();
+// step: its name. given: { arrays, meta } from Python (`pages/by_hand/stepper.py`). area: [x, y, width, height]. words: Words
+export function sceneOf(step, given, area, words) {
+  return new Scene(given, area, words)[step]();
 }
 
 class Scene {
@@ -26,8 +26,8 @@ class Scene {
     Object.assign(this, { n: arrays, meta, x, y, width, height, words });
   }
 
-  say(key, blanks = {}) {
-    return this.words.say(key, blanks);
+  format(key, blanks = {}) {
+    return this.words.format(key, blanks);
   }
 
   text(id, text, x, y, look = {}) {
@@ -42,7 +42,7 @@ class Scene {
     return [...items, { id, kind: "bars", values, box, most: largest(values), mark: this.component(values), ...look }];
   }
 
-  // Rows of equal height over the stage, or over its part from `y`.
+  // Rows of equal height over the area, or over its part from `y`.
   rows(rows, y = this.y, height = this.height) {
     const each = (height + GAP) / rows.length;
     return rows.flatMap(([id, name, values, look], at) => this.row(id, name, values, y + at * each, each - GAP, look));
@@ -53,11 +53,11 @@ class Scene {
   }
 
   noted(values, index = this.component(values)) {
-    return this.say("component", { index, value: short(values[index]) });
+    return this.format("component", { index, value: short(values[index]) });
   }
 
   counted(key, values, blanks = {}) {
-    return this.say(key, { ...blanks, count: values.length });
+    return this.format(key, { ...blanks, count: values.length });
   }
 
   // Where a token's vectors come from: its patch, or nothing that can be seen.
@@ -71,11 +71,11 @@ class Scene {
     const [channels, rows, cols] = meta.patch;
     const side = Math.min(this.height - 2 * LINE - 4, this.width * 0.46);
     const items = [
-      this.text("patch", this.say("patch_pixels", { rows, cols }), this.x, this.y, { width: side }),
+      this.text("patch", this.format("patch_pixels", { rows, cols }), this.x, this.y, { width: side }),
       { id: "patch", kind: "patch", box: [this.x, this.y + LINE, side, (side * rows) / cols], from: meta.cell, cells: [rows, cols] },
     ];
     const left = this.x + side + 2 * GAP;
-    items.push(this.text("grid scale", this.say("grid_scale", { most: number(largest(n.pixels), 2) }), this.x, this.y + this.height - LINE, { muted: true }));
+    items.push(this.text("grid scale", this.format("grid_scale", { most: number(largest(n.pixels), 2) }), this.x, this.y + this.height - LINE, { muted: true }));
     const small = Math.min((this.height + GAP) / channels - GAP, this.width * 0.22, side);
     const each = Math.min((this.height - 2 * LINE) / channels, (side + GAP) / channels + LINE);
     for (let channel = 0; channel < channels; channel++) {
@@ -85,8 +85,8 @@ class Scene {
       const raw = n.corner[channel];
       items.push(
         this.text(`channel ${channel}`, meta.channels[channel], at, y, { strong: true }),
-        this.text(`share ${channel}`, this.say("pixel_share", { value: raw, share: short(raw / 255) }), at, y + LINE),
-        this.text(`input ${channel}`, this.say("pixel_input", { input: short(n.pixels[channel * rows * cols]) }), at, y + 2 * LINE),
+        this.text(`share ${channel}`, this.format("pixel_share", { value: raw, share: short(raw / 255) }), at, y + LINE),
+        this.text(`input ${channel}`, this.format("pixel_input", { input: short(n.pixels[channel * rows * cols]) }), at, y + 2 * LINE),
       );
     }
     return items;
@@ -112,7 +112,7 @@ class Scene {
     const items = [];
     columns.forEach(([name, values, heading], at) => {
       const x = this.x + at * across;
-      items.push(this.text(`of ${name}`, this.say(heading, { index: meta.component }), x, this.y, { width: across }));
+      items.push(this.text(`of ${name}`, this.format(heading, { index: meta.component }), x, this.y, { width: across }));
       for (let channel = 0; channel < channels; channel++) {
         const box = [x, this.y + LINE + channel * (side + 4), side, side];
         items.push(this.grid(`${name} ${channel}`, values, channel, box, { from: name === "product" ? `pixels ${channel}` : undefined }));
@@ -120,9 +120,9 @@ class Scene {
     });
     const x = this.x + 3 * across;
     const sums = [["sum_products", meta.products], ["sum_bias", meta.filterBias], ["sum_is", n.embedding[this.component(n.embedding)]]];
-    sums.forEach(([key, value], at) => items.push(this.text(key, this.say(key, { value: short(value) }), x, this.y + LINE + at * 22, { strong: at === 2, from: "product 0" })));
+    sums.forEach(([key, value], at) => items.push(this.text(key, this.format(key, { value: short(value) }), x, this.y + LINE + at * 22, { strong: at === 2, from: "product 0" })));
     const [pixels, filter, product] = columns.map(([, values]) => number(largest(values), 2));
-    items.push(this.text("grid scale", this.say("grid_scales", { pixels, filter, product }), this.x, this.y + upper - LINE, { muted: true }));
+    items.push(this.text("grid scale", this.format("grid_scales", { pixels, filter, product }), this.x, this.y + upper - LINE, { muted: true }));
     const bottom = this.y + upper + GAP;
     return [...items, ...this.row("embedding", this.counted("embedded", n.embedding), n.embedding, bottom, this.y + this.height - bottom, { note, from: "product 0" })];
   }
@@ -135,8 +135,8 @@ class Scene {
     const most = largest(n.embedding, n.position, n.sum);
     return this.rows([
       ["embedding", this.counted(first, n.embedding), n.embedding, { most, note: this.noted(n.embedding) }],
-      ["position", this.say("plus_position"), n.position, { most, note: this.noted(n.position) }],
-      ["sum", this.say("is_sum"), n.sum, { most, note: this.noted(n.sum), from: "embedding" }],
+      ["position", this.format("plus_position"), n.position, { most, note: this.noted(n.position) }],
+      ["sum", this.format("is_sum"), n.sum, { most, note: this.noted(n.sum), from: "embedding" }],
     ]);
   }
 
@@ -147,7 +147,7 @@ class Scene {
     const mean = meta.norm && !meta.rms ? meta.mean : undefined;
     const entered = meta.layer > 0 || !n.sum ? "entered" : "sum";
     rows.push([entered, this.counted("entering", n.entered, { layer: meta.layer }), n.entered, { mean, note: this.noted(n.entered), from: "sum" }]);
-    if (meta.norm) rows.push(["given", this.say(meta.rms ? "normalised_rms" : "normalised", { mean: short(meta.mean), deviation: short(meta.deviation) }), n.given, { note: this.noted(n.given), from: entered }]);
+    if (meta.norm) rows.push(["given", this.format(meta.rms ? "normalised_rms" : "normalised", { mean: short(meta.mean), deviation: short(meta.deviation) }), n.given, { note: this.noted(n.given), from: entered }]);
     return this.rows(rows);
   }
 
@@ -170,9 +170,9 @@ class Scene {
     const sums = { dot: short(meta.dot), factor: short(meta.factor), score: short(n.scores[meta.written.token]) };
     const items = this.rows(
       [
-        ["q", this.say("query_row"), n.q, { most, note: this.noted(n.q) }],
-        ["k", this.say("key_row", { key: meta.written.name }), n.k, { most, note: this.noted(n.k) }],
-        ["dot", this.say("dot_row"), n.dot, { note: this.say(n.bias ? "dot_sum_bias" : "dot_sum", { ...sums, bias: n.bias ? short(n.bias[meta.written.token]) : "" }), from: "q" }],
+        ["q", this.format("query_row"), n.q, { most, note: this.noted(n.q) }],
+        ["k", this.format("key_row", { key: meta.written.name }), n.k, { most, note: this.noted(n.k) }],
+        ["dot", this.format("dot_row"), n.dot, { note: this.format(n.bias ? "dot_sum_bias" : "dot_sum", { ...sums, bias: n.bias ? short(n.bias[meta.written.token]) : "" }), from: "q" }],
       ],
       this.y,
       top,
@@ -181,7 +181,7 @@ class Scene {
     return [...items, ...this.names(start, each, meta.shown), ...this.column("score", scores, start, each, 0.34, 0.66, "dot", n.scores)];
   }
 
-  // Lines of a list of `count` keys at the foot of the stage: [y of the first, height of each].
+  // Lines of a list of `count` keys at the foot of the area: [y of the first, height of each].
   list(count, share) {
     const each = Math.min(28, (this.height * share) / count);
     return [this.y + this.height - each * count, each];
@@ -194,7 +194,7 @@ class Scene {
 
   // A heading of two lines.
   lines(key, blanks) {
-    return [this.say(key, blanks), this.say(`${key}_below`, blanks)];
+    return [this.format(key, blanks), this.format(`${key}_below`, blanks)];
   }
 
   // Bars of the shown keys with their numbers, between two shares of the width; with `all`, each as one among those of all keys.
@@ -216,13 +216,13 @@ class Scene {
 
   softmax() {
     const { n, meta } = this;
-    const lines = [...meta.shown, ...(meta.rest ? [{ token: "rest", name: meta.rest.name }] : []), { token: "all", name: this.say("sum") }];
+    const lines = [...meta.shown, ...(meta.rest ? [{ token: "rest", name: meta.rest.name }] : []), { token: "all", name: this.format("sum") }];
     const each = Math.min(32, (this.height - 2 * LINE) / lines.length);
     const y = this.y + 2 * LINE;
     const of = (values) => meta.shown.map(({ token }) => values[token]);
     const narrow = this.width < 420; // then only the weights have bars
     const [score, exp, weight] = narrow ? [0.26, 0.46, 0.66] : [0.3, 0.53, 0.77];
-    const heads = { score: [score, "", this.say("head_score")], exp: [exp, ...this.lines("head_exp", { maximum: short(meta.maximum) })], weight: [weight, ...this.lines("head_weight", { total: short(meta.total) })] };
+    const heads = { score: [score, "", this.format("head_score")], exp: [exp, ...this.lines("head_exp", { maximum: short(meta.maximum) })], weight: [weight, ...this.lines("head_weight", { total: short(meta.total) })] };
     const items = [
       ...Object.entries(heads).flatMap(([name, [left, ...said]]) =>
         said.map((text, at) => this.text(`head ${name} ${at}`, text, this.x + left * this.width, this.y + at * LINE, { width: NUMBER, align: "right", strong: name === "weight" })),
@@ -260,8 +260,8 @@ class Scene {
     const unit = Math.min(line / largest(n.shares), sum / largest(n.output)); // CSS pixels of 1: the lines add up to the last one
     const [most, whole] = [line / unit, sum / unit];
     const items = [
-      this.text("head weight", this.say("head_weight_short"), left - 70, this.y, { width: 62, align: "right" }),
-      this.text("head share", this.say("head_share"), left, this.y, { strong: true }),
+      this.text("head weight", this.format("head_weight_short"), left - 70, this.y, { width: 62, align: "right" }),
+      this.text("head share", this.format("head_share"), left, this.y, { strong: true }),
       ...this.names(y, each, meta.shown),
     ];
     meta.shown.forEach(({ token, cell }, at) => {
@@ -280,7 +280,7 @@ class Scene {
     }
     const bottom = this.y + this.height - foot + 4;
     items.push(
-      this.text("o", this.say("is_o"), this.x, bottom + foot / 2 - LINE, { strong: true, width: left - this.x }),
+      this.text("o", this.format("is_o"), this.x, bottom + foot / 2 - LINE, { strong: true, width: left - this.x }),
       this.text("o note", this.noted(n.output), this.x, bottom + foot / 2, { muted: true, width: left - this.x }),
       { id: "o", kind: "bars", values: n.output, most: whole, mark: this.component(n.output), box: [left, bottom, this.x + this.width - left, foot - 4], from: `share ${meta.shown[0].token}` },
     );
@@ -289,20 +289,20 @@ class Scene {
 
   matrices() {
     const { matrix } = this.meta;
-    if (!matrix) return [this.text("none", this.say("too_many"), this.x, this.y)];
+    if (!matrix) return [this.text("none", this.format("too_many"), this.x, this.y)];
     const side = Math.min(this.height - 2 * LINE, this.width - GAP);
     const across = matrix.cols === matrix.rows ? side : Math.min(side, this.width * 0.5);
-    const head = matrix.name ? this.say(matrix.signed ? "matrix_head_signed" : "matrix_head", matrix) : this.say("loading");
+    const head = matrix.name ? this.format(matrix.signed ? "matrix_head_signed" : "matrix_head", matrix) : this.format("loading");
     return [
       this.text("matrix", head, this.x, this.y),
       { id: "matrix", kind: "matrix", box: [this.x + GAP, this.y + 2 * LINE, across, side], from: "o" },
       ...[["matrix_row", true], ["matrix_col", matrix.cols === matrix.rows]].flatMap(([key, shown], at) =>
-        shown && this.width - across > 110 ? [this.text(key, this.say(key, { row: matrix.row, col: matrix.col }), this.x + across + 2 * GAP, this.y + LINE * (2 + at), { strong: at === 0 })] : [],
+        shown && this.width - across > 110 ? [this.text(key, this.format(key, { row: matrix.row, col: matrix.col }), this.x + across + 2 * GAP, this.y + LINE * (2 + at), { strong: at === 0 })] : [],
       ),
     ];
   }
 
   nothing() {
-    return [this.text("none", this.say("not_written"), this.x, this.y, { muted: true })];
+    return [this.text("none", this.format("not_written"), this.x, this.y, { muted: true })];
   }
 }

@@ -156,7 +156,7 @@ export function panelsFor(mode, ratios, width, windowHeight) {
   const gap = 4 * CLOSE;
   const beside = inARow(ratios.flatMap((ratio) => [ratio, ratio]), width, tallest, gap, 0);
   const above = inARow(ratios, width, (tallest - CLOSE) / 2, gap, 0);
-  if (beside.boxes[0].height >= NEARLY * above.boxes[0].height) return beside; // it leaves room for what is chosen under it
+  if (beside.boxes[0].height >= NEARLY * above.boxes[0].height) return beside; // it leaves space for what is chosen under it
   const step = above.boxes[0].height + CLOSE;
   return { boxes: above.boxes.flatMap((box) => [box, { ...box, top: box.top + step }]), height: above.height + step };
 }

@@ -20,37 +20,37 @@ export class Words {
   }
 
   // "{row}" in the sentence is replaced by blanks.row. Where nothing can hover, a sentence "key_touch" stands in for "key".
-  say(key, blanks = {}) {
+  format(key, blanks = {}) {
     const sentence = (touched() && this.sentences[`${key}_touch`]) || this.sentences[key];
     return sentence.replace(/\{(\w+)\}/g, (_, name) => blanks[name]);
   }
 
   token(layout, token) {
     const cell = cellOf(layout, token);
-    if (cell) return this.say("patch", { row: cell[0], col: cell[1] });
+    if (cell) return this.format("patch", { row: cell[0], col: cell[1] });
     const name = layout.prefix[token];
     const register = /^reg(\d+)$/.exec(name);
-    if (register) return this.say("register", { index: register[1] });
+    if (register) return this.format("register", { index: register[1] });
     return { cls: this.sentences.cls, dist: this.sentences.dist }[name] || name;
   }
 
   head(head) {
-    return typeof head === "number" ? this.say("head", { head }) : this.say("mean");
+    return typeof head === "number" ? this.format("head", { head }) : this.format("mean");
   }
 
   verb(direction) {
-    return this.say(direction === "by" ? "verb_by" : "verb_at");
+    return this.format(direction === "by" ? "verb_by" : "verb_at");
   }
 
   strongest(answer, head) {
-    return this.say("strongest", { strongest: this.#strongestNames(answer, head), head: this.head(head) });
+    return this.format("strongest", { strongest: this.#strongestNames(answer, head), head: this.head(head) });
   }
 
   // The exact weight of one target, its rank, and what of: "0.04123, rank 2 of 257 (head 3)"
   value(answer, head, target) {
     const values = answer.of(head);
     const blanks = { value: number(values[target], 4), rank: rankOf(values, target), count: values.length };
-    return this.say("value", { ...blanks, token: this.token(answer.layouts.target, target), head: this.head(head) });
+    return this.format("value", { ...blanks, token: this.token(answer.layouts.target, target), head: this.head(head) });
   }
 
   // The text alternative of the microscope's picture.
@@ -63,16 +63,16 @@ export class Words {
       head: this.head(view.head),
       layer: view.layer,
     };
-    return `${this.say("picture", { rows, cols })} ${this.say(pinned ? "pinned_sentence" : "free_sentence", blanks)}`;
+    return `${this.format("picture", { rows, cols })} ${this.format(pinned ? "pinned_sentence" : "free_sentence", blanks)}`;
   }
 
   // "row 3, column 6 (0.0412), class token (0.0310) and row 4, column 6 (0.0207)"
   #strongestNames(answer, head) {
     const values = answer.of(head);
     const names = strongest(values, 3).map((token) =>
-      this.say("named_value", { token: this.token(answer.layouts.target, token), value: number(values[token]) }),
+      this.format("named_value", { token: this.token(answer.layouts.target, token), value: number(values[token]) }),
     );
     if (names.length < 2) return names.join("");
-    return this.say("and", { several: names.slice(0, -1).join(", "), last: names.at(-1) });
+    return this.format("and", { several: names.slice(0, -1).join(", "), last: names.at(-1) });
   }
 }

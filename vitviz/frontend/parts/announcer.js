@@ -17,7 +17,7 @@ export class Announcer {
     this.node = element("p", { class: "unseen", "aria-live": "polite" });
   }
 
-  say(text) {
+  announce(text) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => setText(this.node, text), REST_MS);
   }
@@ -94,8 +94,8 @@ export class Narrator {
     const { words } = this;
     const source = words.token(answer.layouts.source, answer.source);
     const said = view.head === head ? view : { ...view, head };
-    setText(this.asked, words.say("asked", { source, verb: words.verb(view.direction) }));
-    setText(this.state, words.say(pinned ? "state_pinned" : "state_free"));
+    setText(this.asked, words.format("asked", { source, verb: words.verb(view.direction) }));
+    setText(this.state, words.format(pinned ? "state_pinned" : "state_free"));
     setText(this.reading, target === null ? words.strongest(answer, head) : words.value(answer, head, target));
     this.#show(answer, view, head, target);
     const label = words.alternative(answer, said, pinned);
@@ -115,11 +115,11 @@ export class Narrator {
       if (i < tokens.length) thumbnail.show(bitmap, words, answer.layouts.target, tokens[i], number(values[tokens[i]]));
       else thumbnail.clear();
     });
-    setText(this.place, words.say("in_layer", { layer: view.layer, head: words.head(head === "all" ? "mean" : head) }));
+    setText(this.place, words.format("in_layer", { layer: view.layer, head: words.head(head === "all" ? "mean" : head) }));
   }
 
   #announce(text) {
-    if (text !== this.spoken) this.announcer.say(text);
+    if (text !== this.spoken) this.announcer.announce(text);
     this.spoken = text;
   }
 
@@ -146,14 +146,14 @@ export class Status {
     if (text === this.text) return;
     this.text = text;
     this.node.hidden = !text;
-    const button = element("button", { type: "button", text: this.words.say("again"), onclick: () => this.again() });
+    const button = element("button", { type: "button", text: this.words.format("again"), onclick: () => this.again() });
     this.node.replaceChildren(...(text ? [text, " ", button] : []));
   }
 
   #sentence({ reason, detail }, missing, blanks) {
     const { words } = this;
-    const what = words.say(`missing_${missing}`, blanks);
-    return words.say("failed", { what, reason: words.say(`reason_${reason}`, { status: detail }) });
+    const what = words.format(`missing_${missing}`, blanks);
+    return words.format("failed", { what, reason: words.format(`reason_${reason}`, { status: detail }) });
   }
 
   destroy() {

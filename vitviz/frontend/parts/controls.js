@@ -80,38 +80,38 @@ export class Chips {
 export class Controls {
   // change(part): a part of the selection changed. play(): starts and stops going through the layers. blend(value): how much of the map lies over the picture, 0..1.
   constructor(words, { change, blend, play }, firstBlend) {
-    const say = (key) => words.say(key);
+    const label = (key) => words.format(key);
     Object.assign(this, { words, change });
     this.layerName = element("output", { class: "layer-name" });
     this.layer = element("input", {
-      type: "range", min: "0", "aria-label": say("layer_slider"), oninput: () => change({ layer: Number(this.layer.value) }),
+      type: "range", min: "0", "aria-label": label("layer_slider"), oninput: () => change({ layer: Number(this.layer.value) }),
     });
     const stepper = (by, sign, label) =>
       element("button", { type: "button", class: "step", text: sign, "aria-label": label, onclick: () => this.#stepLayer(by) });
     this.directions = ["at", "by"].map((direction) =>
-      element("button", { type: "button", text: say(`verb_${direction}`), onclick: () => change({ direction }) }),
+      element("button", { type: "button", text: label(`verb_${direction}`), onclick: () => change({ direction }) }),
     );
-    this.head = choice(say, "heads", [], (value) => change({ head: /^\d+$/.test(value) ? Number(value) : value }));
-    this.measure = choice(say, "measure", [["weight", "measure_weight"], ["value", "measure_value"]], (measure) => change({ measure }));
-    this.scale = choice(say, "scale", [["robust", "option_robust"], ["raw", "option_raw"]], (scale) => change({ scale }));
-    this.shared = tick(say, "shared", (shared) => change({ shared }));
-    this.links = tick(say, "links", (links) => change({ links }));
+    this.head = choice(label, "heads", [], (value) => change({ head: /^\d+$/.test(value) ? Number(value) : value }));
+    this.measure = choice(label, "measure", [["weight", "measure_weight"], ["value", "measure_value"]], (measure) => change({ measure }));
+    this.scale = choice(label, "scale", [["robust", "option_robust"], ["raw", "option_raw"]], (scale) => change({ scale }));
+    this.shared = tick(label, "shared", (shared) => change({ shared }));
+    this.links = tick(label, "links", (links) => change({ links }));
     this.blend = element("input", {
-      type: "range", min: "0", max: "1", step: "0.05", value: firstBlend, "aria-label": say("blend"),
+      type: "range", min: "0", max: "1", step: "0.05", value: firstBlend, "aria-label": label("blend"),
       oninput: () => blend(Number(this.blend.value)),
     });
 
     this.play = element("button", { type: "button", class: "step", onclick: play });
     this.above = element(
       "div", { class: "bar" },
-      element("div", { class: "layer" }, this.play, stepper(-1, "‹", say("layer_before")), this.layerName, stepper(1, "›", say("layer_after")), this.layer),
-      element("div", { class: "segments", role: "group", "aria-label": say("direction") }, ...this.directions),
+      element("div", { class: "layer" }, this.play, stepper(-1, "‹", label("layer_before")), this.layerName, stepper(1, "›", label("layer_after")), this.layer),
+      element("div", { class: "segments", role: "group", "aria-label": label("direction") }, ...this.directions),
       this.head.list, // "all heads" needs no label to be seen
     );
     this.below = element(
       "div", { class: "bar" },
       this.measure.node, this.scale.node, this.shared.node, this.links.node,
-      element("label", { class: "blend" }, element("span", { text: say("blend_picture") }), this.blend, element("span", { text: say("blend_map") })),
+      element("label", { class: "blend" }, element("span", { text: label("blend_picture") }), this.blend, element("span", { text: label("blend_map") })),
     );
   }
 
@@ -126,22 +126,22 @@ export class Controls {
     // Who wants no motion steps through the layers alone.
     this.play.hidden = numLayers < 2 || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     setText(this.play, playing ? "❚❚" : "▶");
-    setAttribute(this.play, "aria-label", words.say(playing ? "pause" : "play"));
+    setAttribute(this.play, "aria-label", words.format(playing ? "pause" : "play"));
     const heads = weights ? weights.heads : 0;
     const hasValueNorm = Boolean(weights) && weights.hasValueNorm;
     setAttribute(this.layer, "max", numLayers - 1);
     this.layer.value = view.layer;
     this.layer.hidden = numLayers < 2;
-    setText(this.layerName, words.say("layer", { layer: view.layer, last: numLayers - 1 }));
+    setText(this.layerName, words.format("layer", { layer: view.layer, last: numLayers - 1 }));
     this.directions.forEach((button, i) => setAttribute(button, "aria-pressed", view.direction === ["at", "by"][i]));
     if (heads && this.heads !== heads) {
       this.heads = heads;
-      const entries = [["all", words.say("all_heads")], ...["mean", ...Array(heads).keys()].map((head) => [head, words.head(head)])];
+      const entries = [["all", words.format("all_heads")], ...["mean", ...Array(heads).keys()].map((head) => [head, words.head(head)])];
       this.head.list.replaceChildren(...entries.map(([value, text]) => element("option", { value, text })));
     }
     this.head.list.value = String(view.head);
     this.measure.list.disabled = !hasValueNorm;
-    this.measure.node.title = words.say(hasValueNorm ? "measure_help" : "measure_absent");
+    this.measure.node.title = words.format(hasValueNorm ? "measure_help" : "measure_absent");
     this.measure.list.value = hasValueNorm ? view.measure : "weight";
     this.scale.list.value = view.scale;
     this.shared.box.checked = view.shared;
@@ -149,12 +149,12 @@ export class Controls {
   }
 }
 
-function choice(say, name, entries, change) {
-  const list = element("select", { "aria-label": say(name), onchange: () => change(list.value) }, ...entries.map(([value, key]) => element("option", { value, text: say(key) })));
-  return { list, node: element("label", { class: "choice" }, element("span", { text: say(name) }), list) };
+function choice(label, name, entries, change) {
+  const list = element("select", { "aria-label": label(name), onchange: () => change(list.value) }, ...entries.map(([value, key]) => element("option", { value, text: label(key) })));
+  return { list, node: element("label", { class: "choice" }, element("span", { text: label(name) }), list) };
 }
 
-function tick(say, name, change) {
+function tick(label, name, change) {
   const box = element("input", { type: "checkbox", onchange: () => change(box.checked) });
-  return { box, node: element("label", { class: "tick" }, box, element("span", { text: say(name) })) };
+  return { box, node: element("label", { class: "tick" }, box, element("span", { text: label(name) })) };
 }

@@ -90,7 +90,7 @@ export class ColourBar {
       count += patches.length;
       for (const value of patches) if (Math.abs(value) > Math.abs(most)) most = value;
     }
-    const say = (key, blanks) => this.words.say(key, blanks);
+    const label = (key, blanks) => this.words.format(key, blanks);
     const { low, high } = extent;
     const flat = isFlat(extent);
     this.strip.hidden = flat; // one colour, of one number
@@ -99,11 +99,11 @@ export class ColourBar {
     setText(this.ends[2], flat ? "" : `${beyond ? "≥ " : ""}${number(high)}`);
     this.#markEven(answer, view, extent, sumToOne);
 
-    const quantity = say(view.measure === "value" ? "quantity_value" : "quantity_weight");
-    const whose = view.shared ? say("scale_shared") : say("scale_own", { head: this.words.head(head) });
-    const ends = say(view.scale === "robust" ? "scale_robust" : "scale_raw");
-    const kind = flat ? say("scale_flat", { value: number(high) }) : ends;
-    const clipped = beyond ? ` ${say("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
+    const quantity = label(view.measure === "value" ? "quantity_value" : "quantity_weight");
+    const whose = view.shared ? label("scale_shared") : label("scale_own", { head: this.words.head(head) });
+    const ends = label(view.scale === "robust" ? "scale_robust" : "scale_raw");
+    const kind = flat ? label("scale_flat", { value: number(high) }) : ends;
+    const clipped = beyond ? ` ${label("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
     setText(this.caption, `${quantity}, ${whose}, ${kind}.${clipped}`);
   }
 
@@ -115,7 +115,7 @@ export class ColourBar {
     this.even.hidden = !meant;
     if (!meant) return;
     this.even.style.left = `${place * 100}%`;
-    this.even.title = this.words.say("even", { count: answer.count, value: number(even) });
+    this.even.title = this.words.format("even", { count: answer.count, value: number(even) });
   }
 }
 

@@ -19,7 +19,7 @@ export function drawFrame(context, box, colour, thickness) {
   context.strokeRect(x, y, width, height);
 }
 
-// A word beside a marked patch: the box that it takes, on the side where there is room, and its drawing.
+// A word beside a marked patch: the box that it takes, on the side where there is space, and its drawing.
 export function tagBox(text, [x, y, width, height], whole) {
   const wide = 7 * text.length + 6;
   return [x + width + wide + 2 < whole ? x + width + 3 : x - wide - 3, y + height / 2 - 8, wide, 16];

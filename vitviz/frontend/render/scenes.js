@@ -8,8 +8,8 @@ const PAINT = { text, bars, bar, ticks, grid, patch, matrix };
 const ease = (t) => (t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2);
 const between = (one, two, t) => one.map((value, i) => value + (two[i] - value) * t);
 
-// What is on the stage, and where it is on its way.
-export class Stage {
+// The items on the canvas, each on its way to its box.
+export class SceneCanvas {
   constructor() {
     this.items = []; // { item, start, box, alpha, fade }: start and fade where it began, box and alpha where it is
     this.leaving = [];
@@ -74,7 +74,7 @@ function text(pen, item, [x, y, width, height], look) {
   pen.fillText(shown, item.align === "right" ? x + width : x, y + height / 2);
 }
 
-// The text, or as much of its beginning as has room.
+// The text, or as much of its beginning as fits.
 function fitting(pen, whole, width) {
   if (pen.measureText(whole).width <= width) return whole;
   let count = whole.length;

@@ -61,7 +61,7 @@ class Board {
     this.canvas.addEventListener("pointerleave", () => {
       this.hover = null;
       this.redraw();
-      this.say();
+      this.describe();
     });
     this.mask = new Mask(() => this.redraw(), this.reports);
     watchBrush(this.canvas, this.mask, {
@@ -71,7 +71,7 @@ class Board {
       },
       cursor: () => this.hover,
       grid: () => (this.given.paint !== null && this.sameShape() ? this.given.shape : null),
-      ended: () => this.say(true),
+      ended: () => this.describe(true),
     });
     this.unflush = flushOnLeaving(this.canvas, this.reports);
     this.canvas.addEventListener("click", (event) => {
@@ -123,7 +123,7 @@ class Board {
     if (state === "failed") this.shown = null;
     this.status.show(this.root, this.loader);
     this.draw();
-    this.say();
+    this.describe();
   }
 
   // Whether the maps on the screen are as many as Python has by now: an index means the same head in both.
@@ -215,7 +215,7 @@ class Board {
     if (String(at) === String(this.hover)) return;
     this.hover = at;
     this.redraw();
-    this.say();
+    this.describe();
   }
 
   key(event) {
@@ -228,7 +228,7 @@ class Board {
       this.hover = [clamp(layer + step[0], layers), clamp(head + step[1], heads)];
       this.reveal(this.hover);
       this.redraw();
-      return this.say(true);
+      return this.describe(true);
     }
     const [layer, head] = this.chosen || [0, null];
     const at = [clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)];
@@ -248,33 +248,33 @@ class Board {
   pick(at, delay) {
     this.chosen = at;
     this.redraw();
-    this.say(true);
+    this.describe(true);
     this.reports.make(at, delay);
   }
 
   // loud: by keyboard or a choice, and not because a pointer passes by.
-  say(loud = false) {
+  describe(loud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };
-    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : this.words.say("loading");
+    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : this.words.format("loading");
     setText(this.readout, text);
     const spoken = [state === "failed" ? this.status.text : text];
     const [layers, heads] = this.given.shape;
-    if (this.given.paint) spoken.push(this.words.say("marked_count", { count: this.mask.cells.size, total: layers * heads }));
+    if (this.given.paint) spoken.push(this.words.format("marked_count", { count: this.mask.cells.size, total: layers * heads }));
     setAttribute(this.canvas, "aria-label", `${data.alt} ${spoken.join(" · ")}`);
-    if (loud) this.announcer.say(spoken.join(" · "));
+    if (loud) this.announcer.announce(spoken.join(" · "));
   }
 
   reading() {
-    const say = (key, blanks) => this.words.say(key, blanks);
+    const label = (key, blanks) => this.words.format(key, blanks);
     const { data, payload, shape } = this.shown;
     const { paint } = this.given;
     const [, heads, rows, cols] = shape;
     const [layer, head] = this.hover || (this.sameShape() && this.chosen) || [0, null];
-    if (head === null || (paint && !this.hover)) return paint ? paintHint(paint) : say(data.unit === "layer" ? "layers_hint" : "board_hint");
+    if (head === null || (paint && !this.hover)) return paint ? paintHint(paint) : label(data.unit === "layer" ? "layers_hint" : "board_hint");
     const map = layer * heads + head;
-    const place = data.wrapped ? say(`board_${data.unit}`, { head: map, layer: map }) : say("board_place", { layer: data.first + layer, head });
-    if (this.loader.state !== "shown") return [place, say("loading")].join(" · ");
+    const place = data.wrapped ? label(`board_${data.unit}`, { head: map, layer: map }) : label("board_place", { layer: data.first + layer, head });
+    if (this.loader.state !== "shown") return [place, label("loading")].join(" · ");
     const { arrays, meta } = payload;
     const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
     const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
@@ -282,8 +282,8 @@ class Board {
     const [row, col] = [Math.floor(peak / cols), peak % cols];
     const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
     const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
-    const read = rows * cols > 1 ? say("most", most) : most.value; // a single number has no place
-    const marked = paint && this.sameShape() ? [say(this.mask.cells.has(map) ? "marked" : "unmarked")] : [];
+    const read = rows * cols > 1 ? label("most", most) : most.value; // a single number has no place
+    const marked = paint && this.sameShape() ? [label(this.mask.cells.has(map) ? "marked" : "unmarked")] : [];
     return [place, read, ...facts, ...marked].join(" · ");
   }
 }

@@ -1,5 +1,5 @@
-// One head by hand: the photograph stays in sight, and beside it one step at a time fills a stage of constant size. From step to step
-// what is on the stage moves to where it goes, so that a number can be followed.
+// One head by hand: the photograph stays in sight, and beside it one step at a time fills a canvas of constant size. From step to step
+// what is on the canvas moves to where it goes, so that a number can be followed.
 
 import { sceneOf } from "../core/by_hand.js";
 import { clamp, patchName, patchNamed } from "../core/layout.js";
@@ -13,7 +13,7 @@ import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, STEPS } from "../parts/input.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
-import { Stage } from "../render/scenes.js";
+import { SceneCanvas } from "../render/scenes.js";
 import { onceAFrame, penOf, watchSize } from "../render/surface.js";
 
 const MOVE_MS = 700;
@@ -23,7 +23,7 @@ const FINEST_CUTS = 5; // CSS pixels of a patch
 const NARROW = 600; // CSS pixels
 const GAP = 28;
 const SCALE_HEIGHT = 58; // of the colour bar under the photograph
-const AROUND = { wide: 430, narrow: 540, presented: 260 }; // what stands on the page beside the stage, above the fold
+const AROUND = { wide: 430, narrow: 540, presented: 260 }; // what stands on the page beside the canvas, above the fold
 
 export function mount(node, host) {
   const view = new ByHand(node, host);
@@ -40,8 +40,8 @@ class ByHand {
     this.step = null;
     this.chosen = "";
     this.hover = null; // a cell of the photograph
-    this.pointed = null; // { item, index } on the stage
-    this.stage = new Stage();
+    this.pointed = null; // { item, index } on the canvas
+    this.scenes = new SceneCanvas();
     this.painters = { scores: new MapPainter(), weights: new MapPainter() };
     this.reports = new Reports((value, stamp) => host.report(value, stamp));
     this.loader = new Loader(sourceOf(host), {
@@ -57,21 +57,21 @@ class ByHand {
   }
 
   build(parent) {
-    const say = (key) => this.words.say(key);
+    const label = (key) => this.words.format(key);
     this.number = element("span", { class: "number" });
     this.title = element("span", { class: "title" });
     this.caption = element("p", { class: "caption" });
     this.heading = element("div", { class: "heading" }, element("div", { class: "header" }, this.number, this.title), this.caption);
     this.photo = element("canvas", { class: "photo main", tabindex: 0, role: "application" });
     this.scale = element("div", { class: "scale" });
-    this.overlay = element("canvas", { class: "stage", role: "img" });
+    this.overlay = element("canvas", { class: "scene", role: "img" });
     this.area = element("div", { class: "area" }, this.photo, this.scale, this.overlay);
     this.readout = element("p", { class: "readout" });
-    this.chips = new Chips(say("tokens"), { choose: (name) => this.follow(name, 0) });
-    this.back = element("button", { type: "button", class: "go", text: say("back"), onclick: () => this.go(-1) });
-    this.next = element("button", { type: "button", class: "go", text: say("next"), onclick: () => this.go(1) });
+    this.chips = new Chips(label("tokens"), { choose: (name) => this.follow(name, 0) });
+    this.back = element("button", { type: "button", class: "go", text: label("back"), onclick: () => this.go(-1) });
+    this.next = element("button", { type: "button", class: "go", text: label("next"), onclick: () => this.go(1) });
     this.list = element("ol", { class: "steps" });
-    this.bar = element("nav", { class: "transport", "aria-label": say("steps") }, this.back, this.list, this.next);
+    this.bar = element("nav", { class: "transport", "aria-label": label("steps") }, this.back, this.list, this.next);
     this.announcer = new Announcer();
     const foot = element("div", { class: "foot" }, this.chips.node, this.readout);
     this.root = element("div", { class: "by-hand" }, this.status.node, this.heading, this.area, this.bar, foot, this.announcer.node);
@@ -233,7 +233,7 @@ class ByHand {
     const given = { arrays: numbers.arrays, meta: { ...numbers.meta, matrix: this.shown.matrix ?? (data.matrices && { rows: data.matrices, cols: data.matrices, row: 0, col: 0 }) } };
     const place = (cell) => boxOf(this.grid, cell, { width: this.size[0], height: this.size[1] });
     const scene = sceneOf(this.step, given, this.box, this.words);
-    this.stage.show(scene, place, moving && !this.still.matches);
+    this.scenes.show(scene, place, moving && !this.still.matches);
     this.run(moving && !this.still.matches ? MOVE_MS : 0);
   }
 
@@ -242,7 +242,7 @@ class ByHand {
     const began = performance.now();
     const tick = (now) => {
       const t = ms ? Math.min(1, Math.max(0, now - began) / ms) : 1;
-      this.stage.advance(t);
+      this.scenes.advance(t);
       this.paint();
       setAttribute(this.root, "data-moving", t < 1);
       setAttribute(this.root, "data-shown", this.step);
@@ -259,7 +259,7 @@ class ByHand {
     if (!this.size || !this.given) return;
     const [width, height] = this.size;
     const pen = penOf(this.photo, width, height);
-    const stage = penOf(this.overlay, ...this.whole);
+    const overlay = penOf(this.overlay, ...this.whole);
     const { shown, heat, colours } = this;
     if (!shown) return;
     const place = (cell) => boxOf(this.grid, cell, { width, height });
@@ -278,7 +278,7 @@ class ByHand {
     const followed = patchNamed(this.chosen);
     if (followed) drawFrame(pen, place(followed), colours.accent, 3);
     if (this.hover) drawFrame(pen, place(this.hover), "#ffffff", 2);
-    this.stage.paint(stage, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
+    this.scenes.paint(overlay, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
   }
 
   // Whether the step is about keys, too.
@@ -291,7 +291,7 @@ class ByHand {
     const box = this.area.getBoundingClientRect();
     const cell = cellUnder(event, this.photo, this.grid);
     const larger = box.width / this.whole[0];
-    this.pointAt(cell, cell ? null : this.stage.at((event.clientX - box.left) / larger, (event.clientY - box.top) / larger));
+    this.pointAt(cell, cell ? null : this.scenes.at((event.clientX - box.left) / larger, (event.clientY - box.top) / larger));
   }
 
   pointAt(cell, pointed) {
@@ -329,20 +329,20 @@ class ByHand {
     setText(this.readout, reading);
     setAttribute(this.overlay, "aria-label", `${title}. ${caption}`);
     setAttribute(this.photo, "aria-label", `${this.given.alt} ${reading}`);
-    if (aloud) this.announcer.say(`${this.words.say("step_of", { at: at + 1, count: steps.length, name })} ${caption} ${reading}`);
+    if (aloud) this.announcer.announce(`${this.words.format("step_of", { at: at + 1, count: steps.length, name })} ${caption} ${reading}`);
   }
 
   reading() {
     if (this.pointed) {
       const { item, index } = this.pointed;
-      return this.words.say("component", { index, value: number(item.values[index], 4).replace("-", "\u2212") });
+      return this.words.format("component", { index, value: number(item.values[index], 4).replace("-", "\u2212") });
     }
     const cell = this.hover ?? patchNamed(this.chosen);
-    if (!cell || !this.shown) return this.loader.state === "loading" ? this.words.say("loading") : "\u00a0";
+    if (!cell || !this.shown) return this.loader.state === "loading" ? this.words.format("loading") : "\u00a0";
     const [row, col] = cell;
     const values = this.heat && this.shown.numbers.arrays[this.heat];
     const value = values && values[values.length - this.given.rows * this.given.cols + row * this.given.cols + col];
-    return this.words.say("place", { row, col }) + (values ? ` · ${number(value)}` : "");
+    return this.words.format("place", { row, col }) + (values ? ` · ${number(value)}` : "");
   }
 }
 

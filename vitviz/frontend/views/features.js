@@ -43,9 +43,9 @@ class Features {
     this.announcer = new Announcer();
     this.panels = [];
     this.lines = element("canvas", { class: "lines", "aria-hidden": "true" });
-    this.stage = element("div", { class: "stage" });
+    this.place = element("div", { class: "place" });
     this.reading = element("p", { class: "reading" });
-    this.root = element("section", { class: "features" }, this.status.node, this.stage, this.reading, this.announcer.node);
+    this.root = element("section", { class: "features" }, this.status.node, this.place, this.reading, this.announcer.node);
     // For tests: the very numbers that are painted.
     this.root.vitvizFeatures = { values: (picture) => Array.from(this.likeness(this.asked(), picture)), asked: () => this.asked() };
     parent.append(this.root);
@@ -93,7 +93,7 @@ class Features {
     if (this.built === wanted) return;
     this.built = wanted;
     this.panels = pictures.flatMap(({ title }, picture) => kinds.map((kind) => this.#panel(kind, picture, title)));
-    this.stage.replaceChildren(...this.panels.flatMap(({ name, canvas, bar }) => [name, canvas, bar]), this.lines);
+    this.place.replaceChildren(...this.panels.flatMap(({ name, canvas, bar }) => [name, canvas, bar]), this.lines);
   }
 
   #panel(kind, picture, title) {
@@ -196,7 +196,7 @@ class Features {
     if (!this.width || !this.given) return;
     const ratios = this.given.pictures.map(({ ratio }) => ratio);
     const { boxes, height } = panelsFor(this.given.mode, ratios, this.width, this.windowHeight);
-    this.stage.style.height = `${height}px`;
+    this.place.style.height = `${height}px`;
     const pen = penOf(this.lines, this.width, height);
     const asked = this.shown && this.built && this.shown.data.mode === this.given.mode ? this.asked() : null;
     this.panels.forEach((panel, i) => {
@@ -208,8 +208,8 @@ class Features {
       this.#paint(panel, penOf(panel.canvas, box.width, box.height), asked);
     });
     if (asked && this.given.mode === "alike") this.#link(pen, asked);
-    if (asked) this.#say(asked);
-    else setText(this.reading, this.loader.state === "failed" ? "\u00a0" : this.words.say("loading"));
+    if (asked) this.#describe(asked);
+    else setText(this.reading, this.loader.state === "failed" ? "\u00a0" : this.words.format("loading"));
     if (!asked || this.loader.state !== "shown") return;
     Object.assign(this.root.dataset, { ready: this.given.pictures[0].picture, asked: `${asked.picture} ${patchName(asked.cell)}` });
     this.root.dispatchEvent(new CustomEvent("painted"));
@@ -269,20 +269,20 @@ class Features {
     line(pen, middle(asked.picture, this.indexOf(asked)), middle(other, nearest(this.likeness(asked, other))), accent, 2.5);
   }
 
-  #say(asked) {
+  #describe(asked) {
     const text = this.given.mode === "alike" ? this.#alike(asked) : this.#painted(asked);
     setText(this.reading, text);
     for (const { kind, canvas, picture } of this.panels) {
       if (kind === "painted") setAttribute(canvas, "aria-label", this.given.alt);
       else setAttribute(canvas, "aria-label", `${this.given.pictures[picture].title}. ${this.given.alt} ${text}`);
     }
-    if (this.loud) this.announcer.say(text);
+    if (this.loud) this.announcer.announce(text);
     this.loud = false;
   }
 
   #place(picture, index) {
     const { cols } = this.shown.data.pictures[picture];
-    return this.words.say("place", { row: Math.floor(index / cols), col: index % cols });
+    return this.words.format("place", { row: Math.floor(index / cols), col: index % cols });
   }
 
   #alike(asked) {
@@ -292,18 +292,18 @@ class Features {
       const values = this.likeness(asked, pointed.picture);
       const index = this.indexOf(pointed);
       const blanks = { value: number(values[index], 4), rank: rankOf(values, index), count: values.length };
-      return words.say("value", { ...blanks, place: this.#place(pointed.picture, index), title: this.#title(pointed.picture) });
+      return words.format("value", { ...blanks, place: this.#place(pointed.picture, index), title: this.#title(pointed.picture) });
     }
     const index = this.indexOf(asked);
     const here = this.likeness(asked, own);
     const best = nearest(here, index);
-    const said = [words.say("here", { place: this.#place(own, index), title: this.#title(own), best: this.#place(own, best), value: number(here[best], 3) })];
+    const said = [words.format("here", { place: this.#place(own, index), title: this.#title(own), best: this.#place(own, best), value: number(here[best], 3) })];
     if (shown.pictures.length > 1) {
       const there = this.likeness(asked, other);
       const found = nearest(there);
       const back = nearest(shown.pictures[own].vectors.likeness(found, shown.pictures[other].vectors));
       const key = back === index ? "there_mutual" : "there";
-      said.push(words.say(key, { title: this.#title(other), best: this.#place(other, found), value: number(there[found], 3), back: this.#place(own, back) }));
+      said.push(words.format(key, { title: this.#title(other), best: this.#place(other, found), value: number(there[found], 3), back: this.#place(own, back) }));
     }
     return said.join(" ");
   }
@@ -315,15 +315,15 @@ class Features {
   #painted(asked) {
     const { words, shown } = this;
     const at = this.pointed ?? (this.chosen ? asked : null);
-    if (!at) return words.say("painted_hint");
+    if (!at) return words.format("painted_hint");
     const { arrays, shapes } = shown.pictures[at.picture].values;
     const [index, count] = [this.indexOf(at), shapes.values[1]];
     const values = [...arrays.values.subarray(index * count, (index + 1) * count)];
     const blanks = { place: this.#place(at.picture, index), title: this.#title(at.picture) };
     const { sizes } = shown.data;
-    if (sizes) return words.say("group", { ...blanks, group: values[0] + 1, groups: sizes.length, count: sizes[values[0]] });
-    if (Number.isNaN(values[0])) return words.say("background", blanks);
-    return words.say("components", { ...blanks, values: values.map((value) => number(value)).join(", ") });
+    if (sizes) return words.format("group", { ...blanks, group: values[0] + 1, groups: sizes.length, count: sizes[values[0]] });
+    if (Number.isNaN(values[0])) return words.format("background", blanks);
+    return words.format("components", { ...blanks, values: values.map((value) => number(value)).join(", ") });
   }
 }
 

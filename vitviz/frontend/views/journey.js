@@ -228,7 +228,7 @@ class Journey extends JourneyPainter {
     try {
       this.act({ kind: "upload", ...(await scaledUpload(file, this.given.upload)) });
     } catch (error) {
-      this.notice = this.words.say("upload_failed", { reason: error.message });
+      this.notice = this.words.format("upload_failed", { reason: error.message });
       this.repaint();
     }
   }
@@ -248,7 +248,7 @@ class Journey extends JourneyPainter {
   pause() {
     this.timeline.pause();
     this.repaint();
-    this.announcer.say(this.figure.caption.textContent);
+    this.announcer.announce(this.figure.caption.textContent);
   }
 
   jump(by) {
@@ -291,7 +291,7 @@ class Journey extends JourneyPainter {
       const moving = playing || fading;
       this.repaint(true);
       this.clock = moving ? requestAnimationFrame(tick) : 0;
-      if (!moving) this.announcer.say(this.figure.caption.textContent);
+      if (!moving) this.announcer.announce(this.figure.caption.textContent);
     };
     this.clock = requestAnimationFrame(tick);
   }
@@ -338,7 +338,7 @@ class Journey extends JourneyPainter {
     if (this.held !== null) this.seen = Math.max(this.seen, this.timeline.end);
     this.report();
     this.settle();
-    this.announcer.say(this.figure.caption.textContent);
+    this.announcer.announce(this.figure.caption.textContent);
   }
 
   // -> whether there was something to let go of
@@ -358,7 +358,7 @@ class Journey extends JourneyPainter {
       const from = patchNamed(this.hovered ?? this.query ?? "") ?? [Math.floor(rows / 2), Math.floor(cols / 2)];
       const next = this.hovered === null ? from : [Math.min(rows - 1, Math.max(0, from[0] + step[0])), Math.min(cols - 1, Math.max(0, from[1] + step[1]))];
       this.hover(this.nameAt(next));
-      this.announcer.say(this.figure.caption.textContent);
+      this.announcer.announce(this.figure.caption.textContent);
     } else if (event.key === "Enter" && !this.brushing && this.hovered) this.hold(this.hovered);
     else return;
     event.preventDefault();

@@ -174,15 +174,15 @@ export class JourneyAnswers {
     const { answer } = this.shown.data;
     const last = layer === this.layers.length - 1;
     const right = answer.steps[layer + 1]?.right;
-    if (this.mask.cells.size) return this.words.say("note_hidden", { hidden: this.mask.cells.size, count: this.grid[0] * this.grid[1] });
-    if (right !== null && right !== undefined) return this.words.say(last ? "note_right_last" : "note_right", { share: Math.round(100 * right), layer });
-    return this.words.say(last ? "note_last" : "note_lens");
+    if (this.mask.cells.size) return this.words.format("note_hidden", { hidden: this.mask.cells.size, count: this.grid[0] * this.grid[1] });
+    if (right !== null && right !== undefined) return this.words.format(last ? "note_right_last" : "note_right", { share: Math.round(100 * right), layer });
+    return this.words.format(last ? "note_last" : "note_lens");
   }
 
   stepName() {
     const { step, layer, finished } = this.timeline;
-    if (finished) return this.words.say("finished");
-    return step === PATCHES ? this.words.say("cell_patches") : step === POSITIONS ? this.words.say("cell_positions") : this.words.say("layer", { layer });
+    if (finished) return this.words.format("finished");
+    return step === PATCHES ? this.words.format("cell_patches") : step === POSITIONS ? this.words.format("cell_positions") : this.words.format("layer", { layer });
   }
 
   tokenWords(name) {
@@ -201,20 +201,20 @@ export class JourneyAnswers {
     if (layer >= 0 && (pointed || !timeline.finished) && this.seen > FIRST_LAYER) {
       const query = this.queryIn(layer);
       const shares = this.patchShares(layer, query);
-      if (!shares) return words.say(this.layers[layer].loader?.error ? "caption_missing" : "caption_loading", { layer });
+      if (!shares) return words.format(this.layers[layer].loader?.error ? "caption_missing" : "caption_loading", { layer });
       const token = this.tokenWords(query);
       const asked = this.targetOf(query);
-      if (asked !== null) return words.say("caption_target", { layer, token, target: this.tokenWords(asked), share: this.shareText(layer, shares, query) });
+      if (asked !== null) return words.format("caption_target", { layer, token, target: this.tokenWords(asked), share: this.shareText(layer, shares, query) });
       const [best] = this.strongestCells(layer, shares);
-      if (!best) return words.say("caption_unreached", { layer, token });
+      if (!best) return words.format("caption_unreached", { layer, token });
       const { grid } = this.layers[layer];
       const share = percent(shares[best[0] * grid[1] + best[1]]);
-      const target = words.say("patch", { row: best[0], col: best[1] });
+      const target = words.format("patch", { row: best[0], col: best[1] });
       const own = patchNamed(query ?? "");
       const itself = own && String(own) === String(best) && String(grid) === String(this.grid);
-      return words.say(itself ? "caption_itself" : "caption_layer", { layer, token, target, share });
+      return words.format(itself ? "caption_itself" : "caption_layer", { layer, token, target, share });
     }
-    if (timeline.finished) return data.answer === null ? words.say(`caption_${data.silent}`) : words.say(data.answer.doubtful ? "caption_doubt" : data.hiding ? "caption_answer" : "caption_answer_only", this.answerBlanks(data.answer));
+    if (timeline.finished) return data.answer === null ? words.format(`caption_${data.silent}`) : words.format(data.answer.doubtful ? "caption_doubt" : data.hiding ? "caption_answer" : "caption_answer_only", this.answerBlanks(data.answer));
     return timeline.step === POSITIONS ? data.captions.positions : data.captions.patches;
   }
 
@@ -227,10 +227,10 @@ export class JourneyAnswers {
     const { words } = this;
     const { answer } = this.shown.data;
     const hidden = this.mask.cells.size;
-    if (!hidden) return words.say("caption_brush");
-    if (!this.reports.answeredBy(this.given.received) || answer === null) return words.say("caption_hiding", { hidden });
+    if (!hidden) return words.format("caption_brush");
+    if (!this.reports.answeredBy(this.given.received) || answer === null) return words.format("caption_hiding", { hidden });
     const [best] = answer.bars.at(-1);
-    return words.say("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
+    return words.format("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
   }
 }
 

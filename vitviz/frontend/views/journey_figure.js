@@ -18,8 +18,8 @@ export function sizesFor(width, height, layers) {
     return { narrow, photo, line: width, lineHeight: 110, answer: width, frame: 64 };
   }
   const answer = Math.max(170, Math.min(270, Math.round(0.21 * width)));
-  const room = Math.max(220, Math.min(0.34 * width, height - 526));
-  const photo = Math.round(Math.min(400, room));
+  const available = Math.max(220, Math.min(0.34 * width, height - 526));
+  const photo = Math.round(Math.min(400, available));
   const frame = Math.min(92, Math.floor((width - SIDES - (layers - 1) * CELL_GAP) / layers));
   return { narrow, photo, line: width - photo - answer - 2 * GAP, lineHeight: photo, answer, frame };
 }
@@ -28,7 +28,7 @@ export class JourneyFigure {
   // words: Words. acts: what the controls call.
   constructor(words, acts) {
     Object.assign(this, { words, acts });
-    const say = (key) => words.say(key);
+    const label = (key) => words.format(key);
     this.caption = element("p", { class: "caption" });
     this.storyText = element("span", {});
     this.storyLink = element("button", { class: "link more", type: "button", onclick: () => acts.open(this.storyLink.dataset.page) });
@@ -41,7 +41,7 @@ export class JourneyFigure {
     this.answerTitle = element("span", { class: "title" });
     this.lineTitle = element("span", { class: "title" });
     this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
-    this.photoSection = this.#station("photo", 1, say("photo_title"), "patches", this.reads, this.photo);
+    this.photoSection = this.#station("photo", 1, label("photo_title"), "patches", this.reads, this.photo);
     this.lineSection = this.#station("line", 2, this.lineTitle, "positions", null, this.line, this.heads);
     this.answerSection = this.#station("answer", 4, this.answerTitle, "prediction", null, this.bars, this.note);
     this.stations = element("div", { class: "stations" }, this.photoSection, this.lineSection, this.answerSection);
@@ -50,9 +50,9 @@ export class JourneyFigure {
     this.layersTitle = element("span", { class: "title" });
     this.strip = element("div", { class: "strip" });
     const header = this.#header(3, this.layersTitle, "microscope", this.legend);
-    this.layers = element("section", { class: "layers", "aria-label": say("layers_title") }, header, this.strip);
+    this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.strip);
     this.transport = this.#transport();
-    this.gallery = element("div", { class: "gallery", role: "group", "aria-label": say("gallery") });
+    this.gallery = element("div", { class: "gallery", role: "group", "aria-label": label("gallery") });
     this.overlay = element("canvas", { class: "overlay", "aria-hidden": "true" });
     this.root = element(
       "div",
@@ -88,27 +88,27 @@ export class JourneyFigure {
   #tools() {
     const { words, acts } = this;
     const button = (key, act, pressed) =>
-      element("button", { class: "link", type: "button", text: words.say(key), "aria-pressed": pressed, onclick: act });
+      element("button", { class: "link", type: "button", text: words.format(key), "aria-pressed": pressed, onclick: act });
     this.brush = button("brush", () => acts.brush(), "false");
     this.hideObject = button("hide_object", () => acts.hide("object"));
     this.hideRest = button("hide_rest", () => acts.hide("rest"));
     this.hideNone = button("hide_none", () => acts.hide("none"));
     const number = element("span", { class: "number", "data-station": 5, text: 5 });
-    const title = element("span", { class: "title", text: words.say("hide_title") });
+    const title = element("span", { class: "title", text: words.format("hide_title") });
     const buttons = [this.brush, this.hideObject, this.hideRest, this.hideNone];
-    return element("div", { class: "tools", role: "group", "aria-label": words.say("hide_title") }, number, title, ...buttons, this.#more("what_if"));
+    return element("div", { class: "tools", role: "group", "aria-label": words.format("hide_title") }, number, title, ...buttons, this.#more("what_if"));
   }
 
   #transport() {
     const { words, acts } = this;
     this.play = element("button", { class: "play", type: "button", onclick: () => acts.toggle() });
-    this.back = element("button", { class: "icon", type: "button", text: "‹", "aria-label": words.say("step_back"), onclick: () => acts.jump(-1) });
-    this.forward = element("button", { class: "icon", type: "button", text: "›", "aria-label": words.say("step"), onclick: () => acts.jump(1) });
-    this.scrub = element("input", { class: "scrub", type: "range", min: 0, max: 14, step: 0.01, "aria-label": words.say("scrub"), oninput: (event) => acts.seek(Number(event.target.value)) });
+    this.back = element("button", { class: "icon", type: "button", text: "‹", "aria-label": words.format("step_back"), onclick: () => acts.jump(-1) });
+    this.forward = element("button", { class: "icon", type: "button", text: "›", "aria-label": words.format("step"), onclick: () => acts.jump(1) });
+    this.scrub = element("input", { class: "scrub", type: "range", min: 0, max: 14, step: 0.01, "aria-label": words.format("scrub"), oninput: (event) => acts.seek(Number(event.target.value)) });
     this.speeds = [0.5, 1, 2].map((speed) =>
       element("button", { class: "link speed", type: "button", text: `${speed}×`, "aria-pressed": String(speed === 1), onclick: () => acts.speed(speed) }),
     );
-    const speed = element("span", { class: "speeds", role: "group", "aria-label": words.say("speed") }, ...this.speeds);
+    const speed = element("span", { class: "speeds", role: "group", "aria-label": words.format("speed") }, ...this.speeds);
     return element("div", { class: "transport" }, this.play, this.back, this.forward, this.scrub, speed);
   }
 
@@ -129,7 +129,7 @@ export class JourneyFigure {
     for (const link of this.root.querySelectorAll(".more")) {
       const title = pages[link.dataset.page];
       link.hidden = !title;
-      if (title) setText(link, this.words.say("open", { page: title }));
+      if (title) setText(link, this.words.format("open", { page: title }));
     }
   }
 
@@ -180,9 +180,9 @@ export class JourneyFigure {
 
   #ownTiles() {
     const { words, acts } = this;
-    const input = element("input", { type: "file", accept: "image/*", class: "unseen", tabindex: -1, "aria-label": words.say("upload"), onchange: (event) => acts.upload(event.target) });
-    const upload = element("button", { class: "tile", type: "button", text: words.say("upload"), onclick: () => input.click() });
-    const camera = element("button", { class: "tile", type: "button", text: words.say("camera"), onclick: () => acts.camera(), hidden: !navigator.mediaDevices });
+    const input = element("input", { type: "file", accept: "image/*", class: "unseen", tabindex: -1, "aria-label": words.format("upload"), onchange: (event) => acts.upload(event.target) });
+    const upload = element("button", { class: "tile", type: "button", text: words.format("upload"), onclick: () => input.click() });
+    const camera = element("button", { class: "tile", type: "button", text: words.format("camera"), onclick: () => acts.camera(), hidden: !navigator.mediaDevices });
     return [upload, input, camera];
   }
 

@@ -79,7 +79,7 @@ export class JourneyPainter extends JourneyAnswers {
     this.paintStrip();
     this.paintHeads();
     this.paintAnswer();
-    this.say();
+    this.describe();
     Object.assign(this.figure.root.dataset, { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length });
   }
 
@@ -262,7 +262,7 @@ export class JourneyPainter extends JourneyAnswers {
       cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
     });
     if (size.narrow && timeline.playing) this.follow(Math.max(0, timeline.layer));
-    setText(figure.layersTitle, words.say("layers_heading", { token: this.tokenWords(query) }));
+    setText(figure.layersTitle, words.format("layers_heading", { token: this.tokenWords(query) }));
   }
 
   // On a phone the strip moves along with the playhead.
@@ -285,7 +285,7 @@ export class JourneyPainter extends JourneyAnswers {
       heads.style.gridTemplateColumns = `repeat(auto-fill, minmax(${side}px, 1fr))`;
       const tiles = Array.from({ length: count }, (_, head) => {
         const canvas = element("canvas", { "aria-hidden": "true" });
-        const text = element("span", { text: this.words.say("head", { head }) });
+        const text = element("span", { text: this.words.format("head", { head }) });
         return element("button", { type: "button", onclick: () => this.act({ kind: "page", page: "microscope", layer: this.open, head, held: this.query }) }, text, canvas);
       });
       heads.replaceChildren(...tiles);
@@ -309,22 +309,22 @@ export class JourneyPainter extends JourneyAnswers {
     const { answer } = this.shown.data;
     const done = timeline.finished ? this.layers.length : timeline.done;
     const layer = done - 1;
-    setText(figure.answerTitle, answer === null ? words.say(this.shown.data.silent === "untrained" ? "answer_title" : "features_title") : layer >= 0 ? words.say("answer_after", { layer }) : words.say("answer_title"));
+    setText(figure.answerTitle, answer === null ? words.format(this.shown.data.silent === "untrained" ? "answer_title" : "features_title") : layer >= 0 ? words.format("answer_after", { layer }) : words.format("answer_title"));
     if (answer === null) {
       figure.showBars(null);
-      return setText(figure.note, words.say(`${this.shown.data.silent}_note`));
+      return setText(figure.note, words.format(`${this.shown.data.silent}_note`));
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
     const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.received);
     figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null);
     figure.bars.style.opacity = waiting ? 0.45 : 1;
-    setText(figure.note, shown ? this.readingNote(layer) : words.say(this.waiting ? "answer_waits" : "answer_empty"));
+    setText(figure.note, shown ? this.readingNote(layer) : words.format(this.waiting ? "answer_waits" : "answer_empty"));
   }
 
   paintControls() {
     const { figure, timeline, words } = this;
     const key = timeline.playing ? "pause" : timeline.finished ? "again_play" : "play";
-    setText(figure.play, words.say(this.still.matches && !timeline.finished ? "step" : key));
+    setText(figure.play, words.format(this.still.matches && !timeline.finished ? "step" : key));
     setAttribute(figure.scrub, "max", timeline.end);
     figure.scrub.value = timeline.at;
     setAttribute(figure.scrub, "aria-valuetext", this.stepName());
@@ -343,7 +343,7 @@ export class JourneyPainter extends JourneyAnswers {
       setAttribute(figure.reads, "aria-pressed", this.held === reads);
     }
     if (!this.shown) return;
-    setText(figure.lineTitle, this.open === null ? words.say("line_title") : words.say("heads_title", { layer: this.open }));
+    setText(figure.lineTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
     this.legend();
   }
 
@@ -354,19 +354,19 @@ export class JourneyPainter extends JourneyAnswers {
       const ramp = "linear-gradient(90deg, #2b2b33, #87216b, #d24644, #f98e09, #f1ed71)";
       const bar = element("i");
       bar.style.background = ramp;
-      this.figure.legend.replaceChildren(this.words.say("legend_low", { share: ends[0] }), bar, this.words.say("legend_high", { share: ends[1] }));
+      this.figure.legend.replaceChildren(this.words.format("legend_low", { share: ends[0] }), bar, this.words.format("legend_high", { share: ends[1] }));
     });
   }
 
-  // The caption says what the numbers say.
-  say() {
+  // The caption states what the numbers show.
+  describe() {
     const text = this.notice ?? this.captionText();
     setText(this.figure.caption, text);
     const { story } = this.shown.data;
     this.figure.showStory(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
     if (this.timeline.playing) return; // a reader would say each of them
     const { photo } = this.figure;
-    setAttribute(photo, "aria-label", `${this.words.say("photo_label", { alt: this.shown.data.alt })} ${text}`);
+    setAttribute(photo, "aria-label", `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`);
   }
 }
 

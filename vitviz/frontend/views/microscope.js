@@ -91,16 +91,16 @@ class Microscope {
     this.bar = new ColourBar(words);
     this.narrator = new Narrator(this.picture.canvas, words, () => this.picture.bitmap ?? null);
     this.bench = element("div", { class: "bench waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
-    const help = element("p", { class: "help", text: words.say("keys") });
+    const help = element("p", { class: "help", text: words.format("keys") });
     this.root = element(
       "section",
-      { class: "microscope", "aria-label": words.say("title"), "aria-busy": "true" },
+      { class: "microscope", "aria-label": words.format("title"), "aria-busy": "true" },
       this.bench,
       this.bar.node,
       this.narrator.node,
       this.status.node,
       this.controls.above,
-      element("details", { class: "more" }, element("summary", { text: words.say("settings") }), this.controls.below, help),
+      element("details", { class: "more" }, element("summary", { text: words.format("settings") }), this.controls.below, help),
       this.narrator.live,
     );
     this.root.addEventListener("keydown", (event) => this.press(event));
@@ -322,7 +322,7 @@ class Microscope {
     this.read(nameOf(target, Math.max(0, there)), null, true);
   }
 
-  // Sizes everything to the room there is.
+  // Sizes everything to the space there is.
   arrange() {
     const { width } = this;
     if (!width) return;
@@ -358,7 +358,7 @@ class Microscope {
     this.controls.update(this.view, this.given.num_layers, weights, Boolean(this.playing));
     if (state !== "shown") {
       delete this.root.dataset.source;
-      this.narrator.wait(state === "failed" ? this.status.text : this.words.say("loading", { layer: this.view.layer }));
+      this.narrator.wait(state === "failed" ? this.status.text : this.words.format("loading", { layer: this.view.layer }));
     }
     if (!weights) return;
     const shown = this.#shown();

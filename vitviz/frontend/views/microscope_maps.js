@@ -24,9 +24,9 @@ export class MicroscopePicture {
   constructor(words, { hover, leave, tap, choose, moved }) {
     this.words = words;
     this.layout = null;
-    this.chips = new Chips(words.say("prefix_tokens"), { choose, hover, leave, moved });
+    this.chips = new Chips(words.format("prefix_tokens"), { choose, hover, leave, moved });
     this.canvas = element("canvas", { class: "picture", tabindex: "0", role: "application" });
-    this.node = element("div", { class: "stage" }, this.chips.node, this.canvas);
+    this.node = element("div", { class: "main-map" }, this.chips.node, this.canvas);
     this.painter = new MapPainter();
     this.backdrop = element("canvas"); // the photograph at the size it is shown in
     this.base = element("canvas"); // all that lies under the marks; kept while it is the same
@@ -161,7 +161,7 @@ export class Tiles {
   constructor(words, { hover, leave, choose }) {
     this.words = words;
     this.handlers = { hover, leave, choose };
-    this.node = element("div", { class: "tiles", role: "group", "aria-label": words.say("maps") });
+    this.node = element("div", { class: "tiles", role: "group", "aria-label": words.format("maps") });
     this.tiles = [];
   }
 
@@ -233,7 +233,7 @@ export class Tiles {
       tile.marks.paint(frames, all);
       const values = answer.of(head);
       const shown = number(marks.target === null ? top(answer.patches(head)) : values[marks.target], this.small ? 2 : 3);
-      setText(value, marks.target === null && !this.small ? this.words.say("top", { value: shown }) : shown);
+      setText(value, marks.target === null && !this.small ? this.words.format("top", { value: shown }) : shown);
       setAttribute(node, "aria-pressed", head === view.head);
     }
   }

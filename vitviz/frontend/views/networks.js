@@ -49,7 +49,7 @@ class Networks {
   }
 
   build() {
-    const say = (key) => this.words.say(key);
+    const label = (key) => this.words.format(key);
     this.sides = [0, 1].map(() => {
       const title = element("p", { class: "title" });
       const canvas = element("canvas", { role: "img" });
@@ -58,7 +58,7 @@ class Networks {
     });
     this.chart = new LineChart();
     this.play = element("button", { type: "button", class: "play", onclick: () => this.toggle() });
-    this.scrub = element("input", { type: "range", min: "0", step: "1", class: "scrub", "aria-label": say("scrub"), oninput: () => this.seek(Number(this.scrub.value)) });
+    this.scrub = element("input", { type: "range", min: "0", step: "1", class: "scrub", "aria-label": label("scrub"), oninput: () => this.seek(Number(this.scrub.value)) });
     this.said = element("p", { class: "said" });
     this.transport = element("div", { class: "transport" }, this.play, this.scrub);
     this.status = new Status(this.words, () => this.loader.again());
@@ -82,7 +82,7 @@ class Networks {
 
   update(data) {
     this.given = data;
-    setText(this.play, this.words.say(this.playing ? "pause" : "play"));
+    setText(this.play, this.words.format(this.playing ? "pause" : "play"));
     this.loader.ask({ urls: Object.fromEntries(data.sides.map(({ url }, i) => [i ? "second" : "picture", url])), data });
   }
 
@@ -116,9 +116,9 @@ class Networks {
     const count = this.shown.sides.length;
     this.root.classList.toggle("narrow", narrow);
     const tallest = Math.max(SMALLEST, Math.min(LARGEST, windowHeight - AROUND));
-    const room = narrow ? (width - GAP * (count - 1)) / count : (width - GAP * count) / (count + 1.15);
+    const available = narrow ? (width - GAP * (count - 1)) / count : (width - GAP * count) / (count + 1.15);
     const ratios = this.shown.data.sides.map(({ ratio }) => ratio);
-    const height = Math.floor(Math.min(tallest, ...ratios.map((ratio) => room / ratio)));
+    const height = Math.floor(Math.min(tallest, ...ratios.map((ratio) => available / ratio)));
     this.sides.forEach(({ node, canvas, caption }, i) => {
       node.hidden = i >= count;
       if (i >= count) return;
@@ -148,7 +148,7 @@ class Networks {
   start(from) {
     this.at = from;
     this.playing = true;
-    setText(this.play, this.words.say("pause"));
+    setText(this.play, this.words.format("pause"));
     let before = performance.now();
     const tick = (now) => {
       const ms = Math.min(LARGEST_STEP_MS, now - before);
@@ -176,14 +176,14 @@ class Networks {
     this.halt(at);
     Object.assign(this.host.memory, { question: this.shown.data.question, at });
     this.paint();
-    this.announcer.say(this.said.textContent);
+    this.announcer.announce(this.said.textContent);
   }
 
   halt(at) {
     cancelAnimationFrame(this.clock);
     this.playing = false;
     this.at = at;
-    setText(this.play, this.words.say("play"));
+    setText(this.play, this.words.format("play"));
   }
 
   // The picture at the playhead.

@@ -60,7 +60,7 @@ class Picture {
     this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
     this.base = element("canvas"); // all that lies under the marks; kept while it is the same
     this.painted = ""; // what is on it
-    this.chips = new Chips(words.say("tokens"), { choose: (name) => this.pick(name, 0) });
+    this.chips = new Chips(words.format("tokens"), { choose: (name) => this.pick(name, 0) });
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout" });
     this.announcer = new Announcer();
@@ -69,7 +69,7 @@ class Picture {
       this.cursor.send({ blend: this.blend });
     };
     this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * this.blend, oninput });
-    this.blending = element("label", { class: "blend" }, element("span", { text: words.say("blend") }), this.slider);
+    this.blending = element("label", { class: "blend" }, element("span", { text: words.format("blend") }), this.slider);
     const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.readout, this.blending, this.announcer.node];
     this.root = element("div", { class: "heatmap" }, ...parts);
     this.painter = new MapPainter();
@@ -83,7 +83,7 @@ class Picture {
       cursor: () => this.hover,
       grid: () => (this.given.paint !== null && this.sameGrid() ? gridOf(this.given) : null),
       fingers: () => true,
-      ended: () => this.say(true),
+      ended: () => this.describe(true),
     });
     this.unflush = flushOnLeaving(this.canvas, this.reports);
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
@@ -146,7 +146,7 @@ class Picture {
     if (state === "failed") this.shown = null;
     this.status.show(this.root, this.loader);
     this.draw();
-    this.say();
+    this.describe();
   }
 
   paintChips() {
@@ -256,7 +256,7 @@ class Picture {
   pointAt(cell, loud = false) {
     this.hover = cell;
     this.redraw();
-    this.say(loud);
+    this.describe(loud);
     if (this.shown) this.cursor.send({ hover: placeOf(cell, gridOf(this.shown.data)) });
   }
 
@@ -273,7 +273,7 @@ class Picture {
       this.slider.value = 100 * blend;
     }
     this.redraw();
-    this.say();
+    this.describe();
   }
 
   key(event) {
@@ -299,22 +299,22 @@ class Picture {
     this.redraw();
     this.paintChips();
     const stamp = this.reports.make(name, delay);
-    this.say(true);
+    this.describe(true);
     const cell = patchNamed(name);
     this.cursor.send({ chosen: cell && placeOf(cell, gridOf(this.given)), stamp });
   }
 
   // loud: by keyboard or a choice, and not because a pointer passes by.
-  say(loud = false) {
+  describe(loud = false) {
     const { words } = this;
     const { alt } = this.shown?.data || this.given;
     const { state } = this.loader;
-    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : words.say("loading");
+    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : words.format("loading");
     setText(this.readout, text);
     const spoken = [state === "failed" ? this.status.text : text];
-    if (this.given.paint) spoken.push(words.say("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
+    if (this.given.paint) spoken.push(words.format("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
     setAttribute(this.canvas, "aria-label", `${alt} ${spoken.join(" · ")}`);
-    if (loud) this.announcer.say(spoken.join(" · "));
+    if (loud) this.announcer.announce(spoken.join(" · "));
   }
 
   reading() {
@@ -325,13 +325,13 @@ class Picture {
     if (cell) {
       const [row, col] = cell;
       const value = heat ? number(this.shown.values[row * cols + col]) : "";
-      const marked = given.paint && this.sameGrid() ? words.say(this.mask.cells.has(row * cols + col) ? "marked" : "unmarked") : "";
-      const facts = state === "shown" ? [value, marked] : [words.say("loading")];
-      return [words.say("place", { row, col }), ...facts].filter(Boolean).join(" · ");
+      const marked = given.paint && this.sameGrid() ? words.format(this.mask.cells.has(row * cols + col) ? "marked" : "unmarked") : "";
+      const facts = state === "shown" ? [value, marked] : [words.format("loading")];
+      return [words.format("place", { row, col }), ...facts].filter(Boolean).join(" · ");
     }
     if (given.paint) return paintHint(given.paint);
     // Among many pictures the page says it once.
-    return given.one_of_many ? "\u00a0" : words.say("hint");
+    return given.one_of_many ? "\u00a0" : words.format("hint");
   }
 }
 

@@ -106,7 +106,7 @@ def features(
 
 
 def _room(photographs: Sequence[Photograph]) -> str:
-    """As much room as photographs with features will take: `panelsFor` in `frontend/core/layout.js`, in the words of CSS."""
+    """As much space as photographs with features will take: `panelsFor` in `frontend/core/layout.js`, in the words of CSS."""
     if not photographs[0].features:
         return ""  # one row or two, which the browser decides
     across = sum(each.ratio for each in photographs)

@@ -146,7 +146,7 @@ def show_picture(
 
 
 def _room(data: dict[str, Any]) -> str:
-    """CSS of the room that a picture takes, as `frontend/views/picture.js` sizes it: the canvas, and what stands around it."""
+    """CSS of the space that a picture takes, as `frontend/views/picture.js` sizes it: the canvas, and what stands around it."""
     around = 28 + 40 * bool(data["prefix"])  # CSS pixels
     if data["heat"]:
         around += 100 + 30 * (not data["one_of_many"])

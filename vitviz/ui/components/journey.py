@@ -101,9 +101,9 @@ def _upload(report: Mapping[str, Any]) -> SentPhotograph | None:
     return SentPhotograph(name[:LONGEST_NAME], content, size)
 
 
-# CSS of the room that the figure takes, as `frontend/views/journey_figure.js` sizes it: the photograph, as an empty place,
+# CSS of the space that the figure takes, as `frontend/views/journey_figure.js` sizes it: the photograph, as an empty place,
 # and what stands above and below it. The figure has a ground of its own and covers it.
-_ROOM = """aspect-ratio: 1; width: clamp(220px, min(34%, 100vh - 526px), 400px); margin: 28px 0 375px;
+_SPACE = """aspect-ratio: 1; width: clamp(220px, min(34%, 100vh - 526px), 400px); margin: 28px 0 375px;
 border-radius: 2px; background: color-mix(in srgb, currentColor 9%, transparent);
 @media (max-width: 640px) { width: min(100%, 340px); }"""
 
@@ -140,4 +140,4 @@ def journey(
         if act is not None:
             on_act(act)
 
-    mount(_component(tuple(sorted(words.items()))), key, data, changed, acted, slot=_ROOM)
+    mount(_component(tuple(sorted(words.items()))), key, data, changed, acted, slot=_SPACE)

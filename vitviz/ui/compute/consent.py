@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 import torch
 
-from vitviz.capture.cost import Estimate, estimate, gigabytes, need_room, need_room_for_weights, pass_cost, roughly
+from vitviz.capture.cost import Estimate, estimate, gigabytes, need_memory, need_memory_for_weights, pass_cost, roughly
 from vitviz.errors import UnsupportedError
 from vitviz.models import Cnn, Model
 from vitviz.models.limits import limited
@@ -76,7 +76,7 @@ def require_weights(key: Key, source: str, trained: bool) -> None:
 
     nbytes: int = answer(services.queue(), key, f"load {key.model}", count, note)
     for device in {torch.device("cpu"), pick_device("auto")}:  # built on the processor, and moved from there
-        need_room_for_weights(key.model, nbytes, device)
+        need_memory_for_weights(key.model, nbytes, device)
     if nbytes > ASK_WEIGHT_BYTES and key not in _agreed():
         question = words.WEIGHTS_COST.format(
             model=escaped(key.model), memory=gigabytes(nbytes), parameters=f"{nbytes / 4e6:,.0f}"
@@ -103,7 +103,7 @@ def require_download(key: Key, source: str) -> None:
         return
     note = words.COUNTING_WEIGHTS.format(model=key.model)
     nbytes: int = answer(services.queue(), key, f"load {key.model}", ask, note)
-    need_room_for_weights(key.model, nbytes, torch.device("cpu"))
+    need_memory_for_weights(key.model, nbytes, torch.device("cpu"))
     if nbytes > ASK_WEIGHT_BYTES:
         raise _too_large(key, words.DOWNLOAD_COST.format(model=escaped(key.model), size=gigabytes(nbytes)))
 
@@ -128,10 +128,10 @@ def require(model: Model) -> None:
     if key in _agreed():
         return
     found = _estimate(model, key)
-    need_room(found.cost, model.device)
+    need_memory(found.cost, model.device)
     if found.cost.kept > services.RESULT_BYTES:
         raise UnsupportedError(
-            words.TOO_LARGE_TO_KEEP.format(kept=gigabytes(found.cost.kept), room=gigabytes(services.RESULT_BYTES))
+            words.TOO_LARGE_TO_KEEP.format(kept=gigabytes(found.cost.kept), limit=gigabytes(services.RESULT_BYTES))
         )
     if found.seconds > ASK_SECONDS or found.cost.kept > ASK_BYTES:
         height, width = model.input_size

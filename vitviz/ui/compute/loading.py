@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from vitviz.capture.cost import need_room_for_weights
+from vitviz.capture.cost import need_memory_for_weights
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models import Cnn, Model, convolutional, load_cnn, load_model, resized
 from vitviz.models.hugging_face.detectors import Detector, load_detector
@@ -188,7 +188,7 @@ def at_size(model: Model, size: tuple[int, int]) -> Model:
 
 
 def _copy(model: Model, size: tuple[int, int]) -> Model:
-    need_room_for_weights(model.name, size_of(model), model.device)
+    need_memory_for_weights(model.name, size_of(model), model.device)
     return resized(model, size)
 
 

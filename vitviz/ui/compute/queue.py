@@ -381,7 +381,7 @@ class ComputeQueue:
             self._changed.notify_all()
 
     def _make_room(self) -> None:
-        """What is prepared for nobody yet makes room for a session's heavy work, and is begun again later."""
+        """What is prepared for nobody yet gives way to a session's heavy work, and is begun again later."""
         if len(self._heavy) >= self.places:
             for job in self._heavy:
                 if job.prepares and not job.waiting:

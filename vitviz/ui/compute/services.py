@@ -50,7 +50,7 @@ def pool() -> Pool | None:
 
 @cache
 def models() -> ComputeQueue:
-    """Models are loaded here, and stay while there is room."""
+    """Models are loaded here, and stay while there is space."""
     return ComputeQueue(Results(MODEL_BYTES, MODEL_ENTRIES, weakly=True))
 
 

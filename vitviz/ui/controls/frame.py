@@ -86,7 +86,7 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
     """
     facts, known = Facts(context), list[str]()
 
-    def say(sentences: str) -> None:
+    def show_sentences(sentences: str) -> None:
         given = true_of(sentences, facts)
         sentence(given, known=tuple(known), **blanks)
         known.extend(terms_in(given))
@@ -94,7 +94,7 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
     st.header(text.question)
     places = Frame()
     with places.lead:
-        say(text.lead)
+        show_sentences(text.lead)
     try:
         with places.body:
             yield places
@@ -106,7 +106,7 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
         for column, (name, sentences) in zip(columns, parts, strict=True):
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{name}**")
-                say(sentences)
+                show_sentences(sentences)
         with st.expander(words.GLOSSARY):
             terms = dict.fromkeys([*known, *terms_in(text.formula)])
             st.markdown("\n".join(words.GLOSSARY_LINE.format(term=term, meaning=GLOSSARY[term]) for term in terms))

@@ -52,7 +52,7 @@ def _run() -> None:
             sidebar.choose_model()
         sizes = st.container()
     asked = state.selection()
-    with st.container(key="stage"), guarded("stage"):
+    with st.container(key="view"), guarded("view"):
         opened.append(_context(sizes))
     if state.selection() != asked:
         navigation.menu(menu)
@@ -79,7 +79,7 @@ def _context(sizes: st.delta_generator.DeltaGenerator) -> PageContext:
     model = _at_size(own)
     with sizes:
         sidebar.choose_size(own)
-        sidebar.say((*own.notes, *filter(None, (taken.values, taken.note))))
+        sidebar.show_notes((*own.notes, *filter(None, (taken.values, taken.note))))
     context, lost = open_context(state.selection(), model, taken)
     if lost:
         # Without a word: another model has other layers, and what was chosen there means nothing here.

@@ -58,7 +58,7 @@ def show_opening() -> None:
     if first_view:
         with st.sidebar:
             navigation.menu(st.empty())
-    st.container(key="stage")
+    st.container(key="view")
     page.run()
     with st.container(key="starting"):
         bar = st.empty()

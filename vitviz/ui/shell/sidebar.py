@@ -209,7 +209,7 @@ def _sizes(own: Model) -> set[int]:
     return {0} | {patch * side for side in GRID_SIDES if patch * side <= min(MAX_SIZE, settings().max_size)} - {height}
 
 
-def say(sentences: Iterable[str]) -> None:
+def show_notes(sentences: Iterable[str]) -> None:
     """What had to be assumed of the picture or the model: sentences that may quote a file, and are no Markdown."""
     for sentence in sentences:
         st.caption(escaped(sentence))

@@ -9,7 +9,7 @@ from PIL import Image
 
 # In the page before anything is drawn.
 CSS = """
-/* A projector of 1024 x 768 has no room to give away. */
+/* A projector of 1024 x 768 has little height. */
 [data-testid="stMainBlockContainer"] { padding: 0.3rem 2rem 2rem; max-width: 1400px; }
 /* Room for the sidebar, which is drawn after the page has begun. */
 @media (min-width: 769px) {
@@ -28,15 +28,15 @@ CSS = """
 [data-testid="stSidebarUserContent"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(
   [data-testid="stSkeleton"]) ~ * { display: none; }
 /* What is waited for before a page is there lies where its figure will be, and moves nothing when it goes. */
-:has(> .st-key-stage):not(:has(> .st-key-stage [data-testid="stAlert"])) {
+:has(> .st-key-view):not(:has(> .st-key-view [data-testid="stAlert"])) {
   position: absolute; top: 7rem; left: 2rem; right: 2rem;
 }
 /* How far the server has started, and what is waited for where the figure stands already: in the corner. */
 :has(> .st-key-starting) { position: absolute; }
-.st-key-starting, .stMain:has(.st-key-journey) .st-key-stage:not(:has([data-testid="stAlert"])) {
+.st-key-starting, .stMain:has(.st-key-journey) .st-key-view:not(:has([data-testid="stAlert"])) {
   position: fixed; right: 1.5rem; bottom: 1rem; width: 20rem; max-width: calc(100vw - 3rem); z-index: 999990;
 }
-.st-key-starting [data-testid="stProgress"], .stMain:has(.st-key-journey) .st-key-stage [data-testid="stProgress"] {
+.st-key-starting [data-testid="stProgress"], .stMain:has(.st-key-journey) .st-key-view [data-testid="stProgress"] {
   background: var(--vv-paper, #fff); border-radius: 4px; padding: 0.2rem 0.6rem;
 }
 [data-testid="stApp"]:has(.st-key-starting) [data-testid="stStatusWidget"] { display: none; }

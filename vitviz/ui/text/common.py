@@ -55,7 +55,7 @@ COST = computed(
 GO_ON = instruction("Go on")
 OWN_SIZE = instruction("The model's own size instead")
 TOO_LARGE_TO_KEEP = computed(
-    "The queries and keys of this run would take {kept}, more than the {room} that the server keeps for one view. Choose a "
+    "The queries and keys of this run would take {kept}, more than the {limit} that the server keeps for one view. Choose a "
     "smaller input size, or run it from Python.",
     "vitviz.capture.cost.estimate",
 )

@@ -26,7 +26,7 @@ STEPS = tuple(words.STEP_NAMES)
 
 @cache
 def _component() -> Component:
-    return registered("by_hand", "by_hand.css", common.FETCH_WORDS | words.STAGE)
+    return registered("by_hand", "by_hand.css", common.FETCH_WORDS | words.FIGURE)
 
 
 def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:

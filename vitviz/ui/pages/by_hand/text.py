@@ -329,7 +329,7 @@ MATRIX_TOO_LARGE = definition(
 )
 
 # What the figure says beside its numbers; blanks are filled in the browser
-STAGE = instruction(
+FIGURE = instruction(
     {
         "back": "Back",
         "next": "Next",

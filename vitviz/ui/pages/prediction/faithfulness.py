@@ -200,12 +200,12 @@ def _sanity(explained: ExplainedTarget) -> None:
 
     passes = 3 * len(keys) * (explained.context.trace.num_layers / SANITY_EVERY + 3)
     task = Task("sanity", {"keys": keys, "every": SANITY_EVERY})
-    stages = explained.ask("sanity", work, words.SANITY_RUNNING, passes=passes, task=task, methods=keys)
-    table: dict[str, list[object]] = {words.SANITY_STAGE: [stage.name for stage in stages]}
-    table |= {METHODS[key].name: [stage.likeness[METHODS[key].name] for stage in stages] for key in keys}
+    steps = explained.ask("sanity", work, words.SANITY_RUNNING, passes=passes, task=task, methods=keys)
+    table: dict[str, list[object]] = {words.SANITY_DEPTH: [step.name for step in steps]}
+    table |= {METHODS[key].name: [step.likeness[METHODS[key].name] for step in steps] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
     st.dataframe(table, hide_index=True, column_config=digits, placeholder=common.NOTHING)
-    unchanged = insensitive(stages[-1])
+    unchanged = insensitive(steps[-1])
     st.markdown(words.SANITY_UNCHANGED.format(names=", ".join(unchanged)) if unchanged else words.SANITY_FINE)
 
 

@@ -199,7 +199,7 @@ SANITY_TEXT = definition(
     "not what the model has learned."
 )
 SANITY_RUNNING = instruction("Randomising, layer by layer")
-SANITY_STAGE = instruction("Random down to")
+SANITY_DEPTH = instruction("Random down to")
 SANITY_UNCHANGED = computed(
     "Still alike with everything random: {names}. Do not take these maps as reasons.",
     "vitviz.analysis.sanity.insensitive",
