@@ -211,6 +211,10 @@ class PageContext:
         """The address at which this session's browser can fetch `build()`'s bytes; arguments as in `ask`."""
         return session.current().offer(self.key.derive(what, **params), build, common=self.key.scope is None)
 
+    def offer_later(self, what: str, build: Callable[[], bytes | None], /, **params: Hashable) -> str:
+        """`offer` of what is made when it is fetched, so that nobody waits for it here; `build` may hold nothing large."""
+        return session.current().offer(self.key.derive(what, **params), build, when_fetched=True)
+
 
 def open_context(selection: Selection, model: Model, image: InputImage) -> tuple[PageContext, tuple[str, ...]]:
     """The context of a selection: runs the model on the image, unless the result is known.

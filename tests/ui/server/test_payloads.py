@@ -122,6 +122,27 @@ class Seconds(float):
         return float(self) <= float(other)
 
 
+def test_what_is_made_when_it_is_fetched_is_made_once_and_counts_from_then_on(store):
+    made: list[int] = []
+
+    def build() -> bytes:
+        made.append(1)
+        return noise(1)
+
+    name = store.offer("tab", "maps", build, when_fetched=True)
+    assert store.offer("tab", "maps", build, when_fetched=True) == name
+    assert (made, store.nbytes) == ([], 0)
+    assert [gzip.decompress(store.fetch(name)) for _ in range(2)] == [noise(1)] * 2
+    assert made == [1] and store.nbytes == len(store.fetch(name))
+    # What it was to be made from is gone: the name leads nowhere, and the next offer is another one.
+    gone = store.offer("tab", "gone", lambda: None, when_fetched=True)
+    assert store.fetch(gone) is None and store.fetch(gone) is None
+    again = store.offer("tab", "gone", lambda: b"there", when_fetched=True)
+    assert again != gone and gzip.decompress(store.fetch(again)) == b"there"
+    store.forget("tab")
+    assert store.nbytes == 0 and store.fetch(name) is None and not store._builds
+
+
 def test_names_are_bounded_and_an_offer_does_not_walk_over_all_others():
     ticks = itertools.count(1_000_000)
     store = PayloadStore(clock=lambda: Seconds(next(ticks) / 1000), max_entries=500, max_session_entries=50)

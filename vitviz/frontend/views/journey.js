@@ -77,7 +77,7 @@ class Journey extends JourneyPainter {
 
   listen() {
     const { photo, line, strip, root } = this.figure;
-    this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(delay), answeredBy: (received) => this.reports.answeredBy(received) });
+    this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(this.reports.answeredBy(this.given.received) ? 0 : delay), answeredBy: (received) => this.reports.answeredBy(received) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
       cursor: () => this.hovered && patchNamed(this.hovered),

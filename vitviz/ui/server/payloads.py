@@ -161,11 +161,18 @@ class PayloadStore:
         self._bodies: dict[bytes, tuple[bytes, int]] = {}  # digest -> (compressed bytes, entries that share them)
         self._common: dict[Hashable, bytes] = {}  # key of what is the same in every session -> digest, while it is held
         self._common_of: dict[bytes, set[Hashable]] = {}  # and back
+        self._builds: dict[bytes, Callable[[], bytes | None]] = {}  # digest -> makes the bytes that are not made yet
         self._bytes = 0
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # sessions, the last FORGOTTEN of them
 
     def offer(
-        self, session: str, key: Hashable, build: Callable[[], bytes], visitor: str = "", common: bool = False
+        self,
+        session: str,
+        key: Hashable,
+        build: Callable[[], bytes | None],
+        visitor: str = "",
+        common: bool = False,
+        when_fetched: bool = False,
     ) -> str:
         """The name under which `build()`'s bytes can be fetched by this session.
 
@@ -175,6 +182,8 @@ class PayloadStore:
             visitor: the cookie of the browser behind the session, where there is one: others get nothing, even with the name.
             common: whether key names the same content in every session: then it is built once for all, and each gets a name of
                 its own.
+            when_fetched: calls `build` at the first fetch, for what no other session will be offered; None from it means that
+                what it was to be made from is gone, and the name leads nowhere then. It must hold nothing large.
         """
         offered = (session, visitor, key)
         with self._lock:
@@ -186,8 +195,10 @@ class PayloadStore:
                 return known
             digest = self._common.get(key) if common else None
             body = self._bodies[digest][0] if digest else b""
-        if digest is None:
-            raw = build()  # outside the lock: it may compute
+        if when_fetched:
+            digest = secrets.token_bytes(32)
+        elif digest is None:
+            raw = build() or b""  # outside the lock: it may compute
             digest = hashlib.sha256(raw).digest()
             with self._lock:
                 shared = self._bodies.get(digest)
@@ -203,6 +214,8 @@ class PayloadStore:
             if common:
                 self._common[key] = digest
                 self._common_of.setdefault(digest, set()).add(key)
+            if when_fetched:
+                self._builds[digest] = build
             self._keep_bounds(session)
         return name
 
@@ -214,7 +227,21 @@ class PayloadStore:
             if entry is None or (entry.visitor and not hmac.compare_digest(entry.visitor.encode(), visitor.encode())):
                 return None
             self._used(name)
-            return self._bodies[entry.digest][0]
+            build, body = self._builds.get(entry.digest), self._bodies[entry.digest][0]
+        return body if build is None else self._built(name, entry, build)
+
+    def _built(self, name: str, entry: Payload, build: Callable[[], bytes | None]) -> bytes | None:
+        """The bytes of what is made when it is fetched, kept from now on; two fetches at once may both make them."""
+        raw = build()
+        body = None if raw is None else _compressed(raw)
+        with self._lock:
+            if body is None:
+                self._drop(name)
+            elif self._builds.pop(entry.digest, None):
+                self._bodies[entry.digest] = (body, 1)
+                self._bytes += len(body)
+                self._keep_bounds(entry.session)
+        return body
 
     def forget(self, session: str) -> None:
         """A session is over: all its names stop working, those that were renewed since included, and what a run of it that
@@ -273,6 +300,7 @@ class PayloadStore:
             del self._names_of[entry.session]
         if self._offers.get(entry.offer) == name:  # else it was offered again, under a later name
             del self._offers[entry.offer]
+        self._builds.pop(entry.digest, None)
         body, sharers = self._bodies.pop(entry.digest)
         if sharers > 1:
             self._bodies[entry.digest] = (body, sharers - 1)

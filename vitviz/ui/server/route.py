@@ -58,7 +58,8 @@ def payload_route(store: PayloadStore, base_path: str = "") -> Route:
     """GET {base}/payload/{name}: the gzipped bytes, or 404 with nothing said about why."""
 
     async def serve(request: Request) -> Response:
-        body = store.fetch(request.path_params["name"], visitor_of(request.cookies))
+        # In a thread: what is made when it is fetched would hold up everybody's messages.
+        body = await run_in_threadpool(store.fetch, request.path_params["name"], visitor_of(request.cookies))
         if body is None:
             return _not_found()
         headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=3600, immutable"}

@@ -49,9 +49,12 @@ class Session:
         """Tells sessions apart in a log, and does not give the name away."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
-    def offer(self, key: Hashable, build: Callable[[], bytes], common: bool = False) -> str:
+    def offer(
+        self, key: Hashable, build: Callable[[], bytes | None], common: bool = False, when_fetched: bool = False
+    ) -> str:
         """The address at which this tab, and nobody else, can fetch `build()`'s bytes for a while; see `PayloadStore.offer`."""
-        return address(route.payloads().offer(self.name, key, build, self.visitor, common), route.base_path())
+        name = route.payloads().offer(self.name, key, build, self.visitor, common, when_fetched)
+        return address(name, route.base_path())
 
 
 @dataclass

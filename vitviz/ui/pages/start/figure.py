@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +28,7 @@ from vitviz.tokens import TokenLayout, cell_name
 from vitviz.tracing import trace_and_passage, trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
+from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.objects import patches_in
 from vitviz.ui.controls.questions import found_object, right_by_layer
@@ -120,12 +123,15 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
     pixels, model = context.trace.input, context.runs_on(1)
     target = default_target(model, context.trace.logits)
 
-    def work(_: object) -> Pass:
+    def work(progress: JobProgress) -> Pass:
         with intervene(model, changes) as changed, torch.no_grad():
             question, passage = Question(changed, pixels, target), context.passage
             trace: Trace | None = None
             if changes:  # one pass for the trace and for what is read between its layers
-                trace, passage = trace_and_passage(changed, pixels) if read else (trace_input(changed, pixels), None)
+                if read:
+                    trace, passage = trace_and_passage(changed, pixels, progress=progress)
+                else:
+                    trace, passage = trace_input(changed, pixels, progress=progress), None
             if passage:
                 question.reuse({"passage": passage})
             try:
@@ -142,25 +148,31 @@ def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> li
     """Address and grid of every layer: queries and keys, which answer for any token, or `mapped`'s shares where those are too
     many or of several grids. Too many for all layers may still be few enough for the one on the screen ("rows").
     """
-    layers = trace.layers
+    layers, layout = trace.layers, context.layout
     direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
-    attention = trace.sequence("This figure") if context.one_grid else ()
+    # The answer to a stroke need not wait for its maps: they are made when they are fetched, from the trace while it is kept.
+    kept = weakref.ref(trace)
+    offer: Callable[..., str] = context.offer_later if changes else context.offer
 
-    def rows(layer: int) -> bytes:
-        return pack(*layer_arrays(attention[layer], half=True))
+    def rows(layer: int) -> bytes | None:
+        there = kept()
+        return None if there is None else pack(*layer_arrays(there.sequence("This figure")[layer], half=True))
 
-    def shares(layer: int) -> bytes:
-        return pack({"shares": _shares(layers[layer], mapped, context.layout).astype(np.float32)})
+    def shares(layer: int) -> bytes | None:
+        there = kept()
+        return (
+            None if there is None else pack({"shares": _shares(there.layers[layer], mapped, layout).astype(np.float32)})
+        )
 
     offered = []
     for i, layer in enumerate(layers):
         if direct:
-            url = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
+            url = offer("journey layer", partial(rows, i), layer=i, changes=changes)
         else:
-            url = context.offer("journey shares", partial(shares, i), layer=i, changes=changes, token=mapped)
+            url = offer("journey shares", partial(shares, i), layer=i, changes=changes, token=mapped)
         sent = {"url": url, "grid": list(layer.key_layout.grid), "any": direct}
         if context.one_grid and not direct and _bytes_of(layer) <= MOST_BYTES:
-            sent["rows"] = context.offer("journey layer", partial(rows, i), layer=i, changes=changes)
+            sent["rows"] = offer("journey layer", partial(rows, i), layer=i, changes=changes)
         offered.append(sent)
     return offered
 
@@ -312,10 +324,13 @@ def _covers(context: PageContext, fill: str) -> dict[str, str]:
         everything = HidePatches(tuple(range(context.layout.num_patches)), fill)
         return seen_picture(context.traced, Interventions((everything,)))
 
+    def colour(_: object) -> str:
+        return "#{:02x}{:02x}{:02x}".format(*np.asarray(covered())[0, 0].tolist())
+
     if fill == "blur":
         return {"fill": "", "covered": context.offer("covered by blur", lambda: pack_picture(covered()))}
-    red, green, blue = np.asarray(covered())[0, 0].tolist()
-    return {"fill": f"#{red:02x}{green:02x}{blue:02x}", "covered": ""}
+    found: str = context.ask("colour of what is hidden", colour, fill=fill)
+    return {"fill": found, "covered": ""}
 
 
 def _alt(context: PageContext) -> str:

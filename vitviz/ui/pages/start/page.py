@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -11,8 +13,8 @@ from vitviz.figures.interventions import intervention_snippet
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
 from vitviz.ui.components.journey import Act, JourneyView, journey
-from vitviz.ui.compute import images
-from vitviz.ui.context import PageContext
+from vitviz.ui.compute import images, loading
+from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import edits, frame
 from vitviz.ui.controls.say import questions
 from vitviz.ui.pages.start import text as words
@@ -20,30 +22,52 @@ from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
 from vitviz.ui.shell import navigation
 
-OPEN = "page to open"
+OPEN, ACTED = "page to open", "a control of the figure was pressed"
+SENT_SECONDS = 0.03  # the next run takes back what has not been sent
 
 
 def render(context: PageContext) -> None:
     _open_page()
-    held = context.selection.query if _exists(context.selection.query, context.layout) else ""
-    hiding = _hidden(context.layout)
-    titles = {name: page.title for name, page in navigation.pages().items()}
     st.header(words.HEADING, anchor=False)
     with st.container(key="figure"):
-        journey(
-            figure_data(context, held, hiding, titles),
-            words.JOURNEY,
-            context.layout.num_patches,
-            keep,
-            act,
-            key="journey",
-        )
+        _figure([context])
     frame.drawn()
     with st.container(key="around"):
         st.space("small")
         with st.expander(words.PYTHON):
-            st.code(_python(context, hiding))
+            st.code(_python(context, _hidden(context.layout)))
         questions(context)
+
+
+@st.fragment
+def _figure(opened: list[PageContext]) -> None:
+    """The figure. What is chosen in it is answered before the rest of the page is drawn again.
+
+    Args:
+        opened: the context of the page's run, which is taken out: Streamlit keeps the list for runs of this part alone, and
+            model and trace are to be freed.
+    """
+    if opened:
+        _draw(opened.pop())
+        st.session_state.pop(ACTED, None)
+        return
+    if not st.session_state.pop(ACTED, False):
+        with suppress(Exception):  # what goes wrong is said by the run that follows
+            _draw(_opened_again())
+            time.sleep(SENT_SECONDS)
+    st.rerun()  # links, address and Python code
+
+
+def _opened_again() -> PageContext:
+    selection = state.selection()
+    return open_context(selection, loading.model_of(selection), images.image_of(selection))[0]
+
+
+def _draw(context: PageContext) -> None:
+    held = context.selection.query if _exists(context.selection.query, context.layout) else ""
+    titles = {name: page.title for name, page in navigation.pages().items()}
+    data = figure_data(context, held, _hidden(context.layout), titles)
+    journey(data, words.JOURNEY, context.layout.num_patches, keep, act, key="journey")
 
 
 def _python(context: PageContext, hiding: HidePatches) -> str:
@@ -75,6 +99,7 @@ def keep(view: JourneyView) -> None:
 
 def act(asked: Act) -> None:
     """Does what a control of the figure asks for."""
+    st.session_state[ACTED] = True
     if asked.kind == "image":
         edits.show_all(image=asked.name)
     elif asked.kind == "camera":
