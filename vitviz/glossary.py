@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 # term -> definition in one or two sentences; spellings that count as the same term stand in `_FORMS`.
 GLOSSARY: dict[str, str] = {
-    "patch": "A small rectangle cut out of the picture. All patches of a grid have the same size.",
+    "patch": "A small rectangle of the picture. All patches of a grid have the same size.",
     "token": (
         "One vector of the sequence that the model works on. Most tokens stand for a patch each; others are learned."
     ),

@@ -35,14 +35,14 @@ from vitviz.figures import attention as of_attention
 from vitviz.figures import by_hand as of_one_head
 from vitviz.figures import comparison, embeddings, interventions, prediction
 from vitviz.figures import layers as of_layers
-from vitviz.figures.subject import Subject, made
+from vitviz.figures.traced_image import TracedImage, made
 from vitviz.models import Prepared
 
 QUANTITIES = {"norm": "norm, times the median patch's", "mass": "attention received, times the median patch's"}
 ALONG = {"norm": "after layer", "mass": "layer"}
 
 
-def subject(trace: Trace) -> Subject:
+def subject(trace: Trace) -> TracedImage:
     """What `vitviz.figures` needs to know of a trace.
 
     Raises:
@@ -55,7 +55,7 @@ def subject(trace: Trace) -> Subject:
         )
     box = (0.0, 0.0, float(trace.shown.shape[1]), float(trace.shown.shape[0]))
     prepared = Prepared(trace.input, Image.fromarray(trace.shown), box, trace.framing, trace.model)
-    return Subject(trace.model, prepared, trace, trace.image_hash)
+    return TracedImage(trace.model, prepared, trace, trace.image_hash)
 
 
 def patches(trace: Trace, **look: Any) -> Figure:

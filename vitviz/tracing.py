@@ -60,8 +60,8 @@ def trace(
     Args:
         model: a model of any shape: global attention, windows, stages, pooled keys, class attention.
         images: one photograph, RGB, of any size; or several in any iterable, which are taken one by one.
-        framing: "crop" (shorter side resized, centre cut out), "squash" (whole image, made square) or "fit" (whole image, its
-            shape kept, where the model takes such a size).
+        framing: "crop" (shorter side resized, then a centre crop), "squash" (whole image, made square) or "fit" (whole image,
+            its shape kept, where the model takes such a size).
         keep_values: also keep every layer's values (heads, keys, value_dim).
         hidden: dotted names of modules whose output (tokens, width) is kept.
         progress: called with (attention layers seen, layers in all) during a pass; raise from it to stop, and nothing is

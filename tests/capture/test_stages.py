@@ -12,7 +12,7 @@ from vitviz.analysis.attention import entropy, head_statistics, sink_tokens
 from vitviz.analysis.head_rollout import head_rollout, head_rollouts
 from vitviz.analysis.methods import explain
 from vitviz.analysis.question import BareModel, Question
-from vitviz.analysis.rollout import fused_nbytes, fused_traces, rollout, rollout_matrix
+from vitviz.analysis.rollout import head_fused_nbytes, head_fused_traces, rollout, rollout_matrix
 from vitviz.analysis.sinks import attention_mass
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.record import record
@@ -47,8 +47,8 @@ def test_one_recording_puts_each_layer_on_its_own_grid_and_says_that_they_are_no
         rollout,
         rollout_matrix,
         head_rollouts,
-        fused_traces,
-        fused_nbytes,
+        head_fused_traces,
+        head_fused_nbytes,
         lambda t: head_rollout(t, 0, 0),
         attention_mass,
     ],

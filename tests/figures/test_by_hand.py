@@ -8,7 +8,7 @@ import pytest
 from vitviz import load_model, prepare
 from vitviz.analysis.by_hand import head_by_hand, open_layer
 from vitviz.figures.by_hand import output_figure, scores_figure, weights_figure
-from vitviz.figures.subject import Subject
+from vitviz.figures.traced_image import TracedImage
 from vitviz.samples import load_sample, samples
 from vitviz.tracing import trace_input
 
@@ -21,7 +21,7 @@ def made():
     prepared = prepare(model, load_sample("cat"))
     trace = trace_input(prepared.model, prepared.input)
     opened = open_layer(prepared.model, trace, LAYER)
-    subject = Subject(prepared.model, prepared, trace, image_name=str(sample.path))
+    subject = TracedImage(prepared.model, prepared, trace, image_name=str(sample.path))
     return subject, opened, head_by_hand(opened, HEAD, "r4c5")
 
 

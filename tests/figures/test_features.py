@@ -14,20 +14,20 @@ from vitviz.analysis.receptive_field import receptive_fields
 from vitviz.analysis.stress import stress_curve
 from vitviz.figures.features import clusters_figure, components_figure, objects_figure, similarity_figure
 from vitviz.figures.networks import fields_figure, stress_figure
-from vitviz.figures.subject import Subject, subject_of
+from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def subject() -> TracedImage:
     model = vitviz.load_model("vit_tiny_patch16_224", weights="random:1", input_size=(64, 96))
     sample = samples()[0]
     image = load_sample(sample.id)
-    return subject_of(vitviz.prepare(model, image), vitviz.image_hash(image), str(sample.path))
+    return traced_image(vitviz.prepare(model, image), vitviz.image_hash(image), str(sample.path))
 
 
 @pytest.fixture(scope="module")
-def maps(subject: Subject) -> FeatureMaps:
+def maps(subject: TracedImage) -> FeatureMaps:
     return feature_maps(subject.model, subject.trace.input)
 
 
@@ -37,7 +37,7 @@ def run(snippet: str) -> dict[str, Any]:
     return names
 
 
-def test_the_most_alike_patch_is_named(subject: Subject, maps: FeatureMaps):
+def test_the_most_alike_patch_is_named(subject: TracedImage, maps: FeatureMaps):
     made = similarity_figure(subject, maps, (1, 2), "value", 3)
     unit = maps.facet("value", 3).values
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
@@ -51,7 +51,7 @@ def test_the_most_alike_patch_is_named(subject: Subject, maps: FeatureMaps):
 
 @pytest.mark.parametrize("smooth", [False, True])
 @pytest.mark.parametrize("foreground", [False, True])
-def test_components(subject: Subject, maps: FeatureMaps, foreground: bool, smooth: bool):
+def test_components(subject: TracedImage, maps: FeatureMaps, foreground: bool, smooth: bool):
     made = components_figure(subject, maps, foreground=foreground, smooth=smooth, width=96)
     again = run(made.snippet)["found"]
     np.testing.assert_allclose(again.values[0], made.arrays["components"], atol=1e-4)
@@ -60,17 +60,17 @@ def test_components(subject: Subject, maps: FeatureMaps, foreground: bool, smoot
     assert len(made.image().getcolors(96 * 64)) > (24 if smooth else 1)
 
 
-def test_clusters(subject: Subject, maps: FeatureMaps):
+def test_clusters(subject: TracedImage, maps: FeatureMaps):
     made = clusters_figure(subject, maps, 3)
     assert set(np.unique(made.arrays["clusters"])) == {0, 1, 2} and made.alt.startswith("3 clusters")
     np.testing.assert_array_equal(run(made.snippet)["found"][0], made.arrays["clusters"])
 
 
-def test_several_pictures_together(subject: Subject, maps: FeatureMaps):
+def test_several_pictures_together(subject: TracedImage, maps: FeatureMaps):
     """One colour and one number mean the same in both; their Python makes both again."""
     sample = samples()[1]
     image = load_sample(sample.id)
-    other = subject_of(vitviz.prepare(subject.model, image), vitviz.image_hash(image), str(sample.path))
+    other = traced_image(vitviz.prepare(subject.model, image), vitviz.image_hash(image), str(sample.path))
     both = [(other, feature_maps(other.model, other.trace.input))]
     a, b = maps.facet("key", 5), both[0][1].facet("key", 5)
     alike = similarity_figure(subject, maps, (1, 2), "key", 5, width=96, others=both)
@@ -89,7 +89,7 @@ def test_several_pictures_together(subject: Subject, maps: FeatureMaps):
 
 
 @pytest.mark.parametrize("method", [lost, token_cut, mask_cut])
-def test_objects(subject: Subject, maps: FeatureMaps, method: Any):
+def test_objects(subject: TracedImage, maps: FeatureMaps, method: Any):
     found = method(maps.facet("key"))
     found = found if isinstance(found, tuple) else (found,)
     made = objects_figure(subject, found, "key", 11, width=192)
@@ -103,7 +103,7 @@ def test_objects(subject: Subject, maps: FeatureMaps, method: Any):
         np.testing.assert_array_equal(one.mask, other.mask)
 
 
-def test_fields_and_stress_of_two_networks(subject: Subject):
+def test_fields_and_stress_of_two_networks(subject: TracedImage):
     network = vitviz.load_cnn("resnet18", weights="random")
     pixels = subject.trace.input
     fields = {"ViT": receptive_fields(subject.model, pixels, ["patch_embed", "blocks.0"]),

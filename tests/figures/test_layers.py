@@ -12,7 +12,7 @@ import vitviz
 from vitviz import load_model, prepare
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure
-from vitviz.figures.subject import Subject, subject_of
+from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
 
 SWIN = "swin_tiny_patch4_window7_224"
@@ -21,11 +21,11 @@ SWIN = "swin_tiny_patch4_window7_224"
 def seen(name: str, size: int | None = None):
     model = load_model(name, weights="random", input_size=size)
     sample = samples()[0]
-    return subject_of(prepare(model, load_sample(sample.id)), image_name=str(sample.path))
+    return traced_image(prepare(model, load_sample(sample.id)), image_name=str(sample.path))
 
 
 @pytest.fixture(scope="module")
-def swin() -> Subject:
+def swin() -> TracedImage:
     subject = seen(SWIN)
     assert subject.trace.separate
     return subject

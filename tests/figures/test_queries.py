@@ -9,7 +9,7 @@ import vitviz
 from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure, rollout_figure
 from vitviz.figures.layers import layer_figure, layer_heads_figure, overview_figure
 from vitviz.figures.prediction import explanation_figure
-from vitviz.figures.subject import literal, made, query_words, subject_of
+from vitviz.figures.traced_image import literal, made, query_words, traced_image
 from vitviz.samples import load_sample, samples
 from vitviz.tokens import Query
 
@@ -18,7 +18,7 @@ SAMPLE = samples()[0]
 
 def seen(name: str, size=(64, 64)):
     model = vitviz.load_model(name, weights="random", input_size=size)
-    return subject_of(vitviz.prepare(model, load_sample(SAMPLE.id)), image_name=str(SAMPLE.path))
+    return traced_image(vitviz.prepare(model, load_sample(SAMPLE.id)), image_name=str(SAMPLE.path))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from vitviz.figures.embeddings import (
 )
 from vitviz.figures.interventions import outliers_figure, what_if_figure
 from vitviz.figures.prediction import classes_figure, curves_figure, explanation_figure, forming_figure
-from vitviz.figures.subject import Subject, subject_of
+from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
 from vitviz.tokens import Query
 
@@ -35,22 +35,22 @@ NAME = "vit_tiny_patch16_224"
 Names = dict[str, Any]
 
 
-def traced(number: int = 0, framing: str = "crop", seed: int = 0) -> Subject:
+def traced(number: int = 0, framing: str = "crop", seed: int = 0) -> TracedImage:
     model = vitviz.load_model(NAME, weights=f"random:{seed}", input_size=(64, 96))
     sample = samples()[number]
     image = load_sample(sample.id)
-    made = subject_of(vitviz.prepare(model, image, framing), vitviz.image_hash(image), str(sample.path))
-    assert isinstance(made, Subject)
+    made = traced_image(vitviz.prepare(model, image, framing), vitviz.image_hash(image), str(sample.path))
+    assert isinstance(made, TracedImage)
     return made
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def subject() -> TracedImage:
     return traced()
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Subject:
+def fitted() -> TracedImage:
     return traced(1, "fit")
 
 
@@ -60,12 +60,12 @@ def run(snippet: str) -> Names:
     return names
 
 
-def question(subject: Subject, target=None) -> vitviz.Question:
+def question(subject: TracedImage, target=None) -> vitviz.Question:
     return vitviz.Question(subject.model, subject.trace.input, target or vitviz.ClassLogit(3))
 
 
 OPTIONS = vitviz.RolloutOptions(alpha=0.3, fusion="max", discard=0.29, first_layer=1, last_layer=9)
-PLAIN: dict[str, tuple[Callable[[Subject], Any], dict[str, Callable[[Names], Any]]]] = {
+PLAIN: dict[str, tuple[Callable[[TracedImage], Any], dict[str, Callable[[Names], Any]]]] = {
     "rollout": (lambda s: rollout_figure(s), {"values": lambda n: n["heatmap"].values}),
     "rollout with knobs": (lambda s: rollout_figure(s, "r1c2", OPTIONS), {"values": lambda n: n["heatmap"].values}),
     "head rollout": (

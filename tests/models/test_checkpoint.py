@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from vitviz.errors import ModelError
-from vitviz.figures.subject import Subject
+from vitviz.figures.traced_image import TracedImage
 from vitviz.models import load_model, prepare
 from vitviz.models.registry import build
 from vitviz.models.weights import sha256_of
@@ -187,7 +187,7 @@ def test_the_snippet_of_a_model_from_a_file_runs_where_the_file_lies(tmp_path, m
     model = load_model(name) if described else load_model("test_vit", weights=name)
     prepared = prepare(model, image)
     found: dict = {}
-    exec(Subject(model, prepared, trace_input(model, prepared.input), "", "photo.png").snippet(), found)
+    exec(TracedImage(model, prepared, trace_input(model, prepared.input), "", "photo.png").snippet(), found)
     assert found["model"].weights_hash == model.weights_hash
     with torch.no_grad():
         torch.testing.assert_close(found["trace"].logits, module.eval()(prepared.input[None])[0])

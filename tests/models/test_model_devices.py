@@ -19,7 +19,7 @@ from vitviz.analysis.hiding import object_test
 from vitviz.analysis.methods import METHODS, explain
 from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
-from vitviz.figures.subject import subject_of
+from vitviz.figures.traced_image import traced_image
 from vitviz.models import Model, prepare
 from vitviz.models.model import pick_device, pick_dtype
 from vitviz.samples import load_sample, samples
@@ -272,7 +272,7 @@ def test_the_precision_is_chosen_by_whoever_runs_it(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_figure_says_its_precision_where_it_is_not_the_usual(dtype):
     """A server's choice is nothing that another machine would know: the snippet names it, and so does the provenance."""
-    made = subject_of(prepare(small(dtype=dtype), load_sample(samples()[0].id)))
+    made = traced_image(prepare(small(dtype=dtype), load_sample(samples()[0].id)))
     named = dtype if dtype != "float32" else ""
     assert made.provenance("rollout").dtype == named
     assert ("bfloat16" in made.provenance("rollout").line) == bool(named)

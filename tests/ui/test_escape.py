@@ -101,10 +101,10 @@ def test_plain_words_stay_as_they_are():
 
 def test_what_fills_a_sentence_opens_no_tag(monkeypatch):
     """Sentences with definitions are HTML, and only what is ours may be."""
-    from vitviz.ui.controls import say
+    from vitviz.ui.controls import captions
 
     shown = []
-    monkeypatch.setattr(say.st, "markdown", lambda text, unsafe_allow_html: shown.append(text))
-    say.sentence("A patch of {name} and {raw}.", name=escaped("<b>x</b>"), raw="<img src=x onerror=y>")
+    monkeypatch.setattr(captions.st, "markdown", lambda text, unsafe_allow_html: shown.append(text))
+    captions.sentence("A patch of {name} and {raw}.", name=escaped("<b>x</b>"), raw="<img src=x onerror=y>")
     assert "<b" not in shown[0] and "<img" not in shown[0] and "&lt;b>x&lt;/b>" in shown[0]
     assert shown[0].count("<abbr ") == 1

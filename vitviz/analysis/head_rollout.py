@@ -13,7 +13,7 @@ import torch
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike, query_of
-from vitviz.analysis.rollout import PAPER, RolloutOptions, downwards, pull_fused, start_vector
+from vitviz.analysis.rollout import PAPER, RolloutOptions, downwards, pull_head_fused, start_vector
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -28,7 +28,7 @@ def head_rollouts(
     query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
     progress: Progress | None = None,
-    fused: Trace | None = None,
+    head_fused: Trace | None = None,
 ) -> np.ndarray:
     """(layers, heads, rows, cols) float32: the per-head rollout of every head, in one sweep from the last layer down.
 
@@ -40,12 +40,12 @@ def head_rollouts(
         query: As for `rollout`.
         options: As for `rollout`; heads are those of each layer, which must be as many in all.
         progress: Called with (layers done, layers).
-        fused: The same trace from `fused_traces`, of the same fusion, where it is at hand: most of the work is in it.
+        head_fused: The same trace from `head_fused_traces`, of the same fusion, where it is at hand: most of the work is in it.
 
     Raises:
         UnsupportedError: As `head_rollout`.
     """
-    vectors = _sweep(trace, method, query, options, wanted=None, progress=progress, fused=fused)
+    vectors = _sweep(trace, method, query, options, wanted=None, progress=progress, head_fused=head_fused)
     return (
         trace.layers[0].key_layout.patches(vectors).cpu().numpy()
     )  # (layers, heads, tokens) -> (layers, heads, rows, cols)
@@ -91,13 +91,13 @@ def _sweep(
     options: RolloutOptions,
     wanted: tuple[int, int] | None,
     progress: Progress | None = None,
-    fused: Trace | None = None,
+    head_fused: Trace | None = None,
 ) -> torch.Tensor:
     """(layers, heads, tokens), or (1, 1, tokens) for the one `wanted` (layer, head)."""
     if method not in METHODS:
         raise ValueError(f"per-head rollout is one of {', '.join(METHODS)}, not {method!r}")
     asks = query_of(trace, query)
-    layers, through = options.layers(trace), options.layers(fused or trace)
+    layers, through = options.layers(trace), options.layers(head_fused or trace)
     main = start_vector(trace, asks, options)  # (1, tokens): what the layers above make of the query
     if method == "last_hop" and asks.pools:
         raise UnsupportedError(
@@ -114,12 +114,12 @@ def _sweep(
             plain = options.fusion == "mean" and not options.discard and apart is not None
             below = options.alpha * main + (1 - options.alpha) * apart.mean(0, keepdim=True) if plain else None  # type: ignore[union-attr]
             if below is None:
-                below = pull_fused(through[index], main, options)
+                below = pull_head_fused(through[index], main, options)
             main = below
         else:
             fresh = query_weights(layer, asks) if asked else None  # (heads, tokens)
         if travelling.shape[0]:
-            travelling = pull_fused(through[index], travelling, options)
+            travelling = pull_head_fused(through[index], travelling, options)
         if fresh is not None:
             travelling = torch.cat([travelling, fresh if wanted is None else fresh[wanted[1] : wanted[1] + 1]])
         if progress:

@@ -88,7 +88,7 @@ def fuse_heads(rows: Tensor, fusion: str) -> Tensor:
     return rows.amax(0) if fusion == "max" else rows.amin(0)
 
 
-def fused_rows(attention: Attention, chunk: slice, options: RolloutOptions = PAPER) -> Tensor:
+def head_fused_rows(attention: Attention, chunk: slice, options: RolloutOptions = PAPER) -> Tensor:
     """(chunk, keys): the heads' weights fused into one row a query, its smallest patch entries discarded; rows sum to 1."""
     fused, sums = _fused_rows_and_sums(attention, chunk, options)
     return fused if sums is None else fused / sums[:, None]
@@ -118,7 +118,7 @@ def _nth_smallest(values: Tensor, n: int) -> Tensor:
     return values.kthvalue(n + 1, dim=-1, keepdim=True).values
 
 
-def pull_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
+def pull_head_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
     """(n, queries) -> (n, keys): vectors times Â of this layer, alpha v + (1 - alpha) v fused(A), chunk by chunk."""
     mixed = options.alpha * vectors
     if options.fusion == "mean" and not options.discard and vectors.shape[0] == 1:
@@ -154,7 +154,7 @@ def rollout_row(
     vector = start_vector(trace, query, options)
     layers = options.layers(trace)
     for done, layer in enumerate(reversed(layers), start=1):
-        vector = pull_fused(layer, vector, options)
+        vector = pull_head_fused(layer, vector, options)
         if progress:
             progress(done, len(layers))
     return vector[0]
@@ -175,7 +175,7 @@ def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Prog
     for done, layer in enumerate(layers, start=1):
         above = options.alpha * matrix
         for chunk in layer.query_chunks():
-            above[chunk].addmm_(fused_rows(layer, chunk, options), matrix, alpha=1 - options.alpha)
+            above[chunk].addmm_(head_fused_rows(layer, chunk, options), matrix, alpha=1 - options.alpha)
         matrix = above
         if progress:
             progress(done, len(layers))
@@ -258,12 +258,14 @@ def downwards(layers: Sequence[Attention]) -> Iterator[tuple[int, Attention]]:
     return zip(reversed(range(len(layers))), reversed(layers), strict=True)
 
 
-def fused_nbytes(trace: Trace) -> int:
-    """Bytes that the layers of `fused_traces` would take for one fusion."""
+def head_fused_nbytes(trace: Trace) -> int:
+    """Bytes that the layers of `head_fused_traces` would take for one fusion."""
     return sum(4 * layer.num_queries * layer.num_keys for layer in trace.sequence("Rollout"))
 
 
-def fused_traces(trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progress | None = None) -> dict[str, Trace]:
+def head_fused_traces(
+    trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progress | None = None
+) -> dict[str, Trace]:
     """Fusion -> the trace with one head a layer in place of all, fused that way; its weights are kept as matrices.
 
     A rollout of it with the same fusion is the rollout of `trace`, whatever the query, alpha, discard and range of layers:

@@ -1,4 +1,4 @@
-"""How an answer changes as a picture is spoiled step by step: patches shuffled or hidden, the centre cut out, texture or shape
+"""How an answer changes as a picture is spoiled step by step: patches shuffled or hidden, the centre masked, texture or shape
 taken away.
 
 Shuffling: Naseer et al. 2021 (arXiv 2105.10497), Zhang and Zhu 2019 (arXiv 1905.09797). Texture against shape: Geirhos et al.
@@ -29,7 +29,7 @@ from vitviz.progress import Progress
 KINDS: dict[str, str] = {
     "shuffle": "pieces to a side of the shuffled grid",
     "hide": "share of random patches hidden",
-    "centre": "side of the square cut out, as a share of the picture's",
+    "centre": "side of the masked square, as a share of the picture's",
     "blur": "standard deviation of the blur, in pixels",
     "edges": "share of the drawing of edges in the mixture",
 }

@@ -9,7 +9,7 @@ from vitviz.commands.options import add_query_option, add_subject_options, any_s
 
 if TYPE_CHECKING:
     from vitviz.figure import Figure
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.traced_image import TracedImage
     from vitviz.tokens import QueryLike
 
 VIEWS = ("rollout", "heads", "positions", "patches")
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {path}: {figure.alt}")
 
 
-def view(subject: Subject, arguments: argparse.Namespace) -> Figure:
+def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
     """The figure that was asked for.
 
     Raises:
@@ -91,7 +91,7 @@ def view(subject: Subject, arguments: argparse.Namespace) -> Figure:
     return heads_figure(subject, arguments.query, robust=robust, **look)
 
 
-def _check_asks(subject: Subject, index: int, query: QueryLike) -> None:
+def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
     """Raises UnsupportedError for a query that does not ask in this layer, so that another one would be drawn in its place."""
     from vitviz.analysis.queries import layer_query, nearest_query
     from vitviz.errors import UnsupportedError
@@ -110,7 +110,7 @@ def _check_asks(subject: Subject, index: int, query: QueryLike) -> None:
             )
 
 
-def _positions(subject: Subject, look: dict[str, Any]) -> Figure:
+def _positions(subject: TracedImage, look: dict[str, Any]) -> Figure:
     """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
     from vitviz.analysis.positions import position_kinds
     from vitviz.figures.embeddings import atlas_figure, bias_heads_figure, biases_of, kernel_figure

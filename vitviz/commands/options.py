@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.traced_image import TracedImage
     from vitviz.models import Model
     from vitviz.tokens import Query
 
@@ -117,7 +117,7 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
 
 def traced_subject(
     arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
-) -> Subject:
+) -> TracedImage:
     """The picture that was asked for, in the model that was asked for, traced over its one grid.
 
     Args:
@@ -140,9 +140,9 @@ def traced_subject(
 
 def any_subject(
     arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
-) -> Subject:
+) -> TracedImage:
     """The same for a model of any shape: layer by layer where its layers do not share one grid."""
-    from vitviz.figures.subject import subject_of
+    from vitviz.figures.traced_image import traced_image
     from vitviz.images import image_hash, read_image
     from vitviz.models import prepare
 
@@ -155,7 +155,7 @@ def any_subject(
         check(prepared.model)
     announce_cost(prepared.model, arguments)
     bar = TerminalProgress("layers", arguments.quiet)
-    found = subject_of(prepared, image_hash(image), arguments.image, None if bar.quiet else bar)
+    found = traced_image(prepared, image_hash(image), arguments.image, None if bar.quiet else bar)
     bar.close()
     return found
 

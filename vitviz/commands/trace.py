@@ -15,7 +15,7 @@ from vitviz.outputs import output_kind
 if TYPE_CHECKING:
     from vitviz.capture.trace import Trace
     from vitviz.figure import Provenance
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.traced_image import TracedImage
     from vitviz.models import Model
 
 # Attention of all layers is held at once before it is written.
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def _provenance(subject: Subject, arguments: argparse.Namespace) -> Provenance:
+def _provenance(subject: TracedImage, arguments: argparse.Namespace) -> Provenance:
     """Where the arrays come from: model, weights, image, framing, precision, and the query of the rollouts."""
     from vitviz.analysis.queries import query_of
 

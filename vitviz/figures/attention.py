@@ -17,14 +17,14 @@ from vitviz.draw.heatmap import Link
 from vitviz.draw.sheet import column
 from vitviz.errors import existing
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, made, query_words
+from vitviz.figures.traced_image import TracedImage, made, query_words
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 
 def heads_figure(
-    subject: Subject,
+    subject: TracedImage,
     query: QueryLike | None = None,
     *,
     maps: np.ndarray | None = None,
@@ -59,7 +59,7 @@ def heads_figure(
 
 
 def attention_figure(
-    subject: Subject,
+    subject: TracedImage,
     layer: int,
     head: int | None,
     query: QueryLike | None = None,
@@ -98,7 +98,7 @@ LINKS = 8  # strongest links that are drawn
 
 
 def microscope_figure(
-    subject: Subject,
+    subject: TracedImage,
     layer: int,
     token: str,
     head: int | str = "all",
@@ -210,7 +210,7 @@ def _place(layout: TokenLayout, token: int) -> tuple[float, float]:
 
 
 def rollout_figure(
-    subject: Subject,
+    subject: TracedImage,
     query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
     *,
@@ -248,7 +248,7 @@ def rollout_figure(
 
 
 def rollout_aside_figure(
-    subject: Subject,
+    subject: TracedImage,
     query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
     *,
@@ -282,7 +282,7 @@ def rollout_aside_figure(
 
 
 def head_rollout_figure(
-    subject: Subject,
+    subject: TracedImage,
     layer: int,
     head: int,
     method: str = "last_hop",
@@ -318,7 +318,7 @@ def head_rollout_figure(
 
 
 def map_figure(
-    subject: Subject,
+    subject: TracedImage,
     heatmap: Heatmap,
     words: str,
     line: str,

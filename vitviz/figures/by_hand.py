@@ -10,7 +10,7 @@ from vitviz.analysis.by_hand import HeadByHand, OpenLayer
 from vitviz.draw import LIGHT, Scale, Theme, draw_matrix
 from vitviz.draw.matrix import Factor, draw_product
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject
+from vitviz.figures.traced_image import TracedImage
 
 OPEN = "opened = vitviz.open_layer(model, trace, {layer})"
 HAND = "hand = vitviz.head_by_hand(opened, {head}, {query!r})"
@@ -18,7 +18,7 @@ LARGEST = 2048  # tokens; more would not fit on a page, one pixel an entry
 
 
 def scores_figure(
-    subject: Subject, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
+    subject: TracedImage, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
 ) -> Figure:
     """Q (tokens, head_dim) times K transposed, scaled, plus the bias where there is one: all scores of the head at once.
 
@@ -48,7 +48,7 @@ def scores_figure(
 
 
 def weights_figure(
-    subject: Subject, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
+    subject: TracedImage, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
 ) -> Figure:
     """The softmax of every row of scores: all weights of the head, each row summing to 1, with `hand`'s row marked."""
     weights = opened.attention.weights(hand.head).double().cpu().numpy()  # (tokens, tokens)
@@ -64,7 +64,7 @@ def weights_figure(
 
 
 def output_figure(
-    subject: Subject, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
+    subject: TracedImage, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
 ) -> Figure:
     """Weights times V (tokens, value_dim): the head's output for all tokens at once, with `hand`'s row marked."""
     weights = opened.attention.weights(hand.head).double().cpu().numpy()  # (tokens, tokens)
@@ -102,7 +102,13 @@ def _shape(values: np.ndarray) -> str:
 
 
 def _figure(
-    subject: Subject, hand: HeadByHand, method: str, drawing: Any, alt: str, arrays: dict[str, np.ndarray], line: str
+    subject: TracedImage,
+    hand: HeadByHand,
+    method: str,
+    drawing: Any,
+    alt: str,
+    arrays: dict[str, np.ndarray],
+    line: str,
 ) -> Figure:
     query = hand.layout.name_of(hand.query)
     lines = OPEN.format(layer=hand.layer), HAND.format(head=hand.head, query=query), line

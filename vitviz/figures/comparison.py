@@ -16,7 +16,7 @@ from vitviz.draw.scale import rounding
 from vitviz.draw.sheet import beside
 from vitviz.errors import DrawError
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, literal, made, snippet_framing
+from vitviz.figures.traced_image import TracedImage, literal, made, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.models import Prepared
 from vitviz.tokens import Query, cell_name
@@ -32,7 +32,7 @@ class Side:
         details: provenance: layer, head, parameters
     """
 
-    subject: Subject
+    subject: TracedImage
     heatmap: Heatmap
     name: str
     query: Query | None
@@ -157,7 +157,7 @@ class Scene:
 
 
 def scenes_figure(
-    subject: Subject,
+    subject: TracedImage,
     other: Scene,
     paste: Paste,
     found: TwoScenes | None = None,
@@ -219,7 +219,7 @@ def scenes_figure(
     )
 
 
-def pasted_picture(subject: Subject, other: Scene, paste: Paste) -> Image.Image:
+def pasted_picture(subject: TracedImage, other: Scene, paste: Paste) -> Image.Image:
     """What the model is shown: the other scene with the block of this one in it."""
     layout = subject.trace.layout
     height, width = layout.patch_size

@@ -23,7 +23,7 @@ from vitviz.draw import (
 )
 from vitviz.draw.heatmap import draw_offsets
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, snippet_framing
+from vitviz.figures.traced_image import TracedImage, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 
@@ -32,7 +32,7 @@ PATCHES_LINE = "patches = vitviz.patch_pixels(np.asarray(prepared.shown), trace.
 
 
 def grid_figure(
-    subject: Subject,
+    subject: TracedImage,
     *,
     highlight: Iterable[int] = (),
     line_width: int = 2,
@@ -60,7 +60,7 @@ def grid_figure(
 
 
 def sequence_figure(
-    subject: Subject, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
+    subject: TracedImage, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """The sequence that the picture unrolls into, prefix tokens in front."""
     layout, shown = subject.layout, subject.prepared.shown
@@ -77,7 +77,7 @@ def sequence_figure(
     )
 
 
-def filters_figure(subject: Subject, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
+def filters_figure(subject: TracedImage, count: int = 28, *, theme: Theme = LIGHT, width: int = 900) -> Figure:
     """The leading principal components of the patch filters.
 
     Raises:
@@ -93,7 +93,7 @@ def filters_figure(subject: Subject, count: int = 28, *, theme: Theme = LIGHT, w
     )
 
 
-def _snippet(subject: Subject) -> str:
+def _snippet(subject: TracedImage) -> str:
     return subject.snippet(
         PREPARED_LINE.format(snippet_framing(subject.prepared)), PATCHES_LINE, imports=["import numpy as np"]
     )
@@ -103,7 +103,7 @@ SIMILARITY_LINE = "similarity = vitviz.position_similarity(model, trace.layout) 
 SIMILARITY_METHOD = "position similarity"
 
 
-def similarity_of(subject: Subject) -> np.ndarray:
+def similarity_of(subject: TracedImage) -> np.ndarray:
     """(patches, patches) for the subject's grid.
 
     Raises:
@@ -113,7 +113,7 @@ def similarity_of(subject: Subject) -> np.ndarray:
 
 
 def atlas_figure(
-    subject: Subject,
+    subject: TracedImage,
     similarity: np.ndarray | None = None,
     *,
     chosen: tuple[int, int] | None = None,
@@ -137,7 +137,7 @@ def atlas_figure(
 
 
 def position_figure(
-    subject: Subject,
+    subject: TracedImage,
     row: int,
     col: int,
     similarity: np.ndarray | None = None,
@@ -167,7 +167,7 @@ def position_figure(
 
 
 def distance_figure(
-    subject: Subject, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
+    subject: TracedImage, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """Similarity against the distance between positions: the mean, and the band that holds 80% of the pairs."""
     similarity = similarity_of(subject) if similarity is None else similarity
@@ -209,7 +209,7 @@ def straddles(values: np.ndarray) -> bool:
 
 
 def kernel_figure(
-    subject: Subject,
+    subject: TracedImage,
     layer: int = 0,
     head: int = 0,
     *,
@@ -246,7 +246,7 @@ def kernel_figure(
     )
 
 
-def biases_of(subject: Subject) -> tuple[OffsetBias, ...]:
+def biases_of(subject: TracedImage) -> tuple[OffsetBias, ...]:
     """Every layer's bias over displacements.
 
     Raises:
@@ -257,7 +257,7 @@ def biases_of(subject: Subject) -> tuple[OffsetBias, ...]:
 
 
 def bias_figure(
-    subject: Subject, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
+    subject: TracedImage, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
     """One head's bias over displacements. number: of the layer among those that add a bias, counted from 0."""
     values = bias.values[head]
@@ -278,7 +278,7 @@ def bias_figure(
 
 
 def bias_heads_figure(
-    subject: Subject, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
+    subject: TracedImage, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
     """All heads of one layer over displacements. shared: one scale, so that colours compare between heads."""
     return Figure(

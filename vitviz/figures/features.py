@@ -20,15 +20,15 @@ from vitviz.draw import LIGHT, Theme, draw_heatmap
 from vitviz.draw.objects import paint_boxes, paint_clusters, paint_colours, paint_mask
 from vitviz.draw.sheet import beside
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, literal, made, snippet_framing
+from vitviz.figures.traced_image import TracedImage, literal, made, snippet_framing
 from vitviz.tokens import cell_name
 
 _MAPS = "maps = vitviz.feature_maps(model, trace.input)"
-Other = tuple[Subject, FeatureMaps]  # a further picture in the same model
+Other = tuple[TracedImage, FeatureMaps]  # a further picture in the same model
 _CALLS = {"LOST": "lost", "TokenCut": "token_cut", "MaskCut": "mask_cut"}
 
 
-def _others(subject: Subject, others: Sequence[Other], facet: str, layer: int) -> list[str]:
+def _others(subject: TracedImage, others: Sequence[Other], facet: str, layer: int) -> list[str]:
     """Lines of Python that put the features of all pictures into a list."""
     lines = [_MAPS, f"features = maps.facet({facet!r}, {layer})", "pictures = [features]"]
     for other, _ in others:
@@ -54,7 +54,7 @@ def _together(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def similarity_figure(
-    subject: Subject,
+    subject: TracedImage,
     maps: FeatureMaps,
     cell: tuple[int, int],
     facet: str = "key",
@@ -110,7 +110,7 @@ def similarity_figure(
 
 
 def components_figure(
-    subject: Subject,
+    subject: TracedImage,
     maps: FeatureMaps,
     facet: str = "token",
     layer: int | None = None,
@@ -160,7 +160,7 @@ def components_figure(
 
 
 def clusters_figure(
-    subject: Subject,
+    subject: TracedImage,
     maps: FeatureMaps,
     count: int,
     facet: str = "key",
@@ -191,7 +191,7 @@ def clusters_figure(
 
 
 def objects_figure(
-    subject: Subject, found: Sequence[FoundObject], facet: str, layer: int, width: int = 640, centred: bool = True
+    subject: TracedImage, found: Sequence[FoundObject], facet: str, layer: int, width: int = 640, centred: bool = True
 ) -> Figure:
     """Objects found in the features of one facet and layer: their boxes with scores, and what lies outside all masks dimmed.
 

@@ -19,7 +19,7 @@ from vitviz.draw.cells import box
 from vitviz.draw.charts import count_layers
 from vitviz.draw.sheet import beside, column
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, snippet_framing
+from vitviz.figures.traced_image import TracedImage, snippet_framing
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 
@@ -27,7 +27,7 @@ CLASSES_SHOWN = 5
 _REMOVED = (24, 26, 32)
 
 
-def seen_picture(subject: Subject, changes: Interventions) -> Image.Image:
+def seen_picture(subject: TracedImage, changes: Interventions) -> Image.Image:
     """The pixels as the changed model gets them, without the normalisation; patches out of the sequence are dark."""
     layout, pixels = subject.trace.layout, subject.prepared.input[None]
     for item in changes:
@@ -50,7 +50,7 @@ def as_picture(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> I
 
 
 def what_if_figure(
-    subject: Subject,
+    subject: TracedImage,
     changes: Interventions,
     logits: Tensor,
     before: Heatmap,
@@ -123,7 +123,7 @@ def what_if_figure(
     )
 
 
-def intervention_snippet(subject: Subject, changes: Interventions, line: str, line_after: str = "") -> str:
+def intervention_snippet(subject: TracedImage, changes: Interventions, line: str, line_after: str = "") -> str:
     """Python that asks the changed model: `trace` as it is, `after` changed, and a map of each by `line`."""
     means, given = [], ""
     if any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in changes):
@@ -148,7 +148,7 @@ def intervention_snippet(subject: Subject, changes: Interventions, line: str, li
 
 
 def outliers_figure(
-    subject: Subject,
+    subject: TracedImage,
     found: TokenOutliers,
     measure: str,
     quantity: str,

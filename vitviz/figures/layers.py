@@ -22,7 +22,7 @@ from vitviz.draw import LIGHT, Scale, Theme, draw_board
 from vitviz.draw.layer import QuerySide, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, made, query_words
+from vitviz.figures.traced_image import TracedImage, made, query_words
 
 # Pixels aimed at for one head's map, so that a layer of one head does not fill a screen, and for the narrowest board.
 TILE, MIN_WIDTH = 240, 420
@@ -47,7 +47,7 @@ def reach_of(layer: Layer, query: Query) -> np.ndarray:
 
 
 def layer_figure(
-    subject: Subject,
+    subject: TracedImage,
     index: int = -1,
     head: int | None = None,
     query: QueryLike | None = None,
@@ -103,7 +103,7 @@ def layer_figure(
 
 
 def layer_heads_figure(
-    subject: Subject,
+    subject: TracedImage,
     index: int = -1,
     query: QueryLike | None = None,
     *,
@@ -146,7 +146,7 @@ def layer_heads_figure(
 
 
 def overview_figure(
-    subject: Subject,
+    subject: TracedImage,
     query: QueryLike | None = None,
     *,
     robust: bool = True,
@@ -199,7 +199,7 @@ def _askers(asking: Mapping[str, Sequence[int]]) -> str:
     )
 
 
-def _checked(subject: Subject, index: int) -> int:
+def _checked(subject: TracedImage, index: int) -> int:
     """`index` counted from 0.
 
     Raises:

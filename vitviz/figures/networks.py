@@ -10,7 +10,7 @@ from vitviz.analysis.receptive_field import ReceptiveField
 from vitviz.analysis.stress import KINDS, StressCurve
 from vitviz.draw import LIGHT, Theme, draw_curve, draw_scatter
 from vitviz.figure import Figure, Provenance
-from vitviz.figures.subject import Subject
+from vitviz.figures.traced_image import TracedImage
 
 
 def fields_figure(
@@ -61,7 +61,7 @@ def fields_figure(
     )
 
 
-def distances_figure(subject: Subject, distances: np.ndarray, theme: Theme = LIGHT, width: int = 640) -> Figure:
+def distances_figure(subject: TracedImage, distances: np.ndarray, theme: Theme = LIGHT, width: int = 640) -> Figure:
     """Attention distance of every head by layer, as figure 7 (right) of Dosovitskiy et al. 2021 (arXiv 2010.11929) has it.
 
     Args:

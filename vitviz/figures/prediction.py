@@ -16,7 +16,7 @@ from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.draw import LIGHT, Scale, Theme, draw_bars, draw_curve, draw_heatmap
 from vitviz.draw.charts import count_layers
 from vitviz.figure import Figure
-from vitviz.figures.subject import Subject, query_words
+from vitviz.figures.traced_image import TracedImage, query_words
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import OutputKind
 
@@ -28,7 +28,9 @@ SAID = {
 }
 
 
-def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme = LIGHT, width: int = 640) -> Figure:
+def classes_figure(
+    subject: TracedImage, count: int = CLASSES_SHOWN, *, theme: Theme = LIGHT, width: int = 640
+) -> Figure:
     """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
 
     Raises:
@@ -59,7 +61,7 @@ def classes_figure(subject: Subject, count: int = CLASSES_SHOWN, *, theme: Theme
 
 
 def forming_figure(
-    subject: Subject, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640, height: int = 420
+    subject: TracedImage, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640, height: int = 420
 ) -> Figure:
     """values (layers + 1, outputs), read before the first layer and after each: the finally likeliest as lines.
 
@@ -102,7 +104,7 @@ def forming_figure(
 
 
 def explanation_figure(
-    subject: Subject,
+    subject: TracedImage,
     heatmap: Heatmap,
     key: str,
     method: str,
@@ -155,7 +157,7 @@ def completeness_words(shares: PathAttribution) -> str:
 
 
 def curves_figure(
-    subject: Subject,
+    subject: TracedImage,
     scores: Faithfulness,
     kind: str,
     target: Target,
@@ -212,7 +214,7 @@ def curves_figure(
 
 
 def object_figure(
-    subject: Subject,
+    subject: TracedImage,
     result: ObjectTest,
     mask: np.ndarray,
     target: Target,

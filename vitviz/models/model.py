@@ -61,7 +61,7 @@ class Preprocessing:
     Attributes:
         mean, std: one number for each channel (three of RGB, or one of grey), on values in [0, 1]
         interpolation: "bicubic", "bilinear", ... as timm names them
-        crop_fraction: centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cut out
+        crop_fraction: centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cropped
         framing: what its makers measured it with: "crop", or "squash" where the whole image is forced into the input's shape
         crop_rounding: where half a pixel goes when the margins of a centre crop are unequal: "even" as torchvision rounds,
             "down" as transformers does, which leaves the smaller margin at the top and left

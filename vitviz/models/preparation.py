@@ -106,7 +106,7 @@ def _refusal(module: nn.Module, name: str, own_size: tuple[int, int], size: tupl
 
 FRAMINGS = ("crop", "squash", "fit")
 
-# A strip of 1 x 1,000,000 pixels with its short side resized to 224 would be 50 gigapixels before the centre is cut
+# A strip of 1 x 1,000,000 pixels with its short side resized to 224 would be 50 gigapixels before the centre is cropped
 # out.
 _MAX_RESIZED_PIXELS = 100_000_000
 
@@ -144,7 +144,7 @@ class Prepared:
 def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Prepared:
     """Turns an RGB photograph into the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
-    "crop" resizes the shorter side and cuts out the centre, exactly as the model's own evaluation does; "squash" forces the
+    "crop" resizes the shorter side and takes a centre crop, exactly as the model's own evaluation does; "squash" forces the
     whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an input
     of about as many patches as the model has now.
 
@@ -197,7 +197,7 @@ def _pillow_filter(name: str) -> Image.Resampling:
 
 
 def _centre(large: tuple[int, int], model: TakesPixels) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the centre cut out of a picture of (width, height) pixels."""
+    """(left, top, right, bottom) of the centre crop of a picture of (width, height) pixels."""
     height, width = model.input_size
     whole = math.floor if model.preprocessing.crop_rounding == "down" else round
     left, top = (whole((size - kept) / 2) for size, kept in zip(large, (width, height), strict=True))
@@ -210,7 +210,7 @@ def _refuse_thin(model: TakesPixels, image: Image.Image) -> None:
     if image.width * scale * image.height * scale > _MAX_RESIZED_PIXELS:
         raise ImageError(
             f"A photograph of {image.width} x {image.height} pixels is too long and thin for a centre crop; "
-            "fit the whole image instead, or cut out the part that matters."
+            "fit the whole image instead, or crop it first."
         )
 
 

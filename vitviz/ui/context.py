@@ -15,7 +15,7 @@ from vitviz.capture.blocks import Passage
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
-from vitviz.figures.subject import Subject, subject_and_passage
+from vitviz.figures.traced_image import TracedImage, traced_with_passage
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
@@ -54,7 +54,7 @@ class CachedTrace:
     passage: Passage | None = None
 
     @classmethod
-    def of(cls, traced: Subject, passage: Passage | None = None) -> CachedTrace:
+    def of(cls, traced: TracedImage, passage: Passage | None = None) -> CachedTrace:
         """The same without its model."""
         prepared = replace(traced.prepared, model=None)
         return cls(prepared, traced.trace, traced.image_hash, traced.image_name, traced.image_note, passage)
@@ -65,10 +65,10 @@ class CachedTrace:
         width, height = self.prepared.shown.size
         return height, width
 
-    def with_model(self, model: Model) -> Subject:
+    def with_model(self, model: Model) -> TracedImage:
         """The same with its model, which has to be at `input_size`."""
         prepared = replace(self.prepared, model=model)
-        return Subject(model, prepared, self.trace, self.image_hash, self.image_name, self.image_note)
+        return TracedImage(model, prepared, self.trace, self.image_hash, self.image_name, self.image_note)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class PageContext:
 
     selection: Selection
     image: InputImage
-    traced: Subject
+    traced: TracedImage
     key: Key
     theme: Theme
     phone: bool = False
@@ -104,7 +104,7 @@ class PageContext:
         return not self.traced.trace.separate
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> TracedImage:
         """What figures over one grid are about.
 
         Raises:
@@ -242,7 +242,7 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         runs = model.beside if operations > HEAVY_OPERATIONS else model
         prepared = prepare(runs, image.image, framing=selection.framing)
         progress.check()
-        traced, passage = subject_and_passage(prepared, image.hash, image.name, KEPT_STATES, progress)
+        traced, passage = traced_with_passage(prepared, image.hash, image.name, KEPT_STATES, progress)
         return CachedTrace.of(replace(traced, image_note=image.note), passage)
 
     if key not in services.queue().results:

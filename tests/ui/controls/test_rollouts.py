@@ -15,13 +15,13 @@ from vitviz.ui.controls import questions
 def fusings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The fusions of every time that heads are fused."""
     seen: list[tuple[str, ...]] = []
-    fuse = questions.fused_traces
+    fuse = questions.head_fused_traces
 
     def counted(trace, fusions, progress):
         seen.append(tuple(fusions))
         return fuse(trace, fusions, progress)
 
-    monkeypatch.setattr(questions, "fused_traces", counted)
+    monkeypatch.setattr(questions, "head_fused_traces", counted)
     return seen
 
 

@@ -210,12 +210,12 @@ def test_object_and_background_are_hidden_by_buttons(app, model, image):
 @pytest.mark.long
 def test_code_makes_the_same_answer(model, image, tmp_path):
     from vitviz.figures.interventions import intervention_snippet
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.traced_image import TracedImage
 
     trace = vitviz.trace(model, image)
     path = tmp_path / "photo.png"
     image.save(path)
-    subject = Subject(model, vitviz.prepare(model, image), trace, "", str(path))
+    subject = TracedImage(model, vitviz.prepare(model, image), trace, "", str(path))
     given = Interventions.decode("hide_mean_3-60~heads_zero_0x3~cut_0_all")
     found: dict[str, object] = {}
     exec(intervention_snippet(subject, given, "heatmap = vitviz.rollout(trace, query='cls')"), found)
@@ -227,9 +227,9 @@ def test_code_makes_the_same_answer(model, image, tmp_path):
 
 def test_what_the_changed_model_sees(model, image):
     from vitviz.figures.interventions import seen_picture
-    from vitviz.figures.subject import Subject
+    from vitviz.figures.traced_image import TracedImage
 
-    subject = Subject(model, vitviz.prepare(model, image), vitviz.trace(model, image))
+    subject = TracedImage(model, vitviz.prepare(model, image), vitviz.trace(model, image))
     shown = np.asarray(subject.prepared.shown).astype(int)
     np.testing.assert_allclose(np.asarray(seen_picture(subject, Interventions())).astype(int), shown, atol=1)
     hidden = np.asarray(seen_picture(subject, Interventions.decode("hide_mean_0"))).astype(int)

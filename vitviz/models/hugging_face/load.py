@@ -127,7 +127,7 @@ def _framing(processor: Any, native_size: tuple[int, int], described: bool) -> t
         return crop, fraction if math.floor(crop[0] / fraction) == edge else math.nextafter(fraction, 0), "crop"
     raise UnsupportedError(
         f"The model's image processor (size {_words(size)}, crop {_words(getattr(processor, 'crop_size', None))}) neither "
-        "forces the whole image into one shape nor resizes the shorter side and cuts out the centre, so it cannot be "
+        "forces the whole image into one shape nor resizes the shorter side and crops the centre, so it cannot be "
         "followed here."
     )
 

@@ -16,13 +16,21 @@ from vitviz.analysis.head_rollout import head_rollouts
 from vitviz.analysis.localization import FoundObject, region_around
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import FUSIONS, PAPER, RolloutOptions, check_defined, fused_nbytes, fused_traces, rollout
+from vitviz.analysis.rollout import (
+    FUSIONS,
+    PAPER,
+    RolloutOptions,
+    check_defined,
+    head_fused_nbytes,
+    head_fused_traces,
+    rollout,
+)
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
 from vitviz.assets import asset_path
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
-from vitviz.figures.subject import subject_of
+from vitviz.figures.traced_image import traced_image
 from vitviz.heatmap import Heatmap
 from vitviz.images import image_hash, load_image
 from vitviz.models import Model, prepare
@@ -228,12 +236,12 @@ def head_rollouts_of(context: PageContext, method: str, query: str, options: Rol
 def _fused_trace(context: PageContext, options: RolloutOptions, what: str, params: dict[str, Hashable]) -> Trace | None:
     """The trace with fused heads, where the answer to `what` is not known yet and the matrices are not too large to keep."""
     check_defined(options.layers(context.trace), context.model.name)
-    nbytes = fused_nbytes(context.trace)
+    nbytes = head_fused_nbytes(context.trace)
     if context.key.derive(what, **params) in services.queue().results or nbytes > FUSED_BYTES:
         return None
     fusions = FUSIONS if len(FUSIONS) * nbytes <= ALL_FUSED_BYTES else (options.fusion,)
     fused: dict[str, Trace] = context.ask(
-        "fused heads", lambda progress: fused_traces(context.trace, fusions, progress), fusions=fusions
+        "fused heads", lambda progress: head_fused_traces(context.trace, fusions, progress), fusions=fusions
     )
     return fused[options.fusion]
 
@@ -249,7 +257,7 @@ def prepare_gallery(model: Model) -> None:
 def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
     """Keeps the answers under the keys that pages ask for, while nobody has chosen another target."""
     beside, image = model.beside, load_image(sample.path)
-    traced = subject_of(prepare(beside, image, framing=Selection().framing), progress=progress)
+    traced = traced_image(prepare(beside, image, framing=Selection().framing), progress=progress)
     key = Key("", model.name, model.fingerprint, image_hash(image), model.input_size, Selection().framing)
     target = default_target(model, traced.trace.logits)
     question, maps = Question(beside, traced.trace.input, target), {}

@@ -30,7 +30,7 @@ TOO_LARGE = instruction(
 FRAMING = instruction("Brought to size by")
 FRAMINGS = instruction({"crop": "centre crop", "squash": "squashing the whole image", "fit": "fitting the whole image"})
 FRAMING_HELP = definition(
-    "A centre crop scales the shorter side and cuts out the middle. Squashing shows everything, bent to a square. Fitting "
+    "A centre crop scales the shorter side and keeps the middle. Squashing shows everything, bent to a square. Fitting "
     "keeps everything and its shape, where the model takes inputs that are not square."
 )
 

@@ -25,9 +25,9 @@ from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
+from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named, robust_or_raw
-from vitviz.ui.controls.say import sentence
 from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import stepper, steps
 from vitviz.ui.pages.by_hand import text as words

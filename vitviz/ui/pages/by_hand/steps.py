@@ -15,7 +15,7 @@ from vitviz.figures.by_hand import LARGEST, output_figure, scores_figure, weight
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, tables
-from vitviz.ui.controls.say import sentence
+from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.text import common

@@ -16,8 +16,8 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, named, robust_or_raw
-from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.pages.compare.sides import ComparedSide, exported

@@ -17,9 +17,9 @@ from vitviz.ui.compute import images
 from vitviz.ui.compute.images import InputImage
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import mark, marked_or_middle, named
-from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words

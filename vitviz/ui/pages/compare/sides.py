@@ -14,7 +14,7 @@ from vitviz.capture.attention import Attention
 from vitviz.errors import Cancelled, UnsupportedError, VitvizError
 from vitviz.figures.comparison import Side
 from vitviz.figures.embeddings import SIMILARITY_LINE
-from vitviz.figures.subject import made
+from vitviz.figures.traced_image import made
 from vitviz.heatmap import Heatmap
 from vitviz.models.registry import curated
 from vitviz.samples import samples

@@ -20,9 +20,9 @@ from vitviz.ui.components.features import MOST_PHOTOGRAPHS, Photograph, features
 from vitviz.ui.compute import images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, objects, tables
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.features import text as words
 from vitviz.ui.pages.features.pictures import ALONE, PARTNERS, Pictures, on, others_of, title_of, titles
 from vitviz.ui.server.payloads import pack, pack_picture

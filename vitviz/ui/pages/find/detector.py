@@ -18,9 +18,9 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.find import text as words
 from vitviz.ui.selection import MODEL_NAME

@@ -22,9 +22,9 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, objects, tables
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import mark, marked_patch, named
-from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.find import detector
 from vitviz.ui.pages.find import text as words
 from vitviz.ui.shell import navigation

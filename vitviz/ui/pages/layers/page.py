@@ -23,10 +23,10 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import page, verdict_on
 from vitviz.ui.controls.pickers import named, robust_or_raw
-from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
 from vitviz.ui.shell import navigation

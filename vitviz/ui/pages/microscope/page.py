@@ -18,8 +18,8 @@ from vitviz.ui.components.microscope import MicroscopeView, layer_arrays, micros
 from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.frame import page
-from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.microscope import text as words
 from vitviz.ui.server.payloads import pack, pack_picture

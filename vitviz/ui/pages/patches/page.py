@@ -16,8 +16,8 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption, costs_of
 from vitviz.ui.controls.frame import page
-from vitviz.ui.controls.say import caption, costs_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.patches import text as words
 

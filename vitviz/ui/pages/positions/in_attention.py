@@ -19,8 +19,8 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.say import caption
 from vitviz.ui.pages.positions import text as words
 from vitviz.ui.text import common
 

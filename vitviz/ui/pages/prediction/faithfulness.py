@@ -33,9 +33,9 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.questions import ExplainedTarget
-from vitviz.ui.controls.say import caption
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words

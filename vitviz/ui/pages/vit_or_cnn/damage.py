@@ -1,4 +1,4 @@
-"""What becomes of the answers as the photograph is damaged step by step: shuffled, hidden, cut out, blurred, drawn as edges."""
+"""What becomes of the answers as the photograph is damaged step by step: shuffled, hidden, masked, blurred, drawn as edges."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, pictures_payload, show_networks
 from vitviz.ui.compute import consent
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.say import sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, said_of
 

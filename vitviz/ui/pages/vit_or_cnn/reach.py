@@ -22,8 +22,8 @@ from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, fields
 from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, given_of
 

@@ -71,7 +71,7 @@ PAGES = {
         PAGE,
         lead=definition("The same photograph, damaged step by step: how long does an answer stay?"),
         try_this=instruction("Shuffle the photograph, and read the curves.")
-        + instruction("Then cut out the middle: which network gives up first?"),
+        + instruction("Then mask the centre: which network's answer changes first?"),
         notice=reference(
             "Published comparisons found that ViTs withstood hidden and shuffled patches better than CNNs.", "naseer"
         )
@@ -166,7 +166,7 @@ DAMAGES = instruction(
     {
         "shuffle": "shuffle pieces",
         "hide": "hide random patches",
-        "centre": "cut out the middle",
+        "centre": "mask the centre",
         "blur": "blur (low-pass)",
         "edges": "edges alone",
     }
@@ -175,7 +175,7 @@ LEVELS = definition(
     {
         "shuffle": "pieces to a side",
         "hide": "share hidden",
-        "centre": "side cut out",
+        "centre": "side of the mask",
         "blur": "blur, pixels",
         "edges": "share of edges",
     }
@@ -184,7 +184,7 @@ LEVEL_WORDS = instruction(
     {
         "shuffle": "{count} × {count} pieces shuffled",
         "hide": "{share} of a 16 × 16 grid hidden",
-        "centre": "the middle {share} of each side cut out",
+        "centre": "a centre square of {share} of each side masked",
         "blur": "blurred by {count} pixels",
         "edges": "{share} edges",
     }

@@ -22,11 +22,11 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, tables
+from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import Outcome, gallery_means, map_of, needs_means, outcome_of, trace_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
-from vitviz.ui.controls.say import caption, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import inspection, interventions
 from vitviz.ui.pages.what_if import text as words

@@ -21,7 +21,7 @@ FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "who
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class TracedImage:
     """One image in one model.
 
     Attributes:
@@ -87,9 +87,9 @@ class Subject:
         )
 
 
-def subject_of(
+def traced_image(
     prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg", progress: Progress | None = None
-) -> Subject:
+) -> TracedImage:
     """Runs the model that the image was prepared for; without a layer where none relates patches of the picture.
 
     Args:
@@ -99,12 +99,12 @@ def subject_of(
         trace = trace_input(prepared.model, prepared.input, progress=progress)
     except UnsupportedError:
         trace = trace_without_layers(prepared.model, prepared.input)
-    return Subject(prepared.model, prepared, trace, image_hash, image_name)
+    return TracedImage(prepared.model, prepared, trace, image_hash, image_name)
 
 
-def subject_and_passage(
+def traced_with_passage(
     prepared: Prepared, image_hash: str, image_name: str, most_bytes: float, progress: Progress | None = None
-) -> tuple[Subject, Passage | None]:
+) -> tuple[TracedImage, Passage | None]:
     """The same with values and states between the blocks from the one pass, where they are at most so many bytes each."""
     passage = None
     try:
@@ -113,7 +113,7 @@ def subject_and_passage(
         )
     except UnsupportedError:
         trace = trace_without_layers(prepared.model, prepared.input)
-    return Subject(prepared.model, prepared, trace, image_hash, image_name), passage
+    return TracedImage(prepared.model, prepared, trace, image_hash, image_name), passage
 
 
 def snippet_framing(prepared: Prepared) -> str:
