@@ -38,6 +38,7 @@ SHOWS = {
     "arch": "triumphal arch",
     "dam": "dam",
 }
+PLAIN = ("motorcycle", "goldfish", "fire-engine", "koala")  # read by both models in the plain run of the tests
 OUTSIDE = ("astronaut", "bricks", "coins")
 
 
@@ -148,7 +149,9 @@ class TestPrediction:
 
         return answer
 
-    @pytest.mark.parametrize("name", SHOWS)
+    @pytest.mark.parametrize(
+        "name", [name if name in PLAIN else pytest.param(name, marks=pytest.mark.long) for name in SHOWS]
+    )
     def test_what_is_known_is_named_by_both_models(self, answers, name: str) -> None:
         import vitviz
 

@@ -75,7 +75,7 @@ def test_maps_of_heads_answer_a_click_without_a_pointer_and_on_their_words(repli
     assert root.get_attribute("aria-busy") == "false"
 
 
-@pytest.mark.parametrize("view", ["microscope", "picture"])
+@pytest.mark.parametrize("view", ["microscope", pytest.param("picture", marks=pytest.mark.long)])
 def test_the_focus_stays_on_the_token_that_was_picked(replies: Any, view: str) -> None:
     shown = replies(view)
     chip = shown.page.locator(".chip[data-token=cls]")
@@ -130,7 +130,7 @@ def test_the_words_on_a_primary_button_can_be_read(tab: Any, scheme: str) -> Non
     assert contrast(*inks) >= 4.5, inks
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_the_words_on_a_pressed_token_can_be_read(replies: Any, scheme: str) -> None:
     shown = replies("picture", color_scheme=scheme)
     chip = shown.page.locator(".chip[data-token=cls]")

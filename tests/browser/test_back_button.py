@@ -28,6 +28,7 @@ def shows(shown, path: str, question: str, layer: int | None = None) -> None:
     shown.settled()
 
 
+@pytest.mark.long
 def test_back_and_forward_through_layers_and_pages(tab):
     shown = tab("rollout?of=head")
     choose_layer(shown, 4)

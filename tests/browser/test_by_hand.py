@@ -172,6 +172,7 @@ BARS = """(canvas, left) => {
 }"""
 
 
+@pytest.mark.long
 def test_the_painted_weights_are_pythons(tab):
     from vitviz import load_model, load_sample, trace
 

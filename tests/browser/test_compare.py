@@ -49,6 +49,7 @@ def reading(tab, letter: str, row: int, col: int) -> float:
     return float(line.inner_text().rsplit("·", 1)[1].replace("×10⁻", "e-"))
 
 
+@pytest.mark.long
 def test_one_cursor_reads_both_maps(tab, maps):
     shown = tab("compare?difference=shown")
     tab_a, tab_b = maps

@@ -162,6 +162,7 @@ def test_at_rest_the_photograph_follows_the_playhead(tab):
     assert photo.evaluate(brightness) == pytest.approx(whole, rel=0.02)
 
 
+@pytest.mark.long
 def test_the_keyboard_alone_chooses_and_holds(tab):
     shown = tab("", reduced_motion="reduce")
     journey(shown)

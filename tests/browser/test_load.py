@@ -23,6 +23,7 @@ def test_three_visitors_get_their_own_pictures_and_no_error(server: str) -> None
     assert sum(map(len, log.seconds.values())) == 3 * (1 + 1 + 2)
 
 
+@pytest.mark.long
 def test_a_picture_of_somebody_else_is_noticed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both visitors send the same photograph; the second expects its own."""
     real = classroom.photograph
@@ -48,6 +49,7 @@ def test_patterns_are_told_apart() -> None:
         ]
 
 
+@pytest.mark.long
 def test_photographs_one_after_the_other_are_all_shown(server: Address) -> None:
     """The short form of `benchmarks/load/soak.py`, on the app with its stores as they are."""
     soaked = soak(server, images=4)

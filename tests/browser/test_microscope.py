@@ -338,6 +338,7 @@ def test_numbers_are_fetched_once(microscope: Any) -> None:
     assert len(shown.fetched) == 5, "one new neighbour"
 
 
+@pytest.mark.long
 def test_a_reload_restores_the_pin(microscope: Any) -> None:
     shown = microscope("small")
     shown.click("r6c2")

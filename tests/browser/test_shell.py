@@ -95,6 +95,7 @@ def test_on_a_phone_the_pages_are_at_the_bottom_and_the_answer_in_one_line(tab):
         assert wide <= PHONE["width"]
 
 
+@pytest.mark.long
 def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked(tab):
     """Noise is what JPEG can do least about."""
     noise = np.random.default_rng(0).integers(0, 255, (3600, 4800, 3), np.uint8)

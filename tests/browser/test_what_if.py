@@ -58,6 +58,7 @@ def share():
     return asked
 
 
+@pytest.mark.long
 def test_paint_read_reload_undo(tab, share):
     shown = tab("what_if?answer=shown")
     shown.expect(shown.page.locator("[data-testid=stMetricValue]").first).to_have_text(share(""))

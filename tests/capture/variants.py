@@ -155,6 +155,16 @@ LONG = (
     "nextvit_small",
     "vitamin_small_224",
     "efficientformer_l1",
+    "mvitv2_tiny",
+    "halonet26t",
+    "maxvit_nano_rw_256",
+    "sam2_hiera_tiny",
+    "nest_tiny",
+    "botnet26t_256",
+    "coatnet_pico_rw_224",
+    "twins_svt_small",
+    "visformer_tiny",
+    "efficientvit_m0",
 )
 
 

@@ -39,6 +39,7 @@ def test_trace_writes_what_the_library_computes(tmp_path, capsys):
         assert saved["prefix"].tolist() == ["cls"]
 
 
+@pytest.mark.long
 def test_a_trace_says_where_it_comes_from(tmp_path):
     out = tmp_path / "trace.npz"
     more = ["--query", "r1c2", "--dtype", "bfloat16", "--framing", "squash", "--no-attention"]
@@ -84,6 +85,7 @@ def test_a_stack_too_large_is_refused_with_its_size(tmp_path, capsys, monkeypatc
     assert not (tmp_path / "t.npz").exists()
 
 
+@pytest.mark.long
 def test_what_is_not_defined_is_left_out_and_said(tmp_path, capsys):
     out = tmp_path / "trace.npz"
     model = ["--model", "vit_small_patch16_dinov3", "--weights", "random", "--size", "64", "--quiet"]
@@ -108,6 +110,7 @@ def test_a_model_of_windows_and_stages_is_drawn_layer_by_layer(view, tmp_path):
         assert picture.width > 300
 
 
+@pytest.mark.long
 def test_what_a_model_of_windows_does_not_have_is_said(tmp_path, capsys):
     out = str(tmp_path / "figure.png")
     assert main(["draw", PHOTO, "--view", "rollout", "--out", out, *WINDOWED]) == 1

@@ -58,7 +58,7 @@ def test_what_cannot_be_honoured_of_one_grid(words, reason, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("query", ["r99c99", "nonsense", "pool", "cls"])
-@pytest.mark.parametrize("layer", [(), ("--layer", "3")])
+@pytest.mark.parametrize("layer", [(), pytest.param(("--layer", "3"), marks=pytest.mark.long)])
 def test_a_query_that_no_window_has(query, layer, tmp_path, capsys):
     out = tmp_path / "out.png"
     assert main(["draw", PHOTO, "--view", "heads", "--out", str(out), "--query", query, *layer, *SWIN]) == 1
@@ -99,6 +99,7 @@ def test_what_other_commands_cannot_honour(arguments, reason, tmp_path, monkeypa
         ("r0c0+r1c3", 0, ""),
     ],
 )
+@pytest.mark.long
 def test_a_query_that_does_not_ask_in_the_layer(query, layer, reason, tmp_path, capsys):
     out = tmp_path / "out.png"
     cait = ["--model", "cait_xxs24_224", "--weights", "random", "--quiet"]
@@ -110,6 +111,7 @@ def test_a_query_that_does_not_ask_in_the_layer(query, layer, reason, tmp_path, 
             assert f'"query": "{query}"' in str(picture.info)
 
 
+@pytest.mark.long
 def test_a_method_without_an_answer_is_refused_where_it_was_asked_for(tmp_path, capsys):
     for index in range(2):
         noise = np.random.default_rng(index).integers(0, 255, (40, 40, 3), dtype=np.uint8)
@@ -137,6 +139,7 @@ def test_without_a_query_the_heads_are_those_of_what_the_output_is_computed_from
             assert f'"query": "{asks}"' in str(picture.info)
 
 
+@pytest.mark.long
 def test_a_mixture_is_written_as_its_weighted_sum(tmp_path):
     out = tmp_path / "trace.npz"
     assert main(["trace", PHOTO, "--out", str(out), "--query", "cls+r1c2", "--no-attention", *SMALL]) == 0

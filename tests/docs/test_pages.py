@@ -39,8 +39,12 @@ def blocks(page: str, titled: bool = False) -> dict[str, str] | list[str]:
 
 
 RUN = (
-    "tour.md",
-    *(f"howto/{name}.md" for name in ("own-checkpoint", "windows", "large-inputs", "features-and-objects")),
+    "howto/own-checkpoint.md",
+    pytest.param("tour.md", marks=pytest.mark.long),
+    *(
+        pytest.param(f"howto/{name}.md", marks=pytest.mark.long)
+        for name in ("windows", "large-inputs", "features-and-objects")
+    ),
 )
 
 

@@ -139,7 +139,7 @@ def test_curves_carry_their_numbers_labels_and_theme() -> None:
     assert not draw_curve(x, {"": x}, x_label="x", y_label="y").axes[0].texts
 
 
-@pytest.mark.parametrize("width", [440, 900])
+@pytest.mark.parametrize("width", [440, pytest.param(900, marks=pytest.mark.long)])
 def test_names_stand_at_the_ends_of_lines_and_none_over_another(width: int) -> None:
     x = np.arange(6.0)
     names = ["Attention relevance", "LeGrad", "a name of so many words that it takes several lines", *"abcdef"]

@@ -26,7 +26,7 @@ def place_of(picture: np.ndarray, block: np.ndarray) -> tuple[int, int]:
     return int(hits[0][0]), int(hits[0][1])
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+@pytest.mark.parametrize("theme", [LIGHT, pytest.param(DARK, marks=pytest.mark.long)], ids=lambda theme: theme.name)
 def test_every_entry_stands_beside_its_row_and_under_its_column(theme):
     left, top, result = factors()
     picture = np.asarray(draw_product(left, top, result, row=2, column=1, width=70, theme=theme))

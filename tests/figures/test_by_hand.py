@@ -44,7 +44,12 @@ def test_scores_become_weights_become_output(made):
 
 
 @pytest.mark.parametrize(
-    ("figure", "array"), [(scores_figure, "scores"), (weights_figure, "weights"), (output_figure, "output")]
+    ("figure", "array"),
+    [
+        (output_figure, "output"),
+        pytest.param(scores_figure, "scores", marks=pytest.mark.long),
+        pytest.param(weights_figure, "weights", marks=pytest.mark.long),
+    ],
 )
 def test_the_snippet_makes_the_numbers_again(made, figure, array):
     shown = figure(*made)

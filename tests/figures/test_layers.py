@@ -71,6 +71,7 @@ def test_a_model_of_one_grid_can_be_looked_at_layer_by_layer_too():
     assert figure.arrays["reach"].all() and "global" in figure.alt
 
 
+@pytest.mark.long
 def test_class_attention_is_a_layer_of_its_own():
     subject = seen("xcit_nano_12_p16_224")
     assert subject.trace.separate and not subject.trace.layers
@@ -78,6 +79,7 @@ def test_class_attention_is_a_layer_of_its_own():
     assert figure.arrays["values"].shape == (14, 14) and "class token" in figure.alt
 
 
+@pytest.mark.long
 def test_relative_bias(swin):
     biases = biases_of(swin)
     for figure, expected in (

@@ -30,7 +30,7 @@ def distilled():
     ("query", "name", "words"),
     [
         (None, "cls+dist", "the class token (50%) and the distillation token (50%)"),
-        (np.int64(1), "dist", "the distillation token"),
+        pytest.param(np.int64(1), "dist", "the distillation token", marks=pytest.mark.long),
         (np.uint8(3), "r0c1", "the patch in row 0, column 1"),
         ("1*cls+3*mean", "cls+3*mean", "the class token (25%) and the mean over all patches (75%)"),
     ],
@@ -62,6 +62,7 @@ def test_explanations_of_a_query_name_it(distilled):
     assert figure.provenance.query == "r0c0"
 
 
+@pytest.mark.long
 def test_in_class_attention_only_the_class_token_asks():
     """All layers of XCiT that can be shown collect, so no patch looks anywhere, whichever is chosen."""
     subject = seen("xcit_nano_12_p16_224", None)
@@ -72,6 +73,7 @@ def test_in_class_attention_only_the_class_token_asks():
     assert layer_heads_figure(subject, 0, "r7c7").provenance.query == "cls"
 
 
+@pytest.mark.long
 def test_layers_that_collect_beside_layers_of_patches():
     subject = seen("cait_xxs24_224", None)
     staged = subject

@@ -141,8 +141,12 @@ def test_shares_say_how_far_they_are_from_adding_up(subject):
     assert "more than the 0.45 aimed at" in figure.alt
 
 
-@pytest.mark.parametrize("kind", ["deletion", "insertion"])
-@pytest.mark.parametrize("named", [lambda key: METHODS[key].name, lambda key: key], ids=["names", "keys"])
+@pytest.mark.parametrize("kind", ["deletion", pytest.param("insertion", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "named",
+    [lambda key: METHODS[key].name, pytest.param(lambda key: key, marks=pytest.mark.long)],
+    ids=["names", "keys"],
+)
 def test_curves_run_only_the_methods_drawn(subject, kind, named, monkeypatch, capsys):
     asked = question(subject)
     maps = {named(key): explain(asked, key) for key in ("rollout", "gradcam")}

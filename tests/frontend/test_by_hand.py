@@ -47,7 +47,13 @@ def head():
     return hand, start, sheet
 
 
-@pytest.mark.parametrize("area", [[270, 0, 412, 300], [0, 198, 358, 284], [350, 0, 900, 520]])
+AREAS = [
+    [0, 198, 358, 284],
+    *(pytest.param(area, marks=pytest.mark.long) for area in ([270, 0, 412, 300], [350, 0, 900, 520])),
+]
+
+
+@pytest.mark.parametrize("area", AREAS)
 def test_every_step_fills_the_same_stage(run: Run, head, area):
     _, start, sheet = head
     payload = pack(*stepper._numbers(sheet, start))

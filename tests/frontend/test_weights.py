@@ -17,7 +17,14 @@ WEIGHTS = (
 )
 
 
-@pytest.mark.parametrize("name", ["small", "oblong", "tall", "registers", "bias", "hidden", "mixed", "pooled"])
+LONG = ("tall", "oblong", "bias", "mixed")
+NAMES = [
+    *("small", "registers", "hidden", "pooled"),
+    *(pytest.param(name, marks=pytest.mark.long) for name in LONG),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_and_columns_are_those_of_attention(run: Run, name: str) -> None:
     case = CASES[name]
     attention = case.layer(1)

@@ -560,8 +560,8 @@ class TestLimits:
         assert "scans" in refusal(zoo.jpeg_of_scans(8_000))
 
     def test_a_heic_that_lies_about_its_size(self) -> None:
-        heic = zoo.encoded(Image.new("RGB", (2_000, 1_000)), "HEIF")
-        size = (2_000).to_bytes(4, "big") + (1_000).to_bytes(4, "big")
+        heic = zoo.encoded(Image.new("RGB", (500, 250)), "HEIF")
+        size = (500).to_bytes(4, "big") + (250).to_bytes(4, "big")
         assert heic.count(size) == 1
         refusal(heic.replace(size, (40).to_bytes(4, "big") * 2))
 

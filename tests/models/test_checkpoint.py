@@ -174,8 +174,18 @@ def test_other_kinds_of_file_and_none(checkpoint):
         load_model("test_vit", weights=checkpoint.with_name("absent.safetensors"))
 
 
-@pytest.mark.parametrize("name", ["pets.safetensors", "my pets (2).safetensors", "test_vit.safetensors"])
-@pytest.mark.parametrize("described", ["test_vit", "test_vit.r160_in1k", None])
+FILES = [("pets.safetensors", "test_vit"), ("my pets (2).safetensors", None)]
+OTHERS = [
+    (name, described)
+    for name in ("pets.safetensors", "my pets (2).safetensors", "test_vit.safetensors")
+    for described in ("test_vit", "test_vit.r160_in1k", None)
+    if (name, described) not in FILES
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "described"), [*FILES, *(pytest.param(*other, marks=pytest.mark.long) for other in OTHERS)]
+)
 def test_the_snippet_of_a_model_from_a_file_runs_where_the_file_lies(tmp_path, monkeypatch, name, described):
     monkeypatch.chdir(tmp_path)
     module = build("test_vit", seed=2)

@@ -35,7 +35,7 @@ def test_the_embedded_model_is_ready(model):
     assert model.module.pos_embed.shape == (1, 1 + 37 * 37, 384)
 
 
-@pytest.mark.parametrize("size", [(224, 224), (448, 448), (112, 210)])
+@pytest.mark.parametrize("size", [(224, 224), pytest.param((448, 448), marks=pytest.mark.long), (112, 210)])
 def test_any_size_equals_a_module_built_for_that_size(model, size):
     """One module that resamples its position embedding in each pass, against one built at the size from resampled weights."""
     stored = load_file(embedded.folder() / f"{embedded.VIT}.safetensors")
@@ -68,6 +68,7 @@ def test_a_size_the_model_does_not_take(model, size):
         resized(model, size)
 
 
+@pytest.mark.long
 def test_a_model_of_fixed_size_is_copied_and_told_its_new_size():
     model = load_model("beit_base_patch16_224", weights="random")
     assert not model.dynamic_size

@@ -14,6 +14,8 @@ from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from vitviz.capture import cost
+from vitviz.capture.cost import Pace
 from vitviz.ui.shell import main as frame
 
 # Seconds a page may take on a machine that does other things too; nothing is measured here.
@@ -60,6 +62,14 @@ def without_components_of_other_packages() -> Iterator[None]:
     """Streamlit reads the metadata of every installed package for each `AppTest`, half a second; the app registers its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BidiComponentManager, "discover_and_register_components", lambda self, **settings: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_same_pace_on_every_machine() -> Iterator[None]:
+    """What a page asks about before it starts depends on how fast the machine was when it was measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "pace_of", lambda device, dtype: Pace(attention=6e10, rest=6e10, sweep=2e10))
         yield
 
 

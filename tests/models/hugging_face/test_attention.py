@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import vitviz
-from tests.models.hugging_face.tiny import TINIES, called, own_weights, picture
+from tests.models.hugging_face.tiny import CASES, TINIES, called, own_weights, picture
 from vitviz.analysis.by_hand import embedded_token, head_by_hand, open_layer
 from vitviz.analysis.methods import explain
 from vitviz.analysis.positions import position_kinds
@@ -26,7 +26,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.tracing import trace_input
 
 
-@pytest.fixture(scope="module", params=TINIES, ids=str)
+@pytest.fixture(scope="module", params=CASES)
 def case(request, written):
     return written(request.param)
 

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 import vitviz
 from tests.models.hub_server import Hub, serving
-from tests.models.hugging_face.tiny import NAMES, TINIES, picture, transformers, write
+from tests.models.hugging_face.tiny import CASES, NAMES, TINIES, picture, transformers, write
 from vitviz.__main__ import main
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.errors import HubError, ModelError, UnsupportedError
@@ -47,7 +47,7 @@ def change(file: Path, **fields: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
 
 
-@pytest.fixture(params=TINIES, ids=str)
+@pytest.fixture(params=CASES)
 def case(request, written):
     return written(request.param)
 

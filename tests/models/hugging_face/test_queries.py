@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import vitviz
-from tests.models.hugging_face.tiny import TINIES, picture
+from tests.models.hugging_face.tiny import CASES, TINIES, picture
 from vitviz.analysis.queries import default_query
 from vitviz.tracing import trace_input
 
@@ -20,7 +20,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("tiny", TINIES, ids=str)
+@pytest.mark.parametrize("tiny", CASES)
 def test_what_the_output_is_computed_from(tiny, written):
     model = written(tiny).sized
     pixels = picture(tiny)[0]

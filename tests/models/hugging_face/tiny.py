@@ -106,6 +106,19 @@ TINIES = [
     Tiny("SiglipForImageClassification", "SiglipConfig", (), SIGLIP, LABELS, True),
 ]  # fmt: skip
 
+# Not in the plain run of the tests: their attention is that of another class in the list.
+LONG = (
+    "ViTModel",
+    "Dinov2ForImageClassification",
+    "Dinov2WithRegistersModel",
+    "CLIPVisionModelWithProjection",
+    "CLIPModel",
+    "SiglipVisionModel-vision_use_head",
+    "SiglipModel",
+    "SiglipForImageClassification",
+)
+CASES = [pytest.param(tiny, marks=pytest.mark.long if str(tiny) in LONG else (), id=str(tiny)) for tiny in TINIES]
+
 
 def write(tiny: Tiny, folder: Path) -> Any:
     """Writes a folder as transformers does, of a model whose attention is far from uniform; gives the model back.

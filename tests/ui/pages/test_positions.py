@@ -21,7 +21,7 @@ def components(shown) -> list[dict]:
         ("vit_tiny_patch16_224", [words.ATLAS], [words.ROTARY_KERNEL, words.RELATIVE_HEADS]),
         ("eva02_tiny_patch14_224", [words.ATLAS, words.ROTARY_KERNEL], [words.RELATIVE_HEADS]),
         pytest.param(MIXED, [words.ROTARY_KERNEL], [words.ATLAS, words.RELATIVE_HEADS], marks=pytest.mark.long),
-        (SWIN, [words.RELATIVE_HEADS], [words.ATLAS, words.ROTARY_KERNEL]),
+        pytest.param(SWIN, [words.RELATIVE_HEADS], [words.ATLAS, words.ROTARY_KERNEL], marks=pytest.mark.long),
         pytest.param(
             "vit_relpos_small_patch16_224",
             [words.RELATIVE_HEADS],

@@ -300,7 +300,10 @@ def test_levels_are_the_square_root_up_to_the_99th_percentile():
     assert field_levels(np.zeros((3, 3))).max() == 0
 
 
-@pytest.mark.parametrize(("kind", "said"), [("reach", words.REACH_CLAIMED), ("stress", words.NOT_CLAIMED)])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("reach", words.REACH_CLAIMED), pytest.param("stress", words.NOT_CLAIMED, marks=pytest.mark.long)],
+)
 def test_details_say_what_others_found_and_what_is_not_equal(app, given, kind, said):
     shown = app(PAGE, side_by_side=kind, damage="blur")
     shown.at.session_state["details"] = True

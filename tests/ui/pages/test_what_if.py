@@ -73,10 +73,10 @@ def test_every_section_opens(app, section):
         "hide_removed_40-80",
         pytest.param("shuffle_0~positions_zero", marks=pytest.mark.long),
         pytest.param("positions_shuffle_0", marks=pytest.mark.long),
-        "heads_zero_0x3.11x2",
+        pytest.param("heads_zero_0x3.11x2", marks=pytest.mark.long),
         pytest.param("layers_4.7", marks=pytest.mark.long),
         pytest.param("cut_0.5_all", marks=pytest.mark.long),
-        "cut_100_3.4",
+        pytest.param("cut_100_3.4", marks=pytest.mark.long),
         "hide_mean_3~shuffle_2~positions_zero~heads_zero_1x1~layers_5~cut_9_all",
     ],
 )

@@ -34,7 +34,7 @@ def test_the_heap_is_frozen_once_with_everything_imported_and_not_again_later(mo
     startup.settle()
     assert kept == [True], "the app keeps freed memory; the library by itself does not"
     assert loaded_at_freeze == [True]
-    assert set(threading.enumerate()) == before, "nothing waits to freeze again"
+    assert set(threading.enumerate()) <= before, "nothing waits to freeze again"
 
 
 @pytest.mark.parametrize("megabytes", [1, 4, 10])
