@@ -121,3 +121,6 @@ def test_pages_ask_the_model_once_about_a_photograph(app):
             assert not app(page, image="coffee").wrong
         passes[page] = len(runs)
     assert passes.pop("start") == 1 and not any(passes.values())
+    with counted(loading.embedded().module, "blocks.5") as runs:
+        assert not app("what_if", image="coffee", what="hide_mean_3").wrong
+    assert len(runs) == 1, "the changed pass alone: what it is compared with is known"
