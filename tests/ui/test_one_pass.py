@@ -20,7 +20,8 @@ from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of
 from vitviz.tracing import trace_and_passage, trace_input
-from vitviz.ui.compute import loading
+from vitviz.ui.compute import loading, services
+from vitviz.ui.controls import facts
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +125,11 @@ def test_pages_ask_the_model_once_about_a_photograph(app):
     with counted(loading.embedded().module, "blocks.5") as runs:
         assert not app("what_if", image="coffee", what="hide_mean_3").wrong
     assert len(runs) == 1, "the changed pass alone: what it is compared with is known"
+
+
+def test_the_first_visitor_waits_for_no_pass(app):
+    services.queue().results.clear()
+    facts.prepare_first_view(loading.embedded())
+    with counted(loading.embedded().module, "blocks.5") as runs:
+        assert not app("start").wrong
+    assert not runs

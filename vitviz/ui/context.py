@@ -19,7 +19,7 @@ from vitviz.figures.traced_image import TracedImage, traced_with_passage
 from vitviz.models import Model, Prepared, prepare
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
-from vitviz.ui.compute.images import InputImage
+from vitviz.ui.compute.images import InputImage, sample_image
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.compute.services import answer
 from vitviz.ui.selection import Selection
@@ -216,6 +216,34 @@ class PageContext:
         return session.current().offer(self.key.derive(what, **params), build, when_fetched=True)
 
 
+def _tracing(
+    selection: Selection, model: Model, image: InputImage
+) -> tuple[Key, str, Callable[[JobProgress], CachedTrace], float]:
+    """Key, lane, work and operations of the trace of an image."""
+    key = Key(
+        "trace", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope
+    )
+    operations = consent.operations(model)
+
+    def run(progress: JobProgress) -> CachedTrace:
+        runs = model.beside if operations > HEAVY_OPERATIONS else model
+        prepared = prepare(runs, image.image, framing=selection.framing)
+        progress.check()
+        traced, passage = traced_with_passage(prepared, image.hash, image.name, KEPT_STATES, progress)
+        return CachedTrace.of(replace(traced, image_note=image.note), passage)
+
+    return key, f"run {model.name}", run, operations
+
+
+def prepared_context(model: Model) -> PageContext:
+    """The context of the view that everybody sees first, computed before anybody asks; for `PageContext.fetch` alone."""
+    selection, image = Selection(), sample_image("")
+    key, lane, run, operations = _tracing(selection, model, image)
+    with services.queue().submit(key, lane, run, operations) as ticket:
+        cached: CachedTrace = ticket.result()
+    return PageContext(selection, image, cached.with_model(model), replace(key, what=""), LIGHT, passage=cached.passage)
+
+
 def open_context(selection: Selection, model: Model, image: InputImage) -> tuple[PageContext, tuple[str, ...]]:
     """The context of a selection: runs the model on the image, unless the result is known.
 
@@ -232,23 +260,11 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
         VitvizError: where it cannot be done.
         ConsentRequired: where it would take long and this session has not agreed to that.
     """
-    key = Key(
-        "trace", model.name, model.fingerprint, image.hash, model.input_size, selection.framing, scope=image.scope
-    )
-
-    operations = consent.operations(model)
-
-    def run(progress: JobProgress) -> CachedTrace:
-        runs = model.beside if operations > HEAVY_OPERATIONS else model
-        prepared = prepare(runs, image.image, framing=selection.framing)
-        progress.check()
-        traced, passage = traced_with_passage(prepared, image.hash, image.name, KEPT_STATES, progress)
-        return CachedTrace.of(replace(traced, image_note=image.note), passage)
-
+    key, lane, run, operations = _tracing(selection, model, image)
     if key not in services.queue().results:
         consent.require(model)
     what = words.RUNNING_MODEL.format(model=model.name)
-    cached: CachedTrace = answer(services.queue(), key, f"run {model.name}", run, what, operations)
+    cached: CachedTrace = answer(services.queue(), key, lane, run, what, operations)
     trace, traced = cached.trace, cached.with_model(loading.at_size(model, cached.input_size))
     every = (*trace.layers, *trace.pooling)
     chosen = every[min(selection.layer_of(len(trace.layers)), len(every) - 1)] if every else None

@@ -23,9 +23,9 @@ from vitviz.models import load_cnn, load_model
 from vitviz.tracing import trace_input
 from vitviz.ui import context
 from vitviz.ui.compute import ComputeQueue, Results, consent
-from vitviz.ui.compute.queue import HEAVY_OPERATIONS, NICER
+from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.compute.results import size_of
-from vitviz.ui.compute.turns import OPERATIONS_PER_SECOND, SpeedEstimate, Turns
+from vitviz.ui.compute.turns import NICER, OPERATIONS_PER_SECOND, SpeedEstimate, Turns, UsualDurations
 
 HEAVY = 10 * HEAVY_OPERATIONS
 
@@ -78,6 +78,46 @@ def test_light_work_waits_behind_no_heavy_work_even_in_the_same_lane(queue):
     assert not asked.busy.done and not waits.done
     asked.gate.open.set()
     assert waits.result(LONG) == "waits"
+
+
+def test_a_short_answer_goes_before_passes_that_came_before_it_and_none_waits_for_ever(queue, clock):
+    def takes(seconds):
+        def work(_):
+            clock.now += seconds
+
+        return work
+
+    for what, seconds in (("pass", 0.3), ("click", 0.01)):
+        queue.submit(key(what, "known"), "m", takes(seconds)).result(LONG)
+    gate, done = Gate(), []
+    queue.submit(key("busy"), "m", gate)
+    assert gate.begun.wait(LONG)
+
+    def ask(what, session):
+        name = f"{what} of {session}"
+        return queue.submit(key(what, session), "m", lambda _: done.append(name) or name)
+
+    tickets = [ask("pass", "a"), ask("pass", "b")]
+    clock.now += 0.02
+    tickets += [ask("click", "c"), ask("click", "d")]
+    assert [ticket.place for ticket in tickets] == [1, 2, 3, 4], (
+        "before they have waited, those go first who came first"
+    )
+    clock.now += 0.1
+    assert [ticket.place for ticket in tickets] == [3, 4, 1, 2]
+    gate.open.set()
+    for ticket in tickets:
+        ticket.result(LONG)
+    assert done == ["click of c", "click of d", "pass of a", "pass of b"]
+
+
+def test_what_waited_long_goes_before_what_is_short(queue, clock):
+    usual = UsualDurations()
+    usual.learn("pass", 0.3)
+    usual.learn("click", 0.01)
+    assert usual.response_ratio("click", 0.05) > usual.response_ratio("pass", 1.0)
+    assert usual.response_ratio("click", 0.05) < usual.response_ratio("pass", 2.0)
+    assert usual.response_ratio("new", 0.0) == 1.0
 
 
 def test_equal_work_is_done_once_and_when_the_first_who_wants_it_has_a_turn(queue):

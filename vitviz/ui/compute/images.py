@@ -115,7 +115,7 @@ def image_of(selection: Selection) -> InputImage:
         ImageError: where it cannot be shown.
     """
     name = selection.image
-    return _own_image(name) if name in _UPLOADS and has_upload(name) else _sample_image(name)
+    return _own_image(name) if name in _UPLOADS and has_upload(name) else _known_sample_image(name)
 
 
 def _own_image(name: str) -> InputImage:
@@ -150,15 +150,16 @@ def _reading(
     return key, f"photographs {scope}", read
 
 
-def _sample_image(name: str) -> InputImage:
+def sample_image(name: str) -> InputImage:
+    """A photograph of the gallery by its name; the first one for ""."""
     sample = sample_named(name)
+    image = vitviz.load_image(sample.path)
+    return InputImage(image, vitviz.image_hash(image), None, f"assets/samples/{sample.file}")
 
-    def read(_: object) -> InputImage:
-        image = vitviz.load_image(sample.path)
-        return InputImage(image, vitviz.image_hash(image), None, f"assets/samples/{sample.file}")
 
-    key = Key("image", "", "", f"sample {sample.id}")
-    image: InputImage = answer(services.queue(), key, "photographs", read, words.READING_IMAGE)
+def _known_sample_image(name: str) -> InputImage:
+    key = Key("image", "", "", f"sample {sample_named(name).id}")
+    image: InputImage = answer(services.queue(), key, "photographs", lambda _: sample_image(name), words.READING_IMAGE)
     return image
 
 

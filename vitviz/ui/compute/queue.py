@@ -1,7 +1,8 @@
 """The compute queue: light work at once, heavy work in turn, duplicates joined, answers kept.
 
-Light work runs one piece at a time in each lane. A lane is whatever must not run twice at once, usually one loaded model. Each
-lane has one thread of its own while it has work, so that torch's own pool of threads is made once a lane and not once a click.
+Light work runs one piece at a time in each lane, what is usually short before what is long (`UsualDurations`). A lane is
+whatever must not run twice at once, usually one loaded model. Each lane has one thread of its own while it has work, so that
+torch's own pool of threads is made once a lane and not once a click.
 
 Heavy work (`HEAVY_OPERATIONS`) waits for one of few places and is taken from one session after the other (`Turns`). It runs in
 threads of lower priority, and on `Model.beside`, so that light work waits neither behind it nor for its model.
@@ -10,20 +11,17 @@ threads of lower priority, and on `Model.beside`, so that light work waits neith
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from vitviz.errors import Cancelled
 from vitviz.ui.compute.results import Key, Results
-from vitviz.ui.compute.turns import SpeedEstimate, Turns
+from vitviz.ui.compute.turns import SpeedEstimate, Turns, UsualDurations, lower_priority
 
 # A page that is drawn again joins its work again at once; work that nobody joins within this time is dropped.
 LINGER_SECONDS = 3.0
@@ -31,8 +29,6 @@ LINGER_SECONDS = 3.0
 IDLE_SECONDS = 60.0
 # Work of more operations is heavy: some two seconds on two cores, nine forward passes of the embedded model.
 HEAVY_OPERATIONS = 1e11
-# What is added to the niceness of threads with heavy work: a quarter of the processor where light work wants all of it.
-NICER = 5
 
 
 class JobProgress:
@@ -70,7 +66,7 @@ class Job:
         waiting: tickets that wait for it.
         wanted_until: on `clock`: how long it goes on once nobody waits; -inf where the last to wait called it off.
         forgotten: its session is over: nobody can want it again.
-        began: on `clock`, once it runs.
+        asked, began: on `clock`, when it was first asked for, and once it runs.
     """
 
     def __init__(
@@ -83,7 +79,7 @@ class Job:
         prepares: bool = False,
     ) -> None:
         self.key, self.lane, self.work, self.operations, self.prepares = key, lane, work, operations, prepares
-        self.waiting = 0
+        self.waiting, self.asked = 0, clock()
         self.wanted_until = float("inf") if prepares else float("-inf")
         self.forgotten = self.running = False
         self.began = 0.0
@@ -192,7 +188,7 @@ class ComputeQueue:
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
-        self._turns, self._speed = Turns(), SpeedEstimate()
+        self._turns, self._speed, self._usual = Turns(), SpeedEstimate(), UsualDurations()
         self._heavy: list[Job] = []  # that run
         self._threads = 0  # for heavy work
 
@@ -265,9 +261,14 @@ class ComputeQueue:
                 return len(self._turns.before(job)) + (len(self._heavy) >= self.places)
             lane = self._lanes.get(job.lane, deque())
             # The one that runs holds the lane until it stops; those behind it that nobody wants will be passed over.
+            order = sorted(lane, key=self._precedence, reverse=True)
             return sum(
-                other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, lane)
+                other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, order)
             )
+
+    def _precedence(self, job: Job) -> tuple[bool, float]:
+        """Of light work in its lane: the largest runs next, of equal ones the one that came first."""
+        return job.running, self._usual.response_ratio(job.key.what, self.now() - job.asked)
 
     def seconds_until(self, job: Job) -> float:
         with self._changed:
@@ -316,11 +317,13 @@ class ComputeQueue:
                 if not waiting and not self._changed.wait_for(partial(bool, waiting), self._idle):
                     del self._lanes[lane]
                     return
-                job = waiting[0]
-                job.running = True
-            self._run(job)
+                job = max(waiting, key=self._precedence)
+                job.running, job.began = True, self.now()
+            computed = self._run(job)
             with self._changed:
-                waiting.popleft()
+                waiting.remove(job)
+                if computed:
+                    self._usual.learn(job.key.what, self.now() - job.began)
                 self._finish(job)
             del job  # or the lane would keep the last result alive while it idles
 
@@ -386,14 +389,6 @@ class ComputeQueue:
             for job in self._heavy:
                 if job.prepares and not job.waiting:
                     job.wanted_until = float("-inf")
-
-
-def lower_priority() -> None:
-    """Lets every other thread go before this one, and before those that torch starts for it; on Linux."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICER)
 
 
 def _finished(_: Any) -> None:

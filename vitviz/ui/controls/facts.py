@@ -8,20 +8,30 @@ from vitviz.analysis.layers import COLLECTING, GLOBAL, POOLED, SHIFTED, SPREAD, 
 from vitviz.analysis.patches import is_cut
 from vitviz.analysis.positions import position_kinds
 from vitviz.capture.modules import patch_filters
+from vitviz.models import Model
 from vitviz.outputs import OutputKind
 from vitviz.samples import samples
-from vitviz.ui.context import PageContext
+from vitviz.ui.context import PageContext, prepared_context
 
 
 def kinds_of_positions(context: PageContext) -> tuple[str, ...]:
     """How this model encodes the positions of patches, as `position_kinds`; asked once."""
+    found: tuple[str, ...] = context.of_model.ask("position kinds", _position_kinds(context))
+    return found
 
+
+def prepare_first_view(model: Model) -> None:
+    """Computes what the start page shows of the gallery's first photograph, before anybody asks."""
+    context = prepared_context(model)
+    context.of_model.fetch("position kinds", _position_kinds(context))
+
+
+def _position_kinds(context: PageContext) -> Callable[[object], tuple[str, ...]]:
     def work(_: object) -> tuple[str, ...]:
         with context.model.lock:
             return position_kinds(context.model, context.layout)
 
-    found: tuple[str, ...] = context.of_model.ask("position kinds", work)
-    return found
+    return work
 
 
 def _kinds_of_layers(context: PageContext) -> set[str]:

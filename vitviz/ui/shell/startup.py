@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 # Libraries that only some pages import. What is imported after `gc.freeze` is walked through after every run of a page, and a
 # second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
-LATER = ("scipy.stats", "captum.attr")
+LATER = ("scipy.stats", "captum.attr", "pandas")
 # Seconds after which a thread gives way to another, while libraries are imported: the page of the first visitor comes first.
 SWITCH_SECONDS = 0.001
 embedded_read = False
@@ -36,6 +36,7 @@ def steps() -> list[StartStep]:
         StartStep("pages", 0.7, _import_pages),
         StartStep("embedded model", 0.8, _read_model),
         StartStep("decoders", 0.2, _start_services),
+        StartStep("first view", 0.8, _prepare_first_view),
         StartStep("heap", 0.5, settle),
     ]
 
@@ -69,6 +70,14 @@ def _start_services() -> None:
     services.pool()
     if embedded_read and settings().prepare:
         prepare_gallery(loading.embedded())
+
+
+def _prepare_first_view() -> None:
+    from vitviz.ui.compute import loading
+    from vitviz.ui.controls.facts import prepare_first_view
+
+    if embedded_read:
+        prepare_first_view(loading.embedded())
 
 
 def read_embedded(read: Callable[[], object]) -> bool:

@@ -14,7 +14,6 @@ from PIL import Image
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.interventions import HidePatches, Interventions, intervene
-from vitviz.analysis.positions import position_kinds
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
@@ -31,6 +30,7 @@ from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.captions import caption_of, costs_of, page_of
+from vitviz.ui.controls.facts import kinds_of_positions
 from vitviz.ui.controls.objects import patches_in
 from vitviz.ui.controls.questions import found_object, right_by_layer
 from vitviz.ui.pages.start import text as words
@@ -306,12 +306,7 @@ def _read_token(context: PageContext) -> str | None:
 
 def _positions(context: PageContext) -> str:
     """ "added" where each patch gets a position before the first layer, else "rotary", "relative" or "none"."""
-
-    def work(_: object) -> tuple[str, ...]:
-        with context.model.lock:
-            return position_kinds(context.model, context.layout)
-
-    kinds = context.of_model.ask("position kinds", work)
+    kinds = kinds_of_positions(context)
     if "learned" in kinds or "sin-cos" in kinds:
         return "added"
     return kinds[0]
