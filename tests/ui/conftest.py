@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from vitviz.capture import cost
-from vitviz.capture.cost import Pace
+from vitviz.capture.cost import Throughput
 from vitviz.ui.shell import main as frame
 
 # Seconds a page may take on a machine that does other things too; nothing is measured here.
@@ -69,7 +69,7 @@ def without_components_of_other_packages() -> Iterator[None]:
 def the_same_pace_on_every_machine() -> Iterator[None]:
     """What a page asks about before it starts depends on how fast the machine was when it was measured."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cost, "pace_of", lambda device, dtype: Pace(attention=6e10, rest=6e10, sweep=2e10))
+        patch.setattr(cost, "throughput_of", lambda device, dtype: Throughput(attention=6e10, rest=6e10, sweep=2e10))
         yield
 
 
