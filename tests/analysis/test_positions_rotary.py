@@ -84,7 +84,7 @@ def test_beit_bias_is_its_table_read_through_its_index():
     for head, query, key in [(0, 0, 5), (2, 7, 7), (1, 24, 3)]:
         entry = int(attention.relative_position_index[query, key])
         expected = float(attention.relative_position_bias_table[entry, head])
-        assert layers[1].of_query(query)[head, key] == pytest.approx(expected, abs=1e-6)
+        assert layers[1].values[head, query, key] == pytest.approx(expected, abs=1e-6)
 
 
 def test_swin_bias_of_a_shifted_window_is_its_table():

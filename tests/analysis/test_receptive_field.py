@@ -13,9 +13,14 @@ from scipy.signal import convolve2d
 from torch import nn
 
 from vitviz.analysis.question import BareModel
-from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fields, square_side, with_share
+from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fields, square_side
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
+
+
+def whole_side(field) -> float:
+    """The side of the square that holds all of the gradient."""
+    return square_side(field.gradient, field.centre, 1.0)
 
 
 class Convolutions(nn.Module):
@@ -60,7 +65,7 @@ def test_stacked_convolutions_have_the_field_of_their_product():
         assert (field.unit, field.centre) == ((10, 10), (10.5, 10.5))
         np.testing.assert_allclose(field.gradient, expected, atol=1e-7)
         assert (field.gradient[expected == 0] == 0).all()
-        assert with_share(field, 1.0).side == 2 * layer + 3, "the theoretical field"
+        assert whole_side(field) == 2 * layer + 3, "the theoretical field"
         assert field.side == smallest_square(expected, field.centre, 0.95)
     assert fields[-1].side < 2 * depth + 1, "the effective field is the smaller one"
 
@@ -68,7 +73,7 @@ def test_stacked_convolutions_have_the_field_of_their_product():
 def test_strides_are_counted_in_pixels_of_the_input():
     fields = receptive_fields(network(Convolutions(2, stride=2)), torch.randn(3, 24, 24))
     assert fields[1].grid == (12, 12)
-    assert with_share(fields[1], 1.0).side >= 7  # three steps of two pixels, and one more
+    assert whole_side(fields[1]) >= 7  # three steps of two pixels, and one more
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.95, 1.0])
@@ -102,7 +107,7 @@ def test_a_transformer_sees_one_patch_and_after_one_layer_all_of_them(dynamic: b
     patch = np.zeros((48, 64), bool)
     patch[16:32, 32:48] = True
     assert first.unit == (1, 2) and first.centre == (24, 40)
-    assert (first.gradient[~patch] == 0).all() and with_share(first, 1.0).side == 16
+    assert (first.gradient[~patch] == 0).all() and whole_side(first) == 16
     for field in fields[1:]:
         assert (field.gradient > 0).mean() > 0.99 and field.gradient.sum() == pytest.approx(1, abs=1e-5)
     x = pixels[None].clone().requires_grad_()

@@ -58,12 +58,6 @@ class Faithfulness:
     quantity: str
     steps: int
 
-    @property
-    def random_band(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(fractions, lowest, highest) of the deletion curves in random order, each (points,)."""
-        values = np.stack([scores.deletion.values for scores in self.random])
-        return self.random[0].deletion.fractions, values.min(0), values.max(0)
-
     def table(self) -> list[dict[str, float | str]]:
         """A row a method and one for each baseline: name, deletion area, insertion area, gap."""
         rows = [

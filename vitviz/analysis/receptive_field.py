@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -140,11 +140,6 @@ def mean_receptive_fields(images: Sequence[Sequence[ReceptiveField]]) -> tuple[R
         mean = np.stack([each.gradient for each in same]).mean(0, dtype=np.float64)
         averaged.append(_field(first.name, first.grid, first.unit, first.centre, mean, first.share))
     return tuple(averaged)
-
-
-def with_share(field: ReceptiveField, share: float) -> ReceptiveField:
-    """The same field with the square that holds another share of it; all of it at 1."""
-    return replace(field, share=share, side=square_side(field.gradient, field.centre, share))
 
 
 def square_side(gradient: np.ndarray, centre: tuple[float, float], share: float) -> float:

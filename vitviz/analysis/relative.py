@@ -45,12 +45,6 @@ class RelativeBias:
     def num_heads(self) -> int:
         return int(self.values.shape[0])
 
-    def of_query(self, query: int) -> np.ndarray:
-        """(heads, keys): the bias of one query against every key. Raises IndexError for a query that does not exist."""
-        if not 0 <= query < self.values.shape[1]:
-            raise IndexError(f"query {query} does not exist: this layer has {self.values.shape[1]}, counted from 0")
-        return self.values[:, query]
-
 
 def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[RelativeBias, ...]:
     """The bias of every layer that adds one, at an input of (height, width) pixels, first layer first.

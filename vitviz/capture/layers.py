@@ -161,11 +161,9 @@ def attention_at(
     assert placement.query_tokens is not None and placement.key_tokens is not None
     lead = call.shape[:-2]
     parts = {"q": call.q, "k": call.k, "v": call.v if keep_values else None}
-    tensors: dict[str, Any] = {
-        name: None if part is None else _sorted(part, lead, members) for name, part in parts.items()
-    }
+    tensors: dict[str, Any] = {name: None if part is None else _sorted(part, members) for name, part in parts.items()}
     # weights share their memory with nothing, and are the largest by far
-    tensors["explicit"] = None if call.explicit is None else _regrouped(call.explicit, lead, members)
+    tensors["explicit"] = None if call.explicit is None else _regrouped(call.explicit, members)
     bias = None if call.mask is None else _sorted_bias(call.mask, lead, members)
     padded = bool((placement.key_tokens < 0).any())
     whole = not padded
@@ -228,16 +226,16 @@ def _unwindowed(
     )
 
 
-def _sorted(tensor: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
+def _sorted(tensor: Tensor, members: Tensor) -> Tensor:
     """(*lead, a, b) -> (windows, heads, a, b): a copy, so that no larger tensor is kept alive."""
     return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]
 
 
-def _regrouped(tensor: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
+def _regrouped(tensor: Tensor, members: Tensor) -> Tensor:
     """The same without a copy, where that is how the model keeps it."""
     if torch.equal(members.flatten(), torch.arange(members.numel())):
         return tensor.reshape(*members.shape, *tensor.shape[-2:])
-    return _sorted(tensor, lead, members)
+    return _sorted(tensor, members)
 
 
 def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:

@@ -54,10 +54,10 @@ def pretrained_cfg(name: str) -> PretrainedCfg:
             known = f"it has {', '.join(tags)}" if tags else "it has none"
             raise ModelError(f"timm's {architecture} has no pretrained weights tagged {tag!r}; {known}.")
         return found or PretrainedCfg(architecture=architecture)
-    raise ModelError(f"No model is called {name!r}. {_nearest(name, architecture)}")
+    raise ModelError(f"No model is called {name!r}. {_nearest(architecture)}")
 
 
-def _nearest(name: str, architecture: str) -> str:
+def _nearest(architecture: str) -> str:
     known = timm.list_models()
     close = difflib.get_close_matches(architecture, known, n=3, cutoff=0.6)
     close = close or [other for other in known if architecture and architecture.lower() in other][:3]

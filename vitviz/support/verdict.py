@@ -81,10 +81,6 @@ class Support:
     rollout: bool
     layers: tuple[LayerSummary, ...]
 
-    @property
-    def num_shown(self) -> int:
-        return sum(layer.count for layer in self.layers if layer.kind in ("global", "pooled", "windowed"))
-
 
 def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None = None) -> Support:
     """The verdict over a model's attention calls, in their order.

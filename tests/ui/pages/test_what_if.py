@@ -282,4 +282,4 @@ def test_every_kind_of_intervention_has_a_sentence_and_every_section_its_control
     plain = interventions.sentence.dispatch(Intervention)
     assert [kind.__name__ for kind in kinds if interventions.sentence.dispatch(kind) is plain] == []
     pages()
-    assert set(PARAMS["switch"].options) == set(words.SECTIONS) == {*what_if_page.SWITCHES, *what_if_page.LOOKS}
+    assert set(PARAMS["switch"].options) == set(words.SECTIONS) == {*what_if_page.SWITCHES, *what_if_page.INSPECTIONS}

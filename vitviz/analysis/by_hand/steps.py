@@ -36,11 +36,6 @@ class Norm:
     shift: np.ndarray
     result: np.ndarray
 
-    @property
-    def standard(self) -> np.ndarray:
-        """(width,): (given - mean) / deviation, before anything learned."""
-        return (self.given - self.mean) / self.deviation
-
 
 def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
     """`given` (width,) through a layer norm or RMS norm, written out; None where there is no norm.

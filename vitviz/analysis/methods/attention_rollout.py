@@ -20,7 +20,6 @@ METHOD = Method(
     attention_rollout,
     per_class=False,
     signed=False,
-    antisymmetric=False,
     formula="(Â_L ... Â_1)[query, patches], Â_l = 0.5 I + 0.5 mean_h A[l, h]",
     reference=publication("abnar").short,
     cost="1",

@@ -34,7 +34,6 @@ class Method:
             the method `reports`. Raises UnsupportedError where the method is not defined for the model.
         per_class: whether the map depends on the target; where not, it says what the model read, not why it chose a class.
         signed: whether negative values speak against the target.
-        antisymmetric: whether "a, not b" and "b, not a" give maps of opposite sign.
         formula: plain text, symbols as on the methods page.
         reference: authors, year, arXiv number.
         cost: in forward passes, about, in words.
@@ -52,7 +51,6 @@ class Method:
     run: Callable[..., Heatmap]
     per_class: bool
     signed: bool
-    antisymmetric: bool
     formula: str
     reference: str
     cost: str

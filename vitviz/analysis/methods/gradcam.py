@@ -143,7 +143,6 @@ METHOD = Method(
     gradcam,
     per_class=True,
     signed=False,
-    antisymmetric=False,
     formula="ReLU(sum_c mean_p(d target / d Z[p, c]) Z[:, c]), Z the tokens that the last block's attention reads",
     reference=publication("grad-cam").short,
     cost="about 1.2",

@@ -53,7 +53,6 @@ METHOD = Method(
     gradient_rollout,
     per_class=True,
     signed=False,
-    antisymmetric=False,
     formula="rollout of mean_h ReLU(G[l, h] * A[l, h]), rows summing to 1; G = d target / d A, same layer",
     reference=f"{publication('abnar').short}; weights as in {publication('chefer').short}",
     cost="about 2",

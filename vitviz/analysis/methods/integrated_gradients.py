@@ -155,7 +155,6 @@ METHOD = Method(
     integrated_gradients,
     per_class=True,
     signed=True,
-    antisymmetric=True,
     formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
     reference=publication("sundararajan").short,
     cost="about 3 a point of the path: 32 points, doubled up to 256 until the shares add up",

@@ -69,7 +69,6 @@ METHOD = Method(
     legrad,
     per_class=True,
     signed=False,
-    antisymmetric=False,
     formula="mean_l mean_h mean_q ReLU(d s_l / d A[l, h]), s_l the target read after layer l",
     reference=publication("bousselham").short,
     cost="about 2",

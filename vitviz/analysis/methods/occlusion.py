@@ -74,7 +74,6 @@ METHOD = Method(
     occlusion,
     per_class=True,
     signed=True,
-    antisymmetric=True,
     formula="mean fall of the target over the 3x3 windows that hide a patch",
     reference=publication("zeiler").short,
     cost="64 on a grid of 16x16: one a window",

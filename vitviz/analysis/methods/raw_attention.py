@@ -24,7 +24,6 @@ METHOD = Method(
     raw_attention,
     per_class=False,
     signed=False,
-    antisymmetric=False,
     formula="mean_h A[L, h][query, patches]",
     reference=publication("caron").short,
     cost="1",

@@ -85,7 +85,6 @@ METHOD = Method(
     generic_relevance,
     per_class=True,
     signed=False,
-    antisymmetric=False,
     formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
     reference=publication("chefer").short,
     cost="about 2",

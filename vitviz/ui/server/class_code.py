@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vitviz.ui.server.guards import refuse
+from vitviz.ui.server.settings import url_prefix
 from vitviz.ui.text import common as words
 
 COOKIE = "vitviz_class"
@@ -77,8 +78,7 @@ class ClassCode:
         tries: Tries | None = None,
     ) -> None:
         self.app, self._code, self._open, self._clock = app, code, open_paths, clock
-        base = base_path.strip("/")
-        self._base = f"/{base}" if base else ""
+        self._base = url_prefix(base_path)
         self._tries = tries or Tries()
         self._key = hashlib.scrypt(code.encode(), salt=_SALT, n=2**14, r=8, p=1)
 

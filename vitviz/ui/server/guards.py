@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vitviz.ui.server.settings import url_prefix
 from vitviz.ui.server.uploads import Quota
 
 # Bytes of one message from a browser: what somebody has set, or a photograph from the start page's figure, which scales larger
@@ -169,7 +170,7 @@ class ClosedAddresses:
 
     def __init__(self, app: ASGIApp, base_path: str = "") -> None:
         self.app = app
-        self._closed = tuple(f"{_prefix(base_path)}{path}" for path in CLOSED)
+        self._closed = tuple(f"{url_prefix(base_path)}{path}" for path in CLOSED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and scope["path"].startswith(self._closed):
@@ -218,7 +219,7 @@ class UploadQuota:
         base_path: str = "",
     ) -> None:
         self.app, self._quota, self._kept, self._drop = app, quota, kept, drop
-        self._path = f"{_prefix(base_path)}{UPLOADS}"
+        self._path = f"{url_prefix(base_path)}{UPLOADS}"
         self._under_way: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -259,8 +260,3 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason
         return
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "60"} if status == 429 else {})
     await PlainTextResponse(reason, status, headers)(scope, receive, send)
-
-
-def _prefix(base_path: str) -> str:
-    base = base_path.strip("/")
-    return f"/{base}" if base else ""

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vitviz import frontend
 from vitviz.ui.server.payloads import PayloadStore
+from vitviz.ui.server.settings import url_prefix
 
 PATH = "/payload"
 FRONTEND = "/frontend"
@@ -41,17 +42,12 @@ def base_path() -> str:
 
 def address(name: str, base_path: str = "") -> str:
     """The URL path of a payload; `base_path` is the server's `baseUrlPath`, with or without slashes."""
-    return f"{_prefix(base_path)}{PATH}/{name}"
+    return f"{url_prefix(base_path)}{PATH}/{name}"
 
 
 def frontend_address(base_path: str = "") -> str:
     """The URL path under which the modules of `vitviz.frontend` lie: another one where any of them changes."""
-    return f"{_prefix(base_path)}{FRONTEND}/{frontend.version()}"
-
-
-def _prefix(base_path: str) -> str:
-    base = base_path.strip("/")
-    return f"/{base}" if base else ""
+    return f"{url_prefix(base_path)}{FRONTEND}/{frontend.version()}"
 
 
 def payload_route(store: PayloadStore, base_path: str = "") -> Route:
@@ -84,7 +80,7 @@ def frontend_route(base_path: str = "") -> Route:
             return _not_found()
         return Response(body, 200, headers, "text/javascript")
 
-    return Route(f"{_prefix(base_path)}{FRONTEND}/{{version}}/{{module:path}}", serve, methods=["GET"])
+    return Route(f"{url_prefix(base_path)}{FRONTEND}/{{version}}/{{module:path}}", serve, methods=["GET"])
 
 
 # Small pictures that are the same for everybody, by the hash of what they are made from; there are as many as the gallery has
@@ -102,7 +98,7 @@ def publish(made_from: str, jpeg: Callable[[], bytes]) -> str:
     """
     name = hashlib.sha256(made_from.encode()).hexdigest()[:32]
     _PUBLISHED.setdefault(name, cache(jpeg))
-    return f"{_prefix(base_path())}{PICTURES}/{name}.jpg"
+    return f"{url_prefix(base_path())}{PICTURES}/{name}.jpg"
 
 
 def picture_route(base_path: str = "") -> Route:
@@ -115,7 +111,7 @@ def picture_route(base_path: str = "") -> Route:
         headers = {**_PLAIN, "Cache-Control": "public, max-age=31536000, immutable"}
         return Response(await run_in_threadpool(jpeg), 200, headers, "image/jpeg")
 
-    return Route(f"{_prefix(base_path)}{PICTURES}/{{name}}.jpg", serve, methods=["GET"])
+    return Route(f"{url_prefix(base_path)}{PICTURES}/{{name}}.jpg", serve, methods=["GET"])
 
 
 def _not_found() -> Response:
@@ -132,7 +128,7 @@ class KnownPages:
     def __init__(self, app: ASGIApp, pages: Iterable[str], base_path: str = "") -> None:
         """pages: the addresses of the app's pages, "/" apart; base_path: the server's `baseUrlPath`."""
         self.app = app
-        base = _prefix(base_path)
+        base = url_prefix(base_path)
         self._pages = {base, f"{base}/", *(f"{base}/{page}" for page in pages)}
         # Streamlit serves HTML of its own making here.
         self._others = (f"{base}/component/", f"{base}/media/")
@@ -171,7 +167,7 @@ class VisitorCookie:
     """
 
     def __init__(self, app: ASGIApp, base_path: str = "") -> None:
-        self.app, self.path = app, _prefix(base_path) or "/"  # other apps of the host need not have it
+        self.app, self.path = app, url_prefix(base_path) or "/"  # other apps of the host need not have it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or visitor_of(HTTPConnection(scope).cookies):

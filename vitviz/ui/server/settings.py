@@ -141,6 +141,12 @@ def variable(name: str) -> str:
     return f"VITVIZ_{name.upper()}"
 
 
+def url_prefix(base_path: str) -> str:
+    """Streamlit's base path in front of an address: "" or "/lab"."""
+    base = base_path.strip("/")
+    return f"/{base}" if base else ""
+
+
 def read_settings(environment: Mapping[str, str]) -> ServerSettings:
     """The settings in an environment. Raises SettingsError for a value that cannot be understood."""
     given: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from vitviz.errors import VitvizError
+from vitviz.ui.server.settings import url_prefix
 from vitviz.ui.server.starting import Start
 
 HEALTH, READINESS = "/healthz", "/readyz"
@@ -54,8 +55,8 @@ def health_routes(
 
 def health_paths(base_path: str = "") -> tuple[str, str]:
     """The two addresses."""
-    base = base_path.strip("/")
-    return (f"/{base}{HEALTH}", f"/{base}{READINESS}") if base else (HEALTH, READINESS)
+    base = url_prefix(base_path)
+    return f"{base}{HEALTH}", f"{base}{READINESS}"
 
 
 def _holds(check: Callable[[], bool]) -> bool:

@@ -127,6 +127,7 @@ NO_SAMPLE = definition("There is no sample photograph of that name. Choose anoth
 
 # Around every figure
 SETTINGS = instruction("Settings")
+HEAD_MEAN, HEAD_NAME = instruction(("mean of heads", "head {head}"))
 DETAILS = instruction("Details")
 TRY_THIS = instruction("Try this")
 NOTICE = instruction("What to notice")

@@ -210,7 +210,7 @@ def _projections(sheet: Worksheet) -> None:
     columns = dict(zip(words.PROJECT_COLUMNS[1:], (hand.given, row, hand.given * row), strict=True))
     every("projection", columns, width)
     if hand.q.norm is not None:
-        _qk_norm(sheet, hand.q.norm)
+        _qk_norm(hand.q.norm)
     if hand.rotates:
         _rotation(sheet, hand.q.rotation)
     _vector(sheet, words.VECTOR_Q, "q", hand.query, hand.q.result)
@@ -219,7 +219,7 @@ def _projections(sheet: Worksheet) -> None:
     every("vectors", {"q": hand.q.result, "k": hand.k.result, "v": _padded(hand.v.result, d)}, d)
 
 
-def _qk_norm(sheet: Worksheet, norm: Norm) -> None:
+def _qk_norm(norm: Norm) -> None:
     st.markdown(f"**{words.QK_NORM}**")
     text = words.NORM_RMS_TEXT if norm.kind == "rms" else words.QK_NORM_TEXT
     size = norm.given.size

@@ -257,7 +257,7 @@ def query_there(context: PageContext, other: PageContext, query: str) -> str:
 
 def head_words(head: int | None) -> str:
     """One head, or the mean of all, for people."""
-    return words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
+    return common.HEAD_MEAN if head is None else common.HEAD_NAME.format(head=head)
 
 
 def exported(side: ComparedSide) -> Side:

@@ -111,8 +111,6 @@ NO_DIFFERENCE = definition(
 )
 DIFFERENCE_LABEL = definition("A − B, {label}")
 LAYER_OF, HEAD_OF = instruction(("Layer of {side}", "Head of {side}"))
-HEAD_MEAN = instruction("mean of heads")
-HEAD_NAME = instruction("head {head}")
 LAYER_NAME = instruction("layer {layer}")
 MODEL = instruction("Model of B")
 MODEL_HELP = instruction("Choose one, or type the name of any model of timm's registry.")

@@ -63,7 +63,7 @@ def render(context: PageContext) -> None:
             shown = found[min(int(state.value_of("which")), len(found)) - 1]
             _figure(context, finder, found, shown)
             with its.controls():
-                _more_controls(finder, found)
+                _more_controls(found)
             details = its.details()
             if details.open:
                 with details:
@@ -104,7 +104,7 @@ def _settings(context: PageContext) -> None:
     st.caption(words.SIZES)
 
 
-def _more_controls(finder: str, found: Found) -> None:
+def _more_controls(found: Found) -> None:
     """What depends on the answer: whose steps are shown, and the way on with what was found."""
     if len(found) > 1:
         chosen = min(int(state.value_of("which")), len(found))

@@ -192,7 +192,7 @@ def choose(context: PageContext, heads: bool) -> Shown:
         st.selectbox(
             words.HEAD,
             [-1, *range(layer.num_heads)],
-            format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+            format_func=lambda h: common.HEAD_MEAN if h < 0 else str(h),
             help=GLOSSARY["head"],
             width=170,
             **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
@@ -274,7 +274,7 @@ def _collects(context: PageContext, shown: Shown) -> None:
 
 def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
     values = shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
-    name = words.HEAD_MEAN if shown.head is None else words.HEAD_NAME.format(head=shown.head)
+    name = common.HEAD_MEAN if shown.head is None else common.HEAD_NAME.format(head=shown.head)
     label = words.LABEL.format(head=name)
     keys, robust, whole = shown.layer.key_layout, context.selection.scale == "robust", bool(shown.reach.all())
     same = keys.grid == shown.layer.query_layout.grid

@@ -71,8 +71,6 @@ LAYER_NAME = instruction("Stage {stage}, layer {layer}: {kind}, {grid}, {heads}"
 COLLECTING_NAME = instruction("Layer {layer}: collects from {grid}, {heads}")
 ONE_HEAD, HEADS = instruction(("1 head", "{count} heads"))
 ON_GRID = instruction("{own} on {keys}")
-HEAD_MEAN = instruction("mean of heads")
-HEAD_NAME = instruction("head {head}")
 
 ASKS = instruction("Who asks")
 ASKS_PATCH = instruction("a patch")

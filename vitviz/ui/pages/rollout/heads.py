@@ -70,7 +70,7 @@ def choose_one(context: PageContext) -> None:
     st.selectbox(
         words.HEAD,
         [-1, *range(heads)],
-        format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
+        format_func=lambda h: common.HEAD_MEAN if h < 0 else str(h),
         help=GLOSSARY["head"],
         width=170,
         **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
@@ -202,7 +202,7 @@ def _enlarged(context: PageContext, shown: _HeadMaps, sinks: Sequence[Cell]) -> 
     values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
     label = words.BOARD_LABELS[shown.kind]
     heatmap = Heatmap(values, label)
-    name = words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
+    name = common.HEAD_MEAN if head is None else common.HEAD_NAME.format(head=head)
     robust = state.value_of("scale") == "robust"
     show_picture(
         context,

@@ -25,6 +25,7 @@ from vitviz.ui.compute import JobProgress, Key, consent, loading
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.questions import answer_hidden
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.selection import MODEL_NAME
@@ -193,14 +194,9 @@ def followed(vit: ComparedNetwork, cnn: ComparedNetwork) -> tuple[int | None, in
     return own, own if same_outputs(vit, cnn) else first
 
 
-def hidden(vit: ComparedNetwork) -> bool:
-    """Whether the answers wait to be asked for. Where there is no answer of the Vision Transformer nothing is held back."""
-    return bool(state.value_of("answer") == "hidden" and vit.best(1))
-
-
 def said_of(network: ComparedNetwork, output: int, vit: ComparedNetwork) -> str:
     """An output that is followed in words, plain text: its name, or only whose answer it is while that is hidden."""
-    if not hidden(vit) or output == int(state.value_of("target")):
+    if not answer_hidden(vit.context) or output == int(state.value_of("target")):
         return network.name_of(output)
     return words.VITS_ANSWER if not network.is_vit and same_outputs(vit, network) else words.ITS_ANSWER
 

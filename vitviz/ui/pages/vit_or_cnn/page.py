@@ -16,7 +16,7 @@ from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named, robust_or_raw
-from vitviz.ui.controls.questions import explained_target, rollout_of
+from vitviz.ui.controls.questions import answer_hidden, explained_target, rollout_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import damage, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
@@ -27,7 +27,6 @@ from vitviz.ui.pages.vit_or_cnn.networks import (
     cnn_of,
     facts_of,
     followed,
-    hidden,
     said_of,
     vit_of,
 )
@@ -114,7 +113,7 @@ def show_answers(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
         with right:
             _map(cnn, Heatmap(cam.values, label), str(output))
         with third:
-            if hidden(vit):
+            if answer_hidden(vit.context):
                 sentence(words.HIDDEN_ANSWERS)
                 st.button(
                     common.SHOW_ANSWER,
@@ -157,7 +156,7 @@ def _vit_map(vit: ComparedNetwork) -> Heatmap:
         return found
     explained = explained_target(context)
     found = explained.ask("Grad-CAM", lambda question, _: gradcam(question))
-    first = hidden(vit) and int(state.value_of("target")) < 0
+    first = answer_hidden(vit.context) and int(state.value_of("target")) < 0
     return Heatmap(found.values, words.CAM_OF.format(label=words.ITS_ANSWER if first else explained.name))
 
 

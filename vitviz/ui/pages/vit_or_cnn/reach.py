@@ -57,7 +57,7 @@ def show(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
         [(0.0, words.FIRST), (1.0, words.LAST)],
     )
     question = f"{vit.context.key}|{cnn.context.key}|{_whole()}"
-    show_networks("networks", question, sides, steps, axes, alt=fields_words(vit, cnn, fields), smooth=True)
+    show_networks("networks", question, sides, steps, axes, alt=fields_words(fields), smooth=True)
 
 
 def _side(network: ComparedNetwork, fields: tuple[ReceptiveField, ...]) -> NetworkSide:
@@ -93,7 +93,7 @@ def _part(field: ReceptiveField, network: ComparedNetwork) -> str:
     return (words.LAYER if network.is_vit else words.STAGE).format(number=number) if number.isdecimal() else field.name
 
 
-def fields_words(vit: ComparedNetwork, cnn: ComparedNetwork, fields: list[tuple[ReceptiveField, ...]]) -> str:
+def fields_words(fields: list[tuple[ReceptiveField, ...]]) -> str:
     """Where both curves begin and end."""
     one, two = fields
     return words.REACH_HERE.format(
@@ -164,7 +164,7 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     with left:
         caption(words.FIELDS_LEGEND)
         sentence(words.REACH_CLAIMED)
-        sentence(fields_words(vit, cnn, fields))
+        sentence(fields_words(fields))
         even = float(context.layout.distances().mean())
         sentence(words.DISTANCES_HERE, low=np.nanmin(distances[0]), high=np.nanmax(distances[0]), even=even)
 

@@ -37,7 +37,7 @@ PICTURE = 330  # CSS pixels
 NAMES_SHOWN, LINES_SHOWN = 6, 4
 
 
-def show_sinks(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
+def show_sinks(its: Frame, explained: ExplainedTarget) -> None:
     """Thresholds, both measures on the picture, the outliers through the layers, and a map without them."""
     context = explained.context
     layer, last = context.layer, context.trace.num_layers - 1

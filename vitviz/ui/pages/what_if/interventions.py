@@ -326,7 +326,7 @@ def _(item: ChangePositions, layout: TokenLayout) -> str:
 
 @sentence.register
 def _(item: SwitchOffHeads, layout: TokenLayout) -> str:
-    names = [words.HEAD_NAME.format(layer=layer, head=head) for layer, head in item.heads]
+    names = [words.LAYER_HEAD_NAME.format(layer=layer, head=head) for layer, head in item.heads]
     return words.HEADS_LINE[item.fill].format(count=_count(words.HEADS, item.heads), names=_few(names, 2))
 
 

@@ -47,8 +47,8 @@ def render(context: PageContext) -> None:
         with guarded(f"section {section}"):
             given = edits.present(context)
             explained = explained_target(context)
-            if section in LOOKS:
-                LOOKS[section](its, explained, given)
+            if section in INSPECTIONS:
+                INSPECTIONS[section](its, explained, given)
                 if given.items:
                     interventions.show_list(context, given)
             else:
@@ -324,14 +324,14 @@ def _exports(
     )
 
 
-# Sections that switch something, with what came of it beside them; and those that only look.
+# Sections that switch something, with what came of it beside them; and those that only measure.
 SWITCHES: dict[str, Callable[[Frame, PageContext, Interventions], None]] = {
     "hide": interventions.show_hide,
     "order": interventions.show_order,
     "heads": interventions.show_heads,
     "cut": interventions.show_cut,
 }
-LOOKS: dict[str, Callable[[Frame, ExplainedTarget, Interventions], None]] = {
+INSPECTIONS: dict[str, Callable[[Frame, ExplainedTarget, Interventions], None]] = {
     "worth": inspection.show_worth,
-    "sinks": inspection.show_sinks,
+    "sinks": lambda its, explained, _: inspection.show_sinks(its, explained),
 }
