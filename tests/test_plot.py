@@ -73,7 +73,7 @@ def loaded(trace, image, monkeypatch: pytest.MonkeyPatch) -> None:
 def public() -> set[str]:
     functions = inspect.getmembers(plot, inspect.isfunction)
     own = {name for name, function in functions if function.__module__ == "vitviz.plot"}
-    return {name for name in own if not name.startswith("_")} - {"subject", "target_name"}
+    return {name for name in own if not name.startswith("_")} - {"subject"}
 
 
 def test_every_figure_is_tested() -> None:

@@ -97,3 +97,19 @@ def as_target(model: Model, logits: Tensor | None, target: Target | SupportsInde
         assert logits is not None
         return default_target(model, logits)
     return ClassLogit(operator.index(target)) if isinstance(target, SupportsIndex) else target
+
+
+def target_name(question: Question) -> str:
+    """A target in words: "motorbike", "motorbike, not bicycle", "output 3", "the pooled output"."""
+    labels = getattr(question.model, "labels", None)
+
+    def name(index: int) -> str:
+        return labels[index] if labels else f"output {index}"
+
+    target = question.target
+    if isinstance(target, ClassLogit):
+        return name(target.index)
+    if isinstance(target, SelfDot):
+        return "the pooled output" if target.token is None else f"token {question.layout.name_of(target.token)}"
+    one, other = getattr(target, "index", None), getattr(target, "other", None)
+    return str(target) if one is None or other is None else f"{name(one)}, not {name(other)}"

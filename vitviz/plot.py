@@ -10,7 +10,7 @@ values do not hide the others.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, Unpack, cast
 
 from PIL import Image
 
@@ -23,14 +23,27 @@ from vitviz.analysis.methods import explain as explain_question
 from vitviz.analysis.patches import Paste
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.queries import QueryLike, query_of
-from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import PAPER, RolloutOptions
 from vitviz.analysis.rollout import rollout as rollout_map
 from vitviz.analysis.sinks import token_outliers
 from vitviz.analysis.targets import ClassLogit, SelfDot, Target
 from vitviz.capture.trace import Trace
-from vitviz.explaining import question_of
-from vitviz.figure import Figure
+from vitviz.explaining import question_of, target_name
+from vitviz.figure import (
+    BiasStyle,
+    CompareStyle,
+    CurvesStyle,
+    Figure,
+    FigureStyle,
+    HeadsStyle,
+    KernelStyle,
+    MapStyle,
+    MicroscopeStyle,
+    OutliersStyle,
+    PatchesStyle,
+    RolloutStyle,
+    SequenceStyle,
+)
 from vitviz.figures import attention as of_attention
 from vitviz.figures import by_hand as of_one_head
 from vitviz.figures import comparison, embeddings, interventions, prediction
@@ -58,71 +71,71 @@ def subject(trace: Trace) -> TracedImage:
     return TracedImage(trace.model, prepared, trace, trace.image_hash)
 
 
-def patches(trace: Trace, **look: Any) -> Figure:
+def patches(trace: Trace, **style: Unpack[PatchesStyle]) -> Figure:
     """The pixels that went into the model, cut into its patches."""
-    return embeddings.grid_figure(subject(trace), **look)
+    return embeddings.grid_figure(subject(trace), **style)
 
 
-def sequence(trace: Trace, **look: Any) -> Figure:
+def sequence(trace: Trace, **style: Unpack[SequenceStyle]) -> Figure:
     """The sequence of tokens, prefix tokens first, then the patches row by row."""
-    return embeddings.sequence_figure(subject(trace), **look)
+    return embeddings.sequence_figure(subject(trace), **style)
 
 
-def filters(trace: Trace, count: int = 28, **look: Any) -> Figure:
+def filters(trace: Trace, count: int = 28, **style: Unpack[FigureStyle]) -> Figure:
     """The leading principal components of the patch embedding's filters.
 
     Args:
         trace: Of a model that embeds patches of pixels.
         count: How many components.
-        look: theme and width.
+        **style: See `FigureStyle`.
 
     Raises:
         UnsupportedError: Where the model has no filters over pixels.
     """
-    return embeddings.filters_figure(subject(trace), count, **look)
+    return embeddings.filters_figure(subject(trace), count, **style)
 
 
-def positions(trace: Trace, **look: Any) -> Figure:
+def positions(trace: Trace, **style: Unpack[FigureStyle]) -> Figure:
     """Cosine similarity of every added position embedding with every other, one tile a patch.
 
     Raises:
         UnsupportedError: Where no position embedding is added to the patches.
     """
-    return embeddings.atlas_figure(subject(trace), **look)
+    return embeddings.atlas_figure(subject(trace), **style)
 
 
-def position(trace: Trace, row: int, col: int, **look: Any) -> Figure:
+def position(trace: Trace, row: int, col: int, **style: Unpack[FigureStyle]) -> Figure:
     """Cosine similarity of one patch's position embedding with all others, as a map.
 
     Raises:
         IndexError: Outside the grid.
         UnsupportedError: Where no position embedding is added to the patches.
     """
-    return embeddings.position_figure(subject(trace), row, col, **look)
+    return embeddings.position_figure(subject(trace), row, col, **style)
 
 
-def position_distance(trace: Trace, **look: Any) -> Figure:
+def position_distance(trace: Trace, **style: Unpack[FigureStyle]) -> Figure:
     """Cosine similarity of position embeddings against the distance between their patches in pixels."""
-    return embeddings.distance_figure(subject(trace), **look)
+    return embeddings.distance_figure(subject(trace), **style)
 
 
-def rotary_kernel(trace: Trace, layer: int = 0, head: int = 0, **look: Any) -> Figure:
+def rotary_kernel(trace: Trace, layer: int = 0, head: int = 0, **style: Unpack[KernelStyle]) -> Figure:
     """What rotary positions alone contribute to a score, over every displacement on the grid.
 
     Raises:
         UnsupportedError: For a model without rotary positions.
     """
-    return embeddings.kernel_figure(subject(trace), layer, head, **look)
+    return embeddings.kernel_figure(subject(trace), layer, head, **style)
 
 
-def relative_bias(trace: Trace, number: int = 0, head: int | None = None, **look: Any) -> Figure:
+def relative_bias(trace: Trace, number: int = 0, head: int | None = None, **style: Unpack[BiasStyle]) -> Figure:
     """The relative position bias of a layer over displacements.
 
     Args:
         trace: Of a model that adds such a bias to its scores.
         number: Of the layer among those that add a bias, counted from 0.
         head: One head, or all heads of the layer where not given.
-        look: theme and width.
+        **style: See `BiasStyle`.
 
     Raises:
         UnsupportedError: For a model without relative biases.
@@ -130,28 +143,33 @@ def relative_bias(trace: Trace, number: int = 0, head: int | None = None, **look
     about = subject(trace)
     bias = embeddings.biases_of(about)[number]
     if head is None:
-        return embeddings.bias_heads_figure(about, number, bias, **look)
-    return embeddings.bias_figure(about, number, head, bias, **look)
+        return embeddings.bias_heads_figure(about, number, bias, **style)
+    style.pop("shared", None)  # one head has one scale
+    return embeddings.bias_figure(about, number, head, bias, **cast(FigureStyle, style))
 
 
-def heads(trace: Trace, layer: int | None = None, query: QueryLike | None = None, **look: Any) -> Figure:
+def heads(
+    trace: Trace, layer: int | None = None, query: QueryLike | None = None, **style: Unpack[HeadsStyle]
+) -> Figure:
     """Where a query looks, head by head, as small maps.
 
     Args:
         trace: Of `vitviz.trace`.
         layer: One layer, counted from 0 (-1 is the last), or every layer where not given.
         query: A token's name or index, or a Query; by default what the model's output is computed from.
-        look: theme, width, robust, and shared (one colour scale for all heads).
+        **style: See `HeadsStyle`.
 
     Raises:
         UnsupportedError: For a query that the model does not have; without a layer, where layers differ in heads or grid.
     """
     if layer is None:
-        return of_attention.heads_figure(subject(trace), query, **look)
-    return of_layers.layer_heads_figure(subject(trace), layer, query, **look)
+        return of_attention.heads_figure(subject(trace), query, **style)
+    return of_layers.layer_heads_figure(subject(trace), layer, query, **style)
 
 
-def microscope(trace: Trace, layer: int, token: str, head: int | str = "all", **look: Any) -> Figure:
+def microscope(
+    trace: Trace, layer: int, token: str, head: int | str = "all", **style: Unpack[MicroscopeStyle]
+) -> Figure:
     """One token's attention in a layer, over the photograph with its strongest links, and head by head.
 
     Args:
@@ -159,37 +177,39 @@ def microscope(trace: Trace, layer: int, token: str, head: int | str = "all", **
         layer: Counted from 0 (-1 is the last).
         token: "cls", "reg0" or "r3c5".
         head: One head, "mean", or "all".
-        look: direction ("at" or "by"), measure ("weight" or "value"), links, shared, robust, theme and width.
+        **style: See `MicroscopeStyle`.
 
     Raises:
         ValueError: For a token, a direction or a measure that does not exist.
     """
-    return of_attention.microscope_figure(subject(trace), layer, token, head, **look)
+    return of_attention.microscope_figure(subject(trace), layer, token, head, **style)
 
 
 def attention(
-    trace: Trace, layer: int = -1, head: int | None = None, query: QueryLike | None = None, **look: Any
+    trace: Trace, layer: int = -1, head: int | None = None, query: QueryLike | None = None, **style: Unpack[MapStyle]
 ) -> Figure:
     """Where a query looks in one head, or in the mean of a layer's heads, beside the patch that asks.
 
     Args and errors as `heads`; `head` is one head, or None for the mean of all. In a layer with windows the query's window
     is outlined.
     """
-    return of_layers.layer_figure(subject(trace), layer, head, query, **look)
+    return of_layers.layer_figure(subject(trace), layer, head, query, **style)
 
 
-def layers(trace: Trace, query: QueryLike | None = None, **look: Any) -> Figure:
+def layers(trace: Trace, query: QueryLike | None = None, **style: Unpack[MapStyle]) -> Figure:
     """Where a query looks in the mean of the heads of every layer, each layer on its own grid."""
-    return of_layers.overview_figure(subject(trace), query, **look)
+    return of_layers.overview_figure(subject(trace), query, **style)
 
 
-def rollout(trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, **look: Any) -> Figure:
+def rollout(
+    trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, **style: Unpack[RolloutStyle]
+) -> Figure:
     """Attention rollout of a query over the photograph.
 
     Raises:
         UnsupportedError: Where the layers do not share one grid, or the query does not exist.
     """
-    return of_attention.rollout_figure(subject(trace), query, options, **look)
+    return of_attention.rollout_figure(subject(trace), query, options, **style)
 
 
 def head_rollout(
@@ -199,25 +219,27 @@ def head_rollout(
     method: str = "last_hop",
     query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
-    **look: Any,
+    **style: Unpack[MapStyle],
 ) -> Figure:
     """The rollout of one head, by "last_hop" or "leave_one_in" (see `vitviz.head_rollout`)."""
-    return of_attention.head_rollout_figure(subject(trace), layer, head, method, query, options, **look)
+    return of_attention.head_rollout_figure(subject(trace), layer, head, method, query, options, **style)
 
 
-def scores(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **look: Any) -> Figure:
+def scores(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]) -> Figure:
     """All scores of one head: queries times keys, scaled, with the bias; the query's row marked."""
-    return of_one_head.scores_figure(subject(trace), *_by_hand(trace, layer, head, query), **look)
+    return of_one_head.scores_figure(subject(trace), *_by_hand(trace, layer, head, query), **style)
 
 
-def weights(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **look: Any) -> Figure:
+def weights(
+    trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]
+) -> Figure:
     """All weights of one head, each row a softmax; the query's row marked."""
-    return of_one_head.weights_figure(subject(trace), *_by_hand(trace, layer, head, query), **look)
+    return of_one_head.weights_figure(subject(trace), *_by_hand(trace, layer, head, query), **style)
 
 
-def output(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **look: Any) -> Figure:
+def output(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]) -> Figure:
     """The output of one head for every token: weights times values; the query's row marked."""
-    return of_one_head.output_figure(subject(trace), *_by_hand(trace, layer, head, query), **look)
+    return of_one_head.output_figure(subject(trace), *_by_hand(trace, layer, head, query), **style)
 
 
 def _by_hand(trace: Trace, layer: int, head: int, query: QueryLike | None) -> tuple[Any, Any]:
@@ -225,16 +247,16 @@ def _by_hand(trace: Trace, layer: int, head: int, query: QueryLike | None) -> tu
     return opened, head_by_hand(opened, head, query_of(trace, query) if query is None else query)
 
 
-def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **look: Any) -> Figure:
+def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **style: Unpack[FigureStyle]) -> Figure:
     """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
 
     Raises:
         UnsupportedError: For a model without a classifier.
     """
-    return prediction.classes_figure(subject(trace), count, **look)
+    return prediction.classes_figure(subject(trace), count, **style)
 
 
-def forming(trace: Trace, **look: Any) -> Figure:
+def forming(trace: Trace, **style: Unpack[CurvesStyle]) -> Figure:
     """The outputs read after every layer by the model's own head (the logit lens), of the finally likeliest as lines.
 
     Raises:
@@ -242,18 +264,18 @@ def forming(trace: Trace, **look: Any) -> Figure:
     """
     about = subject(trace)
     lens = logit_lens(question_of(about.model, trace, ClassLogit(int(trace.logits.argmax()))))
-    return prediction.forming_figure(about, lens.values.cpu().numpy(), **look)
+    return prediction.forming_figure(about, lens.values.cpu().numpy(), **style)
 
 
 def explanation(
-    trace: Trace, method: str = "rollout", target: Target | SupportsIndex | None = None, **look: Any
+    trace: Trace, method: str = "rollout", target: Target | SupportsIndex | None = None, **style: Unpack[MapStyle]
 ) -> Figure:
     """One explanation method's map over the photograph. Args and errors as `vitviz.explain`."""
     about = subject(trace)
     question = question_of(about.model, trace, target)
     heatmap = explain_question(question, method)
     return prediction.explanation_figure(
-        about, heatmap, method, METHODS[method].name, question.target, target_name(question), **look
+        about, heatmap, method, METHODS[method].name, question.target, target_name(question), **style
     )
 
 
@@ -262,7 +284,7 @@ def faithfulness(
     methods: Iterable[str] = ("attention", "rollout", "relevance"),
     target: Target | SupportsIndex | None = None,
     kind: str = "deletion",
-    **look: Any,
+    **style: Unpack[FigureStyle],
 ) -> Figure:
     """Deletion or insertion curves of several methods, beside the centre of the picture and random orders.
 
@@ -271,7 +293,7 @@ def faithfulness(
         methods: Keys, as `vitviz.methods()` lists them.
         target: As in `vitviz.explain`.
         kind: "deletion" or "insertion".
-        look: theme and width.
+        **style: See `FigureStyle`.
 
     Raises:
         UnsupportedError: For an unknown method, and where one has no answer for this model.
@@ -283,7 +305,7 @@ def faithfulness(
     question = question_of(about.model, trace, target)
     maps = {METHODS[key].name: explain_question(question, key) for key in methods}
     *_, finest = walk_curves(question, maps)
-    return prediction.curves_figure(about, finest, kind, question.target, target_name(question), **look)
+    return prediction.curves_figure(about, finest, kind, question.target, target_name(question), **style)
 
 
 def compare(
@@ -292,7 +314,7 @@ def compare(
     query: QueryLike | None = None,
     layer: int | None = None,
     head: int | None = None,
-    **look: Any,
+    **style: Unpack[CompareStyle],
 ) -> Figure:
     """The same map of two traces side by side: rollout, or the attention of one layer.
 
@@ -302,7 +324,7 @@ def compare(
         query: Of both sides; by default each side's own.
         layer: Attention of this layer in place of rollout.
         head: Of the layer; the mean of its heads where not given.
-        look: theme, width, robust, shared (one colour scale) and with_difference.
+        **style: See `CompareStyle`.
     """
 
     def side(trace: Trace, name: str) -> comparison.Side:
@@ -317,23 +339,25 @@ def compare(
         return comparison.Side(subject(trace), heatmap, f"{name}: {trace.model_name}", asked, line, details)
 
     method = "rollout" if layer is None else "attention weights"
-    return comparison.comparison_figure(side(one, "A"), side(two, "B"), method, **look)
+    return comparison.comparison_figure(side(one, "A"), side(two, "B"), method, **style)
 
 
-def scenes(trace: Trace, other: Trace, paste: Paste, **look: Any) -> Figure:
+def scenes(trace: Trace, other: Trace, paste: Paste, **style: Unpack[CurvesStyle]) -> Figure:
     """How alike a patch's token stays to itself, layer by layer, when it is pasted into another picture.
 
     Args:
         trace: Of the picture that the patch comes from.
         other: Of the picture that it is pasted into, by the same model at the same size.
         paste: Which patch, and where to.
-        look: theme and width.
+        **style: See `CurvesStyle`.
     """
     scene = comparison.Scene(subject(other).prepared, other.image_hash, "other.jpg")
-    return comparison.scenes_figure(subject(trace), scene, paste, **look)
+    return comparison.scenes_figure(subject(trace), scene, paste, **style)
 
 
-def what_if(trace: Trace, after: Trace, changes: Interventions, query: QueryLike | None = None, **look: Any) -> Figure:
+def what_if(
+    trace: Trace, after: Trace, changes: Interventions, query: QueryLike | None = None, **style: Unpack[MapStyle]
+) -> Figure:
     """The answer and rollout of a changed model beside those of the model as it is.
 
     Args:
@@ -341,7 +365,7 @@ def what_if(trace: Trace, after: Trace, changes: Interventions, query: QueryLike
         after: Of the same image, made inside `with vitviz.intervene(...)`.
         changes: What was changed.
         query: Of rollout; by default what the output is computed from.
-        look: theme, width and robust.
+        **style: See `MapStyle`.
     """
     asked = query_of(trace, query)
     return interventions.what_if_figure(
@@ -352,17 +376,17 @@ def what_if(trace: Trace, after: Trace, changes: Interventions, query: QueryLike
         rollout_map(after, asked),
         "heatmap = " + made("vitviz.rollout", "trace", query=str(asked)),
         map_details={"map": "rollout", "query": str(asked)},
-        **look,
+        **style,
     )
 
 
-def outliers(trace: Trace, measure: str = "norm", **look: Any) -> Figure:
+def outliers(trace: Trace, measure: str = "norm", **style: Unpack[OutliersStyle]) -> Figure:
     """Tokens whose norm, or the attention they receive, is many times the median patch's (Darcet et al. 2024), layer by layer.
 
     Args:
         trace: Of `vitviz.trace`.
         measure: "norm" or "mass".
-        look: theme, width and count of tokens drawn.
+        **style: See `OutliersStyle`.
 
     Raises:
         ValueError: Where no token stands out, and for another measure.
@@ -371,20 +395,4 @@ def outliers(trace: Trace, measure: str = "norm", **look: Any) -> Figure:
         raise ValueError(f'measure is "norm" or "mass", not {measure!r}')
     about = subject(trace)
     found = token_outliers(question_of(about.model, trace, SelfDot()))
-    return interventions.outliers_figure(about, found, measure, QUANTITIES[measure], ALONG[measure], **look)
-
-
-def target_name(question: Question) -> str:
-    """A target in words: "motorbike", "motorbike, not bicycle", "output 3", "the pooled output"."""
-    labels = getattr(question.model, "labels", None)
-
-    def name(index: int) -> str:
-        return labels[index] if labels else f"output {index}"
-
-    target = question.target
-    if isinstance(target, ClassLogit):
-        return name(target.index)
-    if isinstance(target, SelfDot):
-        return "the pooled output" if target.token is None else f"token {question.layout.name_of(target.token)}"
-    one, other = getattr(target, "index", None), getattr(target, "other", None)
-    return str(target) if one is None or other is None else f"{name(one)}, not {name(other)}"
+    return interventions.outliers_figure(about, found, measure, QUANTITIES[measure], ALONG[measure], **style)

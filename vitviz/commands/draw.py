@@ -66,13 +66,13 @@ def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
     from vitviz.figures.embeddings import grid_figure
     from vitviz.figures.layers import layer_heads_figure, overview_figure
 
-    look: dict[str, Any] = {"theme": DARK if arguments.dark else LIGHT, "width": arguments.width}
+    style: dict[str, Any] = {"theme": DARK if arguments.dark else LIGHT, "width": arguments.width}
     robust = not arguments.raw
     match arguments.view:
         case "positions":
-            return _positions(subject, look)
+            return _positions(subject, style)
         case "patches":
-            return grid_figure(subject, numbers=True, **look)
+            return grid_figure(subject, numbers=True, **style)
     if subject.trace.separate or arguments.layer is not None:
         if arguments.view == "rollout":
             raise UnsupportedError(
@@ -80,15 +80,15 @@ def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
                 "--view heads, one of them with --layer."
             )
         if arguments.layer is None:
-            return overview_figure(subject, arguments.query, robust=robust, **look)
+            return overview_figure(subject, arguments.query, robust=robust, **style)
         if not 0 <= arguments.layer < len(subject.trace.every):
             raise ValueError(f"--layer is from 0 to {len(subject.trace.every) - 1}, not {arguments.layer}")
         if arguments.query is not None:
             _check_asks(subject, arguments.layer, arguments.query)
-        return layer_heads_figure(subject, arguments.layer, arguments.query, robust=robust, **look)
+        return layer_heads_figure(subject, arguments.layer, arguments.query, robust=robust, **style)
     if arguments.view == "rollout":
-        return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **look)
-    return heads_figure(subject, arguments.query, robust=robust, **look)
+        return rollout_figure(subject, arguments.query, robust=robust, progress=steps("rollout", arguments), **style)
+    return heads_figure(subject, arguments.query, robust=robust, **style)
 
 
 def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
@@ -110,7 +110,7 @@ def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
             )
 
 
-def _positions(subject: TracedImage, look: dict[str, Any]) -> Figure:
+def _positions(subject: TracedImage, style: dict[str, Any]) -> Figure:
     """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
     from vitviz.analysis.positions import position_kinds
     from vitviz.figures.embeddings import atlas_figure, bias_heads_figure, biases_of, kernel_figure
@@ -118,7 +118,7 @@ def _positions(subject: TracedImage, look: dict[str, Any]) -> Figure:
     with subject.model.lock:
         kinds = position_kinds(subject.model, subject.layout)
     if kinds[0] == "rotary":
-        return kernel_figure(subject, **look)
+        return kernel_figure(subject, **style)
     if kinds[0] == "relative":
-        return bias_heads_figure(subject, 0, biases_of(subject)[0], **look)
-    return atlas_figure(subject, **look)  # says why not where there are none
+        return bias_heads_figure(subject, 0, biases_of(subject)[0], **style)
+    return atlas_figure(subject, **style)  # says why not where there are none

@@ -119,11 +119,11 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))  # inches
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(facecolor=theme.background)
-    look = _lettering(theme)
-    axes.set_xlabel(x_label, **look)
-    axes.set_ylabel(y_label, **look)
+    style = _lettering(theme)
+    axes.set_xlabel(x_label, **style)
+    axes.set_ylabel(y_label, **style)
     if title:
-        axes.set_title(title, fontweight="bold", loc="left", **look)
+        axes.set_title(title, fontweight="bold", loc="left", **style)
     _ticks(axes, theme)
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -286,13 +286,13 @@ def draw_scatter(
     if chosen is not None and not 0 <= chosen < up.size:
         raise DrawError(f"Dot {chosen} does not exist: there are {up.size}, counted from 0.")
     figure, axes = _axes(width, height, x_label, y_label, title, theme)
-    look: dict[str, Any] = {"s": 42, "linewidths": 0.8, "edgecolors": theme.foreground}
+    style: dict[str, Any] = {"s": 42, "linewidths": 0.8, "edgecolors": theme.foreground}
     if third is None:
-        axes.scatter(across, up, color=theme.lines[0], **look)
+        axes.scatter(across, up, color=theme.lines[0], **style)
     else:
         scale = Scale.of(third)
         norm = Normalize(scale.low, scale.high)
-        axes.scatter(across, up, c=third, cmap=theme.sequential, norm=norm, **look)
+        axes.scatter(across, up, c=third, cmap=theme.sequential, norm=norm, **style)
         bar = figure.colorbar(ScalarMappable(norm, theme.sequential), ax=axes, pad=0.02)
         bar.set_label(shade_label, **_lettering(theme))
         _ticks(bar.ax, theme)
