@@ -1,0 +1,174 @@
+"""Two replicas below a path behind a reverse proxy that keeps each visitor on one of them: nginx as in `deploy/nginx.conf`
+where it is installed, and everywhere a proxy of this file's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from benchmarks.load.classroom import is_of, photograph
+from benchmarks.load.visitor import Visitor
+
+from .serving import ROOT, served
+from .tabs import AppTab
+
+BASE = "/lab/vit"
+COOKIE = "vitviz_replica"
+ENVIRONMENT = {
+    "STREAMLIT_SERVER_BASE_URL_PATH": BASE.strip("/"),
+    "STREAMLIT_SERVER_COOKIE_SECRET": "the same for both",
+    "FORWARDED_ALLOW_IPS": "*",
+}
+MOST_DRAWN = 40  # visitors until both replicas have some: all on one is as likely as 1 in 2^39
+
+
+@pytest.fixture(scope="module")
+def replicas() -> Iterator[tuple[str, str]]:
+    """Host and port of each."""
+    with (
+        served(ROOT / "app.py", ENVIRONMENT, base=BASE) as one,
+        served(ROOT / "app.py", ENVIRONMENT, base=BASE) as two,
+    ):
+        yield one.split("/")[2], two.split("/")[2]
+
+
+@pytest.fixture(scope="module", params=["nginx", "own"])
+def proxy(request: pytest.FixtureRequest, replicas: tuple[str, str], tmp_path_factory: Any) -> Iterator[str]:
+    start = {"nginx": nginx, "own": own_proxy}[request.param]
+    with start(replicas, tmp_path_factory.mktemp("proxy")) as port:
+        yield f"http://127.0.0.1:{port}{BASE}"
+
+
+@contextmanager
+def nginx(replicas: tuple[str, str], folder: Path) -> Iterator[int]:
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    for number, replica in enumerate(replicas, 1):
+        text = text.replace(f"app{number}:8501", replica)
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    text = text.replace("http {", f"http {{ access_log off; {_paths(folder)}")
+    (folder / "nginx.conf").write_text(f"pid {folder}/pid; error_log {folder}/errors; daemon off;\n{text}")
+    server = subprocess.Popen([program, "-c", str(folder / "nginx.conf"), "-e", str(folder / "errors")])
+    try:
+        _await(port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _paths(folder: Path) -> str:
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+
+
+def _await(port: int) -> None:
+    for _ in range(100):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the proxy did not come up")
+
+
+@contextmanager
+def own_proxy(replicas: tuple[str, str], folder: Path) -> Iterator[int]:
+    """Passes each connection's one request on, with who asked; what follows goes both ways as it comes, websockets included."""
+    drawn = iter([1, 2] * 10_000)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            known = re.search(rf"{COOKIE}=([12])", head)
+            number = int(known[1]) if known else next(drawn)
+            host, port = replicas[number - 1].split(":")
+            lines = [line for line in head.strip().split("\r\n") if not line.lower().startswith("connection:")]
+            lines += [
+                "X-Forwarded-For: 203.0.113.7",
+                "X-Forwarded-Proto: http",
+                f"Connection: {'Upgrade' if 'websocket' in head.lower() else 'close'}",
+            ]
+            from_app, to_app = await asyncio.open_connection(host, int(port))
+            to_app.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+            async def answer() -> None:
+                first = await from_app.readuntil(b"\r\n\r\n")
+                cookie = f"Set-Cookie: {COOKIE}={number}; Path={BASE}\r\n\r\n".encode()
+                writer.write(first[:-2] + cookie)
+                await _pump(from_app, writer)
+
+            await asyncio.gather(_pump(reader, to_app), answer())
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)  # the browser's driver has this thread's loop
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", 0), loop).result(10)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while part := await reader.read(65_536):
+            writer.write(part)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.long
+def test_each_visitor_has_one_replica_with_connection_photograph_and_arrays(proxy: str) -> None:
+    visitors: dict[str, Visitor] = {}
+    for _ in range(MOST_DRAWN):
+        visitor = Visitor(proxy)
+        visitors.setdefault(str(visitor.http.cookies.get(COOKIE)), visitor)
+        if len(visitors) == 2:
+            break
+    assert sorted(visitors) == ["1", "2"], "both replicas have visitors"
+    payloads = {}
+    for name, visitor in visitors.items():
+        visitor.open("patches")
+        session = visitor.session
+        view = visitor.upload(photograph(int(name)))
+        assert not view.wrong and is_of(visitor.pictures()[0], int(name))
+        assert view.addresses and all(address.startswith(f"{BASE}/payload/") for address in view.addresses)
+        view = visitor.choose("choice of cut", double_array_value=[5.0])
+        assert not view.wrong and visitor.session == session, "one connection, one session"
+        assert visitor.http.cookies.get(COOKIE) == name
+        payloads[name] = requests.compat.urljoin(proxy, view.addresses[0])
+    for name, visitor in visitors.items():
+        assert visitor.http.get(payloads[name]).ok
+        astray = {**visitor.http.cookies.get_dict(), COOKIE: {"1": "2", "2": "1"}[name]}
+        assert requests.get(payloads[name], cookies=astray).status_code == 404, "the other replica has nothing of it"
+        visitor.close()
+
+
+@pytest.mark.long
+def test_a_browser_gets_everything_through_the_proxy(browser: Any, proxy: str) -> None:
+    opened = AppTab(browser, proxy)
+    try:
+        opened.open("rollout")
+        assert opened.errors() == [] and opened.failed == []
+        opened.open()
+        assert opened.errors() == [] and opened.failed == []
+    finally:
+        opened.close()
