@@ -32,17 +32,22 @@ from vitviz.tokens import TokenLayout
 PASSES = ("passage", "reference", "trace", "attention_gradients", "hidden_likelihoods")
 
 
-class ModelLike(Protocol):
-    """What an analysis needs of a model. A loaded `Model` has it, and a `BareModel`."""
+class NetworkLike(Protocol):
+    """What an analysis needs of a network of any kind: a loaded `Model` has it, and a convolutional network."""
 
     @property
     def name(self) -> str: ...
     @property
     def module(self) -> nn.Module: ...
     @property
-    def layout(self) -> TokenLayout: ...
-    @property
     def lock(self) -> threading.RLock: ...
+
+
+class ModelLike(NetworkLike, Protocol):
+    """What an analysis of tokens needs of a model. A loaded `Model` has it, and a `BareModel`."""
+
+    @property
+    def layout(self) -> TokenLayout: ...
 
 
 @dataclass(frozen=True, eq=False)

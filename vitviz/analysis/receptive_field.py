@@ -8,31 +8,19 @@ looks and not what reaches a unit.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitviz.analysis.question import NetworkLike
 from vitviz.capture.modules import evaluating
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.progress import Progress
 
 SHARE = 0.95
-
-
-class Network(Protocol):
-    """What is needed of a network: a loaded `Model` has it, and the embedded convolutional network."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def module(self) -> nn.Module: ...
-    @property
-    def lock(self) -> threading.RLock: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +49,7 @@ class ReceptiveField:
 
 
 def receptive_fields(
-    model: Network,
+    model: NetworkLike,
     pixels: Tensor,
     parts: Sequence[str] = (),
     share: float = SHARE,
@@ -177,7 +165,7 @@ def _field(
     )
 
 
-def _parts(model: Network, names: Sequence[str]) -> dict[str, nn.Module]:
+def _parts(model: NetworkLike, names: Sequence[str]) -> dict[str, nn.Module]:
     """The modules whose outputs are asked, by name, in order."""
     module = model.module
     if names:
@@ -207,7 +195,7 @@ def _parts(model: Network, names: Sequence[str]) -> dict[str, nn.Module]:
     return {name: children[name] for name in rows}
 
 
-def _units(model: Network, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+def _units(model: NetworkLike, output: Tensor, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
     """((rows * cols, channels), (rows, cols)) of one part's output for one image."""
     layout = getattr(model, "layout", None)
     if output.ndim == 4 and output.shape[0] == 1:

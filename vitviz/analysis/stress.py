@@ -8,7 +8,6 @@ nothing of how either would do on photographs of that kind.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import Tensor, nn
+from torch import Tensor
 
+from vitviz.analysis.question import NetworkLike
 from vitviz.capture.blocks import run
 from vitviz.capture.cost import pictures_at_once
 from vitviz.capture.modules import evaluating
@@ -38,26 +38,11 @@ CELLS = 16  # patches to a side of the grid on which they are hidden
 BATCH = 8  # pictures in one pass, at most
 
 
-class Pixels(Protocol):
-    """How pixels become a network's input: a loaded `Model` and the embedded convolutional network have it."""
+class PreparedNetwork(NetworkLike, Protocol):
+    """A network with its preprocessing: `mean` and `std` of each colour."""
 
     @property
-    def mean(self) -> tuple[float, ...]: ...
-    @property
-    def std(self) -> tuple[float, ...]: ...
-
-
-class Stressed(Protocol):
-    """A network that takes pictures."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def module(self) -> nn.Module: ...
-    @property
-    def lock(self) -> threading.RLock: ...
-    @property
-    def preprocessing(self) -> Pixels: ...
+    def preprocessing(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +168,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 
 def stress_curve(
-    model: Stressed,
+    model: PreparedNetwork,
     picture: np.ndarray,
     kind: str,
     target: int | None = None,
@@ -245,7 +230,7 @@ def _kind(model: Any) -> OutputKind:
     return kind
 
 
-def model_input(model: Stressed, picture: np.ndarray) -> Tensor:
+def model_input(model: PreparedNetwork, picture: np.ndarray) -> Tensor:
     """(channels, height, width): a picture (height, width, 3) uint8 as the network wants it, with nothing cut or resized."""
     wanted = model.preprocessing
     parameter = next(model.module.parameters())

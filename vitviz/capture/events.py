@@ -89,7 +89,7 @@ class Call:
         return replace(self, **batched).of_a_batch()
 
 
-# The call itself. `F.scaled_dot_product_attention` may be replaced during a pass (`fused_only`): compare with this one.
+# The call itself. `F.scaled_dot_product_attention` may be replaced during a pass (`sdpa_patch`): compare with this one.
 FUSED: Callable[..., Any] = F.scaled_dot_product_attention
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.events import AttentionEvents, Call, FusedCall
 from vitviz.capture.functions import WeightedSum
-from vitviz.capture.fused_only import can_replace_fused, fused_replaced
 from vitviz.capture.modules import ModuleNames, evaluating, unwrapped, walk
+from vitviz.capture.sdpa_patch import can_replace_fused, fused_replaced
 from vitviz.errors import UnsupportedError
 
 TORCHS_OWN = (nn.MultiheadAttention, nn.TransformerEncoderLayer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from PIL import Image
@@ -17,8 +17,11 @@ from torch import Tensor, nn
 from vitviz.capture.modules import copied
 from vitviz.errors import ImageError, UnsupportedError
 from vitviz.models.layout import layout_of, run_on_meta, size_hint, size_words
-from vitviz.models.model import Model, Preprocessing
+from vitviz.models.model import Model
 from vitviz.tokens import TokenLayout
+
+if TYPE_CHECKING:
+    from vitviz.models.convolutional import Cnn
 
 # sizes that a shared module is known to take
 _layouts: WeakKeyDictionary[nn.Module, dict[tuple[int, int], TokenLayout]] = WeakKeyDictionary()
@@ -111,17 +114,6 @@ FRAMINGS = ("crop", "squash", "fit")
 _MAX_RESIZED_PIXELS = 100_000_000
 
 
-class TakesPixels(Protocol):
-    """What `prepare` has to know: a `Model`, or the embedded `Cnn`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def input_size(self) -> tuple[int, int]: ...
-    @property
-    def preprocessing(self) -> Preprocessing: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What a model is given for one photograph.
@@ -141,7 +133,7 @@ class Prepared:
     model: Any
 
 
-def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Prepared:
+def prepare(model: Model | Cnn, image: Image.Image, framing: str = "crop") -> Prepared:
     """Turns an RGB photograph into the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
     "crop" resizes the shorter side and takes a centre crop, exactly as the model's own evaluation does; "squash" forces the
@@ -180,7 +172,7 @@ def prepare(model: TakesPixels, image: Image.Image, framing: str = "crop") -> Pr
     return Prepared(pixels, shown.convert("RGB"), box, framing, model)
 
 
-def _timm_transform(model: TakesPixels) -> Any:
+def _timm_transform(model: Model | Cnn) -> Any:
     wanted = model.preprocessing
     return create_transform(
         input_size=(len(wanted.mean), *model.input_size),
@@ -196,7 +188,7 @@ def _pillow_filter(name: str) -> Image.Resampling:
     return Image.Resampling[str_to_interp_mode(name).value.upper()]
 
 
-def _centre(large: tuple[int, int], model: TakesPixels) -> tuple[int, int, int, int]:
+def _centre(large: tuple[int, int], model: Model | Cnn) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of the centre crop of a picture of (width, height) pixels."""
     height, width = model.input_size
     whole = math.floor if model.preprocessing.crop_rounding == "down" else round
@@ -204,7 +196,7 @@ def _centre(large: tuple[int, int], model: TakesPixels) -> tuple[int, int, int, 
     return left, top, left + width, top + height
 
 
-def _refuse_thin(model: TakesPixels, image: Image.Image) -> None:
+def _refuse_thin(model: Model | Cnn, image: Image.Image) -> None:
     height, width = model.input_size
     scale = max(height / image.height, width / image.width) / model.preprocessing.crop_fraction
     if image.width * scale * image.height * scale > _MAX_RESIZED_PIXELS:
@@ -214,7 +206,7 @@ def _refuse_thin(model: TakesPixels, image: Image.Image) -> None:
         )
 
 
-def _fitted(model: TakesPixels, image: Image.Image) -> Model:
+def _fitted(model: Model | Cnn, image: Image.Image) -> Model:
     if not isinstance(model, Model):
         raise UnsupportedError(
             f"{model.name} is shown at one input size only; choose the centre crop or the squashed whole image."

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.methods.base import Method
-from vitviz.analysis.question import Question
-from vitviz.analysis.receptive_field import Network
+from vitviz.analysis.question import NetworkLike, Question
 from vitviz.capture.modules import attention_of, evaluating
 from vitviz.errors import UnsupportedError, existing, need_package
 from vitviz.heatmap import Heatmap
@@ -96,7 +95,7 @@ class _FromLastMap(nn.Module):
         return self._head(self.seen(grid))
 
 
-def cnn_gradcam(model: Network, pixels: Tensor, output: int) -> Heatmap:
+def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
     """Grad-CAM of a convolutional network on its last map: (rows, cols), not negative.
 
     Args:

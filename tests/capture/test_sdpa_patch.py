@@ -12,11 +12,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tests.capture.test_observe import GRID, Toy, picture, tiny
+from vitviz.capture import sdpa_patch
 from vitviz.capture.coordinates.layouts import known_calls
 from vitviz.capture.events import FUSED
-from vitviz.capture.fused_only import fused_replaced
 from vitviz.capture.observe import observe
 from vitviz.capture.record import record
+from vitviz.capture.sdpa_patch import fused_replaced
 from vitviz.errors import Cancelled, CaptureError
 from vitviz.tokens import TokenLayout
 
@@ -78,6 +79,16 @@ def test_it_stands_in_where_all_attention_is_fused_and_nowhere_else():
     # What is hung on a model may begin to listen in the middle of a pass.
     assert observed_by(tiny(), hidden=("blocks.0",)) == "mode"
     assert F.scaled_dot_product_attention is FUSED
+
+
+def test_the_switch_keeps_torchs_function_in_its_place(monkeypatch):
+    monkeypatch.setattr(sdpa_patch, "_allowed", True)  # as it was, afterwards
+    sdpa_patch.allow_patch(False)
+    assert observed_by(tiny()) == "mode"
+    off = record(tiny(), noise(), TINY)
+    sdpa_patch.allow_patch(True)
+    assert observed_by(tiny()) == "replaced"
+    assert torch.equal(off.logits, record(tiny(), noise(), TINY).logits)
 
 
 def test_it_goes_away_after_an_exception_and_with_the_last_listener():
