@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -16,9 +16,6 @@ import vitviz
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
-
-    from vitviz.draw.theme import Theme
-    from vitviz.progress import Progress
 
 # The key under which a PNG and an npz keep their provenance, as JSON.
 PROVENANCE_KEY = "vitviz.provenance"
@@ -200,87 +197,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"a parameter of type {type(value).__name__} cannot be kept with a figure")
-
-
-# What functions of `vitviz.plot` take by name.
-
-
-class FigureStyle(TypedDict, total=False):
-    """What every figure takes: the colours and type, and its width in pixels."""
-
-    theme: Theme
-    width: int
-
-
-class MapStyle(FigureStyle, total=False):
-    """robust: whether the colours end at the 99th percentile."""
-
-    robust: bool
-
-
-class HeadsStyle(MapStyle, total=False):
-    """shared: one colour scale for all heads."""
-
-    shared: bool
-
-
-class MicroscopeStyle(HeadsStyle, total=False):
-    """direction: "at" (what the token attends to) or "by" (what attends to it); measure: "weight", or "value" for weights times
-    the lengths of values; links: whether the strongest are drawn.
-    """
-
-    direction: str
-    measure: str
-    links: bool
-
-
-class RolloutStyle(MapStyle, total=False):
-    """progress: called with (layers done, layers in all)."""
-
-    progress: Progress
-
-
-class CompareStyle(HeadsStyle, total=False):
-    """shared: one colour scale for both sides; with_difference: whether their difference is drawn, too."""
-
-    with_difference: bool
-
-
-class PatchesStyle(FigureStyle, total=False):
-    """line_width in pixels; dim: how far patches that are not in `highlight` are faded, 0 to 1; numbers: each patch's own."""
-
-    highlight: Iterable[int]
-    line_width: int
-    dim: float
-    numbers: bool
-
-
-class SequenceStyle(FigureStyle, total=False):
-    """highlight: a token; columns: tokens in a row."""
-
-    highlight: int
-    columns: int
-
-
-class KernelStyle(FigureStyle, total=False):
-    """raw: colours from the smallest to the largest value, not from -1 to 1."""
-
-    raw: bool
-
-
-class BiasStyle(FigureStyle, total=False):
-    """shared: one colour scale for all heads, where all are drawn."""
-
-    shared: bool
-
-
-class CurvesStyle(FigureStyle, total=False):
-    """height of the curves in pixels."""
-
-    height: int
-
-
-class OutliersStyle(FigureStyle, total=False):
-    """count of tokens drawn."""
-
-    count: int

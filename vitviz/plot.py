@@ -28,12 +28,10 @@ from vitviz.analysis.rollout import rollout as rollout_map
 from vitviz.analysis.sinks import token_outliers
 from vitviz.analysis.targets import ClassLogit, SelfDot, Target
 from vitviz.capture.trace import Trace
-from vitviz.explaining import question_of, target_name
-from vitviz.figure import (
+from vitviz.draw.theme import (
     BiasStyle,
     CompareStyle,
     CurvesStyle,
-    Figure,
     FigureStyle,
     HeadsStyle,
     KernelStyle,
@@ -44,6 +42,8 @@ from vitviz.figure import (
     RolloutStyle,
     SequenceStyle,
 )
+from vitviz.explaining import question_of, target_name
+from vitviz.figure import Figure
 from vitviz.figures import attention as of_attention
 from vitviz.figures import by_hand as of_one_head
 from vitviz.figures import comparison, embeddings, interventions, prediction

@@ -85,10 +85,11 @@ def test_the_switch_keeps_torchs_function_in_its_place(monkeypatch):
     monkeypatch.setattr(sdpa_patch, "_allowed", True)  # as it was, afterwards
     sdpa_patch.allow_patch(False)
     assert observed_by(tiny()) == "mode"
-    off = record(tiny(), noise(), TINY)
+    module, x = tiny(), noise()
+    off = record(module, x, TINY)
     sdpa_patch.allow_patch(True)
     assert observed_by(tiny()) == "replaced"
-    assert torch.equal(off.logits, record(tiny(), noise(), TINY).logits)
+    assert torch.equal(off.logits, record(module, x, TINY).logits)
 
 
 def test_it_goes_away_after_an_exception_and_with_the_last_listener():
