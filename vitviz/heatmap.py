@@ -1,4 +1,4 @@
-"""One value a patch: what every map is, whoever computed it and wherever it is drawn. numpy only."""
+"""One value a patch: what every map is, however computed and wherever drawn. numpy only."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_it_stands_in_where_all_attention_is_fused_and_nowhere_else():
     assert observed_by(tiny()) == "replaced"
     assert observed_by(Toy(fused).eval()) == "replaced"
     assert observed_by(Toy(lambda h: (h @ h.mT).softmax(-1) @ h).eval()) == "mode"
-    # What is hung on a model may begin to listen in the middle of a pass.
+    # A hook on a model may start a mode in the middle of a pass.
     assert observed_by(tiny(), hidden=("blocks.0",)) == "mode"
     assert F.scaled_dot_product_attention is FUSED
 
@@ -110,7 +110,7 @@ def test_it_goes_away_after_an_exception_and_with_the_last_listener():
     other.start()
     assert inside.wait(60)
     record(tiny(), noise(), TINY)
-    assert F.scaled_dot_product_attention is not FUSED  # somebody still listens
+    assert F.scaled_dot_product_attention is not FUSED  # another thread still observes
     leave.set()
     other.join(60)
     assert F.scaled_dot_product_attention is FUSED

@@ -108,7 +108,7 @@ def test_model_args_reach_the_builder(checkpoint):
         ({"architecture": "test_vit", "colour": "red"}, "'colour' is not a known field"),
         (
             {"architecture": "test_vit", "num_classes": 3, "sha256": "0" * 64},
-            "not the file that its description speaks of",
+            "not the file that its description names",
         ),
         ({"architecture": "test_vit", "sha256": "12"}, "64 hexadecimal digits"),
         ([1, 2], "has to be an object"),

@@ -102,7 +102,7 @@ class ObjectTest:
     """What hiding the marked object does, beside hiding as many patches elsewhere.
 
     Attributes:
-        area: the object's part of the picture; what a map that knows nothing would have inside.
+        area: the object's part of the picture; what a map without information would have inside.
         likelihood: of the target with nothing hidden.
         fall: of the likelihood when the object is hidden.
         elsewhere: (draws,) falls when as many patches are hidden somewhere else; (1,) for an object over more than half of the

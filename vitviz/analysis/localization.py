@@ -192,7 +192,7 @@ def mask_cut(
 def region_around(
     features: PatchFeatures, cell: tuple[int, int], threshold: float = REGION_THRESHOLD, centred: bool = True
 ) -> np.ndarray:
-    """(rows, cols) boolean: the patches like one patch that are connected with it, as somebody points at an object.
+    """(rows, cols) boolean: the patches like one patch that are connected with it, as by pointing at an object.
 
     A patch is one part of an object; so the region is looked for again, in each of `REGION_ROUNDS` rounds, among what is
     like the mean of the region found before. The region always holds the patch itself.

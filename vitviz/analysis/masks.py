@@ -130,7 +130,7 @@ class Annotation:
         image: The photograph's file name.
         box: (left, top, right, bottom).
         mask: (height, width) boolean, or None for a box alone.
-        category: The object's class; "object" where nobody knows it.
+        category: The object's class; "object" where it is not known.
         score: How sure, or None.
     """
 

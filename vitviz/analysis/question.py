@@ -191,8 +191,8 @@ class Question:
 
     @cached_property
     def hidden_likelihoods(self) -> dict[bytes, float]:
-        """The target's likelihood by the set of hidden patches, packed to bits; whoever runs the image with patches hidden
-        adds to it.
+        """The target's likelihood by the set of hidden patches, packed to bits; a method that runs the image with patches
+        hidden adds to it.
         """
         return {}
 

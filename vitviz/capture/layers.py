@@ -227,7 +227,7 @@ def _unwindowed(
 
 
 def _sorted(tensor: Tensor, members: Tensor) -> Tensor:
-    """(*lead, a, b) -> (windows, heads, a, b): a copy, so that no larger tensor is kept alive."""
+    """(*lead, a, b) -> (windows, heads, a, b): a copy, so that no larger tensor stays in memory."""
     return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]
 
 

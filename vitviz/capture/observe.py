@@ -1,7 +1,7 @@
 """Observing a forward pass: every attention call inside it, handed over as it is made, with the model left as it is.
 
-Nothing is hung on the model, switched off or rewritten: where the fused kernel for CPUs would run, the very same kernel is
-called by its own name, because then it also returns the log-sum-exp of every row, which it computes anyway.
+No hook is registered on the model, nothing switched off or rewritten: where the fused kernel for CPUs would run, the very same
+kernel is called by its own name, because then it also returns the log-sum-exp of every row, which it computes anyway.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
     """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this
     thread.
 
-    The module is in evaluation mode inside. Nothing is hung on it, so nothing can be left behind. Hold the model's lock all
+    The module is in evaluation mode inside. No hook is registered on it, so none can be left behind. Hold the model's lock all
     the same: modules keep state.
 
     Args:

@@ -71,7 +71,7 @@ _RANKS = ["weights", "weighted", "log", "unscored log", "exp", "sum", "lse", "sc
 
 
 class Roles:
-    """Roles of the tensors of a pass. No tensor is kept alive for its role."""
+    """Roles of the tensors of a pass. No tensor is held in memory for its role."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[Tensor], Role]] = {}

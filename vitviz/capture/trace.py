@@ -98,6 +98,6 @@ class Trace:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that this trace keeps alive."""
+        """Bytes that this trace holds."""
         own = self.input.nbytes + self.logits.nbytes + (0 if self.shown is None else self.shown.nbytes)
         return own + sum(kept.nbytes for kept in (*self.hidden.values(), *self.every))

@@ -85,7 +85,7 @@ class WindowedAttention:
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept alive by this layer, counting whole storages."""
+        """Bytes held by this layer, counting whole storages."""
         tensors = (self.q, self.k, self.v, self.bias, self.explicit, self.query_tokens, self.key_tokens)
         storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors if t is not None}
         return sum(storages.values())

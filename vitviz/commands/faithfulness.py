@@ -1,4 +1,4 @@
-"""`vitviz faithfulness FOLDER`: which explanations are faithful to a model on somebody's own images."""
+"""`vitviz faithfulness FOLDER`: which explanations are faithful to a model on the user's own images."""
 
 from __future__ import annotations
 

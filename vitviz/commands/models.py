@@ -63,7 +63,7 @@ def run_support(arguments: argparse.Namespace) -> None:
     """Prints a verdict and its reason for each name.
 
     Raises:
-        ModelError: For a name that nobody knows.
+        ModelError: For an unknown name.
     """
     if arguments.write is not None:
         arguments.write.parent.mkdir(parents=True, exist_ok=True)

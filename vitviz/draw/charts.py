@@ -134,7 +134,7 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
 
 
 def _lettering(theme: Theme) -> dict[str, Any]:
-    """Keywords of a text. Said of each: rcParams are for whoever draws beside us to set."""
+    """Keywords of a text. Said of each: rcParams belong to the calling program."""
     size = theme.font_size * POINTS
     return {"parse_math": False, "color": theme.foreground, "fontsize": size, "fontfamily": FACE}
 

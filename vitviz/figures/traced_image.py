@@ -73,7 +73,7 @@ class TracedImage:
         else:
             arguments = [repr(self.model.name)]
         arguments.append(f"input_size={literal(self.model.input_size)}")
-        if self._dtype:  # whoever runs the server may have chosen it, and another machine would not know
+        if self._dtype:  # the server's operator may have chosen it, and another machine would not know
             arguments.append(f"dtype={self._dtype!r}")
         return "\n".join(
             [

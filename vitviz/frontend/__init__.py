@@ -1,4 +1,4 @@
-"""JavaScript modules and styles of everything that answers in a browser, and their files for whoever serves them.
+"""JavaScript modules and styles of everything that answers in a browser, and their files for a server.
 
     core/    arithmetic and state without a page: encoding, layout, weights, scale, palette, state, mask, words
     data/    fetching payloads, keeping them, retrying

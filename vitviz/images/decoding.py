@@ -1,11 +1,11 @@
-"""Files from strangers are decoded in a process of their own, under limits of time and memory: `Decoders`.
+"""Untrusted files are decoded in a process of their own, under limits of time and memory: `Decoders`.
 
 A decoder fed with hostile bytes may run for minutes, take gigabytes or crash, and a thread in which it does so cannot be
-stopped. The processes here are started ahead, know nothing but Python, numpy and Pillow, get an environment without the
+stopped. The processes here are started ahead, import nothing but Python, numpy and Pillow, get an environment without the
 server's secrets, write no file, and are killed and replaced when a file passes a limit.
 
 A request is the length of a file (8 bytes) and its bytes. The answer is either `_IMAGE`, width, height, the length of a
-sentence, the sentence and the pixels, or `_REFUSED`, 0, 0, a length and a sentence. Nothing in it is believed: what is not of
+sentence, the sentence and the pixels, or `_REFUSED`, 0, 0, a length and a sentence. All of it is validated: what is not of
 this form counts as a crash.
 """
 
@@ -38,7 +38,7 @@ SECONDS, NBYTES = 5.0, 500_000_000
 PATIENCE = 2.0
 # At once: so many hostile files may run into their limit before anybody has to wait for one of them.
 MOST = 4
-# Kept while nobody asks, 40 MB each.
+# Kept while idle, 40 MB each.
 KEPT = 2
 # A process is replaced after so many files, so that what a decoder leaks is given back.
 FILES = 200
@@ -133,7 +133,7 @@ class _Decoder:
         return False
 
     def end(self) -> None:
-        """Kills the process; whoever reads from it meets the end of the pipe."""
+        """Kills the process; a reader meets the end of the pipe."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._to, self._from):
@@ -328,7 +328,7 @@ def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
     """
     try:
         import resource
-    except ImportError:  # Windows: whoever waits for the answer keeps the time
+    except ImportError:  # Windows: the parent process limits the time
         return (lambda seconds: None), (lambda: False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written to disk

@@ -235,7 +235,7 @@ def turn_of(image: ImageFile) -> Image.Transpose | None:
 
 
 def upright(pixels: Image.Image, turn: Image.Transpose | None) -> Image.Image:
-    """`pixels` turned, as a plain image that knows nothing of the file."""
+    """`pixels` turned, as a plain image without the file's metadata."""
     if turn is not None:
         pixels = pixels.transpose(turn)
     elif isinstance(pixels, ImageFile):

@@ -81,7 +81,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 def one_line(label: str) -> str:
     """A label as one line of printable text: no control characters, no lone surrogates, no change of the reading direction,
-    at most 300 characters. Markup stays as it is; whoever shows it escapes it.
+    at most 300 characters. Markup stays as it is; the display escapes it.
     """
     words = "".join(
         " " if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char

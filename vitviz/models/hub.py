@@ -374,7 +374,7 @@ def _transfer_progress(source: Source, progress: Progress | None, transfer: _Tra
 
 
 def cached(source: Source) -> Path | None:
-    """The file in the hub's own cache, or None; asks nobody."""
+    """The file in the hub's own cache, or None; without a request."""
     found = _looked_up(source)
     return Path(found) if isinstance(found, str) else None
 

@@ -1,4 +1,4 @@
-"""What may be downloaded from the hub, and in whose name: everything, unless whoever serves others says less.
+"""What may be downloaded from the hub, and in whose name: everything, unless the operator of a server sets less.
 
 The limits belong to the thread that loads: `with limited(Limits(...)):` around `load_model` or `weight_bytes`.
 """

@@ -210,7 +210,7 @@ def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
     weights_hash = sha256_of(path)
     if config.sha256 is not None and config.sha256.lower() != weights_hash:
         raise ModelError(
-            f"{path.name} is not the file that its description speaks of: its sha256 begins {weights_hash[:12]}."
+            f"{path.name} is not the file that its description names: its sha256 begins {weights_hash[:12]}."
         )
     module, notes = build_filled(
         architecture, config.build_args(), state, config.input_size, f"The weights in {path.name}"
@@ -248,7 +248,7 @@ def _assemble(
         layout=layout_of(module, name, size),
         input_size=size,
         preprocessing=for_channels(config.preprocessing_over(cfg), input_channels(module)),
-        labels=None if weights == "random" else labels,  # what an untrained classifier's outputs mean, nobody knows
+        labels=None if weights == "random" else labels,  # an untrained classifier's outputs have no meaning
         weights=weights,
         weights_hash=weights_hash,
         output_kind=kind,
@@ -268,7 +268,7 @@ def download_bytes(name: str) -> int:
 
 
 def is_missing(name: str) -> bool:
-    """Whether a model's weights are on the hub and not here; asks nobody. Raises as `download_bytes` for a name."""
+    """Whether a model's weights are on the hub and not here; without a request. Raises as `download_bytes` for a name."""
     source = _hub_source(name)
     return source is not None and cached(source) is None
 

@@ -91,7 +91,7 @@ class Model:
         weights: "embedded", "pretrained", "random" or "file"
         weights_hash: sha256 of the weights file, or "random:<seed>"
         output_kind: what the outputs are: classes, labels, plain numbers or features
-        doubt: when "perhaps none of the classes" is said of a prediction; None where nobody measured it
+        doubt: when "perhaps none of the classes" is said of a prediction; None where it was not measured
         groups: the group that each class is listed in, in the order of the outputs; None where classes are not grouped
         dynamic_size: whether the same module takes other input sizes (see `vitviz.models.resized`)
         notes: what had to be assumed or changed to load it, in sentences for a user; often empty
@@ -152,7 +152,7 @@ class Model:
 
     @cached_property
     def beside(self) -> Model:
-        """The same model for long work: the weights are shared, its modules and their lock are its own, so that nobody who uses
+        """The same model for long work: the weights are shared, its modules and their lock are its own, so that no one who uses
         this one waits for that work. Neither may change a weight.
         """
         with self.lock:

@@ -68,7 +68,7 @@ class Support:
             back on the image "refused": no attention between patches can be shown
         reason: one sentence that says why
         instead: one sentence that says what can be shown where something cannot, or ""
-        fused: whether attention that is shown goes through the fused call, so that no weights exist until somebody asks
+        fused: whether attention that is shown goes through the fused call, so that no weights exist until they are asked for
         rollout: whether attention rollout is defined for the model as it stands
         layers: every attention layer in order, alike ones together
     """

@@ -212,7 +212,7 @@ class PageContext:
         return session.current().offer(self.key.derive(what, **params), build, common=self.key.scope is None)
 
     def offer_later(self, what: str, build: Callable[[], bytes | None], /, **params: Hashable) -> str:
-        """`offer` of what is made when it is fetched, so that nobody waits for it here; `build` may hold nothing large."""
+        """`offer` of what is made when it is fetched, so that a run does not wait for it; `build` may hold nothing large."""
         return session.current().offer(self.key.derive(what, **params), build, when_fetched=True)
 
 

@@ -1,4 +1,4 @@
-"""What somebody is looking at, as one value: enough to show the same view again."""
+"""The view that is shown, as one value: enough to show it again."""
 
 from __future__ import annotations
 

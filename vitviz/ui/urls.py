@@ -1,4 +1,4 @@
-"""The one place that turns a selection into URL parameters and back. A URL comes from anywhere: nothing in it is believed."""
+"""The one place that turns a selection into URL parameters and back. A URL comes from outside: every part is validated."""
 
 from __future__ import annotations
 

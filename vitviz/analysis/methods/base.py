@@ -33,7 +33,7 @@ class Method:
         run: called as run(question, **options) and gives a Heatmap over the question's grid; with `progress` as well where
             the method `reports`. Raises UnsupportedError where the method is not defined for the model.
         per_class: whether the map depends on the target; where not, it says what the model read, not why it chose a class.
-        signed: whether negative values speak against the target.
+        signed: whether negative values are evidence against the target.
         formula: plain text, symbols as on the methods page.
         reference: authors, year, arXiv number.
         cost: in forward passes, about, in words.

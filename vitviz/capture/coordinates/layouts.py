@@ -148,7 +148,7 @@ def _memory_of(module: nn.Module) -> _Memory:
 
 
 def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
-    """`place_calls`, remembered for as long as the module lives, for the sizes asked about last."""
+    """`place_calls`, kept for as long as the module exists, for the sizes asked about last."""
     module = unwrapped(module)
     known = _memory_of(module).placements
     if input_size not in known:

@@ -40,7 +40,7 @@ def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placeme
     named = list(walk(bare))
     refuse_unseen(named, getattr(bare, "attn_pool", None))
     names = ModuleNames(named)
-    inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; no tensor is kept alive for it
+    inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; it holds no tensor in memory
     for part in bare.modules():
         part.register_forward_pre_hook(lambda own, *given: inputs.update({own: _first(*given)}), with_kwargs=True)
     descent = _Descent()

@@ -116,7 +116,7 @@ function sizeOf({ arrays, picture }) {
 }
 
 // Before the second, third and fourth attempt. A server that does not answer is asked again every SLOW_MS after that, with
-// the failure on the screen; for what the server has refused four times, somebody has to ask.
+// the failure on the screen; what the server has refused four times is retried on request.
 const PAUSES_MS = [300, 1000, 3000];
 const SLOW_MS = 10000;
 const STALE_EVERY_MS = 4000; // a store that is too small for the page must not make Python run without end

@@ -1,4 +1,4 @@
-// A photograph on its way to the server: scaled down in the browser where it is larger than any input needs, so that a picture of
+// A photograph that is sent to the server: scaled down in the browser where it is larger than any input needs, so that a picture of
 // 20 MB from a phone just works.
 
 const QUALITIES = [0.92, 0.8, 0.6]; // of JPEG, until the file is small enough

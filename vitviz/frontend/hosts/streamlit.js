@@ -26,7 +26,7 @@ export async function resolve(url, signal) {
   return bytes;
 }
 
-const memories = new Map(); // Python's key of a component -> what its view remembers
+const memories = new Map(); // Python's key of a component -> what its view keeps
 const REMEMBERED = 100; // components
 
 class StreamlitHost {

@@ -4,7 +4,7 @@
 
 const PAUSES_MS = [300, 1000, 3000];
 
-let attempts = 0; // a browser may remember a failure under its address: each attempt has another one
+let attempts = 0; // a browser may keep a failure under its address: each attempt has another one
 let loading = null; // Promise of the component
 
 async function load() {
@@ -32,7 +32,7 @@ function preload(folder) {
   }
 }
 
-const failures = new WeakMap(); // node -> Promise that somebody asks again
+const failures = new WeakMap(); // node -> Promise of the next attempt
 
 function asked(parent) {
   if (!failures.has(parent)) {

@@ -77,7 +77,7 @@ export class Narrator {
     this.node = element("div", { class: "words" }, this.shown, this.state, this.asked, this.reading);
   }
 
-  // While another question is on its way, nothing is said of the last one.
+  // While another answer is loading, nothing is said of the last one.
   wait(text) {
     for (const each of [this.source, ...this.targets]) each.clear();
     setText(this.verb, "");
@@ -128,7 +128,7 @@ export class Narrator {
   }
 }
 
-// That something is on its way, or what could not be fetched and how to ask once more.
+// That something is loading, or what could not be fetched and how to ask once more.
 export class Status {
   // again(): tries once more; done by itself, too, when the network is back.
   constructor(words, again) {

@@ -7,7 +7,7 @@ import { boxOf, drawFrame } from "./marks.js";
 
 export const ACCENT_ON_PICTURES = "#3ddcff";
 const CASING = "rgba(4, 12, 18, 0.85)";
-const LIFT = 34; // CSS pixels that a patch rises on its way
+const LIFT = 34; // CSS pixels that a patch rises while it moves
 const FLIGHT = 0.2; // of the step, for each patch
 
 // Shares are read against the even share, 1 / tokens: they show from FAINTEST times it, cover the photograph from FULL times it, and are
@@ -265,7 +265,7 @@ export function drawDeparted(pen, { grid, progress, width, height, paper }) {
   pen.globalAlpha = 1;
 }
 
-// One layer of the strip. state: { dark, map, grid, marks, links }; map null while the layer's numbers are on their way.
+// One layer of the strip. state: { dark, map, grid, marks, links }; map null while the layer's numbers are loading.
 export function drawLayer(pen, width, height, { dark, map, heat, grid, marks, links, whole }) {
   pen.imageSmoothingEnabled = true;
   if (dark) pen.drawImage(dark, 0, 0, width, height);

@@ -8,7 +8,7 @@ const PAINT = { text, bars, bar, ticks, grid, patch, matrix };
 const ease = (t) => (t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2);
 const between = (one, two, t) => one.map((value, i) => value + (two[i] - value) * t);
 
-// The items on the canvas, each on its way to its box.
+// The items on the canvas, each moving to its box.
 export class SceneCanvas {
   constructor() {
     this.items = []; // { item, start, box, alpha, fade }: start and fade where it began, box and alpha where it is
@@ -147,7 +147,7 @@ function outline(pen, [x, y, width, height], colour) {
 function matrix(pen, item, [x, y, width, height], { matrix: shown, accent, edge, ink }) {
   pen.fillStyle = edge;
   pen.fillRect(x, y, width, height);
-  if (!shown) return; // on its way
+  if (!shown) return; // still loading
   const { canvas, rows, cols, row, col } = shown;
   pen.imageSmoothingEnabled = canvas.width > width;
   pen.drawImage(canvas, x, y, width, height);

@@ -1,4 +1,4 @@
-// The journey: a photograph on its way through the model, in one figure. Play it, hover a patch to see where it looks in every layer at
+// The journey: one photograph's pass through the model, in one figure. Play it, hover a patch to see where it looks in every layer at
 // once, hold one to read what it takes from others, hide parts and see the answer change.
 
 import { patchNamed } from "../core/layout.js";

@@ -47,7 +47,7 @@ export class JourneyAnswers {
     next(0);
   }
 
-  // Where queries and keys of all layers are too many: those of the layer on the screen, once somebody points at it.
+  // Where queries and keys of all layers are too many: those of the layer on the screen, once the pointer is on it.
   loadPointed() {
     const i = this.timeline.playing || this.hovered === null ? -1 : this.layerShown;
     const [layer, url] = [this.layers[i], this.shown.data.layers[i]?.rows];

@@ -14,7 +14,7 @@ import { onceAFrame, watchSize } from "../render/surface.js";
 import { MicroscopePicture, Tiles } from "./microscope_maps.js";
 
 const FIRST_BLEND = 0.55;
-const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when somebody turns to them
+const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when they are chosen
 const NEIGHBOURS_AFTER_MS = 50;
 const LAYER_MS = 900; // a layer's time while playing
 const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // before a grid is known

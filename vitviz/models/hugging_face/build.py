@@ -109,7 +109,7 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
                 config.projection_dim = width
     except Exception as error:  # transformers' checks raise whatever they find
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
-    config.output_attentions = config.output_hidden_states = False  # the fused call gives none, and nobody asks here
+    config.output_attentions = config.output_hidden_states = False  # the fused call gives none, and none are needed
     if made == "SiglipForImageClassification":
         config.vision_config.vision_use_head = False  # its pooling is computed and thrown away: patches are averaged
     return Plan(kind, made, config)

@@ -92,7 +92,7 @@ class Detector:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector answers for one photograph: one box a query, most of them of nothing.
+    """What a detector answers for one photograph: one box a query, most of them "no object".
 
     Attributes:
         boxes: (queries, 4) float32: left, top, right, bottom in the photograph's pixels; they may reach beyond it.

@@ -236,7 +236,7 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
 
 
 def _labels(names: Any, num_classes: int) -> tuple[str, ...] | None:
-    """One label a class, or None where there is no classifier, or nobody gave its classes names."""
+    """One label a class, or None where there is no classifier, or its classes have no names."""
     if not isinstance(names, dict):
         return None
     labels = tuple(one_line(str(names.get(index, ""))) for index in range(num_classes))

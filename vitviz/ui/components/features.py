@@ -43,7 +43,7 @@ class AskedPatch:
     Attributes:
         picture: index of its photograph.
         cell: its name, "r3c5".
-        chosen: whether somebody chose it; otherwise the pointer may ask about another one.
+        chosen: whether it was chosen; otherwise the pointer may ask about another one.
     """
 
     picture: int

@@ -117,7 +117,7 @@ def show_picture(
         heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {counted.label}" if captioned else "", counted)}
 
     if heat is not None and not captioned:
-        heat["ticks"] = [tick for tick in heat["ticks"] if tick[0] in (0, 1)]  # a small picture has room for the ends
+        heat["ticks"] = [tick for tick in heat["ticks"] if tick[0] in (0, 1)]  # a small picture has space for the ends
 
     def picked(token: Any) -> None:
         if paint is not None:

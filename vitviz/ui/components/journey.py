@@ -1,4 +1,4 @@
-"""The journey: a photograph on its way through the model in one figure (the Python half of `frontend/views/journey.js`)."""
+"""The journey: one photograph's pass through the model in one figure (the Python half of `frontend/views/journey.js`)."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ class Pool:
         Args:
             made: what of `TRAVEL` is known of the question.
 
-        Raises what the task raises, Cancelled once nobody waits, and VitvizError where the workers do not hold.
+        Raises what the task raises, Cancelled once no visitor waits, and VitvizError where the workers do not hold.
         """
         given = (name, task, pixels, target, {each: made[each] for each in TRAVEL if each in made})
         number = self._take(name.fingerprint)

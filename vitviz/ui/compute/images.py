@@ -146,7 +146,7 @@ def _reading(
         note = "" if scaled is None else words.SCALED.format(width=scaled[0], height=scaled[1])
         return InputImage(image, vitviz.image_hash(image), scope, called, values, note)
 
-    # A lane for each session: whoever sends a file that takes long waits for it alone.
+    # A lane for each session: a file that takes long delays its own session alone.
     return key, f"photographs {scope}", read
 
 

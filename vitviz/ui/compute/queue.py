@@ -23,7 +23,7 @@ from vitviz.errors import Cancelled
 from vitviz.ui.compute.results import Key, Results
 from vitviz.ui.compute.turns import SpeedEstimate, Turns, UsualDurations, lower_priority
 
-# A page that is drawn again joins its work again at once; work that nobody joins within this time is dropped.
+# A page that is drawn again joins its work again at once; work that no request joins within this time is dropped.
 LINGER_SECONDS = 3.0
 # A lane's thread ends after this long without work.
 IDLE_SECONDS = 60.0
@@ -32,23 +32,25 @@ HEAVY_OPERATIONS = 1e11
 
 
 class JobProgress:
-    """The `vitviz.progress.Progress` of a job in the queue: keeps how far the work is, and ends it once nobody waits for it."""
+    """The `vitviz.progress.Progress` of a job in the queue: keeps how far the work is, and ends it once no visitor waits for
+    it.
+    """
 
     def __init__(self, wanted: Callable[[], bool]) -> None:
         self._wanted = wanted
         self.fraction: float | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """So many of `total` steps are done. Raises Cancelled once nobody waits for the work."""
+        """So many of `total` steps are done. Raises Cancelled once no visitor waits for the work."""
         self.report(done / total if total else 0.0)
 
     def report(self, fraction: float) -> None:
-        """Says how far the work is, 0 to 1, and raises Cancelled once nobody waits for it."""
+        """Says how far the work is, 0 to 1, and raises Cancelled once no visitor waits for it."""
         self.check()
         self.fraction = min(max(float(fraction), 0.0), 1.0)
 
     def check(self) -> None:
-        """Raises Cancelled once nobody waits for the work; cheap, so that it can be called in every loop."""
+        """Raises Cancelled once no visitor waits for the work; cheap, so that it can be called in every loop."""
         if not self._wanted():
             raise Cancelled("The computation was called off before it was finished.")
 
@@ -61,11 +63,11 @@ class Job:
 
     Attributes:
         lane: where it runs, if it is light: one at a time in each.
-        operations: that it takes, about; 0 where nobody counted them.
+        operations: that it takes, about; 0 where they were not counted.
         prepares: whether the server asks for it, for those who will: it is wanted by itself while no session has heavy work.
         waiting: tickets that wait for it.
-        wanted_until: on `clock`: how long it goes on once nobody waits; -inf where the last to wait called it off.
-        forgotten: its session is over: nobody can want it again.
+        wanted_until: on `clock`: how long it goes on once no visitor waits; -inf where the last to wait called it off.
+        forgotten: its session is over: no request can follow.
         asked, began: on `clock`, when it was first asked for, and once it runs.
     """
 
@@ -90,7 +92,7 @@ class Job:
         self._clock = clock
 
     def wanted(self) -> bool:
-        """Whether somebody waits, or may come back: a page that is drawn again, a browser whose network failed."""
+        """Whether a visitor waits, or may come back: a page that is drawn again, a browser whose network failed."""
         return not self.forgotten and (self.waiting > 0 or self._clock() < self.wanted_until)
 
     @property
@@ -142,13 +144,13 @@ class Ticket:
         return self._job.value
 
     def leave(self, linger: float | None = None) -> None:
-        """Stops waiting. Work that nobody waits for is dropped after `linger` seconds, by default the queue's, unless
-        somebody asks for it again.
+        """Stops waiting. Work that no visitor waits for is dropped after `linger` seconds, by default the queue's, unless
+        it is asked for again.
         """
         self._go(self._queue.now() + (self._queue.linger if linger is None else linger))
 
     def cancel(self) -> None:
-        """Stops waiting and drops the work at once, unless somebody else waits for it."""
+        """Stops waiting and drops the work at once, unless another visitor waits for it."""
         self._go(float("-inf"))
 
     def _go(self, until: float) -> None:
@@ -203,7 +205,7 @@ class ComputeQueue:
         with self._changed:
             job = self._jobs.get(key)
             if job is not None and not job.wanted():
-                job = None  # called off; it may still be on its way out
+                job = None  # cancelled; it may not have ended yet
             if job is None:
                 job = Job(key, lane, work, self.now, operations)
                 if kept is not None:
@@ -231,7 +233,7 @@ class ComputeQueue:
                 self._prepare(Job(key, "prepare", work, self.now, max(operations, 2 * HEAVY_OPERATIONS), prepares=True))
 
     def cancel(self, key: Key) -> None:
-        """Drops the work of a key at once, unless somebody waits for it."""
+        """Drops the work of a key at once, unless a visitor waits for it."""
         with self._changed:
             job = self._jobs.get(key)
             if job is not None and not job.waiting and not job.prepares:
@@ -260,7 +262,7 @@ class ComputeQueue:
             if job.heavy:
                 return len(self._turns.before(job)) + (len(self._heavy) >= self.places)
             lane = self._lanes.get(job.lane, deque())
-            # The one that runs holds the lane until it stops; those behind it that nobody wants will be passed over.
+            # The one that runs holds the lane until it stops; those behind it that are no longer wanted will be skipped.
             order = sorted(lane, key=self._precedence, reverse=True)
             return sum(
                 other.running or other.wanted() for other in itertools.takewhile(lambda other: other is not job, order)
@@ -325,7 +327,7 @@ class ComputeQueue:
                 if computed:
                     self._usual.learn(job.key.what, self.now() - job.began)
                 self._finish(job)
-            del job  # or the lane would keep the last result alive while it idles
+            del job  # or an idle lane would hold the last result in memory
 
     def _run_heavy(self) -> None:
         lower_priority()
@@ -384,7 +386,7 @@ class ComputeQueue:
             self._changed.notify_all()
 
     def _make_room(self) -> None:
-        """What is prepared for nobody yet gives way to a session's heavy work, and is begun again later."""
+        """Work prepared in advance gives way to a session's heavy work, and is begun again later."""
         if len(self._heavy) >= self.places:
             for job in self._heavy:
                 if job.prepares and not job.waiting:

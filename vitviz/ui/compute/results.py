@@ -49,7 +49,7 @@ FORGOTTEN = 10_000
 
 
 def size_of(value: Any) -> int:
-    """Bytes that a result keeps alive: of every array and tensor in it the whole memory that it is a view of, once."""
+    """Bytes that a result holds in memory: of every array and tensor in it the whole memory that it is a view of, once."""
     return _size(value, set())
 
 
@@ -100,7 +100,7 @@ class Results:
     """A bounded store, safe to use from every thread. Values are shared between callers, which must not write to them.
 
     Attributes:
-        weakly: whether what does not fit can still be found for as long as somebody else holds it, so that it is not made
+        weakly: whether what does not fit can still be found for as long as another reference holds it, so that it is not made
             twice.
         max_share: bytes of them that may be private to one session; beyond, it drives out its own. All of them where 0.
     """
@@ -158,7 +158,7 @@ class Results:
                     self._hold(key, value, size)
 
     def keeps(self, key: Key) -> bool:
-        """Whether the result stays here even if nobody else holds it."""
+        """Whether the result stays here even without another reference."""
         return key in self._held or key in self._for_ever
 
     def _hold(self, key: Key, value: Any, size: int) -> None:
@@ -191,7 +191,7 @@ class Results:
                 self._drop(key)
 
     def clear(self) -> None:
-        """Lets go of everything, also of what others hold: whoever asks again has it made anew."""
+        """Drops everything, also weak references: the next request computes it again."""
         with self._lock:
             for key in list(self._held):
                 self._drop(key)

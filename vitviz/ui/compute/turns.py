@@ -34,7 +34,7 @@ class Waiting(Protocol):
     operations: float
 
     def wanted(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether a visitor still waits for it."""
 
     @property
     def fraction(self) -> float | None:
@@ -66,7 +66,7 @@ class Turns:
     def take(self) -> Waiting | None:
         """The next work, which then waits no more; None where nothing waits.
 
-        Work that nobody wants any more is given out as well, to be ended, and costs its session no turn.
+        Work that is no longer wanted is given out as well, to be ended, and costs its session no turn.
         """
         if not self._sessions:
             return self._preparing.popleft() if self._preparing else None

@@ -119,7 +119,7 @@ def show_in(
 def exports(
     context: PageContext, name: str, make: Callable[[], Figure], *, label: Hashable = "", **params: Hashable
 ) -> None:
-    """Download and code, for a figure or for a component that shows the same numbers; drawn when somebody asks for it.
+    """Download and code, for a figure or for a component that shows the same numbers; drawn when it is asked for.
 
     label: says which figure, where they do not stand below it.
     """

@@ -255,7 +255,7 @@ def prepare_gallery(model: Model) -> None:
 
 
 def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
-    """Keeps the answers under the keys that pages ask for, while nobody has chosen another target."""
+    """Keeps the answers under the keys that pages ask for, while no other target is chosen."""
     beside, image = model.beside, load_image(sample.path)
     traced = traced_image(prepare(beside, image, framing=Selection().framing), progress=progress)
     key = Key("", model.name, model.fingerprint, image_hash(image), model.input_size, Selection().framing)

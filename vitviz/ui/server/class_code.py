@@ -1,6 +1,6 @@
 """A word that a class shares: everybody gives it once, before the first page.
 
-It keeps strangers out of a server whose address is known; it is no account, and says nothing of who somebody is. Whoever has
+It closes a server whose address is known; it is no account, and identifies no person. Whoever has
 given it gets a signed cookie. The key of the signature is made from the word, so that several servers behind one address
 understand each other's cookies, and another word ends them all.
 """

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vitviz.ui.server.settings import url_prefix
 from vitviz.ui.server.uploads import Quota
 
-# Bytes of one message from a browser: what somebody has set, or a photograph from the start page's figure, which scales larger
+# Bytes of one message from a browser: the state of widgets, or a photograph from the start page's figure, which scales larger
 # ones down (see `components.journey.LARGEST_UPLOAD`; as text it is a third larger).
 MAX_MESSAGE = 6_000_000
 # Of Streamlit's own addresses: numbers about its inside, and a way to drive the app without a browser.
@@ -74,7 +74,7 @@ def content_security_policy(frame_ancestors: Iterable[str] = (), scripts: Iterab
 
 
 class SecurityHeaders:
-    """The headers on every answer, whoever gives it."""
+    """The headers on every response, whatever produces it."""
 
     def __init__(self, app: ASGIApp, frame_ancestors: Iterable[str] = (), scripts: Iterable[str] = ()) -> None:
         self.app = app
@@ -166,7 +166,7 @@ class AllowedHosts:
 
 
 class ClosedAddresses:
-    """404 for addresses that Streamlit serves and nobody needs."""
+    """404 for addresses that Streamlit serves and the app does not use."""
 
     def __init__(self, app: ASGIApp, base_path: str = "") -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The payload store: binary arrays under names nobody can guess, for one session, for a while.
+"""The payload store: binary arrays under unguessable names, for one session, for a while.
 
 A page offers arrays and gets an address; the browser fetches them once and keeps them. The address is a keyed hash over the
 session, the content and the time it ends, so it cannot be made up, and it stays the same while the page is drawn again.
@@ -119,7 +119,7 @@ class Payload:
 
     Attributes:
         digest: names the compressed bytes, which entries share.
-        offer: what it was offered as: (session, visitor's cookie or "" for whoever has the name, key).
+        offer: what it was offered as: (session, visitor's cookie or "" for any client with the name, key).
         expires: in seconds of the store's clock.
     """
 
@@ -220,7 +220,7 @@ class PayloadStore:
         return name
 
     def fetch(self, name: str, visitor: str = "") -> bytes | None:
-        """The compressed bytes, or None for a name that is wrong, has run out or is somebody else's: all look the same."""
+        """The compressed bytes, or None alike for a name that is wrong, has expired or is another session's."""
         with self._lock:
             self._drop_expired(self._clock())
             entry = self._entries.get(name)

@@ -68,7 +68,7 @@ def frontend_route(base_path: str = "") -> Route:
     """GET {base}/frontend/{version}/{module}: a JavaScript module, gzipped, to be kept by the browser.
 
     A dot and a number after the version change nothing but the address: a browser that failed to fetch a module
-    remembers the failure under its address, and can try again under another one.
+    keeps the failure under its address, and can try again under another one.
     """
     bodies = {name: gzip.compress(content, mtime=0) for name, content in frontend.modules().items()}
     headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=31536000, immutable"}
@@ -162,8 +162,8 @@ def visitor_of(cookies: Mapping[str, str]) -> str:
 class VisitorCookie:
     """Gives every browser a random cookie, so that a payload's address is of no use in another browser.
 
-    A browser that takes no cookies (a page inside somebody else's page, for one) still has the unguessable name. What a cache
-    on the way may hand to everybody comes without one: whoever got it would be the same visitor.
+    A browser that takes no cookies (a page embedded in another site, for one) still has the unguessable name. What a cache
+    on the way may give to everybody comes without one: all who got it would be the same visitor.
     """
 
     def __init__(self, app: ASGIApp, base_path: str = "") -> None:

@@ -1,4 +1,4 @@
-"""One browser tab: a name nobody can guess, and the end of everything private to it.
+"""One browser tab: an unguessable name, and the end of everything private to it.
 
 A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL` seconds
 and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at once and
@@ -52,7 +52,7 @@ class Session:
     def offer(
         self, key: Hashable, build: Callable[[], bytes | None], common: bool = False, when_fetched: bool = False
     ) -> str:
-        """The address at which this tab, and nobody else, can fetch `build()`'s bytes for a while; see `PayloadStore.offer`."""
+        """The address at which this tab alone can fetch `build()`'s bytes for a while; see `PayloadStore.offer`."""
         name = route.payloads().offer(self.name, key, build, self.visitor, common, when_fetched)
         return address(name, route.base_path())
 

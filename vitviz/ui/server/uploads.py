@@ -1,7 +1,7 @@
 """Pictures that visitors sent, kept for a short time so that they survive a reload of the page; and how much anybody may send.
 
 A picture belongs to the random cookie of the browser that sent it (`route.VisitorCookie`), which no script can read. A browser
-without cookies has its pictures for as long as its tab lives. They are never written to disk and never shown to anybody else,
+without cookies has its pictures for as long as its tab is open. They are never written to disk and never shown to others,
 and they go when their owner asks, in all tabs of that browser.
 """
 
@@ -26,7 +26,7 @@ class Upload:
     """A picture as it was sent.
 
     Attributes:
-        content: the file; empty once its browser has asked for it to be forgotten, whoever still holds this.
+        content: the file; empty once its browser has asked for it to be deleted, whatever still refers to this.
         scaled: (width, height) before the browser scaled it down; None where it did not.
         turn: how often its browser had asked for its pictures to be forgotten when it was sent.
     """
@@ -90,7 +90,7 @@ class KeptUploads:
                     self._turns.popitem(last=False)
 
     def clean(self) -> None:
-        """Lets go of pictures whose time is over, though nobody sends or asks for one."""
+        """Deletes pictures whose time is over, without a request."""
         with self._lock:
             self._clean()
 

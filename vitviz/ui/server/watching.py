@@ -82,7 +82,7 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logs(form: str) -> None:
-    """Writes the app's log lines as text or as JSON, unless whoever runs the server has set up logging.
+    """Writes the app's log lines as text or as JSON, unless the operator has set up logging.
 
     As JSON also those of Streamlit and of the web server, whose loggers bring handlers of their own: call it again once they
     are there.
@@ -146,7 +146,7 @@ class ServerMetrics:
 
 
 def serve_metrics(place: tuple[str, int], numbers: ServerMetrics) -> Callable[[str, float], None]:
-    """Serves the numbers to Prometheus at an address and port of their own, for as long as the process lives.
+    """Serves the numbers to Prometheus at an address and port of their own, for as long as the process runs.
 
     Returns:
         What takes the seconds that a piece of work took, under the first word of its lane: "run", "analyse", "load".

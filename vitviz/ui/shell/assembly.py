@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def routes() -> list[Route]:
-    """Payloads, the front end, and whether the server lives and is ready."""
+    """Payloads, the front end, and whether the server is alive and ready."""
     base = base_path()
     ready = {"embedded model": lambda: startup.embedded_read, "decoders": _decoders_able}
     return [
@@ -91,7 +91,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
 
 
 def need_sign_in(chosen: ServerSettings) -> None:
-    """Raises SettingsError where everybody is to sign in and nobody could."""
+    """Raises SettingsError where signing in is required and not configured."""
     if not chosen.sign_in:
         return
     if importlib.util.find_spec("authlib") is None:

@@ -40,7 +40,7 @@ def guarded(where: str) -> Iterator[None]:
     except VitvizError as error:
         _say(words.NO_MEMORY if out_of_memory(error) else str(error), where)
     except Exception as error:
-        # The message may hold paths or pieces of somebody's file: it goes to the server's log, not to the page.
+        # The message may hold paths or pieces of a visitor's file: it goes to the server's log, not to the page.
         _LOG.exception("unexpected, in %s, session %s", where, session.current().label)
         _say(words.NO_MEMORY if out_of_memory(error) else words.UNEXPECTED, where)
 

@@ -13,7 +13,7 @@ from vitviz.ui.urls import to_parameters
 
 _PAGES = "pages by name"
 
-# On a phone the sidebar lies over the page, and whoever chose a page wants to see it. Streamlit does this for its own menu.
+# On a phone the sidebar lies over the page, and a page that was chosen has to be seen. Streamlit does this for its own menu.
 PUT_AWAY = """
 document.addEventListener("click", ({ target }) => {
   const chosen = target.closest?.('[data-testid="stSidebar"] [data-testid="stPageLink"] a');

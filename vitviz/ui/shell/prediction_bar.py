@@ -1,4 +1,4 @@
-"""The line above every page: the model's input and, once somebody asks for it, its likeliest outputs."""
+"""The line above every page: the model's input and, once asked for, its likeliest outputs."""
 
 from __future__ import annotations
 

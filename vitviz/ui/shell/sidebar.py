@@ -67,7 +67,7 @@ def choose_picture() -> None:
 
 def _follow_picture(image: str) -> None:
     """Shows where the picture comes from once another one was chosen, here or elsewhere; until then the choice here stands, as
-    of somebody who is about to upload.
+    of a visitor who is about to upload.
     """
     if st.session_state.get(_FOLLOWED) == image and _SOURCE in st.session_state:
         return

@@ -24,7 +24,7 @@ CSS = """
 .stMain:not(:has(.vv-drawn)) .st-key-figure > :has(> [data-testid="stMarkdown"]) { display: none; }
 /* A control with a name above it is 68 pixels high, and its script may come after the buttons beside it. */
 .st-key-controls:has([data-testid="stSkeleton"]) { min-height: 68px; }
-/* In the sidebar nothing is seen below a control whose script is still on its way: its place may be too low. */
+/* In the sidebar nothing is seen below a control whose script is still loading: its place may be too low. */
 [data-testid="stSidebarUserContent"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(
   [data-testid="stSkeleton"]) ~ * { display: none; }
 /* What is waited for before a page is there lies where its figure will be, and moves nothing when it goes. */

@@ -49,7 +49,7 @@ def four(value: float) -> str:
 
 
 def every(name: str, columns: Mapping[str, np.ndarray | list[str]], size: int) -> None:
-    """All numbers of a step, sent once somebody opens them; the table there can be searched, copied and downloaded."""
+    """All numbers of a step, sent once they are opened; the table there can be searched, copied and downloaded."""
     opened = st.popover(
         words.EVERY.format(count=size),
         type="tertiary",

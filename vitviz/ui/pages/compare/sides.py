@@ -59,7 +59,7 @@ def choose_model(context: PageContext) -> None:
 
 
 def typed_model(name: str) -> str:
-    """A name that somebody typed, where it can be one; otherwise everything stays."""
+    """A name that was typed, where it can be one; otherwise everything stays."""
     name = name.strip()
     return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("other_model"))
 

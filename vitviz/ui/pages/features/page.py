@@ -59,7 +59,7 @@ def render(context: PageContext) -> None:
 
 
 def _text(context: PageContext, kind: str) -> PageText:
-    """The page's texts; what to try speaks of the second photograph where it is the one that is meant."""
+    """The page's texts; what to try names the second photograph where it is the one that is meant."""
     text = words.PAGES[kind]
     if kind != "alike":
         return text

@@ -25,7 +25,7 @@ from vitviz.ui.pages.microscope import text as words
 from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.text import common
 
-# Beyond this a layer is over 12 MB for six heads, and is sent only when somebody turns to it.
+# Beyond this a layer is over 12 MB for six heads, and is sent only when it is chosen.
 PREFETCHED_TOKENS = 4000
 SINKS_SHOWN = 3
 

@@ -14,7 +14,7 @@ PAGE = Page(
     params={
         "part": Choice("forming", ("forming", "methods", "trust", "mark")),
         "after": Number(95, 0, 95, 1),  # the layer whose patches are read alone; 95 is as far as the model goes
-        # What takes long is computed once somebody has asked for it: slow methods, the test of maps, the sanity check.
+        # What takes long is computed once it has been asked for: slow methods, the test of maps, the sanity check.
         "slow": Choice("later", ("later", "now")),
         "tested": Choice("later", ("later", "now")),
         "forget": Choice("later", ("later", "now")),

@@ -48,7 +48,7 @@ SANITY_EVERY = 3  # layers randomised between two looks
 
 
 def show_trust(its: Frame, explained: ExplainedTarget) -> None:
-    """The curves with their one verdict, where somebody asked for them; else how far the maps agree. Then the sanity check."""
+    """The curves with their one verdict, where they were asked for; else how far the maps agree. Then the sanity check."""
     found = methods.all_maps(explained)
     later = state.value_of("tested") == "later"
     with its.controls():

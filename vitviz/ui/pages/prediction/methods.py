@@ -24,7 +24,7 @@ SLOW = tuple(key for key, method in METHODS.items() if method.slow)
 
 
 def wanted() -> list[str]:
-    """Keys of the methods that are shown now: the slow ones only once somebody has asked for them."""
+    """Keys of the methods that are shown now: the slow ones only once they have been asked for."""
     return [key for key in METHODS if key not in SLOW or state.value_of("slow") == "now"]
 
 

@@ -71,7 +71,7 @@ class ComparedNetwork:
         of: PageContext | None = None,
         **params: Hashable,
     ) -> T:
-        """As `PageContext.ask`, of this network: `work` gets it, or its like that nobody waits for where there is much to do.
+        """As `PageContext.ask`, of this network: `work` gets it, or its copy for long work where there is much to do.
 
         of: another context to keep the answer under.
         """
@@ -165,7 +165,7 @@ def choose_cnn() -> None:
 
 
 def _typed(name: str) -> str:
-    """A name that somebody typed, where it can be one; otherwise everything stays."""
+    """A name that was typed, where it can be one; otherwise everything stays."""
     name = name.strip()
     return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("cnn"))
 

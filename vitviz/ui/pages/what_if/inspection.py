@@ -151,7 +151,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
                 chosen=context.selection.query,
                 one_of_many=True,
             )
-    # Without the class token the answer would have nobody to be read from but itself: that is another question.
+    # Without the class token the answer would be read from nothing else: that is another question.
     others = [token for token in tokens if context.layout.name_of(token) != "cls"]
     if not others:
         return

@@ -40,7 +40,7 @@ PICTURE = 420  # CSS pixels
 
 
 def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
-    """Arguments that let a widget show a part of what is switched, and hand on what somebody sets it to."""
+    """Arguments that let a widget show a part of what is switched, and pass on what it is set to."""
     key = f"switch {name}"
     st.session_state[key] = shown
     return {"key": key, "on_change": lambda: taken(st.session_state[key])}

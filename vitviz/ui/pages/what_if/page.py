@@ -61,7 +61,7 @@ def _switch(its: Frame, explained: ExplainedTarget, given: Interventions, sectio
     with left, guarded(f"switches {section}"):
         SWITCHES[section](its, explained.context, given)
     with right:
-        # The list comes after the answer: the first stroke must not move what somebody is watching.
+        # The list comes after the answer: the first stroke must not move the figure that is watched.
         with guarded("answer"):
             show_answer(explained, given)
         if not given.items:
