@@ -56,7 +56,7 @@ AREAS = [
 @pytest.mark.parametrize("area", AREAS)
 def test_every_step_fills_the_same_stage(run: Run, head, area):
     _, start, sheet = head
-    payload = pack(*stepper._numbers(sheet, start))
+    payload = pack(*stepper.arrays_of(sheet, start))
     scenes = run(SCENES, BODY, payload, steps=[*stepper.STEPS], area=area, words=words.FIGURE)
     left, top, width, height = area
     for step, items in scenes.items():
@@ -71,7 +71,7 @@ def test_every_step_fills_the_same_stage(run: Run, head, area):
 
 def test_the_numbers_are_pythons_and_move_from_step_to_step(run: Run, head):
     hand, start, sheet = head
-    payload = pack(*stepper._numbers(sheet, start))
+    payload = pack(*stepper.arrays_of(sheet, start))
     scenes = run(SCENES, BODY, payload, steps=[*stepper.STEPS], area=[350, 0, 600, 340], words=words.FIGURE)
     at = {step: {item["id"]: item for item in items} for step, items in scenes.items()}
     assert at["position"]["sum"]["values"] == pytest.approx(start.embedding + start.position, abs=1e-5)

@@ -140,7 +140,7 @@ def test_a_device_that_is_not_there():
 
 def test_a_copy_without_the_embedded_models_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "_ROOTS", (tmp_path,))
-    embedded._checked_hash.cache_clear()
+    embedded.checked_hash.cache_clear()
     with pytest.raises(ModelError, match="cannot be read: assets/models is missing"):
         load_model("embedded")
 
@@ -152,13 +152,13 @@ def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
         file.seek(10_000_000)
         file.write(b"\0\1\2\3")
     monkeypatch.setattr(embedded, "folder", lambda: tmp_path)
-    embedded._checked_hash.cache_clear()
+    embedded.checked_hash.cache_clear()
     with pytest.raises(ModelError, match="is damaged"):
         load_model("embedded")
     (tmp_path / f"{embedded.VIT}.safetensors").unlink()
     with pytest.raises(ModelError, match="is missing"):
         load_model("embedded")
-    embedded._checked_hash.cache_clear()
+    embedded.checked_hash.cache_clear()
 
 
 def test_the_model_card_names_the_very_files():

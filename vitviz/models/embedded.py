@@ -131,7 +131,7 @@ def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
     The classifier's weight and bias are divided by the model's temperature (Guo et al. 2017, arXiv 1706.04599, section 4.2), so
     that every softmax of its logits, wherever it is taken, is a calibrated probability.
     """
-    config, weights_hash = embedded_config(stem), _checked_hash(stem)
+    config, weights_hash = embedded_config(stem), checked_hash(stem)
     assert config.architecture is not None
     # Built without numbers and then filled: drawing 22 million random weights only to replace them would cost a second.
     module = build_on_meta(config.architecture, **config.build_args())
@@ -214,7 +214,7 @@ def measured() -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def _checked_hash(stem: str) -> str:
+def checked_hash(stem: str) -> str:
     path, expected = folder() / f"{stem}.safetensors", embedded_config(stem).sha256 or ""
     if not path.is_file():
         raise ModelError(f"The embedded model's file {path.name} is missing from assets/models. {_AGAIN}")

@@ -28,7 +28,7 @@ def copy(tmp_path, monkeypatch):
 
 
 def forget():
-    embedded._checked_hash.cache_clear()
+    embedded.checked_hash.cache_clear()
     samples.samples.cache_clear()
     loading.embedded.cache_clear()
     for queue in (services.queue(), services.models(), services.copies()):

@@ -351,10 +351,10 @@ def test_one_session_drives_out_its_own_results_and_nobody_elses():
     for at in range(10):
         results.put(key(str(at), scope="a"), np.zeros(100, np.uint8))
         assert results.nbytes <= 700
-    assert [k.what for k in results._held if k.scope == "a"] == ["7", "8", "9"]
+    assert [at for at in range(10) if key(str(at), scope="a") in results] == [7, 8, 9]
     assert other in results and shared in results
     results.put(key("large", scope="a"), np.zeros(500, np.uint8))  # larger than a share, and all that the session has
-    assert [k.what for k in results._held if k.scope == "a"] == ["large"] and other in results
+    assert key("large", scope="a") in results and key("9", scope="a") not in results and other in results
 
 
 def test_what_is_prepared_stays_though_the_store_is_full(queue):

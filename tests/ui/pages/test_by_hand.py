@@ -108,7 +108,7 @@ def test_the_stage_is_told_the_numbers_of_the_head():
     opened = open_layer(model, traced, 0)
     hand = head_by_hand(opened, 2, "r9c9")
     sheet = steps.Worksheet(None, opened, hand, 0, tuple(hand.strongest(5)))
-    arrays, meta = stepper._numbers(sheet, None)
+    arrays, meta = stepper.arrays_of(sheet, None)
     own = traced.layers[0].row(1 + 9 * 16 + 9)[2].numpy()
     assert arrays["weights"] == pytest.approx(own, abs=1e-5)
     shares = arrays["shares"].sum(0)
@@ -133,9 +133,9 @@ def test_a_report_that_makes_no_sense_changes_nothing(monkeypatch, report):
     changed = []
     monkeypatch.setattr(stepper.state, "change", lambda **values: changed.append(values))
     layout = load_model("embedded").layout
-    stepper._taken(report, layout)
+    stepper.take_report(report, layout)
     assert changed == []
-    stepper._taken({"step": "norm", "query": "r3c4"}, layout)
+    stepper.take_report({"step": "norm", "query": "r3c4"}, layout)
     assert changed == [{"step": "norm", "query": "r3c4"}]
 
 

@@ -167,4 +167,4 @@ def test_the_spread_of_many_patches_is_that_of_every_nth(count, step, monkeypatc
     some = own.unit[::step]
     pairs = [some[i] @ some[j] for i in range(len(some)) for j in range(len(some)) if i != j]
     assert len(some) <= 40
-    assert shown_page._quartiles(context, "key", 0) == pytest.approx(np.percentile(pairs, (25, 75)), abs=1e-6)
+    assert shown_page.quartiles(context, "key", 0) == pytest.approx(np.percentile(pairs, (25, 75)), abs=1e-6)

@@ -159,10 +159,10 @@ def test_a_stroke_around_marks_what_it_encloses_and_a_click_what_is_alike(monkey
     monkeypatch.setattr(marking, "region_at", lambda _, cell: region if cell == (0, 0) else None)
     empty = np.zeros((4, 4), bool)
     ring = tuple(int(at) for at in (0, 1, 2, 4, 6, 8, 9, 10))
-    marking._drawn(None, empty, ring)  # 5 lies inside
-    marking._drawn(None, empty, (0,))
-    marking._drawn(None, empty, (15,))  # features say nothing of it
-    marking._drawn(None, region, (0, 1, 4))  # one patch cleared
+    marking.take_drawn(None, empty, ring)  # 5 lies inside
+    marking.take_drawn(None, empty, (0,))
+    marking.take_drawn(None, empty, (15,))  # features say nothing of it
+    marking.take_drawn(None, region, (0, 1, 4))  # one patch cleared
     assert received == ["0-2.4-6.8-10", "0.1.4.5", "15", "0.1.4"]
 
 
@@ -174,10 +174,10 @@ def test_a_second_click_before_the_answer_to_the_first_adds_to_it_and_a_double_c
     corners = {cell: np.zeros((4, 4), bool) for cell in ((0, 0), (3, 3))}
     corners[0, 0][:2, :2] = corners[3, 3][2:, 2:] = True
     monkeypatch.setattr(marking, "region_at", lambda _, cell: corners[cell])
-    marking._drawn(None, np.zeros((4, 4), bool), (0,))
-    marking._drawn(None, corners[0, 0], ())  # the same patch: the browser has cleared what it alone had painted
+    marking.take_drawn(None, np.zeros((4, 4), bool), (0,))
+    marking.take_drawn(None, corners[0, 0], ())  # the same patch: the browser has cleared what it alone had painted
     assert received == ["0.1.4.5"]
-    marking._drawn(None, corners[0, 0], (15,))  # from what the browser had, which was nothing
+    marking.take_drawn(None, corners[0, 0], (15,))  # from what the browser had, which was nothing
     assert received == ["0.1.4.5", "0.1.4.5" + ".10.11" + ".14.15"]
 
 

@@ -58,7 +58,7 @@ def test_the_app_is_there_before_anything_heavy():
 
 def test_what_was_prepared_is_what_the_page_says():
     """Run scripts/prepare_opening.py where this fails."""
-    kept, arrays = prepared._prepared()
+    kept, arrays = prepared.prepared_figure()
     live, computed = prepare_opening.prepared()
     assert alike(kept, live), "run scripts/prepare_opening.py"
     assert np.array_equal(arrays["picture"], computed["picture"])
@@ -77,11 +77,11 @@ def alike(one: Any, other: Any) -> bool:
 def test_nothing_is_shown_that_was_prepared_from_another_model_or_photograph(monkeypatch):
     other = prepared.made_from() | {"weights": "0" * 64}
     monkeypatch.setattr(prepared, "made_from", lambda: other)
-    prepared._prepared.cache_clear()
-    assert prepared._prepared() is None
+    prepared.prepared_figure.cache_clear()
+    assert prepared.prepared_figure() is None
     monkeypatch.undo()
-    prepared._prepared.cache_clear()
-    assert prepared._prepared() is not None
+    prepared.prepared_figure.cache_clear()
+    assert prepared.prepared_figure() is not None
 
 
 def test_the_figure_is_there_while_the_server_starts_and_then_the_page(start):

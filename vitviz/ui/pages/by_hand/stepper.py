@@ -40,7 +40,7 @@ def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
     robust = state.value_of("scale") == "robust"
     data = {
         "picture": context.offer("shown", lambda: pack_picture(context.shown)),
-        "numbers": context.offer("numbers by hand", lambda: pack(*_numbers(sheet, start)), **written),
+        "numbers": context.offer("numbers by hand", lambda: pack(*arrays_of(sheet, start)), **written),
         "matrix": context.offer("matrix by hand", lambda: pack(*_matrix(sheet, kind)), kind=kind, key=hand.key, **whose)
         if wanted
         else None,
@@ -63,10 +63,10 @@ def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
     }
     # As high as the view makes itself on a wide screen, where the first screen ends below it.
     slot = "height: clamp(400px, 100vh - 278px, 712px);"
-    mount(_component(), "by hand", data, lambda report: _taken(report, layout), slot=slot)
+    mount(_component(), "by hand", data, lambda report: take_report(report, layout), slot=slot)
 
 
-def _taken(report: Any, layout: TokenLayout) -> None:
+def take_report(report: Any, layout: TokenLayout) -> None:
     """Takes what the browser reports, which may be anything: the step, and the token that is followed."""
     step, query = (report.get(name) for name in ("step", "query")) if isinstance(report, Mapping) else ("", "")
     if step not in STEPS or not isinstance(query, str) or len(query) > MAX_QUERY:
@@ -84,7 +84,7 @@ def _scale(patches: np.ndarray, label: str, robust: bool) -> dict[str, Any]:
     return scale_message(scale, words.TO_PERCENTILE.format(label=label) if robust else label, counted)
 
 
-def _numbers(sheet: Worksheet, start: EmbeddedToken | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def arrays_of(sheet: Worksheet, start: EmbeddedToken | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays by name and the single numbers beside them, as `frontend/core/by_hand.js` takes them."""
     hand, shown, c = sheet.hand, list(sheet.shown), sheet.component
     others = np.setdiff1d(np.arange(hand.weights.size), shown)

@@ -251,7 +251,7 @@ def _facets(pictures: Pictures) -> None:
     rows = []
     for facet in FACETS:
         try:
-            rows.append((common.FACETS[facet], *_quartiles(context, facet, layer)))
+            rows.append((common.FACETS[facet], *quartiles(context, facet, layer)))
         except UnsupportedError:  # a model that gives weights alone
             continue
     caption(words.DIFFER, layer=layer)
@@ -261,7 +261,7 @@ def _facets(pictures: Pictures) -> None:
     tables.show(tables.numbers([*map(tables.Column, words.DIFFER_COLUMNS, columns)]))
 
 
-def _quartiles(context: PageContext, facet: str, layer: int) -> tuple[float, float]:
+def quartiles(context: PageContext, facet: str, layer: int) -> tuple[float, float]:
     """Between which two values half of the similarities of different patches lie; of every nth patch where there are many."""
     own = objects.features_of(context, facet, layer)
 

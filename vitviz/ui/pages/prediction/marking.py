@@ -48,7 +48,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
             paint=Paint(
                 tuple(int(patch) for patch in np.flatnonzero(mask)),
                 words.MARK_HINT[str(state.value_of("click"))],
-                lambda cells: _drawn(context, marked(context), cells),
+                lambda cells: take_drawn(context, marked(context), cells),
                 hidden=lambda: _tinted(context),
                 by=("tinted", context.theme.accent),
             ),
@@ -90,7 +90,7 @@ def _ways(its: Frame, context: PageContext, mask: np.ndarray) -> None:
         st.button(words.MARK_CLEAR, disabled=not mask.any(), on_click=_mark, args=(np.zeros_like(mask),))
 
 
-def _drawn(context: PageContext, before: np.ndarray, cells: tuple[int, ...]) -> None:
+def take_drawn(context: PageContext, before: np.ndarray, cells: tuple[int, ...]) -> None:
     """A click marks what looks like that patch around it, where that is wanted; a stroke around an area marks the area, too.
 
     A click that comes before the browser has the answer to the last one adds to that answer, and the second of a double click

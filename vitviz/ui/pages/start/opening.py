@@ -37,7 +37,7 @@ def draw() -> None:
     """The heading, and the figure where it was prepared."""
     st.header(words.HEADING, anchor=False)
     figure = st.container(key="figure")
-    prepared = _prepared()
+    prepared = prepared_figure()
     if prepared is None:
         return
     data, arrays = prepared
@@ -71,7 +71,7 @@ def _later(name: str) -> Callable[[Any], None]:
 
 
 @cache
-def _prepared() -> tuple[dict[str, Any], dict[str, Any]] | None:
+def prepared_figure() -> tuple[dict[str, Any], dict[str, Any]] | None:
     """(what is sent to the browser, arrays), or None where they are missing or of another model or photograph."""
     try:
         sent = json.loads(asset_path(FOLDER, "start.json").read_text(encoding="utf-8"))
