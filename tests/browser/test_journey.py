@@ -202,12 +202,16 @@ def test_every_layer_is_painted_as_pythons_numbers_are(tab, traced):
     scrub(shown, END)
     stands_at(shown, END)
     shown.page.wait_for_timeout(500)
-    colours = shown.page.locator(".journey .strip canvas.frame").evaluate_all(
-        """(all) => all.map((canvas) => {
-          const { width, height } = canvas, pen = canvas.getContext("2d");
-          return Array.from({ length: 256 }, (_, i) => [...pen.getImageData(
-            Math.floor(((i % 16) + 0.5) / 16 * width), Math.floor((Math.floor(i / 16) + 0.5) / 16 * height), 1, 1).data]);
-        })"""
+    colours = shown.page.locator(".journey .strip").evaluate(
+        """(strip) => {
+          const canvas = strip.querySelector("canvas"), pen = canvas.getContext("2d"), corner = canvas.getBoundingClientRect();
+          return [...strip.querySelectorAll(".frame")].map((frame) => {
+            const { left, top, width, height } = frame.getBoundingClientRect();
+            return Array.from({ length: 256 }, (_, i) => [...pen.getImageData(
+              Math.floor(left - corner.left + ((i % 16) + 0.5) / 16 * width),
+              Math.floor(top - corner.top + (Math.floor(i / 16) + 0.5) / 16 * height), 1, 1).data]);
+          });
+        }"""
     )
     for layer, painted in enumerate(np.array(colours, float)):  # (patches, 4)
         shares = query_weights(traced.sequence("")[layer], "r9c4").mean(0).numpy()[1:]
@@ -283,8 +287,10 @@ def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
 def test_ones_own_photograph_and_every_name_are_whole_on_the_first_screen(tab, width, height):
     shown = tab("", reduced_motion="reduce", width=width, height=height)
     figure = journey(shown)
+    frame = figure.locator(".frame").first.bounding_box()
+    assert frame["width"] >= (80 if width == 1280 else 70)
     for tile in figure.locator(".tile").all():
         box = tile.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
     cut = "(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent)"
-    assert figure.locator(".title, .cell-name, .foot-name").evaluate_all(cut) == []
+    assert figure.locator(".title, .cell-name > :first-child").evaluate_all(cut) == []

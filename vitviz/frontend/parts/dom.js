@@ -12,6 +12,14 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
+// An SVG node.
+export function drawing(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 // For a node that holds text only. Writing the same text again would make the browser lay the page out again, and `textContent`
 // would make a new text node each time, which costs much more than new words in the old one.
 export function setText(node, text) {

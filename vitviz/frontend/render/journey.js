@@ -82,7 +82,7 @@ function drawPatch(pen, picture, grid, cell, x, y, width, height = width) {
 export function drawPhotograph(pen, width, height, state) {
   const { picture, dark, grid, dim, cut, map, heat, hidden, fill, covered, marks, links } = state;
   pen.imageSmoothingEnabled = true;
-  pen.drawImage(picture, 0, 0, width, height);
+  if (dim < 1) pen.drawImage(picture, 0, 0, width, height);
   if (dim > 0) {
     pen.globalAlpha = dim;
     pen.drawImage(dark, 0, 0, width, height);
@@ -193,7 +193,7 @@ function drawArc(pen, from, to, grown, thickness, thin) {
 }
 
 // The patches in a line, as the model gets them, each over a small map of its position.
-// state: { picture, grid, arrived 0..1, positions 0..1, marked: index or -1, hovered: index or -1, lines, gap, ink, accent, faint, hidden, fill, covered }
+// state: { picture, grid, arrived 0..1, positions 0..1, lines, gap, ink, accent, faint, hidden, fill, covered }
 export function drawLine(pen, state) {
   const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill, covered } = state;
   const count = grid[0] * grid[1];
@@ -223,13 +223,6 @@ export function drawLine(pen, state) {
     const [px, py] = [(cell[1] + 0.5) / grid[1], (cell[0] + 0.5) / grid[0]];
     pen.fillRect(x + px * (inner - dot), top + py * (inner - 1 - dot), dot, dot);
     pen.globalAlpha = 1;
-  }
-  for (const [index, colour, wide] of [[state.hovered, ink, 1.5], [state.marked, accent, 2.5]]) {
-    if (index < 0) continue;
-    const [x, y] = placeInLine(index, lines, gap);
-    pen.strokeStyle = colour;
-    pen.lineWidth = wide;
-    pen.strokeRect(x - 0.5, y - 0.5, inner + 1, inner + 1);
   }
 }
 
@@ -284,40 +277,26 @@ export function drawLayer(pen, width, height, { dark, map, heat, grid, marks, li
   drawArcs(pen, grid, width, height, links);
 }
 
-// The way of the chosen token through the figure: from the line of patches down into the layers, and from the layer that has just
-// run up to the answer. points: of a smooth line in the pen's coordinates; grown 0..1.
-export function drawWay(pen, points, grown, colour) {
-  if (points.length < 2 || grown <= 0) return;
-  const path = new Path2D();
-  path.moveTo(...points[0]);
+// The path through points whose lines are level or upright, with round corners.
+export function rounded(points, radius = 7) {
+  let path = `M${points[0]}`;
   for (let i = 1; i < points.length; i++) {
-    const [from, to] = [points[i - 1], points[i]];
-    const middle = (from[1] + to[1]) / 2;
-    path.bezierCurveTo(from[0], middle, to[0], middle, to[0], to[1]);
+    const [from, at, to] = [points[i - 1], points[i], points[i + 1]];
+    if (!to) return `${path}L${at}`;
+    const toward = (other) => {
+      const way = [other[0] - at[0], other[1] - at[1]];
+      const length = Math.hypot(...way) || 1;
+      const share = Math.min(radius, length / 2) / length;
+      return [at[0] + way[0] * share, at[1] + way[1] * share];
+    };
+    path += `L${toward(from)}Q${at} ${toward(to)}`;
   }
-  pen.setLineDash(grown < 1 ? [2000 * grown, 2000] : []);
-  pen.strokeStyle = colour;
-  pen.lineWidth = 1.5;
-  pen.globalAlpha = 0.8;
-  pen.stroke(path);
-  pen.globalAlpha = 1;
-  pen.setLineDash([]);
-  if (grown < 1) return;
-  const [x, y] = points.at(-1);
-  pen.fillStyle = colour;
-  pen.beginPath();
-  pen.arc(x, y, 3, 0, 2 * Math.PI);
-  pen.fill();
+  return path;
 }
 
-// From a patch in the line straight down to the end of the lines: faint, because other patches lie under it.
-export function drawDrop(pen, from, to, colour) {
-  pen.strokeStyle = colour;
-  pen.lineWidth = 1;
-  pen.globalAlpha = 0.35;
-  pen.beginPath();
-  pen.moveTo(...from);
-  pen.lineTo(...to);
-  pen.stroke();
-  pen.globalAlpha = 1;
+export function isDark(colour) {
+  const found = /^#?([\da-f]{2})([\da-f]{2})([\da-f]{2})/i.exec(colour);
+  if (found) return found.slice(1).reduce((sum, part) => sum + parseInt(part, 16), 0) < 384;
+  const parts = colour.match(/\d+/g);
+  return Boolean(parts) && parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) < 384;
 }

@@ -41,6 +41,19 @@ export function penOf(canvas, width, height) {
   return pen;
 }
 
+// The cleared box of a canvas that shows several things. -> its context, in CSS pixels from the box's corner; `restore` it afterwards.
+export function penIn(canvas, [x, y], width, height) {
+  const pen = canvas.getContext("2d");
+  const unit = unitOf(canvas);
+  pen.save();
+  pen.setTransform(unit, 0, 0, unit, x * unit, y * unit);
+  pen.beginPath();
+  pen.rect(0, 0, width, height);
+  pen.clip();
+  pen.clearRect(0, 0, width, height);
+  return pen;
+}
+
 // Marks over what is kept of a canvas: a move paints only where marks came or went.
 export class Marks {
   // under(context): paints all that lies under the marks, in canvas pixels; called where only a part is to be painted, too.

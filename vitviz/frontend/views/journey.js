@@ -87,21 +87,15 @@ class Journey extends JourneyPainter {
     const point = (find) => (event) => this.hover(find(event));
     const onPhoto = (event) => this.nameAt(this.cellAt(event));
     const onLine = (event) => this.nameAt(this.cellInLine(event));
-    for (const [node, find] of [[photo, onPhoto], [line, onLine]]) {
-      node.addEventListener("pointermove", point(find));
-      node.addEventListener("pointerdown", point(find));
+    for (const [node, find] of [[photo, onPhoto], [line, onLine], [strip, (event) => this.nameInStrip(event)]]) {
+      // The first comes when the hand moves, where a page is told of it, and the answer is under way when the next frame begins.
+      for (const moved of ["pointerrawupdate", "pointermove", "pointerdown"]) node.addEventListener(moved, point(find));
       node.addEventListener("pointerleave", () => this.hover(null));
       node.addEventListener("click", (event) => {
         const name = find(event);
         if (name && !(node === photo && this.brushing)) this.hold(name);
       });
     }
-    strip.addEventListener("pointermove", (event) => this.hover(this.nameInStrip(event)));
-    strip.addEventListener("pointerleave", () => this.hover(null));
-    strip.addEventListener("click", (event) => {
-      const name = this.nameInStrip(event);
-      if (name) this.hold(name);
-    });
     photo.addEventListener("keydown", (event) => this.key(event));
     root.addEventListener("keydown", (event) => {
       if (event.key === " " && !["BUTTON", "INPUT"].includes(event.target.tagName) && !this.brushing) {
@@ -124,6 +118,7 @@ class Journey extends JourneyPainter {
   destroy() {
     if (this.shown) this.host.memory.film = { question: this.shown.data.question, seen: this.seen, open: this.open, ...this.timeline.state };
     cancelAnimationFrame(this.clock);
+    clearTimeout(this.described);
     this.repaint.stop();
     this.loader.stop();
     for (const { loader } of this.layers) loader?.stop();

@@ -2,26 +2,54 @@
 // builds and arranges them; the view decides what they show.
 
 import { FIRST_LAYER } from "../core/timeline.js";
-import { element, setAttribute, setText } from "../parts/dom.js";
+import { drawing, element, setAttribute, setText } from "../parts/dom.js";
+import { penOf } from "../render/surface.js";
 
 const BARS = 5;
 const GAP = 28;
 const THUMB = 52;
-const SIDES = 4; // of the strip, both together
-export const CELL_GAP = 4; // between two frames of the strip
+export const CELL_GAP = 6; // between two frames of the strip
+// CSS pixels of the screen's height that neither the photograph nor two rows of frames take, and of that what low screens save.
+const AROUND = 428;
+const LOW = 820; // as in the style sheet
+const SAVED = 22;
+const FRAMES_SHARE = 0.41; // of the rest
+const HEADER = 620; // CSS pixels in which the layers' title, scale and link stand in one line
+const WIDEST_ANSWER = 360;
+const TOOLS = 34; // beneath the line of patches
+const ABOVE_ROW = 30; // of each further row of frames, for its names
+const MOST_ROWS = 4;
+const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
 
-// Sizes of the parts in a given width. -> { narrow, photo, line, answer, frame }
+// Sizes of the parts in a given width: frames of layers as large as the screen has room for beside the answer, and above them the
+// photograph. -> { narrow, photo, line, lineHeight, answer, frame, columns }
 export function sizesFor(width, height, layers) {
   const narrow = width < 620;
-  if (narrow) {
-    const photo = Math.min(width, 340);
-    return { narrow, photo, line: width, lineHeight: 110, answer: width, frame: 64 };
+  if (narrow) return { narrow, photo: Math.min(width, 340), line: width, lineHeight: 110, answer: width, frame: 64, columns: layers };
+  const answer = Math.max(190, Math.min(280, Math.round(0.22 * width)));
+  const room = width - answer - GAP;
+  let best = null;
+  for (let rows = 1; rows <= Math.min(MOST_ROWS, layers); rows++) {
+    const columns = Math.ceil(layers / rows);
+    const tall = Math.max(300, height - AROUND + (height > LOW ? 0 : SAVED) - (rows - 2) * ABOVE_ROW);
+    const frame = Math.floor(Math.min((room - (columns - 1) * CELL_GAP) / columns, (FRAMES_SHARE * tall) / rows, 160));
+    if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - rows * frame, 0.36 * width, 480)) };
   }
-  const answer = Math.max(170, Math.min(270, Math.round(0.21 * width)));
-  const available = Math.max(220, Math.min(0.34 * width, height - 526));
-  const photo = Math.round(Math.min(400, available));
-  const frame = Math.min(92, Math.floor((width - SIDES - (layers - 1) * CELL_GAP) / layers));
-  return { narrow, photo, line: width - photo - answer - 2 * GAP, lineHeight: photo, answer, frame };
+  const { photo, frame, columns } = best;
+  // What frames leave of the width is the answer's.
+  const beside = width - GAP - Math.max(Math.min(room, HEADER), columns * (frame + CELL_GAP));
+  return { narrow, answer: Math.max(answer, Math.min(WIDEST_ANSWER, beside)), line: width - photo - GAP, lineHeight: photo - TOOLS, ...best };
+}
+
+// The largest side at which tiles of `count` heads fit a width and a height, in CSS pixels; ratio: of their height to their side.
+export function headSide(count, width, height, ratio) {
+  let best = SMALLEST_HEAD;
+  for (let columns = 1; columns <= count; columns++) {
+    const rows = Math.ceil(count / columns);
+    const [across, down] = [(width - (columns - 1) * HEAD_GAP) / columns, height / rows - HEAD_NAME - HEAD_GAP];
+    best = Math.max(best, Math.min(across, down / ratio, LARGEST_HEAD));
+  }
+  return Math.floor(best);
 }
 
 export class JourneyFigure {
@@ -41,34 +69,42 @@ export class JourneyFigure {
     this.answerTitle = element("span", { class: "title" });
     this.lineTitle = element("span", { class: "title" });
     this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
-    this.photoSection = this.#station("photo", 1, label("photo_title"), "patches", this.reads, this.photo);
-    this.lineSection = this.#station("line", 2, this.lineTitle, "positions", null, this.line, this.heads);
+    this.photoSection = this.#station("photo", 1, label("photo_title"), "patches", null, this.photo);
+    this.lineSection = this.#station("line", 2, this.lineTitle, "positions", this.reads, this.line, this.heads);
     this.answerSection = this.#station("answer", 4, this.answerTitle, "prediction", null, this.bars, this.note);
-    this.stations = element("div", { class: "stations" }, this.photoSection, this.lineSection, this.answerSection);
     this.tools = this.#tools();
     this.legend = element("span", { class: "legend" });
     this.layersTitle = element("span", { class: "title" });
+    this.frames = element("canvas", { class: "frames", "aria-hidden": "true" }); // one for all layers: each canvas is a surface of its own
     this.strip = element("div", { class: "strip" });
     const header = this.#header(3, this.layersTitle, "microscope", this.legend);
     this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.strip);
     this.transport = this.#transport();
     this.gallery = element("div", { class: "gallery", role: "group", "aria-label": label("gallery") });
-    this.overlay = element("canvas", { class: "overlay", "aria-hidden": "true" });
+    this.flight = element("canvas", { class: "overlay", "aria-hidden": "true" }); // patches on their way
+    this.ways = { drop: drawing("path"), way: drawing("path"), answer: drawing("path", { pathLength: 1 }), marked: drawing("rect"), pointed: drawing("rect") };
+    for (const [name, node] of Object.entries(this.ways)) node.setAttribute("class", name);
+    this.ends = [drawing("circle", { r: 3 }), drawing("circle", { r: 3 })];
+    this.overlay = drawing("svg", { class: "overlay", "aria-hidden": "true" }, ...Object.values(this.ways), ...this.ends);
     this.root = element(
       "div",
       { class: "journey" },
-      this.stations,
+      this.photoSection,
+      this.lineSection,
       this.tools,
       this.layers,
+      this.answerSection,
       this.caption,
       this.story,
       this.transport,
       this.gallery,
+      this.flight,
       this.overlay,
     );
-    this.cells = []; // of the strip: { node, button, canvas, foot, bar }
+    this.cells = []; // of the strip: { node, button, frame, share, name, bar }
     this.rows = []; // of the bars
     for (let i = 0; i < BARS; i++) this.#addBar();
+    this.numbers = [...this.root.querySelectorAll("[data-station]")];
   }
 
   #station(kind, number, title, page, extra, ...parts) {
@@ -148,17 +184,38 @@ export class JourneyFigure {
     const index = this.cells.findIndex(({ button }) => button === kept);
     this.cells = names.map((label, layer) => {
       const step = layer + FIRST_LAYER;
-      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, element("span", { text: label }));
+      const name = element("span", { class: "reading" });
       const share = element("span", { class: "share" });
-      button.append(share);
-      const canvas = element("canvas", { class: "frame", "data-step": step, "aria-hidden": "true" });
+      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, element("span", { text: label }), name, share);
+      const frame = element("div", { class: "frame", "data-step": step });
       const bar = element("span", { class: "foot-fill" });
-      const name = element("span", { class: "foot-name" });
-      const foot = element("span", { class: "foot" }, element("span", { class: "foot-track" }, bar), name);
-      return { label, node: element("div", { class: "cell" }, button, canvas, foot), button, share, canvas, foot, bar, name };
+      const foot = element("span", { class: "foot-track" }, bar);
+      return { label, node: element("div", { class: "cell" }, button, frame, foot), button, frame, share, name, bar };
     });
-    this.strip.replaceChildren(...this.cells.map(({ node }) => node));
+    this.strip.replaceChildren(this.frames, ...this.cells.map(({ node }) => node));
     if (index >= 0) this.cells[index]?.button.focus();
+  }
+
+  // Where the parts stand, from the figure's corner: { x, y, width, height } each, frames with their corner `inside` the strip's canvas.
+  // Gives the canvases that lie over others their sizes.
+  measured() {
+    const { root, strip, frames, flight, overlay } = this;
+    for (const node of [flight, overlay, frames]) node.style.display = "none"; // so that their own sizes do not count
+    const whole = { width: root.offsetWidth, height: root.offsetHeight };
+    const long = [strip.scrollWidth, strip.scrollHeight];
+    for (const node of [flight, overlay, frames]) node.style.display = "";
+    penOf(frames, ...long);
+    const origin = root.getBoundingClientRect();
+    const boxOf = (node) => {
+      const box = node.getBoundingClientRect();
+      return { x: box.left - origin.left, y: box.top - origin.top, width: box.width, height: box.height };
+    };
+    const inStrip = boxOf(strip);
+    const boxes = this.cells.map(({ frame }) => {
+      const box = boxOf(frame);
+      return { ...box, inside: [box.x - inStrip.x + strip.scrollLeft, box.y - inStrip.y] };
+    });
+    return { root: whole, photo: boxOf(this.photo), line: boxOf(this.line), bars: boxOf(this.bars), strip: inStrip, frames: boxes };
   }
 
   // pictures: [{ id, title, url, alt }]; chosen: id
@@ -169,7 +226,7 @@ export class JourneyFigure {
       const tiles = pictures.map(({ id, title, url, alt, note }) =>
         element(
           "button",
-          { class: "thumb", type: "button", "data-image": id, title: note ? `${title}: ${note}` : title, "aria-label": alt, onclick: () => this.acts.choose(id) },
+          { class: "thumb", type: "button", "data-image": id, title: note ? `${title}: ${note}` : title, "aria-label": note ? `${alt} (${note})` : alt, onclick: () => this.acts.choose(id) },
           element("img", { src: url, alt: "", width: THUMB, height: THUMB, loading: "lazy" }),
         ),
       );

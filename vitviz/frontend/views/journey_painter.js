@@ -4,35 +4,38 @@
 import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { BRIGHTEST, FAINTEST, dimmed, drawDeparted, drawDrop, drawFlight, drawLayer, drawLine, drawPhotograph, drawWay, placeInLine, ShareMap } from "../render/journey.js";
-import { penOf, pixelRatio } from "../render/surface.js";
-import { CELL_GAP, sizesFor } from "./journey_figure.js";
+import { BRIGHTEST, FAINTEST, dimmed, drawDeparted, drawFlight, drawLayer, drawLine, drawPhotograph, isDark, placeInLine, rounded, ShareMap } from "../render/journey.js";
+import { penIn, penOf, pixelRatio } from "../render/surface.js";
+import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
 import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
 
 export const LINE_GAP = 5; // CSS pixels between two lines of patches
-const ROOM_FOR_SHARES = 60; // CSS pixels of a frame, under which a share beside the layer's number cannot be distinguished from the next number
+const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
+const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
+const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
+const DESCRIBED_MS = 120; // after the last change
 
 export class JourneyPainter extends JourneyAnswers {
   // Sizes.
 
   arrange() {
-    const { root, photo, line, overlay, heads } = this.figure;
+    const { root, photo, line, heads } = this.figure;
     const width = root.clientWidth;
     const { layout, layers } = this.shown?.data ?? this.given ?? {};
     if (!width || !layout) return this.repaint();
     this.figure.arrangeStrip(layers.map((_, layer) => String(layer)));
-    const { cells } = this.figure;
     const sizes = sizesFor(width, window.innerHeight, layers.length);
     root.classList.toggle("narrow", sizes.narrow);
+    root.classList.toggle("compact", width < COMPACT);
     root.classList.toggle("dark", isDark(this.host.theme().paper));
-    root.style.setProperty("--photo", `${sizes.photo}px`);
-    root.style.setProperty("--answer", `${sizes.answer}px`);
-    root.style.setProperty("--frame", `${sizes.frame}px`);
+    for (const [name, value] of Object.entries({ photo: sizes.photo, answer: sizes.answer, frame: sizes.frame })) root.style.setProperty(`--${name}`, `${value}px`);
+    root.style.setProperty("--columns", sizes.columns);
     const [rows, cols] = layout.grid;
     // Before the photograph is here its shape is that of its patches: everything has its place from the first moment.
     const [high, wide] = [0, 1].map((axis) => layout.grid[axis] * layout.patch_size[axis]);
     const ratio = this.shown ? this.shown.picture.height / this.shown.picture.width : high / wide;
     this.size = { ...sizes, width, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
+    root.style.setProperty("--frame-height", `${this.size.frameHeight}px`);
     this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
     if (this.shown) this.darken();
     this.drawn.clear();
@@ -40,17 +43,7 @@ export class JourneyPainter extends JourneyAnswers {
     heads.hidden = this.open === null;
     penOf(photo, sizes.photo, this.size.photoHeight);
     penOf(line, sizes.line, Math.ceil(this.lines.height));
-    for (const { canvas } of cells) penOf(canvas, sizes.frame, this.size.frameHeight);
-    overlay.hidden = true; // so that its own size does not count
-    const { offsetWidth, offsetHeight } = root;
-    overlay.hidden = false;
-    penOf(overlay, offsetWidth, offsetHeight);
-    const origin = root.getBoundingClientRect();
-    const boxOfNode = (node) => {
-      const box = node.getBoundingClientRect();
-      return { x: box.left - origin.left, y: box.top - origin.top, width: box.width, height: box.height };
-    };
-    this.boxes = { photo: boxOfNode(photo), line: boxOfNode(line), frames: cells.map(({ canvas }) => boxOfNode(canvas)), bars: boxOfNode(this.figure.bars), header: boxOfNode(this.figure.layers).y + 8, root: { width: offsetWidth, height: offsetHeight } };
+    this.boxes = this.figure.measured();
     this.repaint();
   }
 
@@ -80,7 +73,8 @@ export class JourneyPainter extends JourneyAnswers {
     this.paintHeads();
     this.paintAnswer();
     this.describe();
-    Object.assign(this.figure.root.dataset, { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length });
+    const told = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
+    for (const [name, value] of Object.entries(told)) setAttribute(this.figure.root, `data-${name}`, value);
   }
 
   // Runs `draw` where `state` is another text than last time.
@@ -165,15 +159,9 @@ export class JourneyPainter extends JourneyAnswers {
     const { timeline, shown, figure, size, lines } = this;
     if (this.open !== null) return;
     const theme = this.host.theme();
-    const index = (name) => {
-      const cell = name && patchNamed(name);
-      return cell ? cell[0] * this.grid[1] + cell[1] : -1;
-    };
-    const marked = timeline.at >= 1 || this.held || this.hovered ? index(this.query) : -1;
-    const hovered = index(this.targetOf(this.query));
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
-    const state = [arrived.toFixed(3), positions, marked, hovered, [...this.mask.cells], theme.ink];
+    const state = [arrived.toFixed(3), positions, [...this.mask.cells], theme.ink];
     this.once("line", state, () => {
       const pen = penOf(figure.line, size.line, Math.ceil(lines.height));
       drawLine(pen, {
@@ -181,8 +169,6 @@ export class JourneyPainter extends JourneyAnswers {
         grid: this.grid,
         arrived: timeline.at < 1 ? timeline.progress(PATCHES) : 1,
         positions,
-        marked,
-        hovered,
         lines,
         gap: LINE_GAP,
         ink: theme.ink,
@@ -195,34 +181,60 @@ export class JourneyPainter extends JourneyAnswers {
     });
   }
 
+  // What links the stations: patches on their way to the line, the marks in it, and the ways of the chosen token.
   paintOverlay() {
-    const { timeline, shown, figure, boxes, lines } = this;
+    const { timeline, shown, figure, boxes, lines, size } = this;
     const flying = timeline.progress(PATCHES) > 0 && timeline.at < 1;
-    const layer = timeline.layer;
-    const way = layer >= 0 && !this.size.narrow && this.open === null;
-    const progress = layer >= 0 ? timeline.progress(layer + FIRST_LAYER) : 0;
-    const state = flying ? ["fly", timeline.at.toFixed(4)] : ["way", way, layer, progress.toFixed(2), this.query];
-    this.once("overlay", state, () => {
-      const pen = penOf(figure.overlay, boxes.root.width, boxes.root.height);
-      const colour = isDark(this.host.theme().paper) ? "#3ddcff" : "#007ea3";
-      if (flying) {
-        drawFlight(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.line, lines, gap: LINE_GAP });
-      } else if (way) {
-        const cell = this.query && patchNamed(this.query);
-        const frame = boxes.frames[layer];
-        const top = [frame.x + frame.width / 2, frame.y - 24];
-        if (cell) {
-          const [x, y, side] = placeInLine(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
-          const start = [boxes.line.x + x + side / 2, boxes.line.y + boxes.line.height + 3];
-          drawDrop(pen, [start[0], boxes.line.y + y + 2 * side], start, colour);
-          drawWay(pen, [start, [top[0], this.boxes.header - 4], top], 1, colour);
-        }
-        if (this.barsShown) {
-          const end = [boxes.bars.x - 12, boxes.bars.y + 26];
-          drawWay(pen, [top, [top[0], boxes.header - 4], [end[0], boxes.line.y + boxes.line.height + 8], end], Math.min(1, 1.5 * progress), colour);
-        }
-      }
+    if (figure.flight.hidden === flying) figure.flight.hidden = !flying;
+    this.once("flight", flying ? [timeline.at.toFixed(4)] : [], () => {
+      if (!flying) return;
+      const pen = penOf(figure.flight, boxes.root.width, boxes.root.height);
+      drawFlight(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.line, lines, gap: LINE_GAP });
     });
+    const { layer } = timeline;
+    const way = layer >= 0 && !size.narrow && this.open === null;
+    const progress = layer >= 0 ? timeline.progress(layer + FIRST_LAYER) : 0;
+    const { query } = this;
+    const inLine = (name) => {
+      const cell = name && this.open === null && patchNamed(name);
+      if (!cell) return null;
+      const [x, y, side] = placeInLine(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
+      return { x: boxes.line.x + x - 0.5, y: boxes.line.y + y - 0.5, side: Math.max(2, side - 0.5) };
+    };
+    const marked = inLine(timeline.at >= 1 || this.held || this.hovered ? query : null);
+    const pointed = inLine(this.targetOf(query));
+    const answer = way && this.barsShown ? Math.min(1, 1.5 * progress) : 0;
+    this.once("ways", [way, layer, answer.toFixed(2), marked && [marked.x, marked.y], pointed && [pointed.x, pointed.y]], () => {
+      const { ways, ends } = figure;
+      for (const [name, box] of Object.entries({ marked, pointed })) {
+        setAttribute(ways[name], "visibility", box ? "visible" : "hidden");
+        if (box) for (const [key, value] of Object.entries({ x: box.x, y: box.y, width: box.side, height: box.side })) ways[name].setAttribute(key, value);
+      }
+      const there = way ? this.wayTo(layer) : null;
+      const start = there && marked ? [marked.x + marked.side / 2, boxes.line.y + boxes.line.height + 2] : null;
+      ways.drop.setAttribute("d", start ? `M${start[0]} ${marked.y + 2 * marked.side}V${start[1]}` : "");
+      ways.way.setAttribute("d", start ? rounded([start, [start[0], there.gutter], ...there.down]) : "");
+      const last = there?.down.at(-1);
+      const end = [boxes.bars.x - 14, boxes.bars.y + 26];
+      ways.answer.setAttribute("d", answer ? rounded([last, [end[0], last[1]], end]) : "");
+      ways.answer.setAttribute("stroke-dasharray", `${answer} 1`);
+      [start && last, answer === 1 && end].forEach((at, i) => {
+        setAttribute(ends[i], "visibility", at ? "visible" : "hidden");
+        if (at) for (const [axis, name] of ["cx", "cy"].entries()) ends[i].setAttribute(name, at[axis]);
+      });
+    });
+  }
+
+  // The way to a layer's frame: along above the strip, and between two columns down to the row that it is in. The last point is above
+  // the frame.
+  wayTo(layer) {
+    const { frames, strip } = this.boxes;
+    const { x, y, width } = frames[layer];
+    const gutter = strip.y - 3;
+    const row = Math.floor(layer / this.size.columns);
+    if (!row) return { gutter, down: [[x + width / 2, gutter]] };
+    const [between, above] = [x + width + CELL_GAP / 2, y - 22];
+    return { gutter, down: [[between, gutter], [between, above], [x + width / 2, above]] };
   }
 
   paintStrip() {
@@ -241,28 +253,32 @@ export class JourneyPainter extends JourneyAnswers {
       const waiting = reached && !shares;
       const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
       this.once(`frame ${step}`, state, () => {
-        const pen = penOf(cell.canvas, size.frame, size.frameHeight);
-        if (!reached) return;
-        const { map, grid } = this.layers[layer];
-        if (shares) map.fill(shares, grid, this.even(layer));
-        drawLayer(pen, size.frame, size.frameHeight, {
-          dark: this.darkFrame,
-          map: shares && map,
-          heat,
-          grid,
-          marks: this.marks(grid, layer, query),
-          links: shares ? this.links(layer, now ? Math.min(1, 2 * progress) : 1, query) : [],
-          whole: query !== null && !patchNamed(query),
-        });
+        const pen = penIn(figure.frames, this.boxes.frames[layer].inside, size.frame, size.frameHeight);
+        if (reached) {
+          const { map, grid } = this.layers[layer];
+          if (shares) map.fill(shares, grid, this.even(layer));
+          drawLayer(pen, size.frame, size.frameHeight, {
+            dark: this.darkFrame,
+            map: shares && map,
+            heat,
+            grid,
+            marks: this.marks(grid, layer, query),
+            links: shares ? this.links(layer, now ? Math.min(1, 2 * progress) : 1, query) : [],
+            whole: query !== null && !patchNamed(query),
+          });
+        }
+        pen.restore();
       });
       setText(cell.share, shares && size.frame >= ROOM_FOR_SHARES ? this.shareText(layer, shares, query) : "");
       const reading = reached && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
       setText(cell.name, reading ? reading.name : "");
-      cell.name.style.opacity = reading?.right === undefined || reading?.right === null ? 1 : 0.45 + 0.55 * reading.right;
+      cell.name.classList.toggle("likely", reading?.right >= LIKELY);
       cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
     });
     if (size.narrow && timeline.playing) this.follow(Math.max(0, timeline.layer));
-    setText(figure.layersTitle, words.format("layers_heading", { token: this.tokenWords(query) }));
+    const cell = size.width < COMPACT && patchNamed(query ?? "");
+    const token = cell ? words.format("patch_short", { row: cell[0], col: cell[1] }) : this.tokenWords(query);
+    setText(figure.layersTitle, words.format(size.width < COMPACT ? "layers_heading_short" : "layers_heading", { token }));
   }
 
   // On a phone the strip moves along with the playhead.
@@ -279,10 +295,11 @@ export class JourneyPainter extends JourneyAnswers {
     if (this.open === null) return;
     const layer = this.layers[this.open];
     const count = layer.weights?.heads ?? 0;
-    const side = Math.max(56, Math.min(112, Math.floor((this.size.line - 20) / Math.ceil(Math.sqrt(count || 1) * 1.2)) - 10));
+    const { line, lineHeight, narrow, frame, frameHeight } = this.size;
+    const side = headSide(count, line, narrow ? line : lineHeight, frameHeight / frame);
     if (heads.childElementCount !== count || heads.dataset.layer !== String(this.open)) {
       heads.dataset.layer = this.open;
-      heads.style.gridTemplateColumns = `repeat(auto-fill, minmax(${side}px, 1fr))`;
+      heads.style.gridTemplateColumns = `repeat(auto-fill, ${side}px)`;
       const tiles = Array.from({ length: count }, (_, head) => {
         const canvas = element("canvas", { "aria-hidden": "true" });
         const text = element("span", { text: this.words.format("head", { head }) });
@@ -323,13 +340,22 @@ export class JourneyPainter extends JourneyAnswers {
 
   paintControls() {
     const { figure, timeline, words } = this;
+    const { reads } = this.shown?.data ?? {};
+    const { hiding, starting, object } = this.given ?? {};
+    const state = [timeline.at, timeline.playing, this.still.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, reads, this.held, this.open, this.shown !== null];
+    this.once("controls", state, () => this.showControls());
+    if (this.shown) this.legend();
+  }
+
+  showControls() {
+    const { figure, timeline, words } = this;
     const key = timeline.playing ? "pause" : timeline.finished ? "again_play" : "play";
     setText(figure.play, words.format(this.still.matches && !timeline.finished ? "step" : key));
     setAttribute(figure.scrub, "max", timeline.end);
     figure.scrub.value = timeline.at;
     setAttribute(figure.scrub, "aria-valuetext", this.stepName());
     const station = timeline.finished ? 5 : timeline.step === PATCHES ? (timeline.at > 0.5 ? 2 : 1) : timeline.step === POSITIONS ? 2 : 3;
-    for (const node of figure.root.querySelectorAll("[data-station]")) node.classList.toggle("now", Number(node.dataset.station) === station);
+    for (const node of figure.numbers) node.classList.toggle("now", Number(node.dataset.station) === station);
     const has = Boolean(this.given?.object?.length);
     for (const button of [figure.hideObject, figure.hideRest]) button.hidden = !has;
     figure.hideNone.disabled = this.mask.cells.size === 0;
@@ -344,7 +370,6 @@ export class JourneyPainter extends JourneyAnswers {
     }
     if (!this.shown) return;
     setText(figure.lineTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
-    this.legend();
   }
 
   legend() {
@@ -365,14 +390,8 @@ export class JourneyPainter extends JourneyAnswers {
     const { story } = this.shown.data;
     this.figure.showStory(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
     if (this.timeline.playing) return; // a reader would say each of them
-    const { photo } = this.figure;
-    setAttribute(photo, "aria-label", `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`);
+    // Once it rests: what changes with every movement would be written, and laid out, for nobody.
+    clearTimeout(this.described);
+    this.described = setTimeout(() => setAttribute(this.figure.photo, "aria-label", `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`), DESCRIBED_MS);
   }
-}
-
-function isDark(colour) {
-  const found = /^#?([\da-f]{2})([\da-f]{2})([\da-f]{2})/i.exec(colour);
-  if (found) return found.slice(1).reduce((sum, part) => sum + parseInt(part, 16), 0) < 384;
-  const parts = colour.match(/\d+/g);
-  return Boolean(parts) && parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) < 384;
 }
