@@ -215,3 +215,54 @@ def test_two_fingers_enlarge_the_page_wherever_one_finger_scrolls_it() -> None:
     for style in STYLES.glob("*.css"):
         for told in re.findall(r"touch-action:\s*([^;}]+)", style.read_text(encoding="utf-8")):
             assert told.strip() in ("manipulation", "auto") or "pinch-zoom" in told, f"{style.name}: {told}"
+
+
+FIGURE = 'import { headSide, sizesFor } from "./views/journey_figure.js";\n'
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "layers", "frame", "photo"),
+    [
+        (944, 800, 12, 80, 230),
+        (688, 768, 12, 72, 210),
+        (1336, 1080, 12, 130, 380),
+        (944, 800, 24, 45, 230),
+        (944, 800, 1, 120, 200),
+    ],
+)
+def test_frames_and_photograph_are_large_and_fit(
+    run: Run, width: int, height: int, layers: int, frame: int, photo: int
+) -> None:
+    found = run(
+        FIGURE, "return sizesFor(given.width, given.height, given.layers);", width=width, height=height, layers=layers
+    )
+    assert found["frame"] >= frame and found["photo"] >= photo
+    rows = math.ceil(layers / found["columns"])
+    layers_part = max(42 + rows * (found["frame"] + 24), 256)  # title, rows with their names; or the answer beside them
+    below = 168 + 22 * (height > 820)  # caption, story, transport and gallery
+    assert 28 + found["photo"] + layers_part + below <= height - 100  # the heading
+    assert found["columns"] * (found["frame"] + 6) - 6 + 28 + found["answer"] <= width
+    assert found["photo"] + 28 + found["line"] == width
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "ratio"),
+    [(6, 682, 200, 1), (12, 444, 182, 1), (3, 400, 400, 0.6), (16, 900, 300, 1.5)],
+)
+def test_heads_of_a_layer_fill_the_place_of_the_line(
+    run: Run, count: int, width: int, height: int, ratio: float
+) -> None:
+    side = run(
+        FIGURE,
+        "return headSide(given.count, given.width, given.height, given.ratio);",
+        count=count,
+        width=width,
+        height=height,
+        ratio=ratio,
+    )
+
+    def fits(side: int) -> bool:
+        columns = (width + 8) // (side + 8)
+        return columns > 0 and math.ceil(count / columns) * (side * ratio + 28) <= height
+
+    assert fits(side) and (side == 180 or not fits(side + 1))

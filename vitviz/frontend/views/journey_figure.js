@@ -31,7 +31,7 @@ export function sizesFor(width, height, layers) {
   let best = null;
   for (let rows = 1; rows <= Math.min(MOST_ROWS, layers); rows++) {
     const columns = Math.ceil(layers / rows);
-    const tall = Math.max(300, height - AROUND + (height > LOW ? 0 : SAVED) - (rows - 2) * ABOVE_ROW);
+    const tall = Math.max(300, height - AROUND + (height > LOW ? 0 : SAVED) - Math.max(0, rows - 2) * ABOVE_ROW);
     const frame = Math.floor(Math.min((room - (columns - 1) * CELL_GAP) / columns, (FRAMES_SHARE * tall) / rows, 160));
     if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - rows * frame, 0.36 * width, 480)) };
   }
