@@ -19,6 +19,7 @@ const WIDEST_ANSWER = 360;
 const TOOLS = 34; // beneath the line of patches
 const ABOVE_ROW = 30; // of each further row of frames, for its names
 const MOST_ROWS = 4;
+const LEAST_FRAMES = 160; // CSS pixels of all rows, which the answer beside them takes in any case
 const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
 
 // Sizes of the parts in a given width: frames of layers as large as the screen has room for beside the answer, and above them the
@@ -33,7 +34,7 @@ export function sizesFor(width, height, layers) {
     const columns = Math.ceil(layers / rows);
     const tall = Math.max(300, height - AROUND + (height > LOW ? 0 : SAVED) - Math.max(0, rows - 2) * ABOVE_ROW);
     const frame = Math.floor(Math.min((room - (columns - 1) * CELL_GAP) / columns, (FRAMES_SHARE * tall) / rows, 160));
-    if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - rows * frame, 0.36 * width, 480)) };
+    if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - Math.max(LEAST_FRAMES, rows * frame), 0.36 * width, 480)) };
   }
   const { photo, frame, columns } = best;
   // What frames leave of the width is the answer's.
