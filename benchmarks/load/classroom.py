@@ -1,6 +1,9 @@
 """A class at the app: all open it at once, upload different photographs, and walk through the pages at a person's pace.
 
-    python benchmarks/load/classroom.py --sessions 30 --minutes 10 [--heavy 1] [--pace 6] [--server http://...]
+    python benchmarks/load/classroom.py --sessions 30 --minutes 10 [--heavy 1] [--pace 6] [--server http://...] [--out FILE]
+
+It needs nobody beside it and ends `minutes` + 8 minutes after it began at the latest, with what there is then. Each answer is
+written to FILE.jsonl as it comes, the report to FILE.md at the end (`build/load/classroom` where not given).
 
 Each visitor's photograph is a pattern that nobody else has, and every photograph that the app shows is compared with the
 patterns of all. Printed are medians and 95th percentiles of opening the app, of a page's first run and of every later one, the
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import random
 import sys
@@ -22,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from PIL import Image
@@ -52,6 +57,7 @@ PAGES = (
 )
 # Their first run on a photograph is long work, which waits for its turn and says so; who waits is patient.
 LONG_PAGES, LONG_PATIENCE = ("vit_or_cnn",), 900.0
+LAST_SECONDS = 300.0  # after the end, in which those who wait may get their last answer
 HEAVY = "part=trust&tested=now"
 OPENING, UPLOAD, FIRST, AGAIN, SETTING = "opening the app", "upload", "first run of a page", "page again", "setting"
 LONG_FIRST, LONG_TEST = "first run of ViT or CNN", "long test"
@@ -95,16 +101,25 @@ class Log:
     pictures: int = 0
     unfinished: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    file: TextIO | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def write(self, **what: object) -> None:
+        """One line to the file, at once."""
+        if self.file and not self.file.closed:
+            print(json.dumps({"at": round(time.monotonic() - self.began, 2), **what}), file=self.file, flush=True)
 
     def took(self, kind: str, seconds: float) -> None:
         with self.lock:
             self.seconds.setdefault(kind, []).append(seconds)
+            self.write(kind=kind, seconds=round(seconds, 3))
 
     def failed(self, kind: str, what: str) -> None:
         """kind: "error", "lost upload", "picture of somebody else" or "no answer"."""
         with self.lock:
             self.counts[kind] += 1
             self.wrong.append(f"{kind}: {what}")
+            self.write(wrong=kind, what=what)
 
 
 class Student:
@@ -168,14 +183,23 @@ def visit(student: Student, until: float, steps: int) -> None:
         done += 1
 
 
-def walk(server: str, sessions: int, minutes: float = 0.0, steps: int = 0, heavy: int = 0, pace: float = 6.0) -> Log:
+def walk(
+    server: str,
+    sessions: int,
+    minutes: float = 0.0,
+    steps: int = 0,
+    heavy: int = 0,
+    pace: float = 6.0,
+    log: Log | None = None,
+) -> Log:
     """All visitors at once, for so many minutes or so many steps each.
 
     Args:
         heavy: how many visitors more ask for a faithfulness run on a gallery's photograph each, once.
         pace: mean seconds between two actions of a person.
+        log: to add to.
     """
-    log = Log()
+    log = log or Log()
     until = time.monotonic() + 60 * minutes if minutes else 0.0
 
     def act(number: int, visits: Callable[[Student], None]) -> None:
@@ -191,16 +215,20 @@ def walk(server: str, sessions: int, minutes: float = 0.0, steps: int = 0, heavy
                 student.visitor.close()
 
     threads = [
-        threading.Thread(target=act, args=(number, lambda student: visit(student, until, steps)))
+        threading.Thread(target=act, args=(number, lambda student: visit(student, until, steps)), daemon=True)
         for number in range(sessions)
     ]
     threads += [
-        threading.Thread(target=act, args=(sessions + number, _ask_long(number, until))) for number in range(heavy)
+        threading.Thread(target=act, args=(sessions + number, _ask_long(number, until)), daemon=True)
+        for number in range(heavy)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, until + LAST_SECONDS - time.monotonic()) if until else None)
+    for number, thread in enumerate(threads):
+        if thread.is_alive():
+            log.failed("no answer", f"visitor {number} still waits {LAST_SECONDS / 60:.0f} minutes after the end")
     return log
 
 
@@ -228,8 +256,8 @@ def _ask_long(number: int, until: float) -> Callable[[Student], None]:
 class Memory:
     """Resident memory of a process, looked at every few seconds, and the processor's time that it took meanwhile."""
 
-    def __init__(self, pid: int, every: float = 5.0) -> None:
-        self._pid, self._every, self._over = pid, every, threading.Event()
+    def __init__(self, pid: int, log: Log, every: float = 5.0) -> None:
+        self._pid, self._log, self._every, self._over = pid, log, every, threading.Event()
         self.megabytes: list[float] = []
         self.seconds = 0.0
 
@@ -248,6 +276,7 @@ class Memory:
     def _watch(self) -> None:
         while True:
             self.megabytes.append(resident(self._pid))
+            self._log.write(megabytes=round(self.megabytes[-1]), processor=round(processor_seconds(self._pid), 2))
             if self._over.wait(self._every):
                 return
 
@@ -264,34 +293,39 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def report(log: Log, memory: list[float], seconds: float = 0.0) -> None:
-    print(
-        "| what | runs | median (s) | 95th percentile (s) | longest (s) | asked for |\n|---|---:|---:|---:|---:|---:|"
-    )
+def report(log: Log, memory: list[float], seconds: float = 0.0) -> str:
+    """What happened, in Markdown."""
+    lines = [
+        "| what | runs | median (s) | 95th percentile (s) | longest (s) | asked for |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     light = [seconds for kind, some in log.seconds.items() if kind in (SETTING, AGAIN) for seconds in some]
     for kind, some in [*sorted(log.seconds.items()), ("every later run", light)]:
         if some:
             middle, high = np.percentile(some, (50, 95))
             asked = "{} and {} s".format(*ASKED[kind]) if kind in ASKED else ""
-            print(f"| {kind} | {len(some)} | {middle:.2f} | {high:.2f} | {max(some):.2f} | {asked} |")
+            lines.append(f"| {kind} | {len(some)} | {middle:.2f} | {high:.2f} | {max(some):.2f} | {asked} |")
     if memory:
         third = len(memory) // 3
-        print(
+        lines.append(
             f"\nMemory: {memory[0]:.0f} MB at first, {max(memory):.0f} MB at most; after a third of the time "
             f"{memory[third]:.0f} MB, at the end {memory[-1]:.0f} MB."
         )
     steps = sum(len(some) for kind, some in log.seconds.items() if kind != LONG_TEST)
     if seconds:
-        print(
+        lines.append(
             f"The server took {seconds:.0f} s of processor time for {steps} steps: {seconds / max(steps, 1):.2f} s each."
         )
     if log.unfinished:
-        print(f"Long tests that were not done at the end: {log.unfinished}.")
+        lines.append(f"Long tests that were not done at the end: {log.unfinished}.")
     kinds = ("error", "lost upload", "picture of somebody else", "no answer")
-    print(f"Photographs compared: {log.pictures}. " + ", ".join(f"{kind}: {log.counts[kind]}" for kind in kinds) + ".")
+    lines.append(
+        f"Photographs compared: {log.pictures}. " + ", ".join(f"{kind}: {log.counts[kind]}" for kind in kinds) + "."
+    )
     for line in log.wrong[:20]:
-        print(f"- {line}")
-    print(f"Load of the machine in the last minutes: {os.getloadavg()[0]:.1f}, {os.getloadavg()[1]:.1f}.")
+        lines.append(f"- {line}")
+    lines.append(f"Load of the machine in the last minutes: {os.getloadavg()[0]:.1f}, {os.getloadavg()[1]:.1f}.")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -301,18 +335,28 @@ def main() -> None:
     options.add_argument("--heavy", type=int, default=0, help="visitors more that ask for one faithfulness run each")
     options.add_argument("--pace", type=float, default=6.0, help="mean seconds between two actions of a person")
     options.add_argument("--server", default="", help="of a running app; one is started where not given")
+    options.add_argument("--out", type=Path, default=ROOT / "build" / "load" / "classroom", help="without its ending")
     given = options.parse_args()
-    if given.server:
-        await_ready(given.server)
-        log, memory, seconds = walk(given.server, given.sessions, given.minutes, 0, given.heavy, given.pace), [], 0.0
-    else:
-        threads = str(os.cpu_count() or 1)
-        with served(ROOT / "app.py", {"OMP_NUM_THREADS": threads}) as server:
-            await_ready(server)
-            with Memory(server.pid).watched() as watched:
-                log = walk(server, given.sessions, given.minutes, 0, given.heavy, given.pace)
-        memory, seconds = watched.megabytes, watched.seconds
-    report(log, memory, seconds)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    plan = (given.sessions, given.minutes, 0, given.heavy, given.pace)
+    with given.out.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
+        log, memory, seconds = Log(file=file), list[float](), 0.0
+        log.write(
+            began=time.strftime("%Y-%m-%d %H:%M:%S"), sessions=given.sessions, minutes=given.minutes, heavy=given.heavy
+        )
+        if given.server:
+            await_ready(given.server)
+            walk(given.server, *plan, log)
+        else:
+            threads = str(os.cpu_count() or 1)
+            with served(ROOT / "app.py", {"OMP_NUM_THREADS": threads}) as server:
+                await_ready(server)
+                with Memory(server.pid, log).watched() as watched:
+                    walk(server, *plan, log)
+            memory, seconds = watched.megabytes, watched.seconds
+    said = report(log, memory, seconds)
+    given.out.with_suffix(".md").write_text(f"{time.strftime('%Y-%m-%d %H:%M')}, {plan}\n\n{said}\n", encoding="utf-8")
+    print(said)
     sys.exit(bool(log.wrong))
 
 

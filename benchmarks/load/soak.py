@@ -1,6 +1,9 @@
 """Many different photographs through the app, one after the other: what the server keeps is bounded, and memory stops growing.
 
-    python benchmarks/load/soak.py --images 1000
+    python benchmarks/load/soak.py --images 1000 [--minutes 60] [--out FILE]
+
+It needs nobody beside it: 1,000 photographs take about 15 minutes of two cores, and after `minutes` it ends with those that it
+has. Memory is written to FILE.jsonl after each photograph, the report to FILE.md (`build/load/soak` where not given).
 
 The app is served with small stores, which are full after a third of the photographs. Visitors come, look at a few photographs
 of their own on two pages, and leave. Printed is resident memory once the stores are full and at the end; the exit status is 1
@@ -10,8 +13,10 @@ where it grew by 5% or more, or where a photograph was not shown.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.load.classroom import is_of, photograph, resident
+from benchmarks.load.classroom import Log, is_of, photograph, resident
 from benchmarks.load.visitor import Visitor, await_ready
 from tests.browser.serving import ROOT, Address, served
 
@@ -66,11 +71,21 @@ class Soaked:
         return float(np.median(self.megabytes[-tenth:])) / full - 1
 
 
-def soak(server: Address, images: int, first: int = 10_000) -> Soaked:
-    """Sends so many photographs, `STAY` from each visitor."""
-    soaked = Soaked([], [])
+def soak(
+    server: Address, images: int, first: int = 10_000, log: Log | None = None, seconds: float = math.inf
+) -> Soaked:
+    """Sends so many photographs, `STAY` from each visitor.
+
+    Args:
+        log: where each is written down.
+        seconds: after which no other photograph is begun.
+    """
+    soaked, log = Soaked([], []), log or Log()
+    until = time.monotonic() + seconds
     visitor: Visitor | None = None
     for number in range(first, first + images):
+        if time.monotonic() > until:
+            break
         if visitor is None or (number - first) % STAY == 0:
             if visitor is not None:
                 visitor.close()
@@ -83,22 +98,37 @@ def soak(server: Address, images: int, first: int = 10_000) -> Soaked:
             if view.wrong or picture is None or not is_of(picture, number):
                 soaked.lost.append(number)
         soaked.megabytes.append(resident(server.pid))
+        log.write(image=number, megabytes=round(soaked.megabytes[-1], 1), shown=number not in soaked.lost)
     if visitor is not None:
         visitor.close()
     return soaked
 
 
+def report(soaked: Soaked) -> str:
+    """Memory on the way, in Markdown."""
+    done = len(soaked.megabytes)
+    rows = sorted({0, *range(0, done, max(1, done // 10)), done - 1})
+    lines = ["| photographs | resident memory |", "|---:|---:|"]
+    lines += [f"| {at + 1} | {soaked.megabytes[at]:,.0f} MB |" for at in rows]
+    return "\n".join(
+        [*lines, "", f"Growth once the stores were full: {soaked.growth:+.1%}. Not shown: {len(soaked.lost)}."]
+    )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--images", type=int, default=1000)
+    options.add_argument("--minutes", type=float, default=60.0)
+    options.add_argument("--out", type=Path, default=ROOT / "build" / "load" / "soak", help="without its ending")
     given = options.parse_args()
-    with small_app() as server:
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    with given.out.with_suffix(".jsonl").open("w", encoding="utf-8") as file, small_app() as server:
         await_ready(server)
-        soaked = soak(server, given.images)
-    for at in sorted({0, *range(0, given.images, max(1, given.images // 10)), given.images - 1}):
-        print(f"| {at + 1} | {soaked.megabytes[at]:.0f} MB |")
-    print(f"Growth once the stores were full: {soaked.growth:+.1%}. Not shown: {len(soaked.lost)}.")
-    sys.exit(soaked.growth >= MOST_GROWTH or bool(soaked.lost))
+        soaked = soak(server, given.images, log=Log(file=file), seconds=60 * given.minutes)
+    said = f"{report(soaked)}\n"
+    given.out.with_suffix(".md").write_text(f"{time.strftime('%Y-%m-%d %H:%M')}\n\n{said}", encoding="utf-8")
+    print(said)
+    sys.exit(len(soaked.megabytes) < given.images or soaked.growth >= MOST_GROWTH or bool(soaked.lost))
 
 
 if __name__ == "__main__":

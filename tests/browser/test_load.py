@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -36,6 +38,18 @@ def test_a_visitor_without_an_answer_is_noticed(monkeypatch: pytest.MonkeyPatch)
     log = classroom.walk("http://127.0.0.1:9", sessions=1, steps=1, pace=0.0)
     (said,) = log.wrong
     assert "without an answer" in said
+
+
+def test_what_happens_is_written_down_at_once_and_reported(tmp_path: Path) -> None:
+    with (tmp_path / "class.jsonl").open("w") as file:
+        log = classroom.Log(file=file)
+        log.took(classroom.OPENING, 1.5)
+        log.failed("lost upload", "visitor 3")
+        lines = [json.loads(line) for line in (tmp_path / "class.jsonl").read_text().splitlines()]
+    assert lines[0]["kind"] == classroom.OPENING and lines[0]["seconds"] == 1.5 and lines[1]["wrong"] == "lost upload"
+    log.took(classroom.OPENING, 2.5)  # of a visitor who still waited when the file was closed
+    said = classroom.report(log, [900.0, 950.0, 940.0], 10.0)
+    assert "| opening the app | 2 | 2.00 |" in said and "lost upload: 1" in said and "at the end 940 MB" in said
 
 
 def test_patterns_are_told_apart() -> None:
