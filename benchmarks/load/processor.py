@@ -2,8 +2,8 @@
 
     python benchmarks/load/processor.py --photographs 4
 
-One visitor after the other, each with a photograph of its own, on a server with one thread; the first pays for what is found out
-once. Processor time says the same whatever else the machine does, up to what shared caches cost; wall time would not.
+One visitor after the other, each with a photograph of its own, on a server with one thread; the first pays for what is found
+out once. Processor time says the same whatever else the machine does, up to what shared caches cost; wall time would not.
 """
 
 from __future__ import annotations
