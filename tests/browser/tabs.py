@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from vitviz.ui.pages.registry import pages
+from vitviz.ui.params import Choice
+
 from .serving import ROOT
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -12,6 +15,27 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 PATIENCE = 60_000
 # How many pictures and boards paint themselves in the browser, by page; on that of rollout one more while it shows one head.
 HEATMAPS = {"patches": 1, "positions": 1, "rollout": 3}
+# The parameter by which a page with several figures shows one of them.
+PARTS = {
+    "by_hand": "step",
+    "compare": "compared",
+    "features": "shows",
+    "find": "finder",
+    "prediction": "part",
+    "rollout": "of",
+    "vit_or_cnn": "side_by_side",
+    "what_if": "switch",
+}
+
+
+def views() -> list[str]:
+    """Every page and, where it has several figures, each of them: `page` or `page?parameter=value`."""
+    found = []
+    for page in pages():
+        part = page.params.get(PARTS.get(page.name, ""))
+        names = [f"{PARTS[page.name]}={value}" for value in part.options] if isinstance(part, Choice) else [""]
+        found += ["?".join(filter(None, [page.name, name])) for name in names]
+    return found
 
 
 class Tab:

@@ -37,7 +37,7 @@ class Microscope(Tab):
         self.root = self.page.locator(".microscope")
         self.picture = self.page.locator("canvas.picture")
         self.settle()
-        self.page.locator("details.more").evaluate("(details) => { details.open = true; }")
+        self.page.locator(".more-of").click()
 
     def settle(self, **state: object) -> None:
         """Until the shown layer has arrived and painted, and `data-*` say what `state` says."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.tabs import AppTab
+from tests.browser.tabs import PARTS, AppTab, views
 from tests.browser.test_app import send
 from vitviz.draw.theme import FACE
 from vitviz.ui.pages.registry import pages
@@ -122,8 +122,38 @@ def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked
 
 
 FIGURE = {"microscope": ".microscope .bench"}  # its controls stand in the same component, below
+LINE, ROW = 35, 70  # CSS pixels: more than a line is high, more than a row of controls with names above them
 FEW = ("start", "patches")  # the others are long
 EVERY = [pytest.param(name, marks=() if name in FEW else pytest.mark.long) for name in ORDER]
+
+
+def figure_leads(shown: AppTab, name: str, view: str) -> None:
+    """On both screens the figure is whole and first, under it one line of text and at most one row of controls."""
+    for width, height in SIZES:
+        shown.page.set_viewport_size({"width": width, "height": height})
+        shown.page.wait_for_timeout(400)
+        box = shown.page.locator(FIGURE.get(name, ".st-key-figure")).bounding_box()
+        assert box["y"] < 140 and box["height"] > 150
+        end = box["y"] + box["height"]
+        assert end <= height, (view, width, box)
+        for key, highest in (("lead", LINE), ("controls", ROW)):
+            for box in filter(None, [each.bounding_box() for each in shown.page.locator(f".st-key-{key}").all()]):
+                assert end < box["y"] and box["height"] < highest and box["y"] + box["height"] <= height, (
+                    view,
+                    key,
+                    box,
+                )
+        shown.screenshot(f"{view.replace('?', '-')}-{width}x{height}")
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.long
+def test_the_figure_of_every_part_of_a_page_leads(tab, name):
+    shown = tab(name)
+    for view in views():
+        if view.startswith(f"{name}?"):
+            figure_leads(shown.open(view), name, view)
+    assert shown.errors() == []
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -133,17 +163,10 @@ def test_a_page_as_people_meet_it(browser, server, name):
     shown.page.add_init_script(WATCH)
     shown.open("" if name == "start" else name)
     shown.page.wait_for_timeout(1500)
-    figure = shown.page.locator(FIGURE.get(name, ".st-key-figure"))
     assert sum(shown.page.evaluate("moved")) < 0.05
     face = shown.page.locator(".stApp").evaluate("app => getComputedStyle(app).fontFamily")
     assert face.startswith('"Source Sans"') and FACE.startswith("Source Sans")  # of the page, of pictures
-    for width, height in SIZES:
-        shown.page.set_viewport_size({"width": width, "height": height})
-        shown.page.wait_for_timeout(400)
-        box = figure.bounding_box()
-        assert box["y"] < 140 and box["height"] > 150
-        assert box["y"] + box["height"] <= height, (width, box)
-        shown.screenshot(f"{name}-{width}x{height}")
+    figure_leads(shown, name, name)
     shown.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     found = shown.page.evaluate(FOUND)
     assert [said for ours, said in found if ours] == []

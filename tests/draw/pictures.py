@@ -32,6 +32,13 @@ def gradient_photo(width: int, height: int) -> Image.Image:
 
 
 def above_bar(picture: np.ndarray) -> np.ndarray:
-    """The rows above the colour bar, in a drawing whose picture leaves room for names at its left: the bar does not."""
-    first = int(np.nonzero((picture[:, 0] != picture[0, 0]).any(axis=-1))[0].min())
-    return picture[:first]
+    """The rows above the colour bar: the first row with almost all colours of a table."""
+    many = min(200, 0.6 * picture.shape[1])
+    return picture[: next(row for row, pixels in enumerate(picture) if len(np.unique(pixels, axis=0)) > many)]
+
+
+def edges_of_bar(picture: np.ndarray) -> tuple[int, int]:
+    """(left, right), the last excluded, of the colour bar."""
+    row = picture[len(above_bar(picture))]
+    across = np.nonzero((row != picture[0, 0]).any(axis=-1))[0]
+    return int(across.min()), int(across.max()) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.draw.pictures import above_bar, area_of, inside
+from tests.draw.pictures import above_bar, area_of, edges_of_bar, inside
 from vitviz.draw import LIGHT, Scale, draw_atlas, draw_matrix
 from vitviz.draw.scale import colours, table
 from vitviz.errors import DrawError
@@ -37,6 +37,7 @@ def test_tile_i_j_is_the_similarity_row_of_patch_i_j(grid: tuple[int, int]) -> N
         left, top, value = tile_at(i, j)
         shown = atlas[top : top + rows * value : value, left : left + cols * value : value]
         np.testing.assert_array_equal(shown, colours(similarity[i * cols + j].reshape(grid), scale, LIGHT))
+    assert edges_of_bar(atlas)[0] == tile_at(0, 0)[0], "bar and tiles share an edge"
 
 
 def test_a_large_atlas_leaves_no_value_out() -> None:

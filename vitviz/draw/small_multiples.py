@@ -84,12 +84,19 @@ def draw_board(
         outline(board, tiling.box(*chosen))
     if shared:
         assert scale is not None
-        key = legend(scale, label, board.width, theme)
+        key = legend(scale, label, board.width - left, theme)
     else:
         _write_ends(board, tiling, ends, end_size, theme)
-        key = _own_scales_key(scales, label, board.width, theme)
+        key = _own_scales_key(scales, label, board.width - left, theme)
     words = paragraph("Rows are layers, columns are heads, counted from 0.", board.width, theme, quiet=True)
-    return sheet([board, key, words], theme, title=title)
+    return sheet([board, _moved(key, left, theme), words], theme, title=title)
+
+
+def _moved(image: Image.Image, left: int, theme: Theme) -> Image.Image:
+    """To the right by `left` pixels: what stands under maps that have numbers beside them shares the maps' edges."""
+    moved = Image.new("RGB", (left + image.width, image.height), theme.background)
+    moved.paste(image, (left, 0))
+    return moved
 
 
 def _write_ends(board: Image.Image, tiling: Tiling, ends: list[list[str]], size: int, theme: Theme) -> None:
@@ -169,7 +176,8 @@ def draw_atlas(
         theme,
         quiet=True,
     )
-    return sheet([atlas, legend(scale, label, atlas.width, theme), words], theme, title=title)
+    key = _moved(legend(scale, label, atlas.width - left, theme), left, theme)
+    return sheet([atlas, key, words], theme, title=title)
 
 
 def draw_filters(

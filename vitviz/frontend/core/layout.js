@@ -80,9 +80,9 @@ export function cellThere(place, [rows, cols]) {
 
 const COLUMN_GAP = 16;
 const PICTURE_SHARE = 0.56; // of the width, where maps stand beside the picture
-const AROUND_PICTURE = 350; // what stands above it on a page, and of the microscope below it
+const AROUND_PICTURE = 290; // what stands above it on a page and below it, to the lead
 const TWO_COLUMNS = 560; // width from which the maps stand beside the picture
-const ONE_LINE = 820; // from which what is read fits on one line
+const ONE_LINE = 660; // from which what is read fits on one line
 const THREE_LINES = 470; // under which it may take three
 
 // source: the layout that the picture shows. -> { wide, roomy, narrow } for the style sheet, the picture's [width, height], and
@@ -104,7 +104,7 @@ export function arrangementFor(source, width, windowHeight) {
 
 // The height that a picture may have in a window.
 export function tallestFor(windowHeight) {
-  return Math.min(760, Math.max(300, windowHeight - AROUND_PICTURE));
+  return Math.max(300, windowHeight - AROUND_PICTURE);
 }
 
 // Height over width of the area a grid of patches covers.

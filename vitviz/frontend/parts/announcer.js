@@ -7,7 +7,7 @@ import { sizeCanvas } from "../render/surface.js";
 import { element, setAttribute, setText } from "./dom.js";
 
 const SHOWN = 3; // targets that are shown as thumbnails
-const THUMBNAIL = 36; // CSS pixels
+const THUMBNAIL = 28; // CSS pixels
 
 const REST_MS = 400; // after the last change, so that a held key is spoken once
 

@@ -102,17 +102,24 @@ export class Controls {
     });
 
     this.play = element("button", { type: "button", class: "step", onclick: play });
+    const onclick = () => this.#open(this.below.hidden);
+    this.more = element("button", { type: "button", class: "more-of", "aria-expanded": "false", text: label("settings"), onclick });
     this.above = element(
       "div", { class: "bar" },
       element("div", { class: "layer" }, this.play, stepper(-1, "‹", label("layer_before")), this.layerName, stepper(1, "›", label("layer_after")), this.layer),
       element("div", { class: "segments", role: "group", "aria-label": label("direction") }, ...this.directions),
       this.head.list, // "all heads" needs no label to be seen
+      this.more,
     );
-    this.below = element(
-      "div", { class: "bar" },
-      this.measure.node, this.scale.node, this.shared.node, this.links.node,
-      element("label", { class: "blend" }, element("span", { text: label("blend_picture") }), this.blend, element("span", { text: label("blend_map") })),
-    );
+    const blending = element("label", { class: "blend" }, element("span", { text: label("blend_picture") }), this.blend, element("span", { text: label("blend_map") }));
+    const rare = element("div", { class: "bar" }, this.measure.node, this.scale.node, this.shared.node, this.links.node, blending);
+    this.below = element("div", { class: "more", hidden: true }, rare, element("p", { class: "help", text: label("keys") }));
+  }
+
+  // What is rarely changed, below the row.
+  #open(open) {
+    this.below.hidden = !open;
+    setAttribute(this.more, "aria-expanded", open);
   }
 
   #stepLayer(by) {

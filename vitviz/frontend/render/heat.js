@@ -103,8 +103,8 @@ export class ColourBar {
     const whose = view.shared ? label("scale_shared") : label("scale_own", { head: this.words.head(head) });
     const ends = label(view.scale === "robust" ? "scale_robust" : "scale_raw");
     const kind = flat ? label("scale_flat", { value: number(high) }) : ends;
-    const clipped = beyond ? ` ${label("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
-    setText(this.caption, `${quantity}, ${whose}, ${kind}.${clipped}`);
+    const clipped = beyond ? `; ${label("scale_clipped", { beyond: GROUPED.format(beyond), count: GROUPED.format(count), most: number(most) })}` : "";
+    setText(this.caption, `${quantity}: ${whose}, ${kind}${clipped}.`);
   }
 
   // Where every weight of the row would be if the token cared about nothing in particular.

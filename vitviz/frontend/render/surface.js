@@ -99,9 +99,10 @@ function meet([x, y, width, height], [left, top, across, down]) {
   return x < left + across && left < x + width && y < top + down && top < y + height;
 }
 
-// Calls changed({ width, windowHeight }) at first, and when `node` gets another width, the window another height, or a CSS pixel
+// Calls changed({ width, windowHeight, spare }) at first, and when `node` gets another width, the window another height, or a CSS pixel
 // another number of screen pixels (zoom, another screen). The width is given because asking for it in a frame could make the
-// browser lay the page out. -> stop()
+// browser lay the page out. spare: what the presenter's view leaves of
+// the height that figures otherwise leave to the lead and controls below them. -> stop()
 export function watchSize(node, changed) {
   let width = null;
   let last = "";
@@ -109,7 +110,8 @@ export function watchSize(node, changed) {
     const now = [width, window.innerHeight, pixelRatio()].join();
     if (width === null || now === last) return;
     last = now;
-    changed({ width, windowHeight: window.innerHeight });
+    const spare = parseFloat(getComputedStyle(node).getPropertyValue("--vv-spare")) || 0;
+    changed({ width, windowHeight: window.innerHeight, spare });
   };
   const observer = new ResizeObserver(([entry]) => {
     width = Math.floor(entry.contentRect.width);

@@ -14,6 +14,8 @@ import { drawFrame, strike } from "../render/marks.js";
 import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
 
 const HELD_KEY_MS = 200;
+// CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
+const [MEANT_FOR, LEAST_HEIGHT] = [768, 240];
 
 const { GAP, MARGIN, HEADER } = BOARD;
 
@@ -30,6 +32,7 @@ class Board {
     this.shown = null; // { data, payload, maps, shape }: what is on the screen, all of one question; null before and after failures
     this.hover = null; // [layer, head]
     this.width = 0; // CSS pixels there are
+    this.phone = window.matchMedia("(max-width: 600px)");
     this.loader = new Loader(sourceOf(host), {
       arrived: ({ data }, { numbers }) => this.take(data, numbers),
       changed: () => this.turn(),
@@ -49,8 +52,8 @@ class Board {
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
     this.listen();
-    this.unwatch = watchSize(this.root, ({ width }) => {
-      this.width = width;
+    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
+      Object.assign(this, { width, windowHeight: windowHeight + spare });
       this.redraw();
     });
   }
@@ -134,7 +137,12 @@ class Board {
   draw() {
     if (!this.shown || !this.width) return this.clear();
     const { data, shape } = this.shown;
-    this.size = boardSize(shape, this.width, data.tallest);
+    // On a phone it takes the whole width, and one scrolls down.
+    const tallest = this.phone.matches ? Infinity : Math.max(LEAST_HEIGHT, data.tallest + this.windowHeight - MEANT_FOR);
+    this.size = boardSize(shape, this.width, tallest);
+    const [, heads] = shape;
+    // One edge with the maps, as far as they are seen.
+    Object.assign(this.scale.style, { marginLeft: `${MARGIN}px`, maxWidth: `${Math.min(this.width - MARGIN, heads * (this.size.wide + GAP) - GAP)}px` });
     const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
     if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
     this.scrolled = true; // where it was left, once

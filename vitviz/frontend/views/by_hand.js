@@ -23,7 +23,7 @@ const FINEST_CUTS = 5; // CSS pixels of a patch
 const NARROW = 600; // CSS pixels
 const GAP = 28;
 const SCALE_HEIGHT = 58; // of the colour bar under the photograph
-const AROUND = { wide: 430, narrow: 540, presented: 260 }; // what stands on the page beside the canvas, above the fold
+const AROUND = { wide: 350, narrow: 540, presented: 225 }; // what stands on the page beside the canvas, above the fold
 
 export function mount(node, host) {
   const view = new ByHand(node, host);
@@ -211,7 +211,7 @@ class ByHand {
     this.root.classList.toggle("narrow", narrow);
     const larger = Number(getComputedStyle(this.root).getPropertyValue("--vv-type")) || 1; // the presenter's view
     const around = larger > 1 ? AROUND.presented : narrow ? AROUND.narrow : AROUND.wide;
-    const height = clampTo(windowHeight / larger - around, 280, 560);
+    const height = clampTo(windowHeight / larger - around, 280, 840);
     const widest = narrow ? 132 : Math.min(0.38 * width, (height - SCALE_HEIGHT) * ratio);
     this.size = [Math.round(widest), Math.round(widest / ratio)];
     const [across, down] = this.size;

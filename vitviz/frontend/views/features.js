@@ -51,8 +51,8 @@ class Features {
     parent.append(this.root);
     this.redraw = onceAFrame(() => this.draw());
     this.unflush = flushOnLeaving(this.root, this.reports);
-    this.unwatch = watchSize(this.root, (size) => {
-      Object.assign(this, size);
+    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
+      Object.assign(this, { width, windowHeight: windowHeight + spare });
       this.redraw();
     });
   }

@@ -18,6 +18,7 @@ const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a la
 const NEIGHBOURS_AFTER_MS = 50;
 const LAYER_MS = 900; // a layer's time while playing
 const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // before a grid is known
+const BELOW = 70; // CSS pixels of words and controls, which the presenter's view leaves out
 const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
 
 export function mount(node, host) {
@@ -55,8 +56,8 @@ class Microscope {
     });
     this.status = new Status(this.words, () => this.loader.again());
     this.#build(parent, host);
-    this.unwatch = watchSize(this.root, (size) => {
-      Object.assign(this, size);
+    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
+      Object.assign(this, { width, windowHeight: windowHeight + (spare && spare + BELOW) });
       this.arrange();
     });
     this.heights = new ResizeObserver(([entry]) => {
@@ -91,7 +92,6 @@ class Microscope {
     this.bar = new ColourBar(words);
     this.narrator = new Narrator(this.picture.canvas, words, () => this.picture.bitmap ?? null);
     this.bench = element("div", { class: "bench waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
-    const help = element("p", { class: "help", text: words.format("keys") });
     this.root = element(
       "section",
       { class: "microscope", "aria-label": words.format("title"), "aria-busy": "true" },
@@ -100,7 +100,7 @@ class Microscope {
       this.narrator.node,
       this.status.node,
       this.controls.above,
-      element("details", { class: "more" }, element("summary", { text: words.format("settings") }), this.controls.below, help),
+      this.controls.below,
       this.narrator.live,
     );
     this.root.addEventListener("keydown", (event) => this.press(event));

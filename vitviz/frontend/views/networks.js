@@ -13,9 +13,8 @@ import { onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js"
 
 const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
 const GAP = 24;
-const LARGEST = 320; // CSS pixels of a picture's side
-const SMALLEST = 120;
-const AROUND = 330; // CSS pixels of a window that the page needs above and below the pictures
+const SMALLEST = 120; // CSS pixels of a picture's height
+const AROUND = 340; // CSS pixels of a window that the page needs above and below the pictures
 const FIELD_MS = 520; // from one step to the next
 const PICTURE_MS = 900;
 const LARGEST_STEP_MS = 100;
@@ -111,11 +110,11 @@ class Networks {
   arrange(size = this.size) {
     this.size = size;
     if (!size || !this.shown) return;
-    const { width, windowHeight } = size;
+    const { width, windowHeight, spare } = size;
     const narrow = width < NARROW;
     const count = this.shown.sides.length;
     this.root.classList.toggle("narrow", narrow);
-    const tallest = Math.max(SMALLEST, Math.min(LARGEST, windowHeight - AROUND));
+    const tallest = Math.max(SMALLEST, windowHeight + spare - AROUND);
     const available = narrow ? (width - GAP * (count - 1)) / count : (width - GAP * count) / (count + 1.15);
     const ratios = this.shown.data.sides.map(({ ratio }) => ratio);
     const height = Math.floor(Math.min(tallest, ...ratios.map((ratio) => available / ratio)));

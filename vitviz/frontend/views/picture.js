@@ -16,9 +16,7 @@ import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surf
 
 const PREFERRED_BLEND = 0.65;
 const HELD_KEY_MS = 200;
-// CSS pixels of a window's height for what stands above a picture and for its colour bar, and the height that a picture has anyway.
-const AROUND = 288;
-const LEAST_HEIGHT = 240;
+const LEAST_HEIGHT = 240; // CSS pixels that a picture has however low the window is
 
 export function mount(node, host) {
   const view = new Picture(node, host);
@@ -35,7 +33,7 @@ class Picture {
     this.chosen = ""; // a token's name in the grid that was sent last
     this.blend = host.memory.blend ?? PREFERRED_BLEND;
     this.width = 0; // CSS pixels there are
-    this.height = Infinity; // CSS pixels of which all is seen at once
+    this.windowHeight = Infinity;
     this.loader = new Loader(sourceOf(host), {
       arrived: (question, payloads) => this.take(question, payloads),
       changed: () => this.turn(),
@@ -47,9 +45,8 @@ class Picture {
     this.redraw = onceAFrame(() => this.draw());
     this.cursor = new SharedCursor((news) => this.follow(news));
     this.listen();
-    this.unwatch = watchSize(this.root, ({ width, windowHeight }) => {
-      this.width = width;
-      this.height = Math.max(LEAST_HEIGHT, windowHeight - AROUND);
+    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
+      Object.assign(this, { width, windowHeight: windowHeight + spare });
       this.redraw();
     });
   }
@@ -68,9 +65,11 @@ class Picture {
       this.setBlend(event.target.value / 100);
       this.cursor.send({ blend: this.blend });
     };
-    this.slider = element("input", { type: "range", min: 0, max: 100, value: 100 * this.blend, oninput });
-    this.blending = element("label", { class: "blend" }, element("span", { text: words.format("blend") }), this.slider);
-    const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.readout, this.blending, this.announcer.node];
+    this.slider = element("input", { type: "range", "aria-label": words.format("blend"), min: 0, max: 100, value: 100 * this.blend, oninput });
+    const [picture, map] = ["blend_picture", "blend_map"].map((name) => element("span", { text: words.format(name) }));
+    this.blending = element("label", { class: "blend" }, picture, this.slider, map);
+    this.foot = element("div", { class: "foot" }, this.readout, this.blending);
+    const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.foot, this.announcer.node];
     this.root = element("div", { class: "heatmap" }, ...parts);
     this.painter = new MapPainter();
     parent.append(this.root);
@@ -165,12 +164,13 @@ class Picture {
   }
 
   draw() {
-    const { ratio, widest } = this.shown?.data || this.given;
+    const { ratio, widest, around, stacked } = this.shown?.data || this.given;
     if (!this.width) return;
-    const width = Math.round(Math.min(this.width, widest, this.height * ratio));
+    const tallest = Math.max(LEAST_HEIGHT, this.windowHeight - around) / stacked; // of which all is seen at once
+    const width = Math.round(Math.min(this.width, widest, tallest * ratio));
     const height = Math.round(width / ratio);
     const resized = sizeCanvas(this.canvas, width, height);
-    this.scale.style.width = `${width}px`; // one edge with the map
+    for (const node of [this.scale, this.foot]) node.style.maxWidth = `${width}px`; // one edge with the map
     if (!this.shown) return this.clear();
     const wanted = [this.canvas.width, this.canvas.height, this.blend, this.colours.paper].join();
     const all = resized || this.painted !== wanted;

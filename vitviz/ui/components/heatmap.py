@@ -21,6 +21,8 @@ from vitviz.ui.text import common as words
 
 Cell = tuple[int, int]
 MOST_IN_A_ROW = 8
+# CSS pixels of a window's height for what stands around a picture alone, and around one with a colour bar.
+AROUND_PICTURE, AROUND_MAP = 240, 288
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ def show_picture(
     grid: tuple[int, int] | None = None,
     walls: Sequence[Segment] = (),
     contour: Sequence[Segment] = (),
-    widest: int = 560,
+    widest: int = 1200,
+    around: int | None = None,
+    stacked: int = 1,
     link: str = "",
     shown: Image.Image | None = None,
     one_of_many: bool = False,
@@ -101,6 +105,9 @@ def show_picture(
         walls: borders of windows.
         contour: the lines around what the chosen patch can reach.
         widest: CSS pixels.
+        around: CSS pixels of the window's height for all else that is to be seen with it: the heading above, the lead and
+            the row of controls below; where not given, as much as one picture at the top of a page leaves.
+        stacked: how many pictures share that height, one above the other.
         link: name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
         one_of_many: without its own hint and slider, because the page or a linked picture has them.
         captioned: with what its colours stand for and where its scale ends in words; the numbers stand there in any case.
@@ -131,6 +138,8 @@ def show_picture(
         "cols": cols,
         "ratio": context.shown.width / context.shown.height,
         "widest": widest,
+        "around": around or (AROUND_MAP if heat else AROUND_PICTURE),
+        "stacked": stacked,
         "link": link,
         "one_of_many": one_of_many,
         "chosen": chosen,
@@ -147,11 +156,11 @@ def show_picture(
 
 def _room(data: dict[str, Any]) -> str:
     """CSS of the space that a picture takes, as `frontend/views/picture.js` sizes it: the canvas, and what stands around it."""
-    around = 28 + 40 * bool(data["prefix"])  # CSS pixels
+    around = 25 + 35 * bool(data["prefix"])  # CSS pixels
     if data["heat"]:
-        around += 100 + 30 * (not data["one_of_many"])
+        around += 53 if data["heat"]["caption"] else 37
     ratio = data["ratio"]
-    width = f"min(100%, {data['widest']}px, max(240px, 100vh - 288px) * {ratio})"
+    width = f"min(100%, {data['widest']}px, max(240px, 100vh - {data['around']}px) / {data['stacked']} * {ratio})"
     return f"width: {width}; aspect-ratio: {ratio}; margin-bottom: {around}px;"
 
 
@@ -192,7 +201,7 @@ def show_board(
         chosen: (layer, head), head None for the whole layer; None where nothing is.
         wrapped: the heads of one layer, or the layers, broken into rows; unit: which of the two.
         places: what the rows and the columns of a map are called, where they are not counted from 0.
-        tallest: CSS pixels aimed at.
+        tallest: CSS pixels aimed at in a window of 768; in a higher one it is as much higher.
         first: number of the layer in the first row.
         paint: where heads, counted row by row, are switched and none is chosen.
     """
@@ -231,7 +240,9 @@ def show_board(
     }
     layers, heads, rows, cols = maps.shape
     ratio = heads * cols / (layers * rows)  # of the board without its margins
-    slot = f"width: min(100%, {tallest}px * {ratio}); aspect-ratio: {ratio}; margin-bottom: 100px;"
+    high = f"max(240px, {tallest}px + 100vh - 768px)"
+    phone = "max(0px, (600px - 100vw) * 99)"  # its whole width, however high that is
+    slot = f"width: min(100%, max({high} * {ratio}, {phone})); aspect-ratio: {ratio}; margin-bottom: 95px;"
     mount(_component("board"), key, data, picked, slot=slot)
 
 

@@ -74,6 +74,7 @@ def microscope(
     on_change: Callable[[MicroscopeView], None],
     *,
     picture: str,
+    ratio: float,
     num_layers: int,
     layer_address: Callable[[int], str],
     key: str,
@@ -87,6 +88,7 @@ def microscope(
         on_change: called with what has been chosen in the microscope, before the page runs again; what it keeps comes back as
             `view`, and the microscope moves there.
         picture: address of a payload of `payloads.pack_picture`.
+        ratio: its width over its height.
         layer_address: layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours.
         key: the component's key.
         words: what it says in the browser, by the names in its JavaScript.
@@ -108,8 +110,12 @@ def microscope(
         "num_layers": num_layers,
         "layers": {str(layer): layer_address(layer) for layer in near},
     }
-    # As high as the view makes itself on a wide screen: the first screen below the page's heading.
-    mount(_component(tuple(words.items())), key, data, taken, slot="height: max(480px, 100vh - 128px);")
+    # As core/layout.js sizes the picture on a wide screen, and what stands around it.
+    slot = (
+        f"width: min(56%, max(300px, 100vh - 290px) * {ratio}); aspect-ratio: {ratio}; margin-bottom: 161px; "
+        "min-height: max(0px, min(480px, (640px - 100vw) * 99));"
+    )
+    mount(_component(tuple(words.items())), key, data, taken, slot=slot)
 
 
 # What a browser can hold and a network at home can carry: 1,370 tokens and 12 heads of explicit weights are 45 MB, and the

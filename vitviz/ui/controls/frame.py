@@ -104,7 +104,7 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
         columns = st.columns(3)
         parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, text.notice), (words.CATCH, text.catch))
         for column, (name, sentences) in zip(columns, parts, strict=True):
-            with column.container(border=True, height="stretch"):
+            with column:
                 st.markdown(f"**{name}**")
                 show_sentences(sentences)
         with st.expander(words.GLOSSARY):

@@ -15,7 +15,7 @@ from vitviz.ui.text import common, outputs
 
 STYLE = """<style>
 .vv-numbers { overflow-x: auto; }
-.vv-numbers table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; margin: 0 0 0.2rem; }
+.vv-numbers table { border-collapse: collapse; font-size: 1rem; font-variant-numeric: tabular-nums; margin: 0 0 0.2rem; }
 .vv-numbers th, .vv-numbers td { padding: 0.12rem 0.6rem; text-align: right; white-space: nowrap; border: 0; }
 .vv-numbers thead th { white-space: normal; }
 .vv-numbers thead th, .vv-numbers thead td {
@@ -31,7 +31,7 @@ STYLE = """<style>
   background: color-mix(in srgb, var(--st-primary-color, #007ea3) 65%, transparent);
 }
 @media (max-width: 640px) {
-  .vv-numbers table { font-size: 0.78rem; }
+  .vv-numbers table { font-size: 0.875rem; }
   .vv-numbers th, .vv-numbers td { padding: 0.12rem 0.28rem; }
   .vv-numbers td.bar { min-width: 2.5rem; }
 }

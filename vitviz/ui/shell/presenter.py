@@ -39,14 +39,15 @@ SCRIPT = """
 
 # `body` puts these before the rules of `styles.CSS`, which stand later in the page and would win.
 _CSS = """<style>
-:root { font-size: 21px; --vv-type: 1.25; --vv-gallery: none; }
+:root { font-size: 21px; --vv-type: 1.25; --vv-gallery: none; --vv-controls: none; --vv-spare: 90px; }
 body :is([data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stExpandSidebarButton"], .st-key-answer,
-.st-key-controls, .st-key-below, .st-key-around, .st-key-along) { display: none !important; }
+.st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along) { display: none !important; }
 body [data-testid="stMainBlockContainer"] { padding: 0.6rem 2.5rem; max-width: none; }
 body .st-key-top { height: 0; min-height: 0; margin-bottom: -1rem; }
 body .st-key-leave-presenter { position: fixed; top: 0.5rem; right: 1.5rem; width: auto; z-index: 999990; opacity: 0.7; }
 body [data-testid="stMainBlockContainer"] h2 { font-size: 1.9rem; }
-body .st-key-figure { --vv-tallest: calc(100vh - 8rem); }
+body .st-key-figure { --vv-tallest: calc(100vh - 6rem); }
+body .st-key-figure :is([data-testid="stButton"], [data-testid="stButtonGroup"]) { display: none; }
 body .vv-laser {
   position: fixed; left: -9px; top: -9px; width: 18px; height: 18px; border-radius: 50%; pointer-events: none; z-index: 1000000;
   background: radial-gradient(circle, #ff2d2d 35%, #ff2d2d88 55%, #ff2d2d00 72%);

@@ -10,7 +10,7 @@ from PIL import Image
 # In the page before anything is drawn.
 CSS = """
 /* A projector of 1024 x 768 has little height. */
-[data-testid="stMainBlockContainer"] { padding: 0.3rem 2rem 2rem; max-width: 1400px; }
+[data-testid="stMainBlockContainer"] { padding: 0.3rem 2rem 2rem; max-width: 2100px; }
 /* Room for the sidebar, which is drawn after the page has begun. */
 @media (min-width: 769px) {
   [data-testid="stAppViewContainer"]:not(:has([data-testid="stSidebar"])) { padding-left: 272px; }
@@ -63,12 +63,21 @@ CSS = """
 .st-key-figure { --vv-tallest: calc(100vh - 15rem); }
 .st-key-figure [data-testid="stImage"] img { max-height: var(--vv-tallest); object-fit: contain; object-position: left top; }
 .st-key-lead p { text-wrap: pretty; }
-[data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: 1.7rem; }
-[data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1.25rem; }
-[data-testid="stCode"] code { font-size: 0.75rem; }
+/* Three sizes of type: of headings, of text (`baseFontSize`), of small print. */
+:root { --vv-large: 20px; --vv-small: 0.875rem; }
+[data-testid="stMainBlockContainer"] h2 { padding: 0; font-size: var(--vv-large); line-height: 1.5rem; }
+[data-testid="stMainBlockContainer"] h3 { padding: 0.6rem 0 0; font-size: 1rem; }
+[data-testid="stCode"] code { font-size: var(--vv-small); }
+/* No boxes: what can be pressed has a ground of its own, and a part of a page has space above it. */
+[data-testid="stExpander"] details { border: 0; }
+[data-testid="stExpander"] details > * { padding-left: 0; padding-right: 0; }
+:is([data-testid="stBaseButton-secondary"], [data-testid="stPopoverButton"],
+[data-testid="stBaseButton-segmented_control"], [data-testid="stBaseButton-pills"]) {
+  background: color-mix(in srgb, currentColor 7%, transparent); border-color: transparent;
+}
 [data-testid="stSidebarUserContent"] [data-testid="stButtonGroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
 [data-testid="stHeader"] { height: 2.5rem; min-height: 2.5rem; }
-[data-testid="stSidebarUserContent"] h3 { padding: 0.2rem 0 0; font-size: 1.1rem; }
+[data-testid="stSidebarUserContent"] h3 { padding: 0.2rem 0 0; font-size: 1rem; }
 [data-testid="stSidebarHeader"] { height: 2rem; }
 /* What is to be compared stays side by side on a phone too. */
 @media (max-width: 640px) {
@@ -83,8 +92,8 @@ CSS = """
 .vv-note:empty { display: none; }
 .vv-prediction { display: flex; gap: 0.4rem; overflow: hidden; align-items: center; white-space: nowrap; }
 .vv-chip {
-  padding: 0.05rem 0.5rem; font-size: 0.8125rem; border-radius: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums;
-  border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
+  padding: 0.05rem 0.5rem; font-size: var(--vv-small); border-radius: 0.5rem; white-space: nowrap;
+  font-variant-numeric: tabular-nums; border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
   background: linear-gradient(
     to right, color-mix(in srgb, var(--st-primary-color, #007ea3) 28%, transparent) calc(100% * var(--share)), transparent 0
   );
@@ -103,7 +112,8 @@ CSS = """
   .st-key-list-of-pages { display: flex; }
   .st-key-along > * { min-width: 0; flex: 0 1 auto; }
   .st-key-along [data-testid="stPageLink"] p { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-  [data-testid="stMainBlockContainer"] h2 { font-size: 1.1rem; }
+  :root { font-size: 16px; } /* a phone enlarges the page where what is typed into is smaller */
+  [data-testid="stMainBlockContainer"] h2 { line-height: 1.3; }
 }
 """
 

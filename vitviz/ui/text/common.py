@@ -231,6 +231,8 @@ PICTURE_WORDS = FETCH_WORDS | instruction(
     {
         "tokens": "Prefix tokens",
         "blend": "How much of the map lies over the picture",
+        "blend_picture": "picture",
+        "blend_map": "map",
         "loading": "loading …",
         "place": "row {row}, column {col}",
         "marked": "marked",

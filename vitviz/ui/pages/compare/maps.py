@@ -24,8 +24,8 @@ from vitviz.ui.pages.compare.sides import ComparedSide, exported
 from vitviz.ui.text import common
 
 GROUP = "compared maps"
-# CSS pixels of a picture: two beside each other, and what fits on a projector below the choices.
-WIDEST = 320
+# CSS pixels of a window's height for what stands around both maps; layer and head are chosen above those of attention.
+AROUND = {"attention": 424, "rollout": 376, "positions": 376}
 POSITION_SCALE = Scale(-1, 1, signed=True)
 
 
@@ -96,7 +96,7 @@ def _picture(context: PageContext, side: ComparedSide, scale: Scale) -> None:
         params=side.params,
         chosen=cell_name(*moved(marked, context.layout.grid, grid)) if marked else "",
         link=GROUP,
-        widest=WIDEST,
+        around=AROUND[side.kind],
         one_of_many=side.letter != "A",
     )
 
@@ -121,7 +121,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
         params=(("a", one.params), ("b", (two.context.key, *two.params))),
         chosen=cell_name(*moved(marked, one.context.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
-        widest=WIDEST,
+        around=AROUND[one.kind],
         one_of_many=True,
     )
 

@@ -24,8 +24,9 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 
-# CSS pixels of a scene, and the pixels that the curve beside both is drawn in: it is not shrunk on a projector.
-WIDEST, CURVE = 300, (320, 320)
+# CSS pixels of a window's height for what stands around a scene, and the pixels that the curve beside both is drawn in: it is
+# not shrunk on a projector.
+AROUND, CURVE = 350, (320, 320)
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
@@ -99,7 +100,7 @@ def _source(context: PageContext, paste: Paste) -> None:
         on_pick=lambda name: _take(context, name),
         chosen=cell_name(*paste.source),
         marks=[start for start, _ in paste.cells(context.layout.grid)] if paste.block > 1 else (),
-        widest=WIDEST,
+        around=AROUND,
     )
 
 
@@ -116,7 +117,7 @@ def _target(both: PageContext, scene: Scene, paste: Paste, name: str) -> None:
         marks=[end for _, end in paste.cells(both.layout.grid)] if paste.block > 1 else (),
         shown=pasted_picture(both.subject, scene, paste),
         params=(("other", scene.image_hash), ("paste", paste)),
-        widest=WIDEST,
+        around=AROUND,
     )
     if paste.target is not None and paste.target != paste.source:
         st.button(words.SAME_PLACE, key="same place", type="tertiary", on_click=lambda: state.change(into=""))

@@ -46,6 +46,11 @@ def render(context: PageContext) -> None:
         with its.controls():
             _choices(context, kind)
         with its.settings():
+            if kind == "components":
+                _toggle(words.FOREGROUND, words.FOREGROUND_HELP, "foreground", ("all", "object"))
+                _toggle(words.SMOOTH, words.SMOOTH_HELP, "edges", ("patches", "pixels"))
+            elif kind == "groups":
+                _toggle(words.REFINED, words.REFINED_HELP, "edges", ("patches", "pixels"))
             objects.choose_facet(context, customary)
             caption(words.CUSTOMARY[kind])
             st.file_uploader(words.UPLOAD_SECOND, key=SECOND_UPLOAD, on_change=_taken)
@@ -100,14 +105,11 @@ def _choices(context: PageContext, kind: str) -> None:
         list(known),
         format_func=named(known),
         max_selections=MOST_PHOTOGRAPHS - 1,
+        width=140,
         **state.bound("others", others, lambda names: ",".join(names) or ALONE, part="together"),
     )
-    if kind == "components":
-        _toggle(words.FOREGROUND, words.FOREGROUND_HELP, "foreground", ("all", "object"))
-        _toggle(words.SMOOTH, words.SMOOTH_HELP, "edges", ("patches", "pixels"))
-    else:
-        st.slider(words.GROUPS, 2, 12, **state.bound("groups"))
-        _toggle(words.REFINED, words.REFINED_HELP, "edges", ("patches", "pixels"))
+    if kind == "groups":
+        st.slider(words.GROUPS, 2, 12, width=100, **state.bound("groups"))
 
 
 def _toggle(label: str, explained: str, name: str, values: tuple[str, str]) -> None:

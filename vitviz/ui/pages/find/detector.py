@@ -29,7 +29,7 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 KNOWN = ("hf:facebook/detr-resnet-50", "hf:microsoft/conditional-detr-resnet-50", "hf:hustvl/yolos-tiny")
-WIDEST = 600  # CSS pixels of each picture, where the window is as high
+AROUND = 340  # CSS pixels of a window's height for what stands around both pictures
 DRAWN = 448  # pixels of what is drawn, at least: letters of a box stay readable
 Corners = tuple[float, float, float, float]
 
@@ -64,7 +64,7 @@ def show(context: PageContext, its: Frame) -> None:
         name = choose()
     with its.figure(), guarded("detector"):
         if not name:
-            show_picture(context, "undetected", alt=words.NO_DETECTOR, widest=WIDEST, one_of_many=True)
+            show_picture(context, "undetected", alt=words.NO_DETECTOR, around=AROUND, one_of_many=True)
             caption(words.NO_DETECTOR)
             return
         detector = loading.detector_of(name)
@@ -130,7 +130,7 @@ def _figure(
             alt=words.DETECTED_ALT.format(model=asked["detector"], boxes="; ".join(names)),
             shown=paint_boxes(photograph, corners, names, DRAWN / photograph.width, size_of_names=18),
             params=(*asked.items(), ("likely", likely)),
-            widest=WIDEST,
+            around=AROUND,
             one_of_many=True,
         )
     query, layer = seen.boxes[at][0], _layer(found)
@@ -142,7 +142,7 @@ def _figure(
             alt=words.STEP_ALT.format(label=words.ATTENTION_LABEL[found.attends]),
             heatmap=Heatmap(values, words.ATTENTION_LABEL[found.attends]),
             params=(*asked.items(), ("query", query), ("layer", layer)),
-            widest=WIDEST,
+            around=AROUND,
             one_of_many=True,
         )
     model = escaped(asked["detector"])

@@ -32,7 +32,7 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 OPEN = "page to open after hiding"
-WIDEST = 600  # CSS pixels of each picture, where the window is as high
+AROUND = 340  # CSS pixels of a window's height for what stands around both pictures
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
 LEAST_APART = 0.05  # score under which nothing is said to stand apart
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
@@ -171,7 +171,7 @@ def _figure(context: PageContext, finder: str, found: Found, shown: FoundObject)
             chosen=cell_name(*chosen),
             marks=[(row, col) for row, col in neighbours],
             on_pick=lambda token: _pick(context, token),
-            widest=WIDEST,
+            around=AROUND,
             link=LINK,
             one_of_many=True,
         )
@@ -202,7 +202,7 @@ def _result(context: PageContext, finder: str, found: Found) -> None:
         shown=painted,
         params=params,
         on_pick=lambda token: _pick(context, token),
-        widest=WIDEST,
+        around=AROUND,
         link=LINK,
         one_of_many=True,
     )

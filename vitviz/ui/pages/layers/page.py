@@ -84,9 +84,9 @@ def render(context: PageContext) -> None:
                 _collects(context, shown)
             else:
                 _asks_and_looks(context, shown)
-        if alike:
-            navigation.link("microscope")
         with its.details():
+            if alike:
+                navigation.link("microscope")
             st.caption(verdict)
             if not alike:
                 with guarded("layer exports"):

@@ -47,6 +47,7 @@ def render(context: PageContext) -> None:
                 view,
                 keep,
                 picture=context.offer("microscope picture", lambda: pack_picture(context.shown)),
+                ratio=context.shown.width / context.shown.height,
                 num_layers=context.trace.num_layers,
                 layer_address=lambda layer: context.offer(
                     "microscope layer", lambda: layer_payload(layer), layer=layer

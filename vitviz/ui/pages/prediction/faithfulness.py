@@ -51,8 +51,9 @@ def show_trust(its: Frame, explained: ExplainedTarget) -> None:
     """The curves with their one verdict, where they were asked for; else how far the maps agree. Then the sanity check."""
     found = methods.all_maps(explained)
     later = state.value_of("tested") == "later"
-    with its.controls():
+    with its.settings():
         methods.slow_button()
+    with its.controls():
         if later:
             st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
     with its.figure() if later else its.details(), guarded("agreement"):
@@ -172,7 +173,7 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
             params=(("target", explained.target), ("methods", tuple(found))),
-            widest=300,
+            around=400,
             one_of_many=True,
         )
 

@@ -53,7 +53,6 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
                 by=("tinted", context.theme.accent),
             ),
             contour=contour(mask),
-            widest=methods.WIDEST,
             line=1,
         )
     with right, guarded("object"):

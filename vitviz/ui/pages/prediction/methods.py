@@ -52,14 +52,15 @@ def all_maps(explained: ExplainedTarget) -> dict[str, Heatmap]:
 # Explanation methods side by side, each with its card.
 
 COLUMNS = 4
-WIDEST, SMALL = 420, 184  # CSS pixels of a picture that stands beside words, and of one among others
+# CSS pixels of a window's height for what stands around two rows of maps: each with its name, colour bar and reading.
+AROUND, ROWS = 412, 2
 
 
 def show_methods(its: Frame, explained: ExplainedTarget) -> None:
     """Every method's map in a grid; the slow ones when asked for."""
     keys = wanted()
     missing: list[str] = []
-    with its.controls():
+    with its.settings():
         slow_button()
     with its.figure():
         places = [column for _ in range(0, len(keys), COLUMNS) for column in st.columns(COLUMNS, gap="small")]
@@ -97,7 +98,8 @@ def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> N
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
         params=(("method", method.key), ("target", explained.target)),
-        widest=SMALL,
+        around=AROUND,
+        stacked=ROWS,
         link="methods",
         one_of_many=True,
         captioned=False,

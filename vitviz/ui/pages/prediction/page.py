@@ -41,7 +41,7 @@ def render(context: PageContext) -> None:
     with page(text, context, answers=outputs.ANSWERS[context.model.output_kind]) as its:
         with its.controls():
             part = st.selectbox(
-                words.PART, list(words.PARTS), format_func=named(words.PARTS), width=210, **state.bound("part")
+                words.PART, list(words.PARTS), format_func=named(words.PARTS), width=190, **state.bound("part")
             )
         with guarded("target"):
             explained = explained_target(context)
@@ -65,7 +65,7 @@ def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> Non
             classes,
             format_func=lambda i: predicted if i < 0 else class_name(context, i),
             help=outputs.TARGET_HELP[kind],
-            width=210,
+            width=190,
             **state.bound("target"),
         )
     if len(classes) > 2:
@@ -99,6 +99,7 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
                 "seen",
                 alt=common.SEEN_ALT.format(width=context.shown.width, height=context.shown.height),
                 one_of_many=True,
+                around=316,
             )
             sentence(common.GUESS)
             answer_button("forming")

@@ -198,7 +198,7 @@ def _picture(
         marks=sinks,
         tag=words.SINK,
         link="rollout",
-        widest=380,
+        around=416,
         one_of_many=True,
     )
 

@@ -39,7 +39,7 @@ STYLE = """<style>
 @media (max-width: 768px) { .st-key-two-networks { min-height: calc((100vw - 3.5rem) / 2 + 24rem); } }
 </style>"""
 GROUP = "two networks"
-WIDEST = 320  # CSS pixels of a picture
+AROUND = 340  # CSS pixels of a window's height for what stands around a map
 ANSWERS = 3
 COLUMNS = (10, 10, 11)
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
@@ -172,7 +172,7 @@ def _map(network: ComparedNetwork, heatmap: Heatmap, of: str) -> None:
         params=(("of", of), ("target", state.value_of("target"))),
         shown=network.shown,
         link=GROUP,
-        widest=WIDEST,
+        around=AROUND,
         one_of_many=True,  # nothing is chosen here
     )
 

@@ -86,7 +86,7 @@ def _picture(
         scale=Scale.of(heatmap.values, low=0.0),
         params=(("layer", layer),),
         marks=marks,
-        widest=PICTURE,
+        around=330,
         link="sinks",
         on_pick=lambda token: state.change(query=token),
         chosen=context.selection.query,

@@ -36,8 +36,6 @@ from vitviz.ui.controls.questions import explained_target
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.text import common
 
-PICTURE = 420  # CSS pixels
-
 
 def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
     """Arguments that let a widget show a part of what is switched, and pass on what it is set to."""
@@ -71,7 +69,6 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
         "hide",
         alt=words.HIDE_ALT.format(count=len(cells)),
         line=1,
-        widest=PICTURE,
         paint=Paint(
             cells,
             words.HIDE_HINT,
@@ -115,7 +112,6 @@ def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
         "order",
         alt=words.SEEN_ALT,
         line=1 if any(isinstance(item, ShufflePatches) for item in given) else 0,
-        widest=PICTURE,
         shown=seen_picture(context.subject, given),
         params=(("changes", given.encode()),),
         on_pick=lambda token: state.change(query=token),
@@ -153,7 +149,6 @@ def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
         "cut",
         alt=words.CUT_ALT.format(count=len(tokens)),
         line=1,
-        widest=PICTURE,
         paint=Paint(
             tuple(token - first for token in patches(given)),
             words.CUT_HINT,
