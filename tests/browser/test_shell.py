@@ -21,8 +21,14 @@ AXE = Path(__file__).with_name("axe") / "axe.min.js"  # axe-core 4.14.1, MPL-2.0
 # Moves of what was drawn, beside those in the half second after a touch.
 WATCH = """
 window.moved = [];
+const within = (node) => {
+  let at = node;
+  while (at && !/st-key-/.test(at.className)) at = at.parentNode ?? at.host;
+  return at ? /st-key-[-\\w]+/.exec(at.className)[0] : node?.nodeName;
+};
+const told = ({ node, previousRect: was, currentRect: is }) => `${within(node)} ${was.y}+${was.height} to ${is.y}+${is.height}`;
 new PerformanceObserver((list) => {
-  for (const each of list.getEntries()) if (!each.hadRecentInput) window.moved.push(each.value);
+  for (const each of list.getEntries()) if (!each.hadRecentInput) window.moved.push([each.value, each.sources.map(told)]);
 }).observe({ type: "layout-shift", buffered: true });
 """
 # What axe finds in our components, which lie in shadow trees, and in our own HTML; the rest is Streamlit's.
@@ -121,23 +127,23 @@ def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked
     assert shown.errors() == []
 
 
-FIGURE = {"microscope": ".microscope .bench"}  # its controls stand in the same component, below
 LINE, ROW = 35, 70  # CSS pixels: more than a line is high, more than a row of controls with names above them
 FEW = ("start", "patches")  # the others are long
 EVERY = [pytest.param(name, marks=() if name in FEW else pytest.mark.long) for name in ORDER]
 
 
-def figure_leads(shown: AppTab, name: str, view: str) -> None:
+def figure_leads(shown: AppTab, view: str) -> None:
     """On both screens the figure is whole and first, under it one line of text and at most one row of controls."""
     for width, height in SIZES:
         shown.page.set_viewport_size({"width": width, "height": height})
         shown.page.wait_for_timeout(400)
-        box = shown.page.locator(FIGURE.get(name, ".st-key-figure")).bounding_box()
+        box = shown.page.locator(".st-key-figure").bounding_box()
         assert box["y"] < 140 and box["height"] > 150
         end = box["y"] + box["height"]
         assert end <= height, (view, width, box)
         for key, highest in (("lead", LINE), ("controls", ROW)):
-            for box in filter(None, [each.bounding_box() for each in shown.page.locator(f".st-key-{key}").all()]):
+            boxes = [each.bounding_box() for each in shown.page.locator(f".st-key-{key}").all()]
+            for box in (each for each in boxes if each and each["height"]):
                 assert end < box["y"] and box["height"] < highest and box["y"] + box["height"] <= height, (
                     view,
                     key,
@@ -152,7 +158,7 @@ def test_the_figure_of_every_part_of_a_page_leads(tab, name):
     shown = tab(name)
     for view in views():
         if view.startswith(f"{name}?"):
-            figure_leads(shown.open(view), name, view)
+            figure_leads(shown.open(view), view)
     assert shown.errors() == []
 
 
@@ -163,10 +169,11 @@ def test_a_page_as_people_meet_it(browser, server, name):
     shown.page.add_init_script(WATCH)
     shown.open("" if name == "start" else name)
     shown.page.wait_for_timeout(1500)
-    assert sum(shown.page.evaluate("moved")) < 0.05
+    moved = shown.page.evaluate("moved")
+    assert sum(value for value, _ in moved) < 0.05, moved
     face = shown.page.locator(".stApp").evaluate("app => getComputedStyle(app).fontFamily")
     assert face.startswith('"Source Sans"') and FACE.startswith("Source Sans")  # of the page, of pictures
-    figure_leads(shown, name, name)
+    figure_leads(shown, name)
     shown.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     found = shown.page.evaluate(FOUND)
     assert [said for ours, said in found if ours] == []

@@ -313,7 +313,8 @@ class Picture {
     setText(this.readout, text);
     const spoken = [state === "failed" ? this.status.text : text];
     if (this.given.paint) spoken.push(words.format("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
-    setAttribute(this.canvas, "aria-label", `${alt} ${spoken.join(" · ")}`);
+    const keys = this.given.paint ? [] : [words.format("keys")];
+    setAttribute(this.canvas, "aria-label", [alt, spoken.join(" · "), ...keys].join(" "));
     if (loud) this.announcer.announce(spoken.join(" · "));
   }
 

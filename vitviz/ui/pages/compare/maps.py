@@ -25,7 +25,7 @@ from vitviz.ui.text import common
 
 GROUP = "compared maps"
 # CSS pixels of a window's height for what stands around both maps; layer and head are chosen above those of attention.
-AROUND = {"attention": 424, "rollout": 376, "positions": 376}
+AROUND = {"attention": 444, "rollout": 384, "positions": 384}
 POSITION_SCALE = Scale(-1, 1, signed=True)
 
 
