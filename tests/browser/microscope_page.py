@@ -38,6 +38,7 @@ microscope(
     st.session_state.view,
     keep,
     picture=address(STORE.offer(session, (name, "picture"), lambda: pack_picture(case.picture()))),
+    ratio=1.0,
     num_layers=NUM_LAYERS,
     layer_address=lambda layer: address(STORE.offer(session, (name, layer), lambda: case.payload(layer))),
     key=f"microscope-{name}",

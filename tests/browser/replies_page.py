@@ -61,6 +61,7 @@ if only in ("all", "microscope"):
         kept["view"],
         lambda view: keep(view=view),
         picture=offer("photograph", lambda: pack_picture(photograph)),
+        ratio=1.0,
         num_layers=NUM_LAYERS,
         layer_address=lambda layer: offer("layer", lambda: case.payload(layer), layer=layer),
         key="microscope",

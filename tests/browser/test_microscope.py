@@ -272,7 +272,7 @@ def test_clipped_values_are_counted_on_the_colour_bar(microscope: Any) -> None:
     shown.settle(source="r5c6")
     mean = shown.case.layer(1).row(shown.layout.token_named("r5c6")).mean(0)[1:].numpy()
     beyond = int((mean > np.percentile(mean, 99)).sum())
-    assert f"{beyond} of 256 patches are beyond it" in shown.words("scale-words")
+    assert f"{beyond} of 256 patches beyond" in shown.words("scale-words")
     assert shown.words("ends .high").startswith("≥ ")
 
 
