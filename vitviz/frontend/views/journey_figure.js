@@ -19,7 +19,7 @@ const WIDEST_ANSWER = 360;
 const TOOLS = 34; // beneath the line of patches
 const ABOVE_ROW = 30; // of each further row of frames, for its names
 const MOST_ROWS = 4;
-const LEAST_FRAMES = 160; // CSS pixels of all rows, which the answer beside them takes in any case
+const LEAST_FRAMES = 146; // CSS pixels of all rows, which the answer beside them takes in any case
 const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
 
 // Sizes of the parts in a given width: frames of layers as large as the screen has room for beside the answer, and above them the

@@ -27,7 +27,6 @@ export class JourneyPainter extends JourneyAnswers {
     const sizes = sizesFor(width, window.innerHeight, layers.length);
     root.classList.toggle("narrow", sizes.narrow);
     root.classList.toggle("compact", width < COMPACT);
-    root.classList.toggle("dark", isDark(this.host.theme().paper));
     for (const [name, value] of Object.entries({ photo: sizes.photo, answer: sizes.answer, frame: sizes.frame })) root.style.setProperty(`--${name}`, `${value}px`);
     root.style.setProperty("--columns", sizes.columns);
     const [rows, cols] = layout.grid;
@@ -172,7 +171,7 @@ export class JourneyPainter extends JourneyAnswers {
         lines,
         gap: LINE_GAP,
         ink: theme.ink,
-        accent: isDark(theme.paper) ? "#3ddcff" : "#007ea3",
+        accent: theme.accent,
         faint: isDark(theme.paper) ? "#20262f" : "#e9ebef",
         hidden: this.mask.cells,
         fill: shown.data.fill,
