@@ -119,6 +119,18 @@ def test_fields_and_stress_of_two_networks(subject: TracedImage):
     np.testing.assert_array_equal(made.arrays["values_1"], curves["CNN"].values)
     assert f"ViT, cat: {curves['ViT'].values[0]:.0%} of the whole picture" in made.alt
     assert made.image().size[0] > 300
+    assert made.provenance.parameters["damage"] == "centre"
+    assert made.provenance.parameters["classes"] == [
+        f"ViT: cat ({curves['ViT'].target})",
+        f"CNN: dog ({curves['CNN'].target})",
+    ]
+    loads = [subject.loading, 'vitviz.load_cnn("resnet18", weights="random")']
+    labels = {"ViT": "cat", "CNN": "dog\nimport os"}
+    snippet = stress_figure(curves, labels, provenance, loads=loads, image_name="p.png").snippet
+    assert f"({loads[0]}, {curves['ViT'].target}), ({loads[1]}, {curves['CNN'].target})" in snippet
+    assert "dog" in snippet and not any(line.strip() == "import os" for line in snippet.splitlines()), (
+        "a label is no code"
+    )
     curves["CNN"] = stress_curve(network, picture, "blur", levels=(0, 2))
     with pytest.raises(ValueError, match="different damage"):
         stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,9 +13,16 @@ from vitviz.draw import LIGHT, Theme, draw_curve, draw_scatter
 from vitviz.figure import Figure, Provenance
 from vitviz.figures.traced_image import TracedImage
 
+EMBEDDED_BOTH = ('vitviz.load_model("embedded")', "vitviz.load_cnn()")
+
 
 def fields_figure(
-    fields: dict[str, Sequence[ReceptiveField]], provenance: Provenance, theme: Theme = LIGHT, width: int = 640
+    fields: dict[str, Sequence[ReceptiveField]],
+    provenance: Provenance,
+    theme: Theme = LIGHT,
+    width: int = 640,
+    loads: Sequence[str] = EMBEDDED_BOTH,
+    image_name: str = "photo.jpg",
 ) -> Figure:
     """The side of the square that holds most of the gradient of each network's middle unit, against depth.
 
@@ -22,6 +30,8 @@ def fields_figure(
         fields: By the network's name, first layer or stage first. Depth is drawn as a share, since the networks have different
             numbers of layers.
         provenance: Of the image and the first network.
+        loads: Python that loads each of the networks.
+        image_name: How Python code calls the photograph.
     """
     depth = np.linspace(0, 1, 101)
     lines = {}
@@ -52,8 +62,8 @@ def fields_figure(
             [
                 "import vitviz",
                 "",
-                'image = vitviz.load_image("photo.jpg")',
-                'for model in (vitviz.load_model("embedded"), vitviz.load_cnn()):',
+                f"image = vitviz.load_image({image_name!r})",
+                f"for model in ({', '.join(loads)}):",
                 "    fields = vitviz.receptive_fields(model, vitviz.prepare(model, image).input)",
                 "    print([(field.name, field.side) for field in fields])",
             ]
@@ -94,13 +104,17 @@ def stress_figure(
     provenance: Provenance,
     theme: Theme = LIGHT,
     width: int = 640,
+    loads: Sequence[str] = EMBEDDED_BOTH,
+    image_name: str = "photo.jpg",
 ) -> Figure:
     """The probability of each network's class as one picture is spoiled, with the range over random orders.
 
     Args:
         curves: By the network's name, all of one kind and with the same levels.
         names: The class that each curve is about, by the network's name.
-        provenance: Of the image and the first network.
+        provenance: Of the image and the first network; the classes are added to its parameters.
+        loads: Python that loads each of the networks.
+        image_name: How Python code calls the photograph.
 
     Raises:
         ValueError: For curves of different kinds or levels.
@@ -113,6 +127,8 @@ def stress_figure(
         for name, curve in curves.items()
     )
     labels = {name: f"{name}: {names[name]}" for name in curves}
+    named = [f"{labels[name]} ({curve.target})" for name, curve in curves.items()]
+    asked = ", ".join(f"({load}, {curve.target})" for load, curve in zip(loads, curves.values(), strict=False))
     return Figure(
         arrays={
             "levels": first.levels,
@@ -129,16 +145,16 @@ def stress_figure(
             width=width,
         ),
         alt=f"Probability of a class as the picture is spoiled, by {KINDS[first.kind]}. {ends}.",
-        provenance=provenance,
+        provenance=replace(provenance, parameters={**provenance.parameters, "damage": first.kind, "classes": named}),
         snippet="\n".join(
             [
                 "import numpy as np",
                 "import vitviz",
                 "",
-                'image = vitviz.load_image("photo.jpg")',
-                'for model in (vitviz.load_model("embedded"), vitviz.load_cnn()):',
+                f"image = vitviz.load_image({image_name!r})",
+                f"for model, output in ({asked},):  # {'; '.join(map(repr, labels.values()))}",
                 "    picture = np.asarray(vitviz.prepare(model, image).shown)",
-                f"    print(vitviz.stress_curve(model, picture, {first.kind!r}).values)",
+                f"    print(vitviz.stress_curve(model, picture, {first.kind!r}, output).values)",
             ]
         ),
     )

@@ -64,8 +64,9 @@ class TracedImage:
             **details,
         )
 
-    def snippet(self, *lines: str, imports: Iterable[str] = ()) -> str:
-        """Python that loads this model and image, traces it as `trace`, and goes on with `lines`."""
+    @property
+    def loading(self) -> str:
+        """The Python expression that loads this model."""
         if self.model.weights == "file":  # its description may lie beside it or not: the architecture fits both
             arguments = [repr(self.model.architecture), f"weights={f'{self.model.name}.safetensors'!r}"]
         elif self.model.weights == "random":
@@ -75,11 +76,15 @@ class TracedImage:
         arguments.append(f"input_size={literal(self.model.input_size)}")
         if self._dtype:  # the server's operator may have chosen it, and another machine would not know
             arguments.append(f"dtype={self._dtype!r}")
+        return f"vitviz.load_model({', '.join(arguments)})"
+
+    def snippet(self, *lines: str, imports: Iterable[str] = ()) -> str:
+        """Python that loads this model and image, traces it as `trace`, and goes on with `lines`."""
         return "\n".join(
             [
                 *sorted({"import vitviz", *imports}),
                 "",
-                f"model = vitviz.load_model({', '.join(arguments)})",
+                f"model = {self.loading}",
                 f"image = vitviz.load_image({self.image_name!r})",
                 f"trace = vitviz.trace(model, image, framing={snippet_framing(self.prepared)!r})",
                 *lines,

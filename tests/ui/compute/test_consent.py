@@ -42,7 +42,7 @@ def test_a_long_run_waits_for_an_answer_and_asks_once(app, runs):
     assert not shown.wrong
     (question,) = asked(shown)
     assert "336 x 336 pixels" in question and "577 tokens" in question and "estimate" in question
-    shown.at.button(key="go on stage").click().run()
+    shown.at.button(key="go on view").click().run()
     assert runs == [(336, 336)]
     assert not asked(shown) and not shown.wrong
     upload(shown, jpeg(2))
@@ -54,7 +54,7 @@ def test_the_models_own_size_is_a_way_out(app, runs):
     shown = upload(app("patches", size="336"), jpeg(3))
     runs.clear()
     assert asked(shown)
-    shown.at.button(key="own size stage").click().run()
+    shown.at.button(key="own size view").click().run()
     assert not asked(shown) and not shown.wrong
     assert runs == [(224, 224)]
     assert "size" not in shown.parameters

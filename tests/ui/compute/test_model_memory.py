@@ -176,13 +176,13 @@ def test_a_large_model_waits_for_an_answer_and_asks_once(app, loads, monkeypatch
     shown = app("patches", **TINY)
     (question,) = asked(shown)
     assert "test_vit" in question and loads.names == [] and not shown.wrong
-    shown.at.button(key="go on stage").click().run()
+    shown.at.button(key="go on view").click().run()
     assert not asked(shown) and not shown.wrong
     assert loads.names == ["test_vit"]
     shown.at.run()
     assert not asked(shown) and loads.names == ["test_vit"]
     way_out = app("patches", **TINY | {"weights": "trained"})
-    way_out.at.button(key="own size stage").click().run()
+    way_out.at.button(key="own size view").click().run()
     assert not asked(way_out) and not way_out.wrong
     assert way_out.parameters == {}
 

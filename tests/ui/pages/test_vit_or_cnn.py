@@ -24,9 +24,9 @@ from vitviz.models import load_cnn
 from vitviz.models.convolutional import SUGGESTED, training_of
 from vitviz.ui import context
 from vitviz.ui.components.networks import MOST_PIXELS, fields_payload, pictures_payload
-from vitviz.ui.compute import Key, loading, services
+from vitviz.ui.compute import Key, consent, loading, services
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
-from vitviz.ui.pages.vit_or_cnn import damage, networks
+from vitviz.ui.pages.vit_or_cnn import damage, networks, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server import route
 from vitviz.ui.server.payloads import unpack
@@ -318,3 +318,28 @@ def test_details_say_what_others_found_and_what_is_not_equal(app, given, kind, s
         layer = vitviz.trace(next(iter(given)), vitviz.load_sample("motorcycle")).layers[0]
         distance = vitviz.attention_distance(layer)
         assert f"look {distance.min():.0f} to {distance.max():.0f} pixels far" in shown.text
+
+
+def test_a_large_network_of_either_kind_is_asked_about_before_it_runs(app, monkeypatch):
+    """A convolutional network of a name of timm's may be as large as any Vision Transformer."""
+    ran: list[str] = []
+
+    def fields(model, pixels, **_):
+        ran.append(model.name)
+        gradient = np.full((224, 224), 1 / 224**2, np.float32)
+        return tuple(
+            ReceptiveField(f"blocks.{i}", (7, 7), (3, 3), (112.0, 112.0), gradient, 100.0 + i) for i in range(2)
+        )
+
+    monkeypatch.setattr(reach, "receptive_fields", fields)
+    monkeypatch.setattr(consent, "WORTH_COUNTING_OPERATIONS", 1.0)
+    monkeypatch.setattr(consent, "ASK_WORK_SECONDS", 0.0)
+    monkeypatch.setattr(consent, "ASK_SECONDS", 1e9)
+    services.queue().results.clear()
+    shown = app(PAGE, side_by_side="reach")
+    for name, other in (("embedded", []), ("embedded-cnn", ["embedded"])):
+        (question,) = [warning.value for warning in shown.at.warning]
+        assert words.FIELDS in question and f"forward passes of {name} at" in question and ran == other
+        shown.at.button(key="go on networks").click().run()
+    assert not shown.wrong and not shown.at.warning and ran == ["embedded", "embedded-cnn"]
+    services.queue().results.clear()

@@ -124,7 +124,7 @@ def require(model: Model) -> None:
     """
     if model.layout.num_tokens < WORTH_COUNTING and operations(model) < WORTH_COUNTING_OPERATIONS:
         return
-    key = Key("cost", model.name, model.fingerprint, size=model.input_size)
+    key = _cost_key(model)
     if key in _agreed():
         return
     found = _estimate(model, key)
@@ -147,14 +147,17 @@ def require(model: Model) -> None:
         raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
 
 
-def require_passes(model: Model, passes: float, what: str) -> None:
-    """The same before a page's own work of about so many forward passes. what: names the work to people."""
+def require_passes(model: Model | Cnn, passes: float, what: str) -> None:
+    """The same before a page's own work of about so many forward passes. what: names the work to people, as Markdown."""
     if operations(model, passes) < 5 * WORTH_COUNTING_OPERATIONS:
         return
-    key = Key("cost of passes", model.name, model.fingerprint, size=model.input_size, params=(("what", what),))
+    key = replace(_cost_key(model), what="cost of passes", params=(("what", what),))
     if key in _agreed():
         return
-    seconds = passes * _estimate(model, replace(key, what="cost", params=())).seconds
+    found = _estimate(model, _cost_key(model))
+    if isinstance(model, Cnn):  # of a Vision Transformer `require` has asked
+        need_memory(found.cost, model.device)
+    seconds = passes * found.seconds
     if seconds > ASK_WORK_SECONDS:
         height, width = model.input_size
         question = words.WORK_COST.format(
@@ -165,12 +168,20 @@ def require_passes(model: Model, passes: float, what: str) -> None:
             width=width,
             run=roughly(seconds),
         )
+        if isinstance(model, Cnn):
+            raise ConsentRequired(key, question, words.EMBEDDED_CNN if state.value_of("cnn") else "", cnn="")
         raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
+
+
+def _cost_key(model: Model | Cnn) -> Key:
+    """Names the cost of a pass."""
+    weights = model.weights_hash if isinstance(model, Cnn) else model.fingerprint
+    return Key("cost", model.name, weights, size=model.input_size)
 
 
 def cost_of(model: Model, passes: float) -> str:
     """What so many forward passes take on this server, as an estimate is worth it: "2 min"."""
-    return roughly(passes * _estimate(model, Key("cost", model.name, model.fingerprint, size=model.input_size)).seconds)
+    return roughly(passes * _estimate(model, _cost_key(model)).seconds)
 
 
 def operations(model: Model | Cnn, passes: float = 1) -> Operations:
@@ -195,7 +206,7 @@ def operations_of_walk(pixels: int, groups: int = 2) -> Operations:
     return Operations(_WALK_PIXEL * pixels * groups)
 
 
-def _estimate(model: Model, key: Key) -> Estimate:
+def _estimate(model: Model | Cnn, key: Key) -> Estimate:
     def count(_: object) -> Estimate:
         with model.lock:
             return estimate(model.module, model.input_size)

@@ -80,6 +80,7 @@ MODEL_TOO_LARGE = instruction(
 NO_DETECTOR = instruction("{model} names no detector: write hf: and the name of a DETR, a Conditional DETR or a YOLOS.")
 SIZE_OFF = instruction("Inputs of more than {side} pixels a side are switched off on this server.")
 EMBEDDED_MODEL = instruction("The embedded model instead")
+EMBEDDED_CNN = instruction("The embedded network instead")
 WORK_COST = computed(
     "{what}: about {passes} forward passes of {model} at {width} x {height} pixels, about **{run}** on this server. You can stop at "
     "any time.",

@@ -9,7 +9,6 @@ from vitviz.analysis.stress import RANDOM, StressCurve, stress_curve, usual_leve
 from vitviz.figures.networks import stress_figure
 from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, pictures_payload, show_networks
-from vitviz.ui.compute import consent
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.pickers import named
@@ -33,13 +32,12 @@ def _curve(network: ComparedNetwork, target: int) -> StressCurve:
     kind, picture = _kind(), np.asarray(network.shown)
     orders = ORDERS.get(kind, 1)
     passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
-    if network.is_vit:
-        consent.require_passes(network.context.model, passes, words.DAMAGES[kind])
     return network.ask(
         "stress",
         lambda model, progress: stress_curve(model, picture, kind, target, orders=orders, progress=progress),
         words.WAIT_STRESS.format(network=network.title),
         passes,
+        about=words.DAMAGES[kind],
         kind=kind,
         target=target,
     )
@@ -151,6 +149,8 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
             {network.title: network.name_of(curve.target) for network, curve in curves.items()},
             context.subject.provenance("damaged photograph"),
             theme=context.theme,
+            loads=[network.loading for network in curves],
+            image_name=context.traced.image_name,
         ),
         label=words.CURVES,
         cnn=cnn.context.key,

@@ -21,7 +21,7 @@ from vitviz.models import Cnn, Model, embedded, prepare
 from vitviz.models.convolutional import EMBEDDED, SUGGESTED, training_of
 from vitviz.outputs import OutputKind, output_kind, output_name
 from vitviz.ui import state
-from vitviz.ui.compute import JobProgress, Key, consent, loading
+from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.pickers import named
@@ -69,15 +69,30 @@ class ComparedNetwork:
         passes: float = 1.0,
         /,
         of: PageContext | None = None,
+        about: str = "",
         **params: Hashable,
     ) -> T:
         """As `PageContext.ask`, of this network: `work` gets it, or its copy for long work where there is much to do.
 
-        of: another context to keep the answer under.
+        Args:
+            of: another context to keep the answer under.
+            about: names the work in the question that comes first where it takes long; else `note` does.
+
+        Raises:
+            ConsentRequired: where it would take long.
         """
+        if (of or self.context).key.derive(what, **params) not in services.queue().results:
+            consent.require_passes(self.model, passes, about or escaped(note))
         operations = consent.operations(self.model, passes)
         model = self.model.beside if operations > HEAVY_OPERATIONS else self.model
         return (of or self.context).ask(what, lambda progress: work(model, progress), note, operations, **params)
+
+    @property
+    def loading(self) -> str:
+        """The Python expression that loads it."""
+        if self.is_vit:
+            return self.context.traced.loading
+        return "vitviz.load_cnn()" if self.model.name == EMBEDDED else f"vitviz.load_cnn({self.model.name!r})"
 
     @property
     def logits(self) -> Tensor:

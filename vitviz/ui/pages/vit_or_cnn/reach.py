@@ -19,7 +19,7 @@ from vitviz.models import Cnn, Model
 from vitviz.samples import load_sample, samples
 from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, fields_payload, show_networks
-from vitviz.ui.compute import JobProgress, consent, services
+from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
@@ -118,15 +118,13 @@ def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
         if context.layout.num_tokens > MOST_TOKENS:
             raise UnsupportedError(words.TOO_MANY_TOKENS.format(most=f"{MOST_TOKENS:,}"))
         passes = 2.0 * (context.trace.num_layers + 1) * pictures
-        asked = of_gallery(context).key.derive(GALLERY) if _whole() else context.key.derive(OWN)
-        if asked not in services.queue().results:
-            consent.require_passes(context.model, passes, words.FIELDS)
     if not _whole():
         return network.ask(
             OWN,
             lambda model, progress: receptive_fields(model, network.input, progress=progress),
             words.WAIT_FIELDS.format(network=network.title),
             passes,
+            about=words.FIELDS,
         )
     return network.ask(
         GALLERY,
@@ -134,6 +132,7 @@ def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
         words.WAIT_GALLERY.format(network=network.title, count=pictures),
         passes,
         of=of_gallery(context),
+        about=words.FIELDS,
     )
 
 
@@ -170,7 +169,13 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
 
         def curves() -> Figure:
             provenance = context.subject.provenance("effective receptive field")
-            return fields_figure({vit.title: fields[0], cnn.title: fields[1]}, provenance, theme=context.theme)
+            return fields_figure(
+                {vit.title: fields[0], cnn.title: fields[1]},
+                provenance,
+                theme=context.theme,
+                loads=(vit.loading, cnn.loading),
+                image_name=context.traced.image_name,
+            )
 
         figure.exports(context, "receptive fields", curves, label=words.CURVES, cnn=cnn.context.key, of=of)
     with right:
