@@ -1,4 +1,4 @@
-.PHONY: run test lint style types format docs oldest lock sbom audit image
+.PHONY: run test lint style types format docs screenshots oldest lock sbom audit image
 
 run:
 	.venv/bin/streamlit run app.py
@@ -21,6 +21,10 @@ format:
 
 docs:
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+# Every page and part, light and dark, in three sizes, under build/screenshots: to be looked at.
+screenshots:
+	.venv/bin/python -m pytest -m long -n 0 -q tests/browser/test_shell.py -k screenshots
 
 oldest:
 	scripts/oldest.sh

@@ -162,6 +162,22 @@ def test_the_figure_of_every_part_of_a_page_leads(tab, name):
     assert shown.errors() == []
 
 
+@pytest.mark.parametrize("view", views())
+@pytest.mark.long
+def test_screenshots_of_every_page_in_light_and_dark(tab, view):
+    """Three sizes each, kept to be looked at: `make screenshots` takes all, a run in CI those of one view."""
+    name, path = view.replace("?", "-"), view.removeprefix("start")
+    for scheme in ("light", "dark"):
+        on_desk, in_hand = tab(path, scheme=scheme), tab(path, **PHONE, scheme=scheme, has_touch=True, is_mobile=True)
+        in_hand.page.wait_for_timeout(1500)  # what a figure's script paints after the page's own
+        in_hand.screenshot(f"{name}-phone-{scheme}")
+        for width, height in SIZES:
+            on_desk.page.set_viewport_size({"width": width, "height": height})
+            on_desk.page.wait_for_timeout(400)
+            on_desk.screenshot(f"{name}-{width}x{height}-{scheme}")
+        assert on_desk.errors() == in_hand.errors() == []
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_page_as_people_meet_it(browser, server, name):
     """The figure whole on the first screen, nothing that moves, nothing in the way of anybody, nothing from elsewhere."""
