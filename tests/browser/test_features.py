@@ -81,3 +81,24 @@ def test_arrow_keys_move_the_patch_and_the_link_says_which(tab, vectors):
     shown.page.reload()
     assert figure(shown).get_attribute("data-asked") == "0 r11c2"  # where the page begins
     assert not shown.errors()
+
+
+@pytest.mark.long
+def test_a_movement_paints_the_panels_that_change(tab):
+    """Of four panels, two are about the photograph that is pointed at."""
+    shown = tab("features?shows=groups")
+    panels = figure(shown).locator("canvas.panel")
+    box = panels.nth(0).bounding_box()
+    shown.page.evaluate(
+        "() => { const own = CanvasRenderingContext2D.prototype.drawImage; window.drawn = new Set();"
+        "CanvasRenderingContext2D.prototype.drawImage = function (...given) {"
+        "  drawn.add(this.canvas); own.apply(this, given); } }"
+    )
+    counts = []
+    for share in (0.3, 0.6):
+        shown.page.evaluate("drawn.clear()")
+        panels.nth(0).hover(position={"x": share * box["width"], "y": 30})
+        shown.page.wait_for_timeout(300)
+        counts.append(shown.page.evaluate("[...drawn].filter((canvas) => canvas.matches('.panel')).length"))
+    assert counts == [2, 2]
+    assert shown.errors() == []

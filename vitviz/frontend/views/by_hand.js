@@ -14,7 +14,7 @@ import { cellUnder, STEPS } from "../parts/input.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
 import { SceneCanvas } from "../render/scenes.js";
-import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+import { onceAFrame, penOf, pixelRatio, watchSize } from "../render/surface.js";
 
 const MOVE_MS = 700;
 const BLEND = 0.65;
@@ -65,6 +65,7 @@ class ByHand {
     this.photo = element("canvas", { class: "photo main", tabindex: 0, role: "application" });
     this.scale = element("div", { class: "scale" });
     this.overlay = element("canvas", { class: "scene", role: "img" });
+    this.base = element("canvas"); // what lies under the frames on the photograph
     this.area = element("div", { class: "area" }, this.photo, this.scale, this.overlay);
     this.readout = element("p", { class: "readout" });
     this.chips = new Chips(label("tokens"), { choose: (name) => this.follow(name, 0) });
@@ -243,6 +244,7 @@ class ByHand {
     const tick = (now) => {
       const t = ms ? Math.min(1, Math.max(0, now - began) / ms) : 1;
       this.scenes.advance(t);
+      this.advanced = true;
       this.paint();
       setAttribute(this.root, "data-moving", t < 1);
       setAttribute(this.root, "data-shown", this.step);
@@ -259,10 +261,35 @@ class ByHand {
     if (!this.size || !this.given) return;
     const [width, height] = this.size;
     const pen = penOf(this.photo, width, height);
-    const overlay = penOf(this.overlay, ...this.whole);
-    const { shown, heat, colours } = this;
-    if (!shown) return;
+    const { shown, colours } = this;
+    if (!shown) {
+      penOf(this.overlay, ...this.whole);
+      this.drawn = null;
+      return;
+    }
     const place = (cell) => boxOf(this.grid, cell, { width, height });
+    pen.drawImage(this.paintBase(width, height), 0, 0, width, height);
+    const { meta } = shown.numbers;
+    for (const { cell } of this.compares ? meta.shown : []) if (cell) drawFrame(pen, place(cell), "#ffffff", 1);
+    if (this.compares && meta.written.cell) drawFrame(pen, place(meta.written.cell), "#ffffff", 3);
+    const followed = patchNamed(this.chosen);
+    if (followed) drawFrame(pen, place(followed), colours.accent, 3);
+    if (this.hover) drawFrame(pen, place(this.hover), "#ffffff", 2);
+    // A pointer over the photograph changes nothing in the scene.
+    const scene = [shown, shown.matrix, colours, pixelRatio(), ...this.whole];
+    if (!this.advanced && scene.every((part, i) => part === this.drawn?.[i])) return;
+    Object.assign(this, { advanced: false, drawn: scene });
+    const overlay = penOf(this.overlay, ...this.whole);
+    this.scenes.paint(overlay, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
+  }
+
+  // The photograph with its map or its cuts, which stays while frames come and go.
+  paintBase(width, height) {
+    const { shown, heat, base } = this;
+    const under = [shown, heat, this.photo.width, this.photo.height];
+    if (under.every((part, i) => part === this.under?.[i])) return base;
+    this.under = under;
+    const pen = penOf(base, width, height);
     pen.imageSmoothingQuality = "high";
     pen.drawImage(heat ? shown.grey : shown.picture, 0, 0, width, height);
     if (heat) {
@@ -270,15 +297,8 @@ class ByHand {
       pen.globalAlpha = BLEND;
       pen.drawImage(this.painters[heat].canvas, 0, 0, width, height);
       pen.globalAlpha = 1;
-    }
-    const { meta } = shown.numbers;
-    if (!heat && width / this.grid[1] >= FINEST_CUTS) drawCuts(pen, this.grid, width, height, 0.5, "#ffffff");
-    for (const { cell } of this.compares ? meta.shown : []) if (cell) drawFrame(pen, place(cell), "#ffffff", 1);
-    if (this.compares && meta.written.cell) drawFrame(pen, place(meta.written.cell), "#ffffff", 3);
-    const followed = patchNamed(this.chosen);
-    if (followed) drawFrame(pen, place(followed), colours.accent, 3);
-    if (this.hover) drawFrame(pen, place(this.hover), "#ffffff", 2);
-    this.scenes.paint(overlay, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
+    } else if (width / this.grid[1] >= FINEST_CUTS) drawCuts(pen, this.grid, width, height, 0.5, "#ffffff");
+    return base;
   }
 
   // Whether the step is about keys, too.

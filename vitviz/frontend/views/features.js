@@ -12,7 +12,7 @@ import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, STEPS, watchPointer } from "../parts/input.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawFrame } from "../render/marks.js";
-import { onceAFrame, penOf, watchSize } from "../render/surface.js";
+import { onceAFrame, penOf, pixelRatio, watchSize } from "../render/surface.js";
 
 const HELD_KEY_MS = 200;
 const MAP = 0.6; // how much of the map lies over the photograph
@@ -111,7 +111,7 @@ class Features {
       },
     });
     canvas.addEventListener("keydown", (event) => this.key(event, picture));
-    return { kind, picture, canvas, name, bar: element("div", { class: "scale", hidden: true }), painter: new MapPainter() };
+    return { kind, picture, canvas, name, base: element("canvas"), bar: element("div", { class: "scale", hidden: true }), painter: new MapPainter() };
   }
 
   take({ data }, payloads) {
@@ -197,7 +197,6 @@ class Features {
     const ratios = this.given.pictures.map(({ ratio }) => ratio);
     const { boxes, height } = panelsFor(this.given.mode, ratios, this.width, this.windowHeight);
     this.place.style.height = `${height}px`;
-    const pen = penOf(this.lines, this.width, height);
     const asked = this.shown && this.built && this.shown.data.mode === this.given.mode ? this.asked() : null;
     this.panels.forEach((panel, i) => {
       const box = boxes[i];
@@ -205,9 +204,9 @@ class Features {
       place(panel.canvas, box);
       place(panel.bar, { ...box, top: box.top + box.height + 4 });
       panel.box = box;
-      this.#paint(panel, penOf(panel.canvas, box.width, box.height), asked);
+      this.#paint(panel, asked);
     });
-    if (asked && this.given.mode === "alike") this.#link(pen, asked);
+    this.#link(asked, height);
     if (asked) this.#describe(asked);
     else setText(this.reading, this.loader.state === "failed" ? "\u00a0" : this.words.format("loading"));
     if (!asked || this.loader.state !== "shown") return;
@@ -215,19 +214,21 @@ class Features {
     this.root.dispatchEvent(new CustomEvent("painted"));
   }
 
-  #paint({ kind, picture, painter, bar, box }, pen, asked) {
+  // Only where it looks different from what is there: under a moving pointer most panels stay as they are.
+  #paint(panel, asked) {
+    const { kind, picture, painter, bar, box, canvas } = panel;
     const there = asked && this.shown.pictures[picture];
     bar.hidden = kind !== "alike";
-    if (!there) return;
     const { accent } = this.host.theme();
+    const frames = there ? this.#frames(kind, picture, asked, accent) : [];
+    const look = [box.width, box.height, pixelRatio(), kind === "alike" && there && `${asked.picture} ${asked.cell}`, ...frames].join(" ");
+    if (panel.look === look && panel.there === there) return;
+    Object.assign(panel, { look, there });
+    const pen = penOf(canvas, box.width, box.height);
+    if (!there) return;
     const grid = gridOf(this.shown.data.pictures[picture]);
-    pen.imageSmoothingQuality = "high";
-    if (kind === "painted") {
-      pen.imageSmoothingEnabled = there.painted.width > grid[1]; // one pixel a patch stays a square
-      pen.drawImage(there.painted, 0, 0, box.width, box.height);
-    } else {
-      pen.drawImage(kind === "alike" ? there.grey : there.picture, 0, 0, box.width, box.height);
-    }
+    const under = { alike: there.grey, photograph: there.picture, painted: there.painted }[kind];
+    pen.drawImage(this.#base(panel, under, under.width > grid[1]), 0, 0, box.width, box.height); // one pixel a patch stays a square
     if (kind === "alike") {
       const values = this.likeness(asked, picture);
       const own = asked.picture === picture ? this.indexOf(asked) : -1;
@@ -239,10 +240,27 @@ class Features {
       pen.globalAlpha = 1;
       this.#bar(bar, scale);
     }
-    const frame = (cell, colour, thick) => drawFrame(pen, boxOf(grid, cell, box), colour, thick);
-    if (this.pointed?.picture === picture && !same(asked, this.pointed)) frame(this.pointed.cell, "#ffffff", 2);
-    if (asked.picture === picture && (kind === "alike" || this.chosen)) frame(asked.cell, accent, 3);
-    if (kind !== "alike" && this.pointed?.picture === picture) frame(this.pointed.cell, "#ffffff", 2);
+    for (const [cell, colour, thick] of frames) drawFrame(pen, boxOf(grid, cell, box), colour, thick);
+  }
+
+  // [cell, colour, thickness] of each patch that is framed, in the order of painting.
+  #frames(kind, picture, asked, accent) {
+    const pointed = this.pointed?.picture === picture && [this.pointed.cell, "#ffffff", 2];
+    const own = asked.picture === picture && (kind === "alike" || this.chosen) && [asked.cell, accent, 3];
+    const two = kind === "alike" ? [!same(asked, this.pointed) && pointed, own] : [own, pointed];
+    return two.filter(Boolean);
+  }
+
+  // What lies under map and frames, in the panel's own pixels; kept, since scaling a photograph takes most of a painting.
+  #base(panel, under, smooth) {
+    const { base, canvas } = panel;
+    if (panel.under === under && base.width === canvas.width && base.height === canvas.height) return base;
+    panel.under = under;
+    [base.width, base.height] = [canvas.width, canvas.height];
+    const pen = base.getContext("2d");
+    Object.assign(pen, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
+    pen.drawImage(under, 0, 0, base.width, base.height);
+    return base;
   }
 
   // Each map has its own scale, which leaves out the patch itself: its 1 would take the colours of all others.
@@ -255,10 +273,14 @@ class Features {
   }
 
   // From the patch that is asked about to the one most like it in the other photograph, or between all mutual neighbours.
-  #link(pen, asked) {
-    const { pairs, pictures } = this.shown;
+  #link(asked, height) {
     const { accent } = this.host.theme();
-    if (pictures.length < 2) return;
+    const look = JSON.stringify([asked, this.given.mode, this.width, height, pixelRatio(), accent]);
+    if (this.linked === look && this.linkedOf === this.shown) return;
+    Object.assign(this, { linked: look, linkedOf: this.shown });
+    const pen = penOf(this.lines, this.width, height);
+    if (!asked || this.given.mode !== "alike" || this.shown.pictures.length < 2) return;
+    const { pairs } = this.shown;
     const middle = (picture, index) => {
       const { box } = this.panels[picture];
       const [rows, cols] = gridOf(this.shown.data.pictures[picture]);
