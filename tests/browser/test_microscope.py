@@ -101,7 +101,7 @@ def microscope(browser: Any, bench: str) -> Iterator[Any]:
         assert not one.failed
 
 
-# The others are long; in Node.js every case is compared (tests/frontend/test_weights.py).
+# The others are long; in Node.js every case is compared (tests/frontend/core/test_weights.py).
 HOVERED = [
     "oblong",
     "mixed",

@@ -7,9 +7,12 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import timm
 from safetensors.torch import save_file
 
+from tests.images import zoo
 from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.models import load_model
 from vitviz.models.registry import build
@@ -17,6 +20,7 @@ from vitviz.ui import context
 from vitviz.ui.compute import consent, loading, services
 from vitviz.ui.pages.compare import text as compare
 from vitviz.ui.shell import text as sidebar
+from vitviz.ui.shell import text as words
 from vitviz.ui.text import common
 
 PATCH_16, ONE_SIZE = "test_vit", "levit_128s"
@@ -243,3 +247,34 @@ def forgotten():
     results = services.models().results
     for key in [key for key in results if key.model.startswith(("file:", "test_vit", ONE_SIZE))]:
         results.remove(key)
+
+
+# What had to be assumed of a picture or a model is said in the sidebar, as plain text.
+
+
+def deep_png(largest: int) -> bytes:
+    values = np.random.default_rng(0).integers(0, largest, (200, 300)).astype(np.uint16)
+    values[0, 0] = largest
+    return zoo.encoded(values, "PNG")
+
+
+@pytest.mark.parametrize(("largest", "said"), [(4095, "12 bits, so 4,095 is shown white"), (65535, None)])
+@pytest.mark.long
+def test_a_picture_of_more_than_8_bits(app, largest, said):
+    shown = upload(app(), deep_png(largest), "scan.png", "image/png")
+    assert not shown.wrong
+    captions = [caption.value for caption in shown.at.caption]
+    assert any(said in text for text in captions) if said else not any("shown white" in text for text in captions)
+    assert "fewest bits" in words.UPLOAD_HELP  # the rule itself, beside the upload
+
+
+def test_a_wrapped_checkpoint(app, tmp_path, monkeypatch):
+    """The prefix comes from the file, and is shown as it is: markup in it stays text."""
+    monkeypatch.setenv(loading.CHECKPOINTS, str(tmp_path))
+    state = timm.create_model("test_vit", num_classes=2).state_dict()
+    prefix = "![x](http://127.0.0.1:9/a)"
+    save_file({f"{prefix}.{name}": tensor for name, tensor in state.items()}, tmp_path / "pets.safetensors")
+    (tmp_path / "pets.json").write_text(json.dumps({"architecture": "test_vit", "num_classes": 2}))
+    shown = app(model="file:pets")
+    (said,) = [caption.value for caption in shown.at.caption if "begins with" in caption.value]
+    assert "](" not in said.replace("\\](", "") and "left aside" in said

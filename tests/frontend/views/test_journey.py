@@ -7,9 +7,8 @@ import re
 
 import pytest
 
+from tests.frontend.conftest import Run
 from vitviz.frontend import STYLES
-
-from .conftest import Run
 
 TIMELINE = 'import { eased, linesFor, staggered, Timeline } from "./core/timeline.js";\n'
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.frontend.conftest import Run
 from vitviz import head_by_hand, load_model, load_sample, open_layer, trace
 from vitviz.analysis.by_hand import embedded_token
 from vitviz.ui.pages.by_hand import stepper
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.pages.by_hand.steps import Worksheet
 from vitviz.ui.server.payloads import pack
-
-from .conftest import Run
 
 SCENES = """
 import { sceneOf } from "./core/by_hand.js";

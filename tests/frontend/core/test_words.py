@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.microscope_cases import CASES
+from tests.frontend.conftest import Run
 from vitviz.ui.pages.microscope.text import MICROSCOPE
-
-from .conftest import Run
 
 IMPORTS = """import { decode } from "./core/encoding.js";
 import { Answer, LayerWeights } from "./core/weights.js";

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from tests.browser.microscope_cases import CASES
+from tests.frontend.conftest import Run
 from vitviz.analysis.features import PatchFeatures, correspondences, patch_similarity
 from vitviz.tokens import TokenLayout
 from vitviz.ui.server.payloads import pack
-
-from .conftest import Run
 
 WEIGHTS = (
     'import { LayerWeights, meanOfHeads } from "./core/weights.js";\nimport { decode } from "./core/encoding.js";\n'

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.frontend.conftest import Run
 from vitviz.ui.server.payloads import pack
-
-from .conftest import Run
 
 LOADER = 'import { FetchError, payloadReader, Source } from "./data/source.js";\nimport { Loader } from "./data/source.js";\n'
 # A server whose replies the test sends when it likes, and a loader over it whose pauses end when the test says so.

@@ -9,13 +9,12 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from tests.frontend.conftest import Run
 from vitviz.capture.attention import Attention
 from vitviz.draw.scale import FLAT, Scale, levels, rounding
 from vitviz.tokens import TokenLayout
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.server.payloads import pack
-
-from .conftest import Run
 
 RANDOM = np.random.default_rng(5)
 ROW = RANDOM.gamma(0.3, size=256).astype(np.float32) / 80
