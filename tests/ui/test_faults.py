@@ -37,7 +37,7 @@ def hub(tmp_path, monkeypatch):
 
 def goes_on(shown) -> None:
     """The way back is there, and leads to a page without an error."""
-    shown.at.button(key="back stage").click().run()
+    shown.at.button(key="back view").click().run()
     assert not shown.wrong and shown.parameters == {}
 
 

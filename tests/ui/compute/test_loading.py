@@ -77,7 +77,7 @@ def test_what_goes_wrong_is_one_sentence_and_a_next_step(app, hub, monkeypatch, 
     assert len(shown.wrong) == 1 and not shown.at.exception
     assert words in shown.wrong[0] and "need no network" in shown.wrong[0]
     assert [header.value for header in shown.at.header] == [patches.PAGE.question]
-    shown.at.button(key="back stage").click().run()
+    shown.at.button(key="back view").click().run()
     assert not shown.wrong and shown.parameters == {}
 
 

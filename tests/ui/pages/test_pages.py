@@ -131,11 +131,11 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(app, model, monkeypatch):
         return
     assert len(shown.wrong) == 1 and not shown.at.exception
     if model == "vit_small_patch16_224.dino":  # its weights need the network: what does not is offered
-        assert {"random stage", "embedded stage"} <= {button.key for button in shown.at.button}
+        assert {"random view", "embedded view"} <= {button.key for button in shown.at.button}
     assert not any(
         path in shown.wrong[0] for path in (str(Path.cwd()), str(Path.home()), str(Path(timm.__file__).parent))
     )
-    shown.at.button(key="back stage").click().run()
+    shown.at.button(key="back view").click().run()
     assert not shown.wrong
 
 

@@ -137,7 +137,7 @@ def test_back_to_the_embedded_model_is_named_so(app, contexts, kind):
     page = app("patches")
     page.at.selectbox(key="model kind").set_value(kind).run()  # the first of either list has weights on the hub alone
     assert page.wrong and shown_model(page) == page.parameters["model"]
-    page.at.button(key="back stage").click().run()
+    page.at.button(key="back view").click().run()
     assert page.at.selectbox(key="model kind").value == "embedded"
     assert_true(page, contexts)
 
