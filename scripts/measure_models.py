@@ -178,10 +178,15 @@ def fitted(run: Run) -> dict[str, float]:
 def doubt(inside: Run, outside: Run, temperature: float) -> dict[str, Any]:
     """The score and the threshold that tell pictures outside the classes, chosen on one half and checked on the other."""
     areas = {
-        name: round(area_under_roc(score(inside.logits / temperature)[half(inside, True)],
-                                   score(outside.logits / temperature)[half(outside, True)]), 4)
+        name: round(
+            area_under_roc(
+                score(inside.logits / temperature)[half(inside, True)],
+                score(outside.logits / temperature)[half(outside, True)],
+            ),
+            4,
+        )
         for name, score in DOUBT_SCORES.items()
-    }  # fmt: skip
+    }
     name = max(areas, key=areas.__getitem__)
     known, unknown = (DOUBT_SCORES[name](run.logits / temperature) for run in (inside, outside))
     right = top(inside.logits, inside.targets, 1)

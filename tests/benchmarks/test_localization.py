@@ -44,8 +44,11 @@ def test_scenes_are_what_they_say(making: ModuleType):
         for mask, box in zip(scene.masks, scene.boxes, strict=True):
             rows, cols = np.nonzero(mask)
             assert (box.left, box.right, box.top, box.bottom) == (
-                cols.min(), cols.max() + 1, rows.min(), rows.max() + 1,
-            )  # fmt: skip
+                cols.min(),
+                cols.max() + 1,
+                rows.min(),
+                rows.max() + 1,
+            )
             longer = max(box.right - box.left, box.bottom - box.top)
             assert 0.15 * side <= longer <= 0.46 * side
             inside, around = (
@@ -75,10 +78,16 @@ def test_overlaps_by_hand(measuring: ModuleType):
 
 def test_a_table_counts_pictures(measuring: ModuleType):
     rows = [
-        {"name": f"generated/{index}", "objects": 1 + index % 2, "box/whole image": 0.2, "box/centre box": 0.6 * (index < 2),
-         "box/LOST/key/224": 0.5 if index < 3 else 0.49, "recall/MaskCut/224": index / 4}
+        {
+            "name": f"generated/{index}",
+            "objects": 1 + index % 2,
+            "box/whole image": 0.2,
+            "box/centre box": 0.6 * (index < 2),
+            "box/LOST/key/224": 0.5 if index < 3 else 0.49,
+            "recall/MaskCut/224": index / 4,
+        }
         for index in range(4)
-    ]  # fmt: skip
+    ]
     told = measuring.tables(rows)
     assert "generated: 4 pictures" in told
     assert "| LOST, key, 224 | 4 | 75.0%" in told and "| +25.0% [" in told and "| +75.0% [" in told
@@ -87,10 +96,17 @@ def test_a_table_counts_pictures(measuring: ModuleType):
 
 def test_masks_are_paired_with_otsu_at_their_own_size(measuring: ModuleType):
     rows = [
-        {"name": f"horses/{index}", "objects": 1, "mask/whole image": 0.2, "mask/LOST/key/168": 0.6, "mask/LOST/key/224": 0.7,
-         f"mask/{measuring.OTSU}/168": 0.1, **({f"mask/{measuring.OTSU}/224": 0.4} if index < 2 else {})}
+        {
+            "name": f"horses/{index}",
+            "objects": 1,
+            "mask/whole image": 0.2,
+            "mask/LOST/key/168": 0.6,
+            "mask/LOST/key/224": 0.7,
+            f"mask/{measuring.OTSU}/168": 0.1,
+            **({f"mask/{measuring.OTSU}/224": 0.4} if index < 2 else {}),
+        }
         for index in range(3)
-    ]  # fmt: skip
+    ]
     told = measuring.tables(rows)
     assert "| LOST, key, 168 | 3 | 60.0% [60.0%, 60.0%] | +50.0% [+50.0%, +50.0%] | +40.0%" in told
     assert "| LOST, key, 224 | 2 | 70.0% [70.0%, 70.0%] | +30.0% [+30.0%, +30.0%] | +50.0%" in told

@@ -106,15 +106,19 @@ def test_objects(subject: TracedImage, maps: FeatureMaps, method: Any):
 def test_fields_and_stress_of_two_networks(subject: TracedImage):
     network = vitviz.load_cnn("resnet18", weights="random")
     pixels = subject.trace.input
-    fields = {"ViT": receptive_fields(subject.model, pixels, ["patch_embed", "blocks.0"]),
-              "CNN": receptive_fields(network, pixels, ["layer1", "layer2"])}  # fmt: skip
+    fields = {
+        "ViT": receptive_fields(subject.model, pixels, ["patch_embed", "blocks.0"]),
+        "CNN": receptive_fields(network, pixels, ["layer1", "layer2"]),
+    }
     provenance = subject.provenance("effective receptive field")
     made = fields_figure(fields, provenance)
     assert made.arrays["sides_0"].tolist() == [field.side for field in fields["ViT"]]
     assert f"{fields['CNN'][0].side:.0f} pixels after layer1" in made.alt
     picture = np.asarray(subject.prepared.shown)
-    curves = {name: stress_curve(each, picture, "centre", levels=(0, 0.5))
-              for name, each in (("ViT", subject.model), ("CNN", network))}  # fmt: skip
+    curves = {
+        name: stress_curve(each, picture, "centre", levels=(0, 0.5))
+        for name, each in (("ViT", subject.model), ("CNN", network))
+    }
     made = stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
     np.testing.assert_array_equal(made.arrays["values_1"], curves["CNN"].values)
     assert f"ViT, cat: {curves['ViT'].values[0]:.0%} of the whole picture" in made.alt

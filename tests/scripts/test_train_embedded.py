@@ -129,8 +129,13 @@ def test_a_class_folder_that_is_missing_is_named(data, tmp_path):
     plain = timm.create_model("test_vit", num_classes=0, img_size=48)
     save_file(plain.state_dict(), tmp_path / "backbone.safetensors")
     result = run(
-        "vit", tmp_path / "backbone.safetensors", tmp_path / "out.safetensors",
-        "--data", data / "seen", "--classes", tmp_path / "classes.tsv",
-    )  # fmt: skip
+        "vit",
+        tmp_path / "backbone.safetensors",
+        tmp_path / "out.safetensors",
+        "--data",
+        data / "seen",
+        "--classes",
+        tmp_path / "classes.tsv",
+    )
     assert result.returncode != 0
     assert "'seen/purple'" in result.stderr

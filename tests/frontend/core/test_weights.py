@@ -80,10 +80,17 @@ def test_tokens_are_counted_and_named_as_in_python(run: Run) -> None:
 
 def test_arrows_walk_the_grid_and_reach_the_prefix_tokens(run: Run) -> None:
     walk = [
-        ("r1c1", [0, 1], "r1c2"), ("r1c1", [-1, 0], "r0c1"), ("r2c4", [1, 0], "r2c4"), ("r1c0", [0, -1], "r1c0"),
-        ("r0c0", [-1, 0], "cls"), ("r0c4", [-1, 0], "reg0"), ("cls", [0, 1], "reg0"), ("reg0", [0, 1], "reg0"),
-        ("cls", [-1, 0], "cls"), ("reg0", [1, 0], "r0c3"),
-    ]  # fmt: skip
+        ("r1c1", [0, 1], "r1c2"),
+        ("r1c1", [-1, 0], "r0c1"),
+        ("r2c4", [1, 0], "r2c4"),
+        ("r1c0", [0, -1], "r1c0"),
+        ("r0c0", [-1, 0], "cls"),
+        ("r0c4", [-1, 0], "reg0"),
+        ("cls", [0, 1], "reg0"),
+        ("reg0", [0, 1], "reg0"),
+        ("cls", [-1, 0], "cls"),
+        ("reg0", [1, 0], "r0c3"),
+    ]
     body = (
         "const { layout, walk } = given;"
         "return walk.map(([from, by]) => nameOf(layout, step(layout, tokenNamed(layout, from), ...by)));"
@@ -134,9 +141,14 @@ def test_keys_and_two_digit_heads(run: Run) -> None:
     read = run('import { Keys } from "./parts/input.js";\n', body)
     assert [r and r.get("head") for r in read[:5]] == [1, 11, 4, 9, 2]
     assert read[5:] == [
-        {"act": "layer", "by": -1}, {"act": "move", "step": [-1, 0]}, {"act": "read", "step": [-1, 0]}, None, None, None,
+        {"act": "layer", "by": -1},
+        {"act": "move", "step": [-1, 0]},
+        {"act": "read", "step": [-1, 0]},
+        None,
+        None,
+        None,
         {"act": "release"},
-    ]  # fmt: skip
+    ]
 
 
 def test_similar_patches_are_those_of_python(run: Run) -> None:

@@ -292,8 +292,12 @@ def test_after_the_last_cell_was_erased_a_button_of_the_page_is_followed(run: Ru
     mask.toggle(9); pass(400);
     return { erased, late, receivedOf, sinks, last: values().at(-1) };"""
     assert run(CHOICES, CLOCK + MASK + body) == {
-        "erased": [[[]], []], "late": [], "receivedOf": [], "sinks": [5, 6], "last": [5, 6, 9],
-    }  # fmt: skip
+        "erased": [[[]], []],
+        "late": [],
+        "receivedOf": [],
+        "sinks": [5, 6],
+        "last": [5, 6, 9],
+    }
 
 
 def test_no_reply_reaches_into_a_stroke_and_it_is_sent_whole(run: Run) -> None:
@@ -347,8 +351,16 @@ def test_only_the_clean_up_of_the_last_call_ends_the_view(run: Run) -> None:
     place({ parentElement: one, data: 4 }); second();
     return log;"""
     assert run('import { component } from "./hosts/streamlit.js";\n', body) == [
-        "new one", "show 1", "show 2", "new other", "show 3", "stop", "stop", "new one", "show 4",
-    ]  # fmt: skip
+        "new one",
+        "show 1",
+        "show 2",
+        "new other",
+        "show 3",
+        "stop",
+        "stop",
+        "new one",
+        "show 4",
+    ]
 
 
 def test_the_microscopes_state_follows_answers_and_no_late_reply(run: Run) -> None:

@@ -23,17 +23,33 @@ SIZE = (64, 96)  # (height, width) of the detector's input
 def configuration(kind: str) -> Any:
     if kind == "yolos":
         return transformers.YolosConfig(
-            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, image_size=list(SIZE),
-            patch_size=16, num_detection_tokens=5, id2label=NAMES,
-        )  # fmt: skip
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=16,
+            image_size=list(SIZE),
+            patch_size=16,
+            num_detection_tokens=5,
+            id2label=NAMES,
+        )
     backbone = transformers.ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic", out_features=["stage4"]
     )
     return getattr(transformers, DETECTOR_TYPES[kind].config)(
-        use_timm_backbone=False, backbone=None, use_pretrained_backbone=False, backbone_config=backbone, d_model=16,
-        encoder_layers=1, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, num_queries=5, id2label=NAMES,
-    )  # fmt: skip
+        use_timm_backbone=False,
+        backbone=None,
+        use_pretrained_backbone=False,
+        backbone_config=backbone,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        num_queries=5,
+        id2label=NAMES,
+    )
 
 
 def written(kind: str, folder: Path) -> tuple[Any, Any]:

@@ -109,9 +109,14 @@ class ClassCode:
             return self._form(403, words.CODE_WRONG)
         answer = RedirectResponse(f"{self._base}/", 303)
         answer.set_cookie(
-            COOKIE, self._cookie(), SECONDS, path=f"{self._base}/", httponly=True, samesite="lax",
+            COOKIE,
+            self._cookie(),
+            SECONDS,
+            path=f"{self._base}/",
+            httponly=True,
+            samesite="lax",
             secure=request.url.scheme == "https",
-        )  # fmt: skip
+        )
         return answer
 
     def _cookie(self) -> str:
@@ -130,9 +135,12 @@ class ClassCode:
 
     def _form(self, status: int, said: str = "") -> Response:
         page = _PAGE.format(
-            action=html.escape(f"{self._base}{PATH}"), said=f"<p role=alert>{html.escape(said)}</p>" if said else "",
-            title=html.escape(words.NAME), label=html.escape(words.CODE_LABEL), button=html.escape(words.CODE_BUTTON),
-        )  # fmt: skip
+            action=html.escape(f"{self._base}{PATH}"),
+            said=f"<p role=alert>{html.escape(said)}</p>" if said else "",
+            title=html.escape(words.NAME),
+            label=html.escape(words.CODE_LABEL),
+            button=html.escape(words.CODE_BUTTON),
+        )
         return HTMLResponse(page, status, {"Cache-Control": "no-store"})
 
 
