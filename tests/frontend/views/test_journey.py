@@ -239,7 +239,7 @@ def test_frames_and_photograph_are_large_and_fit(
     rows = math.ceil(layers / found["columns"])
     layers_part = max(42 + rows * (found["frame"] + 24), 256)  # title, rows with their names; or the answer beside them
     below = 168 + 22 * (height > 820)  # caption, story, transport and gallery
-    assert 28 + found["photo"] + layers_part + below <= height - 100  # the heading
+    assert 28 + found["photo"] + layers_part + below <= height - 80  # the heading
     assert found["columns"] * (found["frame"] + 6) - 6 + 28 + found["answer"] <= width
     assert found["photo"] + 28 + found["line"] == width
 

@@ -10,12 +10,13 @@ const GAP = 28;
 const THUMB = 52;
 export const CELL_GAP = 6; // between two frames of the strip
 // CSS pixels of the screen's height that neither the photograph nor two rows of frames take, and of that what low screens save.
-const AROUND = 428;
+const AROUND = 408;
 const LOW = 820; // as in the style sheet
 const SAVED = 22;
 const FRAMES_SHARE = 0.41; // of the rest
+const [CONTROLS, LINES] = [78, 190]; // CSS pixels of transport and gallery; of all lines of text one above another
 const HEADER = 620; // CSS pixels in which the layers' title, scale and link stand in one line
-const WIDEST_ANSWER = 360;
+const WIDEST_ANSWER = 640;
 const TOOLS = 34; // beneath the line of patches
 const ABOVE_ROW = 30; // of each further row of frames, for its names
 const MOST_ROWS = 4;
@@ -23,22 +24,23 @@ const LEAST_FRAMES = 146; // CSS pixels of all rows, which the answer beside the
 const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
 
 // Sizes of the parts in a given width: frames of layers as large as the screen has room for beside the answer, and above them the
-// photograph. -> { narrow, photo, line, lineHeight, answer, frame, columns }
-export function sizesFor(width, height, layers) {
+// photograph. type: of the size of letters, over 1 in the presenter's view, where there are neither controls nor gallery. -> { narrow, photo, line, lineHeight, answer, frame, columns }
+export function sizesFor(width, height, layers, type = 1) {
   const narrow = width < 620;
   if (narrow) return { narrow, photo: Math.min(width, 340), line: width, lineHeight: 110, answer: width, frame: 64, columns: layers };
   const answer = Math.max(190, Math.min(280, Math.round(0.22 * width)));
   const room = width - answer - GAP;
+  const spare = type > 1 ? CONTROLS - (type - 1) * LINES : 0;
   let best = null;
   for (let rows = 1; rows <= Math.min(MOST_ROWS, layers); rows++) {
     const columns = Math.ceil(layers / rows);
-    const tall = Math.max(300, height - AROUND + (height > LOW ? 0 : SAVED) - Math.max(0, rows - 2) * ABOVE_ROW);
+    const tall = Math.max(300, height + spare - AROUND + (height > LOW ? 0 : SAVED) - Math.max(0, rows - 2) * ABOVE_ROW);
     const frame = Math.floor(Math.min((room - (columns - 1) * CELL_GAP) / columns, (FRAMES_SHARE * tall) / rows, 160));
     if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - Math.max(LEAST_FRAMES, rows * frame), 0.36 * width, 480)) };
   }
   const { photo, frame, columns } = best;
   // What frames leave of the width is the answer's.
-  const beside = width - GAP - Math.max(Math.min(room, HEADER), columns * (frame + CELL_GAP));
+  const beside = width - GAP - Math.max(Math.min(room, type * HEADER), columns * (frame + CELL_GAP));
   return { narrow, answer: Math.max(answer, Math.min(WIDEST_ANSWER, beside)), line: width - photo - GAP, lineHeight: photo - TOOLS, ...best };
 }
 

@@ -24,7 +24,8 @@ export class JourneyPainter extends JourneyAnswers {
     const { layout, layers } = this.shown?.data ?? this.given ?? {};
     if (!width || !layout) return this.repaint();
     this.figure.arrangeStrip(layers.map((_, layer) => String(layer)));
-    const sizes = sizesFor(width, window.innerHeight, layers.length);
+    const type = parseFloat(getComputedStyle(root).getPropertyValue("--vv-type")) || 1;
+    const sizes = sizesFor(width, window.innerHeight, layers.length, type);
     root.classList.toggle("narrow", sizes.narrow);
     root.classList.toggle("compact", width < COMPACT);
     for (const [name, value] of Object.entries({ photo: sizes.photo, answer: sizes.answer, frame: sizes.frame })) root.style.setProperty(`--${name}`, `${value}px`);
