@@ -47,7 +47,7 @@ def test_a_file_within_the_limits_is_fetched(hub: Hub) -> None:
     ("to", "said"),
     [
         (Limits(file_bytes=len(WEIGHTS) - 1), "downloads files of at most"),
-        (Limits(cache_bytes=len(WEIGHTS) - 1), "room that this server has for models is used up"),
+        (Limits(cache_bytes=len(WEIGHTS) - 1), "space that this server has for models is used up"),
     ],
 )
 def test_a_larger_file_is_refused_before_a_byte_of_it_comes(hub: Hub, tmp_path: Path, to: Limits, said: str) -> None:
