@@ -38,6 +38,16 @@ def test_the_dockerfile_has_no_remarks() -> None:
     assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
 
 
+def test_the_image_and_the_build_say_what_they_are_made_of() -> None:
+    """Of the pinned versions: an audit against known weaknesses, and a list in CycloneDX's form."""
+    said = subprocess.run(
+        ["make", "--dry-run", "audit", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(r"pip-audit .*-r requirements.lock", said)
+    assert re.search(r"cyclonedx-py requirements .*-o build/sbom.cdx.json requirements.lock", said)
+    assert "cyclonedx-py environment --of JSON -o /venv/sbom.cdx.json" in DOCKERFILE
+
+
 def test_the_image_runs_without_root_and_says_how_it_is() -> None:
     final = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
     assert re.search(r"^USER (?!0\b|root\b)\d+$", final, re.MULTILINE)

@@ -14,6 +14,7 @@ import vitviz
 from vitviz.draw import draw_curve, draw_heatmap
 from vitviz.figure import PROVENANCE_KEY, Figure, Provenance
 from vitviz.heatmap import Heatmap
+from vitviz.ui.server.payloads import pack_picture
 
 PROVENANCE = Provenance(
     model="embedded",
@@ -132,3 +133,17 @@ def test_a_notebook_shows_the_picture_and_a_terminal_one_line() -> None:
     made = figure()
     assert Image.open(io.BytesIO(made._repr_png_())).size == made.image().size
     assert repr(made) == "Figure('last hop': rollout (2, 2))"
+
+
+def test_what_a_photograph_says_of_place_and_camera_leaves_in_no_export() -> None:
+    """Through loading, a figure over the photograph, and what the browser is sent."""
+    secret, file = "49.0069 N, camera 4711 of A. Nobody", io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E], exif[0x013B] = secret, secret  # description and artist
+    exif.get_ifd(0x8825)[29] = secret  # of the GPS block
+    Image.new("RGB", (48, 32), (90, 120, 40)).save(file, "JPEG", exif=exif, comment=secret.encode())
+    assert secret.encode() in file.getvalue()
+    image = vitviz.load_image(file.getvalue())
+    made = figure(draw_heatmap(Heatmap([[0.0, 1.0], [0.25, 0.5]], "rollout"), image=image, width=100))
+    for sent in (made.png(), pack_picture(image), repr(vitviz.image_hash(image)).encode()):
+        assert secret.encode() not in sent and b"eXIf" not in sent and b"Nobody" not in sent
