@@ -24,6 +24,7 @@ from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.compute.services import answer
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session
+from vitviz.ui.server.route import is_narrow
 from vitviz.ui.text import common as words
 
 T = TypeVar("T")
@@ -81,7 +82,8 @@ class PageContext:
         traced: model, input and trace, of a model of any shape.
         key: names model, weights, image, size and framing; results of this context are kept under keys derived from it.
         theme: colours of figures, as the browser shows the page.
-        phone: Whether the browser says that it is a phone's: every picture is as wide as half a page elsewhere.
+        phone: Whether the browser's window was as narrow as a phone when the session began: every picture is as wide as half
+            a page elsewhere.
         passage: The states between the blocks in the traced pass; None where they were not kept.
     """
 
@@ -271,5 +273,5 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
     learned = ("pool",) * bool(trace.pooling) + (chosen.query_layout.prefix if chosen else ())
     fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, traced.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
-    phone = "Mobi" in (st.context.headers.get("User-Agent") or "")
+    phone = is_narrow(st.context.headers, st.context.cookies)
     return PageContext(fitted, image, traced, replace(key, what=""), theme, phone, cached.passage), lost

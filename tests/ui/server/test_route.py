@@ -15,15 +15,18 @@ from vitviz.ui.pages.registry import pages
 from vitviz.ui.server.payloads import PayloadStore
 from vitviz.ui.server.route import (
     COOKIE,
+    NARROW_COOKIE,
     KnownPages,
     VisitorCookie,
     address,
     frontend_address,
     frontend_route,
+    is_narrow,
     payload_route,
     picture_route,
     publish,
 )
+from vitviz.ui.shell import styles
 
 
 def client(base: str, store: PayloadStore | None = None) -> TestClient:
@@ -142,3 +145,11 @@ def test_a_published_picture_is_made_once_and_may_be_kept_by_every_browser():
     again = publish("a photograph, small", lambda: b"")
     assert again == address and browser.get(again).content == b"a jpeg file" and made == [1]
     assert browser.get(f"{address[:-5]}0.jpg" if address[-5] != "0" else f"{address[:-5]}1.jpg").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "narrow"), [("1", "", True), ("0", "Mobi", False), ("x", "Mobi", True), (None, "", False)]
+)
+def test_a_window_is_as_narrow_as_its_page_says(said, name, narrow):
+    assert is_narrow({"User-Agent": name}, {} if said is None else {NARROW_COOKIE: said}) == narrow
+    assert f"{NARROW_COOKIE}=$" in styles.WIDTH_SCRIPT

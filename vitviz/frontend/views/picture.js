@@ -34,6 +34,7 @@ class Picture {
     this.blend = host.memory.blend ?? PREFERRED_BLEND;
     this.width = 0; // CSS pixels there are
     this.windowHeight = Infinity;
+    this.phone = window.matchMedia("(max-width: 640px)");
     this.loader = new Loader(sourceOf(host), {
       arrived: (question, payloads) => this.take(question, payloads),
       changed: () => this.turn(),
@@ -166,7 +167,7 @@ class Picture {
   draw() {
     const { ratio, widest, around, stacked } = this.shown?.data || this.given;
     if (!this.width) return;
-    const tallest = Math.max(LEAST_HEIGHT, this.windowHeight - around) / stacked; // of which all is seen at once
+    const tallest = Math.max(LEAST_HEIGHT, this.windowHeight - around) / (this.phone.matches ? 1 : stacked); // of which all is seen at once
     const width = Math.round(Math.min(this.width, widest, tallest * ratio));
     const height = Math.round(width / ratio);
     const resized = sizeCanvas(this.canvas, width, height);

@@ -24,6 +24,8 @@ from vitviz.ui.server.settings import url_prefix
 PATH = "/payload"
 FRONTEND = "/frontend"
 COOKIE = "vitviz_visitor"
+# Set by the page itself (`shell.styles`): whether its window is as narrow as a phone.
+NARROW_COOKIE = "vitviz_narrow"
 # As `VisitorCookie` makes them.
 _VISITOR = re.compile(r"[\w-]{22}", re.ASCII)
 _PLAIN = {"X-Content-Type-Options": "nosniff"}
@@ -151,6 +153,12 @@ class KnownPages:
                 await send(message)
 
         await self.app(scope, receive, send_unless_page)
+
+
+def is_narrow(headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
+    """Whether a browser's window is as narrow as a phone: as its page said, else where it names itself a phone's."""
+    said = cookies.get(NARROW_COOKIE)
+    return said == "1" if said in ("0", "1") else "Mobi" in headers.get("User-Agent", "")
 
 
 def visitor_of(cookies: Mapping[str, str]) -> str:

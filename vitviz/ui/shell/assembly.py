@@ -61,7 +61,7 @@ def _decoders_able() -> bool:
 def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]:
     """What stands in front of every request, the first outermost. pages: the addresses of the app's pages."""
     base = base_path()
-    scripts = (navigation.PUT_AWAY, presenter.SCRIPT, scale_down())
+    scripts = (navigation.PUT_AWAY, presenter.SCRIPT, styles.WIDTH_SCRIPT, scale_down())
     code = [
         Middleware(ClassCode, code=chosen.class_code, base_path=base, open_paths=health_paths(base)),
     ]

@@ -7,6 +7,8 @@ from functools import cache
 import streamlit as st
 from PIL import Image
 
+from vitviz.ui.server.route import NARROW_COOKIE
+
 # In the page before anything is drawn.
 CSS = """
 /* A projector of 1024 x 768 has little height. */
@@ -117,6 +119,16 @@ CSS = """
 }
 """
 
+
+# Streamlit does not know how wide a window is. Pictures are drawn for the width that it had when the session began.
+WIDTH_SCRIPT = f"""
+{{
+  const narrow = matchMedia("(max-width: 640px)");
+  const tell = () => {{ document.cookie = `{NARROW_COOKIE}=${{Number(narrow.matches)}}; path=/; SameSite=Lax`; }};
+  narrow.addEventListener("change", tell);
+  tell();
+}}
+"""
 
 # Streamlit gives its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
 # too light for (1.6:1).
