@@ -86,6 +86,15 @@ def test_sources_stay_short_and_files_small() -> None:
         assert path.stat().st_size <= limit, f"{path.relative_to(ROOT)} has {path.stat().st_size} bytes"
 
 
+def test_a_class_name_means_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "vitviz").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path.name)
+    assert not {name: files for name, files in places.items() if len(files) > 1}
+
+
 def test_every_module_says_what_it_is() -> None:
     for path in tracked("vitviz/*.py", "app.py"):
         assert ast.get_docstring(ast.parse(text_of(path) or "")), f"{path.relative_to(ROOT)} has no docstring"

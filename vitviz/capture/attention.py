@@ -61,8 +61,79 @@ class DenseBias:
         return self.values.nbytes
 
 
+class AttentionBase:
+    """What attention over one grid and attention in windows share: checks, and weights in chunks of queries."""
+
+    q: Tensor | None
+    k: Tensor | None
+    explicit: Tensor | None
+    fewest_queries = 1  # in a chunk
+
+    def __post_init__(self) -> None:
+        if (self.explicit is None) == (self.q is None or self.k is None):
+            raise ValueError("attention is given either as q and k or as explicit weights")
+
+    @property
+    def num_heads(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def num_queries(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def num_keys(self) -> int:
+        raise NotImplementedError
+
+    def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
+        """(heads, chosen queries, keys), or (1, chosen queries, keys) for one head."""
+        raise NotImplementedError
+
+    @property
+    def _shaped(self) -> Tensor:
+        return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]
+
+    @property
+    def device(self) -> torch.device:
+        return self._shaped.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What weights are computed in: float32, also from half precision; float64 where the model runs in it."""
+        return torch.promote_types(self._shaped.dtype, torch.float32)
+
+    def row(self, query: int) -> Tensor:
+        """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
+        query = self._checked(query, self.num_queries, "query")
+        return self.rows(slice(query, query + 1))[:, 0]
+
+    def weights(self, head: int | None = None) -> Tensor:
+        """(heads, queries, keys) float32, or (queries, keys) for one head; computed now, in chunks, and not kept."""
+        heads = self.num_heads if head is None else 1
+        out = torch.empty(heads, self.num_queries, self.num_keys, device=self.device, dtype=self.dtype)
+        for chunk in self.query_chunks(heads):
+            out[:, chunk] = self.rows(chunk, head)
+        return out if head is None else out[0]
+
+    def queries_at_once(self, heads: int | None = None) -> int:
+        """How many queries have about CHUNK_ENTRIES score entries over all heads; no less than `fewest_queries`."""
+        return max(self.fewest_queries, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
+
+    def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
+        """Slices of so many queries, one behind the other."""
+        size = self.queries_at_once(heads)
+        for start in range(0, self.num_queries, size):
+            yield slice(start, min(start + size, self.num_queries))
+
+    @staticmethod
+    def _checked(index: int, size: int, kind: str) -> int:
+        if not 0 <= index < size:
+            raise IndexError(f"{kind} {index} does not exist: this layer has {size}, counted from 0")
+        return index
+
+
 @dataclass(frozen=True, eq=False)
-class Attention:
+class Attention(AttentionBase):
     """One layer's attention for one image, in one of two forms. Tensors are detached and read-only.
 
     From queries and keys (the model made its weights inside a fused call), weights = softmax(q kT * scale + bias):
@@ -94,18 +165,11 @@ class Attention:
     explicit: Tensor | None = None
     rows_sum_to_one: bool = True
     _made: dict[str, Tensor] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        if (self.explicit is None) == (self.q is None or self.k is None):
-            raise ValueError("attention is given either as q and k or as explicit weights")
+    fewest_queries = FEWEST_QUERIES
 
     def __repr__(self) -> str:
         made = "explicit weights" if self.explicit is not None else "from queries and keys"
         return f"Attention({self.name!r}: {self.num_heads} heads, {self.num_queries} queries, {self.num_keys} keys, {made})"
-
-    @property
-    def _shaped(self) -> Tensor:
-        return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]
 
     @property
     def num_heads(self) -> int:
@@ -123,15 +187,6 @@ class Attention:
     @property
     def num_keys(self) -> int:
         return self.explicit.shape[2] if self.explicit is not None else self.k.shape[1]  # type: ignore[union-attr]
-
-    @property
-    def device(self) -> torch.device:
-        return self._shaped.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What weights are computed in: float32, also from half precision; float64 where the model runs in it."""
-        return torch.promote_types(self._shaped.dtype, torch.float32)
 
     @property
     def nbytes(self) -> int:
@@ -186,13 +241,8 @@ class Attention:
             return self.scores(queries, head).sub_(lse).exp_()
         assert self.q is not None and self.k is not None
         q, k = self.q[heads][:, queries].to(self.dtype), self.k[heads].to(self.dtype)
-        # exp(q kT * scale - lse): the subtraction rides along with the product
+        # exp(q kT * scale - lse): the subtraction is part of the product's kernel
         return torch.baddbmm(lse, q * self.scale, k.transpose(1, 2), beta=-1).exp_()
-
-    def row(self, query: int) -> Tensor:
-        """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
-        query = self._checked(query, self.num_queries, "query")
-        return self.rows(slice(query, query + 1))[:, 0]
 
     def column(self, key: int) -> Tensor:
         """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
@@ -222,33 +272,9 @@ class Attention:
             out += _times(vectors[:, chunk], self.rows(chunk))
         return out
 
-    def weights(self, head: int | None = None) -> Tensor:
-        """(heads, queries, keys) float32, or (queries, keys) for one head; computed now, in chunks, and not kept."""
-        heads = self.num_heads if head is None else 1
-        out = torch.empty(heads, self.num_queries, self.num_keys, device=self.device, dtype=self.dtype)
-        for chunk in self.query_chunks(heads):
-            out[:, chunk] = self.rows(chunk, head)
-        return out if head is None else out[0]
-
-    def queries_at_once(self, heads: int | None = None) -> int:
-        """How many queries have about CHUNK_ENTRIES score entries over all heads; no less than FEWEST_QUERIES."""
-        return max(FEWEST_QUERIES, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
-
-    def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
-        """Slices of so many queries, one behind the other."""
-        size = self.queries_at_once(heads)
-        for start in range(0, self.num_queries, size):
-            yield slice(start, min(start + size, self.num_queries))
-
     def _heads(self, head: int | None) -> slice:
         """All heads, or one: a slice beyond the last would be empty without a word."""
         return slice(None) if head is None else slice(self._checked(head, self.num_heads, "head"), head + 1)
-
-    @staticmethod
-    def _checked(index: int, size: int, kind: str) -> int:
-        if not 0 <= index < size:
-            raise IndexError(f"{kind} {index} does not exist: this layer has {size}, counted from 0")
-        return index
 
 
 def _times(vectors: Tensor, rows: Tensor) -> Tensor:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from vitviz.capture.attention import CHUNK_ENTRIES
+from vitviz.capture.attention import AttentionBase
 from vitviz.tokens import TokenLayout
 
 
 @dataclass(frozen=True, eq=False)
-class WindowedAttention:
+class WindowedAttention(AttentionBase):
     """One layer's attention for one image, cut into windows. Reads like `Attention`: rows and columns come back over
     the whole grid, zero outside the query's window. Tensors are detached and read-only.
 
@@ -43,20 +42,12 @@ class WindowedAttention:
     explicit: Tensor | None = None
     rows_sum_to_one: bool = True
 
-    def __post_init__(self) -> None:
-        if (self.explicit is None) == (self.q is None or self.k is None):
-            raise ValueError("attention is given either as q and k or as explicit weights")
-
     def __repr__(self) -> str:
         windows, queries = self.query_tokens.shape
         return (
             f"WindowedAttention({self.name!r}: {windows} windows, {self.num_heads} heads, {queries} queries and "
             f"{self.key_tokens.shape[1]} keys in each)"
         )
-
-    @property
-    def _shaped(self) -> Tensor:
-        return self.explicit if self.explicit is not None else self.q  # type: ignore[return-value]
 
     @property
     def num_windows(self) -> int:
@@ -73,15 +64,6 @@ class WindowedAttention:
     @property
     def num_keys(self) -> int:
         return self.key_layout.num_tokens
-
-    @property
-    def device(self) -> torch.device:
-        return self._shaped.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What weights come back in: float64 from a model in double precision, float32 from everything else."""
-        return torch.float64 if self._shaped.dtype == torch.float64 else torch.float32
 
     @property
     def nbytes(self) -> int:
@@ -133,11 +115,6 @@ class WindowedAttention:
             out[:, mine[:, None], keys[known][None, :]] = weights[..., known]
         return out
 
-    def row(self, query: int) -> Tensor:
-        """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
-        query = self._checked(query, self.num_queries, "query")
-        return self.rows(slice(query, query + 1))[:, 0]
-
     def column(self, key: int) -> Tensor:
         """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
         key = self._checked(key, self.num_keys, "key")
@@ -147,23 +124,3 @@ class WindowedAttention:
             known = queries >= 0
             out[:, queries[known]] = self.window_weights(window)[:, known, slot]
         return out
-
-    def weights(self, head: int | None = None) -> Tensor:
-        """(heads, queries, keys) over the whole grid, or (queries, keys) for one head; computed now and not kept."""
-        heads = self.num_heads if head is None else 1
-        out = torch.zeros(heads, self.num_queries, self.num_keys, dtype=self.dtype, device=self.device)
-        for chunk in self.query_chunks(heads):
-            out[:, chunk] = self.rows(chunk, head)
-        return out if head is None else out[0]
-
-    def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
-        """Slices of queries, each with about CHUNK_ENTRIES entries over all heads."""
-        size = max(1, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
-        for start in range(0, self.num_queries, size):
-            yield slice(start, min(start + size, self.num_queries))
-
-    @staticmethod
-    def _checked(index: int, size: int, kind: str) -> int:
-        if not 0 <= index < size:
-            raise IndexError(f"{kind} {index} does not exist: this layer has {size}, counted from 0")
-        return index
