@@ -36,5 +36,7 @@ function single(halves) {
     if (exponent === 31) return fraction ? NaN : sign * Infinity;
     return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
   });
-  return Float32Array.from(halves, (bits) => singles[bits]);
+  const numbers = new Float32Array(halves.length);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = singles[halves[i]]; // Float32Array.from takes ten times as long
+  return numbers;
 }
