@@ -38,7 +38,7 @@ class Provenance:
     layer, head   counted from 0
     query         the query token's short name: "cls", "r3c5"
     method        "rollout", "attention", "position similarity", ...
-    parameters    the method's knobs by name: numbers (numpy's too), strings, booleans, None, or lists of them
+    parameters    the method's options by name: numbers (numpy's too), strings, booleans, None, or lists of them
     compared_with where the second half of a comparison comes from
     version       of vitviz
     """
@@ -94,7 +94,7 @@ class Provenance:
         place = [
             f"{name} {number}" for name, number in (("layer", self.layer), ("head", self.head)) if number is not None
         ]
-        knobs = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        options = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
         size = f"{self.input_size[1]} x {self.input_size[0]} pixels" if self.input_size else ""
         parts = (
             f"{self.model} (weights {weights})" if self.model and weights else self.model,
@@ -103,7 +103,7 @@ class Provenance:
             self.dtype,
             ", ".join(place),
             f"query {self.query}" if self.query else "",
-            f"{self.method} ({knobs})" if self.method and knobs else self.method or knobs,
+            f"{self.method} ({options})" if self.method and options else self.method or options,
             f"compared with ({replace(self.compared_with, version='').line})" if self.compared_with else "",
             f"vitviz {self.version}" if self.version else "",
         )

@@ -251,7 +251,7 @@ def test_a_layer_that_does_not_come_is_said_and_asked_for_again(tab):
 
     shown.page.route("**/payload/*", refuse_third)
     shown.open("")
-    trouble = shown.page.locator(".journey .trouble")
+    trouble = shown.page.locator(".journey .failure")
     shown.expect(trouble).to_contain_text("Layer 2 could not be fetched")
     shown.expect(shown.page.locator(".journey")).to_have_attribute("data-loaded", str(LAYERS - 1))
     shown.page.unroute("**/payload/*")

@@ -355,7 +355,7 @@ def test_a_payload_that_is_gone_is_asked_for_anew(microscope: Any, browser: Any,
     page = context.new_page()
     page.route("**/payload/**", lambda route: route.fulfill(status=404, body="not found"))
     page.goto(f"{bench}/?case=small")
-    page.locator(".trouble", has_text="no longer on the server").wait_for(timeout=PATIENCE)
+    page.locator(".failure", has_text="no longer on the server").wait_for(timeout=PATIENCE)
     page.unroute("**/payload/**")
     page.get_by_role("button", name="Fetch them again").click()
     page.locator(".microscope[aria-busy=false][data-source]").wait_for(timeout=PATIENCE)

@@ -80,13 +80,13 @@ def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(replies: A
     shown.choose("second")
     for part in PARTS:
         root = shown.page.locator(part)
-        shown.expect(root.locator(".trouble")).to_contain_text("no longer on the server")
-        assert "Reload" not in root.locator(".trouble").inner_text()
+        shown.expect(root.locator(".failure")).to_contain_text("no longer on the server")
+        assert "Reload" not in root.locator(".failure").inner_text()
         assert root.get_attribute("aria-busy") == "false"
         assert root.evaluate(INK) == 0, "no old map under the new question"
     box = shown.picture().bounding_box()
     shown.page.mouse.move(box["x"] + 50, box["y"] + 120)
-    shown.expect(shown.picture().locator(".trouble")).to_be_visible()  # pointing does not take the message away
+    shown.expect(shown.picture().locator(".failure")).to_be_visible()  # pointing does not take the message away
     shown.screenshot("failed")
     shown.page.unroute("**/payload/**")
     again = shown.page.get_by_role("button", name="Fetch them again")
@@ -94,7 +94,7 @@ def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(replies: A
         again.first.click()
         shown.expect(again).to_have_count(left - 1)
     shown.shown()
-    shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
+    shown.expect(shown.page.locator(".failure:visible")).to_have_count(0)
     assert read(shown, 2, 3, 16) == "row 2, column 3 · 1035"
 
 
@@ -103,11 +103,11 @@ def test_the_network_is_lost_and_comes_back(replies: Any) -> None:
     shown.page.route("**/payload/**", lambda route: route.abort("internetdisconnected"))
     shown.choose("second")
     for part in PARTS:
-        shown.expect(shown.page.locator(part).locator(".trouble")).to_contain_text("the server does not answer")
+        shown.expect(shown.page.locator(part).locator(".failure")).to_contain_text("the server does not answer")
     shown.page.unroute("**/payload/**")
     shown.page.evaluate("window.dispatchEvent(new Event('online'))")
     shown.shown()
-    shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
+    shown.expect(shown.page.locator(".failure:visible")).to_have_count(0)
 
 
 @pytest.mark.long
@@ -213,12 +213,12 @@ def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any,
 
     shown.page.route("**/frontend/**", refuse)
     shown.page.goto(f"{replies_server}/?only=picture")
-    trouble = shown.page.locator(".trouble")
+    trouble = shown.page.locator(".failure")
     shown.expect(trouble).to_contain_text("This part of the page could not be fetched")
     assert len({url.split("/frontend/")[1].split("/")[0] for url in refused}) == 4, "each attempt has its own address"
     shown.page.unroute("**/frontend/**")
     shown.page.get_by_role("button", name="Fetch them again").click()
     shown.expect(shown.page.locator(".heatmap[data-state=shown]")).to_have_count(1)
-    shown.expect(shown.page.locator(".trouble:visible")).to_have_count(0)
+    shown.expect(shown.page.locator(".failure:visible")).to_have_count(0)
     assert shown.failed == []
     shown.close()

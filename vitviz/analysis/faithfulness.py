@@ -98,7 +98,7 @@ def faithfulness(
     for steps in levels:
         sets = _sets(walks, steps)
         new = known.missing(sets)
-        known.compute(sets, _teller(progress, before, whole))
+        known.compute(sets, _reporter(progress, before, whole))
         before += new
         fractions = np.linspace(0, 1, steps + 1)
 
@@ -158,7 +158,7 @@ def _sets(walks: list[Orders], steps: int) -> list[np.ndarray]:
     return hidden + [hidden_by_insertion(order, f) for walk in walks for order in walk.showing for f in fractions]
 
 
-def _teller(progress: Progress | None, before: int, whole: int):  # type: ignore[no-untyped-def]
+def _reporter(progress: Progress | None, before: int, whole: int):  # type: ignore[no-untyped-def]
     return (lambda done: progress(before + done, whole)) if progress else None
 
 

@@ -27,7 +27,7 @@ FUSIONS = ("mean", "max", "min")
 
 @dataclass(frozen=True)
 class RolloutOptions:
-    """The knobs of rollout.
+    """The options of rollout.
 
     Attributes:
         alpha: weight of the residual stream, 0.5 in the paper: an assumption, not a measurement.

@@ -147,7 +147,7 @@ def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
     expected: tuple[KnownCall, ...] = ()
     try:
         expected = known_calls(module, size)
-    except NotFollowed as error:  # whatever the model raises for this input is more telling, where it does
+    except NotFollowed as error:  # whatever the model raises for this input says more, where it does
         unknown = error
     for call in expected:
         refuse_other_than_tokens(call.module, call.kind)
@@ -202,7 +202,7 @@ def _call_by_call(request: _Request) -> Recording:
         placements = placements_of(module, request.size)
     except NOT_TAKEN as error:
         with torch.inference_mode(), evaluating(module):
-            module(request.x)  # whatever the model raises for this input is more telling
+            module(request.x)  # whatever the model raises for this input says more
         raise NotFollowed.of(module, error) from error
     made: list[tuple[Placement, Layer]] = []
     number = 0

@@ -162,11 +162,11 @@ def overview_figure(
     names: list[str] = []
     reaches: list[np.ndarray] = []
     queries: list[tuple[int, int] | None] = []
-    asking: dict[str, list[int]] = {}
+    asked_in: dict[str, list[int]] = {}
     for index, layer in enumerate(trace.every):
         own = nearest_query(layer, asked, trace.layout.grid)
         at_place = asked.cell is not None and own.cell is not None  # on a coarser grid it has another name
-        asking.setdefault(query_words(asked if at_place else own), []).append(index)
+        asked_in.setdefault(query_words(asked if at_place else own), []).append(index)
         arrays[f"layer_{index}"] = attention_map(layer, own).values
         names.append(_sentence(layer_name(trace, index)))
         reaches.append(reach_of(layer, own))
@@ -177,7 +177,7 @@ def overview_figure(
             subject.prepared.shown, [*arrays.values()], names, reaches, queries, robust=robust, theme=theme, width=width
         ),
         alt=(
-            f"Where {_askers(asking)}, in the mean of all heads, in each of {len(trace.every)} layers on its own grid: "
+            f"Where {_askers(asked_in)}, in the mean of all heads, in each of {len(trace.every)} layers on its own grid: "
             f"{'; '.join(names)}."
         ),
         provenance=subject.provenance("attention weights of every layer", query=str(asked)),
@@ -189,13 +189,13 @@ def overview_figure(
     )
 
 
-def _askers(asking: Mapping[str, Sequence[int]]) -> str:
+def _askers(asked_in: Mapping[str, Sequence[int]]) -> str:
     """ "the class token looks", or "the patch in row 3, column 5 looks in layers 0 to 11, the class token in layers 12, 13"."""
-    if len(asking) == 1:
-        return f"{next(iter(asking))} looks"
+    if len(asked_in) == 1:
+        return f"{next(iter(asked_in))} looks"
     return ", ".join(
         f"{words}{' looks' if number == 0 else ''} in layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
-        for number, (words, layers) in enumerate(asking.items())
+        for number, (words, layers) in enumerate(asked_in.items())
     )
 
 

@@ -39,7 +39,7 @@ function asked(parent) {
     const { failed, missing_part: what, reason_network: reason, again } = given.words;
     const promise = new Promise((resolve) => {
       const [note, button] = [document.createElement("p"), document.createElement("button")];
-      note.className = "trouble";
+      note.className = "failure";
       note.setAttribute("role", "alert");
       button.textContent = again;
       button.onclick = () => {

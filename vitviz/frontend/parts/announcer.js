@@ -134,7 +134,7 @@ export class Status {
   constructor(words, again) {
     Object.assign(this, { words, again });
     this.text = "";
-    this.node = element("p", { class: "trouble", role: "alert", hidden: true });
+    this.node = element("p", { class: "failure", role: "alert", hidden: true });
     window.addEventListener("online", again);
   }
 

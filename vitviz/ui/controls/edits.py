@@ -194,7 +194,7 @@ def _with(given: Interventions, kind: type, item: Intervention | None) -> Interv
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class ChangedAnswer:
     """effect: the answers before and after; read: what `token_read` is of; means: digest of the heads' mean outputs that were
     put in place of heads, "" where none were.
     """
@@ -247,7 +247,7 @@ def gallery_means(context: PageContext) -> HeadMeans:
     return means
 
 
-def outcome_of(explained: ExplainedTarget, given: Interventions) -> Outcome:
+def changed_answer(explained: ExplainedTarget, given: Interventions) -> ChangedAnswer:
     """The changed model's answer to the question at hand: one pass.
 
     Raises:
@@ -257,15 +257,15 @@ def outcome_of(explained: ExplainedTarget, given: Interventions) -> Outcome:
     reads = default_query(context.trace)
     reads = Query(((MEAN, 1.0),)) if reads.pools else reads
 
-    def work(question: Question, _: JobProgress) -> Outcome:
+    def work(question: Question, _: JobProgress) -> ChangedAnswer:
         with _possible():
-            return Outcome(effect(question, given, head_means=means), reads, context.layout, digest)
+            return ChangedAnswer(effect(question, given, head_means=means), reads, context.layout, digest)
 
     return explained.ask("what if", work, words.ASKING_CHANGED, changes=given.encode(), means=digest)
 
 
 def trace_of(context: PageContext, given: Interventions) -> Trace:
-    """The changed pass with its attention: another pass, for those who look at maps. Raises as `outcome_of`."""
+    """The changed pass with its attention: another pass, for those who look at maps. Raises as `changed_answer`."""
     means, digest = _means_of(context, given)
 
     def work(_: JobProgress) -> Trace:

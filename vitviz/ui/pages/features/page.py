@@ -296,5 +296,5 @@ def _exports(pictures: Pictures) -> None:
             (subject, maps), others = given[1], given[:1]
         return similarity_figure(subject, maps, cell, of.facet, of.layer, of.together.theme, others=others)
 
-    asking = {**of.params, "foreground": foreground, "smooth": smooth, "count": count, "asked": asked}
-    figure.exports(of.together, FIGURES[of.kind], make, label="", **asking)
+    arguments = {**of.params, "foreground": foreground, "smooth": smooth, "count": count, "asked": asked}
+    figure.exports(of.together, FIGURES[of.kind], make, label="", **arguments)

@@ -107,7 +107,7 @@ MICROSCOPE: dict[str, str] = (
             "blend_map": "map",
             "keys": "Keys: arrows move the pin, Shift with arrows reads a value, [ and ] change the layer, digits choose a head, "
             "a shows all heads, m their mean, d turns the direction, l draws links, Esc lets go. Everything is counted from 0.",
-            # trouble
+            # failures
             "missing_layer": "The numbers of layer {layer}",
         }
     )

@@ -23,7 +23,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, tables
 from vitviz.ui.controls.captions import caption, sentence
-from vitviz.ui.controls.edits import Outcome, gallery_means, map_of, needs_means, outcome_of, trace_of
+from vitviz.ui.controls.edits import ChangedAnswer, changed_answer, gallery_means, map_of, needs_means, trace_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
@@ -80,7 +80,7 @@ LINK = "before and after"
 
 def show_answer(explained: ExplainedTarget, given: Interventions) -> None:
     """The target's likelihood with its change, and the likeliest classes side by side."""
-    found = outcome_of(explained, given)
+    found = changed_answer(explained, given)
     result = found.effect
     label = outputs.SHARE_METRIC if explained.shares else outputs.NUMBER_METRIC
     label = (label if needs_classifier(explained.target) else outputs.COSINE_METRIC).format(
@@ -101,7 +101,7 @@ def show_answer(explained: ExplainedTarget, given: Interventions) -> None:
         _outputs(explained, found)
 
 
-def _outputs(explained: ExplainedTarget, found: Outcome) -> None:
+def _outputs(explained: ExplainedTarget, found: ChangedAnswer) -> None:
     """The likeliest classes or labels side by side, or the first plain numbers."""
     context, kind = explained.context, explained.kind
     before, after = (each.values[0].cpu() for each in (found.effect.before, found.effect.after))
@@ -147,7 +147,7 @@ def _points(change: float) -> str:
 def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
     """How far what is read moved, one map before and after, what the model sees, and each patch's similarity to before."""
     context = explained.context
-    found, changed = outcome_of(explained, given), trace_of(context, given)
+    found, changed = changed_answer(explained, given), trace_of(context, given)
     if (cosine := found.token_read) is not None:
         sentence(words.TOKEN_READ, token=common.token(str(found.read)), cosine=cosine)
     kind, query, layer, head = _choices(context)
@@ -247,7 +247,7 @@ def _notes(given: Interventions, kind: str, layer: int, head: int | None) -> Non
         caption(words.HEAD_IS_OFF)
 
 
-def _similarity(context: PageContext, found: Outcome, what: tuple[tuple[str, str], ...]) -> None:
+def _similarity(context: PageContext, found: ChangedAnswer, what: tuple[tuple[str, str], ...]) -> None:
     similarity = found.effect.similarity
     if similarity is None:
         st.info(words.NO_SIMILARITY)
@@ -271,7 +271,7 @@ def _similarity(context: PageContext, found: Outcome, what: tuple[tuple[str, str
 def _exports(
     explained: ExplainedTarget,
     given: Interventions,
-    found: Outcome,
+    found: ChangedAnswer,
     before: Heatmap,
     after: Heatmap,
     kind: str,
