@@ -18,7 +18,7 @@ const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a la
 const NEIGHBOURS_AFTER_MS = 50;
 const LAYER_MS = 900; // a layer's time while playing
 const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // before a grid is known
-const BELOW = 70; // CSS pixels of words and controls, which the presenter's view leaves out
+const BELOW = 40; // CSS pixels of words and controls, which the presenter's view leaves out
 const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
 
 export function mount(node, host) {

@@ -47,7 +47,9 @@ body .st-key-top { height: 0; min-height: 0; margin-bottom: -1rem; }
 body .st-key-leave-presenter { position: fixed; top: 0.5rem; right: 1.5rem; width: auto; z-index: 999990; opacity: 0.7; }
 body [data-testid="stMainBlockContainer"] h2 { font-size: 1.9rem; }
 body .st-key-figure { --vv-tallest: calc(100vh - 6rem); }
-body .st-key-figure :is([data-testid="stButton"], [data-testid="stButtonGroup"]) { display: none; }
+body .st-key-figure :is([data-testid="stButton"], [data-testid="stButtonGroup"], [data-testid="stCaptionContainer"]) {
+  display: none !important;
+}
 body .vv-laser {
   position: fixed; left: -9px; top: -9px; width: 18px; height: 18px; border-radius: 50%; pointer-events: none; z-index: 1000000;
   background: radial-gradient(circle, #ff2d2d 35%, #ff2d2d88 55%, #ff2d2d00 72%);
