@@ -39,6 +39,7 @@ export class JourneyPainter extends JourneyAnswers {
     this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
     if (this.shown) this.darken();
     this.drawn.clear();
+    for (const cell of this.figure.cells) cell.painted = null;
     line.hidden = this.open !== null;
     heads.hidden = this.open === null;
     penOf(photo, sizes.photo, this.size.photoHeight);
@@ -252,7 +253,9 @@ export class JourneyPainter extends JourneyAnswers {
       const heat = shares ? (now ? Math.min(1, 3 * progress) : 1) : 0;
       const waiting = reached && !shares;
       const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
-      this.once(`frame ${step}`, state, () => {
+      const coming = waiting && cell.painted === data.question && !this.layers[layer].loader?.error; // the frame stays until a stroke's numbers are here
+      if (!coming) this.once(`frame ${step}`, state, () => {
+        cell.painted = shares ? data.question : null;
         const pen = penIn(figure.frames, this.boxes.frames[layer].inside, size.frame, size.frameHeight);
         if (reached) {
           const { map, grid } = this.layers[layer];
@@ -339,7 +342,7 @@ export class JourneyPainter extends JourneyAnswers {
   }
 
   paintControls() {
-    const { figure, timeline, words } = this;
+    const { timeline } = this;
     const { reads } = this.shown?.data ?? {};
     const { hiding, starting, object } = this.given ?? {};
     const state = [timeline.at, timeline.playing, this.still.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, reads, this.held, this.open, this.shown !== null];
