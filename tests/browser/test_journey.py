@@ -111,13 +111,21 @@ def test_what_is_held_goes_with_the_link_and_is_asked_about_others(tab, traced):
 
 def test_hiding_the_object_changes_the_answer_and_nothing_brings_it_back(tab):
     shown = tab("")
-    journey(shown)
+    figure = journey(shown)
     shown.page.get_by_role("button", name="the object").click()
     shown.page.get_by_text(re.compile(r"of 256 patches hidden: (?!motorbike)")).wait_for()
     shown.page.wait_for_url(re.compile("what=hide_mean_"))
     shown.page.get_by_role("button", name="nothing").click()
     shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
     assert shown.errors() == []
+    # What a slow pass shows, as Streamlit puts it before the figure: it must not move what is drawn on.
+    photo = figure.locator("canvas.photo")
+    before = photo.bounding_box()
+    bar = "<div class='st-key-waiting-test'><div data-testid='stProgress' style='height: 90px'>waits</div></div>"
+    at = "(node, bar) => node.insertAdjacentHTML('afterbegin', `<div data-testid='stLayoutWrapper'>${bar}</div>`)"
+    shown.page.locator(".st-key-figure").evaluate(at, bar)
+    shown.expect(shown.page.get_by_text("waits", exact=True)).to_be_in_viewport()
+    assert photo.bounding_box() == before
 
 
 def test_without_motion_all_layers_stand_there_and_the_answer_is_a_step_further(tab):

@@ -118,7 +118,9 @@ def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str, oper
 
 def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> None:
     place = st.empty()
-    with place.container():
+    with place.container(
+        key=f"waiting {key}"
+    ):  # beside a figure it takes no place, so that nothing moves (shell/styles.py)
         # Every call into Streamlit is a moment at which a newer run may take over; the ticket is then left and joined
         # again.
         what = escaped(what)  # a model's name is in it

@@ -33,12 +33,11 @@ CSS = """
 :has(> .st-key-view):not(:has(> .st-key-view [data-testid="stAlert"])) {
   position: absolute; top: 7rem; left: 2rem; right: 2rem;
 }
-/* How far the server has started, and what is waited for where the figure stands already: in the corner. */
-:has(> .st-key-starting) { position: absolute; }
-.st-key-starting, .stMain:has(.st-key-journey) .st-key-view:not(:has([data-testid="stAlert"])) {
+/* How far the server has started, and what is waited for where a figure stands already: in the corner. */
+:has(> .st-key-starting),
+.stMain:has(:is(.vv-drawn, .st-key-journey)) :has(> [class*="st-key-waiting-"]) { position: absolute; }
+.st-key-starting, .stMain:has(:is(.vv-drawn, .st-key-journey)) [class*="st-key-waiting-"] {
   position: fixed; right: 1.5rem; bottom: 1rem; width: 20rem; max-width: calc(100vw - 3rem); z-index: 999990;
-}
-.st-key-starting [data-testid="stProgress"], .stMain:has(.st-key-journey) .st-key-view [data-testid="stProgress"] {
   background: var(--vv-paper, #fff); border-radius: 4px; padding: 0.2rem 0.6rem;
 }
 [data-testid="stApp"]:has(.st-key-starting) [data-testid="stStatusWidget"] { display: none; }
