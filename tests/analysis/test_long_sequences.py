@@ -124,5 +124,5 @@ def test_chunks_do_not_change_an_answer(entries, monkeypatch):
     trace = long_trace(7, with_lse=False)
     expected = rollout(trace, "r2c3").values
     monkeypatch.setattr(chunks, "CHUNK_ENTRIES", entries)
-    monkeypatch.setattr(chunks, "FEWEST_QUERIES", 3)
+    monkeypatch.setattr(chunks.Attention, "fewest_queries", 3)
     np.testing.assert_allclose(rollout(trace, "r2c3").values, expected, atol=1e-7)

@@ -214,6 +214,7 @@ def test_a_movement_paints_marks_and_keeps_the_rest(replies: Any) -> None:
         assert sized == 0, "no canvas is made anew"
 
 
+@pytest.mark.long
 def test_what_is_remembered_survives_a_remount_and_requests_end_with_the_page(replies: Any) -> None:
     shown = replies("picture")
     slider = shown.page.locator(".blend input")

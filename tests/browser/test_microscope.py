@@ -104,8 +104,7 @@ def microscope(browser: Any, bench: str) -> Iterator[Any]:
 # The others are long; in Node.js every case is compared (tests/frontend/core/test_weights.py).
 HOVERED = [
     "oblong",
-    "mixed",
-    *(pytest.param(case, marks=pytest.mark.long) for case in ("small", "large12", "registers", "bias")),
+    *(pytest.param(case, marks=pytest.mark.long) for case in ("mixed", "small", "large12", "registers", "bias")),
 ]
 
 
@@ -363,6 +362,7 @@ def test_a_payload_that_is_gone_is_asked_for_anew(microscope: Any, browser: Any,
     context.close()
 
 
+@pytest.mark.long
 def test_a_stale_or_made_up_address_tells_nothing(microscope: Any) -> None:
     shown = microscope("small")
     for name in ("0" * 64, "x", "a" * 3000):

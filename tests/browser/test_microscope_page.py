@@ -30,6 +30,7 @@ def values(shown, head: int) -> np.ndarray:
     return np.array(shown.page.locator(SETTLED).evaluate("(root, head) => root.vitvizMicroscope.values(head)", head))
 
 
+@pytest.mark.long
 def test_pin_walk_share_and_reload(tab, traced):
     shown = tab("microscope?image=motorcycle&layer=8")
     shown.page.wait_for_selector(SETTLED)

@@ -115,6 +115,7 @@ def test_a_layer_is_opened_by_its_block_alone(layer):
 
 def test_pages_ask_the_model_once_about_a_photograph(app):
     """Start, microscope, one head by hand, prediction and rollout: of one pass; other photographs' are not looked at."""
+    services.queue().results.clear()  # other tests may have asked for the photograph
     app("start")  # what is found out of the model, once
     passes = {}
     for page in ("start", "patches", "microscope", "by_hand", "layers", "rollout", "prediction", "positions"):

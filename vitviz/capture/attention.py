@@ -266,7 +266,7 @@ class Attention(AttentionBase):
         vectors = vectors.to(self.dtype)
         if self.device.type == "cpu":  # counting them would wait for a GPU
             weighted = vectors.any(0).nonzero()[:, 0]  # (queries,) -> (queries with any weight,)
-            if len(weighted) <= FEWEST_QUERIES:
+            if len(weighted) <= self.fewest_queries:
                 return out + _times(vectors[:, weighted], self.rows(weighted))
         for chunk in self.query_chunks():
             out += _times(vectors[:, chunk], self.rows(chunk))

@@ -296,7 +296,7 @@ def test_weights_too_many_to_hold_are_refused_before_there_are_more(monkeypatch)
 def test_chunks_give_what_whole_matrices_give(monkeypatch, family, method):
     module, x, layout = build(family)
     whole = method(Question(BareModel(module, layout), x[0], ClassLogit(3))).values
-    monkeypatch.setattr("vitviz.capture.attention.FEWEST_QUERIES", 3)
+    monkeypatch.setattr("vitviz.capture.attention.Attention.fewest_queries", 3)
     monkeypatch.setattr("vitviz.capture.attention.CHUNK_ENTRIES", 1)
     question = Question(BareModel(module, layout), x[0], ClassLogit(3))
     sizes = {len(chunk) for layer in question.attention_gradients.layers for chunk in layer.query_chunks()}

@@ -148,7 +148,7 @@ class Page:
         monkeypatch.setattr(session, "_lifetime", lambda: 60.0)
 
     def empty(self) -> SimpleNamespace:
-        return SimpleNamespace(container=threading.Lock, empty=lambda: None)
+        return SimpleNamespace(container=lambda **_: threading.Lock(), empty=lambda: None)
 
     def progress(self, *_: object) -> None:
         raise StopException
