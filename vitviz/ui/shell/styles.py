@@ -53,6 +53,9 @@ CSS = """
 .st-key-top > :has(.st-key-answer) { flex: 1 1 0; min-width: 0; width: auto; }
 .st-key-top > :has(.st-key-enter-presenter) { flex: none; margin-left: auto; width: auto; }
 .st-key-figure { padding-top: 0.4rem; }
+/* Streamlit's accent on its own tint has 3.7:1: frame and tint say what is chosen. A link is a target of 24 pixels. */
+button[data-selected="true"]:is([data-variant="segmented_control"], [data-variant="pills"]) p { color: var(--vv-ink, #22252b); }
+[data-testid="stPageLink-NavLink"] { min-height: 24px; }
 /* Small print in Streamlit's grey has a contrast of 4.2:1. */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] :is(p, li, abbr) { color: inherit; }
 [data-testid="stCaptionContainer"] { opacity: 0.8; }
@@ -132,7 +135,7 @@ WIDTH_SCRIPT = f"""
 # Streamlit gives its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
 # too light for (1.6:1).
 _DARK = """<style>
-:root { --vv-paper: #0e1117; }
+:root { --vv-paper: #0e1117; --vv-ink: #f2f4f8; }
 [data-testid="stBaseButton-primary"]:not(:disabled) { color: #0e1117; }
 </style>"""
 
