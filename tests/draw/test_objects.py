@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.color import rgb2lab
 
-from vitviz.draw.objects import colour_of, paint_boxes, paint_clusters, paint_colours, paint_mask
+from vitviz.draw.objects import COLOURS, colour_of, paint_boxes, paint_clusters, paint_colours, paint_mask
 from vitviz.errors import DrawError
 
 
@@ -49,6 +50,29 @@ def test_each_cluster_has_its_colour():
     painted = np.asarray(paint_clusters(grey(4, 2), np.array([[0, 1], [-1, 1]]), opacity=1))
     assert (painted[0, :2] == colour_of(0)).all() and (painted[0, 2:] == colour_of(1)).all()
     assert (painted[1, :2] == 120).all()
+
+
+# Linear sRGB as it is seen without one of the three kinds of cones: Machado, Oliveira and Fernandes 2009, severity 1.
+WITHOUT = {
+    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritan": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+
+
+@pytest.mark.parametrize("kind", ["all cones", *WITHOUT])
+@pytest.mark.parametrize("under", [50, 128, 210])
+def test_clusters_are_told_apart_by_their_colours(kind: str, under: int):
+    """Over dark and light grey, and without full colour vision, no two are closer than the closest of Okabe and Ito's."""
+    labels = np.arange(len(COLOURS))[None]
+    ground = Image.new("RGB", (len(COLOURS), 1), (under, under, under))
+    painted = np.asarray(paint_clusters(ground, labels))[0] / 255  # (colours, 3)
+    assert np.ptp(painted, axis=1).min() > 0.1, "one looks like no colour"
+    linear = np.where(painted <= 0.04045, painted / 12.92, ((painted + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(WITHOUT.get(kind, np.eye(3))).T, 0, 1)
+    lab = rgb2lab(np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055))
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(COLOURS))
+    assert apart[7:].min() >= apart[:7, :7].min() > 5
 
 
 def test_colours_are_not_blended():

@@ -12,14 +12,18 @@ from vitviz.draw.scale import rgb
 from vitviz.draw.theme import font
 from vitviz.errors import DrawError
 
-# Okabe and Ito 2008: distinguishable without full colour vision, and on light and dark ground.
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999")
+# Okabe and Ito 2008: distinguishable without full colour vision, and on light and dark ground. Without their
+# black, which is no colour over a grey photograph; and five more, each further from all others than the closest two of theirs.
+COLOURS = (
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#6600ee", "#661100", "#bbff99", "#000066", "#66ffff"),
+)
 DIMMED = 0.3  # what is left of the brightness outside a mask
 Corners = tuple[float, float, float, float]
 
 
 def colour_of(index: int) -> tuple[int, int, int]:
-    """The colour of object or cluster `index`; they repeat after eight."""
+    """The colour of object or cluster `index`; they repeat after twelve."""
     return rgb(COLOURS[index % len(COLOURS)])
 
 
