@@ -74,6 +74,7 @@ _PUBLIC: dict[str, str] = {
     "lost": "vitviz.analysis.localization",
     "token_cut": "vitviz.analysis.localization",
     "mask_cut": "vitviz.analysis.localization",
+    "refine_labels": "vitviz.analysis.masks",
     "refine_mask": "vitviz.analysis.masks",
     "receptive_fields": "vitviz.analysis.receptive_field",
     "stress_curve": "vitviz.analysis.stress",

@@ -105,6 +105,7 @@ from vitviz.analysis.localization import lost as lost
 from vitviz.analysis.localization import mask_cut as mask_cut
 from vitviz.analysis.localization import token_cut as token_cut
 from vitviz.analysis.masks import coco as coco
+from vitviz.analysis.masks import refine_labels as refine_labels
 from vitviz.analysis.masks import refine_mask as refine_mask
 from vitviz.analysis.receptive_field import receptive_fields as receptive_fields
 from vitviz.analysis.stress import stress_curve as stress_curve

@@ -10,8 +10,10 @@ import pytest
 import vitviz
 from vitviz.analysis.features import FeatureMaps, feature_maps
 from vitviz.analysis.localization import lost, mask_cut, token_cut
+from vitviz.analysis.masks import pixel_mask, refine_labels, refine_mask
 from vitviz.analysis.receptive_field import receptive_fields
 from vitviz.analysis.stress import stress_curve
+from vitviz.draw.objects import colour_of
 from vitviz.figures.features import clusters_figure, components_figure, objects_figure, similarity_figure
 from vitviz.figures.networks import fields_figure, stress_figure
 from vitviz.figures.traced_image import TracedImage, traced_image
@@ -64,6 +66,36 @@ def test_clusters(subject: TracedImage, maps: FeatureMaps):
     made = clusters_figure(subject, maps, 3)
     assert set(np.unique(made.arrays["clusters"])) == {0, 1, 2} and made.alt.startswith("3 clusters")
     np.testing.assert_array_equal(run(made.snippet)["found"][0], made.arrays["clusters"])
+
+
+def test_masks_and_clusters_along_edges_are_drawn_named_and_made_again(subject: TracedImage, maps: FeatureMaps):
+    shown, sample = np.asarray(subject.prepared.shown), samples()[1]
+    image = load_sample(sample.id)
+    other = traced_image(vitviz.prepare(subject.model, image), vitviz.image_hash(image), str(sample.path))
+    both = [(other, feature_maps(other.model, other.trace.input))]
+    groups = vitviz.cluster_patches([maps.facet("key"), both[0][1].facet("key")], 3)
+    pictures = [shown, np.asarray(other.prepared.shown)]
+    edges = [refine_labels(*each) for each in zip(groups, pictures, strict=True)]
+    made = clusters_figure(subject, maps, 3, others=both, along_edges=edges)
+    grey = np.asarray(subject.prepared.shown.convert("L"), float)[..., None]
+    colours = np.array([colour_of(label) for label in range(3)])[edges[0]]  # (height, width) -> (height, width, 3)
+    drawn = np.asarray(made.image(), float)[: shown.shape[0], : shown.shape[1]]
+    np.testing.assert_allclose(drawn, 0.4 * grey + 0.6 * colours, atol=0.51)
+    for label, each in zip(run(made.snippet)["along_edges"], edges, strict=True):
+        np.testing.assert_array_equal(label, each)
+    assert made.provenance.parameters["refinement"] == "random walker" and "edges" in made.alt
+
+    found = mask_cut(maps.facet("key"))
+    masks = [refine_mask(one.mask, shown) for one in found]
+    made = objects_figure(subject, found, "key", 11, width=96, along_edges=masks)
+    np.testing.assert_array_equal(run(made.snippet)["masks"], made.arrays["masks_along_edges"])
+    plain = objects_figure(subject, found, "key", 11, width=96)
+    moved = np.any(masks, axis=0) ^ pixel_mask(np.any([one.mask for one in found], axis=0), shown.shape[:2])
+    changed = (np.asarray(made.image()) != np.asarray(plain.image())).any(-1)
+    assert moved.any() and not changed[~moved].any() and changed[moved].any()
+    one = lost(maps.facet("key"))
+    made = objects_figure(subject, [one], "key", 11, along_edges=[refine_mask(one.mask, shown)])
+    np.testing.assert_array_equal(run(made.snippet)["masks"], made.arrays["masks_along_edges"])
 
 
 def test_several_pictures_together(subject: TracedImage, maps: FeatureMaps):

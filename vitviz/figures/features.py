@@ -28,9 +28,10 @@ Other = tuple[TracedImage, FeatureMaps]  # a further picture in the same model
 _CALLS = {"LOST": "lost", "TokenCut": "token_cut", "MaskCut": "mask_cut"}
 
 
-def _others(subject: TracedImage, others: Sequence[Other], facet: str, layer: int) -> list[str]:
-    """Lines of Python that put the features of all pictures into a list."""
+def _others(subject: TracedImage, others: Sequence[Other], facet: str, layer: int, *, shown: bool = False) -> list[str]:
+    """Lines of Python that put the features of all pictures into a list, and into another what the model saw of them."""
     lines = [_MAPS, f"features = maps.facet({facet!r}, {layer})", "pictures = [features]"]
+    lines += ["shown = [trace.shown]"] if shown else []
     for other, _ in others:
         size = other.model.input_size
         model = "model" if size == subject.model.input_size else f"vitviz.resized(model, {literal(size)})"
@@ -38,6 +39,7 @@ def _others(subject: TracedImage, others: Sequence[Other], facet: str, layer: in
         lines += [
             f"other = vitviz.trace({model}, {image}, framing={framing!r})",
             f"pictures.append(vitviz.feature_maps({model}, other.input).facet({facet!r}, {layer}))",
+            *(["shown.append(other.shown)"] if shown else []),
         ]
     return lines
 
@@ -166,70 +168,103 @@ def clusters_figure(
     facet: str = "key",
     layer: int | None = None,
     others: Sequence[Other] = (),
+    along_edges: Sequence[np.ndarray] = (),
 ) -> Figure:
-    """k-means over the patches of all pictures, each cluster in a colour over the grey picture. Raises as `cluster_patches`."""
+    """k-means over the patches of all pictures, each cluster in a colour over the grey picture. Raises as `cluster_patches`.
+
+    Args:
+        along_edges: (height, width) int of every picture, its clusters by `refine_labels`: drawn in place of patches.
+    """
     features = maps.facet(facet, layer)
     labels = cluster_patches([features, *(other.facet(facet, features.layer) for _, other in others)], count)
     sizes = np.bincount(np.concatenate([each.ravel() for each in labels]))
     shown = [subject.prepared.shown, *(of.prepared.shown for of, _ in others)]
+    refined = "random walker" if along_edges else "none"
     return Figure(
-        arrays={"clusters": labels[0]} | {f"clusters_{number}": each for number, each in enumerate(labels[1:], 2)},
-        drawing=_together([paint_clusters(of, each) for of, each in zip(shown, labels, strict=True)]),
+        arrays=_numbered("clusters", labels) | _numbered("clusters_along_edges", along_edges),
+        drawing=_together([paint_clusters(of, each) for of, each in zip(shown, along_edges or labels, strict=True)]),
         alt=(
             f"{len(sizes)} clusters of patches by their {facet}s in layer {features.layer}; the largest has {sizes[0]} of "
             f"{sizes.sum()} patches, the smallest {sizes[-1]}."
+            f"{' Their borders follow the edges of the picture.' if along_edges else ''}"
         ),
         provenance=subject.provenance(
-            "k-means over patches", layer=features.layer, parameters={"facet": facet, "k": count} | _hashes(others)
+            "k-means over patches",
+            layer=features.layer,
+            parameters={"facet": facet, "k": count, "refinement": refined} | _hashes(others),
         ),
         snippet=subject.snippet(
-            *_others(subject, others, facet, features.layer),
+            *_others(subject, others, facet, features.layer, shown=bool(along_edges)),
             f"found = vitviz.cluster_patches(pictures, {count})",
+            *(["along_edges = list(map(vitviz.refine_labels, found, shown))"] if along_edges else []),
             "print(found)  # (rows, cols) of each picture",
         ),
     )
 
 
+def _numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """One array a picture, by the names of a figure: "clusters", "clusters_2" and so on."""
+    return {name if number == 1 else f"{name}_{number}": each for number, each in enumerate(arrays, 1)}
+
+
 def objects_figure(
-    subject: TracedImage, found: Sequence[FoundObject], facet: str, layer: int, width: int = 640, centred: bool = True
+    subject: TracedImage,
+    found: Sequence[FoundObject],
+    facet: str,
+    layer: int,
+    width: int = 640,
+    centred: bool = True,
+    along_edges: Sequence[np.ndarray] = (),
 ) -> Figure:
     """Objects found in the features of one facet and layer: their boxes with scores, and what lies outside all masks dimmed.
 
     Args:
         found: What `lost`, `token_cut` (one each) or `mask_cut` gave.
         facet, layer, centred: What it was given.
+        along_edges: (height, width) boolean of every object, its mask by `refine_mask`: drawn in place of patches.
     """
     shown = subject.prepared.shown
     scale = width / shown.width
-    together = np.any([each.mask for each in found], axis=0)  # (rows, cols)
-    large = paint_mask(shown, pixel_mask(together, (shown.height, shown.width))).resize(
+    masks = along_edges or [pixel_mask(each.mask, (shown.height, shown.width)) for each in found]
+    large = paint_mask(shown, np.any(masks, axis=0)).resize(
         (width, round(shown.height * scale)), Image.Resampling.LANCZOS
     )
     boxes = [(each.box.left, each.box.top, each.box.right, each.box.bottom) for each in found]
     scaled = [tuple(side * scale for side in box) for box in boxes]
     names = [f"{index + 1}: {each.score:.2f}" for index, each in enumerate(found)]
     method = found[0].method
-    given = ["features", *([str(len(found))] if method == "MaskCut" else []), *([] if centred else ["centred=False"])]
+    several = method == "MaskCut"
+    given = ["features", *([str(len(found))] if several else []), *([] if centred else ["centred=False"])]
     call = f"vitviz.{_CALLS[method]}({', '.join(given)})"
     places = "; ".join(
         f"box {index + 1} from {box[0]}, {box[1]} to {box[2]}, {box[3]} pixels, score {each.score:.2f}"
         for index, (box, each) in enumerate(zip(boxes, found, strict=True))
     )
+    edges = f"masks = [vitviz.refine_mask(one.mask, trace.shown) for one in {'found' if several else '[found]'}]"
     return Figure(
         arrays={
             "boxes": np.array(boxes),
             "scores": np.array([each.score for each in found]),
             "masks": np.stack([each.mask for each in found]),
-        },
+        }
+        | ({"masks_along_edges": np.stack(along_edges)} if along_edges else {}),
         drawing=paint_boxes(large, scaled, names),  # type: ignore[arg-type]
         alt=f"Found by {method} in the {facet}s of layer {layer}, without a trained head: {places}.",
         provenance=subject.provenance(
-            method, layer=layer, parameters={"facet": facet, "objects": len(found), "centred": centred}
+            method,
+            layer=layer,
+            parameters={
+                "facet": facet,
+                "objects": len(found),
+                "centred": centred,
+                "refinement": "random walker" if along_edges else "none",
+            },
         ),
         snippet=subject.snippet(
             _MAPS,
             f"features = maps.facet({facet!r}, {layer})",
             f"found = {call}",
-            f"print({'[(one.box, one.score) for one in found]' if method == 'MaskCut' else 'found.box, found.score'})",
+            *([edges] if along_edges else []),
+            f"print({'[(one.box, one.score) for one in found]' if several else 'found.box, found.score'})",
         ),
     )

@@ -14,8 +14,10 @@ from PIL import Image
 import vitviz
 from vitviz.analysis.features import PatchFeatures
 from vitviz.analysis.masks import refine_labels
+from vitviz.draw.objects import colour_of
 from vitviz.ui.components.features import AskedPatch
 from vitviz.ui.compute import images
+from vitviz.ui.pages.features import PAGE
 from vitviz.ui.pages.features import page as shown_page
 from vitviz.ui.pages.features import text as words
 from vitviz.ui.server import route
@@ -115,24 +117,30 @@ def test_groups_are_those_of_both_photographs_and_one_can_stand_alone(app, maps)
     np.testing.assert_array_equal(coloured, expected[0] == expected[0][11, 2])
 
 
-def test_groups_leave_as_coco_in_pixels_of_the_photograph(app, maps, monkeypatch):
-    kept = {}
+def test_groups_of_every_photograph_leave_as_coco_in_its_pixels_and_as_a_picture(app, maps, monkeypatch):
+    kept, exported = {}, []
     keep = lambda label, data, *_, **__: kept.update({label: data})  # noqa: E731
+    monkeypatch.setattr(shown_page.figure, "exports", lambda context, name, make, **_: exported.append(make()))
     monkeypatch.setattr(shown_page.st, "download_button", keep)
     opened = app("features", shows="groups", groups="3", edges="pixels")
     opened.at.session_state["details"] = True
     opened.at.run()
     assert not opened.wrong
-    made = json.loads(kept[common.DOWNLOAD_COCO])
-    photograph = vitviz.load_sample("motorcycle")
-    assert made["images"][0]["file_name"] == "motorcycle.jpg"
-    assert (made["images"][0]["width"], made["images"][0]["height"]) == photograph.size
+    made = json.loads(kept[common.DOWNLOAD_COCO]())
     model = vitviz.load_model("embedded")
-    prepared = vitviz.prepare(model, photograph)
-    labels = refine_labels(vitviz.cluster_patches(vectors(maps), 3)[0], np.asarray(prepared.shown))
-    side = (prepared.box[2] - prepared.box[0]) / labels.shape[1]  # pixels of the photograph for one of the input
-    for group, each in zip(np.unique(labels), made["annotations"], strict=True):
-        assert each["area"] == pytest.approx((labels == group).sum() * side**2, rel=0.02)
+    assert [image["file_name"] for image in made["images"]] == ["motorcycle.jpg", "fire-engine.jpg"]
+    groups, names = vitviz.cluster_patches(vectors(maps), 3), {each["id"]: each["name"] for each in made["categories"]}
+    for number, image in enumerate(made["images"]):
+        photograph = vitviz.load_sample(image["file_name"].removesuffix(".jpg"))
+        assert (image["width"], image["height"]) == photograph.size
+        prepared = vitviz.prepare(model, photograph)
+        labels = refine_labels(groups[number], np.asarray(prepared.shown))
+        np.testing.assert_array_equal(exported[0].arrays["clusters_along_edges" + "_2" * number], labels)
+        side = (prepared.box[2] - prepared.box[0]) / labels.shape[1]  # pixels of the photograph for one of the input
+        own = [each for each in made["annotations"] if each["image_id"] == image["id"]]
+        for group, each in zip(np.unique(labels), own, strict=True):
+            assert names[each["category_id"]] == f"group {group + 1}"  # of one number in both photographs
+            assert each["area"] == pytest.approx((labels == group).sum() * side**2, rel=0.02)
 
 
 def test_a_photograph_alone_and_a_second_of_ones_own(app, maps):
@@ -155,6 +163,11 @@ def test_what_a_model_does_not_have_is_one_sentence(app):
     shown = app("features", model="swin_tiny_patch4_window7_224", weights="random")
     assert not shown.at.exception and not [x for x in shown.at.get("bidi_component") if "pictures" in x.proto.json]
     assert common.LAYERS_LINK in [link.proto.label for link in shown.at.get("page_link")]
+
+
+def test_no_two_groups_have_one_colour():
+    most = PAGE.params["groups"].high
+    assert len({colour_of(group) for group in range(int(most))}) == most
 
 
 @pytest.mark.parametrize(("count", "step"), [(40, 1), (41, 2), (100, 3)])

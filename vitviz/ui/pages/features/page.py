@@ -234,9 +234,10 @@ def _details(pictures: Pictures) -> None:
         total = sum(each.size for each in parts.foreground)
         caption(words.EXPLAINED, share=float(parts.explained.sum()), kept=kept, total=total)
     else:
+        drawn = [pictures.drawn_groups(at) for at in range(len(pictures.contexts))]
         st.download_button(
             common.DOWNLOAD_COCO,
-            json.dumps(pictures.groups_coco()),
+            lambda: json.dumps(pictures.groups_coco(drawn)),  # when it is asked for: large photographs have large masks
             f"{common.NAME}-groups.json",
             "application/json",
             key="download groups",
@@ -284,6 +285,7 @@ def _exports(pictures: Pictures) -> None:
     asked, of = pictures.asked(), pictures
     cell = pictures.contexts[asked.picture].layout.cell_named(asked.cell)
     assert cell is not None  # `asked` names a patch that there is
+    edges = [of.drawn_groups(at) for at in range(len(of.contexts))] if smooth and of.kind == "groups" else []
 
     def make() -> Figure:
         given = [(each.subject, feature_maps(each.model, each.trace.input)) for each in of.contexts]
@@ -291,7 +293,7 @@ def _exports(pictures: Pictures) -> None:
         if of.kind == "components":
             return components_figure(subject, maps, of.facet, of.layer, foreground, smooth, others=others)
         if of.kind == "groups":
-            return clusters_figure(subject, maps, count, of.facet, of.layer, others=others)
+            return clusters_figure(subject, maps, count, of.facet, of.layer, others=others, along_edges=edges)
         if asked.picture:
             (subject, maps), others = given[1], given[:1]
         return similarity_figure(subject, maps, cell, of.facet, of.layer, of.together.theme, others=others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -164,19 +164,19 @@ class Pictures:
             at=at,
         )
 
-    def groups_coco(self) -> dict[str, Any]:
-        """Every group of the selected photograph as one annotation, in the photograph's own pixels."""
-        context = self.contexts[0]
-        photograph = context.image.image
-        size, name = (photograph.height, photograph.width), context.traced.image_name.rpartition("/")[2]
-        labels, found = self.drawn_groups(0), []
-        for group in np.unique(labels):
-            mask = in_photograph(labels == group, context.traced.prepared.box, size)
-            rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            if len(rows):
-                box = (float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1))
-                found.append(Annotation(name, box, mask, words.GROUP_NAME.format(number=int(group) + 1)))
-        return coco({name: size}, found)
+    def groups_coco(self, drawn: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Every group of every photograph as one annotation, in the photograph's own pixels. drawn: `drawn_groups` of each."""
+        sizes, found = {}, []
+        for context, labels in zip(self.contexts, drawn, strict=True):
+            photograph, name = context.image.image, context.traced.image_name.rpartition("/")[2]
+            sizes[name] = (photograph.height, photograph.width)
+            for group in np.unique(labels):
+                mask = in_photograph(labels == group, context.traced.prepared.box, sizes[name])
+                rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+                if len(rows):
+                    box = (float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1))
+                    found.append(Annotation(name, box, mask, words.GROUP_NAME.format(number=int(group) + 1)))
+        return coco(sizes, found)
 
     def asked(self) -> AskedPatch:
         """The chosen patch of the second photograph, else the marked one of the first, else one to begin with."""
