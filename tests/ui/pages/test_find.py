@@ -13,15 +13,17 @@ import pytest
 import vitviz
 from benchmarks.generated_scenes import Scene, scenes
 from tests.models.hugging_face.test_detectors import written
-from tests.ui.pages.test_pages import upload
+from tests.ui.pages.test_pages import HEADINGS, journey_of, upload
 from vitviz.analysis.interventions import HidePatches, Interventions
+from vitviz.analysis.interventions.text import NumberReader
 from vitviz.analysis.localization import Box
-from vitviz.models.hugging_face.detectors import detect, load_detector
+from vitviz.analysis.masks import refine_mask
+from vitviz.models.hugging_face.detectors import DETECTOR_TYPES, detect, load_detector
 from vitviz.ui.compute import loading
-from vitviz.ui.controls import objects
 from vitviz.ui.pages.find import detector as detector_page
 from vitviz.ui.pages.find import page as find_page
 from vitviz.ui.pages.find import text as words
+from vitviz.ui.pages.prediction import marking
 from vitviz.ui.server import route
 from vitviz.ui.server.payloads import unpack
 from vitviz.ui.text import common
@@ -29,7 +31,7 @@ from vitviz.ui.text import common
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """A goldfish and a helmet pasted on a photograph, off centre; their boxes are known."""
+    """A goldfish and a helmet pasted on a photograph; their boxes are known."""
     return list(scenes(14))[13]
 
 
@@ -113,14 +115,53 @@ def test_every_step_shows_what_the_method_computes(app, features, finder, call):
         assert f"from {box.left}, {box.top} to {box.right}, {box.bottom} pixels" in pictures(shown)["found"]["alt"]
 
 
-def test_what_was_found_is_hidden_on_other_pages(app, features):
-    shown = app("find")
+def go_on(shown, page: str, which: str = "one"):
+    """What was found is used on another page, which opens."""
+    shown.at.menu_button(key=find_page.WAYS).click((page, which)).run()
     assert not shown.wrong
-    shown.at.button(key="hide what was found").click().run()
-    mask = vitviz.token_cut(features).mask
+    assert [header.value for header in shown.at.header] == [HEADINGS[page]]
+    return shown
+
+
+@pytest.mark.parametrize("page", ["what_if", "start"])
+def test_what_was_found_is_hidden_on_other_pages(app, features, page):
+    shown = go_on(app("find", hide_by="blur"), page)
     (hidden,) = Interventions.decode(shown.parameters["what"])
-    assert isinstance(hidden, HidePatches) and hidden.patches == objects.patches_in(mask)
-    assert hidden.patches == tuple(int(i) for i in np.flatnonzero(mask.ravel()))
+    expected = np.flatnonzero(vitviz.token_cut(features).mask.ravel()).tolist()
+    assert isinstance(hidden, HidePatches) and list(hidden.patches) == expected and hidden.fill == "blur"
+    if page == "start":
+        assert journey_of(shown)["mask"] == expected
+
+
+def test_what_was_found_is_marked_on_prediction(app, features, monkeypatch):
+    monkeypatch.setattr(marking, "_result", lambda *_: None)  # many passes
+    shown = go_on(app("find", finder="lost"), "prediction")
+    marked = NumberReader().indices(shown.parameters["object"])
+    assert list(marked) == np.flatnonzero(vitviz.lost(features).mask.ravel()).tolist()
+    assert shown.parameters["part"] == "mark" and "what" not in shown.parameters
+
+
+def test_of_several_objects_the_chosen_one_is_used_or_all(app):
+    model = vitviz.load_model("embedded")
+    own = vitviz.feature_maps(model, vitviz.prepare(model, vitviz.load_sample("coins")).input).facet("key")
+    found = vitviz.mask_cut(own, 3)
+    assert len(found) > 1
+    for which, mask in (("one", found[1].mask), ("all", np.any([each.mask for each in found], axis=0))):
+        shown = go_on(app("find", image="coins", finder="maskcut", which="2"), "what_if", which)
+        (hidden,) = Interventions.decode(shown.parameters["what"])
+        assert list(hidden.patches) == np.flatnonzero(mask.ravel()).tolist()
+
+
+def test_the_exported_picture_has_the_masks_of_the_page(app, features, monkeypatch):
+    made = []
+    monkeypatch.setattr(find_page.figure, "exports", lambda context, name, make, **asked: made.append((make(), asked)))
+    photograph = vitviz.prepare(vitviz.load_model("embedded"), vitviz.load_sample("motorcycle")).shown
+    for edges in ("pixels", "patches"):
+        assert not app("find", details=True, edges=edges).wrong
+    (along, asked), (plain, others) = made
+    expected = refine_mask(vitviz.token_cut(features).mask, np.asarray(photograph))
+    np.testing.assert_array_equal(along.arrays["masks_along_edges"], [expected])
+    assert "masks_along_edges" not in plain.arrays and asked != others, "two pictures under one name"
 
 
 def test_nothing_stands_apart_in_a_plain_picture(app):
@@ -135,7 +176,7 @@ def test_nothing_stands_apart_in_a_plain_picture(app):
     assert not shown.wrong and (words.NOT_APART.format(score=score) in shown.text) == (score < find_page.LEAST_APART)
 
 
-@pytest.mark.parametrize("kind", ["detr", "yolos"])
+@pytest.mark.parametrize("kind", DETECTOR_TYPES)
 def test_a_detector_shows_boxes_and_what_they_attend_to(app, kind, tmp_path, monkeypatch):
     written(kind, tmp_path)
     small = load_detector(f"hf:{tmp_path}")

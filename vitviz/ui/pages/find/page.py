@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from vitviz.analysis.interventions.text import runs
 from vitviz.analysis.localization import FoundObject
 from vitviz.analysis.masks import Annotation, box_in_photograph, coco, in_photograph, pixel_mask, refine_mask
 from vitviz.draw import Scale
@@ -31,7 +32,7 @@ from vitviz.ui.shell import navigation
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
-OPEN = "page to open after hiding"
+OPEN, WAYS = "page to open with what was found", "ways on with what was found"
 AROUND = 340  # CSS pixels of a window's height for what stands around both pictures
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
 LEAST_APART = 0.05  # score under which nothing is said to stand apart
@@ -42,8 +43,9 @@ Found = tuple[FoundObject, ...]
 
 
 def render(context: PageContext) -> None:
-    if st.session_state.pop(OPEN, False):  # callbacks cannot: they run before the pages are known
-        navigation.go("what_if")
+    opened = st.session_state.pop(OPEN, "")
+    if opened:  # callbacks cannot: they run before the pages are known
+        navigation.go(opened)
     finder = str(state.value_of("finder"))
     with page(words.PAGES[finder], context) as its:
         if not context.trace.layers:
@@ -106,24 +108,37 @@ def _settings(context: PageContext) -> None:
 
 def _more_controls(found: Found) -> None:
     """What depends on the answer: whose steps are shown, and the way on with what was found."""
+    chosen = min(int(state.value_of("which")), len(found))
+    masks = {"one": found[chosen - 1].mask}
     if len(found) > 1:
-        chosen = min(int(state.value_of("which")), len(found))
         st.segmented_control(words.OBJECT, range(1, len(found) + 1), required=True, **state.bound("which", chosen))
-    if "what_if" in navigation.pages():
-        patches = objects.patches_in(np.any([each.mask for each in found], axis=0))
-        st.button(
-            words.HIDE if len(found) == 1 else words.HIDE_ALL,
-            key="hide what was found",
-            icon=":material/visibility_off:",
-            on_click=_hide,
-            args=(patches,),
+        masks["all"] = np.any([each.mask for each in found], axis=0)
+    there = [name for name in words.WAYS if name in navigation.pages()]
+    ways = {(name, which): objects.patches_in(mask) for which, mask in masks.items() for name in there}
+    named_object = words.IT if len(found) == 1 else words.NUMBERED.format(number=chosen)
+    if ways:
+        st.menu_button(
+            words.USE,
+            list(ways),
+            key=WAYS,
+            icon=":material/arrow_forward:",
+            format_func=lambda way: words.WAYS[way[0]].format(object=words.ALL if way[1] == "all" else named_object),
+            on_click=_go_on,
+            args=(ways,),
         )
 
 
-def _hide(patches: tuple[int, ...]) -> None:
+def _go_on(ways: dict[tuple[str, str], tuple[int, ...]]) -> None:
+    """Hides or marks what was found, and opens the page that was chosen for it."""
+    way = st.session_state[WAYS]
+    if way is None:
+        return
     given = edits.now()
-    edits.switch(edits.hide(given, patches, edits.hiding(given) or "mean"), switch="hide")
-    st.session_state[OPEN] = True
+    if way[0] == "prediction":
+        state.change(object=runs(ways[way]), part="mark")
+    else:
+        edits.switch(edits.hide(given, ways[way], edits.hide_by(given)), switch="hide")
+    st.session_state[OPEN] = way[0]
 
 
 def _centred() -> bool:
@@ -282,6 +297,8 @@ def _say(context: PageContext, one: FoundObject, name: str, framed: tuple[int, i
 
 def _details(context: PageContext, finder: str, found: Found) -> None:
     asked, size = _asked(context, finder), (context.shown.height, context.shown.width)
+    masks = _masks(context, finder, found)
+    edges = masks if _refined() else ()
     boxes = [box_in_photograph(each.box, context.traced.prepared.box, size) for each in found]
     numbers = [[f"{side:.0f}" for side in column] for column in zip(*boxes, strict=True)]
     columns = (
@@ -295,7 +312,7 @@ def _details(context: PageContext, finder: str, found: Found) -> None:
     st.caption(words.IN_PHOTOGRAPH)
     st.download_button(
         common.DOWNLOAD_COCO,
-        json.dumps(_coco(context, found, boxes, _masks(context, finder, found))),
+        json.dumps(_coco(context, found, boxes, masks)),
         f"{common.NAME}-objects.json",
         "application/json",
         key="download objects",
@@ -306,7 +323,10 @@ def _details(context: PageContext, finder: str, found: Found) -> None:
     figure.exports(
         context,
         "found objects",
-        lambda: objects_figure(context.subject, found, asked["facet"], asked["layer"], centred=asked["centred"]),
+        lambda: objects_figure(
+            context.subject, found, asked["facet"], asked["layer"], centred=asked["centred"], along_edges=edges
+        ),
+        refined=_refined(),
         **asked,
     )
 

@@ -119,8 +119,16 @@ REFINED_HELP = definition(
 )
 SIZES = instruction("The input size in the sidebar sets how many patches there are.")
 CUSTOMARY = definition("Customary are the keys of the last layer.")
-HIDE = instruction("Hide it on What if")
-HIDE_ALL = instruction("Hide them on What if")
+# The pages that go on with what was found.
+USE = instruction("Use what was found")
+WAYS = instruction(
+    {
+        "what_if": "Hide {object} on What if",
+        "prediction": "Mark {object} on Prediction",
+        "start": "Hide {object} on the start page",
+    }
+)
+IT, NUMBERED, ALL = instruction(("it", "object {number}", "all of them"))
 
 RESULT_ALT = computed(
     "The photograph with what was found in colour, the rest dimmed, and a box around each object: {boxes}.",
