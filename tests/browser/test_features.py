@@ -22,6 +22,13 @@ COLOURS = """(canvas, [rows, cols]) => {
   return found;
 }"""
 
+# What is sent to the server from now on, on the connection that there is.
+COUNT_MESSAGES = """() => {
+  const own = WebSocket.prototype.send;
+  window.messages = 0;
+  WebSocket.prototype.send = function (...given) { window.messages += 1; return own.apply(this, given); };
+}"""
+
 
 @pytest.fixture(scope="module")
 def vectors():
@@ -38,6 +45,9 @@ def figure(tab):
 def test_every_patch_answers_in_both_photographs(tab, vectors):
     shown = tab("features")
     root, (a, b) = figure(shown), vectors
+    asked: list[str] = []
+    shown.page.on("request", lambda request: asked.append(request.url))
+    shown.page.evaluate(COUNT_MESSAGES)
     panels = root.locator("canvas.panel")
     box = panels.nth(0).bounding_box()
     for row, col in ((11, 2), (3, 13)):
@@ -59,6 +69,17 @@ def test_every_patch_answers_in_both_photographs(tab, vectors):
         for place, colour in ((best, last), (worst, first)):
             below = (painted[place] - 0.6 * colour) / 0.4  # the grey photograph, under a map of opacity 0.6
             assert np.ptp(below) < 8, (place, painted[place])
+    assert asked == [] and shown.page.evaluate("messages") == 0  # the browser answers by itself
+    assert not shown.errors()
+
+
+def test_components_are_painted_as_python_computes_them(tab, vectors):
+    shown = tab("features?shows=components")
+    panels = figure(shown).locator("canvas.panel")  # each photograph, then its colours
+    expected = vitviz.principal_components(vectors, 3, True).colours()
+    for at, colours in enumerate(expected):
+        painted = np.array(panels.nth(2 * at + 1).evaluate(COLOURS, [GRID, GRID])).reshape(GRID, GRID, 3)
+        assert np.abs(painted - 255 * colours).max() <= 2
     assert not shown.errors()
 
 
