@@ -28,6 +28,14 @@ SLOW = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def processor_time_decides() -> Iterator[None]:
+    """On a machine that does other things too, whose clock would give up sound files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "PATIENCE", 60.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[Decoders]:
     found = Decoders(seconds=0.5)
@@ -94,6 +102,12 @@ def test_a_file_that_takes_too_long_is_given_up_and_its_process_replaced(decoder
     assert (np.asarray(decoders.read(PNG)[0]) == SHOWN).all()
 
 
+def test_a_file_is_given_up_by_the_clock_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PATIENCE", 0.005)
+    decoders = Decoders(seconds=30.0, kept=0)  # 0.15 s on the clock, of a file that takes 18 s of the processor
+    assert refusal(decoders, SLOW["line ends"]()).startswith("The image takes longer than 30 seconds")
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the size of a process is known on Linux only")
 def test_a_file_that_takes_too_much_memory_is_refused_within_the_limit() -> None:
     decoders = Decoders(seconds=20, nbytes=100_000_000, kept=1)
@@ -118,6 +132,53 @@ def test_others_do_not_wait_for_a_file_that_takes_long(decoders: Decoders) -> No
     assert (np.asarray(decoders.read(PNG)[0]) == SHOWN).all()
     assert slow.is_alive()
     slow.join()
+
+
+def test_who_sends_five_hostile_files_waits_and_nobody_else_does() -> None:
+    """One of them is decoded at a time, so that there is a place for another visitor's file however long they take."""
+    decoders = Decoders(kept=1)
+    looked, over, asked, ended = threading.Semaphore(0), threading.Event(), [], []
+
+    def hold() -> None:
+        looked.release()
+        over.wait()  # a file under way keeps its place meanwhile, as one that the decoder works on
+        raise Cancelled("the test is over")
+
+    def hostile() -> None:
+        with pytest.raises(Cancelled):
+            decoders.read(SLOW["line ends"](), hold, "one visitor")
+        ended.append(1)
+
+    def patient() -> None:
+        asked.append(1)
+        if len(asked) > 400:
+            raise Cancelled("there was no place for 20 s")
+
+    threads = [threading.Thread(target=hostile) for _ in range(5)]
+    try:
+        for thread in threads:
+            thread.start()
+        assert all(looked.acquire(timeout=20) for _ in threads)
+        assert decoders._decoding == {"one visitor": 1} and not ended
+        assert (np.asarray(decoders.read(PNG, patient, "another visitor")[0]) == SHOWN).all()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        decoders.close()
+    assert len(ended) == 5 and not decoders._decoding, "all places are free again"
+
+
+def test_files_without_a_named_sender_share_what_there_is() -> None:
+    decoders = Decoders(most=2, share=1)
+    place = decoders._place
+    with place("", lambda: None), place("", lambda: None), pytest.raises(Cancelled), place("one", refuse_to_wait):
+        pass
+    assert not decoders._decoding
+
+
+def refuse_to_wait() -> None:
+    raise Cancelled("there is no place")
 
 
 def test_a_file_that_nobody_waits_for_any_more_is_given_up(decoders: Decoders) -> None:
@@ -182,7 +243,7 @@ def test_an_answer_of_another_form_is_not_believed(monkeypatch: pytest.MonkeyPat
     assert "made its decoder fail" in refusal(decoders, PNG)
 
 
-def test_the_process_knows_no_secret_and_loads_nothing_heavy(
+def test_the_process_knows_no_secret_loads_nothing_heavy_and_lets_pages_go_first(
     monkeypatch: pytest.MonkeyPatch, decoders: Decoders
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -194,6 +255,7 @@ def test_the_process_knows_no_secret_and_loads_nothing_heavy(
         with open(f"/proc/{pid}/environ", "rb") as environment, open(f"/proc/{pid}/maps") as maps:
             assert b"hf_secret" not in environment.read()
             assert not re.search(r"torch|streamlit", maps.read())
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
     finally:
         own.close()
 

@@ -14,7 +14,7 @@ from vitviz.images import decoding
 from vitviz.models.registry import curated
 from vitviz.ui.compute import consent, loading, services
 from vitviz.ui.pages import registry
-from vitviz.ui.server import settings
+from vitviz.ui.server import session, settings
 from vitviz.ui.server.settings import ServerSettings, SettingsError
 from vitviz.ui.shell import assembly, opening, sidebar
 
@@ -147,6 +147,23 @@ def test_an_upload_is_decoded_in_another_process_and_refused_once(app, monkeypat
     assert "damaged" in shown.wrong[0]
     shown.at.run()
     assert not shown.wrong and asked == [1], "said once, and not tried again"
+
+
+def test_files_of_all_tabs_of_a_browser_have_one_sender(app, monkeypatch):
+    """Of which one at a time is decoded; a browser without a cookie is told by its tab."""
+    senders = []
+    real = services.decoders().read
+
+    def read(content, check, sender):
+        senders.append(sender)
+        return real(content, check, sender)
+
+    monkeypatch.setattr(services.decoders(), "read", read)
+    for number, cookie in enumerate(("first browser", "first browser", "", "")):
+        monkeypatch.setattr(session, "visitor_of", lambda _, cookie=cookie: cookie)
+        assert not upload(app("patches", model="test_vit", weights="random"), jpeg(number)).wrong
+    assert senders[:2] == ["first browser"] * 2
+    assert all(senders[2:]) and len(set(senders)) == 3
 
 
 def test_a_sign_in_that_nobody_could_pass_keeps_the_server_from_starting(monkeypatch, tmp_path):

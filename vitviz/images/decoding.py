@@ -21,7 +21,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, TypeVar
 
 from PIL import Image
@@ -36,8 +37,10 @@ T = TypeVar("T")
 SECONDS, NBYTES = 5.0, 500_000_000
 # A file may take so many times its seconds on the clock, since the processor has other work as well.
 PATIENCE = 2.0
-# At once: so many hostile files may run into their limit before anybody has to wait for one of them.
-MOST = 4
+# At once of everybody, and of one sender: who sends many hostile files waits for them, and nobody else does.
+MOST, SHARE = 4, 1
+# What is added to the niceness of the processes, so that pages are answered before pictures are decoded.
+NICER = 5
 # Kept while idle, 40 MB each.
 KEPT = 2
 # A process is replaced after so many files, so that what a decoder leaks is given back.
@@ -149,11 +152,20 @@ class Decoders:
         nbytes: of memory that one file may take beyond what an idle process has; on Linux.
         most: files decoded at once; further ones wait.
         kept: processes kept while idle.
+        share: files of one sender decoded at once.
     """
 
-    def __init__(self, seconds: float = SECONDS, nbytes: int = NBYTES, most: int = MOST, kept: int = KEPT) -> None:
-        self.seconds, self.nbytes, self.kept = seconds, nbytes, kept
-        self._slots = threading.BoundedSemaphore(most)
+    def __init__(
+        self,
+        seconds: float = SECONDS,
+        nbytes: int = NBYTES,
+        most: int = MOST,
+        kept: int = KEPT,
+        share: int = SHARE,
+    ) -> None:
+        self.seconds, self.nbytes, self.most, self.kept, self.share = seconds, nbytes, most, kept, share
+        self._places = threading.Condition()
+        self._decoding: Counter[str] = Counter()  # files under way, by sender
         self._lock = threading.Lock()
         self._idle: list[_Decoder] = []
         # Whether the last process that was wanted could be started.
@@ -165,12 +177,15 @@ class Decoders:
             while len(self._idle) < self.kept:
                 self._put(self._started())
 
-    def read(self, content: bytes, check: Callable[[], None] = lambda: None) -> tuple[Image.Image, str]:
+    def read(
+        self, content: bytes, check: Callable[[], None] = lambda: None, sender: str = ""
+    ) -> tuple[Image.Image, str]:
         """As `vitviz.images.read_image`, in another process.
 
         Args:
             content: a file's bytes.
-            check: called several times a second while the file is decoded; what it raises ends the decoding.
+            check: called several times a second while the file waits and is decoded; what it raises ends the decoding.
+            sender: whose files wait for one another beyond their share; "" for a file that nobody is named for.
 
         Returns:
             The picture in mode RGB and a sentence on its values.
@@ -180,12 +195,8 @@ class Decoders:
         """
         if not content or len(content) > MAX_BYTES:
             return read_image(content)  # refused before anything is decoded
-        while not self._slots.acquire(timeout=STEP_SECONDS):
-            check()
-        try:
+        with self._place(sender, check):
             return self._read(content, check)
-        finally:
-            self._slots.release()
 
     def close(self) -> None:
         """Ends the idle processes."""
@@ -199,6 +210,30 @@ class Decoders:
         """Of the processes that wait for a file."""
         with self._lock:
             return [decoder.pid for decoder in self._idle]
+
+    @contextlib.contextmanager
+    def _place(self, sender: str, check: Callable[[], None]) -> Iterator[None]:
+        """One of the places there are, once there is one for this sender."""
+
+        def taken() -> bool:
+            if self._decoding.total() >= self.most or (sender and self._decoding[sender] >= self.share):
+                return False
+            self._decoding[sender] += 1
+            return True
+
+        while True:
+            with self._places:
+                if self._places.wait_for(taken, STEP_SECONDS):
+                    break
+            check()
+        try:
+            yield
+        finally:
+            with self._places:
+                self._decoding[sender] -= 1
+                if not self._decoding[sender]:
+                    del self._decoding[sender]
+                self._places.notify_all()
 
     def _read(self, content: bytes, check: Callable[[], None]) -> tuple[Image.Image, str]:
         try:
@@ -330,6 +365,7 @@ def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
         import resource
     except ImportError:  # Windows: the parent process limits the time
         return (lambda seconds: None), (lambda: False)
+    os.nice(NICER)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written to disk
     now = _most_memory()

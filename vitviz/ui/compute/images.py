@@ -132,14 +132,15 @@ def _reading(
     content: bytes, name: str, scaled: tuple[int, int] | None
 ) -> tuple[Key, str, Callable[[JobProgress], InputImage | Refused]]:
     """Key, lane and work that read a picture of one's own."""
-    scope = session.current().name
+    own = session.current()
+    scope, sender = own.name, own.visitor or own.name  # the same in all tabs of a browser
     key = Key(
         "image", "", "", hashlib.sha256(content).hexdigest(), params=(("name", name), ("scaled", scaled)), scope=scope
     )
 
     def read(progress: JobProgress) -> InputImage | Refused:
         try:
-            image, values = services.decoders().read(content, progress.check)
+            image, values = services.decoders().read(content, progress.check, sender)
         except ImageError as error:
             return Refused(str(error))
         called = words.SNIPPET_UPLOAD if name == UPLOAD else words.SNIPPET_SECOND
