@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts import fuzz_images
 from tests.images import zoo
 from vitviz.errors import Cancelled, ImageError
 from vitviz.images import decoding, read_image
@@ -261,17 +262,38 @@ def test_the_process_knows_no_secret_loads_nothing_heavy_and_lets_pages_go_first
 
 
 def test_500_mutated_files_end_in_a_picture_or_a_sentence() -> None:
-    files = [write(SHOWN) for write, _ in zoo.WRITERS.values()]
+    """The short form of `scripts/fuzz_images.py`: none takes more than 5 s of the processor or 500 MB."""
     decoders = Decoders(kept=1)
-    pictures, refusals = 0, []
     try:
-        for seed in range(500):
-            try:
-                decoders.read(zoo.mutated(files[seed % len(files)], seed))
-                pictures += 1
-            except ImageError as error:
-                refusals.append(str(error))
+        found = fuzz_images.fuzz(fuzz_images.mutants(500), decoders)
     finally:
         decoders.close()
-    assert 50 < pictures < 450
-    assert not [said for said in refusals if "decoder fail" in said or "takes longer" in said]
+    assert found.failures() == []
+    assert 50 < found.pictures < 450 and len(found.processor) == 500
+    assert found.processor[0] > 0 and found.growth > 0, "it was measured"
+
+
+def test_a_file_that_takes_too_much_fails_the_fuzz_run() -> None:
+    decoders = Decoders(kept=1)
+    files = [("large", zoo.flat_webp(1_500, 1_500)), ("small", PNG)]  # 6.75 MB of pixels
+    try:
+        found = fuzz_images.fuzz(files, decoders)
+    finally:
+        decoders.close()
+    assert found.failures() == [] and found.processor[0] > found.processor[1]
+    assert 6_750_000 < found.growth < 50_000_000
+    (said,) = found.failures(nbytes=6_000_000)
+    assert said.startswith("a decoder grew by ")
+    (said,) = found.failures(seconds=found.processor[0] / 2)
+    assert "of processor time" in said
+
+
+def test_a_file_that_is_given_up_fails_the_fuzz_run() -> None:
+    own = Decoders(seconds=0.3, kept=1)
+    try:
+        found = fuzz_images.fuzz([("slow", SLOW["line ends"]()), ("small", PNG)], own)
+    finally:
+        own.close()
+    (said,) = found.failures()
+    assert said.startswith("slow: The image takes longer") and found.pictures == 1
+    assert found.failures(seconds=0.1)[1:], "what a process took that has ended counts as well"
