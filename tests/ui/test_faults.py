@@ -13,12 +13,15 @@ from huggingface_hub import constants, file_download
 from safetensors.torch import save, save_file
 
 from tests.models.hub_server import Hub, serving
+from tests.ui.compute.test_heavy import Cluster, pool_of
 from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.errors import ModelError
 from vitviz.images.decoding import Decoders
 from vitviz.models.registry import build
 from vitviz.ui import context
 from vitviz.ui.compute import loading, services
+from vitviz.ui.compute.heavy import Worker
+from vitviz.ui.controls import questions
 from vitviz.ui.text import common
 
 NAME = "test_vit.r160_in1k"
@@ -118,6 +121,26 @@ def _line(stat: Path) -> bytes:
         return stat.with_name("cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def test_a_worker_that_is_killed_in_mid_forward(app, monkeypatch):
+    """Once: its work is begun again, and nobody notices. Again and again: a sentence, and the session goes on."""
+    cluster = Cluster(ends=1, work=Worker().run)
+    pool = pool_of(cluster)
+    monkeypatch.setattr(services, "pool", lambda: pool)
+    monkeypatch.setattr(questions, "HEAVY_OPERATIONS", 0.0)  # so that a small model's work goes there
+    given = {"model": "test_vit", "weights": "random", "switch": "worth", "weighed": "now"}
+    shown = app("what_if", **given)
+    assert not shown.wrong and cluster.runs == 2 and "rank correlation" in shown.text
+    services.queue().results.clear()
+    cluster.ends = 100
+    shown = app("what_if", **given)
+    (said,) = shown.wrong
+    assert "ended before it was done. Ask again" in said and not shown.at.exception
+    assert cluster.runs == 4 and "rank correlation" not in shown.text
+    cluster.ends = 0
+    shown.at.run()
+    assert not shown.wrong and "rank correlation" in shown.text, "the same session, once workers hold"
 
 
 def no_memory_of_torch() -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -128,8 +128,8 @@ class Cluster:
         GetTimeoutError=type("GetTimeoutError", (Exception,), {}),
     )
 
-    def __init__(self, ends: int) -> None:
-        self.ends, self.runs, self.called_off = ends, 0, 0
+    def __init__(self, ends: int, work: Callable[..., Any] = lambda *_: ("answer", {})) -> None:
+        self.ends, self.work, self.runs, self.called_off = ends, work, 0, 0
         self.run = self._method(self._run)
         self.status = self._method(lambda: {"pid": self.runs})
         self.cancel = self._method(self._cancel)
@@ -140,11 +140,11 @@ class Cluster:
     def _method(call):
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *given: lambda: call(*given)))
 
-    def _run(self, *_: Any) -> Any:
+    def _run(self, *given: Any) -> Any:
         self.runs += 1
         if self.runs <= self.ends:
             raise self.exceptions.RayActorError
-        return "answer", {}
+        return self.work(*given)
 
     def _cancel(self, _: str) -> None:
         self.called_off += 1
@@ -156,9 +156,9 @@ class Cluster:
         return ref()
 
 
-def pool_of(cluster: Cluster) -> Pool:
+def pool_of(*workers: Cluster) -> Pool:
     pool = Pool.__new__(Pool)
-    pool._ray, pool._workers, pool._idle, pool._last = cluster, [cluster], [0], {}
+    pool._ray, pool._workers, pool._idle, pool._last = workers[0], [*workers], [*range(len(workers))], {}
     pool._free, pool._numbers = threading.Condition(), itertools.count()
     return pool
 
@@ -172,6 +172,31 @@ def test_work_whose_process_ends_is_begun_once_more_and_then_given_up(model, pix
     with pytest.raises(VitvizError, match="ended before it was done"):
         pool.run(*given)
     assert for_ever.runs == 2 and pool._idle == [0], "the place is free again"
+
+
+def test_work_goes_to_the_idle_worker_whose_last_work_was_of_its_model(pixels):
+    ran: list[str] = []
+    pool = pool_of(*(Cluster(0, lambda *_, name=name: (ran.append(name), {})) for name in ("first", "second")))
+
+    def run(models: str) -> list[str]:
+        ran.clear()
+        for each in models:
+            name = ModelName(each, None, (16, 16), fingerprint=each)
+            pool.run(name, Task("head importance"), pixels, TARGET, {}, JobProgress(lambda: True))
+        return ran
+
+    assert run("abaabba") == ["first", "second", "first", "first", "second", "second", "first"]
+    busy = pool._take("a")
+    assert run("aa") == ["second", "second"], "where its own is busy, any other"
+    pool._give_back(busy, "a")
+    held = {pool._take("a"), pool._take("b")}
+    waiting = threading.Thread(target=run, args=("b",))
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive() and held == {0, 1}, "one piece at a time for each worker, of whatever model"
+    pool._give_back(1, "a")
+    waiting.join()
+    assert ran == ["second"]
 
 
 def test_a_worker_is_told_that_nobody_waits(model, pixels):
@@ -212,7 +237,7 @@ def cluster() -> Iterator[str]:
 
 @pytest.mark.long
 def test_two_servers_share_two_workers(cluster):
-    """Both servers' heavy work is done by the two processes, which outlive neither a kill nor lose the work over it."""
+    """Both servers' heavy work is done by the two processes and in no others."""
     environment = {"VITVIZ_RAY_ADDRESS": cluster, "VITVIZ_RAY_WORKERS": "2"}
     with served(ROOT / "app.py", environment) as first, served(ROOT / "app.py", environment) as second:
         done: list[str] = []

@@ -1,8 +1,9 @@
 """Heavy work in other processes: named functions with arguments that travel, and the pool of Ray actors that runs them.
 
 Without VITVIZ_RAY_ADDRESS heavy work runs in threads of this server. With it, the same queue gives work to actors of a Ray
-cluster, which all servers of that address share. An actor keeps the models that it used last, and work for a model goes to an
-idle actor that has it, so that work of one model follows upon another's without loading it again.
+cluster, which all servers of that address share. An actor keeps the models that it used last, and work goes to an idle actor
+whose last work was of its model, where there is one, so that it is not loaded again. An actor computes one piece of work at a
+time; pieces for the same model are not joined into one batch.
 """
 
 from __future__ import annotations
