@@ -19,8 +19,8 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.load.classroom import PAGES, photograph, processor_seconds
-from benchmarks.load.visitor import Visitor, await_ready
+from benchmarks.load.classroom import PAGES, processor_seconds
+from benchmarks.load.visitor import Visitor, await_ready, photograph
 from tests.browser.serving import ROOT, Address, served
 
 T = TypeVar("T")

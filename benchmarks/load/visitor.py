@@ -2,7 +2,7 @@
 
 A browser takes 100 MB and half a core, of which two would not hold thirty. What it would draw is not drawn here; all that the
 server does for it is asked for in the same way: messages of widgets, uploads with the token against forged requests, and arrays
-from their addresses with the visitor's cookie.
+from their addresses with the visitor's cookie. Each visitor's photograph is a pattern that nobody else has.
 """
 
 from __future__ import annotations
@@ -30,7 +30,30 @@ from websockets.sync.client import connect
 from vitviz.ui.server.payloads import unpack
 
 XSRF = "_streamlit_xsrf"
+# Of visitors' photographs: pixels of a side, and patches of colour along it.
+SIDE, CELLS = 336, 4
+# Largest mean difference, of 255, between a picture and its copy that was scaled and sent.
+ALIKE = 12.0
 PAYLOAD = re.compile(r'"((?:/[^"/]+)*/payload/[^"]+)"')
+
+
+def pattern(number: int) -> np.ndarray:
+    """(CELLS, CELLS, 3) uint8: the colours of the visitor's photograph."""
+    return np.random.default_rng(number).integers(0, 256, (CELLS, CELLS, 3), dtype=np.uint8)
+
+
+def photograph(number: int) -> bytes:
+    """A PNG of that pattern."""
+    file = io.BytesIO()
+    Image.fromarray(pattern(number)).resize((SIDE, SIDE), Image.Resampling.NEAREST).save(file, "PNG")
+    return file.getvalue()
+
+
+def is_of(picture: Image.Image, number: int) -> bool:
+    """Whether a picture shows the photograph of that visitor. The middle of each cell counts, since edges are blurred."""
+    centres = [int((at + 0.5) / CELLS * picture.width) for at in range(CELLS)]
+    seen = np.array([[picture.getpixel((x, y)) for x in centres] for y in centres], float)
+    return bool(np.abs(seen - pattern(number)).mean() < ALIKE)
 
 
 def await_ready(server: str, patience: float = 180.0) -> None:
@@ -74,14 +97,15 @@ class View:
         shown = [(kind, e) for e in self.elements.values() if (kind := e.WhichOneof("type")) in kinds]
         return "\n".join(getattr(getattr(e, kind), kinds[kind]) for kind, e in shown)
 
+    @property
+    def widgets(self) -> list[str]:
+        """Streamlit's ids of all widgets on the page."""
+        kinds = [(element, kind) for element in self.elements.values() if (kind := element.WhichOneof("type"))]
+        return [name for element, kind in kinds if (name := str(getattr(getattr(element, kind), "id", "")))]
+
     def widget(self, key: str) -> str:
         """Streamlit's id of the widget with this key of the app; "" where it is not on the page."""
-        for element in self.elements.values():
-            kind = element.WhichOneof("type")
-            name = str(getattr(getattr(element, kind), "id", "")) if kind else ""
-            if name.endswith(f"-{key}"):
-                return name
-        return ""
+        return next((name for name in self.widgets if name.endswith(f"-{key}")), "")
 
     @property
     def addresses(self) -> list[str]:
@@ -246,6 +270,8 @@ class Visitor:
                 case "script_finished" if runs and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
                     view.seconds = time.monotonic() - began
                     self.view = view
+                    # As the browser does: what widgets of another page hold would overwrite what was chosen since.
+                    self._states = {name: self._states[name] for name in view.widgets if name in self._states}
                     return view
 
     def _receive(self, until: float) -> ForwardMsg:

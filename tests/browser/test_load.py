@@ -13,7 +13,8 @@ from websockets.sync.client import connect
 
 from benchmarks.load import classroom
 from benchmarks.load.soak import MOST_GROWTH, Soaked, soak
-from benchmarks.load.visitor import XSRF, Visitor
+from benchmarks.load.soak import report as soak_report
+from benchmarks.load.visitor import XSRF, Visitor, pattern
 
 from .serving import Address
 
@@ -52,9 +53,45 @@ def test_what_happens_is_written_down_at_once_and_reported(tmp_path: Path) -> No
     assert "| opening the app | 2 | 2.00 |" in said and "lost upload: 1" in said and "at the end 940 MB" in said
 
 
+def test_a_bound_that_is_missed_is_said() -> None:
+    log = classroom.Log()
+    for seconds in (0.1, 0.9, 3.9):
+        log.took(classroom.FIRST, seconds)
+        log.took(classroom.HEAD, seconds)
+    assert classroom.missed(log) == [] and "Bounds that were missed: none." in classroom.report(log, [])
+    log.took(classroom.LAYER, 6.1)
+    log.took(classroom.LONG_TEST, 600.0)
+    assert classroom.missed(log) == [
+        "every later run: median 2.40 s in place of 1 s",
+        "every later run: 95th percentile 5.77 s in place of 4 s",
+    ]
+    for seconds in (4.5, 4.7):
+        log.took(classroom.FIRST, seconds)
+    assert classroom.missed(log)[0] == "first run of a page: median 3.90 s in place of 2 s"
+    assert "every later run | 4 | 2.40 | 5.77 | 6.10 | 1.0 and 4.0 s |" in classroom.report(log, [])
+
+
+def test_layers_heads_and_queries_are_chosen(server: str) -> None:
+    """Each choice of a student arrives: the microscope, which comes last, says what all pages share."""
+    log = classroom.Log()
+    student = classroom.Student(5, server, log, lambda: None)
+    student.upload()
+    for page, choices in classroom.CHOICES.items():
+        student.visitor.open(page)
+        for kind, key in choices:
+            student.change(kind, key)
+    (told,) = student.visitor.view.components("microscope")
+    selection = told["asked"]["selection"]
+    assert type(selection["layer"]) is type(selection["head"]) is int and selection["token"].startswith("r")
+    student.visitor.close()
+    assert log.wrong == []
+    kinds = [kind for choices in classroom.CHOICES.values() for kind, _ in choices]
+    assert {kind: len(log.seconds[kind]) for kind in {*kinds}} == {kind: kinds.count(kind) for kind in kinds}
+
+
 def test_patterns_are_told_apart() -> None:
     def shown(number: int) -> Image.Image:
-        return Image.fromarray(classroom.pattern(number)).resize((224, 224), Image.Resampling.BICUBIC)
+        return Image.fromarray(pattern(number)).resize((224, 224), Image.Resampling.BICUBIC)
 
     for number in range(40):
         picture = shown(number)
@@ -73,6 +110,8 @@ def test_photographs_one_after_the_other_are_all_shown(server: Address) -> None:
 def test_memory_that_grows_and_memory_that_does_not() -> None:
     full = [500.0 + 5 * min(at, 30) for at in range(100)]
     assert Soaked(full, []).growth < MOST_GROWTH / 2
+    readings = [400.0] * 33 + [float(each) for each in range(500, 567)]  # the first third fills the stores
+    assert "median 533 MB, quartiles 516 and 550 MB" in soak_report(Soaked(readings, []))
     assert Soaked([500.0 + at for at in range(100)], []).growth > MOST_GROWTH
 
 
