@@ -18,9 +18,15 @@ from typing import Any
 
 import pytest
 import requests
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from benchmarks.load.classroom import is_of, photograph
 from benchmarks.load.visitor import Visitor
+from vitviz.ui.server.class_code import PATH, TRIES, ClassCode
 
 from .serving import ROOT, served
 from .tabs import AppTab
@@ -57,19 +63,47 @@ def nginx(replicas: tuple[str, str], folder: Path) -> Iterator[int]:
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed")
+    port = free_port()
+    text = of_replicas("nginx.conf", replicas)
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    text = text.replace("http {", f"http {{ {_paths(folder)}")
+    (folder / "nginx.conf").write_text(f"pid {folder}/pid; error_log {folder}/errors; daemon off;\n{text}")
+    with running([program, "-c", str(folder / "nginx.conf"), "-e", str(folder / "errors")], port):
+        yield port
+
+
+@contextmanager
+def caddy(replicas: tuple[str, str], folder: Path) -> Iterator[int]:
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("caddy is not installed")
+    port = free_port()
+    text = of_replicas("Caddyfile", replicas).replace("{\n", "{\n\tadmin off\n", 1)
+    (folder / "Caddyfile").write_text(text.replace("{$VITVIZ_HOST}", f"http://127.0.0.1:{port}"))
+    with running([program, "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"], port):
+        yield port
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    text = (ROOT / "deploy" / "nginx.conf").read_text()
+        return int(probe.getsockname()[1])
+
+
+def of_replicas(name: str, replicas: tuple[str, str]) -> str:
+    """A file of `deploy/` for replicas that run here."""
+    text = (ROOT / "deploy" / name).read_text()
     for number, replica in enumerate(replicas, 1):
         text = text.replace(f"app{number}:8501", replica)
-    text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
-    text = text.replace("http {", f"http {{ access_log off; {_paths(folder)}")
-    (folder / "nginx.conf").write_text(f"pid {folder}/pid; error_log {folder}/errors; daemon off;\n{text}")
-    server = subprocess.Popen([program, "-c", str(folder / "nginx.conf"), "-e", str(folder / "errors")])
+    return text
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[None]:
+    server = subprocess.Popen(command)
     try:
         _await(port)
-        yield port
+        yield
     finally:
         server.terminate()
         server.wait(10)
@@ -99,7 +133,8 @@ def own_proxy(replicas: tuple[str, str], folder: Path) -> Iterator[int]:
             known = re.search(rf"{COOKIE}=([12])", head)
             number = int(known[1]) if known else next(drawn)
             host, port = replicas[number - 1].split(":")
-            lines = [line for line in head.strip().split("\r\n") if not line.lower().startswith("connection:")]
+            own = ("connection:", "x-forwarded-for:", "x-forwarded-proto:")
+            lines = [line for line in head.strip().split("\r\n") if not line.lower().startswith(own)]
             lines += [
                 "X-Forwarded-For: 203.0.113.7",
                 "X-Forwarded-Proto: http",
@@ -172,3 +207,38 @@ def test_a_browser_gets_everything_through_the_proxy(browser: Any, proxy: str) -
         assert opened.errors() == [] and opened.failed == []
     finally:
         opened.close()
+
+
+@contextmanager
+def class_code_alone() -> Iterator[str]:
+    """Host and port of the class code's page, as the app's web server is told of visitors behind a proxy."""
+    guard = Middleware(ClassCode, code="violet-42", base_path=BASE, open_paths=("/readyz",))
+    app = Starlette(routes=[Route("/readyz", lambda _: PlainTextResponse("ready"))], middleware=[guard])
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, forwarded_allow_ips=ENVIRONMENT["FORWARDED_ALLOW_IPS"])
+    )
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        own.listen()
+        thread = threading.Thread(target=server.run, args=([own],), daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{own.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.mark.parametrize("started", [nginx, caddy, own_proxy])
+def test_an_address_that_a_visitor_makes_up_gives_no_further_tries(started: Any, tmp_path: Path) -> None:
+    """Whoever guesses the class code names another address each time; the proxy puts the real one in its place."""
+    with class_code_alone() as app, started((app, app), tmp_path) as port:
+        asked = [
+            requests.post(
+                f"http://127.0.0.1:{port}{BASE}{PATH}",
+                data={"code": "guess"},
+                headers={"X-Forwarded-For": f"198.51.100.{number}"},
+            ).status_code
+            for number in range(TRIES + 1)
+        ]
+    assert asked == [403] * TRIES + [429]
