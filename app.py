@@ -9,6 +9,7 @@ from vitviz.ui.server.settings import settings
 from vitviz.ui.server.watching import set_up_logs
 from vitviz.ui.shell import assembly, opening, startup
 
+assembly.take_secrets()
 set_up_logs(settings().logs)
 startup.let_idle_threads_sleep()
 startup.keep_uploads_in_memory()

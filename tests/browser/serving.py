@@ -29,10 +29,17 @@ class Address(str):
 
 @contextmanager
 def served(
-    script: Path, environment: Mapping[str, str] | None = None, patience: float = 90.0, base: str = ""
+    script: Path,
+    environment: Mapping[str, str] | None = None,
+    patience: float = 90.0,
+    base: str = "",
+    asked: str = "",
 ) -> Iterator[Address]:
-    """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise. base: the path that
-    `environment` puts in front of all addresses.
+    """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise.
+
+    Args:
+        base: the path that `environment` puts in front of all addresses.
+        asked: what has to answer before the server is used; by default what says that it is ready.
 
     Raises RuntimeError, with the server's own words, where it does not come up within `patience` seconds.
     """
@@ -57,7 +64,7 @@ def served(
             # Of the app itself: it needs no class code, and answers before torch and the model are there. Other scripts have
             # Streamlit's alone.
             path = "/readyz" if script.name == "app.py" and script.parent == ROOT else "/_stcore/health"
-            _wait(server, address, patience, log, path)
+            _wait(server, address, patience, log, asked or path)
             yield address
         finally:
             server.terminate()

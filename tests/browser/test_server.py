@@ -15,6 +15,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
+from .serving import ROOT, served
+
 
 def status(address: str) -> int:
     try:
@@ -26,6 +28,23 @@ def status(address: str) -> int:
 def test_addresses_that_are_no_page_are_not_found(server):
     assert status(f"{server}/") == status(f"{server}/rollout") == status(f"{server}/_stcore/health") == 200
     assert status(f"{server}/readyz/x") == status(f"{server}/robots.txt") == status(f"{server}/_stcore/nothing") == 404
+
+
+def test_settings_may_stand_in_streamlits_secrets(tmp_path):
+    """As on Streamlit Community Cloud, where an operator can set nothing else."""
+    secrets = tmp_path / "secrets.toml"
+    secrets.write_text(
+        'VITVIZ_ALLOWED_HOSTS = "*.streamlit.app"\nVITVIZ_FRAME_ANCESTORS = "https://share.streamlit.io"\n'
+    )
+    with served(ROOT / "app.py", {"STREAMLIT_SECRETS_FILES": str(secrets)}, asked="/healthz") as address:
+        for host, wanted in (("vitviz.streamlit.app", 200), ("vitviz.example.org", 400)):
+            try:
+                asked = urllib.request.Request(f"{address}/healthz", headers={"Host": host})
+                answer = urllib.request.urlopen(asked, timeout=20)
+            except urllib.error.HTTPError as error:
+                answer = error
+            assert answer.status == wanted, host
+            assert "frame-ancestors https://share.streamlit.io;" in answer.headers["Content-Security-Policy"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")

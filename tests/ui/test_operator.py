@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from huggingface_hub import constants
+from streamlit.runtime.secrets import Secrets
 
 from tests.models.hub_server import Hub, serving
 from tests.ui.pages.test_pages import jpeg, upload
@@ -136,6 +137,18 @@ def test_nothing_is_shown_before_signing_in(app, operator):
     assert not shown.at.selectbox and not shown.wrong
 
 
+def test_whoever_has_signed_in_sees_the_app_until_signing_out(app, operator):
+    operator(sign_in=True)
+    shown = app("patches")
+    for signed_in in (True, False):
+        shown.at.user = {"is_logged_in": signed_in, "email": "ann@example.org"}
+        shown.at.run()
+        assert not shown.wrong
+        assert ("Sign in" in [button.label for button in shown.at.button]) != signed_in
+        assert bool(shown.at.selectbox) == bool(shown.at.get("bidi_component")) == signed_in
+        assert "ann@example.org" not in shown.text
+
+
 def test_an_upload_is_decoded_in_another_process_and_refused_once(app, monkeypatch):
     monkeypatch.setattr(decoding, "read_image", lambda *_: pytest.fail("decoded in the server"))
     shown = upload(app("patches"), jpeg(1))
@@ -173,6 +186,28 @@ def test_a_sign_in_that_nobody_could_pass_keeps_the_server_from_starting(monkeyp
         assembly.need_sign_in(ServerSettings(sign_in=True))
     monkeypatch.setattr(assembly.st, "secrets", {"auth": {"client_id": "x"}})
     assembly.need_sign_in(ServerSettings(sign_in=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("VITVIZ_PUBLIC = true", "VITVIZ_PUBLIC in the secrets has to be a text in quotes"),
+        ('[auth]\nclient_id = "x"\nVITVIZ_PUBLIC = "1"', r"VITVIZ_PUBLIC stands in the section \[auth\]"),
+        ("VITVIZ_PUBLIC = ", "secrets cannot be read"),
+    ],
+)
+def test_a_setting_in_the_secrets_that_nobody_would_read_keeps_the_server_from_starting(
+    monkeypatch, tmp_path, text, wrong
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(assembly.st, "secrets", Secrets())
+    monkeypatch.setattr(Secrets, "_maybe_install_file_watchers", lambda _: None)
+    assembly.take_secrets()  # there are none
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit" / "secrets.toml").write_text(text)
+    with pytest.raises(SettingsError, match=wrong):
+        assembly.take_secrets()
 
 
 def test_what_was_computed_of_a_picture_goes_when_the_next_one_comes(app):

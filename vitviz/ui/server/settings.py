@@ -1,4 +1,4 @@
-"""What the operator of a server may set, by environment variables that begin with VITVIZ_.
+"""What the operator of a server may set, by environment variables that begin with VITVIZ_, or by Streamlit's secrets.
 
 Each field of `ServerSettings` is the variable of its name, `public` being VITVIZ_PUBLIC. Streamlit's own options (address,
 port, base path, size of an upload) stand in `.streamlit/config.toml` and in variables that begin with STREAMLIT_.
@@ -19,6 +19,7 @@ from vitviz.errors import VitvizError
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 LEAST_CODE = 6
+PREFIX = "VITVIZ_"
 
 
 class SettingsError(VitvizError):
@@ -91,7 +92,7 @@ class ServerSettings:
     hub_token        whether the operator's account at the hub is used for what visitors ask for
     pages_off        names of pages that are switched off, as in their addresses
     max_size         pixels; the side of the largest input of a model
-    upload_quota     bytes that one session may upload within an hour
+    upload_quota     bytes that one tab may upload within an hour
     allowed_hosts    names by which the server may be addressed, with "*." for all below and "*" for any; loopback, addresses in
                      numbers and the machine's own name are always allowed
     frame_ancestors  pages of other servers that may show the app inside them, as in a Content-Security-Policy
@@ -138,7 +139,7 @@ class ServerSettings:
 
 def variable(name: str) -> str:
     """The environment variable of a field of `ServerSettings`."""
-    return f"VITVIZ_{name.upper()}"
+    return f"{PREFIX}{name.upper()}"
 
 
 def url_prefix(base_path: str) -> str:

@@ -29,7 +29,7 @@ from vitviz.ui.server.route import (
     payloads,
     picture_route,
 )
-from vitviz.ui.server.settings import ServerSettings, SettingsError, settings
+from vitviz.ui.server.settings import PREFIX, ServerSettings, SettingsError, settings
 from vitviz.ui.server.starting import START
 from vitviz.ui.server.watching import ServerMetrics, health_paths, health_routes, serve_metrics, set_up_logs
 from vitviz.ui.shell import navigation, presenter, startup, styles
@@ -88,6 +88,27 @@ async def lifespan(_: object) -> AsyncIterator[None]:
         from vitviz.ui.compute import services
 
         services.decoders().close()
+
+
+def take_secrets() -> None:
+    """Puts Streamlit's secrets.toml into the environment, where settings are read: some places know no other variables. Call
+    before they are read; Streamlit itself does so when the server starts, which is later.
+
+    Raises SettingsError where the file cannot be read, or a setting in it would go unnoticed.
+    """
+    try:
+        given = st.secrets.to_dict()
+    except StreamlitSecretNotFoundError as error:
+        if error.error_id == "no-secrets-found":
+            return
+        raise SettingsError(f"Streamlit's secrets cannot be read: {error}") from error
+    for name, value in given.items():
+        if isinstance(value, dict) and (astray := [each for each in value if each.startswith(PREFIX)]):
+            raise SettingsError(
+                f"{astray[0]} stands in the section [{name}] of the secrets; put it above all sections."
+            )
+        if name.startswith(PREFIX) and (isinstance(value, bool) or not isinstance(value, str | int | float)):
+            raise SettingsError(f'{name} in the secrets has to be a text in quotes, such as "1".')
 
 
 def need_sign_in(chosen: ServerSettings) -> None:
