@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import streamlit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -62,6 +63,33 @@ class TestHeaders:
             assert answer.headers["cross-origin-opener-policy"] == "same-origin"
             assert "camera=(self)" in answer.headers["permissions-policy"]
             assert rules(answer.headers["content-security-policy"])["frame-ancestors"] == ["'none'"]
+
+    def test_an_error_is_answered_with_them_and_what_it_says_is_not_logged(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        said = "holiday.jpg"
+
+        async def broken(_: Request) -> Response:
+            raise ValueError(said)
+
+        app = Starlette(routes=[Route("/broken", broken)], middleware=[Middleware(SecurityHeaders)])
+        answer = TestClient(app).get("/broken")
+        assert answer.status_code == 500 and said not in answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert rules(answer.headers["content-security-policy"])["default-src"] == ["'none'"]
+        assert "ValueError" in caplog.text and "in broken" in caplog.text and said not in caplog.text
+
+    def test_an_answer_that_has_begun_is_broken_off(self) -> None:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"part"
+            raise ValueError("holiday.jpg")
+
+        async def streamed(_: Request) -> Response:
+            return StreamingResponse(parts())
+
+        app = Starlette(routes=[Route("/broken", streamed)], middleware=[Middleware(SecurityHeaders)])
+        with pytest.raises(ValueError, match="holiday"):
+            TestClient(app).get("/broken")
 
     def test_nothing_is_fetched_from_another_host_and_no_text_becomes_a_script(self) -> None:
         policy = rules(content_security_policy())

@@ -8,14 +8,17 @@ import logging
 import socket
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit import error_util
+from uvicorn.protocols.websockets import websockets_impl
 
 from vitviz.errors import ModelError, VitvizError
 from vitviz.ui.compute import ComputeQueue, Key, Results
-from vitviz.ui.server.watching import ServerMetrics, health_routes, serve_metrics, set_up_logs
+from vitviz.ui.server.watching import ServerMetrics, health_routes, serve_metrics, set_up_logs, without_message
 
 
 @pytest.mark.parametrize("base", ["", "/lab/vit/"])
@@ -61,6 +64,52 @@ def test_log_lines_are_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ValueError: why" in first["error"] and first["time"].endswith("Z")
     assert second["message"] == "from the web server" and "error" not in second
     assert third["logger"] == "streamlit.web"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_errors_of_a_run_say_is_in_no_line(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Streamlit logs what its callbacks raise, with the words of the error."""
+    written = io.StringIO()
+    streamlits = error_util._LOGGER
+    monkeypatch.setattr(streamlits, "handlers", [logging.StreamHandler(written)])
+    said = "holiday.jpg of somebody"
+    set_up_logs(form)
+    set_up_logs(form)
+    try:
+        try:
+            raise KeyError(said)
+        except KeyError as error:
+            raise ValueError(said) from error
+    except ValueError as error:
+        error_util._log_uncaught_app_exception(error)
+    text = written.getvalue()
+    assert "holiday" not in text and text.count("Uncaught app execution") == 1
+    assert text.index("builtins.ValueError") < text.index("which came from builtins.KeyError")
+    assert "test_watching.py" in text, "where it was raised"
+
+
+def test_no_line_names_who_connects() -> None:
+    """The web server writes one for each connection, with its address and what it asked for."""
+    written = io.StringIO()
+    lines = logging.getLogger("uvicorn.error")
+    source = Path(websockets_impl.__file__).read_text()
+    assert source.count("get_client_addr(self.scope),") == source.count('"WebSocket %s"') > 1, (
+        "the words that are left out"
+    )
+    lines.addHandler(handler := logging.StreamHandler(written))
+    try:
+        set_up_logs("text")
+        lines.warning('%s - "WebSocket %s" [accepted]', "203.0.113.7:1234", "/_stcore/stream?model=x")
+        lines.warning("from the web server")
+    finally:
+        lines.removeHandler(handler)
+    assert written.getvalue() == "from the web server\n"
+
+
+def test_an_error_that_comes_from_itself_ends() -> None:
+    error = ValueError("x")
+    error.__cause__ = error
+    assert without_message(error) == "builtins.ValueError"
 
 
 def test_the_numbers_are_right_and_come_from_a_port_of_their_own() -> None:

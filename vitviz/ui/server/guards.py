@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterable
@@ -20,6 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vitviz.ui.server.settings import url_prefix
 from vitviz.ui.server.uploads import Quota
+from vitviz.ui.server.watching import without_message
+
+_LOG = logging.getLogger(__name__)
 
 # Bytes of one message from a browser: the state of widgets, or a photograph from the start page's figure, which scales larger
 # ones down (see `components.journey.LARGEST_UPLOAD`; as text it is a third larger).
@@ -74,7 +78,7 @@ def content_security_policy(frame_ancestors: Iterable[str] = (), scripts: Iterab
 
 
 class SecurityHeaders:
-    """The headers on every response, whatever produces it."""
+    """The headers on every response, whatever produces it. Errors are answered here: outside they would be without them."""
 
     def __init__(self, app: ASGIApp, frame_ancestors: Iterable[str] = (), scripts: Iterable[str] = ()) -> None:
         self.app = app
@@ -84,12 +88,22 @@ class SecurityHeaders:
             self._headers["X-Frame-Options"] = "DENY"  # of browsers that know no frame-ancestors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise  # which ends the connection
+            _LOG.error("unexpected, in an answer: %s", without_message(error))
+            await refuse(scope, receive, send_with_headers, 500, "something went wrong")
 
 
 class OwnPage:
@@ -202,7 +216,7 @@ class MessageSize:
 
 
 class UploadQuota:
-    """Bounds what one session uploads: at once, within an hour, and in files kept.
+    """Bounds what one session, a tab, uploads: at once, within an hour, and in files kept.
 
     Args:
         quota: bytes within an hour.

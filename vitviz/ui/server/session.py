@@ -26,6 +26,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from vitviz.ui.server import route, uploads
 from vitviz.ui.server.route import address, visitor_of
 from vitviz.ui.server.settings import settings
+from vitviz.ui.server.watching import without_message
 
 _LOG = logging.getLogger(__name__)
 _SESSION = "private session"
@@ -158,8 +159,8 @@ def _look_after(sessions: Sessions) -> None:
         for work in (sessions.end_those_gone, uploads.kept().clean, sessions.collect):
             try:
                 work()
-            except Exception:
-                _LOG.exception("what is over could not be ended; it will be tried again")
+            except Exception as error:
+                _LOG.error("what is over could not be ended, and will be tried again: %s", without_message(error))
 
 
 def _is_connected(streamlit_id: str) -> bool:

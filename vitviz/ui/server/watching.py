@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -21,6 +22,14 @@ from vitviz.ui.server.starting import Start
 
 HEALTH, READINESS = "/healthz", "/readyz"
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Loggers of Streamlit and of the web server that write about whatever a run, a message or an answer raised.
+OTHERS = (
+    "streamlit.error_util",
+    "streamlit.runtime.app_session",
+    "streamlit.runtime.fragment",
+    "streamlit.runtime.scriptrunner.script_runner",
+    "uvicorn.error",
+)
 # Seconds of work that a bucket of the histogram ends at.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -81,8 +90,42 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def without_message(error: BaseException) -> str:
+    """An error for the log: its type, where it was raised, and the same of what it came from. What errors say is left out:
+    it may hold a path or a piece of a visitor's file.
+    """
+    parts: list[str] = []
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        seen.append(each)
+        parts.append(
+            f"{type(each).__module__}.{type(each).__qualname__}\n{''.join(traceback.format_tb(each.__traceback__))}"
+        )
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    return "which came from ".join(parts).rstrip()
+
+
+class NothingOfVisitors(logging.Filter):
+    """Puts `without_message` in the place of an error that a line is about, and leaves out the lines that the web server writes
+    about each connection, with the visitor's address.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if '"WebSocket %s"' in str(record.msg):
+            return False
+        if record.exc_info and record.exc_info[1]:
+            record.msg, record.args = f"{record.getMessage()}: {without_message(record.exc_info[1])}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_NOTHING_OF_VISITORS = NothingOfVisitors()
+
+
 def set_up_logs(form: str) -> None:
-    """Writes the app's log lines as text or as JSON, unless the operator has set up logging.
+    """Writes the app's log lines as text or as JSON, unless the operator has set up logging. Lines of `OTHERS` say nothing of
+    visitors.
 
     As JSON also those of Streamlit and of the web server, whose loggers bring handlers of their own: call it again once they
     are there.
@@ -93,6 +136,8 @@ def set_up_logs(form: str) -> None:
         lines = logging.StreamHandler()
         lines.setFormatter(formatter)
         own.addHandler(lines)
+    for name in OTHERS:
+        logging.getLogger(name).addFilter(_NOTHING_OF_VISITORS)
     if form == "json":
         for name, logger in list(logging.root.manager.loggerDict.items()):
             if name.partition(".")[0] in ("streamlit", "uvicorn") and isinstance(logger, logging.Logger):

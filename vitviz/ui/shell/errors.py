@@ -18,6 +18,7 @@ from vitviz.ui.compute.services import Stopped
 from vitviz.ui.escape import escaped
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session
+from vitviz.ui.server.watching import without_message
 from vitviz.ui.text import common as words
 
 _LOG = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ def guarded(where: str) -> Iterator[None]:
     except VitvizError as error:
         _say(words.NO_MEMORY if out_of_memory(error) else str(error), where)
     except Exception as error:
-        # The message may hold paths or pieces of a visitor's file: it goes to the server's log, not to the page.
-        _LOG.exception("unexpected, in %s, session %s", where, session.current().label)
+        # The message may hold paths or pieces of a visitor's file: it goes neither to the page nor to the log.
+        _LOG.error("unexpected, in %s, session %s: %s", where, session.current().label, without_message(error))
         _say(words.NO_MEMORY if out_of_memory(error) else words.UNEXPECTED, where)
 
 
