@@ -3,6 +3,7 @@ ARG PYTHON=3.11
 FROM python:${PYTHON}-slim-bookworm AS build
 # The index of torch's CPU wheels: on Linux the wheels of the general index bring CUDA, 4 GB that a CPU has no use for.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# pip compiles what it installs, and that stays: a server on a read-only file system would compile all of it at each start.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
 COPY requirements.lock /src/
@@ -24,7 +25,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin vitviz \
 USER 10001
 WORKDIR /tmp
 # What is written goes to /tmp and, of models from the hub, to /models; everything else is read only.
-ENV PATH=/venv/bin:$PATH HOME=/tmp HF_HOME=/models \
+ENV PATH=/venv/bin:$PATH HOME=/tmp HF_HOME=/models HF_HUB_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 STREAMLIT_SERVER_PORT=8501 STREAMLIT_SERVER_HEADLESS=true \
     VITVIZ_PUBLIC=1 VITVIZ_PREPARE=1 VITVIZ_LOGS=json

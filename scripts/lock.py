@@ -13,6 +13,7 @@ import argparse
 import re
 import tomllib
 from importlib.metadata import Distribution, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -21,9 +22,10 @@ ROOT = Path(__file__).parent.parent
 EXTRAS = ("app", "metrics", "sign-in")
 # Of torch for a GPU; its CPU build needs none of them.
 GPU = re.compile(r"(nvidia|cuda|triton)\b.*")
-# Measured elsewhere, since a machine with the CUDA build cannot measure them: torch's CPU wheel for Linux unpacked, and the
-# base image python:3.11-slim.
-TORCH_CPU_BYTES, BASE_BYTES = 700_000_000, 130_000_000
+# What torch's build for a GPU has and its CPU build does not; the rest of both is taken to be of one size.
+GPU_LIBRARY = re.compile(r"lib(torch_cuda|torch_nvshmem|c10_cuda|caffe2_nvrtc).*")
+# The base image python:3.11-slim, assumed.
+BASE_BYTES = 130_000_000
 HEAD = "# All that the served app needs, by scripts/lock.py from an environment that passed the tests.\n"
 
 
@@ -61,13 +63,22 @@ def needed() -> dict[str, Distribution]:
 
 
 def unpacked(package: Distribution) -> int:
-    """Bytes of the files of an installed package; compiled Python, which the image does not keep, is left out."""
-    files = [path for path in package.files or () if "__pycache__" not in path.parts]
-    return sum(path.stat().st_size for path in map(Path, (str(each.locate()) for each in files)) if path.is_file())
+    """Bytes of an installed package as in the image: with compiled Python, which pip adds, and without libraries for a GPU."""
+    files = [Path(str(each.locate())) for each in package.files or () if "__pycache__" not in each.parts]
+    there = [path for path in files if path.is_file() and not GPU_LIBRARY.fullmatch(path.name)]
+    return sum(path.stat().st_size + compiled(path) for path in there)
+
+
+def compiled(path: Path) -> int:
+    """Bytes of what pip compiles a file to; where a source was not compiled here, its own, which are about as many."""
+    if path.suffix != ".py":
+        return 0
+    there = Path(cache_from_source(str(path)))
+    return (there if there.is_file() else path).stat().st_size
 
 
 def say_size(packages: dict[str, Distribution]) -> None:
-    sizes = {name: TORCH_CPU_BYTES if name == "torch" else unpacked(each) for name, each in packages.items()}
+    sizes = {name: unpacked(each) for name, each in packages.items()}
     own = sum(
         path.stat().st_size for room in ("vitviz", "assets") for path in (ROOT / room).rglob("*") if path.is_file()
     )
@@ -76,7 +87,7 @@ def say_size(packages: dict[str, Distribution]) -> None:
     total = BASE_BYTES + own + sum(sizes.values())
     print(f"{own / 1e6:8.0f} MB  vitviz with the embedded model\n{BASE_BYTES / 1e6:8.0f} MB  base image, assumed")
     print(
-        f"{total / 1e9:8.2f} GB  computed, not built: torch's CPU wheel is assumed to take {TORCH_CPU_BYTES / 1e6:.0f} MB"
+        f"{total / 1e9:8.2f} GB  computed, not built: torch's CPU build is taken for this one without its libraries for a GPU"
     )
 
 

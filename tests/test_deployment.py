@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from vitviz.ui.server.settings import ServerSettings, variable
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text())
 
 
@@ -70,7 +73,7 @@ def test_what_goes_into_the_image_is_there_and_nothing_else() -> None:
 
 
 def test_settings_in_the_files_exist() -> None:
-    text = DOCKERFILE + (ROOT / "deploy" / "compose.yml").read_text() + (ROOT / "docs" / "deploy.md").read_text()
+    text = DOCKERFILE + (ROOT / "deploy" / "compose.yml").read_text() + DEPLOY
     known = {variable(name) for name in ServerSettings.__dataclass_fields__}
     elsewhere = {"VITVIZ_HOST", "VITVIZ_CHECKPOINTS", "VITVIZ_DEVICE", "VITVIZ_DTYPE"}
     assert set(re.findall(r"\bVITVIZ_[A-Z_]*[A-Z]", text)) <= known | elsewhere
@@ -85,6 +88,7 @@ def test_replicas_are_locked_down_and_the_proxy_keeps_a_visitor_on_one() -> None
         assert service["security_opt"] == ["no-new-privileges:true"]
     proxy = (ROOT / "deploy" / "Caddyfile").read_text()
     assert "lb_policy cookie" in proxy
+    assert not re.search(r"^\s*trusted_proxies", proxy, re.MULTILINE), "whose X-Forwarded-For would be appended to"
     assert set(re.findall(r"(\w+):8501", proxy)) == set(replicas)
 
 
@@ -101,6 +105,16 @@ def test_every_requirement_is_pinned_to_a_version_that_it_allows() -> None:
             assert each.specifier.contains(version), f"{each} is pinned to {version}: run make lock"
 
 
+def test_the_image_is_computed_to_take_less_than_2_gb() -> None:
+    said = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "lock.py"), "--size"], capture_output=True, text=True, check=True
+    ).stdout
+    (computed,) = re.findall(r"([\d.]+) GB  computed, not built", said)
+    assert 1 < float(computed) < 2, said
+    (documented,) = re.findall(r"The image takes about ([\d.]+) GB", DEPLOY)
+    assert float(documented) == pytest.approx(float(computed), abs=0.1)
+
+
 def test_the_sign_in_and_the_hub_are_told_nothing_they_need_not_know() -> None:
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert settings["browser"]["gatherUsageStats"] is False
@@ -108,6 +122,11 @@ def test_the_sign_in_and_the_hub_are_told_nothing_they_need_not_know() -> None:
     assert settings["server"]["enableCORS"] is True
     assert settings["server"]["enableAgentApi"] is False
     assert settings["client"]["showErrorDetails"] == "none"
+    assert settings["logger"]["enableRich"] is False
+    assert "HF_HUB_DISABLE_TELEMETRY=1" in DOCKERFILE
+    assert all("--disable-usage-stats" in line for line in DEPLOY.splitlines() if "ray start" in line)
+    log = (ROOT / "deploy" / "nginx.conf").read_text()
+    assert re.search(r"^  access_log off;", log, re.MULTILINE) and "error_log stderr alert;" in log
 
 
 def docker_is_there() -> bool:
@@ -119,6 +138,8 @@ def docker_is_there() -> bool:
 @pytest.mark.timeout(1800)
 def test_the_image_is_built_and_answers() -> None:  # pragma: no cover
     subprocess.run(["docker", "build", "--tag", "vitviz-test", str(ROOT)], check=True)
+    inspect = ["docker", "image", "inspect", "--format", "{{.Size}}", "vitviz-test"]
+    assert int(subprocess.run(inspect, check=True, capture_output=True, text=True).stdout) < 2_000_000_000
     run = ["docker", "run", "--rm", "--detach", "--read-only", "--tmpfs", "/tmp", "--publish", "127.0.0.1::8501"]
     name = subprocess.run([*run, "vitviz-test"], check=True, capture_output=True, text=True).stdout.strip()
     try:
@@ -134,3 +155,28 @@ def test_the_image_is_built_and_answers() -> None:  # pragma: no cover
             pytest.fail("it does not become ready")
     finally:
         subprocess.run(["docker", "kill", name], check=True)
+
+
+@pytest.mark.skipif(not docker_is_there(), reason="no Docker here")
+@pytest.mark.timeout(1800)
+def test_two_replicas_behind_their_proxy_come_up() -> None:  # pragma: no cover
+    compose = ["docker", "compose", "--project-name", "vitviz-test", "--file", str(ROOT / "deploy" / "compose.yml")]
+    if subprocess.run([*compose[:2], "version"], capture_output=True).returncode:
+        pytest.skip("no Docker Compose here")
+    environment = {**os.environ, "VITVIZ_HOST": "localhost", "COOKIE_SECRET": "of a test"}
+    own_certificate = ssl.create_default_context()
+    own_certificate.check_hostname, own_certificate.verify_mode = False, ssl.CERT_NONE
+    try:
+        subprocess.run([*compose, "up", "--build", "--detach"], check=True, env=environment)
+        for _ in range(180):
+            try:
+                with urllib.request.urlopen("https://localhost/readyz", timeout=5, context=own_certificate) as answer:
+                    assert json.load(answer)["ready"]
+                    assert "vitviz_replica=" in str(answer.headers.get_all("Set-Cookie"))
+                    break
+            except OSError:
+                time.sleep(1)
+        else:
+            pytest.fail("it does not become ready")
+    finally:
+        subprocess.run([*compose, "down", "--volumes"], check=True, env=environment)

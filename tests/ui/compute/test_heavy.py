@@ -222,6 +222,22 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch):
         Pool("auto", 2)
 
 
+def test_ray_reports_to_nobody_unless_the_operator_says_so(monkeypatch):
+    asked = []
+
+    def init(**_: Any) -> None:
+        asked.append(os.environ["RAY_USAGE_STATS_ENABLED"])
+        raise ConnectionError
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    for _ in range(2):
+        with pytest.raises(VitvizError, match="cannot be reached"):
+            Pool("ray.example:6379", 2)
+        monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
+    assert asked == ["1", "0"]
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster on this machine, for two workers."""

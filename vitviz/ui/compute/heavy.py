@@ -194,6 +194,7 @@ class Pool:
         except ImportError as error:
             raise VitvizError('VITVIZ_RAY_ADDRESS needs Ray: pip install "vitviz[ray]"') from error
         self._ray = ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default it reports to its makers
         try:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
         except Exception as error:  # it raises whatever its layers raise
