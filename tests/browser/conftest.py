@@ -76,5 +76,4 @@ def replies(browser: Any, replies_server: str) -> Iterator[Any]:
     yield open_one
     for one in opened:
         one.page.unroute_all(behavior="ignoreErrors")
-        assert one.failed == []
         one.close()

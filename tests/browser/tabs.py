@@ -1,4 +1,4 @@
-"""A tab in a browser of its own, cookies and all; what went wrong in it is kept until a test looks."""
+"""A tab in a browser of its own, cookies and all; a test fails where something went wrong in it that it did not provoke."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ class Tab:
         return expect(locator)
 
     def close(self) -> None:
+        """Fails where a page raised, was refused something or asked another host; a test that provokes it clears `failed`."""
         self.context.close()
+        assert self.failed == []
 
 
 class AppTab(Tab):

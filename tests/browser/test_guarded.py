@@ -15,7 +15,7 @@ from .tabs import AppTab
 
 
 def test_a_page_is_not_hindered_and_nothing_leaves_the_host(tab: Any) -> None:
-    """Every other test that opens a tab watches for the same."""
+    """Every other test that opens a tab asserts the same when the tab is closed."""
     opened = tab("microscope", width=400)
     assert opened.failed == []
 
@@ -38,6 +38,9 @@ def test_what_a_page_must_not_do_is_refused_and_noticed(tab: Any) -> None:
     assert not opened.page.evaluate("window.ran === true")
     for part in ("img-src", "connect-src", "script-src"):
         assert any(part in said for said in opened.failed), part
+    with pytest.raises(AssertionError, match=r"another\.example"):
+        opened.close()
+    opened.failed.clear()
 
 
 class Elsewhere(BaseHTTPRequestHandler):

@@ -98,7 +98,6 @@ def microscope(browser: Any, bench: str) -> Iterator[Any]:
     yield open_one
     for one in opened:
         one.close()
-        assert not one.failed
 
 
 # The others are long; in Node.js every case is compared (tests/frontend/core/test_weights.py).
