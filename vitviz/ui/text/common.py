@@ -119,7 +119,7 @@ SCALED = computed(
     "scaled down in the browser from {width} x {height} pixels",
     "vitviz.ui.server.uploads.Upload",
 )
-ENOUGH_PICTURES = definition("You have sent as much as one visitor may within an hour. Try again later.")
+ENOUGH_PICTURES = definition("You have sent as much as this page takes within an hour. Try again later.")
 NOT_ONE_GRID = definition(
     "{model} does not attend over one grid of patches in every layer. Look at its layers one by one, on the page that "
     "shows each on its own grid."
