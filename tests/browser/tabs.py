@@ -75,7 +75,7 @@ class Tab:
     def close(self) -> None:
         """Fails where a page raised, was refused something or asked another host; a test that provokes it clears `failed`."""
         self.context.close()
-        assert self.failed == []
+        assert self.failed == [], self.failed
 
 
 class AppTab(Tab):
