@@ -15,7 +15,8 @@ const NARROW = 560; // CSS pixels of the whole, below which the chart stands und
 const GAP = 24;
 const SMALLEST = 120; // CSS pixels of a picture's height
 const AROUND = 340; // CSS pixels of a window that the page needs above and below the pictures
-const FIELD_MS = 520; // from one step to the next
+const FIELD_MS = 400; // from one step to the next
+const FIELDS_MS = 4800; // over all depths, at most
 const PICTURE_MS = 900;
 const LARGEST_STEP_MS = 100;
 const UNDER = 0.5; // of its light, the photograph under a map
@@ -152,7 +153,7 @@ class Networks {
     const tick = (now) => {
       const ms = Math.min(LARGEST_STEP_MS, now - before);
       before = now;
-      this.at = Math.min(this.last, this.at + ms / (this.shown.data.smooth ? FIELD_MS : PICTURE_MS));
+      this.at = Math.min(this.last, this.at + ms / (this.shown.data.smooth ? Math.min(FIELD_MS, FIELDS_MS / this.last) : PICTURE_MS));
       if (this.at >= this.last) return this.pause();
       this.repaint(true);
       this.clock = requestAnimationFrame(tick);

@@ -9,7 +9,7 @@ from vitviz.ui.selection import MODEL_NAME
 
 PAGE = Page(
     name="vit_or_cnn",
-    place=99,
+    place=92,
     title=text.PAGE.title,
     question=text.PAGE.question,
     params={
