@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import vitviz
 from vitviz.analysis.features import FeatureMaps, feature_maps
 from vitviz.analysis.localization import lost, mask_cut, token_cut
 from vitviz.analysis.masks import pixel_mask, refine_labels, refine_mask
-from vitviz.analysis.receptive_field import receptive_fields
-from vitviz.analysis.stress import stress_curve
+from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fields
+from vitviz.analysis.stress import model_input, stress_curve
 from vitviz.draw.objects import colour_of
 from vitviz.figures.features import clusters_figure, components_figure, objects_figure, similarity_figure
-from vitviz.figures.networks import fields_figure, stress_figure
+from vitviz.figures.networks import Gallery, SameCut, distances_figure, fields_figure, stress_figure
 from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
 
@@ -160,13 +161,81 @@ def test_fields_and_stress_of_two_networks(subject: TracedImage):
         f"ViT: cat ({curves['ViT'].target})",
         f"CNN: dog ({curves['CNN'].target})",
     ]
-    loads = [subject.loading, 'vitviz.load_cnn("resnet18", weights="random")']
     labels = {"ViT": "cat", "CNN": "dog\nimport os"}
-    snippet = stress_figure(curves, labels, provenance, loads=loads, image_name="p.png").snippet
-    assert f"({loads[0]}, {curves['ViT'].target}), ({loads[1]}, {curves['CNN'].target})" in snippet
+    snippet = stress_figure(curves, labels, provenance).snippet
+    assert f"(vit, seen.shown, {curves['ViT'].target}), (cnn, cut, {curves['CNN'].target})" in snippet
+    alone = stress_figure({"CNN": curves["CNN"]}, labels, provenance).snippet
+    assert f"in ((cnn, cut, {curves['CNN'].target}),)" in alone
     assert "dog" in snippet and not any(line.strip() == "import os" for line in snippet.splitlines()), (
         "a label is no code"
     )
     curves["CNN"] = stress_curve(network, picture, "blur", levels=(0, 2))
     with pytest.raises(ValueError, match="different damage"):
         stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
+
+
+@pytest.mark.parametrize("size", [(160, 160), (96, 160)])
+def test_the_python_of_two_networks_makes_the_numbers_of_one_cut(monkeypatch, size: tuple[int, int]):
+    """The second network gets what the first one's preparation cuts out, at its own size; and random orders are as many."""
+    vit = vitviz.load_model("test_vit", weights="random:1", input_size=size)
+    cnn = vitviz.load_cnn("test_efficientnet", weights="random:2")
+    photographs = samples()[:2]
+
+    def given(image: Image.Image) -> tuple[Image.Image, Image.Image]:
+        seen = vitviz.prepare(vit, image)
+        other = image.resize((160, 160), Image.Resampling.BICUBIC, box=seen.box)
+        return seen.shown, seen.shown if size == (160, 160) else other
+
+    def fields(image: Image.Image) -> list[Any]:
+        both = zip((vit, cnn), given(image), strict=True)
+        return [receptive_fields(model, model_input(model, np.asarray(pixels))) for model, pixels in both]
+
+    image = load_sample(photographs[0].id)
+    subject = traced_image(vitviz.prepare(vit, image), vitviz.image_hash(image), str(photographs[0].path))
+    loads = (subject.loading, 'vitviz.load_cnn("test_efficientnet", weights="random:2")')
+    cut = SameCut(loads, subject.image_name, scaled=size != cnn.input_size)
+    provenance = subject.provenance("effective receptive field")
+    made = fields_figure(dict(zip(("ViT", "CNN"), fields(image), strict=True)), provenance, cut=cut)
+    same_sides(made.arrays, run(made.snippet)["fields"])
+
+    pairs = zip((vit, cnn), given(image), (3, 5), strict=True)
+    curves = [stress_curve(model, np.asarray(pixels), "hide", output, orders=2) for model, pixels, output in pairs]
+    named = dict(zip(("ViT", "CNN"), curves, strict=True))
+    made = stress_figure(named, {"ViT": "3", "CNN": "5"}, provenance, cut=cut, orders=2)
+    for index, again in enumerate(run(made.snippet)["curves"]):
+        np.testing.assert_allclose(again.values, made.arrays[f"values_{index}"], rtol=1e-5)
+
+    monkeypatch.setattr("vitviz.samples.samples", lambda: photographs)
+    gallery = Gallery(tuple(each.id for each in photographs))
+    every = zip(*(fields(load_sample(each.id)) for each in photographs), strict=True)
+    means = dict(zip(("ViT", "CNN"), map(mean_receptive_fields, every), strict=True))
+    made = fields_figure(means, provenance, cut=cut, gallery=gallery)
+    same_sides(made.arrays, run(made.snippet)["fields"])
+    assert made.provenance.image_hash == "" and made.provenance.parameters["mean over photographs"] == [*gallery.names]
+
+
+def same_sides(arrays: Any, again: list[Any]) -> None:
+    """Sides are whole steps of pixels, which the last digit of a gradient may move by one."""
+    for index, fields in enumerate(again):
+        np.testing.assert_allclose([field.side for field in fields], arrays[f"sides_{index}"], atol=2)
+
+
+def test_every_head_is_a_dot_and_the_gallery_is_said(monkeypatch, subject: TracedImage):
+    own = np.stack([vitviz.attention_distance(layer).numpy() for layer in subject.trace.layers])
+    own[0, 1] = np.nan  # no such head
+    made = distances_figure(subject, own)
+    layers = np.repeat(np.arange(len(own)), 3)
+    expected = [(layer, value) for layer, value in zip(layers, own.ravel(), strict=True) if np.isfinite(value)]
+    np.testing.assert_allclose(made.drawing.axes[0].collections[0].get_offsets(), expected)
+    again = np.stack([each.numpy() for each in run(made.snippet)["distances"]])
+    np.testing.assert_allclose(again[1:], own[1:], rtol=1e-4)
+
+    photographs = samples()[1:3]
+    monkeypatch.setattr("vitviz.samples.samples", lambda: photographs)
+    gallery = Gallery(tuple(each.id for each in photographs), "squash")
+    traces = [vitviz.trace(subject.model, load_sample(each.id), framing="squash") for each in photographs]
+    mean = np.mean([[vitviz.attention_distance(layer).numpy() for layer in trace.layers] for trace in traces], axis=0)
+    made = distances_figure(subject, mean, gallery=gallery)
+    np.testing.assert_allclose(np.stack([each.numpy() for each in run(made.snippet)["distances"]]), mean, rtol=1e-4)
+    assert made.alt.endswith("Mean over 2 photographs of the gallery.")
+    assert made.provenance.image_hash == "" and made.provenance.framing == "squashed to fit"

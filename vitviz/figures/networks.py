@@ -3,17 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vitviz.analysis.receptive_field import ReceptiveField
-from vitviz.analysis.stress import KINDS, StressCurve
+from vitviz.analysis.stress import KINDS, RANDOM, StressCurve
 from vitviz.draw import LIGHT, Theme, draw_curve, draw_scatter
 from vitviz.figure import Figure, Provenance
-from vitviz.figures.traced_image import TracedImage
+from vitviz.figures.traced_image import FRAMING_WORDS, TracedImage
 
 EMBEDDED_BOTH = ('vitviz.load_model("embedded")', "vitviz.load_cnn()")
+
+
+@dataclass(frozen=True)
+class SameCut:
+    """How Python code gives two networks the same cut of a photograph: the one that the first network's preparation makes.
+
+    Attributes:
+        loads: Python that loads each of the networks, the Vision Transformer first.
+        image_name: how Python code calls the photograph.
+        framing: of the Vision Transformer's preparation.
+        scaled: whether the other network's input has another size.
+    """
+
+    loads: tuple[str, str] = EMBEDDED_BOTH
+    image_name: str = "photo.jpg"
+    framing: str = "crop"
+    scaled: bool = False
+
+    @property
+    def imports(self) -> list[str]:
+        """What `lines` need beside vitviz."""
+        return ["from PIL import Image"] if self.scaled else []
+
+    @property
+    def networks(self) -> str:
+        """Python that loads both networks, as `vit` and `cnn`."""
+        return f"vit, cnn = {', '.join(self.loads)}"
+
+    @property
+    def lines(self) -> list[str]:
+        """Python that makes of `image` what the Vision Transformer gets, `seen`, and the pixels of the other network, `cut`."""
+        resized = "image.resize(cnn.input_size[::-1], Image.Resampling.BICUBIC, box=seen.box)"
+        return [
+            f"seen = vitviz.prepare(vit, image, framing={self.framing!r})",
+            f"cut = {resized if self.scaled else 'seen.shown'}  # both get the same part of the photograph",
+        ]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All photographs of the gallery, over which numbers are averaged.
+
+    Attributes:
+        names: of the photographs.
+        framing: of each.
+    """
+
+    names: tuple[str, ...]
+    framing: str = "crop"
+
+    def provenance(self, own: Provenance) -> Provenance:
+        """The provenance of one photograph's numbers as that of the mean."""
+        parameters = {**own.parameters, "mean over photographs": list(self.names)}
+        return replace(own, image_hash="", framing=FRAMING_WORDS[self.framing], parameters=parameters)
+
+    @property
+    def words(self) -> str:
+        """At the end of a description."""
+        return f" Mean over {len(self.names)} photographs of the gallery."
 
 
 def fields_figure(
@@ -21,8 +80,8 @@ def fields_figure(
     provenance: Provenance,
     theme: Theme = LIGHT,
     width: int = 640,
-    loads: Sequence[str] = EMBEDDED_BOTH,
-    image_name: str = "photo.jpg",
+    cut: SameCut = SameCut(),
+    gallery: Gallery | None = None,
 ) -> Figure:
     """The side of the square that holds most of the gradient of each network's middle unit, against depth.
 
@@ -30,8 +89,8 @@ def fields_figure(
         fields: By the network's name, first layer or stage first. Depth is drawn as a share, since the networks have different
             numbers of layers.
         provenance: Of the image and the first network.
-        loads: Python that loads each of the networks.
-        image_name: How Python code calls the photograph.
+        cut: How Python code gives both networks the photograph.
+        gallery: Over which the fields are means; None for those of one photograph.
     """
     depth = np.linspace(0, 1, 101)
     lines = {}
@@ -56,30 +115,61 @@ def fields_figure(
             theme=theme,
             width=width,
         ),
-        alt=f"Side of the smallest centred square that holds {share:.0%} of the gradient of the middle unit. {ends}.",
-        provenance=provenance,
-        snippet="\n".join(
-            [
-                "import vitviz",
-                "",
-                f"image = vitviz.load_image({image_name!r})",
-                f"for model in ({', '.join(loads)}):",
-                "    fields = vitviz.receptive_fields(model, vitviz.prepare(model, image).input)",
-                "    print([(field.name, field.side) for field in fields])",
-            ]
-        ),
+        alt=f"Side of the smallest centred square that holds {share:.0%} of the gradient of the middle unit. {ends}."
+        + (gallery.words if gallery else ""),
+        provenance=gallery.provenance(provenance) if gallery else provenance,
+        snippet=_fields_snippet(cut, gallery is not None),
     )
 
 
-def distances_figure(subject: TracedImage, distances: np.ndarray, theme: Theme = LIGHT, width: int = 640) -> Figure:
+def _fields_snippet(cut: SameCut, gallery: bool) -> str:
+    each = [
+        "pixels = (seen.input, vitviz.prepare(cnn, cut, framing='squash').input)",
+        "fields = [vitviz.receptive_fields(*each) for each in zip((vit, cnn), pixels)]",
+    ]
+    shown = "print([[(field.name, field.side) for field in each] for each in fields])"
+    if not gallery:
+        image = f"image = vitviz.load_image({cut.image_name!r})"
+        return "\n".join([*cut.imports, "import vitviz", "", cut.networks, image, *cut.lines, *each, shown])
+    own = ["from vitviz.analysis.receptive_field import mean_receptive_fields", "from vitviz.samples import samples"]
+    inside = ["image = vitviz.load_sample(sample.id)", *cut.lines, *each, "found.append(fields)"]
+    return "\n".join(
+        [
+            *cut.imports,
+            "import vitviz",
+            *own,
+            "",
+            cut.networks,
+            "found = []",
+            "for sample in samples():",
+            *(f"    {line}" for line in inside),
+            "fields = [mean_receptive_fields(each) for each in zip(*found)]",
+            shown,
+        ]
+    )
+
+
+_DISTANCES = "[vitviz.attention_distance(layer) for layer in trace.layers]"
+
+
+def distances_figure(
+    subject: TracedImage,
+    distances: np.ndarray,
+    theme: Theme = LIGHT,
+    width: int = 640,
+    height: int = 420,
+    gallery: Gallery | None = None,
+) -> Figure:
     """Attention distance of every head by layer, as figure 7 (right) of Dosovitskiy et al. 2021 (arXiv 2010.11929) has it.
 
     Args:
         distances: (layers, heads) in pixels of the input; NaN where a layer has fewer heads than another.
+        gallery: Over which they are means; None for those of one photograph.
     """
     layer, head = np.nonzero(np.isfinite(distances))
     value = distances[layer, head]
     low, high = int(value.argmin()), int(value.argmax())
+    provenance = subject.provenance("attention distance")
     return Figure(
         arrays={"distances": distances},
         drawing=draw_scatter(
@@ -90,11 +180,31 @@ def distances_figure(subject: TracedImage, distances: np.ndarray, theme: Theme =
             y_range=(0.0, float(value.max()) * 1.1),
             theme=theme,
             width=width,
+            height=height,
         ),
         alt=f"Attention distance of {len(value)} heads by layer. The nearest is head {head[low]} of layer {layer[low]} with "
-        f"{value[low]:.0f} pixels, the farthest head {head[high]} of layer {layer[high]} with {value[high]:.0f}.",
-        provenance=subject.provenance("attention distance"),
-        snippet=subject.snippet("print([vitviz.attention_distance(layer) for layer in trace.layers])"),
+        f"{value[low]:.0f} pixels, the farthest head {head[high]} of layer {layer[high]} with {value[high]:.0f}."
+        + (gallery.words if gallery else ""),
+        provenance=gallery.provenance(provenance) if gallery else provenance,
+        snippet=_gallery_distances(subject, gallery.framing)
+        if gallery
+        else subject.snippet(f"distances = {_DISTANCES}"),
+    )
+
+
+def _gallery_distances(subject: TracedImage, framing: str) -> str:
+    return "\n".join(
+        [
+            "import vitviz",
+            "from vitviz.samples import samples",
+            "",
+            f"model = {subject.loading}",
+            "found = []",
+            "for sample in samples():",
+            f"    trace = vitviz.trace(model, vitviz.load_sample(sample.id), framing={framing!r})",
+            f"    found.append({_DISTANCES})",
+            "distances = [sum(layer) / len(layer) for layer in zip(*found)]",
+        ]
     )
 
 
@@ -104,17 +214,17 @@ def stress_figure(
     provenance: Provenance,
     theme: Theme = LIGHT,
     width: int = 640,
-    loads: Sequence[str] = EMBEDDED_BOTH,
-    image_name: str = "photo.jpg",
+    cut: SameCut = SameCut(),
+    orders: int = 3,
 ) -> Figure:
     """The probability of each network's class as one picture is spoiled, with the range over random orders.
 
     Args:
-        curves: By the network's name, all of one kind and with the same levels.
+        curves: By the network's name, all of one kind and with the same levels; one alone is the second network's.
         names: The class that each curve is about, by the network's name.
         provenance: Of the image and the first network; the classes are added to its parameters.
-        loads: Python that loads each of the networks.
-        image_name: How Python code calls the photograph.
+        cut: How Python code gives both networks the photograph.
+        orders: Random orders that each curve is the mean of, where the damage is random.
 
     Raises:
         ValueError: For curves of different kinds or levels.
@@ -128,7 +238,11 @@ def stress_figure(
     )
     labels = {name: f"{name}: {names[name]}" for name in curves}
     named = [f"{labels[name]} ({curve.target})" for name, curve in curves.items()]
-    asked = ", ".join(f"({load}, {curve.target})" for load, curve in zip(loads, curves.values(), strict=False))
+    given = (("vit", "seen.shown"), ("cnn", "cut"))[-len(curves) :]
+    asked = ", ".join(
+        f"({', '.join(each)}, {curve.target})" for each, curve in zip(given, curves.values(), strict=True)
+    )
+    random = f", orders={orders}" if first.kind in RANDOM else ""
     return Figure(
         arrays={
             "levels": first.levels,
@@ -149,12 +263,17 @@ def stress_figure(
         snippet="\n".join(
             [
                 "import numpy as np",
+                *cut.imports,
                 "import vitviz",
                 "",
-                f"image = vitviz.load_image({image_name!r})",
-                f"for model, output in ({asked},):  # {'; '.join(map(repr, labels.values()))}",
-                "    picture = np.asarray(vitviz.prepare(model, image).shown)",
-                f"    print(vitviz.stress_curve(model, picture, {first.kind!r}, output).values)",
+                cut.networks,
+                f"image = vitviz.load_image({cut.image_name!r})",
+                *cut.lines,
+                "curves = [",
+                f"    vitviz.stress_curve(model, np.asarray(pixels), {first.kind!r}, output{random})",
+                f"    for model, pixels, output in ({asked},)  # {'; '.join(map(repr, labels.values()))}",
+                "]",
+                "print([curve.values for curve in curves])",
             ]
         ),
     )

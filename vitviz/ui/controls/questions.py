@@ -15,6 +15,7 @@ from vitviz.analysis.faithfulness import LEVELS
 from vitviz.analysis.head_rollout import head_rollouts
 from vitviz.analysis.localization import FoundObject, region_around
 from vitviz.analysis.methods import METHODS
+from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import (
     FUSIONS,
@@ -45,6 +46,7 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import objects
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
+from vitviz.ui.text import outputs
 
 T = TypeVar("T")
 
@@ -174,6 +176,30 @@ def explained_target(context: PageContext) -> ExplainedTarget:
             context, LogitDifference(target.index, against), words.DIFFERENCE.format(name=name, other=other)
         )
     return ExplainedTarget(context, target, name)
+
+
+def choose_target(context: PageContext, label: str, note: str, first: str = "", width: int = 190) -> None:
+    """Which output is explained or followed: what the model says first, or any other that it has.
+
+    Args:
+        note: what is done with it, behind the label's question mark.
+        first: words for the first answer, where it is not this model's to name.
+    """
+    if not first and answer_hidden(context):
+        first = words.FIRST_ANSWER
+    if not first:
+        best = top_predictions(context.trace.logits, context.model, 1)[0]
+        value = f"{best.probability:.0%}" if best.probability is not None and best.probability >= 0.1 else best.text
+        first = outputs.PREDICTED[context.model.output_kind].format(label=best.label, value=value)
+    classes, chosen = [-1, *range(len(context.trace.logits))], int(state.value_of("target"))
+    st.selectbox(
+        label,
+        classes,
+        format_func=lambda i: first if i < 0 else class_name(context, i),
+        help=note,
+        width=width,
+        **state.bound("target", chosen if chosen in classes else -1),
+    )
 
 
 def answer_hidden(context: PageContext) -> bool:

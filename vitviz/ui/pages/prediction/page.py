@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer, top_predictions
+from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.targets import ClassLogit, LogitDifference, needs_classifier
 from vitviz.draw import Scale
 from vitviz.figures.prediction import classes_figure, forming_figure
@@ -25,6 +25,7 @@ from vitviz.ui.controls.questions import (
     ExplainedTarget,
     answer_button,
     answer_hidden,
+    choose_target,
     class_name,
     explained_target,
     right_by_layer,
@@ -54,20 +55,9 @@ def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> Non
     if not needs_classifier(explained.target):
         st.info(words.SELF_DOT)
         return
-    best, kind = top_predictions(context.trace.logits, context.model, 1)[0], explained.kind
-    value = f"{best.probability:.0%}" if best.probability is not None and best.probability >= 0.1 else best.text
-    predicted = outputs.PREDICTED[kind].format(label=best.label, value=value)
-    predicted = common.FIRST_ANSWER if answer_hidden(context) else predicted
-    classes = [-1, *range(len(context.trace.logits))]
+    kind, classes = explained.kind, [-1, *range(len(context.trace.logits))]
     with its.controls():
-        st.selectbox(
-            outputs.TARGET[kind],
-            classes,
-            format_func=lambda i: predicted if i < 0 else class_name(context, i),
-            help=outputs.TARGET_HELP[kind],
-            width=190,
-            **state.bound("target"),
-        )
+        choose_target(context, outputs.TARGET[kind], outputs.TARGET_HELP[kind])
     if len(classes) > 2:
         with its.settings():
             st.selectbox(

@@ -13,7 +13,7 @@ PAGE = Page(
     title=text.PAGE.title,
     question=text.PAGE.question,
     params={
-        "side_by_side": Choice("reach", ("reach", "stress", "answers")),
+        "side_by_side": Choice("reach", ("reach", "heads", "stress", "answers")),
         "cnn": Name(MODEL_NAME),  # "": the embedded one
         "reach_of": Choice("picture", ("picture", "gallery")),
         "damage": Choice("shuffle", tuple(text.DAMAGES)),

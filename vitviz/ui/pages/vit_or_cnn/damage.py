@@ -13,7 +13,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, said_of
+from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, python_cut, said_of
 
 ORDERS = {"shuffle": 2, "hide": 3}  # random orders for each level: some thirty passes of either kind
 
@@ -149,8 +149,8 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
             {network.title: network.name_of(curve.target) for network, curve in curves.items()},
             context.subject.provenance("damaged photograph"),
             theme=context.theme,
-            loads=[network.loading for network in curves],
-            image_name=context.traced.image_name,
+            cut=python_cut(vit, cnn),
+            orders=ORDERS.get(_kind(), 1),
         ),
         label=words.CURVES,
         cnn=cnn.context.key,
@@ -166,5 +166,6 @@ def choose() -> None:
         list(words.DAMAGES),
         format_func=named(words.DAMAGES),
         help=words.DAMAGE_HELP,
+        width=160,
         **state.bound("damage"),
     )

@@ -17,6 +17,8 @@ from vitviz.analysis.stress import model_input
 from vitviz.capture.blocks import run
 from vitviz.capture.modules import evaluating
 from vitviz.draw.scale import number
+from vitviz.figures.networks import SameCut
+from vitviz.figures.traced_image import snippet_framing
 from vitviz.models import Cnn, Model, embedded, prepare
 from vitviz.models.convolutional import EMBEDDED, SUGGESTED, training_of
 from vitviz.outputs import OutputKind, output_kind, output_name
@@ -162,6 +164,13 @@ def cut_for(
     if seen.size == (width, height):
         return seen
     return photograph.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, box=box)
+
+
+def python_cut(vit: ComparedNetwork, cnn: ComparedNetwork) -> SameCut:
+    """How Python code gives both networks the photograph as they get it here."""
+    traced = vit.context.traced
+    scaled = vit.shown.size != cnn.shown.size
+    return SameCut((vit.loading, cnn.loading), traced.image_name, snippet_framing(traced.prepared), scaled)
 
 
 def choose_cnn() -> None:

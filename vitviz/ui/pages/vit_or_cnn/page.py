@@ -9,6 +9,7 @@ from vitviz.analysis.methods.gradcam import cnn_gradcam, gradcam
 from vitviz.draw import Scale
 from vitviz.errors import Cancelled, VitvizError
 from vitviz.heatmap import Heatmap
+from vitviz.outputs import has_classifier
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
@@ -16,7 +17,7 @@ from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named, robust_or_raw
-from vitviz.ui.controls.questions import answer_hidden, explained_target, rollout_of
+from vitviz.ui.controls.questions import answer_hidden, choose_target, explained_target, rollout_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import damage, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
@@ -31,7 +32,7 @@ from vitviz.ui.pages.vit_or_cnn.networks import (
     vit_of,
 )
 from vitviz.ui.shell.errors import guarded
-from vitviz.ui.text import common
+from vitviz.ui.text import common, outputs
 
 # The figure's place from the first moment on, as `frontend/views/networks.js` fills it: nothing moves when the answers come.
 STYLE = """<style>
@@ -49,7 +50,7 @@ def render(context: PageContext) -> None:
     kind = str(state.value_of("side_by_side"))
     with page(words.PAGES[kind], context) as its:
         with its.controls():
-            _choices(kind)
+            _choices(context, kind)
         with its.settings():
             choose_cnn()
             if kind == "answers":
@@ -68,16 +69,23 @@ def render(context: PageContext) -> None:
                     _details(vit, cnn, kind)
 
 
-def _choices(kind: str) -> None:
-    st.segmented_control(
-        words.SHOWN, list(words.KINDS), format_func=named(words.KINDS), required=True, **state.bound("side_by_side")
+def _choices(context: PageContext, kind: str) -> None:
+    st.selectbox(
+        words.SHOWN, list(words.KINDS), format_func=named(words.KINDS), width=180, **state.bound("side_by_side")
     )
-    if kind == "reach":
+    if kind in ("reach", "heads"):
         reach.choose()
-    elif kind == "stress":
+        return
+    if kind == "stress":
         damage.choose()
     else:
-        st.selectbox(words.VIT_MAP, list(words.VIT_MAPS), format_func=named(words.VIT_MAPS), **state.bound("vit_map"))
+        st.selectbox(
+            words.VIT_MAP, list(words.VIT_MAPS), format_func=named(words.VIT_MAPS), width=160, **state.bound("vit_map")
+        )
+    if has_classifier(context.model):
+        # What is followed in both where the Vision Transformer was not trained is the other's first answer (`followed`).
+        first = "" if context.model.trained else common.FIRST_ANSWER
+        choose_target(context, outputs.COLUMN[context.model.output_kind], words.TARGET_HELP, first, width=160)
 
 
 def _cnn(context: PageContext) -> ComparedNetwork | None:
@@ -180,6 +188,8 @@ def _map(network: ComparedNetwork, heatmap: Heatmap, of: str) -> None:
 def _details(vit: ComparedNetwork, cnn: ComparedNetwork, kind: str) -> None:
     if kind == "reach":
         reach.details(vit, cnn)
+    elif kind == "heads":
+        reach.details_of_heads(vit)
     elif kind == "stress":
         damage.details(vit, cnn)
     st.subheader(words.UNEQUAL, anchor=False)
@@ -201,4 +211,4 @@ def _cell(text: str) -> str:
     return text if text == "---" else escaped(text).replace("|", "\\|")
 
 
-FIGURES = {"reach": reach.show, "stress": damage.show, "answers": show_answers}
+FIGURES = {"reach": reach.show, "heads": reach.show_heads, "stress": damage.show, "answers": show_answers}

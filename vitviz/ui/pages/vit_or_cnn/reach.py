@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import streamlit as st
@@ -14,7 +16,7 @@ from vitviz.analysis.receptive_field import ReceptiveField, mean_receptive_field
 from vitviz.capture.attention import Attention
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.networks import distances_figure, fields_figure
+from vitviz.figures.networks import Gallery, distances_figure, fields_figure
 from vitviz.models import Cnn, Model
 from vitviz.samples import load_sample, samples
 from vitviz.ui import state
@@ -25,11 +27,12 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, given_of
+from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, given_of, python_cut
 
 OWN, GALLERY = "receptive fields", "receptive fields of the gallery"  # names of the results
 # Tokens of a Vision Transformer beyond which its backward passes would hold gigabytes.
 MOST_TOKENS = 3_000
+HEADS_HEIGHT = 360  # pixels of the chart of attention distances
 STAGES = 7  # of a convolutional network, about: the passes that its fields take
 
 
@@ -57,7 +60,7 @@ def show(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
         [(0.0, words.FIRST), (1.0, words.LAST)],
     )
     question = f"{vit.context.key}|{cnn.context.key}|{_whole()}"
-    show_networks("networks", question, sides, steps, axes, alt=fields_words(fields), smooth=True)
+    show_networks("networks", question, sides, steps, axes, alt=fields_words(fields, vit, cnn), smooth=True)
 
 
 def _side(network: ComparedNetwork, fields: tuple[ReceptiveField, ...]) -> NetworkSide:
@@ -93,16 +96,29 @@ def _part(field: ReceptiveField, network: ComparedNetwork) -> str:
     return (words.LAYER if network.is_vit else words.STAGE).format(number=number) if number.isdecimal() else field.name
 
 
-def fields_words(fields: list[tuple[ReceptiveField, ...]]) -> str:
-    """Where both curves begin and end."""
+def fields_words(fields: list[tuple[ReceptiveField, ...]], vit: ComparedNetwork, cnn: ComparedNetwork) -> str:
+    """Where both curves begin and end, and whether that is otherwise than others found in trained networks."""
     one, two = fields
-    return words.REACH_HERE.format(
+    said = words.REACH_HERE.format(
         share=f"{one[0].share:.0%}",
         first=one[min(1, len(one) - 1)].side,
         last=one[-1].side,
         cnn=two[0].side,
         end=two[-1].side,
     )
+    after = one[min(1, len(one) - 1)]
+    against = ""
+    if vit.model.weights != "random" and _of_picture(after) <= _of_picture(two[0]):
+        against += " " + words.NEAR_FROM_THE_FIRST
+    smaller = [later for former, later in pairwise(two) if round(later.side) < round(former.side)]
+    if cnn.model.weights != "random" and smaller:
+        against += " " + words.GROWS_NOT.format(stage=_part(smaller[0], cnn))
+    return said + against
+
+
+def _of_picture(field: ReceptiveField) -> float:
+    """The square's side as a share of the picture's, since two inputs may differ in size."""
+    return field.side / max(field.gradient.shape)
 
 
 def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
@@ -151,54 +167,84 @@ def _gallery_fields(network: ComparedNetwork, model: Model | Cnn, progress: JobP
     return mean_receptive_fields(found)
 
 
-# Below the figure: where heads look, which is another quantity.
+def _gallery(context: PageContext) -> Gallery | None:
+    """Over which numbers are averaged; None where they are the photograph's own."""
+    return Gallery(tuple(sample.id for sample in samples()), framing_of(context)) if _whole() else None
 
 
 def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """What others found and what these two do, and the attention distance of every head."""
-    context, of = vit.context, str(state.value_of("reach_of"))
+    """What others found and what these two do, and the curves as a figure that can be taken away."""
+    context, gallery = vit.context, _gallery(vit.context)
     fields = [fields_of(network) for network in (vit, cnn)]
-    distances = _distances(context, [layer for layer in context.layers if isinstance(layer, Attention)])
-    left, right = st.columns(2)
-    with left:
-        caption(words.FIELDS_LEGEND)
-        sentence(words.REACH_CLAIMED)
-        sentence(fields_words(fields))
-        even = float(context.layout.distances().mean())
-        sentence(words.DISTANCES_HERE, low=np.nanmin(distances[0]), high=np.nanmax(distances[0]), even=even)
-
-        def curves() -> Figure:
-            provenance = context.subject.provenance("effective receptive field")
-            return fields_figure(
-                {vit.title: fields[0], cnn.title: fields[1]},
-                provenance,
-                theme=context.theme,
-                loads=(vit.loading, cnn.loading),
-                image_name=context.traced.image_name,
-            )
-
-        figure.exports(context, "receptive fields", curves, label=words.CURVES, cnn=cnn.context.key, of=of)
-    with right:
-        st.markdown(words.DISTANCES)
-        figure.show(
-            context,
-            "attention distance",
-            lambda: distances_figure(context.subject, distances, theme=context.theme, width=figure.HALF),
-            of=of,
-        )
-        caption(words.DISTANCES_TEXT)
+    cut = python_cut(vit, cnn)
+    caption(words.FIELDS_LEGEND)
+    sentence(words.REACH_CLAIMED)
+    sentence(fields_words(fields, vit, cnn))
+    figure.exports(
+        context,
+        "receptive fields",
+        lambda: fields_figure(
+            {vit.title: fields[0], cnn.title: fields[1]},
+            context.subject.provenance("effective receptive field"),
+            theme=context.theme,
+            cut=replace(cut, framing=gallery.framing) if gallery else cut,
+            gallery=gallery,
+        ),
+        label=words.CURVES,
+        cnn=cnn.context.key,
+        of=state.value_of("reach_of"),
+    )
 
 
-def _distances(context: PageContext, layers: list[Attention]) -> np.ndarray:
+# Where heads look, which is another quantity.
+
+
+def show_heads(vit: ComparedNetwork, _: ComparedNetwork) -> None:
+    """The attention distance of every head by layer, and what it says of the first layer."""
+    context = vit.context
+    figure.show(context, "attention distance", _heads_figure(context), exported=False, of=state.value_of("reach_of"))
+    even = float(context.layout.distances().mean())
+    sentence(heads_words(_distances(context)[0], even, context.model.trained))
+
+
+def heads_words(first: np.ndarray, even: float, trained: bool) -> str:
+    """How far the heads of the first layer look, and whether that is otherwise than others found in trained networks.
+
+    Args:
+        first: (heads,) attention distances; NaN where there is no head.
+        even: the distance of attention that is spread evenly.
+    """
+    low, high = float(np.nanmin(first)), float(np.nanmax(first))
+    said = words.DISTANCES_HERE.format(low=low, high=high, even=even)
+    against = "near" if low >= even / 2 else "far" if high <= even / 2 else ""
+    return f"{said} {words.HEADS_AGAINST[against]}" if trained and against else said
+
+
+def details_of_heads(vit: ComparedNetwork) -> None:
+    """What others found, and the figure to take away."""
+    context = vit.context
+    sentence(words.HEADS_CLAIMED)
+    figure.exports(context, "attention distance", _heads_figure(context), of=state.value_of("reach_of"))
+
+
+def _heads_figure(context: PageContext) -> Callable[[], Figure]:
+    distances, gallery, width = _distances(context), _gallery(context), figure.whole(context)
+    return lambda: distances_figure(
+        context.subject, distances, theme=context.theme, width=width, height=HEADS_HEIGHT, gallery=gallery
+    )
+
+
+def _distances(context: PageContext) -> np.ndarray:
+    """(layers, heads) in pixels, of the photograph or averaged over the gallery."""
     if not _whole():
-        own: np.ndarray = context.ask("attention distances", lambda _: _of_layers(layers))
+        own: np.ndarray = context.ask("attention distances", lambda _: _of_layers(context.layers))
         return own
 
     def work(progress: JobProgress) -> np.ndarray:
         found = []
         for done, sample in enumerate(samples()):
             trace = vitviz.trace(context.model.beside, load_sample(sample.id), framing=framing_of(context))
-            found.append(_of_layers([layer for layer in trace.layers if isinstance(layer, Attention)]))
+            found.append(_of_layers(trace.sequence("This page")))
             progress(done + 1, len(samples()))
         return np.mean(found, axis=0)
 
@@ -207,7 +253,7 @@ def _distances(context: PageContext, layers: list[Attention]) -> np.ndarray:
     return mean
 
 
-def _of_layers(layers: list[Attention]) -> np.ndarray:
+def _of_layers(layers: Sequence[Attention]) -> np.ndarray:
     """(layers, heads) in pixels; NaN where a layer has fewer heads than another."""
     rows = [attention_distance(layer).float().cpu() for layer in layers]
     heads = max(len(row) for row in rows)

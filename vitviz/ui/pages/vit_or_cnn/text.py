@@ -8,6 +8,7 @@ from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
 _FIELDS = "vitviz.analysis.receptive_field.receptive_fields"
+_DISTANCES = "vitviz.analysis.attention.attention_distance"
 _STRESS = "vitviz.analysis.stress.stress_curve"
 _ANSWERS = "vitviz.analysis.prediction.top_predictions"
 
@@ -60,6 +61,14 @@ PAGE = PageText(
     ),
 )
 
+_DISTANCE = definition(
+    "The attention distance says where a head looks. The field is another quantity: it also counts what all layers before have mixed."
+)
+HEADS_CLAIMED = reference(
+    "In ViTs trained on very many pictures, the first layers have heads that look near beside heads that look far.",
+    "dosovitskiy",
+    "raghu",
+)
 _UNEQUAL = definition(
     "Two networks are not two architectures: these differ in size and in training too, as the table under *Details* says."
 )
@@ -67,6 +76,14 @@ _UNEQUAL = definition(
 # The page for each of what is shown of both
 PAGES = {
     "reach": PAGE,
+    "heads": replace(
+        PAGE,
+        lead=definition("How far does each head look, layer by layer? A convolution looks as far as its kernel."),
+        try_this=instruction("Compare the heads of the first layer with those of the last: which look farther?")
+        + instruction("Then take the mean over the gallery: is it the network or this photograph?"),
+        notice=HEADS_CLAIMED,
+        catch=_DISTANCE + definition("A head that looks far may still give most of its weight to a few patches."),
+    ),
     "stress": replace(
         PAGE,
         lead=definition("The same photograph, damaged step by step: how long does an answer stay?"),
@@ -100,17 +117,21 @@ PAGES = {
 }
 
 SHOWN = instruction("What is shown of both")
-KINDS = instruction({"reach": "reach", "stress": "stress", "answers": "answers"})
+KINDS = instruction({"reach": "reach", "heads": "attention distance", "stress": "stress", "answers": "answers"})
 CHOOSE_CNN = instruction("Convolutional network")
 CHOOSE_CNN_HELP = instruction("Choose one, or type the name of any convolutional network of timm's registry.")
 EMBEDDED_VIT, EMBEDDED_CNN = instruction(("embedded", "embedded"))
 UNTRAINED = instruction("{name}, untrained")
 VIT, CNN = instruction(("ViT · {name}", "CNN · {name}"))
+TARGET_HELP = instruction(
+    "The first answer, or any other that the ViT has: both networks are asked about it. "
+    "A CNN with other answers keeps its own first one."
+)
 SHORT_VIT, SHORT_CNN = instruction(("ViT", "CNN"))
 BACK = instruction("Back to the embedded network")
 
 # Reach
-REACH_OF = instruction("Field of")
+REACH_OF = instruction("Measured on")
 REACHES = instruction({"picture": "this photograph", "gallery": "gallery, mean"})
 REACH_OF_HELP = instruction("Averaging over all photographs of the gallery takes about a minute the first time.")
 REACH_SAID = computed(
@@ -141,18 +162,24 @@ WAIT_DISTANCES = instruction("Attention distances over the gallery")
 TOO_MANY_TOKENS = instruction(
     "Receptive fields are computed of inputs of at most {most} tokens. Choose a smaller input size in the sidebar."
 )
-DISTANCES = instruction("**How far the heads of each layer look**")
-DISTANCES_TEXT = definition(
-    "The attention distance says where a head looks. The field is another quantity: it also counts what all layers before have mixed."
-)
 REACH_CLAIMED = reference(
-    "In ViTs trained on very many pictures, the first layers have heads that look near beside heads that look far.",
-    "dosovitskiy",
-    "raghu",
-) + reference("Effective fields of CNNs grow with depth, and fill only a part of what the kernels could reach.", "luo")
+    "The first layers of trained ViTs already look far, and effective fields of CNNs grow with depth.", "raghu", "luo"
+)
+NEAR_FROM_THE_FIRST = computed(
+    "Here it is otherwise: the ViT's square after its first layer is no larger than the CNN's after its first stage.",
+    _FIELDS,
+)
+GROWS_NOT = computed("Here it is otherwise: the CNN's square shrinks at {stage}.", _FIELDS)
 DISTANCES_HERE = computed(
     "Here the heads of the first layer look {low:.0f} to {high:.0f} pixels far; attention spread evenly would look {even:.0f} far.",
-    "vitviz.analysis.attention.attention_distance",
+    _DISTANCES,
+)
+HEADS_AGAINST = computed(
+    {
+        "near": "Here it is otherwise than published: no head of the first layer looks less than half as far as even attention.",
+        "far": "Here it is otherwise than published: no head of the first layer looks more than half as far as even attention.",
+    },
+    _DISTANCES,
 )
 
 # Stress
