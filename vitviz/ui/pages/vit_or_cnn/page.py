@@ -37,8 +37,9 @@ from vitviz.ui.text import common, outputs
 # The figure's place from the first moment on, as `frontend/views/networks.js` fills it: nothing moves when the answers come.
 STYLE = """<style>
 .st-key-two-networks { min-height: min(27rem, (100vw - 23rem) / 3.15 + 8rem); }
-@media (max-width: 768px) { .st-key-two-networks { min-height: calc((100vw - 3.5rem) / 2 + 24rem); } }
+@media (max-width: 768px) { .st-key-two-networks { min-height: %s; } }
 </style>"""
+ON_PHONE = "calc((100vw - 3.5rem) / 2 + 24rem)"  # two pictures and a chart below them
 GROUP = "two networks"
 AROUND = 340  # CSS pixels of a window's height for what stands around a map
 ANSWERS = 3
@@ -56,7 +57,7 @@ def render(context: PageContext) -> None:
             if kind == "answers":
                 robust_or_raw()
         with its.figure():
-            st.html(STYLE)
+            st.html(STYLE % ("0" if kind == "heads" else ON_PHONE))
         with its.figure(), st.container(key="two-networks"), guarded("networks"):
             vit, cnn = vit_of(context), _cnn(context)
             if cnn is None:
