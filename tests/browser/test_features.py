@@ -45,6 +45,7 @@ def figure(tab):
 def test_every_patch_answers_in_both_photographs(tab, vectors):
     shown = tab("features")
     root, (a, b) = figure(shown), vectors
+    shown.page.wait_for_load_state("networkidle")  # nothing that belongs to opening the page is still on its way
     asked: list[str] = []
     shown.page.on("request", lambda request: asked.append(request.url))
     shown.page.evaluate(COUNT_MESSAGES)
