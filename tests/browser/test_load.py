@@ -71,18 +71,22 @@ def test_a_bound_that_is_missed_is_said() -> None:
     assert "every later run | 4 | 2.40 | 5.77 | 6.10 | 1.0 and 4.0 s |" in classroom.report(log, [])
 
 
-def test_layers_heads_and_queries_are_chosen(server: str) -> None:
+def test_layers_heads_and_queries_are_chosen(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each choice of a student arrives: the microscope, which comes last, says what all pages share."""
     log = classroom.Log()
     student = classroom.Student(5, server, log, lambda: None)
     student.upload()
+    reports, report = [], student.visitor.report
+    monkeypatch.setattr(student.visitor, "report", lambda *given: reports.append(given[2]) or report(*given))
     for page, choices in classroom.CHOICES.items():
         student.visitor.open(page)
         for kind, key in choices:
             student.change(kind, key)
     (told,) = student.visitor.view.components("microscope")
-    selection = told["asked"]["selection"]
-    assert type(selection["layer"]) is type(selection["head"]) is int and selection["token"].startswith("r")
+    *_, layer, head, query = reports
+    kept = {"layer": layer["layer"], "head": head["head"], "token": query["token"]}
+    assert told["asked"]["selection"] == query and query.items() >= kept.items()
+    assert type(kept["layer"]) is type(kept["head"]) is int and kept["token"].startswith("r")
     student.visitor.close()
     assert log.wrong == []
     kinds = [kind for choices in classroom.CHOICES.values() for kind, _ in choices]
