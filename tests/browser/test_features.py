@@ -74,6 +74,7 @@ def test_every_patch_answers_in_both_photographs(tab, vectors):
     assert not shown.errors()
 
 
+@pytest.mark.long
 def test_components_are_painted_as_python_computes_them(tab, vectors):
     shown = tab("features?shows=components")
     panels = figure(shown).locator("canvas.panel")  # each photograph, then its colours

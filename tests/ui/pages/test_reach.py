@@ -6,6 +6,7 @@ import io
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import vitviz
@@ -23,6 +24,7 @@ from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server.payloads import unpack
 
 
+@pytest.mark.long
 def test_the_distance_of_every_head_has_a_view_of_its_own(app, monkeypatch):
     drawn: list[np.ndarray] = []
 
@@ -40,6 +42,7 @@ def test_the_distance_of_every_head_has_a_view_of_its_own(app, monkeypatch):
     assert f"look {own[0].min():.0f} to {own[0].max():.0f} pixels far" in shown.text
 
 
+@pytest.mark.long
 def test_the_mean_over_the_gallery_is_of_both_and_says_so(app, monkeypatch):
     """The fields are the pixels themselves here, so that it is known what each network was given."""
     photographs, vit = samples()[1:3], vitviz.load_model("embedded")
