@@ -51,7 +51,8 @@ def refine_labels(labels: np.ndarray, picture: np.ndarray, stiffness: float = ST
 
     Args:
         labels: (rows, cols) int, the group of each patch.
-        picture, stiffness: As `refine_mask`.
+        picture: As `refine_mask`.
+        stiffness: As `refine_mask`.
 
     Raises:
         ValueError: As `refine_mask`.
