@@ -45,6 +45,15 @@ def decoders() -> Iterator[Decoders]:
     found.close()
 
 
+@pytest.fixture(scope="module")
+def usual() -> Iterator[Decoders]:
+    """With the limits of the app, for what has to arrive however busy the machine is."""
+    found = Decoders()
+    found.start()
+    yield found
+    found.close()
+
+
 def refusal(decoders: Decoders, content: bytes) -> str:
     with pytest.raises(ImageError) as caught:
         decoders.read(content)
@@ -60,34 +69,34 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("name", zoo.WRITERS)
-def test_a_picture_is_the_same_as_in_this_process(decoders: Decoders, name: str) -> None:
+def test_a_picture_is_the_same_as_in_this_process(usual: Decoders, name: str) -> None:
     content = zoo.WRITERS[name][0](SHOWN)
-    image, said = decoders.read(content)
+    image, said = usual.read(content)
     expected, expected_said = read_image(content)
     assert (np.asarray(image) == np.asarray(expected)).all()
     assert said == expected_said
 
 
-def test_a_tall_and_a_wide_picture_arrive_whole(decoders: Decoders) -> None:
+def test_a_tall_and_a_wide_picture_arrive_whole(usual: Decoders) -> None:
     for shape in ((1, 40_000), (40_000, 1), (1_500, 1_300)):
         pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-        assert (np.asarray(decoders.read(zoo.encoded(pixels, "PNG", compress_level=0))[0]) == pixels).all()
+        assert (np.asarray(usual.read(zoo.encoded(pixels, "PNG", compress_level=0))[0]) == pixels).all()
 
 
-def test_what_is_refused_here_is_refused_there_in_the_same_words(decoders: Decoders) -> None:
+def test_what_is_refused_here_is_refused_there_in_the_same_words(usual: Decoders) -> None:
     for content in (b"", b"no picture", PNG[:60], zoo.gif_of_size(9_000, 9_000)):
         with pytest.raises(ImageError) as here:
             read_image(content)
-        assert refusal(decoders, content) == str(here.value)
+        assert refusal(usual, content) == str(here.value)
 
 
-def test_the_sentence_on_deep_values_arrives(decoders: Decoders) -> None:
+def test_the_sentence_on_deep_values_arrives(usual: Decoders) -> None:
     content = zoo.encoded(np.array([[0, 4_095]], np.uint16), "PNG")
-    assert decoders.read(content)[1] == "Its values fit into 12 bits, so 4,095 is shown white."
+    assert usual.read(content)[1] == "Its values fit into 12 bits, so 4,095 is shown white."
 
 
-def test_place_and_camera_stay_in_the_other_process(decoders: Decoders) -> None:
-    image, _ = decoders.read(zoo.encoded(SHOWN, "JPEG", exif=zoo.exif(6)))
+def test_place_and_camera_stay_in_the_other_process(usual: Decoders) -> None:
+    image, _ = usual.read(zoo.encoded(SHOWN, "JPEG", exif=zoo.exif(6)))
     assert image.info == {} and dict(image.getexif()) == {}
     assert image.size == (48, 80)
 

@@ -184,9 +184,8 @@ class ComputeQueue:
     ) -> None:
         self.results, self.linger, self.now, self.places = results, linger, clock, places
         self._idle = idle
-        self.observe: Callable[[str, float], None] = lambda lane, seconds: (
-            None
-        )  # called with the seconds that each job took
+        # Called with the lane and the seconds of each job.
+        self.observe: Callable[[str, float], None] = lambda lane, seconds: None
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running

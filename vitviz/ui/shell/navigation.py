@@ -11,7 +11,7 @@ from vitviz.ui import state
 from vitviz.ui.shell import text as words
 from vitviz.ui.urls import to_parameters
 
-_PAGES = "pages by name"
+_PAGES, _NEXT = "pages by name", "page to open next"
 
 # On a phone the sidebar lies over the page, and a page that was chosen has to be seen. Streamlit does this for its own menu.
 PUT_AWAY = """
@@ -37,6 +37,18 @@ def pages() -> dict[str, Any]:
 def go(name: str) -> NoReturn:
     """Opens another page in place of the rest of this run, with what is looked at."""
     st.switch_page(pages()[name], query_params=to_parameters(state.selection()))
+
+
+def go_next(name: str) -> None:
+    """Opens another page at the beginning of the next run: callbacks cannot, they run before the pages are known."""
+    st.session_state[_NEXT] = name
+
+
+def follow() -> None:
+    """Opens the page that a callback asked for with `go_next`, if any and if this server has it."""
+    name = st.session_state.pop(_NEXT, "")
+    if name in pages():
+        go(name)
 
 
 def menu(place: DeltaGenerator) -> None:

@@ -32,7 +32,7 @@ from vitviz.ui.shell import navigation
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
-OPEN, WAYS = "page to open with what was found", "ways on with what was found"
+WAYS = "ways on with what was found"
 AROUND = 340  # CSS pixels of a window's height for what stands around both pictures
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
 LEAST_APART = 0.05  # score under which nothing is said to stand apart
@@ -43,9 +43,7 @@ Found = tuple[FoundObject, ...]
 
 
 def render(context: PageContext) -> None:
-    opened = st.session_state.pop(OPEN, "")
-    if opened:  # callbacks cannot: they run before the pages are known
-        navigation.go(opened)
+    navigation.follow()
     finder = str(state.value_of("finder"))
     with page(words.PAGES[finder], context) as its:
         if not context.trace.layers:
@@ -138,7 +136,7 @@ def _go_on(ways: dict[tuple[str, str], tuple[int, ...]]) -> None:
         state.change(object=runs(ways[way]), part="mark")
     else:
         edits.switch(edits.hide(given, ways[way], edits.hide_by(given)), switch="hide")
-    st.session_state[OPEN] = way[0]
+    navigation.go_next(way[0])
 
 
 def _centred() -> bool:

@@ -22,12 +22,12 @@ from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
 from vitviz.ui.shell import navigation
 
-OPEN, ACTED = "page to open", "a control of the figure was pressed"
+ACTED = "a control of the figure was pressed"
 SENT_SECONDS = 0.03  # the next run takes back what has not been sent
 
 
 def render(context: PageContext) -> None:
-    _open_page()
+    navigation.follow()
     st.header(words.HEADING, anchor=False)
     with st.container(key="figure"):
         _figure([context])
@@ -110,11 +110,4 @@ def act(asked: Act) -> None:
     elif asked.kind == "page":
         chosen: dict[str, Any] = {"layer": asked.layer, "head": asked.head, "query": asked.held}
         state.change(**chosen)
-        st.session_state[OPEN] = asked.name
-
-
-def _open_page() -> None:
-    """Goes where a link of the figure leads: callbacks cannot, they run before the pages are known."""
-    name = st.session_state.pop(OPEN, None)
-    if name in navigation.pages():
-        navigation.go(name)
+        navigation.go_next(asked.name)
