@@ -1,6 +1,6 @@
 """vitviz: a microscope for Vision Transformers.
 
-The public face is imported lazily: `import vitviz` loads neither torch nor streamlit.
+Public names are imported lazily: `import vitviz` loads neither torch nor streamlit.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ _PUBLIC: dict[str, str] = {
     "head_means": "vitviz.analysis.interventions",
 }
 
-# Modules of several functions that are reached as they are: vitviz.plot.heads(trace).
+# Modules that are public as a whole: vitviz.plot.heads(trace).
 _MODULES = ("plot",)
 
 __all__ = ["__version__", *_MODULES, *_PUBLIC]

@@ -13,12 +13,12 @@ from importlib import import_module
 import vitviz
 from vitviz.errors import VitvizError
 
-# Each is a module of vitviz.commands with add_parser(subparsers); what they need is imported when one runs.
+# Each is a module of vitviz.commands with add_parser(subparsers). It imports torch and timm only when its command runs.
 COMMANDS = ("app", "trace", "draw", "models", "faithfulness")
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands with their options."""
+    """The parser of all commands with their options."""
     top = argparse.ArgumentParser(prog="vitviz", description="How a Vision Transformer reads a picture.")
     top.add_argument("--version", action="version", version=f"vitviz {vitviz.__version__}")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

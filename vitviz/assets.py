@@ -1,20 +1,23 @@
-"""Where the files lie that come with vitviz: photographs, labels, weights."""
+"""Paths of the files that come with vitviz: photographs, labels, weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
-# A wheel carries the files inside the package; a clone keeps them beside it. The package goes first: beside an installed
-# one lie other people's packages, and one of them may be called "assets".
+# A wheel has the files inside the package, a clone beside it. The package is searched first: site-packages may hold an
+# unrelated folder "assets".
 _ROOTS = (_PACKAGE / "_assets", _PACKAGE.parent / "assets")
 
 
 def asset_path(*parts: str) -> Path:
-    """The file or folder `parts` below the assets, in a clone as in an installed package.
+    """The path of a file or folder of the assets, in a clone and in an installed package.
+
+    Args:
+        *parts: Path below the assets, one part an argument.
 
     Raises:
-        FileNotFoundError: Naming what is missing, where there is none.
+        FileNotFoundError: If there is no such file; the message names it.
     """
     for root in _ROOTS:
         path = root.joinpath(*parts)

@@ -1,65 +1,70 @@
-"""What can go wrong, in words a user can act on.
+"""Exceptions whose messages a user can act on.
 
-Every message says what was asked, what was found and what to try. The app and the command line show the message as it
-is, so it is one or two plain sentences, with no path of the server and no traceback.
+A message says what was asked, what was found and what to try. The app and the command line show it unchanged, so it is one
+or two sentences, without paths of the server and without a traceback.
 """
 
 import operator
 from importlib.util import find_spec
 
-# What models' own code raises for an input that they do not take: each its own, and none of it for a user.
+# What models of timm raise for an input that they do not accept; the types differ, and the messages do not help a user.
 NOT_TAKEN = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError)
 
 
 class VitvizError(Exception):
-    """Anything vitviz refuses or fails to do for a reason a user can act on."""
+    """Base class of the errors that vitviz raises for a reason that a user can act on."""
 
 
 class ImageError(VitvizError):
-    """The bytes given are not an image that can be shown: damaged, too large, or something else altogether."""
+    """The bytes are not an image that can be shown: damaged, too large, or of another format."""
 
 
 class ModelError(VitvizError):
-    """A model cannot be found, built or given its weights."""
+    """A model cannot be found or built, or its weights cannot be loaded."""
 
 
 class HubError(ModelError):
-    """The weights' hub is out of reach, slow, or sent something else than the weights asked for."""
+    """The hub cannot be reached, is too slow, or sent other data than the requested weights."""
 
 
 class CaptureError(VitvizError):
-    """A forward pass ran, but its attention could not be seen or understood."""
+    """A forward pass ran, but its attention was not recognised."""
 
 
 class UnsupportedError(VitvizError):
-    """The question has no answer for this model; the message says why and what can be asked instead."""
+    """The request is not defined for this model; the message says why and what can be requested instead."""
 
 
 class MissingPackageError(VitvizError):
-    """A package is not installed that only some of vitviz needs; the message says which extra brings it."""
+    """An optional package is not installed; the message names the extra that installs it."""
 
 
 class Cancelled(VitvizError):
-    """The work was called off before it was finished."""
+    """The computation was cancelled."""
 
 
 class IncompleteWarning(UserWarning):
-    """A result that was approximated is further from exact than its stated tolerance."""
+    """An approximated result misses its stated tolerance."""
 
 
 class DrawError(VitvizError):
-    """Arrays that cannot be drawn as asked: not finite, of the wrong shape, or outside the grid."""
+    """Arrays cannot be drawn: not finite, of the wrong shape, or outside the grid."""
 
 
 class NotFiniteError(VitvizError):
-    """Weights or outputs of a model hold values that are not finite: not-a-number, or infinite."""
+    """Weights or outputs of a model are not finite: NaN or infinite."""
 
 
 def existing(index: int, size: int, kind: str) -> int:
-    """`index` where there are `size` of a `kind`, counted from 0.
+    """Returns `index` after checking it.
+
+    Args:
+        index: Counted from 0.
+        size: How many there are.
+        kind: What they are, for the message: "layer".
 
     Raises:
-        IndexError: Also for a negative index.
+        IndexError: For an index outside 0 to size - 1; negative ones are not accepted.
     """
     index = operator.index(index)
     if not 0 <= index < size:
@@ -71,9 +76,9 @@ def need_package(package: str, extra: str, wanted: str) -> None:
     """Checks that an optional package is installed, without importing it.
 
     Args:
-        package: Name that is imported, such as "captum".
+        package: Import name, such as "captum".
         extra: Extra of vitviz that installs it.
-        wanted: What it is needed for, as the beginning of a sentence: "Grad-CAM".
+        wanted: What needs it, as the subject of the message: "Grad-CAM".
 
     Raises:
         MissingPackageError: With the command that installs it.

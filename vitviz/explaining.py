@@ -1,4 +1,4 @@
-"""Explanations from a model and an image, or a trace already made: `vitviz.explain` and `vitviz.methods`."""
+"""Explanations from a model and an image or a trace: `vitviz.explain` and `vitviz.methods`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from vitviz.progress import Progress
 def methods() -> dict[str, Method]:
     """The explanation methods by the names that `explain` takes, each with its card.
 
-    A card has the method's name for people, its formula, its reference, its cost and when it misleads, and says whether the map
-    depends on the target (`per_class`) and has a sign (`signed`).
+    A card has the method's display name, formula, reference, cost and known failures (`misleads`), and says whether the map
+    depends on the target (`per_class`) and whether it has a sign (`signed`).
     """
     return dict(METHODS)
 
@@ -38,26 +38,24 @@ def explain(
     progress: Progress | None = None,
     **options: int,
 ) -> Heatmap:
-    """A map of how much each patch counts for one number of the model's output, by one method.
+    """A map of each patch's relevance for one number of the model's output, by one explanation method.
 
     Args:
         model: A loaded model.
-        image: A photograph, or a trace of it by this model; a trace's forward pass is used again where the method needs no
-            other.
+        image: A photograph, or a trace of it by this model; the trace's forward pass is reused if the method needs no other.
         method: A key of `methods()`.
-        target: The output that is explained: an index of the model's outputs or a Target; by default the likeliest class or
-            label, the first of plain numbers, or the pooled output's dot product with itself for a model without a
-            classifier.
+        target: The output to explain: an index of the model's outputs or a Target. Default: the most probable class or label;
+            for regression the first output; for a model without a classifier the pooled output's dot product with itself.
         framing: "crop", "squash" or "fit", as in `trace`; not used with a trace.
-        progress: Called after each step of a slow method; raise from it to stop.
-        options: Of the method (`methods()[method].options`).
+        progress: Called after each step of a slow method; an exception that it raises stops the work.
+        **options: Options of the method (`methods()[method].options`).
 
     Returns:
-        Heatmap (rows, cols). What its numbers are depends on the method; only their order compares between methods.
+        Heatmap (rows, cols). The unit depends on the method: between methods only the order of patches can be compared.
 
     Raises:
-        UnsupportedError: For an unknown method or option, a target that the model does not have, and where the method is
-            not defined for this model.
+        UnsupportedError: For an unknown method or option, a target that the model does not have, and a method that is not
+            defined for this model.
         MissingPackageError: For a method that needs a package that is not installed.
         ValueError: For a trace of another model.
     """
@@ -67,7 +65,7 @@ def explain(
 def question_of(
     model: Model, image: Image.Image | Trace, target: Target | SupportsIndex | None = None, framing: str = "crop"
 ) -> Question:
-    """The question that `explain` asks: ask several methods of it, and what they share is computed once.
+    """A `Question` for several methods: passes that they share are computed once.
 
     Args and errors as `explain`.
     """
@@ -85,14 +83,14 @@ def question_of(
         return Question(asked, prepared.input, as_target(asked, None, target))
     plain = Question(
         asked, prepared.input, SelfDot()
-    )  # a target that every model has: its one pass says which is the likeliest
+    )  # SelfDot is defined for every model; this pass gives the logits that decide the default target
     question = Question(asked, prepared.input, as_target(asked, plain.reference.logits[0], None))
     question.reuse(plain.passes)
     return question
 
 
 def as_target(model: Model, logits: Tensor | None, target: Target | SupportsIndex | None) -> Target:
-    """The target that an index of the outputs, or nothing, stands for. logits (outputs,) are needed for nothing."""
+    """The Target for an index of the outputs; for None the default, which is read from `logits` (outputs,)."""
     if target is None:
         assert logits is not None
         return default_target(model, logits)
@@ -100,7 +98,7 @@ def as_target(model: Model, logits: Tensor | None, target: Target | SupportsInde
 
 
 def target_name(question: Question) -> str:
-    """A target in words: "motorbike", "motorbike, not bicycle", "output 3", "the pooled output"."""
+    """The target's display name: "motorbike", "motorbike, not bicycle", "output 3", "the pooled output"."""
     labels = getattr(question.model, "labels", None)
 
     def name(index: int) -> str:

@@ -1,4 +1,4 @@
-"""What a page shows and an export writes: arrays, drawing, where they come from, and the Python that makes them."""
+"""A figure of the app, of the command line or of a notebook: arrays, drawing, provenance, and the Python that computes it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ if TYPE_CHECKING:
 
 # The key under which a PNG and an npz keep their provenance, as JSON.
 PROVENANCE_KEY = "vitviz.provenance"
-# Names that numpy's own npz writer takes for itself.
+# Names that numpy's npz writer uses for its own arguments.
 RESERVED = {"file", "allow_pickle", PROVENANCE_KEY}
-# matplotlib shares font caches between figures and does not promise to draw in two threads at once.
+# matplotlib shares font caches between figures and is not thread-safe.
 _RENDERING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a figure comes from, so that it can be made again; empty for what does not apply.
+    """Everything needed to compute a figure again; attributes that do not apply are empty.
 
-    model         the name the model was loaded by
-    weights_hash  sha256 of the weights, or "random:<seed>"
-    image_hash    names the image by its pixels; the name of a user's file is never kept
-    input_size    (height, width) in pixels
-    framing       how the image became the input: "centre crop", "whole image", ...
-    dtype         what the forward pass computed in, where not in float32: "bfloat16"
-    layer, head   counted from 0
-    query         the query token's short name: "cls", "r3c5"
-    method        "rollout", "attention", "position similarity", ...
-    parameters    the method's options by name: numbers (numpy's too), strings, booleans, None, or lists of them
-    compared_with where the second half of a comparison comes from
-    version       of vitviz
+    Attributes:
+        model: the name the model was loaded by
+        weights_hash: sha256 of the weights, or "random:<seed>"
+        image_hash: hash of the image's pixels; the name of a user's file is never kept
+        input_size: (height, width) in pixels
+        framing: how the image became the input: "centre crop", "whole image", ...
+        dtype: precision of the forward pass if it is not float32: "bfloat16"
+        layer, head: counted from 0
+        query: the query token's short name: "cls", "r3c5"
+        method: "rollout", "attention", "position similarity", ...
+        parameters: the method's options by name: numbers (numpy's too), strings, booleans, None, or lists of them
+        compared_with: provenance of a comparison's second half
+        version: version of vitviz
     """
 
     model: str = ""
@@ -58,7 +59,7 @@ class Provenance:
     version: str = vitviz.__version__
 
     def as_dict(self) -> dict[str, Any]:
-        """What applies, ready for JSON."""
+        """The attributes that are not empty, as values for JSON."""
         items = {each.name: getattr(self, each.name) for each in fields(self)}
         items["parameters"] = dict(self.parameters)
         if self.input_size is not None:
@@ -68,16 +69,16 @@ class Provenance:
         return {name: value for name, value in items.items() if value not in ("", None, {})}
 
     def as_json(self) -> str:
-        """The same as text.
+        """`as_dict` as JSON text.
 
         Raises:
-            TypeError: For a parameter that JSON does not know.
+            TypeError: For a parameter that JSON cannot represent.
         """
         return json.dumps(self.as_dict(), ensure_ascii=False, default=_plain)
 
     @classmethod
     def from_dict(cls, items: Mapping[str, Any]) -> Provenance:
-        """The inverse of `as_dict`; names it does not know, from a later version, are passed over."""
+        """The inverse of `as_dict`; unknown names, written by a later version, are ignored."""
         known = {each.name for each in fields(cls)}
         kept = {name: value for name, value in items.items() if name in known}
         if kept.get("input_size") is not None:
@@ -112,17 +113,17 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """One answer, complete: what is seen, the numbers behind it, and how to get them again.
+    """A drawing with the arrays it shows, its provenance and the Python code that computes the arrays again.
 
     Attributes:
-        arrays: by name; read-only copies. Names are Python identifiers, since they become names in an npz file
+        arrays: name -> read-only copy. Names are Python identifiers, because they become names in an npz file
         drawing: a Pillow image or a matplotlib figure
-        alt: what the picture shows, in words, for those who do not see it
-        provenance: where it comes from
-        snippet: Python that makes it again, starting from `import vitviz`
+        alt: alternative text for readers who cannot see the picture
+        provenance: model, image, method and options that the arrays come from
+        snippet: Python code, starting with `import vitviz`
 
     Raises:
-        ValueError: Without an alt text, and for an array without a usable name or of Python objects.
+        ValueError: For an empty alt text, an array whose name is no identifier, and an array of Python objects.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -146,7 +147,7 @@ class Figure:
         object.__setattr__(self, "arrays", kept)
 
     def image(self) -> Image.Image:
-        """The drawing as pixels: RGB, of the drawing's own size."""
+        """The drawing as an RGB image in its own size."""
         if isinstance(self.drawing, Image.Image):
             return self.drawing.convert("RGB")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -159,7 +160,7 @@ class Figure:
             return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
     def png(self) -> bytes:
-        """The picture as a PNG file that carries its alt text, provenance and snippet as text."""
+        """A PNG file with alt text, provenance and snippet as text chunks."""
         text = PngImagePlugin.PngInfo()
         text.add_itxt("Description", self.alt)
         text.add_itxt("Software", f"vitviz {self.provenance.version}")
@@ -176,11 +177,11 @@ class Figure:
         return f"Figure({self.provenance.method or 'figure'!r}: {arrays})"
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
+        """The PNG that a notebook shows."""
         return self.png()
 
     def npz(self) -> bytes:
-        """The arrays as a compressed npz file, with the provenance as JSON in a text array; needs no pickle to read."""
+        """The arrays as a compressed npz file that can be read without pickle; the provenance is a text array of JSON."""
         file = io.BytesIO()
         np.savez_compressed(
             file, allow_pickle=False, **{**self.arrays, PROVENANCE_KEY: np.array(self.provenance.as_json())}
@@ -189,7 +190,7 @@ class Figure:
 
 
 def _plain(value: Any) -> Any:
-    """A numpy number or array as Python's own, which JSON knows.
+    """A numpy number or array as a Python number or list, for JSON.
 
     Raises:
         TypeError: For anything else.

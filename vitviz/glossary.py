@@ -1,4 +1,4 @@
-"""The glossary: one definition of each term that users read, said with every model in mind."""
+"""The glossary: one definition of each term that users read, true for every model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
-# term -> definition in one or two sentences; spellings that count as the same term stand in `_FORMS`.
+# term -> definition in one or two sentences; plurals and other spellings of a term are in `_FORMS`.
 GLOSSARY: dict[str, str] = {
     "patch": "A small rectangle of the picture. All patches of a grid have the same size.",
     "token": (
@@ -67,12 +67,12 @@ _FORMS: dict[str, tuple[str, ...]] = {
     "LayerScale": ("LayerScale",),
 }
 
-# Words of everyday speech, too: they are in the glossary and get no mark inside sentences.
+# Also everyday words: they are in the glossary, but not marked inside sentences.
 _UNMARKED = {"key", "value", "layer"}
 _BY_FORM = {
     form.lower(): term for term in GLOSSARY if term not in _UNMARKED for form in _FORMS.get(term, (f"{term}s", term))
 }
-# Longest first, so that "class token" is not read as "token"; not inside LaTeX, code, links, tags or blanks to be filled.
+# Longest first, so that "class token" is not read as "token"; LaTeX, code, links, tags and format fields are skipped.
 _WORDS = "|".join(re.escape(form) for form in sorted(_BY_FORM, key=len, reverse=True))
 _SKIPPED = r"\$[^$]*\$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>]*>|\{[^}]*\}"
 _TERM = re.compile(rf"(?P<skip>{_SKIPPED})|(?<![\w-])(?P<term>{_WORDS})(?![\w-])", re.IGNORECASE)
@@ -85,11 +85,11 @@ def terms_in(text: str) -> list[str]:
 
 
 def marked(text: str, known: Iterable[str] = ()) -> str:
-    """Markdown in which each term carries its definition where it first appears, as `<abbr title="...">`.
+    """Markdown with each term's first occurrence marked up as `<abbr title="its definition">`.
 
     Args:
-        text: Markdown of ours; blanks in braces stay as they are and are filled afterwards.
-        known: terms that need no mark, because they were marked before.
+        text: trusted Markdown; format fields in braces are left for a later `str.format`.
+        known: terms to leave unmarked, because they were marked before.
 
     Returns:
         Markdown with HTML, for `st.markdown(..., unsafe_allow_html=True)`.

@@ -1,4 +1,4 @@
-"""One value a patch: what every map is, however computed and wherever drawn. numpy only."""
+"""`Heatmap`: one value for each patch, the type of every map. numpy only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 class Heatmap:
     """One value for each patch of the grid.
 
-    Whatever numbers are given are kept as they are, not-a-number included: hiding them would hide a fault of the model.
+    Values are kept unchanged, NaN included: replacing them would hide a fault of the model.
 
     Attributes:
         values: (rows, cols) float32, read-only
-        label: the quantity, for people: "attention weight", "rollout", "cosine similarity"
-        signed: whether zero is a middle and not an end; such a map is drawn on a diverging scale
+        label: display name of the quantity: "attention weight", "rollout", "cosine similarity"
+        signed: whether values lie on both sides of zero; such a map is drawn on a diverging scale
 
     Raises:
-        ValueError: For values that are not a grid.
+        ValueError: For values without exactly two axes.
     """
 
     values: np.ndarray
@@ -40,7 +40,7 @@ class Heatmap:
         return f"Heatmap({self.label!r}, {rows}x{cols} patches, {low:.4g} to {high:.4g})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the map in grey, white where it is largest; patches that are not a number are left out."""
+        """The map in grey for a notebook, white where it is largest; patches whose value is NaN are left out."""
         rows, cols = self.grid
         low, high = np.nanmin(self.values), np.nanmax(self.values)
         if self.signed:  # zero is the middle grey
@@ -62,7 +62,7 @@ class Heatmap:
 
     @property
     def peak(self) -> tuple[int, int, float]:
-        """(row, col, value) of the patch that stands out most: the largest value, either way where signed."""
+        """(row, col, value) of the largest value; of a signed map, of the largest absolute value."""
         strength = np.abs(self.values) if self.signed else self.values
         row, col = divmod(int(np.argmax(strength)), self.grid[1])
         return row, col, float(self.values[row, col])

@@ -1,6 +1,6 @@
-"""What a model's outputs are: classes, labels, plain numbers or features, and how a number is read from a logit.
+"""What a model's outputs are (classes, labels, numbers or features), and how probabilities are computed from its logits.
 
-The one place that decides it. The words are those of `problem_type` in configurations of transformers.
+No other module decides this. The names are those of `problem_type` in configurations of transformers.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-# Projection widths of image and text towers (CLIP, EVA-CLIP, MobileCLIP, ViTamin, PE) are whole multiples of this; no label
-# set that a name of timm's registry was trained on has such a number of classes (tested over the whole registry).
+# Projection widths of image and text towers (CLIP, EVA-CLIP, MobileCLIP, ViTamin, PE) are multiples of this; no label set of
+# a pretrained model in timm's registry has such a number of classes (tested over the whole registry).
 _WIDTH_STEP = 64
 
 
 class OutputKind(StrEnum):
-    """What the outputs (outputs,) of a model are.
+    """The kind of a model's outputs (outputs,).
 
     Attributes:
-        CLASSES: one of them is right: probabilities are the softmax over all outputs
-        LABELS: each may be right or not: probabilities are the sigmoid of each output; also a single output
-        NUMBERS: plain numbers whose unit is unknown (regression)
-        FEATURES: a vector that names nothing: the model has no classifier
+        CLASSES: exactly one class applies: probabilities are the softmax over all outputs
+        LABELS: each label applies or not, independently: probabilities are the sigmoid of each output; also a single output
+        NUMBERS: regression: numbers whose unit is unknown
+        FEATURES: a feature vector: the model has no classifier
     """
 
     CLASSES = "single_label_classification"
@@ -34,7 +34,7 @@ class OutputKind(StrEnum):
 
     @property
     def is_probability(self) -> bool:
-        """Whether `read` gives probabilities."""
+        """Whether `read` returns probabilities."""
         return self in (OutputKind.CLASSES, OutputKind.LABELS)
 
     @property
@@ -44,27 +44,27 @@ class OutputKind(StrEnum):
 
     @property
     def nouns(self) -> str:
-        """What several are called: "classes", "labels", ..."""
+        """The plural of `noun`: "classes", "labels", ..."""
         return "classes" if self is OutputKind.CLASSES else f"{self.noun}s"
 
     @property
     def quantity(self) -> str:
-        """What `read` gives, for the axis of a chart."""
+        """Name of the quantity that `read` returns, for the axis of a chart."""
         return "probability" if self.is_probability else "the model's output"
 
     def read(self, logits: Any) -> Any:
-        """(..., outputs) float, of a tensor (..., outputs): probabilities of classes or labels; other outputs as they are."""
+        """Tensor (..., outputs) -> (..., outputs) float: probabilities of classes or labels; other outputs unchanged."""
         if self is OutputKind.CLASSES:
             return logits.float().softmax(-1)
         return logits.float().sigmoid() if self is OutputKind.LABELS else logits.float()
 
     def text(self, value: float, digits: int = 1) -> str:
-        """One value that `read` gave, for people: "92.0%", or "3.25" where it is no probability."""
+        """One value of `read` as text: "92.0%" for a probability, else "3.25"."""
         return f"{value:.{digits}%}" if self.is_probability else f"{value:.3g}"
 
 
-# Scores of logits (..., classes) that are larger for pictures of the classes than for others; which one separates them best is
-# measured for each model.
+# Scores of logits (..., classes) for out-of-distribution detection, larger for pictures of the classes than for others; the
+# one that separates them best is measured for each model.
 DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
     "largest probability": lambda logits: logits.softmax(-1).amax(-1),  # Hendrycks and Gimpel 2017, arXiv 1610.02136
     "largest logit": lambda logits: logits.amax(-1),  # Hendrycks et al. 2022, arXiv 1911.11132
@@ -76,34 +76,36 @@ DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Doubt:
-    """How pictures that show none of a model's classes are detected: by a score of the logits that is smaller for them than
-    for photographs of the classes. Measured for one model, and valid for no other.
+    """Out-of-distribution detection: pictures of none of a model's classes have a smaller score than pictures of the classes.
+
+    The threshold is measured for one model and valid for no other.
 
     Attributes:
         score: a key of `DOUBT_SCORES`
-        threshold: below it, perhaps none of the classes fits
+        threshold: scores below it are reported as perhaps none of the classes
     """
 
     score: str
     threshold: float
 
     def about(self, logits: Any) -> bool:
-        """Whether perhaps none of the classes fits a picture with these logits, a tensor (classes,)."""
+        """Whether the score of a picture's logits, a tensor (classes,), is below the threshold."""
         return float(DOUBT_SCORES[self.score](logits.float())) < self.threshold
 
 
 def kind_of_count(count: int) -> OutputKind:
-    """The kind where only the number of outputs is known. A single output is read by a sigmoid, as in transformers'
-    pipeline for image classification: its softmax is 1 whatever the model says.
+    """The kind when only the number of outputs is known.
+
+    A single output is read by a sigmoid, as in transformers' pipeline for image classification: its softmax is always 1.
     """
     return OutputKind.FEATURES if count == 0 else OutputKind.LABELS if count == 1 else OutputKind.CLASSES
 
 
 def output_kind(subject: Any) -> OutputKind:
-    """The kind that a model or its module states as `output_kind`; else what the module's attributes show.
+    """The kind that a model or its module declares as `output_kind`, else the kind that follows from the module's attributes.
 
-    A timm module with the outputs of its pretrained configuration has no classifier where their number is the width of a
-    joint embedding of images and texts. A module without `num_classes` gives features.
+    A timm module with as many outputs as its pretrained configuration has no classifier if that number is the width of a joint
+    embedding of images and texts. A module without `num_classes` gives features.
     """
     module = getattr(subject, "module", subject)
     for stating in (subject, module):
@@ -115,12 +117,12 @@ def output_kind(subject: Any) -> OutputKind:
 
 
 def has_classifier(subject: Any) -> bool:
-    """Whether the outputs of a model or module are answers, one a class, label or quantity, and not features."""
+    """Whether each output of a model or module is a class, label or quantity, and not a feature."""
     return output_kind(subject) is not OutputKind.FEATURES
 
 
 def output_name(labels: Sequence[str] | None, index: int, kind: OutputKind = OutputKind.CLASSES) -> str:
-    """The output's label; "class 17" ("label 17", "output 17") where it has none, and "crane (class 134)" where several do."""
+    """The output's label; "class 17" ("label 17", "output 17") without one; "crane (class 134)" if several have this label."""
     label = labels[index] if labels is not None and index < len(labels) else ""
     numbered = f"{kind.noun} {index}"
     return f"{label} ({numbered})" if label in _shared(tuple(labels or ())) else label or numbered

@@ -1,10 +1,10 @@
-"""Every figure of vitviz from a trace: `vitviz.plot.heads(trace)`, `vitviz.plot.rollout(trace)`, ...
+"""Figures of a trace: `vitviz.plot.heads(trace)`, `vitviz.plot.rollout(trace)`, ...
 
-Each function gives a `Figure`: the arrays, the drawing (a notebook shows it), a description in words, where it comes from,
-and the lines of Python that compute the arrays again. A trace made by `vitviz.trace` carries what a figure needs: the
-model, the pixels shown, the framing and the hash of the image. All functions take `theme` (`vitviz.draw.LIGHT` or `DARK`)
-and `width` in pixels; those that draw maps take `robust`, which ends the colours at the 99th percentile so that a few large
-values do not hide the others.
+Each function returns a `Figure`: the arrays, the drawing (shown by a notebook), an alternative text, the provenance, and the
+Python code that computes the arrays again. A trace made by `vitviz.trace` has what a figure needs: the model, the pixels
+shown, the framing and the hash of the image. All functions take `theme` (`vitviz.draw.LIGHT` or `DARK`) and `width` in pixels;
+those that draw maps take `robust`, which ends the colour scale at the 99th percentile, so that a few large values do not
+hide the others. `vitviz.figures.style` lists all of these keyword arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ from vitviz.analysis.rollout import rollout as rollout_map
 from vitviz.analysis.sinks import token_outliers
 from vitviz.analysis.targets import ClassLogit, SelfDot, Target
 from vitviz.capture.trace import Trace
-from vitviz.draw.theme import (
+from vitviz.explaining import question_of, target_name
+from vitviz.figure import Figure
+from vitviz.figures import attention as of_attention
+from vitviz.figures import by_hand as of_one_head
+from vitviz.figures import comparison, embeddings, interventions, prediction
+from vitviz.figures import layers as of_layers
+from vitviz.figures.style import (
     BiasStyle,
     CompareStyle,
     CurvesStyle,
@@ -42,12 +48,6 @@ from vitviz.draw.theme import (
     RolloutStyle,
     SequenceStyle,
 )
-from vitviz.explaining import question_of, target_name
-from vitviz.figure import Figure
-from vitviz.figures import attention as of_attention
-from vitviz.figures import by_hand as of_one_head
-from vitviz.figures import comparison, embeddings, interventions, prediction
-from vitviz.figures import layers as of_layers
 from vitviz.figures.traced_image import TracedImage, made
 from vitviz.models import Prepared
 
@@ -56,10 +56,10 @@ ALONG = {"norm": "after layer", "mass": "layer"}
 
 
 def subject(trace: Trace) -> TracedImage:
-    """What `vitviz.figures` needs to know of a trace.
+    """The trace, its model and its image in the type that `vitviz.figures` takes.
 
     Raises:
-        ValueError: for a trace that does not carry its model and image, such as one of `trace_input`.
+        ValueError: For a trace without model and image, such as one made by `trace_input`.
     """
     if trace.model is None or trace.shown is None:
         raise ValueError(
@@ -90,16 +90,16 @@ def filters(trace: Trace, count: int = 28, **style: Unpack[FigureStyle]) -> Figu
         **style: See `FigureStyle`.
 
     Raises:
-        UnsupportedError: Where the model has no filters over pixels.
+        UnsupportedError: If the model has no filters over pixels.
     """
     return embeddings.filters_figure(subject(trace), count, **style)
 
 
 def positions(trace: Trace, **style: Unpack[FigureStyle]) -> Figure:
-    """Cosine similarity of every added position embedding with every other, one tile a patch.
+    """Cosine similarity of every added position embedding with every other, one small map for each patch.
 
     Raises:
-        UnsupportedError: Where no position embedding is added to the patches.
+        UnsupportedError: If no position embedding is added to the patches.
     """
     return embeddings.atlas_figure(subject(trace), **style)
 
@@ -109,7 +109,7 @@ def position(trace: Trace, row: int, col: int, **style: Unpack[FigureStyle]) -> 
 
     Raises:
         IndexError: Outside the grid.
-        UnsupportedError: Where no position embedding is added to the patches.
+        UnsupportedError: If no position embedding is added to the patches.
     """
     return embeddings.position_figure(subject(trace), row, col, **style)
 
@@ -120,7 +120,7 @@ def position_distance(trace: Trace, **style: Unpack[FigureStyle]) -> Figure:
 
 
 def rotary_kernel(trace: Trace, layer: int = 0, head: int = 0, **style: Unpack[KernelStyle]) -> Figure:
-    """What rotary positions alone contribute to a score, over every displacement on the grid.
+    """The contribution of rotary positions alone to a score, for every displacement on the grid.
 
     Raises:
         UnsupportedError: For a model without rotary positions.
@@ -129,12 +129,12 @@ def rotary_kernel(trace: Trace, layer: int = 0, head: int = 0, **style: Unpack[K
 
 
 def relative_bias(trace: Trace, number: int = 0, head: int | None = None, **style: Unpack[BiasStyle]) -> Figure:
-    """The relative position bias of a layer over displacements.
+    """The relative position bias of a layer, for every displacement.
 
     Args:
         trace: Of a model that adds such a bias to its scores.
-        number: Of the layer among those that add a bias, counted from 0.
-        head: One head, or all heads of the layer where not given.
+        number: Counts the layers that add a bias, from 0.
+        head: One head; all heads of the layer by default.
         **style: See `BiasStyle`.
 
     Raises:
@@ -151,16 +151,16 @@ def relative_bias(trace: Trace, number: int = 0, head: int | None = None, **styl
 def heads(
     trace: Trace, layer: int | None = None, query: QueryLike | None = None, **style: Unpack[HeadsStyle]
 ) -> Figure:
-    """Where a query looks, head by head, as small maps.
+    """Attention of a query to every patch, one small map for each head.
 
     Args:
         trace: Of `vitviz.trace`.
-        layer: One layer, counted from 0 (-1 is the last), or every layer where not given.
-        query: A token's name or index, or a Query; by default what the model's output is computed from.
+        layer: One layer, counted from 0 (-1 is the last); every layer by default.
+        query: A token's name or index, or a Query; by default the query that the model's output is computed from.
         **style: See `HeadsStyle`.
 
     Raises:
-        UnsupportedError: For a query that the model does not have; without a layer, where layers differ in heads or grid.
+        UnsupportedError: For a query that the model does not have; without `layer`, if layers differ in heads or grid.
     """
     if layer is None:
         return of_attention.heads_figure(subject(trace), query, **style)
@@ -170,7 +170,7 @@ def heads(
 def microscope(
     trace: Trace, layer: int, token: str, head: int | str = "all", **style: Unpack[MicroscopeStyle]
 ) -> Figure:
-    """One token's attention in a layer, over the photograph with its strongest links, and head by head.
+    """One token's attention in a layer: over the photograph with its strongest links, and as one small map for each head.
 
     Args:
         trace: Of `vitviz.trace`.
@@ -188,7 +188,7 @@ def microscope(
 def attention(
     trace: Trace, layer: int = -1, head: int | None = None, query: QueryLike | None = None, **style: Unpack[MapStyle]
 ) -> Figure:
-    """Where a query looks in one head, or in the mean of a layer's heads, beside the patch that asks.
+    """Attention of a query in one head, or in the mean of a layer's heads, over the photograph, with the query's patch marked.
 
     Args and errors as `heads`; `head` is one head, or None for the mean of all. In a layer with windows the query's window
     is outlined.
@@ -197,7 +197,7 @@ def attention(
 
 
 def layers(trace: Trace, query: QueryLike | None = None, **style: Unpack[MapStyle]) -> Figure:
-    """Where a query looks in the mean of the heads of every layer, each layer on its own grid."""
+    """Attention of a query in the mean of the heads of every layer, each layer on its own grid."""
     return of_layers.overview_figure(subject(trace), query, **style)
 
 
@@ -207,7 +207,7 @@ def rollout(
     """Attention rollout of a query over the photograph.
 
     Raises:
-        UnsupportedError: Where the layers do not share one grid, or the query does not exist.
+        UnsupportedError: If the layers do not share one grid, or the query does not exist.
     """
     return of_attention.rollout_figure(subject(trace), query, options, **style)
 
@@ -226,19 +226,19 @@ def head_rollout(
 
 
 def scores(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]) -> Figure:
-    """All scores of one head: queries times keys, scaled, with the bias; the query's row marked."""
+    """All scores of one head, q kT * scale + bias, with the query's row marked."""
     return of_one_head.scores_figure(subject(trace), *_by_hand(trace, layer, head, query), **style)
 
 
 def weights(
     trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]
 ) -> Figure:
-    """All weights of one head, each row a softmax; the query's row marked."""
+    """All weights of one head, the softmax of each row of scores, with the query's row marked."""
     return of_one_head.weights_figure(subject(trace), *_by_hand(trace, layer, head, query), **style)
 
 
 def output(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]) -> Figure:
-    """The output of one head for every token: weights times values; the query's row marked."""
+    """The output of one head for every token, weights times values, with the query's row marked."""
     return of_one_head.output_figure(subject(trace), *_by_hand(trace, layer, head, query), **style)
 
 
@@ -248,7 +248,7 @@ def _by_hand(trace: Trace, layer: int, head: int, query: QueryLike | None) -> tu
 
 
 def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **style: Unpack[FigureStyle]) -> Figure:
-    """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
+    """The most probable classes or labels with their probabilities; for regression the first outputs.
 
     Raises:
         UnsupportedError: For a model without a classifier.
@@ -257,10 +257,10 @@ def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **style: Unpack
 
 
 def forming(trace: Trace, **style: Unpack[CurvesStyle]) -> Figure:
-    """The outputs read after every layer by the model's own head (the logit lens), of the finally likeliest as lines.
+    """The logit lens: the most probable classes at the end of the model, as read by its own head after every layer.
 
     Raises:
-        UnsupportedError: For a model without a classifier, or whose layers its head cannot read.
+        UnsupportedError: For a model without a classifier, and for one whose head cannot be applied to every layer.
     """
     about = subject(trace)
     lens = logit_lens(question_of(about.model, trace, ClassLogit(int(trace.logits.argmax()))))
@@ -286,17 +286,17 @@ def faithfulness(
     kind: str = "deletion",
     **style: Unpack[FigureStyle],
 ) -> Figure:
-    """Deletion or insertion curves of several methods, beside the centre of the picture and random orders.
+    """Deletion or insertion curves of several methods, with those of a centred map and of random orders as baselines.
 
     Args:
         trace: Of `vitviz.trace`.
-        methods: Keys, as `vitviz.methods()` lists them.
+        methods: Keys of `vitviz.methods()`.
         target: As in `vitviz.explain`.
         kind: "deletion" or "insertion".
         **style: See `FigureStyle`.
 
     Raises:
-        UnsupportedError: For an unknown method, and where one has no answer for this model.
+        UnsupportedError: For an unknown method, and for one that is not defined for this model.
         ValueError: For another kind.
     """
     if kind not in ("deletion", "insertion"):
@@ -321,9 +321,9 @@ def compare(
     Args:
         one: The left side, A.
         two: The right side, B; of another photograph, model or changed pass.
-        query: Of both sides; by default each side's own.
+        query: The query of both sides; by default the one that each side's output is computed from.
         layer: Attention of this layer in place of rollout.
-        head: Of the layer; the mean of its heads where not given.
+        head: One head of the layer; the mean of its heads by default.
         **style: See `CompareStyle`.
     """
 
@@ -343,12 +343,12 @@ def compare(
 
 
 def scenes(trace: Trace, other: Trace, paste: Paste, **style: Unpack[CurvesStyle]) -> Figure:
-    """How alike a patch's token stays to itself, layer by layer, when it is pasted into another picture.
+    """Cosine similarity, layer by layer, of a patch's token in two pictures: its own, and one that the patch is pasted into.
 
     Args:
         trace: Of the picture that the patch comes from.
         other: Of the picture that it is pasted into, by the same model at the same size.
-        paste: Which patch, and where to.
+        paste: The patch and its position in the other picture.
         **style: See `CurvesStyle`.
     """
     scene = comparison.Scene(subject(other).prepared, other.image_hash, "other.jpg")
@@ -358,13 +358,13 @@ def scenes(trace: Trace, other: Trace, paste: Paste, **style: Unpack[CurvesStyle
 def what_if(
     trace: Trace, after: Trace, changes: Interventions, query: QueryLike | None = None, **style: Unpack[MapStyle]
 ) -> Figure:
-    """The answer and rollout of a changed model beside those of the model as it is.
+    """Prediction and rollout of a changed forward pass beside those of the unchanged one.
 
     Args:
-        trace: Of the model as it is.
+        trace: Of the unchanged model.
         after: Of the same image, made inside `with vitviz.intervene(...)`.
-        changes: What was changed.
-        query: Of rollout; by default what the output is computed from.
+        changes: The interventions of `after`.
+        query: Query of the rollout; by default the one that the output is computed from.
         **style: See `MapStyle`.
     """
     asked = query_of(trace, query)
@@ -381,7 +381,7 @@ def what_if(
 
 
 def outliers(trace: Trace, measure: str = "norm", **style: Unpack[OutliersStyle]) -> Figure:
-    """Tokens whose norm, or the attention they receive, is many times the median patch's (Darcet et al. 2024), layer by layer.
+    """Tokens whose norm, or the attention they receive, is many times the median patch's, layer by layer.
 
     Args:
         trace: Of `vitviz.trace`.
@@ -389,7 +389,9 @@ def outliers(trace: Trace, measure: str = "norm", **style: Unpack[OutliersStyle]
         **style: See `OutliersStyle`.
 
     Raises:
-        ValueError: Where no token stands out, and for another measure.
+        ValueError: If there is no such token, and for another measure.
+
+    Source: Darcet et al. 2024, "Vision transformers need registers" (arXiv 2309.16588), section 2.
     """
     if measure not in QUANTITIES:
         raise ValueError(f'measure is "norm" or "mass", not {measure!r}')

@@ -1,4 +1,4 @@
-"""The catalogue of works: methods, models and findings that the app and its documentation name, and where each is stated."""
+"""The works that the app and its documentation cite: methods, models and findings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Publication:
     """A paper or an article.
 
     Attributes:
-        authors: as they are named in a sentence, "Abnar and Zuidema".
+        authors: as cited in a sentence, "Abnar and Zuidema".
         year: of publication.
         title: in full.
-        link: where it can be read.
-        place: equation, section or figure that states what is used here; empty where the whole work does.
+        link: URL of the text.
+        place: equation, section or figure that is cited; empty for the whole work.
     """
 
     authors: str
@@ -251,7 +251,7 @@ PUBLICATIONS: dict[str, Publication] = {
         "section 4 (deletion and insertion)",
     ),
     "adebayo": _arxiv("Adebayo et al.", 2018, "Sanity checks for saliency maps", "1810.03292", "section 3"),
-    # how sure an answer is
+    # out-of-distribution detection
     "hendrycks": _arxiv(
         "Hendrycks and Gimpel",
         2017,
@@ -312,7 +312,7 @@ PUBLICATIONS: dict[str, Publication] = {
         "Wang et al.", 2023, "Cut and learn for unsupervised object detection and instance segmentation", "2301.11320"
     ),
     "coco": _arxiv("Lin et al.", 2014, "Microsoft COCO: Common objects in context", "1405.0312"),
-    # what transformers serve besides naming a picture
+    # other tasks than classification
     "detr": _arxiv("Carion et al.", 2020, "End-to-end object detection with transformers", "2005.12872"),
     "conditional-detr": _arxiv("Meng et al.", 2021, "Conditional DETR for fast training convergence", "2108.06152"),
     "yolos": _arxiv(
@@ -327,5 +327,5 @@ PUBLICATIONS: dict[str, Publication] = {
 
 
 def publication(key: str) -> Publication:
-    """The work of that key. Raises KeyError for another."""
+    """The work with this key. Raises KeyError for an unknown key."""
     return PUBLICATIONS[key]

@@ -21,16 +21,16 @@ class Sample:
     """One photograph of the gallery, as `assets/samples/samples.json` describes it.
 
     Attributes:
-        id: its name in links and on the command line
-        shows: the name that the embedded model has for it; "" where it knows none
-        file: its file in assets/samples, with `sha256`
-        title, alt: what it is called, and its alternative text
-        author, licence: whom to credit, and the terms in a word or two
-        terms: the sentence that grants them, as it stands in `terms_from`
+        id: name in links and on the command line
+        shows: the embedded model's label for what it shows; "" if it has none
+        file: file name in assets/samples, whose hash is `sha256`
+        title, alt: display name and alternative text
+        author, licence: the author to credit, and the licence's short name
+        terms: the sentence that grants the licence, quoted from `terms_from`
         source: where the photograph was first published
-        packaged_in: the package and file it was taken from, with `packaged_sha256`
-        changes: what was done to that file
-        note: what else is worth knowing; may be empty
+        packaged_in: the package and file it was taken from, whose hash is `packaged_sha256`
+        changes: how that file was changed
+        note: further remarks; may be empty
     """
 
     id: str
@@ -55,16 +55,16 @@ class Sample:
 
     @property
     def credit(self) -> str:
-        """One line for beneath the picture."""
+        """One line of credit for a caption."""
         return f"{self.title}. {self.author}. {self.licence}."
 
 
 @cache
 def samples() -> tuple[Sample, ...]:
-    """The gallery in its order: first what the embedded model knows, then what it does not.
+    """The gallery in order: photographs of the embedded model's classes first, then the others.
 
     Raises:
-        ImageError: Where its list or all photographs are missing from this copy, or the list is damaged.
+        ImageError: If the list or all photographs are missing from this installation, or the list is damaged.
     """
     try:
         described = json.loads(_asset("samples.json").read_text(encoding="utf-8"))
@@ -86,10 +86,13 @@ def _asset(name: str) -> Path:
 
 
 def load_sample(name: str) -> Image.Image:
-    """The photograph with that id in mode RGB.
+    """A photograph of the gallery as an RGB image.
+
+    Args:
+        name: its id.
 
     Raises:
-        ImageError: With the ids that exist, for another.
+        ImageError: For an unknown id; the message lists those that exist.
     """
     for sample in samples():
         if sample.id == name:

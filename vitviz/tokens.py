@@ -1,4 +1,4 @@
-"""Which token is which patch, what tokens are called, and which of them a map is about. numpy only."""
+"""`TokenLayout` (which token is which patch), names of tokens, and `Query` (the query of a map). numpy only."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, SupportsIndex, TypeVar, cast
 
 import numpy as np
 
-Values = TypeVar("Values")  # a numpy array, or a torch tensor, which this module need not know
+Values = TypeVar("Values")  # a numpy array or a torch tensor; torch is not imported here
 
 MEAN = "mean"  # the mean over all patch queries: what a head that averages patches reads
-POOL = "pool"  # the learned query, or queries, of an attention that only collects at the end of the model
+POOL = "pool"  # the learned query or queries of a pooling layer at the end of the model
 
 CELL = re.compile(r"r([0-9]{1,4})c([0-9]{1,4})")  # the name of a patch: "r3c5"
 _NAME = re.compile(rf"[a-z]{{1,8}}[0-9]{{0,4}}|{CELL.pattern}")
@@ -27,7 +27,7 @@ def cell_name(row: int, col: int) -> str:
 
 
 def cell_of_name(name: str, grid: tuple[int, int] | None = None) -> tuple[int, int] | None:
-    """(row, col) of a patch's name, None for any other text and outside `grid`. The inverse of `cell_name`."""
+    """(row, col) of a patch's name; None for other text and for a patch outside `grid`. The inverse of `cell_name`."""
     found = CELL.fullmatch(name)
     cell = (int(found[1]), int(found[2])) if found else None
     return cell if cell is None or grid is None or (cell[0] < grid[0] and cell[1] < grid[1]) else None
@@ -35,17 +35,17 @@ def cell_of_name(name: str, grid: tuple[int, int] | None = None) -> tuple[int, i
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """Which query a map is about: a token, the mean over patches, the pooling query, or a weighted set of those.
+    """The query of a map: a token, the mean over patches, the pooling query, or a weighted set of those.
 
-    The text form is "cls", "r3c5", "mean", "pool", "cls+dist" for equal shares, "0.4*cls+0.6*mean" for others; `parse` reads
-    it back to an equal value. A query equals its text form, because links, files and snippets hold that.
+    The text form is "cls", "r3c5", "mean", "pool", "cls+dist" for equal shares, "0.4*cls+0.6*mean" for others; `parse` is its
+    inverse. A query equals its text form, because links, files and snippets hold the text.
 
     Attributes:
         parts: (name, weight) of each part. A name is that of a token in a `TokenLayout` ("cls", "reg0", "r3c5"), MEAN, or
             POOL, which stands alone. Weights are positive and relative; what counts is their share of the sum.
 
     Raises:
-        ValueError: for parts that make no query.
+        ValueError: for an empty set, a weight that is not positive, and POOL beside other parts.
     """
 
     parts: tuple[tuple[str, float], ...]
@@ -63,13 +63,13 @@ class Query:
                 raise ValueError(f"the weight of {name} in a query is a positive number, not {weight}")
         if POOL in names and len(names) > 1:
             raise ValueError("the pooling query cannot be mixed with other queries")
-        kept = [float(f"{weight:g}") for _, weight in self.parts]  # the six digits that the text form says
+        kept = [float(f"{weight:g}") for _, weight in self.parts]  # rounded to the six digits of the text form
         kept = [1.0] * len(kept) if len(set(kept)) == 1 else kept
         object.__setattr__(self, "parts", tuple(zip(names, kept, strict=True)))
 
     @classmethod
     def parse(cls, text: str) -> Query:
-        """The query that a text form stands for. Raises ValueError for any other text."""
+        """The query with this text form. Raises ValueError for other text."""
         parts = []
         for part in text.split("+")[: _MOST_PARTS + 1]:
             weight, times, name = part.strip().rpartition("*")
@@ -81,7 +81,7 @@ class Query:
 
     @classmethod
     def of(cls, value: QueryLike, layout: TokenLayout) -> Query:
-        """The query that an index of `layout`, a text form or a query stands for.
+        """The query of an index of `layout`, a text form or a Query.
 
         Raises:
             ValueError: for a text that is no query.
@@ -115,12 +115,12 @@ class Query:
 
     @property
     def pools(self) -> bool:
-        """Whether it is the pooling query, which is no token of the layers before it."""
+        """Whether it is the pooling query, which is not a token of the earlier layers."""
         return POOL in self.names
 
     @property
     def cell(self) -> tuple[int, int] | None:
-        """(row, col) of a query that is one patch, None for any other."""
+        """(row, col) of a query of one patch; None for any other query."""
         return cell_of_name(self.parts[0][0]) if len(self.parts) == 1 else None
 
     def weights(self, layout: TokenLayout) -> np.ndarray:
@@ -130,7 +130,7 @@ class Query:
             (tokens,) float64.
 
         Raises:
-            ValueError: for a name that `layout` does not have, the pooling query among them.
+            ValueError: for a name that `layout` does not have; the pooling query is one.
         """
         rows = np.zeros(layout.num_tokens)
         for name, share in self.shares:
@@ -151,8 +151,8 @@ class TokenLayout:
     """The tokens of one sequence: prefix tokens first, then the patches row by row.
 
     Attributes:
-        prefix: names of the prefix tokens in their order: "cls", "dist", "reg0", "reg1", ... ; may be empty.
-        grid: (rows, cols) of patches; (0, 0) where there are none, as for the one query of a pooling layer.
+        prefix: names of the prefix tokens in order: "cls", "dist", "reg0", "reg1", ... ; may be empty.
+        grid: (rows, cols) of patches; (0, 0) without patches, as for the queries of a pooling layer.
         patch_size: (height, width) of one patch in input pixels.
     """
 
@@ -167,7 +167,7 @@ class TokenLayout:
             )
 
     def describe(self) -> str:
-        """The tokens in a few words: "16x16 patches and cls"."""
+        """A short description: "16x16 patches and cls"."""
         patches = f"{self.grid[0]}x{self.grid[1]} patches" if self.num_patches else "no patches"
         return " and ".join([patches, *([", ".join(self.prefix)] if self.prefix else [])])
 
@@ -205,12 +205,12 @@ class TokenLayout:
         return row, col
 
     def name_of(self, token: int) -> str:
-        """The token's short name: a prefix name as it is, a patch as "r3c5"."""
+        """The token's short name: a prefix token's name, or "r3c5" for a patch."""
         cell = self.cell_of(token)
         return self.prefix[token] if cell is None else cell_name(*cell)
 
     def token_named(self, name: str) -> int:
-        """The inverse of `name_of`. Raises ValueError with the names that exist."""
+        """The inverse of `name_of`. Raises ValueError for an unknown name; the message lists those that exist."""
         if name in self.prefix:
             return self.prefix.index(name)
         cell = cell_of_name(name)
@@ -225,16 +225,16 @@ class TokenLayout:
         raise ValueError(f"no token is called {name!r}; tokens here are {known} and the patches between")
 
     def cell_named(self, name: str) -> tuple[int, int] | None:
-        """(row, col) of the patch of that name, None for what is no patch of this layout."""
+        """(row, col) of the patch with this name; None if it is not a patch of this layout."""
         return cell_of_name(name, self.grid)
 
     def patches(self, values: Values) -> Values:
-        """Cuts the prefix off and folds the rest: (..., tokens) -> (..., rows, cols); (..., patches) is folded as it is.
+        """Drops the prefix tokens and reshapes: (..., tokens) or (..., patches) -> (..., rows, cols).
 
-        Takes a numpy array or a torch tensor, and gives back the same kind.
+        Takes a numpy array or a torch tensor and returns the same type.
 
         Raises:
-            ValueError: for another length.
+            ValueError: for a last axis of another length.
         """
         given = cast(Any, values)
         length = given.shape[-1]
@@ -255,16 +255,16 @@ class TokenLayout:
         return (cells + 0.5) * np.asarray(self.patch_size, np.float32)
 
     def distances(self, queries: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """(queries, patches) float32: distance in input pixels from the chosen patches (all of them) to every patch."""
+        """(queries, patches) float32: distance in input pixels from `queries` (default: all patches) to every patch."""
         chosen = self.centres[queries]  # (queries, 2)
         down, across = self.centres.reshape(*self.grid, 2)[:, 0, 0], self.centres.reshape(*self.grid, 2)[0, :, 1]
-        # Squares are added once a pair, and differences are taken along the sides of the grid only.
+        # Differences along each axis are squared once for each row and column; only the sum is taken for every pair.
         rows = (chosen[:, 0, None, None] - down[:, None]) ** 2  # (queries, rows, 1)
         cols = (chosen[:, 1, None, None] - across) ** 2  # (queries, 1, cols)
         return np.sqrt(rows + cols).reshape(len(chosen), -1)  # (queries, rows, cols) -> (queries, patches)
 
 
 def prefix_names(num_prefix: int, has_cls: bool, distilled: bool = False) -> tuple[str, ...]:
-    """Names for `num_prefix` tokens as timm orders them: class token, distillation token, then registers."""
+    """Names of `num_prefix` prefix tokens in timm's order: class token, distillation token, then registers."""
     names = ("cls",) * has_cls + ("dist",) * distilled
     return names[:num_prefix] + tuple(f"reg{i}" for i in range(num_prefix - len(names)))

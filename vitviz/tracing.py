@@ -55,27 +55,26 @@ def trace(
     hidden: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Trace | Iterator[Trace]:
-    """Runs a photograph through `model` once, as it was written, and keeps every layer's attention on the layer's own grid.
+    """Runs one unmodified forward pass of `model` on a photograph and keeps every layer's attention on the layer's own grid.
 
     Args:
-        model: a model of any shape: global attention, windows, stages, pooled keys, class attention.
-        images: one photograph, RGB, of any size; or several in any iterable, which are taken one by one.
-        framing: "crop" (shorter side resized, then a centre crop), "squash" (whole image, made square) or "fit" (whole image,
-            its shape kept, where the model takes such a size).
+        model: any architecture: global attention, windows, stages, pooled keys, class attention.
+        images: one RGB photograph of any size, or an iterable of several.
+        framing: "crop" (shorter side resized, then a centre crop), "squash" (whole image, made square) or "fit" (whole image
+            with its aspect ratio, if the model takes such a size).
         keep_values: also keep every layer's values (heads, keys, value_dim).
         hidden: dotted names of modules whose output (tokens, width) is kept.
-        progress: called with (attention layers seen, layers in all) during a pass; raise from it to stop, and nothing is
-            left behind.
+        progress: called with (attention layers done, layers in all) during a pass; an exception that it raises stops the pass.
 
     Returns:
-        A Trace of one photograph. Of several, an iterator that runs the model for one after the other as it is asked, so
-        that no more traces are held than are kept. Where a trace's layers are no sequence over one grid, `Trace.separate`
-        says why, and rollout raises.
+        One photograph: its Trace. Several: an iterator that runs the model when its next trace is requested, so that memory
+        holds only the traces that the caller keeps. If a trace's layers do not share one grid, `Trace.separate` says why, and
+        rollout raises.
 
     Raises:
-        UnsupportedError: for a model none of whose attention relates patches of the picture.
+        UnsupportedError: for a model without attention between patches of the picture.
         ModelError: for an input size that the model does not take.
-        TypeError: for what is no photograph, such as a path; `vitviz.load_image` reads one.
+        TypeError: for anything but photographs, such as a path; `vitviz.load_image` reads one.
     """
 
     def one(image: Image.Image) -> Trace:
@@ -104,7 +103,7 @@ def trace_input(
     hidden: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Trace:
-    """`trace` of a model input (3, height, width) that is already normalised. Nothing is known of the image then."""
+    """`trace` of a normalised model input (3, height, width). The trace has no image hash, framing or pixels to show."""
     with model.lock:
         pixels = pixels.to(model.device, model.dtype)
         each = counting(progress, model.module, model.input_size) if progress else None
@@ -133,15 +132,18 @@ def trace_and_passage(
     most_bytes: float = float("inf"),
     progress: Progress | None = None,
 ) -> tuple[Trace, Passage | None]:
-    """`trace_input`, and the state before and after every block from the same pass.
+    """`trace_input`, and the states before and after every block, from the same pass.
 
     Args:
-        keep_values: also keep every layer's values, where states are kept.
-        most_bytes: that the states may take; where they would take more, they are not kept.
-        progress: as in `trace_input`.
+        model: as in `trace`.
+        pixels: (3, height, width), normalised.
+        keep_values: also keep every layer's values, if states are kept.
+        most_bytes: states that would take more memory than this are not kept.
+        progress: as in `trace`.
 
     Returns:
-        The trace, and the states; None in their place where the model is no row of blocks that its head reads alone.
+        The trace and the states. The states are None if they were not kept, or if the model is not a sequence of blocks
+        followed by a head that reads the last block alone.
     """
     traces: list[Trace] = []
     with model.lock:
@@ -164,8 +166,9 @@ def trace_and_passage(
 
 
 def _blocks_of(model: Model, pixels: Tensor, most_bytes: float) -> Blocks | None:
-    """The model as a row of blocks, where it is one whose states are not too large. Finds out first how the model attends: that
-    takes passes of their own, which are not to be seen.
+    """The model as a sequence of blocks; None if it is not one, or if its states would take more than `most_bytes`.
+
+    Determines the model's layout first, because that takes further passes, which must not be recorded.
     """
     try:
         blocks = Blocks(model.module, model.output_kind)
@@ -178,7 +181,7 @@ def _blocks_of(model: Model, pixels: Tensor, most_bytes: float) -> Blocks | None
 
 
 def trace_without_layers(model: Model, pixels: Tensor) -> Trace:
-    """What is left of a trace where no attention relates patches of the picture: the logits, and why nothing else is shown."""
+    """A trace without layers, for a model without attention between patches: the logits, and why nothing else is shown."""
     with model.lock, evaluating(model.module), torch.inference_mode():
         pixels = pixels.to(model.device, model.dtype)
         left_out = placements_of(model.module, model.input_size)

@@ -5,15 +5,12 @@ Text is set in the face of the app's page, from a file that comes along, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypedDict
 
 from PIL import Image, ImageDraw, ImageFont
 
 from vitviz.assets import asset_path
-from vitviz.progress import Progress
 
 # Perceptually uniform: equal steps of value are equal steps to the eye, colour-blind eyes included.
 SEQUENTIAL = ("viridis", "magma", "inferno", "cividis")
@@ -158,87 +155,3 @@ def paragraph(text: str, width: int, theme: Theme, *, quiet: bool = False, bold:
         colour = theme.muted if quiet else theme.foreground
         pen.text((0, index * line_height(size)), line, font=font(size, bold), fill=colour)
     return picture
-
-
-# What functions of `vitviz.plot` take by name.
-
-
-class FigureStyle(TypedDict, total=False):
-    """What every figure takes: the colours and type, and its width in pixels."""
-
-    theme: Theme
-    width: int
-
-
-class MapStyle(FigureStyle, total=False):
-    """robust: whether the colours end at the 99th percentile."""
-
-    robust: bool
-
-
-class HeadsStyle(MapStyle, total=False):
-    """shared: one colour scale for all heads."""
-
-    shared: bool
-
-
-class MicroscopeStyle(HeadsStyle, total=False):
-    """direction: "at" (what the token attends to) or "by" (what attends to it); measure: "weight", or "value" for weights times
-    the lengths of values; links: whether the strongest are drawn.
-    """
-
-    direction: str
-    measure: str
-    links: bool
-
-
-class RolloutStyle(MapStyle, total=False):
-    """progress: called with (layers done, layers in all)."""
-
-    progress: Progress
-
-
-class CompareStyle(HeadsStyle, total=False):
-    """shared: one colour scale for both sides; with_difference: whether their difference is drawn, too."""
-
-    with_difference: bool
-
-
-class PatchesStyle(FigureStyle, total=False):
-    """line_width in pixels; dim: how far patches that are not in `highlight` are faded, 0 to 1; numbers: each patch's own."""
-
-    highlight: Iterable[int]
-    line_width: int
-    dim: float
-    numbers: bool
-
-
-class SequenceStyle(FigureStyle, total=False):
-    """highlight: a token; columns: tokens in a row."""
-
-    highlight: int
-    columns: int
-
-
-class KernelStyle(FigureStyle, total=False):
-    """raw: colours from the smallest to the largest value, not from -1 to 1."""
-
-    raw: bool
-
-
-class BiasStyle(FigureStyle, total=False):
-    """shared: one colour scale for all heads, where all are drawn."""
-
-    shared: bool
-
-
-class CurvesStyle(FigureStyle, total=False):
-    """height of the curves in pixels."""
-
-    height: int
-
-
-class OutliersStyle(FigureStyle, total=False):
-    """count of tokens drawn."""
-
-    count: int
