@@ -1,1 +1,1 @@
-"""Recording the attention of an unmodified model, and the trace that a pass leaves. torch only."""
+"""Records the attention of an unmodified model's forward pass as a trace. torch only."""

@@ -1,7 +1,7 @@
 """Changing attention while a model runs: keys left out before the softmax, heads' outputs scaled or replaced.
 
-Hooks on each block put an `AttentionCalls` around that block alone, nearest to the model's own code, so that an observer of the
-whole pass sees the attention as changed. Weights of the model are never touched.
+Hooks on each block enter an `AttentionCalls` around that block alone. It is the innermost mode, so an observer of the whole
+pass sees the changed attention. The model's parameters are not modified.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from vitviz.errors import UnsupportedError
 
 @dataclass(frozen=True, eq=False)
 class HeadSwitch:
-    """What becomes of a layer's heads: output * keep + fill * (1 - keep).
+    """Scales or replaces a layer's heads: output * keep + fill * (1 - keep).
 
     Attributes:
-        keep: (batch or 1, heads): 1 leaves a head as it is, 0 switches it off.
-        fill: (heads, tokens, head_dim) in the place of a head that is off, or None for zero.
+        keep: (batch or 1, heads): 1 leaves a head unchanged, 0 switches it off.
+        fill: (heads, tokens, head_dim) output of a head that is switched off; None for zero.
     """
 
     keep: Tensor
     fill: Tensor | None = None
 
     def fits(self, out: Tensor) -> bool:
-        """Whether an output has as many heads as there are switches."""
+        """Whether the output has as many heads as `keep`."""
         shape = out.shape if out.ndim == 4 else (1, *out.shape)
         return len(shape) == 4 and shape[1] == self.keep.shape[1] and len(self.keep) in (1, shape[0])
 
@@ -59,8 +59,8 @@ class Ablation:
         cut: layer -> tokens whose key columns are set to minus infinity before the softmax.
         num_tokens: length of the whole sequence; attention over its last part only (patches without prefix) leaves out the
             same tokens.
-        observe: called with (layer, heads' output (batch, heads, tokens, head_dim)) after each attention of a layer; changes
-            nothing.
+        observe: called with (layer, heads' output (batch, heads, tokens, head_dim)) after each attention of a
+            layer; changes nothing.
     """
 
     heads: Mapping[int, HeadSwitch] = field(default_factory=dict)
@@ -142,13 +142,17 @@ class _LayerAblation(AttentionEvents):
 
 @contextmanager
 def ablated(parts: Mapping[int, nn.Module], ablation: Ablation) -> Iterator[None]:
-    """While inside, each of `parts` (layer -> module) attends with its changes. Hold the model's lock.
+    """Applies `ablation` inside the `with` block. Hold the model's lock.
 
-    Nothing is left on the modules, also after an exception.
+    The hooks are removed at the end, also after an exception.
 
-    Raises:
-        UnsupportedError: where no attention was seen in a part that has a change to be made to it: when that part has run, or,
-            for one that has not run though others have, at the end.
+    Args:
+        parts: layer -> module whose attention is changed.
+        ablation: the changes by layer.
+
+    Raises: UnsupportedError: if no attention call was recognised in a part with a change. Raised after that
+        part's forward pass; for
+            a part that did not run although others did, at the end of the block.
     """
     handles: list[RemovableHandle] = []
     touched = [layer for layer in parts if ablation.touches(layer)]
@@ -177,7 +181,7 @@ def _wrap(
         inside.append((calls, events))
 
     def check(*_: Any) -> None:
-        """Runs only where the part did not raise."""
+        """Not called if the part raised."""
         calls, events = inside.pop()
         calls.__exit__(None, None, None)
         ran.add(layer)

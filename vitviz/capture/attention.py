@@ -1,4 +1,4 @@
-"""One layer's attention for one image: all that is needed to compute any weight; weights are computed on request."""
+"""One layer's attention for one image: stores queries and keys, and computes weights on request."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from vitviz.tokens import TokenLayout
 
-# Score entries held at once when weights are computed chunk by chunk: 1 M float32 entries are 4 MB, so that a chunk stays near
-# the processor's cache, and memory grows with tokens and not with tokens squared.
+# Score entries in one chunk of queries: 1 M float32 entries are 4 MB, about the size of the processor's cache. With chunks,
+# memory grows with the number of tokens and not with its square.
 CHUNK_ENTRIES = 1 << 20
-# A chunk reads every key once. In a long sequence, chunks of a few queries would do little else.
+# Every chunk reads all keys: with fewer queries a chunk of a long sequence is limited by memory bandwidth.
 FEWEST_QUERIES = 32
 
 
 @dataclass(frozen=True, eq=False)
 class BiasTable:
-    """A relative position bias as its table and index, so that it stays small: bias[h, q, k] = table[index[q, k], h].
+    """A relative position bias as table and index, which take less memory: bias[h, q, k] = table[index[q, k], h].
 
     Attributes:
         table: (entries, heads).
@@ -34,7 +34,7 @@ class BiasTable:
         return self.table[self.index[queries].long()].permute(2, 0, 1)  # (chosen, keys, heads) -> (heads, chosen, keys)
 
     def columns(self, key: int) -> Tensor:
-        """(heads, queries): the bias of every query towards one key."""
+        """(heads, queries): one key's bias for every query."""
         return self.table[self.index[:, key].long()].T  # (queries, heads) -> (heads, queries)
 
     @property
@@ -44,7 +44,7 @@ class BiasTable:
 
 @dataclass(frozen=True, eq=False)
 class DenseBias:
-    """An additive score bias held as it was applied: values (heads or 1, queries or 1, keys); -inf hides a key."""
+    """An additive score bias as it was applied: values (heads or 1, queries or 1, keys); -inf masks a key."""
 
     values: Tensor
 
@@ -62,7 +62,7 @@ class DenseBias:
 
 
 class AttentionBase:
-    """What attention over one grid and attention in windows share: checks, and weights in chunks of queries."""
+    """Base class of attention over one grid and attention in windows: checks, and weights in chunks of queries."""
 
     q: Tensor | None
     k: Tensor | None
@@ -99,16 +99,16 @@ class AttentionBase:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What weights are computed in: float32, also from half precision; float64 where the model runs in it."""
+        """Precision of the computed weights: float32, also from half precision; float64 if the model runs in it."""
         return torch.promote_types(self._shaped.dtype, torch.float32)
 
     def row(self, query: int) -> Tensor:
-        """(heads, keys): where one query looks. Raises IndexError for a query that does not exist."""
+        """(heads, keys): the weights of one query. Raises IndexError for a query that does not exist."""
         query = self._checked(query, self.num_queries, "query")
         return self.rows(slice(query, query + 1))[:, 0]
 
     def weights(self, head: int | None = None) -> Tensor:
-        """(heads, queries, keys) float32, or (queries, keys) for one head; computed now, in chunks, and not kept."""
+        """(heads, queries, keys) float32, or (queries, keys) for one head; computed in chunks at each call, not cached."""
         heads = self.num_heads if head is None else 1
         out = torch.empty(heads, self.num_queries, self.num_keys, device=self.device, dtype=self.dtype)
         for chunk in self.query_chunks(heads):
@@ -116,11 +116,11 @@ class AttentionBase:
         return out if head is None else out[0]
 
     def queries_at_once(self, heads: int | None = None) -> int:
-        """How many queries have about CHUNK_ENTRIES score entries over all heads; no less than `fewest_queries`."""
+        """Queries in a chunk of about CHUNK_ENTRIES score entries over all heads; at least `fewest_queries`."""
         return max(self.fewest_queries, CHUNK_ENTRIES // ((heads or self.num_heads) * self.num_keys))
 
     def query_chunks(self, heads: int | None = None) -> Iterator[slice]:
-        """Slices of so many queries, one behind the other."""
+        """Consecutive slices of `queries_at_once` queries."""
         size = self.queries_at_once(heads)
         for start in range(0, self.num_queries, size):
             yield slice(start, min(start + size, self.num_queries))
@@ -136,21 +136,21 @@ class AttentionBase:
 class Attention(AttentionBase):
     """One layer's attention for one image, in one of two forms. Tensors are detached and read-only.
 
-    From queries and keys (the model made its weights inside a fused call), weights = softmax(q kT * scale + bias):
-        q      (heads, queries, head_dim), exactly as applied: after query/key norm, scaling and rotation
-        k      (heads, keys, head_dim)
-        v      (heads, keys, value_dim), when asked for
-        bias   BiasTable, DenseBias or None
-        scale  the factor on q kT
-        lse    (heads, queries) log-sum-exp of each row of scores, where the fused kernel gave it: a weight is then one exp
-    From explicit weights (the model made them itself):
-        explicit  (heads, queries, keys)
+    After a fused call, which computes no weights, q and k are stored: weights = softmax(q kT * scale + bias). A model that
+    computes its weights itself leaves `explicit`.
 
     Attributes:
-        name: the attention module in the model, "blocks.3.attn".
-        query_layout: which query is which patch; stages, pooling and class attention differ between queries and keys.
+        name: dotted name of the attention module, "blocks.3.attn".
+        query_layout: which query is which patch; in stages, pooling and class attention it differs from the keys' layout.
         key_layout: which key is which patch.
-        rows_sum_to_one: False where the model mixes heads or subtracts maps after the softmax.
+        q: (heads, queries, head_dim), exactly as applied: after query/key norm, scaling and rotation.
+        k: (heads, keys, head_dim).
+        v: (heads, keys, value_dim), if requested.
+        bias: added to the scores, or None.
+        scale: the factor on q kT.
+        lse: (heads, queries) log-sum-exp of each row of scores, if the fused kernel returned it: a weight is then one exp.
+        explicit: (heads, queries, keys) weights as the model computed them.
+        rows_sum_to_one: False if the model mixes heads or subtracts maps after the softmax.
     """
 
     name: str
@@ -177,7 +177,7 @@ class Attention(AttentionBase):
 
     @property
     def layout(self) -> TokenLayout:
-        """The layout of the queries, which in self-attention is the layout of the keys too."""
+        """The layout of the queries; in self-attention also that of the keys."""
         return self.query_layout
 
     @property
@@ -190,7 +190,7 @@ class Attention(AttentionBase):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of this layer's numbers."""
+        """Bytes of this layer's tensors."""
         parts = (self.q, self.k, self.v, self.lse, self.explicit, self.bias)
         return sum(part.nbytes for part in parts if part is not None)
 
@@ -201,7 +201,7 @@ class Attention(AttentionBase):
             (heads, chosen queries, keys) float32.
 
         Raises:
-            ValueError: where the model handed over explicit weights, which have no scores.
+            ValueError: for explicit weights, whose scores are unknown.
             IndexError: for a head that does not exist.
         """
         if self.q is None or self.k is None:
@@ -215,7 +215,7 @@ class Attention(AttentionBase):
         return torch.baddbmm(bias, q * self.scale, k.transpose(1, 2))
 
     def log_sum_exp(self) -> Tensor:
-        """(heads, queries) float32: log of each row's softmax denominator; the kernel's own, or computed once in chunks."""
+        """(heads, queries) float32: log of each row's softmax denominator, from the kernel, else computed once in chunks."""
         if self.lse is not None:
             return self.lse
         if "lse" not in self._made:
@@ -226,7 +226,7 @@ class Attention(AttentionBase):
     def rows(self, queries: slice | Tensor, head: int | None = None) -> Tensor:
         """(heads, chosen queries, keys) float32 weights of the chosen queries. One head: (1, chosen, keys).
 
-        The result may be a view of the trace where the weights were explicit: do not write to it.
+        With explicit weights the result may be a view of the trace: do not write to it.
 
         Raises:
             IndexError: for a head that does not exist.
@@ -241,11 +241,11 @@ class Attention(AttentionBase):
             return self.scores(queries, head).sub_(lse).exp_()
         assert self.q is not None and self.k is not None
         q, k = self.q[heads][:, queries].to(self.dtype), self.k[heads].to(self.dtype)
-        # exp(q kT * scale - lse): the subtraction is part of the product's kernel
+        # exp(q kT * scale - lse) in one kernel: baddbmm subtracts while it multiplies
         return torch.baddbmm(lse, q * self.scale, k.transpose(1, 2), beta=-1).exp_()
 
     def column(self, key: int) -> Tensor:
-        """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
+        """(heads, queries): the weight of one key in every query's row. Raises IndexError for a key that does not exist."""
         key = self._checked(key, self.num_keys, "key")
         if self.explicit is not None:
             return self.explicit[:, :, key].to(self.dtype)
@@ -258,13 +258,13 @@ class Attention(AttentionBase):
         return (scores - self.log_sum_exp()).exp()
 
     def pull(self, vectors: Tensor) -> Tensor:
-        """(n, queries) -> (n, heads, keys): every vector times every head's weights, v A[h]; no (queries, keys) matrix is kept.
+        """(n, queries) -> (n, heads, keys): every vector times every head's weights, v A[h], computed in chunks of queries.
 
-        With a one-hot vector this is `row`; with 1/queries everywhere it is the share of attention each key gets.
+        A one-hot vector gives `row`; 1/queries everywhere gives the mean attention that each key receives.
         """
         out = torch.zeros(vectors.shape[0], self.num_heads, self.num_keys, device=self.device, dtype=self.dtype)
         vectors = vectors.to(self.dtype)
-        if self.device.type == "cpu":  # counting them would wait for a GPU
+        if self.device.type == "cpu":  # on a GPU, counting non-zero entries would synchronise
             weighted = vectors.any(0).nonzero()[:, 0]  # (queries,) -> (queries with any weight,)
             if len(weighted) <= self.fewest_queries:
                 return out + _times(vectors[:, weighted], self.rows(weighted))
@@ -273,7 +273,7 @@ class Attention(AttentionBase):
         return out
 
     def _heads(self, head: int | None) -> slice:
-        """All heads, or one: a slice beyond the last would be empty without a word."""
+        """A slice of all heads, or of one. The index is checked because an out-of-range slice is silently empty."""
         return slice(None) if head is None else slice(self._checked(head, self.num_heads, "head"), head + 1)
 
 

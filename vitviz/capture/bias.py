@@ -1,4 +1,4 @@
-"""What a model adds to its scores whatever the image: kept as a table and an index, or read off its own forward pass."""
+"""Score biases that do not depend on the image: as table and index, or computed from a forward pass without content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitviz.capture.roles import tensors_in
 
 
 def position_index(module: nn.Module, queries: int, keys: int) -> Tensor | None:
-    """The (queries, keys) index into its bias table that an attention module, or a direct child of it, keeps; or None."""
+    """The (queries, keys) index into the bias table, a buffer of an attention module or of its direct child; or None."""
     for owner in (module, *module.children()):
         index = getattr(owner, "relative_position_index", None)
         if isinstance(index, Tensor) and not index.is_floating_point() and index.numel() == queries * keys:
@@ -27,10 +27,10 @@ def position_index(module: nn.Module, queries: int, keys: int) -> Tensor | None:
 
 
 def compact_bias(mask: Tensor | None, index: Tensor | None) -> BiasTable | DenseBias | None:
-    """A mask (heads or 1, queries or 1, keys) as a table and the model's own `index` where that loses nothing, dense otherwise.
+    """A mask (heads or 1, queries or 1, keys) as a table with the model's own `index` if that is exact, else dense.
 
-    The table is read back from the mask, table[index[q, k]] = mask[:, q, k], and compared with the whole mask in chunks: only
-    a table that gives back every value exactly is kept, so a model that adds something else on top stays dense.
+    The table is filled from the mask, table[index[q, k]] = mask[:, q, k], and compared with the whole mask in chunks. If one
+    value differs, because the model adds more than the table, the dense mask is kept.
     """
     if mask is None:
         return None
@@ -53,7 +53,7 @@ _SUMMARIES = known.REDUCE | known.LOG_SUM_EXP
 
 
 class _WithoutContent(TorchFunctionMode):
-    """Follows what depends on the picture, and beside every tensor made of a product what it would be if all that were zero."""
+    """Tracks which tensors depend on the picture, and computes what each score would be if all of those were zero."""
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _WithoutContent(TorchFunctionMode):
         return entry is not None and entry() is tensor
 
     def known(self, tensor: Tensor) -> Tensor | None:
-        """The tensor without content, where it was made of a product."""
+        """The tensor's value without content, if it was computed from a product; else None."""
         entry = self._without.get(id(tensor))
         return entry[1] if entry is not None and entry[0]() is tensor else None
 
@@ -108,7 +108,7 @@ class _WithoutContent(TorchFunctionMode):
 
 
 class _Biases(AttentionEvents):
-    """Collects what is left of the scores of every attention call."""
+    """Collects the scores without content of every attention call: its bias."""
 
     def __init__(self, names: ModuleNames, without: _WithoutContent) -> None:
         self.names = names
@@ -131,16 +131,22 @@ class _Biases(AttentionEvents):
     def scores(self, scores: Tensor) -> Tensor:
         bias = self.without.known(scores) if self.without.depends(scores) else scores
         if bias is not None:
-            self.found.append((self.names.calling, bias.clone()))  # some models go on in place
+            self.found.append((self.names.calling, bias.clone()))  # some models modify it in place afterwards
         return scores
 
 
 def score_biases(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Tensor]:
-    """Attention module's dotted name -> (heads, queries, keys) that it adds to its scores because of where tokens are;
-    modules that add nothing are left out. Inside windows it is the bias of the first window, which no shift masks.
+    """The position bias of every attention module that adds one to its scores. Hold the model's lock.
 
-    Bias that depends on the query's content as well (decomposed relative positions) is none of this. Hold the model's
-    lock.
+    Bias that also depends on the query's content (decomposed relative positions) is not included.
+
+    Args:
+        module: the model.
+        input_size: (height, width) in pixels.
+
+    Returns:
+        dotted name of the attention module -> (heads, queries, keys). Of windows it is the first one's, which is not masked by
+        a shift.
     """
     module = unwrapped(module)
     blank = blank_input(module, input_size)

@@ -1,4 +1,4 @@
-"""A Vision Transformer as a row of blocks: every state between them, and running on from any of them."""
+"""A Vision Transformer as a sequence of blocks: the states between them, and forward passes restarted from any block."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 
-# Logits read from the last state may differ from the model's own by float32 rounding, relative to their size, and no more.
+# Largest relative difference of logits read from the last state from the model's own: float32 rounding.
 READ_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What a forward pass ends with.
+    """The output of a forward pass.
 
     Attributes:
-        logits: (batch, classes), or the pooled features (batch, width) where the model has no classifier.
-        tokens: (batch, tokens, width) after the final norm; None where the model has none that could be found.
+        logits: (batch, classes), or the pooled features (batch, width) of a model without a classifier.
+        tokens: (batch, tokens, width) after the final norm; None if no final norm was found.
         kind: what the logits are.
     """
 
@@ -33,23 +33,23 @@ class Output:
 
     @property
     def values(self) -> Tensor:
-        """(batch, classes) float: probabilities of classes or labels; other outputs as they are."""
+        """(batch, classes) float: probabilities of classes or labels; other outputs unchanged."""
         values: Tensor = self.kind.read(self.logits)
         return values
 
     def detached(self) -> Output:
-        """The same numbers, outside any graph."""
+        """A copy detached from the autograd graph."""
         return replace(self, logits=self.logits.detach(), tokens=None if self.tokens is None else self.tokens.detach())
 
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """One forward pass, block by block.
+    """The states of one forward pass between its blocks.
 
     Attributes:
         states: layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last.
-        extras: what each block was given besides its state (rotary tables, shared bias), so that it can be run again.
-        output: the end of the pass.
+        extras: further arguments of each block (rotary tables, shared bias), needed to run it again.
+        output: the output of the pass.
     """
 
     states: tuple[Tensor, ...]
@@ -57,7 +57,7 @@ class Passage:
     output: Output
 
     def usable(self) -> Passage:
-        """A copy that gradients may flow through, also of a pass in inference mode."""
+        """A copy that autograd accepts, also of a pass in inference mode."""
         with torch.inference_mode(False), torch.no_grad():
             return cast(Passage, _copied(self))
 
@@ -76,9 +76,7 @@ def _copied(value: Any) -> Any:
 
 
 def final_norm(module: nn.Module) -> nn.Module | None:
-    """The module whose output are the final tokens: the norm after the last block, or that block where there is
-    none.
-    """
+    """The module whose output is the final tokens: the norm after the last block, or the last block if there is no norm."""
     norm = getattr(module, "norm", None)
     if isinstance(norm, nn.Module):
         return norm
@@ -87,7 +85,7 @@ def final_norm(module: nn.Module) -> nn.Module | None:
 
 
 def finite(logits: Tensor, name: str) -> Tensor:
-    """The same logits. Raises NotFiniteError where some are not-a-number or infinite."""
+    """Returns the logits. Raises NotFiniteError if one is NaN or infinite; the message names the model `name`."""
     wrong = 0 if logits.is_meta else logits.numel() - int(torch.isfinite(logits).sum())
     if wrong:
         raise NotFiniteError(
@@ -99,13 +97,15 @@ def finite(logits: Tensor, name: str) -> Tensor:
 
 
 def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
-    """The module's forward pass on x (batch, 3, height, width), in evaluation mode, with the final tokens beside the logits.
+    """The module's forward pass in evaluation mode, with the final tokens.
 
     Args:
-        kind: what the outputs are, where that is not to be found from the module.
+        module: the model.
+        x: (batch, 3, height, width), normalised.
+        kind: what the outputs are; by default determined from the module.
 
     Raises:
-        NotFiniteError: where an output is not finite.
+        NotFiniteError: if an output is not finite.
     """
     module = unwrapped(module)
     tokens: list[Tensor] = []
@@ -122,13 +122,14 @@ def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
 
 
 class Blocks:
-    """The blocks of a timm module with its head behind them. The module is called and hooked, never changed.
+    """The blocks of a timm module and its head. The module is called with temporary hooks and not modified.
 
     Args:
-        kind: what the outputs are, where that is not to be found from the module.
+        module: the model.
+        kind: what the outputs are; by default determined from the module.
 
     Raises:
-        UnsupportedError: for a module that is not a single row of blocks with a head.
+        UnsupportedError: for a module that is not a single sequence of blocks with a head.
     """
 
     def __init__(self, module: nn.Module, kind: OutputKind | None = None) -> None:
@@ -157,15 +158,15 @@ class Blocks:
         after: Callable[[int, Tensor], Tensor] | None = None,
         forward: Callable[[], Output] | None = None,
     ) -> Passage:
-        """One forward pass on x (batch, 3, height, width) with every state kept; gradients flow where they are
-        enabled.
+        """One forward pass that keeps every state, as part of the autograd graph if gradients are enabled.
 
         Args:
-            after: called with (layer, state) after each block; what it returns goes on in the state's place.
-            forward: makes the pass on x, where something else is to be seen of it as well.
+            x: (batch, 3, height, width), normalised.
+            after: called with (layer, state) after each block; its result replaces the state.
+            forward: runs the pass on x in place of `run`, to record something else as well.
 
         Raises:
-            UnsupportedError: where the head does not read the last block's tokens alone.
+            UnsupportedError: if the head reads more than the last block's tokens.
         """
         inputs: list[Tensor] = []
         extras: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
@@ -190,7 +191,7 @@ class Blocks:
             raise UnsupportedError(
                 f"{type(self.module).__name__} does not hand one sequence of tokens from block to block."
             )
-        # Detached, and not under no_grad: a pooling attention in the head may be watched for its gradients.
+        # Detached instead of under no_grad: gradients of a pooling attention in the head may be needed.
         with evaluating(self.module):
             read = self.read(states[-1].detach()).detached()
         if read.logits.shape != output.logits.shape or not torch.allclose(
@@ -203,18 +204,19 @@ class Blocks:
                 f"{type(self.module).__name__} does more between its last block and its output than a norm, a pooling and "
                 "a head, so its layers cannot be read through them."
             )
-        if output.tokens is None:  # of a pass that looked at something else
+        if output.tokens is None:  # `forward` did not record them
             output = replace(output, tokens=read.tokens)
         return Passage(states, tuple(extras), output)
 
     def step(self, passage: Passage, layer: int, state: Tensor) -> Tensor:
-        """Block `layer` alone on state (batch, tokens, width), with what it was given in `passage`."""
+        """Runs block `layer` on state (batch, tokens, width), with its further arguments from `passage`."""
         args, kwargs = passage.extras[layer]
         return self.blocks[layer](state, *args, **kwargs)
 
     def resume(self, passage: Passage, layer: int, state: Tensor, each: Callable[[int], None] | None = None) -> Tensor:
-        """(batch, tokens, width): the last block's output when `state` enters block `layer`. `each` is called with the
-        number of every layer.
+        """The last block's output (batch, tokens, width) if `state` is the input of block `layer`.
+
+        `each` is called with the number of each layer before it runs.
         """
         for index in range(layer, self.num_layers):
             if each:

@@ -1,9 +1,9 @@
-"""Attention calls of a forward pass, recognised while they happen: scores, weights made of them, values summed by the weights.
+"""Recognises the attention calls of a running forward pass: scores, their softmax, and the product of weights with values.
 
-`AttentionCalls` is a `TorchFunctionMode` around the model's own code. It follows tensors by identity: what a product gave, what
-was made of it, what was normalised, what was made of the weights (dropout, transposition, mixed heads, another precision), and
-the product that multiplies them with values. What is to happen at a call is an `AttentionEvents`. Attention that cannot be
-followed to its end is refused by name.
+`AttentionCalls` is a `TorchFunctionMode` around the model's own code. It follows tensors by identity: the result of a product,
+functions of it, its softmax, functions of the weights (dropout, transposition, mixed heads, casts), and the product of the
+weights with values. An `AttentionEvents` defines what happens at a call. Attention that cannot be followed up to the product
+with the values raises UnsupportedError, which names its module.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from vitviz.capture.modules import ModuleNames, around
 from vitviz.capture.roles import Normalisation, Role, Roles, axis_of, drops, positional, replaced, tensors_in
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
 
-STEPS_FOLLOWED = 24  # functions between a product and the softmax over it; models take one to ten
+STEPS_FOLLOWED = 24  # functions between a product and its softmax; models have one to ten
 
 
 class AttentionCalls(TorchFunctionMode):
     """Recognises attention in the functions that a model calls on this thread, and calls `events`.
 
     Args:
-        events: what happens at a call.
-        names: the modules that may call.
-        refusing: whether attention that cannot be followed raises UnsupportedError: weights that drop entries at random,
-            values multiplied by weights that are not normalised, and, on leaving after a pass without an exception, scores
-            that were normalised and whose weights no values were multiplied by.
+        events: called at each call.
+        names: the model's modules by name, to find out which one is calling.
+        refusing: whether to raise UnsupportedError for attention that cannot be followed: weights with dropout, values
+            multiplied by weights that are not normalised, and, at the end of a pass without an exception, normalised scores
+            that were not multiplied with values.
     """
 
     def __init__(self, events: AttentionEvents, names: ModuleNames, *, refusing: bool = True) -> None:
@@ -115,7 +115,7 @@ class AttentionCalls(TorchFunctionMode):
     # scores -> weights
 
     def _normalised(self, tensor: Tensor, axis: int, *, scored: bool) -> None:
-        """`tensor` are weights that were just made."""
+        """Records that `tensor` was just normalised and holds weights."""
         one = Normalisation(self.names.calling, scored, tensor.shape, axis % tensor.ndim)
         self._open.append(one)
         self._roles.give(tensor, Role("weights", of=(one,)))
@@ -139,7 +139,7 @@ class AttentionCalls(TorchFunctionMode):
         return result
 
     def _offered(self, scores: Tensor, axis: int) -> Tensor:
-        """Scores after `events` have seen them, with the keys last."""
+        """Passes scores to `events` with the keys as last axis; returns the result in the model's order of axes."""
         keys_last = scores if axis % scores.ndim == scores.ndim - 1 else scores.transpose(axis, -1)
         changed = self.events.scores(keys_last)
         if changed is keys_last:
@@ -147,7 +147,7 @@ class AttentionCalls(TorchFunctionMode):
         return changed if keys_last is scores else changed.transpose(axis, -1)
 
     def _part_of_a_softmax(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role) -> Any:
-        """An exponential, or the log of a sum of exponentials."""
+        """Handles a softmax written in steps: an exponential, or the log of a sum of exponentials."""
         scores = args[0]
         if role.kind not in ("scores", "log", "unscored log"):
             return func(*args, **kwargs)
@@ -166,7 +166,7 @@ class AttentionCalls(TorchFunctionMode):
         return result
 
     def _divided(self, weights: Any, exponentials: Role, axis: int) -> None:
-        """`weights` are exponentials divided by their sum over `axis`, counted from the end."""
+        """Records that `weights` are exponentials divided by their sum over `axis`, counted from the end."""
         if exponentials.changed and axis != -1:
             self._refuse(self.names.calling, "takes the exponential of its scores, with the keys not on the last axis")
         self._normalised(weights, axis, scored=True)
@@ -199,7 +199,7 @@ class AttentionCalls(TorchFunctionMode):
         return result
 
     def _scored(self, result: Tensor, added: Tensor | None) -> None:
-        """`result` is the product of two tensors of the pass."""
+        """Records that `result` is the product of two tensors of the pass."""
         self.products.add(self.names.calling)
         self._roles.give(result, Role("scores"))
         self.events.product(result, added)
@@ -207,7 +207,7 @@ class AttentionCalls(TorchFunctionMode):
     def _values_summed(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], product: Product, weights: Tensor
     ) -> Any:
-        """The product of weights with values."""
+        """Computes the product of weights with values, and reports both to `events`."""
         with our_own_errors(func):
             call = self._call(product, weights)
         used = self.events.weights(weights)
@@ -234,13 +234,13 @@ class AttentionCalls(TorchFunctionMode):
     # products written as a multiplication and a sum
 
     def _multiplied(self, args: tuple[Any, ...], result: Any) -> None:
-        """q[.., :, None, :] * k[.., None, :, :] is a product before it is summed."""
+        """Records q[.., :, None, :] * k[.., None, :, :], which becomes a product when it is summed."""
         tensors = len(args) == 2 and all(isinstance(one, Tensor) and one.ndim > 2 for one in args)
         if tensors and result.numel() > max(args[0].numel(), args[1].numel()):
             self._roles.give(result, Role("outer"))
 
     def _weighting(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Weights that are about to be multiplied with values, to be summed afterwards, after `events` have seen them."""
+        """Passes weights to `events` before they are multiplied with values entry by entry, the sum following later."""
         if len(args) != 2 or not all(isinstance(one, Tensor) for one in args):
             return args
         left, right = args
@@ -255,7 +255,7 @@ class AttentionCalls(TorchFunctionMode):
         return (used, right) if first else (left, used)
 
     def _summed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role) -> Any:
-        """The sum that makes a product of two tensors that were multiplied entry by entry."""
+        """Handles the sum after an entrywise multiplication: together they are a product of two tensors."""
         result = func(*args, **kwargs)
         dim = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else None))
         dim = dim[0] if isinstance(dim, list | tuple) and len(dim) == 1 else dim
@@ -264,7 +264,7 @@ class AttentionCalls(TorchFunctionMode):
         if role.parts is None:
             self._scored(result, None)
             return result
-        self._roles.forget(args[0])  # its role holds the weights
+        self._roles.forget(args[0])  # its role would keep the weights in memory
         left, right = role.parts
         known_left = self._roles.of(left)
         weights = left if known_left is not None and known_left.kind == "weights" else right
@@ -279,7 +279,7 @@ class AttentionCalls(TorchFunctionMode):
     def _follow(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], found: list[tuple[Tensor, Role]], result: Any
     ) -> None:
-        """What `result` is, of tensors with roles."""
+        """Gives `result`, computed from tensors with roles, its own role."""
         by_kind = {role.kind: role for _, role in reversed(found)}
         source, role = min(found, key=lambda one: one[1].rank)
         if func in known.SUM and role.kind == "exp":
@@ -301,7 +301,7 @@ class AttentionCalls(TorchFunctionMode):
             self._made_of_weights(func, args, kwargs, found, result)
         elif isinstance(result, list | tuple) and func in known.MOVE:
             for part in result:
-                if part.dtype.is_floating_point:  # and not the places of the largest
+                if part.dtype.is_floating_point:  # not the indices that max returns
                     self._roles.give(part, role)
         elif isinstance(result, Tensor) and _keeps_role(func, role, source, result):
             activated = role.activated or func in known.ACTIVATIONS
@@ -310,7 +310,7 @@ class AttentionCalls(TorchFunctionMode):
     def _made_of_weights(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], found: list[tuple[Tensor, Role]], result: Any
     ) -> None:
-        """Weights again, or values multiplied by them."""
+        """Decides whether a function of weights is still weights, or values multiplied by them."""
         sources = [(tensor, role) for tensor, role in found if role.kind == "weights"]
         weights, role = sources[0]
         if func in known.DROPOUT and drops(args, kwargs):
@@ -331,20 +331,23 @@ class AttentionCalls(TorchFunctionMode):
 
 
 def _keeps_role(func: Any, role: Role, source: Tensor, result: Tensor) -> bool:
-    """Whether `result` of a function of scores, or of a part of a softmax, is still one."""
+    """Whether a function of scores, or of a part of a softmax, has a result of the same role."""
     if role.kind in ("sum", "lse"):
         return True
     if func in known.NORMS or role.steps >= STEPS_FOLLOWED or role.kind == "weighted":
         return False
-    if func is F.linear and source.ndim < 4:  # a projection of tokens, and no mixture of heads
+    if func is F.linear and source.ndim < 4:  # a projection of tokens, not a mixture of heads
         return False
     return result.numel() == source.numel() or func in known.MOVE
 
 
 @contextmanager
 def our_own_errors(what: Any) -> Iterator[None]:
-    """Turns an error of this package's code into a CaptureError, so that it is not mistaken for one of the model's. `what` is
-    followed: a function, or words for it."""
+    """Turns an error of this package's code into a CaptureError, so that it is not mistaken for an error of the model.
+
+    Args:
+        what: the function that is being followed, or a description of it, for the message.
+    """
     try:
         yield
     except VitvizError:

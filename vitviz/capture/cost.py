@@ -1,7 +1,7 @@
-"""What a forward pass will cost, known before it starts: counted in a pass without numbers, and timed by this machine's speed.
+"""Estimates operations, memory and time of a forward pass before it runs: counted on the meta device, timed by a measurement.
 
-Operations are multiplications and additions, two for each term of a product. The seconds are an estimate: nothing but a short
-measurement stands behind them, and whatever else the machine does is not in it.
+Operations are multiplications and additions, two for each term of a product. The seconds are an estimate from a measurement of
+half a second; other load on the machine is not accounted for.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class PassCost:
-    """What one traced forward pass of one image does.
+    """Operations and bytes of one traced forward pass of one image.
 
     Attributes:
-        shapes: of every attention in order: (batch, heads, queries, keys), windows folded into the batch.
+        shapes: (batch, heads, queries, keys) of every attention call in order, windows folded into the batch.
         attention: operations inside fused attention: q kT, and the weights times v.
         rest: operations of all other products and convolutions.
-        sweep: operations of going through every weight of every layer once, as rollout does.
-        kept: bytes that the trace keeps.
-        peak: bytes that the pass holds at one time, with what the trace keeps and without the model's weights.
+        sweep: operations of computing every weight of every layer once, as rollout does.
+        kept: bytes of the trace.
+        peak: largest number of bytes allocated at one time, with the trace and without the model's parameters.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -53,17 +53,18 @@ class PassCost:
 
     @property
     def tokens(self) -> int:
-        """Tokens in the longest attention."""
+        """Tokens of the attention call with the most."""
         return max((max(shape[-2:]) for shape in self.shapes), default=0)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`cost` in seconds of this machine.
+    """The time that a pass of `cost` takes on this machine.
 
     Attributes:
-        seconds: the forward pass.
-        sweep_seconds: one rollout after it, or anything else that goes through every weight.
+        cost: operations and bytes of the pass.
+        seconds: time of the forward pass.
+        sweep_seconds: time of one rollout after it, or of another computation with every weight.
     """
 
     cost: PassCost
@@ -81,7 +82,7 @@ def estimate(module: nn.Module, input_size: tuple[int, int]) -> Estimate:
 
 
 def timed(cost: PassCost, throughput: Throughput) -> Estimate:
-    """`cost` on a machine of this throughput."""
+    """The time of `cost` at this throughput."""
     seconds = cost.attention / throughput.attention + cost.rest / throughput.rest
     return Estimate(cost, seconds, cost.sweep / throughput.sweep)
 
@@ -102,13 +103,13 @@ def pass_cost(module: nn.Module, input_size: tuple[int, int]) -> PassCost:
 
 
 def attention_calls(module: nn.Module, input_size: tuple[int, int]) -> int:
-    """How many attention calls a pass makes: as many as blocks, or what a pass without numbers sees. Hold the model's lock."""
+    """Number of attention calls in a pass: that of the blocks, else counted on the meta device. Hold the model's lock."""
     blocks = getattr(unwrapped(module), "blocks", None)
     return len(blocks) if isinstance(blocks, nn.Sequential) else len(pass_cost(module, input_size).shapes)
 
 
 def counting(progress: Progress, module: nn.Module, input_size: tuple[int, int]) -> Callable[[int], None]:
-    """`progress` for a pass that knows only how many attention calls there have been. Hold the model's lock."""
+    """`progress` as a callback that takes only the number of attention calls so far. Hold the model's lock."""
     calls = attention_calls(module, input_size)
     return lambda done: progress(done, max(done, calls))
 
@@ -126,7 +127,7 @@ def _counted(module: nn.Module, input_size: tuple[int, int]) -> PassCost:
 
 
 class _Counter(AttentionEvents):
-    """Counts attention in place of computing it, and holds on to what a trace would keep."""
+    """Counts attention instead of computing it, and keeps what a trace would keep, so that it counts as allocated."""
 
     def __init__(self) -> None:
         self.attention = self.sweep = 0
@@ -160,19 +161,19 @@ class _Counter(AttentionEvents):
         return out
 
     def _made(self, weights: Tensor) -> None:
-        """The weights are there: only to be multiplied with a vector."""
+        """Counts explicit weights: in a sweep they are only multiplied with a vector."""
         self.shapes.append(tuple(weights.shape))
         self.sweep += 2 * weights.numel()
         self.kept.append(weights)
 
 
 class _Ledger(TorchDispatchMode):
-    """Operations of all products, and the bytes alive at one time, as if everything were really computed."""
+    """Counts the operations of all products and the bytes allocated at one time, on the meta device."""
 
     def __init__(self, given: Iterable[Tensor]) -> None:
         super().__init__()
         self.operations = self.peak = self.now = 0
-        self._given = [storage_of(tensor) for tensor in given]  # held, so that no other storage takes their place
+        self._given = [storage_of(tensor) for tensor in given]  # kept, so that their id is not reused
         self._alive: dict[int, weakref.ref[Any]] = {}
         self._free = {storage._cdata for storage in self._given}
 
@@ -201,7 +202,7 @@ class _Ledger(TorchDispatchMode):
 
 
 def need_memory(cost: PassCost, device: torch.device) -> None:
-    """Raises UnsupportedError where the pass needs more memory than is free: before it starts, and not when it is killed."""
+    """Raises UnsupportedError if the pass needs more memory than is free; otherwise the process would be killed in the pass."""
     free = free_memory(device)
     if free is not None and cost.peak > free:
         raise UnsupportedError(
@@ -211,7 +212,7 @@ def need_memory(cost: PassCost, device: torch.device) -> None:
 
 
 def pictures_at_once(module: nn.Module, input_size: tuple[int, int], most: int) -> int:
-    """How many pictures of (height, width) pixels, 1 to `most`, one pass takes within half of the memory that is free.
+    """The batch size, 1 to `most`, at which a pass over pictures of (height, width) pixels takes half of the free memory.
 
     Hold the model's lock.
     """
@@ -220,7 +221,7 @@ def pictures_at_once(module: nn.Module, input_size: tuple[int, int], most: int) 
 
 
 def need_memory_for_weights(name: str, nbytes: int, device: torch.device) -> None:
-    """Raises UnsupportedError where the weights of the model `name` are larger than the memory that is free on `device`."""
+    """Raises UnsupportedError if the weights of the model `name` are larger than the memory that is free on `device`."""
     free = free_memory(device)
     if free is not None and nbytes > free:
         raise UnsupportedError(
@@ -229,7 +230,7 @@ def need_memory_for_weights(name: str, nbytes: int, device: torch.device) -> Non
 
 
 def roughly(seconds: float) -> str:
-    """A duration as an estimate is worth it: "under 1 s", "20 s", "4 min", "1.5 h"."""
+    """An estimated duration, rounded: "under 1 s", "20 s", "4 min", "1.5 h"."""
     if seconds < 1:
         return "under 1 s"
     if seconds < 60:
@@ -240,16 +241,16 @@ def roughly(seconds: float) -> str:
 
 
 def gigabytes(nbytes: int) -> str:
-    """ "1.2 GB", or "0.02 GB" where it is little."""
+    """A size as text: "1.2 GB", "0.02 GB"."""
     return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e9:.2f} GB"
 
 
 def storage_of(tensor: Tensor) -> torch.UntypedStorage:
-    """What a tensor is a view of."""
+    """The storage of a tensor, shared by all its views."""
     return tensor.untyped_storage()
 
 
-# A few queries against many keys: keys of a long sequence do not stay in the processor's cache, and a short one would flatter.
+# Few queries and many keys: keys of a long sequence do not fit the processor's cache, and a short one would be too fast.
 QUERIES, SIDE, HEADS, HEAD_DIM = 128, 100, 6, 64
 WIDTH, TOKENS = 384, 1024
 REPEATS = 3
@@ -261,8 +262,8 @@ class Throughput:
 
     Attributes:
         attention: inside the fused call.
-        rest: in a block's other half, what lies between its products included.
-        sweep: where weights are computed chunk by chunk and multiplied with a vector.
+        rest: in the remainder of a block, including the time of functions between its products.
+        sweep: of weights that are computed in chunks and multiplied with a vector.
     """
 
     attention: float
@@ -271,7 +272,7 @@ class Throughput:
 
 
 def throughput_of(device: torch.device, dtype: torch.dtype) -> Throughput:
-    """How fast `device` is in `dtype` with as many threads as torch now has. Measured once, in about half a second."""
+    """The throughput of `device` in `dtype` with torch's current number of threads; measured once, in about half a second."""
     return _measured(device, dtype, torch.get_num_threads())
 
 
@@ -299,7 +300,7 @@ def _measured(device: torch.device, dtype: torch.dtype, _threads: int) -> Throug
 
 
 def _seconds(device: torch.device, work: Callable[[], object]) -> float:
-    """The quickest of a few, after one that warms up: what disturbs only ever slows down."""
+    """The shortest of a few repetitions after a warm-up: other load on the machine can only make one longer."""
     taken = []
     for _ in range(1 + REPEATS):
         start = time.perf_counter()

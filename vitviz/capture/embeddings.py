@@ -1,6 +1,7 @@
-"""The tokens where they enter a model: each patch's embedding, and what is added to it because of where the patch is.
+"""Patch embeddings, and the position embeddings that a model adds to them.
 
-Read off the module's own code by passes that stop there, whatever the parts are called and however a table is resampled.
+Both are recorded in forward passes of the module's own code that end before the first layer, so that names of its parts and the
+way it resamples a table do not matter.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from vitviz.capture.modules import blank_input, evaluating
 from vitviz.errors import NOT_TAKEN
 from vitviz.tokens import TokenLayout
 
-# Two embeddings of random patches may differ in what is added to them by rounding, relative to their size, and no more.
+# Largest relative difference between what is added to two random inputs; a larger one is not rounding.
 TOLERANCE = 1e-2
 
 
 class _FirstLayerReached(BaseException):
-    """Ends a pass where its tokens have been seen."""
+    """Ends a pass when its tokens have been recorded."""
 
 
 def entrance_of(module: nn.Module) -> nn.Module | None:
-    """The module that first gets the whole sequence with its positions added, or None where it has no known name."""
+    """The first module that is given the whole sequence with its positions added; None if it has no known name."""
     embeds = getattr(module, "embeds", None)  # NaFlexViT
     blocks = getattr(module, "blocks", None)
     first = blocks[0] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
@@ -35,7 +36,7 @@ def entrance_of(module: nn.Module) -> nn.Module | None:
 
 
 def patch_embedding_of(module: nn.Module) -> nn.Module | None:
-    """The module whose output is one vector a patch, before positions are added, or None where it has no known name."""
+    """The module whose output is one vector for each patch, before positions are added; None if it has no known name."""
     embeds = getattr(module, "embeds", None)  # NaFlexViT: a projection, then a norm or an identity
     found = (
         getattr(embeds, "norm", None),
@@ -47,16 +48,22 @@ def patch_embedding_of(module: nn.Module) -> nn.Module | None:
 
 
 def embedded_patches(module: nn.Module, pixels: Tensor, layout: TokenLayout) -> Tensor | None:
-    """(patches, width): the patch embeddings of one model input (3, height, width); None where they are not one vector a patch.
+    """The patch embeddings of one model input. Hold the model's lock.
 
-    Hold the model's lock.
+    Args:
+        module: the model.
+        pixels: (3, height, width), normalised.
+        layout: which token is which patch.
+
+    Returns:
+        (patches, width), or None if the embedding is not one vector for each patch.
     """
     maker = patch_embedding_of(module)
     seen: list[Tensor | None] = []
 
     def keep(output: Tensor) -> Tensor:
         vectors = one_vector_a_patch(output, layout)
-        seen.append(None if vectors is None else vectors.clone())  # positions may be added in place
+        seen.append(None if vectors is None else vectors.clone())  # the model may add positions in place
         raise _FirstLayerReached
 
     if maker is None:
@@ -66,16 +73,18 @@ def embedded_patches(module: nn.Module, pixels: Tensor, layout: TokenLayout) -> 
 
 
 def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[int, int]) -> Tensor | None:
-    """What the module adds to its patch embeddings before the first layer; zeros where that is nothing.
+    """The position embeddings that the module adds to its patch embeddings before the first layer. Hold the model's lock.
 
-    The patch embeddings are replaced by zeros, and what enters the first layer is what was added. None where that depends on
-    the patches, or the module hands on something else than one vector a patch in the order of its grid. Hold the model's lock.
+    The patch embeddings are replaced by zeros; the input of the first layer then is what was added.
 
     Args:
-        input_size: (height, width) in pixels, which does not follow from patches that overlap.
+        module: the model.
+        layout: which token is which patch.
+        input_size: (height, width) in pixels; for overlapping patches it does not follow from the layout.
 
     Returns:
-        (patches, width).
+        (patches, width), zeros if nothing is added. None if what is added depends on the patches, or if the input of the first
+        layer is not one vector for each patch in the order of the grid.
     """
     maker, entrance = patch_embedding_of(module), entrance_of(module)
     if maker is None or entrance is None:
@@ -118,8 +127,14 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
 
 
 def one_vector_a_patch(tokens: Tensor, layout: TokenLayout) -> Tensor | None:
-    """(1, tokens, width), (1, rows, cols, width) or (1, width, rows, cols) -> (patches, width), prefix tokens left out; None
-    for anything else.
+    """One vector for each patch, without prefix tokens.
+
+    Args:
+        tokens: (1, tokens, width), (1, rows, cols, width) or (1, width, rows, cols).
+        layout: which token is which patch.
+
+    Returns:
+        (patches, width), or None for tokens of another shape.
     """
     if tokens.ndim == 3 and tokens.shape[1] >= layout.num_patches:
         return tokens[0, -layout.num_patches :]
@@ -131,13 +146,13 @@ def one_vector_a_patch(tokens: Tensor, layout: TokenLayout) -> Tensor | None:
 
 
 def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Tensor], Tensor]) -> None:
-    """Runs the module until something raises `_FirstLayerReached`, with the patch embeddings replaced."""
+    """Runs the module with replaced patch embeddings until a hook raises `_FirstLayerReached`."""
     own = threading.get_ident()
 
     def change(_module: nn.Module, _args: Any, output: Any) -> Any:
         if threading.get_ident() != own:
             return None
-        if isinstance(output, tuple):  # with the size of the grid beside it
+        if isinstance(output, tuple):  # embeddings and the size of the grid
             return (replace(output[0]), *output[1:])
         return replace(output)
 

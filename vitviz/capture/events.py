@@ -1,4 +1,4 @@
-"""An attention call as the model makes it, and what may happen at one: observing, changing or replacing what it works with."""
+"""An attention call as the model makes it, and the events at which it can be observed, changed or replaced."""
 
 from __future__ import annotations
 
@@ -14,45 +14,52 @@ from vitviz.capture.functions import WeightedSum
 
 
 class AttentionEvents:
-    """By itself, nothing happens. Subclasses override what they need; an exception ends the pass."""
+    """Callbacks of `AttentionCalls`; these defaults change nothing. An exception raised in one ends the pass."""
 
     def fused(self, call: FusedCall) -> Tensor:
-        """(.., heads, queries, value_dim): what the model gets from a fused call, which makes no weights."""
+        """Returns the result of a fused call, (.., heads, queries, value_dim). A fused call computes no weights."""
         return call.run()
 
     def pooled(self, *args: Any, **kwargs: Any) -> Any:
-        """What the model gets from torch's own `multi_head_attention_forward`."""
+        """Returns the result of a call of torch's `multi_head_attention_forward`."""
         return F.multi_head_attention_forward(*args, **kwargs)
 
     def product(self, result: Tensor, added: Tensor | None) -> None:
-        """The product of two tensors of the pass, which may become scores, with what the same function `added` to it."""
+        """Called with a product of two tensors of the pass, which may become scores.
+
+        Args:
+            result: the product, with `added`.
+            added: the tensor that the same function (torch.baddbmm) added to the product, or None.
+        """
 
     def scores(self, scores: Tensor) -> Tensor:
-        """Scores that are about to be normalised over their last axis, the keys. A softmax written in steps may come here more
-        than once: a change has to be one that can be made twice."""
+        """Returns the scores to use in place of `scores`, which are about to be normalised over their last axis, the keys.
+
+        May be called more than once for a softmax written in steps, so a change has to be idempotent.
+        """
         return scores
 
     def weights(self, weights: Tensor) -> Tensor:
-        """Weights in the model's order of axes, about to be multiplied with values. What is returned has their shape."""
+        """Returns the weights, of the same shape, to multiply with values in place of `weights` (the model's order of axes)."""
         return weights
 
     def output(self, call: WeightedSum, out: Tensor) -> Tensor:
-        """(.., queries, value_dim): values summed by weights."""
+        """Returns the output to use in place of `out` (.., queries, value_dim), the weights times the values."""
         return out
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """Attention applied once inside a forward pass, batched, exactly as applied. Either q and k, or explicit weights.
+    """One application of attention inside a forward pass, batched, exactly as applied: q and k, or explicit weights.
 
     Attributes:
-        module: dotted name of the innermost module that made it ("" for the model itself).
+        module: dotted name of the innermost module whose code made the call ("" for the model itself).
         q: (batch, heads, queries, head_dim), or with more leading axes where the model folds windows apart.
         k: (batch, heads, keys, head_dim).
         v: (batch, heads, keys, value_dim).
         mask: additive bias, broadcastable to (batch, heads, queries, keys), or None.
         scale: the factor on q kT.
-        lse: (batch, heads, queries) log-sum-exp of the scores, where the kernel gave it.
+        lse: (batch, heads, queries) log-sum-exp of the scores, if the kernel returned it.
         explicit: (batch, heads, queries, keys): the weights as multiplied with the values.
     """
 
@@ -67,7 +74,7 @@ class Call:
 
     @property
     def fused(self) -> bool:
-        """Whether the model used the fused call, so that no weights existed."""
+        """Whether the model used the fused call, which computes no weights."""
         return self.explicit is None
 
     @property
@@ -79,8 +86,10 @@ class Call:
         return (*self.q.shape[:-1], self.k.shape[-2])
 
     def of_a_batch(self) -> Call:
-        """The call of a batch of one with its batch axis: some models fold it into the heads, (heads, queries, head_dim), and
-        those of one head leave that axis out, too."""
+        """The call with a batch axis of one, for models that fold it into the heads, (heads, queries, head_dim).
+
+        A call of one head may also lack the axis of heads.
+        """
         if len(self.shape) not in (2, 3):
             return self
         parts = ("q", "k", "v", "lse", "explicit")
@@ -89,7 +98,7 @@ class Call:
         return replace(self, **batched).of_a_batch()
 
 
-# The call itself. `F.scaled_dot_product_attention` may be replaced during a pass (`sdpa_patch`): compare with this one.
+# torch's own function. `F.scaled_dot_product_attention` may be patched during a pass (`sdpa_patch`): compare with this one.
 FUSED: Callable[..., Any] = F.scaled_dot_product_attention
 
 
@@ -98,9 +107,10 @@ class FusedCall(NamedTuple):
 
     Attributes:
         query: (.., heads, queries, head_dim).
-        key: (.., heads, keys, head_dim), with enable_gqa fewer heads, each shared by several of the query's.
+        key: (.., heads, keys, head_dim); with enable_gqa fewer heads, each shared by several heads of the query.
         value: (.., heads, keys, value_dim), likewise.
-        attn_mask: broadcastable to (.., heads, queries, keys): added to the scores, or where boolean, False hides a key.
+        attn_mask: broadcastable to (.., heads, queries, keys): added to the scores; if boolean, False masks a key.
+        dropout_p, is_causal, scale, enable_gqa: as in torch.
     """
 
     query: Tensor
@@ -113,7 +123,7 @@ class FusedCall(NamedTuple):
     enable_gqa: bool = False
 
     def run(self) -> Tensor:
-        """(.., heads, queries, value_dim): what the model asked for."""
+        """torch's result, (.., heads, queries, value_dim)."""
         return FUSED(
             self.query,
             self.key,
@@ -127,7 +137,7 @@ class FusedCall(NamedTuple):
 
     @property
     def mask(self) -> Tensor | None:
-        """What is added to the scores: of a boolean mask 0 and -inf, of a causal one a triangle of -inf."""
+        """The additive mask: a boolean mask as 0 and -inf, a causal one as a triangle of -inf; None without a mask."""
         mask = self.attn_mask
         if self.is_causal:
             mask = torch.ones(
@@ -138,12 +148,17 @@ class FusedCall(NamedTuple):
         return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
     def seen(self, module: str, lse: Tensor | None = None) -> Call:
-        """The call with a key and a value head for each query head, made by `module`; lse where the kernel gave it."""
+        """The call as a `Call` of `module`, with one key head and one value head for each query head.
+
+        Args:
+            module: dotted name of the module that made the call.
+            lse: (batch, heads, queries) log-sum-exp of the scores, if the kernel returned it.
+        """
         query, key, value = self.query, self.key, self.value
         if self.enable_gqa:  # the kernel shares each key and value head among several query heads
             key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
             value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-        if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:  # shared by broadcasting, without being asked to
+        if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:  # heads shared without enable_gqa
             lead = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
             query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in (query, key, value))
         factor = query.shape[-1] ** -0.5 if self.scale is None else self.scale

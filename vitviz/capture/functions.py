@@ -1,4 +1,4 @@
-"""torch's functions in attention: by what they do to scores and weights, and products of two tensors in every spelling."""
+"""torch's functions grouped by their effect on scores and weights, and `Product`: a product of two tensors, however written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitviz.errors import UnsupportedError
 
 
 def named_functions(owner: Any, names: str) -> list[Any]:
-    """The functions of `owner` by name, as far as it has them."""
+    """The functions of `owner` with these names, separated by spaces; names that this version of torch lacks are skipped."""
     return [getattr(owner, name) for name in names.split() if hasattr(owner, name)]
 
 
@@ -42,18 +42,18 @@ SUBTRACT = {
 }
 SET_ITEM = {Tensor.__setitem__}
 DROPOUT = {F.dropout, torch.dropout, torch.dropout_, F.alpha_dropout, F.feature_alpha_dropout}
-# What joins heads: a linear layer or a convolution over the axis of heads.
+# Functions that mix heads: a linear layer or a convolution over the axis of heads.
 MIX = {F.linear, F.conv1d, F.conv2d, torch.conv1d, torch.conv2d}
 NORMS = {
     *named_functions(F, "layer_norm group_norm batch_norm rms_norm instance_norm"),
     *named_functions(torch, "layer_norm batch_norm"),
 }
-# What makes one number of several: no weights any more.
+# Reductions: their results are not weights any more.
 REDUCE = {
     *named_functions(Tensor, "sum mean amax amin max min norm var std prod argmax argmin all any size dim"),
     *named_functions(torch, "sum mean amax amin max min norm var std prod argmax argmin all any"),
 }
-# What moves numbers about, repeats some or leaves some out.
+# Functions that reorder, repeat or select entries.
 MOVE = {
     *named_functions(
         Tensor,
@@ -85,20 +85,22 @@ REVERSED_MATMUL = {Tensor.__rmatmul__}
 EINSUM = {torch.einsum, torch.functional.einsum}
 ADDED = {torch.baddbmm, Tensor.baddbmm, Tensor.baddbmm_, torch.addmm, Tensor.addmm, Tensor.addmm_}
 PRODUCTS = MATMUL | REVERSED_MATMUL | EINSUM | ADDED
-BROADCAST = string.digits  # stand for an operand's axes of one entry that are stretched over the other's
+BROADCAST = string.digits  # letters of an operand's axes of size 1 that are broadcast over the other operand's
 MULTIPLY = {torch.mul, torch.multiply, Tensor.mul, Tensor.multiply, Tensor.__mul__, Tensor.__rmul__}
 
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """left times right, summed over the letters that `out` lacks.
+    """The product of two tensors as an einsum: each axis has a letter, and letters that `out` lacks are summed over.
 
-    Every spelling is read as an einsum: each axis of the operands and of the result has a letter, and a letter that the result
-    lacks is summed over. What is asked of a product later (which axis are the keys, which the queries) is asked of the letters.
+    Which axis holds the keys and which the queries follows from the letters.
 
     Attributes:
-        added: what the function adds to the product (torch.baddbmm), or None.
-        scaled: whether it also scales the product.
+        left, right: the operands.
+        left_letters, right_letters: a letter for each of their axes.
+        out: a letter for each axis of the result.
+        added: the tensor that the function adds to the product (torch.baddbmm), or None.
+        scaled: whether the function also scales the product.
     """
 
     left: Tensor
@@ -111,8 +113,9 @@ class Product:
 
 
 def product_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Product | None:
-    """The product that one call of a function in PRODUCTS is; None where it is none of two matrices (a vector, three operands,
-    an einsum that takes a diagonal).
+    """The product that a call of a function in PRODUCTS computes.
+
+    None if it is not a product of two matrices: with a vector, three operands, or an einsum that takes a diagonal.
     """
     if func in EINSUM:
         return _einsum(args)
@@ -139,7 +142,7 @@ def product_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prod
 
 def _einsum(args: tuple[Any, ...]) -> Product | None:
     if not args or not isinstance(args[0], str):
-        return None  # indices as lists of numbers
+        return None  # einsum's other form, with lists of axis numbers
     equation, *given = args
     operands = list(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else given
     if len(operands) != 2:
@@ -152,7 +155,7 @@ def _einsum(args: tuple[Any, ...]) -> Product | None:
         free[: max([width for own, width in zip(letters, widths, strict=True) if "..." in own], default=0)]
     )
     letters = [own.replace("...", widest[len(widest) - width :]) for own, width in zip(letters, widths, strict=True)]
-    if not arrow:  # letters that come up once, in the order of the alphabet
+    if not arrow:  # implicit form: letters that occur once, in alphabetical order
         once = sorted(
             one for one in {*letters[0], *letters[1]} - {*widest} if (letters[0] + letters[1]).count(one) == 1
         )
@@ -178,16 +181,17 @@ def summed(left: Tensor, right: Tensor, dim: int) -> Product:
 
 
 class WeightedSum:
-    """A product of attention weights with values, as attention reads it, whatever the model's order of axes.
+    """A product of attention weights with values, with access in a fixed order of axes.
 
-    module     dotted name of the module that made the weights
-    operand    the weights as the model multiplies them, in its own order of axes
-    repeated   whether the same weights were multiplied with other values before
-    signed     whether weights were subtracted from others, so that they may be negative
+    Attributes:
+        module: dotted name of the module that computed the weights.
+        operand: the weights in the model's order of axes.
+        repeated: whether the same weights were multiplied with other values before.
+        signed: whether weights were subtracted from others, so that they may be negative.
     """
 
     def __init__(self, module: str, product: Product, *, on_the_left: bool) -> None:
-        """Raises UnsupportedError for a product that does not sum values over one axis of keys."""
+        """Raises UnsupportedError for a product that does not sum values over exactly one axis of keys."""
         self.module = module
         self.repeated = self.signed = False
         self.plain = on_the_left and product.left_letters.endswith("XY")
@@ -216,17 +220,17 @@ class WeightedSum:
 
     @property
     def values(self) -> Tensor:
-        """(.., keys, value_dim), those that heads share for each of them."""
+        """(.., keys, value_dim); values that heads share are expanded to each head."""
         values = _ordered(self._values, self._theirs, [*self._lead, self._key, self._depth])
         lead = self.weights.shape[:-2]
         return values if values.shape[:-2] == lead else values.expand(*lead, *values.shape[-2:])
 
     def oriented(self, tensor: Tensor) -> Tensor:
-        """(.., queries, keys) from a tensor in the shape of `operand`, such as its gradient."""
+        """A tensor of the shape of `operand`, such as its gradient, as (.., queries, keys)."""
         return _ordered(tensor, self._own, [*self._lead, self._query, self._key])
 
     def changed(self, out: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-        """`out` in the model's own order of axes, after `change` was made to it as (.., queries, value_dim)."""
+        """Applies `change` to `out` as (.., queries, value_dim); returns the result in the model's order of axes."""
         order = [*self._lead, self._query, self._depth]
         before = _ordered(out, self._out, order)
         after = change(before)
@@ -240,11 +244,11 @@ class WeightedSum:
 
 
 def _ordered(tensor: Tensor, letters: str, order: list[str]) -> Tensor:
-    """`tensor` with its axes in `order`; a letter that it lacks becomes an axis of one entry."""
+    """`tensor` with its axes in `order`; a letter that it lacks becomes an axis of size 1."""
     if list(letters) == order:
         return tensor
     present = [letter for letter in order if letter and letter in letters]
-    left = [letter for letter in letters if letter not in present]  # broadcast axes, of one entry
+    left = [letter for letter in letters if letter not in present]  # broadcast axes of size 1
     moved = tensor.permute([letters.index(letter) for letter in [*left, *present]])
     for _ in left:
         moved = moved.squeeze(0)

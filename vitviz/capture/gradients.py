@@ -1,9 +1,8 @@
-"""Attention calls as parts of a graph, so that a score can be differentiated by every attention weight.
+"""Keeps attention calls in the autograd graph, so that a score can be differentiated by every attention weight.
 
-The fused call never makes the weights, and need not: its output is O = A v, so a score's gradient by the weights follows from
-its gradient by the output, d score / d A = (d score / d O) vT, row by row. So every fused call runs as it is, and what went in
-and came out is remembered. Where a model multiplies weights of its own with the values, those are in the graph already and are
-remembered themselves.
+The fused call does not compute the weights A. Its output is O = A v, so that d score / d A = (d score / d O) vT, row by row:
+fused calls run unchanged, and their inputs and outputs are kept. Weights that a model computes itself are part of the graph and
+are kept directly.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ from vitviz.capture.observe import refuse_unseen
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
 
-# A model that makes its own weights holds all of them until the backward pass, and as much again for their gradients:
-# 540 MB for 12 layers of 6 heads at 1,370 tokens.
+# Bytes. Explicit weights stay in memory until the backward pass, and their gradients take as much again: 540 MB for 12 layers
+# of 6 heads at 1,370 tokens.
 LARGEST = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """One attention call inside a graph.
+    """One attention call in the autograd graph.
 
     Attributes:
-        call: what went in, as ever.
-        result: what a score is to be differentiated by: a fused call's output (batch, heads, queries, value_dim), or the
-            weights that the model made itself, with their axes in the model's order.
-        orient: the gradient by `result` -> with the axes of the call: (batch, heads, queries, value_dim) or (batch, heads,
-            queries, keys).
+        call: the call's inputs.
+        result: the tensor to differentiate by: a fused call's output (batch, heads, queries, value_dim), or explicit weights in
+            the model's order of axes.
+        orient: brings the gradient by `result` into the call's order of axes: (batch, heads, queries, value_dim) or (batch,
+            heads, queries, keys).
     """
 
     call: Call
@@ -53,7 +52,7 @@ class _Watcher(AttentionEvents):
 
     def __init__(self) -> None:
         self.calls: list[Watched] = []
-        self._leaf: tuple[Tensor, Tensor] | None = None  # the weights that were used last, as made and in the graph
+        self._leaf: tuple[Tensor, Tensor] | None = None  # the last weights: as computed, and as leaf of the graph
 
     def fused(self, call: FusedCall) -> Tensor:
         result = _in_a_graph(call.run())
@@ -61,8 +60,8 @@ class _Watcher(AttentionEvents):
         return result
 
     def weights(self, weights: Tensor) -> Tensor:
-        """Refuses before memory runs out, and not after."""
-        if self._leaf is not None and self._leaf[0] is weights:  # multiplied with other values, too
+        """Raises before memory runs out if the weights of all layers exceed LARGEST bytes."""
+        if self._leaf is not None and self._leaf[0] is weights:  # the same weights, multiplied with further values
             return self._leaf[1]
         held = sum(one.result.nbytes for one in self.calls if not one.call.fused)
         if held + weights.nbytes > LARGEST:
@@ -81,9 +80,9 @@ class _Watcher(AttentionEvents):
 
 
 def _in_a_graph(result: Tensor) -> Tensor:
-    """Nothing before the first layer asks for a gradient: there the result itself becomes the leaf of the graph.
+    """Makes `result` a leaf of the graph if nothing before it requires a gradient, as in the first layer.
 
-    Raises UnsupportedError where the model's own code computes without gradients: all of them would be zero.
+    Raises UnsupportedError if the model's own code disables gradients, which would all be zero.
     """
     if not torch.is_grad_enabled():
         raise UnsupportedError(
@@ -95,14 +94,14 @@ def _in_a_graph(result: Tensor) -> Tensor:
 
 @contextmanager
 def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
-    """While inside, each attention call of `module` is appended to the list given; clear it of those that are done with.
+    """Appends each attention call of `module` inside the `with` block to the list that it yields.
 
-    They belong to the graph of whatever the forward pass returns: differentiate with `gradients_of`. Gradients are enabled
-    inside. Nothing is left on the module, also after an exception.
+    The calls belong to the graph of the forward pass's result: differentiate with `gradients_of`, and remove calls from the
+    list to free their memory. Gradients are enabled inside. The module is unchanged afterwards, also after an exception.
 
-    Raises:
-        UnsupportedError: for attention that cannot be seen, and where weights that a model makes itself would together be
-            larger than LARGEST bytes.
+    Raises: UnsupportedError: for attention that cannot be recognised, and if the explicit weights of all layers
+        would exceed LARGEST
+            bytes.
     """
     module = unwrapped(module)
     named = list(walk(module))
@@ -114,10 +113,10 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
 
 
 def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
-    """One gradient a call, d score / d result, with the axes of the call; zero where the score does not depend on it.
+    """The gradient d score / d result of each call, in the call's order of axes; zeros if the score does not depend on it.
 
     Raises:
-        CaptureError: where there is no attention at all.
+        CaptureError: without an attention call.
     """
     if not watched:
         raise CaptureError("No attention was seen in this forward pass, so there is nothing to differentiate by.")
@@ -133,13 +132,12 @@ def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class WeightGradient:
-    """One layer's attention A for one image with the gradient G of a score by it. No (queries, keys) matrix is kept unless the
-    model made one.
+    """One layer's attention A for one image with the gradient G of a score by it.
 
     Attributes:
-        attention: A, with its values where the model used the fused call.
-        given: the gradient by the fused call's output (heads, queries, value_dim), of which G = given vT, or by the weights
-            (heads, queries, keys), which is G, where the model made them itself.
+        attention: A, with its values if the model used the fused call.
+        given: after a fused call the gradient by its output (heads, queries, value_dim), so that G = given vT is computed in
+            chunks of queries; with explicit weights G itself (heads, queries, keys).
     """
 
     attention: Attention
@@ -151,25 +149,33 @@ class WeightGradient:
         if self.attention.explicit is not None:
             return chosen
         assert self.attention.v is not None
+        # (heads, chosen, value_dim) @ (heads, value_dim, keys) -> (heads, chosen, keys)
         return chosen @ self.attention.v.to(chosen.dtype).transpose(1, 2)
 
     def support(self, queries: slice | Tensor = slice(None)) -> Tensor:
-        """(chosen queries, keys): mean over heads of ReLU(G * A), what each key's weight adds to the score."""
+        """(chosen queries, keys): mean over heads of ReLU(G * A), to first order each weight's positive part in the score."""
         return (self.attention.rows(queries) * self.rows(queries)).clamp_min_(0).mean(0)
 
     def query_chunks(self) -> Sequence[Tensor]:
-        """Indices of the queries whose gradient is not zero throughout, a chunk at a time: before a class token is read, the
-        last layer has one. For all others both G and `support` are zero.
+        """Indices of the queries with a gradient other than zero, in chunks; in the last layer often the class token alone.
+
+        For all other queries G and `support` are zero.
         """
-        asked = self.given.abs().amax((0, 2)).nonzero()[:, 0]  # (queries,) -> (queries asked,)
+        asked = self.given.abs().amax((0, 2)).nonzero()[:, 0]  # (queries,) -> (queries with a gradient,)
         return asked.split(self.attention.queries_at_once())
 
 
 def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layout: TokenLayout) -> WeightGradient:
-    """`gradient` is the score's by `watched.result`, for a batch of one image or with the batch folded into the heads.
+    """The attention of one call, and the gradient of a score by its weights.
+
+    Args:
+        watched: the call, for a batch of one image, or with the batch folded into the heads.
+        gradient: of the score by `watched.result`, in the call's order of axes.
+        module: the model.
+        layout: which token is which patch.
 
     Raises:
-        UnsupportedError: where the call does not relate tokens of `layout`'s grid.
+        UnsupportedError: if the call does not relate tokens of `layout`'s grid.
     """
     with torch.no_grad():
         call = watched.call.of_a_batch()

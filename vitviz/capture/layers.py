@@ -1,4 +1,4 @@
-"""From an attention call to a layer of a trace: which tokens it relates, and its tensors in the order of these tokens."""
+"""Turns an attention call into a layer of a trace: its layouts, and its tensors in the order of the layouts' tokens."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from vitviz.tokens import TokenLayout
 
 @lru_cache(maxsize=256)
 def token_layout(length: int, layout: TokenLayout) -> TokenLayout | None:
-    """The layout of a sequence of `length` tokens inside a model with `layout`, or None where it is not that grid.
+    """The layout of a sequence of `length` tokens inside a model with `layout`; None if it is not that grid.
 
-    A model may append its prefix tokens late (class attention) or pool without them: the patches alone and the patches with
-    the first few prefix tokens are the same grid.
+    A model may append its prefix tokens late (class attention) or pool without them: the patches alone, or with the first few
+    prefix tokens, are also accepted.
     """
     num_prefix = length - layout.num_patches
     if 0 <= num_prefix <= layout.num_prefix:
@@ -35,7 +35,7 @@ def token_layout(length: int, layout: TokenLayout) -> TokenLayout | None:
 
 
 def pooling_layout(length: int, layout: TokenLayout) -> TokenLayout:
-    """The layout of `length` learned queries that only collect. They are none of the tokens of the layers before."""
+    """The layout of `length` learned queries of a pooling layer. They are not tokens of the earlier layers."""
     return TokenLayout(tuple(f"pool{i}" for i in range(length)), (0, 0), layout.patch_size)
 
 
@@ -43,7 +43,7 @@ def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayou
     """(layout of the queries, layout of the keys) of a call over the token grid.
 
     Raises:
-        UnsupportedError: with the shape found where the call does not relate tokens of that grid.
+        UnsupportedError: if the call does not relate tokens of that grid; the message has its shape.
     """
     shape = call.shape
     if len(shape) == 4 and shape[0] == 1:
@@ -72,8 +72,9 @@ _WHY_NOT = {
 
 
 def refuse_other_than_tokens(module: str, kind: str | None) -> None:
-    """Raises UnsupportedError where a call of `module` is of a `kind` that does not relate tokens row by row: its shape alone
-    does not decide it: a model may be as wide as it has tokens. None: not known.
+    """Raises UnsupportedError if a call's `kind` does not relate tokens row by row; None for an unknown kind.
+
+    The shape alone does not decide it: attention over channels has that of attention over as many tokens.
     """
     why = _WHY_NOT.get(kind or "")
     if why:
@@ -86,7 +87,7 @@ NO_LAYER = "has no layer in which patches attend to each other"
 
 
 def why_separate(placements: Sequence[Placement]) -> str:
-    """Why attention calls are no sequence of layers over one grid, as the end of a sentence about the model."""
+    """Why the attention calls are not a sequence of layers over one grid, as the end of a sentence about the model."""
     for placement in placements:
         why = _WHY_NOT.get(placement.sequence_kind)
         if placement.kind == "windowed":
@@ -115,10 +116,10 @@ def attention_of(
     *,
     keep_values: bool = False,
 ) -> Attention:
-    """A call's attention for the one image, with its layouts; q, k and v are copied into `pages`.
+    """A call over the grid of `layout` as an `Attention`; q, k and v are copied into `pages`.
 
     Raises:
-        UnsupportedError: where the call does not relate tokens of the grid.
+        UnsupportedError: if the call does not relate tokens of the grid.
     """
     query_layout, key_layout = layouts_of(call, layout)
     values = pages.keep(call.v[0]) if keep_values and call.v is not None else None
@@ -145,7 +146,7 @@ def attention_of(
         v=values,
         bias=compact_bias(mask, index),
         scale=call.scale,
-        # small, but left where the kernel put it, it would hold a whole layer's freed memory between it and the next one
+        # Copied although small: left in place, it would keep the allocator from reusing the freed memory around it.
         lse=None if call.lse is None else pages.keep(call.lse[0]),
     )
 
@@ -153,16 +154,14 @@ def attention_of(
 def attention_at(
     call: Call, placement: Placement, module: nn.Module, *, keep_values: bool = False
 ) -> Attention | WindowedAttention:
-    """A call for one image, with its tokens in their places: windows where there are several, plain attention
-    otherwise.
-    """
+    """A call with its `placement` as a layer: `WindowedAttention` for several windows, else `Attention`."""
     members = placement.members
     assert members is not None and placement.query_layout is not None and placement.key_layout is not None
     assert placement.query_tokens is not None and placement.key_tokens is not None
     lead = call.shape[:-2]
     parts = {"q": call.q, "k": call.k, "v": call.v if keep_values else None}
     tensors: dict[str, Any] = {name: None if part is None else _sorted(part, members) for name, part in parts.items()}
-    # weights share their memory with nothing, and are the largest by far
+    # Explicit weights are the largest tensor and a storage of their own, so that they are not copied unless reordered.
     tensors["explicit"] = None if call.explicit is None else _regrouped(call.explicit, members)
     bias = None if call.mask is None else _sorted_bias(call.mask, lead, members)
     padded = bool((placement.key_tokens < 0).any())
@@ -195,7 +194,7 @@ def _unwindowed(
     bias: Tensor | None,
     whole: bool,
 ) -> Attention:
-    """One window over the whole grid, its tokens brought into the order of the layout where the model keeps another."""
+    """Attention of one window over the whole grid, with tokens in the order of the layout."""
     assert placement.query_layout is not None and placement.key_layout is not None
     dense = None if bias is None else bias[0]  # (heads or 1, queries or 1, keys)
     lse = call.lse.reshape(-1, call.lse.shape[-1])[placement.members[0]] if call.lse is not None else None  # type: ignore[index]
@@ -227,25 +226,27 @@ def _unwindowed(
 
 
 def _sorted(tensor: Tensor, members: Tensor) -> Tensor:
-    """(*lead, a, b) -> (windows, heads, a, b): a copy, so that no larger tensor stays in memory."""
-    return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]
+    """(*lead, a, b) -> (windows, heads, a, b): a copy, so that a larger storage is not kept in memory."""
+    return tensor.reshape(-1, *tensor.shape[-2:])[members.to(tensor.device)]  # (entries, a, b) -> that
 
 
 def _regrouped(tensor: Tensor, members: Tensor) -> Tensor:
-    """The same without a copy, where that is how the model keeps it."""
+    """`_sorted`, without a copy if the model's order of axes is the same."""
     if torch.equal(members.flatten(), torch.arange(members.numel())):
-        return tensor.reshape(*members.shape, *tensor.shape[-2:])
+        return tensor.reshape(*members.shape, *tensor.shape[-2:])  # (*lead, a, b) -> (windows, heads, a, b)
     return _sorted(tensor, members)
 
 
 def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor:
-    """A mask that broadcasts to (*lead, queries, keys) -> (windows or 1, heads or 1, queries or 1, keys), no larger
-    than need be.
+    """A mask that broadcasts to (*lead, queries, keys) -> (windows or 1, heads or 1, queries or 1, keys).
+
+    Axes along which all entries are equal keep one entry.
     """
     mask = mask.detach()
-    mask = mask.reshape(*((1,) * (len(lead) + 2 - mask.ndim)), *mask.shape)
+    mask = mask.reshape(*((1,) * (len(lead) + 2 - mask.ndim)), *mask.shape)  # as many axes as (*lead, queries, keys)
     few = mask.reshape(-1, *mask.shape[-2:])  # (entries, queries or 1, keys)
-    entry = torch.arange(len(few)).reshape(mask.shape[:-2]).expand(lead).reshape(-1)[members]  # (windows, heads)
+    # (entries,) -> the mask's leading axes -> (*lead) -> (product of lead,) -> (windows, heads)
+    entry = torch.arange(len(few)).reshape(mask.shape[:-2]).expand(lead).reshape(-1)[members]
     if bool((entry == entry[:1]).all()):
         entry = entry[:1]
     if bool((entry == entry[:, :1]).all()):
@@ -254,7 +255,7 @@ def _sorted_bias(mask: Tensor, lead: tuple[int, ...], members: Tensor) -> Tensor
 
 
 def joined(layers: Sequence[Attention | WindowedAttention]) -> tuple[Attention | WindowedAttention, ...]:
-    """Heads that a module works out one after the other are the heads of one layer."""
+    """Joins consecutive calls of one module that computes its heads one by one to a single layer."""
     joined: list[Attention | WindowedAttention] = []
     for _, group in groupby(
         layers, lambda layer: (layer.name, layer.query_layout, layer.key_layout, layer.explicit is None)

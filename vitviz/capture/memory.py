@@ -1,4 +1,4 @@
-"""Memory: how much this process can still have, and where the queries and keys of a trace are kept."""
+"""Memory: how much this process can still allocate, and the storage of a trace's queries and keys."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from torch import Tensor
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free on `device`, or None where that is not known."""
+    """Bytes that are free on `device`, or None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_host_memory()
 
 
 def free_host_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process can still allocate without being killed, or None where that is not known.
+    """Bytes that this process can still allocate without being killed, or None if unknown.
 
-    The least of what the machine has available and what is left of every limit on the process's control group and the groups
-    above it (Linux, cgroup v1 and v2; a container's limit is one of them). root: the directory that holds proc and sys.
+    The minimum of the machine's available memory and the remainder of each memory limit on the process's control group and its
+    parents (Linux, cgroup v1 and v2; a container's limit is one of them).
+
+    Args:
+        root: The directory that contains proc and sys.
     """
     available = _fields(root / "proc/meminfo").get("MemAvailable")
     found = [] if available is None else [1024 * available]
@@ -34,12 +37,12 @@ def free_host_memory(root: Path = Path("/")) -> int | None:
     return min(found, default=None)
 
 
-# What torch says where its allocators were given nothing, on a processor.
+# Messages of torch's CPU allocators when an allocation fails.
 _NOT_ALLOCATED = ("can't allocate memory", "not enough memory")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or the one that it came from, says that there was no memory left."""
+    """Whether an error or one of its causes is a failed allocation."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, MemoryError | torch.OutOfMemoryError):
@@ -51,10 +54,10 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def _groups(root: Path) -> Iterator[tuple[Path, int]]:
-    """(directory, cgroup version) of the process's own memory control group and all above it, where they are mounted.
+    """(directory, cgroup version) of the process's memory control group and its mounted parents.
 
-    Inside a container the path that the kernel names may be the host's, of which only the end, or nothing, is mounted: then the
-    mount's own directory is the container's group.
+    Inside a container the kernel may report the host's path, of which only the end, or nothing, is mounted. The mount's own
+    directory then is the container's group.
     """
     for line in _lines(root / "proc/self/cgroup"):
         hierarchy, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -70,7 +73,7 @@ def _groups(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _left(group: Path, version: int) -> int | None:
-    """What is left of one group's limit, in bytes; None where it has none. Cached pages that can be dropped count as free."""
+    """Bytes left of one group's limit; None without a limit. Reclaimable page cache counts as free."""
     if version == 2:
         limit, used, cache = "memory.max", "memory.current", "inactive_file"
     else:
@@ -100,23 +103,25 @@ def _lines(path: Path) -> list[str]:
 
 
 PAGE = 2 << 20  # bytes in a large page of the processors that torch runs on
-BLOCK = 8 * PAGE  # asked for at a time; what is not written to takes no memory
+BLOCK = 8 * PAGE  # bytes of one mapping; pages that are not written to take no memory
 ALIGNMENT = 64  # bytes, as torch aligns its own tensors
-LONG = 2048  # tokens from which a sequence is long
+LONG = 2048  # tokens; shorter sequences do not use large pages
 OFFERED = hasattr(mmap, "MADV_HUGEPAGE")
 
 
 class LargePages:
-    """Copies of tensors, one behind the other. Memory is given back when the last tensor in a block is gone.
+    """Copies tensors into consecutive memory of large pages. A block is freed when its last tensor is freed.
 
-    Queries and keys are copied aside, because in most models they share one packed tensor with the values, which would be kept
-    alive too. In a long sequence the copies are large and many, and small ones beside them (the log-sum-exp of every row) would
-    pin freed memory between them in the heap; so they go into pages of two megabytes of their own. Short sequences are quicker
-    without: being given a large page can take longer than the copy.
+    Queries and keys are copied because in most models they share one packed tensor with the values, whose memory would not be
+    freed. Copies of a long sequence are large and many, and small tensors between them (the log-sum-exp of every row) would
+    fragment the heap; so they go into separate pages of two megabytes. For short sequences this is not done: mapping a large
+    page can take longer than the copy.
     """
 
     def __init__(self, num_tokens: int = LONG) -> None:
-        """num_tokens  how long the sequences are that will be kept"""
+        """Args:
+        num_tokens: Length of the sequences that will be kept.
+        """
         self._offered = OFFERED and num_tokens >= LONG
         self._block: Tensor | None = None  # (bytes,)
         self._used = 0
@@ -134,21 +139,21 @@ class LargePages:
 
 
 class AsTheyAre(LargePages):
-    """The tensors themselves, where they are kept elsewhere anyway."""
+    """Returns the tensors without a copy, for callers that keep their storage anyway."""
 
     def keep(self, tensor: Tensor) -> Tensor:
         return tensor.detach()
 
 
 def _block(size: int) -> Tensor:
-    """(size,) bytes of private memory, in large pages if there are any left."""
+    """(size,) bytes of anonymous memory, in large pages if the kernel has any."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel built without them
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)
 
 
-# glibc, mallopt(3), and its own upper ends on 64 bits: blocks of 32 MB, and twice as much kept
+# glibc, mallopt(3): M_MMAP_THRESHOLD and its upper limit on 64-bit systems; M_TRIM_THRESHOLD is set to twice as much
 MMAP_THRESHOLD, LARGEST_BLOCK = -3, 32 << 20
 TRIM_THRESHOLD, KEPT = -1, 2 * LARGEST_BLOCK
 SET_BY_THE_USER = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
@@ -156,13 +161,15 @@ SET_BY_THE_USER = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TU
 
 @cache
 def keep_freed_memory() -> bool:
-    """Keeps memory that was freed for the next pass. Once for the process. -> whether it did: not without glibc, nor where the
-    environment has a say.
+    """Makes glibc's malloc keep freed memory for the next pass. Called once for the process.
 
-    The queries and keys that a trace keeps are new memory in every pass. Above some size of a block the C library asks the
-    system for it each time, and above some amount it gives back what was freed. It raises both limits by itself as it sees
-    large blocks come and go; passes that keep nothing get by with low ones, and then every trace pays for having its pages
-    mapped anew: some 6% of a pass of 257 tokens. So the limits are set to where they would end.
+    A trace allocates memory for its queries and keys in every pass. glibc maps blocks above M_MMAP_THRESHOLD anew each time,
+    and returns freed memory above M_TRIM_THRESHOLD to the system. It raises both limits when large blocks are freed, which
+    passes without a trace seldom do; each trace then takes the time of mapping its pages, about 6% of a pass of 257 tokens.
+    Here both limits are set to their final values at once.
+
+    Returns:
+        Whether the limits were set: not without glibc, and not if environment variables set them.
     """
     if any(name in os.environ for name in SET_BY_THE_USER) or not _has_glibc():
         return False
@@ -173,5 +180,5 @@ def keep_freed_memory() -> bool:
 def _has_glibc() -> bool:
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
-    except (AttributeError, ValueError):  # Windows has no confstr, others do not know the name
+    except (AttributeError, ValueError):  # Windows has no confstr; other C libraries lack the name
         return False

@@ -1,4 +1,4 @@
-"""What vitviz asks of a model's modules: their names and parts, which of them is calling, evaluation mode, an empty input."""
+"""Helpers for a model's modules: names and parts, which of them is calling, evaluation mode, an input of zeros."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from torch import Tensor, nn
 
 
 class ModuleNames:
-    """The modules of one model, by name. Leaves of torch's own only lend a function to the module that calls them."""
+    """The modules of one model, by name. torch's own leaf modules are left out: a call inside one belongs to its caller."""
 
     def __init__(self, named: Iterable[tuple[str, nn.Module]]) -> None:
-        """named  what `named_modules()` gives; walking a model's modules takes longer than looking at them"""
+        """Args:
+        named: the result of `named_modules()` or `walk`, which callers have already.
+        """
         self._names = {id(m): name for name, m in named if not type(m).__module__.startswith("torch.nn.modules")}
 
     @property
     def calling(self) -> str:
-        """Dotted name of the innermost module whose code is running on this thread; "" for the model itself, or none."""
+        """Dotted name of the innermost module whose code runs on this thread; "" for the model itself or no module."""
         frame = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
@@ -33,7 +35,7 @@ class ModuleNames:
         return ""
 
     def raising(self, error: BaseException) -> str:
-        """Dotted name of the innermost module whose code raised; "" for the model itself, or none."""
+        """Dotted name of the innermost module whose code raised `error`; "" for the model itself or no module."""
         found, trace = "", error.__traceback__
         while trace is not None:
             code = trace.tb_frame.f_code
@@ -43,7 +45,7 @@ class ModuleNames:
 
 
 def around(one: str, other: str) -> str:
-    """Dotted name of the innermost module around two modules, or of the one that is around the other."""
+    """Dotted name of the innermost module that contains both modules; it may be one of them."""
     if one == other:
         return one
     shared: list[str] = []
@@ -55,8 +57,8 @@ def around(one: str, other: str) -> str:
 
 
 def walk(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every module inside, by dotted name, as `named_modules()` has them, in no order. It takes a third of the time, and every
-    pass has to wait for it.
+    """Every module by dotted name, as `named_modules()`, but in no defined order. It takes a third of the time of that, and
+    every pass calls it.
     """
     waiting = [("", module)]
     while waiting:
@@ -66,8 +68,7 @@ def walk(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         waiting += [(prefix + own, child) for own, child in parent._modules.items() if child is not None]
 
 
-# What stands around a module and calls it: attribute with the module inside, by the class's name. By name, because importing
-# torch.compile's machinery to ask for its class takes seconds.
+# Wrapper classes -> attribute with the wrapped module. By class name, because importing torch.compile's classes takes seconds.
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",  # torch.compile
     "DataParallel": "module",
@@ -77,8 +78,9 @@ _WRAPPERS = {
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside the wrapper of torch.compile, DataParallel, DistributedDataParallel or an averaged model, or `module`
-    itself. Names of modules, hooks and attributes are then the model's own.
+    """The module inside wrappers of torch.compile, DataParallel, DistributedDataParallel and AveragedModel.
+
+    A module without a wrapper is returned unchanged.
     """
     while type(module).__module__.startswith("torch.") and type(module).__name__ in _WRAPPERS:
         module = getattr(module, _WRAPPERS[type(module).__name__])
@@ -87,14 +89,14 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[nn.Module]:
-    """While inside, every part of `module` is in evaluation mode, runs as written where torch.compile was applied to it, and
-    keeps what it computes where timm's gradient checkpointing would compute it twice.
+    """Evaluation mode for every part of `module` inside the `with` block, without torch.compile and gradient checkpointing.
 
-    The mode of each part is as it was afterwards, also after an exception. Only the flag is set: no `train` method of a
-    user's runs. Hold the model's lock.
+    A part's mode is restored afterwards, also after an exception. Only the `training` flag is set: a `train` method that a
+    user's class defines is not called. Hold the model's lock.
 
     Args:
-        parts: what `module.modules()` gives, where it is known already.
+        module: the model.
+        parts: the result of `module.modules()`, if known already.
     """
     parts = list(module.modules() if parts is None else parts)
     training = [part for part in parts if part.training]
@@ -117,10 +119,11 @@ def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> I
 
 
 def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
-    """A deep copy without the hooks that vitviz has on `module` at the time, so that an intervention stays with its model.
+    """A deep copy without the hooks of vitviz on `module`, so that an active intervention is not copied.
 
     Args:
-        shared: tensors of `module` that are not copied and belong to both.
+        module: the module to copy.
+        shared: tensors of `module` that the copy uses as well.
     """
     copy = deepcopy(module, {id(tensor): tensor for tensor in shared})
     for part in copy.modules():
@@ -143,8 +146,8 @@ RGB = 3
 def input_channels(module: nn.Module) -> int:
     """Channels of the module's input.
 
-    What the module or its embedding declares (`in_chans`), else those of the filters that make patches, else those of the
-    first convolution that it registers; 3 where none of them says.
+    The value that the module or its embedding declares (`in_chans`), else that of its patch filters, else that of its first
+    convolution, else 3.
     """
     holders = [module, getattr(module, "embeds", None), getattr(module, "patch_embed", None)]
     declared = [getattr(holder, "in_chans", None) for holder in holders if isinstance(holder, nn.Module)]
@@ -177,36 +180,36 @@ LAYER_SCALE = ("ls1", "gamma_1", "gamma1", "layer_scale1", "ls")
 
 
 def attention_of(block: nn.Module) -> nn.Module | None:
-    """The attention module of a block, or None."""
+    """The attention module of a block, or None if it has no known name."""
     return _first(block, ATTENTION)
 
 
 def output_projection(attention: nn.Module) -> nn.Module | None:
-    """W_o: the module that joins the heads' outputs, or None."""
+    """The output projection W_o of an attention module, or None if it has no known name."""
     return _first(attention, OUTPUT)
 
 
 def patch_filters(module: nn.Module) -> nn.Module | None:
-    """The filters that a whole model makes its patches with: its patch embedding's `proj`, or that itself; or None."""
+    """The projection of a model's patch embedding: its `proj`, or the embedding itself; None if there is none."""
     embed = getattr(module, "patch_embed", None)
     return embed if isinstance(embed, nn.Conv2d) else _first(embed, ("proj",))
 
 
 def num_heads_of(block: nn.Module) -> int | None:
-    """How many heads attend in a block, or None where it does not say."""
+    """The number of heads that a block declares, or None."""
     found = (getattr(attention_of(block), name, None) for name in HEADS)
     return next((number for number in found if isinstance(number, int)), None)
 
 
 def layer_scale(model: nn.Module, attention: str) -> Tensor | None:
-    """The factors that a block multiplies what its attention gives by (LayerScale), before it is added to the token.
+    """The factors of a block's LayerScale, which multiply its attention's output before the residual addition.
 
     Args:
         model: the whole model.
         attention: dotted name of the attention module.
 
     Returns:
-        (width,) learned factors, or None where the block has none.
+        (width,) learned factors, or None for a block without LayerScale.
 
     Source: Touvron et al. 2021, "Going deeper with image transformers" (arXiv 2103.17239), section 2.
     """
@@ -223,7 +226,7 @@ def layer_scale(model: nn.Module, attention: str) -> Tensor | None:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a part normalises its input: LayerNorm, RMSNorm and their like."""
+    """Whether a module is a normalisation layer: LayerNorm, RMSNorm or similar."""
     return "norm" in type(module).__name__.lower()
 
 

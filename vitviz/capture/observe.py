@@ -1,7 +1,7 @@
-"""Observing a forward pass: every attention call inside it, handed over as it is made, with the model left as it is.
+"""Observes a forward pass: reports every attention call without changing the model or its outputs.
 
-No hook is registered on the model, nothing switched off or rewritten: where the fused kernel for CPUs would run, the very same
-kernel is called by its own name, because then it also returns the log-sum-exp of every row, which it computes anyway.
+No hook is registered and no function is replaced by another computation. If torch would choose its fused CPU kernel, that
+kernel is called by its own name: it then also returns the log-sum-exp of every row, which it computes in any case.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from vitviz.capture.sdpa_patch import can_replace_fused, fused_replaced
 from vitviz.errors import UnsupportedError
 
 TORCHS_OWN = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
-# torch.nn.attention.SDPBackend.FLASH_ATTENTION, the backend whose CPU kernel returns the log-sum-exp
+# torch.nn.attention.SDPBackend.FLASH_ATTENTION: the backend whose CPU kernel returns the log-sum-exp
 FLASH_ATTENTION = 1
 
 Receiver = Callable[[Call], None]
 
 
 class Observer(AttentionEvents):
-    """Hands each attention call to `receive` and lets everything pass unchanged."""
+    """Passes each attention call to `receive` and changes nothing."""
 
     def __init__(self, names: ModuleNames, receive: Receiver) -> None:
         self.names = names
         self.receive = receive
 
     def fused(self, call: FusedCall) -> Tensor:
-        """The result is bit for bit what the model would have had."""
+        """Returns a result that is bit-identical to that of the unobserved call."""
         lse = None
         if _flash_for_cpu(call):
             out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
@@ -54,8 +54,11 @@ class Observer(AttentionEvents):
         return out
 
     def pooled(self, *args: Any, **kwargs: Any) -> Any:
-        """torch's own attention where it pools: it makes its weights when asked to, and averages them over heads after their
-        use. Here they are taken before, and averaged as it does."""
+        """Takes the weights of each head before torch's own attention averages them over heads.
+
+        torch averages the returned weights after using them, so the output does not change. They are averaged here if the model
+        requested that.
+        """
         if not kwargs.get("need_weights", True):
             raise UnsupportedError(_unseen(self.names.calling, "MultiheadAttention"))
         averaged = kwargs.get("average_attn_weights", True)
@@ -71,11 +74,11 @@ class Observer(AttentionEvents):
 
 
 def _flash_for_cpu(call: FusedCall) -> bool:
-    """Whether torch would choose the kernel that returns the log-sum-exp as well."""
+    """Whether torch would choose the kernel that also returns the log-sum-exp."""
     query, key, value, mask = call.query, call.key, call.value, call.attn_mask
     return (
         query.device.type == "cpu"
-        and query.ndim == 4  # what the kernel takes; some models fold windows and heads into one axis
+        and query.ndim == 4  # the kernel takes no other; some models fold windows and heads into one axis
         and not call.enable_gqa
         and not torch.is_autocast_enabled("cpu")
         and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
@@ -86,14 +89,15 @@ def _flash_for_cpu(call: FusedCall) -> bool:
 
 
 def refuse_unseen(named: Iterable[tuple[str, nn.Module]], pool: nn.Module | None = None) -> None:
-    """Raises UnsupportedError where attention would run unseen: torch's own attention modules take a path below torch
-    functions, and observing would change which path they take, so that outputs would no longer be bit-identical; a
-    scripted module runs without Python.
+    """Raises UnsupportedError for a model with attention that a TorchFunctionMode cannot observe.
+
+    torch's own attention modules have a fast path without torch functions. A mode disables that path, so that outputs would no
+    longer be bit-identical. A scripted module runs without Python.
 
     Args:
-        named: what the model's `named_modules()` gives.
-        pool: its attention pooling, where torch's own may stand: the query there is not the keys, and for such a call there is
-            no other path.
+        named: the result of the model's `named_modules()`.
+        pool: its attention pooling, which may be torch's own module: the fast path requires that query and key are the same
+            tensor, which they are not in pooling.
     """
     allowed = set(pool.modules()) if isinstance(pool, nn.Module) else set()
     for name, child in named:
@@ -115,19 +119,18 @@ def _unseen(name: str, kind: str) -> str:
 
 @contextmanager
 def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -> Iterator[None]:
-    """While inside, `receive` gets a `Call` for every attention call of `module`'s forward pass, in order, on this
-    thread.
+    """Calls `receive` with a `Call` for every attention call of `module` inside the `with` block, in order, on this thread.
 
-    The module is in evaluation mode inside. No hook is registered on it, so none can be left behind. Hold the model's lock all
-    the same: modules keep state.
+    The module is in evaluation mode inside. No hook is registered on it. Hold the model's lock, because modules have state.
 
     Args:
-        only_fused: the fused call is all that needs to be seen, which costs less. Where another mode is active on this thread
-            or a hook is registered on the model, everything is seen all the same; calls inside a mode that starts in the
-            middle of the pass are not seen.
+        module: the model.
+        receive: called with each `Call`.
+        only_fused: observe only fused calls, which is faster. If a mode is active on this thread or a hook is registered on the
+            model, all functions are observed nevertheless. Calls inside a mode that starts during the pass are missed.
 
     Raises:
-        UnsupportedError: for a model with attention that cannot be seen or followed.
+        UnsupportedError: for a model with attention that cannot be observed or followed.
     """
     module = unwrapped(module)
     named = list(walk(module))
@@ -144,7 +147,7 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
         yield
 
 
-# What mixes tokens without attention. A part that holds one, and multiplies no two tensors, is no attention.
+# Layers that mix tokens without attention. A module that contains one and multiplies no two tensors is not attention.
 _CONVOLUTIONS = (
     nn.modules.conv._ConvNd,
     nn.modules.pooling._AvgPoolNd,
@@ -157,21 +160,22 @@ _CONVOLUTIONS = (
 def refuse_blocks_without_attention(
     module: nn.Module, attending: Iterable[str], ran: Iterable[nn.Module], multiplying: Iterable[str]
 ) -> None:
-    """Raises UnsupportedError where a block has no recognised attention although another block of its class has.
+    """Raises UnsupportedError for a block without recognised attention if another block of its class has some.
 
-    Blocks whose mixing is a convolution or a pooling do not count, nor those without anything where others attend.
+    Blocks that mix tokens by convolution or pooling, or have no module in the place of the others' attention, are accepted.
 
     Args:
+        module: the model.
         attending: dotted names of the modules that made attention calls.
         ran: the modules that ran in the same pass.
         multiplying: dotted names of the modules that multiplied two tensors of the pass with each other.
     """
     parts = dict(module.named_modules())
     ran, multiplying, callers = set(ran), set(multiplying), sorted(set(attending))
-    inside = {around for caller in callers for around, _ in _ancestors(caller)}  # they hold a call
+    inside = {around for caller in callers for around, _ in _ancestors(caller)}  # modules that contain a call
 
     def counts(name: str) -> bool:
-        """Whether no call is known in a module that ran, nor in one around it that may have called in its stead."""
+        """Whether a module ran without a call in it or in a module around it that may have called on its behalf."""
         return (
             name not in inside and parts[name] in ran and not any(around in callers for around, _ in _ancestors(name))
         )
@@ -198,14 +202,14 @@ def refuse_blocks_without_attention(
 
 
 def _ancestors(name: str) -> Iterator[tuple[str, str]]:
-    """(name of a module around `name` or it itself, path from there to `name`), innermost first, without the whole model."""
+    """(name of `name` or of a module around it, path from there to `name`), innermost first, without the whole model."""
     parts = name.split(".") if name else []
     for length in range(len(parts), 0, -1):
         yield ".".join(parts[:length]), ".".join(parts[length:])
 
 
 def _attends_unseen(block: nn.Module, path: str, attention: nn.Module, name: str, multiplying: set[str]) -> bool:
-    """Whether what a block has where others of its class have their `attention` may be attention, too."""
+    """Whether the module at `path` of a block, where other blocks of its class have `attention`, may also be attention."""
     try:
         part = block.get_submodule(path)
     except AttributeError:

@@ -1,7 +1,7 @@
-"""Which of its last tokens a model's output is computed from, found by differentiating the output by them.
+"""Determines which of its last tokens a model's output is computed from, by differentiating the output by them.
 
-A name says little here: many models carry a class token that their head never reads. So the model's own head is run on last
-tokens drawn at random, and the output differentiated by them: what has a gradient is read.
+A token's name does not decide it: many models have a class token that their head does not read. So the model's own head is
+run on random last tokens, and the output is differentiated by them: a token with a gradient is read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from vitviz.errors import NOT_TAKEN
 from vitviz.tokens import MEAN, POOL, Query, TokenLayout
 
 SEED = 0
-DIRECTIONS = 32  # in the space of outputs, along which the gradient is taken where its size matters
-NEGLIGIBLE = 1e-6  # share of the gradient's norm below which nothing is read
-EVEN = 1e-5  # relative difference below which the gradients of all patches are the same, as those of an average are
+DIRECTIONS = 32  # random directions in output space for the gradient's norm
+NEGLIGIBLE = 1e-6  # share of the gradient's norm below which a token counts as not read
+EVEN = 1e-5  # relative difference below which the patches' gradients count as equal, as those of a mean are
 
 _Case = tuple[tuple[int, int], TokenLayout | None, bool]
 _remembered: WeakKeyDictionary[nn.Module, tuple[Hashable, dict[_Case, Query]]] = WeakKeyDictionary()
@@ -39,17 +39,20 @@ def read_query(
 ) -> Query:
     """The query whose rows the output of `module` is computed from.
 
-    A class token, a distillation token and registers count one by one, patches together as MEAN. POOL where an attention
-    that only collects reads the tokens. Where several are read, each has the share of the gradient's norm: the root of the
-    sum of squares over 32 directions of the output (every output by itself where there are no more), for patches of the
-    gradient of moving all of them alike. The two heads of a distilled DeiT are averaged: half each.
+    Class token, distillation token and registers are parts of their own; patches together are MEAN; POOL if a pooling layer
+    reads the tokens. If several are read, a part's share is the norm of its gradient: the root of the sum of squares over 32
+    random directions of the output (over every output, if there are no more), for patches of the gradient by a shift of
+    all of them. The two heads of a distilled DeiT are averaged and count half each.
 
-    A head that takes the largest patch in each channel reads patches that change from image to image; it counts as MEAN.
-    Where nothing can be differentiated, names decide: the class token, else the pooling query, else MEAN. The answer is
-    remembered as long as parts, settings and weights of the module stay as they are.
+    A head that takes each channel's maximum over patches reads other patches for each image; it counts as MEAN. If nothing
+    can be differentiated, names decide: the class token, else the pooling query, else MEAN. The result is cached until
+    modules, settings or weights change.
 
     Args:
-        layers, pooling: attention of a pass at (height, width) `input_size`: over patches, and what only collects at the end.
+        module: the model.
+        input_size: (height, width) in pixels.
+        layers: attention over patches, of a pass at this size.
+        pooling: its pooling layers.
     """
     state = _state(module)
     known = _remembered.get(module)
@@ -64,14 +67,14 @@ def read_query(
 
 
 def by_names(layout: TokenLayout | None, pools: bool) -> Query:
-    """What is read where nothing can be differentiated: the class token, else the pooling query, else the mean over patches."""
+    """The query if nothing can be differentiated: the class token, else the pooling query, else the mean over patches."""
     if layout is not None and "cls" in layout.prefix:
         return Query((("cls", 1.0),))
     return Query(((POOL if pools else MEAN, 1.0),))
 
 
 def _state(module: nn.Module) -> Hashable:
-    """Changes with the parts, the settings and the weights of a module."""
+    """A cache key that changes with the modules, settings and weights of a model."""
     settings = tuple((k, v) for k, v in vars(module).items() if isinstance(v, str | int | float | None))
     weights = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in module.parameters() if not p.is_meta)
     return settings, weights, tuple(id(part) for part in module.modules())
@@ -96,7 +99,7 @@ def _read_query(module: nn.Module, input_size: tuple[int, int], layout: TokenLay
     norms = _norms(first, len(names)) ** 2
     read = [name for name, norm in zip((*names, MEAN), norms, strict=True) if norm > NEGLIGIBLE**2 * norms.sum()]
     if not read or not all(name == MEAN or name in layout.prefix for name in read):
-        return known  # a token that joins after these layers is known to the attention that collects alone
+        return known  # a token that joins after these layers is only in the pooling layer's layout
     if len(read) == 1 or (set(read) == {"cls", "dist"} and isinstance(getattr(module, "head_dist", None), nn.Module)):
         return Query(tuple((name, 1.0) for name in read))
     if len(output) <= DIRECTIONS:
@@ -115,7 +118,7 @@ def _directions(outputs: int) -> Tensor:
 
 
 def _head_on_random_tokens(module: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
-    """(tokens of `shape`, output (outputs,) as a function of them); None where the head does not take them."""
+    """(random tokens of `shape`, the head's output (outputs,)); None for the output if the head does not accept them."""
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
     with evaluating(module), torch.inference_mode(False), torch.enable_grad():
         tokens = drawn.to(next(module.parameters())).requires_grad_()
@@ -134,7 +137,10 @@ def _along(way: Tensor, output: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _folded(gradient: Tensor) -> Tensor:
-    """(tokens, width), of a feature map too: an average leaves the same at every place, whichever axes those are."""
+    """A gradient as (tokens, width), also that of a feature map.
+
+    Which axes of a feature map are rows and columns follows from the gradient: that of a mean is equal along them.
+    """
     if gradient.ndim == 2:
         return gradient
     by_rows, by_channels = gradient.flatten(0, 1), gradient.flatten(1).T  # (rows, cols, width), (width, rows, cols)
@@ -156,7 +162,7 @@ def _names_before_patches(gradient: Tensor, layout: TokenLayout) -> tuple[str, .
     if gradient.ndim != 2:
         return () if len(_folded(gradient)) == layout.num_patches and not layout.num_prefix else None
     extra = len(gradient) - layout.num_patches
-    if extra < 0:  # patches are left out in front of the head, or were brought to another grid
+    if extra < 0:  # patches were dropped or resampled before the head
         return layout.prefix if len(gradient) == layout.num_prefix else None
     return layout.prefix[:extra] if extra <= layout.num_prefix else ("",) * (extra - layout.num_prefix) + layout.prefix
 
@@ -166,7 +172,7 @@ class _LastTokensReached(Exception):
 
 
 def _head_input(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, ...] | None:
-    """The shape of the tokens that the head is given, from a pass without numbers; None where it is not one tensor of them."""
+    """The shape of the head's input, from a pass on the meta device; None if it is not one tensor."""
     if not callable(getattr(module, "forward_head", None)):
         return None
     bare: Any = without_numbers(module)
@@ -179,7 +185,7 @@ def _head_input(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, ..
 
     bare.forward_head = head
     norm = final_norm(bare)
-    if norm is not None:  # a model of transformers goes on from there to its head by its own way
+    if norm is not None:  # models of transformers do not call `forward_head` in their pass: their head follows the norm
         norm.register_forward_hook(lambda _module, _inputs, tokens: normed.append(tokens))
     with torch.inference_mode(), suppress(_LastTokensReached, *NOT_TAKEN):
         bare(blank_input(bare, input_size, "meta"))

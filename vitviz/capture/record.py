@@ -1,4 +1,4 @@
-"""One forward pass, recorded: the logits and the attention of every layer, each over its own grid."""
+"""Records one forward pass: the logits, and the attention of every layer over its own grid."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What one image left behind.
+    """The recorded pass of one image.
 
     Attributes:
         layers: attention whose queries are patches, first layer first, each with its own layouts.
-        pooling: attention that only collects (class attention, attention pooling).
+        pooling: pooling layers (class attention, attention pooling).
         logits: (classes,) float32.
         hidden: module name -> (tokens, width).
-        left_out: placements of the calls that cannot be shown, with why.
-        separate: why the layers are no sequence over one grid; "" where they are (see `Trace`).
+        left_out: placements of the calls that cannot be shown; their `kind` is the reason.
+        separate: why the layers are not a sequence over one grid; "" if they are (see `Trace`).
     """
 
     layers: tuple[Layer, ...]
@@ -47,7 +47,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class _Request:
-    """What is to be recorded: arguments of `record` that both kinds of recording take."""
+    """The arguments of `record` that both ways of recording take."""
 
     module: nn.Module
     x: Tensor
@@ -66,7 +66,7 @@ class _Request:
 
     @contextmanager
     def keeping(self) -> Iterator[dict[str, Tensor]]:
-        """While inside, outputs of the modules in `hidden` arrive in the dictionary: name -> (tokens, width)."""
+        """Yields a dictionary, module name -> output (tokens, width), which is filled for the modules in `hidden`."""
         kept: dict[str, Tensor] = {}
         known = dict(self.module.named_modules()) if self.hidden else {}
         if missing := [name for name in self.hidden if name not in known]:
@@ -88,25 +88,24 @@ def record(
     hidden: Sequence[str] = (),
     each: Callable[[int], None] | None = None,
 ) -> Recording:
-    """Runs `module` as it is and keeps the attention of every layer.
+    """Runs the unmodified `module` and keeps the attention of every layer.
 
-    Where all layers attend over the grid of `layout`, which is known after the first pass of a model, nothing has to be put in
-    place. Everything else (windows, stages, pooled keys) is put in place call by call, from a pass over coordinates.
+    If all layers attend over the grid of `layout`, tokens are in the layout's order. Otherwise (windows, stages, pooled keys)
+    the tokens of each call are reordered by its placement, from a pass over coordinates.
 
     Args:
         module: the model. Hold its lock.
         x: (1, 3, height, width), normalised.
-        layout: which token is which patch where the picture enters the model; None to put every call in place by itself,
-            whatever it is.
+        layout: which token is which patch at the model's first attention; None to use the placement of every call.
         keep_values: also keep v (heads, keys, value_dim) of every layer.
         hidden: dotted names of modules whose output (tokens, width) is kept.
-        each: called after each attention with how many there have been; raise from it to stop the pass.
+        each: called after each attention call with the number of calls so far; an exception that it raises stops the pass.
 
     Raises:
-        CaptureError: where no attention was seen, or not the same as in the pass over coordinates.
-        NotFiniteError: where an output is not finite.
-        UnsupportedError: where no attention relates patches of the picture, or it cannot be seen or followed.
-        ValueError: for a batch (stream batches through `observe`), or an unknown module name.
+        CaptureError: if no attention was observed, or other calls than in the pass over coordinates.
+        NotFiniteError: if an output is not finite.
+        UnsupportedError: if no attention relates patches of the picture, or it cannot be observed or followed.
+        ValueError: for a batch of several images (use `observe` for those), or an unknown module name.
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
@@ -121,7 +120,7 @@ def record(
         try:
             return _call_by_call(request)
         except UnsupportedError:
-            raise error from None  # nothing of it can be shown: the first reason names what was found
+            raise error from None  # no layer can be shown: the first error names the shape that was found
     if recording.layers and not _one_map_in_two_calls(request, recording.layers):
         return recording
     try:
@@ -133,7 +132,7 @@ def record(
 
 
 def _one_map_in_two_calls(request: _Request, layers: Sequence[Layer]) -> bool:
-    """Whether calls of one module are one map taken from another, which the two of them are not."""
+    """Whether one module's calls are the two maps of differential attention, whose difference is not recorded."""
     names = [layer.name for layer in layers]
     if len(set(names)) == len(names):
         return False
@@ -141,13 +140,13 @@ def _one_map_in_two_calls(request: _Request, layers: Sequence[Layer]) -> bool:
 
 
 def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
-    """Layers whose tokens are those of `layout`. Raises UnsupportedError for any others, as `record` otherwise."""
+    """Records layers over the grid of `layout`. Raises UnsupportedError for other layers, and errors as `record`."""
     module, size = request.module, request.size
     unknown: NotFollowed | None = None
     expected: tuple[KnownCall, ...] = ()
     try:
         expected = known_calls(module, size)
-    except NotFollowed as error:  # whatever the model raises for this input says more, where it does
+    except NotFollowed as error:  # if the model itself raises for this input, that error says more
         unknown = error
     for call in expected:
         refuse_other_than_tokens(call.module, call.kind)
@@ -171,7 +170,7 @@ def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
     with request.keeping() as kept:
         only_fused = bool(expected) and all(call.fused for call in expected)
         logits = run(only_fused)
-        # The model was changed since, or has a name of its own for the fused call: a mode sees what the replacement missed.
+        # The model was changed since, or imported the fused call under its own name: a mode sees what the patch misses.
         if only_fused and len(made) < len(expected):
             logits = run(only_fused=False)
         if made and expected and len(made) != len(expected):
@@ -196,13 +195,13 @@ def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
 
 
 def _call_by_call(request: _Request) -> Recording:
-    """Every call's attention over its own grid, from where each of its tokens is."""
+    """Records every call over its own grid, by its placement."""
     module = request.module
     try:
         placements = placements_of(module, request.size)
     except NOT_TAKEN as error:
         with torch.inference_mode(), evaluating(module):
-            module(request.x)  # whatever the model raises for this input says more
+            module(request.x)  # if the model itself raises for this input, that error says more
         raise NotFollowed.of(module, error) from error
     made: list[tuple[Placement, Layer]] = []
     number = 0

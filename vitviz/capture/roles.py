@@ -1,4 +1,4 @@
-"""What a tensor is on the way from a product of queries and keys to the sum of values, remembered by the tensor's identity."""
+"""Roles of tensors between the product of queries and keys and the sum of values, stored by the tensor's identity."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_KEPT = 4096  # tensors remembered before those that are gone are forgotten
+_KEPT = 4096  # entries before those of freed tensors are removed
 
 
 @dataclass(eq=False)
 class Normalisation:
-    """One softmax, however it is written.
+    """One softmax, as a function or written in steps.
 
     Attributes:
-        module: dotted name of the module that made it.
-        scored: whether it was made of the product of two tensors.
-        shape: of its weights, `axis` of which it went over.
-        taken: whether a product multiplied values by its weights.
+        module: dotted name of the module that computed it.
+        scored: whether its input was computed from a product of two tensors.
+        shape: shape of its weights.
+        axis: the axis that was normalised.
+        taken: whether its weights were multiplied with values.
     """
 
     module: str
@@ -32,24 +33,31 @@ class Normalisation:
 
     @property
     def looks_like_attention(self) -> bool:
-        """Whether it makes rows over tokens, of a batch of matrices of scores."""
+        """Whether it normalised rows over tokens in a batch of score matrices."""
         axes = len(self.shape)
         return self.scored and axes > 2 and self.axis >= axes - 2 and min(self.shape[-2:]) > 1
 
 
 @dataclass(frozen=True, eq=False)
 class Role:
-    """What a tensor is.
+    """The role of one tensor.
 
     Attributes:
-        kind: "weights": normalised, `of` these softmaxes "weighted": values multiplied by weights (`parts` are both), not yet
-            summed "outer": a product before it is summed "scores": a product of two tensors, or what was made of it "exp",
-            "sum", "lse", "log": parts of a softmax written by hand, over `axis`: exponentials of scores, their sum, the log of
-            that, log-probabilities; "unscored log" of what was no product.
-        steps: how many functions ago the product was.
-        changed: of exponentials: whether an event changed the scores along the last axis before they were taken.
-        activated: of scores: whether a sigmoid or the like was taken of them.
+        kind: one of
+            "scores" (a product of two tensors, or a function of one),
+            "outer" (an entrywise product before its sum),
+            "exp", "sum", "lse" and "log" (parts of a softmax written in steps: exponentials of scores, their sum, its log,
+            log-probabilities),
+            "unscored log" (log-probabilities of something other than scores),
+            "weights" (normalised), and
+            "weighted" (values multiplied by weights, before the sum).
+        steps: number of functions since the product.
+        axis: the axis of a part of a softmax, counted from the end.
+        of: the softmaxes that weights come from.
+        changed: of exponentials: whether an event changed the scores along the last axis before.
+        activated: of scores: whether a sigmoid or similar function was applied.
         signed: of weights: whether they were subtracted from others.
+        parts: of "weighted" and "outer": the two tensors that were multiplied.
     """
 
     kind: str
@@ -63,7 +71,7 @@ class Role:
 
     @property
     def rank(self) -> int:
-        """The smaller, the nearer to the sum of values: what is made of two tensors takes the smaller one's role."""
+        """Smaller for roles nearer to the sum of values: a function of two tensors gets the role of smaller rank."""
         return _RANKS.index(self.kind)
 
 
@@ -71,7 +79,7 @@ _RANKS = ["weights", "weighted", "log", "unscored log", "exp", "sum", "lse", "sc
 
 
 class Roles:
-    """Roles of the tensors of a pass. No tensor is held in memory for its role."""
+    """The roles of a pass's tensors, by identity; the tensors are referenced weakly."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[Tensor], Role]] = {}
@@ -84,7 +92,7 @@ class Roles:
         return entry[1] if entry is not None and entry[0]() is tensor else None
 
     def give(self, tensor: Any, role: Role) -> None:
-        """`tensor` has a role from now on; whatever is no tensor has none."""
+        """Sets the role of `tensor`; a value that is not a tensor is ignored."""
         if isinstance(tensor, Tensor):
             if len(self._known) > _KEPT:
                 self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
@@ -98,7 +106,7 @@ class Roles:
 
 
 def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    """The tensors among the arguments of a function, those in lists and tuples too."""
+    """The tensors among a function's arguments, including those in lists and tuples."""
     for value in (*args, *kwargs.values()):
         if isinstance(value, Tensor):
             yield value
@@ -107,7 +115,7 @@ def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor
 
 
 def positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments with the operands in front, where they were given by name."""
+    """Arguments with operands that were passed by name moved to the front."""
     kwargs = dict(kwargs)
     if not args and "input" in kwargs:
         args = (kwargs.pop("input"),)
@@ -117,7 +125,7 @@ def positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any
 
 
 def replaced(args: Any, kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments with one tensor in another's place."""
+    """Arguments with the tensor `old` replaced by `new`."""
 
     def put(value: Any) -> Any:
         if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
@@ -128,13 +136,13 @@ def replaced(args: Any, kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tup
 
 
 def axis_of(args: tuple[Any, ...], kwargs: dict[str, Any], ndim: int) -> int:
-    """The one axis that a reduction goes over, counted from the end."""
+    """The axis that a reduction sums over, counted from the end."""
     dim = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else -1))
     dim = dim[0] if isinstance(dim, list | tuple) and dim else dim
     return dim % ndim - ndim if isinstance(dim, int) else -1
 
 
 def drops(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call of dropout leaves anything out."""
+    """Whether a call of dropout drops entries: training mode and a probability above 0."""
     p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
     return bool(kwargs.get("training", kwargs.get("train", args[2] if len(args) > 2 else True))) and p > 0

@@ -1,8 +1,8 @@
-"""A patch of `F.scaled_dot_product_attention` for the time of a pass, in place of a mode that sees every function.
+"""Patches `F.scaled_dot_product_attention` during a pass, as a faster replacement for a TorchFunctionMode.
 
-A `TorchFunctionMode` sees every torch function of a pass, some 240 in a small model, and takes its time for each: 2 to 5% of a
-pass of 257 tokens. Where a model is known to attend through the fused call alone, it is enough to replace that one.
-`allow_patch(False)` keeps torch's function in its place; traces are the same, and their passes a little slower.
+A `TorchFunctionMode` intercepts every torch function of a pass, about 240 in a small model, which takes 2 to 5% of a pass of
+257 tokens. For a model that is known to attend through the fused call alone, it suffices to patch that function. With
+`allow_patch(False)` the mode is used for every model; traces are the same.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _allowed = True
 
 
 def allow_patch(allowed: bool) -> None:
-    """Whether passes may patch `F.scaled_dot_product_attention`, from the next one on, on all threads. At first they may."""
+    """Allows or forbids the patch (default: allowed), for passes that start later, on all threads."""
     global _allowed
     _allowed = allowed
 
 
 def _no_mode() -> bool:
-    """Whether no mode is active on this thread: it would have to see the call first, and may change it."""
+    """Whether no mode is active on this thread: a mode has to see the call first, because it may change it."""
     return bool(torch._C._len_torch_function_stack() == 0)
 
 
@@ -41,8 +41,10 @@ def _replacement(*args: Any, **kwargs: Any) -> Any:
 
 
 def can_replace_fused(modules: Iterable[nn.Module]) -> bool:
-    """Whether patching is allowed, torch's function is in its place, no mode is active on this thread, and none may start in
-    the middle of a pass of `modules`, because a hook is registered on one of them.
+    """Whether the fused call can be patched for a pass of `modules`.
+
+    The patch is allowed, torch's own function is in its place, no mode is active on this thread, and no hook is registered on a
+    module, since a hook may enter a mode during the pass.
     """
     untouched = F.scaled_dot_product_attention is FUSED or F.scaled_dot_product_attention is _replacement
     return _allowed and untouched and _no_mode() and not any(m._forward_pre_hooks or m._forward_hooks for m in modules)
@@ -50,9 +52,7 @@ def can_replace_fused(modules: Iterable[nn.Module]) -> bool:
 
 @contextmanager
 def fused_replaced(function: Callable[..., Any]) -> Iterator[None]:
-    """While inside, `function` is called in place of the fused call on this thread; on others torch's own is. Not to be nested
-    on one thread.
-    """
+    """Calls `function` in place of the fused call inside the `with` block, on this thread only; not to be nested."""
     global _users
     with _lock:
         _users += 1

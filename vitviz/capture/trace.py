@@ -1,4 +1,4 @@
-"""What one traced forward pass leaves behind."""
+"""`Trace`: the attention of every layer, the logits and the provenance of one forward pass."""
 
 from __future__ import annotations
 
@@ -20,27 +20,23 @@ Layer = Attention | WindowedAttention
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One image through one model of any shape. Layers may differ in grid, heads and kind; each carries its own layouts.
+    """One forward pass of one image. Layers may differ in grid, heads and kind; each has its own layouts.
 
-    Holds one image only; collections stream batches into reducers instead.
-
-    Attributes:
-        model_name: the name the model was loaded by.
-        input: (3, height, width) the model input, normalised, in the precision that the model computes in.
-        layout: which token is which patch where the picture enters the model.
-        layers: attention whose queries are patches, first layer first.
-        logits: (classes,) float32, or the pooled features where the model has no classifier.
-        pooling: attention that only collects (class attention, attention pooling), in order; often empty.
-        hidden: module name -> (tokens, width), where a method asked for hidden states.
-        left_out: attention calls that cannot be shown, with why.
-        separate: why the layers are no sequence over one grid, as the end of a sentence about the model; "" where they are.
-            Only what is "" may be multiplied from layer to layer.
-        weights_hash: names the weights, for provenance.
-        reads: the query that the output is computed from (see `capture.readout`); None where that was not determined.
-        image_hash: names the image by its pixels; "" where the trace was made from a prepared input.
+    Attributes: model_name: the name the model was loaded by. input: (3, height, width) model input, normalised, in the
+        model's precision. layout: which token is which patch at the model's first attention. layers: attention whose queries
+        are patches, first layer first. logits: (classes,) float32, or the pooled features (width,) of a model without a
+        classifier. pooling: pooling layers (class attention, attention pooling) in order; often empty. hidden: module name ->
+        output (tokens, width), for the modules that were requested. left_out: placements of attention calls that cannot be
+        shown; their `kind` is the reason. separate: why the layers are not a sequence over one grid, as the end of a sentence
+        about the model; "" if they are. Only
+            then may their weights be multiplied (rollout).
+        weights_hash: hash of the weights, for provenance.
+        reads: the query that the output is computed from (see `capture.readout`); None if not determined.
+        image_hash: hash of the image's pixels; "" for a trace made by `trace_input`.
         framing: how the image became the input, "crop", "squash" or "fit"; "" as above.
-        shown: (height, width, 3) uint8, the pixels that went into the model before normalisation; None as above.
-        model: the model at the size it ran, for `vitviz.plot`; None as above, so that what the app keeps holds no model.
+        shown: (height, width, 3) uint8 pixels of the model input before normalisation; None as above.
+        model: the model at this input size, for `vitviz.plot`; None as above, so that traces in the app's cache do not keep the
+            model in memory.
     """
 
     model_name: str
@@ -70,10 +66,10 @@ class Trace:
         """The layers as a sequence over one grid.
 
         Args:
-            what: is computed from them, as the beginning of a sentence: "Rollout".
+            what: the computation that needs it, as the subject of the message: "Rollout".
 
         Raises:
-            UnsupportedError: where they are none.
+            UnsupportedError: if they are not a sequence over one grid.
         """
         if self.separate:
             raise UnsupportedError(
@@ -84,7 +80,7 @@ class Trace:
 
     @property
     def every(self) -> tuple[Layer, ...]:
-        """All layers that can be shown, in the order of the numbers that pages give them: those that collect come last."""
+        """All layers that can be shown, in the order of the pages' layer numbers: pooling layers come last."""
         return (*self.layers, *self.pooling)
 
     @property
@@ -93,11 +89,11 @@ class Trace:
 
     @property
     def num_layers(self) -> int:
-        """Layers whose queries are patches."""
+        """Number of layers whose queries are patches."""
         return len(self.layers)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that this trace holds."""
+        """Bytes of this trace's tensors."""
         own = self.input.nbytes + self.logits.nbytes + (0 if self.shown is None else self.shown.nbytes)
         return own + sum(kept.nbytes for kept in (*self.hidden.values(), *self.every))

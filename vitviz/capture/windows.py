@@ -1,4 +1,4 @@
-"""Attention inside windows, with every window in its place on the image."""
+"""`WindowedAttention`: attention inside windows, with each window's position in the grid."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True, eq=False)
 class WindowedAttention(AttentionBase):
-    """One layer's attention for one image, cut into windows. Reads like `Attention`: rows and columns come back over
-    the whole grid, zero outside the query's window. Tensors are detached and read-only.
+    """One layer's attention for one image in windows. Tensors are detached and read-only.
+
+    The methods are those of `Attention`: rows and columns cover the whole grid and are zero outside the query's window.
 
     Attributes:
+        name: dotted name of the attention module.
+        query_layout, key_layout: which token of the whole grid is which patch, for queries and keys.
         query_tokens: (windows, queries) int64: which token of query_layout each query is, -1 for padding.
         key_tokens: (windows, keys) int64: which token of key_layout each key is, -1 for padding; windows may share keys.
-        q: (windows, heads, queries, head_dim), exactly as applied, and.
-        k: (windows, heads, keys, head_dim), or else.
-        explicit: (windows, heads, queries, keys): the weights as the model made them.
-        v: (windows, heads, keys, value_dim), when asked for.
-        bias: (windows or 1, heads or 1, queries or 1, keys) added to the scores, masks of shifted windows included, or None.
+        q: (windows, heads, queries, head_dim), exactly as applied; None with explicit weights.
+        k: (windows, heads, keys, head_dim); None with explicit weights.
+        v: (windows, heads, keys, value_dim), if requested.
+        bias: (windows or 1, heads or 1, queries or 1, keys) added to the scores, with masks of shifted windows; or None.
         scale: the factor on q kT.
-        rows_sum_to_one: False where heads are mixed after the softmax, or where padding takes a share.
+        explicit: (windows, heads, queries, keys) weights as the model computed them; None after a fused call.
+        rows_sum_to_one: False if heads are mixed after the softmax, or if padding gets part of a row's weight.
     """
 
     name: str
@@ -67,21 +70,21 @@ class WindowedAttention(AttentionBase):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by this layer, counting whole storages."""
+        """Bytes of this layer's tensors, counted as whole storages."""
         tensors = (self.q, self.k, self.v, self.bias, self.explicit, self.query_tokens, self.key_tokens)
         storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors if t is not None}
         return sum(storages.values())
 
     @cached_property
     def _slots(self) -> Tensor:
-        """(queries of the grid, 2): the window and the slot in it of every query."""
+        """(queries of the grid, 2): the window of every query, and its index in that window."""
         window, slot = (self.query_tokens >= 0).nonzero().T
         slots = torch.empty(self.num_queries, 2, dtype=torch.int64, device=self.query_tokens.device)
         slots[self.query_tokens[window, slot]] = torch.stack([window, slot], dim=1)
         return slots
 
     def window_of(self, query: int) -> int:
-        """The window a query is in. Raises IndexError for a query that does not exist."""
+        """The window that contains a query. Raises IndexError for a query that does not exist."""
         return int(self._slots[self._checked(query, self.num_queries, "query"), 0])
 
     def window_weights(self, window: int, head: int | None = None) -> Tensor:
@@ -116,7 +119,7 @@ class WindowedAttention(AttentionBase):
         return out
 
     def column(self, key: int) -> Tensor:
-        """(heads, queries): who looks at one key. Raises IndexError for a key that does not exist."""
+        """(heads, queries): the weight of one key in every query's row. Raises IndexError for a key that does not exist."""
         key = self._checked(key, self.num_keys, "key")
         out = torch.zeros(self.num_heads, self.num_queries, dtype=self.dtype, device=self.device)
         for window, slot in (self.key_tokens == key).nonzero().tolist():

@@ -1,1 +1,1 @@
-"""Which token is which patch: a model's own forward pass, run on coordinates in place of numbers."""
+"""Finds out which token is which patch by running a model's own forward pass on coordinates in place of numbers."""

@@ -1,4 +1,4 @@
-"""What layers over feature maps do to places: a convolution's output belongs where the centre of its kernel was."""
+"""Rules for layers over feature maps: the output of a convolution is placed at the centre of its kernel."""
 
 from __future__ import annotations
 
@@ -37,17 +37,14 @@ def pair_of(value: Any) -> tuple[int, int]:
 def _centre_taps(
     places: Tensor, kernel: tuple[int, int], stride: Any, padding: Any, dilation: Any, shape: tuple[int, int]
 ) -> Tensor:
-    """(batch, channels, *shape): the place under the middle of the kernel; between its two middle taps where it is
-    even.
-    """
+    """(batch, channels, *shape): the place at the kernel's centre; of an even kernel, the mean of its two middle entries."""
     stride, dilation = pair_of(stride), pair_of(dilation)
     if padding == "same":
         padding = tuple((d * (k - 1)) // 2 for k, d in zip(kernel, dilation, strict=True))
     pads = (0, 0) if padding == "valid" else pair_of(padding)
     for axis in (0, 1):
-        middle = (
-            kernel[axis] // 2 if stride[axis] == 1 else (kernel[axis] - 1) / 2
-        )  # without a stride nothing moves by half a cell
+        # With stride 1 the output keeps the input's places; an even kernel does not shift them by half a cell.
+        middle = kernel[axis] // 2 if stride[axis] == 1 else (kernel[axis] - 1) / 2
         at = torch.arange(shape[axis]) * stride[axis] - pads[axis] + dilation[axis] * middle
         places = _resampled(places, axis + places.ndim - 2, at)
     return places
@@ -105,7 +102,7 @@ def _adaptive(_func: Any, places: Tensor, output_size: Any, *_: Any, **__: Any) 
 
 @place_rule(F.interpolate)
 def _interpolate(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Pixels of a resized map sit evenly over the same picture, at its edges too: nothing is clamped."""
+    """Pixels of a resized map are spaced evenly over the same picture; places at the edges are extrapolated, not clamped."""
     shape = shape_given(func, (places, *args), kwargs).shape
     for axis in range(2, places.ndim):
         size, length = places.shape[axis], shape[axis]
@@ -126,7 +123,7 @@ def _spread(func: Any, places: Tensor, weight: Tensor, *args: Any, **kwargs: Any
 
 
 def _resampled(places: Tensor, axis: int, at: Tensor) -> Tensor:
-    """Places at fractional positions along an axis, carried on in a straight line beyond its ends."""
+    """Places at fractional positions along an axis, by linear interpolation, and extrapolation beyond its ends."""
     if places.shape[axis] == 1:
         return places.expand([len(at) if a == axis else size for a, size in enumerate(places.shape)])
     shape = [len(at) if a == axis else size for a, size in enumerate(places.shape)]
@@ -134,10 +131,11 @@ def _resampled(places: Tensor, axis: int, at: Tensor) -> Tensor:
     if places.shape[axis] == 1:
         return places.expand(shape)
     below = at.floor().clamp(0, places.shape[axis] - 2).long()
-    part = (at - below).reshape([-1 if a == axis else 1 for a in range(places.ndim)])
+    part = (at - below).reshape([-1 if a == axis else 1 for a in range(places.ndim)])  # (n,) -> n along `axis`, else 1
     low, high = places.index_select(axis, below), places.index_select(axis, below + 1)
     between = torch.where(part == 0, low, low + (high - low) * part)
-    between = torch.where(between.isnan(), torch.where(part > 0.5, high, low), between)  # beside padding: the nearer
+    # Next to padding: the nearer place.
+    between = torch.where(between.isnan(), torch.where(part > 0.5, high, low), between)
     between = torch.where(between.isnan(), torch.where(part > 0.5, low, high), between)
     return between.expand(shape)
 
@@ -156,7 +154,7 @@ def _shuffle(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 @place_rule(F.fold)
 def _fold(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Overlapping windows laid back: the mean of what lands on each pixel."""
+    """Overlapping windows are folded to a map: each pixel has the mean place of the entries added to it."""
     known = is_place(places)
     count = func(known.float(), *args, **kwargs)
     return as_places(by_parts(torch.where(known, places, 0), lambda part: func(part, *args, **kwargs) / count))

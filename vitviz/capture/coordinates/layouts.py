@@ -1,4 +1,4 @@
-"""What the pass over coordinates says of a model: the layout of its first attention, and every call's placement, remembered."""
+"""Cached results of the pass over coordinates: the layout of a model's first attention, and every call's placement."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class FirstAttention:
-    """attends: whether the pass met anything like attention, a softmax over a matrix of scores included; layout: of the first
-    attention that relates patches, None where none does.
+    """Result of `first_attention`.
+
+    Attributes:
+        attends: whether the pass had anything like attention, including a softmax over a matrix of scores.
+        layout: layout of the first attention that relates patches; None if there is none.
     """
 
     attends: bool
@@ -51,7 +54,7 @@ class _First(Placing):
         if not grids:
             return
         finest = max(grids, key=lambda layout: layout.num_patches)
-        # A class token of a collecting layer, or the mean of the patches in an attention pooling, joined just before it.
+        # The class token of a pooling layer, or the mean of the patches in attention pooling, is added just before this call.
         joined = found.kind == "collecting" or _has_mean(call)
         raise _Found(replace(finest, prefix=()) if joined else finest)
 
@@ -75,12 +78,16 @@ def _has_mean(call: Call) -> bool:
 
 
 def first_attention(module: nn.Module, input_size: tuple[int, int]) -> FirstAttention:
-    """The layout of the first attention over patches of a picture of (height, width) pixels. The pass ends there.
+    """The layout of the first attention over patches. The pass over coordinates ends there.
 
-    Tokens are known by the places of the pixels that they were made from, never by their number: 28 tokens may be a grid of
-    7 x 4, or one of 6 x 4 with four registers. Of queries and keys on two grids (pooled keys) the finer one counts.
+    Tokens are identified by the places of the pixels that they are computed from, not by their number: 28 tokens may be a grid
+    of 7 x 4, or one of 6 x 4 with four registers. If queries and keys are on two grids (pooled keys), the finer one is used.
 
-    `module` is not touched. Raises whatever the module raises for a size that it does not take.
+    `module` is not modified. Raises what the module raises for a size that it does not accept.
+
+    Args:
+        module: the model.
+        input_size: (height, width) in pixels.
     """
     module = unwrapped(module)
     bare = without_numbers(module)
@@ -99,7 +106,7 @@ class NotFollowed(UnsupportedError):
 
     @classmethod
     def of(cls, module: nn.Module, error: Exception) -> NotFollowed:
-        """What `place_calls` raised of `module`, in words."""
+        """The error for what `place_calls` raised in `module`."""
         where = " ".join(getattr(error, "__notes__", ()))
         return cls(
             f"Which token is which patch cannot be followed through {type(module).__name__}: without numbers its forward pass "
@@ -109,14 +116,12 @@ class NotFollowed(UnsupportedError):
 
 @dataclass(frozen=True)
 class KnownCall:
-    """What an attention call is at any size of input.
-
-    module dotted name of the module that makes it
+    """The properties of an attention call that do not depend on the input size.
 
     Attributes:
-        kind: as of a `Placement`; "reordered" where a grid's tokens do not come as their layout counts them, "parallel" where
-            they are no layer by themselves.
-        fused: whether the model made no weights of its own.
+        module: dotted name of the module that makes it.
+        kind: `Placement.sequence_kind`: a `Placement`'s kind, or REORDERED or PARALLEL.
+        fused: whether the model used the fused call.
     """
 
     module: str
@@ -126,7 +131,7 @@ class KnownCall:
 
 @dataclass
 class _Memory:
-    """What is known of a module, as long as it is built of the same modules."""
+    """Cached results for a module, valid while it consists of the same modules (`built_of`: their ids)."""
 
     built_of: tuple[int, ...]
     placements: dict[tuple[int, int], tuple[Placement, ...]] = field(default_factory=dict)
@@ -148,7 +153,7 @@ def _memory_of(module: nn.Module) -> _Memory:
 
 
 def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
-    """`place_calls`, kept for as long as the module exists, for the sizes asked about last."""
+    """`place_calls`, cached for the last few sizes while the module exists."""
     module = unwrapped(module)
     known = _memory_of(module).placements
     if input_size not in known:
@@ -159,12 +164,13 @@ def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Place
 
 
 def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCall, ...]:
-    """Every attention call in order, from a pass over coordinates at the first size asked for.
+    """Every attention call in order, from a pass over coordinates at the first requested size.
 
-    Whether a model relates tokens or channels, subtracts its maps or keeps its patches in an order of its own does not change
-    with the size.
+    Whether a model relates tokens or channels, subtracts its maps or reorders its patches does not change with the size.
 
-    Raises NotFollowed where the model's own code raises on coordinates, UnsupportedError and CaptureError as `place_calls`.
+    Raises:
+        NotFollowed: if the model's own code raises on coordinates.
+        UnsupportedError, CaptureError: as `place_calls`.
     """
     module = unwrapped(module)
     memory = _memory_of(module)
@@ -178,11 +184,11 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
 
 
 def refuse_other_kinds(module: nn.Module, input_size: tuple[int, int]) -> None:
-    """Raises UnsupportedError where a call of `module` does not relate tokens row by row, and as `known_calls`."""
+    """Raises UnsupportedError if a call of `module` does not relate tokens row by row, and errors as `known_calls`."""
     for call in known_calls(module, input_size):
         refuse_other_than_tokens(call.module, call.kind)
 
 
 def forget_calls(module: nn.Module) -> None:
-    """What is remembered of `module` no longer holds: it was changed."""
+    """Clears the cached results of `module`, after it was changed."""
     _memories.pop(unwrapped(module), None)

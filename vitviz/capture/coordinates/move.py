@@ -1,4 +1,4 @@
-"""What moving and joining tensors does to places: whatever moves numbers moves places in the same way."""
+"""Rules for functions that move and join entries: places are moved in the same way as numbers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from vitviz.capture.functions import named_functions
     *[getattr(Tensor, name).__get__ for name in ("mT", "T")],
 )
 def _move(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Moves numbers about: the same function moves their places."""
+    """Functions that reorder, repeat or select entries are applied to the places."""
     result = func(*args, **kwargs)
     if isinstance(result, Tensor):
         return as_places(result)
@@ -55,7 +55,7 @@ def _move(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 @place_rule(torch.adjoint, Tensor.adjoint, *[getattr(Tensor, name).__get__ for name in ("H", "mH")])
 def _adjoint(_func: Any, places: Tensor) -> Any:
-    """Numbers are real: their conjugates are themselves, which those of places are not."""
+    """Transposes without the conjugation: the model's numbers are real, but places are complex."""
     return as_places(places.mT)
 
 
@@ -63,18 +63,19 @@ def _adjoint(_func: Any, places: Tensor) -> Any:
 def _reshape(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
     if args and isinstance(args[0], torch.dtype):
         return places
-    func = {Tensor.view: Tensor.reshape}.get(func, func)  # shared memory is laid out differently from the numbers' own
+    # Strides of places differ from the numbers', so that a view may be impossible.
+    func = {Tensor.view: Tensor.reshape}.get(func, func)
     return as_places(folded(places, tuple(shape_given(func, (places, *args), kwargs).shape)))
 
 
 def folded(places: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Reshaped, with memory still shared along the axes that come only from axes along which it was."""
+    """Reshapes places; axes that come only from axes of shared memory (stride 0) stay shared."""
     small_old, small_new = list(places.shape), list(shape)
     old = new = 0
     while old < places.ndim and new < len(shape):
         start, begin, left, right = old, new, places.shape[old], shape[new]
         old, new = old + 1, new + 1
-        while left != right:  # the smallest groups of axes with as many entries on both sides
+        while left != right:  # the smallest groups of axes of equal size on both sides
             if left < right:
                 left, old = left * places.shape[old], old + 1
             else:
@@ -82,14 +83,12 @@ def folded(places: Tensor, shape: tuple[int, ...]) -> Tensor:
         if all(places.shape[axis] == 1 or places.stride(axis) == 0 for axis in range(start, old)):
             small_old[start:old], small_new[begin:new] = [1] * (old - start), [1] * (new - begin)
     narrowed = places[tuple(slice(size) for size in small_old)]
-    return narrowed.reshape(small_new).expand(shape)
+    return narrowed.reshape(small_new).expand(shape)  # `shape` with size 1 in shared axes -> `shape`
 
 
 @place_rule(Tensor.__setitem__)
 def _set(_func: Any, target: Any, index: Any, value: Any) -> None:
-    """Written into a part: the part's places are the written ones. Places share memory, so they are laid out anew
-    first.
-    """
+    """Assigns places to a part of a tensor. The target is made contiguous first, because its places may share memory."""
     if not has_places(target):
         raise TypeError("places were written into a tensor that has none")
     target.set_(target.clone(memory_format=torch.contiguous_format))
@@ -99,7 +98,7 @@ def _set(_func: Any, target: Any, index: Any, value: Any) -> None:
 
 @place_rule(torch.cat, torch.concat, torch.stack)
 def _join(func: Any, tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
-    """Joined to others: a tensor that does not come from the picture is a learned token."""
+    """Joins tensors; one that does not come from the picture is a learned token (CONSTANT)."""
     dim = kwargs.get("axis", dim)
     constant = torch.tensor(CONSTANT, dtype=torch.complex64)
     parts = [t if has_places(t) else constant.expand(t.shape) for t in tensors]
@@ -109,7 +108,7 @@ def _join(func: Any, tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     dim %= parts[0].ndim
     shape = [*parts[0].shape]
     shape[dim] = sum(part.shape[dim] for part in parts)
-    # Axes that every part shares stay shared; the joined one too, where all parts turn out to be at the same places.
+    # Axes that are shared in every part stay shared; the joined axis does if all parts are at the same places.
     shared = [a for a in range(len(shape)) if a != dim and all(part.stride(a) == 0 for part in parts)]
     parts = [part[tuple(slice(1) if a in shared else slice(None) for a in range(len(shape)))] for part in parts]
     first = [uniform(part, dim) for part in parts]
@@ -133,7 +132,7 @@ def _roll(_func: Any, places: Tensor, shifts: Any, dims: Any = None) -> Any:
 
 @place_rule(F.pad)
 def _pad(_func: Any, places: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Any:
-    """Padding is nowhere. Axes whose memory is shared are left so, unless it is they that grow."""
+    """Pads with NOWHERE. Axes of shared memory stay shared unless they are padded."""
     pad = [int(p) for p in pad]
     if mode != "constant":
         return as_places(by_parts(places, lambda part: F.pad(part, pad, mode)))
@@ -142,7 +141,7 @@ def _pad(_func: Any, places: Tensor, pad: Any, mode: str = "constant", value: An
     axes = places.ndim - len(pad) // 2  # the axes before this one stay as they are
     kept = tuple(slice(1) if axis < axes and places.stride(axis) == 0 else slice(None) for axis in range(places.ndim))
     ends = [pad[2 * i] + pad[2 * i + 1] for i in range(len(pad) // 2)]
-    for i, end in enumerate(ends):  # channels last are padded by nothing
+    for i, end in enumerate(ends):  # axes with padding of 0, as channels in the last axis
         axis = places.ndim - 1 - i
         if end == 0 and places.stride(axis) == 0:
             kept = (*kept[:axis], slice(1), *kept[axis + 1 :])

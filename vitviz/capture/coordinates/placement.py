@@ -1,6 +1,4 @@
-"""Where an attention call's queries and keys are in the picture: which windows it works in, and which token each one
-is.
-"""
+"""`Placement`: the windows of an attention call, and which token each of its queries and keys is."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ CHANNELS = "channels"
 OVERLAPPING = "overlapping"
 UNPLACED = "unplaced"
 NEGATIVE = "negative"
-REORDERED = "reordered"  # global, but its tokens do not come as their layout counts them
-PARALLEL = "parallel"  # global, and one of several calls on the same input, as heads in modules of their own
+REORDERED = "reordered"  # global, but its tokens are in another order than the layout's
+PARALLEL = "parallel"  # global, and one of several calls on the same input, such as heads in separate modules
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +26,19 @@ class Placement:
 
     Attributes:
         module: dotted name of the attention module.
-        shape: of the call's weights, (batch, heads, queries, keys) or with window axes wherever the model keeps them.
-        fused: whether the model made no weights of its own.
-        kind: "global": every query of the grid attends to every token of the same grid "pooled": one grid attends to another,
-            coarser or finer "windowed": the grid is cut into windows, each attends within itself "collecting": learned queries
-            collect from the tokens (class attention, attention pooling) or why it cannot be placed: "channels", "overlapping",
-            "unplaced", "negative".
-        query_layout, key_layout: None where the call cannot be placed.
+        shape: shape of the call's weights, (batch, heads, queries, keys), with window axes where the model has them.
+        fused: whether the model used the fused call.
+        kind: one of
+            "global" (every query of the grid attends to every token of the same grid),
+            "pooled" (one grid attends to a coarser or finer one),
+            "windowed" (attention within windows of the grid),
+            "collecting" (a pooling layer: learned queries, as in class attention and attention pooling), or the reason why the
+            call cannot be placed: "channels", "overlapping", "unplaced", "negative".
+        query_layout, key_layout: None if the call cannot be placed.
         query_tokens: (windows, queries) int64: index into query_layout, -1 for padding.
         key_tokens: (windows, keys) int64: index into key_layout, -1 for padding.
-        members: (windows, heads) int64: which entry of the call's leading axes, counted through, is which window and head.
-        parallel: whether the call before or after it works on the same input of a module, so that they are no layers one after
-            the other.
+        members: (windows, heads) int64: index into the call's flattened leading axes of each window and head.
+        parallel: whether the previous or next call has the same input, so that the two are not consecutive layers.
     """
 
     module: str
@@ -55,7 +54,7 @@ class Placement:
 
     @property
     def sequence_kind(self) -> str:
-        """`kind`, or why a global call is no layer of a sequence as it is: REORDERED or PARALLEL."""
+        """`kind`; for a global call that cannot be used as a layer of a sequence, REORDERED or PARALLEL."""
         if self.kind != "global":
             return self.kind
         return PARALLEL if self.parallel else self.kind if self.in_order else REORDERED
@@ -70,9 +69,7 @@ class Placement:
 
     @property
     def in_order(self) -> bool:
-        """One window whose queries and keys come as their layouts count them, with no padding: nothing needs to be
-        moved.
-        """
+        """Whether it is one window without padding, with queries and keys in the order of their layouts."""
         return self.num_windows == 1 and all(
             tokens is not None and torch.equal(tokens[0], torch.arange(tokens.shape[1]))
             for tokens in (self.query_tokens, self.key_tokens)
@@ -80,7 +77,7 @@ class Placement:
 
 
 def place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> Placement:
-    """Reads a placement off a call that was made on coordinates."""
+    """The placement of a call whose tensors are `Places`."""
     with torch._C.DisableTorchFunctionSubclass():
         return _place(call, prefix, input_size)
 
@@ -89,7 +86,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     shape, fused = call.shape, call.fused
     queries, keys = (call.q, call.k) if fused else (call.explicit, call.v)
     assert queries is not None
-    if keys is None:  # torch's own attention does not expose its values; its weights lie where its keys are
+    if keys is None:  # torch's own attention does not expose its values; its weights are at its keys' places
         keys = as_places(queries.mT) if isinstance(queries, Places) else queries.mT
 
     def refused(kind: str) -> Placement:
@@ -109,8 +106,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     key = grid_of(key_places, input_size, prefix, shared=True)
     query = grid_of(query_places, input_size, prefix)
     if query is None and query_places.shape == key_places.shape:
-        # Queries that stand for the whole picture (GCViT) are added to the tokens whose keys they meet: that is where
-        # they act.
+        # Queries computed from the whole picture (GCViT): their output is added to the tokens of the keys.
         query = grid_of(key_places, input_size, prefix)
         if query is None:
             return refused(OVERLAPPING)
@@ -123,7 +119,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
         kind = "windowed"
     elif not query_layout.num_patches:
         kind = "collecting"
-        # A class token attends to itself, too; a query that pools is learned, and none of the tokens that it reads.
+        # A class token also attends to itself; a pooling query is learned and not one of the tokens that it attends to.
         if query_layout.num_prefix == 1 and (not key_layout.num_prefix or "pool" in call.module.rpartition(".")[2]):
             query_layout = replace(query_layout, prefix=("pool0",))
     else:
@@ -132,11 +128,10 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
 
 
 def _queries_without_place(weights: Tensor, key_places: Tensor) -> Tensor | None:
-    """(.., queries): where weights belong that came out at their keys' places, because their queries had none.
+    """(.., queries): places of the queries if they had none, so that the weights are at their keys' places.
 
-    As many queries as keys act on the tokens whose keys they meet (GCViT's queries for the whole picture); a single
-    one, or a score that needs no query (global context), collects. None where the weights belong neither to queries nor
-    to keys.
+    As many queries as keys are placed at the keys (GCViT's queries for the whole picture). A single query, or a score without a
+    query (global context), is a pooling query. None if the weights are neither at queries nor at keys.
     """
     places = uniform(weights, -2)
     if places is None or not bool((torch.view_as_real(places - key_places).nan_to_num(0.0).abs() < 1e-3).all()):
@@ -152,24 +147,24 @@ def _constants(tensor: Tensor) -> Tensor:
     return torch.tensor(CONSTANT, dtype=torch.complex64).expand(tensor.shape[:-1])
 
 
-# Places that agree to this many pixels are one: resampled grids and means of float32 numbers miss by less.
+# Pixels: places closer than this are the same. Rounding of resampled grids and of float32 means is smaller.
 _SAME_PLACE = 1e-2
 
 
 def grid_of(
     places: Tensor, input_size: tuple[int, int], prefix: tuple[str, ...], shared: bool = False
 ) -> tuple[TokenLayout, Tensor] | None:
-    """(layout, index of each entry in it) of (windows, tokens) places, or None where they form no grid.
+    """(layout, index of each entry in it) of (windows, tokens) places, or None if they are not a grid.
 
-    A place may come up once, or where `shared` once in each window.
+    A place may occur once; with `shared`, once in each window.
     """
     known, learned = (
         is_place(places),
         is_constant(places) | is_mixture(places),
-    )  # a mean over all patches may go first, too
+    )  # a mean over all patches may also come first
     num_prefix = int(learned[0].sum())
     if bool(learned.any()) and (len(places) > 1 or not bool(learned[0, :num_prefix].all())):
-        return None  # learned tokens inside windows, or behind the patches
+        return None  # learned tokens inside windows or after the patches
     if not bool((known | learned | places.isnan()).all()):
         return None
     tokens = torch.full(places.shape, -1, dtype=torch.int64)
@@ -201,15 +196,15 @@ def _ranks(positions: Tensor) -> tuple[int, Tensor]:
 
 
 def _names(num_prefix: int, prefix: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of learned tokens: the model's own where it has as many, the class token alone, or numbers."""
+    """Names of learned tokens: the first of the model's own if it has as many, else "cls" for one, else numbers."""
     if num_prefix <= len(prefix):
         return prefix[:num_prefix]
     return ("cls",) if num_prefix == 1 else tuple(f"token{i}" for i in range(num_prefix))
 
 
 def prefix_of(module: nn.Module) -> tuple[str, ...]:
-    """Names of the prefix tokens that a model keeps as parameters, in their order."""
-    source = getattr(module, "embeds", module)  # NaFlex keeps its tokens with its embedding
+    """Names of the prefix tokens that a model has as parameters, in order."""
+    source = getattr(module, "embeds", module)  # NaFlexViT has its tokens in its embedding
     registers = getattr(source, "reg_token", None)
     num_registers = int(registers.shape[-2]) if isinstance(registers, Tensor) else 0
     has_cls = getattr(source, "cls_token", None) is not None
@@ -217,15 +212,16 @@ def prefix_of(module: nn.Module) -> tuple[str, ...]:
     return prefix_names(has_cls + distilled + num_registers, has_cls, distilled)
 
 
-# Windows are distinguished on a grid of this many steps a pixel: most places are halves, and sit on it exactly.
+# Steps in a pixel when windows are compared: most places are multiples of a half, which this represents exactly.
 _FINE = 64
-_PADDING = -(2.0**18)  # stands for nowhere, where no place can be
+_PADDING = -(2.0**18)  # in place of NOWHERE, which is NaN; not a place of any picture
 
 
 def windows_of(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-    """(members, (windows, queries), (windows, keys)): entries at the same places are heads of one window. No members
-    where the windows differ in their number of heads. Models fold windows and heads into leading axes in every order
-    there is.
+    """(members (windows, heads), places (windows, queries), places (windows, keys)) of a call.
+
+    Models fold windows and heads into leading axes in any order, so entries at the same places are heads of one window. Members
+    are None if windows differ in their number of heads.
     """
     lead = torch.broadcast_shapes(query_places.shape[:-1], key_places.shape[:-1])
     count = max(1, math.prod(lead))
@@ -234,18 +230,18 @@ def windows_of(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None,
     shared = tuple(
         slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead))
     )
-    few_queries = query_places[shared].reshape(-1, query_places.shape[-1])
-    few_keys = key_places[shared].reshape(-1, key_places.shape[-1])
+    few_queries = query_places[shared].reshape(-1, query_places.shape[-1])  # (few, queries)
+    few_keys = key_places[shared].reshape(-1, key_places.shape[-1])  # (few, keys)
     both = torch.view_as_real(torch.cat([few_queries, few_keys], 1)).flatten(1)  # (few, 2 * (queries + keys))
-    # Compared number by number, on a grid finer than any two places: sums of equal rows may differ in their last digit.
+    # Rounded before the comparison: places computed as sums of equal rows may differ in the last digit.
     exact = (both.nan_to_num(_PADDING) * _FINE).round().to(torch.int32).numpy()
     order: dict[bytes, int] = {}
     window = torch.tensor([order.setdefault(row.tobytes(), len(order)) for row in exact])
     first = torch.stack([(window == number).nonzero()[0, 0] for number in range(len(order))])
     small = [size if part == slice(None) else 1 for size, part in zip(lead, shared, strict=True)]
-    window_of = window.reshape(small).expand(lead).reshape(-1)
+    window_of = window.reshape(small).expand(lead).reshape(-1)  # (few,) -> (product of lead,)
     sizes = window_of.bincount()
     if bool((sizes != sizes[0]).any()):
         return None, few_queries, few_keys
-    members = window_of.argsort(stable=True).reshape(len(order), -1)
+    members = window_of.argsort(stable=True).reshape(len(order), -1)  # (windows * heads,) -> (windows, heads)
     return index.reshape(-1)[members], few_queries[first], few_keys[first]

@@ -1,4 +1,4 @@
-"""What keeps every number's place: computed number by number, or asked of a tensor (its shape, its type, its device)."""
+"""Rules that keep every number's place: pointwise functions, and attributes of a tensor (shape, type, device)."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ _CASTS = {Tensor.to, Tensor.type_as}
     ),
 )
 def _stay(func: Any, places: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """Computed on each token alone, or on each channel alone: every number keeps its place."""
+    """Functions of each token alone or of each channel alone keep the places."""
     if places is None:
         places = kwargs.get("input", kwargs.get("x"))
-    if func in _CASTS and not has_places(places):  # a constant in the precision of a tensor with places is still one
+    # A constant cast to the type of a tensor with places stays a constant.
+    if func in _CASTS and not has_places(places):
         return shape_given(func, (places, *args), kwargs)
     return alias_of(places) if has_places(places) else without_rule(func, places, *args, **kwargs)
 
@@ -59,8 +60,8 @@ def _stay(func: Any, places: Any = None, *args: Any, **kwargs: Any) -> Any:
     *named_functions(Tensor, "addcmul maximum minimum where"),
 )
 def combined(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Two tensors into one: at the place of the one that has the result's shape; of the first that has a place where
-    both do.
+    """A function of two tensors has the places of the operand with the result's shape; if both have it, of the
+    first one with places.
     """
     tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
@@ -78,7 +79,7 @@ def combined(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def aligned_to(places: Tensor, ndim: int) -> Tensor:
-    return places.reshape(*((1,) * (ndim - places.ndim)), *places.shape)
+    return places.reshape(*((1,) * (ndim - places.ndim)), *places.shape)  # (...) -> (1, ..., 1, ...)
 
 
 @place_rule(
@@ -110,7 +111,7 @@ def _ask(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 @place_rule(getattr(Tensor, "device").__get__)  # noqa: B009
 def _device(*_: Any) -> torch.device:
-    """Beside the weights, so that what the model makes for itself on its input's device meets them there."""
+    """The weights' device (meta), so that tensors that the model creates on its input's device match the weights."""
     return torch.device("meta")
 
 

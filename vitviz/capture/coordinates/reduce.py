@@ -1,4 +1,4 @@
-"""What sums, products and attention do to places: what comes from several places belongs to none of them."""
+"""Rules for sums, products and attention: a number computed from several places has none of them (EVERYWHERE)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from vitviz.capture.functions import ADDED, EINSUM, MATMUL, REVERSED_MATMUL, pro
     Tensor.std,
 )
 def _reduce(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Over channels the place stays; over tokens it is their mean place."""
+    """A reduction over channels keeps the place; one over tokens has their mean place."""
     given = (a for a in args if isinstance(a, int | tuple | list) and not isinstance(a, bool))
     dims = kwargs.get("dim", kwargs.get("axis", next(given, None)))
     shape = shape_given(func, (places, *args), kwargs).shape
@@ -66,9 +66,7 @@ def _extreme(func: Any, places: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 @place_rule(*(MATMUL | REVERSED_MATMUL))
 def _matmul(func: Any, left: Tensor, right: Tensor, **_: Any) -> Any:
-    """A product belongs where its rows do; where it summed over places (values weighted, keys times values) its columns
-    decide.
-    """
+    """A product has the places of its rows; one that sums over places (weights times values) has those of its columns."""
     if func is Tensor.__rmatmul__:
         left, right = right, left
     shape = shape_given(torch.matmul, (left, right), {}).shape
@@ -89,7 +87,7 @@ def _added(_func: Any, _added_to_it: Any, left: Tensor, right: Tensor, **_: Any)
 
 @place_rule(torch.cdist)
 def _distances(_func: Any, left: Tensor, right: Tensor, *_: Any, **__: Any) -> Any:
-    """(.., queries, width), (.., keys, width) -> (.., queries, keys): at the rows' places, as a product."""
+    """(.., queries, width), (.., keys, width) -> (.., queries, keys): the places of the rows, as for a product."""
     return _matmul(torch.matmul, left, as_places(right.mT) if has_places(right) else right.mT)
 
 
@@ -100,7 +98,7 @@ def _similarities(_func: Any, left: Tensor, right: Tensor, dim: int = 1, *_: Any
 
 @place_rule(*EINSUM)
 def _einsum(func: Any, equation: str, *given: Any) -> Any:
-    """The first operand from the picture gives the place; its summed axes vanish and the others' axes are new."""
+    """The result has the places of the first operand that depends on the picture, without its summed axes."""
     shape = shape_given(func, (equation, *given), {}).shape
     product = product_of(func, (equation, *given), {})
     if product is None:
@@ -119,13 +117,12 @@ def _einsum(func: Any, equation: str, *given: Any) -> Any:
 
 
 def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
-    """Places of values summed by weights, in the shape of `out` (.., queries, value_dim): what a query collects belongs to it.
-
-    `out` itself where neither decides.
+    """Places of weights times values: those of the queries.
 
     Args:
-        weights: (.., queries, keys); those that came out at their keys' places belong to queries that are the same tokens.
+        weights: (.., queries, keys). If they are at their keys' places, queries and keys are the same tokens.
         values: (.., keys, value_dim).
+        out: (.., queries, value_dim), returned if neither weights nor values have places.
     """
     if not has_places(weights):
         return out
@@ -138,7 +135,7 @@ def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
 
 @place_rule(FUSED)
 def _attend(_func: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Any:
-    """What a query collects belongs to the query, also where it was itself made of several places."""
+    """The output of attention has the places of its queries, also if they were computed from several places."""
     return (
         as_places(mean_place(query, -1).expand(*query.shape[:-1], value.shape[-1]))
         if has_places(query)
@@ -153,7 +150,7 @@ def _queries_without_place(query: Tensor, value: Tensor) -> Places:
 
 @place_rule(F.multi_head_attention_forward)
 def _pool(_func: Any, query: Tensor, key: Tensor, _value: Tensor, width: int, heads: int, *_: Any, **__: Any) -> Any:
-    """torch's own attention, which is seen where it pools: its weights are at their keys' places."""
+    """torch's own attention, which is observed in pooling layers: its weights are at their keys' places."""
     constant = torch.tensor(CONSTANT, dtype=torch.complex64)
     rows = mean_place(key, -1)[..., 0].T if has_places(key) else constant.expand(key.shape[1], key.shape[0])
     weights = rows[:, None, None].expand(-1, heads, query.shape[0], -1)  # (batch, heads, queries, keys)

@@ -1,4 +1,4 @@
-"""The pass over coordinates: a placement for every attention call of a model, in order."""
+"""Runs the pass over coordinates: a `Placement` for every attention call of a model, in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from vitviz.capture import functions as known
 from vitviz.capture.calls import AttentionCalls, our_own_errors
 
-# The rules say what each function does to places, by being imported.
+# Importing these modules registers the rules.
 from vitviz.capture.coordinates import conv, move, pointwise, reduce  # noqa: F401
 from vitviz.capture.coordinates.placement import NEGATIVE, Placement, place, prefix_of
 from vitviz.capture.coordinates.reduce import at_the_queries
@@ -31,16 +31,19 @@ from vitviz.errors import NOT_TAKEN
 def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
     """A placement for every attention call of `module`'s forward pass on a picture of (height, width), in order.
 
-    The pass runs without numbers on a copy without weights; `module` itself is not touched. Raises whatever the module
-    raises for a size that it does not take, UnsupportedError where its attention cannot be seen or followed, in one of its
-    blocks either, and CaptureError where a rule for places fails.
+    The pass runs on a copy on the meta device; `module` is not modified. Raises what the module raises for a size that it does
+    not accept.
+
+    Raises:
+        UnsupportedError: if attention, in one block or all, cannot be observed or followed.
+        CaptureError: if a rule for places fails.
     """
     module = unwrapped(module)
     bare = without_numbers(module)
     named = list(walk(bare))
     refuse_unseen(named, getattr(bare, "attn_pool", None))
     names = ModuleNames(named)
-    inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; it holds no tensor in memory
+    inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; weak references
     for part in bare.modules():
         part.register_forward_pre_hook(lambda own, *given: inputs.update({own: _first(*given)}), with_kwargs=True)
     descent = _Descent()
@@ -62,13 +65,13 @@ def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placeme
 
 
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], object]:
-    """A reference to the input of a module, the first tensor that it is called with; None where that is gone, or was none."""
+    """A weak reference to the first tensor argument of a module; it returns None if there was none or it was freed."""
     given = next(tensors_in(args, kwargs), None)
     return (lambda: None) if given is None else ref(given)
 
 
 class Placing(Observer):
-    """Places every attention call, and what comes out of it at its queries."""
+    """Determines every attention call's placement, and puts its output at the places of its queries."""
 
     def __init__(
         self,
@@ -78,15 +81,17 @@ class Placing(Observer):
         descent: _Descent | None = None,
         input_of: Callable[[str], object] = lambda name: None,
     ) -> None:
-        """descent   of which calls each tensor was made, where the pass is followed that far
-
-        Args:
-            input_of: what a module, by its dotted name, was called with last, or None where that is not known.
+        """Args:
+        names: the model's modules by name.
+        prefix: names of the model's prefix tokens.
+        input_size: (height, width) in pixels.
+        descent: from which calls each tensor was computed; None not to track it.
+        input_of: dotted name of a module -> its last input, or None if unknown.
         """
         super().__init__(names, self._place)
         self.placements: list[Placement] = []
         self.negative: set[int] = set()
-        self.results: list[tuple[Tensor, int]] = []  # what attention gave, and which call it was
+        self.results: list[tuple[Tensor, int]] = []  # (output, number of the call)
         self.parallel: set[int] = set()  # calls on the same input as the one before or after
         self._input: object = None  # of the module that made the last call
         self._descent, self._made_of = descent or _Descent(), 0
@@ -122,7 +127,7 @@ class Placing(Observer):
 
 
 class _Descent(TorchFunctionMode):
-    """Of which attention calls each tensor of the pass was made, as bits: bit n for call n."""
+    """Tracks from which attention calls each tensor was computed, as a bit mask: bit n for call n."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,7 +152,7 @@ class _Descent(TorchFunctionMode):
 
 
 class _Subtractions(TorchFunctionMode):
-    """Notices where one attention's result is taken from another's (differential attention)."""
+    """Detects that the output of one attention call is subtracted from another's (differential attention)."""
 
     def __init__(self, results: list[tuple[Tensor, int]]) -> None:
         super().__init__()

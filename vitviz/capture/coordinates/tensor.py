@@ -1,10 +1,10 @@
-"""Where in the picture every number of a forward pass belongs: a tensor of coordinates that travels through the model.
+"""`Places`: a tensor subclass that holds, for every number of a forward pass, the point of the picture that it belongs to.
 
-Attention calls show what is related, not which token is which patch: models cut their maps into windows, roll, pad, pool and
-fold them before they attend. So the model's own forward pass is run once on coordinates in place of numbers: a function that
-moves numbers moves coordinates in the same way, one that computes on a token (a projection, a norm, an activation) keeps
-them, and a convolution's output belongs where the centre of its kernel was. No list of architectures is needed, and an
-unknown shift or partition is followed as well.
+An attention call does not show which token is which patch: models cut feature maps into windows, roll, pad, pool and fold them
+before. So the model's own forward pass is run once on coordinates in place of numbers. A function that moves numbers moves
+coordinates in the same way, one that computes on each token (a projection, a norm, an activation) keeps them, and the output of
+a convolution is placed at the centre of its kernel. No list of architectures is needed, and unknown shifts or partitions
+are followed as well.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from vitviz.capture.modules import RGB, evaluating, input_channels
 from vitviz.errors import CaptureError, VitvizError
 
 NOWHERE = complex(float("nan"), float("nan"))  # padding
-CONSTANT = complex(-(2.0**20), 0.0)  # a learned token: it belongs to no place in the picture
-EVERYWHERE = complex(2.0**20, 0.0)  # a mixture over places, as a sum over all tokens is
+CONSTANT = complex(-(2.0**20), 0.0)  # a learned token, without a place in the picture
+EVERYWHERE = complex(2.0**20, 0.0)  # a mixture of places, such as a sum over all tokens
 FAR = 2.0**19
 
 Rule = Callable[..., Any]
@@ -29,10 +29,9 @@ RULES: dict[Any, Rule] = {}
 
 
 class Places(Tensor):
-    """Complex tensor in the shape of the numbers it stands for: row + column j, in input pixels; or one of the
-    constants above.
+    """Complex tensor of the same shape as the numbers: row + column j, in input pixels, or one of the constants above.
 
-    Numbers at the same place share memory (stride 0) wherever possible, so that a pass over coordinates costs little.
+    Numbers at the same place share memory (stride 0) if possible, so that the pass takes little time and memory.
     """
 
     @classmethod
@@ -52,8 +51,10 @@ class Places(Tensor):
 
 
 def _refuse_own_error(func: Any, args: Any, kwargs: Any, error: Exception) -> None:
-    """Raises CaptureError where a rule failed though torch takes these arguments: then the error is the rule's, and not that
-    of a model that is given a size it does not take."""
+    """Raises CaptureError if a rule failed although torch accepts these arguments.
+
+    The error then is the rule's, and not that of a model for a size that it does not accept.
+    """
     try:
         shape_given(func, args, kwargs)
     except Exception:
@@ -65,25 +66,25 @@ def _refuse_own_error(func: Any, args: Any, kwargs: Any, error: Exception) -> No
 
 
 def picture(height: int, width: int, batch: int = 1, channels: int = RGB) -> Places:
-    """(batch, channels, height, width): the input, each pixel at its own centre."""
+    """The model input (batch, channels, height, width), each pixel at its own centre."""
     rows, cols = torch.arange(height) + 0.5, torch.arange(width) + 0.5
     return as_places(torch.complex(*torch.meshgrid(rows, cols, indexing="ij")).expand(batch, channels, height, width))
 
 
 def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
-    """`module`'s output for a picture of (height, width) whose pixels are their own places. The module is on the meta
-    device.
-    """
+    """The output of `module`, a copy on the meta device, for a picture of (height, width) made of places."""
     with torch.inference_mode(), evaluating(module):
         return module(picture(*input_size, channels=input_channels(module)))
 
 
 def without_numbers(module: nn.Module, own_precision: bool = False) -> nn.Module:
-    """A copy of `module` on the meta device: the same structure, no weights copied, and nothing shared that a pass
-    could change. Hold the model's lock while it is made; passes of the copy need none.
+    """A copy of `module` on the meta device, without weights and without shared state.
+
+    Hold the model's lock while it is made; passes of the copy need no lock.
 
     Args:
-        own_precision: tensors keep their type; otherwise floating ones are in single precision, as places claim to be.
+        module: the module to copy.
+        own_precision: keep the type of floating-point tensors; otherwise they become float32, the type that `Places` report.
     """
     tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
     memo: dict[int, Any] = {}
@@ -94,12 +95,12 @@ def without_numbers(module: nn.Module, own_precision: bool = False) -> nn.Module
     for part in bare.modules():
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()
-        part.training = False  # the flag alone: no `train` method of a user's runs
+        part.training = False  # sets the flag only: a `train` method of a user's class is not called
     return bare
 
 
 def is_place(places: Tensor) -> Tensor:
-    """Whether each entry is a place in the picture: neither padding nor a learned token nor a mixture."""
+    """Whether each entry is a point of the picture: not padding, a learned token or a mixture."""
     return places.real.abs() < FAR
 
 
@@ -112,7 +113,7 @@ def is_mixture(places: Tensor) -> Tensor:
 
 
 def uniform(places: Tensor, dim: int) -> Tensor | None:
-    """`places` without axis `dim`, or None where they differ along it."""
+    """`places` without axis `dim`, or None if they differ along it."""
     if places.shape[dim] == 1 or places.stride(dim) == 0:
         return places.select(dim, 0)
     dim %= places.ndim
@@ -121,7 +122,7 @@ def uniform(places: Tensor, dim: int) -> Tensor | None:
     return places.select(dim, 0) if bool(((numbers - first).abs() < 1e-3).all()) else None
 
 
-# What follows works on plain complex tensors: inside a rule, torch functions are torch's own again.
+# The functions below work on plain complex tensors: inside a rule, torch functions do not dispatch to rules.
 
 
 def as_places(places: Tensor) -> Places:
@@ -129,7 +130,7 @@ def as_places(places: Tensor) -> Places:
 
 
 def alias_of(places: Tensor) -> Places:
-    """The same places as a tensor of its own, so that what a function gives is not taken for what it was given."""
+    """The same places as another tensor object, so that a function's result is not identified with its argument."""
     return places.view_as(places).as_subclass(Places)
 
 
@@ -138,7 +139,7 @@ def has_places(value: Any) -> bool:
 
 
 def narrow_places(places: Tensor) -> Tensor:
-    """The same places with every axis along which memory is shared cut down to one entry."""
+    """The same places with size 1 in every axis of shared memory."""
     for dim in range(places.ndim):
         if places.shape[dim] > 1 and places.stride(dim) == 0:
             places = places.narrow(dim, 0, 1)
@@ -146,7 +147,7 @@ def narrow_places(places: Tensor) -> Tensor:
 
 
 def mean_place(places: Tensor, dim: int) -> Tensor:
-    """The mean place along an axis, padding left out; the axis stays, with one entry."""
+    """The mean place along an axis, without padding; the axis keeps size 1."""
     if places.shape[dim] == 1 or places.stride(dim) == 0:
         return places.narrow(dim, 0, 1)
     shape, places = list(places.shape), narrow_places(places)
@@ -155,12 +156,12 @@ def mean_place(places: Tensor, dim: int) -> Tensor:
 
 
 def by_parts(places: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:
-    """An operation on real tensors, applied to rows and columns apart."""
+    """Applies an operation on real tensors to the rows and to the columns."""
     return torch.complex(operation(places.real.contiguous()), operation(places.imag.contiguous()))
 
 
 def shape_given(func: Any, args: Any, kwargs: Any) -> Any:
-    """What torch's function gives for tensors of these shapes, without numbers."""
+    """The result of torch's function for meta tensors of these shapes."""
     return func(*without_places(args), **{name: without_places(value) for name, value in kwargs.items()})
 
 
@@ -173,7 +174,7 @@ def without_places(value: Any) -> Any:
 
 
 def empty_shell(tensor: Tensor) -> Tensor:
-    """The tensor's shape without its numbers; floating ones in single precision, as places claim to be."""
+    """A meta tensor of the same shape; float32 if floating-point, the type that `Places` report."""
     return tensor.detach().to("meta", torch.float32 if tensor.is_floating_point() else tensor.dtype)
 
 
@@ -182,9 +183,7 @@ def mixture_of_all(shape: Any) -> Places:
 
 
 def without_rule(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """A function without a rule: where it keeps the shape it worked on each number alone; otherwise its result is a
-    mixture.
-    """
+    """Default for functions without a rule: if the shape is kept, so are the places; otherwise the result is a mixture."""
     result = shape_given(func, args, kwargs)
     first = next((value for value in args if has_places(value)), None)
     if isinstance(result, Tensor):
@@ -195,10 +194,13 @@ def without_rule(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def place_rule(*functions: Any) -> Callable[[Rule], Rule]:
-    """Registers a rule for functions of torch: what they do to coordinates.
+    """Registers a rule for functions of torch: how they transform places.
 
-    A rule is called as rule(function, *args, **kwargs) with `Places` where the model has numbers, and gives `Places` of the
-    shape that torch's function gives (`shape_given`). Inside a rule, torch's functions are torch's own.
+    A rule is called as rule(function, *args, **kwargs) with `Places` in place of the model's tensors, and returns `Places` of
+    the shape of torch's result (`shape_given`). Inside a rule, torch functions do not dispatch to rules.
+
+    Args:
+        *functions: the functions that the rule is for.
     """
 
     def register(rule: Rule) -> Rule:
