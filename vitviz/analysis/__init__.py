@@ -1,1 +1,1 @@
-"""Pure functions of a trace: what can be computed from attention, positions and patches."""
+"""Functions of a trace, a model or a question: attention maps, rollout, positions, prediction, explanations."""

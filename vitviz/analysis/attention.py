@@ -1,6 +1,6 @@
-"""What single rows, columns and heads say: maps of one query, and numbers that describe a head.
+"""Attention maps of one query, and statistics of heads: entropy, distance, attention on prefix tokens, sinks.
 
-Distance and entropy: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 right; sinks: Darcet et al. 2024 (arXiv 2309.16588).
+Attention distance: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 right; sinks: Darcet et al. 2024 (arXiv 2309.16588).
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import UnsupportedError, existing
 from vitviz.heatmap import Heatmap
 
-FEW_ROWS = 8  # up to here rows are worked out one by one
+FEW_ROWS = 8  # up to this number, rows are computed one by one
 
 
 def query_weights(attention: Attention | WindowedAttention, query: QueryLike) -> Tensor:
-    """The weights of one query, or the weighted sum of its parts': the mean over all patch queries for "mean", over all
-    queries of an attention that only collects for "pool".
+    """The weights of one query; of a weighted set, the weighted sum.
+
+    Args:
+        attention: One layer.
+        query: "mean" is the mean over all patch queries, "pool" the mean over all queries of a pooling layer.
 
     Returns:
         (heads, keys) float32.
@@ -58,16 +61,20 @@ def query_weights(attention: Attention | WindowedAttention, query: QueryLike) ->
 
 
 def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
-    """Where `query` looks, for every head of every layer; by default the query that the model's output is computed from.
+    """Attention of a query to every patch, for every head of every layer.
 
-    Patch keys only, as they are: the rest of a row's 1 is on the prefix tokens. For the pooling query layers are the pooling
-    layers.
+    Weights are not rescaled: a map sums to 1 less the weight on prefix tokens.
+
+    Args:
+        trace: One image's trace.
+        query: By default the query that the model's output is computed from. For the pooling query, layers are the pooling
+            layers.
 
     Returns:
         (layers, heads, rows, cols) float32.
 
     Raises:
-        UnsupportedError: for a query that does not exist, and where layers differ in heads or grid; ask layer by layer there.
+        UnsupportedError: for a query that does not exist, and if layers differ in heads or grid; use `attention_map` then.
     """
     asked = query_of(trace, query)
     layers = layers_asked(trace, asked)
@@ -82,7 +89,15 @@ def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
 
 
 def attention_map(attention: Attention | WindowedAttention, query: QueryLike, head: int | None = None) -> Heatmap:
-    """Heatmap of where `query` looks in one head, or in the mean of all heads; over the layer's own grid of keys.
+    """Attention of a query to every patch of one layer's keys, in one head or in the mean of all heads.
+
+    Args:
+        attention: One layer.
+        query: As `query_weights`.
+        head: Counted from 0; the mean of all heads by default.
+
+    Returns:
+        Heatmap over the layer's grid of keys.
 
     Raises:
         IndexError: for a head that does not exist.
@@ -95,14 +110,14 @@ def attention_map(attention: Attention | WindowedAttention, query: QueryLike, he
 
 
 def entropy(attention: Attention) -> Tensor:
-    """(heads, queries): each row's entropy over log(keys), 0 for a single key and 1 for an even spread."""
+    """(heads, queries): each row's entropy divided by log(keys): 0 for weight on one key, 1 for equal weights."""
     _need_rows(attention, "Entropy")
     parts = [torch.special.entr(attention.rows(chunk)).sum(-1) for chunk in attention.query_chunks()]
     return torch.cat(parts, dim=1) / math.log(max(attention.num_keys, 2))
 
 
 def prefix_mass(attention: Attention) -> Tensor:
-    """(heads, queries): the part of each row that lies on prefix tokens (class token, registers)."""
+    """(heads, queries): the sum of each row's weights on prefix tokens (class token, registers)."""
     num_prefix = attention.key_layout.num_prefix
     parts = [attention.rows(chunk)[..., :num_prefix].sum(-1) for chunk in attention.query_chunks()]
     return torch.cat(parts, dim=1)
@@ -111,25 +126,26 @@ def prefix_mass(attention: Attention) -> Tensor:
 def attention_distance(attention: Attention) -> Tensor:
     """Mean over patch queries of sum_k A[q, k] * |position q - position k|, in input pixels.
 
-    Prefix keys are dropped and rows renormalised, so that it measures patch to patch.
+    Prefix keys are dropped and rows renormalised.
 
-    Returns:
-        (heads,).
+    Returns: (heads,).
 
     Raises:
-        UnsupportedError: where queries and keys are not on one grid.
+        UnsupportedError: if queries and keys are not on one grid.
+
+    Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 right.
     """
     return head_statistics(attention).distance
 
 
 @dataclass(frozen=True, eq=False)
 class HeadStatistics:
-    """Numbers for every head of one layer, each a mean over the patch queries.
+    """Statistics of every head of one layer, means over the patch queries.
 
     Attributes:
-        entropy: (heads,) over log(keys), in [0, 1].
-        distance: (heads,) attention distance in input pixels, patch to patch.
-        prefix_mass: (heads,) row mass on prefix tokens.
+        entropy: (heads,) divided by log(keys), in [0, 1].
+        distance: (heads,) attention distance between patches in input pixels.
+        prefix_mass: (heads,) sum of the weights on prefix tokens.
         largest: (heads,) the largest weight of any patch query.
     """
 
@@ -140,10 +156,10 @@ class HeadStatistics:
 
 
 def head_statistics(attention: Attention) -> HeadStatistics:
-    """All of a layer's head numbers in one pass over its weights, chunk by chunk.
+    """Statistics of every head of a layer, from one computation of its weights in chunks.
 
     Raises:
-        UnsupportedError: where queries and keys are not on one grid, or rows do not sum to 1.
+        UnsupportedError: if queries and keys are not on one grid, or rows do not sum to 1.
     """
     _need_rows(attention, "This statistic")
     layout, keys = attention.query_layout, attention.key_layout
@@ -171,8 +187,8 @@ def head_statistics(attention: Attention) -> HeadStatistics:
 
 
 def _rows_and_surprise(attention: Attention, queries: slice) -> tuple[Tensor, Tensor]:
-    """Weights (heads, chosen, keys) and the sum of their entropies (heads,), with no logarithm where scores are at hand."""
-    if attention.q is None or attention.bias is not None:  # a bias may hide keys, and 0 times infinity is no number
+    """Weights (heads, chosen, keys) and the sum of their entropies (heads,), from scores if there are any: no logarithm."""
+    if attention.q is None or attention.bias is not None:  # a bias may mask keys, and 0 times infinity is NaN
         rows = attention.rows(queries)
         return rows, torch.special.entr(rows).sum((1, 2))
     logarithms = attention.scores(queries).sub_(attention.log_sum_exp()[:, queries, None])
@@ -182,7 +198,14 @@ def _rows_and_surprise(attention: Attention, queries: slice) -> tuple[Tensor, Te
 
 @dataclass(frozen=True)
 class Sink:
-    """A token that draws far more attention than its like: share of all attention in the layer, and times the median patch."""
+    """A token that receives far more attention than the median patch.
+
+    Attributes:
+        token: its index.
+        name: its short name.
+        share: its share of all attention in the layer.
+        times_median: `share` divided by the median patch's.
+    """
 
     token: int
     name: str
@@ -197,7 +220,7 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
 
     Args:
         attention: One layer over a whole grid.
-        times: The least multiple of the median patch's share. 10 is a convention of this project and no published number.
+        times: The smallest multiple of the median patch's share. 10 is a convention of this project, not a published number.
 
     Raises:
         UnsupportedError: For attention inside windows.
@@ -223,7 +246,7 @@ def _need_whole(attention: Attention | WindowedAttention, what: str) -> None:
 
 
 def _need_rows(attention: Attention | WindowedAttention, what: str) -> None:
-    """Raises UnsupportedError where rows are no distribution over all keys of a grid."""
+    """Raises UnsupportedError if rows are not a distribution over all keys of a grid."""
     _need_whole(attention, what)
     if not attention.rows_sum_to_one:
         raise UnsupportedError(

@@ -1,8 +1,9 @@
-"""Which map to trust on this image: deletion and insertion curves of several maps beside random order and the image centre.
+"""Deletion and insertion curves of several maps for one image, with random orders and a centred map as baselines.
 
-Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), here on patches, hidden under the image's mean colour. Half hidden
-images are out of the training distribution: the numbers compare orders with each other and are no truth about the image. The
-curves are computed at quarters, then at eighths, then at sixteenths, and each level is handed out as it is done.
+Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), section 4, here with patches replaced by the image's mean
+colour. Partly hidden images are out of the training distribution: the numbers compare orders of patches on one image and
+nothing else. The curves are computed with steps of a quarter, then of an eighth, then of a sixteenth, and each level is
+yielded when complete.
 """
 
 from __future__ import annotations
@@ -20,16 +21,14 @@ from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 SEEDS = 5
-LEVELS = (4, 8, 16)  # steps of the curves, each level refining the one before
+LEVELS = (4, 8, 16)  # steps of the curves; each level is a multiple of the one before
 CENTRE = "centre of the picture"
 RANDOM = "random order"
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """One order's curves. Good: the deletion curve falls early (small area), the insertion curve rises early (large
-    area).
-    """
+    """One map's curves. A faithful map has a small deletion area (an early fall) and a large insertion area (an early rise)."""
 
     name: str
     deletion: Curve
@@ -37,7 +36,7 @@ class Scores:
 
     @property
     def gap(self) -> float:
-        """Insertion area less deletion area: one number, larger is better, 0 expected for a random order."""
+        """Insertion area minus deletion area; larger is better, and random orders have an expectation of 0."""
         return self.insertion.area - self.deletion.area
 
 
@@ -46,10 +45,11 @@ class Faithfulness:
     """Curves of one level of refinement.
 
     Attributes:
-        methods: one entry a map, in the order given.
-        centre: the centre prior.
-        random: one entry a seed: a band, not a line.
-        quantity: what the curves show.
+        methods: one entry for each map, in the given order.
+        centre: the baseline that hides patches from the centre outwards.
+        random: one entry for each seed.
+        quantity: name of the quantity on the curves' axis.
+        steps: number of steps of the curves.
     """
 
     methods: tuple[Scores, ...]
@@ -59,7 +59,7 @@ class Faithfulness:
     steps: int
 
     def table(self) -> list[dict[str, float | str]]:
-        """A row a method and one for each baseline: name, deletion area, insertion area, gap."""
+        """A row for each method and baseline: name, deletion area, insertion area, gap."""
         rows = [
             _row(scores.name, scores.deletion.area, scores.insertion.area) for scores in (*self.methods, self.centre)
         ]
@@ -77,18 +77,22 @@ def faithfulness(
     batch: int = BATCH,
     progress: Progress | None = None,
 ) -> Iterator[Faithfulness]:
-    """Curves for every map, coarse first: yields once for each of `levels` (steps of the curve, each a multiple of
-    the one before).
+    """Deletion and insertion curves of every map; yields once for each level, the coarsest first.
 
     Args:
+        question: the model, image and target.
         maps: name -> map (rows, cols); larger values are hidden first.
-        seeds: random orders, and orders of equal values over which a map's curves are averaged; a constant map has the curves
-            of random order.
-        progress: called with (images run, images in all) after each batch; raise from it to stop.
+        levels: numbers of steps of the curve, each a multiple of the one before.
+        seeds: number of random orders; equal values of a map are also ordered at random, once for each seed, and its curves
+            averaged, so that a constant map has the curves of random order.
+        batch: images in one forward pass.
+        progress: called with (images run, images in all) after each batch; an exception that it raises stops the work.
 
     Raises:
-        ValueError: for a map that is not of the model's grid and for no seed.
-        UnsupportedError: for a map with values that are not finite numbers.
+        ValueError: for a map of another grid than the model's, and for no seed.
+        UnsupportedError: for a map with values that are not finite.
+
+    Source: Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), section 4.
     """
     orders, centre, randoms = _walks(question.layout, maps, seeds)
     known = HiddenLikelihoods(question, batch)
@@ -120,7 +124,7 @@ def passes_needed(
     levels: tuple[int, ...] = LEVELS,
     seeds: int = SEEDS,
 ) -> int:
-    """How many images `faithfulness` would run through the model, those left out that were run for this question before.
+    """The number of images that `faithfulness` runs through the model, without those already computed for this question.
 
     Raises:
         ValueError, UnsupportedError: as `faithfulness`.
@@ -131,7 +135,7 @@ def passes_needed(
 
 
 def rank_agreement(maps: Mapping[str, Heatmap | np.ndarray]) -> np.ndarray:
-    """(methods, methods) Spearman correlation between maps, patch by patch; not-a-number for a constant map."""
+    """(methods, methods) Spearman correlation over patches between maps; NaN for a constant map."""
     arrays = [_array(values) for values in maps.values()]
     return np.array([[rank_correlation(one, other) for other in arrays] for one in arrays])
 
@@ -152,7 +156,7 @@ def _walks(
 
 
 def _sets(walks: list[Orders], steps: int) -> list[np.ndarray]:
-    """Every set of hidden patches, each (patches,), that the curves of `walks` ask for."""
+    """Every set of hidden patches, each (patches,) boolean, on the curves of `walks`."""
     fractions = np.linspace(0, 1, steps + 1)
     hidden = [hidden_by_deletion(order, f) for walk in walks for order in walk.hiding for f in fractions]
     return hidden + [hidden_by_insertion(order, f) for walk in walks for order in walk.showing for f in fractions]
@@ -179,8 +183,11 @@ def _values(name: str, values: Heatmap | np.ndarray, grid: tuple[int, int]) -> n
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """fractions (points,) of patches hidden or shown, ascending from 0 to 1; values (points,) of the target's
-    likelihood there.
+    """One curve.
+
+    Attributes:
+        fractions: (points,) share of patches hidden or shown, ascending from 0 to 1.
+        values: (points,) likelihood of the target.
     """
 
     fractions: np.ndarray
@@ -188,15 +195,15 @@ class Curve:
 
     @property
     def area(self) -> float:
-        """Area under the curve by the trapezoid rule; the fractions span 1, so it is the curve's mean."""
+        """Area under the curve by the trapezoid rule. Fractions span 1, so it is also the curve's mean."""
         return float(np.trapezoid(self.values, self.fractions))
 
 
 @dataclass(frozen=True, eq=False)
 class Orders:
-    """The orders in which a map's patches are hidden and shown, each (patches,), over which its curves are averaged.
+    """The orders in which a map's patches are hidden and shown, each (patches,); its curves are averaged over them.
 
-    Where the map has equal values there is one for each seed, with the equal values in an order drawn at random.
+    A map with equal values has one order for each seed, with the equal values shuffled; any other map has one.
     """
 
     hiding: tuple[np.ndarray, ...]
@@ -204,16 +211,18 @@ class Orders:
 
 
 def orders_of(values: np.ndarray, seeds: Sequence[int], name: str = "") -> Orders:
-    """Patches by falling value of a map (rows, cols); equal values in an order drawn by each of `seeds`.
+    """Patches by decreasing value of a map, with equal values in a random order for each seed.
 
-    A fixed order of equal values, such as reading order, would be a walk over the picture that the map did not ask for.
-    Showing draws them in the reverse of the order for hiding, so that a constant map has exactly the curves of random order.
+    A fixed order of equal values, such as from left to right, would not come from the map. Insertion uses the reverse of
+    deletion's order of equal values, so that a constant map has exactly the curves of random order.
 
     Args:
-        name: of the map, for the error.
+        values: (rows, cols), a map.
+        seeds: of the random orders.
+        name: name of the map, for the message of the error.
 
     Raises:
-        UnsupportedError: for values that are not finite numbers, which have no order.
+        UnsupportedError: for values that are not finite.
         ValueError: without a seed.
     """
     flat = np.asarray(values, np.float64).ravel()  # (rows, cols) -> (patches,)
@@ -234,12 +243,12 @@ def orders_of(values: np.ndarray, seeds: Sequence[int], name: str = "") -> Order
 
 
 def _falling(values: np.ndarray, among_equals: np.ndarray) -> np.ndarray:
-    """(patches,): by falling value, equal values in the order in which `among_equals` (patches,) has them."""
+    """(patches,): indices by decreasing value; equal values in the order of `among_equals` (patches,)."""
     return among_equals[np.argsort(-values[among_equals], kind="stable")]
 
 
 def centre_orders(layout: TokenLayout, seeds: Sequence[int]) -> Orders:
-    """From the centre of the picture outwards, where photographers put what they photograph; equal distances at random."""
+    """Patches from the centre of the picture outwards, since photographs often have their object there; ties at random."""
     middle = np.asarray(layout.input_size) / 2
     return orders_of(-((layout.centres - middle) ** 2).sum(-1), seeds, "centre of the picture")
 
@@ -257,8 +266,9 @@ def hidden_by_insertion(order: np.ndarray, fraction: float) -> np.ndarray:
 
 
 class HiddenLikelihoods:
-    """The target's likelihood for sets of hidden patches; a set that was run before for the same question is not run again:
-    the curves of one more map, or finer ones, cost what is new of them.
+    """The target's likelihood for sets of hidden patches, cached with the question.
+
+    A further map or a finer curve runs only sets that are not in the cache.
     """
 
     def __init__(self, question: Question, batch: int = BATCH) -> None:
@@ -267,8 +277,9 @@ class HiddenLikelihoods:
         self._known = question.hidden_likelihoods
 
     def compute(self, sets: Sequence[np.ndarray], each: Callable[[int], None] | None = None) -> None:
-        """Runs what is not known yet of `sets`, each (patches,) boolean. `each` gets the number of images run after
-        each batch.
+        """Runs those of `sets`, each (patches,) boolean, that are not in the cache.
+
+        `each` is called after each batch with the number of images run so far.
         """
         new = {key: hidden for hidden in sets if (key := np.packbits(hidden).tobytes()) not in self._known}
         if not new:
@@ -283,19 +294,19 @@ class HiddenLikelihoods:
         self._known.update(zip(new, values.tolist(), strict=True))
 
     def missing(self, sets: Sequence[np.ndarray]) -> int:
-        """How many of `sets` would have to be run."""
+        """How many of `sets` are not in the cache."""
         return len({key for hidden in sets if (key := np.packbits(hidden).tobytes()) not in self._known})
 
     def value(self, hidden: np.ndarray) -> float:
-        """The likelihood with these patches hidden, which `compute` was given before."""
+        """The likelihood with these patches hidden; call `compute` with the set before."""
         return self._known[np.packbits(hidden).tobytes()]
 
     def deletion(self, orders: Sequence[np.ndarray], fractions: np.ndarray) -> Curve:
-        """The mean over `orders` of hiding in that order, every set of patches computed before."""
+        """The deletion curve, averaged over `orders`; call `compute` with its sets before."""
         return Curve(fractions, self._mean([[hidden_by_deletion(order, f) for f in fractions] for order in orders]))
 
     def insertion(self, orders: Sequence[np.ndarray], fractions: np.ndarray) -> Curve:
-        """The mean over `orders` of showing in that order, every set of patches computed before."""
+        """The insertion curve, averaged over `orders`; call `compute` with its sets before."""
         return Curve(fractions, self._mean([[hidden_by_insertion(order, f) for f in fractions] for order in orders]))
 
     def _mean(self, walks: list[list[np.ndarray]]) -> np.ndarray:
@@ -304,7 +315,7 @@ class HiddenLikelihoods:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman correlation of two arrays of one shape, entry by entry; not-a-number where one is constant."""
+    """Spearman correlation of two arrays of the same shape; NaN if one is constant."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     from scipy.stats import spearmanr
@@ -313,7 +324,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks in the shape of `values`, scaled to [0, 1]; equal values share their mean rank."""
+    """Ranks in the shape of `values`, scaled to [0, 1]; equal values have their mean rank."""
     from scipy.stats import rankdata
 
     return (rankdata(values).reshape(values.shape) - 1) / max(values.size - 1, 1)

@@ -1,5 +1,4 @@
-"""Patch features: what a layer's queries, keys, values or tokens say of each patch, and how alike they are, within one
-picture and between pictures.
+"""Patch features: a layer's queries, keys, values or tokens as vectors of patches, compared within and between pictures.
 
 Facets of self-attention as features, and mutual nearest neighbours as correspondences: Amir, Gandelsman, Bagon and Dekel 2021
 (arXiv 2112.05814). Keys of the last layer are customary for finding objects (Simeoni et al. 2021, arXiv 2109.14279), tokens for
@@ -25,18 +24,18 @@ from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 
 FACETS = ("key", "query", "value", "token")
-STARTS = 4  # k-means from so many starting points; the one with the least spread is kept
-BLOCK_PAIRS = 4_000_000  # similarities that are held at one time while neighbours are looked for
+STARTS = 4  # k-means runs with different starting points; the one with the smallest within-cluster variance is kept
+BLOCK_PAIRS = 4_000_000  # similarities in memory at one time during a search for nearest neighbours
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class PatchFeatures:
-    """One vector a patch.
+    """One feature vector for each patch of one picture.
 
     Attributes:
         values: (patches, width) float32, in sequence order.
-        layout: Which patch is where.
+        layout: Which token is which patch.
         layer: Counted from 0.
         facet: One of `FACETS`.
     """
@@ -48,26 +47,26 @@ class PatchFeatures:
 
     @property
     def unit(self) -> np.ndarray:
-        """(patches, width) float32: each vector divided by its length; a vector of length 0 stays 0."""
+        """(patches, width) float32: each vector divided by its norm; a zero vector stays zero."""
         length = np.linalg.norm(self.values, axis=1, keepdims=True)
         return self.values / np.maximum(length, _TINY)
 
     def packed(self) -> np.ndarray:
-        """(patches, width) float16: the unit vectors as a browser gets them.
+        """(patches, width) float16: the unit vectors for the browser.
 
-        The cosine similarity of two patches is the dot product of their rows, to within about 0.001.
+        The dot product of two rows is the cosine similarity of the patches to within about 0.001.
         """
         return np.ascontiguousarray(self.unit, np.float16)
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """One forward pass with the queries, keys and values of every layer, and the tokens after it.
+    """One forward pass with the queries, keys, values and output tokens of every layer.
 
     Attributes:
-        layers: One `Attention` a layer, with values.
-        states: One (tokens, width) tensor a layer: its tokens after the layer and the model's final norm, where it has one.
-            Empty for a model that is not one row of blocks.
+        layers: One `Attention` for each layer, with values.
+        states: One (tokens, width) tensor for each layer: its output tokens, after the model's final norm if it has one.
+            Empty for a model that is not a sequence of blocks.
         layout: Which token is which patch.
     """
 
@@ -91,14 +90,14 @@ class FeatureMaps:
         """The patches' features.
 
         Args:
-            facet: "key", "query" or "value", the vectors of all heads one behind the other, exactly as the attention used them
-                (after a norm or a rotation of queries and keys, where there is one); or "token", what the layer leaves.
+            facet: "key", "query" or "value": the concatenated vectors of all heads, exactly as the attention used them (after
+                normalisation and rotation of queries and keys); or "token": the layer's output.
             layer: Counted from 0; the last by default.
 
         Raises:
             ValueError: For another facet.
             IndexError: For a layer that does not exist.
-            UnsupportedError: Where the model gives weights and no queries and keys, or is not one row of blocks.
+            UnsupportedError: If the model gives weights and no queries and keys, or is not a sequence of blocks.
             NotFiniteError: For features that are not finite.
         """
         if facet not in FACETS:
@@ -125,11 +124,15 @@ class FeatureMaps:
 
 
 def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
-    """One forward pass over a model input (3, height, width), every layer's features kept.
+    """One forward pass that keeps every layer's features.
+
+    Args:
+        model: A model with one grid of patches.
+        pixels: (3, height, width), normalised.
 
     Raises:
         UnsupportedError: For a model without attention over one grid of patches.
-        NotFiniteError: Where the model's output is not finite.
+        NotFiniteError: If the model's output is not finite.
     """
     module = model.module
     try:
@@ -156,26 +159,26 @@ def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
 
 
 def patch_similarity(a: PatchFeatures, b: PatchFeatures | None = None) -> np.ndarray:
-    """(patches of a, patches of b) float32: cosine similarity of every pair; of `a` with itself where b is not given."""
+    """(patches of a, patches of b) float32: cosine similarity of every pair; without `b`, of `a` with itself."""
     b = a if b is None else b
     _same_kind(a, b)
     return a.unit @ b.unit.T
 
 
 def similar_patches(a: PatchFeatures, cell: tuple[int, int], b: PatchFeatures | None = None) -> Heatmap:
-    """How alike each patch of `b` (of `a` itself where not given) is to one patch of `a`.
+    """Cosine similarity of one patch of `a` to every patch of `b`.
 
     Args:
         a: Features of one facet and layer.
         cell: (row, col) of the patch in `a`.
-        b: Features of the same facet and layer, also of another picture.
+        b: Features of the same facet and layer, also of another picture; `a` by default.
 
     Returns:
         Heatmap over the grid of `b`: cosine similarity from -1 to 1.
 
     Raises:
         IndexError: For a patch outside the grid.
-        ValueError: Where `a` and `b` are not of one kind.
+        ValueError: If `a` and `b` differ in facet, layer or width.
     """
     b = a if b is None else b
     _same_kind(a, b)
@@ -185,11 +188,11 @@ def similar_patches(a: PatchFeatures, cell: tuple[int, int], b: PatchFeatures | 
 
 @dataclass(frozen=True, eq=False)
 class Correspondences:
-    """Pairs of patches, the most alike first.
+    """Pairs of patches, by decreasing similarity.
 
     Attributes:
-        source: (pairs,) int, patches of the first picture in sequence order.
-        target: (pairs,) int, their partners in the second.
+        source: (pairs,) int, numbers of patches of the first picture.
+        target: (pairs,) int, their partners in the second picture.
         similarity: (pairs,) float32, cosine similarity of each pair.
     """
 
@@ -201,13 +204,15 @@ class Correspondences:
 def correspondences(
     a: PatchFeatures, b: PatchFeatures, mutual: bool = True, count: int | None = None
 ) -> Correspondences:
-    """Each patch of `a` with the patch of `b` that is most like it. Memory grows with the patches and not with their pairs.
+    """Each patch of `a` with its nearest neighbour in `b` by cosine similarity. Memory grows with the number of patches.
 
     Args:
         a: Features of the first picture.
         b: Features of the second, of the same model, layer and facet.
-        mutual: Keep only pairs each of which is the other's nearest ("best buddies").
-        count: Keep so many, the most alike.
+        mutual: Keep only mutual nearest neighbours ("best buddies").
+        count: Keep this number of pairs, those of largest similarity; all by default.
+
+    Source: Amir et al. 2021, "Deep ViT features as dense visual descriptors" (arXiv 2112.05814).
     """
     _same_kind(a, b)
     one, two = a.unit, b.unit
@@ -231,12 +236,12 @@ def correspondences(
 
 @dataclass(frozen=True, eq=False)
 class PatchComponents:
-    """Principal components of the patches of one or several pictures, computed jointly: one colour means one thing in all.
+    """Principal components of the patches of all pictures together, so that colours of different pictures are comparable.
 
     Attributes:
-        values: One (rows, cols, components) float32 array a picture; not-a-number on background patches where it was left out.
+        values: One (rows, cols, components) float32 array for each picture; NaN on background patches that were left out.
         explained: (components,) share of the variance of the patches that were kept, descending.
-        foreground: One (rows, cols) boolean array a picture; all True where the background was kept.
+        foreground: One (rows, cols) boolean array for each picture; all True if the background was kept.
     """
 
     values: tuple[np.ndarray, ...]
@@ -244,10 +249,10 @@ class PatchComponents:
     foreground: tuple[np.ndarray, ...]
 
     def colours(self, percentile: float = 1.0) -> tuple[np.ndarray, ...]:
-        """One (rows, cols, 3) float32 array in [0, 1] a picture: the first three components as red, green and blue.
+        """One (rows, cols, 3) float32 array in [0, 1] for each picture: the first three components as red, green and blue.
 
-        Each component is stretched between its `percentile` and 100 - `percentile` over all pictures together and clipped;
-        background is black, and a component that is missing or constant is 0.5.
+        Each component is scaled from its `percentile` and 100 - `percentile` over all pictures to [0, 1] and clipped.
+        Background is black; a missing or constant component is 0.5.
         """
         shown = np.concatenate([values[kept] for values, kept in zip(self.values, self.foreground, strict=True)])[:, :3]
         low, high = np.percentile(shown, (percentile, 100 - percentile), axis=0)  # (components,) each
@@ -267,19 +272,19 @@ def principal_components(
 ) -> PatchComponents:
     """The leading `count` principal components of the patches of all `pictures` together.
 
-    Args:
-        pictures: Features of one model, layer and facet.
-        count: How many components.
-        foreground: Keep the patches whose first component is positive and compute the components of those alone, as Oquab et
-            al. 2023 do. A component has no sign of its own; the side that is rarer at the pictures' borders is taken for the
-            foreground. Where fewer patches than components would be left, all are kept.
+    Args: pictures: Features of one model, layer and facet. count: Number of components. foreground: Keep only patches with a
+        positive first component, and compute the components of those, as Oquab et al. 2023.
+            The sign of a component is arbitrary; the side that is rarer at the pictures' borders is taken as the foreground. If
+            fewer patches than components would be left, all are kept.
 
     Returns:
-        The components with their share of the variance. The entry of largest size of each direction is positive, so that
-        colours repeat.
+        The components with their share of the variance. The largest entry of each direction by absolute value is positive, so
+        that colours are reproducible.
 
     Raises:
-        ValueError: Without pictures, for features that differ in kind, or for more components than there are dimensions.
+        ValueError: Without pictures, for features of different layers or facets, or for more components than dimensions.
+
+    Source: Oquab et al. 2023, "DINOv2" (arXiv 2304.07193), figure 1.
     """
     if not pictures:
         raise ValueError("principal components need the features of at least one picture")
@@ -329,15 +334,15 @@ def _border(grid: tuple[int, int]) -> np.ndarray:
 
 
 def upsampled(values: np.ndarray, size: tuple[int, int], method: str = "bicubic") -> np.ndarray:
-    """(rows, cols, channels) -> (height, width, channels) float32: values between the patches' centres.
+    """(rows, cols, channels) -> (height, width, channels) float32: interpolation between the patches' centres.
+
+    The picture is not used: edges in the result come from the interpolation, not from the model.
 
     Args:
-        values: One vector a patch; not-a-number is taken for 0.
+        values: (rows, cols, channels); NaN counts as 0.
         size: (height, width) in pixels.
-        method: "nearest" (each patch one rectangle), "bilinear", or "bicubic" (Keys 1981, a = -0.75, as PyTorch has it), which
-            may overshoot a little.
-
-    Nothing about the picture is used: an edge that looks sharp here was made by interpolation and not by the model.
+        method: "nearest" (each patch one rectangle), "bilinear", or "bicubic" (Keys 1981, a = -0.75, as PyTorch), which may
+            overshoot.
     """
     methods = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
     if method not in methods:
@@ -350,15 +355,15 @@ def upsampled(values: np.ndarray, size: tuple[int, int], method: str = "bicubic"
 
 
 def cluster_patches(pictures: Sequence[PatchFeatures], count: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """k-means (SciPy's, k-means++ starts) over the unit vectors of all patches of all pictures together.
+    """k-means (SciPy, k-means++ initialisation) over the unit vectors of all patches of all pictures together.
 
     Args:
         pictures: Features of one model, layer and facet.
-        count: Number of clusters; fewer come back where patches have fewer different features.
-        seed: The same answer for the same seed.
+        count: Number of clusters; there are fewer if patches have fewer different features.
+        seed: Seed of the initialisation.
 
     Returns:
-        One (rows, cols) int array a picture: the cluster of each patch, numbered from the largest cluster (0) down.
+        One (rows, cols) int array for each picture: the cluster of each patch; cluster 0 has the most patches.
 
     Raises:
         ValueError: For no pictures, or a number of clusters below 1 or above that of the patches.

@@ -1,7 +1,7 @@
-"""How important each head is for one image: every head switched off in turn, beside how concentrated its attention is.
+"""The importance of each head for one image by ablation, compared with the concentration of its attention.
 
-Attention is not cause (Jain and Wallace 2019, arXiv 1902.10186); here the two are measured on the same image and
-their rank correlation is one number.
+Attention weights need not agree with importance (Jain and Wallace 2019, arXiv 1902.10186): here both are measured on the same
+image and correlated.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.progress import Progress
 
-# Copies of the sequence run at once: all heads of a small model's layer, no more than stays quick to cancel.
+# Copies of the sequence in one batch: all heads of a small model's layer; cancelling waits for the end of a batch.
 BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
 class HeadImportance:
-    """(layers, heads) float32 each.
+    """The effect of switching off each head.
 
     Attributes:
-        score_fall: fall of the target's score when the head's output is zero; negative where the score rises.
-        likelihood_fall: the same for the target's likelihood (the probability, for a class).
+        score_fall: (layers, heads) float32, decrease of the target's score when the head's output is zero; negative for an
+            increase.
+        likelihood_fall: (layers, heads) float32, the same for the target's likelihood (of a class, its probability).
     """
 
     score_fall: np.ndarray
@@ -37,10 +38,15 @@ class HeadImportance:
 
 
 def head_importance(question: Question, batch: int = BATCH, progress: Progress | None = None) -> HeadImportance:
-    """Switches off every head in turn. Each layer restarts from its own cached input with its heads as one batch.
+    """Switches off one head after the other.
 
-    The cost is that of heads * (layers + 1) / 2 forward passes. `progress` is called with (block passes done, all of them);
-    raise from it to stop.
+    Each layer restarts from its cached input with its heads as one batch. The time is that of heads * (layers + 1)
+    / 2 forward passes.
+
+    Args:
+        question: the model, image and target.
+        batch: heads that are switched off in one batch, each in its own copy of the sequence.
+        progress: called with (block passes done, block passes in all); an exception that it raises stops the work.
 
     Raises:
         UnsupportedError: for a model that cannot be restarted between layers.
@@ -78,9 +84,9 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
 
 
 def head_confidence(trace: Trace) -> np.ndarray:
-    """(layers, heads) float32: how much attention says a head matters, the mean over queries of its largest weight.
+    """(layers, heads) float32: the confidence of a head, the mean over queries of its largest weight.
 
-    Voita et al. 2019 (arXiv 1905.09418) call it confidence: a head that singles out few tokens looks important.
+    Source: Voita et al. 2019 (arXiv 1905.09418).
     """
     layers = []
     for layer in trace.sequence("Confidence"):
@@ -92,9 +98,7 @@ def head_confidence(trace: Trace) -> np.ndarray:
 
 
 def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
-    """Spearman's correlation of |importance| with confidence over all heads, in [-1, 1]; not-a-number where one is
-    constant.
-    """
+    """Spearman correlation of |importance| with confidence over all heads, in [-1, 1]; NaN if one is constant."""
     return faithfulness.rank_correlation(np.abs(importance), confidence)
 
 

@@ -1,9 +1,9 @@
-"""Rollout for one head. The literature has no standard definition; these are two, and every picture says which it shows.
+"""Rollout of one head. The literature has no standard definition; here are two, and every figure names its own.
 
-last_hop       A[l, h] Â_{l-1} ... Â_1: what this head reads, traced back to the input
-leave_one_in   Â_L ... (alpha I + (1 - alpha) A[l, h]) ... Â_1: what the end would see if layer l had this head alone
+last_hop       A[l, h] Â_{l-1} ... Â_1: the keys that this head reads, traced back to the input
+leave_one_in   Â_L ... (alpha I + (1 - alpha) A[l, h]) ... Â_1: rollout with this head as the only one of layer l
 
-Chaining "head 3" through all layers means nothing: heads are not aligned between layers.
+A product of "head 3" of every layer is not defined here: heads of different layers do not correspond.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ def head_rollouts(
     progress: Progress | None = None,
     head_fused: Trace | None = None,
 ) -> np.ndarray:
-    """(layers, heads, rows, cols) float32: the per-head rollout of every head, in one sweep from the last layer down.
+    """(layers, heads, rows, cols) float32: the rollout of every head, computed together from the last layer down.
 
-    All heads' vectors travel together, so the sweep costs about one rollout and needs no (tokens, tokens) matrix.
+    The vectors of all heads are multiplied with each layer together, which takes about the time of one rollout and no (tokens,
+    tokens) matrix.
 
     Args:
         trace: Of a model whose layers relate one grid of patches.
         method: One of METHODS.
         query: As for `rollout`.
-        options: As for `rollout`; heads are those of each layer, which must be as many in all.
-        progress: Called with (layers done, layers).
-        head_fused: The same trace from `head_fused_traces`, of the same fusion, where it is at hand: most of the work is in it.
+        options: As for `rollout`; all layers must have the same number of heads.
+        progress: Called with (layers done, layers in all).
+        head_fused: The trace's entry of `head_fused_traces` for the same fusion, which saves most of the time.
 
     Raises:
         UnsupportedError: As `head_rollout`.
@@ -63,16 +64,16 @@ def head_rollout(
 
     Args:
         trace: of layers that share one grid.
-        layer: counted from 0, in the trace (not in the range of `options`).
+        layer: number of the layer in the trace (not in the range of `options`), counted from 0.
         head: of the layer, counted from 0.
         method: "last_hop" or "leave_one_in".
-        query: token index, name or mixture; by default what the model's output is computed from.
-        options: of rollout.
+        query: token index, name or weighted set; by default the query that the model's output is computed from.
+        options: as for `rollout`.
 
     Raises:
-        UnsupportedError: where rollout is not defined.
+        UnsupportedError: if rollout is not defined for this model.
         ValueError: for an unknown method.
-        IndexError: for a head or layer that is not there.
+        IndexError: for a head or layer that does not exist.
     """
     last = trace.num_layers - 1 if options.last_layer is None else options.last_layer
     if not options.first_layer <= layer <= last:
@@ -98,14 +99,14 @@ def _sweep(
         raise ValueError(f"per-head rollout is one of {', '.join(METHODS)}, not {method!r}")
     asks = query_of(trace, query)
     layers, through = options.layers(trace), options.layers(head_fused or trace)
-    main = start_vector(trace, asks, options)  # (1, tokens): what the layers above make of the query
+    main = start_vector(trace, asks, options)  # (1, tokens): the query's row of the product of the layers above
     if method == "last_hop" and asks.pools:
         raise UnsupportedError(
             "The last hop starts at a token of the layer; for a model that pools, choose a token or leave one in."
         )
     if wanted is None and len({layer.num_heads for layer in layers}) > 1:
         raise UnsupportedError(f"The layers of {trace.model_name} differ in heads; ask for one head at a time.")
-    travelling = main[:0]  # (n, tokens): the heads of the layers passed so far, last layer first
+    travelling = main[:0]  # (n, tokens): vectors of the heads of the layers done, last layer first
     for index, layer in downwards(layers):
         asked = wanted is None or wanted[0] == index
         if method == "leave_one_in":
@@ -126,4 +127,4 @@ def _sweep(
             progress(len(layers) - index, len(layers))
     if wanted is not None:
         return travelling[None]  # (1, 1, tokens)
-    return travelling.reshape(len(layers), layers[0].num_heads, -1).flip(0)  # the last layer came first
+    return travelling.reshape(len(layers), layers[0].num_heads, -1).flip(0)  # (layers, heads, tokens), first first

@@ -1,7 +1,7 @@
-"""Hiding patches of an image and running the model again; what hiding a marked object does beside hiding as much elsewhere.
+"""Hides patches of an image and runs the model again; compares hiding a marked object with hiding equal areas elsewhere.
 
-The share of a map inside the object is the pointing game made continuous (Zhang et al. 2016, arXiv 1608.00507). The fall in
-probability is set beside the fall when equal areas elsewhere are hidden, because hiding anything costs something.
+The share of a map inside the object is a continuous form of the pointing game (Zhang et al. 2016, arXiv 1608.00507). Hiding any
+area lowers the probability, so the object's decrease is compared with that of equal areas elsewhere.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
-# Images run through the model at once: on a processor a larger batch is no faster, and cancelling has to wait for it.
+# Images in one forward pass: on a CPU a larger batch is not faster, and cancelling waits for its end.
 BATCH = 8
 
 
 def mean_colour(pixels: Tensor) -> Tensor:
-    """(3, 1, 1): the image's own mean colour, in the input's normalised units."""
+    """(3, 1, 1): the image's mean colour, in the units of the normalised input."""
     return pixels.mean((-2, -1), keepdim=True)
 
 
 def over_pixels(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """(n, rows, cols) -> (n, 1, height, width): each cell of the grid spread over the pixels it covers."""
+    """(n, rows, cols) -> (n, 1, height, width): each patch's value repeated over its pixels."""
     return F.interpolate(masks[:, None].float(), size=size, mode="nearest-exact")
 
 
 def hide(pixels: Tensor, masks: Tensor, fill: Tensor | None = None) -> Tensor:
-    """(3, height, width) with masks (n, rows, cols), True where hidden -> (n, 3, height, width).
+    """The image with each of the masks hidden, (n, 3, height, width).
 
     Args:
-        fill: what stands there instead, broadcastable to the image; its mean colour by default.
+        pixels: (3, height, width), normalised.
+        masks: (n, rows, cols) boolean, True for hidden patches.
+        fill: replacement, broadcastable to the image; its mean colour by default.
     """
     cover = over_pixels(masks, (pixels.shape[-2], pixels.shape[-1])).to(pixels.dtype)
     return pixels * (1 - cover) + (mean_colour(pixels) if fill is None else fill) * cover
@@ -46,7 +48,7 @@ def hide(pixels: Tensor, masks: Tensor, fill: Tensor | None = None) -> Tensor:
 
 def cells(hidden: np.ndarray, layout: TokenLayout) -> Tensor:
     """(n, patches) boolean -> (n, rows, cols) tensor."""
-    return torch.from_numpy(np.ascontiguousarray(hidden)).reshape(-1, *layout.grid)
+    return torch.from_numpy(np.ascontiguousarray(hidden)).reshape(-1, *layout.grid)  # (n, patches) -> (n, rows, cols)
 
 
 def outputs(
@@ -69,10 +71,14 @@ def read_hidden(
     batch: int = BATCH,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """(n,) float64: `read(output, reference)` for the image with each of masks (n, rows, cols) hidden.
+    """(n,) float64: `read(output, reference)` for the image with each of the masks hidden.
 
     Args:
-        progress: called with (images done, images) after each batch; raise from it to stop.
+        question: the model, image and target.
+        masks: (n, rows, cols) boolean, True for hidden patches.
+        read: turns the outputs of a batch and the unchanged image's output into (batch,) numbers.
+        batch: images in one forward pass.
+        progress: called with (images done, images in all) after each batch; an exception that it raises stops the work.
     """
     values = np.empty(masks.shape[0])
     for chunk, output in outputs(question, masks, batch):
@@ -86,8 +92,7 @@ ELSEWHERE = 20
 
 
 def share_inside(heatmap: Heatmap, mask: np.ndarray) -> float:
-    """The part of a map's positive relevance that lies on mask (rows, cols) boolean, 0 to 1; not-a-number where
-    nothing is positive.
+    """The share, 0 to 1, of a map's positive values inside `mask` (rows, cols) boolean; NaN without positive values.
 
     Raises:
         ValueError: for a mask of another grid.
@@ -99,15 +104,15 @@ def share_inside(heatmap: Heatmap, mask: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ObjectTest:
-    """What hiding the marked object does, beside hiding as many patches elsewhere.
+    """The effect of hiding the marked object, and of hiding as many patches elsewhere.
 
     Attributes:
-        area: the object's part of the picture; what a map without information would have inside.
-        likelihood: of the target with nothing hidden.
-        fall: of the likelihood when the object is hidden.
-        elsewhere: (draws,) falls when as many patches are hidden somewhere else; (1,) for an object over more than half of the
-            picture, which leaves no equal area: the fall when all the rest is hidden.
-        shares: method -> share of its positive relevance inside the object.
+        area: the object's share of the picture, which is also the expected share of a constant map.
+        likelihood: the target's likelihood with nothing hidden.
+        fall: decrease of the likelihood when the object is hidden.
+        elsewhere: (draws,) decreases when as many patches are hidden elsewhere; (1,) for an object of more than half of the
+            picture: the decrease when all of the rest is hidden.
+        shares: method -> share of its positive values inside the object.
     """
 
     area: float
@@ -118,16 +123,14 @@ class ObjectTest:
 
     @property
     def compared_with_rest(self) -> bool:
-        """Whether `elsewhere` is all the rest of the picture, which is less than the object."""
+        """Whether `elsewhere` is the decrease for all of the rest, which has fewer patches than the object."""
         return self.area > 0.5
 
     @property
     def times(self) -> float:
-        """How many times as much the object matters as equal areas elsewhere; negative where hiding the object raises the
-        likelihood.
+        """`fall` divided by the mean of `elsewhere`; negative if hiding the object raises the likelihood.
 
-        Where hiding elsewhere costs nothing on average, infinite if hiding the object does, and not-a-number if it does not
-        either: there is nothing to compare then.
+        If hiding elsewhere does not lower the likelihood on average: infinite if hiding the object does, else NaN.
         """
         mean = float(self.elsewhere.mean())
         if mean > 0:
@@ -144,8 +147,16 @@ def object_test(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ObjectTest:
-    """Hides mask (rows, cols) boolean, then `draws` areas of the same size outside it; all the rest, once, where the mask
-    covers more than half.
+    """Hides the object, then areas of the same size elsewhere.
+
+    Args:
+        question: the model, image and target.
+        mask: (rows, cols) boolean, the object.
+        maps: method -> map, for `ObjectTest.shares`.
+        draws: number of areas elsewhere. For a mask of more than half of the picture, all of the rest is hidden once.
+        batch: images in one forward pass.
+        seed: of the random areas.
+        progress: called with (images done, images in all) after each batch; an exception that it raises stops the work.
 
     Raises:
         ValueError: for a mask of another grid, an empty or a full one, and for no draw.
@@ -168,7 +179,7 @@ def object_test(
 
 
 def _elsewhere(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many patches outside the mask, in one piece: the ones nearest to a random patch outside."""
+    """(rows, cols) boolean: as many patches outside the mask, those nearest to a random patch outside."""
     outside = np.argwhere(~mask)  # (n, 2)
     centre = outside[rng.integers(len(outside))]
     near = np.argsort(((outside - centre) ** 2).sum(1) + rng.random(len(outside)) * 0.5)[: mask.sum()]

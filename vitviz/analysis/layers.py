@@ -1,4 +1,4 @@
-"""One layer of any kind: whom its query may look at, where it looks, and which windows the layer works in."""
+"""One layer of any kind: the keys that a query can attend to, its attention maps, and the layer's windows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from vitviz.capture.windows import WindowedAttention
 GLOBAL, POOLED, COLLECTING = "global", "pooled", "collecting"
 WINDOWS, SHIFTED, SPREAD = "windows", "shifted windows", "spread windows"
 
-# Models hide a key by adding -100 or -infinity to its score, which is far more than training puts into a bias.
+# Models mask a key by adding -100 or -infinity to its score; a trained bias is much smaller.
 HIDDEN_BY = 50.0
 
 
 def layer_kind(layer: Layer) -> str:
-    """GLOBAL: every patch attends to every token of its own grid. POOLED: to a coarser or finer grid. COLLECTING: learned
-    queries gather from the patches. WINDOWS: blocks of neighbours attend to each other; SHIFTED: the same, the blocks moved
-    so that they straddle those of the layer before; SPREAD: windows of patches that lie apart (MaxViT's grid attention).
+    """The kind of a layer.
+
+    Returns:
+        GLOBAL (every patch attends to every token of its own grid), POOLED (to a coarser or finer grid), COLLECTING (a pooling
+        layer with learned queries), WINDOWS (attention within blocks of neighbours), SHIFTED (the same with blocks shifted
+        against the previous layer's), or SPREAD (windows of patches that are not neighbours, MaxViT's grid attention).
     """
     if not layer.query_layout.num_patches:
         return COLLECTING
@@ -37,15 +40,15 @@ def layer_kind(layer: Layer) -> str:
 
 
 def stage_of(trace: Trace, index: int) -> int:
-    """The stage of a layer, counted from 0: a new one begins wherever the queries' grid changes; layers that only collect
-    belong to the last.
+    """The stage of layer `index`, counted from 0. A stage begins where the queries' grid changes; pooling layers belong to the
+    last one.
     """
     grids = [layer.query_layout.grid for layer in trace.layers[: index + 1]]
     return sum(one != two for one, two in pairwise(grids))
 
 
 def window_labels(layer: Layer) -> np.ndarray | None:
-    """(rows, cols) int64 over the queries' grid: the window in which each patch asks; None where there is one for all."""
+    """(rows, cols) int64 over the queries' grid: the window of each query; None for a layer without windows."""
     if not isinstance(layer, WindowedAttention) or layer.num_windows < 2:
         return None
     tokens, layout = layer.query_tokens.cpu().numpy(), layer.query_layout  # (windows, queries), -1 for padding
@@ -56,9 +59,7 @@ def window_labels(layer: Layer) -> np.ndarray | None:
 
 
 def reached(layer: Layer, query: int) -> np.ndarray:
-    """(rows, cols) bool over the keys' grid: the patches that `query`'s attention can reach, those of its window that no
-    mask hides from it. All of them where there are no windows.
-    """
+    """(rows, cols) bool over the keys' grid: the patches of the query's window that are not masked; all without windows."""
     layout = layer.key_layout
     if not isinstance(layer, WindowedAttention):
         return np.ones(layout.grid, bool)
@@ -78,15 +79,16 @@ def reached(layer: Layer, query: int) -> np.ndarray:
 
 
 def within_window(maps: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """(..., rows, cols) -> (..., fewer rows, fewer cols): the rows and columns that hold a reached patch, and no others."""
+    """(..., rows, cols) -> (..., fewer rows, fewer cols): rows and columns without a reached patch are dropped."""
     return maps[..., reach.any(1), :][..., reach.any(0)]
 
 
 def layer_maps(layer: Layer, query: QueryLike) -> np.ndarray:
-    """Where `query` looks in every head; 0 outside its window.
+    """Attention of `query` to every patch in every head; 0 outside its window.
 
     Args:
-        query: index or name of a token of this layer's own grid, "mean" over all its patches, or a mixture.
+        layer: any layer of a trace.
+        query: index or name of a token of this layer's own grid, "mean" over all its patches, or a weighted set.
 
     Returns:
         (heads, rows, cols) float32 over the keys' grid.

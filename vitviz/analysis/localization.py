@@ -1,9 +1,9 @@
-"""Objects found from patch features alone, without a trained head: LOST, TokenCut and MaskCut.
+"""Finds objects from patch features without a trained head: LOST, TokenCut and MaskCut.
 
 LOST: Simeoni et al. 2021 (arXiv 2109.14279). TokenCut: Wang et al. 2022 (arXiv 2202.11539), a normalised cut (Shi and Malik
-2000). MaskCut, the same cut repeated for several objects: Wang, Girdhar, Yu and Misra 2023 (arXiv 2301.11320). The papers take
-the keys of the last layer of a self-supervised DINO model. Where a model's patches share one strong direction, all of them are
-alike by the papers' thresholds; so the mean patch is subtracted first here. `centred=False` asks for the papers' own form.
+2000). MaskCut, the same cut repeated for several objects: Wang, Girdhar, Yu and Misra 2023 (arXiv 2301.11320). The papers use
+the keys of the last layer of a self-supervised DINO model. In models whose patches share one strong direction all similarities
+exceed the papers' thresholds, so the mean patch is subtracted first. `centred=False` is the papers' own form.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from vitviz.analysis.features import PatchFeatures
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
-LOST_PATCHES = 100  # k of the paper: among so many patches of lowest degree the seed looks for its like
+LOST_PATCHES = 100  # k of the paper: the seed is extended among this number of patches of lowest degree
 TOKENCUT_THRESHOLD = 0.2  # tau of the paper for a ViT-S
 MASKCUT_THRESHOLD = 0.15
-WEAK_EDGE = 1e-5  # epsilon: the weight of an edge between patches that are not alike, so that the graph is connected
-# A dense graph of so many patches takes 0.8 GB while its eigenvector is computed.
+WEAK_EDGE = 1e-5  # epsilon of the paper: weight of edges below the threshold, which keep the graph connected
+# The computation of the eigenvector of a dense graph of this size takes 0.8 GB.
 MOST_PATCHES = 6000
 REGION_THRESHOLD, REGION_ROUNDS = 0.1, 3
-_LARGEST_OVERLAP, _SMALLEST_SHARE = 0.5, 0.01  # MaskCut leaves out masks that overlap more or cover less
+_LARGEST_OVERLAP, _SMALLEST_SHARE = 0.5, 0.01  # MaskCut drops masks with a larger overlap or a smaller area
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in pixels of the model's input; right and bottom are excluded."""
+    """A box in pixels of the model's input; right and bottom are exclusive."""
 
     left: int
     top: int
@@ -42,7 +42,7 @@ class Box:
         return max(self.right - self.left, 0) * max(self.bottom - self.top, 0)
 
     def iou(self, other: Box) -> float:
-        """Intersection over union, from 0 (apart) to 1 (equal)."""
+        """Intersection over union, from 0 (disjoint) to 1 (equal)."""
         both = Box(
             max(self.left, other.left),
             max(self.top, other.top),
@@ -54,23 +54,23 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class FoundObject:
-    """One object, with the steps that led to it.
+    """One object with the intermediate results of the method.
 
     Attributes:
         method: "LOST", "TokenCut" or "MaskCut".
-        graph: (patches, patches) boolean: which patches are joined because they are alike. Weak edges are not counted.
-        degree: (rows, cols) float32: to how many other patches each is joined.
-        eigenvector: (rows, cols) float32: the second smallest generalised eigenvector, positive on the object's side; None
-            for LOST.
-        seed: (row, col) of the patch that the object grows from.
-        chosen: (rows, cols) boolean: for LOST the patches of low degree that are like the seed; for the others the whole
-            side of the cut, of which the mask is the part connected with the seed.
+        graph: (patches, patches) boolean: edges between similar patches, without weak edges.
+        degree: (rows, cols) float32: number of other patches that each is joined to.
+        eigenvector: (rows, cols) float32: the generalised eigenvector of the second smallest eigenvalue, positive on the
+            object's side; None for LOST.
+        seed: (row, col) of the patch that the object is grown from.
+        chosen: (rows, cols) boolean: for LOST the patches of low degree that are similar to the seed; for the others the
+            object's side of the cut, whose part connected with the seed is the mask.
         similarity: (rows, cols) float32: for LOST the sum of products with the chosen patches, which is positive on the
             object's side; for the others the cosine similarity to the seed.
         mask: (rows, cols) boolean: the object.
         box: Around the mask, in pixels of the model's input.
-        score: Mean cosine similarity of pairs of patches inside the mask less that of pairs across its border, from -2 to
-            2, of the same vectors that the graph was made from. It ranks objects of one picture; it is no probability.
+        score: Mean cosine similarity of pairs of patches inside the mask minus that of pairs across its border, from -2 to 2,
+            of the same vectors as in the graph. It ranks objects of one picture; it is not a probability.
     """
 
     method: str
@@ -95,15 +95,18 @@ def box_of(mask: np.ndarray, layout: TokenLayout) -> Box:
 
 
 def lost(features: PatchFeatures, patches: int = LOST_PATCHES, centred: bool = True) -> FoundObject:
-    """LOST: the patch that is like the fewest others is taken for a piece of the object, and patches like it for the rest.
+    """LOST: the patch with the fewest similar patches is the seed of the object, which is extended to patches similar to it.
 
     Args:
         features: Of one picture.
-        patches: Among so many patches of lowest degree the seed looks for its like; all where there are fewer.
+        patches: The seed is extended among this number of patches of lowest degree; among all if there are fewer.
         centred: Subtract the mean patch first.
 
     Raises:
-        UnsupportedError: For a picture of too many patches.
+        UnsupportedError: For a picture of more than `MOST_PATCHES` patches.
+
+    Source: Simeoni et al. 2021, "Localizing objects with self-supervised transformers and no labels" (arXiv 2109.14279),
+        section 3.
     """
     _need_few(features)
     layout = features.layout
@@ -128,18 +131,21 @@ def lost(features: PatchFeatures, patches: int = LOST_PATCHES, centred: bool = T
 def token_cut(
     features: PatchFeatures, threshold: float = TOKENCUT_THRESHOLD, centred: bool = True, side: str = "border"
 ) -> FoundObject:
-    """TokenCut: the cut that separates patches into two groups, each alike within and unlike the other.
+    """TokenCut: the normalised cut of the graph of patches into object and background.
 
     Args:
         features: Of one picture.
-        threshold: Patches whose cosine similarity is above are joined by an edge of weight 1, others by one of `WEAK_EDGE`.
+        threshold: Patches with a larger cosine similarity are joined by an edge of weight 1, others by one of `WEAK_EDGE`.
         centred: Subtract the mean patch first.
-        side: Which side of the cut is the object. "strongest": that of the entry of largest size in the eigenvector, as in
-            the paper. "border": that which covers less of the picture's border.
+        side: Which side of the cut is the object. "strongest": that of the eigenvector's largest absolute entry, as in the
+            paper. "border": that with fewer patches at the picture's border.
 
     Raises:
-        ValueError: For another rule.
-        UnsupportedError: For a picture of too many patches.
+        ValueError: For another `side`.
+        UnsupportedError: For a picture of more than `MOST_PATCHES` patches.
+
+    Source: Wang et al. 2022, "Self-supervised transformers for unsupervised object discovery using normalized cut" (arXiv
+        2202.11539), section 3.
     """
     if side not in ("strongest", "border"):
         raise ValueError(f'a side is chosen as "strongest" or "border", not {side!r}')
@@ -150,24 +156,23 @@ def token_cut(
 def mask_cut(
     features: PatchFeatures, count: int = 3, threshold: float = MASKCUT_THRESHOLD, centred: bool = True
 ) -> tuple[FoundObject, ...]:
-    """MaskCut: TokenCut repeated, each time without the patches that were found before.
+    """MaskCut: TokenCut repeated, each time without the patches of earlier objects.
 
-    A side that holds three or more corners of the picture is background and not an object. A mask that overlaps an earlier
-    one by more than half, or covers less than a hundredth of the picture, is left out; so fewer than `count` objects may come
-    back, and always at least one.
+    A side with three or more corners of the picture is background. A mask that overlaps an earlier one by more than half, or
+    covers less than a hundredth of the picture, is dropped.
 
     Args:
-        features: Of one facet and layer; the paper takes the keys of the last layer.
-        count: Objects asked for.
-        threshold: Cosine similarity from which two patches are joined in the graph.
-        centred: Whether the mean feature is subtracted first.
+        features: Of one picture; the paper uses the keys of the last layer.
+        count: Largest number of objects.
+        threshold: Patches with a larger cosine similarity are joined in the graph.
+        centred: Subtract the mean patch first.
 
     Returns:
-        Objects in the order in which they were found.
+        One to `count` objects in the order in which they were found.
 
     Raises:
         ValueError: For a count below 1.
-        UnsupportedError: For a picture of too many patches.
+        UnsupportedError: For a picture of more than `MOST_PATCHES` patches.
 
     Source: Wang et al. 2023, "Cut and Learn for Unsupervised Object Detection and Instance Segmentation" (arXiv 2301.11320).
     """
@@ -192,15 +197,15 @@ def mask_cut(
 def region_around(
     features: PatchFeatures, cell: tuple[int, int], threshold: float = REGION_THRESHOLD, centred: bool = True
 ) -> np.ndarray:
-    """(rows, cols) boolean: the patches like one patch that are connected with it, as by pointing at an object.
+    """(rows, cols) boolean: the connected region of patches that are similar to one patch.
 
-    A patch is one part of an object; so the region is looked for again, in each of `REGION_ROUNDS` rounds, among what is
-    like the mean of the region found before. The region always holds the patch itself.
+    A patch shows only a part of an object, so each of `REGION_ROUNDS` further rounds computes the region of patches similar
+    to the mean of the region before. The region always contains the patch itself.
 
     Args:
         features: Of one picture.
         cell: (row, col) of the patch.
-        threshold: Of the cosine similarity.
+        threshold: Patches with a larger cosine similarity count as similar.
         centred: Subtract the mean patch first.
     """
     layout, unit = features.layout, _unit(features, centred)
@@ -219,8 +224,8 @@ def affinity(unit: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray
     """The graph of TokenCut: (graph (patches, patches) boolean, weights (patches, patches) float64).
 
     Args:
-        unit: (patches, width) vectors of length 1, or 0 for patches that are like no other.
-        threshold: Of the cosine similarity.
+        unit: (patches, width) unit vectors; zero vectors are similar to no other.
+        threshold: Patches with a larger cosine similarity are joined.
     """
     graph = unit @ unit.T > threshold
     return graph, np.where(graph, 1.0, WEAK_EDGE)
@@ -229,9 +234,9 @@ def affinity(unit: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray
 def second_eigenvector(weights: np.ndarray) -> np.ndarray:
     """(patches,): the eigenvector of (D - W) y = lambda D y with the second smallest eigenvalue; D holds W's row sums.
 
-    Lanczos iterations (SciPy's `eigsh`) on the inverse of the normalised Laplacian, whose one eigenvector of eigenvalue 0 is
-    known and moved out of the way: the inverse separates the small eigenvalues, which lie close together in a graph of nearly
-    separate parts. Of unit length under D; its sign is arbitrary.
+    Lanczos iterations (SciPy's `eigsh`) on the inverse of the normalised Laplacian. Its eigenvector of eigenvalue 0 is known
+    and is shifted to eigenvalue 2. The inverse separates the small eigenvalues, which are close together if the graph is
+    almost disconnected. The result has unit length under D; its sign is arbitrary.
     """
     root = np.sqrt(weights.sum(1))  # (patches,)
     if len(root) < 3:  # too small for Lanczos
@@ -240,7 +245,7 @@ def second_eigenvector(weights: np.ndarray) -> np.ndarray:
     laplacian = -weights / root[:, None] / root
     laplacian[np.diag_indices_from(laplacian)] += 1
     known = root / np.linalg.norm(root)
-    laplacian += 2 * np.outer(known, known)  # from eigenvalue 0 to 2, the largest there can be
+    laplacian += 2 * np.outer(known, known)  # from eigenvalue 0 to 2, the upper bound of the spectrum
     factor = linalg.cho_factor(laplacian, lower=True, overwrite_a=True, check_finite=False)
     inverse = LinearOperator(
         weights.shape, matvec=lambda vector: linalg.cho_solve(factor, vector, check_finite=False), dtype=np.float64
@@ -253,7 +258,12 @@ def second_eigenvector(weights: np.ndarray) -> np.ndarray:
 def _cut(method: str, features: PatchFeatures, unit: np.ndarray, threshold: float, rule: str) -> FoundObject:
     """One normalised cut.
 
-    rule: "strongest", "border", or "corners": as "strongest", but never a side with three or more corners (MaskCut).
+    Args:
+        method: name of the calling method.
+        features: of one picture.
+        unit: (patches, width) unit vectors of the features.
+        threshold: patches with a larger cosine similarity are joined.
+        rule: "strongest", "border", or "corners": as "strongest", but never a side with three or more corners (MaskCut).
     """
     layout = features.layout
     graph, weights = affinity(unit, threshold)
@@ -279,7 +289,7 @@ def _cut(method: str, features: PatchFeatures, unit: np.ndarray, threshold: floa
 
 
 def _connected(side: np.ndarray, layout: TokenLayout, seed: int) -> np.ndarray:
-    """(rows, cols) boolean: the part of a side that is connected with the seed, up, down, left and right."""
+    """(rows, cols) boolean: the 4-connected part of a side that contains the seed."""
     parts, _ = ndimage.label(side)
     cell = layout.cell_of(seed + layout.num_prefix)
     return parts == parts[cell]
@@ -314,9 +324,14 @@ def _found(
 
 
 def contrast(unit: np.ndarray, mask: np.ndarray) -> float:
-    """Mean cosine similarity of pairs of different patches inside a mask (rows, cols) less that of pairs across its border.
+    """Mean cosine similarity of pairs of different patches inside a mask minus that of pairs across its border.
 
-    unit: (patches, width) vectors of length 1. The answer is 0 where there are no pairs of one of both kinds.
+    Args:
+        unit: (patches, width) unit vectors.
+        mask: (rows, cols) boolean.
+
+    Returns:
+        From -2 to 2; 0 if there are no pairs of one of the two kinds.
     """
     inside = mask.ravel()
     count, rest = int(inside.sum()), int((~inside).sum())
@@ -328,7 +343,7 @@ def contrast(unit: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _unit(features: PatchFeatures, centred: bool) -> np.ndarray:
-    """(patches, width) float64."""
+    """(patches, width) float64: unit vectors of the features, with the mean patch subtracted before if `centred`."""
     values = features.values.astype(np.float64)
     values = values - values.mean(0) if centred else values
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)

@@ -1,4 +1,4 @@
-"""Masks of patches as masks of pixels, and as what other programs read.
+"""Masks of patches as masks of pixels, and exported in COCO's format.
 
 Refinement: random walker (Grady 2006), by scikit-image. COCO's format: Lin et al. 2014 (arXiv 1405.0312).
 """
@@ -16,7 +16,7 @@ from vitviz.analysis.localization import Box
 from vitviz.errors import need_package
 
 Region = tuple[float, float, float, float]
-# How much a difference of colour slows the walker down: scikit-image's own default.
+# Penalty of the random walker for differences of colour: scikit-image's default of beta.
 STIFFNESS = 130.0
 
 
@@ -29,25 +29,26 @@ def pixel_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def refine_mask(mask: np.ndarray, picture: np.ndarray, stiffness: float = STIFFNESS) -> np.ndarray:
-    """A mask of patches drawn along the edges of the picture: (height, width) boolean, as `refine_labels` with two groups.
+    """A mask of patches refined along the edges of the picture: (height, width) boolean; `refine_labels` with two groups.
 
     Args:
         mask: (rows, cols) boolean, the object on the grid of patches.
-        picture: (height, width, 3) uint8, what the model saw.
-        stiffness: scikit-image's beta: the larger, the less the walker crosses an edge.
+        picture: (height, width, 3) uint8, the model input before normalisation.
+        stiffness: scikit-image's beta: with a larger value the walker crosses an edge less often.
 
     Raises:
-        ValueError: For a picture that the grid does not cut into equal patches.
+        ValueError: For a picture whose size is not a multiple of the grid.
         MissingPackageError: Without scikit-image.
     """
     return refine_labels(mask.astype(int), picture, stiffness) == 1
 
 
 def refine_labels(labels: np.ndarray, picture: np.ndarray, stiffness: float = STIFFNESS) -> np.ndarray:
-    """Groups of patches drawn along the edges of the picture: (height, width) int.
+    """Groups of patches refined along the edges of the picture: (height, width) int.
 
-    Patches all of whose neighbours are of the same group keep it (where a group has none, the middles of its patches do).
-    Every other pixel gets the group that a random walker, who crosses edges of colour unwillingly, reaches first.
+    Seeds are the patches whose neighbours all belong to the same group; for a group without one, the middles of its
+    patches. Every other pixel gets the group whose seeds a random walker, which seldom crosses edges of colour, is most
+    likely to reach first.
 
     Args:
         labels: (rows, cols) int, the group of each patch.
@@ -59,13 +60,13 @@ def refine_labels(labels: np.ndarray, picture: np.ndarray, stiffness: float = ST
         MissingPackageError: Without scikit-image.
     """
     need_package("skimage", "masks", "Refining a mask")
-    from skimage.segmentation import random_walker  # here, because it takes long to import
+    from skimage.segmentation import random_walker  # imported here because the import takes long
 
     size = picture.shape[0], picture.shape[1]
     groups = np.unique(labels)
     if len(groups) < 2:
         return np.full(size, groups[0])
-    seeds = np.zeros(size, np.int32)  # 0 to be decided, then the groups counted from 1
+    seeds = np.zeros(size, np.int32)  # 0 for pixels to be assigned; groups are counted from 1
     for number, group in enumerate(groups, 1):
         side = labels == group
         inner = ndimage.binary_erosion(side, np.ones((3, 3), bool), border_value=1)
@@ -97,7 +98,7 @@ def otsu_mask(values: np.ndarray) -> np.ndarray:
 
 
 def in_photograph(mask: np.ndarray, region: Region, size: tuple[int, int]) -> np.ndarray:
-    """A mask of the model's input as a mask of the photograph: (height, width) boolean, False where the model did not look.
+    """A mask of the model's input as a mask of the photograph: (height, width) boolean, False outside the input's crop.
 
     Args:
         mask: (input height, input width) boolean.
@@ -132,7 +133,7 @@ class Annotation:
         box: (left, top, right, bottom).
         mask: (height, width) boolean, or None for a box alone.
         category: The object's class; "object" where it is not known.
-        score: How sure, or None.
+        score: Score of the method, or None.
     """
 
     image: str
@@ -143,11 +144,11 @@ class Annotation:
 
 
 def coco(sizes: Mapping[str, tuple[int, int]], annotations: Sequence[Annotation]) -> dict[str, Any]:
-    """A COCO file as a dictionary ready for JSON; masks as uncompressed run lengths, which pycocotools reads.
+    """Annotations in COCO's format, as a dictionary for JSON; masks as uncompressed run lengths, which pycocotools reads.
 
     Args:
-        sizes: (height, width) of each photograph by its file name.
-        annotations: The objects, in any order; ids are counted from 1 in the order given.
+        sizes: file name -> (height, width) of each photograph.
+        annotations: The objects; ids count from 1 in their order.
 
     Raises:
         ValueError: For an annotation of a photograph without a size, or a mask of another size.
@@ -185,7 +186,7 @@ def coco(sizes: Mapping[str, tuple[int, int]], annotations: Sequence[Annotation]
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Lengths of runs of False and True by turns, False first, down each column and then the next: COCO's order."""
+    """Lengths of alternating runs of False and True, False first, in column-major order as in COCO."""
     flat = mask.ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     runs = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()

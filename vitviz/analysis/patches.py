@@ -1,8 +1,8 @@
-"""Patches: their pixels, the filters that turn them into vectors, and the same patch in two scenes.
+"""Patches: their pixels, the filters of the patch embedding, and one patch in two scenes.
 
 Filters: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 left. Two scenes: a block of patches of one model input is
-copied into another, pixel for pixel, and both go through the model. The cosine similarity of the patch's token in one scene
-with its token in the other falls as attention mixes in what lies around.
+copied into another, and both go through the model. The cosine similarity of the patch's tokens in the two scenes decreases as
+attention adds information from other patches.
 """
 
 from __future__ import annotations
@@ -24,10 +24,17 @@ from vitviz.tokens import TokenLayout
 
 
 def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """(height, width, channels) of what the model saw -> (patches, patch height, patch width, channels), in sequence order.
+    """A picture cut into patches.
+
+    Args:
+        pixels: (height, width, channels), the model input before normalisation.
+        layout: which token is which patch.
+
+    Returns:
+        (patches, patch height, patch width, channels), in sequence order.
 
     Raises:
-        ValueError: where the picture is not as large as the grid.
+        ValueError: for a picture of another size than the layout's.
     """
     if pixels.shape[:2] != layout.input_size:
         raise ValueError(f"the picture is {pixels.shape[0]}x{pixels.shape[1]}, the grid covers {layout.input_size}")
@@ -35,16 +42,16 @@ def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
     cells = pixels.reshape(rows, height, cols, width, -1).swapaxes(
         1, 2
     )  # (rows, cols, patch height, patch width, channels)
-    return cells.reshape(rows * cols, height, width, -1)
+    return cells.reshape(rows * cols, height, width, -1)  # (patches, patch height, patch width, channels)
 
 
 @dataclass(frozen=True)
 class SequenceCost:
-    """What it takes to relate everything with everything, for each head of each layer.
+    """The number of attention weights of one head if tokens were pixels, and if they are patches.
 
     Attributes:
-        pixels, patches: numbers of them.
-        pixel_pairs, patch_pairs: their squares: how many weights there would be.
+        pixels, patches: their numbers.
+        pixel_pairs, patch_pairs: their squares, the numbers of weights.
     """
 
     pixels: int
@@ -60,13 +67,13 @@ class SequenceCost:
 
 
 def sequence_cost(layout: TokenLayout) -> SequenceCost:
-    """Why patches and not pixels: the pairs that a picture of this layout has of each."""
+    """Pairs of pixels and pairs of patches of a picture with this layout."""
     height, width = layout.input_size
     return SequenceCost(height * width, layout.num_patches)
 
 
 def is_cut(model: ModelLike, layout: TokenLayout) -> bool:
-    """Whether the picture is cut into the patches of the layout: one layer of filters, each over one patch and no more."""
+    """Whether the patch embedding is one layer of filters of the size of a patch, without overlap."""
     projection = patch_filters(model.module)
     if isinstance(projection, nn.Linear):
         return True
@@ -78,8 +85,8 @@ class FilterComponents:
     """Principal components of the patch embedding's filters.
 
     Attributes:
-        components: (components, height, width, 3) float32, unit length each, the largest entry positive; of grey filters three
-            equal channels, each of unit length.
+        components: (components, height, width, 3) float32, each of unit norm with a positive largest entry; grey filters have
+            three equal channels, each of unit norm.
         explained: (components,) share of the filters' variance, descending.
     """
 
@@ -88,11 +95,17 @@ class FilterComponents:
 
 
 def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
-    """The leading `count` principal components of the learned patch filters (28 as in the paper's figure).
+    """The leading `count` principal components of the learned patch filters.
+
+    Args:
+        model: a model with a patch embedding.
+        count: number of components; 28 as in the paper's figure.
 
     Raises:
-        UnsupportedError: for a model whose patches do not go through one layer of filters over pixels.
+        UnsupportedError: for a model whose patch embedding is not one layer of filters over pixels.
         NotFiniteError: for weights that are not finite.
+
+    Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 left.
     """
     projection = patch_filters(model.module)
     if not isinstance(projection, nn.Conv2d) or projection.in_channels not in (1, 3):
@@ -108,9 +121,9 @@ def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
     _, singular, directions = torch.linalg.svd(flat, full_matrices=False)
     directions = directions[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
-    directions = directions * largest.sign()  # the sign of a component is arbitrary: fix it, so that pictures repeat
+    directions = directions * largest.sign()  # the sign is arbitrary: fixed so that figures are reproducible
     variance = singular**2
-    whole = variance.sum().clamp_min(torch.finfo(variance.dtype).tiny)  # filters that are all alike have no variance
+    whole = variance.sum().clamp_min(torch.finfo(variance.dtype).tiny)  # equal filters have a variance of 0
     components = directions.reshape(-1, *filters.shape[1:]).permute(0, 2, 3, 1)  # (components, height, width, channels)
     components = components.expand(-1, -1, -1, 3)  # grey filters as three equal channels
     return FilterComponents(components.numpy(), (variance / whole)[:count].numpy())
@@ -121,13 +134,13 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class Paste:
-    """Which patch goes where.
+    """A patch, and where it is pasted.
 
     Attributes:
-        source: (row, col) of the patch in the scene it comes from.
-        target: (row, col) of the place in the scene it goes to; the same place where not given.
-        block: side of the square of patches around it that goes along, an odd number; 1 is the patch alone. Where the square
-            reaches over the edge of either scene, it is cut off.
+        source: (row, col) of the patch in its own scene.
+        target: (row, col) in the other scene; the same as `source` by default.
+        block: side of the square of patches that is pasted with the patch at its centre, an odd number; 1 is the patch alone. A
+            square that exceeds the edge of either scene is cropped.
 
     Raises:
         ValueError: for an even block.
@@ -145,11 +158,11 @@ class Paste:
 
     @property
     def place(self) -> Cell:
-        """(row, col) of the patch in the scene it goes to."""
+        """(row, col) of the patch in the other scene."""
         return self.source if self.target is None else self.target
 
     def cells(self, grid: tuple[int, int]) -> Iterator[tuple[Cell, Cell]]:
-        """(from, to) of every patch that is copied. Raises IndexError where the patch or its place is outside the grid."""
+        """(from, to) of every patch that is copied. Raises IndexError if source or target is outside the grid."""
         for cell in (self.source, self.place):
             if not _inside(cell, grid):
                 raise IndexError(f"patch {cell} is outside the grid of {grid[0]} rows and {grid[1]} columns")
@@ -163,7 +176,7 @@ class Paste:
 
 
 def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) -> Tensor:
-    """`target` (3, height, width) with the block of `source` (3, height, width) in its place; a new tensor.
+    """A copy of `target` (3, height, width) with the block of `source` (3, height, width) pasted in.
 
     Raises:
         ValueError: for inputs of another size than the layout's.
@@ -182,12 +195,12 @@ def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) ->
 
 @dataclass(frozen=True, eq=False)
 class TwoScenes:
-    """One patch's token in two scenes, step by step: embedded, with its position, then after each layer.
+    """Cosine similarities of one patch's token in two scenes: as embedding, with its position, and after each layer.
 
     Attributes:
-        itself: (layers + 2,) float32: cosine similarity of the token in one scene with its own in the other.
-        other: (layers + 2,) the control: with the token of any other patch of the second scene, on average over all of them.
-        other_low, other_high: (layers + 2,) the 10th and the 90th percentile of those.
+        itself: (layers + 2,) float32: similarity of the patch's token in one scene to its token in the other.
+        other: (layers + 2,) control: mean similarity to the tokens of all other patches of the second scene.
+        other_low, other_high: (layers + 2,) 10th and 90th percentile of the control.
     """
 
     itself: np.ndarray
@@ -201,17 +214,25 @@ class TwoScenes:
 
 
 def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -> TwoScenes:
-    """Pastes a patch of `source` into `target`, both (3, height, width) and normalised, and follows its token in both.
+    """Pastes a patch of one picture into another and compares its tokens in both, layer by layer.
 
-    Similarity is the plain cosine between the states that go from block to block. Nothing is subtracted first: where all tokens
-    of a model share one strong direction, every cosine is high, and the control says so.
+    Similarity is the cosine between the states between blocks. Nothing is subtracted: in a model whose tokens share one strong
+    direction every cosine is high, which the control shows.
 
-    Raises UnsupportedError for a model that is not one row of blocks, ValueError and IndexError as `pasted`.
+    Args:
+        model: a model that is a sequence of blocks.
+        source: (3, height, width), normalised.
+        target: (3, height, width), normalised.
+        paste: the patch, and where it is pasted.
+
+    Raises:
+        UnsupportedError: for a model that is not a sequence of blocks.
+        ValueError, IndexError: as `pasted`.
     """
     layout = model.layout
     with model.lock:
         parameter = next(model.module.parameters())
-    source, target = source.to(parameter), target.to(parameter)  # on its device, in its precision
+    source, target = source.to(parameter), target.to(parameter)  # to the model's device and precision
     scene = pasted(source, target, paste, layout)
     here = layout.token_at(*paste.source) - layout.num_prefix
     there = layout.token_at(*paste.place) - layout.num_prefix

@@ -1,4 +1,4 @@
-"""Positions that are added to the patches: how alike any two of them are, how large they are, and which kinds a model has.
+"""Position embeddings that are added to the patches: similarities, norms, and the kinds of positions that a model has.
 
 Similarity: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
 """
@@ -19,8 +19,8 @@ from vitviz.capture.embeddings import added_positions, embedded_patches, one_vec
 from vitviz.errors import NOT_TAKEN, NotFiniteError, UnsupportedError, existing
 from vitviz.tokens import TokenLayout
 
-# A sin-cos embedding has sin^2 + cos^2 = 1 for every frequency, so that all its vectors are equally long; and each of its
-# components changes along the rows or along the columns only, also after the table was resampled. Learned ones do neither.
+# In a sin-cos embedding sin^2 + cos^2 = 1 for every frequency, so that all vectors have the same norm, and each component
+# changes along rows or along columns only, also after resampling. Learned embeddings have neither property.
 EQUAL_NORMS = 1e-3
 ONE_AXIS = 1e-4
 ROWS_AT_ONCE = 256
@@ -30,11 +30,11 @@ LARGEST = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class PositionEmbedding:
-    """What is added to each patch embedding because of where the patch is.
+    """The position embeddings of all patches.
 
     Attributes:
         vectors: (patches, width) float32.
-        kind: "learned", or "sin-cos" where it is fixed by formula and not learned.
+        kind: "learned", or "sin-cos" for the fixed formula.
     """
 
     vectors: Tensor
@@ -42,11 +42,11 @@ class PositionEmbedding:
 
 
 def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbedding:
-    """The position embedding of `layout`'s patches, resampled to its grid just as the model does it.
+    """The position embedding of `layout`'s patches, resampled to its grid by the model's own code.
 
     Raises:
-        UnsupportedError: where no position embedding is added to the patches (rotary and relative positions act inside the
-            attention, some models have none at all), where it is zero, and where it cannot be read as one vector a patch.
+        UnsupportedError: if no position embedding is added to the patches (rotary and relative positions act inside the
+            attention; some models have none), if it is zero, and if it is not one vector for each patch.
     """
     vectors = added_vectors(model, layout)
     if not vectors.any():
@@ -69,13 +69,13 @@ def _along_one_axis(vectors: Tensor, grid: tuple[int, int]) -> bool:
 
 
 def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
-    """What is added to each patch embedding; zeros where an embedding is zero.
+    """The vectors that are added to the patch embeddings; an embedding of zeros is returned as zeros.
 
     Returns:
         (patches, width) in the model's precision.
 
     Raises:
-        UnsupportedError: where nothing is added, or not in a way that can be read.
+        UnsupportedError: if nothing is added, or if it is not one vector for each patch.
     """
     with model.lock:
         size = getattr(model, "input_size", None) if model.layout == layout else None
@@ -103,18 +103,21 @@ def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
 
 
 def position_similarity(model: ModelLike, layout: TokenLayout, patches: Sequence[int] | None = None) -> np.ndarray:
-    """Cosine similarity of every patch position's embedding with every other's, in [-1, 1].
+    """Cosine similarity of the position embeddings of every two patches, in [-1, 1].
 
     Args:
-        patches: numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches). All of them grow
-            with the square of their number.
+        model: a model that adds position embeddings.
+        layout: which token is which patch.
+        patches: numbers of the patches, counted row by row from 0, whose rows are returned; all by default.
 
     Returns:
-        (patches, patches) float32.
+        (patches, patches) float32, or (chosen, patches).
 
     Raises:
-        UnsupportedError: as `position_embedding`, and where the result would be larger than LARGEST bytes.
+        UnsupportedError: as `position_embedding`, and if the result would be larger than LARGEST bytes.
         IndexError: for a patch that does not exist.
+
+    Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 centre.
     """
     needed = 4 * layout.num_patches * (layout.num_patches if patches is None else len(patches))
     if needed > LARGEST:
@@ -147,7 +150,7 @@ class SimilarityCurve:
 
 
 def similarity_by_distance(similarity: np.ndarray, layout: TokenLayout) -> SimilarityCurve:
-    """`similarity` (patches, patches) against distance, in bins one patch wide; empty bins are left out."""
+    """`similarity` (patches, patches) as a function of distance, in bins of one patch; empty bins are left out."""
     distances = layout.distances()  # (patches, patches)
     bins = np.rint(distances / min(layout.patch_size)).astype(int).ravel()  # (patches * patches,)
     order = np.argsort(bins, kind="stable")
@@ -161,13 +164,13 @@ def similarity_by_distance(similarity: np.ndarray, layout: TokenLayout) -> Simil
 
 @dataclass(frozen=True)
 class StepSimilarity:
-    """Mean position similarity of all places that lie a number of patches apart.
+    """Mean position similarity of pairs of patches at a given distance along rows, columns and diagonals.
 
     Attributes:
-        step: number of patches.
-        row: of places `step` apart in one row.
-        column: of places `step` apart in one column.
-        diagonal: of places `step` apart along both, in both directions.
+        step: the distance in patches.
+        row: of pairs `step` apart in one row.
+        column: of pairs `step` apart in one column.
+        diagonal: of pairs `step` apart along both, in both directions.
     """
 
     step: int
@@ -177,10 +180,10 @@ class StepSimilarity:
 
 
 def similarity_by_step(similarity: np.ndarray, layout: TokenLayout, step: int) -> StepSimilarity:
-    """Tells a similarity that knows rows and columns from one that knows distance alone.
+    """Mean similarities along rows, columns and diagonals, which are equal if similarity depends on distance alone.
 
     Args:
-        similarity: (patches, patches), as `position_similarity` gives it.
+        similarity: (patches, patches), as from `position_similarity`.
         layout: of the patches.
         step: number of patches, 1 or more and smaller than the sides of the grid.
 
@@ -190,8 +193,8 @@ def similarity_by_step(similarity: np.ndarray, layout: TokenLayout, step: int) -
     rows, cols = layout.grid
     if not 1 <= step < min(rows, cols):
         raise ValueError(f"a step is from 1 to {min(rows, cols) - 1} patches on a grid of {rows}x{cols}, not {step}")
-    square = similarity.reshape(rows, cols, rows, cols)
-    i, j = np.ogrid[: rows - step, : cols - step]  # corners from which the step leads to the right and down
+    square = similarity.reshape(rows, cols, rows, cols)  # (patches, patches) -> (row, col, other row, other col)
+    i, j = np.ogrid[: rows - step, : cols - step]  # upper left corners of squares of this step
     p, q = np.ogrid[:rows, :cols]
     row = square[p, q[:, : cols - step], p, q[:, : cols - step] + step]  # (rows, cols - step)
     column = square[p[: rows - step], q, p[: rows - step] + step, q]  # (rows - step, cols)
@@ -200,17 +203,17 @@ def similarity_by_step(similarity: np.ndarray, layout: TokenLayout, step: int) -
 
 
 def chance_similarity(width: int) -> float:
-    """The cosine similarity within which 95 of 100 pairs of random directions in `width` dimensions lie: 1.96 / sqrt(width)."""
+    """1.96 / sqrt(width): 95% of pairs of random directions in `width` dimensions have a smaller absolute cosine."""
     return 1.96 / float(np.sqrt(width))
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingSum:
-    """What enters the first layer at each patch, as a sum: patch embedding + position embedding. Each (patches,) is a length.
+    """The input of the first layer as the sum of patch embedding and position embedding.
 
     Attributes:
-        patch, position, total: lengths of the two terms and of their sum.
-        cosine: cosine between the two terms: near 0 where content and position use different directions.
+        patch, position, total: (patches,) norms of the two terms and of their sum.
+        cosine: (patches,) cosine between the two terms, near 0 if content and position use different directions.
     """
 
     patch: np.ndarray
@@ -220,7 +223,7 @@ class EmbeddingSum:
 
 
 def embedding_sum(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> EmbeddingSum:
-    """The sum at the entrance for one model input (3, height, width). Raises UnsupportedError as `position_embedding`."""
+    """The terms of the sum for one model input (3, height, width). Raises UnsupportedError as `position_embedding`."""
     position = position_embedding(model, layout).vectors
     patch = patch_embedding(model, pixels, layout)
     total, cosine = patch + position, nn.functional.cosine_similarity(patch, position, dim=-1)
@@ -230,16 +233,18 @@ def embedding_sum(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Embe
 
 
 def patch_embedding(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Tensor:
-    """The patches after the model's own patch embedding, before positions are added.
+    """The output of the model's patch embedding, before positions are added.
 
     Args:
+        model: any model.
         pixels: (3, height, width), normalised.
+        layout: which token is which patch.
 
     Returns:
         (patches, width) float32.
 
     Raises:
-        UnsupportedError: where the model has none that gives one vector a patch.
+        UnsupportedError: if the model has no patch embedding with one vector for each patch.
     """
     with model.lock:
         vectors = embedded_patches(model.module, pixels.to(next(model.module.parameters())), layout)
@@ -249,7 +254,7 @@ def patch_embedding(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Te
 
 
 def _by_its_own_method(module: nn.Module, layout: TokenLayout) -> Tensor | None:
-    """(patches, width): the same by the module's own `_pos_embed`, where tokens are reordered before the first layer."""
+    """(patches, width): the same from the module's `_pos_embed`, for models that reorder tokens before the first layer."""
     table, add = getattr(module, "pos_embed", None), getattr(module, "_pos_embed", None)
     if not isinstance(table, Tensor) or not callable(add):
         return None
@@ -259,22 +264,21 @@ def _by_its_own_method(module: nn.Module, layout: TokenLayout) -> Tensor | None:
             added = add(torch.zeros(1, layout.num_patches, width, dtype=table.dtype, device=table.device))
         except NOT_TAKEN:
             return None
-    added = added[0] if isinstance(added, tuple) else added  # with the rotary table beside it
+    added = added[0] if isinstance(added, tuple) else added  # (tokens, rotary table)
     return one_vector_a_patch(added, layout) if isinstance(added, Tensor) else None
 
 
 def named_positions(module: nn.Module) -> list[str]:
-    """Dotted names of parameters and buffers that hold absolute positions, by what they are called."""
+    """Dotted names of parameters and buffers whose name says that they hold absolute positions."""
     names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
-    inside = ("rel_pos", "relative_pos", "rope", "bias")  # what acts inside the attention, and biases of any layer
+    inside = ("rel_pos", "relative_pos", "rope", "bias")  # positions inside the attention, and biases of layers
     return [name for name in names if "pos" in name.lower() and not any(word in name.lower() for word in inside)]
 
 
 def position_kinds(model: ModelLike, layout: TokenLayout) -> tuple[str, ...]:
-    """All of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) where it has
-    none of them.
+    """Those of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) if it has none.
 
-    Convolutions between the layers carry positions too, and are not counted.
+    Convolutions between layers also add information about positions, but do not count here.
     """
     kinds = []
     with suppress(UnsupportedError):
@@ -283,7 +287,7 @@ def position_kinds(model: ModelLike, layout: TokenLayout) -> tuple[str, ...]:
         rotary_table(model, layout)
         kinds.append("rotary")
     with suppress(UnsupportedError):
-        # the size of the input does not follow from patches that overlap
+        # with overlapping patches the input size does not follow from the layout
         size = getattr(model, "input_size", None) if model.layout == layout else None
         relative_biases(model, size or layout.input_size)
         kinds.append("relative")

@@ -1,8 +1,8 @@
-"""What a model answers: its largest outputs by name, and the logit lens, what it would answer if it stopped after a layer.
+"""Predictions: the largest outputs by name, and the logit lens, which applies the model's head to every layer.
 
 Logit lens: nostalgebraist 2020 for language models; for Vision Transformers Vilas et al. 2023 (arXiv 2310.18969). Each state
-goes through the model's own final norm, pooling and head. Those were trained on the last layer only: early layers read this
-way are faint at best.
+goes through the model's own final norm, pooling and head. These were trained on the last layer only, so that predictions from
+early layers are uncertain.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vitviz.outputs import OutputKind, has_classifier, kind_of_count, output_nam
 
 
 class Classifier(Protocol):
-    """What names the outputs: a loaded `Model` has both."""
+    """Labels and kind of a model's outputs; a loaded `Model` is one."""
 
     @property
     def labels(self) -> tuple[str, ...] | None: ...
@@ -35,8 +35,9 @@ class Prediction:
     """One output.
 
     Attributes:
-        index: among the outputs; label: its name.
-        probability: of the class (softmax) or of the label (sigmoid); None for a plain number.
+        index: number of the output.
+        label: its name.
+        probability: of the class (softmax) or of the label (sigmoid); None for regression.
         logit: the output itself.
         kind: what the outputs are.
     """
@@ -49,12 +50,12 @@ class Prediction:
 
     @property
     def value(self) -> float:
-        """The probability, or the number itself where the outputs are plain numbers."""
+        """The probability; for regression the output itself."""
         return self.logit if self.probability is None else self.probability
 
     @property
     def text(self) -> str:
-        """The value for people: "92.0%", or "3.25" for a plain number."""
+        """`value` as text: "92.0%", or "3.25" for regression."""
         return self.kind.text(self.value)
 
 
@@ -65,17 +66,18 @@ def top_predictions(
     *,
     kind: OutputKind | str | None = None,
 ) -> list[Prediction]:
-    """The `count` likeliest classes or labels of logits (outputs,), likeliest first; plain numbers in the model's order.
+    """The most probable classes or labels in order; for regression the first outputs in the model's order.
 
     Args:
-        labels: the model, which knows the names of its outputs and what they are; or the names alone; "class 17" where they
-            are not known.
-        kind: what the outputs are, where no model is given: an OutputKind or its name, such as "multi_label_classification".
-            Where it is not given either, a sigmoid for one output and a softmax for more.
+        logits: (outputs,).
+        labels: the model, which has names and kind of its outputs, or the names alone; "class 17" without names.
+        count: how many.
+        kind: what the outputs are, if no model is given: an OutputKind or its name, such as "multi_label_classification". By
+            default one output is read by a sigmoid, and more by a softmax.
 
     Raises:
-        ValueError: where there is not one label an output.
-        UnsupportedError: for features, which name nothing.
+        ValueError: for another number of labels than of outputs.
+        UnsupportedError: for features.
         NotFiniteError: for logits that are not finite.
     """
     need_one_vector(logits, 1)
@@ -104,16 +106,16 @@ def top_predictions(
     ]
 
 
-# Patches read at once: each is a sequence of its own through pooling and head.
+# Patches in one batch of `patch_lens`: each is a sequence of its own for pooling and head.
 CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Lens:
-    """The prediction forming.
+    """The outputs that the model's head reads from every layer.
 
     Attributes:
-        logits: (layers + 1, outputs) in at least single precision: the output read before the first layer, then after each.
+        logits: (layers + 1, outputs), at least float32: read before the first layer, then after each layer.
         kind: what the outputs are.
     """
 
@@ -122,23 +124,26 @@ class Lens:
 
     @property
     def values(self) -> Tensor:
-        """(layers + 1, outputs): probabilities of classes or labels; plain numbers as they are."""
+        """(layers + 1, outputs): probabilities of classes or labels; for regression the outputs."""
         values: Tensor = self.kind.read(self.logits)
         return values
 
     @property
     def probabilities(self) -> Tensor:
-        """(layers + 1, outputs). Raises UnsupportedError where the outputs are plain numbers."""
+        """(layers + 1, outputs). Raises UnsupportedError for regression."""
         if not self.kind.is_probability:
             raise UnsupportedError("The outputs of this model are plain numbers and no probabilities; read `values`.")
         return self.values
 
 
 def logit_lens(question: Question) -> Lens:
-    """The whole sequence of every layer, read as the model reads its last one.
+    """The model's final norm, pooling and head applied to the sequence after every layer.
 
     Raises:
-        UnsupportedError: where there is no classifier, or the layers cannot be read through the head.
+        UnsupportedError: for a model without a classifier, or whose head cannot be applied to a layer.
+
+    Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; for Vision Transformers Vilas et al. 2023
+        (arXiv 2310.18969).
     """
     _need_classifier(question)
     need_one_vector(question.passage.output.logits, 2)
@@ -148,11 +153,17 @@ def logit_lens(question: Question) -> Lens:
 
 
 def patch_lens(question: Question, layer: int | None = None) -> Tensor:
-    """(layers + 1, rows, cols, classes) logits, or (rows, cols, classes) after `layer` layers: what each patch alone
-    would be called.
+    """The logit lens of each patch alone.
 
-    A patch's token takes every place of a short sequence, prefix tokens included, so that whatever the model pools
-    (a token, the mean, an attention pooling) it reads this patch and nothing else.
+    The head is given a sequence whose every token, prefix tokens included, is the patch's token: whatever it pools (a token,
+    the mean, an attention pooling), it reads this patch alone.
+
+    Args:
+        question: the model, image and target.
+        layer: read after this number of layers; all by default.
+
+    Returns:
+        (layers + 1, rows, cols, classes) logits, or (rows, cols, classes) for one `layer`.
     """
     _need_classifier(question)
     need_one_vector(question.passage.output.logits, 2)
@@ -171,7 +182,7 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
 
 
 def target_by_layer(question: Question) -> Tensor:
-    """(layers + 1,): the likelihood of the question's target, read after each layer."""
+    """(layers + 1,): the likelihood of the question's target, read before the first layer and after each."""
     with question.asking():
         read = [
             question.target.likelihood(_whole(question, state), question.reference)[0]
@@ -181,7 +192,7 @@ def target_by_layer(question: Question) -> Tensor:
 
 
 def _at_least_single(values: Tensor) -> Tensor:
-    """numpy has no bfloat16, and a softmax of it has few digits."""
+    """Half precision as float32: numpy has no bfloat16, and a softmax in it has few digits."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 

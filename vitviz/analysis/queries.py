@@ -1,4 +1,4 @@
-"""The query that a map is about, in the layers of a trace: a token, the mean over patches, the pooling query, or a mixture."""
+"""Resolves the query of a map in the layers of a trace: a token, the mean over patches, the pooling query or a weighted set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 def default_query(trace: Trace) -> Query:
     """The query that the model's output is computed from, as found when the trace was made.
 
-    For a trace that does not say: the class token, else the pooling query, else the mean over patches.
+    If the trace does not have it: the class token, else the pooling query, else the mean over patches.
     """
     if trace.reads is not None:
         return trace.reads
@@ -34,6 +34,7 @@ def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
     """`query` as a `Query`, by default `default_query`.
 
     Args:
+        trace: the trace that must have the query.
         query: a token's index, a text form ("cls", "r3c5", "mean", "pool", "cls+dist"), or a `Query`.
 
     Raises:
@@ -53,7 +54,7 @@ def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
 
 
 def as_query(query: QueryLike, layout: TokenLayout) -> Query:
-    """`Query.of`. Raises UnsupportedError for what is no query, or no token of `layout`."""
+    """`Query.of`. Raises UnsupportedError for text that is not a query, or a token that `layout` does not have."""
     return _in_words(lambda: Query.of(query, layout))
 
 
@@ -66,7 +67,7 @@ def row_weights(
 
 
 def query_index(query: QueryLike, layout: TokenLayout) -> int:
-    """The token of a query that is one token of `layout`. Raises UnsupportedError for any other."""
+    """The index of a query that is one token of `layout`. Raises UnsupportedError for any other query."""
     asked = as_query(query, layout)
     if len(asked.parts) > 1 or asked.names[0] in (MEAN, POOL):
         raise UnsupportedError(f"This is answered for one token, such as r0c0, and {asked} is none.")
@@ -74,12 +75,12 @@ def query_index(query: QueryLike, layout: TokenLayout) -> int:
 
 
 def layers_asked(trace: Trace, query: Query) -> tuple[Layer, ...]:
-    """The layers whose queries `query` is among: those that only collect for the pooling query, else those over the grid."""
+    """The layers that have `query`: pooling layers for the pooling query, else the layers over the grid."""
     return trace.pooling if query.pools else trace.layers
 
 
 def _in_words(compute: Callable[[], T]) -> T:
-    """The same answer, with what does not exist as a sentence."""
+    """Calls `compute`; its ValueError and IndexError become an UnsupportedError with the same message."""
     try:
         return compute()
     except (ValueError, IndexError) as error:
@@ -87,8 +88,9 @@ def _in_words(compute: Callable[[], T]) -> T:
 
 
 def layer_query(trace: Trace, query: QueryLike | None = None) -> Query:
-    """`query` as a `Query` of the model's first grid or of a token that some layer has, by default what the output is computed
-    from. Raises UnsupportedError for a query that no layer has.
+    """`query` as a `Query` of the model's first grid, or of a token that one of the layers has.
+
+    By default the query that the output is computed from. Raises UnsupportedError for a query that no layer has.
     """
     if query is None or query == "":
         return default_query(trace)
@@ -105,10 +107,19 @@ def layer_query(trace: Trace, query: QueryLike | None = None) -> Query:
 
 
 def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Query:
-    """What stands for `query`, whose patches are named on `grid`, in this layer: the patch in which its centre lies, and tokens
-    of the same name. In a layer that only collects, its first learned query, because nothing else asks there; where patches ask
-    and the layer has no token of that name, the mean over them. In a mixture, this holds of each part. Raises UnsupportedError
-    for what is no query or outside `grid`.
+    """The query of this layer that corresponds to `query`, which is named on another grid.
+
+    A patch becomes the patch that contains its centre; a prefix token stays itself, or becomes the mean over patches
+    if the layer does not have it. In a pooling layer every query becomes the first learned query. A weighted set is
+    mapped part by part.
+
+    Args:
+        layer: the layer.
+        query: a query of `grid`.
+        grid: (rows, cols) of the grid on which `query` is named.
+
+    Raises:
+        UnsupportedError: for text that is not a query, or a patch outside `grid`.
     """
     layout, asked = layer.query_layout, as_query(query, layer.query_layout)
     if not layout.num_patches:
@@ -127,7 +138,7 @@ def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Quer
 
 
 def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:
-    """The patch of grid `to` in which the centre of this one lies."""
-    # floor((index + 1/2) / count * there), in whole numbers so that nothing is rounded
+    """The patch of grid `to` that contains the centre of patch `cell` of `grid`."""
+    # floor((index + 1/2) / count * there), in integers, so that nothing is rounded
     row, col = ((2 * index + 1) * there // (2 * count) for index, count, there in zip(cell, grid, to, strict=True))
     return row, col

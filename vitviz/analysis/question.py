@@ -1,6 +1,4 @@
-"""One question put to one image: which model, which pixels, which target. What several methods need is computed once
-and kept here.
-"""
+"""`Question`: one model, one input and one target, with the passes that several methods share, computed once."""
 
 from __future__ import annotations
 
@@ -28,12 +26,12 @@ from vitviz.errors import UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
-# Names of what a Question computes once and keeps, the model apart.
+# Names of a Question's cached results that do not depend on its Model object.
 PASSES = ("passage", "reference", "trace", "attention_gradients", "hidden_likelihoods")
 
 
 class NetworkLike(Protocol):
-    """What an analysis needs of a network of any kind: a loaded `Model` has it, and a convolutional network."""
+    """Protocol of a network of any kind: a loaded `Model`, or a convolutional network."""
 
     @property
     def name(self) -> str: ...
@@ -44,7 +42,7 @@ class NetworkLike(Protocol):
 
 
 class ModelLike(NetworkLike, Protocol):
-    """What an analysis of tokens needs of a model. A loaded `Model` has it, and a `BareModel`."""
+    """Protocol of a model with tokens: a loaded `Model`, or a `BareModel`."""
 
     @property
     def layout(self) -> TokenLayout: ...
@@ -52,11 +50,14 @@ class ModelLike(NetworkLike, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BareModel:
-    """A module and its token layout as a model: a copy with other weights, or a module that was never loaded from anywhere.
+    """A module and its token layout as a model: a copy with other weights, or a module that `load_model` did not load.
 
     Attributes:
-        module: a wrapper (torch.compile, DataParallel) is taken off.
-        output_kind: what its outputs are; found from the module where not given.
+        module: the module; wrappers (torch.compile, DataParallel) are removed.
+        layout: which token is which patch.
+        name: name of the model in messages.
+        output_kind: what its outputs are; by default determined from the module.
+        lock: held during passes.
     """
 
     module: nn.Module
@@ -71,11 +72,11 @@ class BareModel:
 
 @dataclass(frozen=True, eq=False)
 class AttentionGradients:
-    """One image's attention with the gradient of the target's score by it.
+    """One image's attention with the gradient of the target's score by its weights.
 
     Attributes:
         layers: each layer over the token grid, first layer first.
-        pooling: attention that only collects at the end; often empty.
+        pooling: pooling layers at the end; often empty.
     """
 
     layers: tuple[WeightGradient, ...]
@@ -84,10 +85,15 @@ class AttentionGradients:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """model: any ModelLike; pixels (3, height, width) normalised; target: what is to be explained.
+    """One model, one input and one target.
+
+    Attributes:
+        model: any ModelLike.
+        pixels: (3, height, width), normalised.
+        target: the number to explain.
 
     Raises:
-        UnsupportedError: for a class target where there is no classifier.
+        UnsupportedError: for a class target of a model without a classifier.
     """
 
     model: ModelLike
@@ -107,7 +113,7 @@ class Question:
 
     @property
     def passes(self) -> dict[str, Any]:
-        """What was computed so far, by name, without the model: give it to `reuse` of another Question about the same."""
+        """Results so far by name, for `reuse` by another Question with the same weights, pixels and target."""
         return {name: self.__dict__[name] for name in PASSES if name in self.__dict__}
 
     def reuse(self, passes: Mapping[str, Any]) -> None:
@@ -129,16 +135,16 @@ class Question:
 
     @property
     def quantity(self) -> str:
-        """What the likelihood of the target is, for people."""
+        """Display name of the target's likelihood."""
         return quantity_of(self.target, self.kind)
 
     def run(self, x: Tensor, module: nn.Module | None = None) -> Output:
-        """The model's output for x (batch, 3, height, width); module: a changed one in its place."""
+        """The output for x (batch, 3, height, width), of the model or of a changed `module` in its place."""
         return run(self.module if module is None else module, x, self.kind)
 
     @cached_property
     def x(self) -> Tensor:
-        """(1, 3, height, width) on the model's device and in its precision, a tensor that gradients may flow through."""
+        """(1, 3, height, width) on the model's device and in its precision, a tensor that autograd accepts."""
         with torch.inference_mode(False):
             return self.pixels.detach().to(next(self.module.parameters())).clone()[None]
 
@@ -148,13 +154,13 @@ class Question:
 
     @cached_property
     def passage(self) -> Passage:
-        """The unchanged image, block by block, detached."""
+        """The states between the blocks for the unchanged image, detached."""
         with self.model.lock, torch.inference_mode(False), torch.no_grad():
             return self.blocks.walk(self.x)
 
     @cached_property
     def reference(self) -> Output:
-        """What the unchanged image gives: a batch of 1, detached."""
+        """The output for the unchanged image: a batch of 1, detached."""
         if "passage" in self.__dict__:
             return self.passage.output
         with self.model.lock, torch.inference_mode(False), torch.no_grad():
@@ -162,7 +168,7 @@ class Question:
 
     @cached_property
     def trace(self) -> Trace:
-        """The image's attention as `vitviz.trace` keeps it. Raises UnsupportedError where it is no sequence over one grid."""
+        """The image's trace. Raises UnsupportedError if its layers are not a sequence over one grid."""
         with self.model.lock:
             seen = record(self.module, self.x, self.layout)
             reads = read_query(self.module, self._size, seen.layers, seen.pooling)
@@ -175,7 +181,7 @@ class Question:
 
     @cached_property
     def attention_gradients(self) -> AttentionGradients:
-        """One forward pass and one backward pass."""
+        """Attention with gradients, from one forward pass and one backward pass."""
         self.refuse_other_kinds()
         with self.model.lock, watched_attention(self.module) as watched:
             output = self.run(self.x)
@@ -191,19 +197,17 @@ class Question:
 
     @cached_property
     def hidden_likelihoods(self) -> dict[bytes, float]:
-        """The target's likelihood by the set of hidden patches, packed to bits; a method that runs the image with patches
-        hidden adds to it.
-        """
+        """Cache of likelihoods: set of hidden patches, packed to bits -> likelihood. Methods that hide patches add to it."""
         return {}
 
     def refuse_other_kinds(self) -> None:
-        """Raises UnsupportedError where the model's attention does not relate its tokens row by row."""
+        """Raises UnsupportedError if the model's attention does not relate its tokens row by row."""
         with self.model.lock:
             refuse_other_kinds(self.module, (self.pixels.shape[1], self.pixels.shape[2]))
 
     @cached_property
     def query(self) -> Query:
-        """The query whose row explains the target: a chosen token, else what the model's output is computed from.
+        """The query whose row explains the target: the target's token, else the query that the output is computed from.
 
         Raises:
             UnsupportedError: for a token that does not exist.
@@ -232,13 +236,13 @@ class Question:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """The model's lock, evaluation mode and no gradients: for passes over changed images."""
+        """Holds the model's lock in evaluation mode and without gradients, for passes over changed images."""
         with self.model.lock, evaluating(self.module), torch.inference_mode(False), torch.no_grad():
             yield
 
 
 def split_calls(watched: Sequence[Watched], layout: TokenLayout, name: str) -> tuple[list[Watched], list[Watched]]:
-    """(calls over the token grid, calls that only collect). Raises UnsupportedError for anything else."""
+    """(calls over the token grid, calls of pooling layers). Raises UnsupportedError for any other call."""
     grid, pool = [], []
     for one in watched:
         shape = one.call.of_a_batch().shape

@@ -1,8 +1,8 @@
-"""Effective receptive fields: how strongly each pixel moves the unit in the middle of a layer, |d(centre unit)/d(pixels)|.
+"""Effective receptive fields: |d(centre unit) / d(pixels)|, the influence of each pixel on the central unit of a layer.
 
-Luo, Li, Urtasun and Zemel 2016 (arXiv 1701.04128): a gradient of 1 in every channel of the middle unit is sent back to the
-pixels. It is a property of the model on this image, and another quantity than the attention distance, which says where a head
-looks and not what reaches a unit.
+Luo, Li, Urtasun and Zemel 2016 (arXiv 1701.04128): a gradient of 1 in every channel of the central unit is propagated back to
+the pixels. It describes the model on this image. It differs from the attention distance, which describes one head's weights
+and not the influence of pixels on a unit.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SHARE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """One layer's middle unit and the pixels that move it.
+    """The effective receptive field of one layer's central unit.
 
     Attributes:
-        name: The part of the model whose output the unit belongs to: "blocks.3".
+        name: Dotted name of the module whose output has the unit: "blocks.3".
         grid: (rows, cols) of that output.
         unit: (row, col) of the unit in it.
-        centre: (row, col) of the unit's middle, in pixels of the input.
-        gradient: (height, width) float32: the gradient's size, colours added; it sums to 1, or is 0 everywhere where no pixel
-            moves the unit.
-        side: Of the smallest square around the centre that holds `share` of the gradient, in pixels; what of it lies beyond the
-            picture counts, up to the picture's longer side.
-        share: Of the gradient inside that square.
+        centre: (row, col) of the unit's centre, in pixels of the input.
+        gradient: (height, width) float32: absolute gradient summed over colours; it sums to 1, or is 0 everywhere if no pixel
+            influences the unit.
+        side: Side in pixels of the smallest square around the centre that contains `share` of the gradient; the square may
+            exceed the picture, up to the picture's longer side.
+        share: Share of the gradient inside that square.
     """
 
     name: str
@@ -55,19 +55,21 @@ def receptive_fields(
     share: float = SHARE,
     progress: Progress | None = None,
 ) -> tuple[ReceptiveField, ...]:
-    """One forward pass over a model input (3, height, width), and one backward pass for each layer or stage, first one first.
+    """The effective receptive field of every layer or stage in order: one forward pass, and one backward pass for each.
 
     Args:
         model: A Vision Transformer or a convolutional network.
-        pixels: Normalised as the model wants them.
-        parts: Names of modules; by default the patch embedding and every block of a transformer, every stage of a
+        pixels: (3, height, width), normalised.
+        parts: Dotted names of modules; by default the patch embedding and every block of a transformer, every stage of a
             convolutional network.
-        share: Of the gradient that `side` is about.
-        progress: Called with (parts done, parts); raise from it to stop.
+        share: The share of the gradient for `ReceptiveField.side`.
+        progress: Called with (parts done, parts in all); an exception that it raises stops the work.
 
     Raises:
-        UnsupportedError: Where the parts cannot be found, or their output is no map and no sequence of patches.
+        UnsupportedError: If the parts cannot be found, or their output is neither a feature map nor a sequence of patches.
         NotFiniteError: For a gradient that is not finite.
+
+    Source: Luo et al. 2016, "Understanding the effective receptive field" (arXiv 1701.04128), section 2.
     """
     module = model.module
     named = _parts(model, parts)
@@ -110,10 +112,10 @@ def receptive_fields(
 
 
 def mean_receptive_fields(images: Sequence[Sequence[ReceptiveField]]) -> tuple[ReceptiveField, ...]:
-    """The fields of several images averaged layer by layer, each image counting the same.
+    """The mean of the receptive fields of several images, layer by layer.
 
     Raises:
-        ValueError: For no image, or images that went through different parts or sizes.
+        ValueError: Without an image, or for images of different sizes or with different parts.
     """
     if not images:
         raise ValueError("a mean of receptive fields needs at least one image")
@@ -131,11 +133,11 @@ def mean_receptive_fields(images: Sequence[Sequence[ReceptiveField]]) -> tuple[R
 
 
 def square_side(gradient: np.ndarray, centre: tuple[float, float], share: float) -> float:
-    """The side in pixels of the smallest square around `centre` (row, col) whose pixels hold `share` of the gradient.
+    """The side in pixels of the smallest square around `centre` whose pixels contain `share` of the gradient.
 
     Args:
-        gradient: (height, width), nowhere negative.
-        centre: In pixels; a whole number lies between two pixels.
+        gradient: (height, width), not negative.
+        centre: (row, col) in pixels; an integer is the border between two pixels.
         share: Above 0, at most 1.
     """
     if not 0 < share <= 1:
@@ -144,7 +146,7 @@ def square_side(gradient: np.ndarray, centre: tuple[float, float], share: float)
     if whole <= 0:
         return 0.0
     rows, cols = (np.abs(np.arange(length) + 0.5 - at) for length, at in zip(gradient.shape, centre, strict=True))
-    away = np.maximum(rows[:, None], cols).ravel()  # (height * width,): the square that a pixel's middle lies on
+    away = np.maximum(rows[:, None], cols).ravel()  # (height * width,): half the side of its square
     order = np.argsort(away, kind="stable")
     held = np.cumsum(gradient.ravel()[order], dtype=np.float64)
     first = int(np.searchsorted(held, share * whole * (1 - 1e-7)))
@@ -166,7 +168,7 @@ def _field(
 
 
 def _parts(model: NetworkLike, names: Sequence[str]) -> dict[str, nn.Module]:
-    """The modules whose outputs are asked, by name, in order."""
+    """Dotted name -> module, in order, of the modules whose outputs are used."""
     module = model.module
     if names:
         known = dict(module.named_modules())
@@ -199,7 +201,7 @@ def _units(model: NetworkLike, output: Tensor, size: tuple[int, int]) -> tuple[T
     """((rows * cols, channels), (rows, cols)) of one part's output for one image."""
     layout = getattr(model, "layout", None)
     if output.ndim == 4 and output.shape[0] == 1:
-        # Swin's stages, and patches embedded at a size that may change, have their channels last.
+        # Swin's stages and patch embeddings of dynamic size have channels last.
         last = str(getattr(model.module, "output_fmt", "")).endswith("NHWC")
         if last or (layout is not None and tuple(output.shape[1:3]) == layout.grid):
             return output[0].flatten(0, 1), (

@@ -1,9 +1,9 @@
-"""Positions that act inside the attention: a relative bias on the scores, and rotation of queries and keys.
+"""Positions inside the attention: a relative bias on the scores, and rotation of queries and keys.
 
-Relative bias: Bao et al. 2022 (arXiv 2106.08254), Liu et al. 2021 (arXiv 2103.14030): added to a score because of where the
-key is, seen from the query. Rotation: Su et al. 2021 (arXiv 2104.09864); in two dimensions Heo et al. 2024 (arXiv
-2403.13298): with content out of the way a score changes by K(d) = mean over frequencies of cos(w . d), from the model's own
-table of frequencies.
+Relative bias: Bao et al. 2022 (arXiv 2106.08254), Liu et al. 2021 (arXiv 2103.14030): a term of the score that depends on the
+displacement from query to key. Rotation: Su et al. 2021 (arXiv 2104.09864); in two dimensions Heo et al. 2024 (arXiv
+2403.13298): without content a score depends on the displacement d by K(d) = mean over frequencies of cos(w . d), with the
+model's own frequencies w.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True, eq=False)
 class RelativeBias:
-    """One layer's bias, read off the model's own forward pass, tables and generating networks alike.
+    """One layer's position bias, computed by the model's own forward pass, whether from a table or from a network.
 
     Attributes:
         layer: dotted name of the attention module.
         values: (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over one
             window.
-        window: (rows, cols) of patches that attend to each other, where they are a rectangle without prefix tokens and without
-            padding; None otherwise.
+        window: (rows, cols) of patches that attend to each other, if they are a rectangle without prefix tokens and padding;
+            else None.
     """
 
     layer: str
@@ -47,10 +47,14 @@ class RelativeBias:
 
 
 def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[RelativeBias, ...]:
-    """The bias of every layer that adds one, at an input of (height, width) pixels, first layer first.
+    """The bias of every layer that adds one, first layer first.
+
+    Args:
+        model: any model.
+        input_size: (height, width) in pixels.
 
     Raises:
-        UnsupportedError: where no layer does.
+        UnsupportedError: if no layer adds one.
     """
     found = score_biases(model.module, input_size)
     if not found:
@@ -58,16 +62,16 @@ def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Rela
             "This model adds no relative position bias to its attention scores; ask for its position embedding instead."
         )
     windows: dict[str, tuple[int, int] | None] = {}
-    with suppress(VitvizError, *NOT_TAKEN):  # the biases are known also where the patches cannot be followed
+    with suppress(VitvizError, *NOT_TAKEN):  # biases are known even if the pass over coordinates fails
         placements = placements_of(model.module, input_size)
         windows = {placement.module: window_of(placement) for placement in reversed(placements)}
     return tuple(RelativeBias(name, bias.float().cpu().numpy(), windows.get(name)) for name, bias in found.items())
 
 
 def window_of(placement: Placement) -> tuple[int, int] | None:
-    """(rows, cols) of the keys of the first window, or None where they are not a rectangle of patches and nothing else.
+    """(rows, cols) of the first window's keys, or None if they are not exactly a rectangle of patches.
 
-    The number of keys does not decide it: 144 may be 12 x 12 or 8 x 18.
+    It does not follow from the number of keys: 144 may be 12 x 12 or 8 x 18.
     """
     layout, tokens = placement.key_layout, placement.key_tokens
     if layout is None or tokens is None:
@@ -80,21 +84,21 @@ def window_of(placement: Placement) -> tuple[int, int] | None:
     return (rows, cols) if rows * cols == patches.size else None
 
 
-# A bias that differs by more than this share of its range between two pairs of patches the same step apart depends on more
-# than the step.
+# Largest difference, relative to the bias's range, between pairs of patches with the same displacement; a bias with a larger
+# one does not depend on displacement alone.
 SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class OffsetBias:
-    """One layer's bias over displacements.
+    """One layer's bias as a function of displacement.
 
     Attributes:
         layer: dotted name of the attention module.
-        values: (heads, 2 rows - 1, 2 cols - 1) float32: added to the score of a key so many steps below and to the right of
-            its query; zero displacement is in the middle.
+        values: (heads, 2 rows - 1, 2 cols - 1) float32: added to the score of a key displaced down and to the right from its
+            query by (index - centre) steps.
         window: (rows, cols) of patches that attend to each other.
-        step: (down, right) patches from one to the next: more than 1 where windows are spread over the grid.
+        step: (down, right) patches in one step: more than 1 for windows of patches that are not neighbours.
     """
 
     layer: str
@@ -108,12 +112,14 @@ class OffsetBias:
 
 
 def offset_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[OffsetBias, ...]:
-    """The bias of every layer that adds one which depends on displacement alone, at an input of (height, width) pixels.
+    """The bias of every layer that adds one which depends on displacement alone. Hold the model's lock.
 
-    Hold the model's lock.
+    Args:
+        model: any model.
+        input_size: (height, width) in pixels.
 
     Raises:
-        UnsupportedError: where no layer does.
+        UnsupportedError: if there is no such layer.
     """
     placed = {p.module: p for p in reversed(placements_of(model.module, input_size)) if p.placed}
     found = [by_offset(bias, placed[bias.layer]) for bias in relative_biases(model, input_size) if bias.layer in placed]
@@ -127,7 +133,7 @@ def offset_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Offset
 
 
 def by_offset(bias: RelativeBias, placement: Placement) -> OffsetBias | None:
-    """The bias over displacements, or None where it depends on more than these."""
+    """The bias as a function of displacement, or None if it depends on more than that."""
     queries, keys = placement.query_tokens, placement.key_tokens
     layout = placement.key_layout
     if queries is None or keys is None or layout is None or placement.query_layout != layout:
@@ -138,7 +144,7 @@ def by_offset(bias: RelativeBias, placement: Placement) -> OffsetBias | None:
         return None
     down, right = np.divmod(patches[chosen], layout.grid[1])
     (rows, row), (cols, col) = np.unique(down, return_inverse=True), np.unique(right, return_inverse=True)
-    below = row[None, :] - row[:, None] + len(rows) - 1  # (queries, keys), of each key seen from each query
+    below = row[None, :] - row[:, None] + len(rows) - 1  # (queries, keys): an index of `values`
     beside = col[None, :] - col[:, None] + len(cols) - 1
     known = bias.values[:, chosen[:, None], chosen[None, :]]  # (heads, queries, keys)
     values = np.zeros((bias.num_heads, 2 * len(rows) - 1, 2 * len(cols) - 1), np.float32)
@@ -151,13 +157,13 @@ def by_offset(bias: RelativeBias, placement: Placement) -> OffsetBias | None:
 
 @dataclass(frozen=True, eq=False)
 class RotaryTable:
-    """The model's own angles, as sines and cosines.
+    """Sines and cosines of the model's rotation angles.
 
     Attributes:
-        sin, cos: (layers or 1, heads or 1, patches, channels): one layer or head where all share them (axial); all where the
+        sin, cos: (layers or 1, heads or 1, patches, channels): size 1 if all layers or heads share the angles (axial), else the
             frequencies are learned for each (mixed).
         grid: (rows, cols) of patches.
-        layers, heads: how many the model has, which may all share one table.
+        layers, heads: numbers of the model's layers and heads.
     """
 
     sin: Tensor
@@ -172,10 +178,12 @@ class RotaryTable:
         cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
 
         Args:
-            patches: numbers of the patches, counted row by row from 0, whose rows are wanted: (chosen, patches).
+            layer: counted from 0.
+            head: counted from 0.
+            patches: numbers of the patches, counted row by row from 0, whose rows are returned; all by default.
 
         Returns:
-            (patches, patches) float32.
+            (patches, patches) float32, or (chosen, patches).
 
         Raises:
             IndexError: for a layer, head or patch that does not exist.
@@ -187,7 +195,7 @@ class RotaryTable:
         return ((cos[rows] @ cos.T + sin[rows] @ sin.T) / sin.shape[1]).float().cpu().numpy()
 
     def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:
-        """K(d) for every displacement on the grid, zero displacement in the middle.
+        """K(d) for every displacement on the grid, with zero displacement in the centre.
 
         Returns:
             (2 rows - 1, 2 cols - 1) float32.
@@ -198,7 +206,8 @@ class RotaryTable:
         rows, cols = self.grid
         last_row, last_col = (rows - 1) * cols, cols - 1
         kernel = np.empty((2 * rows - 1, 2 * cols - 1), np.float32)
-        # Seen from a corner every patch is one displacement, and the four corners have them all.
+        # The displacements from one corner to all patches are a quarter of all displacements; the four corners have them all.
+        # (4, patches) -> (4, rows, cols)
         corners = self.similarity(layer, head, [0, last_col, last_row, last_row + last_col]).reshape(4, rows, cols)
         kernel[rows - 1 :, cols - 1 :], kernel[rows - 1 :, :cols] = corners[0], corners[1]
         kernel[:rows, cols - 1 :], kernel[:rows, :cols] = corners[2], corners[3]
@@ -206,7 +215,7 @@ class RotaryTable:
 
 
 def rotary_table(model: ModelLike, layout: TokenLayout) -> RotaryTable:
-    """The table that the model uses on `layout`'s grid. Raises UnsupportedError for a model without rotary positions."""
+    """The angles of `layout`'s grid. Raises UnsupportedError for a model without rotary positions."""
     rope = getattr(model.module, "rope", None)
     embed = getattr(rope, "get_embed", None)
     if embed is None:

@@ -1,4 +1,4 @@
-"""Attention rollout: where, through all layers, the information of a token came from.
+"""Attention rollout: the share of each input token in a token of the last layer, if attention were the only mixing.
 
 Abnar and Zuidema 2020, "Quantifying attention flow in transformers" (arXiv 2005.00928), section 3. With A[l, h] the weights of
 layer l and head h, Â_l = alpha I + (1 - alpha) fused_h A[l, h] and R = Â_L ... Â_1; the map of query q is R[q, patches].
@@ -30,14 +30,14 @@ class RolloutOptions:
     """The options of rollout.
 
     Attributes:
-        alpha: weight of the residual stream, 0.5 in the paper: an assumption, not a measurement.
-        fusion: how heads are fused: "mean" (the paper), "max" or "min"; the last two make rows that are normalised again.
-        discard: share of each fused row's patch entries, the smallest, that is set to 0; prefix columns never are, nor are
-            entries as large as the smallest that stays, so that none of several equals is picked out.
-        first_layer, last_layer: layers rolled out, counted from 0, both included; last_layer None is the last one.
+        alpha: weight of the residual connection, 0.5 in the paper: an assumption, not a measurement.
+        fusion: how heads are fused: "mean" (the paper), "max" or "min"; after the last two, rows are normalised again.
+        discard: share of each fused row's patch entries that is set to 0, the smallest ones. Prefix columns are kept, and
+            entries equal to the smallest kept one, so that equal entries are treated alike.
+        first_layer, last_layer: range of layers, counted from 0, both included; last_layer None is the last one.
 
     Raises:
-        ValueError: for a knob out of range.
+        ValueError: for an option out of range.
     """
 
     alpha: float = 0.5
@@ -55,14 +55,14 @@ class RolloutOptions:
             raise ValueError(f"discard is a share of the patches, from 0 to below 1, not {self.discard}")
 
     def discarded(self, patches: int) -> int:
-        """How many of so many patch entries are set to 0: the exact share, rounded down, so that 0.29 of 100 is 29."""
+        """How many of `patches` entries are set to 0: the exact share rounded down, so that 0.29 of 100 is 29."""
         return int(Decimal(str(self.discard)) * patches)
 
     def layers(self, trace: Trace) -> Sequence[Attention]:
-        """The layers to roll out, first layer first.
+        """The layers of the range, first layer first.
 
         Raises:
-            UnsupportedError: with the reason, where a product of the layers' weights means nothing.
+            UnsupportedError: if a product of the layers' weights is not defined; the message has the reason.
             ValueError: for a range outside the model.
         """
         layers = trace.sequence("Rollout")
@@ -78,8 +78,9 @@ PAPER = RolloutOptions()
 
 
 def fuse_heads(rows: Tensor, fusion: str) -> Tensor:
-    """(heads, queries, keys) -> (queries, keys): the mean, the largest or the smallest weight of all heads. Of a single head it
-    is that head's own memory: not to be written to.
+    """(heads, queries, keys) -> (queries, keys): mean, maximum or minimum over heads.
+
+    For a single head the result is a view of `rows`: do not write to it.
     """
     if len(rows) == 1:
         return rows[0]
@@ -89,15 +90,13 @@ def fuse_heads(rows: Tensor, fusion: str) -> Tensor:
 
 
 def head_fused_rows(attention: Attention, chunk: slice, options: RolloutOptions = PAPER) -> Tensor:
-    """(chunk, keys): the heads' weights fused into one row a query, its smallest patch entries discarded; rows sum to 1."""
+    """(chunk, keys): head-fused weights of a chunk of queries, without discarded entries; rows sum to 1."""
     fused, sums = _fused_rows_and_sums(attention, chunk, options)
     return fused if sums is None else fused / sums[:, None]
 
 
 def _fused_rows_and_sums(attention: Attention, chunk: slice, options: RolloutOptions) -> tuple[Tensor, Tensor | None]:
-    """((chunk, keys), (chunk,)): fused rows as they come out of fusing and discarding, and what to divide each one by; None
-    where nothing has to be.
-    """
+    """((chunk, keys), (chunk,)): fused rows before normalisation, and the sums to divide them by; None if they sum to 1."""
     fused = fuse_heads(attention.rows(chunk), options.fusion)
     num_prefix = attention.key_layout.num_prefix
     dropped = options.discarded(attention.key_layout.num_patches)
@@ -112,21 +111,21 @@ def _fused_rows_and_sums(attention: Attention, chunk: slice, options: RolloutOpt
 
 
 def _nth_smallest(values: Tensor, n: int) -> Tensor:
-    """(rows, columns) -> (rows, 1): the value that n others come before, in the order of size."""
-    if values.is_cpu:  # numpy's selection is many times faster than torch's there
+    """(rows, columns) -> (rows, 1): the value at index n in ascending order."""
+    if values.is_cpu:  # numpy's selection is several times faster than torch's on a CPU
         return torch.from_numpy(np.partition(values.numpy(), n, axis=-1)[:, n : n + 1])
     return values.kthvalue(n + 1, dim=-1, keepdim=True).values
 
 
 def pull_head_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
-    """(n, queries) -> (n, keys): vectors times Â of this layer, alpha v + (1 - alpha) v fused(A), chunk by chunk."""
+    """(n, queries) -> (n, keys): vectors times Â of this layer, alpha v + (1 - alpha) v fused(A), in chunks of queries."""
     mixed = options.alpha * vectors
     if options.fusion == "mean" and not options.discard and vectors.shape[0] == 1:
-        # With one vector the product is cheaper than the mean over heads, and gives the same sum.
+        # For one vector: the mean over heads after the product is cheaper than before, and equal.
         return mixed + (1 - options.alpha) * attention.pull(vectors).mean(1)
     for chunk in attention.query_chunks():
         fused, sums = _fused_rows_and_sums(attention, chunk, options)
-        # Dividing a few vectors is cheaper than dividing every row.
+        # Dividing the few vectors is cheaper than dividing every row.
         shares = vectors[:, chunk] if sums is None else vectors[:, chunk] / sums
         mixed.addmm_(shares, fused, alpha=1 - options.alpha)
     return mixed
@@ -135,21 +134,23 @@ def pull_head_fused(attention: Attention, vectors: Tensor, options: RolloutOptio
 def rollout_row(
     trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, progress: Progress | None = None
 ) -> Tensor:
-    """The rollout of one query by the recursion r <- r Â_l from the last layer down.
-
-    Needs no (tokens, tokens) matrix.
+    """The rollout of one query by the recursion r <- r Â_l from the last layer down, without a (tokens, tokens) matrix.
 
     Args:
-        query: token index or name ("cls", "r3c5"), "mean" (average over patch queries), "pool" (the pooling query), or a
-            mixture ("cls+dist"), of which it is the weighted sum; by default what the model's output is computed from.
-        progress: called with (layers done, layers) after each; raise from it to stop.
+        trace: of a model whose layers relate one grid of patches.
+        query: token index or name ("cls", "r3c5"), "mean" (mean over patch queries), "pool" (the pooling query), or a weighted
+            set ("cls+dist"); by default the query that the model's output is computed from.
+        options: alpha, fusion, discarded share and range of layers.
+        progress: called with (layers done, layers in all); an exception that it raises stops the work.
 
     Returns:
         (tokens,) in the layers' precision.
 
     Raises:
-        UnsupportedError: where rollout is not defined.
-        ValueError: for a bad range.
+        UnsupportedError: if rollout is not defined for this model.
+        ValueError: for a range of layers outside the model.
+
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), equation 1.
     """
     vector = start_vector(trace, query, options)
     layers = options.layers(trace)
@@ -161,14 +162,14 @@ def rollout_row(
 
 
 def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Tensor:
-    """The rollout of every query, R = Â_L ... Â_1, to answer any query at once.
+    """The rollout of every query, R = Â_L ... Â_1.
 
     Returns:
-        (tokens, tokens) in the layers' precision.
+        (tokens, tokens) in the layers' precision; row q is the rollout of query q.
 
     Raises:
-        UnsupportedError: where rollout is not defined.
-        ValueError: for a bad range.
+        UnsupportedError: if rollout is not defined for this model.
+        ValueError: for a range of layers outside the model.
     """
     layers = options.layers(trace)
     matrix = torch.eye(layers[0].num_queries, device=trace.device, dtype=layers[0].dtype)
@@ -189,12 +190,12 @@ def rollout(
 
     Args:
         trace: Of a model whose layers relate one grid of patches.
-        query: The token, or mean of tokens, to start from; by default the one that the model's output is computed from.
-        options: How heads are fused, how the residual connection is mixed in, and which layers take part.
-        progress: Called with (layers done, layers).
+        query: A token, or a weighted set of tokens; by default the query that the model's output is computed from.
+        options: Fusion of heads, weight of the residual connection, discarded share and range of layers.
+        progress: Called with (layers done, layers in all).
 
     Returns:
-        Heatmap (rows, cols), not rescaled: it sums to 1 less the share that lies on prefix tokens.
+        Heatmap (rows, cols), not rescaled: it sums to 1 minus the share of the prefix tokens.
 
     Raises:
         UnsupportedError: For windows or several grids, and for a query that the model does not have.
@@ -206,7 +207,7 @@ def rollout(
 
 
 def start_vector(trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER) -> Tensor:
-    """(1, tokens): the vector that the recursion starts from, one-hot for a token. Raises UnsupportedError."""
+    """(1, tokens): the start of the recursion, one-hot for a token. Raises UnsupportedError for an unknown query."""
     layers = options.layers(trace)
     layout, asked = layers[-1].query_layout, query_of(trace, query)
     if not asked.pools:
@@ -222,8 +223,9 @@ def start_vector(trace: Trace, query: QueryLike | None = None, options: RolloutO
 
 
 def among_tokens(weights: Tensor, keys: TokenLayout, layout: TokenLayout) -> Tensor:
-    """(keys,) -> (tokens,): weights on the keys of an attention that collects, on the tokens of the layers before it. Tokens
-    that it leaves out get zero; a class token that joins late was in none of these layers, and is left out.
+    """(keys,) -> (tokens,): weights on a pooling layer's keys as weights on the tokens of the layers before it.
+
+    Tokens that are not among the keys get zero. A class token that is added after these layers is dropped.
     """
     spread = weights.new_zeros(layout.num_tokens)
     spread[layout.num_prefix :] = weights[keys.num_prefix :]
@@ -234,7 +236,7 @@ def among_tokens(weights: Tensor, keys: TokenLayout, layout: TokenLayout) -> Ten
 
 
 def check_defined(layers: Sequence[Attention], model_name: str) -> None:
-    """Raises UnsupportedError, with the reason, where a product of these layers' weights means nothing."""
+    """Raises UnsupportedError, with the reason, if a product of these layers' weights is not defined."""
     if not layers:
         raise UnsupportedError(
             f"{model_name} has no layer in which patches attend to each other, so there is nothing to roll out."
@@ -259,21 +261,23 @@ def downwards(layers: Sequence[Attention]) -> Iterator[tuple[int, Attention]]:
 
 
 def head_fused_nbytes(trace: Trace) -> int:
-    """Bytes that the layers of `head_fused_traces` would take for one fusion."""
+    """Bytes of one trace of `head_fused_traces`."""
     return sum(4 * layer.num_queries * layer.num_keys for layer in trace.sequence("Rollout"))
 
 
 def head_fused_traces(
     trace: Trace, fusions: Sequence[str] = FUSIONS, progress: Progress | None = None
 ) -> dict[str, Trace]:
-    """Fusion -> the trace with one head a layer in place of all, fused that way; its weights are kept as matrices.
+    """Fusion -> the trace with the fused weights of each layer as its only head, stored as a matrix.
 
-    A rollout of it with the same fusion is the rollout of `trace`, whatever the query, alpha, discard and range of layers:
-    one head's mean, maximum and minimum are that head. It costs a product of a vector and a matrix a layer. Several fusions
-    at once cost little more than one, because the heads' weights are worked out once for all.
+    With the same fusion, its rollout is that of `trace` for every query, alpha, discarded share and range of layers, since
+    mean, maximum and minimum of one head are that head. It takes one product of a vector and a matrix for each layer. Several
+    fusions take little more time than one, because the weights are computed once.
 
     Args:
-        progress: called with (layers done, layers) after each; raise from it to stop.
+        trace: of a model whose layers relate one grid of patches.
+        fusions: those of "mean", "max" and "min" to compute.
+        progress: called with (layers done, layers in all); an exception that it raises stops the work.
     """
     layers: dict[str, list[Attention]] = {fusion: [] for fusion in fusions}
     given = trace.sequence("Rollout")

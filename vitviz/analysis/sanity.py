@@ -1,8 +1,8 @@
-"""Sanity check: does a map change when the model forgets what it has learned?
+"""Sanity check of explanation methods by cascading randomisation.
 
-Adebayo et al. 2018, "Sanity checks for saliency maps" (arXiv 1810.03292), cascading randomisation: weights are drawn
-anew from the top of the model down, and each method's map is compared with the one of the trained model. A map that
-stays shows the picture, not the model.
+Adebayo et al. 2018, "Sanity checks for saliency maps" (arXiv 1810.03292), section 3: weights are randomised from the head
+down to the embedding, and each method's map is compared with that of the trained model. A map that does not change depends on
+the picture and not on what the model has learned.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 
-# Rank correlation with the trained model's map from which a method counts as insensitive, once every weight is random.
+# A method is insensitive if its map for a fully randomised model has at least this rank correlation with the trained model's.
 INSENSITIVE = 0.5
 
 
@@ -30,9 +30,9 @@ class CascadeStep:
     """One step of the cascade.
 
     Attributes:
-        name: what was randomised last: "head", "layer 11", ..., "embedding".
-        maps: method -> its map with everything from the top down to here random.
-        likeness: method -> Spearman correlation with the trained model's map; not-a-number where a map is constant.
+        name: the part randomised last: "head", "layer 11", ..., "embedding".
+        maps: method -> its map with this part and all parts above randomised.
+        likeness: method -> Spearman correlation with the trained model's map; NaN if a map is constant.
     """
 
     name: str
@@ -41,10 +41,9 @@ class CascadeStep:
 
 
 def randomised(module: nn.Module, generator: torch.Generator) -> None:
-    """Draws every parameter of `module` anew from a normal distribution of that parameter's own mean and spread, in
-    place.
+    """Redraws every parameter of `module` in place from a normal distribution with the parameter's own mean and deviation.
 
-    Scales stay those of training, so that what is tested is the weights and not a model driven out of range.
+    Scales stay those of training, so that activations stay in their usual range.
     """
     with torch.no_grad():
         for parameter in module.parameters():
@@ -62,10 +61,19 @@ def cascade(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[CascadeStep]:
-    """Yields a step for the head, then one for each `every` blocks from the top, then the embedding below them.
+    """Yields a step for the head, then one for each `every` blocks from the last to the first, then one for the embedding.
 
-    Works on a copy: the model asked about is never changed. `maps` are the trained model's where they are at hand.
-    `progress` is called with (maps drawn, maps in all); raise from it to stop.
+    The model is not modified: the parameters of a copy are randomised.
+
+    Args:
+        question: the model, image and target.
+        methods: name -> function that computes the map.
+        maps: the trained model's maps, if computed already.
+        every: blocks in one step.
+        seed: of the random parameters.
+        progress: called with (maps computed, maps in all); an exception that it raises stops the work.
+
+    Source: Adebayo et al. 2018 (arXiv 1810.03292), section 3.
     """
     trained = {name: maps[name] if maps and name in maps else method(question) for name, method in methods.items()}
     with question.model.lock:
@@ -78,7 +86,7 @@ def cascade(
         for part in parts:
             randomised(part, generator)
         now: dict[str, Heatmap] = {}
-        fresh = replace(other)  # nothing remembered from the step before
+        fresh = replace(other)  # a new Question, without cached results of the step before
         for method, make in methods.items():
             if progress:
                 progress(done, whole)
@@ -90,26 +98,26 @@ def cascade(
 
 
 def likeness(one: Heatmap, other: Heatmap) -> float:
-    """Spearman correlation of two maps of one grid; not-a-number where one is constant."""
+    """Spearman correlation of two maps of one grid; NaN if one is constant."""
     return rank_correlation(one.values, other.values)
 
 
 def insensitive(last: CascadeStep, threshold: float = INSENSITIVE) -> list[str]:
-    """Methods whose map is still like the trained model's when everything is random."""
+    """Methods whose map after the last step has a correlation of at least `threshold` with the trained model's."""
     return [method for method, value in last.likeness.items() if value > threshold]
 
 
 def _steps(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tuple[str, list[nn.Module]]]:
-    """(name, modules to randomise then), from the top down; every parameter of the module belongs to one of them.
+    """(name, modules to randomise) of each step, from the head down; every parameter of the module is in one of them.
 
-    What works on x (1, 3, height, width) before the first block is part of the embedding, whatever it is called.
+    Children that a pass on x (1, 3, height, width) calls before the first block belong to the embedding, whatever their name.
     """
     blocks = Blocks(module).blocks
     layers = list(range(num_layers - 1, -1, -1))
     groups = [layers[start : start + every] for start in range(0, num_layers, every)]
     middle = [(f"layer {group[-1]}", [blocks[layer] for layer in group]) for group in groups]
     embeddings = getattr(module, "embeddings", None)
-    if isinstance(embeddings, nn.Module):  # one of transformers, whose parts are not the module's own children
+    if isinstance(embeddings, nn.Module):  # of a model of transformers, whose parts are not the module's own children
         norm = getattr(module, "norm_pre", None)
         bottom = [embeddings, norm] if isinstance(norm, nn.Module) else [embeddings]
         taken = {id(parameter) for part in (*blocks, *bottom) for parameter in part.parameters()}
@@ -117,14 +125,14 @@ def _steps(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tu
         return [("head", [rest]), *middle, ("embedding", bottom)]
     below = {"rope", "rel_pos_bias", "shared_rel_pos"} | _before(
         module, blocks[0], x
-    )  # the first are not always called
+    )  # a pass need not call all children before the first block
     top = [child for name, child in module.named_children() if name != "blocks" and name not in below]
     bottom = [child for name, child in module.named_children() if name in below]
     return [("head", top), *middle, ("embedding", [*bottom, _Loose(module)])]
 
 
 def _before(module: nn.Module, block: nn.Module, x: Tensor) -> set[str]:
-    """Names of the module's own parts that a pass on x calls before `block`."""
+    """Names of the module's children that a pass on x calls before `block`."""
     called: list[str] = []
     arrived: list[bool] = []
 
@@ -141,7 +149,7 @@ def _before(module: nn.Module, block: nn.Module, x: Tensor) -> set[str]:
 
 
 class _Loose(nn.Module):
-    """The parameters that a module holds itself: class token, registers, position embedding."""
+    """The parameters of a module outside its children: class token, registers, position embedding."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

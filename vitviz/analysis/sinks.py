@@ -1,10 +1,10 @@
-"""Sinks: tokens with outlying norm or attention mass, rows with them set aside, and how much each key contributes.
+"""Sinks: tokens of outlying norm or attention mass, maps without them, and the norms of keys' contributions.
 
-Darcet et al. 2024, "Vision transformers need registers" (arXiv 2309.16588): a few patches hold norms far above the rest and
-draw a large share of all attention. How far above differs between models and layers, so thresholds are relative to the
+Darcet et al. 2024, "Vision transformers need registers" (arXiv 2309.16588): a few patches have norms far above the others and
+receive a large share of all attention. How far above differs between models and layers, so thresholds are relative to the
 image's own median patch. Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102), section 2:
-||A[q, k] v_k W_o|| is the length of the vector that a key contributes in one head; where the block multiplies what its
-attention gives by LayerScale g, that is part of it: ||A[q, k] (v_k W_o) * g||.
+||A[q, k] v_k W_o|| is the norm of the vector that a key contributes in one head; in a block with LayerScale g it is
+||A[q, k] (v_k W_o) * g||.
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ from vitviz.tokens import TokenLayout
 
 NORM_TIMES = 3.0
 MASS_TIMES = 10.0
-# A thing lies on several patches. Over the embedded model's gallery, for two queries each, no patch among the strongest
-# twentieth that is no outlier by mass is above 3.2 times the second strongest of its neighbours; the strongest patch of each of
-# these maps, an outlier by mass, is at 11 to 42 times.
+# An object covers several patches. In rollout maps of the gallery's photographs by the embedded model, for two queries each,
+# patches of the highest 5% that are not outliers by mass are at most 3.2 times their second largest neighbour; the largest
+# patch of each map, which is an outlier by mass, is 11 to 42 times.
 ISOLATED_TIMES = 5.0
 
 
 @dataclass(frozen=True, eq=False)
 class TokenOutliers:
-    """How far each token stands out, and which do.
+    """Norm and attention mass of each token, and which tokens are outliers.
 
     Attributes:
-        norms: (layers + 1, tokens) float32: length of each token before the first layer and after each.
-        mass: (layers, tokens) float32: share of each layer's attention, over all heads and queries, that falls on the token.
+        norms: (layers + 1, tokens) float32: norm of each token before the first layer and after each.
+        mass: (layers, tokens) float32: the token's share of a layer's attention, the mean over heads and queries.
         by_norm: (layers + 1, tokens) boolean: norm above `norm_times` the median patch's.
         by_mass: (layers, tokens) boolean: mass above `mass_times` the median patch's.
+        norm_times, mass_times: the thresholds.
     """
 
     norms: np.ndarray
@@ -62,17 +63,17 @@ class TokenOutliers:
 
     @property
     def tokens(self) -> tuple[int, ...]:
-        """Tokens that stand out in any layer by either measure, ascending."""
+        """Tokens that are outliers in any layer by either measure, ascending."""
         return tuple(np.flatnonzero(self.by_norm.any(0) | self.by_mass.any(0)).tolist())
 
 
 def token_norms(question: Question) -> np.ndarray:
-    """(layers + 1, tokens) float32: length of each token before the first layer and after each."""
+    """(layers + 1, tokens) float32: norm of each token before the first layer and after each."""
     return torch.stack([state[0].float().norm(dim=-1) for state in question.passage.states]).cpu().numpy()
 
 
 def attention_mass(trace: Trace) -> np.ndarray:
-    """(layers, tokens) float32: the mean over heads and queries of what each token is given; each layer sums to 1."""
+    """(layers, tokens) float32: the mean over heads and queries of each token's weight as key; each layer sums to 1."""
     shares = []
     for layer in trace.sequence("The share of all attention"):
         even = torch.full((1, layer.num_queries), 1 / layer.num_queries, device=layer.device)
@@ -81,15 +82,15 @@ def attention_mass(trace: Trace) -> np.ndarray:
 
 
 def token_outliers(question: Question, norm_times: float = NORM_TIMES, mass_times: float = MASS_TIMES) -> TokenOutliers:
-    """Tokens that stand out by norm or by attention mass.
+    """Tokens that are outliers by norm or by attention mass.
 
     Args:
         question: Of a model whose layers relate one grid of patches.
-        norm_times: The least multiple of the median patch's norm; a convention of this project and no published number.
-        mass_times: The same of its attention mass.
+        norm_times: The smallest multiple of the median patch's norm; a convention of this project, not a published number.
+        mass_times: The same for the attention mass.
 
     Raises:
-        UnsupportedError: Where states between layers cannot be seen.
+        UnsupportedError: For a model whose states between layers cannot be read.
 
     Source: Darcet et al. 2024, "Vision Transformers Need Registers" (arXiv 2309.16588), section 2.
     """
@@ -106,7 +107,7 @@ def outlying(values: np.ndarray, num_prefix: int, times: float) -> np.ndarray:
 
 
 def times_median(values: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """(..., tokens): values as multiples of the row's median patch; infinite beside a median of zero, and 1 where both are."""
+    """(..., tokens): values divided by the row's median patch; 0 / 0 is 1, and other values over a median of 0 are infinite."""
     median = np.median(values[..., layout.num_prefix :], axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         times = values / median
@@ -114,10 +115,9 @@ def times_median(values: np.ndarray, layout: TokenLayout) -> np.ndarray:
 
 
 def set_aside(rows: Tensor, tokens: Iterable[int], layout: TokenLayout) -> Tensor:
-    """(..., tokens) attention rows with the given keys at zero and the rest rescaled to sum to 1: the map without
-    its sinks.
+    """(..., tokens): attention rows with the weights of `tokens` set to zero and the others rescaled to sum to 1.
 
-    It only redraws the row; to ask what the model would do without them, cut them out of attention (`CutTokens`).
+    This changes the map only. For the model's output without these tokens, use the intervention `CutTokens`.
     """
     kept = rows.clone()
     for token in tokens:
@@ -131,10 +131,10 @@ class MapSinks:
     """Sinks in a map of patches.
 
     Attributes:
-        cells: (row, col) of each, strongest first.
-        share: part of the map's sum that lies on them.
-        spoils: whether the map's strongest patch is one of them, so that the colour range is set by the sink.
-        aside: the map with them at zero.
+        cells: (row, col) of each, largest value first.
+        share: their share of the map's sum.
+        spoils: whether the map's largest patch is one of them, so that a sink determines the colour scale.
+        aside: the map with the sinks set to zero.
     """
 
     cells: tuple[tuple[int, int], ...]
@@ -146,20 +146,22 @@ class MapSinks:
 def rollout_sinks(
     trace: Trace, heatmap: Heatmap, options: RolloutOptions = PAPER, mass: np.ndarray | None = None
 ) -> MapSinks:
-    """Patches of a rollout that are strong because every query looks at them, whatever the picture shows there.
+    """Sinks of a rollout map: patches with a large value because every query attends to them, whatever they show.
 
-    Two things together make one: in one of the layers that were multiplied its share of all attention is over MASS_TIMES the
-    median patch's (Darcet et al. 2024 find sinks by such outliers), and in the map it stands alone or with one other: it is
-    over ISOLATED_TIMES the second strongest of its neighbours. What only the first holds of may be the object.
+    A sink fulfils two conditions. In one of the multiplied layers its attention mass is over MASS_TIMES the median patch's
+    (the outliers of Darcet et al. 2024), and in the map it is alone or one of two neighbours: its value is over
+    ISOLATED_TIMES its second largest neighbour. A patch with the first property alone may belong to the object.
 
     Args:
-        heatmap: `rollout` of the same trace, with `options`.
-        mass: `attention_mass` of the trace, where it is at hand.
+        trace: the trace of `heatmap`.
+        heatmap: `rollout` of the trace, with `options`.
+        options: of the rollout.
+        mass: `attention_mass` of the trace, if computed already.
 
     Raises:
         UnsupportedError: as `rollout`.
     """
-    options.layers(trace)  # raises for what cannot be multiplied
+    options.layers(trace)  # raises if the layers cannot be multiplied
     shares = attention_mass(trace) if mass is None else mass  # (layers, tokens)
     end = None if options.last_layer is None else options.last_layer + 1
     prefix = trace.layout.num_prefix
@@ -177,7 +179,7 @@ def rollout_sinks(
 
 
 def _second_neighbour(values: np.ndarray) -> np.ndarray:
-    """(rows, cols): the second largest of each patch's up to eight neighbours, 0 where there is none."""
+    """(rows, cols): the second largest of each patch's up to eight neighbours; 0 without a second one."""
     rows, cols = values.shape
     padded = np.pad(values, 1)
     shifts = [(down, right) for down in range(3) for right in range(3) if (down, right) != (1, 1)]
@@ -186,17 +188,21 @@ def _second_neighbour(values: np.ndarray) -> np.ndarray:
     return second
 
 
-KEYS_AT_ONCE = 2048  # a projected value is as wide as the model, for each head
+KEYS_AT_ONCE = 2048  # keys in one chunk: each has a projected value of the model's width for every head
 
 
 def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
-    """(heads, keys): ||v_k W_o|| of each head, W_o its slice of the output projection, times the block's LayerScale.
+    """(heads, keys): ||v_k W_o|| of each head, with W_o its slice of the output projection times the block's LayerScale.
 
-    Needs a trace with `keep_values=True`.
+    Args:
+        attention: one layer of a trace with `keep_values=True`.
+        module: the model.
 
     Raises:
-        ValueError: where values were not kept.
-        UnsupportedError: where the layer's values do not go straight into a linear projection.
+        ValueError: without values.
+        UnsupportedError: if the layer's output does not go directly into a linear projection.
+
+    Source: Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102), section 2.
     """
     if attention.v is None:
         raise ValueError("the trace kept no values; trace the image with keep_values=True")
@@ -204,11 +210,12 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
 
 
 def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = None) -> list[Tensor]:
-    """(heads, keys) of every layer over the token grid, `projected_value_norms` of one forward pass that keeps no values.
+    """`projected_value_norms` (heads, keys) of every layer, from one forward pass that keeps no values.
 
     Args:
+        model: a model with one grid of tokens.
         pixels: (3, height, width), normalised.
-        progress: called with (attention calls done, calls in all); raise from it to stop.
+        progress: called with (attention calls done, calls in all); an exception that it raises stops the work.
 
     Raises:
         UnsupportedError: as `projected_value_norms`.
@@ -230,7 +237,7 @@ def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = No
 
 
 def kept_value_norms(model: ModelLike, trace: Trace, passage: Passage) -> list[Tensor]:
-    """`value_norms` from what a pass left behind, its values and the states between its blocks; one block of each kind runs.
+    """`value_norms` from a trace with values and the states between its blocks; one block of each class is run.
 
     Raises:
         UnsupportedError: as `projected_value_norms`.
@@ -245,7 +252,7 @@ def kept_value_norms(model: ModelLike, trace: Trace, passage: Passage) -> list[T
 
 
 def _refuse_post_norm(model: nn.Module, hooks: ExitStack) -> None:
-    """Makes a pass raise where a norm takes what an attention gives: the share of one value has no length then."""
+    """Makes a pass raise if a norm is applied to an attention's output: one value's contribution is not defined then."""
     given: list[Tensor] = []
 
     def returned(_module: nn.Module, _inputs: object, output: object) -> None:
@@ -282,7 +289,7 @@ def _norms(values: Tensor, module: nn.Module, name: str) -> Tensor:
         raise UnsupportedError(
             f"The values of {name} do not go straight into one linear projection, so their share has no length."
         )
-    # out = concat_h(A_h v_h) W^T: head h meets the columns h*size to (h+1)*size of the weight (width, heads * size)
+    # out = concat_h(A_h v_h) W^T: head h is multiplied with columns h*size to (h+1)*size of the weight (width, heads * size)
     slices = projection.weight.detach().float().reshape(-1, heads, size).permute(1, 2, 0)  # (heads, size, width)
     scale = layer_scale(module, name)
     if scale is not None:
@@ -292,9 +299,9 @@ def _norms(values: Tensor, module: nn.Module, name: str) -> Tensor:
 
 
 def value_weighted(attention: Attention, module: nn.Module, query: QueryLike) -> Tensor:
-    """(heads, keys): ||A[q, k] v_k W_o|| of one query, LayerScale included.
+    """(heads, keys): ||A[q, k] v_k W_o|| of one query, with LayerScale.
 
-    Raises as `projected_value_norms`, UnsupportedError for an unknown query.
+    Raises as `projected_value_norms`, and UnsupportedError for an unknown query.
     """
     row = query_weights(attention, query)
     return row * projected_value_norms(attention, module)

@@ -1,9 +1,8 @@
-"""How an answer changes as a picture is spoiled step by step: patches shuffled or hidden, the centre masked, texture or shape
-taken away.
+"""Predictions for a picture that is degraded in steps: patches shuffled or hidden, the centre masked, texture or shape removed.
 
 Shuffling: Naseer et al. 2021 (arXiv 2105.10497), Zhang and Zhu 2019 (arXiv 1905.09797). Texture against shape: Geirhos et al.
-2019 (arXiv 1811.12231). Every picture here is out of the training distribution, so a curve compares networks on it and says
-nothing of how either would do on photographs of that kind.
+2019 (arXiv 1811.12231). The degraded pictures are out of the training distribution: a curve compares networks on one picture,
+and does not measure their accuracy on such photographs.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from vitviz.errors import UnsupportedError, existing
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.progress import Progress
 
-# Kind -> what its levels are, for the axis of a chart. The first level of each is the picture as it is.
+# Kind -> the meaning of its levels, for the axis of a chart. The first level of each is the unchanged picture.
 KINDS: dict[str, str] = {
     "shuffle": "pieces to a side of the shuffled grid",
     "hide": "share of random patches hidden",
@@ -34,12 +33,12 @@ KINDS: dict[str, str] = {
     "edges": "share of the drawing of edges in the mixture",
 }
 RANDOM = ("shuffle", "hide")
-CELLS = 16  # patches to a side of the grid on which they are hidden
-BATCH = 8  # pictures in one pass, at most
+CELLS = 16  # cells to a side of the grid for "hide"
+BATCH = 8  # most pictures in one pass
 
 
 class PreparedNetwork(NetworkLike, Protocol):
-    """A network with its preprocessing: `mean` and `std` of each colour."""
+    """Protocol of a network with its preprocessing: `mean` and `std` of each colour."""
 
     @property
     def preprocessing(self) -> Any: ...
@@ -47,15 +46,15 @@ class PreparedNetwork(NetworkLike, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class StressCurve:
-    """One kind of damage, level by level.
+    """The target's probability at every level of one kind of degradation.
 
     Attributes:
         kind: A key of `KINDS`.
-        levels: (levels,) float64, from the picture as it is to the most spoiled.
-        values: (levels,) float64: the probability of the target (the output itself where outputs are plain numbers), the mean
-            over random orders where the damage is random.
-        low, high: (levels,) least and largest over random orders.
-        pictures: (levels, height, width, 3) uint8: what the network was given, of the first random order.
+        levels: (levels,) float64, from the unchanged picture to the most degraded.
+        values: (levels,) float64: the probability of the target (for regression the output), the mean over random orders if the
+            degradation is random.
+        low, high: (levels,) minimum and maximum over random orders.
+        pictures: (levels, height, width, 3) uint8: the inputs of the first random order.
         target: Number of the output.
     """
 
@@ -69,9 +68,9 @@ class StressCurve:
 
 
 def usual_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
-    """The levels that are asked by default for a picture of (height, width) pixels.
+    """The default levels for a picture of (height, width) pixels.
 
-    For "shuffle" every grid from 2 to 16 that has a pixel for each piece.
+    For "shuffle", grids up to 16 with at least one pixel for each piece.
     """
     if kind == "shuffle":
         return tuple(range(1, min(16, *size) + 1))
@@ -85,16 +84,15 @@ def usual_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
 
 
 def spoiled(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.ndarray:
-    """The picture (height, width, 3) uint8 with one kind of damage; a new array, equal to the picture at the first level.
+    """A copy of a picture with one kind of degradation; at the first level it is equal to the picture.
 
     Args:
-        picture: What the network would be given.
-        kind: "shuffle": the equal pieces of a `level` by `level` grid change places, a permutation of the pixels; rows and
-            columns that such a grid leaves over lie half at one border and half at the other, and stay. "hide": that share
-            of the cells of a grid of 16 by 16 gets the picture's mean colour; a larger share hides the same cells and more.
-            "centre": the same for a square in the middle. "blur": a Gaussian blur, which takes texture and leaves shape.
-            "edges": a mixture with the size of the grey picture's gradient (Sobel), which takes colour and texture and leaves
-            outlines.
+        picture: (height, width, 3) uint8, the network's input before normalisation.
+        kind: "shuffle": permutes the equal pieces of a `level` by `level` grid; remaining rows and columns at the borders keep
+            their position. "hide": replaces that share of the cells of a grid of 16 by 16 by the picture's mean colour; a
+            larger share includes the cells of a smaller one. "centre": the same for a square in the centre. "blur": a
+            Gaussian blur, which removes texture and keeps shape. "edges": blends in the magnitude of the grey picture's
+            gradient (Sobel), which removes colour and texture and keeps outlines.
         level: See `KINDS`.
         seed: Of the random order.
 
@@ -111,7 +109,7 @@ def spoiled(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.n
             raise ValueError(f"a blur has a standard deviation of 0 or more, not {level}")
         blurred = ndimage.gaussian_filter(
             picture.astype(np.float64), (level, level, 0)
-        )  # in uint8 each axis would round down
+        )  # in float: uint8 would be rounded after each axis
         return blurred.round().astype(np.uint8)
     if not 0 <= level <= 1:
         raise ValueError(f"a share is between 0 and 1, not {level}")
@@ -126,7 +124,7 @@ def spoiled(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.n
         cells = np.zeros(CELLS * CELLS, bool)
         cells[order[: round(level * CELLS * CELLS)]] = True
         rows, cols = (np.arange(length) * CELLS // length for length in (height, width))
-        hidden = cells.reshape(CELLS, CELLS)[rows[:, None], cols]
+        hidden = cells.reshape(CELLS, CELLS)[rows[:, None], cols]  # (cells,) -> (CELLS, CELLS) -> (height, width)
     else:
         high, wide = round(level * height), round(level * width)
         top, left = (height - high) // 2, (width - wide) // 2
@@ -137,7 +135,7 @@ def spoiled(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.n
 
 
 def piece_order(grid: int, seed: int) -> np.ndarray:
-    """(grid * grid,): place i gets piece order[i]; row by row."""
+    """(grid * grid,): position i, counted row by row, gets piece order[i]."""
     return np.random.default_rng(seed).permutation(grid * grid)
 
 
@@ -154,14 +152,14 @@ def _shuffled(picture: np.ndarray, grid: int, seed: int) -> np.ndarray:
     top, left = (height - grid * high) // 2, (width - grid * wide) // 2
     inner = answer[top : top + grid * high, left : left + grid * wide]
     pieces = inner.reshape(grid, high, grid, wide, 3).swapaxes(1, 2)  # (row, col, high, wide, 3)
-    pieces = pieces.reshape(grid * grid, high, wide, 3)[piece_order(grid, seed)]
+    pieces = pieces.reshape(grid * grid, high, wide, 3)[piece_order(grid, seed)]  # (piece, high, wide, 3)
     rows = pieces.reshape(grid, grid, high, wide, 3).swapaxes(1, 2)  # (row, high, col, wide, 3)
-    inner[:] = rows.reshape(inner.shape)
+    inner[:] = rows.reshape(inner.shape)  # (height, width, 3)
     return answer
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
-    """(height, width) in 0 to 255: the size of the gradient of the grey picture, its largest at 255."""
+    """(height, width): the magnitude of the grey picture's gradient, scaled to a maximum of 255."""
     grey = picture @ np.array([0.299, 0.587, 0.114])
     size = np.hypot(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1))
     return size * (255 / max(float(size.max()), 1e-9))
@@ -176,16 +174,16 @@ def stress_curve(
     orders: int = 3,
     progress: Progress | None = None,
 ) -> StressCurve:
-    """The target's probability as the picture is spoiled.
+    """The target's probability at every level of degradation.
 
     Args:
         model: A Vision Transformer or a convolutional network.
-        picture: (height, width, 3) uint8, what this network sees of the photograph (`Prepared.shown`).
+        picture: (height, width, 3) uint8, the network's input before normalisation (`Prepared.shown`).
         kind: A key of `KINDS`.
-        target: Number of the output; what the network says of the picture as it is by default.
+        target: Number of the output; by default the prediction for the unchanged picture.
         levels: By default `usual_levels`.
-        orders: Random orders for each level, where the damage is random.
-        progress: Called with (pictures done, pictures); raise from it to stop.
+        orders: Random orders for each level, if the degradation is random.
+        progress: Called with (pictures done, pictures in all); an exception that it raises stops the work.
 
     Raises:
         UnsupportedError: For a model without a classifier.
@@ -197,7 +195,7 @@ def stress_curve(
     asked = tuple(levels) or usual
     seeds = range(orders if kind in RANDOM else 1)
     kind_of_output = _kind(model)
-    # Each picture once: the first level is the picture as it is, in every order.
+    # The first level is the same unchanged picture in every order, so it is run once.
     given = [(usual[0], 0), *((level, seed) for seed in seeds for level in asked if level != usual[0])]
     places = [given.index((level, seed)) if level != usual[0] else 0 for seed in seeds for level in asked]
     rows = []
@@ -211,7 +209,7 @@ def stress_curve(
                 progress(min(start + together, len(given)), len(given))
     values = torch.cat(rows).numpy()  # (pictures, outputs)
     index = int(values[0].argmax()) if target is None else existing(target, values.shape[1], "output")
-    curves = values[places, index].reshape(len(seeds), len(asked))
+    curves = values[places, index].reshape(len(seeds), len(asked))  # (orders, levels)
     return StressCurve(
         kind,
         np.array(asked, np.float64),
@@ -231,7 +229,7 @@ def _kind(model: Any) -> OutputKind:
 
 
 def model_input(model: PreparedNetwork, picture: np.ndarray) -> Tensor:
-    """(channels, height, width): a picture (height, width, 3) uint8 as the network wants it, with nothing cut or resized."""
+    """(channels, height, width): a picture (height, width, 3) uint8, normalised for the network, not cropped or resized."""
     wanted = model.preprocessing
     parameter = next(model.module.parameters())
     pixels = torch.from_numpy(np.array(picture[..., : len(wanted.mean)])).permute(2, 0, 1)

@@ -1,6 +1,4 @@
-"""What is being explained: one number a model's output is turned into, so that it can be differentiated or watched
-fall.
-"""
+"""Targets of explanations: functions of a model's output to one number, which is differentiated or followed in curves."""
 
 from __future__ import annotations
 
@@ -16,12 +14,12 @@ from vitviz.outputs import OutputKind, output_kind
 
 
 class Target(Protocol):
-    """One number for each image of a batch, in two readings.
+    """Two numbers for each image of a batch.
 
-    `score` is what gradients and occlusion explain: unbounded, and antisymmetric under a swapped difference.
-    `likelihood` is what deletion curves follow: in [0, 1] for classes and labels, the number itself for a plain number.
-    Both are given the output of the unchanged image too (batch of 1, detached); what the outputs are stands in
-    `output.kind`. `quantity` names the likelihood, whatever the outputs are; `quantity_of` knows more.
+    `score` is the number that gradients and occlusion explain: unbounded, and of opposite sign for a swapped difference.
+    `likelihood` is the number that deletion curves follow: in [0, 1] for classes and labels, for regression the output. Both
+    also take the output of the unchanged image (batch of 1, detached). `output.kind` says what the outputs are. `quantity`
+    names the likelihood for every kind of output; `quantity_of` names it for one kind.
     """
 
     def __hash__(self) -> int: ...
@@ -33,8 +31,10 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class ClassLogit:
-    """One output: the logit of a class or label, or a plain number. Its likelihood is the softmax probability of a class,
-    the sigmoid of a label, and a plain number itself.
+    """One output. Its likelihood is the softmax of a class, the sigmoid of a label, and for regression the output itself.
+
+    Attributes:
+        index: number of the output.
     """
 
     index: int
@@ -54,11 +54,14 @@ class ClassLogit:
 
 @dataclass(frozen=True)
 class LogitDifference:
-    """Why `index` and not `other`: logit of the one less logit of the other.
+    """The difference of two outputs: why `index` and not `other`.
 
-    Its likelihood is the sigmoid of the difference: of classes, the probability of the one where only these two are
-    possible; of labels, the probability that it is the one that applies where just one of the two does. Of plain numbers
-    it is the difference itself.
+    Its likelihood is the sigmoid of the difference: for classes the probability of `index` if only these two are possible, for
+    labels the probability that it is `index` if exactly one of the two applies. For regression it is the difference itself.
+
+    Attributes:
+        index: number of the output.
+        other: number of the output that is subtracted.
     """
 
     index: int
@@ -80,11 +83,13 @@ class LogitDifference:
 
 @dataclass(frozen=True)
 class SelfDot:
-    """For models without a classifier: the dot product of a token with its own value in the unchanged image, held
-    fixed.
+    """For models without a classifier: the dot product of a token with its constant value in the unchanged image.
 
-    The cosine of a token with itself has gradient zero; the dot product has not. `token` None is the pooled output.
-    The likelihood is the cosine with the unchanged token, in [-1, 1].
+    The cosine of a token with itself has a gradient of zero, the dot product does not. The likelihood is the cosine with the
+    token of the unchanged image, in [-1, 1].
+
+    Attributes:
+        token: index of the token; None for the pooled output.
     """
 
     token: int | None = None
@@ -123,11 +128,11 @@ class SelfDot:
 
 
 def default_target(subject: Any, logits: Tensor) -> Target:
-    """The likeliest class or label of logits (outputs,), the first of plain numbers, or the pooled output's dot product with
-    itself where there is no classifier.
+    """The most probable class or label; for regression the first output; without a classifier `SelfDot` of the pooled output.
 
     Args:
         subject: a model, or its module.
+        logits: (outputs,).
     """
     need_one_vector(logits, 1)
     kind = output_kind(subject)
@@ -137,7 +142,7 @@ def default_target(subject: Any, logits: Tensor) -> Target:
 
 
 def quantity_of(target: Target, kind: OutputKind) -> str:
-    """What the likelihood of a target is for a model of this kind of outputs, for people."""
+    """Display name of a target's likelihood for a model with this kind of outputs."""
     match target:
         case ClassLogit():
             return f"{kind.quantity} of the {kind.noun}" if kind.is_probability else kind.quantity
@@ -149,7 +154,7 @@ def quantity_of(target: Target, kind: OutputKind) -> str:
 
 
 def needs_classifier(target: Target) -> bool:
-    """Whether the target is about outputs that stand for something, and not about features."""
+    """Whether the target requires outputs that are classes, labels or numbers, and not features."""
     return isinstance(target, ClassLogit | LogitDifference)
 
 

@@ -1,4 +1,4 @@
-"""One head by hand: one token followed from its pixels through one attention head, every step with its real numbers.
+"""One head by hand: every step from a token's pixels to its output in one attention head, with the model's own numbers.
 
 Vaswani et al. 2017 (arXiv 1706.03762), equation 1, as Dosovitskiy et al. 2021 (arXiv 2010.11929) use it on patches;
 rotation of queries and keys after Su et al. 2021 (arXiv 2104.09864), relative bias after Bao et al. 2022 (arXiv 2106.08254).

@@ -1,4 +1,4 @@
-"""Where a token comes from: its pixels, its patch embedding, its position, and the sum that enters the first layer."""
+"""A token before the first layer: pixels, patch embedding, position embedding, and their sum."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
-# Sums of hundreds of float32 products may differ from the model's own by rounding, relative to their size, and no more.
+# Largest relative difference from the model's own numbers: rounding of sums of hundreds of float32 products.
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedToken:
-    """One token up to the first layer, float64.
+    """The computation of one token up to the first layer, in float64.
 
-    Attributes:
-        pixels: (3, patch height, patch width) of the model's input, normalised; None for a prefix token, which has none.
-        filters: (width, 3, patch height, patch width) learned, and filter_bias (width,): embedding = sum of filter * pixels +
-            bias; None for a prefix token, and where a model makes patches in more than this one step.
-        embedding: (width,): the patch embedding, or the learned vector of a prefix token, the same for every image.
-        position: (width,): what is added because of the place; None where nothing is (rotary and relative positions act inside
-            attention).
-        norm: what happens to the sum before the first layer; None where it enters as it is.
-        token: (width,): as it enters the first layer.
+    Attributes: pixels: (3, patch height, patch width) of the model's input, normalised; None for a prefix token. filters:
+        (width, 3, patch height, patch width) learned filters: embedding = sum of filter * pixels + filter_bias; None for
+            a prefix token, and for a patch embedding of more than one layer.
+        filter_bias: (width,), or None as `filters`.
+        embedding: (width,): the patch embedding, or a prefix token's learned vector, which is the same for every image.
+        position: (width,): the position embedding; None without one (rotary and relative positions act inside attention).
+        norm: the norm before the first layer; None if there is none.
+        token: (width,): input of the first layer.
     """
 
     pixels: np.ndarray | None
@@ -48,11 +47,17 @@ class EmbeddedToken:
 
 
 def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: QueryLike) -> EmbeddedToken:
-    """How `query` came to be what it was when it entered the first layer.
+    """The computation of the token `query` up to the first layer.
 
-    Raises:
-        UnsupportedError: where that is not a patch embedding or a learned token, plus a position, perhaps normalised, and for
-            a model in half precision.
+    Args:
+        model: the model of the trace.
+        trace: one image's trace.
+        opened: any layer of the trace, which has the input of the first layer.
+        query: a token.
+
+    Raises: UnsupportedError: if the first layer's input is not a patch embedding or learned token plus a position
+        embedding, with or
+            without a norm, and for a model in half precision.
     """
     refuse_half_precision(opened)
     index = query_index(query, trace.layout)
@@ -68,7 +73,7 @@ def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: Que
             position = _position(model, trace.layout, patch)
             pixels = _pixels(trace.input, trace.layout, cell)
             filters, bias = _filters(model.module, pixels, embedding)
-    # What arrived decides whether the table of positions begins with the prefix tokens.
+    # The first layer's input decides whether the position table includes the prefix tokens.
     for added in (position, None) if cell is None else (position,):
         total = embedding if added is None else embedding + added
         norm = None if _close(total, arrived) else normalised(total, getattr(model.module, "norm_pre", None))
@@ -95,13 +100,14 @@ def _position(model: ModelLike, layout: TokenLayout, patch: int) -> np.ndarray |
 def _filters(
     module: nn.Module, pixels: np.ndarray, embedding: np.ndarray
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The patch filters, where one product of each with the pixels gives the embedding."""
+    """(filters, bias) of the patch embedding, if they reproduce the embedding from the pixels; else (None, None)."""
     projection = patch_filters(module)
     weight = getattr(projection, "weight", None)
     if not isinstance(weight, Tensor) or weight.numel() != embedding.size * pixels.size:
         return None, None
     if weight.ndim == 2:  # a linear map over pixels laid out (height, width, channels)
         channels, height, width = pixels.shape
+        # (filters, height * width * channels) -> (filters, channels, height, width)
         filters = numbers(weight).reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
     else:
         filters = numbers(weight)  # (width, channels, height, width of a patch)
@@ -114,7 +120,7 @@ def _filters(
 def _prefix(
     module: nn.Module, layout: TokenLayout, index: int, arrived: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The learned vector of a prefix token, and what stands in its place in the table of positions, or None."""
+    """The learned vector of a prefix token, and its entry in the position table, or None."""
     name = layout.prefix[index]
     held = {"cls": "cls_token", "dist": "dist_token"}.get(name, "reg_token")
     table = getattr(module, held, None)

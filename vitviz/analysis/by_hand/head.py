@@ -1,4 +1,4 @@
-"""One head, one query: from the layer's input to the weighted sum of values, compared with what the model itself did."""
+"""One query in one head: from the layer's input to the weighted sum of values, compared with the model's own results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitviz.capture.modules import output_projection
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
-# Weights by hand and the model's own may differ by float32 rounding, which large scores stretch, and by no more.
+# Largest difference of weights from the model's own: float32 rounding, which the exponential enlarges for large scores.
 TOLERANCE = 1e-3
 
 
@@ -23,30 +23,19 @@ TOLERANCE = 1e-3
 class HeadByHand:
     """Every step of one query in one head, float64.
 
-    Attributes:
-        layer, head: counted from 0.
-        query, key: token indices; `key` is the one whose products are written out.
-        layout: which token is which.
-        residual: (width,): the query's token as it enters the layer.
-        norm: what happens to it before the attention; None where it goes in as it is.
-        given: (width,): what W_q, W_k and W_v are applied to.
-        q, k, v: the query's query, the key's key, the key's value, each with its steps.
-        queries, keys: (tokens, head_dim) of all tokens, after norm and rotation.
-        values: (tokens, value_dim).
-        rotates: whether this layer turns the queries and keys of its patches.
-        dots: (tokens,): q . k of every key.
-        factor: on the dots: 1 / sqrt(head_dim), unless the model has its own.
-        bias: (tokens,): what the model adds to the scores of this query; None where it adds nothing.
-        scores: (tokens,): dots * factor + bias.
-        maximum: the largest score.
-        exps: (tokens,): exp(score - maximum).
-        total: their sum.
-        weights: (tokens,): exps / total; they sum to 1.
-        output: (value_dim,): the sum over all keys of weight * value.
-        scale: (width,): LayerScale, where the block has it; otherwise None.
-        added: (width,): what this head adds to the token: its part of W_o times the output, times LayerScale; None where the
-            outputs meet a norm before they are added, or no linear W_o.
-        weights_off, output_off: largest difference from what the model itself computed.
+    Attributes: layer, head: counted from 0. query, key: token indices; `key` is the token whose products are written out.
+        layout: which token is which patch. residual: (width,): the query's token at the layer's input. norm: the norm before
+        the attention; None if there is none. given: (width,): input of W_q, W_k and W_v. q, k, v: query vector of `query`,
+        key vector and value vector of `key`, each with its steps. queries, keys: (tokens, head_dim) of all tokens, after norm
+        and rotation. values: (tokens, value_dim). rotates: whether this layer rotates the queries and keys of its patches.
+        dots: (tokens,): q . k for every key. factor: the factor on the dot products: 1 / sqrt(head_dim), unless the model has
+        its own. bias: (tokens,): added to the scores of this query; None without a bias. scores: (tokens,): dots * factor +
+        bias. maximum: the largest score. exps: (tokens,): exp(score - maximum). total: their sum. weights: (tokens,): exps /
+        total; they sum to 1. output: (value_dim,): the sum over all keys of weight * value. scale: (width,): LayerScale; None
+        if the block has none. added: (width,): the head's contribution to the token: its part of W_o times the output, times
+        LayerScale; None if a norm
+            is applied to the outputs before they are added, or if there is no linear W_o.
+        weights_off, output_off: largest absolute difference from the model's own weights and output.
     """
 
     layer: int
@@ -83,8 +72,8 @@ class HeadByHand:
         return self.keys.shape[1]
 
     def strongest(self, patches: int = 5) -> list[int]:
-        """Tokens to look at, strongest first: the patches with the largest weights, the class token, and any other prefix
-        token that gets more than the last of those patches.
+        """Tokens by decreasing weight: the `patches` patches with the largest weights, the class token, and any other prefix
+        token with a larger weight than the last of those patches.
         """
         first = self.layout.num_prefix
         best = first + np.argsort(-self.weights[first:], kind="stable")[:patches]  # (patches,)
@@ -97,12 +86,17 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
     """Computes the weights and the output of `query` in `head` from the layer's input and the model's own parameters.
 
     Args:
-        key: whose key and value are written out; the one with the largest weight where not given.
+        opened: the layer with its inputs.
+        head: counted from 0.
+        query: a token.
+        key: the token whose key and value are written out; by default the one with the largest weight.
 
     Raises:
         IndexError: for a head that does not exist.
-        UnsupportedError: for a token that does not, for a model in half precision, and where the layer does not follow this
-            plan, which is noticed by its weights and its output.
+        UnsupportedError: for a token that does not exist, for a model in half precision, and for a layer whose own weights or
+            output differ from this computation.
+
+    Source: Vaswani et al. 2017, "Attention is all you need" (arXiv 1706.03762), equation 1.
     """
     attention = opened.attention
     if not 0 <= head < attention.num_heads:
@@ -174,10 +168,9 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
 
 
 def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """The softmax of scores / temperature. What if, not the model, whose temperature is 1.
+    """The softmax of scores / temperature. The model's own weights have a temperature of 1.
 
-    Returns:
-        (tokens,).
+    Returns: (tokens,).
 
     Raises:
         ValueError: for a temperature that is not above 0.
@@ -189,7 +182,7 @@ def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _added(opened: OpenLayer, head: int, output: np.ndarray) -> np.ndarray | None:
-    """(width,): what a head with this output adds to the token."""
+    """(width,): the contribution to the token of a head with this output; None as in `HeadByHand.added`."""
     projection, size = output_projection(opened.module), output.size
     joined = opened.attention.num_heads * size
     if not isinstance(projection, nn.Linear) or projection.in_features != joined or opened.normed_after:
@@ -201,7 +194,7 @@ def _added(opened: OpenLayer, head: int, output: np.ndarray) -> np.ndarray | Non
 
 
 def _off(one: np.ndarray, two: np.ndarray) -> float:
-    """The largest difference; infinite where the two do not even have one shape."""
+    """The largest absolute difference; infinite for arrays of different shapes."""
     return float(np.abs(one - two).max()) if one.shape == two.shape else float("inf")
 
 
@@ -239,7 +232,7 @@ def _table(opened: OpenLayer, head: int) -> np.ndarray:
 
 
 def _unturned(opened: OpenLayer) -> int:
-    """How many tokens in front have no place and are not turned."""
+    """How many prefix tokens are not rotated."""
     return int(getattr(opened.module, "num_prefix_tokens", opened.attention.query_layout.num_prefix))
 
 

@@ -1,4 +1,4 @@
-"""One layer opened: what enters it and what its attention was given, from one more forward pass that is only listened to."""
+"""`OpenLayer`: the input of one layer and of its attention, recorded by hooks in a further forward pass."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from vitviz.errors import UnsupportedError
 
 @dataclass(frozen=True, eq=False)
 class OpenLayer:
-    """One self-attention layer of one image, with what entered it.
+    """One self-attention layer of one image, with its inputs and intermediate results.
 
     Attributes:
-        index: of the layer, counted from 0.
-        attention: as captured, with its values.
+        index: number of the layer, counted from 0.
+        attention: the layer's attention, with values.
         module: the attention module.
-        norm: the module between the residual stream and the attention; None where there is none.
-        entrance: (tokens, width): the tokens as they entered the first layer.
-        residual: (tokens, width): the tokens as they enter this layer.
-        given: (tokens, width): what the attention was given.
-        heads_out: (tokens, heads * value_dim): the heads' outputs side by side, as the module made them, before anything else.
-        rotary: table of sines and cosines (patches, 2 * head_dim) or one for each head in front; None where nothing is
-            rotated.
-        halves: whether a component turns with the one half a head further on, and not with its neighbour.
-        scale: (width,): LayerScale, by which the block multiplies what its attention gives; None where it has none.
-        normed_after: whether a norm takes what the attention gives, before it is added to the token.
+        norm: the module between the residual stream and the attention; None if there is none.
+        entrance: (tokens, width): input of the first layer.
+        residual: (tokens, width): input of this layer.
+        given: (tokens, width): input of the attention module.
+        heads_out: (tokens, heads * value_dim): the heads' concatenated outputs before a norm or W_o.
+        rotary: table of sines and cosines (patches, 2 * head_dim), with a leading axis of heads if they differ; None without
+            rotation.
+        halves: whether pairs of rotated components are half a head apart instead of neighbours.
+        scale: (width,): LayerScale, the factors of the attention's output; None if the block has none.
+        normed_after: whether a norm is applied to the attention's output before it is added to the token.
     """
 
     index: int
@@ -57,20 +57,23 @@ class OpenLayer:
 
     @property
     def nbytes(self) -> int:
-        """Without the modules, which belong to the model."""
+        """Bytes of the tensors, without those of the modules, which belong to the model."""
         states = (self.entrance, self.residual, self.given, self.heads_out)
         return self.attention.nbytes + sum(state.nbytes for state in states)
 
 
 def open_layer(model: ModelLike, trace: Trace, layer: int, passage: Passage | None = None) -> OpenLayer:
-    """Runs the model once more on the trace's input and keeps what enters `layer`.
+    """Runs the model again on the trace's input and keeps the inputs of `layer`.
 
     Args:
-        passage: the states between the blocks of the same pass, where they were kept: then the block of `layer` alone is run.
+        model: the model of the trace.
+        trace: one image's trace.
+        layer: counted from 0.
+        passage: the states between the blocks of the same pass, if they were kept: only the block of `layer` is run then.
 
     Raises:
         IndexError: for a layer that does not exist.
-        UnsupportedError: where the layer is not one block of a plain row: a norm, then attention of every token to every
+        UnsupportedError: if the layer is not a block of a sequence with a norm followed by attention of every token to every
             token.
     """
     trace.sequence("Arithmetic by hand")
@@ -133,9 +136,7 @@ def _of_one_block(module: nn.Module, trace: Trace, block: nn.Module, passage: Pa
 
 
 def refuse_half_precision(opened: OpenLayer) -> None:
-    """Raises UnsupportedError for a layer computed in bfloat16 or float16: rounding, and not the arithmetic, would decide
-    whether the model's own numbers are reached.
-    """
+    """Raises UnsupportedError for a layer computed in bfloat16 or float16, where rounding exceeds the tolerance."""
     if torch.finfo(opened.given.dtype).bits < 32:
         name = str(opened.given.dtype).removeprefix("torch.")
         raise UnsupportedError(
@@ -145,7 +146,7 @@ def refuse_half_precision(opened: OpenLayer) -> None:
 
 
 class _Watch:
-    """What hooks saw during the pass."""
+    """What hooks recorded during the pass."""
 
     def __init__(self, attention: nn.Module) -> None:
         self.attention = attention
@@ -157,7 +158,7 @@ class _Watch:
         self._made: list[tuple[nn.Module, Tensor]] = []
 
     def before(self, part: str) -> Any:
-        """A hook that keeps a module's input as the state `part`."""
+        """A pre-forward hook that keeps a module's input under the name `part`."""
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             state = args[0] if args else kwargs.get("x", kwargs.get("hidden_states"))
@@ -165,12 +166,12 @@ class _Watch:
                 return
             self.states[part] = state
             if part == "given":
-                # The norm is whichever part of the block made exactly this tensor, whatever its name.
+                # The norm is the module of the block whose output is this tensor, whatever its name.
                 self.norm = next((maker for maker, out in self._made if out is state), None)
                 rope = kwargs.get("rope", args[1] if len(args) > 1 and hasattr(_module, "rotate_half") else None)
                 self.rotary = rope.detach() if isinstance(rope, Tensor) else None
                 self.halves = bool(getattr(_module, "rotate_half", False))
-                table = kwargs.get("position_embeddings")  # as transformers hands it over: cosines, then sines
+                table = kwargs.get("position_embeddings")  # transformers passes (cosines, sines)
                 if isinstance(table, tuple) and len(table) == 2:
                     self.rotary, self.halves = torch.cat([table[1], table[0]], -1).detach(), True
 
@@ -185,7 +186,7 @@ class _Watch:
 
 
 def _inside_block(model: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
-    """(attention module, block around it)."""
+    """(attention module called `name`, the block that contains it)."""
     parent, _, own = name.rpartition(".")
     module = model.get_submodule(name)
     projections = [part for part in ("qkv", "q_proj") if isinstance(getattr(module, part, None), nn.Linear)]
@@ -198,7 +199,7 @@ def _inside_block(model: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
 
 
 def _after_heads(module: nn.Module) -> nn.Module:
-    """The first part of the attention module that meets the heads' outputs: a norm over them, or W_o."""
+    """The first module that is applied to the heads' outputs: a norm over them, or W_o."""
     for part in (getattr(module, "norm", None), output_projection(module)):
         if isinstance(part, nn.Module):
             return part

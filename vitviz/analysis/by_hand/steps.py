@@ -1,4 +1,4 @@
-"""The single steps between a token and its query, key and value: normalise, project, rotate. Plain arithmetic in float64."""
+"""The steps from a token to its query, key and value: norm, projection, rotation. Computed in float64."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from vitviz.errors import UnsupportedError
 
 
 def numbers(tensor: Tensor) -> np.ndarray:
-    """A tensor as float64, so that rounding does not blur the comparison with the model's own float32."""
+    """A tensor as float64, so that only the model's own float32 rounding enters the comparison."""
     return tensor.detach().double().cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """(given - mean) / deviation * gain + shift, component by component.
+    """A norm written out: result = (given - mean) / deviation * gain + shift, componentwise.
 
     Attributes:
-        given: (width,).
-        mean: of the components; 0 where the model subtracts nothing ("rms").
+        kind: "layer" or "rms".
+        given: (width,) input.
+        mean: mean of the components; 0 for "rms", which does not subtract it.
         deviation: sqrt(mean of squared differences from `mean` + eps).
-        gain, shift: (width,) learned; ones and zeros where the model has none.
-        result: (width,).
+        gain, shift: (width,) learned; ones and zeros if the model has none.
+        result: (width,) output.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class Norm:
 
 
 def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
-    """`given` (width,) through a layer norm or RMS norm, written out; None where there is no norm.
+    """LayerNorm or RMSNorm of `given` (width,), written out; None without a norm.
 
     Raises:
         UnsupportedError: for a norm of another kind, or over another number of components.
@@ -65,13 +66,13 @@ def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """given * cos + partner * sin, component by component: pairs of components turn by an angle that the place decides.
+    """A rotation written out: result = given * cos + partner * sin; pairs of components rotate by an angle for each position.
 
     Attributes:
-        given: (head_dim,).
+        given: (head_dim,) input.
         partner: (head_dim,): the other component of each pair, negative for the first of a pair.
         cos, sin: (head_dim,) of the angle.
-        result: (head_dim,).
+        result: (head_dim,) output.
     """
 
     given: np.ndarray
@@ -82,10 +83,12 @@ class Rotation:
 
 
 def rotated(given: np.ndarray, table: np.ndarray, half: bool) -> Rotation:
-    """`given` (..., head_dim) turned by `table` (..., 2 * head_dim), sines first then cosines as timm keeps them.
+    """Vectors rotated by a table of angles.
 
     Args:
-        half: a pair is a component and the one half a vector further on; otherwise two neighbours.
+        given: (..., head_dim).
+        table: (..., 2 * head_dim): sines, then cosines, as in timm.
+        half: whether the components of a pair are half a vector apart instead of neighbours.
     """
     sin, cos = np.split(table, 2, axis=-1)
     partner = np.empty_like(given)
@@ -99,7 +102,12 @@ def rotated(given: np.ndarray, table: np.ndarray, half: bool) -> Rotation:
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """One head's part of a learned linear map. weight (head_dim, width), bias (head_dim,) or None."""
+    """One head's part of a linear layer.
+
+    Attributes:
+        weight: (head_dim, width).
+        bias: (head_dim,) or None.
+    """
 
     weight: np.ndarray
     bias: np.ndarray | None
@@ -115,12 +123,12 @@ class Projection:
     """A token's query, key or value in one head.
 
     Attributes:
-        token: whose it is.
+        token: index of the token.
         slice: W (head_dim, width) and its bias.
         plain: (head_dim,): W x + b.
-        norm: where the model normalises queries and keys.
-        rotation: where the model turns this token's; prefix tokens have no place and are not turned.
-        result: (head_dim,).
+        norm: the norm of queries and keys; None if the model has none.
+        rotation: the rotation of this token's vector; None without one, as for prefix tokens.
+        result: (head_dim,) after norm and rotation.
     """
 
     token: int
@@ -132,14 +140,19 @@ class Projection:
 
 
 def slices(module: nn.Module, heads: int, head: int) -> tuple[Slice, Slice, Slice]:
-    """The query, key and value slices of one head: from one fused linear map, or from three.
+    """The query, key and value slices of one head, from one joint linear layer or from three.
+
+    Args:
+        module: the attention module.
+        heads: its number of heads.
+        head: counted from 0.
 
     Raises:
-        UnsupportedError: where the module has neither.
+        UnsupportedError: if the module has neither.
     """
     fused = getattr(module, "qkv", None)
     if isinstance(fused, nn.Linear):
-        # timm stacks the rows as (query, key, value), each of them head after head
+        # timm orders the rows as (query, key, value), each of them by head
         weight = numbers(fused.weight.reshape(3, heads, -1, fused.in_features)[:, head])  # (3, head_dim, width)
         bias = _fused_bias(module, fused)
         biases = [None] * 3 if bias is None else bias.reshape(3, heads, -1)[:, head]  # (3, head_dim)
@@ -160,11 +173,12 @@ def slices(module: nn.Module, heads: int, head: int) -> tuple[Slice, Slice, Slic
 
 def _separate(linear: nn.Linear, heads: int, head: int) -> Slice:
     weight = numbers(linear.weight.reshape(heads, -1, linear.in_features)[head])  # (head_dim, width)
+    # bias: (heads * head_dim,) -> (heads, head_dim) -> (head_dim,)
     return Slice(weight, None if linear.bias is None else numbers(linear.bias).reshape(heads, -1)[head])
 
 
 def _fused_bias(module: nn.Module, fused: nn.Linear) -> np.ndarray | None:
-    """(3 * heads * head_dim,): the map's own bias, or the three that BEiT and EVA keep beside it; None where there is none."""
+    """(3 * heads * head_dim,): the layer's own bias, or the separate ones of BEiT and EVA; None without a bias."""
     if isinstance(fused.bias, Tensor):
         return numbers(fused.bias)
     parts = [getattr(module, name, None) for name in ("q_bias", "k_bias", "v_bias")]

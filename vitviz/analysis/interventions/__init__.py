@@ -1,6 +1,6 @@
-"""What if: changes to one forward pass of a model, described, composed, written as text and applied.
+"""Interventions: changes to a forward pass, which can be combined, written as text and applied.
 
-One file for each kind of intervention; every file in this package is imported, so that every kind is known by its code.
+One file for each kind of intervention. All files of this package are imported, which registers each kind by its code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Applying interventions: the model runs changed inside a `with` block and is as it was after it; and what that changed."""
+"""Applies interventions to a model inside a `with` block, and compares the outputs with and without them."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ AnyModel = TypeVar("AnyModel", bound=ModelLike)
 def intervene(
     model: AnyModel, *interventions: Intervention | Interventions, head_means: HeadMeans | None = None
 ) -> Iterator[AnyModel]:
-    """While inside, every pass of `model` runs with the interventions applied in their order; gives the same model back.
+    """Applies the interventions, in order, to every pass of `model` inside the `with` block; yields the same model.
 
         with vitviz.intervene(model, HidePatches((17, 18)), SwitchOffHeads(((11, 3),))) as changed:
             trace = vitviz.trace(changed, image)
 
-    Holds the model's lock, in evaluation mode. No weight is touched and nothing is left on the model, also after an exception.
+    Holds the model's lock, in evaluation mode. Parameters are not modified, and hooks are removed afterwards, also
+    after an exception.
 
     Args:
         model: any model with a lock.
-        interventions: applied together.
-        head_means: for heads replaced by their mean output (see `head_means`).
+        *interventions: applied together.
+        head_means: required for heads that are replaced by their mean output (see `head_means`).
 
-    Raises:
-        ValueError: for patches, tokens, layers or heads that do not exist, and where no token is left to attend to.
-        UnsupportedError: for an intervention that this model has no place for; inside, where attention is to be changed and
-            none is seen.
+    Raises: ValueError: for patches, tokens, layers or heads that do not exist, and if no key is left to attend
+        to. UnsupportedError: for an intervention that is not possible in this model; inside the block, if
+        attention is to be changed
+            and none is recognised.
     """
     items = [item for given in interventions for item in (given if isinstance(given, Interventions) else (given,))]
     with model.lock, ExitStack() as stack:
@@ -63,10 +64,14 @@ def intervene(
 
 
 class Application:
-    """What the interventions of one `with` block ask for. What acts at one place of the model is gathered and done together."""
+    """Collects the changes of the interventions of one `with` block; `finish` applies those of one module together."""
 
     def __init__(self, model: ModelLike, stack: ExitStack, means: HeadMeans | None) -> None:
-        """stack  takes back everything that is put on the model"""
+        """Args:
+        model: the model that is changed.
+        stack: removes the hooks at the end of the `with` block.
+        means: mean outputs of heads, if given.
+        """
         self.model, self.layout = model, model.layout
         self._stack, self._means = stack, means
         self._positions: list[Callable[[Tensor], Tensor]] = []
@@ -76,15 +81,15 @@ class Application:
         self._removed: set[int] = set()
 
     def pixels(self, change: Callable[[Tensor], Tensor]) -> None:
-        """The model's input (batch, 3, height, width) becomes what `change` makes of it."""
+        """Replaces the model's input x (batch, 3, height, width) by change(x)."""
         self._hold(self.model.module.register_forward_pre_hook(lambda _module, args: (change(args[0]), *args[1:])))
 
     def positions(self, change: Callable[[Tensor], Tensor]) -> None:
-        """What is added to the patches (patches, width) because of where they are becomes what `change` makes of it."""
+        """Replaces the position embeddings p (patches, width) by change(p)."""
         self._positions.append(change)
 
     def skip(self, layer: int) -> None:
-        """The layer hands on what it was given. Raises ValueError for one that does not exist."""
+        """The layer returns its input. Raises ValueError for a layer that does not exist."""
         existing_index(layer, len(self._blocks), "layer")
         self._hold(self._blocks[layer].register_forward_hook(lambda _module, args, _out: args[0]))
 
@@ -95,24 +100,24 @@ class Application:
         self._off.setdefault(layer, {})[head] = fill
 
     def cut(self, tokens: Iterable[int], layers: Iterable[int] | None = None) -> None:
-        """No query attends to these tokens in these layers, or in any layer. Raises ValueError for one that does not exist."""
+        """No query attends to these tokens in these layers, by default in all. Raises ValueError for an unknown layer."""
         tokens = set(tokens)
         self._cut_anywhere |= tokens
         for layer in range(len(self._blocks) + 1) if layers is None else layers:
             if layers is not None:
                 existing_index(layer, len(self._blocks), "layer")
-            # the attention that pools comes after the last layer
+            # a pooling layer has the number after the last layer
             self._cut.setdefault(layer, set()).update(tokens)
 
     def remove(self, tokens: Iterable[int]) -> None:
-        """No query attends to these tokens, and no pooling counts them."""
+        """No query attends to these tokens, and pooling leaves them out."""
         tokens = set(tokens)
         self._removed |= tokens
         if tokens:
             self.cut(tokens)
 
     def finish(self) -> None:
-        """Puts on the model what was gathered. Raises ValueError where no token is left, UnsupportedError without a place."""
+        """Registers the hooks. Raises ValueError if no key is left, UnsupportedError if a change is not possible."""
         layout = self.layout
         if len(self._cut_anywhere) >= layout.num_tokens or len(self._removed) >= layout.num_patches:
             raise ValueError("at least one token has to be left to attend to")
@@ -137,7 +142,7 @@ class Application:
         return Blocks(self.model.module).blocks
 
     def _attending_parts(self) -> dict[int, nn.Module]:
-        """Layer -> block; after the last layer the attention that pools, where there is one."""
+        """Layer -> block; a pooling layer has the number after the last layer."""
         parts = dict(enumerate(self._blocks))
         pool = getattr(self.model.module, "attn_pool", None)
         if isinstance(pool, nn.Module):
@@ -145,7 +150,7 @@ class Application:
         return parts
 
     def _position_hook(self) -> Callable[..., Any]:
-        """Adds the difference between the positions after all changes, one after the other, and as they are."""
+        """A hook that adds the difference between the changed and the unchanged position embeddings."""
         model, layout = self.model, self.layout
         before = added_vectors(model, layout).float()  # (patches, width)
         after = before
@@ -160,7 +165,7 @@ class Application:
                 raise UnsupportedError(
                     f"{model.name} has {tuple(tokens.shape)} tokens where its positions are added, not {layout.num_tokens}."
                 )
-            # a class token may come later, as in XCiT
+            # the class token may be added later, as in XCiT
             prefix, patches = tokens[:, : -layout.num_patches], tokens[:, -layout.num_patches :]
             return (torch.cat([prefix, patches + difference.to(patches)], 1), *args[1:])
 
@@ -194,9 +199,7 @@ def _num_heads(block: nn.Module) -> int:
 
 
 def _averages(module: nn.Module) -> bool:
-    """Whether the output is pooled over all patches without attention, so that a token without attention would still
-    be counted.
-    """
+    """Whether the output is pooled over all patches without attention, so that a masked token would still be counted."""
     pool = str(getattr(module, "global_pool", ""))
     return not isinstance(getattr(module, "attn_pool", None), nn.Module) and ("avg" in pool or "max" in pool)
 
@@ -212,13 +215,12 @@ def _without(removed: set[int], num_tokens: int) -> Callable[..., Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """Both answers side by side.
+    """Outputs without and with the interventions.
 
-    Attributes:
-        before, after: outputs of one pass each, a batch of 1.
-        likelihood_before, likelihood_after: of the target: a probability, for a class or label.
-        similarity: (rows, cols) cosine of each patch's final token with what it was; None where tokens cannot be compared,
-            because the model hands out none or some left the sequence.
+    Attributes: before, after: outputs of one pass each, a batch of 1. likelihood_before, likelihood_after: the target's
+        likelihood; of a class or label, its probability. similarity: (rows, cols) cosine of each patch's final tokens in both
+        passes; None if the model gives no tokens, or if some
+            were removed from the sequence.
     """
 
     before: Output
@@ -229,21 +231,21 @@ class Effect:
 
     @property
     def change(self) -> float:
-        """Of the likelihood: below zero where the intervention took from the target."""
+        """Difference of the likelihoods, after - before."""
         return self.likelihood_after - self.likelihood_before
 
 
 def effect(
     question: Question, *interventions: Intervention | Interventions, head_means: HeadMeans | None = None
 ) -> Effect:
-    """One changed pass beside the unchanged one, which is computed once a question. Raises as `intervene`."""
-    before = question.reference  # outside the block: the model as it is
+    """One pass with the interventions and one without, which the question caches. Raises as `intervene`."""
+    before = question.reference  # outside the block: the unchanged model
     with intervene(question.model, *interventions, head_means=head_means) as changed, question.asking():
         after = question.run(question.x, changed.module)
     try:
         likelihood = float(question.target.likelihood(after, before)[0])
     except UnsupportedError:
-        likelihood = float("nan")  # the token that was asked about cannot be found in a shorter sequence
+        likelihood = float("nan")  # the target's token has no known index in a shorter sequence
     return Effect(before, after, question.likelihood(), likelihood, _similarity(question, before, after))
 
 

@@ -1,7 +1,7 @@
-"""What an intervention is: a frozen description with its text form, its fit to a model, and what it does to a pass.
+"""Base class of interventions: frozen descriptions of a change to a forward pass, with a text form.
 
-To add one, write one file in this folder with one subclass of `Intervention`. It is found by its `code`, so that `intervene`,
-`Interventions.decode` and links know it; its sentence and its control stand with the page.
+To add one, add a file to this folder with one subclass of `Intervention`. It is registered by its `code` for `intervene`,
+`Interventions.decode` and links. Its sentence and its control belong to the page (`ui/pages/what_if/interventions.py`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ KINDS: dict[str, type[Intervention]] = {}  # code -> class, of every subclass
 
 @dataclass(frozen=True)
 class Intervention:
-    """One change to a forward pass. Knows nothing of any model until it is applied. Subclasses are frozen dataclasses.
+    """One change to a forward pass, independent of a model until it is applied. Subclasses are frozen dataclasses.
 
     Attributes:
-        code: what its text form begins with.
-        order: place among others where several act together without a given order, ascending.
+        code: first field of its text form.
+        order: sort key among interventions that are combined without a given order.
     """
 
     code: ClassVar[str]
@@ -41,11 +41,11 @@ class Intervention:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is changed by it."""
+        """Whether it changes nothing."""
         return False
 
     def encode(self) -> str:
-        """The fields of its text form after the code, joined by "_". `decode` gives an equal intervention back."""
+        """The fields of its text form after the code, joined by "_". `decode` is the inverse."""
         raise NotImplementedError
 
     @classmethod
@@ -53,19 +53,19 @@ class Intervention:
         """The inverse of `encode`.
 
         Args:
-            fields: what stands between the "_" after the code.
-            numbers: reads numbers within bounds; everything that may be long has to go through it.
+            fields: the fields after the code.
+            numbers: parses numbers and bounds their count; every list of numbers has to be read with it.
 
         Returns:
-            The intervention, or None where there are fields too many or too few.
+            The intervention, or None for too many or too few fields.
 
         Raises:
-            ValueError: for a field that it does not understand.
+            ValueError: for an invalid field.
         """
         raise NotImplementedError
 
     def fit(self, layout: TokenLayout, heads: Sequence[int]) -> Self:
-        """What of it a model has: patches, tokens, layers and heads that do not exist are left out.
+        """A copy without patches, tokens, layers and heads that a model does not have.
 
         Args:
             layout: the model's tokens.
@@ -77,29 +77,33 @@ class Intervention:
         """Raises ValueError for patches or tokens that `model` does not have."""
 
     def change_pixels(self, x: Tensor, layout: TokenLayout) -> Tensor:
-        """x (batch, 3, height, width), normalised -> the same as the changed model is given it."""
+        """The changed model's input for x (batch, 3, height, width), normalised; the same shape."""
         return x
 
     def apply(self, application: Application) -> None:
-        """Asks `application` for its changes. Raises ValueError for layers or heads that do not exist, UnsupportedError where
-        the model has no place for the change."""
+        """Registers its changes with `application`.
+
+        Raises:
+            ValueError: for layers or heads that do not exist.
+            UnsupportedError: for a model in which the change is not possible.
+        """
         raise NotImplementedError
 
 
 def indices(values: Sequence[int], what: str) -> tuple[int, ...]:
-    """Sorted, without repeats, so that equal interventions are equal. Raises ValueError for what is no index."""
+    """Sorted and without duplicates, so that equivalent interventions are equal. Raises ValueError for an invalid index."""
     return tuple(sorted({whole(value, f"a {what}") for value in values}))
 
 
 def whole(value: int, what: str) -> int:
-    """`value` as a whole number from 0. Raises ValueError for anything else, called `what`."""
+    """`value` as a non-negative integer. Raises ValueError for another value, which the message calls `what`."""
     if isinstance(value, bool) or int(value) != value or value < 0:
         raise ValueError(f"{what} is counted from 0 in whole numbers, not {value!r}")
     return int(value)
 
 
 def one_of(value: str, known: Sequence[str], words: str) -> None:
-    """Raises ValueError for a value that is not known."""
+    """Raises ValueError for a value that is not among `known`; the message calls those `words`."""
     if value not in known:
         raise ValueError(f"{words} one of {', '.join(known)}, not {value!r}")
 

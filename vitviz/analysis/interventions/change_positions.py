@@ -1,4 +1,4 @@
-"""Another position for every patch, or none."""
+"""Intervention: other position embeddings, or none."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ POSITIONS = ("zero", "shuffle")
 
 @dataclass(frozen=True)
 class ChangePositions(Intervention):
-    """What is added to the patches because of where they are: "zero" nothing, "shuffle" another patch's, by seed.
+    """Removes or permutes the patches' position embeddings. Prefix tokens keep theirs, which is part of their learned vector.
 
-    Prefix tokens keep theirs: it is part of the one vector they always start from.
+    Attributes:
+        how: "zero" for none, "shuffle" for those of other patches.
+        seed: of the permutation.
     """
 
     code: ClassVar[str] = "positions"
@@ -32,7 +34,7 @@ class ChangePositions(Intervention):
 
     def __post_init__(self) -> None:
         one_of(self.how, POSITIONS, "positions are changed by")
-        # Nothing is drawn for "zero": its seed would make equal interventions unequal, and is not part of their text.
+        # "zero" uses no seed: set to 0, so that equivalent interventions are equal.
         object.__setattr__(self, "seed", 0 if self.how == "zero" else whole(self.seed, "a seed"))
 
     def encode(self) -> str:

@@ -1,4 +1,4 @@
-"""Tokens that no other token attends to."""
+"""Intervention: tokens to which no query attends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class CutTokens(Intervention):
-    """Tokens, prefix tokens first, that no query attends to: their key columns are minus infinity before the softmax.
+    """Sets the scores of tokens as keys to minus infinity before the softmax, so that no query attends to them.
 
     Attributes:
-        layers: where, or None for all layers.
+        tokens: their indices in the sequence, prefix tokens first.
+        layers: numbers of the layers; None for all.
     """
 
     code: ClassVar[str] = "cut"

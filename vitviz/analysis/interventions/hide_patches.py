@@ -1,4 +1,4 @@
-"""Patches that the model does not get to see: covered in the picture, or out of the sequence."""
+"""Intervention: patches hidden in the picture, or removed from the sequence."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ HIDING = ("mean", "blur", "removed")
 
 @dataclass(frozen=True)
 class HidePatches(Intervention):
-    """Patches, counted row by row from 0, that the model does not get to see.
+    """Hides patches from the model.
 
-    Attributes:
-        fill: "mean" the image's mean colour stands there, "blur" a blurred copy of the image, "removed" the patch's token
-            leaves the sequence after the position embedding is added: no other token attends to it and no pooling counts it.
+    Attributes: patches: their numbers, counted row by row from 0. fill: "mean" and "blur" replace the pixels by the image's
+        mean colour or by a blurred copy of the image. "removed" takes the
+            token out of the sequence after the position embedding: no other token attends to it, and pooling leaves it out.
     """
 
     code: ClassVar[str] = "hide"
@@ -62,7 +62,7 @@ class HidePatches(Intervention):
             return x
         mask = torch.zeros(1, layout.num_patches, dtype=torch.bool, device=x.device)
         mask[:, list(self.patches)] = True
-        mask = mask.reshape(1, *layout.grid)
+        mask = mask.reshape(1, *layout.grid)  # (patches,) -> (1, rows, cols)
         fills = [blurred(image, layout) if self.fill == "blur" else None for image in x]
         return torch.cat([hide(image, mask, fill) for image, fill in zip(x, fills, strict=True)])
 
@@ -74,7 +74,7 @@ class HidePatches(Intervention):
 
 
 def blurred(pixels: Tensor, layout: TokenLayout) -> Tensor:
-    """(3, height, width): a Gaussian blur as wide as a patch, so that nothing the size of a patch can be made out."""
+    """(3, height, width): a Gaussian blur of the width of a patch, which removes details smaller than a patch."""
     side = max(layout.patch_size)
-    radius = min(2 * side, min(pixels.shape[-2:]) - 1)  # the image is mirrored at its border, which it can be only once
+    radius = min(2 * side, min(pixels.shape[-2:]) - 1)  # padding by reflection is limited to the image's size
     return gaussian_blur(pixels, [2 * radius + 1] * 2, [float(side)] * 2)

@@ -1,4 +1,4 @@
-"""The picture's patches in another order."""
+"""Intervention: the picture's patches in another order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class ShufflePatches(Intervention):
-    """The picture's patches change places before the model sees them; the same seed gives the same order."""
+    """Permutes the patches of the input picture.
+
+    Attributes:
+        seed: of the permutation.
+    """
 
     code: ClassVar[str] = "shuffle"
     order: ClassVar[int] = 20
@@ -37,7 +41,7 @@ class ShufflePatches(Intervention):
         return cls(numbers.seed(fields[0])) if len(fields) == 1 else None
 
     def change_pixels(self, x: Tensor, layout: TokenLayout) -> Tensor:
-        """Raises UnsupportedError where the grid does not cut the input into equal patches."""
+        """As `Intervention`. Raises UnsupportedError if the input's size is not a multiple of the grid."""
         return shuffled(x, permutation(layout, self.seed), layout)
 
     def apply(self, application: Application) -> None:
@@ -50,10 +54,10 @@ def permutation(layout: TokenLayout, seed: int) -> np.ndarray:
 
 
 def shuffled(x: Tensor, order: np.ndarray, layout: TokenLayout) -> Tensor:
-    """x (batch, 3, height, width) with the pixels of patch order[i] at the place of patch i.
+    """x (batch, 3, height, width) with the pixels of patch order[i] in the place of patch i.
 
     Raises:
-        UnsupportedError: where the grid does not cut the input into equal patches.
+        UnsupportedError: if the input's size is not a multiple of the grid.
     """
     batch, channels, height, width = x.shape
     rows, cols = layout.grid
@@ -67,4 +71,4 @@ def shuffled(x: Tensor, order: np.ndarray, layout: TokenLayout) -> Tensor:
     pieces = pieces.reshape(batch, rows * cols, channels, high, wide)[:, torch.from_numpy(order)]
     # (batch, rows, cols, channels, high, wide) -> (batch, channels, rows, high, cols, wide)
     pieces = pieces.reshape(batch, rows, cols, channels, high, wide).permute(0, 3, 1, 4, 2, 5)
-    return pieces.reshape(batch, channels, height, width)
+    return pieces.reshape(batch, channels, height, width)  # rows and cols joined with the pixels of their patches

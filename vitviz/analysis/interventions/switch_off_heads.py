@@ -1,7 +1,6 @@
-"""Heads switched off, or replaced by what they put out on average over a reference set.
+"""Intervention: heads with an output of zero, or of their mean over a reference set.
 
-A head that always writes nearly the same vector is used as a bias by the layers after it; zero takes that away too, the mean
-does not.
+A head whose output is almost constant acts as a bias for later layers. Zero ablation removes that bias, mean ablation keeps it.
 """
 
 from __future__ import annotations
@@ -30,10 +29,11 @@ HEAD_FILLS = ("zero", "mean")
 
 @dataclass(frozen=True)
 class SwitchOffHeads(Intervention):
-    """Heads, each (layer, head), whose output is replaced before the output projection.
+    """Replaces the output of heads before the output projection.
 
     Attributes:
-        fill: "zero", or "mean": the head's mean output over a reference set (see `head_means`).
+        heads: (layer, head) of each, counted from 0.
+        fill: "zero", or "mean" for the head's mean output over a reference set (see `head_means`).
     """
 
     code: ClassVar[str] = "heads"
@@ -72,9 +72,9 @@ class HeadMeans:
     """Mean outputs of heads before the output projection.
 
     Attributes:
-        layers: for each layer (heads, prefix + 1, head_dim): every prefix token's own mean, then one mean over all patches.
-        images: how many images they were taken over.
-        digest: names these numbers: 12 hexadecimal digits of their sha256.
+        layers: (heads, prefix + 1, head_dim) for each layer: the mean of every prefix token, then one over all patches.
+        images: number of images.
+        digest: 12 hexadecimal digits of the sha256 of these numbers.
     """
 
     layers: tuple[Tensor, ...]
@@ -91,11 +91,17 @@ class HeadMeans:
 def head_means(
     model: ModelLike, inputs: Iterable[Tensor], progress: Progress | None = None, total: int = 0
 ) -> HeadMeans:
-    """Means over `inputs`, each (3, height, width) normalised and streamed one by one, so that any number of them
-    fits.
+    """Mean outputs of every head over a reference set.
 
-    progress  called with (images done, `total` or images done) after each
-    Raises UnsupportedError for a model that is not one row of blocks, ValueError where there is no image.
+    Args:
+        model: a model that is a sequence of blocks.
+        inputs: (3, height, width) each, normalised; only one is in memory at a time.
+        progress: called with (images done, `total` or images done) after each.
+        total: number of images, if known.
+
+    Raises:
+        UnsupportedError: for a model that is not a sequence of blocks.
+        ValueError: without an image.
     """
     blocks = Blocks(model.module)
     sums: dict[int, Tensor] = {}

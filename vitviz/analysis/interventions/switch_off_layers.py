@@ -1,4 +1,4 @@
-"""Layers left out."""
+"""Intervention: layers left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from vitviz.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class SwitchOffLayers(Intervention):
-    """Layers that hand on what they were given, attention and MLP both left out."""
+    """Layers that return their input: attention and MLP are both left out.
+
+    Attributes:
+        layers: their numbers, counted from 0.
+    """
 
     code: ClassVar[str] = "layers"
     order: ClassVar[int] = 50

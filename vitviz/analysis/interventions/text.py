@@ -2,7 +2,7 @@
 
     hide_mean_3-7.12~shuffle_5~positions_zero~heads_zero_0x3.11x2~layers_4.7~cut_0.5_all
 
-Items are joined by "~", fields by "_", numbers by "." with "3-7" for a run: all of it may stand in a URL as it is.
+Items are joined by "~", fields by "_", numbers by ".", and "3-7" is a range. No character needs escaping in a URL.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from vitviz.analysis.interventions.base import KINDS, Intervention
 
-# A text may come from a link, so everything it can ask for is bounded before anything is allocated. The largest input that
-# the app offers has 21,905 tokens.
+# The text may come from a link, so all sizes are bounded before memory is allocated. The app's largest input has 21,905 tokens.
 MAX_TEXT = 700_000  # characters: MAX_NUMBERS numbers of 5 digits, each with its separator
 MAX_ITEMS = 64  # interventions
 MAX_NUMBERS = 100_000  # numbers in all runs together, counted before repeats are removed
@@ -23,7 +22,7 @@ MAX_SEED = 1_000_000
 
 @dataclass(frozen=True)
 class Interventions:
-    """Interventions applied together, in their order."""
+    """Interventions that are applied together, in order."""
 
     items: tuple[Intervention, ...] = ()
 
@@ -37,12 +36,12 @@ class Interventions:
         return Interventions(self.items + other.items)
 
     def encode(self) -> str:
-        """The text form; empty for no intervention. `decode` gives equal interventions back."""
+        """The text form; empty for no intervention. `decode` is the inverse."""
         return "~".join(f"{item.code}_{item.encode()}" for item in self.items)
 
     @classmethod
     def decode(cls, text: str) -> Interventions:
-        """The inverse of `encode`. Raises ValueError, saying which part it does not understand, or which bound is exceeded."""
+        """The inverse of `encode`. Raises ValueError; the message names the invalid part or the exceeded bound."""
         if len(text) > MAX_TEXT:
             raise ValueError(f"a list of interventions of {len(text):,} characters is too long; at most {MAX_TEXT:,}")
         parts = [part for part in text.split("~") if part]
@@ -65,7 +64,7 @@ def _decoded(part: str, numbers: NumberReader) -> Intervention:
 
 
 class NumberReader:
-    """Reads the numbers of one text; all of it together may hold MAX_NUMBERS."""
+    """Parses the numbers of one text, at most MAX_NUMBERS in all."""
 
     def __init__(self) -> None:
         self._left = MAX_NUMBERS
@@ -97,14 +96,14 @@ class NumberReader:
         return _number(text, MAX_SEED)
 
     def _count(self, numbers: int) -> None:
-        """Call before `numbers` more numbers are kept. Raises ValueError where they would be too many."""
+        """Counts `numbers` further numbers, before they are allocated. Raises ValueError if there are too many."""
         self._left -= numbers
         if self._left < 0:
             raise ValueError(f"more than {MAX_NUMBERS:,} numbers in one list of interventions")
 
 
 def runs(numbers: Iterable[int]) -> str:
-    """Ascending numbers with runs of three and more folded: 3, 4, 5, 9 -> "3-5.9"."""
+    """Ascending numbers as text with ranges for three and more consecutive ones: 3, 4, 5, 9 -> "3-5.9"."""
     found: list[list[int]] = []
     for number in numbers:
         if found and number == found[-1][1] + 1:
@@ -115,7 +114,7 @@ def runs(numbers: Iterable[int]) -> str:
 
 
 def _number(text: str, most: int) -> int:
-    """A whole number from 0 to `most`. Raises ValueError."""
+    """An integer from 0 to `most`. Raises ValueError for other text."""
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
         raise ValueError(f"{text[:20]!r} is no number up to {most:,}")
     return int(text)

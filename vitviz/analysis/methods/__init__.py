@@ -18,10 +18,10 @@ Options = Mapping[str, Mapping[str, int]]  # method's key -> option -> value
 
 
 def find_methods() -> dict[str, Method]:
-    """Key -> method, of every file in this package but `base`, in their order.
+    """Key -> method of every file in this package except `base`, sorted by `order`.
 
     Raises:
-        ValueError: where two have one key.
+        ValueError: if two methods have the same key.
     """
     names = [found.name for found in pkgutil.iter_modules(__path__) if found.name != "base"]
     methods: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in names]
@@ -35,25 +35,25 @@ METHODS: dict[str, Method] = find_methods()
 
 
 def usual_options() -> dict[str, dict[str, int]]:
-    """Method's key -> its options with their usual values, of the methods that have any."""
+    """Method's key -> its options with their defaults, for the methods that have options."""
     return {key: dict(method.options) for key, method in METHODS.items() if method.options}
 
 
 def explain(question: Question, key: str, progress: Progress | None = None, **options: int) -> Heatmap:
-    """The map of one method. Ask several of the same Question: what they share is computed once.
+    """The map of one method. Several methods of the same Question share passes.
 
     Args:
         question: model, input and target.
         key: of the method, as in `METHODS`.
-        progress: called after each step of a slow method; raise from it to stop.
-        options: of the method (`METHODS[key].options`), in place of the usual ones.
+        progress: called after each step of a slow method; an exception that it raises stops the work.
+        **options: of the method (`METHODS[key].options`), in place of the defaults.
 
     Returns:
         Heatmap (rows, cols) over the question's grid.
 
     Raises:
-        UnsupportedError: for an unknown key or option, and where the method has no answer for this model.
-        NotFiniteError: where its answer is not finite.
+        UnsupportedError: for an unknown key or option, and for a model that the method is not defined for.
+        NotFiniteError: if the map is not finite.
     """
     if key not in METHODS:
         raise UnsupportedError(f"No explanation method is called {key!r}; there are {', '.join(METHODS)}.")
@@ -77,9 +77,9 @@ def explain_all(
 
     Args:
         question: model, input and target.
-        keys: of the methods; all of them where not given.
-        progress: called with (thousandths done, 1000); raise from it to stop.
-        options: of each method by its key, in place of the usual ones.
+        keys: of the methods; all by default.
+        progress: called with (thousandths done, 1000); an exception that it raises stops the work.
+        options: key -> options, in place of the defaults.
 
     Returns:
         key -> Heatmap (rows, cols).

@@ -1,4 +1,4 @@
-"""Attention rollout as an explanation method: `vitviz.analysis.rollout` for the query that is read."""
+"""Attention rollout as an explanation method: `vitviz.analysis.rollout` for the query that the output is computed from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vitviz.references import publication
 
 
 def attention_rollout(question: Question) -> Heatmap:
-    """Heatmap (rows, cols): the rollout of the query that is read. Raises UnsupportedError where rollout is not defined."""
+    """Heatmap (rows, cols): the rollout of `question.query`. Raises UnsupportedError if rollout is not defined."""
     return rollout(question.trace, question.query)
 
 

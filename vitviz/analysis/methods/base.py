@@ -1,7 +1,7 @@
-"""What an explanation method is: a function of a question, its card, its options and its cost.
+"""`Method`: an explanation method as a function of a question, with its card, options and cost.
 
-To add one, write one file in this folder that ends in `METHOD = Method(...)`. Its name appears in `METHODS`, in `explain`, in
-the command line, on the pages that show all methods and in the tests that every method has to pass.
+To add one, add a file to this folder that ends in `METHOD = Method(...)`. The method is then in `METHODS`, in `explain`, on the
+command line, on the pages that show all methods and in the tests that every method has to pass.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
-FAST = 2  # passes of the methods that need one forward pass and at most one backward pass
+FAST = 2  # forward passes that one forward and one backward pass count as
 
 
 def _fast(_layout: TokenLayout, _options: Mapping[str, int]) -> float:
@@ -29,20 +29,21 @@ class Method:
 
     Args:
         key: short name for links, tables and the command line.
-        name: for people.
-        run: called as run(question, **options) and gives a Heatmap over the question's grid; with `progress` as well where
-            the method `reports`. Raises UnsupportedError where the method is not defined for the model.
-        per_class: whether the map depends on the target; where not, it says what the model read, not why it chose a class.
+        name: display name.
+        run: called as run(question, **options), also with `progress` if the method `reports`; returns a Heatmap over the
+            question's grid. Raises UnsupportedError if the method is not defined for the model.
+        per_class: whether the map depends on the target. A map that does not shows where information was read, not why the
+            model predicts a class.
         signed: whether negative values are evidence against the target.
         formula: plain text, symbols as on the methods page.
         reference: authors, year, arXiv number.
-        cost: in forward passes, about, in words.
-        misleads: when not to believe it.
-        order: place in lists of all methods, ascending.
+        cost: approximate number of forward passes, as text.
+        misleads: known cases in which the map is wrong.
+        order: sort key in lists of all methods.
         of_a_query: whether the map is the row of a query; the others differentiate the score itself.
-        options: name -> usual value of the arguments that decide how much a slow method spends.
-        weight: how long it takes beside the others, for the progress of several methods together.
-        passes: (layout, options) -> forward passes, about.
+        options: name -> default of the arguments that determine the time of a slow method.
+        weight: relative time, for the progress of several methods together.
+        passes: (layout, options) -> approximate number of forward passes.
         reports: whether `run` takes `progress`.
     """
 
@@ -67,7 +68,7 @@ class Method:
 
     @property
     def slow(self) -> bool:
-        """Whether it takes many passes, so that an interface had better ask first."""
+        """Whether it takes many passes, so that an interface should ask before running it."""
         return self.weight > FAST
 
     def map(self, question: Question, progress: Progress | None = None, **options: int) -> Heatmap:
@@ -75,11 +76,11 @@ class Method:
 
         Args:
             question: model, input and target.
-            progress: called after each step of a slow method; raise from it to stop.
-            options: in place of the usual ones.
+            progress: called after each step of a slow method; an exception that it raises stops the work.
+            **options: in place of the defaults.
 
         Raises:
-            UnsupportedError: for an option that the method does not have, and where it has no answer for this model.
+            UnsupportedError: for an unknown option, and for a model that the method is not defined for.
         """
         if unknown := sorted(options.keys() - self.options.keys()):
             known = ", ".join(self.options) or "none"
@@ -90,5 +91,5 @@ class Method:
         return self.run(question, **given)
 
     def forward_passes(self, layout: TokenLayout, **options: int) -> float:
-        """Forward passes that `map` takes with these options on a grid of `layout`, about."""
+        """Approximate number of forward passes of `map` with these options on a grid of `layout`."""
         return self.passes(layout, {**self.options, **options})

@@ -1,9 +1,9 @@
 """Grad-CAM on tokens, by captum.
 
-Selvaraju et al. 2017 (arXiv 1610.02391): weights of channels are the gradient averaged over positions; the map is
-the positive part of the weighted sum of channels. A Vision Transformer has its last map of positions where the last
-block's attention reads it, after that block's first norm: past the block, a model that answers from its class token
-has gradient zero for every patch.
+Selvaraju et al. 2017 (arXiv 1610.02391), equations 1 and 2: the weight of a channel is the gradient averaged over
+positions; the map is the positive part of the weighted sum of channels. In a Vision Transformer the map is taken after the
+first norm of the last block, where its attention reads it: after the block, the patches of a model that reads its class
+token have gradient zero.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from vitviz.references import publication
 
 
 class _FromLastNorm(nn.Module):
-    """The model from the tokens that its last attention reads: a map (batch, width, rows, cols) -> the target's
-    score (batch,).
-    """
+    """The model from the last attention's input on: a map (batch, width, rows, cols) -> the target's score (batch,)."""
 
     def __init__(self, question: Question, prefix: Tensor) -> None:
         super().__init__()
-        self.seen = nn.Identity()  # the layer that captum looks at: positions last, as it expects
+        self.seen = nn.Identity()  # the layer for captum, which expects positions as last axes
         self._question = question
         self._prefix = prefix  # (1, prefix tokens, width)
 
@@ -50,10 +48,10 @@ class _FromLastNorm(nn.Module):
 
 
 def gradcam(question: Question) -> Heatmap:
-    """Heatmap (rows, cols), not negative. One forward pass, and one back and forth through the last block alone.
+    """Heatmap (rows, cols), not negative: one forward pass, then a forward and a backward pass of the last block.
 
     Raises:
-        UnsupportedError: for a model without a plain last block, or whose last attention does not see its patches.
+        UnsupportedError: for a model without a last block of the usual form, or whose last attention does not read its patches.
         MissingPackageError: without captum.
     """
     need_package("captum", "captum", "Grad-CAM")
@@ -77,7 +75,7 @@ def gradcam(question: Question) -> Heatmap:
         prefix, patches = tokens[:, : layout.num_prefix], tokens[:, layout.num_prefix :]
         grid = patches.transpose(1, 2).reshape(1, -1, *layout.grid)  # (1, patches, width) -> (1, width, rows, cols)
         model = _FromLastNorm(question, prefix)
-        from captum.attr import LayerGradCam  # here, because it takes long to import
+        from captum.attr import LayerGradCam  # imported here because the import takes long
 
         cam = LayerGradCam(model, model.seen).attribute(grid.clone().requires_grad_(), relu_attributions=True)
     return Heatmap(cam[0, 0].detach().float().cpu().numpy(), "Grad-CAM")
@@ -88,7 +86,7 @@ class _FromLastMap(nn.Module):
 
     def __init__(self, module: Any) -> None:
         super().__init__()
-        self.seen = nn.Identity()  # the layer that captum looks at
+        self.seen = nn.Identity()  # the layer for captum
         self._head = module.forward_head
 
     def forward(self, grid: Tensor) -> Tensor:
@@ -99,12 +97,12 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
     """Grad-CAM of a convolutional network on its last map: (rows, cols), not negative.
 
     Args:
-        model: One of timm's, or the embedded one.
+        model: A convolutional network of timm, or the embedded one.
         pixels: (3, height, width), normalised.
-        output: Number of the output that is explained.
+        output: Number of the output to explain.
 
     Raises:
-        UnsupportedError: for a network whose last features are no map of channels.
+        UnsupportedError: for a network whose last features are not a feature map.
         IndexError: for an output that does not exist.
         MissingPackageError: without captum.
     """
@@ -121,7 +119,7 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
             raise UnsupportedError(f"The last features of {model.name} are no map (channels, rows, cols).")
         existing(output, outputs, "output")
         whole = _FromLastMap(module)
-        from captum.attr import LayerGradCam  # here, because it takes long to import
+        from captum.attr import LayerGradCam  # imported here because the import takes long
 
         cam = LayerGradCam(whole, whole.seen).attribute(grid.clone().requires_grad_(), output, relu_attributions=True)
     return Heatmap(cam[0, 0].detach().float().cpu().numpy(), "Grad-CAM")

@@ -1,9 +1,9 @@
 """Gradient rollout: attention weighted by its gradients, normalised and multiplied through the layers as in rollout.
 
-X_l = mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same layer (Chefer, Gur and
-Wolf 2021, arXiv 2103.15679); its rows normalised to sum to 1 (a zero row becomes the identity's), mixed with alpha I and
-multiplied as in rollout (Abnar and Zuidema 2020, arXiv 2005.00928). It does not change sign when a difference of logits is
-swapped.
+X_l = mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the same layer (Chefer, Gur and
+Wolf 2021, arXiv 2103.15679, equation 5). Its rows are normalised to sum to 1 (a zero row becomes the identity's), mixed with
+alpha I and multiplied as in rollout (Abnar and Zuidema 2020, arXiv 2005.00928, equation 1). The map is not negated when a
+difference of logits is swapped.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from vitviz.references import publication
 
 
 def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha: float = 0.5) -> Tensor:
-    """Rolls a query's row through `layers`, first layer first; start (tokens,) -> (tokens,). Chunk by chunk: no (tokens,
-    tokens) matrix is made.
+    """The row of a query multiplied through the layers from the last to the first, in chunks of queries.
+
+    Args:
+        layers: attention with gradients, first layer first.
+        start: (tokens,), one-hot for a token.
+        alpha: weight of the residual connection.
+
+    Returns: (tokens,).
     """
     row = start
     for layer in reversed(layers):
@@ -31,7 +37,7 @@ def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha:
         for chunk in layer.query_chunks():
             support = layer.support(chunk)  # (chunk, tokens)
             total = support.sum(-1)  # (chunk,)
-            # r (alpha I + (1 - alpha) X / rowsum), where a zero row passes everything on to its own token
+            # r (alpha I + (1 - alpha) X / rowsum), with the identity in place of zero rows
             kept = total <= 0
             passed += torch.where(kept, 0.0, row[chunk] / total.masked_fill(kept, 1.0)) @ support
             spread[chunk] = torch.where(kept, row[chunk], 0.0)
@@ -40,9 +46,7 @@ def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha:
 
 
 def gradient_rollout(question: Question, alpha: float = 0.5) -> Heatmap:
-    """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError where the model does not attend over its
-    token grid.
-    """
+    """Heatmap (rows, cols) of gradient rollout. Raises UnsupportedError for a model without attention over its token grid."""
     layers, start, layout = layers_and_start(question)
     return row_map(gradient_rollout_row(layers, start, alpha), layout, "gradient rollout")
 

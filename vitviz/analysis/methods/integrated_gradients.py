@@ -1,9 +1,8 @@
 """Integrated gradients on pixels, by captum, summed over each patch.
 
-Sundararajan, Taly and Yan 2017, "Axiomatic attribution for deep networks" (arXiv 1703.01365). The path runs from an
-image of the photograph's own mean colour to the photograph. The exact shares of all pixels add up to the difference of the
-target's score between the two (completeness); a sum over finitely many points of the path does so up to a gap, which
-is measured here and comes with every map.
+Sundararajan, Taly and Yan 2017, "Axiomatic attribution for deep networks" (arXiv 1703.01365), section 3. The path runs from an
+image of the photograph's mean colour to the photograph. Exact attributions of all pixels sum to the difference of the target's
+score between the two (completeness); a sum over finitely many points differs by a gap, which every map reports.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from vitviz.tokens import TokenLayout
 
 STEPS, MOST_STEPS = 32, 256
 BATCH = 4
-# The largest gap that is passed over: this part of the score difference, and as much absolute where that is below 1.
+# Largest gap of a complete map: relative to the score difference, and absolute if that is below 1.
 TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class PathAttribution(Heatmap):
-    """A heatmap of shares, with how far they are from adding up.
+    """A heatmap of attributions, with the gap between their sum and the score difference.
 
     Attributes:
         steps: points of the path.
-        total: sum of all shares.
-        difference: score(image) - score(mean colour), to which exact shares add up.
+        total: sum of all attributions.
+        difference: score(image) - score(mean colour), the sum of exact attributions.
     """
 
     steps: int = 0
@@ -47,12 +46,12 @@ class PathAttribution(Heatmap):
 
     @property
     def gap(self) -> float:
-        """Sum of all shares less the score difference; 0 for exact shares."""
+        """`total` - `difference`; 0 for exact attributions."""
         return self.total - self.difference
 
     @property
     def tolerance(self) -> float:
-        """Size of gap from which the shares count as incomplete."""
+        """Absolute gap from which the attributions count as incomplete."""
         return TOLERANCE * max(abs(self.difference), 1.0)
 
     @property
@@ -68,16 +67,18 @@ def integrated_gradients(
     progress: Progress | None = None,
     most_steps: int = MOST_STEPS,
 ) -> PathAttribution:
-    """Signed heatmap (rows, cols): each patch's share of score(image) - score(mean colour), with the gap that is left.
+    """Signed heatmap (rows, cols): each patch's attribution of score(image) - score(mean colour).
 
-    The integral is a Gauss-Legendre sum. Its points are doubled until the gap is below 5% of the score difference (0.05 where
-    that is below 1), or until there are `most_steps`; a larger gap is left with an IncompleteWarning.
+    The integral is a Gauss-Legendre sum. The number of points is doubled until the gap is below 5% of the score difference
+    (0.05 if that is below 1), or until there are `most_steps`; a larger gap gives an IncompleteWarning.
 
     Args:
-        steps: points of the path at first.
-        batch: points run through the model at once.
-        progress: called with (points done, the most that may be needed), and at the end with all done; raise from it to stop.
-        most_steps: never more points than these, unless `steps` asks for more.
+        question: model, input and target.
+        steps: number of points at first.
+        batch: points in one forward pass.
+        progress: called with (points done, largest possible number), at the end with both equal; an exception that it raises
+            stops the work.
+        most_steps: largest number of points, unless `steps` is larger.
 
     Raises:
         ValueError: for fewer than 2 points.
@@ -106,7 +107,7 @@ def integrated_gradients(
     difference = question.score() - float(flat[0])
     for points in attempts:
         with question.model.lock, torch.inference_mode(False), torch.enable_grad():
-            from captum.attr import IntegratedGradients  # here, because it takes long to import
+            from captum.attr import IntegratedGradients  # imported here because the import takes long
 
             shares = (
                 IntegratedGradients(score)

@@ -1,9 +1,9 @@
-"""LeGrad: what each layer's own class score owes to that layer's attention.
+"""LeGrad: the gradient of each layer's own class score by that layer's attention.
 
 Bousselham et al. 2024, "LeGrad: an explainability method for Vision Transformers via feature formation sensitivity"
 (arXiv 2404.03214), section 3. The score of layer l is read from the tokens after block l by the model's own final
-norm, pooling and head. The reference implementation reads the mean of all tokens instead, which a head trained on
-the class token never saw.
+norm, pooling and head. The reference implementation reads the mean of all tokens instead, for which a head that reads
+the class token was not trained.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ def layer_map(gradient: WeightGradient) -> Tensor:
 def legrad(question: Question) -> Heatmap:
     """Heatmap (rows, cols): `layer_map` of every layer for that layer's own score, averaged over layers.
 
-    One forward pass in which every layer is differentiated as soon as it has run, through that block and the head only, and
-    passes on no gradient: never more than one block's graph is held. A pooling attention at the end belongs to how every layer
-    is read and gives no map of its own.
+    In one forward pass every layer is differentiated as soon as it has run, through its block and the head alone, so that one
+    block's graph is in memory at a time. A pooling layer is part of the head and has no map.
 
     Raises:
-        UnsupportedError: where layers cannot be read.
+        UnsupportedError: for a model whose head cannot be applied to every layer.
     """
     blocks, name = question.blocks, question.model.name
     question.refuse_other_kinds()

@@ -1,7 +1,7 @@
-"""Occlusion: how far the target's score falls when a window of patches is hidden, window by window.
+"""Occlusion: the decrease of the target's score when a window of patches is hidden, for every window.
 
-Zeiler and Fergus 2014 (arXiv 1311.2901), on the grid of patches. A method among others, not the truth: deletion
-curves favour it by construction, because both hide.
+Zeiler and Fergus 2014 (arXiv 1311.2901), section 4.2, on the grid of patches. Deletion curves favour this method by
+construction, because both hide patches.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ WINDOW = 3
 
 
 def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.ndarray:
-    """Square windows centred `stride` patches apart, cut off at the border; together they cover the grid.
+    """Square windows `stride` patches apart, cropped at the border; together they cover the grid.
+
+    Args:
+        layout: which token is which patch.
+        window: side in patches.
+        stride: distance between centres in patches.
 
     Returns:
         (n, patches) boolean.
 
     Raises:
-        ValueError: for a stride that would leave gaps between windows.
+        ValueError: for a stride larger than the window.
     """
     if not 1 <= stride <= window:
         raise ValueError(f"windows of {window} patches leave gaps at a stride of {stride}; choose 1 to {window}")
@@ -42,7 +47,7 @@ def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.nd
 
 
 def _centres(length: int, window: int, stride: int) -> list[int]:
-    """Positions `stride` apart, the first and last such that their windows reach both ends."""
+    """Positions `stride` apart whose first and last windows reach both ends."""
     if stride == 1:
         return list(range(length))
     reach = window // 2
@@ -55,11 +60,14 @@ def _centres(length: int, window: int, stride: int) -> list[int]:
 def occlusion(
     question: Question, window: int = WINDOW, stride: int = 1, batch: int = BATCH, progress: Progress | None = None
 ) -> Heatmap:
-    """Signed heatmap (rows, cols): for each patch the mean fall of the score over the windows that hide it.
+    """Signed heatmap (rows, cols): for each patch the mean decrease of the score over the windows that hide it.
 
     Args:
-        window, stride: side of a window and distance between windows, in patches; stride 1 asks one window a patch.
-        progress: called with (windows done, windows); raise from it to stop.
+        question: model, input and target.
+        window: side of a window in patches.
+        stride: distance between windows in patches; 1 gives one window for each patch.
+        batch: images in one forward pass.
+        progress: called with (windows done, windows in all); an exception that it raises stops the work.
     """
     covers = windows(question.layout, window, stride)
     scores = read_hidden(question, cells(covers, question.layout), question.target.score, batch, progress)

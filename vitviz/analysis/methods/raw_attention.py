@@ -1,4 +1,4 @@
-"""Raw attention: the last layer's weights of the query that is read, the mean over heads."""
+"""Raw attention: the last layer's weights for the query that the output is computed from, mean over heads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitviz.references import publication
 
 
 def raw_attention(question: Question) -> Heatmap:
-    """Heatmap (rows, cols): the last layer's attention of the query that is read, mean over heads."""
+    """Heatmap (rows, cols): the last layer's weights for `question.query`, mean over heads."""
     trace = question.trace
     layer = layers_asked(trace, question.query)[-1]
     row = query_weights(layer, question.query).mean(0)  # (heads, keys) -> (keys,)

@@ -1,8 +1,8 @@
 """Generic attention relevance: attention weighted by its gradients, multiplied through the layers.
 
 Chefer, Gur and Wolf, ICCV 2021 (arXiv 2103.15679), equations 5 and 6: R = I; R <- R + X_l R for each layer, where X_l =
-mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the very same layer. Nothing is kept from
-one call to the next. It does not change sign when a difference of logits is swapped: the ReLU keeps the supporting part only.
+mean_h ReLU(G[l, h] * A[l, h]), with G the gradient of the target's score by A of the same layer. The map is not negated when a
+difference of logits is swapped, because the ReLU keeps positive contributions only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vitviz.tokens import TokenLayout
 
 
 def generic_relevance_row(layers: Sequence[WeightGradient], start: Tensor) -> Tensor:
-    """start (tokens,) times (I + X_L) ... (I + X_1) -> (tokens,), chunk by chunk."""
+    """start (tokens,) times (I + X_L) ... (I + X_1) -> (tokens,), in chunks of queries."""
     row = start
     for layer in reversed(layers):
         given = torch.zeros_like(row)
@@ -35,20 +35,23 @@ def generic_relevance_row(layers: Sequence[WeightGradient], start: Tensor) -> Te
 
 
 def generic_relevance(question: Question) -> Heatmap:
-    """Heatmap (rows, cols) of generic attention relevance. Raises UnsupportedError where the model does not
-    attend over its token grid."""
+    """Heatmap (rows, cols) of generic attention relevance.
+
+    Raises:
+        UnsupportedError: for a model without attention over its token grid.
+    """
     layers, start, layout = layers_and_start(question)
     return row_map(generic_relevance_row(layers, start), layout, "attention relevance")
 
 
 def layers_and_start(question: Question) -> tuple[tuple[WeightGradient, ...], Tensor, TokenLayout]:
-    """What gradients weight, for a method that multiplies through the layers.
+    """The input of a method that multiplies gradient-weighted attention through the layers.
 
     Returns:
-        Every layer's attention with its gradient, first layer first; the row (tokens,) to start from; the tokens' layout.
+        (every layer's attention with its gradient, first layer first; the start of the product (tokens,); the tokens' layout).
 
     Raises:
-        UnsupportedError: where the layers do not share one grid, or the output is read by more than one pooling layer.
+        UnsupportedError: if the layers do not share one grid, or the output is read by more than one pooling layer.
     """
     seen = question.attention_gradients
     if len({layer.attention.num_keys for layer in seen.layers}) != 1:
@@ -60,7 +63,7 @@ def layers_and_start(question: Question) -> tuple[tuple[WeightGradient, ...], Te
 
 
 def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) -> Tensor:
-    """(tokens,): where the output is read. A pooling query reads by its own weighted attention."""
+    """(tokens,): weights of the tokens that the output is read from; for a pooling query its gradient-weighted attention."""
     first = seen.layers[0].attention
     query = question.query
     if not query.pools:
@@ -75,7 +78,7 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
 
 
 def row_map(row: Tensor, layout: TokenLayout, label: str) -> Heatmap:
-    """(tokens,) -> Heatmap (rows, cols): its patches."""
+    """(tokens,) -> Heatmap (rows, cols) of the patches."""
     return Heatmap(layout.patches(row.float().cpu().numpy()), label)
 
 
