@@ -1,4 +1,4 @@
-"""Models: catalogue, loading, preprocessing, support. The only package that imports timm, or transformers."""
+"""Models: registry, loading, preprocessing. The only package that imports timm or transformers."""
 
 from vitviz.models.convolutional import load_cnn
 from vitviz.models.embedded import Cnn

@@ -1,22 +1,21 @@
-"""Weights from a safetensors file, with a small JSON beside it that says what they are. Nothing is ever unpickled.
+"""The description of a checkpoint: a JSON file beside a safetensors file. Nothing is unpickled.
 
-The JSON has the checkpoint's name with the ending .json. Every field but the first may be left out:
+The JSON has the checkpoint's name with the extension .json. All fields except the first are optional:
 
     architecture   a name of timm's registry, without a pretrained tag
-    num_classes    outputs of the classifier; timm's own number for the architecture when left out
-    problem_type   what the outputs are, in the words of transformers: "single_label_classification" (one class is right:
-                   softmax), "multi_label_classification" (each label may be right: sigmoid), "regression" (plain numbers),
-                   or "features" (no classifier). When left out: a sigmoid for one output, a softmax for more, and features
-                   where timm's own configuration for the architecture is a tower of images and texts (CLIP) with as many
-                   outputs and there are no labels
-    labels         the outputs' names in their order: a list of strings, or the name of a text file in UTF-8 beside the
-                   checkpoint with one name a line (with a tab, the text after it is what people read)
+    num_classes    outputs of the classifier; by default timm's number for the architecture
+    problem_type   what the outputs are, with the names of transformers: "single_label_classification" (exactly one class
+                   applies: softmax), "multi_label_classification" (labels are independent: sigmoid), "regression" (numbers),
+                   or "features" (no classifier). By default a sigmoid for one output, a softmax for more, and features if there
+                   are no labels and timm's configuration for the architecture is an image tower (CLIP) with as many outputs
+    labels         the outputs' names in order: a list of strings, or the name of a UTF-8 text file beside the checkpoint with
+                   one name a line (with a tab, the text after it is the display name)
     input_size     [height, width] in pixels
     preprocessing  mean and std (one number for each channel, on values in [0, 1]), interpolation ("bicubic", "bilinear",
-                   "nearest", "lanczos"), crop_fraction (above 0, at most 1); timm's own where left out
+                   "nearest", "lanczos"), crop_fraction (above 0, at most 1); by default timm's for the architecture
     model_args     further arguments of timm's builder, of those in MODEL_ARGS, such as
                    {"img_size": 518, "reg_tokens": 4} or {"in_chans": 1}
-    sha256         of the checkpoint; when given, it has to match
+    sha256         of the checkpoint; it has to match
 """
 
 from __future__ import annotations
@@ -39,15 +38,14 @@ from vitviz.models.model import Preprocessing
 from vitviz.outputs import OutputKind, kind_of_count
 
 _MAX_BYTES, _MAX_LENGTH = 8 << 20, 300
-# Characters that turn the reading direction of whatever follows them, beyond the end of the label.
+# Control characters of the reading direction, which would also change text after the label.
 _DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def imagenet_labels(cfg: PretrainedCfg) -> tuple[str, ...] | None:
     """Labels of a classifier pretrained on a subset of ImageNet that timm lists, or None for any other.
 
-    timm has no field for the data set, so the subset follows from the number of classes, as in timm's own inference
-    script.
+    timm has no field for the data set: the subset follows from the number of classes, as in timm's own inference script.
     """
     subset = infer_imagenet_subset({"num_classes": cfg.num_classes})
     return None if subset is None else _subset_labels(subset)
@@ -56,14 +54,14 @@ def imagenet_labels(cfg: PretrainedCfg) -> tuple[str, ...] | None:
 @lru_cache(maxsize=4)
 def _subset_labels(subset: str) -> tuple[str, ...]:
     full = ImageNetInfo(subset).label_descriptions()
-    first = [names.split(",")[0] for names in full]  # "sports car, sport car": one of several names is enough
+    first = [names.split(",")[0] for names in full]  # "sports car, sport car": the first of several names
     uses = Counter(first)
-    # "crane" is a bird and a machine: where two classes share their first name, all names are shown
+    # "crane" is a bird and a machine: classes with the same first name keep all their names
     return tuple(names if uses[label] > 1 else label for label, names in zip(first, full, strict=True))
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """One class a line; with a tab, the data set's own name comes before it and the plain-word label after it.
+    """The labels of a file with one class a line; with a tab, the text after it is the label.
 
     Raises:
         ModelError: For a file that is too large or not in UTF-8.
@@ -80,8 +78,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def one_line(label: str) -> str:
-    """A label as one line of printable text: no control characters, no lone surrogates, no change of the reading direction,
-    at most 300 characters. Markup stays as it is; the display escapes it.
+    """A label as one line of printable text of at most 300 characters.
+
+    Control characters, lone surrogates and changes of the reading direction are removed. Markup is kept; the
+    display escapes it.
     """
     words = "".join(
         " " if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char
@@ -121,7 +121,7 @@ MODEL_ARGS = frozenset(
 _FIELDS = frozenset(
     {"architecture", "num_classes", "problem_type", "labels", "input_size", "preprocessing", "model_args", "sha256"}
 )
-# Beyond any model there is; a description that asks for more would only exhaust memory.
+# Above the values of every existing model; larger values in a description would exhaust memory.
 _LARGEST_ARG, _DEEPEST, _MOST_CLASSES, _LONGEST_SIDE = 1 << 16, 512, 1 << 20, 1 << 14
 _INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos")
 _MAX_JSON_BYTES = 8 << 20
@@ -130,7 +130,7 @@ _MOST, _LEAST_STD = 1e6, 1e-6
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """A validated description of a checkpoint; the fields are those of the JSON, None where it says nothing."""
+    """A validated description of a checkpoint. The fields are those of the JSON; None for one that is missing."""
 
     architecture: str | None = None
     num_classes: int | None = None
@@ -142,7 +142,7 @@ class CheckpointConfig:
     output_kind: OutputKind | None = None
 
     def preprocessing_over(self, cfg: PretrainedCfg) -> Preprocessing:
-        """timm's own preprocessing for the architecture, with what this checkpoint says instead."""
+        """timm's preprocessing for the architecture, with this checkpoint's fields in place of timm's."""
         return replace(timm_preprocessing(cfg), **self.preprocessing)
 
     def build_args(self) -> dict[str, Any]:
@@ -151,14 +151,16 @@ class CheckpointConfig:
 
 
 def timm_preprocessing(cfg: PretrainedCfg) -> Preprocessing:
-    """What timm's own evaluation does for a pretrained configuration."""
+    """The preprocessing of timm's own evaluation for a pretrained configuration."""
     framing = "squash" if cfg.crop_mode == "squash" else "crop"
     return Preprocessing(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation, cfg.crop_pct, framing)
 
 
 def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
-    """Mean and std with one number for each channel: a single number is every channel's; for grey pictures three become
-    their mean, as timm does it (`timm.data.resolve_data_config`).
+    """Mean and std with one number for each channel.
+
+    A single number is repeated for every channel; for grey pictures three numbers become their mean, as in timm
+    (`timm.data.resolve_data_config`).
     """
 
     def fitted(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -170,10 +172,10 @@ def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
 
 
 def read_config(path: Path, given: Mapping[str, Any] | None = None) -> CheckpointConfig:
-    """The description beside the checkpoint at `path`, or `given` instead. Empty where there is neither.
+    """The description beside the checkpoint at `path`, or `given` in its place; empty if there is neither.
 
     Raises:
-        ModelError: Names the field at fault.
+        ModelError: For an invalid field, which the message names.
     """
     beside = path.with_suffix(".json")
     if given is None:
@@ -184,7 +186,7 @@ def read_config(path: Path, given: Mapping[str, Any] | None = None) -> Checkpoin
 
 
 def read_json(path: Path) -> Any:
-    """What a small file of JSON says.
+    """The content of a small JSON file.
 
     Raises:
         ModelError: For one that is too large, cannot be read or is not JSON.
@@ -200,7 +202,7 @@ def read_json(path: Path) -> Any:
 
 
 def checked_config(given: Mapping[str, Any], where: str) -> CheckpointConfig:
-    """A description that came with a model from elsewhere: it names no further files.
+    """Validates a description that came with a model from the hub or a folder; it must not name further files.
 
     Raises:
         ModelError: As `read_config`.
@@ -228,7 +230,7 @@ def _validated(given: Any, where: str, folder: Path | None) -> CheckpointConfig:
     if labels == ():
         if num_classes is None:
             raise refuse("labels is empty; leave it out where the classes have no names, or give num_classes 0")
-        labels = None  # no classifier, no names
+        labels = None  # features have no names
     kind = _kind(given.get("problem_type"), num_classes, labels, refuse)
     size = given.get("input_size")
     if size is not None and not (
@@ -257,7 +259,7 @@ def _validated(given: Any, where: str, folder: Path | None) -> CheckpointConfig:
 
 
 def _kind(given: Any, num_classes: int | None, labels: tuple[str, ...] | None, refuse: Any) -> OutputKind | None:
-    """What the description says that the outputs are; None where only the module shows it."""
+    """The kind of outputs that the description declares; None if it has to be determined from the module."""
     if given is None:
         return kind_of_count(len(labels)) if labels else None
     if not isinstance(given, str) or given not in set(OutputKind):
@@ -268,12 +270,12 @@ def _kind(given: Any, num_classes: int | None, labels: tuple[str, ...] | None, r
     if kind is not OutputKind.FEATURES and num_classes == 0:
         raise refuse(f"problem_type is {kind} and num_classes is 0; without a classifier it is features")
     outputs = num_classes if num_classes is not None else len(labels) if labels else None
-    # The softmax of a single output is 1 whatever the model says.
+    # The softmax of a single output is always 1.
     return OutputKind.LABELS if kind is OutputKind.CLASSES and outputs == 1 else kind
 
 
 def is_model_arg(name: str, value: Any) -> bool:
-    """Whether a value can be an argument of timm's builder: a number within reason, a word, a switch, or a short list."""
+    """Whether a value can be an argument of timm's builder: a bounded number, a string, a boolean, or a short list."""
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int):
@@ -328,4 +330,4 @@ def _preprocessing(given: Any, refuse: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST  # nor not-a-number
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST  # excludes NaN

@@ -1,4 +1,4 @@
-"""Convolutional networks, to set beside a Vision Transformer: the embedded one, or any of timm's by its name."""
+"""Convolutional networks for comparison with a Vision Transformer: the embedded one, or one of timm's by name."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ from vitviz.outputs import OutputKind, output_kind, output_name
 from vitviz.progress import Progress
 
 EMBEDDED = "embedded-cnn"
-# Offered by name where weights can be had: a classic, its modern form, and one built for phones.
+# Suggested names: a classic network, a modern one, and one for mobile devices.
 SUGGESTED = ("resnet50.a1_in1k", "convnext_tiny.fb_in1k", "mobilenetv3_large_100.ra_in1k")
 
 
 def load_cnn(
     name: str = EMBEDDED, *, weights: str = "pretrained", device: str = "auto", progress: Progress | None = None
 ) -> Cnn:
-    """A convolutional network that is ready to run.
+    """Loads a convolutional network.
 
     Args:
-        name: "embedded-cnn", an EfficientNet-Lite0 that knows the same 293 everyday classes as the embedded Vision Transformer,
-            or a name of timm's registry.
-        weights: "pretrained" (of a name of timm's, from the hub), or "random" or "random:<seed>". The embedded network has its
-            own either way.
-        device: "cpu", "cuda", or "auto": a GPU where there is one.
-        progress: Called with (bytes done, bytes in all) while weights come from the hub.
+        name: "embedded-cnn", an EfficientNet-Lite0 with the same 293 everyday classes as the embedded Vision Transformer, or a
+            name of timm's registry.
+        weights: "pretrained" (from the hub), "random" or "random:<seed>". The embedded network always has its own weights.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+        progress: Called with (bytes done, bytes in all) during a download.
 
     Raises:
         ModelError: For an unknown name, or weights that are missing, damaged or do not fit.
-        HubError: Where the hub's weights cannot be had.
-        UnsupportedError: For a network without a classifier, or one whose last features are no map of channels.
+        HubError: If the weights cannot be downloaded.
+        UnsupportedError: For a network without a classifier, or whose last features are not a feature map.
     """
     if name == EMBEDDED:
         return embedded.load_cnn(device)
@@ -91,11 +90,11 @@ def load_cnn(
 
 
 def training_of(model: Any) -> tuple[str, str]:
-    """(before, then): what a model was trained on and fine-tuned for, in a few words; "" where it is not known.
+    """(pretraining, fine-tuning) of a model as short texts; "" if unknown.
 
     Args:
-        model: A `Model` or a `Cnn`. Of a name of timm's the tag of its weights says it, as in "augreg_in21k_ft_in1k": what
-            comes behind "ft" was done last.
+        model: A `Model` or a `Cnn`. For a name of timm's registry it follows from the tag: in "augreg_in21k_ft_in1k" the part
+            after "ft" is the fine-tuning.
     """
     if model.weights == "random":
         return "nothing: its weights are random", "nothing"
@@ -109,7 +108,7 @@ def training_of(model: Any) -> tuple[str, str]:
 
 
 def _ends_in_map(bare: nn.Module, size: tuple[int, int]) -> bool:
-    """Whether the features that the head of a module on the meta device reads are (batch, channels, rows, cols)."""
+    """Whether the input of the head of a module on the meta device is a feature map (batch, channels, rows, cols)."""
     features: Any = getattr(bare, "forward_features", None)
     if features is None or not hasattr(bare, "forward_head") or getattr(bare, "output_fmt", "NCHW") != "NCHW":
         return False

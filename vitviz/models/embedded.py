@@ -1,7 +1,7 @@
-"""The trained models that vitviz carries, so that everything works without a network.
+"""The trained models that come with vitviz, so that it works without a network.
 
-`assets/models/` holds their weights, one description each, the names and groups of their classes, and `measured.json`: what
-`scripts/measure_models.py` found and fitted, the temperature and the threshold of doubt among it.
+`assets/models/` contains their weights, their descriptions, the names and groups of their classes, and `measured.json`, written
+by `scripts/measure_models.py`: accuracies, calibration temperature and the threshold of out-of-distribution detection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AGAIN = "Fetch the repository again, with its large files."
 
 VIT = "vit_small_patch14_everyday"
 CNN = "tf_efficientnet_lite0_everyday"
-# (before this project, for this project): what each was trained on, as assets/models/README.md describes in full.
+# (pretraining, fine-tuning) data of each model; assets/models/README.md has the details.
 TRAINING: dict[str, tuple[str, str]] = {
     VIT: (
         "DINOv2 without labels, then maps of what people look at",
@@ -38,15 +38,15 @@ TRAINING: dict[str, tuple[str, str]] = {
     ),
     CNN: ("ImageNet with labels", "a classifier of the same 293 classes; nothing else was changed"),
 }
-# What was carried before; links and scripts may still name them.
+# Names of earlier embedded models, which links and scripts may still contain.
 REPLACED = {"vit_small_patch14_caltech101": "embedded", "tf_efficientnet_lite0_caltech101": "embedded-cnn"}
 
 
 def folder() -> Path:
-    """Where the embedded models lie.
+    """The folder of the embedded models.
 
     Raises:
-        ModelError: Where this copy of vitviz has none.
+        ModelError: If this installation has none.
     """
     try:
         return asset_path("models")
@@ -55,8 +55,8 @@ def folder() -> Path:
 
 
 def refuse_other_names(name: str) -> None:
-    """Raises ModelError for a name that means an embedded model and is not "embedded": those that were carried before, and the
-    convolutional network, which has no tokens to look at.
+    """Raises ModelError for names of embedded models that `load_model` does not load: earlier ones, and the convolutional
+    network, which has no tokens.
     """
     stem = Path(str(name)).name.removesuffix(".safetensors")
     if stem in REPLACED:
@@ -73,7 +73,7 @@ def refuse_other_names(name: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Cnn:
-    """A convolutional network, for comparison: it has no tokens, so it is no `Model`.
+    """A convolutional network, for comparison. It has no tokens, so it is not a `Model`.
 
     Fields are those of `Model`; `prepare` takes it with the framings "crop" and "squash".
     """
@@ -106,10 +106,10 @@ class Cnn:
 
 
 def load_cnn(device: str = "auto") -> Cnn:
-    """The embedded EfficientNet-Lite0, which knows the same 293 everyday classes as the embedded Vision Transformer.
+    """The embedded EfficientNet-Lite0, with the same 293 everyday classes as the embedded Vision Transformer.
 
     Raises:
-        ModelError: Where the file is missing or damaged.
+        ModelError: If the file is missing or damaged.
     """
     module, config, weights_hash = read_embedded(CNN)
     assert config.architecture and config.input_size and config.labels
@@ -126,14 +126,14 @@ def load_cnn(device: str = "auto") -> Cnn:
 
 
 def read_embedded(stem: str) -> tuple[nn.Module, CheckpointConfig, str]:
-    """(module, description, sha256) of an embedded model, its file checked against the sha256 in the description.
+    """(module, description, sha256) of an embedded model; its file is checked against the sha256 in the description.
 
     The classifier's weight and bias are divided by the model's temperature (Guo et al. 2017, arXiv 1706.04599, section 4.2), so
-    that every softmax of its logits, wherever it is taken, is a calibrated probability.
+    that the softmax of its logits is a calibrated probability everywhere.
     """
     config, weights_hash = embedded_config(stem), checked_hash(stem)
     assert config.architecture is not None
-    # Built without numbers and then filled: drawing 22 million random weights only to replace them would cost a second.
+    # Built on the meta device and then filled: 22 million random weights, which are replaced anyway, would take a second.
     module = build_on_meta(config.architecture, **config.build_args())
     fill(module, read_weights(folder() / f"{stem}.safetensors"), "The embedded weights")
     with torch.no_grad():
@@ -146,7 +146,7 @@ def embedded_config(stem: str) -> CheckpointConfig:
     """The description of an embedded model, with the names of its classes.
 
     Raises:
-        ModelError: Where it is missing or says too little to check the weights.
+        ModelError: If it is missing or lacks the fields needed to check the weights.
     """
     path = folder() / f"{stem}.json"
     if not path.is_file():
@@ -159,10 +159,10 @@ def embedded_config(stem: str) -> CheckpointConfig:
 
 
 def class_groups() -> dict[str, str]:
-    """Every class's name, in the order of the outputs, with the group that it is listed in.
+    """Class name -> group, in the order of the outputs.
 
     Raises:
-        ModelError: Where the list is missing, or holds anything but one name and one group a line, or a name twice.
+        ModelError: If the list is missing, has a line without exactly one name and one group, or a name twice.
     """
     path = folder() / "everyday_labels.tsv"
     try:
@@ -180,12 +180,12 @@ def class_groups() -> dict[str, str]:
 
 
 def temperature(stem: str) -> float:
-    """What the logits of an embedded model's file are divided by, fitted by `scripts/measure_models.py`."""
+    """The calibration temperature of an embedded model, fitted by `scripts/measure_models.py`."""
     return float(_measured(stem, "temperature"))
 
 
 def doubt(stem: str) -> Doubt:
-    """How pictures that show none of an embedded model's classes are detected."""
+    """The out-of-distribution detection of an embedded model."""
     found = _measured(stem, "doubt")
     return Doubt(str(found["score"]), float(found["threshold"]))
 
@@ -200,10 +200,10 @@ def _measured(stem: str, what: str) -> Any:
 
 
 def measured() -> Mapping[str, Any]:
-    """What `scripts/measure_models.py` found, by file name without its ending: accuracy, calibration, doubt, lower bounds.
+    """Results of `scripts/measure_models.py` by file name without extension: accuracy, calibration, detection, lower bounds.
 
     Raises:
-        ModelError: Where the file is missing or damaged.
+        ModelError: If the file is missing or damaged.
     """
     path = folder() / "measured.json"
     try:

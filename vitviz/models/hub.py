@@ -1,4 +1,4 @@
-"""Pretrained weights from the hub: safetensors only, with progress, and a clear word when they cannot be had."""
+"""Downloads pretrained weights from the hub: safetensors only, with progress, timeouts and checked hashes."""
 
 from __future__ import annotations
 
@@ -41,31 +41,33 @@ from vitviz.progress import Progress
 
 STILL_WORKS = "The embedded model and random weights need no network."
 
-ANSWER_SECONDS = 5.0  # for the hub to say that it has the file
-SILENCE_SECONDS = 5.0  # without a byte, before the download is taken up again
-SLOWEST_BYTES_PER_SECOND = 4096.0  # a hub slower than this over PATIENCE_SECONDS is given up
+ANSWER_SECONDS = 5.0  # timeout of the request for a file's metadata
+SILENCE_SECONDS = 5.0  # time without a byte before the download is resumed
+SLOWEST_BYTES_PER_SECOND = 4096.0  # a download slower than this over PATIENCE_SECONDS is aborted
 PATIENCE_SECONDS = 30.0
-PIECE_BYTES = 8192  # what is looked at together; the client's own 10 MB would hide a slow hub for minutes
+PIECE_BYTES = 8192  # bytes between two measurements; the client's default of 10 MB would hide a slow hub for minutes
 REPORT_SECONDS = 0.1  # between two calls of `progress`
-RESTARTS = 3  # times that a hub may begin the file all over again
+RESTARTS = 3  # how often a hub may restart the file from its beginning
 
 
 class NoSuchFile(HubError):
-    """The repository is there, and has no file of that name."""
+    """The repository exists, but has no file of that name."""
 
 
 def fetch(source: Source, progress: Progress | None = None) -> Path:
-    """The path of the repository's file in the hub's own cache, downloaded first where it is not there yet.
+    """The path of the repository's file in the hub's own cache, downloaded first if it is not there yet.
 
-    HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read now and not when Python started. `progress` is called as
-    progress(bytes done, bytes in all), also while another thread downloads the same file; whatever it raises ends the wait or
-    the download. Different files are downloaded side by side.
+    HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_HOME are read at each call. Several files may be downloaded at the same
+    time. A failed download leaves nothing in the cache, and an intact file is never deleted.
 
-    Nothing of a failed download stays in the cache, and a sound file is never deleted.
+    Args:
+        source: the file.
+        progress: called as progress(bytes done, bytes in all), also while another thread downloads the same file; an exception
+            that it raises ends the wait or the download.
 
-    Raises:
-        HubError: Out of reach, refused, too slow, cut off, or not the file that was asked for (NoSuchFile where the hub has
-            said, now or earlier, that the repository has none of that name).
+    Raises: HubError: If the hub cannot be reached, refuses, is too slow, ends early or sends another file
+        (NoSuchFile if the hub has
+            said, now or earlier, that the repository has no file of that name).
     """
     with _one_at_a_time(source, progress) as transfer:
         return _fetched(source, progress, transfer)
@@ -89,7 +91,7 @@ def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> 
     except HubError as error:
         if kept is None:
             raise _absent_or(source, error) from error.__cause__
-        return _checked(source, kept)  # the hub is away, and what it gave before is still good
+        return _checked(source, kept)  # the hub cannot be reached, and the cached file is still valid
     if kept is None or kept.resolve().name != found.etag:
         limits().need_space(f"{_subject(source)} of {source.repository}", found.size or 0, _cache_dir())
     expected_hash = found.etag if re.fullmatch(r"[0-9a-f]{64}", found.etag or "") else None
@@ -97,9 +99,10 @@ def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> 
 
 
 def bytes_to_fetch(source: Source) -> int:
-    """Bytes that `fetch` would download now, as the hub says; 0 where the file is here, or the hub does not say.
+    """Bytes that `fetch` would download now; 0 if the file is in the cache, or if the hub does not report its size.
 
-    Raises HubError where the hub does not have it or cannot be asked.
+    Raises:
+        HubError: If the hub does not have the file or cannot be reached.
     """
     if _is_offline() or cached(source) is not None:
         return 0
@@ -110,7 +113,13 @@ def bytes_to_fetch(source: Source) -> int:
 
 @dataclass
 class _Transfer:
-    """A file that one thread downloads and others may wait for. done, total: bytes, for those who wait."""
+    """A file that one thread downloads while others may wait.
+
+    Attributes:
+        lock: held by the downloading thread.
+        done, total: bytes, read by waiting threads.
+        threads: number of threads that download or wait.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     done: int = 0
@@ -124,7 +133,7 @@ _TRANSFERS = threading.Lock()
 
 @contextmanager
 def _one_at_a_time(source: Source, progress: Progress | None) -> Iterator[_Transfer]:
-    """One thread for each file. The others wait, and are shown the progress of the one that downloads."""
+    """Lets one thread download a file; others wait and report its progress."""
     with _TRANSFERS:
         transfer = _transfers.setdefault(source, _Transfer())
         transfer.threads += 1
@@ -144,13 +153,14 @@ def _one_at_a_time(source: Source, progress: Progress | None) -> Iterator[_Trans
 
 
 def _ask(source: Source, endpoint: str) -> HfFileMetadata:
-    """One quick question, so that a dead hub is an error within seconds; the client's own download would ask for
-    minutes. What the hub says of the file: its hash, where it has one, and its size.
+    """The file's metadata from the hub: size, and hash if it has one.
+
+    A short request, so that a hub that does not answer is an error within seconds; the client's download retries for minutes.
     """
     url = hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
     try:
         found = get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint, token=limits().hub_token)
-    except Exception as error:  # the client's own errors, and those of whichever HTTP library it is built on
+    except Exception as error:  # the client's own errors, and those of its HTTP library
         if isinstance(error, RemoteEntryNotFoundError):
             _remember_absence(source, error)
         raise _in_words(source, endpoint, error) from error
@@ -174,7 +184,7 @@ def _download(source: Source, endpoint: str, progress: Progress | None, transfer
             )
         except VitvizError:
             raise
-        except Exception as error:  # as above; what `progress` itself raised has to come out as it is
+        except Exception as error:  # as above; an exception of `progress` is passed on unchanged
             if getattr(error, "_from_progress", False):
                 raise
             raise _in_words(source, endpoint, error) from error
@@ -182,10 +192,9 @@ def _download(source: Source, endpoint: str, progress: Progress | None, transfer
 
 
 def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Path:
-    """The path, once what lies there is known to be whole; otherwise it is taken out of the cache again.
+    """Returns the path if the file is complete; otherwise the file is removed from the cache.
 
-    A file that cannot be read at the moment (too many open files, no permission, a disk that fails) is not damaged, and
-    stays.
+    A file that cannot be read at the moment (too many open files, no permission, a disk error) is not removed.
     """
     try:
         if _is_whole(path, expected_hash):
@@ -203,10 +212,14 @@ def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Pa
 
 
 def _is_whole(path: Path, expected_hash: str | None) -> bool:
-    """Whether it is a whole safetensors file, or by its ending .json a text of JSON, and has the hash that the hub named.
+    """Whether the file is complete safetensors, or JSON if its extension is .json, and has the expected hash.
 
-    expected_hash  the sha256, or None: then the name of the cache's own file counts, which is the hash that the hub gave
-    Raises OSError where the file cannot be read.
+    Args:
+        path: the file.
+        expected_hash: the sha256; None for the name of the file in the cache, which is the hash that the hub reported.
+
+    Raises:
+        OSError: If the file cannot be read.
     """
     named = expected_hash or path.resolve().name
     if re.fullmatch(r"[0-9a-f]{64}", named) and sha256_of(path) != named:
@@ -218,7 +231,7 @@ def _is_whole(path: Path, expected_hash: str | None) -> bool:
         re.fullmatch(r"[0-9a-f]{40}", named)
         and hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() != named
     ):
-        return False  # small files are named by git's hash
+        return False  # the cache names small files by their git hash
     try:
         json.loads(content)
     except (ValueError, RecursionError):
@@ -234,7 +247,7 @@ def _unreadable(source: Source, error: OSError) -> HubError:
 
 
 def _absent_or(source: Source, error: HubError) -> HubError:
-    """`error`, or NoSuchFile where the hub has said earlier that the repository has no such file."""
+    """`error`, or NoSuchFile if the hub has said earlier that the repository has no such file."""
     if isinstance(error, NoSuchFile):
         return error
     if _looked_up(source) is not _CACHED_NO_EXIST:
@@ -243,7 +256,7 @@ def _absent_or(source: Source, error: HubError) -> HubError:
 
 
 def _remember_absence(source: Source, error: RemoteEntryNotFoundError) -> None:
-    """Notes in the hub's own cache, as its client does, that this revision of the repository has no such file."""
+    """Records in the hub's cache, as its client does, that this revision of the repository has no such file."""
     commit = error.response.headers.get(constants.HUGGINGFACE_HEADER_X_REPO_COMMIT) if error.response else None
     if commit and re.fullmatch(r"[0-9a-f]{40}", commit):
         note = _cache_dir() / repo_folder_name(repo_id=source.repository, repo_type="model") / ".no_exist" / commit
@@ -298,9 +311,9 @@ _SETTINGS = threading.Lock()
 
 @contextmanager
 def _client_settings() -> Iterator[None]:
-    """Plain HTTP, whose progress and timeouts are known, and less patience unless HF_HUB_DOWNLOAD_TIMEOUT is set.
+    """Makes the client use plain HTTP, for progress and timeouts, and shorter timeouts unless HF_HUB_DOWNLOAD_TIMEOUT is set.
 
-    The client's settings are module-wide: the first of several downloads makes them ours, the last puts them back.
+    The client's settings are global: the first of several simultaneous downloads changes them, the last restores them.
     """
     global _settings_used_by
     with _SETTINGS:
@@ -324,8 +337,8 @@ def _client_settings() -> Iterator[None]:
 
 
 def _transfer_progress(source: Source, progress: Progress | None, transfer: _Transfer) -> type:
-    """What the client takes for a progress bar: it reports, and gives up a hub that is slow, never gets further or sends more
-    than it may.
+    """A class in place of the client's progress bar: it reports progress, and aborts a download that is too slow, does not
+    proceed or exceeds the limits.
     """
     bounds = limits()
 
@@ -374,13 +387,13 @@ def _transfer_progress(source: Source, progress: Progress | None, transfer: _Tra
 
 
 def cached(source: Source) -> Path | None:
-    """The file in the hub's own cache, or None; without a request."""
+    """The path of the file in the hub's cache, or None; makes no request."""
     found = _looked_up(source)
     return Path(found) if isinstance(found, str) else None
 
 
 def _looked_up(source: Source) -> Any:
-    """What the hub's own cache holds for a file: its path, a note that the repository has none, or None."""
+    """The entry of the hub's cache: the file's path, a mark that the repository has no such file, or None."""
     try:
         return try_to_load_from_cache(source.repository, source.file, cache_dir=_cache_dir(), revision=source.revision)
     except OSError as error:

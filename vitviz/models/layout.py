@@ -1,4 +1,4 @@
-"""The token layout of a module at an input size, read off passes on the meta device and not from a list of names."""
+"""Determines the token layout of a module at an input size by passes on the meta device, without a list of architectures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _FirstAttention(Exception):
 
 
 class _Stop(AttentionEvents):
-    """Ends the pass at the first attention, or at what looks like it: a softmax over a matrix of scores."""
+    """Ends the pass at the first attention, or at the first softmax over a matrix of scores."""
 
     def fused(self, call: FusedCall) -> Tensor:
         raise _FirstAttention
@@ -36,10 +36,10 @@ class _Stop(AttentionEvents):
 
 
 def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] | None:
-    """(rows, cols) of the last feature map in front of the first attention, from a pass on the meta device that ends there;
-    None where there is no such map. Only tensors that have rows and columns count: a number of tokens is no grid.
+    """(rows, cols) of the last feature map before the first attention, from a pass on the meta device that ends there.
 
-    Raises whatever the module raises for a size it does not take. Hold the model's lock.
+    None if there is no such map. Only tensors with rows and columns count, since a grid does not follow from a number of
+    tokens. Raises what the module raises for a size that it does not take. Hold the model's lock.
     """
     module = _on_meta(module)
     maps: list[tuple[int, int]] = []
@@ -57,7 +57,7 @@ def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] 
         scores = tuple(found.args[0]) if found.args else None
         maps = [
             grid for grid in maps if grid != scores
-        ]  # scores that went through a module are queries x keys, and no map
+        ]  # scores that are a module's output are queries x keys, not a feature map
     finally:
         for handle in handles:
             handle.remove()
@@ -65,7 +65,7 @@ def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] 
 
 
 def run_on_meta(module: nn.Module, input_size: tuple[int, int]) -> Tensor:
-    """The module's output for one image of (height, width), without numbers. Hold the model's lock."""
+    """The module's output on the meta device for one image of (height, width). Hold the model's lock."""
     bare = _on_meta(module)
     with evaluating(bare):
         output: Tensor = bare(blank_input(bare, input_size, "meta"))
@@ -73,35 +73,33 @@ def run_on_meta(module: nn.Module, input_size: tuple[int, int]) -> Tensor:
 
 
 def _on_meta(module: nn.Module) -> nn.Module:
-    """A copy of `module` without numbers, so that passes of the shared module never meet its parameters swapped; the module
-    itself where it has no numbers.
-    """
+    """A copy of `module` on the meta device, so that the shared module is not modified; a meta module itself."""
     module = unwrapped(module)
     bare = all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
     return module if bare else without_numbers(module, own_precision=True)
 
 
 def _grid_of(output: Any, input_size: tuple[int, int]) -> tuple[int, int] | None:
-    """(rows, cols) of a feature map (1, width, rows, cols) or (1, rows, cols, width); None for anything else."""
+    """(rows, cols) of a feature map (1, width, rows, cols) or (1, rows, cols, width); None for other outputs."""
     tensor = output[0] if isinstance(output, tuple) and output else output
-    if not isinstance(tensor, Tensor) or tensor.ndim != 4 or tensor.shape[0] != 1:  # several: it was cut into windows
+    if not isinstance(tensor, Tensor) or tensor.ndim != 4 or tensor.shape[0] != 1:  # a larger batch axis holds windows
         return None
     height, width = input_size
     for rows, cols in (tensor.shape[2:], tensor.shape[1:3]):
         shrunk = 1 < max(rows, cols) and rows < height and cols < width
         if shrunk and abs(rows * width - cols * height) <= max(
             height, width
-        ):  # the input's shape, up to one row or column
+        ):  # the input's aspect ratio, up to one row or column
             return rows, cols
     return None
 
 
 def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> TokenLayout:
-    """Which token is which patch at the module's input, for an image of (height, width) pixels.
+    """Which token is which patch at the module's first attention over patches, for an image of (height, width) pixels.
 
-    It is the layout of the first attention over patches. Where prefix tokens join the sequence only after the backbone (CaiT),
-    and in windows and stages, the prefix is empty: each layer's own layout says more. Where no attention relates patches
-    (channels attend, or overlapping neighbourhoods), the grid is that of the feature map in front of the first attention.
+    The prefix is empty if prefix tokens are added after the backbone (CaiT), and in windows and stages; each layer has its own
+    layout. Without attention between patches (attention over channels or overlapping neighbourhoods), the grid is that of the
+    feature map before the first attention.
 
     Raises:
         UnsupportedError: For a module without attention over tokens, and for a size that the module does not take.
@@ -126,14 +124,14 @@ def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> Toke
 
 
 def size_refusal(module: nn.Module, name: str, input_size: tuple[int, int]) -> UnsupportedError:
-    """What to say of a size that the module's own code refuses."""
+    """The error for a size that the module's own code rejects."""
     return UnsupportedError(
         f"{name} does not take inputs of {size_words(input_size)} pixels. {size_hint(module)}".strip()
     )
 
 
 def refuse_other_channels(module: nn.Module, name: str) -> None:
-    """Raises UnsupportedError for a model of anything but RGB or grey pictures."""
+    """Raises UnsupportedError for a model whose input is not RGB or grey."""
     channels = input_channels(module)
     if channels not in (1, 3):
         raise UnsupportedError(
@@ -142,7 +140,7 @@ def refuse_other_channels(module: nn.Module, name: str) -> None:
 
 
 def size_hint(module: nn.Module) -> str:
-    """What sizes are worth trying, as a sentence; empty where nothing is known."""
+    """A sentence on which sizes to try; empty if unknown."""
     stride = _stride(module)
     if stride is None:
         return ""

@@ -1,6 +1,6 @@
-"""What may be downloaded from the hub, and in whose name: everything, unless the operator of a server sets less.
+"""Limits on downloads from the hub, and the use of the machine's account; by default there are none.
 
-The limits belong to the thread that loads: `with limited(Limits(...)):` around `load_model` or `weight_bytes`.
+Limits apply to the current thread: `with limited(Limits(...)):` around `load_model` or `weight_bytes`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from pathlib import Path
 
 from vitviz.errors import HubError
 
-# What a disk keeps free whatever the limits are, so that other programs on the machine can go on.
+# Bytes of the disk that always stay free for other programs.
 FREE_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """file_bytes: of one file, None for any number; cache_bytes: of all files in the hub's cache together, None for any number;
-    token: whether the account that is set up on this machine is used.
+    """Limits on downloads from the hub.
+
+    Attributes:
+        file_bytes: largest size of one file; None for no limit.
+        cache_bytes: largest size of all files in the hub's cache together; None for no limit.
+        token: whether the account that is configured on this machine is used.
     """
 
     file_bytes: int | None = None
@@ -30,11 +34,11 @@ class Limits:
 
     @property
     def hub_token(self) -> bool | None:
-        """As the hub's client takes it: None for the account that is set up, False for none."""
+        """The argument of the hub's client: None for the configured account, False for none."""
         return None if self.token else False
 
     def need_file(self, what: str, nbytes: int) -> None:
-        """Raises HubError where a file is larger than one may be. what: names it to people."""
+        """Raises HubError if a file of `nbytes` exceeds `file_bytes`; `what` is its name in the message."""
         if self.file_bytes is not None and nbytes > self.file_bytes:
             raise HubError(
                 f"{what} takes {_gigabytes(nbytes)}, and this server downloads files of at most "
@@ -42,7 +46,7 @@ class Limits:
             )
 
     def need_space(self, what: str, nbytes: int, cache: Path) -> None:
-        """Raises HubError where a file would not fit into the cache beside what is there, or into the disk."""
+        """Raises HubError if a file of `nbytes` would exceed `cache_bytes` or the free disk space."""
         self.need_file(what, nbytes)
         if self.cache_bytes is not None and _used(cache) + nbytes > self.cache_bytes:
             raise HubError(
@@ -57,13 +61,13 @@ _LIMITS: ContextVar[Limits] = ContextVar("limits of downloads", default=Limits()
 
 
 def limits() -> Limits:
-    """Those of this thread."""
+    """The limits of this thread."""
     return _LIMITS.get()
 
 
 @contextmanager
 def limited(to: Limits) -> Iterator[None]:
-    """These limits in this thread, inside the block."""
+    """Applies these limits to this thread inside the `with` block."""
     before = _LIMITS.set(to)
     try:
         yield
@@ -76,7 +80,7 @@ def _gigabytes(nbytes: int) -> str:
 
 
 def _used(cache: Path) -> int:
-    """Bytes of the files in the cache; its links count nothing."""
+    """Bytes of the files in the cache, without symbolic links."""
     return sum(path.lstat().st_size for path in cache.rglob("*") if path.is_file() and not path.is_symlink())
 
 

@@ -1,4 +1,4 @@
-"""From a name to a model that is ready to run, and the bytes that its weights will take."""
+"""`load_model` by name, and the sizes of weights."""
 
 from __future__ import annotations
 
@@ -49,27 +49,29 @@ def load_model(
     progress: Progress | None = None,
     check: Callable[[], None] | None = None,
 ) -> Model:
-    """Loads a model: "embedded", a name of timm's registry, the path of a .safetensors checkpoint with its JSON beside it,
-    what timm's `save_for_hf` wrote ("hf-hub:owner/name" on the hub, "local-dir:./folder" or a path to the folder), or, with
-    the extra "transformers", "hf:owner/name" from the hub or "hf:./folder".
+    """Loads a model.
 
-    Args:
-        weights: "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, the same for the same seed),
-            or the path of a .safetensors file; by default what the name calls for
+    Args: name: "embedded"; a name of timm's registry; the path of a .safetensors checkpoint with its JSON
+        beside it; a model saved
+            by timm's `save_for_hf` ("hf-hub:owner/name", "local-dir:./folder" or a path to the folder); or, with the extra
+            "transformers", "hf:owner/name" or "hf:./folder"
+        weights: "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, reproducible by the seed), or
+            the path of a .safetensors file; by default those of the name
         input_size: (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded"
-        device: "cpu", "cuda", or "auto": a GPU where there is one, and what VITVIZ_DEVICE says in any case
-        dtype: what the forward pass computes in: "float32"; "bfloat16", which is faster where the hardware has it and good to
-            about two decimal digits; or "auto": float32, and what VITVIZ_DTYPE says in any case. Weights and maps are computed
-            in float32 from what it gives
+        device: "cpu", "cuda", or "auto" for VITVIZ_DEVICE if that is set, else a GPU if there is one
+        dtype: precision of the forward pass: "float32"; "bfloat16", which is faster on some hardware and has about two decimal
+            digits; or "auto" for VITVIZ_DTYPE if that is set, else float32. Attention weights and maps are computed in float32
+            in every case
         checkpoint_config: a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
-        progress: called as progress(bytes done, bytes in all) while weights come from the hub
-        check: called before every tensor that is made or filled while the module is built; raise from it to stop
+        progress: called as progress(bytes done, bytes in all) during a download
+        check: called before every tensor that is created or filled while the module is built; an exception that it raises stops
+            the loading
 
     Raises:
-        ModelError: For an unknown name or weights that do not fit.
+        ModelError: For an unknown name, or weights that do not fit.
         NotFiniteError: For weights with values that are not finite.
-        HubError: Where the hub's weights cannot be had.
-        UnsupportedError: For a model without attention over tokens or a size that it does not take.
+        HubError: If weights cannot be downloaded.
+        UnsupportedError: For a model without attention over tokens, or a size that it does not take.
     """
     torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
     name = str(name)
@@ -121,7 +123,7 @@ def _random(name: str, kind: str) -> Model:
     seed = _seed(kind)
     if name == "embedded":
         config = embedded.embedded_config(embedded.VIT)
-    elif name.endswith(".safetensors"):  # the architecture that its description names, and none of its weights
+    elif name.endswith(".safetensors"):  # the architecture of its description, without its weights
         path = Path(name)
         config, name = read_config(path), path.name
         if config.architecture is None:
@@ -150,13 +152,13 @@ def _of_transformers(name: str, kind: str, progress: Progress | None) -> Model:
 
 
 def _of_timm(name: str, place: Place, kind: str, progress: Progress | None) -> Model:
-    """A model that timm wrote with its config.json."""
+    """A model saved by timm with its config.json."""
     try:
         described = repository.describe(place)
     except UnsupportedError:
         if place.folder is None or name.startswith(TIMM_FOLDER):
             raise
-        return _of_transformers(f"{TRANSFORMERS}{name}", kind, progress)  # a plain path to what transformers wrote
+        return _of_transformers(f"{TRANSFORMERS}{name}", kind, progress)  # a path to a model saved by transformers
     architecture, config = described.architecture, described.config
     _refuse_without_attention(name, architecture, config)
     if kind == "random" or kind.startswith("random:"):
@@ -197,7 +199,7 @@ def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
     config = read_config(path, given)
     named = None if str(name).endswith(".safetensors") else split_model_name_tag(name)[0]
     if named and name == path.stem and not is_model(named):
-        named = None  # the file's name is no architecture's
+        named = None  # the file's name is not that of an architecture
     described = config.architecture and split_model_name_tag(config.architecture)[0]
     if named and described and named != described and name != path.stem:
         raise ModelError(f"{path.name} says it holds a {config.architecture}, and a {named} was asked for.")
@@ -219,7 +221,7 @@ def _from_file(name: str, path: Path, given: Mapping[str, Any] | None) -> Model:
 
 
 def _refuse_without_attention(name: str, architecture: str, config: CheckpointConfig) -> None:
-    """Before anybody waits for a download, or for random numbers to be drawn."""
+    """Raises for a model without attention over tokens, before weights are downloaded or drawn."""
     module = build_on_meta(architecture, **config.build_args())
     layout_of(module, name, built_size(module, pretrained_cfg(architecture)))
 
@@ -259,16 +261,17 @@ def _assemble(
 
 
 def download_bytes(name: str) -> int:
-    """Bytes of weights that loading a model would download now, 0 where they are here.
+    """Bytes of weights that loading a model would download now; 0 if they are in the cache.
 
-    Raises HubError where the hub does not have them or cannot be asked, or where a file of that size may not be downloaded.
+    Raises:
+        HubError: If the hub does not have them or cannot be reached, or if their size exceeds the limits.
     """
     source = _hub_source(name)
     return 0 if source is None else bytes_to_fetch(source)
 
 
 def is_missing(name: str) -> bool:
-    """Whether a model's weights are on the hub and not here; without a request. Raises as `download_bytes` for a name."""
+    """Whether a model's weights are on the hub and not in the cache; makes no request. Raises as `download_bytes`."""
     source = _hub_source(name)
     return source is not None and cached(source) is None
 
@@ -286,14 +289,14 @@ _BYTES = 4  # of a float32 number, in which every model is built
 
 
 def weight_bytes(name: str) -> int:
-    """Bytes of the parameters and buffers of a model as it is built, in float32, whatever weights it is loaded with.
+    """Bytes of a model's parameters and buffers in float32. The weights are not read.
 
     Args:
-        name: as in `load_model`: the module is built on the meta device, and of a .safetensors file only the header is read
+        name: as in `load_model`. The module is built on the meta device; of a .safetensors file only the header is read
 
     Raises:
-        ModelError: As `load_model` for a name that is not known or cannot be built.
-        HubError: Where the description of a model of the hub cannot be had.
+        ModelError: As `load_model` for a name that is unknown or cannot be built.
+        HubError: If the description of a model of the hub cannot be downloaded.
     """
     module: nn.Module
     if is_transformers_name(name):

@@ -1,4 +1,4 @@
-"""The loaded model, and the device and precision that it runs in."""
+"""`Model`, a loaded model, and the choice of its device and precision."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vitviz.errors import ModelError
 from vitviz.outputs import Doubt, OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
-# Names the device that "auto" stands for, for a server or a test that should not use the GPU it could have.
+# Environment variable with the device for "auto", for a server or test that should not use the machine's GPU.
 DEVICE = "VITVIZ_DEVICE"
-# Names the precision that "auto" stands for, likewise.
+# Environment variable with the precision for "auto".
 DTYPE = "VITVIZ_DTYPE"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def pick_device(device: str) -> torch.device:
-    """ "auto" is what the environment's VITVIZ_DEVICE names, else a GPU where there is one, else the processor.
+    """A torch device. "auto" is that of the environment variable VITVIZ_DEVICE, else a GPU if there is one, else the CPU.
 
     Raises:
-        ModelError: For a device that is not there.
+        ModelError: For a device that this machine does not have.
     """
     if device == "auto":
         device = os.environ.get(DEVICE, "") or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -40,10 +40,10 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The precision of the forward pass; "auto" is what the environment's VITVIZ_DTYPE names, else float32.
+    """The precision of the forward pass. "auto" is that of the environment variable VITVIZ_DTYPE, else float32.
 
     Raises:
-        ModelError: For one that is not offered.
+        ModelError: For a precision other than "float32" and "bfloat16".
     """
     if dtype == "auto":
         dtype = os.environ.get(DTYPE, "") or "float32"
@@ -56,15 +56,15 @@ def pick_dtype(dtype: str | torch.dtype) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the model wants its pixels.
+    """The preprocessing of a model's evaluation.
 
     Attributes:
         mean, std: one number for each channel (three of RGB, or one of grey), on values in [0, 1]
         interpolation: "bicubic", "bilinear", ... as timm names them
-        crop_fraction: centre crop: the shorter side is resized to input size / crop_fraction, then the centre is cropped
-        framing: what its makers measured it with: "crop", or "squash" where the whole image is forced into the input's shape
-        crop_rounding: where half a pixel goes when the margins of a centre crop are unequal: "even" as torchvision rounds,
-            "down" as transformers does, which leaves the smaller margin at the top and left
+        crop_fraction: of a centre crop: the shorter side is resized to input size / crop_fraction before the crop
+        framing: the framing of the model's published accuracy: "crop", or "squash" if the image is resized to the input's shape
+        crop_rounding: rounding of a centre crop's margins when they are not integers: "even" as in torchvision, "down" as in
+            transformers, which leaves the smaller margin at the top and left
     """
 
     mean: tuple[float, ...]
@@ -77,25 +77,24 @@ class Preprocessing:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A module ready to run. Whatever runs it does so in evaluation mode, and leaves the mode of its parts as it was.
+    """A loaded model. Passes run in evaluation mode and restore the mode of every part.
 
-    Attributes:
-        name: what was asked for: "embedded", a name of timm's registry, or "hf:" and a name of the hub
-        architecture: timm's name of the architecture, or the class in transformers
-        module: the unmodified timm module, or transformers' with timm's names for its parts (`HuggingFaceModule`); a wrapper
-            (torch.compile, DataParallel) is taken off
-        layout: tokens at the model's input, at this input size
+    Attributes: name: the name it was loaded by: "embedded", a name of timm's registry, or "hf:" and a name of the hub
+        architecture: timm's name of the architecture, or the class in transformers module: the unmodified timm module, or one
+        of transformers with timm's names for its parts (`HuggingFaceModule`); wrappers
+            (torch.compile, DataParallel) are removed
+        layout: which token is which patch at the model's first attention, at this input size
         input_size: (height, width) in pixels
-        preprocessing: how pixels become input
-        labels: one plain-word label an output, or None where they are not known (or there is no classifier)
+        preprocessing: the preprocessing of its evaluation
+        labels: one label for each output, or None if they are unknown or there is no classifier
         weights: "embedded", "pretrained", "random" or "file"
         weights_hash: sha256 of the weights file, or "random:<seed>"
-        output_kind: what the outputs are: classes, labels, plain numbers or features
-        doubt: when "perhaps none of the classes" is said of a prediction; None where it was not measured
-        groups: the group that each class is listed in, in the order of the outputs; None where classes are not grouped
+        output_kind: what the outputs are: classes, labels, numbers or features
+        doubt: out-of-distribution detection for this model; None if it was not measured
+        groups: the group of each class, in the order of the outputs; None without groups
         dynamic_size: whether the same module takes other input sizes (see `vitviz.models.resized`)
-        notes: what had to be assumed or changed to load it, in sentences for a user; often empty
-        lock: hold it around a forward pass: hooks and module state are shared by every thread
+        notes: assumptions and changes made when loading it, as sentences for a user; often empty
+        lock: hold it around a forward pass, because hooks and module state are shared by all threads
     """
 
     name: str
@@ -129,14 +128,15 @@ class Model:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the forward pass computes in, and so what its input has to be."""
+        """Precision of the forward pass and of its input."""
         return next(self.module.parameters()).dtype
 
     @cached_property
     def fingerprint(self) -> str:
-        """What names everything that this model's answers depend on besides the input and its size: weights, architecture
-        with what it was built with (the number of heads is in no shape), preprocessing, labels, device and precision. 64
-        hexadecimal digits.
+        """Hash, 64 hexadecimal digits, of everything that results depend on besides the input and its size.
+
+        That is weights, architecture, arguments of the modules (the number of heads is in no tensor's shape), preprocessing,
+        labels, device and precision.
         """
         shapes = [(name, tuple(tensor.shape)) for name, tensor in self.module.state_dict().items()]
         known = (self.name, self.architecture, self.weights, self.weights_hash, self.preprocessing, self.labels)
@@ -147,13 +147,14 @@ class Model:
 
     @cached_property
     def parameters(self) -> int:
-        """How many numbers were learnt."""
+        """Number of parameters."""
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     @cached_property
     def beside(self) -> Model:
-        """The same model for long work: the weights are shared, its modules and their lock are its own, so that no one who uses
-        this one waits for that work. Neither may change a weight.
+        """A copy for long computations that shares the weights and has its own modules and lock.
+
+        Passes of this model need not wait for the copy's lock. Neither may modify a weight.
         """
         with self.lock:
             module = copied(self.module, [*self.module.parameters(), *self.module.buffers()])
@@ -170,7 +171,7 @@ class Model:
 
 
 def _set(module: torch.nn.Module) -> list[tuple[str, str, object]]:
-    """(module's name, attribute, value) of the plain numbers, words and switches that a module was built with."""
+    """(module's name, attribute, value) of all attributes of modules that are numbers, strings or booleans."""
     return [
         (name, attribute, value)
         for name, part in module.named_modules()

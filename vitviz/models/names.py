@@ -1,13 +1,13 @@
-"""Names of models: which lead to the hub, which to files of this machine, and which a link may hold.
+"""Names of models: which refer to the hub, which to files of this machine, and which may come from a link.
 
     embedded                      the model that comes with vitviz
     vit_tiny_patch16_224.augreg   a name of timm's registry, with or without a tag
     hf:owner/name@revision        a repository of transformers; "hf:" and a path is a folder of this machine
-    hf-hub:owner/name@revision    a repository that timm wrote; "local-dir:" and a path is a folder of this machine
+    hf-hub:owner/name@revision    a repository saved by timm; "local-dir:" and a path is a folder of this machine
     weights.safetensors           a file of this machine
 
-The library and the command line take all of them. Whatever comes from outside (a link, a search field) goes through
-`require_published` first, which lets none pass that leads to a file.
+The library and the command line take all of them. Names from outside (a link, a search field) are checked by
+`require_published` first, which raises for every name that refers to a file.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from timm.models import PretrainedCfg, is_model_pretrained, split_model_name_tag
 from vitviz.errors import HubError, ModelError
 from vitviz.models.registry import pretrained_cfg
 
-# OWNER/NAME or NAME, and after an @ the revision. Nothing that fits it can be a path upwards or away.
+# OWNER/NAME or NAME, and after an @ the revision. No match is an absolute path or contains "..".
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}"
 _REPOSITORY = re.compile(rf"({_PART}(?:/{_PART})?)(?:@({_PART}))?")
 
 TRANSFORMERS, TIMM_HUB, TIMM_FOLDER = "hf:", "hf-hub:", "local-dir:"
-_TIMM_HUB = re.compile(r"hf[-_]hub:", re.IGNORECASE)  # timm still takes the older spelling
+_TIMM_HUB = re.compile(r"hf[-_]hub:", re.IGNORECASE)  # timm still accepts the older spelling
 
 
-# Of files that hold weights.
+# Extensions of weight files.
 _ENDINGS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".pyth", ".th"} | {
     *(".onnx", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".npy", ".pb", ".tflite", ".gguf", ".mlmodel"),
 }
@@ -41,7 +41,7 @@ _ENDINGS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", "
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model's files are: in a repository at a revision, or in a folder."""
+    """Where a model's files are: a repository at a revision, or a folder."""
 
     repository: str | None = None
     revision: str = "main"
@@ -49,10 +49,10 @@ class Place:
 
 
 def repository_place(text: str) -> Place | None:
-    """The place of "owner/name" or "owner/name@revision"; None for text that is not of this form.
+    """The place of "owner/name" or "owner/name@revision"; None for text of another form.
 
     Raises:
-        ModelError: For a name of this form that the hub gives to no repository, such as "a--b/c".
+        ModelError: For a name of this form that the hub does not allow, such as "a--b/c".
     """
     found = _REPOSITORY.fullmatch(text)
     if found is None:
@@ -68,11 +68,13 @@ def repository_place(text: str) -> Place | None:
 
 
 def timm_place(name: str) -> Place | None:
-    """The place of a model that timm wrote: "hf-hub:owner/name", "local-dir:folder", or a path to a folder that contains its
-    config.json; None for any other name.
+    """The place of a model saved by timm; None for any other name.
+
+    Args:
+        name: "hf-hub:owner/name", "local-dir:folder", or a path to a folder that contains its config.json.
 
     Raises:
-        ModelError: For "hf-hub:" with something else than a repository behind it, and for an empty folder name.
+        ModelError: For "hf-hub:" without a valid repository name, and for an empty folder name.
     """
     hub = _TIMM_HUB.match(name)
     if hub is not None:
@@ -89,7 +91,7 @@ def timm_place(name: str) -> Place | None:
                 'After "local-dir:" comes the path of a folder with a config.json and a model.safetensors.'
             )
         return Place(folder=Path(path).expanduser())
-    # A name without a separator is never taken for a folder, whatever lies in the working directory.
+    # A name without a separator is never a folder, even if the working directory has one of that name.
     if any(mark in name for mark in "/\\") and not name.startswith(TRANSFORMERS):
         folder = Path(name).expanduser()
         return Place(folder=folder) if folder.is_dir() else None
@@ -97,15 +99,15 @@ def timm_place(name: str) -> Place | None:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name is that of a file of weights by its ending, in a format that is read or in another."""
+    """Whether a name has the extension of a weight file, of any format."""
     return Path(name).suffix.lower() in _ENDINGS and not is_model_pretrained(name)  # one tag of the registry is "pt"
 
 
 def require_published(name: str) -> None:
-    """Lets pass "embedded", names of timm's registry and repositories of the hub, and nothing that leads to a file.
+    """Checks that a name is "embedded", a name of timm's registry or a repository of the hub, and not a file.
 
     Raises:
-        ModelError: For any other name, with the nearest ones that exist.
+        ModelError: For any other name; the message has similar ones that exist.
     """
     if name == "embedded":
         return
@@ -122,7 +124,7 @@ WEIGHTS_FILE = "model.safetensors"
 
 @dataclass(frozen=True)
 class Source:
-    """A file of a repository on the hub at a revision of it; the pretrained weights, unless another is named."""
+    """A file of a repository on the hub at a revision; by default the pretrained weights."""
 
     repository: str
     revision: str
@@ -130,7 +132,7 @@ class Source:
 
 
 def source_of(name: str, cfg: PretrainedCfg) -> Source:
-    """Raises HubError where weights are published only in a format that is not read, or not at all."""
+    """The weights of a registry name. Raises HubError if they are published in another format only, or not at all."""
     if cfg.hf_hub_id:
         repository, _, revision = cfg.hf_hub_id.partition("@")
         return Source(repository, revision or "main")
@@ -153,12 +155,16 @@ def _on_the_hub(name: str) -> bool:
 
 
 def is_transformers_name(name: str) -> bool:
-    """Whether a name asks for a model of transformers."""
+    """Whether a name is that of a model of transformers."""
     return str(name).startswith(TRANSFORMERS)
 
 
 def transformers_place(name: str) -> Place:
-    """Of "hf:owner/name" or "hf:owner/name@revision", a repository; of any other path, as in "hf:./folder", a folder.
+    """The place of a model of transformers.
+
+    Args: name: "hf:owner/name" or "hf:owner/name@revision" for a repository; "hf:" with any other path, as in
+        "hf:./folder", for a
+            folder.
 
     Raises:
         ModelError: For a repository name that the hub does not allow.

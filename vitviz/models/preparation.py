@@ -1,4 +1,4 @@
-"""From a photograph to a model's input: framing, input size, and the same model at another input size."""
+"""Prepares a photograph as a model's input, and resizes a model to another input size."""
 
 from __future__ import annotations
 
@@ -23,36 +23,39 @@ from vitviz.tokens import TokenLayout
 if TYPE_CHECKING:
     from vitviz.models.convolutional import Cnn
 
-# sizes that a shared module is known to take
+# module -> the input sizes that it was tried with, and their layouts
 _layouts: WeakKeyDictionary[nn.Module, dict[tuple[int, int], TokenLayout]] = WeakKeyDictionary()
 
 
 def takes_any_size(module: nn.Module, fixed_input_size: bool) -> bool:
-    """Whether one module serves several input sizes as it is, resampling position embeddings in each forward pass."""
+    """Whether a module takes several input sizes unchanged, by resampling position embeddings in each forward pass."""
     if hasattr(module, "dynamic_img_size"):
         return bool(module.dynamic_img_size)
     return not fixed_input_size and not hasattr(module, "set_input_size")
 
 
 def built_size(module: nn.Module, cfg: PretrainedCfg) -> tuple[int, int]:
-    """The size that a module was built for: its embedding's, or timm's for the architecture."""
+    """(height, width) that a module was built for: its patch embedding's, else that of timm's configuration."""
     height, width = getattr(getattr(module, "patch_embed", None), "img_size", None) or cfg.input_size[1:]
     return int(height), int(width)
 
 
 def takes_other_sizes(model: Model) -> bool:
-    """Whether `resized` can give the model at any other size at all."""
+    """Whether `resized` supports any other size for this model."""
     return model.dynamic_size or hasattr(model.module, "set_input_size")
 
 
 def resized(model: Model, input_size: tuple[int, int]) -> Model:
-    """The model at (height, width) pixels. Position embeddings and bias tables are resampled as timm does.
+    """The model at another input size. Position embeddings and bias tables are resampled by timm's own code.
 
-    The module is shared, lock included, where it takes other sizes as it is (`model.dynamic_size`); otherwise it is
-    copied, and the copy is given its new size.
+    A module that takes several sizes (`model.dynamic_size`) is shared with its lock; otherwise a copy is resized.
+
+    Args:
+        model: the model.
+        input_size: (height, width) in pixels.
 
     Raises:
-        UnsupportedError: With the sizes that work.
+        UnsupportedError: For a size that the model does not take; the message says which it does.
     """
     height, width = int(input_size[0]), int(input_size[1])
     if (height, width) == model.input_size:
@@ -69,7 +72,7 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
                 _try_whole_pass(model, model.module, (height, width))
                 known[height, width] = layout
         return replace(model, layout=known[height, width], input_size=(height, width))
-    if not takes_other_sizes(model):  # before a large module is copied
+    if not takes_other_sizes(model):  # checked before a large module is copied
         raise UnsupportedError(f"{model.name} takes inputs of {size_words(model.input_size)} pixels only.")
     with model.lock:
         module = copied(model.module)
@@ -81,7 +84,13 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
 
 
 def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tuple[int, int]) -> None:
-    """Tells a module that is built for one size, (height, width), that its inputs have another. In place.
+    """Sets the input size of a module that is built for one size, in place.
+
+    Args:
+        module: the module.
+        name: the model's name, for the message of the error.
+        own_size: (height, width) that it was built for.
+        size: (height, width) to set.
 
     Raises:
         UnsupportedError: For a module whose size cannot be set, and for a size that it does not take.
@@ -95,10 +104,10 @@ def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tup
 
 
 def _try_whole_pass(model: Model, module: nn.Module, size: tuple[int, int]) -> None:
-    """Later layers may refuse a size that the first one takes; a pass without numbers shows it before any computation."""
+    """Runs a pass on the meta device, because later layers may reject a size that the first one takes."""
     try:
         run_on_meta(module, size)
-    except Exception as error:  # whatever a layer raises for shapes that do not meet
+    except Exception as error:  # layers raise different types for shapes that do not fit
         raise _refusal(module, model.name, model.input_size, size) from error
 
 
@@ -109,21 +118,20 @@ def _refusal(module: nn.Module, name: str, own_size: tuple[int, int], size: tupl
 
 FRAMINGS = ("crop", "squash", "fit")
 
-# A strip of 1 x 1,000,000 pixels with its short side resized to 224 would be 50 gigapixels before the centre is cropped
-# out.
+# A picture of 1 x 1,000,000 pixels would have 50 gigapixels after its shorter side is resized to 224.
 _MAX_RESIZED_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What a model is given for one photograph.
+    """One photograph as a model's input.
 
     Attributes:
         input: (channels, height, width) float32, normalised
-        shown: the same pixels before normalisation, width x height; RGB, three equal channels for a model of grey pictures
+        shown: the same pixels before normalisation as an RGB image; three equal channels for a model of grey pictures
         box: (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels
         framing: "crop", "squash" or "fit"
-        model: the model at the input size used; another than was given when framing is "fit"
+        model: the model at the size of `input`, a resized one if framing is "fit"
     """
 
     input: Tensor
@@ -134,14 +142,15 @@ class Prepared:
 
 
 def prepare(model: Model | Cnn, image: Image.Image, framing: str = "crop") -> Prepared:
-    """Turns an RGB photograph into the model's input; for a model of one channel, its luminance (Pillow's mode L).
+    """A photograph as the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
-    "crop" resizes the shorter side and takes a centre crop, exactly as the model's own evaluation does; "squash" forces the
-    whole photograph into the input's shape; "fit" keeps the whole photograph and, to within one patch, its shape, at an input
-    of about as many patches as the model has now.
+    Args: model: a model or convolutional network. image: a photograph of any size. framing: "crop" resizes the shorter side
+        and takes a centre crop, exactly as the model's own evaluation; "squash" resizes
+            the whole photograph to the input's shape; "fit" keeps the whole photograph and its aspect ratio to within one
+            patch, at an input size with about as many patches as the model has now.
 
     Raises:
-        UnsupportedError: Where the model cannot take the size that "fit" needs.
+        UnsupportedError: If the model does not take the size that "fit" needs.
         ImageError: For a photograph too long and thin to crop.
         ValueError: For an unknown framing.
     """
@@ -224,7 +233,7 @@ def _fitted(model: Model | Cnn, image: Image.Image) -> Model:
 
 
 def _step(model: Model) -> tuple[int, int]:
-    """Pixels by which height and width may grow: a patch, or in a model of several stages a cell of the coarsest."""
+    """(height, width) in pixels that input sizes are multiples of: a patch, or in a model of stages a cell of the coarsest."""
     stages = getattr(model.module, "feature_info", None)
     coarsest = max((stage["reduction"] for stage in stages), default=1) if isinstance(stages, list) else 1
     height, width = model.layout.patch_size
@@ -234,9 +243,9 @@ def _step(model: Model) -> tuple[int, int]:
 
 
 def fit_size(image_size: tuple[int, int], input_size: tuple[int, int], step: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) in multiples of `step`, shaped like the image and with about as many steps as `input_size` has.
+    """(height, width) in multiples of `step` with the image's aspect ratio and about as many steps as `input_size` has.
 
-    Sizes are (height, width) in pixels. Never more than a tenth more steps than before, so that cost stays what it was.
+    Sizes are (height, width) in pixels. The number of steps grows by at most a tenth, so that the time of a pass does not.
     """
     wanted = max(1.0, (input_size[0] / step[0]) * (input_size[1] / step[1]))
     shape = math.log((image_size[0] / step[0]) / (image_size[1] / step[1]))  # log of rows / cols
@@ -247,10 +256,10 @@ def fit_size(image_size: tuple[int, int], input_size: tuple[int, int], step: tup
         for cols in {max(1, math.floor(ideal_cols)), max(1, math.ceil(ideal_cols))}:
             if rows * cols > 1.1 * wanted:
                 continue
-            # a bent shape is seen, a few patches more or less are not
+            # a deviation of the aspect ratio is visible, a few patches more or less are not
             cost = abs(math.log(rows / cols) - shape) + 0.3 * abs(math.log(rows * cols / wanted))
             best = min(best or (cost, rows, cols), (cost, rows, cols))
-    if best is None:  # so long and thin that even one row is too many: as long as the number of patches allows
+    if best is None:  # too long and thin for one row or column: as long as the number of patches allows
         rows, cols = (1, max(1, int(wanted))) if shape < 0 else (max(1, int(wanted)), 1)
         return rows * step[0], cols * step[1]
     return best[1] * step[0], best[2] * step[1]

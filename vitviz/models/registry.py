@@ -1,6 +1,6 @@
-"""timm's registry: its names and configurations, a search, a curated list, and modules built by name.
+"""timm's registry: names and configurations, a search, a curated list, and modules built by name.
 
-Modules are timm's own, unmodified, with random weights or on the meta device without any memory.
+Modules are timm's own, unmodified, with random weights or on the meta device without weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from vitviz.errors import ModelError
 
-# Drawing random weights uses torch's global generator; two builds at once would mix their numbers.
+# Random weights use torch's global generator, so that simultaneous builds would not be reproducible.
 BUILDING = threading.Lock()
 
 
@@ -33,7 +33,7 @@ def architectures() -> list[str]:
 
 
 def timm_version() -> str:
-    """The version of timm that the registry is of."""
+    """The version of timm."""
     return str(timm.__version__)
 
 
@@ -41,7 +41,7 @@ def pretrained_cfg(name: str) -> PretrainedCfg:
     """timm's configuration of a registry name, with or without a pretrained tag.
 
     Raises:
-        ModelError: With the nearest names for one that timm does not know.
+        ModelError: For a name that timm does not have; the message has similar ones.
     """
     architecture, tag = split_model_name_tag(name)
     if timm.is_model(architecture):
@@ -70,11 +70,19 @@ def _nearest(architecture: str) -> str:
 
 
 def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
-    """timm's module by registry name with random weights, the same for the same seed; eval mode, no gradients.
+    """timm's module with random weights, in evaluation mode and without gradients.
 
-    Where the architecture takes it, it is built with `dynamic_img_size`, so that one module serves every input size and
-    resamples its position embeddings in each forward pass; not where its own size leaves part of a patch over, which only a
-    module of one size cuts off. `kwargs` go to `timm.create_model`. Raises ModelError.
+    It is built with `dynamic_img_size` if the architecture supports that, so that one module takes every input size and
+    resamples its position embeddings in each forward pass. Exception: an architecture whose own input size is not a multiple
+    of the patch size, because only a module of fixed size crops the remainder.
+
+    Args:
+        name: a name of timm's registry.
+        seed: of the random weights.
+        **kwargs: arguments of `timm.create_model`.
+
+    Raises:
+        ModelError: For an unknown name, or arguments that timm rejects.
     """
     pretrained_cfg(name)
     with BUILDING, torch.random.fork_rng(devices=[]):
@@ -87,7 +95,7 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
 
 
 def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
-    """The same module on the meta device: every shape and no numbers, in a fraction of a second and without memory."""
+    """The module of `build` on the meta device: with shapes and without weights, built in a fraction of a second."""
     pretrained_cfg(name)
     with torch.device("meta"), NothingToDraw():
         module = _create(name, kwargs)
@@ -97,7 +105,7 @@ def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
 
 
 def _leaves_pixels_over(module: nn.Module) -> bool:
-    """Whether a module that takes any size refuses the one it was built for, as 384 pixels with patches of 14."""
+    """Whether a module of dynamic size rejects the size it was built for, such as 384 pixels with patches of 14."""
     embed = getattr(module, "patch_embed", None)
     size, patch = getattr(embed, "img_size", None), getattr(embed, "patch_size", None)
     if (
@@ -111,7 +119,7 @@ def _leaves_pixels_over(module: nn.Module) -> bool:
 
 
 class NothingToDraw(TorchFunctionMode):
-    """Drawing weights into tensors without numbers changes nothing, and took most of the time of a build."""
+    """Skips the initialisation of weights on the meta device, which has no effect and took most of the time of a build."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in _IN_PLACE and args[0].is_meta else func(*args, **(kwargs or {}))
@@ -125,7 +133,7 @@ _IN_PLACE = {
 
 
 class _Stopped(BaseException):
-    """Carries an error past the builders of timm and transformers, which turn an `Exception` into one of their own."""
+    """Wraps an error so that it passes the builders of timm and transformers, which convert every `Exception`."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -133,7 +141,7 @@ class _Stopped(BaseException):
 
 
 class _Checked(TorchFunctionMode):
-    """Calls `check` before every function of torch on this thread, until it raises: what cleans up after that has to run."""
+    """Calls `check` before every torch function on this thread until it raises once, so that clean-up code can run."""
 
     def __init__(self, check: Callable[[], None]) -> None:
         super().__init__()
@@ -151,7 +159,7 @@ class _Checked(TorchFunctionMode):
 
 @contextmanager
 def stoppable(check: Callable[[], None] | None) -> Iterator[None]:
-    """While inside, `check` is called before every tensor that is made or filled; what it raises ends the block."""
+    """Calls `check` inside the `with` block before a tensor is created or filled; its exception ends the block."""
     if check is None:
         yield
         return
@@ -172,7 +180,7 @@ def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
         raise ModelError(f"timm cannot build {name} as asked: {first_line(error)}") from error
     try:
         return timm.create_model(name, **kwargs)
-    except Exception as error:  # timm's builders raise whatever their layers raise: assertions, TypeError, RuntimeError
+    except Exception as error:  # timm's layers raise AssertionError, TypeError, RuntimeError and others
         raise ModelError(f"timm cannot build {name} as asked: {first_line(error)}") from error
 
 
@@ -182,15 +190,15 @@ def first_line(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One name that `load_model` takes.
+    """One name for `load_model`.
 
     Attributes:
         name: "embedded", or timm's name with or without a pretrained tag
         architecture: timm's name without the tag
-        tag: the tag, which says what the weights were trained on; None for a bare architecture
-        downloadable: whether the hub has these weights as safetensors; without them there are random weights only
+        tag: the tag, which describes the weights' training; None for an architecture without pretrained weights
+        downloadable: whether the hub has these weights as safetensors; else only random weights are available
         input_size: (height, width) in pixels
-        license: the weights' licence as timm states it, or None
+        license: the weights' licence according to timm, or None
     """
 
     name: str
@@ -203,7 +211,7 @@ class CatalogueEntry:
 
 @dataclass(frozen=True)
 class CuratedEntry:
-    """A model of the curated list: its name, the family that it represents, and one line on why it is interesting."""
+    """A model of the curated list: its name, its family, and one line on why it is listed."""
 
     name: str
     family: str
@@ -211,10 +219,9 @@ class CuratedEntry:
 
 
 def search(text: str, limit: int = 50) -> list[CatalogueEntry]:
-    """Entries whose name holds every word of `text`, in any order and case; all of them for an empty text, up to `limit`.
+    """At most `limit` entries whose name contains every word of `text`, in any order and case; all match an empty text.
 
-    Names that begin with the first word come first, then shorter ones, then by the alphabet; weights that can be downloaded
-    come before those that cannot.
+    Order: downloadable weights first, then names that begin with the first word, then shorter names, then alphabetical.
     """
     words = text.lower().replace("-", "_").split()
     found = [entry for entry in _entries() if all(word in entry.name.lower() for word in words)]

@@ -1,10 +1,10 @@
-"""Repositories of the hub and folders: their descriptions, their weights as one safetensors file, and models that timm wrote.
+"""Repositories of the hub and folders: configurations, weights as one safetensors file, and models saved by timm.
 
-Models that timm's `save_for_hf` or `push_to_hf_hub` wrote: a config.json and a model.safetensors, in a repository of the
-hub ("hf-hub:owner/name") or in a folder ("local-dir:folder").
+timm's `save_for_hf` and `push_to_hf_hub` write a config.json and a model.safetensors, in a repository of the hub
+("hf-hub:owner/name") or in a folder ("local-dir:folder").
 
-timm's own loader would follow a configuration to files, addresses and pickles; here it is read as text from outside, and only
-what describes the model is taken.
+timm's own loader opens files, URLs and pickles that a configuration names; here the configuration is untrusted text, and only
+fields that describe the model are read.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ CONFIG, PROCESSOR, PROCESSORS = "config.json", "preprocessor_config.json", "proc
 
 
 def configuration(place: Place) -> dict[str, Any]:
-    """What config.json says.
+    """The content of config.json.
 
     Raises:
-        HubError or ModelError: Where there is none, or it is no object of JSON.
+        HubError, ModelError: If there is none, or if it is not a JSON object.
     """
     if place.folder is not None and not (place.folder / CONFIG).is_file():
         raise ModelError(
@@ -50,11 +50,11 @@ def configuration(place: Place) -> dict[str, Any]:
 
 
 def processor_settings(place: Place) -> dict[str, Any]:
-    """What the image processor's description says; empty where there is none."""
+    """The content of the image processor's configuration; empty if there is none."""
     found = _optional(place, PROCESSOR)
     if found is not None:
         return _read(found)
-    found = _optional(place, PROCESSORS)  # the newer form, with the tokeniser's settings beside
+    found = _optional(place, PROCESSORS)  # the newer form, which also has the tokeniser's settings
     nested = {} if found is None else _read(found).get("image_processor", {})
     return nested if isinstance(nested, dict) else {}
 
@@ -63,7 +63,7 @@ def weights_file(place: Place, progress: Progress | None = None) -> Path:
     """The path of the weights as one safetensors file.
 
     Raises:
-        HubError or ModelError: Where there is none.
+        HubError, ModelError: If there is none.
     """
     if place.folder is None:
         return fetch(_source(place, WEIGHTS_FILE), progress)
@@ -84,7 +84,7 @@ def _optional(place: Place, file: str) -> Path | None:
         return path if (path := place.folder / file).is_file() else None
     try:
         return fetch(_source(place, file))
-    except NoSuchFile:  # only the hub's own word counts: out of reach is not absent
+    except NoSuchFile:  # the hub has said so; a hub out of reach is another error
         return None
 
 
@@ -111,7 +111,12 @@ _FILLED_BY_TIMM = "they were brought into timm's form as timm does"
 
 @dataclass(frozen=True)
 class Described:
-    """What a config.json says: where the files are, and the description in the form of a checkpoint's."""
+    """A validated config.json.
+
+    Attributes:
+        place: where the files are.
+        config: its content in the form of a checkpoint's description.
+    """
 
     place: Place
     config: CheckpointConfig
@@ -123,10 +128,10 @@ class Described:
 
 
 def describe(place: Place) -> Described:
-    """Reads the small file alone.
+    """Reads and validates config.json, without the weights.
 
     Raises:
-        ModelError: Names the field at fault.
+        ModelError: For an invalid field, which the message names.
         HubError: As `hub.fetch`.
         UnsupportedError: For a model of another library.
     """
@@ -145,8 +150,8 @@ def _place_words(place: Place) -> str:
 
 
 def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
-    """In the form of a checkpoint's description, validated by its rules."""
-    cfg = given.get("pretrained_cfg", given)  # older files have everything on one level
+    """A timm configuration in the form of a checkpoint's description, validated by the same rules."""
+    cfg = given.get("pretrained_cfg", given)  # in older files all fields are on one level
     if not isinstance(cfg, Mapping):
         raise ModelError(f"In config.json of {_place_words(place)}, pretrained_cfg has to be an object.")
     args = given.get("model_args") or {}
@@ -154,7 +159,7 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
         raise ModelError(f"In config.json of {_place_words(place)}, model_args has to be an object.")
     args = {name: value for name, value in args.items() if name not in _OF_TRAINING and value is not None}
     classes = args.pop("num_classes", given.get("num_classes", cfg.get("num_classes")))
-    # Further arguments of the builder are switches, words and numbers; those that could name a file are none of these.
+    # Further arguments of timm's builder: booleans, strings and numbers of MODEL_ARGS, none of which names a file.
     if unknown := sorted(
         str(name) for name, value in args.items() if name not in MODEL_ARGS or not is_model_arg(name, value)
     ):
@@ -187,7 +192,7 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
 
 
 def _labels(given: Mapping[str, Any], cfg: Mapping[str, Any], classes: Any) -> list[str] | None:
-    """One label a class where the file has a name for each, else None."""
+    """One label for each class if the file names all of them, else None."""
     names = given.get("label_names", cfg.get("label_names", given.get("labels", cfg.get("labels"))))
     words = given.get("label_descriptions", cfg.get("label_descriptions"))
     if isinstance(names, Mapping):
@@ -199,10 +204,11 @@ def _labels(given: Mapping[str, Any], cfg: Mapping[str, Any], classes: Any) -> l
 
 
 def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Module, tuple[str, ...], str]:
-    """(module, what was done to make the weights fit, sha256).
+    """(module, changes that made the weights fit, sha256).
 
     Raises:
-        ModelError or HubError: With what does not fit.
+        ModelError: For weights that do not fit; the message names the tensors.
+        HubError: If they cannot be downloaded.
     """
     place, config = described.place, described.config
     path = weights_file(place, progress)
@@ -210,7 +216,7 @@ def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Mo
     try:
         module, notes = build_filled(described.architecture, config.build_args(), state, None, what)
     except ModelError as error:
-        # Weights that other code wrote are brought into timm's names by timm, as for a name of its registry.
+        # timm translates weights of other code to its own names, as for a name of its registry.
         overlay = {"file": str(path), "num_classes": config.num_classes}
         try:
             module = build(
@@ -226,7 +232,7 @@ def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Mo
 
 
 def labels_of(described: Described) -> tuple[str, ...] | None:
-    """The file's own labels; ImageNet's for one of timm's own repositories, whose names are those of its registry."""
+    """The file's own labels; for repositories of timm's own models, which are in its registry, those of ImageNet."""
     owner, _, name = (described.place.repository or "").partition("/")
     if described.config.labels is None and owner == "timm" and is_model_pretrained(name):
         return imagenet_labels(pretrained_cfg(name))

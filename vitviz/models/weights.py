@@ -1,4 +1,4 @@
-"""Tensors from a safetensors file into a module: reading, names of other code, and every disagreement named."""
+"""Loads tensors of a safetensors file into a module, and reports every tensor that does not fit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from vitviz.errors import ModelError, NotFiniteError
 from vitviz.models.registry import build, build_on_meta
 
-# What a safetensors header may be long, as the library itself limits it.
+# Largest safetensors header, the limit of the library itself.
 _MAX_HEADER_BYTES = 100_000_000
-# Files of these kinds hold no torch tensors.
+# Extensions of formats without torch tensors.
 _NOT_OF_TORCH = {".onnx", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".npy", ".pb", ".tflite", ".gguf", ".mlmodel"}
 
 
@@ -27,7 +27,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Name -> tensor, floating ones as float32.
 
     Raises:
-        ModelError: For anything that is not a whole safetensors file, and for quantised weights.
+        ModelError: For a file that is not complete safetensors, and for quantised weights.
     """
     need_file(path)
     try:
@@ -35,7 +35,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, ValueError, OSError) as error:
         raise ModelError(_why_unread(path, error)) from error
     for name, tensor in tensors.items():
-        if tensor.dtype in (torch.int8, torch.uint8):  # no buffer of a model is; indices have 64 bits, masks are bool
+        if tensor.dtype in (torch.int8, torch.uint8):  # models have int64 (indices) or bool buffers
             raise ModelError(
                 f"{path.name} holds quantised weights: {name} has {str(tensor.dtype).removeprefix('torch.')} numbers, which "
                 "mean nothing without their scale. Save the model again in floating-point numbers."
@@ -44,18 +44,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def need_file(path: Path) -> None:
-    """Raises ModelError where there is no file."""
+    """Raises ModelError if there is no file at `path`."""
     if not path.is_file():
         raise ModelError(f"There is no weights file {path.name}; give the path of a .safetensors file.")
 
 
 def is_whole_safetensors(path: Path) -> bool:
-    """Whether the header can be read and the file is exactly as long as the header says, with at least one tensor.
+    """Whether the header can be read, has at least one tensor, and agrees with the file's length.
 
     Format: https://github.com/huggingface/safetensors#format.
 
     Raises:
-        OSError: Where the file cannot be read, which the library itself reports as damage or as a missing file.
+        OSError: If the file cannot be read; the library itself would report a damaged or missing file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -76,13 +76,13 @@ def _why_unread(path: Path, error: Exception) -> str:
         whole = is_whole_safetensors(path)
     except OSError as trouble:
         return f"{path.name} cannot be read at the moment ({trouble.strerror or type(trouble).__name__}). Try again."
-    if whole:  # the tensors are there and could not be taken in: memory, or a type of number that torch does not have
+    if whole:  # the file is intact: not enough memory, or a dtype that torch does not have
         return f"{path.name} is a whole safetensors file and could not be read ({_short(error)})."
     return f"{path.name} is not a whole safetensors file ({_short(error)}). {how_to_convert(path)}"
 
 
 def how_to_convert(path: Path) -> str:
-    """What to do with weights in another format, as sentences."""
+    """Sentences on how to convert weights of another format."""
     why = "Only safetensors files are read, because opening other formats may run code."
     if path.suffix.lower() in _NOT_OF_TORCH:
         return f"{why} Save the torch model's state_dict with safetensors.torch.save_file."
@@ -101,8 +101,11 @@ def sha256_of(path: Path) -> str:
 
 
 def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
-    """The first few tensors that are missing, unexpected, of another shape, or of whole or complex numbers where real ones are
-    wanted (quantised weights without their scale), in words; None where everything fits."""
+    """A description of the first few tensors that do not fit the module; None if all fit.
+
+    Tensors may be missing, unexpected, of another shape, or integer or complex in place of real (quantised weights
+    without their scale).
+    """
     wanted = module.state_dict()
     missing = sorted(set(wanted) - set(state))
     unexpected = sorted(set(state) - set(wanted))
@@ -127,10 +130,10 @@ def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Puts the tensors into the module.
+    """Loads the tensors into the module.
 
     Raises:
-        ModelError: Names the first few that do not fit.
+        ModelError: If tensors do not fit; the message names the first few.
     """
     wrong = disagreement(module, state)
     if wrong is not None:
@@ -140,10 +143,12 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
 
 
 def refuse_not_finite(module: nn.Module, what: str) -> None:
-    """A buffer may hold infinities as bounds (Gemma's clipping), but not the statistics of a normalisation.
+    """Checks that parameters and buffers of a module are finite.
+
+    Infinite buffers are accepted as bounds (Gemma's clipping), but not in the statistics of a normalisation layer.
 
     Raises:
-        NotFiniteError: Names the tensors of a filled module with values that are not-a-number or infinite.
+        NotFiniteError: For NaN or infinite values; the message names the tensors.
     """
     wrong, tensors = [], 0
     parameters = dict(module.named_parameters())
@@ -174,14 +179,14 @@ def _short(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
-_COMPILED = "_orig_mod."  # what torch.compile puts in front of the names inside each part that it is applied to
+_COMPILED = "_orig_mod."  # prefix of the names inside a part that torch.compile was applied to
 
 
 def without_shared_prefix(state: Mapping[str, Tensor], module: nn.Module) -> tuple[dict[str, Tensor], str]:
-    """(tensors under the module's names, prefix that was taken off): what DataParallel ("module."), torch.compile
-    ("_orig_mod."), peft ("base_model.model.") or a training script ("state_dict.", "model.") put in front of every name.
+    """(tensors under the module's names, removed prefix or "").
 
-    A prefix is taken off only where all names share it and the module has none that begins so; "" where there is none.
+    Prefixes come from DataParallel ("module."), torch.compile ("_orig_mod."), peft ("base_model.model.") or training scripts
+    ("state_dict.", "model."). A prefix is removed only if all names have it and no name of the module does.
     """
     wanted = module.state_dict().keys()
     names = list(state)
@@ -200,15 +205,17 @@ def without_shared_prefix(state: Mapping[str, Tensor], module: nn.Module) -> tup
 def build_filled(
     architecture: str, args: Mapping[str, Any], state: Mapping[str, Tensor], size: tuple[int, int] | None, what: str
 ) -> tuple[nn.Module, tuple[str, ...]]:
-    """(timm's module with the tensors in it, what was done to make them fit, in sentences).
+    """(timm's module with the tensors, sentences on changes that made them fit).
 
     Args:
-        args: of timm's builder
-        size: (height, width) that the checkpoint says its input has; the module is built for it where the tensors ask for it
-        what: how a sentence about the weights begins, "The weights in pets.safetensors"
+        architecture: timm's name.
+        args: arguments of timm's builder.
+        state: name -> tensor.
+        size: (height, width) of the checkpoint's input; the module is built for it if its own size does not fit the tensors.
+        what: subject of the message, "The weights in pets.safetensors".
 
     Raises:
-        ModelError: Names the first few tensors that do not fit.
+        ModelError: If tensors do not fit; the message names the first few.
     """
     module = build_on_meta(architecture, **args)
     stripped, prefix = without_shared_prefix(state, module)
@@ -223,7 +230,7 @@ def build_filled(
         try:
             other = build_on_meta(architecture, **{**args, **more})
         except ModelError:
-            continue  # an architecture without this argument
+            continue  # the architecture does not have this argument
         if disagreement(other, stripped) is None:
             return _filled(architecture, {**args, **more}, stripped, what), (*notes, note)
     raise ModelError(f"{what} do not fit {architecture}: {wrong}. {_hint(module, stripped)}".strip())
@@ -238,9 +245,7 @@ def _filled(architecture: str, args: Mapping[str, Any], state: Mapping[str, Tens
 def _adjustments(
     module: nn.Module, args: Mapping[str, Any], state: Mapping[str, Tensor], size: tuple[int, int] | None
 ) -> Iterator[tuple[dict[str, Any], str]]:
-    """Arguments that could make the tensors fit, each with a sentence: the size that the description names, and the
-    number of channels that the filters have.
-    """
+    """Arguments to try, each with a sentence for the user: the description's input size, and the filters' channels."""
     sized: dict[str, Any] = {"img_size": size} if size is not None and "img_size" not in args else {}
     channels: dict[str, Any] = {}
     if "in_chans" not in args:
@@ -259,7 +264,7 @@ def _adjustments(
 
 
 def _hint(module: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """What to try, as a sentence; empty where nothing is known."""
+    """A sentence on what to try; empty if unknown."""
     wanted = module.state_dict()
     if any("lora_" in name for name in state):
         return "They hold a low-rank adapter (LoRA); merge it into the model, as peft's merge_and_unload does, and save that."

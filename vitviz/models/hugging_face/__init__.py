@@ -1,6 +1,6 @@
 """Vision models of Hugging Face's transformers, as an optional extra: `pip install "vitviz[transformers]"`.
 
-Nothing here imports transformers before a model of it is asked for.
+transformers is imported when one of its models is requested, and not before.
 """
 
 from vitviz.models.hugging_face.load import describe, load

@@ -1,4 +1,4 @@
-"""Modules of transformers from their description, with weights or without. The only file that imports transformers."""
+"""Builds modules of transformers from their configuration, with or without weights. The only file that imports transformers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitviz.models.hugging_face.module import MODEL_TYPES, HuggingFaceModule, Mo
 from vitviz.models.registry import BUILDING, NothingToDraw, first_line
 
 _CHOOSE_CODE = {"auto_map", "attn_implementation", "experts_implementation", "use_kernels", "custom_pipelines"}
-# Beyond any model there is; a description that asks for more would only exhaust memory.
+# Above the values of every existing model; larger values in a configuration would exhaust memory.
 _LARGEST = {
     "num_hidden_layers": 512,
     "num_attention_heads": 1 << 10,
@@ -45,11 +45,11 @@ _LARGEST_NUMBER = 1e12
 
 @dataclass(frozen=True)
 class Plan:
-    """What a configuration comes to.
+    """What to build for a configuration.
 
     Attributes:
-        kind: its row in MODEL_TYPES
-        made: the class that is built, a name in HEADS
+        kind: its entry of MODEL_TYPES
+        made: the class to build, a name in HEADS
         config: that class's configuration, of transformers' own type
     """
 
@@ -59,10 +59,10 @@ class Plan:
 
 
 def library() -> Any:
-    """transformers.
+    """The package transformers.
 
     Raises:
-        ModelError: Says how to install it.
+        ModelError: If it is not installed; the message says how to install it.
     """
     try:
         import transformers
@@ -75,10 +75,10 @@ def library() -> Any:
 
 
 def planned(name: str, given: Mapping[str, Any]) -> Plan:
-    """The plan for what config.json says.
+    """The plan for the content of a config.json.
 
     Raises:
-        UnsupportedError: For anything but a vision model that is known here.
+        UnsupportedError: For a model that is not in MODEL_TYPES.
     """
     transformers = library()
     model_type = given.get("model_type")
@@ -107,16 +107,16 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
                 width = config.projection_dim if kind.config == "CLIPConfig" else None
                 config = config.vision_config
                 config.projection_dim = width
-    except Exception as error:  # transformers' checks raise whatever they find
+    except Exception as error:  # transformers' checks raise errors of many types
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
-    config.output_attentions = config.output_hidden_states = False  # the fused call gives none, and none are needed
+    config.output_attentions = config.output_hidden_states = False  # the fused call does not return them
     if made == "SiglipForImageClassification":
-        config.vision_config.vision_use_head = False  # its pooling is computed and thrown away: patches are averaged
+        config.vision_config.vision_use_head = False  # unused: the classifier averages patches
     return Plan(kind, made, config)
 
 
 def plain(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What describes the model, without what would choose code: of its own, or kernels that transformers would fetch."""
+    """The configuration without fields that select code: the model's own, or kernels that transformers would download."""
     kept = {key: value for key, value in given.items() if not key.startswith("_") and key not in _CHOOSE_CODE}
     return {key: plain(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
@@ -124,7 +124,7 @@ def plain(given: Mapping[str, Any]) -> dict[str, Any]:
 def refuse_outsized(name: str, given: Mapping[str, Any]) -> None:
     for part in (given, _tower(given)):
         for field, value in part.items():
-            if isinstance(value, float) and not abs(value) < _LARGEST_NUMBER:  # not-a-number is not below anything
+            if isinstance(value, float) and not abs(value) < _LARGEST_NUMBER:  # also true for NaN
                 raise _cannot_be(name, field, value)
         for field, largest in _LARGEST.items():
             value = part.get(field)
@@ -148,30 +148,30 @@ def _tower(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def without_numbers(plan: Plan) -> HuggingFaceModule:
-    """The module on the meta device: every shape, no memory."""
+    """The module on the meta device: with shapes and without weights."""
     with BUILDING, torch.device("meta"), NothingToDraw():
         return _wrapped(_made(plan))
 
 
 def with_random_weights(plan: Plan, seed: int) -> HuggingFaceModule:
-    """The module as transformers initialises it, the same for the same seed."""
+    """The module with random weights, initialised by transformers and reproducible by the seed."""
     with BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _wrapped(_made(plan))
 
 
 def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFaceModule:
-    """The module filled with `state`, whose names may be those of any version that transformers can translate.
+    """The module with the tensors `state`, whose names may be those of any version that transformers can translate.
 
-    transformers is handed the tensors and opens no file.
+    transformers is given the tensors and opens no file. Tensors that the vision model does not have (a text tower, a mask
+    token) are ignored.
 
     Raises:
-        ModelError: Where some are missing or of another shape; what the vision model has no use for (a text tower, a
-            mask token) is left aside.
+        ModelError: For tensors that are missing or of another shape.
     """
     vision = {name: tensor for name, tensor in state.items() if not name.startswith("text_")}
     more = {}
-    if plan.made == "ViTModel":  # trained without its pooling layer as often as with it
+    if plan.made == "ViTModel":  # many checkpoints have no pooling layer
         more["add_pooling_layer"] = any(name.split(".")[0] == "pooler" or ".pooler." in name for name in vision)
     with BUILDING, torch.random.fork_rng(devices=[]), quiet():
         try:
@@ -187,7 +187,7 @@ def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFace
                 output_loading_info=True,
                 **more,
             )
-        except Exception as error:  # its loaders raise whatever they find, too
+        except Exception as error:  # its loaders raise errors of many types
             raise ModelError(f"{what} do not fit {plan.made}: {first_line(error)}") from error
     wrong = sorted(found["missing_keys"]) or sorted(str(key) for key in found["mismatched_keys"])
     if wrong:
@@ -198,10 +198,10 @@ def with_weights(plan: Plan, state: dict[str, Tensor], what: str) -> HuggingFace
 
 
 def image_processor(plan: Plan, settings: Mapping[str, Any]) -> Any:
-    """transformers' own image processor for what its description says.
+    """transformers' image processor for its configuration.
 
     Raises:
-        ModelError: Where it says nonsense.
+        ModelError: For an invalid configuration.
     """
     names = {kind.processor for kind in MODEL_TYPES.values()}
     asked = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
@@ -233,7 +233,7 @@ def _wrapped(model: nn.Module) -> HuggingFaceModule:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bar on the terminal, no word on text towers and tensors left aside; as before afterwards."""
+    """Disables transformers' progress bars and warnings about ignored tensors inside the `with` block."""
     logging = library().utils.logging
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -1,7 +1,8 @@
-"""Trained detectors of transformers, for contrast with what is found without one: boxes with what each query attended to.
+"""Trained detectors of transformers, for comparison with `analysis/localization.py`: boxes and each query's attention.
 
 DETR: Carion et al. 2020 (arXiv 2005.12872). Conditional DETR: Meng et al. 2021 (arXiv 2108.06152). YOLOS: Fang et al. 2021
-(arXiv 2106.00666). A detector is no `Model`: its outputs are boxes. The forward pass is the library's own, and is observed.
+(arXiv 2106.00666). A detector is not a `Model`, because its outputs are boxes. The forward pass is the library's own,
+observed by `capture.observe`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from vitviz.models.repository import configuration, processor_settings, weights_
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
 from vitviz.progress import Progress
 
-# A query of these attends to a few points between the cells of several maps, so that there is no weight for each cell.
+# Deformable attention: a query attends to a few points between the cells of several maps, so there is no weight for each cell.
 DEFORMABLE = frozenset(
     "deformable_detr deta rt_detr rt_detr_v2 d_fine deimv2 rf_detr lw_detr grounding-dino mm-grounding-dino omdet-turbo".split()
 )
-# Beyond any picture that these take: an image processor's description is text from outside.
+# Above the inputs of all detectors: an image processor's configuration is untrusted.
 _LONGEST_SIDE = 2048
-# What transformers itself wrote beside the name of a timm backbone, and sets again where it is left out.
+# Defaults that transformers writes for a timm backbone, and sets again if they are missing.
 _USUAL = {"out_indices": ([1, 2, 3, 4],), "in_chans": (3,), "num_channels": (3,), "output_stride": (16,)}
 
 
@@ -44,10 +45,10 @@ class DetectorType:
     """One model_type of transformers.
 
     Attributes:
-        config: Its configuration's class.
-        made: The class with boxes as outputs.
-        processor: The class that prepares pictures for it.
-        softmax: Whether classes exclude each other and the last one means "no object"; else each class has a sigmoid.
+        config: Class of its configuration.
+        made: Class of the model with boxes as outputs.
+        processor: Class of its image processor.
+        softmax: Whether probabilities are a softmax whose last class is "no object"; else each class has a sigmoid.
     """
 
     config: str
@@ -67,17 +68,17 @@ DETECTOR_TYPES = {
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A detector that is ready to run.
+    """A loaded detector.
 
     Attributes:
-        name: What was asked for, "hf:" and a name or folder.
+        name: The name it was loaded by, "hf:" and a name or folder.
         kind: A key of `DETECTOR_TYPES`.
         module: The module of transformers, in evaluation mode.
         processor: Its image processor.
-        labels: One name a class, without "no object".
+        labels: One name for each class, without "no object".
         weights: "pretrained" or "random".
         weights_hash: sha256 of the weights file, or "random:<seed>".
-        lock: Held around a forward pass.
+        lock: Hold it around a forward pass.
     """
 
     name: str
@@ -92,16 +93,16 @@ class Detector:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector answers for one photograph: one box a query, most of them "no object".
+    """A detector's output for one photograph: one box for each query, most of them "no object".
 
     Attributes:
-        boxes: (queries, 4) float32: left, top, right, bottom in the photograph's pixels; they may reach beyond it.
+        boxes: (queries, 4) float32: left, top, right, bottom in the photograph's pixels; they may exceed it.
         probabilities: (queries, classes) float32.
         attention: (layers, heads, queries, rows, cols) float32. DETR and Conditional DETR: each query's cross-attention to the
-            encoder's cells, which sums to 1 over them. YOLOS: what the detection token's self-attention gives the patches; the
-            rest of its 1 is on other tokens.
+            encoder's cells, which sums to 1. YOLOS: the detection token's self-attention to the patches, which sums to 1
+            minus the weight on other tokens.
         attends: "cross-attention" or "self-attention".
-        labels: One name a class.
+        labels: One name for each class.
     """
 
     boxes: np.ndarray
@@ -111,7 +112,7 @@ class Detections:
     labels: tuple[str, ...]
 
     def above(self, threshold: float = 0.5) -> list[tuple[int, int, float]]:
-        """(query, class, probability) of the queries whose likeliest class reaches the threshold, the likeliest first."""
+        """(query, class, probability) of queries whose most probable class reaches the threshold, by decreasing probability."""
         best = self.probabilities.max(1)
         order = np.argsort(-best, kind="stable")
         chosen = [int(query) for query in order if best[query] >= threshold]
@@ -123,12 +124,12 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
 
     Args:
         name: Of a DETR, Conditional DETR or YOLOS.
-        seed: Random weights in place of the trained ones, the same for the same seed.
-        progress: Called with (bytes done, bytes in all) while weights are downloaded.
+        seed: Random weights of this seed in place of the trained ones.
+        progress: Called with (bytes done, bytes in all) during a download.
 
     Raises:
-        UnsupportedError: For another model; detectors with deformable attention are refused by name.
-        ModelError: For files that cannot be had or read, or weights that do not fit.
+        UnsupportedError: For another model, also for detectors with deformable attention.
+        ModelError: For files that cannot be downloaded or read, or weights that do not fit.
     """
     transformers = library()
     place = transformers_place(name)
@@ -152,7 +153,7 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
             config = getattr(transformers, kind.config).from_dict(_without_download(name, plain(given)))
     except ModelError:
         raise
-    except Exception as error:  # transformers' checks raise whatever they find
+    except Exception as error:  # transformers' checks raise errors of many types
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
     settings = {key: value for key, value in processor_settings(place).items() if key != "auto_map"}
     _refuse_large(name, settings)
@@ -161,7 +162,8 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
     except Exception as error:
         raise ModelError(f"transformers cannot read the image processor's description: {first_line(error)}") from error
     made = getattr(transformers, kind.made)
-    path = weights_file(place, progress) if seed is None else None  # before others have to wait for the lock
+    # Downloaded before the lock is taken, so that others need not wait.
+    path = weights_file(place, progress) if seed is None else None
     try:
         with BUILDING, torch.random.fork_rng(devices=[]), quiet():
             if path is None:
@@ -189,7 +191,7 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
                 weights, weights_hash = "pretrained", sha256_of(path)
     except (HubError, ModelError, UnsupportedError, NotFiniteError):
         raise
-    except Exception as error:  # its constructors and loaders raise whatever they find
+    except Exception as error:  # its constructors and loaders raise errors of many types
         again = "" if place.folder else f" {STILL_WORKS}"
         what = f"The weights of {name} do not fit" if seed is None else f"transformers cannot build {name} as"
         raise ModelError(f"{what} {kind.made}: {first_line(error)}{again}") from error
@@ -200,10 +202,10 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
 
 
 def _without_download(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """A configuration whose backbone is built with the weights of the file and fetches none of its own.
+    """The configuration without pretrained weights of the backbone, which would be downloaded separately.
 
     Raises:
-        ModelError: For a backbone that would be looked up outside timm's registry.
+        ModelError: For a backbone that is not in timm's registry.
     """
     answer = dict(given)
     kept, chosen = answer.pop("backbone_kwargs", None) or {}, answer.get("backbone")
@@ -228,7 +230,7 @@ def _without_download(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_large(name: str, settings: Mapping[str, Any]) -> None:
-    """Raises ModelError where an image processor would make something larger than can be run."""
+    """Raises ModelError for an image processor whose output would be too large to run."""
     for field_name in ("size", "max_size", "pad_size"):
         given = settings.get(field_name)
         sides = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
@@ -241,18 +243,18 @@ def _refuse_large(name: str, settings: Mapping[str, Any]) -> None:
 
 
 def detect(detector: Detector, image: Image.Image) -> Detections:
-    """One forward pass over a photograph, resized as the detector's own image processor does.
+    """One forward pass over a photograph, resized by the detector's own image processor.
 
     Raises:
-        ModelError: For an image processor that makes something else than one picture of a size that can be run.
-        CaptureError: Where the attention of the queries was not seen, or is not one over a grid.
-        NotFiniteError: Where boxes or probabilities are not finite.
+        ModelError: For an image processor whose output is not one picture of a size that can be run.
+        CaptureError: If the attention of the queries was not recognised, or is not over a grid.
+        NotFiniteError: If boxes or probabilities are not finite.
     """
     rgb = image.convert("RGB")
     try:
         made: Mapping[str, Any] = detector.processor(images=rgb, return_tensors="pt", do_pad=False)
         pixels: Tensor = made["pixel_values"]
-    except Exception as error:  # an image processor raises whatever it finds
+    except Exception as error:  # image processors raise errors of many types
         raise ModelError(
             f"The image processor of {detector.name} fails on this picture: {first_line(error)}"
         ) from error
@@ -285,11 +287,11 @@ def detect(detector: Detector, image: Image.Image) -> Detections:
         patch = config.patch_size
         high, wide = (patch, patch) if isinstance(patch, int) else patch
         grid = size[0] // high, size[1] // wide
-        attention = attention[..., 1 : 1 + grid[0] * grid[1]]  # the class token first, detection tokens last
+        attention = attention[..., 1 : 1 + grid[0] * grid[1]]  # class token first, detection tokens last
     else:
         grid = _grid(attention.shape[-1], size, detector.name)
     centre, extent = relative[:, :2], relative[:, 2:]
-    corners = torch.cat([centre - extent / 2, centre + extent / 2], 1)  # shares of the picture's sides
+    corners = torch.cat([centre - extent / 2, centre + extent / 2], 1)  # relative to the picture's sides
     scale = torch.tensor([rgb.width, rgb.height, rgb.width, rgb.height], device=corners.device)
     return Detections(
         (corners * scale).cpu().numpy(),
@@ -306,7 +308,7 @@ def _queries(detector: Detector) -> int:
 
 
 def _rows(call: Call, queries: int) -> Tensor:
-    """(heads, queries, keys) float32: the weights of the last `queries` rows of a call."""
+    """(heads, queries, keys) float32: the weights of a call's last `queries` queries."""
     if call.explicit is not None:
         return call.explicit[0, :, -queries:].float()
     assert call.q is not None and call.k is not None
@@ -318,7 +320,7 @@ def _rows(call: Call, queries: int) -> Tensor:
 
 
 def _grid(cells: int, size: tuple[int, int], name: str) -> tuple[int, int]:
-    """(rows, cols) of the encoder's map: the input divided by a power of 2 and rounded up, as convolutions leave it."""
+    """(rows, cols) of the encoder's feature map: the input size divided by a power of 2, rounded up as by convolutions."""
     for step in (32, 16, 64, 8, 4):
         grid = -(-size[0] // step), -(-size[1] // step)
         if grid[0] * grid[1] == cells:

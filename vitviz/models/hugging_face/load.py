@@ -1,4 +1,4 @@
-"""From a name with the prefix "hf:" to a model that is ready to run, with the preprocessing of its own image processor."""
+"""Loads models with the prefix "hf:", with the preprocessing of their own image processor."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ from vitviz.models.repository import configuration, processor_settings, weights_
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
 from vitviz.progress import Progress
 
-# Beyond any picture that a model takes, and any scale of pixels that leaves numbers to compute with.
+# Bounds on the input size, and on scale factors of pixels, above and below those of every existing model.
 _LONGEST_SIDE, _LARGEST, _SMALLEST = 1 << 13, 1e6, 1e-6
 
 
 def preprocessing_of(
     processor: Any, native_size: tuple[int, int], described: bool = True
 ) -> tuple[Preprocessing, tuple[int, int]]:
-    """(preprocessing, input size (height, width) in pixels) of an image processor; the model's own size where it names none.
+    """(preprocessing, input size (height, width) in pixels) of an image processor.
 
-    A processor that multiplies pixels (0 to 255) by `rescale_factor` and then normalises does to values in [0, 1] what mean
-    and std divided by 255 * rescale_factor do.
+    A processor that multiplies pixels (0 to 255) by `rescale_factor` before the normalisation corresponds to mean and std
+    divided by 255 * rescale_factor on values in [0, 1].
 
     Args:
-        described: False where the model came without a description of its processor: then the processor's own default size is
-            nothing that the model's makers said, and the model's own size counts
+        processor: transformers' image processor.
+        native_size: (height, width) of the model's configuration, for a processor without a size.
+        described: False if the model has no configuration of its processor, whose default size is not used then.
 
     Raises:
-        UnsupportedError: For steps that cannot be followed.
-        ModelError: For a field that cannot be.
+        UnsupportedError: For steps that are not supported.
+        ModelError: For an invalid field.
     """
     factor = 255.0
     if _switch(processor, "do_rescale", True):
@@ -88,9 +89,7 @@ def _switch(processor: Any, field: str, default: bool) -> bool:
 
 
 def _number(field: str, value: Any, least: float) -> float:
-    if (
-        isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= _LARGEST
-    ):  # nor not-a-number
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= _LARGEST:  # excludes NaN
         return float(value)
     raise _wrong(field, value, f"a number from {least:g} to {_LARGEST:g}")
 
@@ -104,7 +103,7 @@ def _numbers(field: str, values: Any, least: float) -> tuple[float, ...]:
 
 def _interpolation(processor: Any) -> str:
     if not _switch(processor, "do_resize", True):
-        return "bicubic"  # nothing is resized, except by who asks for another size
+        return "bicubic"  # the processor does not resize; used if the caller chooses another size
     value = processor.resample
     if isinstance(value, int) and not isinstance(value, bool) and value in {int(known) for known in Image.Resampling}:
         return Image.Resampling(value).name.lower()
@@ -122,7 +121,7 @@ def _framing(processor: Any, native_size: tuple[int, int], described: bool) -> t
     if not crops and (whole or not resizes):
         return whole if resizes and whole else native_size, 1.0, "squash"
     if crops and crop and edge and resizes and crop[0] == crop[1] <= edge:
-        # the shorter side is resized to floor(crop / fraction): rounding must not make that one pixel less
+        # the shorter side is resized to floor(crop / fraction), which rounding errors must not reduce by one
         fraction = crop[0] / edge
         return crop, fraction if math.floor(crop[0] / fraction) == edge else math.nextafter(fraction, 0), "crop"
     raise UnsupportedError(
@@ -152,14 +151,15 @@ def _words(size: Any) -> str:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a model before its weights are read.
+    """A model's properties before its weights are read.
 
     Attributes:
         place: where its files are: a folder, or the hub
         plan: how its module is built
         bare: the module on the meta device
-        input_size: (height, width) that its image processor makes, in whole patches
-        notes: what had to be assumed, in sentences
+        preprocessing: the preprocessing of its image processor
+        input_size: (height, width) of its image processor's output, in whole patches
+        notes: assumptions, as sentences for a user
     """
 
     place: Place
@@ -171,11 +171,11 @@ class Description:
 
 
 def describe(name: str) -> Description:
-    """From the two small files of a description.
+    """Reads the configurations of the model and of its image processor.
 
     Raises:
-        UnsupportedError: For what is no vision model that is known here.
-        ModelError: As `load_model` for files that cannot be had or read.
+        UnsupportedError: For a model that is not in MODEL_TYPES.
+        ModelError: As `load_model` for files that cannot be downloaded or read.
     """
     library()
     place = transformers_place(name)
@@ -199,16 +199,17 @@ def describe(name: str) -> Description:
 def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
     """A vision model of transformers, from the hub ("hf:owner/name") or a folder ("hf:./folder").
 
-    The input size is the one its image processor makes, in whole patches: what is left over at the right and at the bottom,
-    which the model would drop, is not made. Nothing is downloaded before the description was found to be of a model that can
-    be shown. Raises as `load_model`.
+    The input size is that of its image processor, rounded down to whole patches, because the model would drop the remainder.
+    Weights are downloaded only if the configuration is that of a supported model. Raises as `load_model`.
 
     Args:
-        seed: random weights in place of the trained ones, the same for the same seed
+        name: "hf:owner/name" or "hf:./folder"
+        seed: random weights of this seed in place of the trained ones
+        progress: called as progress(bytes done, bytes in all) during a download
     """
     described = describe(name)
     place, plan, input_size = described.place, described.plan, described.input_size
-    layout = layout_of(described.bare, name, input_size)  # before anybody waits for a download
+    layout = layout_of(described.bare, name, input_size)  # raises before weights are downloaded
     if seed is not None:
         module, weights, weights_hash = with_random_weights(plan, seed), "random", f"random:{seed}"
     else:
@@ -236,7 +237,7 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
 
 
 def _labels(names: Any, num_classes: int) -> tuple[str, ...] | None:
-    """One label a class, or None where there is no classifier, or its classes have no names."""
+    """One label for each class, or None without a classifier or without names."""
     if not isinstance(names, dict):
         return None
     labels = tuple(one_line(str(names.get(index, ""))) for index in range(num_classes))

@@ -1,6 +1,6 @@
-"""A vision model of transformers as the rest of vitviz calls one: pixels in, logits out, its parts under timm's names.
+"""A vision model of transformers with timm's interface: pixels in, logits out, and timm's names for its parts.
 
-The forward pass is the model's own. Nothing here computes anything that the model does not.
+The forward pass is the model's own; nothing is computed here that the model does not compute.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from vitviz.outputs import OutputKind, kind_of_count
 
 @dataclass(frozen=True)
 class Head:
-    """The end of one class of transformers.
+    """Final norm, pooling and classifier of one class of transformers.
 
     Attributes:
-        backbone: attribute that holds the vision backbone; "" where the class is the backbone itself
-        norm: attribute of the backbone: the norm that all tokens go through at the end; "" where only what is pooled does
-        pooling: as timm names it: "token" for the class token, "avg" where patches are averaged, "map"
-            for an attention pooling
-        read: (whole, backbone, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or
+        backbone: attribute with the vision backbone; "" if the class is the backbone
+        norm: attribute of the backbone with the final norm of all tokens; "" if only the pooled output is normalised
+        pooling: timm's name: "token" for the class token, "avg" for the mean over patches, "map" for attention pooling
+        read: (model, backbone, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or
             pooled features (batch, width)
     """
 
@@ -78,10 +77,10 @@ class ModelType:
     """One model_type of transformers.
 
     Attributes:
-        config: its configuration's class; one of two towers holds that of its vision tower
-        classes: those of HEADS that a configuration may ask for by name
-        otherwise: the class built where it asks for another: the backbone, or the vision tower, alone
-        processor: the class that prepares pictures for it
+        config: class of its configuration; a configuration with two towers contains that of the vision tower
+        classes: classes of HEADS that a configuration may name
+        otherwise: the class for a configuration that names another: the backbone or the vision tower alone
+        processor: class of its image processor
     """
 
     config: str
@@ -112,14 +111,16 @@ MODEL_TYPES = {
 
 
 class HuggingFaceModule(nn.Module):
-    """`module(x)` takes (batch, channels, height, width) and gives logits (batch, classes), or pooled features (batch, width)
-    where the model has no classifier.
+    """A model of transformers as a module with timm's interface.
+
+    `module(x)` takes x (batch, channels, height, width) and returns logits (batch, classes), or pooled features (batch,
+    width) of a model without a classifier.
 
     Attributes:
         model: the model of transformers, one of the classes in HEADS
 
     Raises:
-        ValueError: For a size that is no whole number of patches: transformers would drop what is left over.
+        ValueError: For an input size that is not a multiple of the patch size: transformers would drop the remainder.
     """
 
     dynamic_img_size = True
@@ -128,7 +129,7 @@ class HuggingFaceModule(nn.Module):
         super().__init__()
         self.model: Any = model
         self._head = HEADS[type(model).__name__]
-        # Those that are not asked resample their positions by themselves, at every size.
+        # Models without this argument always resample their positions.
         self._asked = "interpolate_pos_encoding" in inspect.signature(self.embeddings.forward).parameters
         side = self.backbone.config.image_size
         self.native_size: tuple[int, int] = tuple(side) if isinstance(side, list | tuple) else (side, side)
@@ -137,7 +138,7 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def output_kind(self) -> OutputKind:
-        """What the configuration's `problem_type` says, read as transformers' own pipeline for image classification does."""
+        """The kind of the configuration's `problem_type`, read as by transformers' pipeline for image classification."""
         stated = getattr(self.model.config, "problem_type", None)
         if self.num_classes == 0 or stated is None:
             return kind_of_count(self.num_classes)
@@ -161,7 +162,7 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def backbone(self) -> Any:
-        """The module that ends with the sequence of tokens."""
+        """The module whose output is the sequence of tokens."""
         return getattr(self.model, self._head.backbone) if self._head.backbone else self.model
 
     @property
@@ -179,12 +180,12 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def norm_pre(self) -> nn.Module | None:
-        """The norm between the sum of patches and positions and the first layer, where there is one."""
+        """The norm before the first layer, if there is one."""
         return getattr(self.backbone, "pre_layrnorm", None)
 
     @property
     def pos_drop(self) -> nn.Module | None:
-        """What first sees the whole sequence with its positions added."""
+        """The first module that is given the whole sequence with its positions added."""
         return self.norm_pre or getattr(self.embeddings, "dropout", None)
 
     @property
@@ -198,7 +199,7 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def patch_embed(self) -> nn.Conv2d:
-        """The filters that make patches: (batch, channels, height, width) -> (batch, width, rows, cols)."""
+        """The patch embedding's convolution: (batch, channels, height, width) -> (batch, width, rows, cols)."""
         return next(part for part in self.embeddings.modules() if isinstance(part, nn.Conv2d))
 
     @property
@@ -219,19 +220,21 @@ class HuggingFaceModule(nn.Module):
 
     @property
     def pos_embed(self) -> Tensor | None:
-        """(1, positions, width) as learned, the class token's first where there is one, and none for registers; None for a
-        model that rotates."""
+        """(1, positions, width) learned position embeddings: the class token's, if there is one, then the patches'; none for
+        registers. None for a model with rotary positions.
+        """
         table = getattr(self.embeddings, "position_embeddings", None)
         if table is None and hasattr(self.embeddings, "position_embedding"):
             table = self.embeddings.position_embedding.weight[None]  # (positions, width) -> (1, positions, width)
         return table
 
     def _pos_embed(self, patches: Tensor) -> Tensor:
-        """(1, rows, cols, width) -> (1, prefix tokens with a position + patches, width): positions added, as resampled by
-        the model's own code."""
+        """(1, rows, cols, width) -> (1, prefix tokens with a position + patches, width), with positions added that the
+        model's own code resampled.
+        """
         _, rows, cols, width = patches.shape
         size = rows * self.patch_size[0], cols * self.patch_size[1]
-        placed = 0 if self.cls_token is None else 1  # registers come in after positions were added
+        placed = 0 if self.cls_token is None else 1  # registers are inserted after positions are added
         tokens = torch.cat([patches.new_zeros(1, placed, width), patches.flatten(1, 2)], dim=1)
         if self._asked and size == self.native_size:
             assert self.pos_embed is not None
@@ -245,7 +248,7 @@ class HuggingFaceModule(nn.Module):
 
 
 class _Rotary:
-    """The model's own rotary table, asked as timm's is."""
+    """The model's rotary table with the interface of timm's."""
 
     def __init__(self, table: nn.Module, patch_size: tuple[int, int]) -> None:
         self.table, self.patch_size = table, patch_size
@@ -254,5 +257,5 @@ class _Rotary:
         """(sin, cos), each (patches, head_dim), for a grid of (rows, cols)."""
         buffer = next(self.table.buffers())
         height, width = (side * patch for side, patch in zip(shape, self.patch_size, strict=True))
-        cos, sin = self.table(buffer.new_empty(1, 3, height, width))  # only the size of the picture is read
+        cos, sin = self.table(buffer.new_empty(1, 3, height, width))  # only the size of the argument is used
         return sin, cos
