@@ -188,7 +188,7 @@ def microscope(
 def attention(
     trace: Trace, layer: int = -1, head: int | None = None, query: QueryLike | None = None, **style: Unpack[MapStyle]
 ) -> Figure:
-    """Attention of a query in one head, or in the mean of a layer's heads, over the photograph, with the query's patch marked.
+    """Attention of a query in one head, or in the mean of a layer's heads, beside the photograph with the query's patch.
 
     Args and errors as `heads`; `head` is one head, or None for the mean of all. In a layer with windows the query's window
     is outlined.

@@ -1,4 +1,4 @@
-"""Arrays in, pictures out: Pillow images and matplotlib figures. Never imports torch, timm or streamlit."""
+"""Draws arrays as Pillow images and matplotlib figures. Never imports torch, timm or streamlit."""
 
 from vitviz.draw.charts import draw_bars, draw_curve, draw_scatter
 from vitviz.draw.heatmap import draw_heatmap

@@ -13,26 +13,26 @@ from vitviz.draw.theme import Theme, font, line_height
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 
-# Bright in either theme: a frame lies on the picture and not on the page.
+# Bright in both themes, because a frame is on the picture and not on the page.
 FRAME = "#2fd4ff"
-# A picture whose sides differ from the grid's by more than this share shows something else than the grid covers.
+# Largest relative difference between the aspect ratios of a picture and its grid.
 ASPECT_TOLERANCE = 0.02
 
 
 def edges(count: int, pixels: int) -> np.ndarray:
-    """(count + 1,) int: the pixel at which each of `count` cells begins, and at last where the last one ends."""
+    """(count + 1,) int: the first pixel of each of `count` cells, and the end of the last one."""
     return (np.arange(count + 1) * pixels + count // 2) // count
 
 
 def enlarged(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(rows, cols, ...) -> (height, width, ...): each cell's value all over its rectangle, nothing blended."""
+    """(rows, cols, ...) -> (height, width, ...): each value repeated over its cell, without interpolation."""
     rows = np.repeat(np.arange(values.shape[0]), np.diff(edges(values.shape[0], height)))  # (height,)
     cols = np.repeat(np.arange(values.shape[1]), np.diff(edges(values.shape[1], width)))  # (width,)
     return values[rows[:, None], cols[None, :]]
 
 
 def box(cell: tuple[int, int], grid: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom), the last two excluded, of `cell` (row, col) in a picture of `size` (width, height).
+    """(left, top, right, bottom), the last two exclusive, of `cell` (row, col) in a picture of `size` (width, height).
 
     Raises:
         DrawError: For a cell outside the grid.
@@ -45,9 +45,9 @@ def box(cell: tuple[int, int], grid: tuple[int, int], size: tuple[int, int]) -> 
 
 
 def outline(picture: Image.Image, area: tuple[int, int, int, int], width: int = 3) -> None:
-    """Frames `area` (right and bottom excluded) in a bright cyan between a dark and a white line: it shows on anything.
+    """Draws a frame around `area` (right and bottom exclusive): bright cyan between a dark and a white line.
 
-    The frame lies around the area and not on it, except where the picture ends.
+    The frame does not cover the area, except at the edge of the picture.
     """
     left, top, right, bottom = area
     pen = ImageDraw.Draw(picture)
@@ -62,7 +62,7 @@ def outline(picture: Image.Image, area: tuple[int, int, int, int], width: int = 
 
 
 def check_shape(image: Image.Image, layout: TokenLayout) -> None:
-    """Raises DrawError where the picture has other proportions than the grid, and so cannot be what the grid covers."""
+    """Raises DrawError if the picture has another aspect ratio than the grid."""
     height, width = layout.input_size
     if abs(image.width * height - image.height * width) > ASPECT_TOLERANCE * image.width * height:
         raise DrawError(
@@ -73,14 +73,15 @@ def check_shape(image: Image.Image, layout: TokenLayout) -> None:
 
 @dataclass(frozen=True)
 class Tiling:
-    """Where each of `shape` (rows, cols) tiles lies in its picture; all lengths in pixels.
+    """Positions of small multiples in a picture; all lengths in pixels.
 
     Attributes:
+        shape: (rows, cols) of tiles
         tile: (height, width) of one tile
         space: between tiles
-        caption: kept free under each tile
-        left: kept free for the rows' names
-        top: kept free for the columns' names
+        caption: height below each tile for its caption
+        left: width for the names of rows
+        top: height for the names of columns
     """
 
     shape: tuple[int, int]
@@ -92,22 +93,22 @@ class Tiling:
 
     @property
     def pitch(self) -> tuple[int, int]:
-        """(down, across): from the start of one tile to the start of the next."""
+        """(down, across): distance from the start of one tile to the start of the next."""
         return self.tile[0] + self.caption + self.space, self.tile[1] + self.space
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the picture; the last tiles are followed by space too, so that a frame around one fits."""
+        """(width, height) of the picture, with space after the last tiles, so that a frame around one fits."""
         (down, across), (rows, cols) = self.pitch, self.shape
         return self.left + cols * across, self.top + rows * down
 
     def box(self, row: int, col: int) -> tuple[int, int, int, int]:
-        """(left, top, right, bottom) of a tile, right and bottom excluded."""
+        """(left, top, right, bottom) of a tile, right and bottom exclusive."""
         top, left = self.top + row * self.pitch[0], self.left + col * self.pitch[1]
         return left, top, left + self.tile[1], top + self.tile[0]
 
     def laid(self, tiles: np.ndarray, theme: Theme) -> Image.Image:
-        """(rows, cols, height, width, 3) uint8 -> the picture; where there is space, a thin line around each tile."""
+        """(rows, cols, height, width, 3) uint8 -> the picture, with a thin line around each tile if there is space."""
         width, height = self.size
         canvas = np.empty((height, width, 3), np.uint8)
         canvas[:] = rgb(theme.background)
@@ -119,7 +120,7 @@ class Tiling:
         return Image.fromarray(canvas)
 
     def name_sides(self, picture: Image.Image, rows: Sequence[str], cols: Sequence[str], theme: Theme) -> None:
-        """Writes the rows' names at the left and the columns' above; where they would touch, every second or third."""
+        """Writes names of rows on the left and of columns above; every second or third one if they would touch."""
         pen = ImageDraw.Draw(picture)
         size = theme.small
         every = max(1, -(-line_height(size) // self.pitch[0]))

@@ -37,18 +37,23 @@ def draw_bars(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """One bar a value, in the order given; bars start at zero, which is in the middle where some value is negative.
+    """A bar for each value in the given order; bars start at zero, which is in the middle if a value is negative.
 
     Args:
+        names: written beside the bars
         values: (bars,)
         percent: writes 0.42 as 42.0 %
-        full: the value of a bar of full length; the largest magnitude where not given (1 for percent)
+        full: value of a bar of full length; by default the largest absolute value (1 with `percent`)
         chosen: index of the bar in the accent colour
+        label: name of the quantity
+        title: written above
+        width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
-        DrawError: For values that are not finite, without any, or not as many as names.
+        DrawError: For values that are not finite, without a value, and for another number of names.
     """
-    names = [" ".join(name.split()) for name in names]  # a picture of text has one line
+    names = [" ".join(name.split()) for name in names]  # a name is drawn on one line
     numbers = finite(np.asarray(values))
     if numbers.ndim != 1 or numbers.size == 0 or numbers.size != len(names):
         raise DrawError(f"Bars need one value a name, not {len(names)} names and values of shape {numbers.shape}.")
@@ -84,7 +89,7 @@ def draw_bars(
 
 
 def percentage(share: float) -> str:
-    """0.873 as "87.3 %"; what would round to nothing, or to everything, without being it, says so."""
+    """0.873 as "87.3 %"; a value that would round to 0 or 100 without being equal is written as an inequality."""
     if 0 < abs(share) < 0.0005:
         return "< 0.1 %" if share > 0 else "> \N{MINUS SIGN}0.1 %"
     if 0.9995 <= share < 1:
@@ -92,8 +97,8 @@ def percentage(share: float) -> str:
     return f"{100 * share:.1f} %".replace("-", "\N{MINUS SIGN}")
 
 
-# Only matplotlib's objects, never pyplot: pyplot keeps every figure in one global list that threads would share.
-DOTS = 100  # an inch, so that a hundredth of an inch is a pixel and font sizes can be given in pixels
+# matplotlib's objects without pyplot, which keeps all figures in a global list.
+DOTS = 100  # dots per inch, so that sizes in pixels are hundredths of an inch
 POINTS = 72 / DOTS
 DASHES: tuple[LineStyleType, ...] = (
     "-",
@@ -111,7 +116,7 @@ DASHES: tuple[LineStyleType, ...] = (
 )
 for _bold in (False, True):
     fontManager.addfont(font_file(_bold))
-NAME_SPACE = 0.3  # of the width, for names at the ends of lines
+NAME_SPACE = 0.3  # share of the width for names at the ends of lines
 
 
 def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme: Theme) -> tuple[Figure, Axes]:
@@ -134,7 +139,7 @@ def _axes(width: int, height: int, x_label: str, y_label: str, title: str, theme
 
 
 def _lettering(theme: Theme) -> dict[str, Any]:
-    """Keywords of a text. Said of each: rcParams belong to the calling program."""
+    """Keyword arguments of every text, because rcParams belong to the calling program."""
     size = theme.font_size * POINTS
     return {"parse_math": False, "color": theme.foreground, "fontsize": size, "fontfamily": FACE}
 
@@ -147,12 +152,17 @@ MOST_TICKS = 7
 
 
 def count_layers(figure: Figure, states: int) -> Figure:
-    """Names the points 0, 1, ... of a curve as tables do that say "after layer": "input" before the first, then 0, 1, ...
+    """Labels the points of a curve over states "input", 0, 1, ...: the state before the first layer, then after each layer.
 
-    states: one more than there are layers. Returns the same figure.
+    Args:
+        figure: the figure, which is modified.
+        states: number of layers plus 1.
+
+    Returns:
+        The same figure.
     """
     step = -(-(states - 1) // MOST_TICKS)
-    shown = [0, *sorted(range(states - 1, step - 1, -step))]  # the last layer is named, and none beside "input"
+    shown = [0, *sorted(range(states - 1, step - 1, -step))]  # always the last layer, and none next to "input"
     figure.axes[0].set_xticks(shown, ["input", *(str(state - 1) for state in shown[1:])])
     return figure
 
@@ -170,15 +180,22 @@ def draw_curve(
     height: int = 420,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Lines over one axis, each with a colour and a dash pattern of its own; drawn with matplotlib.
+    """Lines over one axis, each with its own colour and dash pattern, drawn with matplotlib.
 
     Args:
-        x: (points,) in rising order
-        lines: name -> (points,); each name stands at its line's end, and a single line may have an empty one
-        bands: name of a line -> (lower, upper), (points,) each: shaded behind it
+        x: (points,) ascending
+        lines: name -> (points,); names are written at the ends of the lines; the name of a single line may be empty
+        bands: name of a line -> (lower, upper), (points,) each: shaded behind the line
+        x_label: label of the horizontal axis
+        y_label: label of the vertical axis
+        y_range: ends of the vertical axis; by default those of the values
+        title: written above
+        width: pixels of the figure
+        height: pixels of the figure
+        theme: colours and font size
 
     Raises:
-        DrawError: For arrays of different lengths, none at all, and values that are not finite.
+        DrawError: For arrays of different lengths, without a line, and for values that are not finite.
     """
     x = finite(x)
     bands = bands or {}
@@ -190,13 +207,13 @@ def draw_curve(
     for (name, values), colour, dash in zip(lines.items(), cycle(theme.lines), cycle(DASHES), strict=False):
         shown = theme.foreground if len(lines) == 1 else colour
         marker = "o" if x.size <= 15 else None
-        # without a label: what begins with an underscore has no entry in a legend that matplotlib collects by itself
+        # without a label: matplotlib's legend skips labels that begin with an underscore
         drawn += axes.plot(x, finite(values), color=shown, linestyle=dash, linewidth=2.2, marker=marker, markersize=4)
         if name in bands:
             lower, upper = bands[name]
             axes.fill_between(x, finite(lower), finite(upper), color=shown, alpha=0.18, linewidth=0)
     if np.array_equal(x, np.rint(x)):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # layers and the like are counted
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # integers, such as layers
     if y_range is not None:
         axes.set_ylim(*y_range)
     if any(lines):
@@ -207,7 +224,7 @@ def draw_curve(
 def _name_ends(
     figure: Figure, axes: Axes, drawn: Sequence[Any], names: Sequence[str], width: int, theme: Theme
 ) -> None:
-    """Writes every name at its line's end, beside the axes, none over another."""
+    """Writes every name beside the axes at its line's end, without overlap."""
     axes.margins(x=0.02)
     low, high = axes.get_ylim()
     texts = [wrapped(name, NAME_SPACE * width, theme.small) for name in names]
@@ -215,7 +232,7 @@ def _name_ends(
     named = []
     for line, text, place in zip(drawn, texts, ends, strict=True):
         leader = {"arrowstyle": "-", "color": line.get_color(), "linewidth": 1.2, "shrinkA": 1, "shrinkB": 2}
-        leader |= {"relpos": (0, 0.5)}  # to the edge of its name, through no other
+        leader |= {"relpos": (0, 0.5)}  # ends at the edge of its own name and crosses no other
         named.append(
             axes.annotate(
                 "\n".join(text),
@@ -230,16 +247,17 @@ def _name_ends(
                 annotation_clip=False,
             )
         )
-        named[-1].set_parse_math(False)  # a class may be called anything, dollar signs included
-    figure.draw_without_rendering()  # how tall the axes are is known once everything has its space
+        named[-1].set_parse_math(False)  # class names may contain dollar signs
+    figure.draw_without_rendering()  # the layout determines the height of the axes
     heights = [1.1 * Text.get_window_extent(name).height / axes.bbox.height for name in named]
     for name, place in zip(named, apart(ends, heights), strict=True):
         name.set_position((1.035, place))
 
 
 def apart(places: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Middles of labels of these heights, in the order of `places` and as near to them as they can be without touching, within
-    0 and 1 where there is space for all.
+    """Centres of labels of these heights, in the order of `places` and as near to them as possible without overlap.
+
+    Centres are between 0 and 1 if there is space for all labels.
     """
     order = sorted(range(len(places)), key=lambda i: places[i])
     found = [0.0] * len(places)
@@ -269,15 +287,24 @@ def draw_scatter(
     height: int = 420,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """One dot for each (x, y), any shapes that agree: a head's layer and its attention distance, for instance.
+    """A dot for each (x, y), such as a head's layer and its attention distance.
 
     Args:
-        shade: a third value for each dot, as its colour, with a numbered colour bar called `shade_label`
-        chosen: index, counted over all dots in order, of the one to ring
+        x: of any shape
+        y: of the same size
+        shade: a third value for each dot, shown as its colour
+        shade_label: label of the colour bar of `shade`
+        chosen: index into the flattened arrays of a dot to mark with a ring
+        x_label: label of the horizontal axis
+        y_label: label of the vertical axis
+        y_range: ends of the vertical axis; by default those of the values
+        title: written above
+        width: pixels of the figure
+        height: pixels of the figure
+        theme: colours and font size
 
     Raises:
-        DrawError: For arrays that differ in size, are empty, or hold values that are not finite, and for a
-            dot that does not exist.
+        DrawError: For arrays of different sizes, empty ones, values that are not finite, and a dot that does not exist.
     """
     across, up = finite(x).ravel(), finite(y).ravel()
     third = None if shade is None else finite(shade).ravel()

@@ -1,4 +1,4 @@
-"""Heat maps with their colour bar: over a photograph, or over displacements between query and key."""
+"""Heat maps with a colour bar: over a photograph, or over displacements between query and key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
 
 Cell = tuple[int, int]
-# From a query to a key, and how strong, 0 to 1: each end as shares (down, across) of the picture.
+# (query, key, strength from 0 to 1); positions are (down, across) relative to the picture's sides.
 Link = tuple[tuple[float, float], tuple[float, float], float]
 
 
@@ -31,7 +31,7 @@ def paint_heatmap(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """The picture of `draw_heatmap` without title and colour bar: `width` pixels wide, each patch one rectangle."""
+    """The picture of `draw_heatmap` without title and colour bar: `width` pixels wide, with one rectangle for each patch."""
     rows, cols = heatmap.grid
     scale = scale or Scale.of(heatmap.values, signed=heatmap.signed)
     width = max(width, cols)
@@ -39,7 +39,7 @@ def paint_heatmap(
     painted = enlarged(colours(heatmap.values, scale, theme), height, width)  # (height, width, 3)
     picture = Image.fromarray(painted)
     if image is not None:
-        # In grey, so that every hue in the picture is a value and none is the photograph's.
+        # In grey, so that every hue in the picture is a value of the map.
         grey = ImageOps.grayscale(image).resize((width, height), Image.Resampling.LANCZOS).convert("RGB")
         picture = Image.blend(grey, picture, float(np.clip(opacity, 0, 1)))
     for mark in marks:
@@ -52,7 +52,7 @@ def paint_heatmap(
 
 
 def _arrow(picture: Image.Image, start: tuple[float, float], end: tuple[float, float], strength: float) -> None:
-    """A bowed line with a head at its end, white in black, so that it can be seen on every colour."""
+    """Draws a curved arrow, white with a black outline, so that it is visible on every colour."""
     size = np.array(picture.size, float)
     first, last = (np.array(point[::-1]) * size for point in (start, end))  # (across, down) in pixels
     if np.hypot(*(last - first)) < 1:
@@ -83,18 +83,22 @@ def draw_heatmap(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """A heat map with its colour bar, numbers and quantity; over `image`, in grey, where one is given.
+    """A heat map with colour bar, numbers and name of the quantity, over the grey `image` if one is given.
 
     Args:
-        image: what the model saw, cropped and resized as it was: the grid is laid over all of it
-        scale: the raw scale of this map where none is given; give one scale to all maps that are to be compared
-        opacity: of the colours over the photograph, 0 (photograph alone) to 1 (colours alone)
-        query: (row, col) of the patch the map belongs to, framed; marks: further patches, framed thinly (sinks)
+        heatmap: one value for each patch
+        image: the model input before normalisation, whose whole area is the grid
+        scale: by default the raw scale of this map; use the same scale for maps that are to be compared
+        opacity: of the colours over the photograph, from 0 (photograph alone) to 1 (colours alone)
+        query: (row, col) of the query's patch, framed
+        marks: (row, col) of further patches with thin frames, such as sinks
         links: arrows over the picture
+        title: written above
         width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
-        DrawError: For values that are not finite and for patches outside the grid.
+        DrawError: For values that are not finite, and patches outside the grid.
     """
     scale = (scale or Scale.of(heatmap.values, signed=heatmap.signed)).counting(heatmap.values)
     picture = paint_heatmap(
@@ -125,15 +129,20 @@ def draw_offsets(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """(2 rows - 1, 2 cols - 1) values, zero displacement in the middle and framed, with the displacements along two sides.
+    """A map over displacements from query to key, with zero displacement framed in the centre.
 
     Args:
-        scale: the raw scale of these values where none is given
+        values: (2 rows - 1, 2 cols - 1)
+        label: name of the quantity
+        signed: zero is the middle of the scale
+        scale: by default the raw scale of these values
         step: (down, right) patches in one displacement
-        width: pixels aimed at
+        title: written above
+        width: wanted width in pixels
+        theme: colours and font size
 
     Raises:
-        DrawError: For an even number of rows or columns and values that are not finite.
+        DrawError: For an even number of rows or columns, and values that are not finite.
     """
     values = finite(values)
     if values.ndim != 2 or not all(size % 2 for size in values.shape):
@@ -166,7 +175,7 @@ def draw_offsets(
 
 
 def offset_ticks(reach: int) -> list[int]:
-    """Even steps out from the middle, as far as the map goes."""
+    """Equally spaced displacements from -`reach` to `reach`, with zero."""
     every = max(1, round(reach / OFFSET_TICKS))
     outwards = range(0, reach + 1, every)
     return sorted({*outwards, *(-offset for offset in outwards)})

@@ -1,4 +1,4 @@
-"""One layer over the picture: the query on the queries' grid, and its map on the keys' grid, windows outlined."""
+"""One layer over the picture: the query on the queries' grid, and its map on the keys' grid, with windows outlined."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vitviz.draw.theme import LIGHT, WIDTH, Theme, paragraph
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
 
-# (row, col, row, col) of two corners of cells; corner (0, 0) is the grid's own, (rows, cols) the opposite one.
+# (row, col, row, col) of two corners of cells; (0, 0) is the upper left corner of the grid, (rows, cols) the lower right one.
 Segment = tuple[int, int, int, int]
 
 
 def borders(labels: np.ndarray) -> list[Segment]:
-    """The lines between neighbours of different labels (rows, cols), joined where they go on; not the grid's own edge."""
+    """The lines between neighbours of different labels (rows, cols), collinear ones joined; without the grid's edge."""
     across = np.diff(labels, axis=0) != 0  # (rows - 1, cols): a line below row r
     down = np.diff(labels, axis=1) != 0  # (rows, cols - 1): a line right of column c
     segments = [(row + 1, first, row + 1, last) for row, line in enumerate(across) for first, last in _runs(line)]
@@ -31,7 +31,7 @@ def borders(labels: np.ndarray) -> list[Segment]:
 
 
 def contour(cells: np.ndarray) -> list[Segment]:
-    """The lines around the cells (rows, cols) bool that are set, along the grid's edge too."""
+    """The lines around the cells (rows, cols) bool that are set, also along the grid's edge."""
     around = borders(np.pad(cells.astype(np.int8), 1))
     return [(one - 1, two - 1, three - 1, four - 1) for one, two, three, four in around]
 
@@ -39,12 +39,13 @@ def contour(cells: np.ndarray) -> list[Segment]:
 def _runs(line: np.ndarray) -> list[tuple[int, int]]:
     """(first, one past the last) of every run of True."""
     steps = np.flatnonzero(np.diff(np.pad(line.astype(np.int8), 1)))
-    return [(int(first), int(last)) for first, last in steps.reshape(-1, 2)]
+    return [(int(first), int(last)) for first, last in steps.reshape(-1, 2)]  # (2 * runs,) -> (runs, 2)
 
 
 def rule(picture: Image.Image, segments: Iterable[Segment], grid: tuple[int, int], *, strong: bool = False) -> None:
-    """Draws segments of `grid` (rows, cols) over a picture that the grid fills: thin and pale, or strong as a frame is;
-    never so thick that it covers a cell.
+    """Draws segments of `grid` (rows, cols) over a picture of the whole grid: thin and pale, or with `strong` like a frame.
+
+    Lines are never so thick that they cover a cell.
     """
     down, across = edges(grid[0], picture.height), edges(grid[1], picture.width)
     right, bottom = picture.width - 1, picture.height - 1
@@ -57,18 +58,18 @@ def rule(picture: Image.Image, segments: Iterable[Segment], grid: tuple[int, int
 
 
 Cell = tuple[int, int]
-# Pixels. Lines closer together than this cannot be distinguished and only darken the picture.
+# Pixels. Lines closer together than this cannot be distinguished.
 CLOSEST = 12
 
 
 @dataclass(frozen=True, eq=False)
 class QuerySide:
-    """The side of the queries.
+    """The queries of a layer.
 
     Attributes:
-        grid: (rows, cols) of the queries' patches, (0, 0) where none asks from a place
-        query: (row, col) of the patch that asks, or None
-        labels: (rows, cols) which window each patch asks in, or None where there is one for all
+        grid: (rows, cols) of the queries' patches, (0, 0) if queries are not patches
+        query: (row, col) of the query's patch, or None
+        labels: (rows, cols) window of each query, or None without windows
     """
 
     grid: tuple[int, int]
@@ -88,18 +89,21 @@ def draw_layer(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """The photograph with the patch that asks, beside the same photograph under the map of where it looks.
+    """The photograph with the query's patch, beside the same photograph with the attention map.
 
     Args:
-        image: what the model saw
+        image: the model input before normalisation
         heatmap: (rows, cols) over the keys' grid
-        reach: (rows, cols) bool over the keys' grid: what the query can look at; outlined where it is not everything
-        captions: over the two pictures
-        scale: of the patches that can be reached; the raw one where none is given
-        width: pixels of both together
+        side: the queries' grid, the query and the windows
+        reach: (rows, cols) bool over the keys' grid: the keys that the query can attend to; outlined unless it is all
+        captions: above the two pictures
+        scale: of the patches in `reach`; by default their raw scale
+        title: written above
+        width: pixels of both pictures together
+        theme: colours and font size
 
     Raises:
-        DrawError: Where `reach` is not of the heat map's grid.
+        DrawError: If `reach` has another grid than the heat map.
     """
     if reach.shape != heatmap.grid:
         raise DrawError(f"The reach of a query is of its keys' grid {heatmap.grid}, not of shape {reach.shape}.")
@@ -121,13 +125,13 @@ def draw_layer(
 
 
 def paint_queries(image: Image.Image, side: QuerySide, width: int) -> Image.Image:
-    """The photograph with the queries' windows, or its grid where there are none, and the patch that asks."""
+    """The photograph with the queries' windows, or without windows its grid, and the query's patch framed."""
     picture = image.convert("RGB").resize((width, round(width * image.height / image.width)), Image.Resampling.LANCZOS)
     if not side.grid[0]:
         return picture
     labels = side.labels
     if labels is None:
-        labels = np.arange(side.grid[0] * side.grid[1]).reshape(side.grid)  # every patch by itself
+        labels = np.arange(side.grid[0] * side.grid[1]).reshape(side.grid)  # a label for each patch: all grid lines
     lines = borders(labels)
     if len(lines) <= sum(picture.size) / CLOSEST:
         rule(picture, lines, side.grid)
@@ -150,16 +154,23 @@ def draw_overview(
     width: int = 900,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """One small picture a layer, each map (rows, cols) on its own grid and its own scale.
+    """One small picture for each layer, each map on its own grid and its own scale.
 
     Args:
-        names: written over each
-        reaches: (rows, cols) bool of each map: outlined where it is not everything
-        queries: (row, col) of the patch that asks, in the grid of each map; None where it is on another grid
-        columns: pictures a row
+        image: the model input before normalisation
+        maps: (rows, cols) of each layer
+        names: written above each
+        reaches: (rows, cols) bool of each map: the keys that the query can attend to; outlined unless it is all
+        queries: (row, col) of the query's patch in the grid of each map; None if it is on another grid
+        label: name of the quantity
+        robust: scales end at the 99th percentile
+        columns: pictures in a row
+        title: written above
+        width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
-        DrawError: Where there is nothing to draw or a name or reach is missing.
+        DrawError: Without a map, and if a name or reach is missing.
     """
     if not maps or not len(maps) == len(names) == len(reaches):
         raise DrawError(f"An overview needs a name and a reach for each map, and at least one; not {len(maps)} maps.")

@@ -29,18 +29,24 @@ def draw_matrix(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """(queries, keys) values as a picture, one square an entry; none is left out or averaged, however many.
+    """A matrix with one square for each entry; entries are never left out or averaged.
 
-    A short bar along each side spans the prefix tokens; numbers stand where grid rows begin.
+    A short bar along each side spans the prefix tokens; numbers are written at the first token of grid rows.
 
     Args:
-        query_layout, key_layout: which token is which; the keys' is the queries' where not given
-        scale: the raw scale of these values where none is given
-        query: row to point at
-        width: pixels aimed at; an entry is a whole number of pixels
+        values: (queries, keys)
+        query_layout: which query is which patch
+        key_layout: which key is which patch; by default as `query_layout`
+        label: name of the quantity
+        signed: zero is the middle of the scale
+        scale: by default the raw scale of these values
+        query: number of the row to mark
+        title: written above
+        width: wanted width in pixels; an entry is a whole number of pixels
+        theme: colours and font size
 
     Raises:
-        DrawError: For an array that does not fit the layouts, values that are not finite and a query that does not exist.
+        DrawError: For an array that does not fit the layouts, values that are not finite, and a query that does not exist.
     """
     values = finite(values)
     key_layout = key_layout or query_layout
@@ -67,7 +73,7 @@ def draw_matrix(
         pen.text((left + place, top - 5), str(token), font=font(size), fill=theme.muted, anchor="mb")
     for token, place in _ticks(query_layout, times, line_height(size)):
         pen.text((left - 18, top + place), str(token), font=font(size), fill=theme.muted, anchor="rm")
-    # Marks stay beside the entries: a line across them would hide whole rows where an entry is one pixel.
+    # Marks are outside the matrix: a line across entries of one pixel would hide whole rows.
     y, x = top + query_layout.num_prefix * times, left + key_layout.num_prefix * times
     pen.line([(left - 4, top), (left - 4, y - 1)], fill=theme.accent, width=3)
     pen.line([(left, top - 4), (x - 1, top - 4)], fill=theme.accent, width=3)
@@ -78,10 +84,10 @@ def draw_matrix(
 
 
 def _ticks(layout: TokenLayout, times: int, space: float) -> list[tuple[int, float]]:
-    """(token, its middle in pixels): where rows of the grid begin, as many of them as have `space` pixels each."""
+    """(token, its centre in pixels) of first tokens of grid rows, at least `space` pixels apart."""
     cols = layout.grid[1]
     if not cols:
-        return []  # learned queries alone: no row of a grid begins anywhere
+        return []  # learned queries have no grid
     every = max(1, int(-(-1.4 * space // (cols * times))))
     starts = [layout.token_at(row, 0) for row in range(0, layout.grid[0], every)]
     return [(token, (token + 0.5) * times) for token in starts]
@@ -89,7 +95,13 @@ def _ticks(layout: TokenLayout, times: int, space: float) -> list[tuple[int, flo
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """One of the matrices. values (rows, columns); name as it is written over it; signed: zero is the middle of its colours."""
+    """A matrix of `draw_product`.
+
+    Attributes:
+        values: (rows, columns)
+        name: written above
+        signed: zero is the middle of the scale
+    """
 
     values: np.ndarray
     name: str
@@ -113,17 +125,23 @@ def draw_product(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """left (n, m) to the left of result (n, p), top (m, p) above it, one square an entry, none left out or averaged.
+    """A matrix product: `left` on the left of the result, `top` above it, with one square for each entry.
 
-    Colours are robust, each matrix on its own scale; the legend is the result's.
+    Each matrix has its own robust scale; the colour bar is the result's.
 
     Args:
-        row, column: an entry of the result: its row is marked between `left` and it, its column between `top` and it
-        in_line: left · top = result one after the other, for a `top` too tall to stand above
-        label: what the numbers of the result are
+        left: (n, m)
+        top: (m, p)
+        result: (n, p)
+        row: number of a row of `left` and result to mark
+        column: number of a column of `top` and result to mark
+        in_line: left · top = result in one row, for a `top` that is too tall to be above
+        label: name of the result's quantity
+        width: wanted width in pixels
+        theme: colours and font size
 
     Raises:
-        DrawError: Where the shapes do not fit, a value is not finite or the entry does not exist.
+        DrawError: For shapes that do not fit, values that are not finite, and an entry that does not exist.
     """
     (n, m), (m_top, p) = left.values.shape, top.values.shape
     if m != m_top or result.values.shape != (n, p):
@@ -149,7 +167,7 @@ def draw_product(
         entries = colours(factor.values, scales[factor.name], theme).repeat(times, axis=0).repeat(times, axis=1)
         picture.paste(Image.fromarray(entries), (x, y))
         space = factor.values.shape[1] * times + (gap - 6 if x + entries.shape[1] < right else 0)
-        if size := fitting(factor.words, space, theme.small, theme.small):  # a narrow matrix has no name
+        if size := fitting(factor.words, space, theme.small, theme.small):  # no name above a narrow matrix
             pen.text((x, y - 6), factor.words, font=font(size), fill=theme.foreground, anchor="ls")
     x, y = places[result]
     if row is not None:
@@ -171,13 +189,20 @@ def draw_sum(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """Vectors (width,) by name, one strip each, and below their sum, called `result`; each with its Euclidean norm.
+    """Vectors as strips with their sum below, each with its Euclidean norm.
 
-    All strips share one signed scale, and every component has its column; a strip of more components than
-    pixels is as wide as it needs.
+    All strips have the same signed scale, and every component has at least one column of pixels.
+
+    Args:
+        terms: name -> (width,)
+        result: name of the sum
+        robust: the scale ends at the 99th percentile
+        title: written above
+        width: wanted width in pixels
+        theme: colours and font size
 
     Raises:
-        DrawError: Where the vectors differ in length, are empty, or hold values that are not finite.
+        DrawError: For vectors of different lengths, without a component, or with values that are not finite.
     """
     vectors = {name: finite(vector) for name, vector in terms.items()}
     shapes = {vector.shape for vector in vectors.values()}

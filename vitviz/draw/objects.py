@@ -12,18 +12,18 @@ from vitviz.draw.scale import rgb
 from vitviz.draw.theme import font
 from vitviz.errors import DrawError
 
-# Okabe and Ito 2008: distinguishable without full colour vision, and on light and dark ground. Without their
-# black, which is no colour over a grey photograph; and five more, each further from all others than the closest two of theirs.
+# Okabe and Ito 2008: distinguishable for colour-blind readers, on light and dark backgrounds. Without their black, which a grey
+# photograph contains, and with five more, each further from all others than the closest two of theirs.
 COLOURS = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
     *("#6600ee", "#661100", "#bbff99", "#000066", "#66ffff"),
 )
-DIMMED = 0.3  # what is left of the brightness outside a mask
+DIMMED = 0.3  # factor of the brightness outside a mask
 Corners = tuple[float, float, float, float]
 
 
 def colour_of(index: int) -> tuple[int, int, int]:
-    """The colour of object or cluster `index`; they repeat after twelve."""
+    """The colour of object or cluster `index`; colours repeat after twelve."""
     return rgb(COLOURS[index % len(COLOURS)])
 
 
@@ -34,17 +34,17 @@ def paint_boxes(
     scale: float = 1.0,
     size_of_names: int = 14,
 ) -> Image.Image:
-    """The picture with boxes on it, each in a colour of its own between two thin lines that show on anything.
+    """A copy of the picture with boxes, each in its own colour between two thin contrasting lines.
 
     Args:
-        picture: RGB, left as it is.
-        boxes: (left, top, right, bottom) in pixels of the picture that is drawn on before `scale`.
-        names: What is written beside each box; nothing where none are given.
-        scale: By how much the picture is enlarged first.
-        size_of_names: Pixels.
+        picture: RGB; it is not modified.
+        boxes: (left, top, right, bottom) in pixels of `picture`.
+        names: Text beside each box; none by default.
+        scale: Factor by which the picture is enlarged first.
+        size_of_names: Font size in pixels.
 
     Raises:
-        DrawError: Where there is not one name a box.
+        DrawError: If there are names, but not one for each box.
     """
     if names and len(names) != len(boxes):
         raise DrawError(f"{len(names)} names cannot be written beside {len(boxes)} boxes.")
@@ -71,7 +71,7 @@ def paint_boxes(
 
 
 def paint_mask(picture: Image.Image, mask: np.ndarray) -> Image.Image:
-    """The picture with everything outside a mask in dimmed grey.
+    """The picture in dimmed grey outside a mask.
 
     Args:
         picture: RGB.
@@ -87,7 +87,7 @@ def paint_mask(picture: Image.Image, mask: np.ndarray) -> Image.Image:
 
 
 def paint_clusters(picture: Image.Image, labels: np.ndarray, opacity: float = 0.6) -> Image.Image:
-    """Clusters (rows, cols) of patches in colours over the grey picture; -1 is left without a colour."""
+    """Clusters (rows, cols) of patches in colours over the grey picture; patches labelled -1 have no colour."""
     large = _enlarged(labels, picture)
     grey = np.asarray(ImageOps.grayscale(picture).convert("RGB")).astype(np.float32)
     palette = np.array([colour_of(index) for index in range(max(int(labels.max()) + 1, 1))], np.float32)
@@ -96,7 +96,7 @@ def paint_clusters(picture: Image.Image, labels: np.ndarray, opacity: float = 0.
 
 
 def paint_colours(colours: np.ndarray, width: int, height: int) -> Image.Image:
-    """Colours (rows, cols, 3) in [0, 1], one rectangle a cell; values of pixels where there is one a pixel.
+    """Colours (rows, cols, 3) in [0, 1] as a picture, with one rectangle for each cell.
 
     Raises:
         DrawError: For another shape or values that are not finite.
@@ -108,9 +108,9 @@ def paint_colours(colours: np.ndarray, width: int, height: int) -> Image.Image:
 
 
 def field_levels(gradient: np.ndarray) -> np.ndarray:
-    """(height, width) uint8: what a receptive field is painted with, 255 from the 99th percentile of its entries above zero on.
+    """(height, width) uint8: brightness of a receptive field, 255 from the 99th percentile of its positive entries on.
 
-    By its square root, so that weak parts show.
+    Brightness is the square root of the gradient, so that weak parts are visible.
     """
     above = gradient[gradient > 0]
     end = float(np.quantile(above, 0.99)) if above.size else 1.0

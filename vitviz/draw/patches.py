@@ -14,7 +14,7 @@ from vitviz.draw.theme import LIGHT, SMALLEST, WIDTH, Theme, fitting, font, line
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 
-# Every patch is numbered, or every fifth, tenth, ... one of every fifth, tenth, ... row where patches are small.
+# Every patch is numbered; if patches are small, every fifth, tenth, ... patch of every fifth, tenth, ... row.
 STRIDES = (1, 5, 10, 20, 50)
 
 
@@ -33,15 +33,19 @@ def draw_grid(
     """The photograph, `width` pixels wide, cut into its patches.
 
     Args:
-        image: what the model saw, in the grid's proportions, at any resolution
-        line_width: pixels of the cuts, 0 for none
-        dim: share of the page's colour blended into the photograph, 0 to 1; highlighted patches stay as they are
-        numbers: writes each patch's place in the sequence, prefix tokens counted; where patches are small in every fifth,
-            tenth, ... one of every fifth, tenth, ... row
-        highlight: token indices to frame; prefix tokens have no patch and are passed over
+        image: the model input before normalisation, at any resolution, with the grid's aspect ratio
+        layout: which token is which patch
+        line_width: width of the grid's lines in pixels, 0 for none
+        dim: share of the page's colour blended into the photograph, 0 to 1; highlighted patches are not changed
+        numbers: writes the token index on each patch; if patches are small, on every fifth, tenth, ... patch of every
+            fifth, tenth, ... row
+        highlight: token indices to frame; prefix tokens have no patch and are ignored
+        title: written above
+        width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
-        DrawError: Where the picture has other proportions than the grid.
+        DrawError: If the picture has another aspect ratio than the grid.
         IndexError: For a token that does not exist.
     """
     picture = paint_grid(
@@ -61,7 +65,7 @@ def paint_grid(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """The picture of `draw_grid` without title and margin: patches lie where `cells.box` says."""
+    """The picture of `draw_grid` without title and margin; patches are at the positions of `cells.box`."""
     check_shape(image, layout)
     height = round(width * image.height / image.width)
     photograph = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
@@ -79,12 +83,12 @@ def paint_grid(
 
 
 def _cut(picture: Image.Image, grid: tuple[int, int], line_width: int, theme: Theme) -> None:
-    """Lines between patches, and none around the picture: a cut lies between two patches."""
+    """Draws lines between patches, and none around the picture."""
     if line_width < 1:
         return
     pixels = np.array(picture)  # (height, width, 3)
     down, across = edges(grid[0], picture.height)[1:-1], edges(grid[1], picture.width)[1:-1]
-    # A faint shadow on both sides keeps a pale line visible on a pale sky and a dark one on a dark road.
+    # A faint contrasting shadow on both sides keeps a line visible on pixels of its own colour.
     shadow = 255 - np.array(rgb(theme.background), np.float32)
     before, after = line_width // 2, line_width - line_width // 2
     for axis, cuts in ((0, down), (1, across)):
@@ -112,7 +116,7 @@ def _number(picture: Image.Image, layout: TokenLayout) -> None:
     for row in range(0, rows, stride):
         for col in range(0, cols, stride):
             place = (int(across[col]) + 3, int(down[row]) + 2)
-            # White inside black reads on any photograph, in either theme.
+            # White with a black outline is legible on every photograph, in both themes.
             name = str(layout.token_at(row, col))
             pen.text(place, name, font=face, fill="#ffffff", stroke_width=1, stroke_fill="#000000")
 
@@ -120,10 +124,15 @@ def _number(picture: Image.Image, layout: TokenLayout) -> None:
 def draw_patch(
     image: Image.Image, layout: TokenLayout, token: int, *, title: str = "", width: int = WIDTH, theme: Theme = LIGHT
 ) -> Image.Image:
-    """The photograph with one patch framed, beside it the patch's own pixels, each a square between thin lines.
+    """The photograph with one patch framed, and beside it the patch's pixels as squares.
 
     Args:
-        image: exactly what the model saw: one pixel of it is one pixel of the model's input
+        image: the model input before normalisation, in its own size
+        layout: which token is which patch
+        token: index of the patch's token
+        title: written above
+        width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
         DrawError: For a picture of another size than the model's input and for a prefix token, which has no pixels.
@@ -144,7 +153,7 @@ def draw_patch(
     place = paint_grid(image, layout, line_width=0, dim=0.55, highlight=[token], width=half, theme=theme)
     lens = pixels(patch, half, theme)
     outline(lens, (3, 3, lens.width - 3, lens.height - 3))
-    red, green, blue = patch.reshape(-1, 3).mean(axis=0).round().astype(int)
+    red, green, blue = patch.reshape(-1, 3).mean(axis=0).round().astype(int)  # (pixels, 3) -> (3,)
     words = (
         f"token {token}: row {cell[0]}, column {cell[1]}, {patch.shape[1]} x {patch.shape[0]} pixels, "
         f"mean red {red}, green {green}, blue {blue}"
@@ -154,7 +163,7 @@ def draw_patch(
 
 
 def pixels(patch: np.ndarray, width: int, theme: Theme) -> Image.Image:
-    """(height, width, 3) uint8 pixels as squares, with lines between them where there is space for both."""
+    """(height, width, 3) uint8 pixels as squares, with lines between them if there is space."""
     rows, cols = patch.shape[:2]
     picture = Image.fromarray(patch).resize((width, round(width * rows / cols)), Image.Resampling.NEAREST)
     if width // cols >= 6:
@@ -170,7 +179,7 @@ TILE_SPACE = 8
 
 
 def shown_rows(num_rows: int, max_rows: int | None, wanted: int | None) -> list[int | None]:
-    """Which rows of a long sequence are shown: the first, the `wanted` one and the last; None for those left out."""
+    """The rows of a long sequence to show: the first ones, the `wanted` one and the last; None for a gap."""
     if max_rows is None or num_rows <= max_rows:
         return list(range(num_rows))
     ends = {num_rows - 1} | ({wanted} if wanted is not None else set())
@@ -194,17 +203,21 @@ def draw_sequence(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """Every token as a tile with its number under it: prefix tokens by name, patches by their pixels.
+    """Every token as a tile with its index below: prefix tokens by name, patches by their pixels.
 
     Args:
-        image: what the model saw, in the grid's proportions
-        columns: tiles a row at most; fewer where their numbers would touch
-        max_rows: rows shown; of a longer sequence the first rows, the highlighted token's and the last one, and how many
-            tokens were left out between them. None shows all
+        image: the model input before normalisation, with the grid's aspect ratio
+        layout: which token is which patch
+        columns: largest number of tiles in a row; fewer if their numbers would touch
+        max_rows: rows shown; of a longer sequence the first rows, the highlighted token's and the last one, with the number
+            of tokens left out between them. None shows all
         highlight: token index to frame
+        title: written above
+        width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
-        DrawError: Where the picture has other proportions than the grid.
+        DrawError: If the picture has another aspect ratio than the grid.
         IndexError: For a token that does not exist.
     """
     check_shape(image, layout)
@@ -212,7 +225,7 @@ def draw_sequence(
         layout.cell_of(highlight)  # raises for a token that does not exist
     longest = font(theme.small).getlength(str(layout.num_tokens - 1))
     columns = max(1, min(columns, layout.num_tokens, int((width - TILE_SPACE) // (longest + TILE_SPACE))))
-    # Space at both ends too: a frame reaches over its tile.
+    # Space at both ends as well, because a frame is larger than its tile.
     tile_width = (width - TILE_SPACE * (columns + 1)) // columns
     tile_height = max(1, round(tile_width * layout.patch_size[0] / layout.patch_size[1]))
     tile = tile_width, tile_height
@@ -257,7 +270,7 @@ def token_tile(image: Image.Image, layout: TokenLayout, token: int, size: tuple[
     if cell is not None:
         patch = image.convert("RGB").crop(box(cell, layout.grid, image.size))
         tile = patch.resize(size, Image.Resampling.NEAREST if patch.width < size[0] else Image.Resampling.BOX)
-        # A patch of one colour needs its edge to be seen on a page of that colour.
+        # An outline, because a patch may have the colour of the page.
         ImageDraw.Draw(tile).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=theme.bar)
         return tile
     tile = ImageOps.expand(Image.new("RGB", (size[0] - 2, size[1] - 2), theme.background), 1, theme.foreground)

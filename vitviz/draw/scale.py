@@ -1,7 +1,7 @@
-"""From values to colours: the range of a scale, and the colour maps.
+"""`Scale`, the mapping of values to colours, and the colour maps.
 
-A scale counts how many values lie beyond its ends and says so. Colour maps are perceptually uniform and safe for colour-blind
-readers; diverging ones are for signed values only.
+A scale counts and reports the values beyond its ends. Colour maps are perceptually uniform and safe for colour-blind readers;
+diverging ones are for signed values only.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from PIL import ImageColor
 from vitviz.draw.theme import Theme
 from vitviz.errors import DrawError
 
-# A robust scale ends here: attention sinks, a few tokens with most of the mass, otherwise turn the rest black.
+# End of a robust scale. Without it attention sinks, a few tokens with most of the mass, make all other patches black.
 ROBUST_PERCENTILE = 99.0
-# Values closer together than this, relative to their size, are one value with float32 noise on it, and drawn as one.
+# Values whose relative difference is below this are equal except for float32 rounding, and drawn in one colour.
 FLAT = 1e-5
 
 
@@ -26,7 +26,7 @@ RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def number(value: float, step: float = 0.0, digits: int = 3) -> str:
-    """A value in `digits` significant digits, or as many more as distinguish it from its neighbours `step` away."""
+    """A value with `digits` significant digits, or as many more as distinguish it from values `step` away."""
     if value == 0:
         return "0"
     if 0 < step < abs(value):
@@ -42,18 +42,19 @@ def number(value: float, step: float = 0.0, digits: int = 3) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """A straight line from [low, high] to [0, 1]; beyond the ends values are drawn in the end colour, and counted.
+    """A linear mapping of [low, high] to [0, 1]. Values beyond the ends have the end's colour and are counted.
 
-    Built by hand, Scale(-1, 1, signed=True) has counted nothing yet; `counting` does it. The same scale given to several
-    pictures gives the same value the same colour in all of them.
+    A scale made by the constructor, Scale(-1, 1, signed=True), has no counts; `counting` adds them. Pictures with the same
+    scale have the same colour for the same value.
 
     Attributes:
-        signed: zero is the middle: low = -high
-        robust: the far end is a percentile and not the extreme
-        noise: a range no wider than this is rounding: known where values are differences of larger ones
-        below, above: how many of the values counted lie beyond each end
+        low, high: the ends.
+        signed: whether zero is the middle: low = -high
+        robust: whether the end is a percentile and not the extreme value
+        below, above: how many of the counted values are beyond each end
         total: how many values were counted
-        lowest, highest: the extremes among them
+        lowest, highest: the extremes of the counted values
+        noise: a range not wider than this is rounding; larger than the default if values are differences of larger ones
     """
 
     low: float
@@ -84,15 +85,21 @@ class Scale:
         low: float | None = None,
         noise: float = 0.0,
     ) -> Scale:
-        """The scale of all values of all `maps`, any shapes: give several maps for a shared scale.
+        """The scale of all values of all `maps`.
 
-        Raw, it runs from the smallest to the largest value; signed, as far either way as the largest magnitude. Robust, the
-        99th percentile (of magnitudes, where signed) replaces the largest; where that leaves no range, as for a map with a
-        single non-zero patch, the scale stays raw and says so. `low` fixes the lower end, at zero for instance. `noise` is the
-        range that rounding alone can make; see `rounding`.
+        A raw scale ends at the smallest and largest value, a signed one at plus and minus the largest absolute value. In a
+        robust scale the 99th percentile (of absolute values, if signed) replaces the largest value; if that leaves no range,
+        as for a map with a single non-zero patch, the scale stays raw.
+
+        Args:
+            *maps: of any shapes; several for a shared scale.
+            robust: end at the 99th percentile.
+            signed: zero in the middle.
+            low: a fixed lower end, such as zero.
+            noise: the range that rounding alone can cause; see `rounding`.
 
         Raises:
-            DrawError: Where a value is not a finite number, or there is none.
+            DrawError: For a value that is not finite, and without a value.
         """
         values = np.concatenate([finite(m).ravel() for m in maps]) if maps else np.empty(0, np.float32)
         if values.size == 0:
@@ -101,7 +108,7 @@ class Scale:
         bottom = 0.0 if signed else float(values.min()) if low is None else float(low)
         top = max(float(size.max()), bottom)
         if robust:
-            # In double precision, so that other code (frontend/core/scale.js) arrives at the same number.
+            # In double precision, so that frontend/core/scale.js computes the same number.
             percentile = float(np.percentile(size.astype(np.float64), ROBUST_PERCENTILE))
             span = 2 * percentile if signed else percentile - bottom
             robust = span > max(FLAT * max(abs(bottom), abs(percentile)), noise)
@@ -109,10 +116,10 @@ class Scale:
         return cls(-top if signed else bottom, top, signed, robust, noise=noise).counting(values)
 
     def counting(self, *maps: np.ndarray) -> Scale:
-        """The same scale with its counts taken on other values: those of the picture it is about to be printed under.
+        """The same scale with counts of other values: those of the picture that its colour bar belongs to.
 
         Raises:
-            DrawError: Where a value is not a finite number.
+            DrawError: For a value that is not finite.
         """
         parts = [finite(m) for m in maps]
         return replace(
@@ -126,42 +133,42 @@ class Scale:
 
     @property
     def flat(self) -> bool:
-        """Whether every value is the same but for rounding. `frontend/core/scale.js` decides by the same rule."""
+        """Whether all values are equal except for rounding. `frontend/core/scale.js` has the same rule."""
         return self.high - self.low <= self._rounding
 
     @property
     def _rounding(self) -> float:
-        """How far apart equal values may lie."""
+        """Largest difference of values that count as equal."""
         return max(FLAT * max(abs(self.low), abs(self.high)), self.noise)
 
     @property
     def _level(self) -> float:
-        """The one value of a flat scale."""
+        """The value of a flat scale."""
         return 0.0 if self.signed else self.high
 
     @property
     def clipped(self) -> int:
-        """How many of the values counted are drawn in an end colour though they lie beyond that end."""
+        """How many of the counted values are beyond an end."""
         return self.below + self.above
 
     def unit(self, values: np.ndarray) -> np.ndarray:
-        """(...) values -> (...) float32 in [0, 1]. A flat scale answers one half everywhere.
+        """(...) values -> (...) float32 in [0, 1]; one half everywhere for a flat scale.
 
         Raises:
-            DrawError: Where a value is not a finite number.
+            DrawError: For a value that is not finite.
         """
         values = finite(values)
         if self.flat:
-            # Values of another map may lie beyond a flat scale; they still go to its ends.
+            # Values of another map may be beyond a flat scale; they are mapped to its ends.
             margin = self._rounding
             return (0.5 * (1 + (values > self.high + margin) - 1.0 * (values < self.low - margin))).astype(np.float32)
         return np.clip((values - np.float32(self.low)) / np.float32(self.high - self.low), 0, 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """(position in [0, 1], text) of the numbers on the colour bar: both ends and the middle; one where it is flat.
+        """(position in [0, 1], text) of the numbers on the colour bar: both ends and the middle; one number if flat.
 
-        An end that values lie beyond says so with an inequality sign. A low end too small for the eye, like the 10⁻¹⁴ a
-        softmax leaves behind, is about zero.
+        An end with values beyond it has an inequality sign. A low end that is much smaller than the range, such as 10⁻¹⁴ from a
+        softmax, is written as about zero.
         """
         if self.flat:
             return [(0.5, number(self._level))]
@@ -173,7 +180,7 @@ class Scale:
 
     @property
     def label(self) -> str:
-        """What kind of scale this is, where the values counted lie on it, and what it clipped, in one sentence.
+        """A sentence on the kind of the scale, the range of the counted values, and the clipped values.
 
         "raw scale, from the smallest to the largest value",
         "robust scale, ends at the 99th percentile: 3 of 256 values lie beyond (up to 0.412)".
@@ -194,7 +201,7 @@ class Scale:
 
 
 def rounding(*maps: np.ndarray) -> float:
-    """The `noise` of a difference of these maps: what rounding alone may leave of values as large as theirs."""
+    """The `noise` of a difference of these maps: the rounding error of values of their size."""
     return FLAT * max((float(np.abs(finite(each)).max()) for each in maps if np.size(each)), default=0.0)
 
 
@@ -202,7 +209,7 @@ def finite(values: np.ndarray) -> np.ndarray:
     """The values as float32.
 
     Raises:
-        DrawError: With their number, where some are not finite.
+        DrawError: If some are not finite; the message has their number.
     """
     values = np.asarray(values, dtype=np.float32)
     wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
@@ -223,12 +230,12 @@ def table(name: str) -> np.ndarray:
 
 
 def map_name(scale: Scale, theme: Theme) -> str:
-    """The theme's diverging map for a signed scale, its sequential one for every other."""
+    """The theme's diverging colour map for a signed scale, else its sequential one."""
     return theme.diverging if scale.signed else theme.sequential
 
 
 def levels(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """(...) values -> (...) uint8: which of 256 colours each gets.
+    """(...) values -> (...) uint8: index of each value's colour.
 
     Raises:
         DrawError: For values that are not finite.

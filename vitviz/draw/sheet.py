@@ -1,4 +1,4 @@
-"""Composition of a finished picture: title, pieces in rows and columns, colour bar with its numbers."""
+"""Composes pictures: title, pieces in rows and columns, colour bar with numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GAP = 10
 
 
 def column(pieces: Iterable[Image.Image], theme: Theme, *, gap: int = GAP) -> Image.Image:
-    """The pieces one under the other, left-aligned."""
+    """The pieces below each other, left-aligned."""
     present = list(pieces)
     height = sum(piece.height for piece in present) + gap * (len(present) - 1)
     whole = Image.new("RGB", (max(piece.width for piece in present), height), theme.background)
@@ -47,18 +47,18 @@ def sheet(pieces: Iterable[Image.Image], theme: Theme, *, title: str = "") -> Im
 
 
 def bar_height(theme: Theme) -> int:
-    """Pixels; the point that says "and beyond" is as long as the bar is high."""
+    """Height of the colour bar in pixels, also the length of a pointed end."""
     return round(0.8 * theme.font_size)
 
 
 def ramp(name: str, width: int, height: int) -> Image.Image:
-    """The colour map `name` from its first to its last colour; the outer columns are exactly these two."""
+    """The colour map `name` as a strip whose outer columns are its first and last colour."""
     strip = table(name)[np.linspace(0, 255, width).round().astype(np.uint8)]  # (width, 3)
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(strip, (height, width, 3))))
 
 
 def colour_bar(scale: Scale, width: int, theme: Theme) -> Image.Image:
-    """The bar of one scale: pointed at an end beyond which values lie, one colour where the scale is flat."""
+    """The colour bar of one scale: pointed at an end with values beyond it, of one colour for a flat scale."""
     name, height = map_name(scale, theme), bar_height(theme)
     if scale.flat:
         middle_colour = tuple(int(c) for c in table(name)[levels(np.array(scale.low), scale)])
@@ -70,12 +70,12 @@ def colour_bar(scale: Scale, width: int, theme: Theme) -> Image.Image:
     ImageDraw.Draw(mask).polygon(shape, fill=1)
     bar = Image.new("RGB", mask.size, theme.background)
     bar.paste(ramp(name, width, height), mask=mask)
-    ImageDraw.Draw(bar).polygon(shape, outline=theme.bar)  # a black end has no visible edge on a dark page
+    ImageDraw.Draw(bar).polygon(shape, outline=theme.bar)  # outlined, because a black end is invisible on a dark page
     return bar
 
 
 def legend(scale: Scale, label: str, width: int, theme: Theme) -> Image.Image:
-    """The bar with its numbers, the quantity's name, and what the scale did to the values; `width` pixels wide."""
+    """The colour bar, `width` pixels wide, with its numbers, the quantity's name and the scale's label."""
     face, size = font(theme.font_size), theme.font_size
     numbers = Image.new("RGB", (width, line_height(size)), theme.background)
     pen = ImageDraw.Draw(numbers)

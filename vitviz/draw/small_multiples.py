@@ -1,4 +1,4 @@
-"""Small multiples: every head of every layer, the similarity of every position, the components of the patch filters."""
+"""Small multiples: maps of every head of every layer, similarities of every position, components of the patch filters."""
 
 from __future__ import annotations
 
@@ -31,20 +31,24 @@ def draw_board(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """(layers, heads, rows, cols) maps as a board of small multiples; layers and heads are counted from 0, as in code.
+    """Maps of every head of every layer as small multiples; layers and heads are counted from 0.
 
     Args:
-        shared: one scale for all, with one colour bar: colours compare between heads. Otherwise every map has its own scale,
-            the number under it is what its last colour stands for, and colours do not compare
+        maps: (layers, heads, rows, cols)
+        label: name of the quantity
+        shared: one scale and colour bar for all heads, so that their colours can be compared. Otherwise every map has its own
+            scale, and the number below it is the value of its last colour
         robust: scales end at the 99th percentile
         signed: zero is the middle of the scales
-        scale: the shared scale, where it comes from elsewhere
+        scale: a given shared scale
         chosen: (layer, head) to frame, as indices into `maps`
-        first_layer: the number the first row is called by
-        width: pixels aimed at: a patch is a whole number of pixels, so a board comes out narrower or wider
+        first_layer: number of the first row
+        title: written above
+        width: wanted width in pixels; the result may be narrower or wider, because a patch is a whole number of pixels
+        theme: colours and font size
 
     Raises:
-        DrawError: For another number of axes, values that are not finite and a head that is not on the board.
+        DrawError: For another number of axes, values that are not finite, and a `chosen` that does not exist.
     """
     maps = finite(maps)
     if maps.ndim != 4 or maps.size == 0:
@@ -93,7 +97,7 @@ def draw_board(
 
 
 def _moved(image: Image.Image, left: int, theme: Theme) -> Image.Image:
-    """To the right by `left` pixels: what stands under maps that have numbers beside them shares the maps' edges."""
+    """The picture moved to the right by `left` pixels, to align it with maps that have numbers on their left."""
     moved = Image.new("RGB", (left + image.width, image.height), theme.background)
     moved.paste(image, (left, 0))
     return moved
@@ -107,7 +111,7 @@ def _write_ends(board: Image.Image, tiling: Tiling, ends: list[list[str]], size:
 
 
 def _own_scales_key(scales: list[list[Scale]], label: str, width: int, theme: Theme) -> Image.Image:
-    """The bar without numbers on it, since they differ from map to map, and what to make of it."""
+    """The colour bar without numbers, which differ between maps, and an explanation."""
     every = [scale for layer in scales for scale in layer]
     ends = sorted(scale.high for scale in every)
     clipped, total = sum(scale.clipped for scale in every), sum(scale.total for scale in every)
@@ -133,18 +137,21 @@ def draw_atlas(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """(patches, patches) similarity of positions as rows x cols tiles: tile (i, j) is the map of patch (i, j) with all.
+    """Similarities of positions as rows x cols tiles: tile (i, j) is the map of patch (i, j) with all patches.
 
     Args:
+        similarity: (patches, patches)
         grid: (rows, cols) of patches
-        signed: zero is the middle of the scale, as it should be for a cosine
-        scale: the raw scale of all values where none is given
+        label: name of the quantity
+        signed: zero is the middle of the scale, as for a cosine
+        scale: by default the raw scale of all values
         chosen: (row, col) of the tile to frame
-        width: pixels aimed at; a value is a whole number of pixels, and no value is left out: the tiles of 37 x 37 patches are
-            1,406 pixels wide together
+        title: written above
+        width: wanted width in pixels; every value is at least one pixel, so that tiles of 37 x 37 patches take 1,406 pixels
+        theme: colours and font size
 
     Raises:
-        DrawError: For an array that does not fit the grid, values that are not finite and a tile outside the grid.
+        DrawError: For an array that does not fit the grid, values that are not finite, and a tile outside the grid.
     """
     similarity = finite(similarity)
     rows, cols = grid
@@ -164,7 +171,7 @@ def draw_atlas(
     theme = theme.grown(cols * (cols * times + space), width - left)
     left = int(font(theme.small).getlength(str(rows - 1))) + 12
     tiling = Tiling(grid, (rows * times, cols * times), space, left=left, top=line_height(theme.small) + 4)
-    # (patches, patches) -> (tile rows, tile cols, rows, cols): the row of patch (i, j), folded back into the grid
+    # (patches, patches) -> (tile rows, tile cols, rows, cols): the row of patch (i, j) as a map of the grid
     index = levels(similarity, scale).reshape(rows, cols, rows, cols).repeat(times, axis=2).repeat(times, axis=3)
     atlas = tiling.laid(table(map_name(scale, theme))[index], theme)
     tiling.name_sides(atlas, [str(row) for row in range(rows)], [str(col) for col in range(cols)], theme)
@@ -189,13 +196,17 @@ def draw_filters(
     width: int = WIDTH,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """(count, height, width, 3) components as colour tiles: zero is mid-grey, each tile stretched to its largest value.
+    """Filters as colour tiles: zero is mid-grey, and each tile is scaled to its largest absolute value.
 
-    A component's sign is arbitrary: a tile and its negative are the same component.
+    The sign of a component is arbitrary: a tile and its negative are the same component.
 
     Args:
-        shares: (count,) explained variance ratio, written under each tile as a percentage; its number where not given
-        columns: tiles a row at most; fewer where their texts would touch
+        components: (count, height, width, 3)
+        shares: (count,) explained variance ratio, written below each tile as a percentage; by default the tile's number
+        columns: largest number of tiles in a row; fewer if their texts would touch
+        title: written above
+        width: pixels of the picture inside the margin
+        theme: colours and font size
 
     Raises:
         DrawError: For another shape, another number of shares, and values that are not finite.
@@ -215,7 +226,7 @@ def draw_filters(
 
     tiles = np.empty((*shape, rows, cols, 3), np.uint8)
     tiles[:] = np.array(Image.new("RGB", (1, 1), theme.background))[0, 0]
-    tiles.reshape(-1, rows, cols, 3)[:count] = as_colours(components)
+    tiles.reshape(-1, rows, cols, 3)[:count] = as_colours(components)  # (tiles, ...)
     picture = tiling.laid(tiles.repeat(times, axis=2).repeat(times, axis=3), theme)
     pen = ImageDraw.Draw(picture)
     for index, text in enumerate(texts):
@@ -228,6 +239,6 @@ def draw_filters(
 
 
 def as_colours(components: np.ndarray) -> np.ndarray:
-    """(count, height, width, 3) signed -> uint8 of the same shape: zero to 128, the largest magnitude to 1 or 255."""
+    """(count, height, width, 3) signed -> uint8 of the same shape: zero is 128, the largest absolute value 1 or 255."""
     largest = np.abs(components).max(axis=(1, 2, 3), keepdims=True)
     return (128.5 + 127 * components / np.where(largest > 0, largest, 1)).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Theme of a picture: its colours for a light or dark page, and its text.
+"""`Theme`: the colours of pictures for a light or dark page; and functions for text.
 
-Text is set in the face of the app's page, from a file that comes along, so that pictures look the same on every machine.
+The font is that of the app's pages, from a file of the assets, so that pictures look the same on every machine.
 """
 
 from __future__ import annotations
@@ -12,33 +12,34 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vitviz.assets import asset_path
 
-# Perceptually uniform: equal steps of value are equal steps to the eye, colour-blind eyes included.
+# Perceptually uniform, also for colour-blind readers.
 SEQUENTIAL = ("viridis", "magma", "inferno", "cividis")
-# For signed values only: neutral in the middle, pale (RdBu_r) or dark (berlin, managua), of like weight on both sides.
+# For signed values only: a neutral middle, light (RdBu_r) or dark (berlin, managua), and equal contrast on both sides.
 DIVERGING = ("RdBu_r", "berlin", "managua")
 
-# The face of Streamlit's pages too, which has it as "Source Sans".
+# The font of Streamlit's pages, where its name is "Source Sans".
 FACE = "Source Sans 3"
-# Pixels: no lettering is made smaller to fit; what has no space is left out or written less often.
+# Pixels: text is not made smaller to fit; without enough space it is left out or written less often.
 SMALLEST = 12
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours as "#rrggbb" and the size of the lettering in pixels of the picture.
+    """Colours as "#rrggbb", and the font size in pixels of the picture.
 
     Attributes:
-        background, foreground: of the page; pictures carry their own background, so that a saved file stays legible
-        muted: of secondary text: units, what a scale clipped
-        grid: thin lines that only keep order
-        accent: what is chosen
-        bar: of a bar chart, what is not chosen
-        lines: of a chart, in order
+        name: "light" or "dark"
+        background, foreground: of the page; a picture is drawn on this background, so that a saved file is legible
+        muted: secondary text, such as units and clipped values
+        grid: grid lines
+        accent: the selected element
+        bar: bars that are not selected
+        lines: lines of a chart, in order
         sequential, diverging: names of colour maps, from SEQUENTIAL and DIVERGING
-        font_size: pixels; the default stays legible when a picture of the default width is shown on a phone
+        font_size: pixels; the default is legible when a picture of the default width is shown on a phone
 
     Raises:
-        ValueError: For a colour map that is not on the lists: others are not uniform or not safe for colour-blind readers.
+        ValueError: For another colour map, which would not be uniform or not be safe for colour-blind readers.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Theme:
         return max(SMALLEST, round(self.font_size * 0.8))
 
     def grown(self, width: int, wanted: int) -> Theme:
-        """The theme for a picture that had to be wider than `wanted`: its lettering stays legible scaled down."""
+        """The theme with a larger font for a picture wider than `wanted`, which will be scaled down to that width."""
         return replace(self, font_size=round(self.font_size * max(1.0, width / wanted)))
 
 
@@ -92,9 +93,9 @@ DARK = Theme(
     lines=("#56b4e9", "#e69f00", "#2cc79a", "#cc79a7", "#f0e442"),
 )
 
-# Pixels. Beside a sidebar on a 1024 x 768 projector a picture of this width is shown about as it is.
+# Pixels. Beside a sidebar on a 1024 x 768 screen a picture of this width is shown in about its own size.
 WIDTH = 640
-# Height of small multiples over the width aimed at, so that many rows and few columns stay in reach of one screen.
+# Largest height of small multiples relative to their width, so that many rows of few columns still fit one screen.
 TALLEST = 1.25
 
 
@@ -105,7 +106,7 @@ def font_file(bold: bool = False) -> str:
 
 @lru_cache(maxsize=64)
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """FACE at `size` pixels."""
+    """The font FACE at `size` pixels."""
     return ImageFont.truetype(font_file(bold), size, layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -124,7 +125,7 @@ def fitting(text: str, width: float, largest: int, smallest: int = SMALLEST) -> 
 
 
 def shortened(text: str, width: float, size: int, bold: bool = False) -> str:
-    """`text`, cut with an ellipsis where it is wider than `width` pixels."""
+    """`text`, shortened with an ellipsis if it is wider than `width` pixels."""
     face = font(size, bold)
     if face.getlength(text) <= width:
         return text

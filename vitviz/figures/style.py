@@ -79,10 +79,10 @@ class PatchesStyle(FigureStyle, total=False):
     """Arguments of `patches`.
 
     Attributes:
-        highlight: Numbers of the patches to mark, counted row by row from 0.
+        highlight: Indices of tokens to frame; prefix tokens have no patch and are ignored.
         line_width: Width of the grid's lines in pixels.
-        dim: How far the other patches are faded, from 0 to 1.
-        numbers: Write each patch's number on it.
+        dim: Share of the page's colour blended into the other patches, from 0 to 1.
+        numbers: Write each token's index on its patch; on small patches only every fifth, tenth, ... index.
     """
 
     highlight: Iterable[int]
@@ -95,7 +95,7 @@ class SequenceStyle(FigureStyle, total=False):
     """Arguments of `sequence`.
 
     Attributes:
-        highlight: Index of the token to mark.
+        highlight: Index of the token to frame.
         columns: Tokens in a row.
     """
 

@@ -1,4 +1,4 @@
-"""Every mode that a file can have to RGB as a browser would show it: in sRGB and on white."""
+"""Converts images of every mode to RGB as a browser would show them: in sRGB and on white."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _WHITE_IS_ZERO = 0
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    """(a decoded file, of any mode and with its `info`, as an image in mode RGB, in sRGB, its transparent parts on white; a
-    sentence on which value is black and which white, "" where there is nothing to say).
+    """Converts a decoded file of any mode, with its `info`.
+
+    Returns:
+        (image in mode RGB, in sRGB, with transparent parts on white; a sentence on the values shown black and white, or "").
     """
     values = _deep_values(image)
     if values is None:
@@ -27,7 +29,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         colour, alpha = _from_deep(image, values)
     rgb = _to_srgb(colour, image.info.get("icc_profile"))
     if alpha is not None:
-        rgb.paste("white", mask=ImageChops.invert(alpha))  # in place: fifty megapixels are 200 MB
+        rgb.paste("white", mask=ImageChops.invert(alpha))  # in place: 50 megapixels take 200 MB
     said = (
         ""
         if values is None
@@ -37,9 +39,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _deep_values(image: Image.Image) -> np.ndarray | None:
-    """The numbers of a picture of more than 8 bits, or of signed ones: (height, width) or (height, width, channels); None for
-    a picture of plain bytes.
-    """
+    """Values of more than 8 bits, or signed ones: (height, width) or (height, width, channels); None for unsigned bytes."""
     if DEEP in image.info:
         return image.info[DEEP]
     signed = 2 in getattr(image, "tag_v2", {}).get(SAMPLEFORMAT, ())
@@ -47,16 +47,16 @@ def _deep_values(image: Image.Image) -> np.ndarray | None:
     if values is None:
         return None
     if image.mode in ("L", "RGB") and signed:
-        return values.view(np.int8)
+        return values.view(np.int8)  # the same shape
     if image.mode == "I" and image.format == "TIFF" and not signed:
-        return values.view(np.uint32)  # Pillow keeps unsigned numbers as if they were signed
+        return values.view(np.uint32)  # the same shape; Pillow stores unsigned values as signed
     if image.mode == "I;16" and signed:
-        return values.view(np.int16)
+        return values.view(np.int16)  # the same shape
     return values
 
 
 def _from_deep(image: Image.Image, values: np.ndarray) -> tuple[Image.Image, Image.Image | None]:
-    """Colour in mode L or RGB by the one rule of `depth`, and alpha where a channel or one transparent value says so."""
+    """(colour in mode L or RGB by the rule of `depth`, alpha from a channel or a transparent value, or None)."""
     alpha = None
     colours = values
     if values.ndim == 3 and values.shape[2] in (2, 4):
@@ -77,22 +77,22 @@ def _grey(values: np.ndarray) -> np.ndarray:
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Colour in mode L, RGB or CMYK, and its alpha in mode L where some part may be transparent."""
+    """(colour in mode L, RGB or CMYK; alpha in mode L if some part may be transparent, or None)."""
     grey = image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
         mode = "LA" if grey else "RGBA"
         both = image if image.mode == mode else image.convert(mode)
         return both.convert("L" if grey else "RGB"), both.getchannel("A")
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        # Adobe writes ink upside down, and Pillow turns every CMYK JPEG over as if Adobe had written it.
+        # Adobe stores inverted CMYK values, and Pillow inverts every CMYK JPEG as if it were Adobe's.
         return ImageChops.invert(image), None
     if image.mode in ("L", "RGB", "CMYK"):
-        return image, None  # as it is: converting would copy, and fifty megapixels are 200 MB
+        return image, None  # not converted, which would copy: 50 megapixels take 200 MB
     return image.convert("L" if grey else "RGB"), None
 
 
 def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
-    """By the embedded ICC profile where it is valid and fits the channels, otherwise by Pillow's plain conversion."""
+    """Converts by the embedded ICC profile if it is valid and fits the channels, otherwise by Pillow's own conversion."""
     if profile:
         try:
             embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -116,15 +116,15 @@ def _through(profile: ImageCms.ImageCmsProfile, colour: Image.Image) -> Image.Im
     if colour.mode == "RGB" and _changes_nothing(transform):
         return colour
     converted = ImageCms.applyTransform(colour, transform)
-    assert converted is not None  # only None when asked to work in place
+    assert converted is not None  # None only for a conversion in place
     return converted
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a profile is sRGB under any name, by what it does to a lattice of 18 x 18 x 18 colours.
+    """Whether a profile is sRGB under any name, by its effect on a lattice of 18 x 18 x 18 colours.
 
-    The many files called sRGB differ in their last digits, which would move pixels by one; sRGB photographs, nearly all
-    there are, stay as they were decoded.
+    Variants of sRGB profiles differ in their last digits, which would change pixels by one; photographs with such a profile,
+    the great majority, are not converted.
     """
     steps = np.arange(0, 256, 15, dtype=np.uint8)  # 0, 15, ..., 255
     lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, len(steps), 3)  # (324, 18, 3)

@@ -1,12 +1,12 @@
-"""Untrusted files are decoded in a process of their own, under limits of time and memory: `Decoders`.
+"""`Decoders`: decodes untrusted files in separate processes with limits on time and memory.
 
-A decoder fed with hostile bytes may run for minutes, take gigabytes or crash, and a thread in which it does so cannot be
-stopped. The processes here are started ahead, import nothing but Python, numpy and Pillow, get an environment without the
-server's secrets, write no file, and are killed and replaced when a file passes a limit.
+A decoder may run for minutes, allocate gigabytes or crash on hostile bytes, and a thread cannot be stopped. The processes are
+started in advance, import only Python's library, numpy and Pillow, have an environment without the server's secrets, write no
+file, and are killed and replaced when a file exceeds a limit.
 
 A request is the length of a file (8 bytes) and its bytes. The answer is either `_IMAGE`, width, height, the length of a
-sentence, the sentence and the pixels, or `_REFUSED`, 0, 0, a length and a sentence. All of it is validated: what is not of
-this form counts as a crash.
+sentence, the sentence and the pixels, or `_REFUSED`, 0, 0, a length and a sentence. Answers are validated; an answer of another
+form counts as a crash.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from vitviz.images import MAX_BYTES, MAX_PIXELS, read_image
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Of processor time, and of memory.
+# Limits for one file: processor time in seconds, and memory in bytes.
 SECONDS, NBYTES = 5.0, 500_000_000
-# A file may take so many times its seconds on the clock, since the processor has other work as well.
+# Limit of wall-clock time as a multiple of the processor time, since the processor has other work.
 PATIENCE = 2.0
-# At once of everybody, and of one sender: who sends many hostile files waits for them, and nobody else does.
+# Files decoded at the same time, in all and of one sender: many hostile files of one sender delay no other sender.
 MOST, SHARE = 4, 1
-# What is added to the niceness of the processes, so that pages are answered before pictures are decoded.
+# Added to the niceness of the processes, so that pages have priority over decoding.
 NICER = 5
-# Kept while idle, 40 MB each.
+# Idle processes that are kept, 40 MB each.
 KEPT = 2
-# A process is replaced after so many files, so that what a decoder leaks is given back.
+# A process is replaced after this number of files, which frees memory that a decoder leaks.
 FILES = 200
 # Importing numpy and Pillow takes 0.2 s on an idle machine.
 START_SECONDS = 60.0
@@ -57,7 +57,7 @@ _DAMAGED_OR_TOO_LARGE = (
     "The image is damaged, or needs more memory to decode than there is for it. Try another copy of it, or a smaller "
     "one."
 )
-# The environment that a process gets; above all none of the server's secrets.
+# Environment variables that a process inherits; the server's secrets are not among them.
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "TMPDIR", "TEMP")
 _SET_VARIABLES = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 _PROGRAM = (
@@ -67,7 +67,7 @@ _PROGRAM = (
 
 
 class _Ended(Exception):
-    """A process closed its side or answered in another form."""
+    """A process closed its pipe, or its answer had another form."""
 
 
 class _Decoder:
@@ -81,7 +81,7 @@ class _Decoder:
             [sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), str(seconds), str(nbytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # decoders' remarks quote the file
+            stderr=subprocess.DEVNULL,  # messages of decoders may quote the file
             env=inherited | _SET_VARIABLES,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -97,14 +97,14 @@ class _Decoder:
         return self._process.pid
 
     def await_ready(self) -> None:
-        """Waits until its imports are done."""
+        """Waits until the process has imported its modules."""
         if not self._ready:
             if self._from.readline(len(_READY)) != _READY:
                 raise _Ended
             self._ready = True
 
     def decode(self, content: bytes) -> tuple[Image.Image, str]:
-        """Raises ImageError for a picture that was refused, _Ended or OSError where the process failed."""
+        """(image, sentence) of a file. Raises ImageError for a refused picture, _Ended or OSError if the process failed."""
         self.files += 1
         self._to.write(_LENGTH.pack(len(content)))
         self._to.write(content)
@@ -130,13 +130,13 @@ class _Decoder:
         return found
 
     def out_of_time(self) -> bool:
-        """Whether the process ended because a file took more processor time than it may."""
+        """Whether the process was ended by its limit of processor time."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(1.0) == -getattr(signal, "SIGPROF", 0) != 0
         return False
 
     def end(self) -> None:
-        """Kills the process; a reader meets the end of the pipe."""
+        """Kills the process; a waiting reader gets the end of the pipe."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._to, self._from):
@@ -145,14 +145,14 @@ class _Decoder:
 
 
 class Decoders:
-    """A few processes that decode, safe to use from every thread.
+    """A pool of decoding processes, safe to use from every thread.
 
     Args:
-        seconds: of processor time that one file may take, and twice as many on the clock.
-        nbytes: of memory that one file may take beyond what an idle process has; on Linux.
-        most: files decoded at once; further ones wait.
-        kept: processes kept while idle.
-        share: files of one sender decoded at once.
+        seconds: limit of processor time for one file; the limit of wall-clock time is twice as much.
+        nbytes: limit of memory for one file in addition to that of an idle process; on Linux only.
+        most: files decoded at the same time; further files wait.
+        kept: idle processes that are kept.
+        share: files of one sender decoded at the same time.
     """
 
     def __init__(
@@ -165,36 +165,37 @@ class Decoders:
     ) -> None:
         self.seconds, self.nbytes, self.most, self.kept, self.share = seconds, nbytes, most, kept, share
         self._places = threading.Condition()
-        self._decoding: Counter[str] = Counter()  # files under way, by sender
+        self._decoding: Counter[str] = Counter()  # sender -> files being decoded
         self._lock = threading.Lock()
         self._idle: list[_Decoder] = []
-        # Whether the last process that was wanted could be started.
+        # Whether the last attempt to start a process succeeded.
         self.able = True
 
     def start(self) -> None:
         """Starts the processes that are kept, without waiting for them."""
-        with contextlib.suppress(OSError):  # the first file will say so
+        with contextlib.suppress(OSError):  # reported with the first file
             while len(self._idle) < self.kept:
                 self._put(self._started())
 
     def read(
         self, content: bytes, check: Callable[[], None] = lambda: None, sender: str = ""
     ) -> tuple[Image.Image, str]:
-        """As `vitviz.images.read_image`, in another process.
+        """`vitviz.images.read_image` in another process.
 
         Args:
             content: a file's bytes.
-            check: called several times a second while the file waits and is decoded; what it raises ends the decoding.
-            sender: whose files wait for one another beyond their share; "" for a file that nobody is named for.
+            check: called several times a second while the file waits and is decoded; an exception that it raises ends the
+                decoding.
+            sender: identifies the sender for `share`; "" if unknown.
 
         Returns:
-            The picture in mode RGB and a sentence on its values.
+            The picture in mode RGB, and a sentence on its values.
 
         Raises:
-            ImageError: for what `read_image` refuses, and for a file that passes a limit.
+            ImageError: as `read_image`, and for a file that exceeds a limit.
         """
         if not content or len(content) > MAX_BYTES:
-            return read_image(content)  # refused before anything is decoded
+            return read_image(content)  # raises without decoding
         with self._place(sender, check):
             return self._read(content, check)
 
@@ -207,13 +208,13 @@ class Decoders:
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that wait for a file."""
+        """Process ids of the idle processes."""
         with self._lock:
             return [decoder.pid for decoder in self._idle]
 
     @contextlib.contextmanager
     def _place(self, sender: str, check: Callable[[], None]) -> Iterator[None]:
-        """One of the places there are, once there is one for this sender."""
+        """Waits for a slot of this sender, and holds it inside the `with` block."""
 
         def taken() -> bool:
             if self._decoding.total() >= self.most or (sender and self._decoding[sender] >= self.share):
@@ -267,7 +268,7 @@ class Decoders:
         )
 
     def _wait(self, work: Callable[[], T], seconds: float, check: Callable[[], None]) -> T:
-        """What `work` returns or raises, from a thread that is left behind where it takes longer or `check` raises."""
+        """Runs `work` in a thread and returns its result; the thread is abandoned after `seconds`, or if `check` raises."""
         results: list[T | Exception] = []
         done = threading.Event()
 
@@ -319,17 +320,17 @@ class Decoders:
 
 
 def _bands(width: int, height: int) -> list[tuple[int, int]]:
-    """(top, bottom) rows of pieces of a picture, so that none is copied whole."""
+    """(top, bottom) rows of horizontal bands, so that a picture is never copied as a whole."""
     rows = max(1, _BAND_BYTES // (3 * width))
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def serve(seconds: float, nbytes: int) -> None:
-    """The process: decodes one file after the other until its input ends. seconds, nbytes: what each may take."""
+    """Main function of a process: decodes one file after the other until its input ends, each within the limits."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # output that a library prints must not be read as an answer
     with contextlib.suppress(ImportError):
-        import pillow_heif  # noqa: F401  now, so that its memory does not count as a file's
+        import pillow_heif  # noqa: F401  imported before, so that its memory does not count for the first file
     limit_time, near_limit = _limits(nbytes)
     answers.write(_READY)
     answers.flush()
@@ -339,7 +340,7 @@ def serve(seconds: float, nbytes: int) -> None:
         try:
             image, said = read_image(content)
         except ImageError as error:
-            # A decoder that was given no memory may call the file damaged.
+            # A decoder whose allocation failed may report a damaged file.
             doubtful = isinstance(error.__cause__, Exception) and "memory" not in str(error) and near_limit()
             _answer(answers, _REFUSED, (0, 0), _DAMAGED_OR_TOO_LARGE if doubtful else str(error))
         else:
@@ -356,10 +357,10 @@ def _answer(answers: BinaryIO, kind: int, size: tuple[int, int], sentence: str) 
 
 
 def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
-    """Limits this process for good.
+    """Sets limits on this process that cannot be raised again.
 
-    Returns:
-        What limits the processor time of the next file, and what says whether a file has come near the limit of memory.
+    Returns: (function that sets the limit of processor time for the next file, function that returns whether memory
+        is near its limit).
     """
     try:
         import resource
@@ -373,14 +374,14 @@ def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
         resource.setrlimit(resource.RLIMIT_AS, (now + nbytes, now + nbytes))
 
     def limit_time(seconds: float) -> None:
-        # Exact, where RLIMIT_CPU counts whole seconds and from the start of the process; the signal ends the process.
+        # RLIMIT_CPU counts whole seconds from the start of the process; the timer is exact, and its signal ends the process.
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
     return limit_time, lambda: now is not None and (_most_memory() or 0) > now + nbytes // 3
 
 
 def _most_memory() -> int | None:
-    """Bytes of address space that this process has had at most; None elsewhere than on Linux."""
+    """Peak address space of this process in bytes; None except on Linux."""
     with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/status") as status:
         return int(status.read().partition("VmPeak:")[2].split()[0]) * 1024
     return None

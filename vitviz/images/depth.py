@@ -1,9 +1,9 @@
-"""Values of more than 8 bits: which of them is black and which is white. One rule for every format.
+"""Conversion of values of more than 8 bits, with the same rule for every format.
 
-whole numbers from 0 to 65,535   black is 0; white is the full scale of the fewest bits among 8, 10, 12, 14 and 16 that
-                                 hold the largest value, because a file of 16 bits does not say how many its camera filled
-floats from 0 to 1               as they are
-anything else                    black is the smallest value, white the largest
+integers from 0 to 65,535   black is 0; white is the full scale of the smallest of 8, 10, 12, 14 and 16 bits that holds the
+                            largest value, because a file of 16 bits does not say how many its camera used
+floats from 0 to 1          unchanged
+other values                black is the smallest value, white the largest
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 _BITS = (8, 10, 12, 14, 16)
-# How Pillow takes apart 16-bit pixels, and how to get the other byte of every value, which it leaves out.
+# Pillow's raw mode of 16-bit pixels, of which it decodes the high bytes -> the raw mode that decodes the low bytes.
 _OTHER_BYTE = {
     "RGB;16B": "RGB;16L",
     "RGB;16L": "RGB;16B",
@@ -21,17 +21,17 @@ _OTHER_BYTE = {
     "RGBA;16L": "RGBA;16B",
     "RGBX;16B": "RGBX;16L",
     "RGBX;16L": "RGBX;16B",
-    "RGB;16N": "RGB;16B",  # a little-endian machine; others keep what Pillow makes of it
+    "RGB;16N": "RGB;16B",  # on a little-endian machine; others show Pillow's result
     "RGBX;16N": "RGBX;16B",
     "RGBA;16N": "RGBA;16B",
 }
 _GREY_ALPHA = "LA;16B"
-# A picture whose largest high byte is this or more fills 16 bits, and its high bytes are what 8 bits show.
+# A picture whose largest high byte is at least this uses more than 14 bits: its high bytes are the 8-bit picture.
 _FILLS_16_BITS = 64
 
 
 def raw_mode(image: Any) -> str:
-    """How a file that was opened and not yet decoded keeps its pixels, in Pillow's words; "" where it does not say."""
+    """Pillow's raw mode of a file that was opened and not yet decoded; "" if it has none."""
     if not getattr(image, "tile", None):
         return ""
     args = image.tile[0].args
@@ -40,13 +40,15 @@ def raw_mode(image: Any) -> str:
 
 
 def sixteen_bits(high: Any, raw: str, again: Any) -> np.ndarray | None:
-    """(height, width, channels) uint16 of a picture of 16 bits a channel that does not fill them; None where its high bytes,
-    which Pillow decodes, are all there is to show.
+    """The values of a picture of 16 bits a channel that uses fewer; None if its high bytes, which Pillow decodes, suffice.
 
     Args:
         high: the decoded image of high bytes, in mode RGB, RGBA or LA
         raw: its `raw_mode`
-        again: opens the same file anew
+        again: opens the same file again
+
+    Returns:
+        (height, width, channels) uint16, or None.
     """
     if raw not in _OTHER_BYTE and raw != _GREY_ALPHA:
         return None
@@ -73,9 +75,7 @@ def _decode_as(image: Any, mode: str, raw: str) -> None:
 
 
 def black_and_white(values: np.ndarray) -> tuple[float, float]:
-    """(value shown black, value shown white) of a picture's numbers, by the one rule. Values that are not finite do not
-    count.
-    """
+    """(value shown black, value shown white) of a picture's finite values, by the module's rule."""
     finite = np.isfinite(values) if values.dtype.kind == "f" else True
     low = float(
         np.min(values, where=finite, initial=np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max)
@@ -91,10 +91,10 @@ def black_and_white(values: np.ndarray) -> tuple[float, float]:
 
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:
-    """uint8 of the same shape, by the one rule. Values that are not numbers are black."""
+    """uint8 of the same shape, by the module's rule. NaN is black."""
     low, high = black_and_white(values)
     if values.dtype == np.uint16 and low == 0:
-        levels = (np.arange(65536) * 255 + int(high) // 2) // int(high)  # exact, and one look-up a pixel
+        levels = (np.arange(65536) * 255 + int(high) // 2) // int(high)  # exact, with one look-up for each value
         return np.minimum(levels, 255).astype(np.uint8)[values]
     work = np.float64 if values.dtype.itemsize > 2 and values.dtype.kind in "iu" else np.float32
     scaled: Any = values.astype(work)
@@ -106,7 +106,7 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def said_of(values: np.ndarray) -> str:
-    """One sentence on what is black and what is white; "" where the values fill 16 bits or are floats from 0 to 1."""
+    """A sentence on the values shown black and white; "" for values of 16 bits and for floats from 0 to 1."""
     low, high = black_and_white(values)
     if values.dtype.kind == "f":
         return "" if (low, high) == (0.0, 1.0) or not high > low else _stretched(f"{low:.4g}", f"{high:.4g}")

@@ -1,6 +1,6 @@
-"""One allowed decoder, chosen by the content, with every limit checked before it may touch a pixel.
+"""Chooses one of the allowed decoders by a file's content, and checks every limit before pixels are decoded.
 
-Sound files that cannot be shown are described from their tags or markers.
+For intact files of unsupported variants the message describes the variant from the file's tags or markers.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _ADVICE = {
 
 
 def described_tiff(content: bytes) -> str:
-    """How a sentence goes on after "The file is", or "" where the tags are damaged as well.
+    """The end of a sentence that begins with "The file is"; "" if the tags are damaged.
 
-    Such as: "a TIFF of 13 bands of 16-bit unsigned integers, and only grey (1), RGB (3) and CMYK or RGBA (4) are read. ..."
+    Example: "a TIFF of 13 bands of 16-bit unsigned integers, and only grey (1), RGB (3) and CMYK or RGBA (4) are read. ..."
     """
     try:
         tags = _tags(content)
@@ -53,7 +53,7 @@ def described_tiff(content: bytes) -> str:
         bits = _whole(tags.get(BITSPERSAMPLE, (1,)))
         kinds = _whole(tags.get(SAMPLEFORMAT, (1,)))
         width, height = int(tags[IMAGEWIDTH]), int(tags[IMAGELENGTH])
-    except Exception:  # hostile bytes raise nearly anything
+    except Exception:  # errors of many types on hostile bytes
         return ""
     if not bits or bands < 1 or width < 1 or height < 1 or not all(1 <= count <= 128 for count in bits):
         return ""
@@ -71,7 +71,7 @@ def described_tiff(content: bytes) -> str:
 
 
 def compression_of(tags: Any) -> str:
-    """How the sentence goes on for a compression that Pillow does not know or was built without; "" for any other."""
+    """The end of the sentence for a compression that this build of Pillow does not support; "" for others."""
     number = tags.get(COMPRESSION, 1)
     if number in COMPRESSION_INFO and number not in _OFTEN_MISSING:
         return ""
@@ -82,7 +82,7 @@ def compression_of(tags: Any) -> str:
 
 
 def described_jpeg(content: bytes) -> str:
-    """How the sentence goes on for a kind of JPEG that no ordinary decoder takes; "" for any other, and for damaged ones."""
+    """The end of the sentence for a JPEG variant that common decoders do not support; "" for others and damaged files."""
     at = 2
     while at + 9 < len(content) and content[at] == 0xFF:
         marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
@@ -95,12 +95,12 @@ def described_jpeg(content: bytes) -> str:
     return ""
 
 
-# Markers that begin a frame: "" for those that decoders take.
+# Start-of-frame markers -> variant; "" for those that decoders support.
 _FRAMES = {0xC0: "", 0xC1: "", 0xC2: "", 0xC3: "lossless", 0xF7: "lossless (JPEG-LS)"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
 )
 _NAMES = {34887: "LERC", 34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL"}
-# Compressions that libtiff has only where other libraries were there when it was built.
+# Compressions that libtiff supports only if built with further libraries.
 _OFTEN_MISSING = {34712, 34887, 34925, 50000, 50001, 50002}
 
 
@@ -118,9 +118,9 @@ def _whole(value: Any) -> tuple[int, ...]:
 
 
 MAX_PIXELS = 50_000_000
-# Under this key of `info` lie the values of a picture of 16 bits a channel that does not fill them.
+# Key of `info` for the values of a picture of 16 bits a channel that uses fewer.
 DEEP = "vitviz 16 bits"
-# A progressive JPEG may visit every pixel in each of any number of scans; cameras and encoders write about ten.
+# A progressive JPEG may have any number of scans, each over every pixel; cameras and encoders write about ten.
 MAX_SCANNED_PIXELS = 40 * MAX_PIXELS
 
 _SIGNATURES = (
@@ -137,8 +137,8 @@ _SIGNATURES = (
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
-# Pillow's plugins are called by class and not through Image.open: no other decoder can be reached (some start an
-# interpreter), no file name has a say, and neither Pillow's registry nor its warnings are involved.
+# Pillow's plugins are called by class and not through Image.open, so that no other decoder can be reached (some start an
+# interpreter), and file names, Pillow's registry and its warnings have no effect.
 _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
@@ -163,7 +163,7 @@ _UPRIGHT = {
 
 
 def format_of(content: bytes) -> str | None:
-    """The format that the first bytes announce, one of those allowed, or None."""
+    """The allowed format whose signature the content has, or None."""
     for signature, name in _SIGNATURES:
         if content.startswith(signature):
             return name
@@ -180,10 +180,11 @@ def format_of(content: bytes) -> str | None:
 
 
 def decode(content: bytes, subject: str) -> ImageFile:
-    """The first frame, decoded, in whatever mode the file has.
+    """The first frame, decoded, in the file's own mode.
 
     Raises:
-        ImageError: For a format that is not allowed and for a limit passed; anything at all for damaged bytes.
+        ImageError: For a format that is not allowed, and for an exceeded limit.
+        Exception: Errors of any type for damaged bytes.
     """
     name = format_of(content)
     if name is None:
@@ -219,7 +220,7 @@ def _opened(name: str, content: bytes, subject: str) -> ImageFile:
     try:
         return _DECODERS[name](io.BytesIO(content))
     except (SyntaxError, ValueError, OSError, TypeError, KeyError) as error:
-        # A TIFF may hold numbers of any kind in any number of bands, a JPEG 12 bits: sound, and not read here.
+        # Intact but unsupported: a TIFF with other numbers of bands or types of values, a JPEG of 12 bits.
         describe = {"TIFF": described_tiff, "JPEG": described_jpeg}.get(name)
         if describe is not None and (what := describe(content)):
             raise ImageError(f"{subject} is {what}") from error
@@ -227,25 +228,25 @@ def _opened(name: str, content: bytes, subject: str) -> ImageFile:
 
 
 def turn_of(image: ImageFile) -> Image.Transpose | None:
-    """What brings a file's pixels upright, by its EXIF orientation."""
-    # A broken EXIF block, which fails in many ways, is no reason to refuse sound pixels.
+    """The transposition that makes a file's pixels upright, from its EXIF orientation."""
+    # A damaged EXIF block raises errors of many types; intact pixels are shown nevertheless.
     with contextlib.suppress(Exception):
         return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     return None
 
 
 def upright(pixels: Image.Image, turn: Image.Transpose | None) -> Image.Image:
-    """`pixels` turned, as a plain image without the file's metadata."""
+    """The transposed pixels as an image without the file's metadata."""
     if turn is not None:
         pixels = pixels.transpose(turn)
     elif isinstance(pixels, ImageFile):
-        pixels = pixels.copy()  # lets go of the file and its bytes
+        pixels = pixels.copy()  # frees the file and its bytes
     pixels.info = {}
     return pixels
 
 
 def _heif(stream: io.BytesIO) -> ImageFile:
-    from pillow_heif import HeifImageFile  # only for those who bring one: loading libheif takes a moment
+    from pillow_heif import HeifImageFile  # imported only for such a file: loading libheif takes time
 
     return HeifImageFile(stream)
 
@@ -261,12 +262,12 @@ def _too_large(subject: str, size: str = "") -> str:
 
 
 def _check_effort(image: ImageFile, content: bytes, subject: str) -> None:
-    """Refuses small files that would make a decoder work or allocate far beyond the pixels they show."""
+    """Raises ImageError for small files that would take a decoder far more time or memory than their pixels need."""
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     if tags.get(TILEWIDTH, 1) * tags.get(TILELENGTH, 1) > MAX_PIXELS:  # libtiff allocates whole tiles, even where empty
         raise ImageError(f"{subject} is a TIFF with oversized tiles. Save it again without them.")
     if image.info.get("progressive"):
-        scans = content.count(b"\xff\xda")  # "start of scan"; cannot occur within coded pixels
+        scans = content.count(b"\xff\xda")  # "start of scan" markers, which cannot occur in coded pixels
         if scans * image.width * image.height > MAX_SCANNED_PIXELS:
             raise ImageError(
                 f"{subject} is a JPEG with {scans:,} scans, too many to decode. Save it again as an ordinary one."
@@ -274,7 +275,7 @@ def _check_effort(image: ImageFile, content: bytes, subject: str) -> None:
 
 
 def _match_transparency(image: ImageFile) -> None:
-    """A PNG's transparent colour, which Pillow keeps in the file's bit depth, in the 8 bits of the pixels it makes."""
+    """Converts a PNG's transparent colour, which Pillow keeps in the file's bit depth, to the 8 bits of decoded pixels."""
     value = image.info.get("transparency")
     if not isinstance(image, PngImageFile) or not image.tile:
         return

@@ -1,4 +1,4 @@
-"""From whatever the caller holds (path, bytes, file object) to bytes and a name that is safe to show."""
+"""Reads a path, bytes or a file object to bytes, with a name that is safe to show."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LONGEST_NAME = 80
 
 
 def read_source(source: Any) -> tuple[str, bytes]:
-    """(subject, content): how a sentence about the source begins, such as "The file 'cat.png'", and its bytes.
+    """(subject, content): the subject of messages, such as "The file 'cat.png'", and the bytes.
 
     Raises:
-        ImageError: Where nothing can be read or more than MAX_BYTES.
+        ImageError: If the source cannot be read, or has more than MAX_BYTES.
         TypeError: For another type of source.
     """
     if isinstance(source, bytes | bytearray | memoryview):
@@ -40,7 +40,7 @@ def read_source(source: Any) -> tuple[str, bytes]:
 
 
 def _subject(name: object) -> str:
-    """The last part of a path, without characters that could disguise it or spoil a page, and not endlessly long."""
+    """The last part of a path, shortened and without control characters."""
     if not isinstance(name, str):  # an unnamed stream, or one named by its file descriptor
         return "The image"
     last = re.split(r"[\\/]", name)[-1]
@@ -51,7 +51,7 @@ def _subject(name: object) -> str:
 
 
 def _read_path(path: Path, subject: str) -> bytes:
-    # Errors of the operating system carry the full path: they are not chained, so that no log or traceback leaks it.
+    # Errors of the operating system contain the full path: they are not chained, so that no log or traceback has it.
     try:
         if path.is_dir():
             raise ImageError(f"{subject} is a folder. Choose one picture in it.")
@@ -66,7 +66,7 @@ def _read_path(path: Path, subject: str) -> bytes:
 
 
 def _read_stream(stream: Any, subject: str) -> bytes:
-    """All of a stream from its beginning, its position put back. One that cannot seek is read from where it stands."""
+    """Reads a stream from its beginning and restores its position; one that is not seekable from its current position."""
     try:
         if not (hasattr(stream, "seekable") and stream.seekable()):
             return _read_all(stream, subject)
@@ -83,7 +83,7 @@ def _read_stream(stream: Any, subject: str) -> bytes:
 def _read_all(stream: Any, subject: str) -> bytes:
     parts: list[bytes] = []
     total = 0
-    while part := stream.read(_CHUNK):  # a raw stream may hand over less than asked for
+    while part := stream.read(_CHUNK):  # a raw stream may return fewer bytes than requested
         if not isinstance(part, bytes):
             raise ImageError(f"{subject} was opened as text. Open it in binary mode, 'rb'.")
         parts.append(part)
