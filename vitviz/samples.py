@@ -23,12 +23,15 @@ class Sample:
     Attributes:
         id: name in links and on the command line
         shows: the embedded model's label for what it shows; "" if it has none
-        file: file name in assets/samples, whose hash is `sha256`
+        file: file name in assets/samples
+        sha256: hash of `file`
         title, alt: display name and alternative text
         author, licence: the author to credit, and the licence's short name
-        terms: the sentence that grants the licence, quoted from `terms_from`
+        terms: the sentence that grants the licence
+        terms_from: the file that `terms` is quoted from
         source: where the photograph was first published
-        packaged_in: the package and file it was taken from, whose hash is `packaged_sha256`
+        packaged_in: the package and file it was taken from
+        packaged_sha256: hash of that file
         changes: how that file was changed
         note: further remarks; may be empty
     """

@@ -1,4 +1,4 @@
-"""`vitviz app`: the app in the browser, as `streamlit run app.py` starts it in a clone."""
+"""`vitviz app`: starts the app in the browser, as `streamlit run app.py` does in a clone."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Serves the app until it is stopped.
+    """Runs the app's server until it is stopped.
 
     Raises:
-        MissingPackageError: Without streamlit.
-        VitvizError: Where the server fails.
+        MissingPackageError: If streamlit is not installed.
+        VitvizError: If the server fails.
     """
     from vitviz.errors import VitvizError, need_package
 
@@ -41,7 +41,7 @@ def command(port: int | None = None) -> list[str]:
 
 
 def script() -> Path:
-    """app.py: beside the assets in an installed package, above them in a clone."""
+    """The path of app.py: beside the assets in an installed package, above them in a clone."""
     try:
         return asset_path("app.py")
     except FileNotFoundError:

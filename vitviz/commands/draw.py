@@ -1,4 +1,4 @@
-"""`vitviz draw photo.jpg --view rollout --out figure.png`: one of the app's pictures, with its provenance inside."""
+"""`vitviz draw photo.jpg --view rollout --out figure.png`: one of the app's figures as a PNG with its provenance."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Traces, draws and writes.
+    """Traces the picture, draws the figure and writes it.
 
     Raises:
-        VitvizError or ValueError: With one sentence.
+        VitvizError, ValueError: With a message of one sentence.
     """
     asked = {"--query": arguments.query is not None, "--layer": arguments.layer is not None, "--raw": arguments.raw}
     if arguments.view in ("positions", "patches"):
@@ -55,10 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
-    """The figure that was asked for.
+    """The figure of --view.
 
     Raises:
-        UnsupportedError: For a view that the model does not have.
+        UnsupportedError: For a view that is not defined for the model.
     """
     from vitviz.draw import DARK, LIGHT
     from vitviz.errors import UnsupportedError
@@ -92,7 +92,7 @@ def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
 
 
 def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
-    """Raises UnsupportedError for a query that does not ask in this layer, so that another one would be drawn in its place."""
+    """Raises UnsupportedError for a query that this layer does not have, in whose place another one would be drawn."""
     from vitviz.analysis.queries import layer_query, nearest_query
     from vitviz.errors import UnsupportedError
     from vitviz.tokens import cell_of_name
@@ -111,7 +111,7 @@ def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
 
 
 def _positions(subject: TracedImage, style: dict[str, Any]) -> Figure:
-    """In the model's own terms: the atlas of added embeddings, the rotary kernel, or the first layer's biases."""
+    """The figure of the model's kind of positions: added embeddings, rotary kernel, or the first layer's biases."""
     from vitviz.analysis.positions import position_kinds
     from vitviz.figures.embeddings import atlas_figure, bias_heads_figure, biases_of, kernel_figure
 
@@ -121,4 +121,4 @@ def _positions(subject: TracedImage, style: dict[str, Any]) -> Figure:
         return kernel_figure(subject, **style)
     if kinds[0] == "relative":
         return bias_heads_figure(subject, 0, biases_of(subject)[0], **style)
-    return atlas_figure(subject, **style)  # says why not where there are none
+    return atlas_figure(subject, **style)  # raises with the reason if there are none

@@ -1,4 +1,4 @@
-"""`vitviz faithfulness FOLDER`: which explanations are faithful to a model on the user's own images."""
+"""`vitviz faithfulness FOLDER`: tests explanation methods on a folder of the user's images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from vitviz.commands.options import add_model_options, check_folder, loaded_model, refuse, whole_file
 from vitviz.errors import ImageError, UnsupportedError
 
-# As in vitviz.analysis.methods.integrated_gradients, which imports torch and with it takes long.
+# As in vitviz.analysis.methods.integrated_gradients, whose import takes long.
 STEPS, MOST_STEPS = 32, 256
 
-# What only one method listens to.
+# Options of one method only.
 _OWN_OPTIONS = {"integrated_gradients": ("--integration-steps", "--integration-most"), "occlusion": ("--stride",)}
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Asks every image, prints the table and writes it.
+    """Computes the areas for every image, prints the table and writes it.
 
     Raises:
-        VitvizError or ValueError: With one sentence.
+        VitvizError, ValueError: With a message of one sentence.
     """
     from vitviz.analysis.methods import METHODS, usual_options
     from vitviz.survey.faithfulness import SurveySettings, image_paths, summary
@@ -125,11 +125,10 @@ def _asked(
     quiet: bool,
     chosen: tuple[str, ...] = (),
 ) -> list[Areas]:
-    """Areas of every image in the order of `paths`, taken from an earlier run where it kept them; a
-    progress bar on standard error.
+    """Areas of every image in the order of `paths`, reused from an earlier run if it kept them; shows a progress bar.
 
     Raises:
-        UnsupportedError: At the first image that has no map by one of the methods `chosen`.
+        UnsupportedError: At the first image for which one of the methods `chosen` is not defined.
     """
     from tqdm import tqdm
 
@@ -140,7 +139,7 @@ def _asked(
     kept = {(result.image, result.digest): result for result in (read(keep, made) if keep else [])}
     found: dict[Path, Areas] = {}
     for path in paths if kept else ():
-        with suppress(ImageError):  # a file that cannot be read is reported when its turn comes
+        with suppress(ImageError):  # a file that cannot be read is reported later, in its turn
             if result := kept.get((image_name(path, folder), file_digest(path))):
                 found[path] = result
     for result in found.values():

@@ -1,4 +1,4 @@
-"""`vitviz models --search dinov2`: which models there are; `vitviz support NAME…`: what can be shown of them."""
+"""`vitviz models --search dinov2` lists models; `vitviz support NAME…` says what can be shown of them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run_models(arguments: argparse.Namespace) -> None:
-    """Prints one model a line: the curated list, or what a search finds.
+    """Prints one model in a line: the curated list, or the results of a search.
 
     Raises:
-        ModelError: Where it finds none.
+        ModelError: For a search without results.
     """
     from vitviz.errors import ModelError
     from vitviz.models import curated, search
@@ -60,7 +60,7 @@ def run_models(arguments: argparse.Namespace) -> None:
 
 
 def run_support(arguments: argparse.Namespace) -> None:
-    """Prints a verdict and its reason for each name.
+    """Prints the verdict on each name with its reason.
 
     Raises:
         ModelError: For an unknown name.
@@ -72,7 +72,7 @@ def run_support(arguments: argparse.Namespace) -> None:
 
 
 def _verdicts(arguments: argparse.Namespace, part: Path | None) -> None:
-    """Prints every verdict, or writes all of them to the file `part` at the end."""
+    """Prints every verdict, or writes the page of all verdicts to the file `part`."""
     from vitviz.support import sweep
     from vitviz.support.registry import write_page
 

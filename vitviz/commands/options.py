@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they come to: a model, a picture, a traced subject, progress."""
+"""Options that several commands share, and the model, traced image and progress that follow from them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from vitviz.tokens import Query
 
 
-# Tokens from which a run is worth a word about its cost: from about here on it takes more than a few seconds.
+# Number of tokens from which the cost is announced: a pass takes more than a few seconds then.
 LONG = 2000
 
 
 def add_subject_options(parser: argparse.ArgumentParser) -> None:
-    """The picture, the model and how they meet."""
+    """Adds options for the picture, the model and the preprocessing."""
     parser.add_argument("image", help="a photograph: JPEG, PNG, WebP, HEIC, AVIF, TIFF, ...")
     add_model_options(parser)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """The model, its input size, and how pictures become input."""
+    """Adds options for the model, its input size and the framing."""
     parser.add_argument(
         "--model",
         default="embedded",
@@ -68,7 +68,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def add_query_option(parser: argparse.ArgumentParser) -> None:
-    """Which query a map is about."""
+    """Adds the option for the query of a map."""
     parser.add_argument(
         "--query",
         type=query,
@@ -78,7 +78,7 @@ def add_query_option(parser: argparse.ArgumentParser) -> None:
 
 
 def query(text: str) -> int | Query:
-    """A query by its token's number, or by its text form."""
+    """A query from a token's index or from a text form."""
     from vitviz.tokens import Query
 
     if text.isascii() and text.isdigit():
@@ -90,14 +90,14 @@ def query(text: str) -> int | Query:
 
 
 def refuse(options: Mapping[str, bool], why: str) -> None:
-    """Raises ValueError where one of `options`, name -> whether it was given, cannot be honoured."""
+    """Raises ValueError with the reason `why` if one of `options`, name -> whether it was given, is used."""
     given = [name for name, is_given in options.items() if is_given]
     if given:
         raise ValueError(f"{' and '.join(given)} cannot be honoured: {why}")
 
 
 def loaded_model(arguments: argparse.Namespace) -> Model:
-    """The model that was asked for, with progress while its weights come."""
+    """The model of the command line, with progress while its weights are downloaded."""
     from vitviz.models import load_model
 
     bar = TerminalProgress("weights", arguments.quiet)
@@ -118,11 +118,12 @@ def loaded_model(arguments: argparse.Namespace) -> Model:
 def traced_subject(
     arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
 ) -> TracedImage:
-    """The picture that was asked for, in the model that was asked for, traced over its one grid.
+    """The traced picture and model of the command line, for a model of one grid.
 
     Args:
-        check: called with the model at its size before the pass, which may take minutes; raise from it
-            what can be known by then
+        arguments: of the command line
+        model: the loaded model, if there is one already
+        check: called with the resized model before the pass, which may take minutes; raises errors that are known by then
 
     Raises:
         UnsupportedError: For a model whose layers do not share one grid.
@@ -141,12 +142,12 @@ def traced_subject(
 def any_subject(
     arguments: argparse.Namespace, model: Model | None = None, check: Callable[[Model], None] | None = None
 ) -> TracedImage:
-    """The same for a model of any shape: layer by layer where its layers do not share one grid."""
+    """`traced_subject` for a model of any architecture, also with layers of several grids."""
     from vitviz.figures.traced_image import traced_image
     from vitviz.images import image_hash, read_image
     from vitviz.models import prepare
 
-    image, values = read_image(arguments.image)  # first: a wrong picture is reported before a model is loaded
+    image, values = read_image(arguments.image)  # before the model, so that errors of the picture come first
     if values and not arguments.quiet:
         print(f"vitviz: {values}", file=sys.stderr)
     model = loaded_model(arguments) if model is None else model
@@ -161,10 +162,10 @@ def any_subject(
 
 
 def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
-    """One line on standard error before a long run.
+    """Writes one line on the cost of a long run to standard error.
 
     Raises:
-        UnsupportedError: Where the memory for it is not there.
+        UnsupportedError: If there is not enough memory.
     """
     if model.layout.num_tokens < LONG:
         return
@@ -183,7 +184,7 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raises OSError where a file cannot be written at `path`: no such folder, one that may not be written to, or a folder."""
+    """Raises OSError if no file can be written at `path`: no such folder, no permission, or `path` is a folder."""
     wrong = None
     if not path.parent.is_dir():
         wrong = errno.ENOENT
@@ -197,17 +198,17 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def whole_file(name: str) -> Iterator[Path]:
-    """Somewhere to write what becomes the file `name` once it is whole. Whatever stops the writing leaves nothing behind.
+    """Yields the path of a temporary file that is renamed to `name` at the end of the `with` block.
 
-    A pipe or a device is written to as it is. Raises as `check_folder`; enter it before the long work, so that this is known
-    in time.
+    After an exception the temporary file is removed. A pipe or a device is written to directly. Raises as `check_folder`;
+    enter it before the long computation, so that these errors come first.
     """
     path = Path(name)
     check_folder(path)
     if path.exists() and not path.is_file():
         yield path
         return
-    path = path.resolve()  # a link stays a link
+    path = path.resolve()  # writes to a link's target, so that the link is kept
     check_folder(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -218,7 +219,7 @@ def whole_file(name: str) -> Iterator[Path]:
 
 
 class TerminalProgress:
-    """Progress on a terminal; silent where standard error is a file, and when asked to be."""
+    """A progress bar on standard error; silent with `quiet`, and if standard error is not a terminal."""
 
     def __init__(self, what: str, quiet: bool = False) -> None:
         self.what = what
@@ -241,5 +242,5 @@ class TerminalProgress:
 
 
 def steps(what: str, arguments: argparse.Namespace) -> Callable[[int, int], None]:
-    """A progress callback for work that is done step by step."""
+    """A progress callback that shows a `TerminalProgress`."""
     return TerminalProgress(what, arguments.quiet)

@@ -1,4 +1,4 @@
-"""`vitviz trace photo.jpg --out trace.npz`: everything a trace answers, as arrays in one file."""
+"""`vitviz trace photo.jpg --out trace.npz`: attention, rollout and predictions as arrays in one file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vitviz.figures.traced_image import TracedImage
     from vitviz.models import Model
 
-# Attention of all layers is held at once before it is written.
+# Bytes: the attention of all layers is in memory before it is written.
 LARGEST_STACK = 4 << 30
 
 
@@ -35,10 +35,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Traces and writes.
+    """Traces the picture and writes the arrays.
 
     Raises:
-        VitvizError or ValueError: With one sentence.
+        VitvizError, ValueError: With a message of one sentence.
     """
     import numpy as np
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _provenance(subject: TracedImage, arguments: argparse.Namespace) -> Provenance:
-    """Where the arrays come from: model, weights, image, framing, precision, and the query of the rollouts."""
+    """Provenance of the arrays: model, weights, image, framing, precision, and the query of the rollouts."""
     from vitviz.analysis.queries import query_of
 
     return subject.provenance("trace", query=str(query_of(subject.trace, arguments.query)))
@@ -66,23 +66,24 @@ def _provenance(subject: TracedImage, arguments: argparse.Namespace) -> Provenan
 def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """Arrays by name:
 
-    attention                  (layers, heads, tokens, tokens) float32, of the layers asked for
-    layers                     (layers,) their numbers, counted from 0
+    attention                  (layers, heads, tokens, tokens) float32, of the chosen layers
+    layers                     (layers,) numbers of the chosen layers, counted from 0
     rollout                    (rows, cols)
     head_rollout_last_hop      (layers, heads, rows, cols), all layers
     head_rollout_leave_one_in  (layers, heads, rows, cols), all layers
     position_similarity        (patches, patches)
-    logits (outputs,), probabilities (outputs,) where they are of classes or labels
-    output_kind                what the outputs are, such as "multi_label_classification" or "features"
-    grid (2,), prefix (names)
+    logits                     (outputs,)
+    probabilities              (outputs,) of classes or labels
+    output_kind                the kind of the outputs, such as "multi_label_classification" or "features"
+    grid                       (2,) rows and columns
+    prefix                     names of the prefix tokens
 
-    The file has a provenance beside them, as JSON in the text array that every npz of vitviz has.
+    The file also has the provenance as JSON, in the text array `vitviz.provenance`. Arrays that are not defined for a model
+    are left out, with a message on standard error.
 
-    What is not defined for a model is left out and said on standard error.
-
-    Raises:
-        UnsupportedError: For a stack too large, for a query that does not exist, and where a query was asked for and
-            nothing can be said of it.
+    Raises: UnsupportedError: For a stack of attention that is too large, for a query that does not exist, and if
+        --query was given and
+            no array depends on it.
     """
     import numpy as np
 
@@ -91,7 +92,7 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
     from vitviz.analysis.queries import query_of
     from vitviz.analysis.rollout import rollout
 
-    query_of(trace, arguments.query)  # before anything is computed
+    query_of(trace, arguments.query)  # raises before anything is computed
     chosen = layer_list(arguments.layers, trace.num_layers)
     arrays: dict[str, Any] = {}
     if not arguments.no_attention:
@@ -132,7 +133,7 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
     """(layers, heads, tokens, tokens) float32.
 
     Raises:
-        UnsupportedError: For a stack too large, or of several shapes.
+        UnsupportedError: For a stack that is too large, or layers of different shapes.
     """
     import numpy as np
 
@@ -152,14 +153,14 @@ def attention_stack(trace: Trace, chosen: list[int]) -> Any:
 
 
 def refuse_a_large_stack(model: Model, arguments: argparse.Namespace) -> None:
-    """Raises UnsupportedError for a stack that will be too large, before the pass whose attention it would hold."""
+    """Raises UnsupportedError for a stack of attention that will be too large, before the forward pass."""
     from vitviz.capture.cost import pass_cost
 
     if arguments.no_attention:
         return
     with model.lock:
         shapes = pass_cost(model.module, model.input_size).shapes
-    grid = [shape for shape in shapes if shape[-2] >= model.layout.num_patches]  # not what only collects at the end
+    grid = [shape for shape in shapes if shape[-2] >= model.layout.num_patches]  # without pooling layers
     if len(set(grid)) == 1:
         _need_memory_for(len(layer_list(arguments.layers, len(grid))), *grid[0][-3:])
 
@@ -175,7 +176,7 @@ def _need_memory_for(layers: int, heads: int, queries: int, keys: int) -> None:
 
 
 def layer_list(text: str | None, num_layers: int) -> list[int]:
-    """Layer numbers from "0-2,11", in rising order; all of them for None. Raises ValueError."""
+    """Layer numbers of a text like "0-2,11", ascending; all for None. Raises ValueError for other text."""
     if text is None:
         return list(range(num_layers))
     chosen: set[int] = set()

@@ -1,4 +1,4 @@
-"""Attention weights and rollout as figures: all heads, one head, rollout and per-head rollout."""
+"""Figures of attention weights and rollout: all heads, one head, rollout and per-head rollout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def heads_figure(
     theme: Theme = LIGHT,
     width: int = 900,
 ) -> Figure:
-    """Where `query` looks, every head of every layer as small multiples; `maps` (layers, heads, rows, cols) where known.
+    """Attention of a query in every head of every layer as small multiples.
+
+    `maps` are the (layers, heads, rows, cols) of `head_maps`, if computed already.
 
     Raises:
         UnsupportedError: As `head_maps`.
@@ -68,7 +70,7 @@ def attention_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """Where `query` looks in one head, or in the mean of all heads of a layer.
+    """Attention of a query in one head, or in the mean of all heads of a layer.
 
     Raises:
         UnsupportedError: For an unknown query.
@@ -111,18 +113,24 @@ def microscope_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """One token's attention in a layer: over the photograph with its strongest links, and below it head by head for "all".
+    """One token's attention in a layer: over the photograph with its strongest links, and with "all" one map for each head.
 
     Args:
-        token: a patch or a prefix token by its name.
-        head: one head, "mean", or "all" for the mean and each.
-        direction: "at", where the token looks; "by", who looks at it.
-        measure: "weight", or "value" for weight times the length of what the value gives.
+        subject: the traced image.
+        layer: counted from 0.
+        token: name of a patch or prefix token.
+        head: one head, "mean", or "all" for the mean and each head.
+        direction: "at" for the token's weights as query, "by" for its weights as key of every query.
+        measure: "weight", or "value" for weights times the norms of the projected values.
+        links: whether the strongest links are drawn.
         shared: one scale for all heads.
+        robust: scales end at the 99th percentile.
+        theme: colours and font size.
+        width: pixels.
 
     Raises:
         ValueError: For a token, a direction or a measure that does not exist.
-        UnsupportedError: Where the values' lengths cannot be measured.
+        UnsupportedError: If norms of values are not defined for the layer.
     """
     if direction not in ("at", "by") or measure not in ("weight", "value"):
         raise ValueError(
@@ -193,7 +201,7 @@ def microscope_figure(
 
 
 def _links(row: np.ndarray, at: int, source: TokenLayout, target: TokenLayout, direction: str) -> list[Link]:
-    """The strongest links of row (tokens,), from queries to keys, the strongest last."""
+    """The strongest links of `row` (tokens,), from query to key, in ascending order."""
     strongest = np.argsort(row, kind="stable")[-LINKS:]
     most = max(float(row[strongest[-1]]), 1e-30)
     here = _place(source, at)
@@ -202,7 +210,7 @@ def _links(row: np.ndarray, at: int, source: TokenLayout, target: TokenLayout, d
 
 
 def _place(layout: TokenLayout, token: int) -> tuple[float, float]:
-    """Shares (down, across) of the picture: a patch's middle; a prefix token stands at the upper edge."""
+    """(down, across) relative to the picture's sides: a patch's centre; prefix tokens are at the upper edge."""
     cell = layout.cell_of(token)
     if cell is None:
         return 0.0, (token + 0.5) / layout.num_prefix
@@ -220,7 +228,7 @@ def rollout_figure(
     width: int = 640,
     progress: Progress | None = None,
 ) -> Figure:
-    """Rollout over the photograph. `heatmap` is the same query's, where it is known already. Raises as `rollout`."""
+    """Rollout over the photograph. `heatmap` is the rollout, if computed already. Raises as `rollout`."""
     asked = query_of(subject.trace, query)
     heatmap = rollout(subject.trace, asked, options, progress) if heatmap is None else heatmap
     words = f"Attention rollout of {query_words(asked)}"
@@ -258,7 +266,7 @@ def rollout_aside_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """Rollout with its sinks at zero and framed; the colour range is that of the others. Raises as `rollout`."""
+    """Rollout with its sinks set to zero and framed; the scale is that of the other patches. Raises as `rollout`."""
     asked = query_of(subject.trace, query)
     heatmap = rollout(subject.trace, asked, options) if heatmap is None else heatmap
     found = rollout_sinks(subject.trace, heatmap, options) if found is None else found
@@ -331,7 +339,7 @@ def map_figure(
     marks: Iterable[tuple[int, int]] = (),
     **details: Any,
 ) -> Figure:
-    """A heat map over what the model saw, complete; `line` is the Python that makes `heatmap` from `trace`."""
+    """A figure of a heat map over the model input; `line` is the Python that computes `heatmap` from `trace`."""
     scale = Scale.of(heatmap.values, robust=robust, signed=heatmap.signed)
     drawing = draw_heatmap(
         heatmap,
@@ -353,11 +361,11 @@ def map_figure(
 
 
 def rollout_parameters(options: RolloutOptions) -> dict[str, Any]:
-    """The parameters that differ from the paper, and alpha in any case."""
+    """Options that differ from the paper's, and always alpha."""
     standing = {name: getattr(options, name) for name in ("fusion", "discard", "first_layer", "last_layer")}
     return {"alpha": options.alpha} | {name: value for name, value in standing.items() if value != getattr(PAPER, name)}
 
 
 def options_text(options: RolloutOptions) -> str:
-    """The Python that makes these options."""
+    """The Python expression for these options."""
     return made("vitviz.RolloutOptions", **rollout_parameters(options))

@@ -1,4 +1,4 @@
-"""One head as matrices: queries times keys, the softmax of every row, weights times values, with one row marked."""
+"""Figures of one head as matrices: queries times keys, the softmax of every row, weights times values; one row is marked."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vitviz.figures.traced_image import TracedImage
 
 OPEN = "opened = vitviz.open_layer(model, trace, {layer})"
 HAND = "hand = vitviz.head_by_hand(opened, {head}, {query!r})"
-LARGEST = 2048  # tokens; more would not fit on a page, one pixel an entry
+LARGEST = 2048  # tokens: with at least one pixel for an entry, a larger matrix does not fit a page
 
 
 def scores_figure(
     subject: TracedImage, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
 ) -> Figure:
-    """Q (tokens, head_dim) times K transposed, scaled, plus the bias where there is one: all scores of the head at once.
+    """All scores of the head: Q (tokens, head_dim) times K transposed, scaled, plus the bias if there is one.
 
     The row of `hand`'s query and the column of its key are marked.
     """
@@ -50,7 +50,7 @@ def scores_figure(
 def weights_figure(
     subject: TracedImage, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
 ) -> Figure:
-    """The softmax of every row of scores: all weights of the head, each row summing to 1, with `hand`'s row marked."""
+    """All weights of the head, the softmax of every row of scores, with `hand`'s row marked."""
     weights = opened.attention.weights(hand.head).double().cpu().numpy()  # (tokens, tokens)
     drawing = draw_matrix(
         weights, hand.layout, scale=Scale.of(weights, robust=True, low=0.0), query=hand.query, width=width, theme=theme
@@ -66,7 +66,7 @@ def weights_figure(
 def output_figure(
     subject: TracedImage, opened: OpenLayer, hand: HeadByHand, *, theme: Theme = LIGHT, width: int = 700
 ) -> Figure:
-    """Weights times V (tokens, value_dim): the head's output for all tokens at once, with `hand`'s row marked."""
+    """The head's output for all tokens, weights times V (tokens, value_dim), with `hand`'s row marked."""
     weights = opened.attention.weights(hand.head).double().cpu().numpy()  # (tokens, tokens)
     output = weights @ hand.values  # (tokens, value_dim)
     drawing = draw_product(
@@ -89,7 +89,7 @@ def output_figure(
 
 
 def all_scores(opened: OpenLayer, hand: HeadByHand) -> np.ndarray:
-    """(tokens, tokens): of every query with every key, scaled, plus the bias where there is one."""
+    """(tokens, tokens): scores of every query with every key, scaled, plus the bias if there is one."""
     scores: np.ndarray = hand.queries @ hand.keys.T * hand.factor
     if opened.attention.bias is not None:
         bias = opened.attention.bias.rows(slice(None))  # (heads or 1, queries or 1, keys)

@@ -1,4 +1,4 @@
-"""Two maps side by side with their difference, and one patch in two pictures, as figures."""
+"""Figures of two maps side by side with their difference, and of one patch in two pictures."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class Side:
     """One of two maps.
 
     Attributes:
-        name: what it is called above its picture
-        line: the Python that makes `heatmap` from `model` and `trace`
+        subject: the traced image
+        heatmap: the map over the image
+        name: written above its picture
+        query: the map's query, if it has one
+        line: the Python that computes `heatmap` from `model` and `trace`
         details: provenance: layer, head, parameters
     """
 
@@ -41,10 +44,10 @@ class Side:
 
 
 def difference(one: Heatmap, two: Heatmap) -> Heatmap:
-    """One minus two, patch by patch.
+    """`one` - `two`, patch by patch.
 
     Raises:
-        DrawError: Where the grids differ.
+        DrawError: If the grids differ.
     """
     if one.grid != two.grid:
         raise DrawError(
@@ -55,15 +58,15 @@ def difference(one: Heatmap, two: Heatmap) -> Heatmap:
 
 
 def shared_scale(*maps: Heatmap, robust: bool = True) -> Scale:
-    """One scale for several maps, so that a colour means the same in all of them."""
+    """One scale for several maps, so that equal values have equal colours."""
     return Scale.of(*(each.values for each in maps), robust=robust, signed=any(each.signed for each in maps))
 
 
 def difference_scale(one: Heatmap, two: Heatmap, robust: bool = True) -> Scale:
-    """The scale of `difference(one, two)`: symmetric about zero, and flat where the maps are equal but for rounding.
+    """The scale of `difference(one, two)`: symmetric about zero, and flat if the maps are equal except for rounding.
 
     Raises:
-        DrawError: Where the grids differ.
+        DrawError: If the grids differ.
     """
     values = difference(one, two).values
     return Scale.of(values, robust=robust, signed=True, noise=rounding(one.values, two.values))
@@ -80,15 +83,20 @@ def comparison_figure(
     theme: Theme = LIGHT,
     width: int = 480,
 ) -> Figure:
-    """Two maps beside each other, each over its own picture, and their difference where wanted.
+    """Two maps beside each other, each over its own picture, and optionally their difference.
 
     Args:
+        one: the left map
+        two: the right map
         method: "attention weights", "rollout", "position similarity"
-        shared: one scale for both, so that colours compare
+        shared: one scale for both, so that their colours can be compared
+        robust: scales end at the 99th percentile
+        with_difference: also draw `one` - `two`
+        theme: colours and font size
         width: pixels of each picture
 
     Raises:
-        DrawError: Where a difference is wanted and the grids differ.
+        DrawError: For `with_difference` with maps of different grids.
     """
     common = shared_scale(one.heatmap, two.heatmap, robust=robust) if shared else None
     drawn = [_drawn(side, side.heatmap, side.name, common, robust, theme, width) for side in (one, two)]
@@ -134,16 +142,17 @@ def _drawn(
     )
 
 
-# Tick names that fit beside each other under a curve of the default width.
+# Largest number of tick labels below a curve of the default width.
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """The picture that a patch is pasted into, prepared for the model of the picture it comes from.
+    """The picture that a patch is pasted into, prepared for the model of the picture that the patch comes from.
 
     Attributes:
-        image_hash: names the picture by its pixels
-        image_name: how a snippet of Python calls it
+        prepared: the model's input
+        image_hash: hash of the picture's pixels
+        image_name: its path in Python snippets
     """
 
     prepared: Prepared
@@ -152,7 +161,7 @@ class Scene:
 
     @property
     def nbytes(self) -> int:
-        """Without the model."""
+        """Bytes of its arrays, without the model."""
         return self.prepared.input.nbytes + self.prepared.shown.width * self.prepared.shown.height * 3
 
 
@@ -166,13 +175,16 @@ def scenes_figure(
     width: int = 640,
     height: int = 400,
 ) -> Figure:
-    """How alike one patch's token stays to itself, layer by layer, when it is pasted into another picture.
-
-    Raises as `two_scenes`.
+    """Cosine similarity, layer by layer, of a patch's tokens in two pictures. Raises as `two_scenes`.
 
     Args:
-        subject: the scene the patch comes from; other: the scene it is pasted into
-        found: where it is known already
+        subject: the picture that the patch comes from
+        other: the picture that it is pasted into
+        paste: the patch, and where it is pasted
+        found: the result of `two_scenes`, if computed already
+        theme: colours and font size
+        width: pixels
+        height: pixels of the curves
     """
     found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
     itself, control = "itself", "other patches there"
@@ -220,7 +232,7 @@ def scenes_figure(
 
 
 def pasted_picture(subject: TracedImage, other: Scene, paste: Paste) -> Image.Image:
-    """What the model is shown: the other scene with the block of this one in it."""
+    """The model input before normalisation: the other picture with the block of this one pasted in."""
     layout = subject.trace.layout
     height, width = layout.patch_size
     picture = other.prepared.shown.copy()

@@ -1,4 +1,4 @@
-"""What a token is made of, as figures: patches and their filters, position embeddings, rotary and relative positions."""
+"""Figures of patches, filters of the patch embedding, position embeddings, rotary and relative positions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def grid_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """What the model saw, cut into its patches; tokens in `highlight` are framed."""
+    """The model input cut into its patches; patches of tokens in `highlight` are framed."""
     layout, shown = subject.layout, subject.prepared.shown
     (rows, cols), (height, side) = layout.grid, layout.patch_size
     drawing = draw_grid(
@@ -62,7 +62,7 @@ def grid_figure(
 def sequence_figure(
     subject: TracedImage, *, highlight: int | None = None, columns: int = 10, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
-    """The sequence that the picture unrolls into, prefix tokens in front."""
+    """The sequence of tokens: prefix tokens, then the patches row by row."""
     layout, shown = subject.layout, subject.prepared.shown
     prefix = f"{layout.num_prefix} prefix tokens ({', '.join(layout.prefix)}) and " if layout.prefix else ""
     return Figure(
@@ -81,7 +81,7 @@ def filters_figure(subject: TracedImage, count: int = 28, *, theme: Theme = LIGH
     """The leading principal components of the patch filters.
 
     Raises:
-        UnsupportedError: Where a model has none over pixels.
+        UnsupportedError: For a model without filters over pixels.
     """
     found = filter_components(subject.model, count)
     return Figure(
@@ -104,10 +104,10 @@ SIMILARITY_METHOD = "position similarity"
 
 
 def similarity_of(subject: TracedImage) -> np.ndarray:
-    """(patches, patches) for the subject's grid.
+    """(patches, patches) position similarity of the subject's grid.
 
     Raises:
-        UnsupportedError: Where no position embedding is added.
+        UnsupportedError: If no position embedding is added.
     """
     return position_similarity(subject.model, subject.layout)
 
@@ -120,7 +120,10 @@ def atlas_figure(
     theme: Theme = LIGHT,
     width: int = 900,
 ) -> Figure:
-    """One tile a patch, each the similarity of its position with all others (Dosovitskiy et al. 2021, figure 7)."""
+    """A small map for each patch of its position's similarity to all others.
+
+    Source: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 centre.
+    """
     similarity = similarity_of(subject) if similarity is None else similarity
     kind = position_embedding(subject.model, subject.layout).kind
     rows, cols = subject.layout.grid
@@ -145,7 +148,7 @@ def position_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """The similarity of one patch's position with all others, as a map.
+    """The similarity of one patch's position to all others, as a map.
 
     Raises:
         IndexError: Outside the grid.
@@ -169,7 +172,7 @@ def position_figure(
 def distance_figure(
     subject: TracedImage, similarity: np.ndarray | None = None, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
-    """Similarity against the distance between positions: the mean, and the band that holds 80% of the pairs."""
+    """Similarity as a function of the distance between positions: the mean, and a band with 80% of the pairs."""
     similarity = similarity_of(subject) if similarity is None else similarity
     curve = similarity_by_distance(similarity, subject.layout)
     name = "mean of all pairs"
@@ -198,13 +201,13 @@ KERNEL_LINE = "kernel = vitviz.rotary_table(model, trace.layout).kernel(layer={l
 BIAS_LINE = (
     "bias = vitviz.offset_biases(model, model.input_size)[{number}]  # bias.values: (heads, displacements down, right)"
 )
-# Pixels aimed at for one head's map.
+# Pixels: wanted width of one head's map, and smallest width of the figure.
 BIAS_TILE, MIN_BOARD_WIDTH = 220, 420
 BIAS_LABEL = "bias added to the score"
 
 
 def straddles(values: np.ndarray) -> bool:
-    """Whether zero is among the values, and so the middle of their scale; a bias that is never negative has no use for one."""
+    """Whether values lie on both sides of zero, so that a diverging scale is used."""
     return bool(values.min() < 0 < values.max())
 
 
@@ -218,7 +221,9 @@ def kernel_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """K over every displacement on the grid. raw: colours from the smallest to the largest value, not from -1 to 1.
+    """The rotary kernel K for every displacement on the grid.
+
+    With `raw` the scale ends at the smallest and largest value instead of -1 and 1.
 
     Raises:
         UnsupportedError: For a model without rotary positions.
@@ -247,10 +252,10 @@ def kernel_figure(
 
 
 def biases_of(subject: TracedImage) -> tuple[OffsetBias, ...]:
-    """Every layer's bias over displacements.
+    """Every layer's bias as a function of displacement.
 
     Raises:
-        UnsupportedError: Where there is none.
+        UnsupportedError: If no layer has one.
     """
     with subject.model.lock:
         return offset_biases(subject.model, subject.model.input_size)
@@ -259,7 +264,7 @@ def biases_of(subject: TracedImage) -> tuple[OffsetBias, ...]:
 def bias_figure(
     subject: TracedImage, number: int, head: int, bias: OffsetBias, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
-    """One head's bias over displacements. number: of the layer among those that add a bias, counted from 0."""
+    """One head's bias for every displacement. `number` counts the layers that add a bias, from 0."""
     values = bias.values[head]
     rows, cols = bias.window
     return Figure(
@@ -280,7 +285,7 @@ def bias_figure(
 def bias_heads_figure(
     subject: TracedImage, number: int, bias: OffsetBias, *, shared: bool = True, theme: Theme = LIGHT, width: int = 900
 ) -> Figure:
-    """All heads of one layer over displacements. shared: one scale, so that colours compare between heads."""
+    """The bias of all heads of one layer for every displacement, with `shared` on one scale."""
     return Figure(
         arrays={"bias": bias.values},
         drawing=draw_board(

@@ -1,4 +1,4 @@
-"""Patch features as figures: likeness, principal components, clusters, and objects found in them."""
+"""Figures of patch features: similarity, principal components, clusters, and objects found in them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CALLS = {"LOST": "lost", "TokenCut": "token_cut", "MaskCut": "mask_cut"}
 
 
 def _others(subject: TracedImage, others: Sequence[Other], facet: str, layer: int, *, shown: bool = False) -> list[str]:
-    """Lines of Python that put the features of all pictures into a list, and into another what the model saw of them."""
+    """Lines of Python that make a list of the features of all pictures, and with `shown` a list of the model's inputs."""
     lines = [_MAPS, f"features = maps.facet({facet!r}, {layer})", "pictures = [features]"]
     lines += ["shown = [trace.shown]"] if shown else []
     for other, _ in others:
@@ -49,7 +49,7 @@ def _hashes(others: Sequence[Other]) -> dict[str, str]:
 
 
 def _together(pictures: Sequence[Image.Image]) -> Image.Image:
-    """All of them beside each other, as high as the first."""
+    """All pictures beside each other, scaled to the height of the first."""
     height = pictures[0].height
     same = [each.resize((max(1, round(each.width * height / each.height)), height)) for each in pictures]
     return beside(same, LIGHT) if len(same) > 1 else pictures[0]
@@ -65,14 +65,16 @@ def similarity_figure(
     width: int = 640,
     others: Sequence[Other] = (),
 ) -> Figure:
-    """How alike every patch of the picture, and of `others`, is to one of it.
+    """Cosine similarity of one patch to every patch of its picture and of further pictures.
 
     Args:
-        subject: The picture.
+        subject: The traced picture.
         maps: Its features.
         cell: (row, col) of the patch.
         facet: As `FeatureMaps.facet`.
-        layer: The last by default.
+        layer: Counted from 0; the last by default.
+        theme: Colours and font size.
+        width: Pixels of each picture.
         others: Further pictures; each map has its own scale.
 
     Raises:
@@ -121,11 +123,17 @@ def components_figure(
     width: int = 640,
     others: Sequence[Other] = (),
 ) -> Figure:
-    """The first three principal components of the patches as red, green and blue, jointly with those of `others`.
+    """The first three principal components of the patches of all pictures as red, green and blue.
 
     Args:
-        foreground: Leave out patches whose first component says background, as Oquab et al. 2023 do.
-        smooth: Interpolate between the patches' centres (bicubic) in place of one rectangle a patch.
+        subject: The traced picture.
+        maps: Its features.
+        facet: As `FeatureMaps.facet`.
+        layer: Counted from 0; the last by default.
+        foreground: Leave out background patches, as `principal_components`.
+        smooth: Interpolate between the patches' centres (bicubic) instead of one rectangle for each patch.
+        width: Pixels of each picture.
+        others: Further pictures.
     """
     features = maps.facet(facet, layer)
     found = principal_components(
@@ -170,9 +178,15 @@ def clusters_figure(
     others: Sequence[Other] = (),
     along_edges: Sequence[np.ndarray] = (),
 ) -> Figure:
-    """k-means over the patches of all pictures, each cluster in a colour over the grey picture. Raises as `cluster_patches`.
+    """k-means clusters of the patches of all pictures as colours over the grey pictures. Raises as `cluster_patches`.
 
     Args:
+        subject: The traced picture.
+        maps: Its features.
+        count: Number of clusters.
+        facet: As `FeatureMaps.facet`.
+        layer: Counted from 0; the last by default.
+        others: Further pictures.
         along_edges: (height, width) int of every picture, its clusters by `refine_labels`: drawn in place of patches.
     """
     features = maps.facet(facet, layer)
@@ -203,7 +217,7 @@ def clusters_figure(
 
 
 def _numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """One array a picture, by the names of a figure: "clusters", "clusters_2" and so on."""
+    """Array names of a figure -> one array for each picture: "clusters", "clusters_2" and so on."""
     return {name if number == 1 else f"{name}_{number}": each for number, each in enumerate(arrays, 1)}
 
 
@@ -216,11 +230,15 @@ def objects_figure(
     centred: bool = True,
     along_edges: Sequence[np.ndarray] = (),
 ) -> Figure:
-    """Objects found in the features of one facet and layer: their boxes with scores, and what lies outside all masks dimmed.
+    """Objects found in the features of one facet and layer: boxes with scores, and the picture dimmed outside all masks.
 
     Args:
-        found: What `lost`, `token_cut` (one each) or `mask_cut` gave.
-        facet, layer, centred: What it was given.
+        subject: The traced picture.
+        found: Results of `lost`, `token_cut` (one each) or `mask_cut`.
+        facet: Facet of their features.
+        layer: Layer of their features.
+        width: Pixels.
+        centred: Whether the mean patch was subtracted.
         along_edges: (height, width) boolean of every object, its mask by `refine_mask`: drawn in place of patches.
     """
     shown = subject.prepared.shown

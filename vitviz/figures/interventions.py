@@ -1,4 +1,4 @@
-"""A changed model beside the model as it is, and tokens that stand out, as figures."""
+"""Figures of a model with and without interventions, and of outlier tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REMOVED = (24, 26, 32)
 
 
 def seen_picture(subject: TracedImage, changes: Interventions) -> Image.Image:
-    """The pixels as the changed model gets them, without the normalisation; patches out of the sequence are dark."""
+    """The changed model's input before normalisation; patches that are removed from the sequence are dark."""
     layout, pixels = subject.trace.layout, subject.prepared.input[None]
     for item in changes:
         pixels = item.change_pixels(pixels, layout)
@@ -65,15 +65,21 @@ def what_if_figure(
     theme: Theme = LIGHT,
     width: int = 480,
 ) -> Figure:
-    """The answer and one map, before and after.
+    """The prediction and one map, without and with the interventions.
 
     Args:
-        map_details: provenance of the map: "map" (what it shows), "query", "layer" and "head", as far as they apply
-        means: the mean outputs that heads were replaced by
+        subject: the traced image of the unchanged model
+        changes: the interventions
         logits: (classes,) of the changed model
-        line: the Python that makes the map, `heatmap`, from `trace`; line_after: the other, `heatmap_after`, from `after`,
-            where it is not the same
-        classes: whether the outputs stand for something; otherwise, for features, only the maps are drawn
+        before: map of the unchanged model
+        after: map of the changed model
+        line: the Python that computes the map, `heatmap`, from `trace`
+        line_after: the Python that computes `heatmap_after` from `after`, if it is not the same
+        map_details: provenance of the map: "map" (its name), "query", "layer" and "head", as far as they apply
+        means: mean outputs that heads were replaced by
+        classes: whether the outputs are not features; for features only the maps are drawn
+        robust: scales end at the 99th percentile
+        theme: colours and font size
         width: pixels of each half
     """
     scale = Scale.of(before.values, after.values, robust=robust)
@@ -124,7 +130,7 @@ def what_if_figure(
 
 
 def intervention_snippet(subject: TracedImage, changes: Interventions, line: str, line_after: str = "") -> str:
-    """Python that asks the changed model: `trace` as it is, `after` changed, and a map of each by `line`."""
+    """The Python for `trace` of the unchanged model, `after` of the changed one, and a map of each by `line`."""
     means, given = [], ""
     if any(isinstance(item, SwitchOffHeads) and item.fill == "mean" for item in changes):
         means = [
@@ -159,16 +165,21 @@ def outliers_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """The tokens that stand out furthest, through the layers, as multiples of the median patch's value.
+    """The largest outlier tokens, layer by layer, as multiples of the median patch's value.
 
     Args:
+        subject: the traced image
+        found: the outliers
         measure: "norm" or "mass" of `found`, whose threshold is drawn as a line
-        quantity: what the values are, for people; along: what they are counted by, from 0
-        count: how many tokens are drawn
-        names: a token's short name, for people
+        quantity: label of the vertical axis
+        along: label of the horizontal axis
+        count: number of tokens drawn
+        names: a token's short name -> its display name
+        theme: colours and font size
+        width: pixels
 
     Raises:
-        ValueError: Where no token stands out.
+        ValueError: Without an outlier.
     """
     if not found.tokens:
         raise ValueError("no token stands out at these thresholds, so there is none to draw")
@@ -180,7 +191,7 @@ def outliers_figure(
     places = np.arange(length)
     lines = {f"threshold {threshold:g}": np.full(length, threshold, np.float32), **times}
     drawing = draw_curve(places, lines, x_label=along, y_label=quantity, theme=theme, width=width)
-    if measure == "norm":  # taken before the first layer, too
+    if measure == "norm":  # also measured before the first layer
         count_layers(drawing, length)
     largest = max(times, key=lambda name: float(times[name].max()))
     return Figure(

@@ -1,4 +1,4 @@
-"""Models of several grids, windows or pooled keys as figures: one layer, all its heads, and every layer at a glance."""
+"""Figures of layers of any kind, with windows, stages or pooled keys: one layer, all its heads, and all layers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.traced_image import TracedImage, made, query_words
 
-# Pixels aimed at for one head's map, so that a layer of one head does not fill a screen, and for the narrowest board.
+# Pixels: wanted width of one head's map, so that a layer of one head is not enlarged too much, and smallest width of a figure.
 TILE, MIN_WIDTH = 240, 420
 
 
 def layer_name(trace: Trace, index: int) -> str:
-    """ "stage 1, layer 3: shifted windows, 28×28" as lists and pictures call a layer; layers are counted through."""
+    """The display name of a layer: "stage 1, layer 3: shifted windows, 28×28". Layers are counted over all stages."""
     layer = trace.every[index]
     kind, grid = layer_kind(layer), layer.key_layout.grid
     if kind == COLLECTING:
@@ -40,7 +40,7 @@ def layer_name(trace: Trace, index: int) -> str:
 
 
 def reach_of(layer: Layer, query: Query) -> np.ndarray:
-    """(rows, cols) bool over the keys' grid: what a query can look at; everything for queries that are no single patch."""
+    """(rows, cols) bool over the keys' grid: the keys that a query can attend to; all for a query that is not one patch."""
     if query.cell is None:
         return np.ones(layer.key_layout.grid, bool)
     return reached(layer, layer.query_layout.token_at(*query.cell))
@@ -56,13 +56,17 @@ def layer_figure(
     theme: Theme = LIGHT,
     width: int = 900,
 ) -> Figure:
-    """One layer: the patch that asks, and where it looks on the keys' grid, its window outlined.
+    """One layer: the query's patch, and its attention on the keys' grid with the window outlined.
 
     Args:
-        index: among `trace.every`, -1 is the last
-        head: None is the mean of all heads
-        query: a query of the model's first grid, by default what the output is computed from; the layer's patch at the same
-            place asks, or what `nearest_query` says
+        subject: the traced image
+        index: index into `trace.every`; -1 is the last layer
+        head: counted from 0; None is the mean of all heads
+        query: a query of the model's first grid, by default the one that the output is computed from; `nearest_query` maps it
+            to this layer's grid
+        robust: the scale ends at the 99th percentile
+        theme: colours and font size
+        width: pixels
 
     Raises:
         UnsupportedError: For a query that the model does not have.
@@ -113,8 +117,9 @@ def layer_heads_figure(
     theme: Theme = LIGHT,
     width: int = 900,
 ) -> Figure:
-    """All heads of one layer as small multiples, of a windowed layer the window alone; `maps` (heads, rows, cols) of
-    `layer_maps` where known. Other arguments as in `layer_figure`.
+    """All heads of one layer as small multiples; of a windowed layer only the query's window.
+
+    `maps` are the (heads, rows, cols) of `layer_maps`, if computed already. Other arguments are as in `layer_figure`.
     """
     trace, index = subject.trace, _checked(subject, index)
     layer = trace.every[index]
@@ -153,9 +158,7 @@ def overview_figure(
     theme: Theme = LIGHT,
     width: int = 900,
 ) -> Figure:
-    """Every layer at a glance: where a query looks in the mean of the heads, each layer on its own grid, with
-    `nearest_query` in its place. Query as in `layer_figure`.
-    """
+    """Attention of a query in every layer, mean over heads, each layer on its own grid. Arguments as in `layer_figure`."""
     trace, _ = subject.trace, _checked(subject, -1)
     asked = layer_query(trace, query)
     arrays: dict[str, np.ndarray] = {}
@@ -165,7 +168,7 @@ def overview_figure(
     asked_in: dict[str, list[int]] = {}
     for index, layer in enumerate(trace.every):
         own = nearest_query(layer, asked, trace.layout.grid)
-        at_place = asked.cell is not None and own.cell is not None  # on a coarser grid it has another name
+        at_place = asked.cell is not None and own.cell is not None  # on a coarser grid the patch has another name
         asked_in.setdefault(query_words(asked if at_place else own), []).append(index)
         arrays[f"layer_{index}"] = attention_map(layer, own).values
         names.append(_sentence(layer_name(trace, index)))
@@ -203,7 +206,7 @@ def _checked(subject: TracedImage, index: int) -> int:
     """`index` counted from 0.
 
     Raises:
-        UnsupportedError: For a model without any.
+        UnsupportedError: For a model without a layer.
         IndexError: For a layer that does not exist.
     """
     count = len(subject.trace.every)

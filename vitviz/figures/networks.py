@@ -1,4 +1,4 @@
-"""A Vision Transformer beside a convolutional network: how far each sees, and how each stands spoiled pictures."""
+"""Figures that compare a Vision Transformer with a convolutional network: receptive fields, and degraded pictures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EMBEDDED_BOTH = ('vitviz.load_model("embedded")', "vitviz.load_cnn()")
 
 @dataclass(frozen=True)
 class SameCut:
-    """How Python code gives two networks the same cut of a photograph: the one that the first network's preparation makes.
+    """The Python code that gives two networks the same region of a photograph, that of the first network's input.
 
     Attributes:
         loads: Python that loads each of the networks, the Vision Transformer first.
-        image_name: how Python code calls the photograph.
-        framing: of the Vision Transformer's preparation.
+        image_name: path of the photograph in Python snippets.
+        framing: framing of the Vision Transformer's input.
         scaled: whether the other network's input has another size.
     """
 
@@ -34,7 +34,7 @@ class SameCut:
 
     @property
     def imports(self) -> list[str]:
-        """What `lines` need beside vitviz."""
+        """Imports that `lines` need in addition to vitviz."""
         return ["from PIL import Image"] if self.scaled else []
 
     @property
@@ -44,7 +44,7 @@ class SameCut:
 
     @property
     def lines(self) -> list[str]:
-        """Python that makes of `image` what the Vision Transformer gets, `seen`, and the pixels of the other network, `cut`."""
+        """Python that computes from `image` the Vision Transformer's input, `seen`, and the other network's pixels, `cut`."""
         resized = "image.resize(cnn.input_size[::-1], Image.Resampling.BICUBIC, box=seen.box)"
         return [
             f"seen = vitviz.prepare(vit, image, framing={self.framing!r})",
@@ -54,24 +54,24 @@ class SameCut:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All photographs of the gallery, over which numbers are averaged.
+    """The photographs of the gallery over which numbers are averaged.
 
     Attributes:
-        names: of the photographs.
-        framing: of each.
+        names: ids of the photographs.
+        framing: framing of every photograph.
     """
 
     names: tuple[str, ...]
     framing: str = "crop"
 
     def provenance(self, own: Provenance) -> Provenance:
-        """The provenance of one photograph's numbers as that of the mean."""
+        """The provenance of the mean, from that of one photograph."""
         parameters = {**own.parameters, "mean over photographs": list(self.names)}
         return replace(own, image_hash="", framing=FRAMING_WORDS[self.framing], parameters=parameters)
 
     @property
     def words(self) -> str:
-        """At the end of a description."""
+        """The end of a description of a figure."""
         return f" Mean over {len(self.names)} photographs of the gallery."
 
 
@@ -83,14 +83,16 @@ def fields_figure(
     cut: SameCut = SameCut(),
     gallery: Gallery | None = None,
 ) -> Figure:
-    """The side of the square that holds most of the gradient of each network's middle unit, against depth.
+    """The side of the square with most of the central unit's gradient, as a function of relative depth, for each network.
 
     Args:
-        fields: By the network's name, first layer or stage first. Depth is drawn as a share, since the networks have different
-            numbers of layers.
+        fields: Network's name -> receptive fields, first layer or stage first. Depth is relative, because the networks have
+            different numbers of layers.
         provenance: Of the image and the first network.
-        cut: How Python code gives both networks the photograph.
-        gallery: Over which the fields are means; None for those of one photograph.
+        theme: Colours and font size.
+        width: Pixels.
+        cut: Python code that prepares the photograph for both networks.
+        gallery: Photographs that the fields are means over; None for one photograph.
     """
     depth = np.linspace(0, 1, 101)
     lines = {}
@@ -160,11 +162,17 @@ def distances_figure(
     height: int = 420,
     gallery: Gallery | None = None,
 ) -> Figure:
-    """Attention distance of every head by layer, as figure 7 (right) of Dosovitskiy et al. 2021 (arXiv 2010.11929) has it.
+    """Attention distance of every head in every layer.
 
     Args:
-        distances: (layers, heads) in pixels of the input; NaN where a layer has fewer heads than another.
-        gallery: Over which they are means; None for those of one photograph.
+        subject: The traced image.
+        distances: (layers, heads) in pixels of the input; NaN for heads that a layer does not have.
+        theme: Colours and font size.
+        width: Pixels.
+        height: Pixels of the plot.
+        gallery: Photographs that the distances are means over; None for one photograph.
+
+    Source: Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7 right.
     """
     layer, head = np.nonzero(np.isfinite(distances))
     value = distances[layer, head]
@@ -217,14 +225,16 @@ def stress_figure(
     cut: SameCut = SameCut(),
     orders: int = 3,
 ) -> Figure:
-    """The probability of each network's class as one picture is spoiled, with the range over random orders.
+    """The probability of each network's class at every level of degradation, with the range over random orders.
 
     Args:
-        curves: By the network's name, all of one kind and with the same levels; one alone is the second network's.
-        names: The class that each curve is about, by the network's name.
+        curves: Network's name -> curve, all of one kind and with the same levels; a single curve is the second network's.
+        names: Network's name -> name of the curve's class.
         provenance: Of the image and the first network; the classes are added to its parameters.
-        cut: How Python code gives both networks the photograph.
-        orders: Random orders that each curve is the mean of, where the damage is random.
+        theme: Colours and font size.
+        width: Pixels.
+        cut: Python code that prepares the photograph for both networks.
+        orders: Random orders that each curve is the mean over, if the degradation is random.
 
     Raises:
         ValueError: For curves of different kinds or levels.

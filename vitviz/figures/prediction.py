@@ -1,4 +1,4 @@
-"""The prediction and what it rests on, as figures."""
+"""Figures of predictions and explanations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAID = {
 def classes_figure(
     subject: TracedImage, count: int = CLASSES_SHOWN, *, theme: Theme = LIGHT, width: int = 640
 ) -> Figure:
-    """The likeliest classes or labels with their probabilities, or the first outputs that are plain numbers.
+    """The most probable classes or labels with their probabilities; for regression the first outputs.
 
     Raises:
         UnsupportedError: For a model without a classifier.
@@ -63,16 +63,16 @@ def classes_figure(
 def forming_figure(
     subject: TracedImage, values: np.ndarray, *, theme: Theme = LIGHT, width: int = 640, height: int = 420
 ) -> Figure:
-    """values (layers + 1, outputs), read before the first layer and after each: the finally likeliest as lines.
+    """The logit lens: lines of the outputs that are largest at the end of the model.
 
-    Probabilities, or plain numbers, as `Lens.values` has them.
+    `values` are those of `Lens.values`, (layers + 1, outputs), read before the first layer and after each.
 
     Raises:
         UnsupportedError: For a model without a classifier.
     """
     best, kind = top_predictions(subject.trace.logits, subject.model, CLASSES_SHOWN), subject.model.output_kind
     lines = {each.label: values[:, each.index] for each in best}
-    if len(lines) < len(best):  # two classes of one name would be one line
+    if len(lines) < len(best):  # two classes have the same name
         lines = {f"{each.label} ({each.index})": values[:, each.index] for each in best}
     passed = np.arange(len(values))
     drawing = draw_curve(
@@ -115,8 +115,9 @@ def explanation_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """One explanation method's map over the photograph; of shares, with how far they are from adding up. A method that
-    follows one query is shown with it.
+    """One explanation method's map over the photograph.
+
+    The query of a method that has one is framed. For integrated gradients the provenance has the gap to completeness.
     """
     query = default_query(subject.trace) if METHODS[key].of_a_query else None
     if query and isinstance(target, SelfDot) and target.token is not None:
@@ -141,7 +142,7 @@ def explanation_figure(
 
 
 def completeness(heatmap: Heatmap) -> dict[str, float]:
-    """How far the shares of integrated gradients are from adding up, as provenance; nothing for another method's map."""
+    """Provenance entries with the gap of integrated gradients to completeness; empty for other methods."""
     if not isinstance(heatmap, PathAttribution):
         return {}
     return {"points": heatmap.steps, "score difference": heatmap.difference, "gap": heatmap.gap}
@@ -166,7 +167,7 @@ def curves_figure(
     theme: Theme = LIGHT,
     width: int = 640,
 ) -> Figure:
-    """The "deletion" or "insertion" curves of every map, the centre prior, and the band of random orders."""
+    """The "deletion" or "insertion" curves of every map, of the centre baseline, and the band of random orders."""
     curves = {each.name: getattr(each, kind) for each in (*scores.methods, scores.centre)}
     random = np.stack([getattr(each, kind).values for each in scores.random])
     fractions = scores.centre.deletion.fractions
@@ -223,7 +224,7 @@ def object_figure(
     theme: Theme = LIGHT,
     width: int = 440,
 ) -> Figure:
-    """What of the target's likelihood is left with the object hidden, and with as much elsewhere; mask (rows, cols)."""
+    """The target's likelihood with the object `mask` (rows, cols) hidden, and with equal areas elsewhere hidden."""
     kind = subject.model.output_kind
     shares = needs_classifier(target) and kind.is_probability
     other = "the rest hidden" if result.compared_with_rest else "area elsewhere"
@@ -258,7 +259,7 @@ def object_figure(
 
 
 def _maps_text(names: Sequence[str]) -> list[str]:
-    """The Python that makes the maps of these methods, by their names or their keys, in `maps`."""
+    """The Python that computes `maps` of these methods, which are given by display name or key."""
     keys = {method.name: key for key, method in METHODS.items()} | {key: key for key in METHODS}
     if unknown := [name for name in names if name not in keys]:
         return [f"maps = {{...}}  # {', '.join(unknown)}: maps of your own, name -> (rows, cols)"]
@@ -266,7 +267,7 @@ def _maps_text(names: Sequence[str]) -> list[str]:
 
 
 def target_text(target: Target) -> str:
-    """The Python that makes a target."""
+    """The Python expression for a target."""
     match target:
         case ClassLogit(index):
             return f"vitviz.ClassLogit({index})"

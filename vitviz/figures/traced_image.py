@@ -1,4 +1,4 @@
-"""What a figure is about: one image in one model, traced, and a query in words."""
+"""`TracedImage`, the subject of a figure: one image in one model with its trace; and text for snippets and captions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class TracedImage:
     """One image in one model.
 
     Attributes:
-        model: at the size it was traced at
-        prepared: the image as it was prepared for the model
-        trace: what the forward pass left behind
-        image_hash: names the image by its pixels
-        image_name: how a snippet of Python calls it: a path, or a placeholder for an upload
-        image_note: what was done to it before it was loaded; empty for nothing
+        model: the model at the size of the trace
+        prepared: the model's input
+        trace: the trace of the forward pass
+        image_hash: hash of the image's pixels
+        image_name: its path in Python snippets, a placeholder for an upload
+        image_note: how it was changed before it was loaded; may be empty
     """
 
     model: Model
@@ -42,17 +42,17 @@ class TracedImage:
 
     @property
     def layout(self) -> TokenLayout:
-        """Which token is which patch where the picture enters the model."""
+        """Which token is which patch at the model's first attention."""
         return self.model.layout
 
     @property
     def _dtype(self) -> str:
-        """What the model computes in, where that is not float32."""
+        """Precision of the model if it is not float32, else ""."""
         name = str(self.model.dtype).removeprefix("torch.")
         return "" if name == "float32" else name
 
     def provenance(self, method: str, **details: Any) -> Provenance:
-        """Where a figure of this subject comes from; `details` are Provenance's further fields."""
+        """The provenance of a figure of this subject; `details` are further attributes of `Provenance`."""
         return Provenance(
             model=self.model.name,
             weights_hash=self.model.weights_hash,
@@ -67,19 +67,19 @@ class TracedImage:
     @property
     def loading(self) -> str:
         """The Python expression that loads this model."""
-        if self.model.weights == "file":  # its description may lie beside it or not: the architecture fits both
+        if self.model.weights == "file":  # works also without a description beside the file
             arguments = [repr(self.model.architecture), f"weights={f'{self.model.name}.safetensors'!r}"]
         elif self.model.weights == "random":
             arguments = [repr(self.model.name), f"weights={self.model.weights_hash!r}"]
         else:
             arguments = [repr(self.model.name)]
         arguments.append(f"input_size={literal(self.model.input_size)}")
-        if self._dtype:  # the server's operator may have chosen it, and another machine would not know
+        if self._dtype:  # written out, because VITVIZ_DTYPE may set it here and not on another machine
             arguments.append(f"dtype={self._dtype!r}")
         return f"vitviz.load_model({', '.join(arguments)})"
 
     def snippet(self, *lines: str, imports: Iterable[str] = ()) -> str:
-        """Python that loads this model and image, traces it as `trace`, and goes on with `lines`."""
+        """Python that loads this model and image, computes `trace`, and continues with `lines`."""
         return "\n".join(
             [
                 *sorted({"import vitviz", *imports}),
@@ -95,10 +95,13 @@ class TracedImage:
 def traced_image(
     prepared: Prepared, image_hash: str = "", image_name: str = "photo.jpg", progress: Progress | None = None
 ) -> TracedImage:
-    """Runs the model that the image was prepared for; without a layer where none relates patches of the picture.
+    """Traces an image that was prepared for a model; the trace has no layers if no attention relates patches.
 
     Args:
-        progress: called with (attention layers seen, layers in all); raise from it to stop
+        prepared: the image, with its model
+        image_hash: hash of the image's pixels
+        image_name: its path in Python snippets
+        progress: called with (attention layers done, layers in all); an exception that it raises stops the pass
     """
     try:
         trace = trace_input(prepared.model, prepared.input, progress=progress)
@@ -110,7 +113,7 @@ def traced_image(
 def traced_with_passage(
     prepared: Prepared, image_hash: str, image_name: str, most_bytes: float, progress: Progress | None = None
 ) -> tuple[TracedImage, Passage | None]:
-    """The same with values and states between the blocks from the one pass, where they are at most so many bytes each."""
+    """`traced_image` with values and the states between blocks from the same pass, if each takes at most `most_bytes`."""
     passage = None
     try:
         trace, passage = trace_and_passage(
@@ -122,7 +125,7 @@ def traced_with_passage(
 
 
 def snippet_framing(prepared: Prepared) -> str:
-    """The framing that a snippet asks for: the input size that it loads the model at already has the shape of a "fit"."""
+    """The framing in a snippet. "fit" is replaced, since the snippet loads the model at the fitted input size."""
     return "squash" if prepared.framing == "fit" else prepared.framing
 
 
@@ -133,7 +136,7 @@ def made(function: str, /, *positional: str, **arguments: Any) -> str:
 
 
 def literal(value: Any) -> str:
-    """The Python of a value; numpy's numbers as plain ones, which need no import."""
+    """The Python literal of a value; numpy's numbers as Python's, which need no import."""
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
     return repr(value.item() if isinstance(value, np.generic) else value)

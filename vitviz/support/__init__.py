@@ -1,6 +1,4 @@
-"""Which models can be shown, how exactly, and why not: decided by a pass without numbers, before any weights are
-downloaded.
-"""
+"""Decides what can be shown of a model, by a pass on the meta device before weights are downloaded."""
 
 from vitviz.support.registry import support_of, sweep
 from vitviz.support.verdict import LayerSummary, Support, judge

@@ -1,4 +1,4 @@
-"""The verdict for one name of timm's registry or for all of them, and the page of all verdicts."""
+"""The verdict on one name or on all names of timm's registry, and the documentation page of all verdicts."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from vitviz.models.registry import architectures, build_on_meta, pretrained_cfg,
 from vitviz.progress import Progress
 from vitviz.support.verdict import VERDICTS, Support, judge
 
-# A name's verdict asks for one pass without numbers, half a second; a page of names is asked again and again.
+# A verdict takes one pass on the meta device, half a second, and pages of names request the same ones repeatedly.
 _REMEMBERED = 2048
 
 
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
-    """What can be shown of a model, by its name in timm's registry, with or without a pretrained tag, or one of timm's
-    or transformers' on the hub or in a folder ("hf-hub:owner/name", "hf:owner/name", "local-dir:./folder",
-    "hf:./folder"); no weights are read.
+    """What can be shown of a model; no weights are read.
 
-    Args:
+    Args: name: A name of timm's registry, with or without a pretrained tag, or a model on the hub or in a folder
+        ("hf-hub:owner/name",
+            "hf:owner/name", "local-dir:./folder", "hf:./folder").
         input_size: (height, width) in pixels; the model's own by default.
 
     Raises:
         ModelError: For an unknown name.
-        HubError: Where a description has to come from the hub and does not.
+        HubError: If a configuration cannot be downloaded from the hub.
     """
-    # A description may change, on the hub as in a folder, and "hf:./folder" is another one elsewhere: it is read each time.
+    # A configuration on the hub or in a folder may change, and "hf:./folder" depends on the working directory: not cached.
     return _judged(name, input_size) if is_transformers_name(name) else _remembered(name, input_size)
 
 
@@ -64,7 +64,7 @@ def _judged(name: str, input_size: tuple[int, int] | None) -> Support:
 
 
 def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, tuple[int, int]]:
-    """(the module on the meta device, its input size), brought to `input_size` as loading does it.
+    """(the module on the meta device, its input size), resized to `input_size` as by `load_model`.
 
     Raises:
         UnsupportedError: For a size that the model does not take.
@@ -87,10 +87,12 @@ def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, 
 def sweep(
     names: Iterable[str] | None = None, processes: int | None = None, progress: Progress | None = None
 ) -> Iterator[Support]:
-    """The verdict for each of the names (all of them by default), in their order, computed on several processors.
+    """The verdict on each of the names in order, computed in several processes.
 
     Args:
-        progress: called as progress(done, of how many)
+        names: names of timm's registry; all by default
+        processes: number of processes; by default that of the processors
+        progress: called as progress(names done, names in all)
     """
     names = list(names) if names is not None else architectures()
     processes = processes or os.cpu_count() or 1
@@ -119,7 +121,7 @@ _MEANING = {
 
 
 def write_page(supports: Iterable[Support]) -> str:
-    """The page as Markdown: counts, then every name under its verdict, names with the same reason together."""
+    """The page as Markdown: counts, then the names by verdict and reason."""
     supports = list(supports)
     counts = Counter(support.verdict for support in supports)
     lines = [

@@ -1,4 +1,4 @@
-"""From the attention calls that a pass over coordinates found to a verdict with its reason."""
+"""The verdict on a model, with its reason, from the attention calls found by the pass over coordinates."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _ALWAYS = "patches, positions and the prediction"
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """Attention layers in a row that are alike.
+    """Consecutive attention layers with the same properties.
 
     Attributes:
-        first: dotted name of the first one's module
-        count: how many there are
+        first: dotted name of the first layer's module
+        count: number of layers
         kind: as in `Placement`
-        heads: attention heads of each, 0 where the layer cannot be placed
+        fused: whether they use the fused call
+        heads: attention heads of each; 0 for layers that cannot be placed
         query_grid, key_grid: (rows, cols) of patches, or None
         windows: number of windows
     """
@@ -62,15 +63,15 @@ class Support:
     """What can be shown of a model.
 
     Attributes:
-        name: what was asked for
-        verdict: "global": every attention layer relates all tokens of one grid "mixed": several grids, pooled keys or class
-            attention; every layer named in `layers` is exact on its own grid "windowed": attention inside windows, each placed
-            back on the image "refused": no attention between patches can be shown
-        reason: one sentence that says why
-        instead: one sentence that says what can be shown where something cannot, or ""
-        fused: whether attention that is shown goes through the fused call, so that no weights exist until they are asked for
-        rollout: whether attention rollout is defined for the model as it stands
-        layers: every attention layer in order, alike ones together
+        name: the model's name
+        verdict: "global" (every attention layer relates all tokens of one grid), "mixed" (several grids, pooled keys or class
+            attention; every layer in `layers` is exact on its own grid), "windowed" (attention inside windows, each at its
+            position in the image), or "refused" (no attention between patches can be shown)
+        reason: one sentence with the reason
+        instead: one sentence on what can be shown instead of what cannot, or ""
+        fused: whether the attention that is shown uses the fused call
+        rollout: whether attention rollout is defined for the model
+        layers: every attention layer in order, consecutive ones with the same properties together
     """
 
     name: str
@@ -83,11 +84,13 @@ class Support:
 
 
 def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None = None) -> Support:
-    """The verdict over a model's attention calls, in their order.
+    """The verdict on a model.
 
     Args:
-        layout: the tokens that the model begins with, where it is known: a token that joins them later (the mean of all
-            patches, in the attention pooling of a convolutional network) belongs to no sequence that goes through the layers
+        name: the model's name
+        placements: its attention calls in order
+        layout: layout of the first attention, if known: a token that is added later (the mean of all patches, in the attention
+            pooling of a convolutional network) is not part of the sequence of earlier layers
     """
     placements = _as_layers(placements)
     shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]
@@ -109,9 +112,7 @@ def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None
 
 
 def _as_layers(placements: Sequence[Placement]) -> tuple[Placement, ...]:
-    """Calls in which one module works out its heads one after the other (EfficientViT's cascade) as one layer, as in a
-    trace.
-    """
+    """Joins calls of one module that computes its heads one by one (EfficientViT) to one layer, as in a trace."""
     layers: list[Placement] = []
     for _, group in groupby(placements, lambda p: (p.module, p.kind, p.query_layout, p.key_layout, p.fused)):
         same = list(group)
@@ -124,9 +125,7 @@ def _as_layers(placements: Sequence[Placement]) -> tuple[Placement, ...]:
 
 
 def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]) -> bool:
-    """Whether the same tokens go through every layer, and whatever collects at the end collects from these tokens: all of
-    them, or without some of the prefix.
-    """
+    """Whether all layers have the same tokens, and pooling layers at the end read these, with or without prefix tokens."""
     layout = shown[0].query_layout
     assert layout is not None
     return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(
@@ -136,7 +135,7 @@ def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]
 
 
 def _joined(shown: Sequence[Placement], layout: TokenLayout | None) -> bool:
-    """Whether tokens join the sequence on the way to these layers."""
+    """Whether tokens are added to the sequence before these layers."""
     prefixes = {p.query_layout.prefix for p in shown if p.query_layout}
     return len(prefixes) > 1 or (layout is not None and any(len(p) != layout.num_prefix for p in prefixes))
 

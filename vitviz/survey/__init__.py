@@ -1,1 +1,1 @@
-"""The same analyses over a folder of images, streamed one by one."""
+"""Analyses over a folder of images, one image at a time."""

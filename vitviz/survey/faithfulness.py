@@ -1,8 +1,6 @@
-"""Are the maps faithful on these images? Deletion and insertion areas of every method over many images, against two
-baselines.
+"""Deletion and insertion areas of every explanation method over many images, compared with two baselines.
 
-The target is each image's predicted class. Differences are paired, image by image, so that a hard image counts for
-neither side.
+The target is each image's predicted class. Differences are paired by image, so that the difficulty of an image cancels.
 """
 
 from __future__ import annotations
@@ -36,7 +34,12 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the interval that holds it: low and high are the 2.5th and 97.5th percentile of resampled means."""
+    """A mean with its bootstrap interval.
+
+    Attributes:
+        mean: the mean.
+        low, high: 2.5th and 97.5th percentile of the resampled means.
+    """
 
     mean: float
     low: float
@@ -48,9 +51,12 @@ class Interval:
 
 
 def mean_interval(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """The 95% percentile bootstrap interval of the mean of values (images,), images drawn with replacement.
+    """The 95% percentile bootstrap interval of a mean over images.
 
-    For paired comparisons give the differences, one an image: an image that is hard for both then counts for neither.
+    Args:
+        values: (images,); for a paired comparison the difference for each image.
+        resamples: number of samples of images, drawn with replacement.
+        seed: of the samples.
 
     Raises:
         ValueError: For fewer than two values.
@@ -72,15 +78,20 @@ def mean_interval(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
     return Interval(float(values.mean()), float(found.low), float(found.high))
 
 
-# What is tried; content decides in the end, and a file that is no image is left out and counted.
+# Files with other extensions are not opened. The format follows from the content; files that are not images are counted.
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif"}
 
 
 def image_paths(folder: Path, limit: int | None = None, seed: int | None = None) -> list[Path]:
-    """Images in `folder` and below, sorted by name, or in an order drawn by `seed`; the first `limit` of them.
+    """Images in a folder and its subfolders.
+
+    Args:
+        folder: the folder.
+        limit: largest number of images; all by default.
+        seed: of a random order; by default images are sorted by name.
 
     Raises:
-        ImageError: Where there is no folder or no image in it.
+        ImageError: If the folder does not exist or has no image.
     """
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder; give the folder that holds the images.")
@@ -93,7 +104,7 @@ def image_paths(folder: Path, limit: int | None = None, seed: int | None = None)
 
 
 def image_name(path: Path, folder: Path | None = None) -> str:
-    """What an image is called in results: its path relative to `folder`, with "/" between the parts."""
+    """The name of an image in results: its path relative to `folder`, with "/" as separator."""
     return (path if folder is None else path.relative_to(folder)).as_posix()
 
 
@@ -102,14 +113,14 @@ BASELINES = (RANDOM, CENTRE)
 
 @dataclass(frozen=True)
 class SurveySettings:
-    """How each image is asked.
+    """Settings of a survey.
 
     Attributes:
         methods: keys of the explanation methods
         steps: steps of the curves
-        seeds: random orders an image
+        seeds: number of random orders for each image
         framing: how the photograph becomes the input: "crop", "squash" or "fit"
-        options: of each method that has any, by its key: what the slow ones spend
+        options: method's key -> its options
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -121,13 +132,15 @@ class SurveySettings:
 
 @dataclass(frozen=True)
 class Areas:
-    """One image: the likelihood of its predicted class, and order -> (deletion area, insertion area),
-    baselines among the orders.
+    """Results of one image.
 
     Attributes:
-        image: the file's path, relative to the folder surveyed where there is one
-        digest: sha256 of the file, so that another file under the same name is not taken for it
-        incomplete: methods whose shares do not add up within their tolerance on this image
+        image: the file's path, relative to the surveyed folder if there is one
+        predicted: the predicted class
+        likelihood: its likelihood for the unchanged image
+        areas: method or baseline -> (deletion area, insertion area)
+        digest: sha256 of the file, to recognise a changed file of the same name
+        incomplete: methods whose attributions miss completeness by more than their tolerance
     """
 
     image: str
@@ -139,7 +152,7 @@ class Areas:
 
 
 def made_with(model: Model, settings: SurveySettings) -> dict[str, Any]:
-    """Everything beside the image that the areas depend on, ready for JSON: results of other settings are not reused."""
+    """Everything that the areas depend on besides the image, for JSON: results of other settings are not reused."""
     return {
         "vitviz": vitviz.__version__,
         "model": model.name,
@@ -155,15 +168,15 @@ def made_with(model: Model, settings: SurveySettings) -> dict[str, Any]:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The same as JSON gives it back."""
+    """The values after a round trip through JSON."""
     return dict(json.loads(json.dumps(values)))
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file, in hex.
+    """sha256 of a file as hexadecimal digits.
 
     Raises:
-        ImageError: Where it cannot be read.
+        ImageError: If it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -175,13 +188,17 @@ def file_digest(path: Path) -> str:
 def areas_of(
     model: Model, path: Path, settings: SurveySettings, name: str = "", progress: Progress | None = None
 ) -> Areas:
-    """All methods and baselines on one image.
+    """The areas of all methods and baselines for one image.
 
     Args:
-        name: what the image is called in the result; the path as it is by default
+        model: any model
+        path: the image's file
+        settings: methods, steps, seeds, framing and options
+        name: name of the image in the result; the path by default
+        progress: called with (steps done, steps in all)
 
     Raises:
-        ImageError: For a file that is no image.
+        ImageError: For a file that is not an image.
     """
     digest = file_digest(path)
     prepared = prepare(model, load_image(path), settings.framing)
@@ -190,7 +207,7 @@ def areas_of(
         target = default_target(model, run(model.module, pixels[None]).logits[0])
     question = Question(model, pixels, target)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IncompleteWarning)  # the result says it
+        warnings.simplefilter("ignore", IncompleteWarning)  # reported in `Areas.incomplete`
         maps = explain_all(question, settings.methods, progress, settings.options)
     (found,) = faithfulness(question, maps, levels=(settings.steps,), seeds=settings.seeds)
     areas = {str(row["name"]): (float(row["deletion"]), float(row["insertion"])) for row in found.table()}
@@ -208,11 +225,14 @@ def survey(
     skipped: Callable[[Path, ImageError], None] | None = None,
     folder: Path | None = None,
 ) -> Iterator[Areas]:
-    """Yields each image's areas as they are done; nothing of an image is kept after it.
+    """Yields each image's areas; one image is in memory at a time.
 
     Args:
-        skipped: called with each file that is no image; the first one is raised where it is not given
-        folder: images are called by their paths relative to it: files of one base name in two subfolders are two images
+        model: any model
+        paths: files of the images
+        settings: methods, steps, seeds, framing and options
+        skipped: called with each file that is not an image and its error; without it the first such error is raised
+        folder: names of images are paths relative to it, so that files of the same name in two subfolders differ
     """
     for path in paths:
         try:
@@ -227,12 +247,12 @@ def survey(
 
 @dataclass(frozen=True)
 class Row:
-    """One method over all images.
+    """One method or baseline over all images.
 
     Attributes:
-        deletion, insertion: mean areas; for deletion smaller is better, for insertion larger
-        ahead: (baseline, "deletion" or "insertion") -> how far the method is ahead of it, positive is
-            better, with its interval
+        name: the method's key or the baseline's name
+        deletion, insertion: mean areas; a smaller deletion and a larger insertion area are better
+        ahead: (baseline, "deletion" or "insertion") -> paired difference to the baseline, positive if better, with its interval
     """
 
     name: str
@@ -247,9 +267,9 @@ class Row:
 
 
 def summary(results: Sequence[Areas]) -> list[Row]:
-    """A row for each order, methods first and then the baselines, with paired differences to both baselines.
+    """A row for each method, then for each baseline, with paired differences to both baselines.
 
-    An order that some images lack is compared on the images that have it.
+    A method that is missing for some images is compared on the others.
 
     Raises:
         ValueError: For fewer than two images.

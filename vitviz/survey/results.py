@@ -1,6 +1,4 @@
-"""Results of a survey on disk: one line of JSON an image, so that a long run can be stopped and taken up again;
-tables from them.
-"""
+"""Results of a survey on disk, one line of JSON for each image, so that a run can be stopped and resumed; and tables."""
 
 from __future__ import annotations
 
@@ -12,14 +10,14 @@ from typing import Any
 
 from vitviz.survey.faithfulness import BASELINES, Areas, Interval, Row
 
-# How every line starts.
+# The start of every line.
 BEGINNING = b'{"image": '
 
 
 def append(path: Path, result: Areas, made_with: Mapping[str, Any]) -> None:
-    """Adds one image's areas with what they were made with, and takes away a last line that an earlier run left unfinished.
+    """Appends one image's areas with their settings; removes an incomplete last line of an earlier run.
 
-    Numbers are kept in full, so that a run taken up again ends with the same table as one that was not stopped.
+    Numbers are written in full precision, so that a resumed run gives the same table as one without interruption.
     """
     line = {
         "image": result.image,
@@ -38,10 +36,10 @@ def append(path: Path, result: Areas, made_with: Mapping[str, Any]) -> None:
 
 
 def read(path: Path, made_with: Mapping[str, Any]) -> list[Areas]:
-    """What an earlier run left. A last line without its end was cut off by what stopped the run, and is left out.
+    """The results of an earlier run, without an incomplete last line.
 
     Raises:
-        ValueError: For a file made with other settings or by something else.
+        ValueError: For a file with other settings, or of another program.
     """
     results = []
     for number, text in enumerate(_finished(path).splitlines(), start=1):
@@ -70,10 +68,10 @@ def read(path: Path, made_with: Mapping[str, Any]) -> list[Areas]:
 
 
 def _finished(path: Path) -> bytes:
-    """The lines of a file that have their end.
+    """The complete lines of a file.
 
     Raises:
-        ValueError: Where what follows them is not the beginning of a result, so that a file of another kind is never cut off.
+        ValueError: If the rest is not the beginning of a result, so that a file of another kind is never truncated.
     """
     content = path.read_bytes() if path.exists() else b""
     end = content.rfind(b"\n") + 1
@@ -84,10 +82,11 @@ def _finished(path: Path) -> bytes:
 
 
 def markdown(rows: Sequence[Row], results: Sequence[Areas]) -> str:
-    """The table for people: mean areas, and how far each method is ahead of each baseline with its 95% interval.
+    """The table as Markdown: mean areas, and each method's differences to the baselines with 95% intervals.
 
     Args:
         rows: `summary` of `results`
+        results: the results of all images
     """
     columns = [(baseline, curve) for baseline in BASELINES for curve in ("deletion", "insertion")]
     heads = ["order", "deletion ↓", "insertion ↑", *(f"{curve}, ahead of {baseline}" for baseline, curve in columns)]
@@ -107,7 +106,7 @@ def markdown(rows: Sequence[Row], results: Sequence[Areas]) -> str:
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
-    """The same as CSV: one line an order, intervals in columns of their own."""
+    """The table as CSV: one line for each method or baseline, with separate columns for the ends of intervals."""
     columns = [(baseline, curve) for baseline in BASELINES for curve in ("deletion", "insertion")]
     heads = ["order", "deletion", "insertion"]
     heads += [f"{curve} ahead of {baseline} {part}" for baseline, curve in columns for part in ("mean", "low", "high")]
