@@ -101,8 +101,7 @@ def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> 
 def bytes_to_fetch(source: Source) -> int:
     """Bytes that `fetch` would download now; 0 if the file is in the cache, or if the hub does not report its size.
 
-    Raises:
-        HubError: If the hub does not have the file or cannot be reached.
+    Raises HubError if the hub does not have the file or cannot be reached.
     """
     if _is_offline() or cached(source) is not None:
         return 0
@@ -113,13 +112,7 @@ def bytes_to_fetch(source: Source) -> int:
 
 @dataclass
 class _Transfer:
-    """A file that one thread downloads while others may wait.
-
-    Attributes:
-        lock: held by the downloading thread.
-        done, total: bytes, read by waiting threads.
-        threads: number of threads that download or wait.
-    """
+    """A file that one thread downloads, holding `lock`, while others may wait and read `done` and `total` (bytes)."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     done: int = 0
@@ -214,12 +207,8 @@ def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Pa
 def _is_whole(path: Path, expected_hash: str | None) -> bool:
     """Whether the file is complete safetensors, or JSON if its extension is .json, and has the expected hash.
 
-    Args:
-        path: the file.
-        expected_hash: the sha256; None for the name of the file in the cache, which is the hash that the hub reported.
-
-    Raises:
-        OSError: If the file cannot be read.
+    Without `expected_hash`, the sha256, it is the name of the file in the cache, which is the hash that the hub reported.
+    Raises OSError if the file cannot be read.
     """
     named = expected_hash or path.resolve().name
     if re.fullmatch(r"[0-9a-f]{64}", named) and sha256_of(path) != named:
@@ -337,9 +326,7 @@ def _client_settings() -> Iterator[None]:
 
 
 def _transfer_progress(source: Source, progress: Progress | None, transfer: _Transfer) -> type:
-    """A class in place of the client's progress bar: it reports progress, and aborts a download that is too slow, does not
-    proceed or exceeds the limits.
-    """
+    """A class in place of the client's progress bar that aborts a download that is too slow, stalls or exceeds the limits."""
     bounds = limits()
 
     class TransferProgress:
