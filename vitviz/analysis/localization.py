@@ -105,8 +105,7 @@ def lost(features: PatchFeatures, patches: int = LOST_PATCHES, centred: bool = T
     Raises:
         UnsupportedError: For a picture of more than `MOST_PATCHES` patches.
 
-    Source: Simeoni et al. 2021, "Localizing objects with self-supervised transformers and no labels" (arXiv 2109.14279),
-        section 3.
+    Source: Simeoni et al. 2021, "Localizing objects with self-supervised transformers and no labels" (arXiv 2109.14279).
     """
     _need_few(features)
     layout = features.layout
@@ -144,8 +143,8 @@ def token_cut(
         ValueError: For another `side`.
         UnsupportedError: For a picture of more than `MOST_PATCHES` patches.
 
-    Source: Wang et al. 2022, "Self-supervised transformers for unsupervised object discovery using normalized cut" (arXiv
-        2202.11539), section 3.
+    Source: Wang et al. 2022, "Self-supervised transformers for unsupervised object discovery using normalized cut"
+    (arXiv 2202.11539).
     """
     if side not in ("strongest", "border"):
         raise ValueError(f'a side is chosen as "strongest" or "border", not {side!r}')

@@ -142,8 +142,7 @@ def logit_lens(question: Question) -> Lens:
     Raises:
         UnsupportedError: for a model without a classifier, or whose head cannot be applied to a layer.
 
-    Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; for Vision Transformers Vilas et al. 2023
-        (arXiv 2310.18969).
+    Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; Vilas et al. 2023 (arXiv 2310.18969).
     """
     _need_classifier(question)
     need_one_vector(question.passage.output.logits, 2)

@@ -119,8 +119,10 @@ class LargePages:
     """
 
     def __init__(self, num_tokens: int = LONG) -> None:
-        """Args:
-        num_tokens: Length of the sequences that will be kept.
+        """Starts without a block.
+
+        Args:
+            num_tokens: Length of the sequences that will be kept.
         """
         self._offered = OFFERED and num_tokens >= LONG
         self._block: Tensor | None = None  # (bytes,)

@@ -16,8 +16,10 @@ class ModuleNames:
     """The modules of one model, by name. torch's own leaf modules are left out: a call inside one belongs to its caller."""
 
     def __init__(self, named: Iterable[tuple[str, nn.Module]]) -> None:
-        """Args:
-        named: the result of `named_modules()` or `walk`, which callers have already.
+        """Stores the names.
+
+        Args:
+            named: the result of `named_modules()` or `walk`, which callers have already.
         """
         self._names = {id(m): name for name, m in named if not type(m).__module__.startswith("torch.nn.modules")}
 

@@ -67,10 +67,12 @@ class Application:
     """Collects the changes of the interventions of one `with` block; `finish` applies those of one module together."""
 
     def __init__(self, model: ModelLike, stack: ExitStack, means: HeadMeans | None) -> None:
-        """Args:
-        model: the model that is changed.
-        stack: removes the hooks at the end of the `with` block.
-        means: mean outputs of heads, if given.
+        """Starts without changes.
+
+        Args:
+            model: the model that is changed.
+            stack: removes the hooks at the end of the `with` block.
+            means: mean outputs of heads, if given.
         """
         self.model, self.layout = model, model.layout
         self._stack, self._means = stack, means

@@ -81,12 +81,14 @@ class Placing(Observer):
         descent: _Descent | None = None,
         input_of: Callable[[str], object] = lambda name: None,
     ) -> None:
-        """Args:
-        names: the model's modules by name.
-        prefix: names of the model's prefix tokens.
-        input_size: (height, width) in pixels.
-        descent: from which calls each tensor was computed; None not to track it.
-        input_of: dotted name of a module -> its last input, or None if unknown.
+        """Starts without placements.
+
+        Args:
+            names: the model's modules by name.
+            prefix: names of the model's prefix tokens.
+            input_size: (height, width) in pixels.
+            descent: from which calls each tensor was computed; None not to track it.
+            input_of: dotted name of a module -> its last input, or None if unknown.
         """
         super().__init__(names, self._place)
         self.placements: list[Placement] = []
