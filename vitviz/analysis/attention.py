@@ -128,7 +128,8 @@ def attention_distance(attention: Attention) -> Tensor:
 
     Prefix keys are dropped and rows renormalised.
 
-    Returns: (heads,).
+    Returns:
+        (heads,).
 
     Raises:
         UnsupportedError: if queries and keys are not on one grid.

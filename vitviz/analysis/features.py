@@ -272,14 +272,15 @@ def principal_components(
 ) -> PatchComponents:
     """The leading `count` principal components of the patches of all `pictures` together.
 
-    Args: pictures: Features of one model, layer and facet. count: Number of components. foreground: Keep only patches with a
-        positive first component, and compute the components of those, as Oquab et al. 2023.
-            The sign of a component is arbitrary; the side that is rarer at the pictures' borders is taken as the foreground. If
-            fewer patches than components would be left, all are kept.
+    Args:
+        pictures: Features of one model, layer and facet.
+        count: Number of components.
+        foreground: Keep only patches with a positive first component, and compute the components of those, as Oquab et al.
+            2023. The sign of a component is arbitrary; the side that is rarer at the pictures' borders is taken as the
+            foreground. If fewer patches than components would be left, all are kept.
 
     Returns:
-        The components with their share of the variance. The largest entry of each direction by absolute value is positive, so
-        that colours are reproducible.
+        The components; the largest absolute entry of each direction is positive, so that colours are reproducible.
 
     Raises:
         ValueError: Without pictures, for features of different layers or facets, or for more components than dimensions.

@@ -150,9 +150,9 @@ def ablated(parts: Mapping[int, nn.Module], ablation: Ablation) -> Iterator[None
         parts: layer -> module whose attention is changed.
         ablation: the changes by layer.
 
-    Raises: UnsupportedError: if no attention call was recognised in a part with a change. Raised after that
-        part's forward pass; for
-            a part that did not run although others did, at the end of the block.
+    Raises:
+        UnsupportedError: if no attention call was recognised in a part with a change. Raised after that part's forward pass;
+            for a part that did not run although others did, at the end of the block.
     """
     handles: list[RemovableHandle] = []
     touched = [layer for layer in parts if ablation.touches(layer)]

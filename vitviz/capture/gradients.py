@@ -99,9 +99,9 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
     The calls belong to the graph of the forward pass's result: differentiate with `gradients_of`, and remove calls from the
     list to free their memory. Gradients are enabled inside. The module is unchanged afterwards, also after an exception.
 
-    Raises: UnsupportedError: for attention that cannot be recognised, and if the explicit weights of all layers
-        would exceed LARGEST
-            bytes.
+    Raises:
+        UnsupportedError: for attention that cannot be recognised, and if the explicit weights of all layers would
+            exceed LARGEST bytes.
     """
     module = unwrapped(module)
     named = list(walk(module))

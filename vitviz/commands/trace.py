@@ -81,9 +81,9 @@ def trace_arrays(trace: Trace, model: Any, arguments: argparse.Namespace) -> dic
     The file also has the provenance as JSON, in the text array `vitviz.provenance`. Arrays that are not defined for a model
     are left out, with a message on standard error.
 
-    Raises: UnsupportedError: For a stack of attention that is too large, for a query that does not exist, and if
-        --query was given and
-            no array depends on it.
+    Raises:
+        UnsupportedError: For a stack of attention that is too large, for a query that does not exist, and if --query was
+            given and no array depends on it.
     """
     import numpy as np
 

@@ -359,8 +359,9 @@ def _answer(answers: BinaryIO, kind: int, size: tuple[int, int], sentence: str) 
 def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
     """Sets limits on this process that cannot be raised again.
 
-    Returns: (function that sets the limit of processor time for the next file, function that returns whether memory
-        is near its limit).
+    Returns:
+        (function that sets the limit of processor time for the next file, function that returns whether memory is near its
+        limit).
     """
     try:
         import resource

@@ -65,9 +65,9 @@ def fetch(source: Source, progress: Progress | None = None) -> Path:
         progress: called as progress(bytes done, bytes in all), also while another thread downloads the same file; an exception
             that it raises ends the wait or the download.
 
-    Raises: HubError: If the hub cannot be reached, refuses, is too slow, ends early or sends another file
-        (NoSuchFile if the hub has
-            said, now or earlier, that the repository has no file of that name).
+    Raises:
+        HubError: If the hub cannot be reached, refuses, is too slow, ends early or sends another file (NoSuchFile if the hub
+            has said, now or earlier, that the repository has no file of that name).
     """
     with _one_at_a_time(source, progress) as transfer:
         return _fetched(source, progress, transfer)

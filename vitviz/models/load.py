@@ -51,21 +51,21 @@ def load_model(
 ) -> Model:
     """Loads a model.
 
-    Args: name: "embedded"; a name of timm's registry; the path of a .safetensors checkpoint with its JSON
-        beside it; a model saved
-            by timm's `save_for_hf` ("hf-hub:owner/name", "local-dir:./folder" or a path to the folder); or, with the extra
-            "transformers", "hf:owner/name" or "hf:./folder"
-        weights: "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, reproducible by the seed), or
-            the path of a .safetensors file; by default those of the name
+    Args:
+        name: "embedded"; a name of timm's registry; the path of a .safetensors checkpoint with its JSON beside it; a model
+            saved by timm's `save_for_hf` ("hf-hub:owner/name", "local-dir:./folder" or a path to the folder); or, with the
+            extra "transformers", "hf:owner/name" or "hf:./folder"
+        weights: "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, reproducible by the seed),
+            or the path of a .safetensors file; by default those of the name
         input_size: (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded"
         device: "cpu", "cuda", or "auto" for VITVIZ_DEVICE if that is set, else a GPU if there is one
-        dtype: precision of the forward pass: "float32"; "bfloat16", which is faster on some hardware and has about two decimal
-            digits; or "auto" for VITVIZ_DTYPE if that is set, else float32. Attention weights and maps are computed in float32
-            in every case
+        dtype: precision of the forward pass: "float32"; "bfloat16", which is faster on some hardware and has about two
+            decimal digits; or "auto" for VITVIZ_DTYPE if that is set, else float32. Attention weights and maps are computed
+            in float32 in every case
         checkpoint_config: a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
         progress: called as progress(bytes done, bytes in all) during a download
-        check: called before every tensor that is created or filled while the module is built; an exception that it raises stops
-            the loading
+        check: called before every tensor that is created or filled while the module is built; an exception that it
+            raises stops the loading
 
     Raises:
         ModelError: For an unknown name, or weights that do not fit.

@@ -79,10 +79,11 @@ class Preprocessing:
 class Model:
     """A loaded model. Passes run in evaluation mode and restore the mode of every part.
 
-    Attributes: name: the name it was loaded by: "embedded", a name of timm's registry, or "hf:" and a name of the hub
-        architecture: timm's name of the architecture, or the class in transformers module: the unmodified timm module, or one
-        of transformers with timm's names for its parts (`HuggingFaceModule`); wrappers
-            (torch.compile, DataParallel) are removed
+    Attributes:
+        name: the name it was loaded by: "embedded", a name of timm's registry, or "hf:" and a name of the hub
+        architecture: timm's name of the architecture, or the class in transformers
+        module: the unmodified timm module, or one of transformers with timm's names for its parts (`HuggingFaceModule`);
+            wrappers (torch.compile, DataParallel) are removed
         layout: which token is which patch at the model's first attention, at this input size
         input_size: (height, width) in pixels
         preprocessing: the preprocessing of its evaluation

@@ -162,9 +162,9 @@ def is_transformers_name(name: str) -> bool:
 def transformers_place(name: str) -> Place:
     """The place of a model of transformers.
 
-    Args: name: "hf:owner/name" or "hf:owner/name@revision" for a repository; "hf:" with any other path, as in
-        "hf:./folder", for a
-            folder.
+    Args:
+        name: "hf:owner/name" or "hf:owner/name@revision" for a repository; "hf:" with any other path, as in
+            "hf:./folder", for a folder.
 
     Raises:
         ModelError: For a repository name that the hub does not allow.

@@ -144,10 +144,12 @@ class Prepared:
 def prepare(model: Model | Cnn, image: Image.Image, framing: str = "crop") -> Prepared:
     """A photograph as the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
-    Args: model: a model or convolutional network. image: a photograph of any size. framing: "crop" resizes the shorter side
-        and takes a centre crop, exactly as the model's own evaluation; "squash" resizes
-            the whole photograph to the input's shape; "fit" keeps the whole photograph and its aspect ratio to within one
-            patch, at an input size with about as many patches as the model has now.
+    Args:
+        model: a model or convolutional network.
+        image: a photograph of any size.
+        framing: "crop" resizes the shorter side and takes a centre crop, exactly as the model's own evaluation; "squash"
+            resizes the whole photograph to the input's shape; "fit" keeps the whole photograph and its aspect ratio to within
+            one patch, at an input size with about as many patches as the model has now.
 
     Raises:
         UnsupportedError: If the model does not take the size that "fit" needs.

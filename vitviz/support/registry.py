@@ -31,9 +31,9 @@ _REMEMBERED = 2048
 def support_of(name: str, input_size: tuple[int, int] | None = None) -> Support:
     """What can be shown of a model; no weights are read.
 
-    Args: name: A name of timm's registry, with or without a pretrained tag, or a model on the hub or in a folder
-        ("hf-hub:owner/name",
-            "hf:owner/name", "local-dir:./folder", "hf:./folder").
+    Args:
+        name: A name of timm's registry, with or without a pretrained tag, or a model on the hub or in a folder
+            ("hf-hub:owner/name", "hf:owner/name", "local-dir:./folder", "hf:./folder").
         input_size: (height, width) in pixels; the model's own by default.
 
     Raises:

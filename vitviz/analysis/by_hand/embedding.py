@@ -27,9 +27,10 @@ TOLERANCE = 1e-4
 class EmbeddedToken:
     """The computation of one token up to the first layer, in float64.
 
-    Attributes: pixels: (3, patch height, patch width) of the model's input, normalised; None for a prefix token. filters:
-        (width, 3, patch height, patch width) learned filters: embedding = sum of filter * pixels + filter_bias; None for
-            a prefix token, and for a patch embedding of more than one layer.
+    Attributes:
+        pixels: (3, patch height, patch width) of the model's input, normalised; None for a prefix token.
+        filters: (width, 3, patch height, patch width): embedding = sum of filter * pixels + filter_bias; None for a prefix
+            token, and for a patch embedding of more than one layer.
         filter_bias: (width,), or None as `filters`.
         embedding: (width,): the patch embedding, or a prefix token's learned vector, which is the same for every image.
         position: (width,): the position embedding; None without one (rotary and relative positions act inside attention).
@@ -55,9 +56,9 @@ def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: Que
         opened: any layer of the trace, which has the input of the first layer.
         query: a token.
 
-    Raises: UnsupportedError: if the first layer's input is not a patch embedding or learned token plus a position
-        embedding, with or
-            without a norm, and for a model in half precision.
+    Raises:
+        UnsupportedError: if the first layer's input is not a patch embedding or learned token plus a position embedding, with
+            or without a norm, and for a model in half precision.
     """
     refuse_half_precision(opened)
     index = query_index(query, trace.layout)

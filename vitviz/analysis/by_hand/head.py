@@ -23,18 +23,29 @@ TOLERANCE = 1e-3
 class HeadByHand:
     """Every step of one query in one head, float64.
 
-    Attributes: layer, head: counted from 0. query, key: token indices; `key` is the token whose products are written out.
-        layout: which token is which patch. residual: (width,): the query's token at the layer's input. norm: the norm before
-        the attention; None if there is none. given: (width,): input of W_q, W_k and W_v. q, k, v: query vector of `query`,
-        key vector and value vector of `key`, each with its steps. queries, keys: (tokens, head_dim) of all tokens, after norm
-        and rotation. values: (tokens, value_dim). rotates: whether this layer rotates the queries and keys of its patches.
-        dots: (tokens,): q . k for every key. factor: the factor on the dot products: 1 / sqrt(head_dim), unless the model has
-        its own. bias: (tokens,): added to the scores of this query; None without a bias. scores: (tokens,): dots * factor +
-        bias. maximum: the largest score. exps: (tokens,): exp(score - maximum). total: their sum. weights: (tokens,): exps /
-        total; they sum to 1. output: (value_dim,): the sum over all keys of weight * value. scale: (width,): LayerScale; None
-        if the block has none. added: (width,): the head's contribution to the token: its part of W_o times the output, times
-        LayerScale; None if a norm
-            is applied to the outputs before they are added, or if there is no linear W_o.
+    Attributes:
+        layer, head: counted from 0.
+        query, key: token indices; `key` is the token whose products are written out.
+        layout: which token is which patch.
+        residual: (width,): the query's token at the layer's input.
+        norm: the norm before the attention; None if there is none.
+        given: (width,): input of W_q, W_k and W_v.
+        q, k, v: query vector of `query`, key vector and value vector of `key`, each with its steps.
+        queries, keys: (tokens, head_dim) of all tokens, after norm and rotation.
+        values: (tokens, value_dim).
+        rotates: whether this layer rotates the queries and keys of its patches.
+        dots: (tokens,): q . k for every key.
+        factor: the factor on the dot products: 1 / sqrt(head_dim), unless the model has its own.
+        bias: (tokens,): added to the scores of this query; None without a bias.
+        scores: (tokens,): dots * factor + bias.
+        maximum: the largest score.
+        exps: (tokens,): exp(score - maximum).
+        total: their sum.
+        weights: (tokens,): exps / total; they sum to 1.
+        output: (value_dim,): the sum over all keys of weight * value.
+        scale: (width,): LayerScale; None if the block has none.
+        added: (width,): the head's contribution to the token: its part of W_o times the output, times LayerScale; None if a
+            norm is applied to the outputs before they are added, or if there is no linear W_o.
         weights_off, output_off: largest absolute difference from the model's own weights and output.
     """
 
@@ -170,7 +181,8 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
 def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
     """The softmax of scores / temperature. The model's own weights have a temperature of 1.
 
-    Returns: (tokens,).
+    Returns:
+        (tokens,).
 
     Raises:
         ValueError: for a temperature that is not above 0.

@@ -46,10 +46,10 @@ def intervene(
         *interventions: applied together.
         head_means: required for heads that are replaced by their mean output (see `head_means`).
 
-    Raises: ValueError: for patches, tokens, layers or heads that do not exist, and if no key is left to attend
-        to. UnsupportedError: for an intervention that is not possible in this model; inside the block, if
-        attention is to be changed
-            and none is recognised.
+    Raises:
+        ValueError: for patches, tokens, layers or heads that do not exist, and if no key is left to attend to.
+        UnsupportedError: for an intervention that is not possible in this model; inside the block, if attention is to be
+            changed and none is recognised.
     """
     items = [item for given in interventions for item in (given if isinstance(given, Interventions) else (given,))]
     with model.lock, ExitStack() as stack:
@@ -219,10 +219,11 @@ def _without(removed: set[int], num_tokens: int) -> Callable[..., Tensor]:
 class Effect:
     """Outputs without and with the interventions.
 
-    Attributes: before, after: outputs of one pass each, a batch of 1. likelihood_before, likelihood_after: the target's
-        likelihood; of a class or label, its probability. similarity: (rows, cols) cosine of each patch's final tokens in both
-        passes; None if the model gives no tokens, or if some
-            were removed from the sequence.
+    Attributes:
+        before, after: outputs of one pass each, a batch of 1.
+        likelihood_before, likelihood_after: the target's likelihood; of a class or label, its probability.
+        similarity: (rows, cols) cosine of each patch's final tokens in both passes; None if the model gives no tokens, or if
+            some were removed from the sequence.
     """
 
     before: Output

@@ -24,9 +24,11 @@ HIDING = ("mean", "blur", "removed")
 class HidePatches(Intervention):
     """Hides patches from the model.
 
-    Attributes: patches: their numbers, counted row by row from 0. fill: "mean" and "blur" replace the pixels by the image's
-        mean colour or by a blurred copy of the image. "removed" takes the
-            token out of the sequence after the position embedding: no other token attends to it, and pooling leaves it out.
+    Attributes:
+        patches: their numbers, counted row by row from 0.
+        fill: "mean" and "blur" replace the pixels by the image's mean colour or by a blurred copy of the image.
+            "removed" takes the token out of the sequence after the position embedding: no other token attends to it, and
+            pooling leaves it out.
     """
 
     code: ClassVar[str] = "hide"

@@ -29,7 +29,8 @@ def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha:
         start: (tokens,), one-hot for a token.
         alpha: weight of the residual connection.
 
-    Returns: (tokens,).
+    Returns:
+        (tokens,).
     """
     row = start
     for layer in reversed(layers):
