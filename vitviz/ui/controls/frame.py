@@ -122,7 +122,6 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
 def not_supported(context: PageContext, question: str) -> None:
     """The page's question, one sentence of why, and the way to the page that every model has."""
     st.header(question)
-    drawn()
     support = verdict_on(context)
     sentence = words.NO_FORM_OF_ATTENTION if support.rollout else words.NO_SEQUENCE
     st.info(sentence.format(reason=escaped(support.reason), instead=escaped(support.instead)))

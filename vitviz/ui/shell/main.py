@@ -109,11 +109,11 @@ def _show(opened: list[PageContext], page: Page) -> None:
     with guarded(page.name):
         if not opened:
             st.header(page.question)  # what is missing, and a way back, stands above
-            frame.drawn()
         elif page.any_model or opened[0].one_grid:
             page.load()(opened[0])
         else:
             frame.not_supported(opened[0], page.question)
+    frame.drawn()  # whatever became of the page: the ways on stand below it
     navigation.along(page.name)
 
 

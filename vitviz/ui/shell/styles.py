@@ -108,6 +108,10 @@ button[data-selected="true"]:is([data-variant="segmented_control"], [data-varian
   .st-key-answer > :has([data-testid="stPopover"]), .st-key-enter-presenter { display: none; }
   .st-key-answer-hidden p { display: none; } /* the eye says it */
   .st-key-answer [data-testid="stCaptionContainer"] p { white-space: normal; line-height: 1.2; }
+  /* What is waited for stands above the bar of pages, and a row of controls has the whole width. */
+  .st-key-starting, .stMain:has(:is(.vv-drawn, .st-key-journey)) [class*="st-key-waiting-"] { bottom: 3.8rem; }
+  .st-key-controls { flex-wrap: wrap; }
+  .st-key-controls > :first-child { flex: 1 1 100%; }
   /* The way from page to page within reach of a thumb. */
   .st-key-along {
     position: fixed; inset: auto 0 0; z-index: 999980; padding: 0.2rem 0.75rem calc(0.2rem + env(safe-area-inset-bottom));
