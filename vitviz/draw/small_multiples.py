@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vitviz.draw.cells import Tiling, outline
-from vitviz.draw.scale import Scale, finite, levels, map_name, number, table
+from vitviz.draw.scale import Scale, finite, levels, map_name, number, rgb, table
 from vitviz.draw.sheet import bar_height, column, legend, ramp, sheet
 from vitviz.draw.theme import LIGHT, SMALLEST, TALLEST, WIDTH, Theme, fitting, font, line_height, paragraph
 from vitviz.errors import DrawError
@@ -185,6 +185,31 @@ def draw_atlas(
     )
     key = _moved(legend(scale, label, atlas.width - left, theme), left, theme)
     return sheet([atlas, key, words], theme, title=title)
+
+
+def paint_atlas(
+    similarity: np.ndarray, grid: tuple[int, int], scale: Scale, *, width: int = WIDTH, theme: Theme = LIGHT
+) -> Image.Image:
+    """The tiles of `draw_atlas` without names and scale, each in the middle of its patch's cell of a picture cut into the grid.
+
+    Args:
+        width: pixels aimed at, as there
+    """
+    rows, cols = grid
+    side = max(rows, cols)
+    times = max(1, width // (cols * (side + 1)))  # pixels a value
+    cell = side * times + max(2, times)
+    high, wide = rows * times, cols * times
+    top, left = (cell - high) // 2, (cell - wide) // 2
+    # (patches, patches) -> (tile rows, tile cols, rows, cols), as in `draw_atlas`
+    index = (
+        levels(finite(similarity), scale).reshape(rows, cols, rows, cols).repeat(times, axis=2).repeat(times, axis=3)
+    )
+    cells = np.empty((rows, cols, cell, cell, 3), np.uint8)
+    cells[:] = rgb(theme.background)
+    cells[:, :, top : top + high, left : left + wide] = table(map_name(scale, theme))[index]
+    # (tile rows, tile cols, cell, cell, 3) -> (pixels down, pixels across, 3)
+    return Image.fromarray(cells.transpose(0, 2, 1, 3, 4).reshape(rows * cell, cols * cell, 3))
 
 
 def draw_filters(

@@ -121,6 +121,7 @@ class Picture {
     if (data.paint) this.mask.show(data.paint.cells, data.received);
     this.root.classList.toggle("painting", data.paint !== null);
     this.blending.hidden = !data.heat || data.one_of_many;
+    this.root.classList.toggle("many", shares(data));
     this.paintChips();
     const { accent, onAccent, paper } = this.host.theme();
     this.root.style.setProperty("--on-accent", onAccent);
@@ -136,7 +137,7 @@ class Picture {
     if (this.hover && before) this.hover = cellThere(placeOf(this.hover, gridOf(before.data)), gridOf(data));
     if (numbers) this.painter.fill(this.shown.values, gridOf(data), data.heat);
     this.painted = "";
-    paintScale(this.scale, data.heat);
+    paintScale(this.scale, data.heat || data.bar);
     this.root.dataset.ready = data.heat ? data.heat.url : data.url;
   }
 
@@ -311,7 +312,9 @@ class Picture {
     const { alt } = this.shown?.data || this.given;
     const { state } = this.loader;
     const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : words.format("loading");
-    setText(this.readout, text);
+    const quiet = this.shown && !this.hover && shares(this.shown.data);
+    setText(this.readout, quiet ? "" : text);
+    this.root.classList.toggle("read", !quiet);
     const spoken = [state === "failed" ? this.status.text : text];
     if (this.given.paint) spoken.push(words.format("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
     const keys = this.given.paint ? [] : [words.format("keys")];
@@ -335,6 +338,11 @@ class Picture {
     // Among many pictures the page says it once.
     return given.one_of_many ? "\u00a0" : words.format("hint");
   }
+}
+
+// Whether the reading takes the place of the words under the colour bar: a picture among others has one line for both.
+function shares({ one_of_many, heat, bar }) {
+  return one_of_many && Boolean((heat || bar)?.caption);
 }
 
 function gridOf({ rows, cols }) {

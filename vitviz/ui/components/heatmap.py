@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -70,6 +71,7 @@ def show_picture(
     on_pick: Callable[[str], None] | None = None,
     heatmap: Heatmap | None = None,
     scale: Scale | None = None,
+    label: str = "",
     among: np.ndarray | None = None,
     params: Sequence[tuple[str, Hashable]] = (),
     chosen: str = "",
@@ -94,6 +96,7 @@ def show_picture(
 
     Args:
         on_pick: called with a token's name before the page runs again.
+        scale: of `heatmap`, or what the colours of `shown` stand for; label: the words under its bar then.
         among: (rows, cols) bool: the patches that the scale is about, all of them where not given.
         params: what the heat map depends on: while they stay, the browser keeps its numbers.
         chosen: name of the token to frame.
@@ -121,10 +124,14 @@ def show_picture(
         values = heatmap.values
         counted = ends.counting(values if among is None else values[among])
         url = context.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(params))
-        heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {counted.label}" if captioned else "", counted)}
+        # Beside others it has one line: that values lie beyond its ends stands on the bar in any case.
+        said = re.split("[,:;]", counted.label)[0] if one_of_many else counted.label
+        heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {said}" if captioned else "", counted)}
 
     if heat is not None and not captioned:
         heat["ticks"] = [tick for tick in heat["ticks"] if tick[0] in (0, 1)]  # a small picture has space for the ends
+
+    bar = scale_message(scale, label, scale) if scale is not None and heatmap is None else None
 
     def picked(token: Any) -> None:
         if paint is not None:
@@ -138,7 +145,7 @@ def show_picture(
         "cols": cols,
         "ratio": context.shown.width / context.shown.height,
         "widest": widest,
-        "around": around or (AROUND_MAP if heat else AROUND_PICTURE),
+        "around": around or (AROUND_MAP if heat or bar else AROUND_PICTURE),
         "stacked": stacked,
         "link": link,
         "one_of_many": one_of_many,
@@ -148,6 +155,7 @@ def show_picture(
         "tag": tag,
         "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
         "heat": heat,
+        "bar": bar,
         "paint": paint and paint.message(context, key),
         "alt": alt,
     }
@@ -156,9 +164,11 @@ def show_picture(
 
 def _room(data: dict[str, Any]) -> str:
     """CSS of the space that a picture takes, as `frontend/views/picture.js` sizes it: the canvas, and what stands around it."""
-    around = 25 + 35 * bool(data["prefix"])  # CSS pixels
-    if data["heat"]:
-        around += 53 if data["heat"]["caption"] else 37
+    scale = data["heat"] or data["bar"]
+    shares = data["one_of_many"] and scale and scale["caption"]  # the reading takes the place of the words
+    around = 25 * (not shares) + 35 * bool(data["prefix"])  # CSS pixels
+    if scale:
+        around += 53 if scale["caption"] else 37
     ratio = data["ratio"]
     width = f"min(100%, {data['widest']}px, max(240px, 100vh - {data['around']}px) / {data['stacked']} * {ratio})"
     return f"width: {width}; aspect-ratio: {ratio}; margin-bottom: {around}px;"

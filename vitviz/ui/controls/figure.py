@@ -18,6 +18,7 @@ from vitviz.ui.text import common as words
 
 # On a projector of 1024 x 768 half a page is 336 pixels wide and a whole one 654: small print of 16 pixels is 12 there.
 HALF, _WHOLE = 420, 840
+SHARP = 960  # a picture without words is drawn finer than it is shown
 
 
 def whole(context: PageContext) -> int:

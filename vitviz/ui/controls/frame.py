@@ -31,7 +31,8 @@ class Frame:
 
     def __init__(self) -> None:
         self._figure = st.container(key="figure")
-        self.lead = st.container(key="lead")
+        self._lead = st.container(key="lead")
+        self.line: tuple[str, dict[str, object]] | None = None
         row = st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="small")
         self._controls, self._beside = (
             row.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"),
@@ -45,6 +46,12 @@ class Frame:
     def figure(self) -> DeltaGenerator:
         """The page's main figure: whole on the first screen, from 1024 x 768 CSS pixels on."""
         return self._figure
+
+    def say(self, text: str, **blanks: object) -> None:
+        """What the figure's numbers say, as the one line under it; the page's lead then stands first among what to notice.
+        An empty text where the figure has a line of its own.
+        """
+        self.line = text, blanks
 
     def controls(self) -> DeltaGenerator:
         """The one row under the figure and its lead: what is chosen again and again. Widgets stand side by side in it."""
@@ -86,32 +93,37 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
     """
     facts, known = Facts(context), list[str]()
 
-    def show_sentences(sentences: str) -> None:
+    def show_sentences(sentences: str, filled: dict[str, object] = blanks) -> None:
         given = true_of(sentences, facts)
-        sentence(given, known=tuple(known), **blanks)
+        if given:
+            sentence(given, known=tuple(known), **filled)
         known.extend(terms_in(given))
 
     st.header(text.question)
-    places = Frame()
-    with places.lead:
-        show_sentences(text.lead)
+    places, notice = Frame(), text.notice
     try:
         with places.body:
             yield places
     finally:
+        said, filled = places.line or (text.lead, blanks)
+        with places._lead:
+            show_sentences(said, filled)
+        if places.line:
+            notice = text.lead + text.notice
         drawn()
     with st.container(key="around"):
         columns = st.columns(3)
-        parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, text.notice), (words.CATCH, text.catch))
+        parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, notice), (words.CATCH, text.catch))
         for column, (name, sentences) in zip(columns, parts, strict=True):
             with column:
                 st.markdown(f"**{name}**")
                 show_sentences(sentences)
+        formula = true_of(text.formula, facts)
         with st.expander(words.GLOSSARY):
-            terms = dict.fromkeys([*known, *terms_in(text.formula)])
+            terms = dict.fromkeys([*known, *terms_in(formula)])
             st.markdown("\n".join(words.GLOSSARY_LINE.format(term=term, meaning=GLOSSARY[term]) for term in terms))
         with st.expander(words.FORMULA):
-            st.markdown(text.formula)
+            st.markdown(formula)
             for reference in text.references:
                 st.markdown(f"- {PUBLICATIONS[reference].markdown}")
 

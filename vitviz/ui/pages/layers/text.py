@@ -48,11 +48,15 @@ PAGE = PageText(
     + definition("A weight says how much of a value is taken, not whether it matters for the answer.")
     + definition("Each map has its own colours unless you choose one scale."),
     formula=definition(
-        r"In a window $W$ with queries $q$ and keys $k$: $A_{qk} = \mathrm{softmax}_{k \in W}\left(s\, q \cdot k + b_{qk}\right)$, and "
-        r"$0$ for every $k \notin W$; $b$ is the model's bias where it has one, and the mask that keeps apart what a shift brought together. "
-        r"With pooled keys, $k$ runs over a coarser grid than $q$. In class attention and attention pooling only a token of the model's own "
-        r"asks."
-    ),
+        r"For queries $q$ and keys $k$: $A_{qk} = \mathrm{softmax}_k\left(s\, q \cdot k + b_{qk}\right)$, where $b$ is the model's bias "
+        r"where it has one."
+    )
+    + definition(
+        r"In a window $W$ the softmax runs over $k \in W$, and $A_{qk}$ is $0$ for every $k \notin W$.", when="windows"
+    )
+    + definition(r"The mask that keeps apart what a shift brought together is part of $b$.", when="shifted")
+    + definition(r"With pooled keys, $k$ runs over a coarser grid than $q$.", when="pooled")
+    + definition("Where a layer only collects, a token of the model's own asks alone.", when="collecting"),
     references=("swin", "maxvit", "pvt", "mvit-v2", "layerscale", "set-transformer", "map-head", "xcit"),
 )
 

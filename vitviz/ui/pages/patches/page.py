@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.patches import filter_components
+from vitviz.analysis.patches import filter_components, patch_pixels
 from vitviz.draw import draw_patch
+from vitviz.draw.patches import pixels
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.embeddings import filters_figure, grid_figure, sequence_figure
@@ -70,9 +71,21 @@ def _grid(context: PageContext, row: int, col: int) -> None:
 def _patch(context: PageContext, row: int, col: int) -> None:
     layout, token = context.layout, context.layout.token_at(row, col)
     high, wide = layout.patch_size
-    figure.show(context, "patch", lambda: _patch_figure(context, row, col), exported=False, token=token)
+    figure.show(context, "pixels", lambda: _pixels_figure(context, row, col), exported=False, token=token)
     place = {"left": col * wide, "right": (col + 1) * wide - 1, "top": row * high, "bottom": (row + 1) * high - 1}
-    caption(words.PATCH_FACTS, tokens=layout.num_tokens, **place)
+    caption(words.PATCH_FACTS, token=token, tokens=layout.num_tokens, **place)
+
+
+def _pixels_figure(context: PageContext, row: int, col: int) -> Figure:
+    layout, token = context.layout, context.layout.token_at(row, col)
+    patch = patch_pixels(np.asarray(context.shown.convert("RGB")), layout)[token - layout.num_prefix]
+    return Figure(
+        arrays={"patch": patch},
+        drawing=pixels(patch, figure.SHARP, context.theme),
+        alt=words.PIXELS_ALT.format(row=row, col=col),
+        provenance=context.traced.provenance("patch", query=cell_name(row, col)),
+        snippet=context.traced.snippet(),
+    )
 
 
 def _patch_figure(context: PageContext, row: int, col: int) -> Figure:

@@ -32,10 +32,14 @@ PAGE = PageText(
         when="filters",
     ),
     formula=definition(
-        r"A picture of $H \times W$ pixels gives $N = \frac{H}{P} \cdot \frac{W}{P}$ patches of $P \times P$ pixels. Cut into patches $x_i \in "
-        r"\mathbb{R}^{3P^2}$, patch $i$ enters as $E\,x_i + b$ with the model's own $E \in \mathbb{R}^{D \times 3P^2}$. The tiles are the "
-        r"principal components of the rows of $E$."
-    ),
+        r"A picture of $H \times W$ pixels gives $N = \frac{H}{P} \cdot \frac{W}{P}$ patches of $P \times P$ pixels."
+    )
+    + definition(
+        r"Cut into patches $x_i \in \mathbb{R}^{3P^2}$, patch $i$ enters as $E\,x_i + b$ with the model's own $E \in \mathbb{R}^{D \times "
+        r"3P^2}$.",
+        when="cuts",
+    )
+    + definition(r"The tiles are the principal components of the model's filters, the rows of $E$.", when="filters"),
     references=("dosovitskiy", "vaswani"),
 )
 
@@ -45,9 +49,10 @@ ROW, COL = instruction(("Row", "Column"))
 GRID_ALT = definition("The photograph cut into {rows} rows and {cols} columns of patches.")
 PATCH = instruction("The chosen patch:")
 PATCH_FACTS = computed(
-    "Of {tokens} tokens; its pixels are {left} to {right} across, {top} to {bottom} down.",
+    "Token {token} of {tokens}: pixels {left} to {right} across, {top} to {bottom} down.",
     "vitviz.tokens.TokenLayout.token_at",
 )
+PIXELS_ALT = definition("The pixels of the patch in row {row}, column {col}, each a square.")
 PATCH_ALT = definition("The patch in row {row}, column {col}, enlarged, beside its place in the photograph.")
 CUT_PICTURE = instruction("The picture, cut:")
 SEQUENCE = instruction("The sequence")

@@ -14,6 +14,7 @@ from vitviz.analysis.positions import (
     similarity_by_step,
 )
 from vitviz.draw import Scale, draw_sum
+from vitviz.draw.small_multiples import paint_atlas
 from vitviz.figure import Figure
 from vitviz.figures.embeddings import atlas_figure, distance_figure, position_figure
 from vitviz.heatmap import Heatmap
@@ -54,6 +55,7 @@ def render(context: PageContext) -> None:
 
 # With more, every place against every other would be a picture and a payload too large to look at: 44 x 44 patches.
 MOST_PATCHES = 2000
+LINK = "one place and all"
 
 
 def show_added(context: PageContext, its: SectionContainers) -> None:
@@ -75,15 +77,7 @@ def show_added(context: PageContext, its: SectionContainers) -> None:
             _one_added(context, similarity, row, col)
         if similarity is not None:
             with right:
-                figure.show(
-                    model,
-                    "position atlas",
-                    lambda: _atlas(model, similarity, row, col),
-                    exported=False,
-                    framing=framing,
-                    row=row,
-                    col=col,
-                )
+                _all_added(context, similarity, row, col)
     with its.details:
         kind = model.ask("position kind", lambda _: position_embedding(context.model, context.layout).kind)
         caption(words.KIND, kind=words.LEARNED if kind == "learned" else words.FIXED)
@@ -111,6 +105,29 @@ def show_added(context: PageContext, its: SectionContainers) -> None:
             _sum(context, row, col)
         st.subheader(words.CURVE, anchor=False)
         _curve(model, similarity, framing)
+
+
+def _all_added(context: PageContext, similarity: np.ndarray, row: int, col: int) -> None:
+    """The atlas: every place's map in its own place, under one cursor with the map of one place."""
+    layout, signed = context.layout, state.value_of("bent") == "signed"
+    scale = Scale(-1, 1, signed=True) if signed else Scale.of(similarity)
+    params = (("signed", signed), ("theme", context.theme.name))
+    painted = context.of_model.ask(
+        "atlas painted", lambda _: paint_atlas(similarity, layout.grid, scale, theme=context.theme), **dict(params)
+    )
+    show_picture(
+        context,
+        "position atlas",
+        alt=words.ATLAS_ALT.format(rows=layout.grid[0], cols=layout.grid[1]),
+        on_pick=lambda name: state.change(query=name),
+        shown=painted,
+        scale=scale,
+        label=words.ATLAS_LABEL,
+        params=params,
+        chosen=cell_name(row, col),
+        link=LINK,
+        one_of_many=True,
+    )
 
 
 def _atlas(context: PageContext, similarity: np.ndarray, row: int, col: int) -> Figure:
@@ -158,6 +175,7 @@ def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, co
         scale=scale,
         params=(("patch", patch),),
         chosen=cell_name(row, col),
+        link=LINK,
     )
 
 

@@ -51,16 +51,26 @@ PAGE = PageText(
     + definition("What is added to all keys of a query alike changes nothing in the softmax.", when="relative"),
     formula=definition(
         r"**Added.** Patch $i$ enters the first layer as $z_i = E\,x_i + b + p_i$. Shown is $\cos(p_i, p_j) = "
-        r"\frac{p_i \cdot p_j}{\lVert p_i \rVert \lVert p_j \rVert}$ over patch positions."
-        "\n\n"
+        r"\frac{p_i \cdot p_j}{\lVert p_i \rVert \lVert p_j \rVert}$ over patch positions." + "\n\n",
+        when="added",
+    )
+    + definition(
         r"**Turned (rotary).** $q$ and $k$ are rotated by $\omega \cdot \mathrm{place}$, so that of the place a score depends on the step "
         r"$\Delta$ only: where all components of $q$ and $k$ are equal, it changes by $K(\Delta) = \frac{1}{F}\sum_{\omega} "
         r"\cos(\omega \cdot \Delta)$, over the model's own $F$ frequencies. In axial models these follow from a formula; in mixed ones each "
-        r"head learned its own."
-        "\n\n"
+        r"head learned its own." + "\n\n",
+        when="rotary",
+    )
+    + definition(
         r"**Biased (relative).** The score of query $q$ and key $k$ is $s\, q \cdot k + b_h(k - q)$; shown is $b_h$, read off the "
         r"model's own forward pass, whether it keeps a table or makes it with a small network. What is added to all keys alike "
-        r"changes nothing in the softmax: only differences within one map count."
+        r"changes nothing in the softmax: only differences within one map count.",
+        when="relative",
+    )
+    + definition(
+        r"Where the places of patches enter neither their vectors nor the scores, $A_{qk} = \mathrm{softmax}_k(s\, q \cdot k)$ follows "
+        r"the tokens into any other order.",
+        when="!added,!rotary,!relative",
     ),
     references=("dosovitskiy", "roformer", "heo", "swin", "swin-v2", "dinov2", "islam"),
 )
@@ -104,6 +114,10 @@ SUM_NAMES = definition(("patch embedding", "position embedding"))
 SUM_RESULT = definition("sum, as it enters the first layer")
 SUM_ALT = definition("Patch embedding and position embedding of the chosen patch as coloured strips, and their sum.")
 ATLAS = instruction("The whole atlas:")
+ATLAS_LABEL = definition("each place's map, in its own place")
+ATLAS_ALT = definition(
+    "{rows} by {cols} small maps, one a place: the cosine similarity of its position with all others."
+)
 
 NONE = definition(
     "This model adds no position to its patches and turns no queries and keys. It adds nothing to its scores that is the same for every "

@@ -30,11 +30,13 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.edits import found_outliers, now
+from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.controls.questions import explained_target
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.text import common
+from vitviz.ui.text.sentences import true_of
 
 
 def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
@@ -84,8 +86,7 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
 
 def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
     """Shuffled patches and changed positions, with what the model then sees."""
-    seed = edits.shuffled(given)
-    how = edits.positions(given)
+    facts, seed, how = Facts(context), edits.shuffled(given), edits.positions(given)
 
     def another(after: int) -> None:
         edits.switch(edits.set_shuffle(now(), after + 1))
@@ -98,15 +99,16 @@ def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
         )
         if seed is not None:
             st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=another, args=(seed,))
-        st.segmented_control(
-            words.POSITIONS,
-            list(words.POSITIONS_OF),
-            format_func=named(words.POSITIONS_OF),
-            help=words.POSITIONS_HELP,
-            **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
-        )
+        if "added" in facts:
+            st.segmented_control(
+                words.POSITIONS,
+                list(words.POSITIONS_OF),
+                format_func=named(words.POSITIONS_OF),
+                help=words.POSITIONS_HELP,
+                **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
+            )
     with its.details():
-        st.caption(words.ORDER_TEXT)
+        st.caption(true_of(words.ORDER_TEXT, facts))
     show_picture(
         context,
         "order",

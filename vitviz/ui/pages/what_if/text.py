@@ -45,7 +45,8 @@ PAGES = {
     "order": replace(
         PAGE,
         lead=instruction("Take the arrangement away: put the patches in another order, and ask again."),
-        try_this=instruction("Shuffle the patches. Then leave them, and shuffle the positions instead.")
+        try_this=instruction("Shuffle the patches.")
+        + instruction("Then leave them, and shuffle the positions instead.", when="added")
         + instruction("Try another order: is it this order, or any?"),
         notice=definition(
             "Where the answer survives a shuffle, the arrangement was not needed here. What was used instead is not shown.",
@@ -183,9 +184,8 @@ POSITIONS_OF = instruction({"": "as it is", "zero": "none", "shuffle": "shuffled
 POSITIONS_HELP = definition("None: nothing is added to the patches. Shuffled: every patch gets another one's.")
 ANOTHER_ORDER = instruction("Another order")
 ORDER_TEXT = definition(
-    "Both together, in different orders, show whether the arrangement was needed here. Attention without any positions would "
-    "give the same for every order."
-)
+    "Both together, in different orders, show whether the arrangement was needed here.", when="added"
+) + definition("Attention without any positions would give the same for every order.")
 
 # Heads and layers
 HEAD_BY = instruction("Replace a head by")
