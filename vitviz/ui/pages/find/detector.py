@@ -18,7 +18,6 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
-from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
@@ -65,7 +64,7 @@ def show(context: PageContext, its: Frame) -> None:
     with its.figure(), guarded("detector"):
         if not name:
             show_picture(context, "undetected", alt=words.NO_DETECTOR, around=AROUND, one_of_many=True)
-            caption(words.NO_DETECTOR)
+            its.say(words.NO_DETECTOR)
             return
         detector = loading.detector_of(name)
         photograph = seen_photograph(context)
@@ -73,7 +72,7 @@ def show(context: PageContext, its: Frame) -> None:
         found = context.ask("detections", lambda _: detect(detector, photograph), **asked)
         seen = _seen(found, float(state.value_of("likely")))
         at = min(int(state.value_of("which")), len(seen.boxes)) - 1
-        _figure(context, found, seen, at, photograph, asked)
+        _figure(its, context, found, seen, at, photograph, asked)
         with its.settings():
             st.slider(words.LIKELY, 0.05, 0.95, step=0.05, **state.bound("likely"))
             last = len(found.attention) - 1
@@ -117,7 +116,13 @@ def _corners(found: Detections, query: int) -> Corners:
 
 
 def _figure(
-    context: PageContext, found: Detections, seen: Seen, at: int, photograph: Image.Image, asked: dict[str, str]
+    its: Frame,
+    context: PageContext,
+    found: Detections,
+    seen: Seen,
+    at: int,
+    photograph: Image.Image,
+    asked: dict[str, str],
 ) -> None:
     names = [_box_name(found, box) for box in seen.boxes]
     corners = [_corners(found, box[0]) for box in seen.boxes]
@@ -148,7 +153,7 @@ def _figure(
     model = escaped(asked["detector"])
     if not seen.likely:
         _, label, probability = seen.boxes[0]
-        caption(
+        its.say(
             words.NOTHING_LIKELY,
             model=model,
             likely=likely,
@@ -157,7 +162,7 @@ def _figure(
         )
     else:
         box = escaped(names[at])
-        caption(words.SAID_ATTENTION, count=len(seen.boxes), model=model, box=box, layer=layer)
+        its.say(words.SAID_ATTENTION, count=len(seen.boxes), model=model, box=box, layer=layer)
 
 
 def _details(context: PageContext, found: Detections, seen: Seen, name: str) -> None:

@@ -24,7 +24,7 @@ from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, objects, tables
 from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import mark, marked_patch, named
 from vitviz.ui.pages.find import detector
 from vitviz.ui.pages.find import text as words
@@ -61,7 +61,7 @@ def render(context: PageContext) -> None:
         with its.figure(), guarded("find"):
             found = _found(context, finder)
             shown = found[min(int(state.value_of("which")), len(found)) - 1]
-            _figure(context, finder, found, shown)
+            _figure(its, context, finder, found, shown)
             with its.controls():
                 _more_controls(found)
             details = its.details()
@@ -165,7 +165,7 @@ def _found(context: PageContext, finder: str) -> Found:
 # The figure: what was found on the left, the step that is looked at on the right
 
 
-def _figure(context: PageContext, finder: str, found: Found, shown: FoundObject) -> None:
+def _figure(its: Frame, context: PageContext, finder: str, found: Found, shown: FoundObject) -> None:
     left, right = st.container(key=SIDE_BY_SIDE, gap="small").columns(2)
     with left:
         _result(context, finder, found)
@@ -188,12 +188,11 @@ def _figure(context: PageContext, finder: str, found: Found, shown: FoundObject)
             link=LINK,
             one_of_many=True,
         )
-    _say(context, shown, name, chosen)
-    if shown.score < LEAST_APART:
-        caption(words.NOT_APART, score=shown.score)
+    _say(its, context, shown, name, chosen)
     wanted = int(state.value_of("objects"))
     if finder == "maskcut" and len(found) < wanted:
-        caption(words.FEWER, count=len(found), wanted=wanted)
+        with its.settings():
+            caption(words.FEWER, count=len(found), wanted=wanted)
 
 
 def _result(context: PageContext, finder: str, found: Found) -> None:
@@ -274,20 +273,22 @@ def _pick(context: PageContext, token: str) -> None:
         mark(context, cell)
 
 
-def _say(context: PageContext, one: FoundObject, name: str, framed: tuple[int, int]) -> None:
+def _say(its: Frame, context: PageContext, one: FoundObject, name: str, framed: tuple[int, int]) -> None:
     total, chosen = one.mask.size, int(one.chosen.sum())
     if name == "graph":
-        caption(words.SAID_GRAPH, joined=int(_joined(context, one, framed).sum()), others=total - 1)
+        its.say(words.SAID_GRAPH, joined=int(_joined(context, one, framed).sum()), others=total - 1)
+    elif one.score < LEAST_APART:
+        its.say(words.NOT_APART, score=one.score)
     elif name == "eigenvector":
-        caption(words.SAID_EIGENVECTOR)
+        its.say(words.SAID_EIGENVECTOR)
     elif name == "seeds":
-        caption(words.SAID_SEEDS, joined=int(one.degree[one.seed]), chosen=chosen - 1)  # itself
+        its.say(words.SAID_SEEDS, joined=int(one.degree[one.seed]), chosen=chosen - 1)  # itself
     elif name == "side":
-        caption(words.SAID_SIDE_OF_MASKCUT if one.method == "MaskCut" else words.SAID_SIDE, chosen=chosen, total=total)
+        its.say(words.SAID_SIDE_OF_MASKCUT if one.method == "MaskCut" else words.SAID_SIDE, chosen=chosen, total=total)
     elif name == "similar":
-        caption(words.SAID_SIMILAR, chosen=int((one.similarity > 0).sum()), total=total)
+        its.say(words.SAID_SIMILAR, chosen=int((one.similarity > 0).sum()), total=total)
     else:
-        caption(words.SAID_OBJECT, count=int(one.mask.sum()), total=total, score=one.score)
+        its.say(words.SAID_OBJECT, count=int(one.mask.sum()), total=total, score=one.score)
 
 
 # Numbers and ways out

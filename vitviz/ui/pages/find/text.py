@@ -151,34 +151,34 @@ LABELS = definition(
     }
 )
 SAID_GRAPH = computed(
-    "Patches are joined where they are alike. The framed one is joined with {joined} of {others}, which are marked; choose another.",
+    "Alike patches are joined: the framed one with {joined} of {others}, which are marked. Choose another.",
     "vitviz.analysis.localization.affinity",
 )
 SAID_EIGENVECTOR = computed(
-    "The second eigenvector of the graph: patches with entries of one sign hang together. The largest entry on the object's side is framed.",
+    "Patches with entries of one sign hang together. The largest entry on the object's side is framed.",
     "vitviz.analysis.localization.second_eigenvector",
 )
 SAID_SEEDS = computed(
-    "The seed, framed, is joined with the fewest patches, {joined}. Like it are {chosen} of the patches with few neighbours.",
+    "The seed, framed, is joined with the fewest patches, {joined}. Like it: {chosen} with few neighbours.",
     "vitviz.analysis.localization.lost",
 )
 SAID_SIDE = computed(
-    "One side of the cut has {chosen} of {total} patches. The other covers more of the border, and is the background.",
+    "One side of the cut has {chosen} of {total} patches. The other covers more of the border.",
     "vitviz.analysis.localization.token_cut",
 )
 SAID_SIDE_OF_MASKCUT = computed(
-    "One side of the cut has {chosen} of {total} patches: that of the entry of largest size, or the other where it holds three corners.",
+    "Shown, {chosen} of {total} patches: the side of the largest entry, or the other where it has three corners.",
     "vitviz.analysis.localization.mask_cut",
 )
 SAID_SIMILAR = computed(
     "Patches with a positive sum are like the seeds: {chosen} of {total}.", "vitviz.analysis.localization.lost"
 )
 SAID_OBJECT = computed(
-    "The part connected with the framed patch: {count} of {total} patches, a score of {score:.2f}, and the box around it.",
+    "The part connected with the framed patch: {count} of {total} patches, with a score of {score:.2f}.",
     "vitviz.analysis.localization.contrast",
 )
 NOT_APART = computed(
-    "What was found is hardly more alike inside than across its border (score {score:.2f}): no object stands apart here.",
+    "Hardly more alike inside than across its border (score {score:.2f}): no object stands apart here.",
     "vitviz.analysis.localization.contrast",
 )
 FEWER = computed(
@@ -195,9 +195,9 @@ DETECTOR_HELP = instruction(
 DETECTOR_HELP_SOME = instruction(
     "Choose one, or type hf: and the name of another that this server allows. Its weights are downloaded."
 )
-NO_DETECTOR = definition(
-    "A detector was shown boxes in training, and names what it finds: a contrast to vectors that nobody trained for it."
-) + instruction("Choose one below.")
+NO_DETECTOR = definition("A detector was shown boxes in training, and names what it finds.") + instruction(
+    "Choose one below."
+)
 LIKELY = instruction("Probability from")
 BOX = instruction("Box")
 DECODER_LAYER = instruction("Layer of the detector")
@@ -213,11 +213,11 @@ DETECTED_ALT = computed(
     "The photograph with the boxes of {model}: {boxes}.", "vitviz.models.hugging_face.detectors.detect"
 )
 NOTHING_LIKELY = computed(
-    "{model} has no box with a probability of {likely:.0%} or more; the most probable one is shown: {label}, {probability:.0%}.",
+    "No box of {model} has {likely:.0%} or more; the most probable one: {label}, {probability:.0%}.",
     "vitviz.models.hugging_face.detectors.detect",
 )
 SAID_ATTENTION = computed(
-    "Boxes by {model}: {count}. On the right: where the query of {box} looks in layer {layer}.",
+    "{count} boxes. On the right: where the query of {box} looks in layer {layer}.",
     "vitviz.models.hugging_face.detectors.detect",
 )
 DETECTED_COLUMNS = instruction(("class", "left", "top", "right", "bottom", "probability"))

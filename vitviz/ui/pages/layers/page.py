@@ -25,7 +25,7 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.facts import Facts
-from vitviz.ui.controls.frame import page, verdict_on
+from vitviz.ui.controls.frame import Frame, page, verdict_on
 from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
@@ -81,15 +81,16 @@ def render(context: PageContext) -> None:
             if alike:
                 _asks_everywhere(context, shown)
             elif shown.kind == COLLECTING:
-                _collects(context, shown)
+                _collects(its, context, shown)
             else:
-                _asks_and_looks(context, shown)
+                _asks_and_looks(its, context, shown)
         with its.details():
             if alike:
                 navigation.link("microscope")
             st.caption(verdict)
             if not alike:
                 with guarded("layer exports"):
+                    st.caption(_read(shown))
                     _exports(context, shown)
                 st.subheader(words.HEADS_OF, anchor=False)
                 with guarded("layer heads"):
@@ -226,12 +227,12 @@ def _who(layer: Layer, query: str) -> None:
     )
 
 
-def _asks_and_looks(context: PageContext, shown: Shown) -> None:
+def _asks_and_looks(its: Frame, context: PageContext, shown: Shown) -> None:
+    its.say(_may_look_at(shown))
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.ASKS}**")
         _who_asks(context, shown)
-        st.caption(_may_look_at(shown))
     with right:
         st.markdown(f"**{words.LOOKS}**")
         _where_it_looks(context, shown, "layer")
@@ -264,16 +265,19 @@ def _may_look_at(shown: Shown) -> str:
     return words.ASKS_TEXT[shown.kind].format(query=query_name, keys=keys, count=int(shown.reach.sum()))
 
 
-def _collects(context: PageContext, shown: Shown) -> None:
-    left, right = st.columns([3, 2])
-    with left:
-        st.markdown(f"**{words.COLLECTS.format(query=shown.query_name)}**")
-        _where_it_looks(context, shown, "")
-    right.markdown(words.COLLECTS_TEXT.format(query=shown.query_name))
+def _collects(its: Frame, context: PageContext, shown: Shown) -> None:
+    its.say(words.COLLECTS_TEXT, query=shown.query_name)
+    st.markdown(f"**{words.COLLECTS.format(query=shown.query_name)}**")
+    _where_it_looks(context, shown, "")
+
+
+def _values(shown: Shown) -> np.ndarray:
+    """(rows, cols) of the head, or of the mean of heads."""
+    return shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
 
 
 def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
-    values = shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
+    values = _values(shown)
     name = common.HEAD_MEAN if shown.head is None else common.HEAD_NAME.format(head=shown.head)
     label = words.LABEL.format(head=name)
     keys, robust, whole = shown.layer.key_layout, context.selection.scale == "robust", bool(shown.reach.all())
@@ -300,7 +304,6 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
         prefix=shown.layer.query_layout.prefix if collecting and shown.layer.query_layout.num_prefix > 1 else (),
         link=link,
     )
-    st.caption(_read(shown, values))
 
 
 def _exports(context: PageContext, shown: Shown) -> None:
@@ -320,8 +323,9 @@ def _exports(context: PageContext, shown: Shown) -> None:
     )
 
 
-def _read(shown: Shown, values: np.ndarray) -> str:
+def _read(shown: Shown) -> str:
     """What the numbers of the map come to."""
+    values = _values(shown)
     on_patches = float(values.sum())
     if not shown.layer.rows_sum_to_one:
         return words.NOT_ONE.format(total=on_patches)

@@ -96,9 +96,7 @@ LOOKS = instruction("Where it looks")
 LOOKS_ALT = definition("{label} of the {query} in layer {layer}, {head}, over the photograph{window}.")
 LOOKS_WINDOW = definition(", its window outlined")
 COLLECTS = instruction("What the {query} collects")
-COLLECTS_TEXT = definition(
-    "The {query} shows no part of the picture and asks from no place. Its weights say what it takes from where."
-)
+COLLECTS_TEXT = definition("The {query} asks from no place of the picture. Its weights say what it takes from where.")
 LABEL = definition("attention weight, {head}")
 SUM = computed(
     "On patches: {patches:.1%} of the weight; on prefix tokens: {prefix:.1%}. Largest on a patch: {largest:.3g}.",

@@ -52,10 +52,9 @@ def show_one(
     """The chosen head as maps side by side, one of each kind. sinks: of the rollout, marked where layers are multiplied."""
     for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
         with column, guarded(kind):
-            st.markdown(f"**{words.MAPS[kind]}**")
+            st.markdown(f"**{words.MAPS[kind]}**", help=words.MAPS_TEXT[kind])
             shown = maps_of(context, options, kind)
             _enlarged(context, shown, () if kind == "attention" else sinks)
-            st.caption(words.MAPS_TEXT[kind])
 
 
 def choose_one(context: PageContext) -> None:

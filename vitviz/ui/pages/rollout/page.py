@@ -20,7 +20,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
-from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
 from vitviz.ui.controls.questions import rollout_of
 from vitviz.ui.escape import escaped
@@ -47,7 +47,7 @@ def render(context: PageContext) -> None:
                     sinks = () if why_not else _sinks_of(context, options).cells
                     heads.show_one(context, options, kinds, sinks)
                 else:
-                    _whole(context, options)
+                    _whole(its, context, options)
         with its.controls():
             if not why_not:
                 st.segmented_control(
@@ -69,6 +69,7 @@ def render(context: PageContext) -> None:
                 if one_head:
                     heads.exports(context, options, kinds)
                 else:
+                    _said_of_sinks(context, options)
                     _exports(context, options)
             st.subheader(words.BOARD_TITLE, anchor=False)
             with guarded("heads"):
@@ -120,9 +121,9 @@ def options_of(context: PageContext) -> RolloutOptions:
     )
 
 
-def _whole(context: PageContext, options: RolloutOptions) -> None:
+def _whole(its: Frame, context: PageContext, options: RolloutOptions) -> None:
     """The rollout, its sinks marked; beside it the same with them set aside where they spoil it, else one layer alone."""
-    query, rows_cols = context.query, context.layout.grid
+    query, grid = context.query, context.layout.grid
     heatmap = rollout_of(context, query, options)
     found = _sinks_of(context, options)
     robust = state.value_of("scale") == "robust"
@@ -139,15 +140,11 @@ def _whole(context: PageContext, options: RolloutOptions) -> None:
             (("query", query), ("options", options)),
             found.cells,
         )
-        said = {"share": found.share, "count": len(found.cells), "patches": rows_cols[0] * rows_cols[1]}
-        if found.spoils:
-            caption(words.SPOILED_ONE if len(found.cells) == 1 else words.SPOILED, **said)
-        else:
-            caption(words.UNSPOILED_ONE if found.cells else words.UNSPOILED, **said)
     with right:
         if found.spoils:
+            its.say(words.ONE_ASIDE if len(found.cells) == 1 else words.SINKS_ASIDE, share=found.share)
             st.markdown(f"**{words.ASIDE}**")
-            among = np.ones(rows_cols, bool)
+            among = np.ones(grid, bool)
             among[tuple(zip(*found.cells, strict=True))] = False
             _picture(
                 context,
@@ -159,7 +156,6 @@ def _whole(context: PageContext, options: RolloutOptions) -> None:
                 found.cells,
                 among,
             )
-            caption(words.ASIDE_TEXT)
         else:
             shown = heads.maps_of(context, options, "attention")
             layer = shown.first + len(shown.maps) - 1
@@ -208,6 +204,16 @@ def _sinks_of(context: PageContext, options: RolloutOptions) -> MapSinks:
     heatmap = rollout_of(context, context.query, options)
     mass: np.ndarray = context.ask("attention mass", lambda _: attention_mass(context.trace))
     return rollout_sinks(context.trace, heatmap, options, mass)
+
+
+def _said_of_sinks(context: PageContext, options: RolloutOptions) -> None:
+    """What counts as a sink of this map, and what setting them aside does not change."""
+    found = _sinks_of(context, options)
+    if found.spoils:
+        caption(words.SPOILED_ONE if len(found.cells) == 1 else words.SPOILED, share=found.share)
+        caption(words.ASIDE_TEXT)
+    else:
+        caption(words.UNSPOILED_ONE if found.cells else words.UNSPOILED, count=len(found.cells))
 
 
 def _exports(context: PageContext, options: RolloutOptions) -> None:

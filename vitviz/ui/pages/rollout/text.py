@@ -62,6 +62,12 @@ ASIDE = instruction("The same, sinks set aside")
 ALONE = instruction("Layer {layer} alone, mean of heads")
 SINK = definition("sink")
 _SINKS_BY = "vitviz.analysis.sinks.rollout_sinks"
+SINKS_ASIDE = computed(
+    "Sinks, framed, hold {share:.0%} of this map. On the right they are set aside, in the drawing alone.", _SINKS_BY
+)
+ONE_ASIDE = computed(
+    "A sink, framed, holds {share:.0%} of this map. On the right it is set aside, in the drawing alone.", _SINKS_BY
+)
 SPOILED = computed(
     "Sinks, framed, hold {share:.0%} of this map: in one layer or more, all queries together give each over 10 times the median patch's share.",
     _SINKS_BY,

@@ -11,6 +11,7 @@ from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, pictures_payload, show_networks
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import sentence
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, python_cut, said_of
@@ -47,8 +48,9 @@ def _kind() -> str:
     return str(state.value_of("damage"))
 
 
-def show(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
+def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """The damaged photograph as each network gets it, and a curve for each."""
+    its.say("")  # the figure says it, step by step
     curves = curves_of(vit, cnn)
     levels = sorted({float(level) for curve in curves.values() for level in curve.levels})
     steps = []

@@ -15,7 +15,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
-from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.controls.questions import answer_hidden, choose_target, explained_target, rollout_of
 from vitviz.ui.escape import escaped
@@ -62,9 +62,7 @@ def render(context: PageContext) -> None:
             vit, cnn = vit_of(context), _cnn(context)
             if cnn is None:
                 return
-            FIGURES[kind](vit, cnn)
-            if vit.shown.size != cnn.shown.size:
-                caption(words.OTHER_SIZES)
+            FIGURES[kind](its, vit, cnn)
             with its.details() as details, guarded("details"):
                 if details.open:
                     _details(vit, cnn, kind)
@@ -104,7 +102,7 @@ def _cnn(context: PageContext) -> ComparedNetwork | None:
 # The answers of both, and where each looks for its own.
 
 
-def show_answers(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
+def show_answers(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """A map of each under one cursor, its first answers below, and whether they agree."""
     output = followed(vit, cnn)[1]
     cam = cnn.ask(
@@ -131,7 +129,7 @@ def show_answers(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
                     icon=":material/visibility:",
                 )
                 return
-            sentence(agreement(vit, cnn))
+            its.say(agreement(vit, cnn))
             tables.show(tables.STYLE + "".join(_answers(network) for network in (vit, cnn) if network.best(ANSWERS)))
 
 
@@ -202,6 +200,8 @@ def _details(vit: ComparedNetwork, cnn: ComparedNetwork, kind: str) -> None:
     ]
     st.markdown("\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in table))
     caption(words.SAME_CUT)
+    if vit.shown.size != cnn.shown.size:
+        caption(words.OTHER_SIZES)
     st.subheader(words.GENERAL, anchor=False)
     sentence(words.KNOWN)
     sentence(words.CONTESTED)

@@ -25,6 +25,7 @@ from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
+from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, given_of, python_cut
@@ -36,8 +37,9 @@ HEADS_HEIGHT = 360  # pixels of the chart of attention distances
 STAGES = 7  # of a convolutional network, about: the passes that its fields take
 
 
-def show(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
+def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """Both fields at the same share of depth, and the side of the square that holds 95% of each against depth."""
+    its.say("")  # the figure says it, step by step
     networks = vit, cnn
     fields = [fields_of(network) for network in networks]
     count = max(map(len, fields))
@@ -199,12 +201,17 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
 # Where heads look, which is another quantity.
 
 
-def show_heads(vit: ComparedNetwork, _: ComparedNetwork) -> None:
+def show_heads(its: Frame, vit: ComparedNetwork, _: ComparedNetwork) -> None:
     """The attention distance of every head by layer, and what it says of the first layer."""
     context = vit.context
     figure.show(context, "attention distance", _heads_figure(context), exported=False, of=state.value_of("reach_of"))
+    its.say(words.DISTANCES_HERE, **_of_first(_distances(context)[0], context))
+
+
+def _of_first(first: np.ndarray, context: PageContext) -> dict[str, float]:
+    """How far the heads of the first layer look, and how far even attention would. first: (heads,), NaN where there is none."""
     even = float(context.layout.distances().mean())
-    sentence(heads_words(_distances(context)[0], even, context.model.trained))
+    return {"low": float(np.nanmin(first)), "high": float(np.nanmax(first)), "even": even}
 
 
 def heads_words(first: np.ndarray, even: float, trained: bool) -> str:
@@ -224,6 +231,8 @@ def details_of_heads(vit: ComparedNetwork) -> None:
     """What others found, and the figure to take away."""
     context = vit.context
     sentence(words.HEADS_CLAIMED)
+    first = _distances(context)[0]
+    sentence(heads_words(first, _of_first(first, context)["even"], context.model.trained))
     figure.exports(context, "attention distance", _heads_figure(context), of=state.value_of("reach_of"))
 
 

@@ -171,7 +171,7 @@ NEAR_FROM_THE_FIRST = computed(
 )
 GROWS_NOT = computed("Here it is otherwise: the CNN's square shrinks at {stage}.", _FIELDS)
 DISTANCES_HERE = computed(
-    "Here the heads of the first layer look {low:.0f} to {high:.0f} pixels far; attention spread evenly would look {even:.0f} far.",
+    "Heads of the first layer look {low:.0f} to {high:.0f} pixels far. Even attention would look {even:.0f} far.",
     _DISTANCES,
 )
 HEADS_AGAINST = computed(
