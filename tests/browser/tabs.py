@@ -14,7 +14,7 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 # Milliseconds the browser waits for anything. Nothing is measured here: a slow machine may take its time.
 PATIENCE = 60_000
 # How many pictures and boards paint themselves in the browser, by page; on that of rollout one more while it shows one head.
-HEATMAPS = {"patches": 1, "positions": 1, "rollout": 3}
+HEATMAPS = {"patches": 1, "positions": 2, "rollout": 3}
 # The parameter by which a page with several figures shows one of them.
 PARTS = {
     "by_hand": "step",

@@ -189,6 +189,7 @@ def test_a_page_as_people_meet_it(browser, server, name):
     moved = shown.page.evaluate("moved")
     assert sum(value for value, _ in moved) < 0.05, moved
     face = shown.page.locator(".stApp").evaluate("app => getComputedStyle(app).fontFamily")
+    assert shown.page.locator(".st-key-along").is_visible()
     assert face.startswith('"Source Sans"') and FACE.startswith("Source Sans")  # of the page, of pictures
     figure_leads(shown, name)
     shown.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
@@ -203,3 +204,75 @@ def test_a_page_as_people_meet_it(browser, server, name):
     shown.screenshot(f"{name}-phone")
     assert shown.errors() == []
     shown.close()
+
+
+# What is chosen of a few, cut off at its end.
+CUT_OFF = """groups => groups.flatMap(group => [...group.querySelectorAll("button")].filter((button) => {
+  const [one, all] = [button.getBoundingClientRect(), group.getBoundingClientRect()];
+  return one.width && (one.right > all.right + 1 || one.right > innerWidth || button.scrollWidth > button.clientWidth + 1);
+}).map((button) => button.innerText))"""
+LOOKS = {
+    "desk": {"viewport": {"width": 1280, "height": 800}},
+    "hand": {"viewport": PHONE, "has_touch": True, "is_mobile": True},
+}
+
+
+def violations(shown: AppTab) -> list[str]:
+    """What axe finds wrong with our own."""
+    return [said for ours, said in shown.page.evaluate(FOUND) if ours]
+
+
+@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.long
+def test_every_part_of_a_page_with_all_of_it_open(browser, server, name, look):
+    """What is folded away is a part of the page, too: Settings, Details, the glossary, the heads of a layer."""
+    shown = AppTab(browser, server, **LOOKS[look])
+    shown.page.add_init_script(WATCH)
+    at, wrong = shown.page.locator, {}
+    for view in (each for each in views() if each.partition("?")[0] == name):
+        shown.open(view.removeprefix("start"))
+        shown.page.wait_for_timeout(1500)
+        shown.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+        found = violations(shown)
+        if at(".journey").count():
+            at(".journey .play").click()  # stands still
+            for _ in range(2):  # to a layer, and its heads
+                at(".journey .cell-name").nth(5).evaluate("button => button.click()")
+        for each in at("[data-testid=stMain] [data-testid=stExpander] summary").all():
+            each.click()
+            shown.settled()
+        shown.page.wait_for_timeout(800)
+        found += violations(shown)
+        for each in at(".st-key-controls [data-testid=stPopover] button, .microscope .more-of").all():
+            each.click()
+            shown.page.wait_for_timeout(300)
+            found += violations(shown)
+            shown.page.keyboard.press("Escape")
+        cut = at("[data-testid=stMain] [data-testid=stButtonGroup]").evaluate_all(CUT_OFF)
+        moved = [each for each in shown.page.evaluate("moved") if each[0] > 0.001]
+        shown.screenshot(f"open-{view.replace('?', '-')}-{look}")
+        if found or cut or sum(value for value, _ in moved) >= 0.05:
+            wrong[view] = (sorted(set(found)), cut, moved)
+    assert wrong == {}
+    assert shown.errors() == []
+    shown.close()
+
+
+@pytest.mark.parametrize("name", ["positions", pytest.param("patches", marks=pytest.mark.long)])
+def test_what_stands_side_by_side_shares_its_edges_and_moves_nothing(tab, name):
+    shown = tab(name, width=1280, height=800)
+    at, figure = shown.page.locator, ".st-key-figure"
+    pictures = at(f"{figure} canvas.main, {figure} [data-testid=stImage] img")
+    one, other = (each.bounding_box() for each in pictures.all())
+    for side in ("y", "width", "height"):
+        assert one[side] == pytest.approx(other[side], abs=1), side
+    bars = [each.bounding_box()["y"] for each in at(f"{figure} canvas.ramp").all()]
+    assert len(bars) in (0, 2) and max(bars, default=0) - min(bars, default=0) <= 1
+    lead = at(".st-key-lead").bounding_box()["y"]
+    shown.page.mouse.move(one["x"] + one["width"] * 2.5 / 14, one["y"] + one["height"] * 3.5 / 14)
+    for said in at(f"{figure} .readout").all():
+        shown.expect(said).to_contain_text("row 3, column 2")
+    assert at(".st-key-lead").bounding_box()["y"] == lead
+    shown.screenshot(f"{name}-edges")
+    assert shown.errors() == []

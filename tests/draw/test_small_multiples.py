@@ -8,6 +8,7 @@ import pytest
 from tests.draw.pictures import above_bar, area_of, edges_of_bar, inside
 from vitviz.draw import LIGHT, Scale, draw_atlas, draw_board, draw_matrix
 from vitviz.draw.scale import colours, table
+from vitviz.draw.small_multiples import paint_atlas
 from vitviz.errors import DrawError
 from vitviz.tokens import TokenLayout
 
@@ -38,6 +39,24 @@ def test_tile_i_j_is_the_similarity_row_of_patch_i_j(grid: tuple[int, int]) -> N
         shown = atlas[top : top + rows * value : value, left : left + cols * value : value]
         np.testing.assert_array_equal(shown, colours(similarity[i * cols + j].reshape(grid), scale, LIGHT))
     assert edges_of_bar(atlas)[0] == tile_at(0, 0)[0], "bar and tiles share an edge"
+
+
+@pytest.mark.parametrize("grid", [(16, 16), (3, 5), (6, 2)])
+def test_every_tile_lies_in_the_middle_of_its_patchs_cell(grid: tuple[int, int]) -> None:
+    rows, cols = grid
+    similarity = np.random.default_rng(0).uniform(-1, 1, (rows * cols, rows * cols))
+    scale = Scale(-1, 1, signed=True)
+    atlas = np.asarray(paint_atlas(similarity, grid, scale, width=600))
+    cell = atlas.shape[1] // cols
+    assert atlas.shape == (rows * cell, cols * cell, 3)
+    for i, j in np.ndindex(grid):
+        own = atlas[i * cell : (i + 1) * cell, j * cell : (j + 1) * cell]
+        drawn = np.argwhere((own != 255).any(2))  # the ground is white
+        (top, left), (bottom, right) = drawn.min(0), drawn.max(0) + 1
+        assert abs(top - (cell - bottom)) <= 1 and abs(left - (cell - right)) <= 1
+        value = (right - left) // cols
+        shown = own[top:bottom:value, left:right:value]
+        np.testing.assert_array_equal(shown, colours(similarity[i * cols + j].reshape(grid), scale, LIGHT))
 
 
 def test_a_large_atlas_leaves_no_value_out() -> None:

@@ -34,6 +34,7 @@ from vitviz.ui.text import common
 
 PAGES = tuple(view.name for view in pages())
 HEADINGS = {view.name: view.question for view in pages()}
+DRAWN = 'class="vv-drawn"'
 PLAIN = ("start", "patches", "positions", "rollout")  # the others move their many widgets in tests of their own
 
 
@@ -66,7 +67,7 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
     shown = app(page)
     assert not shown.wrong
     assert [header.value for header in shown.at.header] == [HEADINGS[page]]
-    assert shown.parameters == {}
+    assert shown.parameters == {} and DRAWN in prediction_of(shown)
     if page == "start":  # the answer comes with the layers of its figure
         figure = journey_of(shown)
         assert figure["answer"]["bars"][-1][0]["name"] == "motorbike"
@@ -80,6 +81,15 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
         assert "motorbike" in chips and chips.count('class="vv-chip"') == 5 and shown.parameters == {"answer": "shown"}
     if page not in (PAGES[0], "model"):
         assert all(part in shown.text for part in (common.TRY_THIS, common.NOTICE, common.CATCH))
+
+
+@pytest.mark.parametrize("page", ["start", "rollout"])
+def test_the_ways_on_are_there_whatever_became_of_the_page(app, monkeypatch, page):
+    """They stand below the figure, and nothing below it is seen before it is there."""
+    place = "vitviz.ui.pages.start.page.figure_data" if page == "start" else "vitviz.ui.controls.frame.Facts"
+    monkeypatch.setattr(place, Mock(side_effect=UnsupportedError("nothing to be seen")))
+    shown = app(page)
+    assert shown.wrong and DRAWN in prediction_of(shown)
 
 
 # What an upload does is the frame's doing, the same on every page; all pages are long.

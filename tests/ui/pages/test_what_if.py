@@ -283,3 +283,12 @@ def test_every_kind_of_intervention_has_a_sentence_and_every_section_its_control
     assert [kind.__name__ for kind in kinds if interventions.sentence.dispatch(kind) is plain] == []
     pages()
     assert set(PARAMS["switch"].options) == set(words.SECTIONS) == {*what_if_page.SWITCHES, *what_if_page.INSPECTIONS}
+
+
+def test_only_positions_that_the_model_adds_can_be_changed(app):
+    """The second turns queries and keys, and adds nothing to its patches."""
+    for model, added in (("vit_tiny_patch16_224", True), ("vit_small_patch16_rope_mixed_224", False)):
+        shown = app("what_if", model=model, weights="random", switch="order")
+        assert not shown.wrong
+        assert (words.POSITIONS in [each.label for each in shown.at.get("button_group")]) == added
+        assert ("shuffle the positions" in shown.text) == added
