@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
+import pytest
+
+from tests.ui.pages.test_pages import DRAWN, prediction_of
+from vitviz.errors import UnsupportedError
 from vitviz.ui.pages.patches import text as words
 from vitviz.ui.text import common
 
@@ -30,3 +36,12 @@ def test_what_the_numbers_say_takes_the_leads_place(app):
     line = next(i for i, each in enumerate(said) if "Alike patches are joined: the framed one with" in each)
     lead = [i for i, each in enumerate(said) if "An object is taken to be a group" in each]
     assert not shown.wrong and lead == [said.index(f"**{common.NOTICE}**") + 1] and line < lead[0]
+
+
+@pytest.mark.parametrize("page", ["start", "rollout"])
+def test_the_ways_on_are_there_whatever_became_of_the_page(app, monkeypatch, page):
+    """They stand below the figure, and nothing below it is seen before it is there."""
+    place = "vitviz.ui.pages.start.page.figure_data" if page == "start" else "vitviz.ui.controls.frame.Facts"
+    monkeypatch.setattr(place, Mock(side_effect=UnsupportedError("nothing to be seen")))
+    shown = app(page)
+    assert shown.wrong and DRAWN in prediction_of(shown)

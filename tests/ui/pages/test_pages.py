@@ -83,15 +83,6 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
         assert all(part in shown.text for part in (common.TRY_THIS, common.NOTICE, common.CATCH))
 
 
-@pytest.mark.parametrize("page", ["start", "rollout"])
-def test_the_ways_on_are_there_whatever_became_of_the_page(app, monkeypatch, page):
-    """They stand below the figure, and nothing below it is seen before it is there."""
-    place = "vitviz.ui.pages.start.page.figure_data" if page == "start" else "vitviz.ui.controls.frame.Facts"
-    monkeypatch.setattr(place, Mock(side_effect=UnsupportedError("nothing to be seen")))
-    shown = app(page)
-    assert shown.wrong and DRAWN in prediction_of(shown)
-
-
 # What an upload does is the frame's doing, the same on every page; all pages are long.
 FEW = ("start", "rollout", "compare")
 UPLOADED = [pytest.param(page, marks=() if page in FEW else pytest.mark.long) for page in PAGES]

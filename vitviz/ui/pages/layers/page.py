@@ -61,6 +61,11 @@ class Shown:
     reach: np.ndarray
 
     @property
+    def values(self) -> np.ndarray:
+        """(rows, cols) of the head, or of the mean of heads."""
+        return self.maps.mean(0) if self.head is None else self.maps[self.head]
+
+    @property
     def query_name(self) -> str:
         return common.token(self.query)
 
@@ -271,13 +276,8 @@ def _collects(its: Frame, context: PageContext, shown: Shown) -> None:
     _where_it_looks(context, shown, "")
 
 
-def _values(shown: Shown) -> np.ndarray:
-    """(rows, cols) of the head, or of the mean of heads."""
-    return shown.maps.mean(0) if shown.head is None else shown.maps[shown.head]
-
-
 def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
-    values = _values(shown)
+    values = shown.values
     name = common.HEAD_MEAN if shown.head is None else common.HEAD_NAME.format(head=shown.head)
     label = words.LABEL.format(head=name)
     keys, robust, whole = shown.layer.key_layout, context.selection.scale == "robust", bool(shown.reach.all())
@@ -325,11 +325,10 @@ def _exports(context: PageContext, shown: Shown) -> None:
 
 def _read(shown: Shown) -> str:
     """What the numbers of the map come to."""
-    values = _values(shown)
-    on_patches = float(values.sum())
+    on_patches = float(shown.values.sum())
     if not shown.layer.rows_sum_to_one:
         return words.NOT_ONE.format(total=on_patches)
-    return words.SUM.format(patches=on_patches, prefix=max(0.0, 1 - on_patches), largest=float(values.max()))
+    return words.SUM.format(patches=on_patches, prefix=max(0.0, 1 - on_patches), largest=float(shown.values.max()))
 
 
 def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
