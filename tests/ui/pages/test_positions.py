@@ -62,7 +62,12 @@ def test_biases_of_another_layer_and_head(app):
     shown.at.selectbox(key="choice of bias_layer").select_index(4).run()
     assert not shown.wrong
     assert shown.parameters == {"model": SWIN, "weights": "random", "bias_layer": "4", "bias_head": "2"}
-    (board,) = components(shown)
+    board, one = components(shown)
+    assert one["marks"] == [[6, 6]] and one["places"][1] == [
+        *(f"−{at}" for at in range(6, 0, -1)),
+        "0",
+        *(f"+{at}" for at in range(1, 7)),
+    ]
     assert board["alt"].startswith("One small map for each of 12 heads of layers.2.blocks.0.attn")
     assert board["chosen"] == [0, 2] and board["places"][0] == list(range(-6, 7))
     assert words.RELATIVE_HEAD.format(head=2) in shown.text

@@ -120,7 +120,7 @@ class Picture {
     if (this.reports.answeredBy(data.received)) this.chosen = data.chosen;
     if (data.paint) this.mask.show(data.paint.cells, data.received);
     this.root.classList.toggle("painting", data.paint !== null);
-    this.blending.hidden = !data.heat || data.one_of_many;
+    this.blending.hidden = !data.heat || data.plain || data.one_of_many;
     this.root.classList.toggle("many", shares(data));
     this.paintChips();
     const { accent, onAccent, paper } = this.host.theme();
@@ -194,11 +194,11 @@ class Picture {
     const pen = this.base.getContext("2d");
     pen.setTransform(unit, 0, 0, unit, 0, 0);
     pen.imageSmoothingQuality = "high";
-    pen.drawImage(backdrop, 0, 0, width, height);
+    if (!data.plain) pen.drawImage(backdrop, 0, 0, width, height);
     if (grid.dim) veil(pen, this.colours.paper, grid.dim, width, height);
     if (heat) {
       pen.imageSmoothingEnabled = false;
-      pen.globalAlpha = this.blend;
+      pen.globalAlpha = data.plain ? 1 : this.blend;
       pen.drawImage(this.painter.canvas, 0, 0, width, height);
       pen.globalAlpha = 1;
     }
@@ -325,14 +325,14 @@ class Picture {
   reading() {
     const { words, given } = this;
     const { state } = this.loader;
-    const { heat, cols } = this.shown.data;
+    const { heat, cols, places: [rowNames, colNames] } = this.shown.data;
     const cell = this.hover || (this.sameGrid() ? patchNamed(this.chosen) : null);
     if (cell) {
       const [row, col] = cell;
       const value = heat ? number(this.shown.values[row * cols + col]) : "";
       const marked = given.paint && this.sameGrid() ? words.format(this.mask.cells.has(row * cols + col) ? "marked" : "unmarked") : "";
       const facts = state === "shown" ? [value, marked] : [words.format("loading")];
-      return [words.format("place", { row, col }), ...facts].filter(Boolean).join(" · ");
+      return [words.format("place", { row: rowNames[row] ?? row, col: colNames[col] ?? col }), ...facts].filter(Boolean).join(" · ");
     }
     if (given.paint) return paintHint(given.paint);
     // Among many pictures the page says it once.

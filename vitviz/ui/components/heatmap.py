@@ -90,6 +90,8 @@ def show_picture(
     shown: Image.Image | None = None,
     one_of_many: bool = False,
     captioned: bool = True,
+    plain: bool = False,
+    places: tuple[Sequence[str], Sequence[str]] = ((), ()),
     paint: Paint | None = None,
 ) -> None:
     """Shows the model's input as a picture, below `heatmap` where one is given.
@@ -114,6 +116,8 @@ def show_picture(
         link: name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
         one_of_many: without its own hint and slider, because the page or a linked picture has them.
         captioned: with what its colours stand for and where its scale ends in words; the numbers stand there in any case.
+        plain: the heat map alone, which is not about this photograph.
+        places: what its rows and columns are called, where they are not counted from 0.
         shown: what lies below the grid, where that is not the model's input; `params` have to name it too.
         paint: where patches are painted and none is chosen.
     """
@@ -156,6 +160,8 @@ def show_picture(
         "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
         "heat": heat,
         "bar": bar,
+        "plain": plain,
+        "places": [list(side) for side in places],
         "paint": paint and paint.message(context, key),
         "alt": alt,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -9,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.analysis.relative import OffsetBias, RotaryTable, rotary_table
 from vitviz.draw import Scale
+from vitviz.draw.heatmap import signed_number
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure, straddles
@@ -48,14 +50,17 @@ def show_rotary(context: PageContext, its: SectionContainers) -> None:
     kernel = {"layer": layer, "head": head, "raw": raw}
 
     def draw() -> Figure:
-        return kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme, width=figure.HALF)
+        return kernel_figure(context.traced, layer, head, table=table, raw=raw, theme=context.theme)
 
     with its.figure:
         left, right = st.columns(2)
         with left:
             _one_place(context, table, layer, head, raw)
         with right:
-            figure.show(context, "rotary kernel", draw, exported=False, **kernel)
+            values = table.kernel(layer, head)
+            scale = Scale.of(values) if raw else Scale(-1, 1, signed=True)
+            label = words.KERNEL_LABEL
+            _displacements(context, "rotary kernel", Heatmap(values, label, signed=not raw), scale, **kernel)
     with its.details:
         caption(words.ROTARY_TEXT)
         figure.exports(context, "rotary kernel", draw, label=words.ROTARY_KERNEL, **kernel)
@@ -100,6 +105,33 @@ def _one_place(context: PageContext, table: RotaryTable, layer: int, head: int, 
     )
 
 
+def _displacements(
+    context: PageContext,
+    key: str,
+    heatmap: Heatmap,
+    scale: Scale,
+    step: tuple[int, int] = (1, 1),
+    **params: Hashable,
+) -> None:
+    """A map over displacements, the query in the middle. step: (down, right) patches in one of them."""
+    reach = heatmap.grid[0] // 2, heatmap.grid[1] // 2
+    down, across = (
+        [signed_number(at * by) for at in range(-most, most + 1)] for most, by in zip(reach, step, strict=True)
+    )
+    show_picture(
+        context,
+        key,
+        alt=words.DISPLACEMENTS_ALT.format(label=heatmap.label),
+        heatmap=heatmap,
+        scale=scale,
+        params=tuple(params.items()),
+        marks=[reach],
+        places=(down, across),
+        plain=True,
+        one_of_many=True,
+    )
+
+
 # Relative positions: the bias of every head over displacements, layer by layer.
 
 
@@ -118,7 +150,7 @@ def show_relative(context: PageContext, its: SectionContainers) -> None:
     one, every = {"number": number, "head": head}, {"number": number, "shared": shared}
 
     def draw() -> Figure:
-        return bias_figure(context.traced, number, head, bias, theme=context.theme, width=figure.HALF)
+        return bias_figure(context.traced, number, head, bias, theme=context.theme)
 
     def draw_all() -> Figure:
         return bias_heads_figure(context.traced, number, bias, shared=shared, theme=context.theme)
@@ -138,7 +170,10 @@ def show_relative(context: PageContext, its: SectionContainers) -> None:
         with left:
             _board(context, number, bias, head, shared)
         with right:
-            figure.show(context, "relative bias", draw, exported=False, **one)
+            values, signed = bias.values[head], straddles(bias.values[head])
+            label = words.RELATIVE_OF.format(head=head)
+            heatmap, scale = Heatmap(values, label, signed), Scale.of(values, signed=signed)
+            _displacements(context, "relative bias", heatmap, scale, bias.step, **one)
     with its.details:
         caption(words.RELATIVE_TEXT)
         figure.exports(context, "relative bias", draw, label=words.RELATIVE_HEAD.format(head=head), **one)

@@ -134,6 +134,8 @@ ROTARY_TEXT = definition(
 ROTARY_KERNEL = instruction("By displacement:")
 ROTARY_LABEL = definition("rotary kernel from row {row}, column {col}")
 ROTARY_ALT = definition("Rotary kernel of the displacement from row {row}, column {col} to every other patch.")
+KERNEL_LABEL = definition("rotary kernel by the step from query to key")
+DISPLACEMENTS_ALT = definition("{label}: a map over the steps from query to key, in patches, the query in its middle.")
 ROTARY_ONE = definition("The same in every layer and head.")
 LAYER, HEAD = instruction(("Layer", "Head"))
 RELATIVE_TEXT = definition(
@@ -147,6 +149,7 @@ RELATIVE_BOARD_ALT = definition(
     "One small map for each of {heads} heads of {layer}: bias over displacements, the query in the middle."
 )
 RELATIVE_LABEL = definition("bias added to the score")
+RELATIVE_OF = definition("bias added to the score, head {head}")
 RELATIVE_HEAD = instruction("Head {head}:")
 RELATIVE_HEADS = instruction("All heads:")
 RELATIVE_MORE = definition(
