@@ -270,7 +270,7 @@ def test_what_stands_side_by_side_shares_its_edges_and_moves_nothing(tab, name):
     bars = [each.bounding_box()["y"] for each in at(f"{figure} canvas.ramp").all()]
     assert len(bars) in (0, 2) and max(bars, default=0) - min(bars, default=0) <= 1
     lead = at(".st-key-lead").bounding_box()["y"]
-    shown.page.mouse.move(one["x"] + one["width"] * 2.5 / 14, one["y"] + one["height"] * 3.5 / 14)
+    shown.page.mouse.move(one["x"] + one["width"] * 2.5 / 16, one["y"] + one["height"] * 3.5 / 16)
     for said in at(f"{figure} .readout").all():
         shown.expect(said).to_contain_text("row 3, column 2")
     assert at(".st-key-lead").bounding_box()["y"] == lead
