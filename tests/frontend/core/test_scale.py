@@ -1,4 +1,4 @@
-"""Colours and sizes in the browser, under Node.js: the rules of draw/ on the same arrays, and targets that can be hit."""
+"""Colours in the browser, under Node.js: the rules of draw/ on the same arrays."""
 
 from __future__ import annotations
 
@@ -141,40 +141,11 @@ def test_a_photograph_under_a_map_is_grey_without_a_filter(run: Run) -> None:
     assert (found[:, 3] == 255).all()
 
 
-def test_a_head_is_where_it_is_drawn_and_large_enough_to_hit(run: Run) -> None:
-    body = """
-    const { GAP, MARGIN, HEADER } = BOARD;
-    return given.boards.map(({ shape, room }) => {
-      const size = boardSize(shape, room, 600), found = [];
-      for (let head = 0; head < shape[1]; head++)
-        found.push(headAt(shape, size, MARGIN + (head + 0.5) * (size.wide + GAP), HEADER + 0.5 * (size.high + GAP)));
-      return [size, found];
-    });"""
-    imports = 'import { BOARD, boardSize, headAt } from "./core/layout.js";\n'
-    boards = [
-        {"shape": [layers, heads, 16, 16], "room": room}
-        for layers, heads in ((1, 1), (12, 6), (12, 24), (32, 16), (48, 25), (4, 64))
-        for room in (280, 343, 390, 640, 1024)
-    ]
-    for board, (size, found) in zip(boards, run(imports, body, boards=boards), strict=True):
-        assert found == [[0, head] for head in range(board["shape"][1])], board
-        assert size["wide"] + 3 >= 24, board
-        assert size["width"] <= board["room"] or size["wide"] == 21, (
-            "scrolled only where maps are as small as they may be"
-        )
-
-
-def test_small_maps_beside_the_picture_keep_a_size(run: Run) -> None:
-    body = "return given.rooms.map((room) => best(...room));"
-    rooms = [
-        [count, width, height, aspect]
-        for count in (1, 4, 12, 16, 24, 64)
-        for width in (200, 343, 600)
-        for height in (0, 180, 400)
-        for aspect in (0.5, 1, 2)
-    ]
-    imports = 'import { best } from "./views/microscope_maps.js";\n'
-    for (count, width, height, aspect), (columns, size) in zip(rooms, run(imports, body, rooms=rooms), strict=True):
-        assert 1 <= columns <= count
-        assert size >= 40, (count, width, height, aspect)
-        assert columns * size + 8 * (columns - 1) <= width, (count, width, height, aspect)
+def test_the_range_of_a_map_leaves_out_the_patch_itself(run: Run) -> None:
+    values = np.array([0.25, 1.0, -0.5, 0.75])
+    imports = 'import { extentWithout } from "./core/scale.js";\n'
+    body = "return [-1, 1, 2].map((own) => extentWithout(Float32Array.from(given.values), own));"
+    found = run(imports, body, values=values.tolist())
+    for own, extent in zip((None, 1, 2), found, strict=True):
+        rest = values if own is None else np.delete(values, own)
+        assert extent == {"low": rest.min(), "high": rest.max(), "signed": False}

@@ -9,8 +9,7 @@ export function tokenAt(layout, row, col) {
 // [row, col] of a token, or null for a prefix token.
 export function cellOf(layout, token) {
   const patch = token - layout.prefix.length;
-  if (patch < 0) return null;
-  return [Math.floor(patch / layout.grid[1]), patch % layout.grid[1]];
+  return patch < 0 ? null : cellAt(patch, layout.grid[1]);
 }
 
 // "cls", "reg0" or "r3c5"
@@ -64,7 +63,26 @@ export function patchNamed(name) {
   return found ? [Number(found[1]), Number(found[2])] : null;
 }
 
-export function clamp(value, count) {
+// [rows, cols] of what Python says of a picture.
+export function gridOf({ rows, cols }) {
+  return [rows, cols];
+}
+
+// [row, col] of the cell with that index, counted row by row.
+export function cellAt(index, cols) {
+  return [Math.floor(index / cols), index % cols];
+}
+
+export function middleOf([rows, cols]) {
+  return [Math.floor(rows / 2), Math.floor(cols / 2)];
+}
+
+// The cell `by` [rows, columns] away, which stays at the edge of the grid.
+export function neighbour([row, col], by, [rows, cols]) {
+  return [clamp(row + by[0], rows), clamp(col + by[1], cols)];
+}
+
+function clamp(value, count) {
   return Math.min(Math.max(value, 0), count - 1);
 }
 

@@ -35,6 +35,17 @@ export function extent(patches, robust, signed) {
   return { low: signed ? -high : 0, high, signed };
 }
 
+// From the smallest to the largest value, without the one at index `own`.
+export function extentWithout(values, own) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i++) {
+    if (i === own) continue;
+    low = Math.min(low, values[i]);
+    high = Math.max(high, values[i]);
+  }
+  return { low, high, signed: false };
+}
+
 // How far apart equal values may lie on a scale.
 function rounding({ low, high, noise = 0 }) {
   return Math.max(FLAT * Math.max(Math.abs(low), Math.abs(high)), noise);

@@ -128,6 +128,11 @@ export class Narrator {
   }
 }
 
+// What stands where a reading will: that it is loading; where that failed, the status says so, and the line is empty.
+export function placeholder({ state }, words) {
+  return state === "failed" ? "\u00a0" : words.format("loading");
+}
+
 // That something is loading, or what could not be fetched and how to ask once more.
 export class Status {
   // again(): tries once more; done by itself, too, when the network is back.

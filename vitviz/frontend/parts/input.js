@@ -8,6 +8,9 @@ const SECOND_DIGIT_MS = 700; // two digits typed within this time name one head:
 
 const SHARED = "vitviz-shared-cursor"; // an event of the window
 
+// Milliseconds after which a choice by key is reported: a key that is held down asks once.
+export const HELD_KEY_MS = 200;
+
 // The arrow keys as [rows, columns] to go.
 export const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 

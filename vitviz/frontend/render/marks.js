@@ -114,6 +114,18 @@ export function strike(pen, [x, y, width, height], colour) {
   }
 }
 
+// A straight line from one point [x, y] to another, with a dark edge, so that it can be seen on every colour.
+export function drawLine(pen, from, to, colour, thickness) {
+  for (const [ink, wide] of [["rgba(0, 0, 0, 0.6)", thickness + 2], [colour, thickness]]) {
+    pen.strokeStyle = ink;
+    pen.lineWidth = wide;
+    pen.beginPath();
+    pen.moveTo(...from);
+    pen.lineTo(...to);
+    pen.stroke();
+  }
+}
+
 // A link is an arc that points the way the attention goes: from the query to the key. from, to: points of queries and keys in canvas pixels; strength 0..1 gives the width.
 export function drawLink(context, from, to, strength, unit) {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];

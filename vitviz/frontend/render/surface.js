@@ -41,6 +41,18 @@ export function penOf(canvas, width, height) {
   return pen;
 }
 
+// `base` as a cleared canvas of as many pixels as `canvas`, for what lies under its marks. -> its context, in CSS pixels
+export function penUnder(base, canvas) {
+  [base.width, base.height] = [canvas.width, canvas.height];
+  const [pen, unit] = [base.getContext("2d"), unitOf(canvas)];
+  pen.setTransform(unit, 0, 0, unit, 0, 0);
+  return pen;
+}
+
+export function clearCanvas(canvas) {
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+}
+
 // The cleared box of a canvas that shows several things. -> its context, in CSS pixels from the box's corner; `restore` it afterwards.
 export function penIn(canvas, [x, y], width, height) {
   const pen = canvas.getContext("2d");

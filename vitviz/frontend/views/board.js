@@ -1,28 +1,24 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
-import { BOARD, boardSize, clamp, headAt, pointAt } from "../core/layout.js";
+import { BOARD, boardSize, cellAt, headAt, neighbour, pointAt } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
 import { paintHint, Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, Status } from "../parts/announcer.js";
+import { Announcer, placeholder, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { flushOnLeaving, pointUnder, STEPS, watchBrush } from "../parts/input.js";
+import { flushOnLeaving, HELD_KEY_MS, pointUnder, STEPS, watchBrush } from "../parts/input.js";
 import { MapPainter, paintScale } from "../render/heat.js";
 import { drawFrame, strike } from "../render/marks.js";
-import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
+import { clearCanvas, Marks, onceAFrame, penUnder, sizeCanvas, watchSize } from "../render/surface.js";
 
-const HELD_KEY_MS = 200;
 // CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
 const [MEANT_FOR, LEAST_HEIGHT] = [768, 240];
 
 const { GAP, MARGIN, HEADER } = BOARD;
 
-export function mount(node, host) {
-  const view = new Board(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new Board(node, host);
 
 class Board {
   constructor(parent, host) {
@@ -154,7 +150,7 @@ class Board {
   }
 
   clear() {
-    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    clearCanvas(this.canvas);
     this.painted = "";
   }
 
@@ -168,10 +164,7 @@ class Board {
     const { data, maps, shape } = this.shown;
     const [layers, heads, rows, cols] = shape;
     const { wide, high } = this.size;
-    const unit = unitOf(this.canvas);
-    [this.base.width, this.base.height] = [this.canvas.width, this.canvas.height];
-    const pen = this.base.getContext("2d");
-    pen.setTransform(unit, 0, 0, unit, 0, 0);
+    const pen = penUnder(this.base, this.canvas);
     pen.imageSmoothingEnabled = false;
     pen.fillStyle = this.colours.ink;
     pen.font = `12px ${this.colours.font}`;
@@ -191,7 +184,7 @@ class Board {
     const same = this.sameShape();
     const marks = new Map();
     for (const index of this.given.paint && same ? this.mask.cells : []) {
-      const box = this.boxOf(Math.floor(index / heads), index % heads);
+      const box = this.boxOf(...cellAt(index, heads));
       marks.set(`painted ${index}`, { box, draw: (pen) => strike(pen, box, accent) });
     }
     for (const [at, colour, thick] of [[this.given.paint || !same ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
@@ -229,17 +222,15 @@ class Board {
   key(event) {
     const step = STEPS[event.key];
     if (!step || !this.sameShape()) return;
-    const [layers, heads] = this.given.shape;
     event.preventDefault();
     if (this.given.paint) {
-      const [layer, head] = this.hover || [-step[0], -step[1]]; // the first arrow goes to the first head
-      this.hover = [clamp(layer + step[0], layers), clamp(head + step[1], heads)];
+      this.hover = this.hover ? neighbour(this.hover, step, this.given.shape) : [0, 0];
       this.reveal(this.hover);
       this.redraw();
       return this.describe(true);
     }
     const [layer, head] = this.chosen || [0, null];
-    const at = [clamp(layer + step[0], layers), clamp((head ?? 0) + step[1], heads)];
+    const at = neighbour([layer, head ?? 0], step, this.given.shape);
     this.reveal(at);
     this.pick(at, HELD_KEY_MS);
   }
@@ -264,7 +255,7 @@ class Board {
   describe(loud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };
-    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : this.words.format("loading");
+    const text = this.shown ? this.reading() : placeholder(this.loader, this.words);
     setText(this.readout, text);
     const spoken = [state === "failed" ? this.status.text : text];
     const [layers, heads] = this.given.shape;
@@ -287,7 +278,7 @@ class Board {
     const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
     const peak = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
     const [rowNames, colNames] = data.places;
-    const [row, col] = [Math.floor(peak / cols), peak % cols];
+    const [row, col] = cellAt(peak, cols);
     const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
     const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
     const read = rows * cols > 1 ? label("most", most) : most.value; // a single number has no place
@@ -306,7 +297,8 @@ function paintMaps({ arrays, shapes, meta }, signed) {
     const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
     const [low, high, noise] = meta.scales[map];
     painter.fill(values, [rows, cols], { low, high, noise, signed });
-    pen.drawImage(painter.canvas, (map % heads) * cols, Math.floor(map / heads) * rows);
+    const [layer, head] = cellAt(map, heads);
+    pen.drawImage(painter.canvas, head * cols, layer * rows);
   }
   return sheet;
 }

@@ -2,7 +2,7 @@
 // what is on the canvas moves to where it goes, so that a number can be followed.
 
 import { sceneOf } from "../core/by_hand.js";
-import { clamp, patchName, patchNamed } from "../core/layout.js";
+import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
 import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
@@ -25,10 +25,7 @@ const GAP = 28;
 const SCALE_HEIGHT = 58; // of the colour bar under the photograph
 const AROUND = { wide: 350, narrow: 540, presented: 225 }; // what stands on the page beside the canvas, above the fold
 
-export function mount(node, host) {
-  const view = new ByHand(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new ByHand(node, host);
 
 class ByHand {
   constructor(parent, host) {
@@ -193,8 +190,8 @@ class ByHand {
     const step = STEPS[event.key];
     if (!step || !this.given) return;
     event.preventDefault(); // on the photograph the arrow keys go from patch to patch
-    const from = patchNamed(this.chosen) ?? this.grid.map((count) => Math.floor(count / 2));
-    this.follow(patchName(from.map((index, axis) => clamp(index + step[axis], this.grid[axis]))), REPORT_AFTER_MS);
+    const from = patchNamed(this.chosen) ?? middleOf(this.grid);
+    this.follow(patchName(neighbour(from, step, this.grid)), REPORT_AFTER_MS);
   }
 
   follow(name, delay) {

@@ -1,26 +1,22 @@
 // Patch features: point at a patch and see everything like it, here and in a second photograph. Or photographs beside what
 // Python painted of their patches: principal components, groups.
 
-import { clamp, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
-import { number, rankOf } from "../core/scale.js";
+import { cellAt, gridOf, middleOf, neighbour, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
+import { extentWithout, number, rankOf } from "../core/scale.js";
 import { Reports } from "../core/state.js";
 import { nearest, PatchVectors } from "../core/weights.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, Status } from "../parts/announcer.js";
+import { Announcer, placeholder, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { cellUnder, flushOnLeaving, STEPS, watchPointer } from "../parts/input.js";
+import { cellUnder, flushOnLeaving, HELD_KEY_MS, STEPS, watchPointer } from "../parts/input.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
-import { boxOf, drawFrame } from "../render/marks.js";
+import { boxOf, drawFrame, drawLine } from "../render/marks.js";
 import { onceAFrame, penOf, pixelRatio, watchSize } from "../render/surface.js";
 
-const HELD_KEY_MS = 200;
 const MAP = 0.6; // how much of the map lies over the photograph
 
-export function mount(node, host) {
-  const view = new Features(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new Features(node, host);
 
 class Features {
   constructor(parent, host) {
@@ -145,8 +141,7 @@ class Features {
       const grid = asked && this.shown?.data.pictures[asked.picture];
       if (grid && asked.cell && asked.cell[0] < grid.rows && asked.cell[1] < grid.cols) return asked;
     }
-    const { rows, cols } = this.shown.data.pictures[0];
-    return { picture: 0, cell: [Math.floor(rows / 2), Math.floor(cols / 2)] };
+    return { picture: 0, cell: middleOf(gridOf(this.shown.data.pictures[0])) };
   }
 
   indexOf({ picture, cell }) {
@@ -186,10 +181,10 @@ class Features {
     event.preventDefault();
     event.stopPropagation();
     if (!by) return this.chosen && this.choose(null);
-    const { rows, cols } = this.shown.data.pictures[picture];
+    const grid = gridOf(this.shown.data.pictures[picture]);
     const asked = this.asked();
-    const [row, col] = asked.picture === picture ? asked.cell : [Math.floor(rows / 2), Math.floor(cols / 2)];
-    this.choose({ picture, cell: [clamp(row + by[0], rows), clamp(col + by[1], cols)] }, HELD_KEY_MS);
+    const from = asked.picture === picture ? asked.cell : middleOf(grid);
+    this.choose({ picture, cell: neighbour(from, by, grid) }, HELD_KEY_MS);
   }
 
   draw() {
@@ -208,7 +203,7 @@ class Features {
     });
     this.#link(asked, height);
     if (asked) this.#describe(asked);
-    else setText(this.reading, this.loader.state === "failed" ? "\u00a0" : this.words.format("loading"));
+    else setText(this.reading, placeholder(this.loader, this.words));
     if (!asked || this.loader.state !== "shown") return;
     Object.assign(this.root.dataset, { ready: this.given.pictures[0].picture, asked: `${asked.picture} ${patchName(asked.cell)}` });
     this.root.dispatchEvent(new CustomEvent("painted"));
@@ -284,11 +279,12 @@ class Features {
     const middle = (picture, index) => {
       const { box } = this.panels[picture];
       const [rows, cols] = gridOf(this.shown.data.pictures[picture]);
-      return [box.left + ((index % cols) + 0.5) * (box.width / cols), box.top + (Math.floor(index / cols) + 0.5) * (box.height / rows)];
+      const [row, col] = cellAt(index, cols);
+      return [box.left + (col + 0.5) * (box.width / cols), box.top + (row + 0.5) * (box.height / rows)];
     };
-    if (pairs) for (let i = pairs.source.length - 1; i >= 0; i--) line(pen, middle(0, pairs.source[i]), middle(1, pairs.target[i]), "#ffffff", 1.25);
+    if (pairs) for (let i = pairs.source.length - 1; i >= 0; i--) drawLine(pen, middle(0, pairs.source[i]), middle(1, pairs.target[i]), "#ffffff", 1.25);
     const other = 1 - asked.picture;
-    line(pen, middle(asked.picture, this.indexOf(asked)), middle(other, nearest(this.likeness(asked, other))), accent, 2.5);
+    drawLine(pen, middle(asked.picture, this.indexOf(asked)), middle(other, nearest(this.likeness(asked, other))), accent, 2.5);
   }
 
   #describe(asked) {
@@ -303,8 +299,8 @@ class Features {
   }
 
   #place(picture, index) {
-    const { cols } = this.shown.data.pictures[picture];
-    return this.words.format("place", { row: Math.floor(index / cols), col: index % cols });
+    const [row, col] = cellAt(index, this.shown.data.pictures[picture].cols);
+    return this.words.format("place", { row, col });
   }
 
   #alike(asked) {
@@ -349,38 +345,11 @@ class Features {
   }
 }
 
-function gridOf({ rows, cols }) {
-  return [rows, cols];
-}
-
 function same(one, two) {
   return one === two || (one !== null && two !== null && one.picture === two.picture && String(one.cell) === String(two.cell));
-}
-
-// From the smallest to the largest value, without the one at `own`.
-function extentWithout(values, own) {
-  let [low, high] = [Infinity, -Infinity];
-  for (let i = 0; i < values.length; i++) {
-    if (i === own) continue;
-    low = Math.min(low, values[i]);
-    high = Math.max(high, values[i]);
-  }
-  return { low, high, signed: false };
 }
 
 function place(node, { left, top, width }) {
   node.style.transform = `translate(${left}px, ${top}px)`;
   node.style.width = `${width}px`;
-}
-
-// A line that shows on anything.
-function line(pen, from, to, colour, thick) {
-  for (const [ink, wide] of [["rgba(0, 0, 0, 0.6)", thick + 2], [colour, thick]]) {
-    pen.strokeStyle = ink;
-    pen.lineWidth = wide;
-    pen.beginPath();
-    pen.moveTo(...from);
-    pen.lineTo(...to);
-    pen.stroke();
-  }
 }

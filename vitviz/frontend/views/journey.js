@@ -1,7 +1,7 @@
 // The journey: one photograph's pass through the model, in one figure. Play it, hover a patch to see where it looks in every layer at
 // once, hold one to read what it takes from others, hide parts and see the answer change.
 
-import { patchNamed } from "../core/layout.js";
+import { middleOf, neighbour, patchNamed } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { Reports } from "../core/state.js";
 import { FIRST_LAYER, Timeline } from "../core/timeline.js";
@@ -19,10 +19,7 @@ import { JourneyPainter, LINE_GAP } from "./journey_painter.js";
 const FADE_MS = 90; // of the dimming of the photograph
 const LARGEST_STEP_MS = 100; // after the page was in the background the film goes on where it was
 
-export function mount(node, host) {
-  const view = new Journey(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new Journey(node, host);
 
 class Journey extends JourneyPainter {
   constructor(parent, host) {
@@ -349,9 +346,8 @@ class Journey extends JourneyPainter {
   key(event) {
     const step = STEPS[event.key];
     if (step) {
-      const [rows, cols] = this.grid;
-      const from = patchNamed(this.hovered ?? this.query ?? "") ?? [Math.floor(rows / 2), Math.floor(cols / 2)];
-      const next = this.hovered === null ? from : [Math.min(rows - 1, Math.max(0, from[0] + step[0])), Math.min(cols - 1, Math.max(0, from[1] + step[1]))];
+      const from = patchNamed(this.hovered ?? this.query ?? "") ?? middleOf(this.grid);
+      const next = this.hovered === null ? from : neighbour(from, step, this.grid);
       this.hover(this.nameAt(next));
       this.announcer.announce(this.figure.caption.textContent);
     } else if (event.key === "Enter" && !this.brushing && this.hovered) this.hold(this.hovered);

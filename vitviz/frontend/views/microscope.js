@@ -1,7 +1,7 @@
 // The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
 
 import { Answer, layouts, LayerWeights } from "../core/weights.js";
-import { arrangementFor, aspectOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
+import { arrangementFor, aspectOf, middleOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
 import { MicroscopeState } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
@@ -21,10 +21,7 @@ const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // before a grid is known
 const BELOW = 40; // CSS pixels of words and controls, which the presenter's view leaves out
 const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
 
-export function mount(node, host) {
-  const view = new Microscope(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new Microscope(node, host);
 
 class Microscope {
   constructor(parent, host) {
@@ -393,5 +390,5 @@ class Microscope {
 }
 
 function middle(layout) {
-  return tokenAt(layout, Math.floor(layout.grid[0] / 2), Math.floor(layout.grid[1] / 2));
+  return tokenAt(layout, ...middleOf(layout.grid));
 }

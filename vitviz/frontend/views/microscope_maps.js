@@ -9,7 +9,7 @@ import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, watchPointer } from "../parts/input.js";
 import { MapPainter } from "../render/heat.js";
 import { boxOf, drawFrame, drawGrid, drawLink } from "../render/marks.js";
-import { Marks, sizeCanvas, unitOf } from "../render/surface.js";
+import { clearCanvas, Marks, sizeCanvas, unitOf } from "../render/surface.js";
 
 const LINKS = 8;
 const GAP = 8;
@@ -69,7 +69,7 @@ export class MicroscopePicture {
   // Nothing is known: nothing stands there.
   clear() {
     this.show(null);
-    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    clearCanvas(this.canvas);
   }
 
   // marks: { target, pinned, blend, accent }
@@ -241,7 +241,7 @@ export class Tiles {
   clear() {
     for (const tile of this.tiles) {
       tile.painted = null;
-      tile.canvas.getContext("2d").clearRect(0, 0, tile.canvas.width, tile.canvas.height);
+      clearCanvas(tile.canvas);
     }
   }
 }

@@ -22,10 +22,7 @@ const LARGEST_STEP_MS = 100;
 const UNDER = 0.5; // of its light, the photograph under a map
 const SEQUENTIAL = { low: 0, high: 255, signed: false };
 
-export function mount(node, host) {
-  const view = new Networks(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new Networks(node, host);
 
 class Networks {
   constructor(parent, host) {

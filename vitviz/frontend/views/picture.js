@@ -1,27 +1,23 @@
 // The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
 
-import { cellThere, clamp, patchName, patchNamed, placeOf } from "../core/layout.js";
+import { cellAt, cellThere, gridOf, middleOf, neighbour, patchName, patchNamed, placeOf } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { Reports } from "../core/state.js";
 import { paintHint, Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, Status } from "../parts/announcer.js";
+import { Announcer, placeholder, Status } from "../parts/announcer.js";
 import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { cellUnder, flushOnLeaving, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
+import { cellUnder, flushOnLeaving, HELD_KEY_MS, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame, drawSegments, drawTag, hide, strike, tagBox, veil } from "../render/marks.js";
-import { Marks, onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
+import { clearCanvas, Marks, onceAFrame, penUnder, sizeCanvas, watchSize } from "../render/surface.js";
 
 const PREFERRED_BLEND = 0.65;
-const HELD_KEY_MS = 200;
 const LEAST_HEIGHT = 240; // CSS pixels that a picture has however low the window is
 
-export function mount(node, host) {
-  const view = new Picture(node, host);
-  return { update: (data) => view.update(data), destroy: () => view.destroy() };
-}
+export const mount = (node, host) => new Picture(node, host);
 
 class Picture {
   constructor(parent, host) {
@@ -182,17 +178,14 @@ class Picture {
   }
 
   clear() {
-    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    clearCanvas(this.canvas);
     this.painted = "";
   }
 
   paintBase(width, height) {
     const { backdrop, data } = this.shown;
     const { grid, heat } = data;
-    const unit = unitOf(this.canvas);
-    [this.base.width, this.base.height] = [this.canvas.width, this.canvas.height];
-    const pen = this.base.getContext("2d");
-    pen.setTransform(unit, 0, 0, unit, 0, 0);
+    const pen = penUnder(this.base, this.canvas);
     pen.imageSmoothingQuality = "high";
     if (!data.plain) pen.drawImage(backdrop, 0, 0, width, height);
     if (grid.dim) veil(pen, this.colours.paper, grid.dim, width, height);
@@ -219,7 +212,7 @@ class Picture {
       marks.set(`clear ${chosen}`, { box, draw: (pen) => pen.drawImage(picture, ...boxOf(cells, chosen, picture), ...box) });
     }
     for (const index of this.given.paint && this.sameGrid() ? this.mask.cells : []) {
-      const cell = [Math.floor(index / cells[1]), index % cells[1]];
+      const cell = cellAt(index, cells[1]);
       const box = boxOf(cells, cell, size);
       const draw = (pen) => (hidden ? hide(pen, hidden, boxOf(cells, cell, hidden), box) : strike(pen, box, accent));
       marks.set(`painted ${index}`, { box, draw });
@@ -280,9 +273,9 @@ class Picture {
 
   key(event) {
     const step = STEPS[event.key];
-    const { rows, cols, prefix } = this.given;
-    const middle = [Math.floor(rows / 2), Math.floor(cols / 2)];
-    const next = (from) => [clamp(from[0] + step[0], rows), clamp(from[1] + step[1], cols)];
+    const { prefix } = this.given;
+    const [grid, middle] = [gridOf(this.given), middleOf(gridOf(this.given))];
+    const next = (from) => neighbour(from, step, grid);
     if (step && this.given.paint) {
       if (this.sameGrid()) this.pointAt(this.hover ? next(this.hover) : middle, true);
     } else if (step) {
@@ -311,7 +304,7 @@ class Picture {
     const { words } = this;
     const { alt } = this.shown?.data || this.given;
     const { state } = this.loader;
-    const text = this.shown ? this.reading() : state === "failed" ? "\u00a0" : words.format("loading");
+    const text = this.shown ? this.reading() : placeholder(this.loader, words);
     const quiet = this.shown && !this.hover && shares(this.shown.data);
     setText(this.readout, quiet ? "" : text);
     this.root.classList.toggle("read", !quiet);
@@ -343,8 +336,4 @@ class Picture {
 // Whether the reading takes the place of the words under the colour bar: a picture among others has one line for both.
 function shares({ one_of_many, heat, bar }) {
   return one_of_many && Boolean((heat || bar)?.caption);
-}
-
-function gridOf({ rows, cols }) {
-  return [rows, cols];
 }

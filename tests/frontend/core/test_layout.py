@@ -1,0 +1,65 @@
+"""Cells and sizes in the browser, under Node.js: neighbours in a grid, and targets that can be hit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.frontend.conftest import Run
+
+
+def test_a_cell_has_the_index_that_python_gives_it_and_neighbours_within_the_grid(run: Run) -> None:
+    imports = 'import { cellAt, middleOf, neighbour } from "./core/layout.js";\n'
+    body = """
+    const steps = [[-1, 0], [1, 0], [0, -1], [0, 1]];
+    return given.grids.map((grid) => {
+      const cells = Array.from({ length: grid[0] * grid[1] }, (_, index) => cellAt(index, grid[1]));
+      return [middleOf(grid), cells.map((cell) => [cell, steps.map((step) => neighbour(cell, step, grid))])];
+    });"""
+    grids = [(1, 1), (3, 5), (4, 2)]
+    for (rows, cols), (middle, cells) in zip(grids, run(imports, body, grids=grids), strict=True):
+        assert middle == [rows // 2, cols // 2]
+        assert len(cells) == rows * cols
+        for index, (cell, found) in enumerate(cells):
+            row, col = map(int, np.unravel_index(index, (rows, cols)))
+            assert cell == [row, col]
+            above, below = [max(row - 1, 0), col], [min(row + 1, rows - 1), col]
+            assert found == [above, below, [row, max(col - 1, 0)], [row, min(col + 1, cols - 1)]]
+
+
+def test_a_head_is_where_it_is_drawn_and_large_enough_to_hit(run: Run) -> None:
+    body = """
+    const { GAP, MARGIN, HEADER } = BOARD;
+    return given.boards.map(({ shape, room }) => {
+      const size = boardSize(shape, room, 600), found = [];
+      for (let head = 0; head < shape[1]; head++)
+        found.push(headAt(shape, size, MARGIN + (head + 0.5) * (size.wide + GAP), HEADER + 0.5 * (size.high + GAP)));
+      return [size, found];
+    });"""
+    imports = 'import { BOARD, boardSize, headAt } from "./core/layout.js";\n'
+    boards = [
+        {"shape": [layers, heads, 16, 16], "room": room}
+        for layers, heads in ((1, 1), (12, 6), (12, 24), (32, 16), (48, 25), (4, 64))
+        for room in (280, 343, 390, 640, 1024)
+    ]
+    for board, (size, found) in zip(boards, run(imports, body, boards=boards), strict=True):
+        assert found == [[0, head] for head in range(board["shape"][1])], board
+        assert size["wide"] + 3 >= 24, board
+        assert size["width"] <= board["room"] or size["wide"] == 21, (
+            "scrolled only where maps are as small as they may be"
+        )
+
+
+def test_small_maps_beside_the_picture_keep_a_size(run: Run) -> None:
+    body = "return given.rooms.map((room) => best(...room));"
+    rooms = [
+        [count, width, height, aspect]
+        for count in (1, 4, 12, 16, 24, 64)
+        for width in (200, 343, 600)
+        for height in (0, 180, 400)
+        for aspect in (0.5, 1, 2)
+    ]
+    imports = 'import { best } from "./views/microscope_maps.js";\n'
+    for (count, width, height, aspect), (columns, size) in zip(rooms, run(imports, body, rooms=rooms), strict=True):
+        assert 1 <= columns <= count
+        assert size >= 40, (count, width, height, aspect)
+        assert columns * size + 8 * (columns - 1) <= width, (count, width, height, aspect)
