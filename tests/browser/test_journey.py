@@ -210,10 +210,10 @@ def test_every_layer_is_painted_as_pythons_numbers_are(tab, traced):
     scrub(shown, END)
     stands_at(shown, END)
     shown.page.wait_for_timeout(500)
-    colours = shown.page.locator(".journey .strip").evaluate(
-        """(strip) => {
-          const canvas = strip.querySelector("canvas"), pen = canvas.getContext("2d"), corner = canvas.getBoundingClientRect();
-          return [...strip.querySelectorAll(".frame")].map((frame) => {
+    colours = shown.page.locator(".journey .layer-grid").evaluate(
+        """(layers) => {
+          const canvas = layers.querySelector("canvas"), pen = canvas.getContext("2d"), corner = canvas.getBoundingClientRect();
+          return [...layers.querySelectorAll(".frame")].map((frame) => {
             const { left, top, width, height } = frame.getBoundingClientRect();
             return Array.from({ length: 256 }, (_, i) => [...pen.getImageData(
               Math.floor(left - corner.left + ((i % 16) + 0.5) / 16 * width),

@@ -14,7 +14,7 @@ from .tabs import Tab
 GRIDS = {"first": 14, "second": 16}
 PARTS = (".microscope", ".heatmap:has([aria-label^='picture'])", ".heatmap:has([aria-label^='board'])")
 # How many pixels of a component's canvases are painted.
-INK = """root => [...root.querySelectorAll('canvas:not(.ramp, .strip canvas)')].filter((canvas) => canvas.width > 1).reduce(
+INK = """root => [...root.querySelectorAll('canvas:not(.ramp, .colours canvas)')].filter((canvas) => canvas.width > 1).reduce(
   (sum, canvas) => {
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
     return sum + data.filter((value, i) => i % 4 === 3 && value).length;

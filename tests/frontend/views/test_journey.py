@@ -196,7 +196,7 @@ def test_too_large_a_model_answers_the_pointer_in_the_layer_on_the_screen(run: R
     return [fetched, before, after, it.layers[0].rows];"""
     fetched, before, after, left = run(ANSWERS, body)
     assert fetched == ["rows 0", "rows 1"]
-    assert before == "r1c1" and after == ["r0c3", "r1c1", "r1c1"]  # the strip stays with the token of all layers
+    assert before == "r1c1" and after == ["r0c3", "r1c1", "r1c1"]  # the layers stay with the token of all layers
     assert left is None
 
 
@@ -241,7 +241,7 @@ def test_frames_and_photograph_are_large_and_fit(
     below = 168 + 22 * (height > 820)  # caption, story, transport and gallery
     assert 28 + found["photo"] + layers_part + below <= height - 80  # the heading
     assert found["columns"] * (found["frame"] + 6) - 6 + 28 + found["answer"] <= width
-    assert found["photo"] + 28 + found["line"] == width
+    assert found["photo"] + 28 + found["sequence"] == width
 
 
 @pytest.mark.parametrize(

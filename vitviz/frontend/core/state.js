@@ -57,7 +57,7 @@ export const RESTING = {
   token: null, // the pinned token's name: "r3c5", "cls", "reg0"; null when nothing is pinned
   layer: 0,
   head: "all", // "all", "mean" or a number
-  direction: "at", // "at": where the token looks; "by": who looks at it
+  direction: "at", // "at": the row of the token as a query; "by": its column as a key
   measure: "weight", // "weight" or "value"
   scale: "robust", // "robust" or "raw"
   shared: false, // one scale for all heads

@@ -1,7 +1,7 @@
 // The attention weights of one layer, computed when asked for: exp(q·k * scale + bias - lse), one row or column of every head.
 //
 // The numbers are those of Attention.weights() in vitviz/capture/attention.py. Products of float32 are summed in double
-// precision here, so what differs is the rounding of the other side.
+// precision here, so results differ by Python's rounding alone.
 
 import { extent, FLAT } from "./scale.js";
 
@@ -35,7 +35,7 @@ export class LayerWeights {
     return Boolean(this.arrays.value_norm);
   }
 
-  // Where one query looks: Float32Array (heads, keys).
+  // The row of one query: Float32Array (heads, keys).
   row(query, valueWeighted = false) {
     const { heads, keys, arrays } = this;
     const out = new Float32Array(heads * keys);
@@ -54,7 +54,7 @@ export class LayerWeights {
     return out;
   }
 
-  // Who looks at one key: Float32Array (heads, queries).
+  // The column of one key: Float32Array (heads, queries).
   column(key, valueWeighted = false) {
     const { heads, queries, keys, arrays } = this;
     const out = new Float32Array(heads * queries);
@@ -165,7 +165,7 @@ export class KeptRows {
     Object.assign(this, { weights, most: Math.max(1, Math.floor(bytes / (4 * (weights.heads + 1) * weights.keys))), rows: new Map() });
   }
 
-  // Where a token looks: Float32Array (keys) of one head, or with null of their mean.
+  // The row of a token: Float32Array (keys) of one head, or with null of their mean.
   of(token, head = null) {
     const { weights, rows } = this;
     let row = rows.get(token);
@@ -203,7 +203,7 @@ export class Answer {
     this.meanExtent = all || extent(this.patches("mean"), robust, signed);
   }
 
-  // All tokens' values of one head or of the mean. "all" is spoken for by the mean.
+  // All tokens' values of one head or of the mean. "all" stands for the mean.
   of(head) {
     if (typeof head !== "number") return this.mean;
     return this.values.subarray(head * this.count, (head + 1) * this.count);

@@ -1,6 +1,6 @@
 // Payloads: each is fetched once however many views ask for it, given up when none wants it any more, and the last ones are kept.
 // A Loader brings what a view asks for: everything a question needs together, or nothing. Late answers to earlier questions are
-// passed over, failed attempts are repeated, and what failed for good is said. No DOM.
+// passed over, failed attempts are repeated, and a failure after the last attempt is reported. No DOM.
 
 import { decode } from "../core/encoding.js";
 
@@ -119,7 +119,7 @@ function sizeOf({ arrays, picture }) {
 // the failure on the screen; what the server has refused four times is retried on request.
 const PAUSES_MS = [300, 1000, 3000];
 const SLOW_MS = 10000;
-const STALE_EVERY_MS = 4000; // a store that is too small for the page must not make Python run without end
+const STALE_EVERY_MS = 4000; // otherwise a store that is too small for the page would make Python run without end
 
 export class Loader {
   // arrived(question, payloads): all of it is here, `payloads` by the names of `question.urls`.

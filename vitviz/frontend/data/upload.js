@@ -1,5 +1,5 @@
 // A photograph that is sent to the server: scaled down in the browser where it is larger than any input needs, so that a picture of
-// 20 MB from a phone just works.
+// 20 MB from a phone can be sent.
 
 const QUALITIES = [0.92, 0.8, 0.6]; // of JPEG, until the file is small enough
 

@@ -130,7 +130,7 @@ export class Controls {
   // weights: those of the shown layer, null before the first has arrived.
   update(view, numLayers, weights, playing) {
     const { words } = this;
-    // Who wants no motion steps through the layers alone.
+    // With reduced motion preferred there is no playback, only steps.
     this.play.hidden = numLayers < 2 || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     setText(this.play, playing ? "❚❚" : "▶");
     setAttribute(this.play, "aria-label", words.format(playing ? "pause" : "play"));

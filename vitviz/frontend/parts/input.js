@@ -35,8 +35,8 @@ export function watchPointer(canvas, { hover, leave, tap }) {
     down = event.isPrimary && event.button === 0 ? event : null;
     if (down && event.pointerType !== "mouse") hover(event);
   });
-  // A raw update comes when the hand moves, `pointermove` with the frame after it, and the answer can be under way by then. Not
-  // every browser has raw updates, and none on a page without a secure origin, so both have a listener.
+  // A raw update comes at once and `pointermove` with the next frame, by which the answer can be under way. Not every browser has
+  // raw updates, and none on a page without a secure origin, so both have a listener.
   for (const moved of ["pointerrawupdate", "pointermove"]) {
     canvas.addEventListener(moved, (event) => {
       if (event.isPrimary) hover(event);

@@ -1,6 +1,6 @@
 // Heat maps on a canvas: one pixel a patch, scaled up without smoothing, so that a patch stays a square of one colour; the grey
-// photograph under them; and the colour bar: a colour never stands alone, its numbers are beside it, and what the scale cannot show
-// is counted.
+// photograph under them; and the colour bar: colours are shown with their numbers, and values beyond the scale
+// are counted.
 
 import { colourOf, coloursOf } from "../core/palette.js";
 import { countBeyond, isFlat, number, shader } from "../core/scale.js";
@@ -66,8 +66,8 @@ export class ColourBar {
     this.ends = ["low", "middle", "high"].map((name) => element("span", { class: name }));
     this.even = element("span", { class: "even" });
     this.caption = element("p", { class: "scale-words" });
-    this.strip = element("div", { class: "strip" }, this.canvas, this.even);
-    this.node = element("div", { class: "scale" }, this.strip, element("div", { class: "ends" }, ...this.ends), this.caption);
+    this.colours = element("div", { class: "colours" }, this.canvas, this.even);
+    this.node = element("div", { class: "scale" }, this.colours, element("div", { class: "ends" }, ...this.ends), this.caption);
     this.signed = null;
   }
 
@@ -93,7 +93,7 @@ export class ColourBar {
     const label = (key, blanks) => this.words.format(key, blanks);
     const { low, high } = extent;
     const flat = isFlat(extent);
-    this.strip.hidden = flat; // one colour, of one number
+    this.colours.hidden = flat; // a single colour for a single value
     setText(this.ends[0], flat ? "" : number(low));
     setText(this.ends[1], flat ? "" : number((low + high) / 2));
     setText(this.ends[2], flat ? "" : `${beyond ? "≥ " : ""}${number(high)}`);
@@ -107,7 +107,7 @@ export class ColourBar {
     setText(this.caption, `${quantity}: ${whose}, ${kind}${clipped}.`);
   }
 
-  // Where every weight of the row would be if the token cared about nothing in particular.
+  // The weight that every key would have if attention were uniform.
   #markEven(answer, view, { low, high }, sumToOne) {
     const even = 1 / answer.count;
     const place = (even - low) / (high - low); // not a number where the scale is flat

@@ -1,4 +1,4 @@
-// What the journey draws on its canvases: the photograph, the line of patches, a layer's small map, and the lines between them.
+// What the journey draws on its canvases: the photograph, the sequence of patches, a layer's small map, and the lines between them.
 // Every function draws one state; nothing is remembered here but prepared pictures.
 
 import { coloursOf } from "../core/palette.js";
@@ -8,7 +8,7 @@ import { boxOf, drawFrame } from "./marks.js";
 export const ACCENT_ON_PICTURES = "#3ddcff";
 const CASING = "rgba(4, 12, 18, 0.85)";
 const LIFT = 34; // CSS pixels that a patch rises while it moves
-const FLIGHT = 0.2; // of the step, for each patch
+const MOVING = 0.2; // of the step, for each patch
 
 // Shares are read against the even share, 1 / tokens: they show from FAINTEST times it, cover the photograph from FULL times it, and are
 // brightest from BRIGHTEST times it.
@@ -65,8 +65,8 @@ export function dimmed(grey, width, height, ratio) {
   return canvas;
 }
 
-// Where patch `index` of the line stands: [x, y, size] from the line's corner.
-export function placeInLine(index, { size, columns }, gap) {
+// The place of patch `index` in the sequence: [x, y, size] from the corner of its canvas.
+export function placeInSequence(index, { size, columns }, gap) {
   const line = Math.floor(index / columns);
   return [(index % columns) * size, line * (2 * size + gap), size];
 }
@@ -77,7 +77,7 @@ function drawPatch(pen, picture, grid, cell, x, y, width, height = width) {
   pen.drawImage(picture, sx, sy, sw, sh, x, y, width, height);
 }
 
-// The photograph as the first station has it.
+// The photograph as the first part of the figure has it.
 // state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, covered, marks: [{ cell, kind }], links: [[from, to, share]] }
 export function drawPhotograph(pen, width, height, state) {
   const { picture, dark, grid, dim, cut, map, heat, hidden, fill, covered, marks, links } = state;
@@ -192,19 +192,19 @@ function drawArc(pen, from, to, grown, thickness, thin) {
   }
 }
 
-// The patches in a line, as the model gets them, each over a small map of its position.
+// The sequence of patches, as the model gets it, each over a small map of its position.
 // state: { picture, grid, arrived 0..1, positions 0..1, lines, gap, ink, accent, faint, hidden, fill, covered }
-export function drawLine(pen, state) {
+export function drawSequence(pen, state) {
   const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill, covered } = state;
   const count = grid[0] * grid[1];
   const inner = Math.max(1, lines.size - (lines.size > 8 ? 1.5 : 0.5));
   pen.imageSmoothingEnabled = true;
   for (let i = 0; i < count; i++) {
-    const [x, y] = placeInLine(i, lines, gap);
+    const [x, y] = placeInSequence(i, lines, gap);
     const cell = [Math.floor(i / grid[1]), i % grid[1]];
     pen.fillStyle = faint;
     pen.fillRect(x, y, inner, inner);
-    if (staggered(arrived, i, count, FLIGHT) >= 1) {
+    if (staggered(arrived, i, count, MOVING) >= 1) {
       if (hidden.has(i) && !covered) {
         pen.fillStyle = fill;
         pen.fillRect(x, y, inner, inner);
@@ -226,16 +226,16 @@ export function drawLine(pen, state) {
   }
 }
 
-// Patches on their way from the photograph to the line. from, to: boxes { x, y, width, height } of the two canvases in the pen's own
+// Patches that move from the photograph to the sequence. from, to: boxes { x, y, width, height } of the two canvases in the pen's own
 // coordinates.
-export function drawFlight(pen, { picture, grid, progress, from, to, lines, gap }) {
+export function drawMovingPatches(pen, { picture, grid, progress, from, to, lines, gap }) {
   const count = grid[0] * grid[1];
   const [sourceWidth, sourceHeight] = [from.width / grid[1], from.height / grid[0]];
   for (let i = 0; i < count; i++) {
-    const t = staggered(progress, i, count, FLIGHT);
+    const t = staggered(progress, i, count, MOVING);
     if (t <= 0 || t >= 1) continue;
     const cell = [Math.floor(i / grid[1]), i % grid[1]];
-    const [lx, ly] = placeInLine(i, lines, gap);
+    const [lx, ly] = placeInSequence(i, lines, gap);
     const [x0, y0] = [from.x + cell[1] * sourceWidth, from.y + cell[0] * sourceHeight];
     const [x, y] = [x0 + t * (to.x + lx - x0), y0 + t * (to.y + ly - y0) - LIFT * Math.sin(Math.PI * t)];
     const [w, h] = [sourceWidth + t * (lines.size - sourceWidth), sourceHeight + t * (lines.size - sourceHeight)];
@@ -245,20 +245,20 @@ export function drawFlight(pen, { picture, grid, progress, from, to, lines, gap 
   }
 }
 
-// Patches that have left the photograph are pale there until the line is complete.
-export function drawDeparted(pen, { grid, progress, width, height, paper }) {
+// Patches that have moved away are pale in the photograph until the sequence is complete.
+export function drawMovedAway(pen, { grid, progress, width, height, paper }) {
   const count = grid[0] * grid[1];
   pen.fillStyle = paper;
   pen.globalAlpha = 0.72;
   for (let i = 0; i < count; i++) {
-    if (staggered(progress, i, count, FLIGHT) <= 0) continue;
+    if (staggered(progress, i, count, MOVING) <= 0) continue;
     const [x, y, w, h] = boxOf(grid, [Math.floor(i / grid[1]), i % grid[1]], { width, height });
     pen.fillRect(x + 0.5, y + 0.5, w - 1, h - 1);
   }
   pen.globalAlpha = 1;
 }
 
-// One layer of the strip. state: { dark, map, grid, marks, links }; map null while the layer's numbers are loading.
+// One layer of the grid of layers. state: { dark, map, grid, marks, links }; map null while the layer's numbers are loading.
 export function drawLayer(pen, width, height, { dark, map, heat, grid, marks, links, whole }) {
   pen.imageSmoothingEnabled = true;
   if (dark) pen.drawImage(dark, 0, 0, width, height);

@@ -162,7 +162,7 @@ export function watchSize(node, changed) {
 
 // One painting a frame, however often it is asked for.
 // -> ask(now): has `paint(false)` run in the next frame; with `now`, `paint(true)` at once, where this frame has not been painted for
-// already, because the hand need not wait for a frame to begin. ask.stop(): never again.
+// already, so that a pointer's movement is answered without waiting for a frame. ask.stop(): never again.
 export function onceAFrame(paint) {
   let frame = 0;
   let due = false;

@@ -137,11 +137,11 @@ class Board {
     const tallest = this.phone.matches ? Infinity : Math.max(LEAST_HEIGHT, data.tallest + this.windowHeight - MEANT_FOR);
     this.size = boardSize(shape, this.width, tallest);
     const [, heads] = shape;
-    // One edge with the maps, as far as they are seen.
+    // Aligned with the maps, as far as they are seen.
     Object.assign(this.scale.style, { marginLeft: `${MARGIN}px`, maxWidth: `${Math.min(this.width - MARGIN, heads * (this.size.wide + GAP) - GAP)}px` });
     const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
     if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
-    this.scrolled = true; // where it was left, once
+    this.scrolled = true; // to where it was scrolled before, once
     const wanted = [this.canvas.width, this.canvas.height, this.colours.ink].join();
     const all = resized || this.painted !== wanted;
     if (all) this.paintBase();
@@ -251,7 +251,7 @@ class Board {
     this.reports.make(at, delay);
   }
 
-  // loud: by keyboard or a choice, and not because a pointer passes by.
+  // loud: whether it is read out: after a key or a choice, not for a pointer that moves.
   describe(loud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };

@@ -23,7 +23,7 @@ const FINEST_CUTS = 5; // CSS pixels of a patch
 const NARROW = 600; // CSS pixels
 const GAP = 28;
 const SCALE_HEIGHT = 58; // of the colour bar under the photograph
-const AROUND = { wide: 350, narrow: 540, presented: 225 }; // what stands on the page beside the canvas, above the fold
+const AROUND = { wide: 350, narrow: 540, presented: 225 }; // CSS pixels of the first screen that the page takes besides the canvas
 
 export const mount = (node, host) => new ByHand(node, host);
 
@@ -320,7 +320,7 @@ class ByHand {
     this.repaint();
   }
 
-  // What stands in words around the figure. aloud: after a choice.
+  // The words around the figure. aloud: whether they are read out, after a choice.
   updateTexts(aloud = false) {
     if (!this.given || this.step === null) return;
     const { steps } = this.given;

@@ -1,5 +1,5 @@
-// Patch features: point at a patch and see everything like it, here and in a second photograph. Or photographs beside what
-// Python painted of their patches: principal components, groups.
+// Patch features: the similarity of every patch to the one under the pointer, in this photograph and in a second one. Or
+// photographs beside what Python painted of their patches: principal components, groups.
 
 import { cellAt, gridOf, middleOf, neighbour, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
 import { extentWithout, number, rankOf } from "../core/scale.js";

@@ -1,5 +1,5 @@
-// The journey: one photograph's pass through the model, in one figure. Play it, hover a patch to see where it looks in every layer at
-// once, hold one to read what it takes from others, hide parts and see the answer change.
+// The journey: one photograph's pass through the model, in one figure. It is played, answers for the patch under the pointer in
+// every layer at once, keeps a chosen token, and shows how the answer changes where patches are hidden.
 
 import { middleOf, neighbour, patchNamed } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
@@ -17,7 +17,7 @@ import { JourneyFigure } from "./journey_figure.js";
 import { JourneyPainter, LINE_GAP } from "./journey_painter.js";
 
 const FADE_MS = 90; // of the dimming of the photograph
-const LARGEST_STEP_MS = 100; // after the page was in the background the film goes on where it was
+const LARGEST_STEP_MS = 100; // after the page was in the background the playback goes on where it was
 
 export const mount = (node, host) => new Journey(node, host);
 
@@ -73,7 +73,7 @@ class Journey extends JourneyPainter {
   }
 
   listen() {
-    const { photo, line, strip, root } = this.figure;
+    const { photo, sequence, layerGrid, root } = this.figure;
     this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(this.reports.answeredBy(this.given.received) ? 0 : delay), answeredBy: (received) => this.reports.answeredBy(received) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
@@ -83,9 +83,9 @@ class Journey extends JourneyPainter {
     });
     const point = (find) => (event) => this.hover(find(event));
     const onPhoto = (event) => this.nameAt(this.cellAt(event));
-    const onLine = (event) => this.nameAt(this.cellInLine(event));
-    for (const [node, find] of [[photo, onPhoto], [line, onLine], [strip, (event) => this.nameInStrip(event)]]) {
-      // The first comes when the hand moves, where a page is told of it, and the answer is under way when the next frame begins.
+    const onSequence = (event) => this.nameAt(this.cellInSequence(event));
+    for (const [node, find] of [[photo, onPhoto], [sequence, onSequence], [layerGrid, (event) => this.nameInLayerGrid(event)]]) {
+      // Raw updates, where a browser has them, come before the frame, so that the answer is under way when it begins.
       for (const moved of ["pointerrawupdate", "pointermove", "pointerdown"]) node.addEventListener(moved, point(find));
       node.addEventListener("pointerleave", () => this.hover(null));
       node.addEventListener("click", (event) => {
@@ -100,7 +100,7 @@ class Journey extends JourneyPainter {
         this.toggle();
       } else if (event.key === "Escape" && this.release()) event.preventDefault();
     });
-    // Somebody who presents goes on, to the next step first and from the last one to the next page.
+    // The presenter's keys go to the next step, and from the last one to the next page.
     this.onStep = (event) => {
       if (!this.shown || (event.detail > 0 ? this.finished : this.timeline.at === 0)) return;
       event.preventDefault();
@@ -166,7 +166,7 @@ class Journey extends JourneyPainter {
     else this.repaint();
   }
 
-  // As it was left: for another page, or because Streamlit put it on this one anew.
+  // The state before the figure was removed: by a change of the page, or by Streamlit, which may mount it anew.
   recall(kept) {
     this.timeline.restore(kept);
     Object.assign(this, { seen: kept.seen, open: kept.open });
@@ -174,7 +174,7 @@ class Journey extends JourneyPainter {
     this.run();
   }
 
-  // Plays by itself at first, unless motion is unwanted: then all layers stand there, and a step further is the answer.
+  // Plays by itself at first. Where reduced motion is preferred all layers are shown at once, and the next step is the answer.
   begin() {
     if (this.still.matches) this.timeline.seek(this.timeline.brink);
     else {
@@ -185,7 +185,7 @@ class Journey extends JourneyPainter {
 
   turn() {
     this.figure.root.classList.toggle("busy", this.loader.state !== "shown");
-    const layer = this.layers.findIndex(({ loader }) => loader?.error); // one that did not come leaves the others shown
+    const layer = this.layers.findIndex(({ loader }) => loader?.error); // where one failed, the others stay
     const { error, missing } = this.loader.error || layer < 0 ? this.loader : this.layers[layer].loader;
     this.status.show(this.figure.root, { state: this.loader.state, error, missing }, { layer });
   }
@@ -254,7 +254,7 @@ class Journey extends JourneyPainter {
     this.settle();
   }
 
-  // A press on a step's name goes to its end; on the layer that is shown already, its heads open.
+  // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
   pressStep(step) {
     const layer = step - FIRST_LAYER;
     const there = this.timeline.at === step + 1;
@@ -296,7 +296,7 @@ class Journey extends JourneyPainter {
     return this.dim !== aim;
   }
 
-  // The photograph is dark while it shows attention, and in colour at the end, ready for the brush.
+  // The photograph is dark while it shows attention, and in colour at the end, where patches are painted.
   dimAim() {
     if (this.brushing) return 0;
     if (this.finished && this.hovered === null && this.held === null) return 0;
@@ -307,9 +307,9 @@ class Journey extends JourneyPainter {
     return this.timeline.finished;
   }
 
-  cellInLine(event) {
+  cellInSequence(event) {
     if (!this.shown || !this.lines) return null;
-    const box = this.figure.line.getBoundingClientRect();
+    const box = this.figure.sequence.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const col = Math.floor(x / this.lines.size);
     const patch = Math.floor(y / (2 * this.lines.size + LINE_GAP)) * this.lines.columns + col;
@@ -333,7 +333,7 @@ class Journey extends JourneyPainter {
     this.announcer.announce(this.figure.caption.textContent);
   }
 
-  // -> whether there was something to let go of
+  // -> whether a layer was open or a token held
   release() {
     if (this.open !== null) {
       this.open = null;

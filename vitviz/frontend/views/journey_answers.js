@@ -1,5 +1,5 @@
 // What the journey knows of its photograph: the token that is asked about, the shares of attention of every layer, and the sentences that
-// say what the numbers say. Weights are computed here from queries and keys, layer by layer. It draws nothing.
+// state the numbers. Weights are computed here from queries and keys, layer by layer. It draws nothing.
 
 import { patchName, patchNamed, tokenNamed } from "../core/layout.js";
 import { strongest } from "../core/scale.js";
@@ -13,7 +13,7 @@ export const LINKS = 3; // strongest targets that get an arc
 const KEPT_BYTES = 2 ** 20; // of a layer's rows that are remembered
 
 export class JourneyAnswers {
-  // One layer after the other, so that the first are there while the last are on their way.
+  // One layer after the other, so that the first are shown while the last are loading.
   loadLayers(data) {
     const urls = data.layers.map(({ url }) => url);
     for (const layer of this.layers.slice(urls.length)) layer.loader?.stop();
@@ -36,7 +36,7 @@ export class JourneyAnswers {
           next(i + 1);
         },
         changed: () => {
-          if (layer.loader.error) next(i + 1); // the others come all the same
+          if (layer.loader.error) next(i + 1); // the others are loaded nevertheless
           this.turn();
           this.repaint();
         },
@@ -89,7 +89,7 @@ export class JourneyAnswers {
     return this.queryIn(this.layerShown);
   }
 
-  // Where another token is asked about than the one under the pointer, that one is what it is asked about.
+  // The token under the pointer where another one is held: the share that is read out is the held token's share on it.
   targetOf(query) {
     return this.hovered !== query ? this.hovered : null;
   }
@@ -104,7 +104,7 @@ export class JourneyAnswers {
     return this.shown && cellUnder(event, this.figure.photo, this.grid);
   }
 
-  nameInStrip(event) {
+  nameInLayerGrid(event) {
     const step = event.target.dataset?.step;
     if (step === undefined || !this.shown) return null;
     const grid = this.layers[step - FIRST_LAYER]?.grid ?? this.grid;
@@ -112,7 +112,7 @@ export class JourneyAnswers {
     return cell && this.nameAt([0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / grid[axis]) * this.grid[axis])));
   }
 
-  // Shares of attention of one token in one layer, over all keys: the mean of its heads, or one head's. null while they are on their way.
+  // Shares of attention of one token in one layer, over all keys: the mean of its heads, or one head's. null while they are loading.
   shares(layer, name, head = null) {
     const { rows, values } = this.layers[layer];
     if (!rows) return values && name === this.shown.data.mapped ? values : null;
@@ -165,7 +165,7 @@ export class JourneyAnswers {
     return this.seen > FIRST_LAYER && !this.waiting && Boolean(this.shown?.data.answer);
   }
 
-  // Where nothing may move the layers stand there from the first moment; the answer waits until the playhead is moved.
+  // With reduced motion all layers are shown from the first moment, and the answer once the playhead is moved.
   get waiting() {
     return this.timeline.at === this.timeline.brink;
   }

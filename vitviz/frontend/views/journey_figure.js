@@ -1,4 +1,4 @@
-// The journey's nodes: three stations in a row, what may be hidden, the strip of layers, the playback controls and the gallery. It
+// The journey's nodes: photograph, sequence and answer, what may be hidden, a grid of layers, the playback controls and the gallery. It
 // builds and arranges them; the view decides what they show.
 
 import { FIRST_LAYER } from "../core/timeline.js";
@@ -8,7 +8,7 @@ import { penOf } from "../render/surface.js";
 const BARS = 5;
 const GAP = 28;
 const THUMB = 52;
-export const CELL_GAP = 6; // between two frames of the strip
+export const CELL_GAP = 6; // between two frames of the grid of layers
 // CSS pixels of the screen's height that neither the photograph nor two rows of frames take, and of that what low screens save.
 const AROUND = 408;
 const LOW = 820; // as in the style sheet
@@ -17,17 +17,17 @@ const FRAMES_SHARE = 0.41; // of the rest
 const [CONTROLS, LINES] = [78, 190]; // CSS pixels of transport and gallery; of all lines of text one above another
 const HEADER = 620; // CSS pixels in which the layers' title, scale and link stand in one line
 const WIDEST_ANSWER = 640;
-const TOOLS = 34; // beneath the line of patches
+const TOOLS = 34; // beneath the sequence of patches
 const ABOVE_ROW = 30; // of each further row of frames, for its names
 const MOST_ROWS = 4;
 const LEAST_FRAMES = 146; // CSS pixels of all rows, which the answer beside them takes in any case
 const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
 
 // Sizes of the parts in a given width: frames of layers as large as the screen has room for beside the answer, and above them the
-// photograph. type: of the size of letters, over 1 in the presenter's view, where there are neither controls nor gallery. -> { narrow, photo, line, lineHeight, answer, frame, columns }
+// photograph. type: of the size of letters, over 1 in the presenter's view, where there are neither controls nor gallery. -> { narrow, photo, sequence, sequenceHeight, answer, frame, columns }
 export function sizesFor(width, height, layers, type = 1) {
   const narrow = width < 620;
-  if (narrow) return { narrow, photo: Math.min(width, 340), line: width, lineHeight: 110, answer: width, frame: 64, columns: layers };
+  if (narrow) return { narrow, photo: Math.min(width, 340), sequence: width, sequenceHeight: 110, answer: width, frame: 64, columns: layers };
   const answer = Math.max(190, Math.min(280, Math.round(0.22 * width)));
   const room = width - answer - GAP;
   const spare = type > 1 ? CONTROLS - (type - 1) * LINES : 0;
@@ -41,7 +41,7 @@ export function sizesFor(width, height, layers, type = 1) {
   const { photo, frame, columns } = best;
   // What frames leave of the width is the answer's.
   const beside = width - GAP - Math.max(Math.min(room, type * HEADER), columns * (frame + CELL_GAP));
-  return { narrow, answer: Math.max(answer, Math.min(WIDEST_ANSWER, beside)), line: width - photo - GAP, lineHeight: photo - TOOLS, ...best };
+  return { narrow, answer: Math.max(answer, Math.min(WIDEST_ANSWER, beside)), sequence: width - photo - GAP, sequenceHeight: photo - TOOLS, ...best };
 }
 
 // The largest side at which tiles of `count` heads fit a width and a height, in CSS pixels; ratio: of their height to their side.
@@ -65,26 +65,26 @@ export class JourneyFigure {
     this.storyLink = element("button", { class: "link more", type: "button", onclick: () => acts.open(this.storyLink.dataset.page) });
     this.story = element("p", { class: "story" }, this.storyText, this.storyLink);
     this.photo = element("canvas", { class: "photo", tabindex: 0, role: "application" });
-    this.line = element("canvas", { class: "line", "aria-hidden": "true" }); // the photograph says and does the same
+    this.sequence = element("canvas", { class: "sequence", "aria-hidden": "true" }); // the photograph says and does the same
     this.heads = element("div", { class: "heads", role: "group", hidden: true });
     this.bars = element("ol", { class: "bars" });
     this.note = element("p", { class: "note" });
     this.answerTitle = element("span", { class: "title" });
-    this.lineTitle = element("span", { class: "title" });
+    this.sequenceTitle = element("span", { class: "title" });
     this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
-    this.photoSection = this.#station("photo", 1, label("photo_title"), "patches", null, this.photo);
-    this.lineSection = this.#station("line", 2, this.lineTitle, "positions", this.reads, this.line, this.heads);
-    this.answerSection = this.#station("answer", 4, this.answerTitle, "prediction", null, this.bars, this.note);
+    this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", null, this.photo);
+    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.reads, this.sequence, this.heads);
+    this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.note);
     this.tools = this.#tools();
     this.legend = element("span", { class: "legend" });
     this.layersTitle = element("span", { class: "title" });
     this.frames = element("canvas", { class: "frames", "aria-hidden": "true" }); // one for all layers: each canvas is a surface of its own
-    this.strip = element("div", { class: "strip" });
+    this.layerGrid = element("div", { class: "layer-grid" });
     const header = this.#header(3, this.layersTitle, "microscope", this.legend);
-    this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.strip);
+    this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.layerGrid);
     this.transport = this.#transport();
     this.gallery = element("div", { class: "gallery", role: "group", "aria-label": label("gallery") });
-    this.flight = element("canvas", { class: "overlay", "aria-hidden": "true" }); // patches on their way
+    this.movingPatches = element("canvas", { class: "overlay", "aria-hidden": "true" }); // patches that move to the sequence
     this.ways = { drop: drawing("path"), way: drawing("path"), answer: drawing("path", { pathLength: 1 }), marked: drawing("rect"), pointed: drawing("rect") };
     for (const [name, node] of Object.entries(this.ways)) node.setAttribute("class", name);
     this.ends = [drawing("circle", { r: 3 }), drawing("circle", { r: 3 })];
@@ -93,7 +93,7 @@ export class JourneyFigure {
       "div",
       { class: "journey" },
       this.photoSection,
-      this.lineSection,
+      this.sequenceSection,
       this.tools,
       this.layers,
       this.answerSection,
@@ -101,23 +101,23 @@ export class JourneyFigure {
       this.story,
       this.transport,
       this.gallery,
-      this.flight,
+      this.movingPatches,
       this.overlay,
     );
-    this.cells = []; // of the strip: { node, button, frame, share, name, bar }
+    this.cells = []; // of the grid of layers: { node, button, frame, share, name, bar }
     this.rows = []; // of the bars
     for (let i = 0; i < BARS; i++) this.#addBar();
-    this.numbers = [...this.root.querySelectorAll("[data-station]")];
+    this.numbers = [...this.root.querySelectorAll("[data-part]")];
   }
 
-  #station(kind, number, title, page, extra, ...parts) {
+  #part(kind, number, title, page, extra, ...parts) {
     const label = typeof title === "string" ? title : undefined;
-    return element("section", { class: `station ${kind}-station`, "aria-label": label }, this.#header(number, title, page, extra), ...parts);
+    return element("section", { class: `part ${kind}-part`, "aria-label": label }, this.#header(number, title, page, extra), ...parts);
   }
 
   #header(number, title, page, extra) {
     const name = typeof title === "string" ? element("span", { class: "title", text: title }) : title;
-    return element("div", { class: "header" }, element("span", { class: "number", "data-station": number, text: number }), name, extra ?? "", this.#more(page));
+    return element("div", { class: "header" }, element("span", { class: "number", "data-part": number, text: number }), name, extra ?? "", this.#more(page));
   }
 
   #more(page) {
@@ -132,7 +132,7 @@ export class JourneyFigure {
     this.hideObject = button("hide_object", () => acts.hide("object"));
     this.hideRest = button("hide_rest", () => acts.hide("rest"));
     this.hideNone = button("hide_none", () => acts.hide("none"));
-    const number = element("span", { class: "number", "data-station": 5, text: 5 });
+    const number = element("span", { class: "number", "data-part": 5, text: 5 });
     const title = element("span", { class: "title", text: words.format("hide_title") });
     const buttons = [this.brush, this.hideObject, this.hideRest, this.hideNone];
     return element("div", { class: "tools", role: "group", "aria-label": words.format("hide_title") }, number, title, ...buttons, this.#more("what_if"));
@@ -195,30 +195,30 @@ export class JourneyFigure {
       const foot = element("span", { class: "foot-track" }, bar);
       return { label, node: element("div", { class: "cell" }, button, frame, foot), button, frame, share, name, bar };
     });
-    this.strip.replaceChildren(this.frames, ...this.cells.map(({ node }) => node));
+    this.layerGrid.replaceChildren(this.frames, ...this.cells.map(({ node }) => node));
     if (index >= 0) this.cells[index]?.button.focus();
   }
 
-  // Where the parts stand, from the figure's corner: { x, y, width, height } each, frames with their corner `inside` the strip's canvas.
+  // The boxes of the parts, from the figure's corner: { x, y, width, height } each, frames with their corner `inside` the canvas of the grid of layers.
   // Gives the canvases that lie over others their sizes.
   measured() {
-    const { root, strip, frames, flight, overlay } = this;
-    for (const node of [flight, overlay, frames]) node.style.display = "none"; // so that their own sizes do not count
+    const { root, layerGrid, frames, movingPatches, overlay } = this;
+    for (const node of [movingPatches, overlay, frames]) node.style.display = "none"; // so that their own sizes do not count
     const whole = { width: root.offsetWidth, height: root.offsetHeight };
-    const long = [strip.scrollWidth, strip.scrollHeight];
-    for (const node of [flight, overlay, frames]) node.style.display = "";
+    const long = [layerGrid.scrollWidth, layerGrid.scrollHeight];
+    for (const node of [movingPatches, overlay, frames]) node.style.display = "";
     penOf(frames, ...long);
     const origin = root.getBoundingClientRect();
     const boxOf = (node) => {
       const box = node.getBoundingClientRect();
       return { x: box.left - origin.left, y: box.top - origin.top, width: box.width, height: box.height };
     };
-    const inStrip = boxOf(strip);
+    const gridBox = boxOf(layerGrid);
     const boxes = this.cells.map(({ frame }) => {
       const box = boxOf(frame);
-      return { ...box, inside: [box.x - inStrip.x + strip.scrollLeft, box.y - inStrip.y] };
+      return { ...box, inside: [box.x - gridBox.x + layerGrid.scrollLeft, box.y - gridBox.y] };
     });
-    return { root: whole, photo: boxOf(this.photo), line: boxOf(this.line), bars: boxOf(this.bars), strip: inStrip, frames: boxes };
+    return { root: whole, photo: boxOf(this.photo), sequence: boxOf(this.sequence), bars: boxOf(this.bars), layerGrid: gridBox, frames: boxes };
   }
 
   // pictures: [{ id, title, url, alt }]; chosen: id
@@ -233,7 +233,7 @@ export class JourneyFigure {
           element("img", { src: url, alt: "", width: THUMB, height: THUMB, loading: "lazy" }),
         ),
       );
-      this.gallery.replaceChildren(...this.#ownTiles(), ...tiles); // one's own first: the row may be longer than the screen
+      this.gallery.replaceChildren(...this.#ownTiles(), ...tiles); // the visitor's own first: the row may be wider than the screen
     }
     for (const tile of this.gallery.querySelectorAll(".thumb")) setAttribute(tile, "aria-pressed", tile.dataset.image === chosen);
   }

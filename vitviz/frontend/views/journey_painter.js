@@ -4,7 +4,7 @@
 import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { BRIGHTEST, FAINTEST, dimmed, drawDeparted, drawFlight, drawLayer, drawLine, drawPhotograph, isDark, placeInLine, rounded, ShareMap } from "../render/journey.js";
+import { BRIGHTEST, FAINTEST, dimmed, drawMovedAway, drawMovingPatches, drawLayer, drawSequence, drawPhotograph, isDark, placeInSequence, rounded, ShareMap } from "../render/journey.js";
 import { penIn, penOf, pixelRatio } from "../render/surface.js";
 import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
 import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
@@ -19,7 +19,7 @@ export class JourneyPainter extends JourneyAnswers {
   // Sizes.
 
   arrange() {
-    const { root, photo, line, heads } = this.figure;
+    const { root, photo, sequence, heads } = this.figure;
     const width = root.clientWidth;
     const { layout, layers } = this.shown?.data ?? this.given ?? {};
     if (!width || !layout) return this.repaint();
@@ -36,14 +36,14 @@ export class JourneyPainter extends JourneyAnswers {
     const ratio = this.shown ? this.shown.picture.height / this.shown.picture.width : high / wide;
     this.size = { ...sizes, width, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
     root.style.setProperty("--frame-height", `${this.size.frameHeight}px`);
-    this.lines = linesFor([rows, cols], sizes.line, sizes.lineHeight, LINE_GAP);
+    this.lines = linesFor([rows, cols], sizes.sequence, sizes.sequenceHeight, LINE_GAP);
     if (this.shown) this.darken();
     this.drawn.clear();
     for (const cell of this.figure.cells) cell.painted = null;
-    line.hidden = this.open !== null;
+    sequence.hidden = this.open !== null;
     heads.hidden = this.open === null;
     penOf(photo, sizes.photo, this.size.photoHeight);
-    penOf(line, sizes.line, Math.ceil(this.lines.height));
+    penOf(sequence, sizes.sequence, Math.ceil(this.lines.height));
     this.boxes = this.figure.measured();
     this.repaint();
   }
@@ -74,8 +74,8 @@ export class JourneyPainter extends JourneyAnswers {
     this.paintHeads();
     this.paintAnswer();
     this.describe();
-    const told = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
-    for (const [name, value] of Object.entries(told)) setAttribute(this.figure.root, `data-${name}`, value);
+    const state = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
+    for (const [name, value] of Object.entries(state)) setAttribute(this.figure.root, `data-${name}`, value);
   }
 
   // Runs `draw` where `state` is another text than last time.
@@ -148,7 +148,7 @@ export class JourneyPainter extends JourneyAnswers {
         pen.lineWidth = 2;
         pen.strokeRect(cell[1] * w, cell[0] * h, w, h);
       }
-      if (cut > 0 && cut < 1) drawDeparted(pen, { grid: this.grid, progress: cut, width: size.photo, height: size.photoHeight, paper: this.host.theme().paper });
+      if (cut > 0 && cut < 1) drawMovedAway(pen, { grid: this.grid, progress: cut, width: size.photo, height: size.photoHeight, paper: this.host.theme().paper });
     });
   }
 
@@ -163,9 +163,9 @@ export class JourneyPainter extends JourneyAnswers {
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
     const state = [arrived.toFixed(3), positions, [...this.mask.cells], theme.ink];
-    this.once("line", state, () => {
-      const pen = penOf(figure.line, size.line, Math.ceil(lines.height));
-      drawLine(pen, {
+    this.once("sequence", state, () => {
+      const pen = penOf(figure.sequence, size.sequence, Math.ceil(lines.height));
+      drawSequence(pen, {
         picture: shown.picture,
         grid: this.grid,
         arrived: timeline.at < 1 ? timeline.progress(PATCHES) : 1,
@@ -182,28 +182,28 @@ export class JourneyPainter extends JourneyAnswers {
     });
   }
 
-  // What links the stations: patches on their way to the line, the marks in it, and the ways of the chosen token.
+  // What lies over the parts of the figure: patches that move to the sequence, marks in it, and the lines of the chosen token.
   paintOverlay() {
     const { timeline, shown, figure, boxes, lines, size } = this;
-    const flying = timeline.progress(PATCHES) > 0 && timeline.at < 1;
-    if (figure.flight.hidden === flying) figure.flight.hidden = !flying;
-    this.once("flight", flying ? [timeline.at.toFixed(4)] : [], () => {
-      if (!flying) return;
-      const pen = penOf(figure.flight, boxes.root.width, boxes.root.height);
-      drawFlight(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.line, lines, gap: LINE_GAP });
+    const moving = timeline.progress(PATCHES) > 0 && timeline.at < 1;
+    if (figure.movingPatches.hidden === moving) figure.movingPatches.hidden = !moving;
+    this.once("movingPatches", moving ? [timeline.at.toFixed(4)] : [], () => {
+      if (!moving) return;
+      const pen = penOf(figure.movingPatches, boxes.root.width, boxes.root.height);
+      drawMovingPatches(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.sequence, lines, gap: LINE_GAP });
     });
     const { layer } = timeline;
     const way = layer >= 0 && !size.narrow && this.open === null;
     const progress = layer >= 0 ? timeline.progress(layer + FIRST_LAYER) : 0;
     const { query } = this;
-    const inLine = (name) => {
+    const inSequence = (name) => {
       const cell = name && this.open === null && patchNamed(name);
       if (!cell) return null;
-      const [x, y, side] = placeInLine(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
-      return { x: boxes.line.x + x - 0.5, y: boxes.line.y + y - 0.5, side: Math.max(2, side - 0.5) };
+      const [x, y, side] = placeInSequence(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
+      return { x: boxes.sequence.x + x - 0.5, y: boxes.sequence.y + y - 0.5, side: Math.max(2, side - 0.5) };
     };
-    const marked = inLine(timeline.at >= 1 || this.held || this.hovered ? query : null);
-    const pointed = inLine(this.targetOf(query));
+    const marked = inSequence(timeline.at >= 1 || this.held || this.hovered ? query : null);
+    const pointed = inSequence(this.targetOf(query));
     const answer = way && this.barsShown ? Math.min(1, 1.5 * progress) : 0;
     this.once("ways", [way, layer, answer.toFixed(2), marked && [marked.x, marked.y], pointed && [pointed.x, pointed.y]], () => {
       const { ways, ends } = figure;
@@ -212,7 +212,7 @@ export class JourneyPainter extends JourneyAnswers {
         if (box) for (const [key, value] of Object.entries({ x: box.x, y: box.y, width: box.side, height: box.side })) ways[name].setAttribute(key, value);
       }
       const there = way ? this.wayTo(layer) : null;
-      const start = there && marked ? [marked.x + marked.side / 2, boxes.line.y + boxes.line.height + 2] : null;
+      const start = there && marked ? [marked.x + marked.side / 2, boxes.sequence.y + boxes.sequence.height + 2] : null;
       ways.drop.setAttribute("d", start ? `M${start[0]} ${marked.y + 2 * marked.side}V${start[1]}` : "");
       ways.way.setAttribute("d", start ? rounded([start, [start[0], there.gutter], ...there.down]) : "");
       const last = there?.down.at(-1);
@@ -226,12 +226,12 @@ export class JourneyPainter extends JourneyAnswers {
     });
   }
 
-  // The way to a layer's frame: along above the strip, and between two columns down to the row that it is in. The last point is above
+  // The way to a layer's frame: along above the grid of layers, and between two columns down to the row that it is in. The last point is above
   // the frame.
   wayTo(layer) {
-    const { frames, strip } = this.boxes;
+    const { frames, layerGrid } = this.boxes;
     const { x, y, width } = frames[layer];
-    const gutter = strip.y - 3;
+    const gutter = layerGrid.y - 3;
     const row = Math.floor(layer / this.size.columns);
     if (!row) return { gutter, down: [[x + width / 2, gutter]] };
     const [between, above] = [x + width + CELL_GAP / 2, y - 22];
@@ -284,22 +284,22 @@ export class JourneyPainter extends JourneyAnswers {
     setText(figure.layersTitle, words.format(size.width < COMPACT ? "layers_heading_short" : "layers_heading", { token }));
   }
 
-  // On a phone the strip moves along with the playhead.
+  // On a phone the grid of layers scrolls along with the playhead.
   follow(layer) {
     if (this.followed === layer) return;
     this.followed = layer;
     const { frame, width } = this.size; // measured before: asking for it here would lay the page out in a frame
-    this.figure.strip.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: "smooth" });
+    this.figure.layerGrid.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: "smooth" });
   }
 
-  // The heads of one layer, in the place of the line.
+  // The heads of one layer, in the place of the sequence.
   paintHeads() {
     const { heads } = this.figure;
     if (this.open === null) return;
     const layer = this.layers[this.open];
     const count = layer.weights?.heads ?? 0;
-    const { line, lineHeight, narrow, frame, frameHeight } = this.size;
-    const side = headSide(count, line, narrow ? line : lineHeight, frameHeight / frame);
+    const { sequence, sequenceHeight, narrow, frame, frameHeight } = this.size;
+    const side = headSide(count, sequence, narrow ? sequence : sequenceHeight, frameHeight / frame);
     if (heads.childElementCount !== count || heads.dataset.layer !== String(this.open)) {
       heads.dataset.layer = this.open;
       heads.style.gridTemplateColumns = `repeat(auto-fill, ${side}px)`;
@@ -357,8 +357,8 @@ export class JourneyPainter extends JourneyAnswers {
     setAttribute(figure.scrub, "max", timeline.end);
     figure.scrub.value = timeline.at;
     setAttribute(figure.scrub, "aria-valuetext", this.stepName());
-    const station = timeline.finished ? 5 : timeline.step === PATCHES ? (timeline.at > 0.5 ? 2 : 1) : timeline.step === POSITIONS ? 2 : 3;
-    for (const node of figure.numbers) node.classList.toggle("now", Number(node.dataset.station) === station);
+    const part = timeline.finished ? 5 : timeline.step === PATCHES ? (timeline.at > 0.5 ? 2 : 1) : timeline.step === POSITIONS ? 2 : 3;
+    for (const node of figure.numbers) node.classList.toggle("now", Number(node.dataset.part) === part);
     const has = Boolean(this.given?.object?.length);
     for (const button of [figure.hideObject, figure.hideRest]) button.hidden = !has;
     figure.hideNone.disabled = this.mask.cells.size === 0;
@@ -372,7 +372,7 @@ export class JourneyPainter extends JourneyAnswers {
       setAttribute(figure.reads, "aria-pressed", this.held === reads);
     }
     if (!this.shown) return;
-    setText(figure.lineTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
+    setText(figure.sequenceTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
   }
 
   legend() {
@@ -392,8 +392,8 @@ export class JourneyPainter extends JourneyAnswers {
     setText(this.figure.caption, text);
     const { story } = this.shown.data;
     this.figure.showStory(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
-    if (this.timeline.playing) return; // a reader would say each of them
-    // Once it rests: what changes with every movement would be written, and laid out, for nobody.
+    if (this.timeline.playing) return; // a screen reader would read each of them out
+    // Once nothing moves: text that changes in every frame cannot be read, and costs a layout each time.
     clearTimeout(this.described);
     this.described = setTimeout(() => setAttribute(this.figure.photo, "aria-label", `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`), DESCRIBED_MS);
   }

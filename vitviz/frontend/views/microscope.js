@@ -178,7 +178,7 @@ class Microscope {
     }, NEIGHBOURS_AFTER_MS);
   }
 
-  // Runs `change`, then paints; `now` for what the hand asks for.
+  // Runs `change`, then paints; `now` for a movement of the pointer, at once.
   #changed(change, now = false) {
     change();
     this.repaint(now);
@@ -305,7 +305,7 @@ class Microscope {
     if (layer >= 0 && layer < this.given.num_layers) this.change({ layer });
   }
 
-  // The first arrow puts a pin where the eye already is.
+  // The first arrow key pins the token that is shown already, and later ones move the pin.
   #movePin(by) {
     const { source } = this.layouts;
     const asked = this.pinned || this.hovered !== null;

@@ -66,7 +66,7 @@ export class MicroscopePicture {
     if (this.bitmap) context.drawImage(this.bitmap, 0, 0, width, height);
   }
 
-  // Nothing is known: nothing stands there.
+  // Nothing is known: the canvas is empty.
   clear() {
     this.show(null);
     clearCanvas(this.canvas);

@@ -168,7 +168,7 @@ class Picture {
     const width = Math.round(Math.min(this.width, widest, tallest * ratio));
     const height = Math.round(width / ratio);
     const resized = sizeCanvas(this.canvas, width, height);
-    for (const node of [this.scale, this.foot]) node.style.maxWidth = `${width}px`; // one edge with the map
+    for (const node of [this.scale, this.foot]) node.style.maxWidth = `${width}px`; // aligned with the map
     if (!this.shown) return this.clear();
     const wanted = [this.canvas.width, this.canvas.height, this.blend, this.colours.paper].join();
     const all = resized || this.painted !== wanted;
@@ -207,7 +207,7 @@ class Picture {
     const marks = new Map();
     const chosen = this.sameGrid() ? patchNamed(this.chosen) : null;
     if (chosen && grid.dim) {
-      // The patch under discussion stays as it is while the rest is dimmed.
+      // The chosen patch stays as it is while the rest is dimmed.
       const box = boxOf(cells, chosen, size);
       marks.set(`clear ${chosen}`, { box, draw: (pen) => pen.drawImage(picture, ...boxOf(cells, chosen, picture), ...box) });
     }
@@ -255,7 +255,7 @@ class Picture {
     if (this.shown) this.cursor.send({ hover: placeOf(cell, gridOf(this.shown.data)) });
   }
 
-  // What a linked picture said: where its cursor is, which patch was chosen there, how strong its map is painted.
+  // From a linked picture: its cursor, the patch chosen there, the opacity of its map.
   follow({ hover, chosen, stamp, blend }) {
     if (!this.given) return;
     if (hover !== undefined) this.hover = this.shown && cellThere(hover, gridOf(this.shown.data));
@@ -299,7 +299,7 @@ class Picture {
     this.cursor.send({ chosen: cell && placeOf(cell, gridOf(this.given)), stamp });
   }
 
-  // loud: by keyboard or a choice, and not because a pointer passes by.
+  // loud: whether it is read out: after a key or a choice, not for a pointer that moves.
   describe(loud = false) {
     const { words } = this;
     const { alt } = this.shown?.data || this.given;
