@@ -365,7 +365,7 @@ def test_only_the_clean_up_of_the_last_call_ends_the_view(run: Run) -> None:
 
 def test_the_microscopes_state_follows_answers_and_no_late_reply(run: Run) -> None:
     body = """
-    const state = new MicroscopeState((value, number) => sent.push({ value, number }));
+    const state = new MicroscopeState(reports);
     state.take(0, { token: 'cls', layer: 3 }); const first = state.current.token;
     state.change({ token: 'r1c1' }); const before = received(); state.change({ token: 'r2c2' });
     state.take(before, { token: 'r1c1' }); const waiting = state.current.token;

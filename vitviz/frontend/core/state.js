@@ -13,6 +13,7 @@ export class Reports {
   // send(value, number): sends it to Python.
   constructor(send) {
     this.send = send;
+    this.sentAt = -Infinity; // when something was sent last
     this.number = 0; // Python has to have received this one before it may move anything here
     this.pending = null; // { value, timer } of a choice that has not been sent
   }
@@ -32,6 +33,7 @@ export class Reports {
     const { value } = this.pending;
     this.drop();
     this.number = next();
+    this.sentAt = performance.now();
     this.send(value, this.number);
   }
 
@@ -67,13 +69,9 @@ export const RESTING = {
 const REPORT_AFTER_MS = 150;
 
 export class MicroscopeState {
-  constructor(send) {
+  constructor(reports) {
     this.current = { ...RESTING };
-    this.reportedAt = -Infinity;
-    this.reports = new Reports((value, number) => {
-      this.reportedAt = performance.now();
-      send(value, number);
-    });
+    this.reports = reports;
   }
 
   // selection: Python's, as it was when Python had received the choice number `received`; older ones are passed over.
@@ -85,11 +83,7 @@ export class MicroscopeState {
   // arrow key must not start a script run for every patch it passes.
   change(part) {
     this.current = { ...this.current, ...part };
-    const burst = performance.now() - this.reportedAt <= REPORT_AFTER_MS;
+    const burst = performance.now() - this.reports.sentAt <= REPORT_AFTER_MS;
     this.reports.make({ ...this.current }, burst ? REPORT_AFTER_MS : 0);
-  }
-
-  stop() {
-    this.reports.drop();
   }
 }

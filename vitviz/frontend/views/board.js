@@ -3,15 +3,13 @@
 import { BOARD, boardSize, cellAt, headAt, neighbour, pointAt } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
-import { Reports } from "../core/state.js";
-import { paintHint, Words } from "../core/words.js";
-import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, placeholder, Status } from "../parts/announcer.js";
+import { paintHint } from "../core/words.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { flushOnLeaving, HELD_KEY_MS, pointUnder, STEPS, watchBrush } from "../parts/input.js";
+import { View } from "../parts/view.js";
 import { MapPainter, paintScale } from "../render/heat.js";
 import { drawFrame, strike } from "../render/marks.js";
-import { clearCanvas, Marks, onceAFrame, penUnder, sizeCanvas, watchSize } from "../render/surface.js";
+import { clearCanvas, Marks, penUnder, sizeCanvas } from "../render/surface.js";
 
 // CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
 const [MEANT_FOR, LEAST_HEIGHT] = [768, 240];
@@ -20,23 +18,12 @@ const { GAP, MARGIN, HEADER } = BOARD;
 
 export const mount = (node, host) => new Board(node, host);
 
-class Board {
+class Board extends View {
   constructor(parent, host) {
-    this.host = host;
-    this.words = new Words(host.words);
-    this.given = null; // what Python sent last
-    this.shown = null; // { data, payload, maps, shape }: what is on the screen, all of one question; null before and after failures
+    super(host);
+    // shown: { data, payload, maps, shape }
     this.hover = null; // [layer, head]
-    this.width = 0; // CSS pixels there are
     this.phone = window.matchMedia("(max-width: 600px)");
-    this.loader = new Loader(sourceOf(host), {
-      arrived: ({ data }, { numbers }) => this.take(data, numbers),
-      changed: () => this.turn(),
-      stale: () => host.stale(),
-    });
-    this.reports = new Reports((value, number) => host.report(value, number));
-    this.status = new Status(this.words, () => this.loader.again());
-    this.announcer = new Announcer();
     this.canvas = element("canvas", { class: "main", tabindex: 0, role: "application" });
     this.base = element("canvas"); // all that lies under the marks; kept while it is the same
     this.painted = ""; // what is on it
@@ -44,14 +31,8 @@ class Board {
     this.scroller = element("div", { class: "scroller" }, this.canvas);
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout" });
-    this.root = element("div", { class: "heatmap" }, this.status.node, this.scroller, this.scale, this.readout, this.announcer.node);
-    parent.append(this.root);
-    this.redraw = onceAFrame(() => this.draw());
     this.listen();
-    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
-      Object.assign(this, { width, windowHeight: windowHeight + spare });
-      this.redraw();
-    });
+    this.show(parent, element("div", { class: "heatmap" }, this.status.node, this.scroller, this.scale, this.readout, this.announcer.node));
   }
 
   listen() {
@@ -72,24 +53,13 @@ class Board {
       grid: () => (this.given.paint !== null && this.sameShape() ? this.given.shape : null),
       ended: () => this.describe(true),
     });
-    this.unflush = flushOnLeaving(this.canvas, this.reports);
+    this.until(flushOnLeaving(this.canvas, this.reports));
     this.canvas.addEventListener("click", (event) => {
       const at = this.given.paint === null && this.sameShape() ? this.headUnder(event) : null;
       if (at) this.pick(at, 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.scroller.addEventListener("scroll", () => (this.host.memory.scrolled = this.scroller.scrollLeft));
-  }
-
-  destroy() {
-    this.loader.stop();
-    this.status.destroy();
-    this.announcer.destroy();
-    this.unwatch();
-    this.redraw.stop();
-    this.unflush();
-    this.reports.drop();
-    this.root.remove();
   }
 
   update(data) {
@@ -106,7 +76,7 @@ class Board {
   }
 
   // All that a question needs is here: data, values and maps change together.
-  take(data, payload) {
+  take({ data }, { numbers: payload }) {
     const same = this.shown?.payload === payload && this.shown.data.heat.signed === data.heat.signed;
     const maps = same ? this.shown.maps : paintMaps(payload, data.heat.signed);
     if (this.shown && String(this.shown.shape) !== String(payload.shapes.values)) this.hover = null;
@@ -117,10 +87,8 @@ class Board {
   }
 
   turn() {
-    const { state } = this.loader;
-    if (state !== "shown") delete this.root.dataset.ready;
-    if (state === "failed") this.shown = null;
-    this.status.show(this.root, this.loader);
+    super.turn();
+    if (this.loader.state !== "shown") delete this.root.dataset.ready;
     this.draw();
     this.describe();
   }
@@ -255,7 +223,7 @@ class Board {
   describe(loud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };
-    const text = this.shown ? this.reading() : placeholder(this.loader, this.words);
+    const text = this.shown ? this.reading() : this.placeholder;
     setText(this.readout, text);
     const spoken = [state === "failed" ? this.status.text : text];
     const [layers, heads] = this.given.shape;

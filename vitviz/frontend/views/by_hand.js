@@ -4,17 +4,14 @@
 import { sceneOf } from "../core/by_hand.js";
 import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
 import { number } from "../core/scale.js";
-import { Reports } from "../core/state.js";
-import { Words } from "../core/words.js";
-import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, Status } from "../parts/announcer.js";
 import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, STEPS } from "../parts/input.js";
+import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
 import { SceneCanvas } from "../render/scenes.js";
-import { onceAFrame, penOf, pixelRatio, watchSize } from "../render/surface.js";
+import { penOf, pixelRatio } from "../render/surface.js";
 
 const MOVE_MS = 700;
 const BLEND = 0.65;
@@ -27,33 +24,22 @@ const AROUND = { wide: 350, narrow: 540, presented: 225 }; // CSS pixels of the 
 
 export const mount = (node, host) => new ByHand(node, host);
 
-class ByHand {
+class ByHand extends View {
   constructor(parent, host) {
-    this.host = host;
-    this.words = new Words(host.words);
+    super(host);
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
-    this.given = null; // what Python sent last
-    this.shown = null; // { data, picture, grey, numbers, matrix }
+    // shown: { data, picture, grey, numbers, matrix }
     this.step = null;
     this.chosen = "";
     this.hover = null; // a cell of the photograph
     this.pointed = null; // { item, index } on the canvas
     this.scenes = new SceneCanvas();
     this.painters = { scores: new MapPainter(), weights: new MapPainter() };
-    this.reports = new Reports((value, stamp) => host.report(value, stamp));
-    this.loader = new Loader(sourceOf(host), {
-      arrived: (question, payloads) => this.take(question, payloads),
-      changed: () => this.turn(),
-      stale: () => host.stale(),
-    });
-    this.status = new Status(this.words, () => this.loader.again());
-    this.build(parent);
-    this.repaint = onceAFrame(() => this.paint());
+    this.show(parent, this.build());
     this.listen();
-    this.unwatch = watchSize(this.root, ({ width, windowHeight }) => this.arrange(width, windowHeight));
   }
 
-  build(parent) {
+  build() {
     const label = (key) => this.words.format(key);
     this.number = element("span", { class: "number" });
     this.title = element("span", { class: "title" });
@@ -70,10 +56,8 @@ class ByHand {
     this.next = element("button", { type: "button", class: "go", text: label("next"), onclick: () => this.go(1) });
     this.list = element("ol", { class: "steps" });
     this.bar = element("nav", { class: "transport", "aria-label": label("steps") }, this.back, this.list, this.next);
-    this.announcer = new Announcer();
     const foot = element("div", { class: "foot" }, this.chips.node, this.readout);
-    this.root = element("div", { class: "by-hand" }, this.status.node, this.heading, this.area, this.bar, foot, this.announcer.node);
-    parent.append(this.root);
+    return element("div", { class: "by-hand" }, this.status.node, this.heading, this.area, this.bar, foot, this.announcer.node);
   }
 
   listen() {
@@ -87,24 +71,15 @@ class ByHand {
     this.area.addEventListener("pointerleave", () => this.pointAt(null, null));
     this.root.addEventListener("keydown", (event) => this.key(event));
     // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
-    this.anywhere = (event) => document.activeElement === document.body && this.key(event);
-    document.addEventListener("keydown", this.anywhere);
+    const { signal } = this.gone;
+    document.addEventListener("keydown", (event) => document.activeElement === document.body && this.key(event), { signal });
     // In the presenter's view Page Up and Page Down go through the steps, too, before they go to another page.
-    this.stepped = (event) => this.given && this.go(event.detail) && event.preventDefault();
-    document.addEventListener("vitviz-step", this.stepped);
+    document.addEventListener("vitviz-step", (event) => this.given && this.go(event.detail) && event.preventDefault(), { signal });
   }
 
   destroy() {
     cancelAnimationFrame(this.clock);
-    this.repaint.stop();
-    this.loader.stop();
-    this.status.destroy();
-    this.announcer.destroy();
-    this.unwatch();
-    this.reports.drop();
-    document.removeEventListener("keydown", this.anywhere);
-    document.removeEventListener("vitviz-step", this.stepped);
-    this.root.remove();
+    super.destroy();
   }
 
   get grid() {
@@ -138,7 +113,7 @@ class ByHand {
   turn() {
     this.status.show(this.root, this.loader);
     this.updateTexts();
-    this.repaint();
+    this.redraw();
   }
 
   arrangeSteps() {
@@ -198,12 +173,12 @@ class ByHand {
     this.chosen = name;
     this.report(delay);
     this.updateTexts(true);
-    this.repaint();
+    this.redraw();
   }
 
   // The page.
 
-  arrange(width, windowHeight) {
+  resize({ width, windowHeight }) {
     const { rows, cols, ratio } = this.given ?? { rows: 16, cols: 16, ratio: 1 };
     const narrow = width < NARROW;
     this.root.classList.toggle("narrow", narrow);
@@ -225,9 +200,9 @@ class ByHand {
   }
 
   arrangeScene(moving) {
-    if (!this.shown || !this.box) return this.repaint?.();
+    if (!this.shown || !this.box) return this.redraw();
     const { data, numbers } = this.shown;
-    if (this.fitted !== [data.rows, data.cols, data.ratio].join()) return this.arrange(this.whole[0], window.innerHeight);
+    if (this.fitted !== [data.rows, data.cols, data.ratio].join()) return this.resize({ width: this.whole[0], windowHeight: window.innerHeight });
     const given = { arrays: numbers.arrays, meta: { ...numbers.meta, matrix: this.shown.matrix ?? (data.matrices && { rows: data.matrices, cols: data.matrices, row: 0, col: 0 }) } };
     const place = (cell) => boxOf(this.grid, cell, { width: this.size[0], height: this.size[1] });
     const scene = sceneOf(this.step, given, this.box, this.words);
@@ -242,7 +217,7 @@ class ByHand {
       const t = ms ? Math.min(1, Math.max(0, now - began) / ms) : 1;
       this.scenes.advance(t);
       this.advanced = true;
-      this.paint();
+      this.draw();
       setAttribute(this.root, "data-moving", t < 1);
       setAttribute(this.root, "data-shown", this.step);
       if (t < 1) this.clock = requestAnimationFrame(tick);
@@ -254,7 +229,7 @@ class ByHand {
     return { scores: "scores", softmax: "weights", output: "weights", matrices: "weights" }[this.step];
   }
 
-  paint() {
+  draw() {
     if (!this.size || !this.given) return;
     const [width, height] = this.size;
     const pen = penOf(this.photo, width, height);
@@ -317,7 +292,7 @@ class ByHand {
     this.hover = cell;
     this.pointed = pointed;
     this.updateTexts();
-    this.repaint();
+    this.redraw();
   }
 
   // The words around the figure. aloud: whether they are read out, after a choice.

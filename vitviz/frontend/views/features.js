@@ -3,65 +3,34 @@
 
 import { cellAt, gridOf, middleOf, neighbour, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
 import { extentWithout, number, rankOf } from "../core/scale.js";
-import { Reports } from "../core/state.js";
 import { nearest, PatchVectors } from "../core/weights.js";
-import { Words } from "../core/words.js";
-import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, placeholder, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, STEPS, watchPointer } from "../parts/input.js";
+import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawFrame, drawLine } from "../render/marks.js";
-import { onceAFrame, penOf, pixelRatio, watchSize } from "../render/surface.js";
+import { penOf, pixelRatio } from "../render/surface.js";
 
 const MAP = 0.6; // how much of the map lies over the photograph
 
 export const mount = (node, host) => new Features(node, host);
 
-class Features {
+class Features extends View {
   constructor(parent, host) {
-    this.host = host;
-    this.words = new Words(host.words);
-    this.given = null; // what Python sent last
-    this.shown = null; // { data, pictures: [{ picture, grey, vectors, painted, values }], pairs }: on the screen, all of one question
+    super(host);
+    // shown: { data, pictures: [{ picture, grey, vectors, painted, values }], pairs }
     this.chosen = null; // { picture, cell } that was clicked, null where none is
     this.pointed = null; // { picture, cell } under the pointer
     this.resting = null; // what is asked where nothing is chosen or pointed at
     this.answers = new Map(); // likeness by "picture of the patch, patch, picture"
-    this.width = this.windowHeight = 0;
-    this.loader = new Loader(sourceOf(host), {
-      arrived: (question, payloads) => this.take(question, payloads),
-      changed: () => this.turn(),
-      stale: () => host.stale(),
-    });
-    this.reports = new Reports((value, number) => host.report(value, number));
-    this.status = new Status(this.words, () => this.loader.again());
-    this.announcer = new Announcer();
     this.panels = [];
     this.lines = element("canvas", { class: "lines", "aria-hidden": "true" });
     this.place = element("div", { class: "place" });
     this.reading = element("p", { class: "reading" });
-    this.root = element("section", { class: "features" }, this.status.node, this.place, this.reading, this.announcer.node);
+    this.show(parent, element("section", { class: "features" }, this.status.node, this.place, this.reading, this.announcer.node));
     // For tests: the very numbers that are painted.
     this.root.vitvizFeatures = { values: (picture) => Array.from(this.likeness(this.asked(), picture)), asked: () => this.asked() };
-    parent.append(this.root);
-    this.redraw = onceAFrame(() => this.draw());
-    this.unflush = flushOnLeaving(this.root, this.reports);
-    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
-      Object.assign(this, { width, windowHeight: windowHeight + spare });
-      this.redraw();
-    });
-  }
-
-  destroy() {
-    this.loader.stop();
-    this.status.destroy();
-    this.announcer.destroy();
-    this.unwatch();
-    this.redraw.stop();
-    this.unflush();
-    this.reports.drop();
-    this.root.remove();
+    this.until(flushOnLeaving(this.root, this.reports));
   }
 
   update(data) {
@@ -127,12 +96,6 @@ class Features {
     this.answers.clear();
     this.pointed = null;
     this.#build(data);
-  }
-
-  turn() {
-    if (this.loader.state === "failed") this.shown = null;
-    this.status.show(this.root, this.loader);
-    this.redraw();
   }
 
   // The patch that is asked about: the one chosen, else the one under the pointer, else the one that Python names.
@@ -203,7 +166,7 @@ class Features {
     });
     this.#link(asked, height);
     if (asked) this.#describe(asked);
-    else setText(this.reading, placeholder(this.loader, this.words));
+    else setText(this.reading, this.placeholder);
     if (!asked || this.loader.state !== "shown") return;
     Object.assign(this.root.dataset, { ready: this.given.pictures[0].picture, asked: `${asked.picture} ${patchName(asked.cell)}` });
     this.root.dispatchEvent(new CustomEvent("painted"));

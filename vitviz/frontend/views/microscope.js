@@ -3,15 +3,12 @@
 import { Answer, layouts, LayerWeights } from "../core/weights.js";
 import { arrangementFor, aspectOf, middleOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
 import { MicroscopeState } from "../core/state.js";
-import { Words } from "../core/words.js";
-import { Loader, sourceOf } from "../data/source.js";
-import { Narrator, Status } from "../parts/announcer.js";
 import { Controls } from "../parts/controls.js";
 import { element } from "../parts/dom.js";
 import { flushOnLeaving, Keys } from "../parts/input.js";
+import { View } from "../parts/view.js";
 import { ColourBar } from "../render/heat.js";
-import { onceAFrame, watchSize } from "../render/surface.js";
-import { MicroscopePicture, Tiles } from "./microscope_maps.js";
+import { MicroscopePicture, Narrator, Tiles } from "./microscope_maps.js";
 
 const FIRST_BLEND = 0.55;
 const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when they are chosen
@@ -23,16 +20,13 @@ const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
 
 export const mount = (node, host) => new Microscope(node, host);
 
-class Microscope {
+class Microscope extends View {
   constructor(parent, host) {
-    this.words = new Words(host.words);
-    this.source = sourceOf(host);
-    this.state = new MicroscopeState((value, number) => host.report(value, number));
+    super(host);
+    this.state = new MicroscopeState(this.reports);
     this.keys = new Keys();
-    this.host = host;
     this.blend = host.memory.blend ?? FIRST_BLEND;
-    this.width = 0; // CSS pixels there are
-    this.pictureHeight = 0; // and those of the picture with its chips
+    this.pictureHeight = 0; // CSS pixels of the picture with its chips
     this.loud = false; // whether what is painted next is spoken: not where a pointer only passes by
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
@@ -42,31 +36,18 @@ class Microscope {
     this.weights = null;
     this.answer = null; // of `weights` to what `answered` names
     this.answered = null;
-    this.repaint = onceAFrame((now) => {
-      this.paint();
-      if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
-    });
-    this.loader = new Loader(this.source, {
-      arrived: (question, payloads) => this.#take(question, payloads),
-      changed: () => this.#turn(),
-      stale: () => host.stale(),
-    });
-    this.status = new Status(this.words, () => this.loader.again());
-    this.#build(parent, host);
-    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
-      Object.assign(this, { width, windowHeight: windowHeight + (spare && spare + BELOW) });
-      this.arrange();
-    });
-    this.heights = new ResizeObserver(([entry]) => {
+    this.show(parent, this.#build());
+    const heights = new ResizeObserver(([entry]) => {
       this.pictureHeight = Math.round(entry.contentRect.height);
       this.arrange();
     });
-    this.heights.observe(this.picture.node);
-    this.unflush = flushOnLeaving(this.root, this.state.reports);
+    heights.observe(this.picture.node);
+    this.until(() => heights.disconnect());
+    this.until(flushOnLeaving(this.root, this.reports));
   }
 
-  #build(parent, host) {
-    const { words } = this;
+  #build() {
+    const { words, host } = this;
     const leave = () => this.read(null);
     this.picture = new MicroscopePicture(words, {
       hover: (name) => this.hoverSource(name),
@@ -76,7 +57,7 @@ class Microscope {
         this.choose(name);
       },
       choose: (name) => this.choose(name),
-      moved: () => this.repaint(),
+      moved: () => this.redraw(),
     });
     this.tiles = new Tiles(words, {
       hover: (name, head) => this.read(name, head),
@@ -87,9 +68,9 @@ class Microscope {
     const play = () => this.play(!this.playing);
     this.controls = new Controls(words, { change: (part) => this.change(part), blend, play }, this.blend);
     this.bar = new ColourBar(words);
-    this.narrator = new Narrator(this.picture.canvas, words, () => this.picture.bitmap ?? null);
+    this.narrator = new Narrator(this.picture.canvas, words, this.announcer, () => this.picture.bitmap ?? null);
     this.bench = element("div", { class: "bench waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
-    this.root = element(
+    const root = element(
       "section",
       { class: "microscope", "aria-label": words.format("title"), "aria-busy": "true" },
       this.bench,
@@ -98,13 +79,13 @@ class Microscope {
       this.status.node,
       this.controls.above,
       this.controls.below,
-      this.narrator.live,
+      this.announcer.node,
     );
-    this.root.addEventListener("keydown", (event) => this.press(event));
+    root.addEventListener("keydown", (event) => this.press(event));
     // For tests: the very numbers that are painted.
     const answer = () => this.#answer(this.#shown());
-    this.root.vitvizMicroscope = { values: (head) => Array.from(answer().of(head)), extent: (head) => answer().extent(head) };
-    parent.append(this.root);
+    root.vitvizMicroscope = { values: (head) => Array.from(answer().of(head)), extent: (head) => answer().extent(head) };
+    return root;
   }
 
   get view() {
@@ -116,22 +97,19 @@ class Microscope {
     this.given = data;
     this.state.take(data.received, data.asked.selection);
     this.#ask();
-    this.repaint();
+    this.redraw();
   }
 
   destroy() {
-    this.repaint.stop();
-    this.unwatch();
-    this.heights.disconnect();
-    this.unflush();
-    this.narrator.destroy();
-    this.loader.stop();
-    this.status.destroy();
-    this.state.stop();
     clearTimeout(this.soon);
     clearTimeout(this.playing);
     this.neighbours?.abort();
-    this.root.remove();
+    super.destroy();
+  }
+
+  resize({ width, windowHeight, spare }) {
+    Object.assign(this, { width, windowHeight: windowHeight + (spare && spare + BELOW) });
+    this.arrange();
   }
 
   // The photograph, the model and its size are distinguished by the picture's address, the layer by its own.
@@ -141,7 +119,7 @@ class Microscope {
   }
 
   // Picture and weights change together.
-  #take(question, { picture, layer }) {
+  take(question, { picture, layer }) {
     const { urls } = question;
     if (this.question?.urls.picture !== urls.picture) this.picture.show(picture.picture);
     if (this.question?.urls.layer !== urls.layer) {
@@ -153,14 +131,14 @@ class Microscope {
     this.#prefetchSoon();
   }
 
-  #turn() {
+  turn() {
     if (this.loader.state === "failed") {
       this.question = this.weights = this.answer = null;
       this.picture.clear();
       this.tiles.clear();
     }
     this.status.show(this.root, this.loader, { layer: this.view.layer });
-    this.repaint();
+    this.redraw();
   }
 
   // The neighbours, once the layer is painted: the next press of [ or ] then costs nothing.
@@ -172,7 +150,7 @@ class Microscope {
       this.neighbours = new AbortController();
       for (const by of [1, -1]) {
         const url = this.given.layers[this.view.layer + by];
-        if (url) this.source.load(url, this.neighbours.signal).catch(() => {});
+        if (url) this.loader.source.load(url, this.neighbours.signal).catch(() => {});
       }
       before?.abort();
     }, NEIGHBOURS_AFTER_MS);
@@ -181,7 +159,7 @@ class Microscope {
   // Runs `change`, then paints; `now` for a movement of the pointer, at once.
   #changed(change, now = false) {
     change();
-    this.repaint(now);
+    this.redraw(now);
   }
 
   // Goes through the layers, one after the other, each shown before the next is asked for; from the first where the last is shown.
@@ -192,7 +170,7 @@ class Microscope {
       if (this.view.layer >= this.given.num_layers - 1) this.change({ layer: 0 });
       this.#playOn();
     }
-    this.repaint();
+    this.redraw();
   }
 
   #playOn() {
@@ -339,7 +317,7 @@ class Microscope {
     this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? beforehand : 0, aspectOf(target));
     this.bar.resize(picture[0]);
     this.bar.node.style.setProperty("--bar", `${picture[0]}px`);
-    this.repaint();
+    this.redraw();
   }
 
   // A head that this layer does not have (another model's) is answered by the mean.
@@ -348,7 +326,12 @@ class Microscope {
     return absent ? { ...this.view, head: "mean" } : this.view;
   }
 
-  paint() {
+  draw(now) {
+    this.#paint();
+    if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
+  }
+
+  #paint() {
     const { weights } = this;
     const { state } = this.loader;
     this.root.classList.toggle("busy", state !== "shown");

@@ -1,5 +1,5 @@
-// The microscope's pictures: the photograph under its map and its patch grid with the prefix tokens as chips above it, and one
-// small map for each head and for their mean.
+// The microscope's pictures: the photograph under its map and its patch grid with the prefix tokens as chips above it, one small map
+// for each head and for their mean, and the patches of question and answer.
 
 import { cellOf, nameOf, tokenAt } from "../core/layout.js";
 import { colourOf, inkOn } from "../core/palette.js";
@@ -17,6 +17,8 @@ const CAPTION = 20;
 const WORDY = 124; // CSS pixels of a map under which its whole caption fits
 const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be distinguished from the next
 const NAMED = 90; // and under which at least the head's name does
+const SHOWN = 3; // targets that are shown as thumbnails
+const THUMBNAIL = 28; // CSS pixels
 
 export class MicroscopePicture {
   // hover(name), leave(), tap(name): what the pointer does to a token of the source's layout. choose(name): its chip is pressed.
@@ -243,6 +245,99 @@ export class Tiles {
       tile.painted = null;
       clearCanvas(tile.canvas);
     }
+  }
+}
+
+// One token as people see it: the patch itself, or the name of one that is no patch, and its number.
+class Thumbnail {
+  constructor() {
+    this.canvas = element("canvas");
+    this.name = element("span", { class: "token-name" });
+    this.value = element("span", { class: "token-value" });
+    this.node = element("span", { class: "token" }, this.canvas, this.name, this.value);
+  }
+
+  show(bitmap, words, layout, token, value = "") {
+    const cell = cellOf(layout, token);
+    this.node.hidden = false;
+    this.canvas.hidden = !cell || !bitmap;
+    if (cell && bitmap) {
+      sizeCanvas(this.canvas, THUMBNAIL, THUMBNAIL);
+      const { width, height } = this.canvas;
+      this.canvas.getContext("2d").drawImage(bitmap, ...boxOf(layout.grid, cell, bitmap), 0, 0, width, height);
+    }
+    setText(this.name, cell ? "" : words.token(layout, token));
+    setText(this.value, value);
+  }
+
+  clear() {
+    if (this.node.hidden) return;
+    this.node.hidden = true;
+    this.canvas.width = 0; // nothing of the last patch is left on it
+  }
+}
+
+// The words of the microscope: question and answer as thumbnails, the same in words for who does not see them.
+export class Narrator {
+  // canvas: the picture that the text alternative is for. bitmap() -> the photograph that thumbnails are cut from, or null.
+  constructor(canvas, words, announcer, bitmap) {
+    Object.assign(this, { canvas, words, announcer, bitmap });
+    this.source = new Thumbnail();
+    this.verb = element("span", { class: "verb" });
+    this.targets = Array.from({ length: SHOWN }, () => new Thumbnail());
+    this.place = element("span", { class: "place" });
+    const shown = [this.source.node, this.verb, ...this.targets.map((target) => target.node), this.place];
+    this.shown = element("div", { class: "asked-of", "aria-hidden": "true" }, ...shown);
+    this.asked = element("p", { class: "asked unseen" });
+    this.state = element("p", { class: "state" });
+    this.reading = element("p", { class: "reading unseen" });
+    this.node = element("div", { class: "words" }, this.shown, this.state, this.asked, this.reading);
+  }
+
+  // While another answer is loading, nothing is said of the last one.
+  wait(text) {
+    for (const each of [this.source, ...this.targets]) each.clear();
+    setText(this.verb, "");
+    setText(this.place, "");
+    setText(this.state, text);
+    setText(this.reading, "");
+    setAttribute(this.canvas, "aria-label", text);
+    this.waited = true;
+    this.#announce(text);
+  }
+
+  // marks: { target, pinned }. head: whose numbers are read out. loud: whether they are spoken.
+  describe(answer, view, { target, pinned }, head, loud) {
+    const { words } = this;
+    const source = words.token(answer.layouts.source, answer.source);
+    const said = view.head === head ? view : { ...view, head };
+    setText(this.asked, words.format("asked", { source, verb: words.verb(view.direction) }));
+    setText(this.state, words.format(pinned ? "state_pinned" : "state_free"));
+    setText(this.reading, target === null ? words.strongest(answer, head) : words.value(answer, head, target));
+    this.#show(answer, view, head, target);
+    const label = words.alternative(answer, said, pinned);
+    setAttribute(this.canvas, "aria-label", label);
+    if (loud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
+    this.waited = false; // what was waited for is spoken, too
+  }
+
+  #show(answer, view, head, target) {
+    const { words } = this;
+    const bitmap = this.bitmap();
+    const values = answer.of(head);
+    const tokens = target === null ? strongest(values, SHOWN) : [target];
+    this.source.show(bitmap, words, answer.layouts.source, answer.source);
+    setText(this.verb, words.verb(view.direction));
+    this.targets.forEach((thumbnail, i) => {
+      if (i < tokens.length) thumbnail.show(bitmap, words, answer.layouts.target, tokens[i], number(values[tokens[i]]));
+      else thumbnail.clear();
+    });
+    setText(this.place, words.format("in_layer", { layer: view.layer, head: words.head(head === "all" ? "mean" : head) }));
+  }
+
+  #announce(text) {
+    if (text !== this.spoken) this.announcer.announce(text);
+    this.spoken = text;
   }
 }
 

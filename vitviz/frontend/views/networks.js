@@ -2,14 +2,12 @@
 // all steps. Play, scrub, or point at the curves; every picture is here already.
 
 import { coloursOf } from "../core/palette.js";
-import { Words } from "../core/words.js";
-import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, Status } from "../parts/announcer.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { watchPointer } from "../parts/input.js";
+import { View } from "../parts/view.js";
 import { greyOf } from "../render/heat.js";
 import { LineChart } from "../render/lines.js";
-import { onceAFrame, sizeCanvas, unitOf, watchSize } from "../render/surface.js";
+import { sizeCanvas, unitOf } from "../render/surface.js";
 
 const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
 const GAP = 24;
@@ -24,25 +22,15 @@ const SEQUENTIAL = { low: 0, high: 255, signed: false };
 
 export const mount = (node, host) => new Networks(node, host);
 
-class Networks {
+class Networks extends View {
   constructor(parent, host) {
-    this.host = host;
-    this.words = new Words(host.words);
+    super(host);
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
-    this.shown = null; // { data, sides: [{ picture, grey, frames, meta }] }
+    // shown: { data, sides: [{ picture, grey, frames, meta }] }
     this.at = 0; // in steps; between two of them only while it plays
     this.playing = false;
-    this.build();
-    parent.append(this.root);
-    this.loader = new Loader(sourceOf(host), {
-      arrived: (question, payloads) => this.take(question, payloads),
-      changed: () => this.status.show(this.root, this.loader),
-      stale: () => host.stale(),
-    });
-    this.repaint = onceAFrame(() => this.paint());
-    this.unwatch = watchSize(parent instanceof Element ? parent : this.root, (size) => this.arrange(size));
-    this.onStill = () => this.still.matches && this.pause();
-    this.still.addEventListener("change", this.onStill);
+    this.show(parent, this.build(), parent instanceof Element ? parent : undefined);
+    this.still.addEventListener("change", () => this.still.matches && this.pause(), { signal: this.gone.signal });
   }
 
   build() {
@@ -58,23 +46,19 @@ class Networks {
     this.scrub = element("input", { type: "range", min: "0", step: "1", class: "scrub", "aria-label": label("scrub"), oninput: () => this.seek(Number(this.scrub.value)) });
     this.said = element("p", { class: "said" });
     this.transport = element("div", { class: "transport" }, this.play, this.scrub);
-    this.status = new Status(this.words, () => this.loader.again());
-    this.announcer = new Announcer();
     this.row = element("div", { class: "row" }, ...this.sides.map(({ node }) => node), this.chart.node);
-    this.root = element("div", { class: "networks" }, this.status.node, this.row, this.transport, this.said, this.announcer.node);
     const point = (event) => this.seek(this.chart.nearest(event));
     watchPointer(this.chart.node, { hover: point, leave: () => {}, tap: point });
+    return element("div", { class: "networks" }, this.status.node, this.row, this.transport, this.said, this.announcer.node);
   }
 
   destroy() {
     cancelAnimationFrame(this.clock);
-    this.repaint.stop();
-    this.loader.stop();
-    this.status.destroy();
-    this.announcer.destroy();
-    this.unwatch();
-    this.still.removeEventListener("change", this.onStill);
-    this.root.remove();
+    super.destroy();
+  }
+
+  turn() {
+    this.status.show(this.root, this.loader); // it plays on meanwhile
   }
 
   update(data) {
@@ -102,10 +86,10 @@ class Networks {
     }
     setAttribute(this.scrub, "max", data.steps.length - 1);
     this.chart.take(data);
-    this.arrange();
+    this.resize();
   }
 
-  arrange(size = this.size) {
+  resize(size = this.size) {
     this.size = size;
     if (!size || !this.shown) return;
     const { width, windowHeight, spare } = size;
@@ -126,7 +110,7 @@ class Networks {
     });
     const left = narrow ? width : width - ratios.reduce((sum, ratio) => sum + Math.floor(height * ratio) + GAP, 0);
     this.chart.resize(Math.floor(left), narrow ? 200 : height + 24);
-    this.repaint();
+    this.redraw();
   }
 
   // The playhead.
@@ -152,7 +136,7 @@ class Networks {
       before = now;
       this.at = Math.min(this.last, this.at + ms / (this.shown.data.smooth ? Math.min(FIELD_MS, FIELDS_MS / this.last) : PICTURE_MS));
       if (this.at >= this.last) return this.pause();
-      this.repaint(true);
+      this.redraw(true);
       this.clock = requestAnimationFrame(tick);
     };
     cancelAnimationFrame(this.clock);
@@ -172,7 +156,7 @@ class Networks {
   settle(at) {
     this.halt(at);
     Object.assign(this.host.memory, { question: this.shown.data.question, at });
-    this.paint();
+    this.draw();
     this.announcer.announce(this.said.textContent);
   }
 
@@ -185,7 +169,7 @@ class Networks {
 
   // The picture at the playhead.
 
-  paint() {
+  draw() {
     if (!this.shown || !this.size) return;
     const { data, sides } = this.shown;
     const step = data.smooth ? Math.round(this.at) : Math.floor(this.at + 1e-6);

@@ -3,52 +3,36 @@
 import { cellAt, cellThere, gridOf, middleOf, neighbour, patchName, patchNamed, placeOf } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
-import { Reports } from "../core/state.js";
-import { paintHint, Words } from "../core/words.js";
-import { Loader, sourceOf } from "../data/source.js";
-import { Announcer, placeholder, Status } from "../parts/announcer.js";
+import { paintHint } from "../core/words.js";
 import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
+import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame, drawSegments, drawTag, hide, strike, tagBox, veil } from "../render/marks.js";
-import { clearCanvas, Marks, onceAFrame, penUnder, sizeCanvas, watchSize } from "../render/surface.js";
+import { clearCanvas, Marks, penUnder, sizeCanvas } from "../render/surface.js";
 
 const PREFERRED_BLEND = 0.65;
 const LEAST_HEIGHT = 240; // CSS pixels that a picture has however low the window is
 
 export const mount = (node, host) => new Picture(node, host);
 
-class Picture {
+class Picture extends View {
   constructor(parent, host) {
-    this.host = host;
-    this.words = new Words(host.words);
-    this.given = null; // what Python sent last
-    this.shown = null; // { data, picture, backdrop, hidden, values }: on the screen, all of one question; null before and after failures
+    super(host);
+    // shown: { data, picture, backdrop, hidden, values }
     this.hover = null; // [row, col] in the grid that is shown
     this.chosen = ""; // a token's name in the grid that was sent last
     this.blend = host.memory.blend ?? PREFERRED_BLEND;
-    this.width = 0; // CSS pixels there are
-    this.windowHeight = Infinity;
     this.phone = window.matchMedia("(max-width: 640px)");
-    this.loader = new Loader(sourceOf(host), {
-      arrived: (question, payloads) => this.take(question, payloads),
-      changed: () => this.turn(),
-      stale: () => host.stale(),
-    });
-    this.reports = new Reports((value, number) => host.report(value, number));
-    this.status = new Status(this.words, () => this.loader.again());
-    this.build(parent);
-    this.redraw = onceAFrame(() => this.draw());
+    const root = this.build();
     this.cursor = new SharedCursor((news) => this.follow(news));
+    this.until(() => this.cursor.destroy());
     this.listen();
-    this.unwatch = watchSize(this.root, ({ width, windowHeight, spare }) => {
-      Object.assign(this, { width, windowHeight: windowHeight + spare });
-      this.redraw();
-    });
+    this.show(parent, root);
   }
 
-  build(parent) {
+  build() {
     const { words } = this;
     this.canvas = element("canvas", { class: "main", tabindex: 0, role: "application" });
     this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
@@ -57,7 +41,6 @@ class Picture {
     this.chips = new Chips(words.format("tokens"), { choose: (name) => this.pick(name, 0) });
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout" });
-    this.announcer = new Announcer();
     const oninput = (event) => {
       this.setBlend(event.target.value / 100);
       this.cursor.send({ blend: this.blend });
@@ -67,9 +50,8 @@ class Picture {
     this.blending = element("label", { class: "blend" }, picture, this.slider, map);
     this.foot = element("div", { class: "foot" }, this.readout, this.blending);
     const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.foot, this.announcer.node];
-    this.root = element("div", { class: "heatmap" }, ...parts);
     this.painter = new MapPainter();
-    parent.append(this.root);
+    return element("div", { class: "heatmap" }, ...parts);
   }
 
   listen() {
@@ -81,7 +63,7 @@ class Picture {
       fingers: () => true,
       ended: () => this.describe(true),
     });
-    this.unflush = flushOnLeaving(this.canvas, this.reports);
+    this.until(flushOnLeaving(this.canvas, this.reports));
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.pointAt(null));
@@ -91,18 +73,6 @@ class Picture {
       if (cell) this.pick(patchName(cellThere(placeOf(cell, gridOf(this.shown.data)), gridOf(this.given))), 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  destroy() {
-    this.loader.stop();
-    this.status.destroy();
-    this.announcer.destroy();
-    this.unwatch();
-    this.redraw.stop();
-    this.cursor.destroy();
-    this.unflush();
-    this.reports.drop();
-    this.root.remove();
   }
 
   update(data) {
@@ -138,10 +108,8 @@ class Picture {
   }
 
   turn() {
-    const { state } = this.loader;
-    if (state !== "shown") delete this.root.dataset.ready;
-    if (state === "failed") this.shown = null;
-    this.status.show(this.root, this.loader);
+    super.turn();
+    if (this.loader.state !== "shown") delete this.root.dataset.ready;
     this.draw();
     this.describe();
   }
@@ -304,7 +272,7 @@ class Picture {
     const { words } = this;
     const { alt } = this.shown?.data || this.given;
     const { state } = this.loader;
-    const text = this.shown ? this.reading() : placeholder(this.loader, words);
+    const text = this.shown ? this.reading() : this.placeholder;
     const quiet = this.shown && !this.hover && shares(this.shown.data);
     setText(this.readout, quiet ? "" : text);
     this.root.classList.toggle("read", !quiet);

@@ -1,0 +1,119 @@
+// What every view is: it asks for payloads and has them together, reports what is chosen by number, says what it shows, paints at most
+// once a frame, and ends all of it at once.
+
+import { Reports } from "../core/state.js";
+import { Words } from "../core/words.js";
+import { Loader, sourceOf } from "../data/source.js";
+import { onceAFrame, watchSize } from "../render/surface.js";
+import { element, setAttribute, setText } from "./dom.js";
+
+const REST_MS = 400; // after the last change, so that a held key is spoken once
+
+// A view of its own has `update(data)` for what Python sends, `take(question, payloads)` for what has arrived, and `draw(now)`.
+export class View {
+  constructor(host) {
+    this.host = host;
+    this.words = new Words(host.words);
+    this.given = null; // what Python sent last
+    this.shown = null; // what is on the screen, all of one question; null before and after failures
+    this.width = this.windowHeight = 0; // CSS pixels there are
+    this.gone = new AbortController();
+    this.loader = new Loader(sourceOf(host), {
+      arrived: (question, payloads) => this.take(question, payloads),
+      changed: () => this.turn(),
+      stale: () => host.stale(),
+    });
+    this.reports = new Reports((value, number) => host.report(value, number));
+    this.status = new Status(this.words, () => this.loader.again());
+    this.announcer = new Announcer();
+    this.redraw = onceAFrame((now) => this.draw(now));
+  }
+
+  // Puts it on the page. watched: the node whose width it has.
+  show(parent, root, watched = root) {
+    this.root = root;
+    parent.append(root);
+    this.until(watchSize(watched, (size) => this.resize(size)));
+  }
+
+  // Calls `stop` when the view goes.
+  until(stop) {
+    this.gone.signal.addEventListener("abort", () => stop());
+  }
+
+  resize({ width, windowHeight, spare }) {
+    Object.assign(this, { width, windowHeight: windowHeight + spare });
+    this.redraw();
+  }
+
+  // The loader has another state.
+  turn() {
+    if (this.loader.state === "failed") this.shown = null;
+    this.status.show(this.root, this.loader);
+    this.redraw();
+  }
+
+  // What stands where a reading will: that it is loading; where that failed, the status says so, and the line is empty.
+  get placeholder() {
+    return this.loader.state === "failed" ? "\u00a0" : this.words.format("loading");
+  }
+
+  destroy() {
+    this.gone.abort();
+    this.loader.stop();
+    this.redraw.stop();
+    this.reports.drop();
+    this.status.destroy();
+    this.announcer.destroy();
+    this.root.remove();
+  }
+}
+
+// A live region: says the last thing, when nothing more has come.
+export class Announcer {
+  constructor() {
+    this.node = element("p", { class: "unseen", "aria-live": "polite" });
+  }
+
+  announce(text) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => setText(this.node, text), REST_MS);
+  }
+
+  destroy() {
+    clearTimeout(this.timer);
+  }
+}
+
+// That something is loading, or what could not be fetched and how to ask once more.
+export class Status {
+  // again(): tries once more; done by itself, too, when the network is back.
+  constructor(words, again) {
+    Object.assign(this, { words, again });
+    this.text = "";
+    this.node = element("p", { class: "failure", role: "alert", hidden: true });
+    window.addEventListener("online", again);
+  }
+
+  // loader: a Loader. blanks: for the name of what is missing.
+  show(root, { state, error, missing }, blanks = {}) {
+    setAttribute(root, "aria-busy", state === "loading");
+    setAttribute(root, "data-state", state);
+    const text = error ? this.#sentence(error, missing, blanks) : "";
+    if (text === this.text) return;
+    this.text = text;
+    this.node.hidden = !text;
+    const button = element("button", { type: "button", text: this.words.format("again"), onclick: () => this.again() });
+    this.node.replaceChildren(...(text ? [text, " ", button] : []));
+  }
+
+  #sentence({ reason, detail }, missing, blanks) {
+    const { words } = this;
+    const what = words.format(`missing_${missing}`, blanks);
+    return words.format("failed", { what, reason: words.format(`reason_${reason}`, { status: detail }) });
+  }
+
+  destroy() {
+    window.removeEventListener("online", this.again);
+  }
+}
