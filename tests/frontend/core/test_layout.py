@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.frontend.conftest import Run
+from vitviz.tokens import cell_of_name
 
 
 def test_a_cell_has_the_index_that_python_gives_it_and_neighbours_within_the_grid(run: Run) -> None:
@@ -24,6 +25,13 @@ def test_a_cell_has_the_index_that_python_gives_it_and_neighbours_within_the_gri
             assert cell == [row, col]
             above, below = [max(row - 1, 0), col], [min(row + 1, rows - 1), col]
             assert found == [above, below, [row, max(col - 1, 0)], [row, min(col + 1, cols - 1)]]
+
+
+def test_names_of_patches_are_read_as_in_python(run: Run) -> None:
+    names = ["r0c0", "r9999c9999", "r007c1", "r10000c0", "r0c10000", "R1c1", "r1c1 ", "r1c1\n", "r-1c0", "r\u0663c3", "rc", ""]
+    found = run('import { patchNamed } from "./core/layout.js";\n', "return given.names.map(patchNamed);", names=names)
+    assert [cell and tuple(cell) for cell in found] == [cell_of_name(name) for name in names]
+    assert sum(cell is not None for cell in found) == 3
 
 
 def test_a_head_is_where_it_is_drawn_and_large_enough_to_hit(run: Run) -> None:

@@ -22,7 +22,7 @@ const listening = (target, name) => {
   return target;
 };
 globalThis.window = listening(Object.assign(new EventTarget(), {
-  innerHeight: 800, devicePixelRatio: 1, matchMedia: () => listening(new EventTarget(), 'media') }), 'window');
+  innerHeight: 860, devicePixelRatio: 1, matchMedia: () => listening(new EventTarget(), 'media') }), 'window');
 globalThis.document = { createElement: (tag) => new Node(tag), documentElement: { clientHeight: 800 } };
 globalThis.getComputedStyle = () => ({ getPropertyValue: () => '' });
 globalThis.ResizeObserver = class {

@@ -59,7 +59,7 @@ export function patchName([row, col]) {
 }
 
 export function patchNamed(name) {
-  const found = /^r(\d{1,5})c(\d{1,5})$/.exec(name || "");
+  const found = /^r(\d{1,4})c(\d{1,4})$/.exec(name || "");
   return found ? [Number(found[1]), Number(found[2])] : null;
 }
 

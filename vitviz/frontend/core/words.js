@@ -3,9 +3,12 @@
 import { cellOf } from "./layout.js";
 import { number, rankOf, strongest } from "./scale.js";
 
+let hovers = null; // a query of the browser's, which stays up to date: making one for each sentence costs more than the sentence
+
 // Whether fingers are all there is: no pointer that can rest over something.
 export function touched() {
-  return Boolean(globalThis.matchMedia?.("(hover: none)").matches);
+  hovers ??= globalThis.matchMedia?.("(hover: none)");
+  return Boolean(hovers?.matches);
 }
 
 // What painting does, as it is done here.

@@ -27,7 +27,10 @@ async function madeSmall(file, { bytes, side }) {
     if (file.size > bytes) throw new Error("the browser cannot read it, and it is too large to be sent as it is");
   }
   const large = picture && (file.size > bytes || Math.max(picture.width, picture.height) > 2 * side);
-  if (!large) return { blob: file, scaled: null };
+  if (!large) {
+    picture?.close();
+    return { blob: file, scaled: null };
+  }
   const factor = Math.min(1, side / Math.max(picture.width, picture.height));
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [picture.width, picture.height].map((length) => Math.max(1, Math.round(length * factor)));

@@ -78,10 +78,12 @@ export class Chips {
 }
 
 export class Controls {
-  // change(part): a part of the selection changed. play(): starts and stops going through the layers. blend(value): how much of the map lies over the picture, 0..1.
-  constructor(words, { change, blend, play }, firstBlend) {
+  // change(part): a part of the selection changed. play(): starts and stops going through the layers. blend(value): how much of the map
+  // lies over the picture, 0..1. memory: keeps whether what is rarely changed is open.
+  constructor(words, { change, blend, play }, firstBlend, memory) {
     const label = (key) => words.format(key);
-    Object.assign(this, { words, change });
+    Object.assign(this, { words, change, memory });
+    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.layerName = element("output", { class: "layer-name" });
     this.layer = element("input", {
       type: "range", min: "0", "aria-label": label("layer_slider"), oninput: () => change({ layer: Number(this.layer.value) }),
@@ -114,10 +116,12 @@ export class Controls {
     const blending = element("label", { class: "blend" }, element("span", { text: label("blend_picture") }), this.blend, element("span", { text: label("blend_map") }));
     const rare = element("div", { class: "bar" }, this.measure.node, this.scale.node, this.shared.node, this.links.node, blending);
     this.below = element("div", { class: "more", hidden: true }, rare, element("p", { class: "help", text: label("keys") }));
+    this.#open(memory.settings ?? false);
   }
 
   // What is rarely changed, below the row.
   #open(open) {
+    this.memory.settings = open;
     this.below.hidden = !open;
     setAttribute(this.more, "aria-expanded", open);
   }
@@ -131,7 +135,7 @@ export class Controls {
   update(view, numLayers, weights, playing) {
     const { words } = this;
     // With reduced motion preferred there is no playback, only steps.
-    this.play.hidden = numLayers < 2 || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.play.hidden = numLayers < 2 || this.still.matches;
     setText(this.play, playing ? "❚❚" : "▶");
     setAttribute(this.play, "aria-label", words.format(playing ? "pause" : "play"));
     const heads = weights ? weights.heads : 0;

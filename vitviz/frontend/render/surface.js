@@ -8,6 +8,11 @@ export function pixelRatio() {
   return Math.min(window.devicePixelRatio || 1, SHARPEST);
 }
 
+// The height that a page is laid out in (100svh): `innerHeight` changes while one scrolls on a phone, whose bars come and go.
+export function windowHeight() {
+  return document.documentElement.clientHeight;
+}
+
 // Gives a canvas a size on the page and as many pixels as the screen has for it. -> whether that changed anything. The size on the
 // page is compared too: at another zoom the same pixels may stand for another size.
 export function sizeCanvas(canvas, width, height) {
@@ -119,11 +124,11 @@ export function watchSize(node, changed) {
   let width = null;
   let last = "";
   const look = () => {
-    const now = [width, window.innerHeight, pixelRatio()].join();
+    const now = [width, windowHeight(), pixelRatio()].join();
     if (width === null || now === last) return;
     last = now;
     const spare = parseFloat(getComputedStyle(node).getPropertyValue("--vv-spare")) || 0;
-    changed({ width, windowHeight: window.innerHeight, spare });
+    changed({ width, windowHeight: windowHeight(), spare });
   };
   const observer = new ResizeObserver(([entry]) => {
     width = Math.floor(entry.contentRect.width);

@@ -11,7 +11,7 @@ import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
 import { SceneCanvas } from "../render/scenes.js";
-import { penOf, pixelRatio } from "../render/surface.js";
+import { penOf, pixelRatio, windowHeight } from "../render/surface.js";
 
 const MOVE_MS = 700;
 const BLEND = 0.65;
@@ -202,7 +202,7 @@ class ByHand extends View {
   arrangeScene(moving) {
     if (!this.shown || !this.box) return this.redraw();
     const { data, numbers } = this.shown;
-    if (this.fitted !== [data.rows, data.cols, data.ratio].join()) return this.resize({ width: this.whole[0], windowHeight: window.innerHeight });
+    if (this.fitted !== [data.rows, data.cols, data.ratio].join()) return this.resize({ width: this.whole[0], windowHeight: windowHeight() });
     const given = { arrays: numbers.arrays, meta: { ...numbers.meta, matrix: this.shown.matrix ?? (data.matrices && { rows: data.matrices, cols: data.matrices, row: 0, col: 0 }) } };
     const place = (cell) => boxOf(this.grid, cell, { width: this.size[0], height: this.size[1] });
     const scene = sceneOf(this.step, given, this.box, this.words);

@@ -5,7 +5,7 @@ import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { BRIGHTEST, FAINTEST, dimmed, drawMovedAway, drawMovingPatches, drawLayer, drawSequence, drawPhotograph, isDark, placeInSequence, rounded, ShareMap } from "../render/journey.js";
-import { penIn, penOf, pixelRatio } from "../render/surface.js";
+import { penIn, penOf, pixelRatio, windowHeight } from "../render/surface.js";
 import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
 import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
 
@@ -25,7 +25,7 @@ export class JourneyPainter extends JourneyAnswers {
     if (!width || !layout) return this.repaint();
     this.figure.arrangeStrip(layers.map((_, layer) => String(layer)));
     const type = parseFloat(getComputedStyle(root).getPropertyValue("--vv-type")) || 1;
-    const sizes = sizesFor(width, window.innerHeight, layers.length, type);
+    const sizes = sizesFor(width, windowHeight(), layers.length, type);
     root.classList.toggle("narrow", sizes.narrow);
     root.classList.toggle("compact", width < COMPACT);
     for (const [name, value] of Object.entries({ photo: sizes.photo, answer: sizes.answer, frame: sizes.frame })) root.style.setProperty(`--${name}`, `${value}px`);

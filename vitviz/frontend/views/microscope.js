@@ -66,7 +66,7 @@ class Microscope extends View {
     });
     const blend = (value) => this.#changed(() => (this.blend = host.memory.blend = value));
     const play = () => this.play(!this.playing);
-    this.controls = new Controls(words, { change: (part) => this.change(part), blend, play }, this.blend);
+    this.controls = new Controls(words, { change: (part) => this.change(part), blend, play }, this.blend, host.memory);
     this.bar = new ColourBar(words);
     this.narrator = new Narrator(this.picture.canvas, words, this.announcer, () => this.picture.bitmap ?? null);
     this.bench = element("div", { class: "bench waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));

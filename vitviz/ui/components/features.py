@@ -112,6 +112,6 @@ def _room(photographs: Sequence[Photograph]) -> str:
     across = sum(each.ratio for each in photographs)
     below = 78 - 48 * (len(photographs) - 1) / across  # title, bar and reading, less what the gap takes of the height
     return (
-        f"width: 100%; aspect-ratio: {across}; max-height: calc(100vh - 302px); margin-bottom: {below:.0f}px; "
-        "min-height: min(100vh - 300px, max(0px, (640px - 100vw) * 99));"
+        f"width: 100%; aspect-ratio: {across}; max-height: calc(100svh - 302px); margin-bottom: {below:.0f}px; "
+        "min-height: min(100svh - 300px, max(0px, (640px - 100vw) * 99));"
     )

@@ -176,7 +176,7 @@ def _room(data: dict[str, Any]) -> str:
     if scale:
         around += 53 if scale["caption"] else 37
     ratio = data["ratio"]
-    width = f"min(100%, {data['widest']}px, max(240px, 100vh - {data['around']}px) / {data['stacked']} * {ratio})"
+    width = f"min(100%, {data['widest']}px, max(240px, 100svh - {data['around']}px) / {data['stacked']} * {ratio})"
     return f"width: {width}; aspect-ratio: {ratio}; margin-bottom: {around}px;"
 
 
@@ -256,7 +256,7 @@ def show_board(
     }
     layers, heads, rows, cols = maps.shape
     ratio = heads * cols / (layers * rows)  # of the board without its margins
-    high = f"max(240px, {tallest}px + 100vh - 768px)"
+    high = f"max(240px, {tallest}px + 100svh - 768px)"
     phone = "max(0px, (600px - 100vw) * 99)"  # its whole width, however high that is
     slot = f"width: min(100%, max({high} * {ratio}, {phone})); aspect-ratio: {ratio}; margin-bottom: 95px;"
     mount(_component("board"), key, data, picked, slot=slot)

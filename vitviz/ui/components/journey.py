@@ -103,7 +103,7 @@ def _upload(report: Mapping[str, Any]) -> SentPhotograph | None:
 
 # CSS of the space that the figure takes, as `frontend/views/journey_figure.js` sizes it: the photograph, as an empty place,
 # and what stands above and below it. The figure has a ground of its own and covers it.
-_SPACE = """aspect-ratio: 1; width: clamp(180px, min(36%, 59vh - 228px), 480px); margin: 28px 0 calc(41vh + 98px);
+_SPACE = """aspect-ratio: 1; width: clamp(180px, min(36%, 59svh - 228px), 480px); margin: 28px 0 calc(41svh + 98px);
 border-radius: 2px; background: color-mix(in srgb, currentColor 9%, transparent);
 @media (max-width: 640px) { width: min(100%, 340px); }"""
 

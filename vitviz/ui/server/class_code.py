@@ -149,7 +149,7 @@ _PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }}
-body {{ display: grid; min-height: 90vh; place-items: center }}
+body {{ display: grid; min-height: 90svh; place-items: center }}
 input, button {{ font: inherit; padding: .5rem .75rem; min-height: 44px }}
 </style></head>
 <body><main><h1>{title}</h1>{said}

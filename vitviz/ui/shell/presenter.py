@@ -46,7 +46,7 @@ body [data-testid="stMainBlockContainer"] { padding: 0.6rem 2.5rem; max-width: n
 body .st-key-top { height: 0; min-height: 0; margin-bottom: -1rem; }
 body .st-key-leave-presenter { position: fixed; top: 0.5rem; right: 1.5rem; width: auto; z-index: 999990; opacity: 0.7; }
 body [data-testid="stMainBlockContainer"] h2 { font-size: 1.9rem; }
-body .st-key-figure { --vv-tallest: calc(100vh - 6rem); }
+body .st-key-figure { --vv-tallest: calc(100svh - 6rem); }
 body .st-key-figure :is([data-testid="stButton"], [data-testid="stButtonGroup"], [data-testid="stCaptionContainer"]) {
   display: none !important;
 }

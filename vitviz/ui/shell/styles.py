@@ -64,7 +64,7 @@ button[data-selected="true"]:is([data-variant="segmented_control"], [data-varian
 .st-key-along { border-top: 1px solid color-mix(in srgb, currentColor 15%, transparent); padding-top: 0.6rem; }
 .st-key-list-of-pages { display: none; }
 /* A page's main figure is whole on the first screen; what of it is no component is bounded here. */
-.st-key-figure { --vv-tallest: calc(100vh - 240px); }
+.st-key-figure { --vv-tallest: calc(100svh - 240px); }
 .st-key-figure [data-testid="stImage"] img { max-height: var(--vv-tallest); object-fit: contain; object-position: left top; }
 .st-key-lead p { text-wrap: pretty; }
 /* Three sizes of type: of headings, of text (`baseFontSize`), of small print. */

@@ -62,7 +62,7 @@ def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
         "alt": words.PICTURE_ALT.format(query=sheet.name(hand.query), layer=hand.layer, head=hand.head),
     }
     # As high as the view makes itself on a wide screen, where the first screen ends below it.
-    slot = "height: clamp(400px, 100vh - 278px, 712px);"
+    slot = "height: clamp(400px, 100svh - 278px, 712px);"
     mount(_component(), "by hand", data, lambda report: take_report(report, layout), slot=slot)
 
 
