@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.frontend.conftest import Run
 from vitviz.tokens import cell_of_name
@@ -34,27 +35,33 @@ def test_names_of_patches_are_read_as_in_python(run: Run) -> None:
     assert sum(cell is not None for cell in found) == 3
 
 
-def test_a_head_is_where_it_is_drawn_and_large_enough_to_hit(run: Run) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_head_is_where_it_is_drawn_and_large_enough_to_hit(run: Run, wrapped: bool) -> None:
     body = """
-    const { GAP, MARGIN, HEADER } = BOARD;
     return given.boards.map(({ shape, room }) => {
-      const size = boardSize(shape, room, 600), found = [];
-      for (let head = 0; head < shape[1]; head++)
-        found.push(headAt(shape, size, MARGIN + (head + 0.5) * (size.wide + GAP), HEADER + 0.5 * (size.high + GAP)));
-      return [size, found];
+      const size = boardSize(shape, room, 600, given.wrapped);
+      const boxes = Array.from({ length: shape[0] * shape[1] }, (_, i) => mapBox(size, ...cellAt(i, shape[1])));
+      return [size, boxes, boxes.map(([x, y, width, height]) => headAt(shape, size, x + width / 2, y + height / 2))];
     });"""
-    imports = 'import { BOARD, boardSize, headAt } from "./core/layout.js";\n'
+    imports = 'import { boardSize, cellAt, headAt, mapBox } from "./core/layout.js";\n'
     boards = [
         {"shape": [layers, heads, 16, 16], "room": room}
-        for layers, heads in ((1, 1), (12, 6), (12, 24), (32, 16), (48, 25), (4, 64))
+        for layers, heads in ((1, 1), (3, 4), (12, 6), (12, 24), (32, 16), (48, 25), (4, 64))
         for room in (280, 343, 390, 640, 1024)
     ]
-    for board, (size, found) in zip(boards, run(imports, body, boards=boards), strict=True):
-        assert found == [[0, head] for head in range(board["shape"][1])], board
+    for board, (size, boxes, found) in zip(boards, run(imports, body, boards=boards, wrapped=wrapped), strict=True):
+        layers, heads, *_ = board["shape"]
+        assert found == [[layer, head] for layer in range(layers) for head in range(heads)], board
         assert size["wide"] + 3 >= 24, board
         assert size["width"] <= board["room"] or size["wide"] == 21, (
             "scrolled only where maps are as small as they may be"
         )
+        assert size["height"] <= 600 + 18 or size["wide"] == 21, board
+        # Above each row there is space for a number of its own, or above the first alone.
+        tops = [y for _, y, *_ in boxes[::heads]]
+        ends = [0, *(top + size["high"] for top in tops[:-1])]
+        free = [top - end for top, end in zip(tops, ends, strict=True)]
+        assert free == [18] + [21 if wrapped else 3] * (layers - 1), board
 
 
 def test_small_maps_beside_the_picture_keep_a_size(run: Run) -> None:

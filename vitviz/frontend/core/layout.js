@@ -134,21 +134,27 @@ export function aspectOf({ grid, patch_size: patch }) {
 // targets are 24 apart, the least that WCAG 2.2 (2.5.8) asks for.
 export const BOARD = { GAP: 3, MARGIN: 26, HEADER: 18, NARROWEST: 21 };
 
-// The sizes of a board in CSS pixels: { wide, high } of a map, { width, height } of all. It is as large as `available` (its width) and
-// `tallest` (its height) allow, and no map is narrower than NARROWEST.
-export function boardSize([layers, heads, rows, cols], available, tallest) {
+// The sizes of a board in CSS pixels: { wide, high } of a map, { width, height } of all, and what is left free: `margin` and `header`
+// for the numbers of rows and columns or, where the maps are one sequence `wrapped` into rows, `above` each map for its own. It is as
+// large as `available` (its width) and `tallest` (its height) allow, and no map is narrower than NARROWEST.
+export function boardSize([layers, heads, rows, cols], available, tallest, wrapped = false) {
   const { GAP, MARGIN, HEADER, NARROWEST } = BOARD;
-  const across = (available - MARGIN) / heads - GAP;
-  const down = ((tallest / layers - GAP) * cols) / rows; // the whole board is to be seen at once
+  const [margin, header, above] = wrapped ? [GAP, 0, HEADER] : [MARGIN, HEADER, 0];
+  const across = (available - margin) / heads - GAP;
+  const down = (((tallest + HEADER - header) / layers - GAP - above) * cols) / rows; // the whole board is to be seen at once
   const wide = Math.max(NARROWEST, Math.floor(Math.min(across, down)));
   const high = Math.max(1, Math.round((wide * rows) / cols));
-  return { wide, high, width: MARGIN + heads * (wide + GAP), height: HEADER + layers * (high + GAP) };
+  return { wide, high, margin, header, above, width: margin + heads * (wide + GAP), height: header + layers * (high + GAP + above) };
 }
 
-// The point [layer, head] in fractions of maps, the space after a map counted to it.
-export function pointAt({ wide, high }, x, y) {
-  const { GAP, MARGIN, HEADER } = BOARD;
-  return [(y - HEADER) / (high + GAP), (x - MARGIN) / (wide + GAP)];
+// The box of a map: [x, y, width, height].
+export function mapBox({ wide, high, margin, header, above }, layer, head) {
+  return [margin + head * (wide + BOARD.GAP), header + above + layer * (high + BOARD.GAP + above), wide, high];
+}
+
+// The point [layer, head] in fractions of maps, the space after a map and its number counted to it.
+export function pointAt({ wide, high, margin, header, above }, x, y) {
+  return [(y - header) / (high + BOARD.GAP + above), (x - margin) / (wide + BOARD.GAP)];
 }
 
 // [layer, head] at a point of the board, null beside the maps.

@@ -1,6 +1,6 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
-import { BOARD, boardSize, cellAt, headAt, neighbour, pointAt } from "../core/layout.js";
+import { BOARD, boardSize, cellAt, headAt, mapBox, neighbour, pointAt } from "../core/layout.js";
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { paintHint } from "../core/words.js";
@@ -13,8 +13,6 @@ import { clearCanvas, Marks, penUnder, sizeCanvas } from "../render/surface.js";
 
 // CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
 const [MEANT_FOR, LEAST_HEIGHT] = [768, 240];
-
-const { GAP, MARGIN, HEADER } = BOARD;
 
 export const mount = (node, host) => new Board(node, host);
 
@@ -103,10 +101,10 @@ class Board extends View {
     const { data, shape } = this.shown;
     // On a phone it takes the whole width, and one scrolls down.
     const tallest = this.phone.matches ? Infinity : Math.max(LEAST_HEIGHT, data.tallest + this.windowHeight - MEANT_FOR);
-    this.size = boardSize(shape, this.width, tallest);
-    const [, heads] = shape;
+    this.size = boardSize(shape, this.width, tallest, data.wrapped);
+    const { margin } = this.size;
     // Aligned with the maps, as far as they are seen.
-    Object.assign(this.scale.style, { marginLeft: `${MARGIN}px`, maxWidth: `${Math.min(this.width - MARGIN, heads * (this.size.wide + GAP) - GAP)}px` });
+    Object.assign(this.scale.style, { marginLeft: `${margin}px`, maxWidth: `${Math.min(this.width, this.size.width - BOARD.GAP) - margin}px` });
     const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
     if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
     this.scrolled = true; // to where it was scrolled before, once
@@ -122,27 +120,24 @@ class Board extends View {
     this.painted = "";
   }
 
-  // Where a map lies: [x, y, width, height].
-  boxOf(layer, head) {
-    const { wide, high } = this.size;
-    return [MARGIN + head * (wide + GAP), HEADER + layer * (high + GAP), wide, high];
-  }
-
   paintBase() {
     const { data, maps, shape } = this.shown;
     const [layers, heads, rows, cols] = shape;
-    const { wide, high } = this.size;
+    const { margin, header, above } = this.size;
     const pen = penUnder(this.base, this.canvas);
     pen.imageSmoothingEnabled = false;
     pen.fillStyle = this.colours.ink;
     pen.font = `12px ${this.colours.font}`;
     pen.textBaseline = "middle";
-    pen.textAlign = "center";
-    for (let head = 0; head < heads; head++) pen.fillText(head, MARGIN + head * (wide + GAP) + wide / 2, HEADER / 2);
-    pen.textAlign = "right";
-    for (let layer = 0; layer < layers; layer++) {
-      pen.fillText(data.wrapped ? layer * heads : data.first + layer, MARGIN - 6, HEADER + layer * (high + GAP) + high / 2);
-      for (let head = 0; head < heads; head++) pen.drawImage(maps, head * cols, layer * rows, cols, rows, ...this.boxOf(layer, head));
+    for (let map = 0; map < layers * heads; map++) {
+      const [layer, head] = cellAt(map, heads);
+      const [x, y, width, height] = mapBox(this.size, layer, head);
+      pen.drawImage(maps, head * cols, layer * rows, cols, rows, x, y, width, height);
+      pen.textAlign = "center";
+      if (data.wrapped) pen.fillText(map, x + width / 2, y - above / 2);
+      else if (layer === 0) pen.fillText(head, x + width / 2, header / 2);
+      pen.textAlign = "right";
+      if (!data.wrapped && head === 0) pen.fillText(data.first + layer, margin - 6, y + height / 2);
     }
   }
 
@@ -152,15 +147,15 @@ class Board extends View {
     const same = this.sameShape();
     const marks = new Map();
     for (const index of this.given.paint && same ? this.mask.cells : []) {
-      const box = this.boxOf(...cellAt(index, heads));
+      const box = mapBox(this.size, ...cellAt(index, heads));
       marks.set(`painted ${index}`, { box, draw: (pen) => strike(pen, box, accent) });
     }
     for (const [at, colour, thick] of [[this.given.paint || !same ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
       if (!at) continue;
       const [layer, head] = at;
-      const [x, y, width, height] = this.boxOf(layer, head ?? 0);
+      const [x, y, width, height] = mapBox(this.size, layer, head ?? 0);
       // The mean of a layer's heads: its whole row is framed.
-      const across = head === null ? heads * (width + GAP) - GAP : width;
+      const across = head === null ? heads * (width + BOARD.GAP) - BOARD.GAP : width;
       const box = [x - 1, y - 1, across + 2, height + 2];
       marks.set(`frame ${at} ${colour}`, { box, draw: (pen) => drawFrame(pen, box, colour, thick) });
     }
@@ -206,9 +201,10 @@ class Board extends View {
   // A head reached by keys is scrolled to.
   reveal([, head]) {
     if (!this.size) return;
-    const [left, right] = [MARGIN + head * (this.size.wide + GAP), MARGIN + (head + 1) * (this.size.wide + GAP)];
+    const [x, , width] = mapBox(this.size, 0, head);
+    const [left, right] = [x, x + width + BOARD.GAP];
     const { scrollLeft, clientWidth } = this.scroller;
-    if (left < scrollLeft) this.scroller.scrollLeft = left - MARGIN;
+    if (left < scrollLeft) this.scroller.scrollLeft = left - this.size.margin;
     else if (right > scrollLeft + clientWidth) this.scroller.scrollLeft = right - clientWidth;
   }
 

@@ -22,6 +22,7 @@ from vitviz.ui.text import common as words
 
 Cell = tuple[int, int]
 MOST_IN_A_ROW = 8
+NUMBER_HEIGHT = 18  # CSS pixels of a board's numbers above its maps, as in `frontend/core/layout.js`
 # CSS pixels of a window's height for what stands around a picture alone, and around one with a colour bar.
 AROUND_PICTURE, AROUND_MAP = 240, 288
 
@@ -215,7 +216,7 @@ def show_board(
         own_ends: what the two ends of the colour bar stand for, where each map has its own scale.
         facts: name -> (layers, heads): numbers read out beside each head.
         chosen: (layer, head), head None for the whole layer; None where nothing is.
-        wrapped: the heads of one layer, or the layers, broken into rows; unit: which of the two.
+        wrapped: the heads of one layer, or the layers, broken into rows, each with its number above it; unit: which of the two.
         places: what the rows and the columns of a map are called, where they are not counted from 0.
         tallest: CSS pixels aimed at in a window of 768; in a higher one it is as much higher.
         first: number of the layer in the first row.
@@ -256,9 +257,10 @@ def show_board(
     }
     layers, heads, rows, cols = maps.shape
     ratio = heads * cols / (layers * rows)  # of the board without its margins
-    high = f"max(240px, {tallest}px + 100svh - 768px)"
+    numbers = (layers - 1) * NUMBER_HEIGHT * wrapped  # of all rows but the first, where each has its own
+    high = f"(max(240px, {tallest}px + 100svh - 768px) - {numbers}px)"
     phone = "max(0px, (600px - 100vw) * 99)"  # its whole width, however high that is
-    slot = f"width: min(100%, max({high} * {ratio}, {phone})); aspect-ratio: {ratio}; margin-bottom: 95px;"
+    slot = f"width: min(100%, max({high} * {ratio}, {phone})); aspect-ratio: {ratio}; margin-bottom: {95 + numbers}px;"
     mount(_component("board"), key, data, picked, slot=slot)
 
 
