@@ -29,7 +29,20 @@ def test_a_cell_has_the_index_that_python_gives_it_and_neighbours_within_the_gri
 
 
 def test_names_of_patches_are_read_as_in_python(run: Run) -> None:
-    names = ["r0c0", "r9999c9999", "r007c1", "r10000c0", "r0c10000", "R1c1", "r1c1 ", "r1c1\n", "r-1c0", "r\u0663c3", "rc", ""]
+    names = [
+        "r0c0",
+        "r9999c9999",
+        "r007c1",
+        "r10000c0",
+        "r0c10000",
+        "R1c1",
+        "r1c1 ",
+        "r1c1\n",
+        "r-1c0",
+        "r\u0663c3",
+        "rc",
+        "",
+    ]
     found = run('import { patchNamed } from "./core/layout.js";\n', "return given.names.map(patchNamed);", names=names)
     assert [cell and tuple(cell) for cell in found] == [cell_of_name(name) for name in names]
     assert sum(cell is not None for cell in found) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.frontend.conftest import Run
 
-IMPORTS = 'import { View } from "./parts/view.js";\n'
+IMPORTS = 'import { Announcer, View } from "./parts/view.js";\n'
 # As much of a browser as a view needs before anything is painted, which counts what is still going on.
 BROWSER = """
 const going = new Set(); const frames = []; const asked = [];
@@ -13,6 +13,7 @@ class Node extends EventTarget {
   append(...children) { this.children.push(...children); }
   setAttribute(name, value) { this.attributes[name] = value; }
   getAttribute(name) { return this.attributes[name] ?? null; }
+  hasAttribute(name) { return name in this.attributes; }
   remove() { page.children = page.children.filter((child) => child !== this); }
 }
 const listening = (target, name) => {
@@ -39,7 +40,9 @@ const page = new Node('page'); const reported = [];
 const host = { words: {}, memory: {}, resolve: (url, signal) => { asked.push(signal); return new Promise(() => {}); },
   report: (value) => reported.push(value), stale: () => {} };
 class Square extends View {
-  constructor(parent) { super(host); this.drawn = 0; this.show(parent, new Node('section')); this.until(() => reported.push('until')); }
+  constructor(parent) {
+    super(host); this.drawn = 0; this.show(parent, new Node('section')); this.until(() => reported.push('until'));
+  }
   update(data) { this.given = data; this.loader.ask({ urls: { picture: data }, data }); }
   draw() { this.drawn += 1; }
 }
@@ -59,7 +62,8 @@ def test_nothing_of_a_view_goes_on_after_it(run: Run) -> None:
     await new Promise((resolve) => setTimeout(resolve, 20));
     frames.forEach((frame) => frame());
     view.redraw(true);
-    return { size, shown, after: [page.children.length, view.drawn, asked.map(({ aborted }) => aborted)], reported, going: [...going] };"""
+    const after = [page.children.length, view.drawn, asked.map(({ aborted }) => aborted)];
+    return { size, shown, after, reported, going: [...going] };"""
     assert run(IMPORTS, BROWSER + body) == {
         "size": [640, 800],
         "shown": [1, 1, [False], True],
@@ -67,3 +71,22 @@ def test_nothing_of_a_view_goes_on_after_it(run: Run) -> None:
         "reported": ["until"],
         "going": [],
     }
+
+
+def test_a_text_alternative_is_written_once_when_the_pointer_rests(run: Run) -> None:
+    body = """
+    let now = 0; const timers = new Map();
+    globalThis.setTimeout = (call, ms) => { const id = {}; timers.set(id, [call, now + ms]); return id; };
+    globalThis.clearTimeout = (id) => timers.delete(id);
+    const pass = (ms) => {
+      now += ms;
+      for (const [id, [call, at]] of [...timers]) if (at <= now) { timers.delete(id); call(); }
+    };
+    const announcer = new Announcer(); const canvas = new Node('canvas'); const written = [];
+    canvas.setAttribute = (name, value) => { written.push(value); canvas.attributes[name] = value; };
+    for (let row = 0; row < 5; row++) { announcer.label(canvas, `row ${row}`); pass(50); }
+    const moving = [...written];
+    pass(100);
+    announcer.label(canvas, 'late'); announcer.destroy(); pass(1000);
+    return [moving, written];"""
+    assert run(IMPORTS, BROWSER + body) == [["row 0"], ["row 0", "row 4"]]

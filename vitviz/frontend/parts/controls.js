@@ -29,7 +29,7 @@ export class Chips {
           type: "button",
           "data-token": name,
           onpointerenter: (event) => hover && event.pointerType === "mouse" && hover(name),
-          onpointerleave: () => leave?.(),
+          onpointerleave: (event) => event.pointerType === "mouse" && leave?.(),
           onclick: () => choose(name),
         },
         element("span", { class: "chip-name", text: label }),

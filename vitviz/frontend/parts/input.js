@@ -26,8 +26,8 @@ export function cellUnder(event, canvas, [rows, cols]) {
   return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
 }
 
-// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): it went away. tap(event): click or tap, where
-// no button around the canvas answers clicks. The canvas says `touch-action: pan-y pinch-zoom`, so a finger that moves up or down
+// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): the mouse went away; what a finger pointed at
+// stays when it is lifted. tap(event): click or tap, where no button around the canvas answers clicks. The canvas says `touch-action: pan-y pinch-zoom`, so a finger that moves up or down
 // still scrolls the page, and two of them zoom it.
 export function watchPointer(canvas, { hover, leave, tap }) {
   let down = null;

@@ -7,7 +7,8 @@ import { Loader, sourceOf } from "../data/source.js";
 import { onceAFrame, watchSize } from "../render/surface.js";
 import { element, setAttribute, setText } from "./dom.js";
 
-const REST_MS = 400; // after the last change, so that a held key is spoken once
+const SPOKEN_MS = 400; // after the last change, so that a held key is spoken once
+const LABELLED_MS = 120; // after the last movement
 
 // A view of its own has `update(data)` for what Python sends, `take(question, payloads)` for what has arrived, and `draw(now)`.
 export class View {
@@ -69,19 +70,33 @@ export class View {
   }
 }
 
-// A live region: says the last thing, when nothing more has come.
+// What a reader of the screen is told: the last thing in a live region, when nothing more has come, and what canvases show.
 export class Announcer {
   constructor() {
     this.node = element("p", { class: "unseen", "aria-live": "polite" });
+    this.labels = new Map(); // canvas -> its text alternative, until that is written
   }
 
   announce(text) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => setText(this.node, text), REST_MS);
+    clearTimeout(this.speaking);
+    this.speaking = setTimeout(() => setText(this.node, text), SPOKEN_MS);
+  }
+
+  // The text alternative of a canvas. One that changed with every movement of the pointer would be read out each time where the
+  // canvas has the focus, so only the first is written at once.
+  label(canvas, text) {
+    if (!canvas.hasAttribute("aria-label")) return setAttribute(canvas, "aria-label", text);
+    this.labels.set(canvas, text);
+    clearTimeout(this.labelling);
+    this.labelling = setTimeout(() => {
+      for (const [each, shown] of this.labels) setAttribute(each, "aria-label", shown);
+      this.labels.clear();
+    }, LABELLED_MS);
   }
 
   destroy() {
-    clearTimeout(this.timer);
+    clearTimeout(this.speaking);
+    clearTimeout(this.labelling);
   }
 }
 

@@ -4,8 +4,8 @@ import { BOARD, boardSize, cellAt, headAt, mapBox, neighbour, pointAt } from "..
 import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { paintHint } from "../core/words.js";
-import { element, setAttribute, setText } from "../parts/dom.js";
-import { flushOnLeaving, HELD_KEY_MS, pointUnder, STEPS, watchBrush } from "../parts/input.js";
+import { element, setText } from "../parts/dom.js";
+import { flushOnLeaving, HELD_KEY_MS, pointUnder, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { MapPainter, paintScale } from "../render/heat.js";
 import { drawFrame, strike } from "../render/marks.js";
@@ -34,13 +34,7 @@ class Board extends View {
   }
 
   listen() {
-    this.canvas.addEventListener("pointermove", (event) => this.point(event));
-    this.canvas.addEventListener("pointerdown", (event) => this.point(event));
-    this.canvas.addEventListener("pointerleave", () => {
-      this.hover = null;
-      this.redraw();
-      this.describe();
-    });
+    watchPointer(this.canvas, { hover: (event) => this.pointAt(this.headUnder(event)), leave: () => this.pointAt(null) });
     this.mask = new Mask(() => this.redraw(), this.reports);
     watchBrush(this.canvas, this.mask, {
       at: (event) => {
@@ -174,8 +168,7 @@ class Board extends View {
     return place && headAt(this.shown.shape, this.size, ...place);
   }
 
-  point(event) {
-    const at = this.headUnder(event);
+  pointAt(at) {
     if (String(at) === String(this.hover)) return;
     this.hover = at;
     this.redraw();
@@ -224,7 +217,7 @@ class Board extends View {
     const spoken = [state === "failed" ? this.status.text : text];
     const [layers, heads] = this.given.shape;
     if (this.given.paint) spoken.push(this.words.format("marked_count", { count: this.mask.cells.size, total: layers * heads }));
-    setAttribute(this.canvas, "aria-label", `${data.alt} ${spoken.join(" · ")}`);
+    this.announcer.label(this.canvas, `${data.alt} ${spoken.join(" · ")}`);
     if (loud) this.announcer.announce(spoken.join(" · "));
   }
 

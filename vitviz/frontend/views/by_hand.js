@@ -6,7 +6,7 @@ import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
 import { number } from "../core/scale.js";
 import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { cellUnder, STEPS } from "../parts/input.js";
+import { cellUnder, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
@@ -66,9 +66,7 @@ class ByHand extends View {
       if (cell) this.follow(patchName(cell), 0);
     });
     this.photo.addEventListener("keydown", (event) => this.movePatch(event));
-    this.area.addEventListener("pointermove", (event) => this.point(event));
-    this.area.addEventListener("pointerdown", (event) => this.point(event));
-    this.area.addEventListener("pointerleave", () => this.pointAt(null, null));
+    watchPointer(this.area, { hover: (event) => this.point(event), leave: () => this.pointAt(null, null) });
     this.root.addEventListener("keydown", (event) => this.key(event));
     // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
     const { signal } = this.gone;
@@ -319,8 +317,8 @@ class ByHand extends View {
     }
     const reading = this.reading();
     setText(this.readout, reading);
-    setAttribute(this.overlay, "aria-label", `${title}. ${caption}`);
-    setAttribute(this.photo, "aria-label", `${this.given.alt} ${reading}`);
+    this.announcer.label(this.overlay, `${title}. ${caption}`);
+    this.announcer.label(this.photo, `${this.given.alt} ${reading}`);
     if (aloud) this.announcer.announce(`${this.words.format("step_of", { at: at + 1, count: steps.length, name })} ${caption} ${reading}`);
   }
 

@@ -4,7 +4,7 @@
 import { cellAt, gridOf, middleOf, neighbour, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
 import { extentWithout, number, rankOf } from "../core/scale.js";
 import { nearest, PatchVectors } from "../core/weights.js";
-import { element, setAttribute, setText } from "../parts/dom.js";
+import { element, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
@@ -254,8 +254,8 @@ class Features extends View {
     const text = this.given.mode === "alike" ? this.#alike(asked) : this.#painted(asked);
     setText(this.reading, text);
     for (const { kind, canvas, picture } of this.panels) {
-      if (kind === "painted") setAttribute(canvas, "aria-label", this.given.alt);
-      else setAttribute(canvas, "aria-label", `${this.given.pictures[picture].title}. ${this.given.alt} ${text}`);
+      if (kind === "painted") this.announcer.label(canvas, this.given.alt);
+      else this.announcer.label(canvas, `${this.given.pictures[picture].title}. ${this.given.alt} ${text}`);
     }
     if (this.loud) this.announcer.announce(text);
     this.loud = false;

@@ -115,7 +115,6 @@ class Journey extends JourneyPainter {
   destroy() {
     if (this.shown) this.host.memory.film = { question: this.shown.data.question, seen: this.seen, open: this.open, ...this.timeline.state };
     cancelAnimationFrame(this.clock);
-    clearTimeout(this.described);
     this.repaint.stop();
     this.loader.stop();
     for (const { loader } of this.layers) loader?.stop();

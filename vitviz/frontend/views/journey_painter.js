@@ -13,7 +13,6 @@ export const LINE_GAP = 5; // CSS pixels between two lines of patches
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
 const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
-const DESCRIBED_MS = 120; // after the last change
 
 export class JourneyPainter extends JourneyAnswers {
   // Sizes.
@@ -393,8 +392,6 @@ export class JourneyPainter extends JourneyAnswers {
     const { story } = this.shown.data;
     this.figure.showStory(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
     if (this.timeline.playing) return; // a screen reader would read each of them out
-    // Once nothing moves: text that changes in every frame cannot be read, and costs a layout each time.
-    clearTimeout(this.described);
-    this.described = setTimeout(() => setAttribute(this.figure.photo, "aria-label", `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`), DESCRIBED_MS);
+    this.announcer.label(this.figure.photo, `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`);
   }
 }

@@ -301,7 +301,7 @@ export class Narrator {
     setText(this.place, "");
     setText(this.state, text);
     setText(this.reading, "");
-    setAttribute(this.canvas, "aria-label", text);
+    this.announcer.label(this.canvas, text);
     this.waited = true;
     this.#announce(text);
   }
@@ -316,7 +316,7 @@ export class Narrator {
     setText(this.reading, target === null ? words.strongest(answer, head) : words.value(answer, head, target));
     this.#show(answer, view, head, target);
     const label = words.alternative(answer, said, pinned);
-    setAttribute(this.canvas, "aria-label", label);
+    this.announcer.label(this.canvas, label);
     if (loud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
     this.waited = false; // what was waited for is spoken, too
   }

@@ -179,7 +179,7 @@ class Networks extends View {
       const frame = frames[i];
       setText(title, side.title);
       setText(caption, side.captions[frame]);
-      setAttribute(canvas, "aria-label", `${side.title}. ${side.captions[frame]}. ${side.alt}`);
+      this.announcer.label(canvas, `${side.title}. ${side.captions[frame]}. ${side.alt}`);
       if (side.frames === "fields") this.paintField(i, sides[i], this.place(i, step));
       else this.paintPicture(canvas, sides[i].picture, frame, side.captions.length);
     });

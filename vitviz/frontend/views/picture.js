@@ -5,8 +5,8 @@ import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
 import { paintHint } from "../core/words.js";
 import { Chips } from "../parts/controls.js";
-import { element, setAttribute, setText } from "../parts/dom.js";
-import { cellUnder, flushOnLeaving, HELD_KEY_MS, pointUnder, SharedCursor, STEPS, watchBrush } from "../parts/input.js";
+import { element, setText } from "../parts/dom.js";
+import { cellUnder, flushOnLeaving, HELD_KEY_MS, pointUnder, SharedCursor, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { boxOf, drawCuts, drawFrame, drawSegments, drawTag, hide, strike, tagBox, veil } from "../render/marks.js";
@@ -64,9 +64,7 @@ class Picture extends View {
       ended: () => this.describe(true),
     });
     this.until(flushOnLeaving(this.canvas, this.reports));
-    this.canvas.addEventListener("pointermove", (event) => this.point(event));
-    this.canvas.addEventListener("pointerdown", (event) => this.point(event));
-    this.canvas.addEventListener("pointerleave", () => this.pointAt(null));
+    watchPointer(this.canvas, { hover: (event) => this.point(event), leave: () => this.pointAt(null) });
     this.canvas.addEventListener("click", (event) => {
       const cell = this.given.paint === null ? this.cellAt(event) : null;
       // Chosen in the grid that Python knows, wherever that patch is in the one that is still shown.
@@ -279,7 +277,7 @@ class Picture extends View {
     const spoken = [state === "failed" ? this.status.text : text];
     if (this.given.paint) spoken.push(words.format("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
     const keys = this.given.paint ? [] : [words.format("keys")];
-    setAttribute(this.canvas, "aria-label", [alt, spoken.join(" · "), ...keys].join(" "));
+    this.announcer.label(this.canvas, [alt, spoken.join(" · "), ...keys].join(" "));
     if (loud) this.announcer.announce(spoken.join(" · "));
   }
 
