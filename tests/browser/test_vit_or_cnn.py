@@ -103,11 +103,16 @@ def test_each_point_of_the_curves_has_its_picture_without_asking_the_server(tab,
     box = view.locator(".chart").bounding_box()
     points = inside(0)
     for share, step in ((1.0, 8), (0.5, 4), (0.0, 0)):
-        # The axis begins 40 pixels from the left and ends 10 before the right.
-        view.locator(".chart").hover(position={"x": 40 + share * (box["width"] - 50), "y": box["height"] / 2})
+        # The axis begins 40 pixels from the left and ends 42 before the right.
+        view.locator(".chart").hover(position={"x": 40 + share * (box["width"] - 82), "y": box["height"] / 2})
         shown.expect(view).to_have_attribute("data-step", str(step))
         for place in (0, 1):
             np.testing.assert_array_equal(painted(view, place, points), curve.pictures[step][*points.T])
         assert f"{curve.values[step]:.1%}" in view.locator(".under").nth(1).inner_text()
     assert asked == []
+    marks = [mark.bounding_box() for mark in view.locator(".chart .point").all()]
+    ends = [mark["x"] + mark["width"] for mark in marks]
+    for name in view.locator(".chart .end").all():
+        assert max(ends) < name.bounding_box()["x"], "no name lies over a curve"
+        assert name.bounding_box()["x"] + name.bounding_box()["width"] <= box["x"] + box["width"]
     assert not shown.errors()

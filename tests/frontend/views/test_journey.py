@@ -200,14 +200,18 @@ def test_too_large_a_model_answers_the_pointer_in_the_layer_on_the_screen(run: R
     assert left is None
 
 
-@pytest.mark.parametrize("ends", [[100, 160], [160, 100], [100, 100], [100, 104], [30, 32], [198, 199]])
-def test_names_stand_at_the_ends_of_their_lines_and_apart(run: Run, ends: list[int]) -> None:
+@pytest.mark.parametrize("ends", [[100, 160], [160, 100], [100, 100], [100, 104], [30, 32], [198, 199], [30], [198]])
+def test_names_stand_beside_the_ends_of_their_lines_and_apart(run: Run, ends: list[int]) -> None:
     imports = 'import { namePlaces } from "./render/lines.js";\n'
-    places = run(imports, "return namePlaces(given.ends, 32, 194);", ends=ends)
-    assert abs(places[0] - places[1]) >= 15 and all(32 <= place <= 194 for place in places)
-    upper = 0 if ends[0] <= ends[1] else 1
-    assert places[upper] < places[1 - upper]
-    assert all(abs(place - end) <= 35 for place, end in zip(places, ends, strict=True))
+    places = run(imports, "return namePlaces(given.ends, 28, 202);", ends=ends)
+    assert all(28 <= place <= 202 for place in places)
+    for place, end in zip(places, ends, strict=True):  # the middle of a name is 4 above its baseline
+        assert abs(place - 4 - end) <= 15
+        if len(ends) == 1 or abs(ends[0] - ends[1]) >= 15:
+            assert place - 4 == end
+    if len(ends) == 2:
+        upper = 0 if ends[0] <= ends[1] else 1
+        assert places[1 - upper] - places[upper] >= 15
 
 
 def test_two_fingers_enlarge_the_page_wherever_one_finger_scrolls_it() -> None:

@@ -1,12 +1,13 @@
-// Curves over steps as SVG: a line for each network, distinguished by its dash and by its name at the end, and a mark at the chosen step.
+// Curves over steps as SVG: a line for each network, distinguished by its dash and by its name beside its end, and a mark at the chosen step.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEFT = 40; // CSS pixels for the numbers of the vertical axis
-const RIGHT = 10;
-const TOP = 40; // for the name of the vertical axis, and of a line that ends at the top
+const RIGHT = 42; // for the names of the lines
+const TOP = 28; // for the name of the vertical axis
 const BOTTOM = 42; // for the numbers and the name of the horizontal axis
 const DASHES = ["", "6 4"];
-const NAME = 15; // between the names of two lines, at least
+const [NAME, MIDDLE] = [15, 4]; // between the names of two lines, at least; from the middle of a name down to its baseline
+const BESIDE = 10; // from a line's end to its name, past the mark that may be there
 
 export class LineChart {
   constructor() {
@@ -66,9 +67,9 @@ export class LineChart {
       values.forEach((value, n) => parts.push(svg("circle", { class: "point", cx: this.across(x[n]), cy: this.up(value), r: 2 })));
     });
     parts.push(label(axes.y, LEFT, 12, "start"));
-    const ends = namePlaces(sides.map(({ values }) => this.up(values.at(-1))), TOP - 10, base - 6);
+    const ends = namePlaces(sides.map(({ values }) => this.up(values.at(-1))), TOP, base + MIDDLE);
     sides.forEach(({ name, x }, i) => {
-      const text = label(name, this.across(x.at(-1)), ends[i], "end");
+      const text = label(name, this.across(x.at(-1)) + BESIDE, ends[i], "start");
       text.setAttribute("class", "end");
       parts.push(text);
     });
@@ -92,14 +93,17 @@ export class LineChart {
   }
 }
 
-// Baselines of the names at the ends of lines that end at these heights: over the upper one and under the lower one, and between
-// `top` and `base`.
+// Baselines of the names beside the ends of lines at these heights: on their level, as far as they are NAME apart, and between `top`
+// and `base`.
 export function namePlaces(ends, top, base) {
   const order = ends.map((_, i) => i).sort((one, other) => ends[one] - ends[other]);
+  const crowded = order.length > 1 ? Math.max(0, NAME - (ends[order[1]] - ends[order[0]])) : 0;
   const places = [];
+  let least = Math.max(top, ends[order[0]] + MIDDLE - crowded / 2);
   order.forEach((line, rank) => {
-    const own = rank ? ends[line] + NAME : ends[line] - 8;
-    places[line] = Math.min(base - NAME * (order.length - 1 - rank), Math.max(own, top + NAME * rank));
+    const most = base - NAME * (order.length - 1 - rank);
+    places[line] = Math.min(most, Math.max(rank ? ends[line] + MIDDLE : least, least));
+    least = places[line] + NAME;
   });
   return places;
 }
