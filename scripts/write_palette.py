@@ -8,7 +8,7 @@ from pathlib import Path
 from vitviz.draw.scale import table
 from vitviz.draw.theme import LIGHT
 
-MODULE = Path(__file__).parents[1] / "vitviz" / "frontend" / "core" / "palette.js"
+MODULE = Path(__file__).parents[1] / "vitviz" / "frontend" / "core" / "scale.js"
 WIDTH = 120  # hexadecimal digits in a line
 
 

@@ -30,17 +30,17 @@ def test_every_import_is_met(node: str, tmp_path: Path) -> None:
 
 def test_the_colours_are_those_of_python(run: Run) -> None:
     body = "return [false, true].map((signed) => Array.from(new Uint8Array(coloursOf({ signed }).buffer)));"
-    found = run('import { coloursOf } from "./core/palette.js";\n', body)
+    found = run('import { coloursOf } from "./core/scale.js";\n', body)
     for pixels, name in zip(found, (LIGHT.sequential, LIGHT.diverging), strict=True):
         rows = [pixels[at : at + 4] for at in range(0, 1024, 4)]
         assert rows == [[*colour, 255] for colour in table(name).tolist()]
-    assert written() in (FOLDER / "core/palette.js").read_text(encoding="utf-8")
+    assert written() in (FOLDER / "core/scale.js").read_text(encoding="utf-8")
 
 
 def test_words_on_every_colour_can_be_read(run: Run) -> None:
     body = """
     return [false, true].map((signed) => [...Array(256).keys()].map((value) => inkOn(value, { low: 0, high: 255, signed })));"""
-    found = run('import { inkOn } from "./core/palette.js";\n', body)
+    found = run('import { inkOn } from "./core/scale.js";\n', body)
     for inks, name in zip(found, (LIGHT.sequential, LIGHT.diverging), strict=True):
         colours = table(name) / 255  # (256, 3)
         linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)

@@ -1,9 +1,9 @@
 """JavaScript modules and styles of everything that answers in a browser, and their files for a server.
 
-    core/    arithmetic and state without a page: encoding, layout, weights, scale, palette, state, mask, words
-    data/    fetching payloads, keeping them, retrying
+    core/    arithmetic and state without a page: layout, weights, scale and colours, choices and masks, words
+    data/    reading and fetching payloads, keeping them, retrying
     render/  drawing on canvases
-    parts/   controls, pointers, announcements
+    parts/   the page, the life cycle of views, controls, pointers
     views/   journey, microscope, features, picture, board: `mount(node, host) -> {update, destroy}`
     hosts/   what a view needs of the page it stands in
 

@@ -14,7 +14,7 @@ from vitviz.ui.server.payloads import pack
 
 SCENES = """
 import { sceneOf } from "./core/by_hand.js";
-import { decode } from "./core/encoding.js";
+import { decode } from "./data/source.js";
 import { Words } from "./core/words.js";
 """
 BODY = """

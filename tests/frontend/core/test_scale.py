@@ -116,7 +116,7 @@ def test_a_layer_is_painted_around_zero_for_every_query_or_for_none(
 ) -> None:
     imports = "".join(
         f'import {{ {name} }} from "./{module}.js";\n'
-        for name, module in (("LayerWeights", "core/weights"), ("Answer", "core/weights"), ("decode", "core/encoding"))
+        for name, module in (("LayerWeights", "core/weights"), ("Answer", "core/weights"), ("decode", "data/source"))
     )
     body = """
     const weights = new LayerWeights(decode(buffers[0])), found = [];

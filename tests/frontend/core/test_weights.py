@@ -12,7 +12,7 @@ from vitviz.tokens import TokenLayout
 from vitviz.ui.server.payloads import pack
 
 WEIGHTS = (
-    'import { LayerWeights, meanOfHeads } from "./core/weights.js";\nimport { decode } from "./core/encoding.js";\n'
+    'import { LayerWeights, meanOfHeads } from "./core/weights.js";\nimport { decode } from "./data/source.js";\n'
 )
 
 
@@ -58,7 +58,7 @@ def test_value_weighted_rows_and_columns_and_the_mean(run: Run) -> None:
 @pytest.mark.parametrize("wrong", [b"", b"VVZ", b"<!doctype html><html></html>"])
 def test_what_is_no_payload_is_refused(run: Run, wrong: bytes) -> None:
     body = "try { decode(buffers[0]); } catch (error) { return error.message; } return 'taken';"
-    assert run('import { decode } from "./core/encoding.js";\n', body, wrong) == "not a payload"
+    assert run('import { decode } from "./data/source.js";\n', body, wrong) == "not a payload"
 
 
 def test_tokens_are_counted_and_named_as_in_python(run: Run) -> None:

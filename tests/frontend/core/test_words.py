@@ -8,7 +8,7 @@ from tests.browser.microscope_cases import CASES
 from tests.frontend.conftest import Run
 from vitviz.ui.pages.microscope.text import MICROSCOPE
 
-IMPORTS = """import { decode } from "./core/encoding.js";
+IMPORTS = """import { decode } from "./data/source.js";
 import { Answer, LayerWeights } from "./core/weights.js";
 import { Words } from "./core/words.js";
 """

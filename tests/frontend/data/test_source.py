@@ -232,7 +232,7 @@ def test_what_a_failed_fetch_is_called(run: Run) -> None:
     }
 
 
-CHOICES = 'import { Reports } from "./core/state.js";\nimport { cellsBetween, Mask } from "./core/mask.js";\n'
+CHOICES = 'import { cellsBetween, Mask, Reports } from "./core/state.js";\n'
 # A clock that the test moves.
 CLOCK = """
 let now = 0, id = 0; const timers = new Map();

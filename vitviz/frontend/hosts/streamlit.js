@@ -9,7 +9,7 @@
 //   theme()                 { accent, onAccent, paper, ink, font } of the page; onAccent: what can be read on the accent
 //   memory                  an object that survives a remount under the same key, for what Python does not keep
 
-import { inkOver } from "../core/palette.js";
+import { inkOver } from "../core/scale.js";
 import { FetchError } from "../data/source.js";
 
 // A payload lies behind its own address.

@@ -1,5 +1,9 @@
-// DOM nodes in short: element("button", { class: "chip", text: "class token", onclick }, child, child).
+// The page: its nodes, the size there is, and when to paint.
 
+const SHARPEST = 3; // more pixels for one CSS pixel cannot be distinguished
+const LOOK_EVERY_MS = 1000;
+
+// A node in short: element("button", { class: "chip", text: "class token", onclick }, child, child).
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -30,4 +34,89 @@ export function setText(node, text) {
 
 export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+export function pixelRatio() {
+  return Math.min(window.devicePixelRatio || 1, SHARPEST);
+}
+
+// The height that a page is laid out in (100svh): `innerHeight` changes while one scrolls on a phone, whose bars come and go.
+export function windowHeight() {
+  return document.documentElement.clientHeight;
+}
+
+// Calls changed({ width, windowHeight, spare }) at first, and when `node` gets another width, the window another height, or a CSS pixel
+// another number of screen pixels (zoom, another screen). The width is given because asking for it in a frame could make the
+// browser lay the page out. spare: what the presenter's view leaves of
+// the height that figures otherwise leave to the lead and controls below them. -> stop()
+export function watchSize(node, changed) {
+  let width = null;
+  let last = "";
+  const look = () => {
+    const now = [width, windowHeight(), pixelRatio()].join();
+    if (width === null || now === last) return;
+    last = now;
+    const spare = parseFloat(getComputedStyle(node).getPropertyValue("--vv-spare")) || 0;
+    changed({ width, windowHeight: windowHeight(), spare });
+  };
+  const observer = new ResizeObserver(([entry]) => {
+    width = Math.floor(entry.contentRect.width);
+    look();
+  });
+  observer.observe(node);
+  // A change of the ratio alone: the box in screen pixels is given where it is known, and the media query where it is not. Chromium
+  // gives neither where the ratio is set for a window whose size stays (its emulation of screens does so): reading it costs nothing.
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  const screen = new ResizeObserver(look);
+  try {
+    screen.observe(node, { box: "device-pixel-content-box" });
+  } catch {
+    screen.disconnect();
+  }
+  window.addEventListener("resize", look);
+  let query = null;
+  const watchRatio = () => {
+    query?.removeEventListener("change", ratioChanged);
+    query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`); // about one ratio
+    query.addEventListener("change", ratioChanged);
+  };
+  const ratioChanged = () => {
+    watchRatio();
+    look();
+  };
+  watchRatio();
+  return () => {
+    clearInterval(timer);
+    observer.disconnect();
+    screen.disconnect();
+    window.removeEventListener("resize", look);
+    query.removeEventListener("change", ratioChanged);
+  };
+}
+
+// One painting a frame, however often it is asked for.
+// -> ask(now): has `paint(false)` run in the next frame; with `now`, `paint(true)` at once, where this frame has not been painted for
+// already, so that a pointer's movement is answered without waiting for a frame. ask.stop(): never again.
+export function onceAFrame(paint) {
+  let frame = 0;
+  let due = false;
+  let stopped = false;
+  const painted = (now) => {
+    if (stopped || !due) return;
+    due = false;
+    paint(now);
+  };
+  const ask = (now = false) => {
+    due = true;
+    if (now && !frame) painted(true);
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      painted(false);
+    });
+  };
+  ask.stop = () => {
+    stopped = true;
+    cancelAnimationFrame(frame);
+  };
+  return ask;
 }

@@ -1,6 +1,6 @@
 // From pointers and keys to cells and choices: mouse, pen, finger and keyboard alike.
 
-import { cellsBetween } from "../core/mask.js";
+import { cellsBetween } from "../core/state.js";
 
 const TAP_TOLERANCE = 10; // CSS pixels a finger may slip and still mean a tap
 const TAP_MS = 600;

@@ -4,8 +4,7 @@
 import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { onceAFrame, watchSize } from "../render/surface.js";
-import { element, setAttribute, setText } from "./dom.js";
+import { element, onceAFrame, setAttribute, setText, watchSize } from "./dom.js";
 
 const SPOKEN_MS = 400; // after the last change, so that a held key is spoken once
 const LABELLED_MS = 120; // after the last movement

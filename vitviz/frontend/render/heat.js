@@ -2,10 +2,9 @@
 // photograph under them; and the colour bar: colours are shown with their numbers, and values beyond the scale
 // are counted.
 
-import { colourOf, coloursOf } from "../core/palette.js";
-import { countBeyond, isFlat, number, shader } from "../core/scale.js";
+import { colourOf, coloursOf, countBeyond, isFlat, number, shader } from "../core/scale.js";
 import { element, setText } from "../parts/dom.js";
-import { sizeCanvas } from "./surface.js";
+import { sizeCanvas } from "./canvas.js";
 
 const BAR_HEIGHT = 12; // CSS pixels
 const GROUPED = new Intl.NumberFormat("en-GB");

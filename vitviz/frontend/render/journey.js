@@ -1,9 +1,9 @@
 // What the journey draws on its canvases: the photograph, the sequence of patches, a layer's small map, and the lines between them.
 // Every function draws one state; nothing is remembered here but prepared pictures.
 
-import { coloursOf } from "../core/palette.js";
+import { coloursOf } from "../core/scale.js";
 import { staggered } from "../core/timeline.js";
-import { boxOf, drawFrame } from "./marks.js";
+import { boxOf, drawFrame } from "./canvas.js";
 
 export const ACCENT_ON_PICTURES = "#3ddcff";
 const CASING = "rgba(4, 12, 18, 0.85)";

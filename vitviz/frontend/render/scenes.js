@@ -1,7 +1,7 @@
 // Scenes of items (core/by_hand.js) on a canvas: the painting of each kind, and the way from one scene to the next.
 
+import { boxOf } from "./canvas.js";
 import { MapPainter } from "./heat.js";
-import { boxOf } from "./marks.js";
 
 const PAINT = { text, bars, bar, ticks, grid, patch, matrix };
 

@@ -1,15 +1,14 @@
 // The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
 
 import { BOARD, boardSize, cellAt, headAt, mapBox, neighbour, pointAt } from "../core/layout.js";
-import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
+import { Mask } from "../core/state.js";
 import { paintHint } from "../core/words.js";
 import { element, setText } from "../parts/dom.js";
 import { flushOnLeaving, HELD_KEY_MS, pointUnder, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
+import { clearCanvas, drawFrame, Marks, penUnder, sizeCanvas, strike } from "../render/canvas.js";
 import { MapPainter, paintScale } from "../render/heat.js";
-import { drawFrame, strike } from "../render/marks.js";
-import { clearCanvas, Marks, penUnder, sizeCanvas } from "../render/surface.js";
 
 // CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
 const [MEANT_FOR, LEAST_HEIGHT] = [768, 240];

@@ -5,13 +5,12 @@ import { sceneOf } from "../core/by_hand.js";
 import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
 import { number } from "../core/scale.js";
 import { Chips } from "../parts/controls.js";
-import { element, setAttribute, setText } from "../parts/dom.js";
+import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
 import { cellUnder, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
+import { boxOf, drawCuts, drawFrame, penOf } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
-import { boxOf, drawCuts, drawFrame } from "../render/marks.js";
 import { SceneCanvas } from "../render/scenes.js";
-import { penOf, pixelRatio, windowHeight } from "../render/surface.js";
 
 const MOVE_MS = 700;
 const BLEND = 0.65;

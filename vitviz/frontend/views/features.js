@@ -4,12 +4,11 @@
 import { cellAt, gridOf, middleOf, neighbour, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
 import { extentWithout, number, rankOf } from "../core/scale.js";
 import { nearest, PatchVectors } from "../core/weights.js";
-import { element, setText } from "../parts/dom.js";
+import { element, pixelRatio, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
+import { boxOf, drawFrame, drawLine, penOf } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
-import { boxOf, drawFrame, drawLine } from "../render/marks.js";
-import { penOf, pixelRatio } from "../render/surface.js";
 
 const MAP = 0.6; // how much of the map lies over the photograph
 

@@ -2,17 +2,15 @@
 // every layer at once, keeps a chosen token, and shows how the answer changes where patches are hidden.
 
 import { middleOf, neighbour, patchNamed } from "../core/layout.js";
-import { Mask } from "../core/mask.js";
-import { Reports } from "../core/state.js";
+import { Mask, Reports } from "../core/state.js";
 import { FIRST_LAYER, Timeline } from "../core/timeline.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { scaledUpload } from "../data/upload.js";
-import { setAttribute } from "../parts/dom.js";
+import { onceAFrame, setAttribute, watchSize } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, pointUnder, STEPS, watchBrush } from "../parts/input.js";
 import { Announcer, Status } from "../parts/view.js";
 import { greyOf } from "../render/heat.js";
-import { onceAFrame, watchSize } from "../render/surface.js";
 import { JourneyFigure } from "./journey_figure.js";
 import { JourneyPainter, LINE_GAP } from "./journey_painter.js";
 

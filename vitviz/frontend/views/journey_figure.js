@@ -3,7 +3,7 @@
 
 import { FIRST_LAYER } from "../core/timeline.js";
 import { drawing, element, setAttribute, setText } from "../parts/dom.js";
-import { penOf } from "../render/surface.js";
+import { penOf } from "../render/canvas.js";
 
 const BARS = 5;
 const GAP = 28;

@@ -3,11 +3,11 @@
 
 import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
-import { element, setAttribute, setText } from "../parts/dom.js";
-import { BRIGHTEST, FAINTEST, dimmed, drawMovedAway, drawMovingPatches, drawLayer, drawSequence, drawPhotograph, isDark, placeInSequence, rounded, ShareMap } from "../render/journey.js";
-import { penIn, penOf, pixelRatio, windowHeight } from "../render/surface.js";
-import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
+import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
+import { penIn, penOf } from "../render/canvas.js";
+import { BRIGHTEST, dimmed, drawLayer, drawMovedAway, drawMovingPatches, drawPhotograph, drawSequence, FAINTEST, isDark, placeInSequence, rounded, ShareMap } from "../render/journey.js";
 import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
+import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
 
 export const LINE_GAP = 5; // CSS pixels between two lines of patches
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it

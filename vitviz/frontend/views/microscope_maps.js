@@ -2,14 +2,12 @@
 // for each head and for their mean, and the patches of question and answer.
 
 import { cellOf, nameOf, tokenAt } from "../core/layout.js";
-import { colourOf, inkOn } from "../core/palette.js";
-import { number, strongest } from "../core/scale.js";
+import { colourOf, inkOn, number, strongest } from "../core/scale.js";
 import { Chips } from "../parts/controls.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { cellUnder, watchPointer } from "../parts/input.js";
+import { boxOf, clearCanvas, drawFrame, drawGrid, drawLink, Marks, sizeCanvas, unitOf } from "../render/canvas.js";
 import { MapPainter } from "../render/heat.js";
-import { boxOf, drawFrame, drawGrid, drawLink } from "../render/marks.js";
-import { clearCanvas, Marks, sizeCanvas, unitOf } from "../render/surface.js";
 
 const LINKS = 8;
 const GAP = 8;

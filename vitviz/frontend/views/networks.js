@@ -1,13 +1,13 @@
 // Two networks side by side, step by step: what each sees at the same depth, or is given at the same damage, and a curve for each over
 // all steps. Play, scrub, or point at the curves; every picture is here already.
 
-import { coloursOf } from "../core/palette.js";
+import { coloursOf } from "../core/scale.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
+import { sizeCanvas, unitOf } from "../render/canvas.js";
 import { greyOf } from "../render/heat.js";
 import { LineChart } from "../render/lines.js";
-import { sizeCanvas, unitOf } from "../render/surface.js";
 
 const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
 const GAP = 24;

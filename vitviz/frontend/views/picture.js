@@ -1,16 +1,15 @@
 // The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
 
 import { cellAt, cellThere, gridOf, middleOf, neighbour, patchName, patchNamed, placeOf } from "../core/layout.js";
-import { Mask } from "../core/mask.js";
 import { number } from "../core/scale.js";
+import { Mask } from "../core/state.js";
 import { paintHint } from "../core/words.js";
 import { Chips } from "../parts/controls.js";
 import { element, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, pointUnder, SharedCursor, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
+import { boxOf, clearCanvas, drawCuts, drawFrame, drawSegments, drawTag, hide, Marks, penUnder, sizeCanvas, strike, tagBox, veil } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
-import { boxOf, drawCuts, drawFrame, drawSegments, drawTag, hide, strike, tagBox, veil } from "../render/marks.js";
-import { clearCanvas, Marks, penUnder, sizeCanvas } from "../render/surface.js";
 
 const PREFERRED_BLEND = 0.65;
 const LEAST_HEIGHT = 240; // CSS pixels that a picture has however low the window is
