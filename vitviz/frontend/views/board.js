@@ -94,10 +94,12 @@ class Board extends View {
     const { data, shape } = this.shown;
     // On a phone it takes the whole width, and one scrolls down.
     const tallest = this.phone.matches ? Infinity : Math.max(LEAST_HEIGHT, data.tallest + this.windowHeight - MEANT_FOR);
-    this.size = boardSize(shape, this.width, tallest, data.wrapped);
-    const { margin } = this.size;
+    const aside = data.wrapped ? BOARD.GAP : 0; // for a frame around the first map, so that the maps share an edge with the text
+    this.size = boardSize(shape, this.width + aside, tallest, data.wrapped);
+    this.scroller.style.marginLeft = `${-aside}px`;
+    const left = this.size.margin - aside;
     // Aligned with the maps, as far as they are seen.
-    Object.assign(this.scale.style, { marginLeft: `${margin}px`, maxWidth: `${Math.min(this.width, this.size.width - BOARD.GAP) - margin}px` });
+    Object.assign(this.scale.style, { marginLeft: `${left}px`, maxWidth: `${Math.min(this.width, this.size.width - BOARD.GAP - aside) - left}px` });
     const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
     if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
     this.scrolled = true; // to where it was scrolled before, once
