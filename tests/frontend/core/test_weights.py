@@ -11,9 +11,7 @@ from vitviz.analysis.features import PatchFeatures, correspondences, patch_simil
 from vitviz.tokens import TokenLayout
 from vitviz.ui.server.payloads import pack
 
-WEIGHTS = (
-    'import { LayerWeights, meanOfHeads } from "./core/weights.js";\nimport { decode } from "./data/source.js";\n'
-)
+WEIGHTS = 'import { LayerWeights, meanOfHeads } from "./core/weights.js";\nimport { decode } from "./data/source.js";\n'
 
 
 LONG = ("tall", "oblong", "bias", "mixed")
