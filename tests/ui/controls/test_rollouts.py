@@ -8,20 +8,20 @@ import pytest
 import vitviz
 from vitviz.samples import load_sample
 from vitviz.ui.compute import services
-from vitviz.ui.controls import questions
+from vitviz.ui.controls import explanations
 
 
 @pytest.fixture
 def fusings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The fusions of every time that heads are fused."""
     seen: list[tuple[str, ...]] = []
-    fuse = questions.head_fused_traces
+    fuse = explanations.head_fused_traces
 
     def counted(trace, fusions, progress):
         seen.append(tuple(fusions))
         return fuse(trace, fusions, progress)
 
-    monkeypatch.setattr(questions, "head_fused_traces", counted)
+    monkeypatch.setattr(explanations, "head_fused_traces", counted)
     return seen
 
 
@@ -51,15 +51,15 @@ ALL = ("mean", "max", "min")
 @pytest.mark.parametrize(
     ("room", "room_for_all", "first", "then"),
     [
-        (questions.FUSED_BYTES, questions.ALL_FUSED_BYTES, [ALL], []),
-        pytest.param(questions.FUSED_BYTES, 0, [("mean",)], [("max",)], marks=pytest.mark.long),
+        (explanations.FUSED_BYTES, explanations.ALL_FUSED_BYTES, [ALL], []),
+        pytest.param(explanations.FUSED_BYTES, 0, [("mean",)], [("max",)], marks=pytest.mark.long),
         (0, 0, [], []),
     ],
 )
 def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch, room, room_for_all, first, then):
     let_go("")
-    monkeypatch.setattr(questions, "FUSED_BYTES", room)
-    monkeypatch.setattr(questions, "ALL_FUSED_BYTES", room_for_all)
+    monkeypatch.setattr(explanations, "FUSED_BYTES", room)
+    monkeypatch.setattr(explanations, "ALL_FUSED_BYTES", room_for_all)
     shown = app("rollout", image="crocodile")
     for param, value in (("alpha", 0.2), ("discard", 0.3)):
         shown.at.slider(key=f"choice of {param}").set_value(value).run()

@@ -62,7 +62,7 @@ def costs_of(context: PageContext) -> dict[str, Any]:
     return {name: f"{getattr(cost, name):,}" for name in ("pixels", "patches", "pixel_pairs", "patch_pairs")}
 
 
-def questions(context: PageContext) -> None:
+def closing_questions(context: PageContext) -> None:
     """The questions that people ask at the end, each with a short answer that is true here, its works and its page."""
     blanks, facts = costs_of(context), Facts(context)
     with st.expander(common.QUESTIONS):

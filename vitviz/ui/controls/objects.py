@@ -8,7 +8,8 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.features import FACETS, FeatureMaps, PatchFeatures, feature_maps
-from vitviz.analysis.localization import FoundObject, lost, mask_cut, token_cut
+from vitviz.analysis.localization import FoundObject, lost, mask_cut, region_around, token_cut
+from vitviz.errors import UnsupportedError
 from vitviz.glossary import GLOSSARY
 from vitviz.ui import state
 from vitviz.ui.compute import consent
@@ -18,6 +19,7 @@ from vitviz.ui.text import common as words
 
 CUSTOMARY = "key"  # what objects are looked for in
 METHODS = ("tokencut", "lost", "maskcut")
+MOST_CUT = 1400  # patches among which an object is looked for: more take seconds
 
 
 def choose_facet(context: PageContext, customary: str = CUSTOMARY) -> None:
@@ -83,6 +85,30 @@ def found_objects(
     operations = products if method == "lost" else consent.operations_of_cuts(patches, count)
     more = {"count": count} if method == "maskcut" else {}
     return context.ask(method, work, words.COMPUTING, operations, **given, **more)
+
+
+def found_object(context: PageContext) -> FoundObject | None:
+    """The object that TokenCut finds in the keys of the last layer; None where none is found."""
+    if not context.model.trained or not _divisible(context):
+        return None
+    try:
+        return found_objects(context)[0]
+    except UnsupportedError:
+        return None
+
+
+def region_at(context: PageContext, cell: tuple[int, int]) -> np.ndarray | None:
+    """(rows, cols) boolean: the patches around one that are like it in the keys of the last layer; None without keys."""
+    if not _divisible(context):
+        return None
+    try:
+        return region_around(features_of(context, CUSTOMARY, len(context.layers) - 1), cell)
+    except UnsupportedError:
+        return None
+
+
+def _divisible(context: PageContext) -> bool:
+    return context.one_grid and context.layout.num_patches <= MOST_CUT
 
 
 def patches_in(mask: np.ndarray) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from vitviz.outputs import OutputKind, has_classifier
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
-from vitviz.ui.controls.questions import answer_hidden
+from vitviz.ui.controls.explanations import answer_hidden
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
 

@@ -15,8 +15,8 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
+from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
-from vitviz.ui.controls.questions import ExplainedTarget
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 

@@ -19,9 +19,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
-from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import (
+from vitviz.ui.controls.explanations import (
     ExplainedTarget,
     answer_button,
     answer_hidden,
@@ -30,6 +28,8 @@ from vitviz.ui.controls.questions import (
     explained_target,
     right_by_layer,
 )
+from vitviz.ui.controls.frame import Frame, page
+from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, marking, methods
 from vitviz.ui.pages.prediction import text as words

@@ -20,8 +20,8 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import Cell, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.explanations import head_rollouts_of
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import head_rollouts_of
 from vitviz.ui.pages.rollout import text as words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common

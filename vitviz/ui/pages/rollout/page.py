@@ -20,9 +20,9 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
+from vitviz.ui.controls.explanations import rollout_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
-from vitviz.ui.controls.questions import rollout_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.rollout import heads
 from vitviz.ui.pages.rollout import text as words

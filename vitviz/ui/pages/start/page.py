@@ -16,7 +16,7 @@ from vitviz.ui.components.journey import Act, JourneyView, journey
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import edits, frame
-from vitviz.ui.controls.captions import questions
+from vitviz.ui.controls.captions import closing_questions
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
@@ -36,7 +36,7 @@ def render(context: PageContext) -> None:
         st.space("small")
         with st.expander(words.PYTHON):
             st.code(_python(context, _hidden(context.layout)))
-        questions(context)
+        closing_questions(context)
 
 
 @st.fragment

@@ -26,8 +26,8 @@ from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.explanations import answer_hidden
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import answer_hidden
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.selection import MODEL_NAME

@@ -15,9 +15,9 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
+from vitviz.ui.controls.explanations import answer_hidden, choose_target, explained_target, rollout_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, robust_or_raw
-from vitviz.ui.controls.questions import answer_hidden, choose_target, explained_target, rollout_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import damage, reach
 from vitviz.ui.pages.vit_or_cnn import text as words

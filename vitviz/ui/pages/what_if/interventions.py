@@ -30,10 +30,10 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.edits import found_outliers, now
+from vitviz.ui.controls.explanations import explained_target
 from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import explained_target
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.text import common
 from vitviz.ui.text.sentences import true_of

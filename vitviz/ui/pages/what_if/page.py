@@ -24,9 +24,9 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import ChangedAnswer, changed_answer, gallery_means, map_of, needs_means, trace_of
+from vitviz.ui.controls.explanations import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named
-from vitviz.ui.controls.questions import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import inspection, interventions
 from vitviz.ui.pages.what_if import text as words

@@ -10,17 +10,17 @@ from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.figure import Figure
 from vitviz.samples import samples
 from vitviz.ui.compute import ComputeQueue, Results, loading, services
-from vitviz.ui.controls import facts, questions
+from vitviz.ui.controls import explanations, facts
 from vitviz.ui.selection import Selection
 
 
 def test_what_was_prepared_for_the_gallery_is_what_pages_ask_for(app, monkeypatch):
     """With nothing prepared the pages compute it; afterwards they find all of it, as anybody else would."""
     model = loading.model_of(Selection(model="test_vit", weights="random"))
-    monkeypatch.setattr(questions, "samples", lambda: samples()[:1])
+    monkeypatch.setattr(explanations, "samples", lambda: samples()[:1])
     queue = ComputeQueue(Results(10**9, 1000), linger=0.0, idle=0.1)
     monkeypatch.setattr(services, "queue", lambda: queue)
-    questions.prepare_gallery(model)
+    explanations.prepare_gallery(model)
     assert queue.under_way()
     until = time.monotonic() + 60
     while queue.under_way() and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Results that several pages show: explanations of a target, and rollouts."""
+"""Explanations of a target and rollouts, as several pages ask for them; and what of them is computed before anybody asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import streamlit as st
 
 from vitviz.analysis.faithfulness import LEVELS
 from vitviz.analysis.head_rollout import head_rollouts
-from vitviz.analysis.localization import FoundObject, region_around
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.question import Question
@@ -30,7 +29,6 @@ from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target
 from vitviz.assets import asset_path
 from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
-from vitviz.errors import UnsupportedError
 from vitviz.figures.traced_image import traced_image
 from vitviz.heatmap import Heatmap
 from vitviz.images import image_hash, load_image
@@ -43,7 +41,6 @@ from vitviz.ui.compute import JobProgress, Key, consent, services
 from vitviz.ui.compute.heavy import ModelName, Task
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import objects
 from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
@@ -317,32 +314,3 @@ def _measured_right() -> tuple[float, ...] | None:
     measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
     found = measured[VIT]["inside"].get("lens_right")
     return None if not found else tuple(map(float, found))
-
-
-# Objects, found in patch features alone.
-
-MOST_CUT = 1400  # patches among which an object is looked for: more take seconds
-
-
-def found_object(context: PageContext) -> FoundObject | None:
-    """The object that TokenCut finds in the keys of the last layer; None where none is found."""
-    if not context.model.trained or not _divisible(context):
-        return None
-    try:
-        return objects.found_objects(context)[0]
-    except UnsupportedError:
-        return None
-
-
-def region_at(context: PageContext, cell: tuple[int, int]) -> np.ndarray | None:
-    """(rows, cols) boolean: the patches around one that are like it in the keys of the last layer; None without keys."""
-    if not _divisible(context):
-        return None
-    try:
-        return region_around(objects.features_of(context, objects.CUSTOMARY, len(context.layers) - 1), cell)
-    except UnsupportedError:
-        return None
-
-
-def _divisible(context: PageContext) -> bool:
-    return context.one_grid and context.layout.num_patches <= MOST_CUT
