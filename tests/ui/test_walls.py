@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": {"selection", "params", "urls"},
     "server": {"text"},
     "compute": {"text", "escape", "selection", "state", "server"},
-    "context": {"text", "selection", "server", "compute"},
+    "context": {"text", "selection", "params", "server", "compute"},
     "components": {"text", "selection", "state", "server", "compute", "context"},
     "controls": {
         "components.mounting",

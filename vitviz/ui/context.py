@@ -22,6 +22,7 @@ from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.images import InputImage, sample_image
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.compute.services import answer
+from vitviz.ui.params import param_value
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session
 from vitviz.ui.server.route import is_narrow
@@ -145,13 +146,22 @@ class PageContext:
     @property
     def head(self) -> int | None:
         """The chosen head where `layer` has it; None for the mean of heads."""
-        head = self.selection.head
-        return head if head is not None and head < self.trace.layers[self.layer].num_heads else None
+        return self.selection.head_of(self.trace.layers[self.layer].num_heads)
 
     @property
     def layer(self) -> int:
         """The chosen layer among those over the grid; the last of them where one that only collects was chosen."""
         return min(self.selection.layer_of(self.trace.num_layers), self.trace.num_layers - 1)
+
+    @property
+    def robust(self) -> bool:
+        """Whether colours end at the 99th percentile, in place of the largest value."""
+        return self.selection.scale == "robust"
+
+    @property
+    def shared(self) -> bool:
+        """Whether the maps beside each other have one scale, in place of each its own."""
+        return param_value(self.selection, "colours") == "shared"
 
     def ask(
         self,

@@ -87,6 +87,10 @@ class Selection:
         """The layer as an index from 0 among `layers`."""
         return self.layer if self.layer >= 0 else layers - 1
 
+    def head_of(self, heads: int) -> int | None:
+        """The head where a layer of so many has it; None for the mean of heads."""
+        return self.head if self.head is not None and self.head < heads else None
+
     def patch_of(self, layout: TokenLayout) -> tuple[int, int]:
         """(row, col) of the patch under discussion: the query where it is a patch, else the one in the middle."""
         return layout.cell_named(self.query) or (layout.grid[0] // 2, layout.grid[1] // 2)

@@ -20,7 +20,7 @@ def test_places_keep_their_order_whatever_the_order_in_which_they_are_filled(app
     kinds = [element.type for element in shown.at.main]
     main = list(shown.at.main)
     said = [getattr(element, "label", None) or getattr(element, "value", None) for element in main]
-    places = [said.index(each) for each in (words.PAGE.question, words.CUT, words.DIM, words.ROW, words.SEQUENCE)]
+    places = [said.index(each) for each in (words.PAGE.question, words.CUT, words.DIM, common.ROW, words.SEQUENCE)]
     assert places == sorted(places)
     figure, lead = (
         kinds.index("bidi_component"),

@@ -155,7 +155,7 @@ def test_every_widget_moved(app, kind):
             shown.at.selectbox(key="choice of differs").set_value(value).run()
             assert not shown.wrong, (value, shown.wrong)
     tables = {
-        "colours": words.SCALES_OF,
+        "colours": common.TILE_SCALE_OF,
         "scale": {"robust": common.SCALE_ROBUST, "raw": common.SCALE_RAW},
     }
     for name, table in tables.items():

@@ -10,11 +10,10 @@ import streamlit as st
 from vitviz.analysis.features import FACETS, FeatureMaps, PatchFeatures, feature_maps
 from vitviz.analysis.localization import FoundObject, lost, mask_cut, region_around, token_cut
 from vitviz.errors import UnsupportedError
-from vitviz.glossary import GLOSSARY
 from vitviz.ui import state
 from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import choose_layer, named
 from vitviz.ui.text import common as words
 
 CUSTOMARY = "key"  # what objects are looked for in
@@ -29,9 +28,7 @@ def choose_facet(context: PageContext, customary: str = CUSTOMARY) -> None:
     st.selectbox(
         words.FACET, list(readings), format_func=named(readings), help=words.FACET_HELP, **state.bound("facet")
     )
-    last = len(context.layers) - 1
-    if last > 0:
-        st.number_input(words.LAYER, 0, last, step=1, help=GLOSSARY["layer"], **state.bound("layer", layer_of(context)))
+    choose_layer(len(context.layers), layer_of(context))
 
 
 def layer_of(context: PageContext) -> int:

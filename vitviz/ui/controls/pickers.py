@@ -1,25 +1,103 @@
-"""Choices that several pages offer: values by their names, where colours end, the queries, and the marked patch."""
+"""Choices that several pages offer: layer, head, query and patch, where colours end, and values by their names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 from vitviz.analysis.queries import MEAN, POOL, default_query
 from vitviz.analysis.queries import moved as moved
+from vitviz.glossary import GLOSSARY
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
 Cell = tuple[int, int]
+MEAN_OF_HEADS = -1  # in widgets, which hold numbers
 
 
 def named(readings: Mapping[Any, str]) -> Callable[[Any], str]:
     """A widget's `format_func`: the words for a value, or the value itself where there are none."""
     return lambda value: readings.get(value, str(value))
+
+
+def choose_layer(
+    count: int,
+    chosen: int,
+    label: str = words.LAYER,
+    *,
+    param: str = "layer",
+    width: int | Literal["stretch"] = "stretch",
+) -> None:
+    """A layer by its number, where there are several."""
+    _choose_number(label, GLOSSARY["layer"], count, param, chosen, width)
+
+
+def choose_one_head(
+    count: int, chosen: int, *, param: str = "head", width: int | Literal["stretch"] = "stretch"
+) -> None:
+    """A head by its number, where there are several and their mean is no choice."""
+    _choose_number(words.HEAD, GLOSSARY["head"], count, param, chosen, width)
+
+
+def _choose_number(label: str, term: str, count: int, param: str, chosen: int, width: int | Literal["stretch"]) -> None:
+    if count > 1:
+        st.number_input(label, 0, count - 1, step=1, help=term, width=width, **state.bound(param, chosen))
+
+
+def choose_head(count: int, chosen: int | None, *, width: int | Literal["stretch"] = 170) -> None:
+    """One of the heads, or their mean."""
+    st.selectbox(
+        words.HEAD,
+        [MEAN_OF_HEADS, *range(count)],
+        format_func=lambda number: words.HEAD_MEAN if number == MEAN_OF_HEADS else str(number),
+        help=GLOSSARY["head"],
+        width=width,
+        **state.bound("head", number_of_head(chosen), head_of_number),
+    )
+
+
+def number_of_head(head: int | None) -> int:
+    """A head as a widget holds it."""
+    return MEAN_OF_HEADS if head is None else head
+
+
+def head_of_number(number: int) -> int | None:
+    """The head that a widget holds; None is the mean of heads."""
+    return None if number == MEAN_OF_HEADS else number
+
+
+def head_words(head: int | None) -> str:
+    """One head, or the mean of all, for people."""
+    return words.HEAD_MEAN if head is None else words.HEAD_NAME.format(head=head)
+
+
+def choose_patch(grid: Cell, cell: Cell, part: str = "") -> None:
+    """The query's patch by its row and column. part: distinguishes several of these on one page."""
+    (rows, cols), (row, col) = grid, cell
+    by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
+    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}".strip()))
+    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}".strip()))
+
+
+def take_query(token: str) -> None:
+    """The token becomes the query, for pictures that are pointed at."""
+    state.change(query=token)
+
+
+def shared_or_own(label: str = words.TILE_SCALES, note: str = words.TILE_SCALE_HELP) -> None:
+    """Whether maps beside each other have one scale."""
+    st.segmented_control(
+        label,
+        list(words.TILE_SCALE_OF),
+        format_func=named(words.TILE_SCALE_OF),
+        help=note,
+        required=True,
+        **state.bound("colours"),
+    )
 
 
 def robust_or_raw(label: str = words.SCALE) -> None:

@@ -189,7 +189,7 @@ FACET_HELP = definition(
     "Queries, keys and values are the vectors of all heads one behind the other; tokens are what the layer leaves. "
     "What is alike in one kind need not be in another."
 )
-LAYER = instruction("Layer")
+LAYER, HEAD, ROW, COL = instruction(("Layer", "Head", "Row", "Column"))
 DOWNLOAD_COCO = instruction("Download COCO JSON")
 
 # Scales

@@ -20,14 +20,13 @@ from vitviz.analysis.by_hand import (
 from vitviz.draw.scale import number
 from vitviz.errors import UnsupportedError
 from vitviz.figures.by_hand import LARGEST
-from vitviz.glossary import GLOSSARY
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.frame import page
-from vitviz.ui.controls.pickers import named, robust_or_raw
+from vitviz.ui.controls.pickers import choose_layer, choose_one_head, choose_patch, named, robust_or_raw
 from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import stepper, steps
 from vitviz.ui.pages.by_hand import text as words
@@ -90,21 +89,8 @@ def _worksheet(context: PageContext) -> Worksheet:
 def _choose(sheet: Worksheet) -> None:
     """The row of controls: layer, head, the key that is written out, and of the last step which matrix."""
     context, hand, shown = sheet.context, sheet.hand, sheet.shown
-    if context.trace.num_layers > 1:
-        st.number_input(
-            words.LAYER,
-            0,
-            context.trace.num_layers - 1,
-            step=1,
-            help=GLOSSARY["layer"],
-            width=130,
-            **state.bound("layer", hand.layer),
-        )
-    heads = sheet.opened.attention.num_heads
-    if heads > 1:
-        st.number_input(
-            words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], width=130, **state.bound("head", hand.head)
-        )
+    choose_layer(context.trace.num_layers, hand.layer, width=130)
+    choose_one_head(sheet.opened.attention.num_heads, hand.head, width=130)
     if str(state.value_of("step")) == "matrices" and hand.layout.num_tokens <= LARGEST:
         st.segmented_control(
             words.MATRIX,
@@ -128,10 +114,8 @@ def _choose(sheet: Worksheet) -> None:
 def _set(sheet: Worksheet) -> None:
     """What is rarely changed: the patch by its numbers, and the component that is written out."""
     context, hand = sheet.context, sheet.hand
-    rows, cols = context.layout.grid
-    row, col = hand.layout.cell_of(hand.query) or context.selection.patch_of(context.layout)
-    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
-    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
+    cell = hand.layout.cell_of(hand.query) or context.selection.patch_of(context.layout)
+    choose_patch(context.layout.grid, cell)
     st.number_input(
         words.COMPONENT,
         0,

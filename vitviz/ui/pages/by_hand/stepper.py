@@ -37,7 +37,7 @@ def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
     written = {**whose, "key": hand.key, "component": sheet.component, "shown": sheet.shown}
     matrices = layout.num_tokens if layout.num_tokens <= LARGEST else 0
     wanted = str(state.value_of("step")) == "matrices" and matrices > 0
-    robust = state.value_of("scale") == "robust"
+    robust = sheet.context.robust
     data = {
         "picture": context.offer("shown", lambda: pack_picture(context.shown)),
         "numbers": context.offer("numbers by hand", lambda: pack(*arrays_of(sheet, start)), **written),

@@ -125,7 +125,6 @@ NOT_WRITTEN = definition(
 PICTURE_ALT = definition("Weights of the {query} in layer {layer}, head {head}, over the photograph.")
 WEIGHT, SCORE = definition(("attention weight", "score"))
 TO_PERCENTILE = definition("{label}, colours up to the 99th percentile")
-LAYER, HEAD, ROW, COL = instruction(("Layer", "Head", "Row", "Column"))
 COMPONENT = instruction("Component to write out")
 COMPONENT_HELP = definition(
     "A vector has many components, each made in the same way. This one is written out in every step, counted from 0."

@@ -17,7 +17,7 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, named, robust_or_raw
+from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, robust_or_raw, shared_or_own
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.pages.compare.sides import ComparedSide, exported
@@ -36,7 +36,7 @@ def maps(one: ComparedSide, two: ComparedSide | None) -> None:
     columns = st.columns(3 if gap else 2)
     for column, side in zip(columns, sides, strict=False):
         with column:
-            _picture(one.context, side, _scale(sides if _shared() else [side]))
+            _picture(one.context, side, _scale(sides if one.context.shared else [side]))
     if gap and two is not None:
         with columns[2]:
             _difference(one, two)
@@ -58,14 +58,6 @@ def agreement_words(agreement: float) -> str:
     return words.AGREEMENT[least].format(value=f"{agreement:.2f}".replace("-", "\N{MINUS SIGN}"))
 
 
-def _robust() -> bool:
-    return bool(state.value_of("scale") == "robust")
-
-
-def _shared() -> bool:
-    return bool(state.value_of("colours") == "shared")
-
-
 def _wants_difference() -> bool:
     return bool(state.value_of("difference") == "shown")
 
@@ -77,7 +69,7 @@ def _difference_shown(one: ComparedSide, two: ComparedSide) -> bool:
 def _scale(sides: list[ComparedSide]) -> Scale:
     if sides[0].kind == "positions":
         return POSITION_SCALE
-    return shared_scale(*(side.heatmap for side in sides), robust=_robust())
+    return shared_scale(*(side.heatmap for side in sides), robust=sides[0].context.robust)
 
 
 def _picture(context: PageContext, side: ComparedSide, scale: Scale) -> None:
@@ -117,7 +109,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
         alt=words.ALT_DIFFERENCE.format(label=label),
         on_pick=lambda name: _picked(one.context, name, gap.grid),
         heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
-        scale=difference_scale(one.heatmap, two.heatmap, _robust()),
+        scale=difference_scale(one.heatmap, two.heatmap, one.context.robust),
         params=(("a", one.params), ("b", (two.context.key, *two.params))),
         chosen=cell_name(*moved(marked, one.context.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
@@ -129,14 +121,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
 def display(one: ComparedSide, two: ComparedSide) -> None:
     """How the maps are shown: scales and the difference."""
     if one.kind != "positions":
-        st.segmented_control(
-            words.SCALES,
-            list(words.SCALES_OF),
-            format_func=named(words.SCALES_OF),
-            help=words.SCALES_HELP,
-            required=True,
-            **state.bound("colours"),
-        )
+        shared_or_own(words.SCALES, words.SCALES_HELP)
         robust_or_raw(words.ENDS)
     if one.heatmap.grid == two.heatmap.grid:
         st.toggle(
@@ -152,7 +137,7 @@ def details(one: ComparedSide, two: ComparedSide) -> None:
         st.caption(words.KIND_NOTES[one.kind])
     both, asked = (
         sides.sharing(one.context, two.context.key.scope),
-        (_shared(), _robust(), _difference_shown(one, two)),
+        (one.context.shared, one.context.robust, _difference_shown(one, two)),
     )
 
     def make() -> Figure:

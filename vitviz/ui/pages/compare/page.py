@@ -13,11 +13,20 @@ from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import marked_or_middle, marked_patch, named, queries_of
+from vitviz.ui.controls.pickers import (
+    MEAN_OF_HEADS,
+    head_of_number,
+    head_words,
+    marked_or_middle,
+    marked_patch,
+    named,
+    number_of_head,
+    queries_of,
+)
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import maps, scenes, sides
 from vitviz.ui.pages.compare import text as words
-from vitviz.ui.pages.compare.sides import ComparedSide, head_words, heatmap_of, layers_of_query, query_there
+from vitviz.ui.pages.compare.sides import ComparedSide, heatmap_of, layers_of_query, query_there
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
@@ -102,9 +111,10 @@ def _first(context: PageContext, kind: str) -> ComparedSide:
         if kind == "attention":
             layers = layers_of_query(context, query)
             layer = min(context.layer, len(layers) - 1)
-            head = context.selection.head
-            head = head if head is not None and head < layers[layer].num_heads else None
-            _layer_and_head("A", layers, state.bound("layer", layer), state.bound("head", _held(head), _unheld))
+            head = context.selection.head_of(layers[layer].num_heads)
+            _layer_and_head(
+                "A", layers, state.bound("layer", layer), state.bound("head", number_of_head(head), head_of_number)
+            )
     return ComparedSide("A", context, kind, query, layer, head, heatmap_of(context, kind, query, layer, head))
 
 
@@ -124,7 +134,7 @@ def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
                 "B",
                 layers,
                 state.bound("other_layer", layer, sides.read_layer(context, other)),
-                state.bound("other_head", _held(head), sides.read_head(context)),
+                state.bound("other_head", number_of_head(head), sides.read_head(context)),
             )
     if other.layout.cell_named(query) is None and query != first.query:
         st.caption(words.QUERY_INSTEAD.format(wanted=common.token(first.query), given=common.token(query)))
@@ -145,15 +155,6 @@ def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, A
     name = words.LAYER_OF.format(side=letter)
     st.selectbox(name, list(depths), format_func=named(depths), width=LAYER_WIDTH, **look, **layer)
     count = layers[st.session_state[layer["key"]]].num_heads
-    heads = {held: head_words(_unheld(held)) for held in range(-1, count)}
+    heads = {number: head_words(head_of_number(number)) for number in (MEAN_OF_HEADS, *range(count))}
     name = words.HEAD_OF.format(side=letter)
     st.selectbox(name, list(heads), format_func=named(heads), width=HEAD_WIDTH, **look, **head)
-
-
-def _held(head: int | None) -> int:
-    """A head as a widget holds it: -1 for the mean of heads."""
-    return -1 if head is None else head
-
-
-def _unheld(held: int) -> int | None:
-    return None if held < 0 else held

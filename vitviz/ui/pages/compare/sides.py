@@ -23,7 +23,7 @@ from vitviz.ui import state
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls.explanations import rollout_of
-from vitviz.ui.controls.pickers import moved, named
+from vitviz.ui.controls.pickers import head_words, moved, named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
@@ -253,11 +253,6 @@ def query_there(context: PageContext, other: PageContext, query: str) -> str:
         return cell_name(*moved(cell, context.layout.grid, other.layout.grid))
     known = {*other.layout.prefix, MEAN, *([POOL] if other.trace.pooling else [])}
     return query if known.issuperset(Query.parse(query).names) else str(default_query(other.trace))
-
-
-def head_words(head: int | None) -> str:
-    """One head, or the mean of all, for people."""
-    return common.HEAD_MEAN if head is None else common.HEAD_NAME.format(head=head)
 
 
 def exported(side: ComparedSide) -> Side:

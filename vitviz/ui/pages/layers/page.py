@@ -26,7 +26,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import Frame, page, verdict_on
-from vitviz.ui.controls.pickers import named, robust_or_raw
+from vitviz.ui.controls.pickers import choose_head, head_words, named, robust_or_raw, shared_or_own, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
 from vitviz.ui.shell import navigation
@@ -118,7 +118,7 @@ def whole_grid(context: PageContext) -> bool:
 
 def _overview(context: PageContext, drawn: bool) -> None:
     """Every layer at a glance as one picture. drawn: whether it can be seen; its exports draw it themselves."""
-    query_name, robust = query_of_layers(context), context.selection.scale == "robust"
+    query_name, robust = query_of_layers(context), context.robust
 
     def make() -> Figure:
         return overview_figure(
@@ -138,7 +138,7 @@ def _asks_everywhere(context: PageContext, shown: Shown) -> None:
         st.markdown(f"**{words.ASKS}**")
         _who_asks(context, shown)
     layers = context.traced.trace.every
-    robust = context.selection.scale == "robust"
+    robust = context.robust
 
     def read(_: object) -> np.ndarray:
         return np.stack([layer_maps(layer, shown.query).mean(0) for layer in layers])  # (layers, rows, cols)
@@ -185,24 +185,16 @@ def choose(context: PageContext, heads: bool) -> Shown:
     every = range(len(trace.every))
     names = {number: words.layer_words(trace, number) if heads else str(number) for number in every}
     st.selectbox(
-        words.LAYER,
+        common.LAYER,
         list(names),
         format_func=named(names),
         help=GLOSSARY["layer"],
         width=320 if heads else 110,
         **state.bound("layer", index),
     )
-    head = context.selection.head
-    head = None if head is None or head >= layer.num_heads else head
+    head = context.selection.head_of(layer.num_heads)
     if heads:
-        st.selectbox(
-            words.HEAD,
-            [-1, *range(layer.num_heads)],
-            format_func=lambda h: common.HEAD_MEAN if h < 0 else str(h),
-            help=GLOSSARY["head"],
-            width=170,
-            **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-        )
+        choose_head(layer.num_heads, head)
     query = str(nearest_query(layer, query_of_layers(context), context.layout.grid))
     if layer.query_layout.num_patches:
         _who(layer, query)
@@ -278,9 +270,9 @@ def _collects(its: Frame, context: PageContext, shown: Shown) -> None:
 
 def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
     values = shown.values
-    name = common.HEAD_MEAN if shown.head is None else common.HEAD_NAME.format(head=shown.head)
+    name = head_words(shown.head)
     label = words.LABEL.format(head=name)
-    keys, robust, whole = shown.layer.key_layout, context.selection.scale == "robust", bool(shown.reach.all())
+    keys, robust, whole = shown.layer.key_layout, context.robust, bool(shown.reach.all())
     same = keys.grid == shown.layer.query_layout.grid
     collecting = shown.kind == COLLECTING
     params = (("layer", shown.index), ("head", shown.head), ("query", shown.query))
@@ -307,7 +299,7 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
 
 
 def _exports(context: PageContext, shown: Shown) -> None:
-    robust = context.selection.scale == "robust"
+    robust = context.robust
     figure.exports(
         context,
         "one layer",
@@ -336,7 +328,7 @@ def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
     cell = cell_of_name(name, grid)
     if cell is not None:
         name = cell_name(*moved(cell, grid, context.layout.grid))
-    state.change(query=name)
+    take_query(name)
 
 
 # All heads of one layer as small maps; of a windowed layer, the window alone.
@@ -344,15 +336,8 @@ def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
 
 def show_heads(context: PageContext, shown: Shown) -> None:
     """The board; clicking a head enlarges it above."""
-    robust, shared = context.selection.scale == "robust", state.value_of("colours") == "shared"
-    st.segmented_control(
-        common.TILE_SCALES,
-        list(common.TILE_SCALE_OF),
-        format_func=named(common.TILE_SCALE_OF),
-        help=common.TILE_SCALE_HELP,
-        required=True,
-        **state.bound("colours"),
-    )
+    robust, shared = context.robust, context.shared
+    shared_or_own()
     if not shown.reach.all():
         st.caption(words.HEADS_WINDOW)
     maps = within_window(shown.maps, shown.reach)  # (heads, rows, cols)

@@ -70,7 +70,6 @@ KINDS = definition(
         "spread windows": "windows of patches far apart",
     }
 )
-LAYER, HEAD = instruction(("Layer", "Head"))
 LAYER_NAME = instruction("Stage {stage}, layer {layer}: {kind}, {grid}, {heads}")
 COLLECTING_NAME = instruction("Layer {layer}: collects from {grid}, {heads}")
 ONE_HEAD, HEADS = instruction(("1 head", "{count} heads"))

@@ -92,7 +92,7 @@ def view_of(context: PageContext) -> MicroscopeView:
         direction=state.value_of("direction"),
         measure=state.value_of("measure"),
         scale=selection.scale,
-        shared=state.value_of("colours") == "shared",
+        shared=context.shared,
         links=state.value_of("links") == "shown",
     )
 
@@ -148,7 +148,7 @@ def _way_out(context: PageContext, view: MicroscopeView) -> None:
         "measure": view.measure,
         "links": view.links,
         "shared": view.shared,
-        "robust": view.scale == "robust",
+        "robust": context.robust,
     }
     make = partial(microscope_figure, context.subject, **params, theme=context.theme)
     figure.exports(context, "attention", make, **params)

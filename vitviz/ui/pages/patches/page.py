@@ -19,6 +19,7 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, costs_of
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.pickers import choose_patch, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.patches import text as words
 
@@ -33,7 +34,7 @@ def render(context: PageContext) -> None:
             st.slider(words.CUT, 0, 8, step=1, **state.bound("cut"))
             st.slider(words.DIM, 0.0, 0.9, step=0.1, **state.bound("dim"))
         with its.settings():
-            _choose_place(context, row, col)
+            choose_patch(context.layout.grid, (row, col))
         with its.figure():
             left, right = st.columns(2)
             with left:
@@ -49,19 +50,13 @@ def render(context: PageContext) -> None:
             _filters(context)
 
 
-def _choose_place(context: PageContext, row: int, col: int) -> None:
-    rows, cols = context.layout.grid
-    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, lambda r: cell_name(r, col), "row"))
-    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, lambda c: cell_name(row, c), "col"))
-
-
 def _grid(context: PageContext, row: int, col: int) -> None:
     rows, cols = context.layout.grid
     show_picture(
         context,
         "patch grid",
         alt=words.GRID_ALT.format(rows=rows, cols=cols),
-        on_pick=lambda name: state.change(query=name),
+        on_pick=take_query,
         chosen=cell_name(row, col),
         line=state.value_of("cut"),
         dim=state.value_of("dim"),

@@ -45,7 +45,6 @@ PAGE = PageText(
 
 CUT = instruction("Width of the cuts")
 DIM = instruction("Dim the rest")
-ROW, COL = instruction(("Row", "Column"))
 GRID_ALT = definition("The photograph cut into {rows} rows and {cols} columns of patches.")
 PATCH = instruction("The chosen patch:")
 PATCH_FACTS = computed(

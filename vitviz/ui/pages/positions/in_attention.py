@@ -14,7 +14,6 @@ from vitviz.draw.heatmap import signed_number
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of, kernel_figure, straddles
-from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
@@ -22,7 +21,7 @@ from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import choose_layer, choose_one_head, choose_patch, named, shared_or_own, take_query
 from vitviz.ui.pages.positions import text as words
 from vitviz.ui.text import common
 
@@ -76,12 +75,8 @@ def _choose(table: RotaryTable) -> tuple[int, int]:
     if layers == heads == 1:
         caption(words.ROTARY_ONE)
         return 0, 0
-    if layers > 1:
-        st.number_input(
-            words.LAYER, 0, layers - 1, step=1, help=GLOSSARY["layer"], **state.bound("turned_layer", layer)
-        )
-    if heads > 1:
-        st.number_input(words.HEAD, 0, heads - 1, step=1, help=GLOSSARY["head"], **state.bound("turned_head", head))
+    choose_layer(layers, layer, param="turned_layer")
+    choose_one_head(heads, head, param="turned_head")
     return layer, head
 
 
@@ -97,7 +92,7 @@ def _one_place(context: PageContext, table: RotaryTable, layer: int, head: int, 
         context,
         "rotary from one place",
         alt=words.ROTARY_ALT.format(row=row, col=col),
-        on_pick=lambda name: state.change(query=name),
+        on_pick=take_query,
         heatmap=heatmap,
         scale=Scale.of(heatmap.values) if raw else Scale(-1, 1, signed=True),
         params=(("patch", patch), ("layer", layer), ("head", head)),
@@ -146,7 +141,7 @@ def show_relative(context: PageContext, its: SectionContainers) -> None:
     names = {index: _name(index, bias) for index, bias in enumerate(biases)}
     bias = biases[number]
     head = min(int(state.value_of("bias_head")), bias.num_heads - 1)
-    shared = state.value_of("colours") == "shared"
+    shared = context.shared
     one, every = {"number": number, "head": head}, {"number": number, "shared": shared}
 
     def draw() -> Figure:
@@ -157,14 +152,7 @@ def show_relative(context: PageContext, its: SectionContainers) -> None:
 
     with its.controls:
         st.selectbox(words.RELATIVE_LAYER, list(names), format_func=named(names), **state.bound("bias_layer", number))
-        st.segmented_control(
-            common.TILE_SCALES,
-            list(common.TILE_SCALE_OF),
-            format_func=named(common.TILE_SCALE_OF),
-            help=common.TILE_SCALE_HELP,
-            required=True,
-            **state.bound("colours"),
-        )
+        shared_or_own()
     with its.figure:
         left, right = st.columns(2)
         with left:
@@ -219,10 +207,7 @@ def _board(context: PageContext, number: int, bias: OffsetBias, head: int, share
 
 def choose_place(context: PageContext, row: int, col: int, part: str) -> None:
     """The place by its numbers, and the scale. part: distinguishes the sections of the page."""
-    rows, cols = context.layout.grid
-    by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
-    st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}"))
-    st.number_input(words.COL, 0, cols - 1, step=1, **state.bound("query", col, by_col, f"col {part}"))
+    choose_patch(context.layout.grid, (row, col), part)
     st.selectbox(
         words.COLOURS, list(words.COLOURS_OF), format_func=named(words.COLOURS_OF), **state.bound("bent", part=part)
     )

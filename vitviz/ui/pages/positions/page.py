@@ -26,6 +26,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.facts import kinds_of_positions
 from vitviz.ui.controls.frame import page
+from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
@@ -119,7 +120,7 @@ def _all_added(context: PageContext, similarity: np.ndarray, row: int, col: int)
         context,
         "position atlas",
         alt=words.ATLAS_ALT.format(rows=layout.grid[0], cols=layout.grid[1]),
-        on_pick=lambda name: state.change(query=name),
+        on_pick=take_query,
         shown=painted,
         scale=scale,
         label=words.ATLAS_LABEL,
@@ -170,7 +171,7 @@ def _one_added(context: PageContext, similarity: np.ndarray | None, row: int, co
         context,
         "position similarity",
         alt=words.SIMILARITY_ALT.format(row=row, col=col),
-        on_pick=lambda name: state.change(query=name),
+        on_pick=take_query,
         heatmap=heatmap,
         scale=scale,
         params=(("patch", patch),),

@@ -83,7 +83,6 @@ SIMILARITY_LABEL = definition("cosine similarity with row {row}, column {col}")
 SIMILARITY_ALT = definition(
     "Cosine similarity of the position embedding in row {row}, column {col} with those of all other patches."
 )
-ROW, COL = instruction(("Row", "Column"))
 COLOURS = instruction("Scale")
 COLOURS_OF = instruction({"signed": "−1 to 1 around zero", "raw": "smallest to largest"})
 CURVE = instruction("Similarity against distance")
@@ -137,7 +136,6 @@ ROTARY_ALT = definition("Rotary kernel of the displacement from row {row}, colum
 KERNEL_LABEL = definition("rotary kernel by the step from query to key")
 DISPLACEMENTS_ALT = definition("{label}: a map over the steps from query to key, in patches, the query in its middle.")
 ROTARY_ONE = definition("The same in every layer and head.")
-LAYER, HEAD = instruction(("Layer", "Head"))
 RELATIVE_TEXT = definition(
     "Before the softmax each score gains a number that depends only on the step from query to key. It comes from a table or a small "
     "network of the model. The query is in the middle of each map."

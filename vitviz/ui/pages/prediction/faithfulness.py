@@ -36,6 +36,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
+from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
@@ -168,7 +169,7 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             explained.context,
             "disagreement",
             alt=words.DISAGREEMENT_ALT,
-            on_pick=lambda token: state.change(query=token),
+            on_pick=take_query,
             chosen=explained.context.selection.query,
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),

@@ -17,6 +17,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
+from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.shell.errors import guarded
 
@@ -93,10 +94,10 @@ def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> N
         context,
         f"map {method.key}",
         alt=words.MAP_ALT.format(method=method.name, target=explained.name),
-        on_pick=lambda token: state.change(query=token),
+        on_pick=take_query,
         chosen=context.selection.query,
         heatmap=heatmap,
-        scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", signed=heatmap.signed),
+        scale=Scale.of(heatmap.values, robust=context.robust, signed=heatmap.signed),
         params=(("method", method.key), ("target", explained.target)),
         around=AROUND,
         stacked=ROWS,
@@ -119,7 +120,7 @@ def _card(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> None:
     lines = (f"`{method.formula}`", method.reference, method.cost, method.misleads)
     for name, line in zip(words.CARD_LINES, lines, strict=True):
         caption(f"{name}: {line}")
-    robust = state.value_of("scale") == "robust"
+    robust = context.robust
     figure.exports(
         context,
         f"explanation {method.key}",

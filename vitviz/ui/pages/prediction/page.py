@@ -29,7 +29,7 @@ from vitviz.ui.controls.explanations import (
     right_by_layer,
 )
 from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import named, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, marking, methods
 from vitviz.ui.pages.prediction import text as words
@@ -170,12 +170,12 @@ def _patches(explained: ExplainedTarget) -> None:
     name = class_name(context, index)
     signed = bool(read[..., index].min() < 0)
     heatmap = Heatmap(read[..., index], outputs.PATCH_LENS_LABEL[kind].format(target=name), signed)
-    robust = state.value_of("scale") == "robust"
+    robust = context.robust
     show_picture(
         context,
         "patch lens",
         alt=outputs.PATCH_LENS_ALT[kind].format(target=name, layer=layer),
-        on_pick=lambda token: state.change(query=token),
+        on_pick=take_query,
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=robust, signed=True)
         if signed

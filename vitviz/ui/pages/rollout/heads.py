@@ -14,14 +14,13 @@ from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
 from vitviz.figure import Figure
 from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure
-from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import Cell, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.explanations import head_rollouts_of
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import choose_head, choose_layer, head_words, named, shared_or_own, take_query
 from vitviz.ui.pages.rollout import text as words
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
@@ -59,21 +58,8 @@ def show_one(
 
 def choose_one(context: PageContext) -> None:
     """The widgets of layer and head."""
-    last = context.trace.num_layers - 1
-    if last > 0:
-        st.number_input(
-            words.LAYER, 0, last, step=1, help=GLOSSARY["layer"], width=130, **state.bound("layer", context.layer)
-        )
-    heads = context.trace.layers[context.layer].num_heads
-    head = context.head
-    st.selectbox(
-        words.HEAD,
-        [-1, *range(heads)],
-        format_func=lambda h: common.HEAD_MEAN if h < 0 else str(h),
-        help=GLOSSARY["head"],
-        width=170,
-        **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-    )
+    choose_layer(context.trace.num_layers, context.layer, width=130)
+    choose_head(context.trace.layers[context.layer].num_heads, context.head)
 
 
 def show_all(context: PageContext, options: RolloutOptions, rollouts: bool = True) -> None:
@@ -84,7 +70,7 @@ def show_all(context: PageContext, options: RolloutOptions, rollouts: bool = Tru
 
 def exports(context: PageContext, options: RolloutOptions, kinds: Sequence[str] = KINDS) -> None:
     """Downloads and code of the maps of the chosen head."""
-    robust = state.value_of("scale") == "robust"
+    robust = context.robust
     for kind in kinds:
         shown = maps_of(context, options, kind)
         row, head = _chosen(context, shown)
@@ -105,14 +91,7 @@ def _choices(rollouts: bool) -> None:
             label_visibility="collapsed",
             **state.bound("board"),
         )
-    st.segmented_control(
-        common.TILE_SCALES,
-        list(common.TILE_SCALE_OF),
-        format_func=named(common.TILE_SCALE_OF),
-        help=common.TILE_SCALE_HELP,
-        required=True,
-        **state.bound("colours"),
-    )
+    shared_or_own()
 
 
 def maps_of(context: PageContext, options: RolloutOptions, kind: str) -> _HeadMaps:
@@ -133,12 +112,11 @@ def _chosen(context: PageContext, shown: _HeadMaps) -> tuple[int, int | None]:
     """
     layers, heads = shown.maps.shape[:2]
     row = context.selection.layer_of(context.trace.num_layers) - shown.first
-    head = context.selection.head
-    return min(max(row, 0), layers - 1), head if head is not None and head < heads else None
+    return min(max(row, 0), layers - 1), context.selection.head_of(heads)
 
 
 def _board(context: PageContext, shown: _HeadMaps) -> None:
-    robust, shared = state.value_of("scale") == "robust", state.value_of("colours") == "shared"
+    robust, shared = context.robust, context.shared
     layers, heads = shown.maps.shape[:2]
     flat = shown.maps.reshape(layers * heads, *shown.maps.shape[2:])  # (layers * heads, rows, cols)
     one = Scale.of(shown.maps, robust=robust) if shared else None
@@ -201,15 +179,13 @@ def _enlarged(context: PageContext, shown: _HeadMaps, sinks: Sequence[Cell]) -> 
     values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
     label = words.BOARD_LABELS[shown.kind]
     heatmap = Heatmap(values, label)
-    name = common.HEAD_MEAN if head is None else common.HEAD_NAME.format(head=head)
-    robust = state.value_of("scale") == "robust"
     show_picture(
         context,
         f"enlarged {shown.kind}",
-        alt=words.ENLARGED_ALT.format(label=label, query=common.token(shown.query), layer=layer, head=name),
-        on_pick=lambda token: state.change(query=token),
+        alt=words.ENLARGED_ALT.format(label=label, query=common.token(shown.query), layer=layer, head=head_words(head)),
+        on_pick=take_query,
         heatmap=heatmap,
-        scale=Scale.of(values, robust=robust),
+        scale=Scale.of(values, robust=context.robust),
         params=(*shown.params, ("kind", shown.kind), ("layer", layer), ("head", head)),
         chosen=shown.query,
         marks=sinks,

@@ -22,7 +22,7 @@ from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.explanations import rollout_of
 from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw
+from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.rollout import heads
 from vitviz.ui.pages.rollout import text as words
@@ -126,7 +126,7 @@ def _whole(its: Frame, context: PageContext, options: RolloutOptions) -> None:
     query, grid = context.query, context.layout.grid
     heatmap = rollout_of(context, query, options)
     found = _sinks_of(context, options)
-    robust = state.value_of("scale") == "robust"
+    robust = context.robust
     last = context.trace.num_layers - 1 if options.last_layer is None else options.last_layer
     left, right = st.columns(2)
     with left:
@@ -185,7 +185,7 @@ def _picture(
         context,
         key,
         alt=alt,
-        on_pick=lambda name: state.change(query=name),
+        on_pick=take_query,
         heatmap=heatmap,
         scale=scale,
         among=among,
@@ -217,7 +217,7 @@ def _said_of_sinks(context: PageContext, options: RolloutOptions) -> None:
 
 
 def _exports(context: PageContext, options: RolloutOptions) -> None:
-    query, robust = context.query, state.value_of("scale") == "robust"
+    query, robust = context.query, context.robust
     heatmap = rollout_of(context, query, options)
     params: dict[str, Hashable] = {"query": query, "options": options, "robust": robust}
 

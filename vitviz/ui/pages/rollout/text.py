@@ -104,7 +104,6 @@ BOARD_LABELS = definition(
     }
 )
 BOARD_ALT = definition("One small map for each of {heads} heads in each of {layers} layers: {label} of the {query}.")
-LAYER, HEAD = instruction(("Layer", "Head"))
 ENLARGED_ALT = definition("{label} of the {query} in layer {layer}, {head}.")
 FACT_ENTROPY, FACT_PREFIX = definition(("entropy", "prefix mass"))
 

@@ -175,7 +175,7 @@ def _map(network: ComparedNetwork, heatmap: Heatmap, of: str) -> None:
         f"map of {name}",
         alt=words.MAP_ALT.format(title=network.title, label=heatmap.label),
         heatmap=heatmap,
-        scale=Scale.of(heatmap.values, robust=state.value_of("scale") == "robust", low=0.0),
+        scale=Scale.of(heatmap.values, robust=network.context.robust, low=0.0),
         params=(("of", of), ("target", state.value_of("target"))),
         shown=network.shown,
         link=GROUP,

@@ -28,6 +28,7 @@ from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import found_outliers
 from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
+from vitviz.ui.controls.pickers import choose_layer, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.pages.what_if.interventions import fill_of, painted
@@ -40,12 +41,11 @@ NAMES_SHOWN, LINES_SHOWN = 6, 4
 def show_sinks(its: Frame, explained: ExplainedTarget) -> None:
     """Thresholds, both measures on the picture, the outliers through the layers, and a map without them."""
     context = explained.context
-    layer, last = context.layer, context.trace.num_layers - 1
+    layer = context.layer
     with its.controls():
         st.slider(words.NORM_TIMES, 1.5, 20.0, step=0.5, format="%.1f", width=190, **state.bound("norm_times"))
         st.slider(words.MASS_TIMES, 2.0, 50.0, step=1.0, format="%.0f", width=190, **state.bound("mass_times"))
-        if last > 0:
-            st.number_input(words.SINK_LAYER, 0, last, step=1, width=120, **state.bound("layer", layer))
+        choose_layer(context.trace.num_layers, layer, words.SINK_LAYER, width=120)
     found = found_outliers(explained)
     here = np.flatnonzero(found.by_norm[layer + 1] | found.by_mass[layer]).tolist()
     with its.figure():
@@ -88,7 +88,7 @@ def _picture(
         marks=marks,
         around=330,
         link="sinks",
-        on_pick=lambda token: state.change(query=token),
+        on_pick=take_query,
         chosen=context.selection.query,
         one_of_many=True,
     )
@@ -147,7 +147,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
                 params=(("query", query), ("layer", layer), ("tokens", tokens)),
                 widest=PICTURE,
                 link="sinks",
-                on_pick=lambda token: state.change(query=token),
+                on_pick=take_query,
                 chosen=context.selection.query,
                 one_of_many=True,
             )

@@ -33,7 +33,7 @@ from vitviz.ui.controls.edits import found_outliers, now
 from vitviz.ui.controls.explanations import explained_target
 from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import Frame
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import named, take_query
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.text import common
 from vitviz.ui.text.sentences import true_of
@@ -116,7 +116,7 @@ def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
         line=1 if any(isinstance(item, ShufflePatches) for item in given) else 0,
         shown=seen_picture(context.subject, given),
         params=(("changes", given.encode()),),
-        on_pick=lambda token: state.change(query=token),
+        on_pick=take_query,
         chosen=context.selection.query,
     )
 

@@ -15,7 +15,6 @@ from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
 from vitviz.figures.interventions import seen_picture, what_if_figure
-from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import state
@@ -26,7 +25,7 @@ from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import ChangedAnswer, changed_answer, gallery_means, map_of, needs_means, trace_of
 from vitviz.ui.controls.explanations import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
 from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.pickers import choose_head, choose_layer, head_words, named, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import inspection, interventions
 from vitviz.ui.pages.what_if import text as words
@@ -161,12 +160,12 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
         means=found.means,
         **params,
     )
-    robust = state.value_of("scale") == "robust"
+    robust = context.robust
     scale = Scale.of(before.values, after.values, robust=robust)
     name = words.MAPS[kind].format(
         query=common.token(query),
         layer=layer,
-        head=words.MEAN_OF_HEADS if head is None else words.ONE_HEAD.format(head=head),
+        head=head_words(head),
     )
     seen = seen_picture(context.subject, given)
     what = (("changes", given.encode()), ("means", found.means))
@@ -186,7 +185,7 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
                 link=LINK,
                 chosen=context.query,
                 shown=seen if key == "after" else None,
-                on_pick=_ask_patch,
+                on_pick=take_query,
                 one_of_many=True,
             )
     _notes(given, kind, layer, head)
@@ -202,7 +201,7 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
             params=what,
             widest=PICTURE,
             link=LINK,
-            on_pick=_ask_patch,
+            on_pick=take_query,
             chosen=context.query,
             one_of_many=True,
         )
@@ -211,30 +210,21 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
         _similarity(context, found, what)
 
 
-def _ask_patch(token: str) -> None:
-    state.change(query=token)
-
-
 def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
     one, two, three = st.columns([2, 1, 1], vertical_alignment="bottom")
     with one:
         kind = st.segmented_control(
             words.BESIDE, list(words.BESIDES), format_func=named(words.BESIDES), required=True, **state.bound("beside")
         )
-    query, head, layer = context.query, context.selection.head, context.layer
+    query, layer = context.query, context.layer
     heads = layers_asked(context.trace, Query.parse(query))[0 if query == POOL else layer].num_heads
-    head = head if head is not None and head < heads else None
+    head = context.selection.head_of(heads)
     if kind == "attention":
-        last = context.trace.num_layers - 1
-        if last > 0 and query != POOL:
-            two.number_input(words.LAYER, 0, last, step=1, help=GLOSSARY["layer"], **state.bound("layer", layer))
-        three.selectbox(
-            words.HEAD,
-            [-1, *range(heads)],
-            format_func=lambda h: words.HEAD_MEAN if h < 0 else str(h),
-            help=GLOSSARY["head"],
-            **state.bound("head", -1 if head is None else head, lambda h: None if h < 0 else h),
-        )
+        if query != POOL:
+            with two:
+                choose_layer(context.trace.num_layers, layer)
+        with three:
+            choose_head(heads, head, width="stretch")
     return kind, query, layer, head
 
 
@@ -262,7 +252,7 @@ def _similarity(context: PageContext, found: ChangedAnswer, what: tuple[tuple[st
         params=what,
         widest=PICTURE,
         link=LINK,
-        on_pick=_ask_patch,
+        on_pick=take_query,
         chosen=context.query,
         one_of_many=True,
     )
@@ -296,7 +286,7 @@ def _exports(
     place = {} if kind == "rollout" else {"head": head} if query == POOL else {"layer": layer, "head": head}
     details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
     means = gallery_means(context) if needs_means(given) else None
-    robust = state.value_of("scale") == "robust"
+    robust = context.robust
     figure.exports(
         context,
         "what if",

@@ -243,7 +243,6 @@ NOTHING_YET = instruction(
 # Beside each other
 BESIDE = instruction("Compare the")
 BESIDES = instruction({"attention": "attention", "rollout": "rollout"})
-LAYER, HEAD, HEAD_MEAN = instruction(("Layer", "Head", "mean"))
 MAP_TITLES = instruction({"before": "Before", "after": "After"})
 MAP_NAMES = definition({"before": "{map}, before", "after": "{map}, after"})
 MAPS = definition(
@@ -252,7 +251,6 @@ MAPS = definition(
         "rollout": "Attention rollout of the {query}",
     }
 )
-MEAN_OF_HEADS, ONE_HEAD = definition(("mean of heads", "head {head}"))
 MAP_OF = instruction("{map}. Both on one scale. Choose a patch to see where that patch looks.")
 MAP_ALT = definition("{name}, over the photograph.")
 SEEN = instruction("What the model sees now")
