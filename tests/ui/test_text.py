@@ -83,17 +83,25 @@ def text_modules() -> dict[str, object]:
     return {name: importlib.import_module(".".join(path.parts)) for name, path in names.items()}
 
 
+def texts_of(name: str, module: object) -> list[tuple[str, str]]:
+    """(where, text) of every text of one module that users read."""
+    return [
+        found
+        for key, value in vars(module).items()
+        if not key.startswith("_") and key not in ("annotations", "GLOSSARY_TERMS")
+        for found in texts_in(value, f"{name} {key}")
+        if not re.search(r"\.(references\[\d+\]|step|page)$", found[0])
+    ]
+
+
 def texts() -> list[tuple[str, str]]:
-    """(where, text) of every text that users read."""
+    """The same of every module."""
     own = {"sentences.py"}  # what tags them
     return [
         found
         for name, module in text_modules().items()
         if Path(name).name not in own
-        for key, value in vars(module).items()
-        if not key.startswith("_") and key not in ("annotations", "GLOSSARY_TERMS")
-        for found in texts_in(value, f"{name} {key}")
-        if not re.search(r"\.(references\[\d+\]|step|page)$", found[0])
+        for found in texts_of(name, module)
     ]
 
 
@@ -127,9 +135,12 @@ def test_the_texts_around_a_figure_change_with_what_is_shown():
         assert len({text.lead for text in kinds.values()}) >= len(kinds) - 1, page
 
 
+def untagged(found: list[tuple[str, str]]) -> list[str]:
+    return [where for where, text in found if not isinstance(text, Text) or not text.bases]
+
+
 def test_every_text_says_what_it_rests_on():
-    untagged = [where for where, text in texts() if not isinstance(text, Text) or not text.bases]
-    assert untagged == []
+    assert untagged(texts()) == []
     assert len(texts()) > 500 and len(PAGES) >= 11
 
 
@@ -140,7 +151,12 @@ def test_an_untagged_text_is_noticed():
 
 
 def test_what_texts_rest_on_exists():
-    for where, text in texts():
+    check_bases(texts())
+
+
+def check_bases(found: list[tuple[str, str]]) -> None:
+    """That every function and work exists on which a text says that it rests."""
+    for where, text in found:
         for basis in text.bases:
             assert basis.kind in KINDS, where
             assert set(fact.removeprefix("!") for fact in basis.when) <= set(FACTS), where
@@ -168,6 +184,10 @@ def _exists(dotted: str) -> bool:
 
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.title)
 def test_a_page_cites_what_it_refers_to(page):
+    check_citations(page)
+
+
+def check_citations(page: PageText) -> None:
     cited = {
         source for text in page.reading for basis in text.bases if basis.kind == REFERENCE for source in basis.sources
     }
@@ -196,11 +216,14 @@ SENTENCE = re.compile(r"(?<=[.?!:;])\s+")
 NOT_READ_ALOUD = re.compile(r"\.formula$|ALT\b|CODE$|\[keys\]$")
 
 
+def too_long(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    read = [(where, text) for where, text in found if not NOT_READ_ALOUD.search(where)]
+    return [(where, said) for where, text in read for said in SENTENCE.split(text) if len(said.split()) > 25]
+
+
 def test_every_sentence_can_be_read_aloud():
     """At most 25 words, on the first screen and below it."""
-    read = [(where, text) for where, text in texts() if not NOT_READ_ALOUD.search(where)]
-    long = [(where, said) for where, text in read for said in SENTENCE.split(text) if len(said.split()) > 25]
-    assert long == [] and len(read) > 500
+    assert too_long(texts()) == []
     assert all(page.question.endswith("?") for page in PAGES.values())
 
 

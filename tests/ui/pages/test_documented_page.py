@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ui import test_text as suite
+from tests.ui.pages.test_compare import components
+from tests.ui.test_walls import MAY_IMPORT, names
 from vitviz.ui import pages as folders
 from vitviz.ui import params
 from vitviz.ui.pages import registry
@@ -44,3 +48,18 @@ def test_the_page_is_there_and_answers(app, documented):
     assert "How many patches are there?" in shown.text and "768 patches in all." in shown.text
     shown.at.slider(key="choice of times").set_value(2).run()
     assert "512 patches in all." in shown.text and shown.parameters == {"times": "2"}
+    (alt,) = components(shown)
+    assert alt == "The photograph cut into 16 rows and 16 columns of patches."
+
+
+def test_the_suite_would_accept_it(documented, tmp_path):
+    text = importlib.import_module(f"{folders.__name__}.{documented}.text")
+    found = suite.texts_of(documented, text)
+    assert len(found) >= 10 and suite.untagged(found) == [] and suite.too_long(found) == []
+    suite.check_bases(found)
+    suite.check_citations(text.PAGE)
+    for path in (tmp_path / documented).glob("*.py"):
+        assert suite.spoken(path) == []
+        for name in names(path):
+            allowed = {f"pages.{documented}", "pages.registry", *MAY_IMPORT["pages"]}
+            assert any(f"{name}.".startswith(f"{each}.") for each in allowed), name
