@@ -16,6 +16,8 @@ Values = TypeVar("Values")  # a numpy array or a torch tensor; torch is not impo
 MEAN = "mean"  # the mean over all patch queries: what a head that averages patches reads
 POOL = "pool"  # the learned query or queries of a pooling layer at the end of the model
 
+Cell = tuple[int, int]  # (row, col) of a patch
+
 CELL = re.compile(r"r([0-9]{1,4})c([0-9]{1,4})")  # the name of a patch: "r3c5"
 _NAME = re.compile(rf"[a-z]{{1,8}}[0-9]{{0,4}}|{CELL.pattern}")
 _MOST_PARTS = 16
@@ -26,7 +28,7 @@ def cell_name(row: int, col: int) -> str:
     return f"r{int(row)}c{int(col)}"
 
 
-def cell_of_name(name: str, grid: tuple[int, int] | None = None) -> tuple[int, int] | None:
+def cell_of_name(name: str, grid: tuple[int, int] | None = None) -> Cell | None:
     """(row, col) of a patch's name; None for other text and for a patch outside `grid`. The inverse of `cell_name`."""
     found = CELL.fullmatch(name)
     cell = (int(found[1]), int(found[2])) if found else None
@@ -119,7 +121,7 @@ class Query:
         return POOL in self.names
 
     @property
-    def cell(self) -> tuple[int, int] | None:
+    def cell(self) -> Cell | None:
         """(row, col) of a query of one patch; None for any other query."""
         return cell_of_name(self.parts[0][0]) if len(self.parts) == 1 else None
 
@@ -195,7 +197,7 @@ class TokenLayout:
             raise IndexError(f"patch ({row}, {col}) is outside the grid of {rows} rows and {cols} columns")
         return self.num_prefix + row * cols + col
 
-    def cell_of(self, token: int) -> tuple[int, int] | None:
+    def cell_of(self, token: int) -> Cell | None:
         """(row, col) of a token, or None for a prefix token. Raises IndexError for a token that does not exist."""
         if not 0 <= token < self.num_tokens:
             raise IndexError(f"token {token} does not exist: the sequence has {self.num_tokens} tokens, counted from 0")
@@ -224,7 +226,7 @@ class TokenLayout:
         known = ", ".join((*self.prefix, cell_name(0, 0), cell_name(self.grid[0] - 1, self.grid[1] - 1)))
         raise ValueError(f"no token is called {name!r}; tokens here are {known} and the patches between")
 
-    def cell_named(self, name: str) -> tuple[int, int] | None:
+    def cell_named(self, name: str) -> Cell | None:
         """(row, col) of the patch with this name; None if it is not a patch of this layout."""
         return cell_of_name(name, self.grid)
 

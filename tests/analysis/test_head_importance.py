@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.capture.families import FAMILIES, build
-from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
+from vitviz.analysis.head_importance import correlation_with_confidence, head_confidence, head_importance
 from vitviz.analysis.interventions import SwitchOffHeads, intervene
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit
@@ -42,6 +42,6 @@ def test_confidence_is_the_mean_of_row_maxima():
 
 def test_rank_correlation_is_of_sizes():
     importance = np.array([[0.1, -0.4], [0.2, -0.3]])
-    assert rank_correlation(importance, np.abs(importance)) == pytest.approx(1)
-    assert rank_correlation(importance, -np.abs(importance)) == pytest.approx(-1)
-    assert np.isnan(rank_correlation(importance, np.ones((2, 2))))
+    assert correlation_with_confidence(importance, np.abs(importance)) == pytest.approx(1)
+    assert correlation_with_confidence(importance, -np.abs(importance)) == pytest.approx(-1)
+    assert np.isnan(correlation_with_confidence(importance, np.ones((2, 2))))

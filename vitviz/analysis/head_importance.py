@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vitviz.analysis import faithfulness
+from vitviz.analysis.faithfulness import rank_correlation
 from vitviz.analysis.question import Question
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
-from vitviz.capture.modules import num_heads_of
+from vitviz.capture.modules import heads_to_switch
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.progress import Progress
@@ -52,7 +52,7 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
         UnsupportedError: for a model that cannot be restarted between layers.
     """
     blocks, passage = question.blocks, question.passage
-    counts = [_num_heads(question, layer) for layer in range(blocks.num_layers)]
+    counts = [heads_to_switch(block, layer, question.model.name) for layer, block in enumerate(blocks.blocks)]
     score = np.zeros((blocks.num_layers, max(counts)), np.float32)
     likelihood = np.zeros_like(score)
     whole = sum(count * (blocks.num_layers - layer) for layer, count in enumerate(counts))
@@ -97,13 +97,6 @@ def head_confidence(trace: Trace) -> np.ndarray:
     return torch.stack(layers).float().cpu().numpy()
 
 
-def rank_correlation(importance: np.ndarray, confidence: np.ndarray) -> float:
+def correlation_with_confidence(importance: np.ndarray, confidence: np.ndarray) -> float:
     """Spearman correlation of |importance| with confidence over all heads, in [-1, 1]; NaN if one is constant."""
-    return faithfulness.rank_correlation(np.abs(importance), confidence)
-
-
-def _num_heads(question: Question, layer: int) -> int:
-    heads = num_heads_of(question.blocks.blocks[layer])
-    if heads is None:
-        raise UnsupportedError(f"The number of heads in layer {layer} of {question.model.name} could not be found.")
-    return heads
+    return rank_correlation(np.abs(importance), confidence)

@@ -20,7 +20,7 @@ from vitviz.analysis.question import ModelLike
 from vitviz.capture.blocks import Blocks
 from vitviz.capture.modules import evaluating, patch_filters
 from vitviz.errors import NotFiniteError, UnsupportedError
-from vitviz.tokens import TokenLayout
+from vitviz.tokens import Cell, TokenLayout
 
 
 def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
@@ -127,9 +127,6 @@ def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
     components = directions.reshape(-1, *filters.shape[1:]).permute(0, 2, 3, 1)  # (components, height, width, channels)
     components = components.expand(-1, -1, -1, 3)  # grey filters as three equal channels
     return FilterComponents(components.numpy(), (variance / whole)[:count].numpy())
-
-
-Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)

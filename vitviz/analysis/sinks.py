@@ -26,7 +26,7 @@ from vitviz.capture.blocks import Blocks, Passage
 from vitviz.capture.cost import counting
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
-from vitviz.capture.modules import attention_of, evaluating, is_norm, layer_scale, output_projection
+from vitviz.capture.modules import attention_module, evaluating, is_norm, layer_scale, output_projection
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -267,7 +267,7 @@ def _refuse_post_norm(model: nn.Module, hooks: ExitStack) -> None:
             )
 
     for block in model.modules():
-        attention = attention_of(block)
+        attention = attention_module(block)
         norms = [part for part in block.children() if is_norm(part)]
         if attention is not None and norms:
             hooks.callback(attention.register_forward_hook(returned).remove)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitviz.errors import UnsupportedError
+
 
 class ModuleNames:
     """The modules of one model, by name. torch's own leaf modules are left out: a call inside one belongs to its caller."""
@@ -181,7 +183,7 @@ HEADS = ("num_heads", "num_attention_heads")
 LAYER_SCALE = ("ls1", "gamma_1", "gamma1", "layer_scale1", "ls")
 
 
-def attention_of(block: nn.Module) -> nn.Module | None:
+def attention_module(block: nn.Module) -> nn.Module | None:
     """The attention module of a block, or None if it has no known name."""
     return _first(block, ATTENTION)
 
@@ -199,8 +201,22 @@ def patch_filters(module: nn.Module) -> nn.Module | None:
 
 def num_heads_of(block: nn.Module) -> int | None:
     """The number of heads that a block declares, or None."""
-    found = (getattr(attention_of(block), name, None) for name in HEADS)
+    found = (getattr(attention_module(block), name, None) for name in HEADS)
     return next((number for number in found if isinstance(number, int)), None)
+
+
+def heads_to_switch(block: nn.Module, layer: int, model: str) -> int:
+    """`num_heads_of` where heads are to be switched off. layer, model: for the sentence that says that it cannot be.
+
+    Raises:
+        UnsupportedError: where the block does not say how many heads it has.
+    """
+    heads = num_heads_of(block)
+    if heads is None:
+        raise UnsupportedError(
+            f"The number of heads in layer {layer} of {model} could not be found, so none can be switched off."
+        )
+    return heads
 
 
 def layer_scale(model: nn.Module, attention: str) -> Tensor | None:

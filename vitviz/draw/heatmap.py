@@ -13,8 +13,8 @@ from vitviz.draw.sheet import legend, sheet
 from vitviz.draw.theme import LIGHT, WIDTH, Theme, font, line_height, paragraph
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import Cell
 
-Cell = tuple[int, int]
 # (query, key, strength from 0 to 1); positions are (down, across) relative to the picture's sides.
 Link = tuple[tuple[float, float], tuple[float, float], float]
 

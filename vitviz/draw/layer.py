@@ -15,6 +15,7 @@ from vitviz.draw.sheet import beside, column, legend, sheet
 from vitviz.draw.theme import LIGHT, WIDTH, Theme, paragraph
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import Cell
 
 # (row, col, row, col) of two corners of cells; (0, 0) is the upper left corner of the grid, (rows, cols) the lower right one.
 Segment = tuple[int, int, int, int]
@@ -57,7 +58,6 @@ def rule(picture: Image.Image, segments: Iterable[Segment], grid: tuple[int, int
             pen.line([(int(x), int(y)) for x, y in ends], fill=colour, width=width)
 
 
-Cell = tuple[int, int]
 # Pixels. Lines closer together than this cannot be distinguished.
 CLOSEST = 12
 

@@ -45,7 +45,7 @@ def load_cnn(
         UnsupportedError: For a network without a classifier, or whose last features are not a feature map.
     """
     if name == EMBEDDED:
-        return embedded.load_cnn(device)
+        return embedded.load_embedded_cnn(device)
     if not is_model(split_model_name_tag(name)[0]):
         raise ModelError(
             f'No model is called {name[:80]!r} in timm\'s registry; ask for "{EMBEDDED}" or for one of its names.'

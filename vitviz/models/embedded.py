@@ -105,7 +105,7 @@ class Cnn:
         return replace(self, module=module, lock=threading.RLock())
 
 
-def load_cnn(device: str = "auto") -> Cnn:
+def load_embedded_cnn(device: str = "auto") -> Cnn:
     """The embedded EfficientNet-Lite0, with the same 293 everyday classes as the embedded Vision Transformer.
 
     Raises:

@@ -19,7 +19,7 @@ from vitviz.analysis.question import Question
 from vitviz.analysis.relative import rotary_table
 from vitviz.analysis.sanity import cascade
 from vitviz.analysis.targets import ClassLogit, SelfDot
-from vitviz.capture.modules import attention_of
+from vitviz.capture.modules import attention_module
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -84,7 +84,7 @@ def test_layout_names_every_token(case):
     assert all(layer.query_layout == layer.key_layout == layout for layer in recording.layers)
     for index, layer in enumerate(recording.layers):
         speaking = case.sized.module.get_submodule(layer.name)
-        assert speaking is attention_of(case.sized.module.blocks[index])
+        assert speaking is attention_module(case.sized.module.blocks[index])
 
 
 def test_a_patch_token_is_where_its_pixels_are(case):

@@ -150,7 +150,7 @@ def test_a_link_that_asks_for_too_much_is_passed_over(app):
 
 @pytest.mark.long
 def test_heads_are_weighed_on_a_button(app, model, image):
-    from vitviz.analysis.head_importance import head_confidence, head_importance, rank_correlation
+    from vitviz.analysis.head_importance import correlation_with_confidence, head_confidence, head_importance
 
     page = app("what_if", switch="worth", size="98")  # 49 patches: a pass for each of 72 heads
     assert "rank correlation" not in page.text
@@ -159,7 +159,7 @@ def test_heads_are_weighed_on_a_button(app, model, image):
     model = vitviz.resized(model, (98, 98))
     trace = vitviz.trace(model, image)
     question = vitviz.Question(model, trace.input, vitviz.ClassLogit(int(trace.logits.argmax())))
-    together = rank_correlation(head_importance(question).likelihood_fall, head_confidence(trace))
+    together = correlation_with_confidence(head_importance(question).likelihood_fall, head_confidence(trace))
     assert f"(rank correlation {together:.2f})".replace("-", "\N{MINUS SIGN}") in page.text
 
 

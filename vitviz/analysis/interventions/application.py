@@ -19,7 +19,7 @@ from vitviz.analysis.question import ModelLike, Question
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.blocks import Blocks, Output, final_norm
 from vitviz.capture.embeddings import entrance_of
-from vitviz.capture.modules import evaluating, num_heads_of
+from vitviz.capture.modules import evaluating, heads_to_switch
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 
@@ -98,7 +98,7 @@ class Application:
     def switch_off(self, layer: int, head: int, fill: str) -> None:
         """The head's output is zero, or its mean ("mean"). Raises ValueError for a layer or head that does not exist."""
         existing_index(layer, len(self._blocks), "layer")
-        existing_index(head, _num_heads(self._blocks[layer]), "head")
+        existing_index(head, heads_to_switch(self._blocks[layer], layer, self.model.name), "head")
         self._off.setdefault(layer, {})[head] = fill
 
     def cut(self, tokens: Iterable[int], layers: Iterable[int] | None = None) -> None:
@@ -174,7 +174,7 @@ class Application:
         return add
 
     def _head_switch(self, layer: int, fills: dict[int, str]) -> HeadSwitch:
-        keep = torch.ones(1, _num_heads(self._blocks[layer]))
+        keep = torch.ones(1, heads_to_switch(self._blocks[layer], layer, self.model.name))
         keep[:, list(fills)] = 0
         by_mean = [head for head, fill in fills.items() if fill == "mean"]
         if not by_mean:
@@ -189,15 +189,6 @@ class Application:
         fill = torch.zeros_like(whole := means.fill(layer, self.layout))
         fill[by_mean] = whole[by_mean]
         return HeadSwitch(keep, fill)
-
-
-def _num_heads(block: nn.Module) -> int:
-    heads = num_heads_of(block)
-    if heads is None:
-        raise UnsupportedError(
-            "The number of heads in a layer of this model could not be found, so none can be switched off."
-        )
-    return heads
 
 
 def _averages(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import NetworkLike, Question
-from vitviz.capture.modules import attention_of, evaluating
+from vitviz.capture.modules import attention_module, evaluating
 from vitviz.errors import UnsupportedError, existing, need_package
 from vitviz.heatmap import Heatmap
 from vitviz.references import publication
@@ -126,7 +126,7 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
 
 
 def _last_attention(question: Question) -> nn.Module:
-    attention = attention_of(question.blocks.blocks[-1])
+    attention = attention_module(question.blocks.blocks[-1])
     if attention is None:
         raise UnsupportedError(
             f"The last block of {question.model.name} has no attention of its own for Grad-CAM to look at."

@@ -95,7 +95,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     query_places = uniform(queries, -1) if isinstance(queries, Places) else _constants(queries)
     key_places = uniform(keys, -1) if isinstance(keys, Places) else _constants(keys)
     if key_places is not None and query_places is None and not fused:
-        query_places = _queries_without_place(queries, key_places)
+        query_places = _places_of_queries(queries, key_places)
     if query_places is None or key_places is None:
         return refused(CHANNELS)
     members, query_places, key_places = windows_of(query_places, key_places)
@@ -127,7 +127,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     return Placement(call.module, shape, fused, kind, query_layout, key_layout, query_tokens, key_tokens, members)
 
 
-def _queries_without_place(weights: Tensor, key_places: Tensor) -> Tensor | None:
+def _places_of_queries(weights: Tensor, key_places: Tensor) -> Tensor | None:
     """(.., queries): places of the queries if they had none, so that the weights are at their keys' places.
 
     As many queries as keys are placed at the keys (GCViT's queries for the whole picture). A single query, or a score without a

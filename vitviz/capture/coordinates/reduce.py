@@ -12,7 +12,6 @@ from vitviz.capture.coordinates.move import folded
 from vitviz.capture.coordinates.pointwise import combined
 from vitviz.capture.coordinates.tensor import (
     CONSTANT,
-    Places,
     as_places,
     has_places,
     is_mixture,
@@ -136,16 +135,8 @@ def at_the_queries(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
 @place_rule(FUSED)
 def _attend(_func: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Any:
     """The output of attention has the places of its queries, also if they were computed from several places."""
-    return (
-        as_places(mean_place(query, -1).expand(*query.shape[:-1], value.shape[-1]))
-        if has_places(query)
-        else _queries_without_place(query, value)
-    )
-
-
-def _queries_without_place(query: Tensor, value: Tensor) -> Places:
-    constant = torch.tensor(CONSTANT, dtype=torch.complex64)
-    return as_places(constant.expand(*query.shape[:-1], value.shape[-1]))
+    of_queries = mean_place(query, -1) if has_places(query) else torch.tensor(CONSTANT, dtype=torch.complex64)
+    return as_places(of_queries.expand(*query.shape[:-1], value.shape[-1]))
 
 
 @place_rule(F.multi_head_attention_forward)

@@ -14,13 +14,13 @@ from PIL import Image
 from vitviz.draw import Scale
 from vitviz.draw.layer import Segment
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import Cell
 from vitviz.ui.components.mounting import Component, mount, registered
 from vitviz.ui.context import PageContext
 from vitviz.ui.selection import MAX_QUERY
 from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.text import common as words
 
-Cell = tuple[int, int]
 MOST_IN_A_ROW = 8
 NUMBER_HEIGHT = 18  # CSS pixels of a board's numbers above its maps, as in `frontend/core/layout.js`
 # CSS pixels of a window's height for what stands around a picture alone, and around one with a colour bar.

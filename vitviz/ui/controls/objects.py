@@ -10,6 +10,7 @@ import streamlit as st
 from vitviz.analysis.features import FACETS, FeatureMaps, PatchFeatures, feature_maps
 from vitviz.analysis.localization import FoundObject, lost, mask_cut, region_around, token_cut
 from vitviz.errors import UnsupportedError
+from vitviz.tokens import Cell
 from vitviz.ui import state
 from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
@@ -94,7 +95,7 @@ def found_object(context: PageContext) -> FoundObject | None:
         return None
 
 
-def region_at(context: PageContext, cell: tuple[int, int]) -> np.ndarray | None:
+def region_at(context: PageContext, cell: Cell) -> np.ndarray | None:
     """(rows, cols) boolean: the patches around one that are like it in the keys of the last layer; None without keys."""
     if not _divisible(context):
         return None

@@ -10,12 +10,11 @@ import streamlit as st
 from vitviz.analysis.queries import MEAN, POOL, default_query
 from vitviz.analysis.queries import moved as moved
 from vitviz.glossary import GLOSSARY
-from vitviz.tokens import cell_name
+from vitviz.tokens import Cell, cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.text import common as words
 
-Cell = tuple[int, int]
 MEAN_OF_HEADS = -1  # in widgets, which hold numbers
 
 

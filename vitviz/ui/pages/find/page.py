@@ -17,7 +17,7 @@ from vitviz.draw import Scale
 from vitviz.draw.objects import paint_boxes, paint_mask
 from vitviz.figures.features import objects_figure
 from vitviz.heatmap import Heatmap
-from vitviz.tokens import cell_name, cell_of_name
+from vitviz.tokens import Cell, cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.compute import consent
@@ -261,7 +261,7 @@ def _framed(context: PageContext, one: FoundObject, step: str) -> tuple[int, int
     return (marked_patch(context) if step == "graph" else None) or one.seed
 
 
-def _joined(context: PageContext, one: FoundObject, cell: tuple[int, int]) -> np.ndarray:
+def _joined(context: PageContext, one: FoundObject, cell: Cell) -> np.ndarray:
     """(rows, cols) boolean: the patches that a patch is joined with."""
     patch = context.layout.token_at(*cell) - context.layout.num_prefix
     return context.layout.patches(one.graph[patch])

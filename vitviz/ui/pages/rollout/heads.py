@@ -15,8 +15,9 @@ from vitviz.draw import Scale
 from vitviz.figure import Figure
 from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure
 from vitviz.heatmap import Heatmap
+from vitviz.tokens import Cell
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import Cell, show_board, show_picture
+from vitviz.ui.components.heatmap import show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.explanations import head_rollouts_of

@@ -10,7 +10,12 @@ import streamlit as st
 import torch
 
 from vitviz.analysis.attention import query_weights
-from vitviz.analysis.head_importance import HeadImportance, head_confidence, head_importance, rank_correlation
+from vitviz.analysis.head_importance import (
+    HeadImportance,
+    correlation_with_confidence,
+    head_confidence,
+    head_importance,
+)
 from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.queries import MEAN, POOL
 from vitviz.analysis.sinks import TokenOutliers, set_aside
@@ -203,7 +208,7 @@ def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> 
 
 def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.ndarray) -> None:
     fall = measured.likelihood_fall
-    together = rank_correlation(fall, said)
+    together = correlation_with_confidence(fall, said)
     if math.isnan(together):
         st.info(words.NO_CORRELATION)
         return
