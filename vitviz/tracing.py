@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vitviz.capture.blocks import Blocks, Output, Passage, finite
 from vitviz.capture.coordinates.layouts import known_calls, placements_of
-from vitviz.capture.cost import counting
 from vitviz.capture.layers import why_separate
 from vitviz.capture.modules import evaluating
 from vitviz.capture.readout import read_query
@@ -106,8 +105,9 @@ def trace_input(
     """`trace` of a normalised model input (3, height, width). The trace has no image hash, framing or pixels to show."""
     with model.lock:
         pixels = pixels.to(model.device, model.dtype)
-        each = counting(progress, model.module, model.input_size) if progress else None
-        made = record(model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, each=each)
+        made = record(
+            model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, progress=progress
+        )
         reads = read_query(model.module, (pixels.shape[1], pixels.shape[2]), made.layers, made.pooling)
     return Trace(
         model.name,

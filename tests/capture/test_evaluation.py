@@ -90,7 +90,7 @@ def test_train_mode_is_left_for_the_pass_and_restored(fused):
     same(expected, asked(module, x))
     assert modes(module) == before
     with pytest.raises(ZeroDivisionError):
-        record(module, x, LAYOUT, each=lambda _: 1 / 0)
+        record(module, x, LAYOUT, progress=lambda *_: 1 / 0)
     with pytest.raises(RuntimeError), evaluating(module):
         raise RuntimeError
     assert modes(module) == before

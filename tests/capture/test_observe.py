@@ -192,13 +192,14 @@ def test_a_pass_that_is_called_off_leaves_the_model_as_it_was(stop_after):
     before = record(module, x, layout).logits
     received: list[int] = []
 
-    def each(count: int) -> None:
+    def progress(count: int, expected: int) -> None:
+        assert expected == 2
         received.append(count)
         if count == stop_after:
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        record(module, x, layout, hidden=("blocks.0",), each=each)
+        record(module, x, layout, hidden=("blocks.0",), progress=progress)
     assert received == list(range(1, stop_after + 1))
     assert hooks(module) == 0
     assert torch._C._len_torch_function_stack() == 0

@@ -47,12 +47,12 @@ def observed_by(module: nn.Module, **knobs) -> str:
     """What a recording of `module` listens with, seen from inside the pass."""
     seen = set()
 
-    def each(_: int) -> None:
+    def progress(_: int, __: int) -> None:
         replaced, modes = F.scaled_dot_product_attention is not FUSED, torch._C._len_torch_function_stack()
         seen.add("replaced" if replaced and not modes else "mode" if not replaced else "both")
 
     picture_and_layout = (noise(), TINY) if hasattr(module, "blocks") else (picture(), GRID)
-    record(module, *picture_and_layout, each=each, **knobs)
+    record(module, *picture_and_layout, progress=progress, **knobs)
     assert len(seen) == 1
     return seen.pop()
 
@@ -93,11 +93,11 @@ def test_the_switch_keeps_torchs_function_in_its_place(monkeypatch):
 
 
 def test_it_goes_away_after_an_exception_and_with_the_last_listener():
-    def stop(_: int) -> None:
+    def stop(_: int, __: int) -> None:
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        record(tiny(), noise(), TINY, each=stop)
+        record(tiny(), noise(), TINY, progress=stop)
     assert F.scaled_dot_product_attention is FUSED
     inside, leave = threading.Event(), threading.Event()
 

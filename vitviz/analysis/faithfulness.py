@@ -8,7 +8,7 @@ yielded when complete.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from vitviz.analysis.hiding import BATCH, cells, read_hidden
 from vitviz.analysis.question import Question
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
-from vitviz.progress import Progress
+from vitviz.progress import Progress, part_of
 from vitviz.tokens import TokenLayout
 
 SEEDS = 5
@@ -102,7 +102,7 @@ def faithfulness(
     for steps in levels:
         sets = _sets(walks, steps)
         new = known.missing(sets)
-        known.compute(sets, _reporter(progress, before, whole))
+        known.compute(sets, part_of(progress, before, whole))
         before += new
         fractions = np.linspace(0, 1, steps + 1)
 
@@ -160,10 +160,6 @@ def _sets(walks: list[Orders], steps: int) -> list[np.ndarray]:
     fractions = np.linspace(0, 1, steps + 1)
     hidden = [hidden_by_deletion(order, f) for walk in walks for order in walk.hiding for f in fractions]
     return hidden + [hidden_by_insertion(order, f) for walk in walks for order in walk.showing for f in fractions]
-
-
-def _reporter(progress: Progress | None, before: int, whole: int):  # type: ignore[no-untyped-def]
-    return (lambda done: progress(before + done, whole)) if progress else None
 
 
 def _row(name: str, deletion: float, insertion: float) -> dict[str, float | str]:
@@ -276,20 +272,15 @@ class HiddenLikelihoods:
         self.batch = batch
         self._known = question.hidden_likelihoods
 
-    def compute(self, sets: Sequence[np.ndarray], each: Callable[[int], None] | None = None) -> None:
+    def compute(self, sets: Sequence[np.ndarray], progress: Progress | None = None) -> None:
         """Runs those of `sets`, each (patches,) boolean, that are not in the cache.
 
-        `each` is called after each batch with the number of images run so far.
+        `progress` is called after each batch with (images run so far, all images to run).
         """
         new = {key: hidden for hidden in sets if (key := np.packbits(hidden).tobytes()) not in self._known}
         if not new:
             return
         masks = cells(np.stack(list(new.values())), self.question.layout)
-
-        def progress(done: int, _total: int) -> None:
-            if each:
-                each(done)
-
         values = read_hidden(self.question, masks, self.question.target.likelihood, self.batch, progress)
         self._known.update(zip(new, values.tolist(), strict=True))
 

@@ -17,7 +17,7 @@ from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.modules import heads_to_switch
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
-from vitviz.progress import Progress
+from vitviz.progress import Progress, part_of
 
 # Copies of the sequence in one batch: all heads of a small model's layer; cancelling waits for the end of a batch.
 BATCH = 8
@@ -63,13 +63,8 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
             keep = torch.ones(len(heads), count)
             keep[torch.arange(len(heads)), list(heads)] = 0
             state = passage.states[layer].expand(len(heads), -1, -1)
-
-            def report(_layer: int, size: int = len(heads)) -> None:
-                nonlocal done
-                if progress:
-                    progress(done, whole)
-                done += size
-
+            report = part_of(progress, done, whole, len(heads))
+            done += len(heads) * (blocks.num_layers - layer)
             only = {layer: blocks.blocks[layer]}
             with question.asking(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
                 output = blocks.read(blocks.resume(passage, layer, state, report))
@@ -78,8 +73,6 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
             likelihood[layer, start : heads.stop] = (
                 question.likelihood() - target.likelihood(output, reference).float().cpu().numpy()
             )
-    if progress:
-        progress(whole, whole)
     return HeadImportance(score, likelihood)
 
 

@@ -23,7 +23,7 @@ from vitviz.analysis.question import ModelLike, Question
 from vitviz.analysis.rollout import PAPER, RolloutOptions
 from vitviz.capture.attention import Attention
 from vitviz.capture.blocks import Blocks, Passage
-from vitviz.capture.cost import counting
+from vitviz.capture.cost import attention_calls
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
 from vitviz.capture.modules import attention_module, evaluating, is_norm, layer_scale, output_projection
@@ -222,13 +222,13 @@ def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = No
     """
     norms: list[Tensor] = []
     with model.lock:
-        each = counting(progress, model.module, (pixels.shape[1], pixels.shape[2])) if progress else None
+        calls = attention_calls(model.module, (pixels.shape[1], pixels.shape[2])) if progress else 0
 
     def receive(call: Call) -> None:
         if call.v is not None and layouts_of(call, model.layout)[0].num_patches:
             norms.append(_norms(call.v[0], model.module, call.module))
-        if each:
-            each(len(norms))
+        if progress:
+            progress(len(norms), max(len(norms), calls))
 
     with model.lock, torch.inference_mode(), ExitStack() as hooks, observe(model.module, receive):
         _refuse_post_norm(model.module, hooks)

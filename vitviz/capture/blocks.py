@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
+from vitviz.progress import Progress
 
 # Largest relative difference of logits read from the last state from the model's own: float32 rounding.
 READ_TOLERANCE = 1e-3
@@ -213,15 +214,15 @@ class Blocks:
         args, kwargs = passage.extras[layer]
         return self.blocks[layer](state, *args, **kwargs)
 
-    def resume(self, passage: Passage, layer: int, state: Tensor, each: Callable[[int], None] | None = None) -> Tensor:
+    def resume(self, passage: Passage, layer: int, state: Tensor, progress: Progress | None = None) -> Tensor:
         """The last block's output (batch, tokens, width) if `state` is the input of block `layer`.
 
-        `each` is called with the number of each layer before it runs.
+        `progress` is called after each block with (blocks run, blocks to run).
         """
         for index in range(layer, self.num_layers):
-            if each:
-                each(index)
             state = self.step(passage, index, state)
+            if progress:
+                progress(index + 1 - layer, self.num_layers - layer)
         return state
 
     def read(self, state: Tensor) -> Output:

@@ -27,7 +27,6 @@ from vitviz.capture.functions import WeightedSum
 from vitviz.capture.memory import free_memory
 from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
 from vitviz.errors import UnsupportedError
-from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 
@@ -106,12 +105,6 @@ def attention_calls(module: nn.Module, input_size: tuple[int, int]) -> int:
     """Number of attention calls in a pass: that of the blocks, else counted on the meta device. Hold the model's lock."""
     blocks = getattr(unwrapped(module), "blocks", None)
     return len(blocks) if isinstance(blocks, nn.Sequential) else len(pass_cost(module, input_size).shapes)
-
-
-def counting(progress: Progress, module: nn.Module, input_size: tuple[int, int]) -> Callable[[int], None]:
-    """`progress` as a callback that takes only the number of attention calls so far. Hold the model's lock."""
-    calls = attention_calls(module, input_size)
-    return lambda done: progress(done, max(done, calls))
 
 
 def _counted(module: nn.Module, input_size: tuple[int, int]) -> PassCost:

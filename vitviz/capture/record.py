@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +21,7 @@ from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Layer
 from vitviz.errors import NOT_TAKEN, CaptureError, UnsupportedError
+from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
 
@@ -53,7 +54,7 @@ class _Request:
     x: Tensor
     keep_values: bool
     hidden: Sequence[str]
-    each: Callable[[int], None] | None
+    progress: Progress | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,6 +64,10 @@ class _Request:
     @property
     def name(self) -> str:
         return type(self.module).__name__
+
+    def report(self, done: int, expected: int) -> None:
+        if self.progress:
+            self.progress(done, max(done, expected))  # a model that was changed may attend more often
 
     @contextmanager
     def keeping(self) -> Iterator[dict[str, Tensor]]:
@@ -86,7 +91,7 @@ def record(
     *,
     keep_values: bool = False,
     hidden: Sequence[str] = (),
-    each: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Recording:
     """Runs the unmodified `module` and keeps the attention of every layer.
 
@@ -99,7 +104,7 @@ def record(
         layout: which token is which patch at the model's first attention; None to use the placement of every call.
         keep_values: also keep v (heads, keys, value_dim) of every layer.
         hidden: dotted names of modules whose output (tokens, width) is kept.
-        each: called after each attention call with the number of calls so far; an exception that it raises stops the pass.
+        progress: called after each attention call with (calls so far, calls expected); an exception that it raises stops the pass.
 
     Raises:
         CaptureError: if no attention was observed, or other calls than in the pass over coordinates.
@@ -109,7 +114,7 @@ def record(
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")
-    request = _Request(unwrapped(module), x, keep_values, hidden, each)
+    request = _Request(unwrapped(module), x, keep_values, hidden, progress)
     if layout is None:
         return _call_by_call(request)
     try:
@@ -160,8 +165,7 @@ def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
             kind = expected[len(made)].kind if len(made) < len(expected) else None
             refuse_other_than_tokens(call.module, kind)
             made.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=request.keep_values))
-            if request.each:
-                request.each(len(made))
+            request.report(len(made), len(expected))
 
         with torch.inference_mode(), observe(module, receive, only_fused=only_fused):
             logits: Tensor = module(request.x)
@@ -219,8 +223,7 @@ def _call_by_call(request: _Request) -> Recording:
         placement, number = placements[number], number + 1
         if placement.placed:
             made.append((placement, attention_at(call, placement, module, keep_values=request.keep_values)))
-        if request.each:
-            request.each(number)
+        request.report(number, len(placements))
 
     with request.keeping() as kept, torch.inference_mode(), observe(module, receive):
         logits = module(request.x)
