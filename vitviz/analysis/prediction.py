@@ -9,25 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from vitviz.analysis.question import Question
+from vitviz.analysis.question import LoadedNetwork, Question
 from vitviz.analysis.targets import need_one_vector
 from vitviz.capture.blocks import Output
 from vitviz.errors import NotFiniteError, UnsupportedError
-from vitviz.outputs import OutputKind, has_classifier, kind_of_count, output_name
-
-
-class Classifier(Protocol):
-    """Labels and kind of a model's outputs; a loaded `Model` is one."""
-
-    @property
-    def labels(self) -> tuple[str, ...] | None: ...
-    @property
-    def output_kind(self) -> OutputKind: ...
+from vitviz.outputs import OutputKind, has_classifier, kind_of_count, output_kind, output_name
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ class Prediction:
 
 def top_predictions(
     logits: Tensor,
-    labels: Sequence[str] | Classifier | None = None,
+    labels: Sequence[str] | LoadedNetwork | None = None,
     count: int = 5,
     *,
     kind: OutputKind | str | None = None,
@@ -83,7 +73,7 @@ def top_predictions(
     need_one_vector(logits, 1)
     names = labels if labels is None or isinstance(labels, Sequence) else labels.labels
     if kind is None and labels is not None and not isinstance(labels, Sequence):
-        kind = labels.output_kind
+        kind = output_kind(labels)
     kind = kind_of_count(logits.shape[0]) if kind is None else OutputKind(kind)
     if kind is OutputKind.FEATURES:
         raise UnsupportedError("This model has no classifier: its outputs are features, which name nothing.")

@@ -30,6 +30,9 @@ from vitviz.tokens import TokenLayout
 PASSES = ("passage", "reference", "trace", "attention_gradients", "hidden_likelihoods")
 
 
+# What analyses need of a model: no more than each uses, so that a bare module can be asked, and a convolutional network.
+
+
 class NetworkLike(Protocol):
     """Protocol of a network of any kind: a loaded `Model`, or a convolutional network."""
 
@@ -46,6 +49,17 @@ class ModelLike(NetworkLike, Protocol):
 
     @property
     def layout(self) -> TokenLayout: ...
+
+
+class LoadedNetwork(NetworkLike, Protocol):
+    """A network with what came with its weights: a loaded `Model`, or a convolutional network. `preprocessing` has `mean` and
+    `std` of each colour; `labels` name the outputs, where they are known.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...] | None: ...
+    @property
+    def preprocessing(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)

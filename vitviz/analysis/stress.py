@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
 
-from vitviz.analysis.question import NetworkLike
+from vitviz.analysis.question import LoadedNetwork
 from vitviz.capture.blocks import run
 from vitviz.capture.cost import pictures_at_once
 from vitviz.capture.modules import evaluating
@@ -35,13 +35,6 @@ KINDS: dict[str, str] = {
 RANDOM = ("shuffle", "hide")
 CELLS = 16  # cells to a side of the grid for "hide"
 BATCH = 8  # most pictures in one pass
-
-
-class PreparedNetwork(NetworkLike, Protocol):
-    """Protocol of a network with its preprocessing: `mean` and `std` of each colour."""
-
-    @property
-    def preprocessing(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +159,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 
 def stress_curve(
-    model: PreparedNetwork,
+    model: LoadedNetwork,
     picture: np.ndarray,
     kind: str,
     target: int | None = None,
@@ -228,7 +221,7 @@ def _kind(model: Any) -> OutputKind:
     return kind
 
 
-def model_input(model: PreparedNetwork, picture: np.ndarray) -> Tensor:
+def model_input(model: LoadedNetwork, picture: np.ndarray) -> Tensor:
     """(channels, height, width): a picture (height, width, 3) uint8, normalised for the network, not cropped or resized."""
     wanted = model.preprocessing
     parameter = next(model.module.parameters())
