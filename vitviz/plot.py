@@ -48,7 +48,7 @@ from vitviz.figures.style import (
     RolloutStyle,
     SequenceStyle,
 )
-from vitviz.figures.traced_image import TracedImage, made
+from vitviz.figures.traced_image import TracedImage
 from vitviz.models import Prepared
 
 QUANTITIES = {"norm": "norm, times the median patch's", "mass": "attention received, times the median patch's"}
@@ -330,12 +330,12 @@ def compare(
     def side(trace: Trace, name: str) -> comparison.Side:
         asked = query_of(trace, query)
         if layer is None:
-            line, details = "heatmap = " + made("vitviz.rollout", "trace", query=str(asked)), {}
+            line, details = of_attention.map_code("rollout", asked), {}
             heatmap = rollout_map(trace, asked)
         else:
-            call = made("vitviz.attention_map", f"trace.layers[{layer}]", query=str(asked), head=head)
-            line, details = f"heatmap = {call}", {"layer": layer, "head": head}
+            line, details = of_attention.map_code("attention", asked, layer, head), {"layer": layer, "head": head}
             heatmap = attention_map(trace.layers[layer], asked, head)
+        line = f"heatmap = {line}"
         return comparison.Side(subject(trace), heatmap, f"{name}: {trace.model_name}", asked, line, details)
 
     method = "rollout" if layer is None else "attention weights"
@@ -374,7 +374,7 @@ def what_if(
         after.logits,
         rollout_map(trace, asked),
         rollout_map(after, asked),
-        "heatmap = " + made("vitviz.rollout", "trace", query=str(asked)),
+        "heatmap = " + of_attention.map_code("rollout", asked),
         map_details={"map": "rollout", "query": str(asked)},
         **style,
     )

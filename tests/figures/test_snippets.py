@@ -15,7 +15,14 @@ from vitviz.analysis.methods import METHODS, explain
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.sinks import token_outliers
 from vitviz.figure import Provenance
-from vitviz.figures.attention import attention_figure, head_rollout_figure, heads_figure, rollout_figure
+from vitviz.figures.attention import (
+    attention_figure,
+    head_rollout_figure,
+    heads_figure,
+    map_code,
+    rollout_aside_figure,
+    rollout_figure,
+)
 from vitviz.figures.comparison import Scene, Side, comparison_figure, scenes_figure
 from vitviz.figures.embeddings import (
     atlas_figure,
@@ -68,6 +75,10 @@ OPTIONS = vitviz.RolloutOptions(alpha=0.3, fusion="max", discard=0.29, first_lay
 PLAIN: dict[str, tuple[Callable[[TracedImage], Any], dict[str, Callable[[Names], Any]]]] = {
     "rollout": (lambda s: rollout_figure(s), {"values": lambda n: n["heatmap"].values}),
     "rollout with knobs": (lambda s: rollout_figure(s, "r1c2", OPTIONS), {"values": lambda n: n["heatmap"].values}),
+    "rollout without sinks": (
+        lambda s: rollout_aside_figure(s, "r1c2", OPTIONS),
+        {"values": lambda n: n["heatmap"].values},
+    ),
     "head rollout": (
         lambda s: head_rollout_figure(s, 5, 2, "leave_one_in", "r1c2", OPTIONS),
         {"values": lambda n: n["heatmap"].values},
@@ -104,6 +115,20 @@ def check(figure, arrays: dict[str, Callable[[Names], Any]]) -> None:
 def test_a_snippet_makes_the_figures_arrays(subject, what, capsys):
     make, arrays = PLAIN[what]
     check(make(subject), arrays)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (("rollout", "cls"), "vitviz.rollout(trace, query='cls')"),
+        (("rollout", Query.parse("cls+dist"), 3, 1), "vitviz.rollout(trace, query='cls+dist')"),
+        (("attention", "r1c2", 4), "vitviz.attention_map(trace.layers[4], query='r1c2')"),
+        (("attention", "mean", 0, 0, "after"), "vitviz.attention_map(after.layers[0], query='mean', head=0)"),
+        (("attention", "pool", 0, 2), "vitviz.attention_map(trace.pooling[0], query='pool', head=2)"),
+    ],
+)
+def test_the_call_of_one_map(asked, code):
+    assert map_code(*asked) == code
 
 
 @pytest.mark.parametrize("what", ["rollout", "grid", "heads"])

@@ -17,7 +17,7 @@ from vitviz.draw.heatmap import Link
 from vitviz.draw.sheet import column
 from vitviz.errors import existing
 from vitviz.figure import Figure
-from vitviz.figures.traced_image import TracedImage, made, query_words
+from vitviz.figures.traced_image import Code, TracedImage, made, query_words
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
@@ -76,16 +76,14 @@ def attention_figure(
         UnsupportedError: For an unknown query.
     """
     asked = query_of(subject.trace, query)
-    source = "pooling" if asked.pools else "layers"
     heatmap = attention_map(layers_asked(subject.trace, asked)[layer], asked, head)
     place = "the mean of all heads" if head is None else f"head {head}"
     words = f"Attention of {query_words(asked)} in {'pooling ' * asked.pools}layer {layer}, {place}"
-    line = "heatmap = " + made("vitviz.attention_map", f"trace.{source}[{layer}]", query=str(asked), head=head)
     return map_figure(
         subject,
         heatmap,
         words,
-        line,
+        "heatmap = " + map_code("attention", asked, layer, head),
         robust=robust,
         theme=theme,
         width=width,
@@ -232,20 +230,11 @@ def rollout_figure(
     asked = query_of(subject.trace, query)
     heatmap = rollout(subject.trace, asked, options, progress) if heatmap is None else heatmap
     words = f"Attention rollout of {query_words(asked)}"
-    line = (
-        "heatmap = " + made("vitviz.rollout", "trace", query=str(asked))
-        if options == PAPER
-        else (
-            f"options = {options_text(options)}\nheatmap = "
-            + made("vitviz.rollout", "trace", query=str(asked))[:-1]
-            + ", options=options)"
-        )
-    )
     return map_figure(
         subject,
         heatmap,
         words,
-        line,
+        rollout_line("heatmap", "vitviz.rollout", options, query=str(asked)),
         robust=robust,
         theme=theme,
         width=width,
@@ -270,15 +259,13 @@ def rollout_aside_figure(
     asked = query_of(subject.trace, query)
     heatmap = rollout(subject.trace, asked, options) if heatmap is None else heatmap
     found = rollout_sinks(subject.trace, heatmap, options) if found is None else found
-    options_line = "" if options == PAPER else f"options = {options_text(options)}\n"
-    given = "" if options == PAPER else ", options=options"
-    made_map = made("vitviz.rollout", "trace", query=str(asked))[:-1]
-    line = f"{options_line}rolled = {made_map}{given})\nheatmap = vitviz.rollout_sinks(trace, rolled{given}).aside"
+    whole = rollout_line("rolled", "vitviz.rollout", options, query=str(asked))
+    sinks = made("vitviz.rollout_sinks", "trace", "rolled", options=_given(options))
     return map_figure(
         subject,
         found.aside,
         f"Attention rollout of {query_words(asked)}, {len(found.cells)} sinks set aside",
-        line,
+        f"{whole}\nheatmap = {sinks}.aside",
         robust=robust,
         theme=theme,
         width=width,
@@ -306,14 +293,13 @@ def head_rollout_figure(
     asked = query_of(subject.trace, query)
     heatmap = head_rollout(subject.trace, layer, head, method, asked, options) if heatmap is None else heatmap
     words = f"Rollout of layer {layer}, head {head} ({method.replace('_', ' ')}), for {query_words(asked)}"
-    line = "heatmap = " + made("vitviz.head_rollout", "trace", layer=layer, head=head, method=method, query=str(asked))
-    if options != PAPER:
-        line = f"options = {options_text(options)}\n{line[:-1]}, options=options)"
     return map_figure(
         subject,
         heatmap,
         words,
-        line,
+        rollout_line(
+            "heatmap", "vitviz.head_rollout", options, layer=layer, head=head, method=method, query=str(asked)
+        ),
         robust=robust,
         theme=theme,
         width=width,
@@ -369,3 +355,31 @@ def rollout_parameters(options: RolloutOptions) -> dict[str, Any]:
 def options_text(options: RolloutOptions) -> str:
     """The Python expression for these options."""
     return made("vitviz.RolloutOptions", **rollout_parameters(options))
+
+
+def rollout_line(name: str, function: str, options: RolloutOptions, **given: Any) -> str:
+    """The Python that calls what `function` of rollout gives `name`; options other than the paper's on a line of their own.
+
+    Args:
+        given: arguments of the function by their names, as `made`.
+    """
+    line = f"{name} = " + made(function, "trace", **given, options=_given(options))
+    return line if options == PAPER else f"options = {options_text(options)}\n{line}"
+
+
+def _given(options: RolloutOptions) -> Code | None:
+    return None if options == PAPER else Code("options")
+
+
+def map_code(
+    kind: str, query: QueryLike, layer: int | None = None, head: int | None = None, trace: str = "trace"
+) -> str:
+    """The call that makes one map: "rollout", or "attention" of a layer in a head or, for None, in the mean of its heads.
+
+    Args:
+        trace: the Python of the trace.
+    """
+    if kind == "rollout":
+        return made("vitviz.rollout", trace, query=str(query))
+    layers = "pooling" if Query.parse(str(query)).pools else "layers"
+    return made("vitviz.attention_map", f"{trace}.{layers}[{layer}]", query=str(query), head=head)

@@ -135,8 +135,14 @@ def made(function: str, /, *positional: str, **arguments: Any) -> str:
     return f"{function}({', '.join([*positional, *given])})"
 
 
+class Code(str):
+    """Python that stands in a call as it is written, such as the name of a variable."""
+
+
 def literal(value: Any) -> str:
     """The Python literal of a value; numpy's numbers as Python's, which need no import."""
+    if isinstance(value, Code):
+        return str(value)
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
     return repr(value.item() if isinstance(value, np.generic) else value)

@@ -12,9 +12,9 @@ from vitviz.analysis.positions import position_similarity
 from vitviz.analysis.queries import MEAN, POOL, Query, default_query
 from vitviz.capture.attention import Attention
 from vitviz.errors import Cancelled, UnsupportedError, VitvizError
+from vitviz.figures.attention import map_code
 from vitviz.figures.comparison import Side
 from vitviz.figures.embeddings import SIMILARITY_LINE
-from vitviz.figures.traced_image import made
 from vitviz.heatmap import Heatmap
 from vitviz.models.registry import curated
 from vitviz.samples import samples
@@ -262,12 +262,11 @@ def exported(side: ComparedSide) -> Side:
         patch = side.context.layout.token_at(row, col) - side.context.layout.num_prefix
         line = f"{SIMILARITY_LINE}\nheatmap = similarity[{patch}].reshape{side.context.layout.grid}"
     elif side.kind == "rollout":
-        line = "heatmap = " + made("vitviz.rollout", "trace", query=side.query) + ".values"
+        line = "heatmap = " + map_code("rollout", side.query) + ".values"
     else:
         assert side.layer is not None
         asks = _query_in(layers_of_query(side.context, side.query)[side.layer], side.context, side.query)
-        place = f"trace.{'pooling' if side.query == POOL else 'layers'}[{side.layer}]"
-        line = "heatmap = " + made("vitviz.attention_map", place, query=asks, head=side.head) + ".values"
+        line = "heatmap = " + map_code("attention", asks, side.layer, side.head) + ".values"
     details = {} if side.layer is None else {"layer": side.layer, "head": side.head}
     return Side(
         side.context.subject, side.heatmap, f"{side.letter}: {side.name}", Query.parse(side.query), line, details

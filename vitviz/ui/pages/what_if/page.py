@@ -14,6 +14,7 @@ from vitviz.analysis.queries import POOL, Query, layers_asked
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
+from vitviz.figures.attention import map_code
 from vitviz.figures.interventions import seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
@@ -271,18 +272,11 @@ def _exports(
 ) -> None:
     context = explained.context
     line_after = ""
-    if kind == "rollout":
-        line = f"heatmap = vitviz.rollout(trace, query={query!r})"
-        if off := edits.layers_off(given):
-            kept = f"tuple(each for at, each in enumerate(after.layers) if at not in {off})"
-            line_after = (
-                "from dataclasses import replace\n\n"
-                f"heatmap_after = vitviz.rollout(replace(after, layers={kept}), query={query!r})"
-            )
-    elif query == POOL:
-        line = f"heatmap = vitviz.attention_map(trace.pooling[0], {query!r}, {head})"
-    else:
-        line = f"heatmap = vitviz.attention_map(trace.layers[{layer}], {query!r}, {head})"
+    if kind == "rollout" and (off := edits.layers_off(given)):
+        kept = f"tuple(each for at, each in enumerate(after.layers) if at not in {off})"
+        changed = map_code(kind, query, trace=f"replace(after, layers={kept})")
+        line_after = f"from dataclasses import replace\n\nheatmap_after = {changed}"
+    line = "heatmap = " + map_code(kind, query, 0 if query == POOL else layer, head)
     place = {} if kind == "rollout" else {"head": head} if query == POOL else {"layer": layer, "head": head}
     details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
     means = gallery_means(context) if needs_means(given) else None
