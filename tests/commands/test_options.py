@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import vitviz
 from vitviz.__main__ import main
+from vitviz.errors import UnsupportedError
 from vitviz.samples import samples
 
 PHOTO = str(samples()[0].path)
@@ -82,6 +85,18 @@ def test_a_query_that_no_window_has(query, layer, tmp_path, capsys):
             ["faithfulness", "folder", "--methods", "rollout,occlusion", "--integration-steps", "32"],
             "--integration-steps",
         ),
+        (
+            ["faithfulness", "folder", "--option", "occlusion.stride=4"],
+            "--option occlusion.stride: windows of 3 patches",
+        ),
+        (["faithfulness", "folder", "--option", "integrated_gradients.steps=1"], "at least 2 points, not 1"),
+        (
+            ["faithfulness", "folder", "--option", "rollout.stride=2"],
+            "--option rollout.stride is no option of a method; there are integrated_gradients.steps, "
+            "integrated_gradients.most_steps, occlusion.stride",
+        ),
+        (["faithfulness", "folder", "--option", "nothing.at=2"], "--option nothing.at is no option"),
+        (["faithfulness", "folder", "--methods", "rollout", "--option", "occlusion.stride=2"], "not among --methods"),
     ],
 )
 def test_what_other_commands_cannot_honour(arguments, reason, tmp_path, monkeypatch, capsys):
@@ -89,6 +104,40 @@ def test_what_other_commands_cannot_honour(arguments, reason, tmp_path, monkeypa
     assert main(arguments) == 1
     assert reason in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["occlusion.stride", "occlusion.stride=two", "stride=2.5", ""])
+def test_an_option_that_cannot_be_read(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["faithfulness", "folder", "--option", text])
+    assert "is not METHOD.NAME=VALUE with a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ([], {}),
+        (["--option", "occlusion.stride=3"], {"occlusion": {"stride": 3}}),
+        (["--stride", "3"], {"occlusion": {"stride": 3}}),
+        (
+            ["--integration-steps", "4", "--option", "integrated_gradients.most_steps=8", "--stride", "1"],
+            {"integrated_gradients": {"steps": 4, "most_steps": 8}, "occlusion": {"stride": 1}},
+        ),
+    ],
+)
+def test_every_option_of_a_method_can_be_given(given, changed, tmp_path, monkeypatch):
+    for number in range(2):
+        shutil.copy(PHOTO, tmp_path / f"{number}.jpg")
+    seen = []
+
+    def survey(_model, _paths, settings, *_given):
+        seen.append(settings.options)
+        raise UnsupportedError("enough")
+
+    monkeypatch.setattr("vitviz.survey.faithfulness.survey", survey)
+    assert main(["faithfulness", str(tmp_path), "--quiet", "--model", "test_vit", "--weights", "random", *given]) == 1
+    usual = {"integrated_gradients": {"steps": 32, "most_steps": 256}, "occlusion": {"stride": 2}}
+    assert seen == [usual | changed]
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vitviz.commands.options import add_model_options, check_folder, loaded_model, refuse, whole_file
 from vitviz.errors import ImageError, UnsupportedError
 
-# As in vitviz.analysis.methods.integrated_gradients, whose import takes long.
-STEPS, MOST_STEPS = 32, 256
-
-# Options of one method only.
-_OWN_OPTIONS = {"integrated_gradients": ("--integration-steps", "--integration-most"), "occlusion": ("--stride",)}
-
 if TYPE_CHECKING:
     from vitviz.models import Model
     from vitviz.survey.faithfulness import Areas, SurveySettings
+
+
+class MethodOption(NamedTuple):
+    """An option of one method in place of its usual value. written: how the command line has it."""
+
+    written: str
+    method: str
+    name: str
+    value: int
+
+    @classmethod
+    def parse(cls, text: str) -> MethodOption:
+        """The option that METHOD.NAME=VALUE stands for."""
+        left, _, value = text.partition("=")
+        method, _, name = left.strip().partition(".")
+        try:
+            return cls(f"--option {left.strip()}", method, name, int(value))
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not METHOD.NAME=VALUE with a whole number, such as occlusion.stride=3"
+            ) from None
+
+
+# Flags from before --option, which every method's options have.
+ALIASES = {
+    "--integration-steps": ("integrated_gradients", "steps"),
+    "--integration-most": ("integrated_gradients", "most_steps"),
+    "--stride": ("occlusion", "stride"),
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,23 +56,32 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, help="which images --limit draws, 0 by default")
     parser.add_argument("--steps", type=int, default=8, metavar="N", help="steps of the deletion and insertion curves")
     parser.add_argument(
-        "--integration-steps",
-        type=int,
-        metavar="N",
-        help=f"points of integrated gradients at first, doubled until the shares add up (default: {STEPS})",
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        type=MethodOption.parse,
+        metavar="METHOD.NAME=VALUE",
+        help="an option of one method, such as occlusion.stride=3; once for each (vitviz.methods() lists them)",
     )
-    parser.add_argument(
-        "--integration-most",
-        type=int,
-        metavar="N",
-        help=f"points beyond which they are not doubled (default: {MOST_STEPS})",
-    )
-    parser.add_argument("--stride", type=int, choices=(1, 2, 3), help="patches between occlusion windows (default: 2)")
+    for flag, (method, name) in ALIASES.items():
+        parser.add_argument(
+            flag,
+            dest="options",
+            action="append",
+            type=partial(_alias, flag),
+            metavar="N",
+            help=f"the same as --option {method}.{name}=N",
+        )
     parser.add_argument(
         "--keep", metavar="FILE.jsonl", help="each image's areas, written at once; a run that stopped is taken up again"
     )
     parser.add_argument("--out", metavar="FILE.csv", help="the table, as CSV")
     parser.set_defaults(run=run)
+
+
+def _alias(flag: str, text: str) -> MethodOption:
+    return MethodOption(flag, *ALIASES[flag], int(text))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -56,36 +90,24 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         VitvizError, ValueError: With a message of one sentence.
     """
-    from vitviz.analysis.methods import METHODS, usual_options
+    from vitviz.analysis.methods import METHODS
     from vitviz.survey.faithfulness import SurveySettings, image_paths, summary
     from vitviz.survey.results import comma_separated, markdown
 
     methods = tuple(METHODS) if arguments.methods is None else tuple(arguments.methods.split(","))
     if unknown := [key for key in methods if key not in METHODS]:
         raise ValueError(f"no explanation method is called {unknown[0]!r}; there are {', '.join(METHODS)}")
-    points = STEPS if arguments.integration_steps is None else arguments.integration_steps
-    most = MOST_STEPS if arguments.integration_most is None else arguments.integration_most
-    if min(arguments.steps, points) < 2 or (arguments.limit is not None and arguments.limit < 2):
-        raise ValueError("--steps, --integration-steps and --limit are at least 2")
-    if arguments.integration_most is not None and most < points:
-        raise ValueError(f"--integration-most is at least the {points} points that there are at first, not {most}")
+    if arguments.steps < 2 or (arguments.limit is not None and arguments.limit < 2):
+        raise ValueError("--steps and --limit are at least 2")
     if arguments.seed is not None and arguments.seed < 0:
         raise ValueError(f"--seed is at least 0, not {arguments.seed}")
     if arguments.limit is None:
         refuse({"--seed": arguments.seed is not None}, "it draws the images of --limit.")
-    for method, options in _OWN_OPTIONS.items():
-        if method not in methods:
-            given = {name: getattr(arguments, name[2:].replace("-", "_")) is not None for name in options}
-            refuse(given, f"{method} is not among --methods.")
-    spent = usual_options()
-    spent["integrated_gradients"] |= {"steps": points, "most_steps": most}
-    if arguments.stride is not None:
-        spent["occlusion"]["stride"] = arguments.stride
     settings = SurveySettings(
         methods,
         arguments.steps,
         framing=arguments.framing,
-        options=spent,
+        options=_options_of_methods(arguments.options, methods),
     )
     folder = Path(arguments.folder)
     keep = Path(arguments.keep) if arguments.keep else None
@@ -114,6 +136,31 @@ def run(arguments: argparse.Namespace) -> None:
             part.write_text(comma_separated(rows), encoding="utf-8")
     if arguments.out:
         print(f"wrote {arguments.out}", file=sys.stderr)
+
+
+def _options_of_methods(given: Iterable[MethodOption], methods: Collection[str]) -> dict[str, dict[str, int]]:
+    """Method's key -> all its options, of the methods that have any.
+
+    Raises:
+        ValueError: For an option that no method of `methods` has, and for a value that its method does not take.
+    """
+    from vitviz.analysis.methods import METHODS
+
+    own: dict[str, list[MethodOption]] = {key: [] for key, method in METHODS.items() if method.options}
+    for option in given:
+        if option.name not in getattr(METHODS.get(option.method), "options", ()):
+            known = ", ".join(f"{key}.{name}" for key in own for name in METHODS[key].options)
+            raise ValueError(f"{option.written} is no option of a method; there are {known}")
+        if option.method not in methods:
+            refuse({option.written: True}, f"{option.method} is not among --methods.")
+        own[option.method].append(option)
+    spent = {}
+    for key, options in own.items():
+        try:
+            spent[key] = METHODS[key].checked(**{option.name: option.value for option in options})
+        except ValueError as reason:
+            raise ValueError(f"{' and '.join(option.written for option in options)}: {reason}") from None
+    return spent
 
 
 def _asked(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.analysis.reference import picture, subject
 from tests.capture.families import FAMILIES, build
+from vitviz.__main__ import main
 from vitviz.analysis import methods
 from vitviz.analysis.methods import METHODS, explain, explain_all
 from vitviz.analysis.methods.occlusion import windows
@@ -112,7 +113,7 @@ def test_an_unknown_method_is_refused_by_name():
         explain(Question(subject(), picture(), ClassLogit(0)), "magic")
 
 
-def test_a_method_is_added_by_one_file(monkeypatch, tmp_path):
+def test_a_method_is_added_by_one_file(monkeypatch, tmp_path, capsys):
     (tmp_path / "brightness.py").write_text(ONE_FILE)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "vitviz.analysis.methods.brightness", raising=False)
@@ -133,6 +134,8 @@ def test_a_method_is_added_by_one_file(monkeypatch, tmp_path):
     assert methods.usual_options()["brightness"] == {"power": 1} and found["brightness"].slow
     with pytest.raises(UnsupportedError, match="no option called 'depth'; it has power"):
         explain(asked, "brightness", depth=2)
+    assert main(["faithfulness", str(tmp_path), "--option", "brightness.depth=2"]) == 1
+    assert "brightness.power" in capsys.readouterr().err
 
 
 def test_two_methods_of_one_key_are_refused(monkeypatch, tmp_path):

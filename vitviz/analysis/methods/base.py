@@ -23,6 +23,10 @@ def _fast(_layout: TokenLayout, _options: Mapping[str, int]) -> float:
     return 3
 
 
+def _any(_options: Mapping[str, int]) -> None:
+    pass
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """An explanation method with its card.
@@ -42,6 +46,7 @@ class Method:
         order: sort key in lists of all methods.
         of_a_query: whether the map is the row of a query; the others differentiate the score itself.
         options: name -> default of the arguments that determine the time of a slow method.
+        check: called with the options as given; raises ValueError for values that `run` would refuse.
         weight: relative time, for the progress of several methods together.
         passes: (layout, options) -> approximate number of forward passes.
         reports: whether `run` takes `progress`.
@@ -59,6 +64,7 @@ class Method:
     order: int
     of_a_query: bool = False
     options: Mapping[str, int] = field(default_factory=dict)
+    check: Callable[[Mapping[str, int]], None] = _any
     weight: float = FAST
     passes: Callable[[TokenLayout, Mapping[str, int]], float] = _fast
     reports: bool = False
@@ -81,14 +87,25 @@ class Method:
 
         Raises:
             UnsupportedError: for an unknown option, and for a model that the method is not defined for.
+            ValueError: for a value that an option does not take.
+        """
+        given: dict[str, Any] = self.checked(**options)
+        if self.reports:
+            given["progress"] = progress
+        return self.run(question, **given)
+
+    def checked(self, **options: int) -> dict[str, int]:
+        """All options by their names: these, and the usual values of the others.
+
+        Raises:
+            UnsupportedError: for an option that the method does not have.
+            ValueError: for a value that it does not take.
         """
         if unknown := sorted(options.keys() - self.options.keys()):
             known = ", ".join(self.options) or "none"
             raise UnsupportedError(f"{self.name} has no option called {unknown[0]!r}; it has {known}.")
-        given: dict[str, Any] = {**self.options, **options}
-        if self.reports:
-            given["progress"] = progress
-        return self.run(question, **given)
+        self.check(options)
+        return {**self.options, **options}
 
     def forward_passes(self, layout: TokenLayout, **options: int) -> float:
         """Approximate number of forward passes of `map` with these options on a grid of `layout`."""

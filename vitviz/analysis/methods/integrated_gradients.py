@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -85,8 +86,7 @@ def integrated_gradients(
         MissingPackageError: without captum.
     """
     need_package("captum", "captum", "Integrated gradients")
-    if steps < 2:
-        raise ValueError(f"the path needs at least 2 points, not {steps}")
+    _check({"steps": steps})
     attempts = [steps]
     while attempts[-1] < most_steps:
         attempts.append(min(2 * attempts[-1], most_steps))
@@ -144,6 +144,14 @@ def integrated_gradients(
     return found
 
 
+def _check(options: Mapping[str, int]) -> None:
+    steps = options.get("steps", STEPS)
+    if steps < 2:
+        raise ValueError(f"the path needs at least 2 points, not {steps}")
+    if (most := options.get("most_steps", steps)) < steps:
+        raise ValueError(f"most_steps is at least the {steps} points that there are at first, not {most}")
+
+
 def over_patches(values: Tensor, layout: TokenLayout) -> Tensor:
     """(height, width) -> (rows, cols): the sum over each patch's pixels."""
     area = math.prod(values.shape) / layout.num_patches
@@ -162,6 +170,7 @@ METHOD = Method(
     misleads="It depends on the baseline: parts that have the mean colour get nothing, however much they matter.",
     order=70,
     options={"steps": STEPS, "most_steps": MOST_STEPS},
+    check=_check,
     weight=200,
     passes=lambda _layout, options: 3 * 2 * options["steps"],
     reports=True,

@@ -6,6 +6,8 @@ construction, because both hide patches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from vitviz.analysis.hiding import BATCH, cells, read_hidden
@@ -33,8 +35,7 @@ def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.nd
     Raises:
         ValueError: for a stride larger than the window.
     """
-    if not 1 <= stride <= window:
-        raise ValueError(f"windows of {window} patches leave gaps at a stride of {stride}; choose 1 to {window}")
+    _check({"stride": stride}, window)
     rows, cols = layout.grid
     covers = []
     for row in _centres(rows, window, stride):
@@ -76,6 +77,12 @@ def occlusion(
     return Heatmap(question.layout.patches(mean), "fall of the score when hidden", signed=True)
 
 
+def _check(options: Mapping[str, int], window: int = WINDOW) -> None:
+    stride = options.get("stride", 1)
+    if not 1 <= stride <= window:
+        raise ValueError(f"windows of {window} patches leave gaps at a stride of {stride}; choose 1 to {window}")
+
+
 METHOD = Method(
     "occlusion",
     "Occlusion",
@@ -88,6 +95,7 @@ METHOD = Method(
     misleads="Of what stands twice in the picture neither seems to matter, and deletion curves favour it because both hide.",
     order=80,
     options={"stride": 2},
+    check=_check,
     weight=40,
     passes=lambda layout, options: layout.num_patches / options["stride"] ** 2,
     reports=True,
