@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from vitviz.capture.attention import BiasTable, DenseBias
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.events import AttentionEvents, FusedCall
 from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
-from vitviz.capture.roles import tensors_in
+from vitviz.capture.roles import ByTensor, tensors_in
 
 
 def position_index(module: nn.Module, queries: int, keys: int) -> Tensor | None:
@@ -57,26 +56,24 @@ class _WithoutContent(TorchFunctionMode):
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()
-        self._content: dict[int, weakref.ref[Tensor]] = {}
-        self._without: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+        self._content = ByTensor[bool]()
+        self._without = ByTensor[Tensor]()
         self._add(picture)
 
     def _add(self, tensor: Any) -> None:
         for one in tensors_in((tensor,), {}):
-            self._content[id(one)] = weakref.ref(one)
+            self._content.give(one, True)
 
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the picture."""
-        entry = self._content.get(id(tensor))
-        return entry is not None and entry() is tensor
+        return self._content.of(tensor) is not None
 
     def known(self, tensor: Tensor) -> Tensor | None:
         """The tensor's value without content, if it was computed from a product; else None."""
-        entry = self._without.get(id(tensor))
-        return entry[1] if entry is not None and entry[0]() is tensor else None
+        return self._without.of(tensor)
 
     def know(self, tensor: Tensor, without: Tensor) -> None:
-        self._without[id(tensor)] = (weakref.ref(tensor), without)
+        self._without.give(tensor, without)
 
     def _replaced(self, value: Any) -> Any:
         if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
@@ -96,7 +93,7 @@ class _WithoutContent(TorchFunctionMode):
             return result
         self._add(args[0] if func in known.SET_ITEM else result)
         if func in _ENDS:
-            self._without.pop(id(result), None)  # computed in place
+            self._without.forget(result)  # computed in place
         if follows and func in _SUMMARIES:
             if isinstance(result, Tensor):
                 self.know(result, torch.zeros_like(result))

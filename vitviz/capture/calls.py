@@ -22,7 +22,7 @@ from vitviz.capture import functions as known
 from vitviz.capture.events import FUSED, AttentionEvents, FusedCall
 from vitviz.capture.functions import MULTIPLY, PRODUCTS, Product, WeightedSum, product_of, summed
 from vitviz.capture.modules import ModuleNames, around
-from vitviz.capture.roles import Normalisation, Role, Roles, axis_of, drops, positional, replaced, tensors_in
+from vitviz.capture.roles import ByTensor, Normalisation, Role, axis_of, drops, positional, replaced, tensors_in
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
 
 STEPS_FOLLOWED = 24  # functions between a product and its softmax; models have one to ten
@@ -45,7 +45,7 @@ class AttentionCalls(TorchFunctionMode):
         self.names = names
         self.refusing = refusing
         self.products: set[str] = set()  # modules that multiply two tensors of the pass with each other
-        self._roles = Roles()
+        self._roles = ByTensor[Role]()
         self._open: list[Normalisation] = []
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:

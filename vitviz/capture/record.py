@@ -104,7 +104,8 @@ def record(
         layout: which token is which patch at the model's first attention; None to use the placement of every call.
         keep_values: also keep v (heads, keys, value_dim) of every layer.
         hidden: dotted names of modules whose output (tokens, width) is kept.
-        progress: called after each attention call with (calls so far, calls expected); an exception that it raises stops the pass.
+        progress: called after each attention call with (calls so far, calls expected); an exception that it raises stops
+            the pass.
 
     Raises:
         CaptureError: if no attention was observed, or other calls than in the pass over coordinates.

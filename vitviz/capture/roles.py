@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 _KEPT = 4096  # entries before those of freed tensors are removed
+
+T = TypeVar("T")
+
+
+class ByTensor(Generic[T]):
+    """A value for each tensor of a pass, by the tensor's identity. No tensor is held in memory for it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Tensor], T]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def of(self, tensor: Any) -> T | None:
+        """The tensor's value; None for one that has none, and for what is no tensor."""
+        entry = self._known.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def give(self, tensor: Any, value: T) -> None:
+        """`tensor` has that value from now on; whatever is no tensor has none."""
+        if isinstance(tensor, Tensor):
+            if len(self._known) > _KEPT:
+                self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
+            self._known[id(tensor)] = (weakref.ref(tensor), value)
+
+    def forget(self, tensor: Any) -> None:
+        self._known.pop(id(tensor), None)
+
+    def clear(self) -> None:
+        self._known.clear()
+
+
+def is_score_matrix(shape: Sequence[int], axis: int = -1) -> bool:
+    """Whether a tensor of this shape may be scores of attention, to be normalised over `axis`: a batch of matrices, queries by
+    keys or keys by queries, with more than one of each.
+    """
+    axes = len(shape)
+    return axes > 2 and axis % axes >= axes - 2 and min(shape[-2:]) > 1
 
 
 @dataclass(eq=False)
@@ -34,8 +72,7 @@ class Normalisation:
     @property
     def looks_like_attention(self) -> bool:
         """Whether it normalised rows over tokens in a batch of score matrices."""
-        axes = len(self.shape)
-        return self.scored and axes > 2 and self.axis >= axes - 2 and min(self.shape[-2:]) > 1
+        return self.scored and is_score_matrix(self.shape, self.axis)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,33 +113,6 @@ class Role:
 
 
 _RANKS = ["weights", "weighted", "log", "unscored log", "exp", "sum", "lse", "scores", "outer"]
-
-
-class Roles:
-    """The roles of a pass's tensors, by identity; the tensors are referenced weakly."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Tensor], Role]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._known)
-
-    def of(self, tensor: Any) -> Role | None:
-        entry = self._known.get(id(tensor))
-        return entry[1] if entry is not None and entry[0]() is tensor else None
-
-    def give(self, tensor: Any, role: Role) -> None:
-        """Sets the role of `tensor`; a value that is not a tensor is ignored."""
-        if isinstance(tensor, Tensor):
-            if len(self._known) > _KEPT:
-                self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
-            self._known[id(tensor)] = (weakref.ref(tensor), role)
-
-    def forget(self, tensor: Any) -> None:
-        self._known.pop(id(tensor), None)
-
-    def clear(self) -> None:
-        self._known.clear()
 
 
 def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:

@@ -12,6 +12,7 @@ from vitviz.capture.coordinates.layouts import first_attention
 from vitviz.capture.coordinates.tensor import without_numbers
 from vitviz.capture.events import AttentionEvents, FusedCall
 from vitviz.capture.modules import ModuleNames, blank_input, evaluating, input_channels, unwrapped
+from vitviz.capture.roles import is_score_matrix
 from vitviz.errors import NOT_TAKEN, UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -30,7 +31,7 @@ class _Stop(AttentionEvents):
         raise _FirstAttention
 
     def scores(self, scores: Tensor) -> Tensor:
-        if scores.ndim >= 3 and min(scores.shape[-2:]) > 1:
+        if is_score_matrix(scores.shape):
             raise _FirstAttention(scores.shape[-2:])
         return scores
 

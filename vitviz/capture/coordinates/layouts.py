@@ -16,6 +16,7 @@ from vitviz.capture.coordinates.tensor import Places, is_mixture, run_on_places,
 from vitviz.capture.events import Call
 from vitviz.capture.layers import refuse_other_than_tokens
 from vitviz.capture.modules import ModuleNames, unwrapped, walk
+from vitviz.capture.roles import is_score_matrix
 from vitviz.errors import NOT_TAKEN, UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -63,7 +64,7 @@ class _First(Placing):
         return super().pooled(*args, **{**kwargs, "need_weights": True})
 
     def scores(self, scores: Tensor) -> Tensor:
-        self.attends = self.attends or (scores.ndim >= 3 and min(scores.shape[-2:]) > 1)
+        self.attends = self.attends or is_score_matrix(scores.shape)
         return scores
 
 

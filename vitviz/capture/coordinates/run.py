@@ -10,7 +10,6 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from vitviz.capture import functions as known
 from vitviz.capture.calls import AttentionCalls, our_own_errors
@@ -24,7 +23,7 @@ from vitviz.capture.events import Call, FusedCall
 from vitviz.capture.functions import WeightedSum
 from vitviz.capture.modules import ModuleNames, unwrapped, walk
 from vitviz.capture.observe import Observer, refuse_blocks_without_attention, refuse_unseen
-from vitviz.capture.roles import tensors_in
+from vitviz.capture.roles import ByTensor, tensors_in
 from vitviz.errors import NOT_TAKEN
 
 
@@ -93,7 +92,7 @@ class Placing(Observer):
         super().__init__(names, self._place)
         self.placements: list[Placement] = []
         self.negative: set[int] = set()
-        self.results: list[tuple[Tensor, int]] = []  # (output, number of the call)
+        self.results = ByTensor[int]()  # output -> number of the call
         self.parallel: set[int] = set()  # calls on the same input as the one before or after
         self._input: object = None  # of the module that made the last call
         self._descent, self._made_of = descent or _Descent(), 0
@@ -124,7 +123,7 @@ class Placing(Observer):
         return self._remembered(out if call.plain else at_the_queries(call.weights, call.values, out))
 
     def _remembered(self, out: Tensor) -> Tensor:
-        self.results[:] = [*self.results[-_RESULTS_FOLLOWED:], (out, len(self.placements) - 1)]
+        self.results.give(out, len(self.placements) - 1)
         return out
 
 
@@ -133,16 +132,16 @@ class _Descent(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls = WeakTensorKeyDictionary()
+        self._calls = ByTensor[int]()
 
     def of(self, *tensors: Tensor) -> int:
         calls = 0
         for tensor in tensors:
-            calls |= self._calls.get(tensor, 0)
+            calls |= self._calls.of(tensor) or 0
         return calls
 
     def add(self, tensor: Tensor, calls: int) -> None:
-        self._calls[tensor] = self.of(tensor) | calls
+        self._calls.give(tensor, self.of(tensor) | calls)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -156,7 +155,7 @@ class _Descent(TorchFunctionMode):
 class _Subtractions(TorchFunctionMode):
     """Detects that the output of one attention call is subtracted from another's (differential attention)."""
 
-    def __init__(self, results: list[tuple[Tensor, int]]) -> None:
+    def __init__(self, results: ByTensor[int]) -> None:
         super().__init__()
         self.results = results
         self.concerned: set[int] = set()
@@ -165,15 +164,14 @@ class _Subtractions(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if not self.results or (func not in _MINUS and func not in _RESHAPED):
             return result
-        origins = [number for value in args[:2] for tensor, number in self.results if tensor is value]
+        origins = [number for value in args[:2] if (number := self.results.of(value)) is not None]
         if func in _MINUS and len(set(origins)) == 2:
             self.concerned.update(origins)
         elif origins and isinstance(result, Tensor):
-            self.results.append((result, origins[0]))
+            self.results.give(result, origins[0])
         return result
 
 
-_RESULTS_FOLLOWED = 8
 _MINUS = known.SUBTRACT
 _RESHAPED = {
     *(torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__, torch.neg, Tensor.neg, Tensor.__neg__),
