@@ -75,6 +75,34 @@ def test_options_and_refusals(model, image) -> None:
         vitviz.explain(model, image, method="nothing")
 
 
+def test_a_question_and_a_model_with_an_image_are_explained_alike(model, image) -> None:
+    question = vitviz.Question(model, vitviz.prepare(model, image).input, vitviz.ClassLogit(7))
+    keys = ["relevance", "rollout", "occlusion"]
+    asked = {"methods": keys, "options": {"occlusion": {"stride": 3}}}
+    expected = {key: explain_question(question, key, **asked["options"].get(key, {})).values for key in keys}
+    for given, target in (
+        ((question,), {}),
+        ((model, image), {"target": 7}),
+        ((model, vitviz.trace(model, image)), {"target": 7}),
+    ):
+        maps = vitviz.explain_all(*given, **target, **asked)
+        assert list(maps) == keys
+        for key, heatmap in maps.items():
+            np.testing.assert_allclose(heatmap.values, expected[key], atol=1e-6)
+        np.testing.assert_allclose(
+            vitviz.explain(*given, **target, method="relevance").values, expected["relevance"], atol=1e-6
+        )
+
+
+def test_a_question_is_asked_alone(model, image) -> None:
+    question = vitviz.Question(model, vitviz.prepare(model, image).input, vitviz.ClassLogit(7))
+    for given in ({"image": image}, {"target": 3}):
+        with pytest.raises(TypeError, match="give it alone"):
+            vitviz.explain(question, **given)
+    with pytest.raises(TypeError, match="a model and an image"):
+        vitviz.explain_all(model)
+
+
 def test_methods_are_listed_with_their_cards() -> None:
     assert vitviz.methods() == METHODS
     for key, card in vitviz.methods().items():

@@ -58,7 +58,7 @@ _PUBLIC: dict[str, str] = {
     "SelfDot": "vitviz.analysis.targets",
     "methods": "vitviz.explaining",
     "explain": "vitviz.explaining",
-    "explain_all": "vitviz.analysis.methods",
+    "explain_all": "vitviz.explaining",
     "faithfulness": "vitviz.analysis.faithfulness",
     "logit_lens": "vitviz.analysis.prediction",
     "patch_lens": "vitviz.analysis.prediction",

@@ -1,15 +1,17 @@
-"""Explanations from a model and an image or a trace: `vitviz.explain` and `vitviz.methods`."""
+"""Explanations of a question, or from a model and an image or a trace: `vitviz.explain`, `explain_all` and `methods`."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import SupportsIndex
 
 from PIL import Image
 from torch import Tensor
 
-from vitviz.analysis.methods import METHODS
+from vitviz.analysis.methods import METHODS, Options
 from vitviz.analysis.methods import explain as explain_question
+from vitviz.analysis.methods import explain_all as explain_with_all
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit, SelfDot, Target, default_target
@@ -29,8 +31,8 @@ def methods() -> dict[str, Method]:
 
 
 def explain(
-    model: Model,
-    image: Image.Image | Trace,
+    model: Model | Question,
+    image: Image.Image | Trace | None = None,
     *,
     method: str = "rollout",
     target: Target | SupportsIndex | None = None,
@@ -41,7 +43,7 @@ def explain(
     """A map of each patch's relevance for one number of the model's output, by one explanation method.
 
     Args:
-        model: A loaded model.
+        model: A loaded model; or a Question, which has its image and target already and caches what several methods need.
         image: A photograph, or a trace of it by this model; the trace's forward pass is reused if the method needs no other.
         method: A key of `methods()`.
         target: The output to explain: an index of the model's outputs or a Target. Default: the most probable class or label;
@@ -58,8 +60,56 @@ def explain(
             defined for this model.
         MissingPackageError: For a method that needs a package that is not installed.
         ValueError: For a trace of another model.
+        TypeError: For a model without an image, and a question with one or with a target.
     """
-    return explain_question(question_of(model, image, target, framing), method, progress, **options)
+    return explain_question(_question(model, image, target, framing), method, progress, **options)
+
+
+def explain_all(
+    model: Model | Question,
+    image: Image.Image | Trace | None = None,
+    *,
+    methods: Iterable[str] | None = None,
+    target: Target | SupportsIndex | None = None,
+    framing: str = "crop",
+    progress: Progress | None = None,
+    options: Options | None = None,
+) -> dict[str, Heatmap]:
+    """The maps of several methods, which share their passes; those that this model does not support are left out.
+
+    Args:
+        model: As in `explain`.
+        image: As in `explain`.
+        methods: Keys of `methods()`; all of them where not given.
+        target: As in `explain`.
+        framing: As in `explain`.
+        progress: Called with (thousandths done, 1000); raise from it to stop.
+        options: Of each method by its key, in place of the usual ones: {"occlusion": {"stride": 1}}.
+
+    Returns:
+        Key -> Heatmap (rows, cols).
+
+    Raises:
+        UnsupportedError, ValueError, TypeError: As `explain`.
+    """
+    return explain_with_all(_question(model, image, target, framing), methods, progress, options)
+
+
+def _question(
+    model: Model | Question,
+    image: Image.Image | Trace | None,
+    target: Target | SupportsIndex | None,
+    framing: str,
+) -> Question:
+    if isinstance(model, Question):
+        if image is not None or target is not None:
+            raise TypeError(
+                "a Question has its image and its target already; give it alone, or a model with an image and a target"
+            )
+        return model
+    if image is None:
+        raise TypeError("an explanation is of a model and an image or a trace of one, or of a Question")
+    return question_of(model, image, target, framing)
 
 
 def question_of(
