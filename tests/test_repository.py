@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,14 @@ def test_sources_stay_short_and_files_small() -> None:
     for path in tracked():
         limit = LARGEST_FILE if path.is_relative_to(ROOT / "assets") else LARGEST_ELSEWHERE
         assert path.stat().st_size <= limit, f"{path.relative_to(ROOT)} has {path.stat().st_size} bytes"
+
+
+def test_a_source_distribution_has_every_file() -> None:
+    """The tests come with it, and read documents, scripts and settings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    top = {f"/{path.relative_to(ROOT).parts[0]}" for path in tracked()} - {"/pyproject.toml"}  # which is always there
+    assert {name for name in top if not any(fnmatch(name, pattern) for pattern in included)} == set()
 
 
 def test_a_class_name_means_one_thing() -> None:
