@@ -1,4 +1,4 @@
-"""Tokens that stand out by their length or by the attention they are given, on the picture and through the layers."""
+"""What the model does as it is: tokens that stand out, a map without them, and what every head is worth."""
 
 from __future__ import annotations
 

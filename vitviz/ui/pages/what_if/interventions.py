@@ -1,4 +1,4 @@
-"""Switches on the picture and its tokens: patches hidden or shuffled, positions changed, tokens cut out of attention."""
+"""Controls of the interventions, on the picture, its tokens, heads and layers, and the sentence that says what each one did."""
 
 from __future__ import annotations
 
