@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from vitviz.draw import Scale
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import Paint, show_board, show_picture
+from vitviz.ui.components.heatmap import MapScales, Paint, PictureSize, show_board, show_picture
 from vitviz.ui.components.microscope import MicroscopeView, microscope
 from vitviz.ui.pages.microscope.text import MICROSCOPE
 from vitviz.ui.server.payloads import pack_picture
@@ -76,7 +76,7 @@ if only in ("all", "picture"):
         chosen=kept["chosen"],
         prefix=("cls", "reg0"),
         on_pick=lambda name: keep(chosen=name),
-        widest=320,
+        size=PictureSize(widest=320),
     )
 if only in ("all", "board"):
     maps = np.random.default_rng(rows).random((2, 24, rows, cols), np.float32)
@@ -84,12 +84,8 @@ if only in ("all", "board"):
         context,
         "board",
         maps,
-        [Scale.of(each) for each in maps.reshape(48, rows, cols)],
+        MapScales([Scale.of(each) for each in maps.reshape(48, rows, cols)], "random", ends=("least", "most")),
         alt=f"board of the {subject}",
-        caption="random",
-        shared=None,
-        own_ends=("least", "most"),
-        facts={},
         params=(),
         chosen=kept["head"],
         on_pick=lambda layer, head: keep(head=(layer, head)),
@@ -106,6 +102,6 @@ if only in ("all", "paint"):
             lambda cells: keep(cells=cells),
             hidden=lambda: Image.new("RGB", photograph.size, HIDDEN),
         ),
-        widest=320,
+        size=PictureSize(widest=320),
     )
 st.code(json.dumps({"subject": subject, "token": kept["view"].token, **{n: kept[n] for n in kept if n != "view"}}))

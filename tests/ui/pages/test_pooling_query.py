@@ -55,7 +55,7 @@ def test_the_board_of_a_pooling_query_is_the_layer_after_all_others(app, boards,
     assert words.PAGE.lead.format(query="pooling query") in page.text
     maps, given = boards[-1]
     np.testing.assert_allclose(maps, vitviz.head_maps(trace, "pool"), atol=1e-6)
-    assert given["first"] == 12 and given["chosen"] == (0, 7)
+    assert given["names"].first == 12 and given["chosen"] == (0, 7)
 
 
 @pytest.mark.parametrize("where", ["microscope", "rollout", "prediction", "compare", "layers", "by_hand", "positions"])

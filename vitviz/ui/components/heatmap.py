@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +60,86 @@ class Paint:
         return {"cells": list(self.cells), "hint": self.hint, "touch_hint": self.touch_hint, "url": url}
 
 
+@dataclass(frozen=True)
+class GridLines:
+    """What is drawn of a picture's grid of patches.
+
+    Attributes:
+        grid: (rows, cols) where there is no heat map and the grid is not the one at the model's entrance.
+        line: pixels of the cuts between patches.
+        dim: how far all patches but the chosen one are dimmed, 0 to 1.
+        walls: borders of windows.
+        contour: the lines around what the chosen patch can reach.
+    """
+
+    grid: tuple[int, int] | None = None
+    line: float = 0
+    dim: float = 0.0
+    walls: Sequence[Segment] = ()
+    contour: Sequence[Segment] = ()
+
+
+@dataclass(frozen=True)
+class PictureSize:
+    """The space that a picture takes.
+
+    Attributes:
+        around: CSS pixels of the window's height for all else that is to be seen with it: the heading above, the lead and
+            the row of controls below; where not given, as much as one picture at the top of a page leaves.
+        widest: CSS pixels.
+        stacked: how many pictures share that height, one above the other.
+    """
+
+    around: int | None = None
+    widest: int = 1200
+    stacked: int = 1
+
+
+@dataclass(frozen=True)
+class MapScales:
+    """The scales of several maps.
+
+    Attributes:
+        each: one for each map, in order.
+        caption: what the colours stand for.
+        shared: the one scale of all maps, where colours compare between them; otherwise None.
+        ends: what the two ends of the colour bar stand for, where each map has its own scale.
+    """
+
+    each: Sequence[Scale]
+    caption: str
+    shared: Scale | None = None
+    ends: tuple[str, str] = ("", "")
+
+    @classmethod
+    def of(
+        cls, maps: np.ndarray, label: str, *, shared: bool = False, robust: bool = False, signed: bool = False
+    ) -> MapScales:
+        """Scales of maps (n, rows, cols): one for all, or each its own. label: what the numbers are."""
+        if shared:
+            one = Scale.of(maps, robust=robust, signed=signed)
+            return cls([one] * len(maps), words.SHARED_CAPTION.format(label=label, scale=one.label), one)
+        caption = words.OWN_CAPTION.format(label=label, scale=words.SCALE_ROBUST if robust else words.SCALE_RAW)
+        each = [Scale.of(one, robust=robust, signed=signed) for one in maps]
+        return cls(each, caption, None, words.OWN_ENDS_ROBUST if robust else words.OWN_ENDS)
+
+
+@dataclass(frozen=True)
+class MapNames:
+    """What the maps of a board are called, and the patches of one.
+
+    Attributes:
+        first: number of the layer in the first row.
+        wrapped: the heads of one layer, or the layers, broken into rows, each with its number above it; unit: which of the two.
+        places: what the rows and the columns of a map are called, where they are not counted from 0.
+    """
+
+    first: int = 0
+    wrapped: bool = False
+    unit: Literal["head", "layer"] = "head"
+    places: tuple[Sequence[int], Sequence[int]] = ((), ())
+
+
 @cache
 def _component(name: str) -> Component:
     return registered(name, "picture.css", words.PICTURE_WORDS)
@@ -79,14 +160,8 @@ def show_picture(
     prefix: Iterable[str] = (),
     marks: Iterable[Cell] = (),
     tag: str = "",
-    line: float = 0,
-    dim: float = 0.0,
-    grid: tuple[int, int] | None = None,
-    walls: Sequence[Segment] = (),
-    contour: Sequence[Segment] = (),
-    widest: int = 1200,
-    around: int | None = None,
-    stacked: int = 1,
+    lines: GridLines = GridLines(),
+    size: PictureSize = PictureSize(),
     link: str = "",
     shown: Image.Image | None = None,
     one_of_many: bool = False,
@@ -105,15 +180,6 @@ def show_picture(
         chosen: name of the token to frame.
         prefix: names offered beside the picture.
         marks: patches framed thinly; tag: a word beside each of them.
-        line: pixels of the cuts between patches.
-        dim: how far all patches but the chosen one are dimmed, 0 to 1.
-        grid: (rows, cols) where there is no heat map and the grid is not the one at the model's entrance.
-        walls: borders of windows.
-        contour: the lines around what the chosen patch can reach.
-        widest: CSS pixels.
-        around: CSS pixels of the window's height for all else that is to be seen with it: the heading above, the lead and
-            the row of controls below; where not given, as much as one picture at the top of a page leaves.
-        stacked: how many pictures share that height, one above the other.
         link: name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
         one_of_many: without its own hint and slider, because the page or a linked picture has them.
         captioned: with what its colours stand for and where its scale ends in words; the numbers stand there in any case.
@@ -122,7 +188,9 @@ def show_picture(
         shown: what lies below the grid, where that is not the model's input; `params` have to name it too.
         paint: where patches are painted and none is chosen.
     """
-    rows, cols = grid or (context.layout.grid if heatmap is None else heatmap.grid)  # a later stage's grid is coarser
+    rows, cols = lines.grid or (
+        context.layout.grid if heatmap is None else heatmap.grid
+    )  # a later stage's grid is coarser
     heat: dict[str, Any] | None = None
     if heatmap is not None:
         ends = scale or Scale.of(heatmap.values, signed=heatmap.signed)
@@ -149,16 +217,21 @@ def show_picture(
         "rows": rows,
         "cols": cols,
         "ratio": context.shown.width / context.shown.height,
-        "widest": widest,
-        "around": around or (AROUND_MAP if heat or bar else AROUND_PICTURE),
-        "stacked": stacked,
+        "widest": size.widest,
+        "around": size.around or (AROUND_MAP if heat or bar else AROUND_PICTURE),
+        "stacked": size.stacked,
         "link": link,
         "one_of_many": one_of_many,
         "chosen": chosen,
         "prefix": [{"name": name, "label": words.token(name)} for name in prefix],
         "marks": [list(cell) for cell in marks],
         "tag": tag,
-        "grid": {"line": line, "dim": dim, "walls": list(walls), "contour": list(contour)},
+        "grid": {
+            "line": lines.line,
+            "dim": lines.dim,
+            "walls": list(lines.walls),
+            "contour": list(lines.contour),
+        },
         "heat": heat,
         "bar": bar,
         "plain": plain,
@@ -191,35 +264,25 @@ def show_board(
     context: PageContext,
     key: str,
     maps: np.ndarray,
-    scales: Sequence[Scale],
+    scales: MapScales,
     *,
     alt: str,
-    caption: str,
-    shared: Scale | None,
-    own_ends: tuple[str, str],
-    facts: dict[str, np.ndarray],
     params: Sequence[tuple[str, Hashable]],
     chosen: tuple[int, int | None] | None,
-    wrapped: bool = False,
-    unit: Literal["head", "layer"] = "head",
-    places: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    facts: Mapping[str, np.ndarray] = MappingProxyType({}),
+    names: MapNames = MapNames(),
     on_pick: Callable[[int, int], None] | None = None,
     tallest: int = 600,
-    first: int = 0,
     paint: Paint | None = None,
 ) -> None:
     """Shows (layers, heads, rows, cols) maps as small multiples.
 
     Args:
-        scales: one for each map, in order.
-        shared: the one scale of all maps, where colours compare between them; otherwise None.
-        own_ends: what the two ends of the colour bar stand for, where each map has its own scale.
-        facts: name -> (layers, heads): numbers read out beside each head.
+        scales: in the order of the maps, row by row.
+        params: what maps, scales and facts depend on: while they stay, the browser keeps its numbers.
         chosen: (layer, head), head None for the whole layer; None where nothing is.
-        wrapped: the heads of one layer, or the layers, broken into rows, each with its number above it; unit: which of the two.
-        places: what the rows and the columns of a map are called, where they are not counted from 0.
+        facts: name -> (layers, heads): numbers read out beside each head.
         tallest: CSS pixels aimed at in a window of 768; in a higher one it is as much higher.
-        first: number of the layer in the first row.
         paint: where heads, counted row by row, are switched and none is chosen.
     """
 
@@ -228,7 +291,7 @@ def show_board(
             "values": np.asarray(maps, np.float32),
             "facts": np.stack([*facts.values()], axis=-1).astype(np.float32) if facts else np.zeros(0, np.float32),
         }
-        ends = [[scale.low, scale.high, scale.noise] for scale in scales]
+        ends = [[scale.low, scale.high, scale.noise] for scale in scales.each]
         return pack(arrays, {"facts": list(facts), "scales": ends})
 
     def picked(at: Any) -> None:
@@ -239,25 +302,25 @@ def show_board(
         if on_pick is not None and inside and 0 <= at[0] < maps.shape[0] and 0 <= at[1] < maps.shape[1]:
             on_pick(at[0], at[1])
 
-    heat = scale_message(shared or scales[0], caption, shared)
-    if shared is None:
-        heat["ticks"] = [[0, own_ends[0]], [1, own_ends[1]]]
+    heat = scale_message(scales.shared or scales.each[0], scales.caption, scales.shared)
+    if scales.shared is None:
+        heat["ticks"] = [[0, scales.ends[0]], [1, scales.ends[1]]]
     data = {
         "url": context.offer(f"board {key}", build, **dict(params)),
         "shape": [int(count) for count in maps.shape[:2]],
         "chosen": None if chosen is None else list(chosen),
-        "wrapped": wrapped,
-        "unit": unit,
-        "places": [[int(place) for place in side] for side in places],
+        "wrapped": names.wrapped,
+        "unit": names.unit,
+        "places": [[int(place) for place in side] for side in names.places],
         "heat": heat,
         "alt": alt,
         "tallest": tallest,
-        "first": first,
+        "first": names.first,
         "paint": paint and paint.message(context, key),
     }
     layers, heads, rows, cols = maps.shape
     ratio = heads * cols / (layers * rows)  # of the board without its margins
-    numbers = (layers - 1) * NUMBER_HEIGHT * wrapped  # of all rows but the first, where each has its own
+    numbers = (layers - 1) * NUMBER_HEIGHT * names.wrapped  # of all rows but the first, where each has its own
     high = f"(max(240px, {tallest}px + 100svh - 768px) - {numbers}px)"
     phone = "max(0px, (600px - 100vw) * 99)"  # its whole width, however high that is
     slot = f"width: min(100%, max({high} * {ratio}, {phone})); aspect-ratio: {ratio}; margin-bottom: {95 + numbers}px;"

@@ -13,7 +13,7 @@ from vitviz.figures.comparison import comparison_figure, difference, difference_
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name, cell_of_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
@@ -88,7 +88,7 @@ def _picture(context: PageContext, side: ComparedSide, scale: Scale) -> None:
         params=side.params,
         chosen=cell_name(*moved(marked, context.layout.grid, grid)) if marked else "",
         link=GROUP,
-        around=AROUND[side.kind],
+        size=PictureSize(around=AROUND[side.kind]),
         one_of_many=side.letter != "A",
     )
 
@@ -113,7 +113,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
         params=(("a", one.params), ("b", (two.context.key, *two.params))),
         chosen=cell_name(*moved(marked, one.context.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
-        around=AROUND[one.kind],
+        size=PictureSize(around=AROUND[one.kind]),
         one_of_many=True,
     )
 

@@ -12,7 +12,7 @@ from vitviz.figures.comparison import Scene, pasted_picture, scenes_figure
 from vitviz.models import prepare
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute import images
 from vitviz.ui.compute.images import InputImage
 from vitviz.ui.context import PageContext
@@ -100,7 +100,7 @@ def _source(context: PageContext, paste: Paste) -> None:
         on_pick=lambda name: _take(context, name),
         chosen=cell_name(*paste.source),
         marks=[start for start, _ in paste.cells(context.layout.grid)] if paste.block > 1 else (),
-        around=AROUND,
+        size=PictureSize(around=AROUND),
     )
 
 
@@ -117,7 +117,7 @@ def _target(both: PageContext, scene: Scene, paste: Paste, name: str) -> None:
         marks=[end for _, end in paste.cells(both.layout.grid)] if paste.block > 1 else (),
         shown=pasted_picture(both.subject, scene, paste),
         params=(("other", scene.image_hash), ("paste", paste)),
-        around=AROUND,
+        size=PictureSize(around=AROUND),
     )
     if paste.target is not None and paste.target != paste.source:
         st.button(words.SAME_PLACE, key="same place", type="tertiary", on_click=lambda: state.change(into=""))

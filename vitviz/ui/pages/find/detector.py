@@ -14,7 +14,7 @@ from vitviz.draw.objects import paint_boxes
 from vitviz.heatmap import Heatmap
 from vitviz.models.hugging_face.detectors import Detections, detect
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
@@ -63,7 +63,9 @@ def show(context: PageContext, its: Frame) -> None:
         name = choose()
     with its.figure(), guarded("detector"):
         if not name:
-            show_picture(context, "undetected", alt=words.NO_DETECTOR, around=AROUND, one_of_many=True)
+            show_picture(
+                context, "undetected", alt=words.NO_DETECTOR, size=PictureSize(around=AROUND), one_of_many=True
+            )
             its.say(words.NO_DETECTOR)
             return
         detector = loading.detector_of(name)
@@ -135,7 +137,7 @@ def _figure(
             alt=words.DETECTED_ALT.format(model=asked["detector"], boxes="; ".join(names)),
             shown=paint_boxes(photograph, corners, names, DRAWN / photograph.width, size_of_names=18),
             params=(*asked.items(), ("likely", likely)),
-            around=AROUND,
+            size=PictureSize(around=AROUND),
             one_of_many=True,
         )
     query, layer = seen.boxes[at][0], _layer(found)
@@ -147,7 +149,7 @@ def _figure(
             alt=words.STEP_ALT.format(label=words.ATTENTION_LABEL[found.attends]),
             heatmap=Heatmap(values, words.ATTENTION_LABEL[found.attends]),
             params=(*asked.items(), ("query", query), ("layer", layer)),
-            around=AROUND,
+            size=PictureSize(around=AROUND),
             one_of_many=True,
         )
     model = escaped(asked["detector"])

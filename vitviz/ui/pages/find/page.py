@@ -19,7 +19,7 @@ from vitviz.figures.features import objects_figure
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import Cell, cell_name, cell_of_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, objects, tables
@@ -184,7 +184,7 @@ def _figure(its: Frame, context: PageContext, finder: str, found: Found, shown: 
             chosen=cell_name(*chosen),
             marks=[(row, col) for row, col in neighbours],
             on_pick=lambda token: _pick(context, token),
-            around=AROUND,
+            size=PictureSize(around=AROUND),
             link=LINK,
             one_of_many=True,
         )
@@ -214,7 +214,7 @@ def _result(context: PageContext, finder: str, found: Found) -> None:
         shown=painted,
         params=params,
         on_pick=lambda token: _pick(context, token),
-        around=AROUND,
+        size=PictureSize(around=AROUND),
         link=LINK,
         one_of_many=True,
     )

@@ -20,7 +20,7 @@ from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
+from vitviz.ui.components.heatmap import GridLines, MapNames, MapScales, in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
@@ -146,23 +146,17 @@ def _asks_everywhere(context: PageContext, shown: Shown) -> None:
     maps = context.ask("maps of layers", read, query=shown.query)
     across = in_a_row(len(maps)) if len(maps) > 6 else len(maps)
     across = min(across, 4) if len(maps) % 4 == 0 else across
-    label = common.ATTENTION_WEIGHT
     with right:
         st.markdown(f"**{words.EVERY_LAYER}**")
         show_board(
             context,
             "every layer",
             maps.reshape(-1, across, *maps.shape[1:]),  # (layers, rows, cols) -> (lines, layers a line, rows, cols)
-            [Scale.of(each, robust=robust) for each in maps],
+            MapScales.of(maps, common.ATTENTION_WEIGHT, robust=robust),
             alt=words.EVERY_LAYER_ALT.format(count=len(maps), query=shown.query_name),
-            caption=common.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW),
-            shared=None,
-            own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
-            facts={},
             params=(("query", shown.query), ("robust", robust)),
             chosen=divmod(shown.index, across),
-            wrapped=True,
-            unit="layer",
+            names=MapNames(wrapped=True, unit="layer"),
             on_pick=lambda row, place: state.change(layer=row * across + place),
             tallest=400,
         )
@@ -245,9 +239,7 @@ def _who_asks(context: PageContext, shown: Shown) -> None:
         "who asks",
         alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.query_name),
         on_pick=lambda name: _pick(context, name, grid),
-        grid=grid,
-        line=1 if labels is None and max(grid) <= CUTS else 0,
-        walls=walls,
+        lines=GridLines(grid, 1 if labels is None and max(grid) <= CUTS else 0, walls=walls),
         params=(("layer", shown.index),),
         chosen=shown.query,
         link="layer",
@@ -290,7 +282,7 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
         heatmap=Heatmap(values, label),
         scale=Scale.of(values[shown.reach], robust=robust),
         among=shown.reach,
-        contour=[] if whole else contour(shown.reach),
+        lines=GridLines(contour=[] if whole else contour(shown.reach)),
         params=params,
         chosen=shown.query if same or collecting else "",
         prefix=shown.layer.query_layout.prefix if collecting and shown.layer.query_layout.num_prefix > 1 else (),
@@ -342,29 +334,17 @@ def show_heads(context: PageContext, shown: Shown) -> None:
         st.caption(words.HEADS_WINDOW)
     maps = within_window(shown.maps, shown.reach)  # (heads, rows, cols)
     across = in_a_row(len(maps))
-    one = Scale.of(maps, robust=robust) if shared else None
-    scales = [one] * len(maps) if one else [Scale.of(each, robust=robust) for each in maps]
-    label = common.ATTENTION_WEIGHT
-    if one:
-        caption = common.SHARED_CAPTION.format(label=label, scale=one.label)
-    else:
-        scale = common.SCALE_ROBUST if robust else common.SCALE_RAW
-        caption = common.OWN_CAPTION.format(label=label, scale=scale)
+    places = np.flatnonzero(shown.reach.any(1)).tolist(), np.flatnonzero(shown.reach.any(0)).tolist()
     params = (("layer", shown.index), ("query", shown.query), ("robust", robust), ("shared", shared))
     show_board(
         context,
         "layer heads",
         maps.reshape(-1, across, *maps.shape[1:]),  # (heads, rows, cols) -> (rows of heads, heads a row, rows, cols)
-        scales,
+        MapScales.of(maps, common.ATTENTION_WEIGHT, shared=shared, robust=robust),
         alt=words.HEADS_ALT.format(heads=len(maps), layer=shown.index, query=shown.query_name),
-        caption=caption,
-        shared=one,
-        own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
-        facts={},
         params=params,
         chosen=None if shown.head is None else divmod(shown.head, across),
-        wrapped=True,
-        places=(np.flatnonzero(shown.reach.any(1)).tolist(), np.flatnonzero(shown.reach.any(0)).tolist()),
+        names=MapNames(wrapped=True, places=places),
         on_pick=lambda row, place: state.change(head=row * across + place),
         tallest=200 * -(-len(maps) // across),
     )

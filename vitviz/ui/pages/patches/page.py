@@ -14,7 +14,7 @@ from vitviz.figures.embeddings import filters_figure, grid_figure, sequence_figu
 from vitviz.models import Model
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import GridLines, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, costs_of
@@ -58,8 +58,7 @@ def _grid(context: PageContext, row: int, col: int) -> None:
         alt=words.GRID_ALT.format(rows=rows, cols=cols),
         on_pick=take_query,
         chosen=cell_name(row, col),
-        line=state.value_of("cut"),
-        dim=state.value_of("dim"),
+        lines=GridLines(line=state.value_of("cut"), dim=state.value_of("dim")),
     )
 
 

@@ -17,13 +17,12 @@ from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of,
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import in_a_row, show_board, show_picture
+from vitviz.ui.components.heatmap import MapNames, MapScales, in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.pickers import choose_layer, choose_one_head, choose_patch, named, shared_or_own, take_query
 from vitviz.ui.pages.positions import text as words
-from vitviz.ui.text import common
 
 
 @dataclass(frozen=True)
@@ -183,24 +182,18 @@ def _board(context: PageContext, number: int, bias: OffsetBias, head: int, share
         bias.values,
         min(in_a_row(bias.num_heads), 4) if bias.num_heads % 4 == 0 else in_a_row(bias.num_heads),
     )
-    signed = straddles(maps)
-    one = Scale.of(maps, signed=signed) if shared else None
-    scales = [one] * len(maps) if one else [Scale.of(each, signed=signed) for each in maps]
-    scale = one.label if one else common.OWN_CAPTION.format(label=words.RELATIVE_LABEL, scale="raw")
     show_board(
         context,
         "bias heads",
         maps.reshape(-1, across, *maps.shape[1:]),  # (heads, down, right) -> (rows of heads, heads a row, down, right)
-        scales,
+        MapScales.of(maps, words.RELATIVE_LABEL, shared=shared, signed=straddles(maps)),
         alt=words.RELATIVE_BOARD_ALT.format(heads=len(maps), layer=bias.layer),
-        caption=common.SHARED_CAPTION.format(label=words.RELATIVE_LABEL, scale=scale) if one else scale,
-        shared=one,
-        own_ends=common.OWN_ENDS,
-        facts={},
         params=(("number", number), ("shared", shared)),
         chosen=divmod(head, across),
-        wrapped=True,
-        places=(_steps(bias.window[0], bias.step[0]), _steps(bias.window[1], bias.step[1])),
+        names=MapNames(
+            wrapped=True,
+            places=(_steps(bias.window[0], bias.step[0]), _steps(bias.window[1], bias.step[1])),
+        ),
         on_pick=lambda row, place: state.change(bias_head=row * across + place),
     )
 

@@ -29,7 +29,7 @@ from vitviz.figure import Figure
 from vitviz.figures.prediction import curves_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
@@ -174,7 +174,7 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
             params=(("target", explained.target), ("methods", tuple(found))),
-            around=400,
+            size=PictureSize(around=400),
             one_of_many=True,
         )
 

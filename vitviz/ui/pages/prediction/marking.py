@@ -15,7 +15,7 @@ from vitviz.analysis.interventions.text import NumberReader, runs
 from vitviz.draw.layer import contour
 from vitviz.figures.prediction import object_figure
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import Paint, show_picture
+from vitviz.ui.components.heatmap import GridLines, Paint, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
@@ -53,8 +53,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
                 hidden=lambda: _tinted(context),
                 by=("tinted", context.theme.accent),
             ),
-            contour=contour(mask),
-            line=1,
+            lines=GridLines(line=1, contour=contour(mask)),
         )
     with right, guarded("object"):
         if mask.all():

@@ -11,7 +11,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.figures.prediction import completeness_words, explanation_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
@@ -99,8 +99,7 @@ def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> N
         heatmap=heatmap,
         scale=Scale.of(heatmap.values, robust=context.robust, signed=heatmap.signed),
         params=(("method", method.key), ("target", explained.target)),
-        around=AROUND,
-        stacked=ROWS,
+        size=PictureSize(AROUND, stacked=ROWS),
         link="methods",
         one_of_many=True,
         captioned=False,

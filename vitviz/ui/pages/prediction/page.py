@@ -15,7 +15,7 @@ from vitviz.draw import Scale
 from vitviz.figures.prediction import classes_figure, forming_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
@@ -89,7 +89,7 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
                 "seen",
                 alt=common.SEEN_ALT.format(width=context.shown.width, height=context.shown.height),
                 one_of_many=True,
-                around=316,
+                size=PictureSize(around=316),
             )
             sentence(common.GUESS)
             answer_button("forming")

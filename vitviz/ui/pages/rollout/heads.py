@@ -17,7 +17,7 @@ from vitviz.figures.attention import attention_figure, head_rollout_figure, head
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import Cell
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_board, show_picture
+from vitviz.ui.components.heatmap import MapNames, MapScales, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.explanations import head_rollouts_of
@@ -120,25 +120,16 @@ def _board(context: PageContext, shown: _HeadMaps) -> None:
     robust, shared = context.robust, context.shared
     layers, heads = shown.maps.shape[:2]
     flat = shown.maps.reshape(layers * heads, *shown.maps.shape[2:])  # (layers * heads, rows, cols)
-    one = Scale.of(shown.maps, robust=robust) if shared else None
-    scales = [one] * len(flat) if one else [Scale.of(each, robust=robust) for each in flat]
     label = words.BOARD_LABELS[shown.kind]
-    if one:
-        caption = common.SHARED_CAPTION.format(label=label, scale=one.label)
-    else:
-        caption = common.OWN_CAPTION.format(label=label, scale=common.SCALE_ROBUST if robust else common.SCALE_RAW)
     show_board(
         context,
         f"board {shown.kind}",
         shown.maps,
-        scales,
+        MapScales.of(flat, label, shared=shared, robust=robust),
         alt=words.BOARD_ALT.format(heads=heads, layers=layers, label=label, query=common.token(shown.query)),
-        caption=caption,
-        shared=one,
-        own_ends=common.OWN_ENDS_ROBUST if robust else common.OWN_ENDS,
         facts=_facts(context, shown),
         params=(*shown.params, ("robust", robust), ("shared", shared)),
-        first=shown.first,
+        names=MapNames(shown.first),
         chosen=_chosen(context, shown),
         on_pick=lambda row, head: state.change(of="head", layer=shown.first + row, head=head),
     )

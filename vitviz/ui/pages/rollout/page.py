@@ -16,7 +16,7 @@ from vitviz.figure import Figure
 from vitviz.figures.attention import rollout_aside_figure, rollout_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
@@ -194,7 +194,7 @@ def _picture(
         marks=sinks,
         tag=words.SINK,
         link="rollout",
-        around=416,
+        size=PictureSize(around=416),
         one_of_many=True,
     )
 

@@ -11,7 +11,7 @@ from vitviz.errors import Cancelled, VitvizError
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
@@ -179,7 +179,7 @@ def _map(network: ComparedNetwork, heatmap: Heatmap, of: str) -> None:
         params=(("of", of), ("target", state.value_of("target"))),
         shown=network.shown,
         link=GROUP,
-        around=AROUND,
+        size=PictureSize(around=AROUND),
         one_of_many=True,  # nothing is chosen here
     )
 

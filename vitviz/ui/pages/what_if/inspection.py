@@ -25,7 +25,7 @@ from vitviz.figures.interventions import outliers_figure
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_board, show_picture
+from vitviz.ui.components.heatmap import MapScales, PictureSize, show_board, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure
@@ -91,7 +91,7 @@ def _picture(
         scale=Scale.of(heatmap.values, low=0.0),
         params=(("layer", layer),),
         marks=marks,
-        around=330,
+        size=PictureSize(around=330),
         link="sinks",
         on_pick=take_query,
         chosen=context.selection.query,
@@ -150,7 +150,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
                 alt=words.MAP_ALT.format(name=title),
                 heatmap=heatmap,
                 params=(("query", query), ("layer", layer), ("tokens", tokens)),
-                widest=PICTURE,
+                size=PictureSize(widest=PICTURE),
                 link="sinks",
                 on_pick=take_query,
                 chosen=context.selection.query,
@@ -247,12 +247,8 @@ def _board(
         explained.context,
         f"worth {key}",
         values[:, :, None, None],  # (layers, heads, 1, 1)
-        [scale] * values.size,
+        MapScales([scale] * values.size, caption, scale),
         alt=words.WORTH_ALT.format(name=name, heads=heads, layers=layers),
-        caption=caption,
-        shared=scale,
-        own_ends=("", ""),
-        facts={},
         params=(("target", explained.target),) if key == "measured" else (),
         chosen=(-1, None),
         tallest=TALLEST,

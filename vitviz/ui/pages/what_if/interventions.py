@@ -25,7 +25,7 @@ from vitviz.draw import Scale
 from vitviz.figures.interventions import seen_picture
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import Paint, show_board, show_picture
+from vitviz.ui.components.heatmap import GridLines, MapScales, Paint, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits
 from vitviz.ui.controls.captions import caption
@@ -70,7 +70,7 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
         context,
         "hide",
         alt=words.HIDE_ALT.format(count=len(cells)),
-        line=1,
+        lines=GridLines(line=1),
         paint=Paint(
             cells,
             words.HIDE_HINT,
@@ -113,7 +113,7 @@ def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
         context,
         "order",
         alt=words.SEEN_ALT,
-        line=1 if any(isinstance(item, ShufflePatches) for item in given) else 0,
+        lines=GridLines(line=int(any(isinstance(item, ShufflePatches) for item in given))),
         shown=seen_picture(context.subject, given),
         params=(("changes", given.encode()),),
         on_pick=take_query,
@@ -150,7 +150,7 @@ def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
         context,
         "cut",
         alt=words.CUT_ALT.format(count=len(tokens)),
-        line=1,
+        lines=GridLines(line=1),
         paint=Paint(
             tuple(token - first for token in patches(given)),
             words.CUT_HINT,
@@ -225,14 +225,10 @@ def show_heads(its: Frame, context: PageContext, given: Interventions) -> None:
         context,
         "heads to switch",
         maps,
-        [Scale.of(each, robust=True) for each in flat],
+        MapScales([Scale.of(each, robust=True) for each in flat], words.BOARD_CAPTION, ends=words.BOARD_ENDS),
         alt=words.BOARD_ALT.format(
             heads=heads, layers=layers, query=common.token(query), off=len(edits.heads_off(given))
         ),
-        caption=words.BOARD_CAPTION,
-        shared=None,
-        own_ends=words.BOARD_ENDS,
-        facts={},
         params=(("query", query),),
         chosen=(-1, None),
         tallest=430,

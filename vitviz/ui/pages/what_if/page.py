@@ -19,7 +19,7 @@ from vitviz.figures.interventions import seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import show_picture
+from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, tables
 from vitviz.ui.controls.captions import caption, sentence
@@ -182,7 +182,7 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
                 heatmap=heatmap,
                 scale=scale,
                 params=(*params.items(), *(what if key == "after" else ())),
-                widest=PICTURE,
+                size=PictureSize(widest=PICTURE),
                 link=LINK,
                 chosen=context.query,
                 shown=seen if key == "after" else None,
@@ -200,7 +200,7 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
             alt=words.SEEN_ALT,
             shown=seen,
             params=what,
-            widest=PICTURE,
+            size=PictureSize(widest=PICTURE),
             link=LINK,
             on_pick=take_query,
             chosen=context.query,
@@ -251,7 +251,7 @@ def _similarity(context: PageContext, found: ChangedAnswer, what: tuple[tuple[st
         heatmap=Heatmap(similarity.values, words.SIMILARITY_LABEL, signed),
         scale=Scale(-1.0, 1.0, signed=True) if signed else Scale(0.0, 1.0),
         params=what,
-        widest=PICTURE,
+        size=PictureSize(widest=PICTURE),
         link=LINK,
         on_pick=take_query,
         chosen=context.query,
