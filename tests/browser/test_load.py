@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,9 @@ from websockets.sync.client import connect
 from benchmarks.load import classroom
 from benchmarks.load.soak import MOST_GROWTH, Soaked, soak
 from benchmarks.load.soak import report as soak_report
-from benchmarks.load.visitor import XSRF, Visitor, pattern
+from benchmarks.load.visitor import XSRF, Visitor, pattern, photograph
 
-from .serving import Address
+from .serving import ROOT, Address, served
 
 
 def test_three_visitors_get_their_own_pictures_and_no_error(server: str) -> None:
@@ -171,3 +174,27 @@ def test_an_upload_that_breaks_off_in_the_middle(server: str) -> None:
     picture = visitor.picture()
     assert picture is not None and classroom.is_of(picture, 4)
     visitor.close()
+
+
+@pytest.mark.long
+def test_nothing_is_left_of_the_last_who_leaves() -> None:
+    """But for what a reload finds for half an hour. Streamlit itself would keep the last tab until another one is closed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def uploaded() -> int:
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+        return int(float(re.search(r"^vitviz_uploads_bytes (\S+)$", text, re.MULTILINE)[1]))
+
+    settings = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": "2", "VITVIZ_METRICS": str(port)}
+    with served(ROOT / "app.py", settings) as server:
+        visitor, content = Visitor(server), photograph(1)
+        visitor.open("patches")
+        assert not visitor.upload(content).wrong
+        assert uploaded() == 2 * len(content)
+        visitor.close()
+        until = time.monotonic() + 60
+        while uploaded() > len(content):
+            assert time.monotonic() < until
+            time.sleep(0.2)

@@ -8,7 +8,11 @@ from types import SimpleNamespace
 import pytest
 from streamlit import config
 from streamlit.runtime import caching
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import StopException
+from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
 from tests.ui.pages.test_pages import jpeg, upload
 from vitviz.ui.compute import ComputeQueue, Key, Results, services
@@ -27,7 +31,9 @@ class Server:
         self.connected: set[str] = set()
         self.now = 0.0
         self.ended: list[str] = []
-        self.sessions = Sessions(self.connected.__contains__, lambda: 60.0, self.ended.append, lambda: self.now)
+        self.dropped: list[str] = []
+        connected, drop = self.connected.__contains__, self.dropped.append
+        self.sessions = Sessions(connected, lambda: 60.0, self.ended.append, lambda: self.now, drop)
 
     def at(self, now: float) -> list[str]:
         self.now = now
@@ -45,7 +51,32 @@ def test_a_session_ends_once_it_cannot_come_back():
     assert server.at(1010) == [] and server.at(1069) == []
     assert server.at(1070) == ["mine"]
     assert server.at(9999) == ["mine"], "once, and nobody else's"
+    assert server.dropped == ["one"], "Streamlit's part of it as well"
     assert "mine" not in server.sessions and "yours" in server.sessions
+
+
+@pytest.mark.parametrize("seconds", [1000, 0])
+def test_streamlits_part_of_a_session_goes_at_its_end_though_nobody_else_leaves(monkeypatch, seconds):
+    """Streamlit deletes what is over when it keeps another one: the last to leave would stay until somebody comes."""
+
+    ended, storage = [], MemorySessionStorage(ttl_seconds=seconds)
+    manager = WebsocketSessionManager(storage, MemoryUploadedFileManager("/upload"), None, None)
+    held = {"picture": b"of a visitor"}
+    kept = Kept(id="one", shutdown=lambda: ended.append("one"), session_state=held)
+    storage.save(SessionInfo(None, kept))
+    monkeypatch.setattr(session.runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=manager))
+    monkeypatch.setattr(session, "_LOOPS", [SimpleNamespace(call_soon_threadsafe=lambda call: call())])
+    monkeypatch.setitem(session._STREAMLITS, "one", kept)
+    session._drop_streamlits("another")
+    assert storage._cache._data and held and not ended, "over as it may be"
+    session._drop_streamlits("one")
+    assert not storage._cache._data and not held and ended == ["one"]
+
+
+class Kept(SimpleNamespace):
+    """Streamlit's part of a session."""
+
+    __hash__ = object.__hash__
 
 
 def test_the_tabs_of_a_browser_are_told_by_its_cookie():

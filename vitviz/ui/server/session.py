@@ -9,6 +9,7 @@ connected.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 import logging
@@ -16,11 +17,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+from weakref import WeakValueDictionary
 
 import streamlit as st
 from streamlit import runtime
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vitviz.ui.server import route, uploads
@@ -74,6 +79,7 @@ class Sessions:
         connected: whether the session of this Streamlit id has a connection now.
         lifetime: seconds for which a session without a connection can come back.
         end: called with a session's name once, when it can come back no more.
+        drop: called with Streamlit's id of it then.
     """
 
     def __init__(
@@ -82,8 +88,9 @@ class Sessions:
         lifetime: Callable[[], float],
         end: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        drop: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._connected, self._lifetime, self._end, self._clock = connected, lifetime, end, clock
+        self._connected, self._lifetime, self._end, self._clock, self._drop = connected, lifetime, end, clock, drop
         self._lock = threading.Lock()
         self._open: dict[str, _Connection] = {}
         self._ran = False
@@ -101,8 +108,12 @@ class Sessions:
         tabs = {name for name, tab in every if own.visitor and tab.visitor == own.visitor} | {own.name}
         return {name: tab.streamlit_id for name, tab in every if name in tabs}
 
+    def leave_garbage(self) -> None:
+        """Call when something was let go of, for the next `collect`."""
+        self._ran = True
+
     def collect(self) -> None:
-        """Frees what runs left behind in cycles, where there were any since the last time."""
+        """Frees what runs and sessions left behind in cycles, where there were any since the last time."""
         ran, self._ran = self._ran, False
         if ran:
             gc.collect()
@@ -125,9 +136,10 @@ class Sessions:
                     connection.lost_since = now
                 elif now - connection.lost_since >= lifetime:
                     del self._open[name]
-                    over.append(name)
-        for name in over:
-            self._end(name)  # outside the lock: it takes the locks of what it clears
+                    over.append((name, connection.streamlit_id))
+        for name, streamlit_id in over:  # outside the lock: each takes the locks of what it clears
+            self._drop(streamlit_id)
+            self._end(name)
 
 
 def current() -> Session:
@@ -136,14 +148,16 @@ def current() -> Session:
     kept: Session | None = st.session_state.get(_SESSION)
     if kept is None or kept.name not in open_sessions():
         kept = st.session_state[_SESSION] = Session(secrets.token_hex(16), visitor_of(st.context.cookies))
-    open_sessions().keep(kept.name, context.session_id if context else "", kept.visitor)
+    streamlit_id = context.session_id if context else ""
+    open_sessions().keep(kept.name, streamlit_id, kept.visitor)
+    _note_streamlits(streamlit_id)
     return kept
 
 
 @cache
 def open_sessions() -> Sessions:
     """The sessions of this server, looked after by a thread."""
-    sessions = Sessions(_is_connected, _lifetime, _forget)
+    sessions = Sessions(_is_connected, _lifetime, _forget, drop=_drop_streamlits)
     threading.Thread(target=_look_after, args=(sessions,), name="sessions", daemon=True).start()
     return sessions
 
@@ -168,6 +182,47 @@ def _is_connected(streamlit_id: str) -> bool:
         return bool(runtime.get_instance().is_active_session(streamlit_id))
     except RuntimeError:  # without a server there are no connections that could be lost
         return True
+
+
+_LOOPS: list[asyncio.AbstractEventLoop] = []  # the web server's
+
+
+def serve_in(loop: asyncio.AbstractEventLoop) -> None:
+    """The loop in which Streamlit's sessions begin and end."""
+    _LOOPS[:] = [loop]
+
+
+# Streamlit's own part of each session, by its id.
+_STREAMLITS: WeakValueDictionary[str, AppSession] = WeakValueDictionary()
+
+
+def _manager() -> Any:
+    return runtime.get_instance()._session_mgr
+
+
+def _note_streamlits(streamlit_id: str) -> None:
+    if _LOOPS and (found := _manager().get_session_info(streamlit_id)) is not None:  # in tests there is no web server
+        _STREAMLITS[streamlit_id] = found.session
+
+
+def _drop_streamlits(streamlit_id: str) -> None:
+    """Lets go of Streamlit's part of a session that is over, in the loop that it belongs to: what its controls hold, files and
+    pictures. By itself Streamlit does so once another browser is lost, so that those of the last to leave would stay.
+    """
+
+    def drop() -> None:
+        if _manager().is_active_session(streamlit_id):
+            return  # it came back in the last moment
+        with suppress(KeyError):  # which is raised of what is over, too, and it goes
+            _manager()._session_storage.delete(streamlit_id)
+        over = _STREAMLITS.pop(streamlit_id, None)
+        if over is not None:  # Streamlit's loop holds the session that it saw last until it sees another
+            over.shutdown()
+            over.session_state.clear()
+        open_sessions().leave_garbage()
+
+    for loop in _LOOPS:
+        loop.call_soon_threadsafe(drop)
 
 
 def _lifetime() -> float:
