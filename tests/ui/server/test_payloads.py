@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import json
@@ -104,6 +105,36 @@ def test_memory_is_bounded_and_shared_content_counts_once(store):
     store.offer("z", 3, lambda: noise(3))
     assert store.nbytes <= 1000
     assert store.fetch(first) or store.fetch(second), "the latest stay"
+
+
+def test_a_session_that_is_offered_much_drives_out_its_own_and_not_others(clock):
+    store = PayloadStore(max_bytes=2000, lifetime=100.0, clock=clock, max_session_bytes=1000)
+    first = store.offer("small", "first", lambda: noise(100))
+    names = [store.offer("large", number, lambda number=number: noise(number)) for number in range(20)]
+    latest = store.offer("small", "latest", lambda: noise(101))
+    assert store.fetch(first) and store.fetch(latest), "though one of them was used longest ago"
+    kept = [name for name in names if store.fetch(name)]
+    assert kept == names[-len(kept) :] and 3 <= len(kept) <= 5 and store.nbytes <= 2000
+    alone = PayloadStore(max_bytes=2000, lifetime=100.0, clock=clock, max_session_bytes=500)
+    names = [alone.offer("large", number, lambda number=number: noise(number)) for number in range(6)]
+    assert all(map(alone.fetch, names)), "where there is room, a share is no bound"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.booleans(), st.sampled_from(["", "forget", "fetch"]))
+    )
+)
+def test_a_sessions_bytes_are_those_behind_its_names(steps):
+    store = PayloadStore(max_bytes=900, max_session_bytes=500)
+    for session, key, later, then in steps:
+        name = store.offer(session, (key, later), lambda key=key: noise(key, 200), when_fetched=later)
+        if then:
+            store.fetch(name) if then == "fetch" else store.let_go(session)
+        for each in "abc":
+            own = [len(store._bodies[store._entries[name].digest][0]) for name in store._names_of.get(each, ())]
+            assert store._bytes_of[each] == sum(own)
+        assert store.nbytes == sum(len(body) for body, _ in store._bodies.values())
 
 
 class Seconds(float):
@@ -254,6 +285,26 @@ def test_route_serves_what_was_packed(store):
     assert answer.headers["cache-control"] == "private, max-age=3600, immutable"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert payloads.unpack(answer.content)[0]["q"].tolist() == [0, 1, 2, 3]
+
+
+def test_an_answer_is_handed_over_as_fast_as_it_is_taken(clock):
+    """A reader who takes nothing holds one part of it in memory, and no copy of it."""
+    store = PayloadStore(max_bytes=10**6, lifetime=100.0, clock=clock)
+    name = store.offer("s", "k", lambda: noise(0, 300_000))
+    scope = {"type": "http", "method": "GET", "path": address(name), "headers": [], "query_string": b""}
+    messages = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        messages.append(message)
+
+    asyncio.run(payload_route(store).app(scope | {"path_params": {"name": name}}, receive, send))
+    parts = [message["body"] for message in messages[1:]]
+    assert max(map(len, parts)) == 65_536 and not messages[-1].get("more_body")
+    assert b"".join(parts) == store.fetch(name)
+    assert dict(messages[0]["headers"])[b"content-length"] == str(len(store.fetch(name))).encode()
 
 
 @pytest.mark.parametrize("base", ["/lab/vit/", "lab/vit"])

@@ -25,7 +25,7 @@ import secrets
 import struct
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +44,8 @@ TRIED, WORTH = 65_536, 0.85
 # What one session is offered without a fetch in between is a few dozen arrays; a page with every layer of a large model has
 # hundreds. Both bounds are of names: content that several names share is held once.
 MAX_ENTRIES, MAX_SESSION_ENTRIES = 8_192, 1_024
+# Compressed, of all sessions together, and the share of one: where room ends, the session with most beyond it loses its own.
+MAX_BYTES, MAX_SESSION_BYTES = 256 * 2**20, 64 * 2**20
 # Sessions that ended last: a run of one of them may still be under way.
 FORGOTTEN = 10_000
 
@@ -137,20 +139,22 @@ class Payload:
 
 
 class PayloadStore:
-    """Bounded in bytes, in names and in names of one session; safe to use from every thread. Times are in seconds on `clock`,
+    """Bounded in bytes and in names, those of one session too; safe to use from every thread. Times are in seconds on `clock`,
     which never goes back.
     """
 
     def __init__(
         self,
-        max_bytes: int = 256 * 2**20,
+        max_bytes: int = MAX_BYTES,
         lifetime: float = 3600.0,
         clock: Callable[[], float] = time.monotonic,
         max_entries: int = MAX_ENTRIES,
         max_session_entries: int = MAX_SESSION_ENTRIES,
+        max_session_bytes: int = MAX_SESSION_BYTES,
     ) -> None:
         self.max_bytes, self.lifetime = max_bytes, lifetime
         self.max_entries, self.max_session_entries = max_entries, max_session_entries
+        self.max_session_bytes = max_session_bytes
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
@@ -163,6 +167,7 @@ class PayloadStore:
         self._common_of: dict[bytes, set[Hashable]] = {}  # and back
         self._builds: dict[bytes, Callable[[], bytes | None]] = {}  # digest -> makes the bytes that are not made yet
         self._bytes = 0
+        self._bytes_of: Counter[str] = Counter()  # session -> bytes behind all its names
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # sessions, the last FORGOTTEN of them
 
     def offer(
@@ -240,6 +245,7 @@ class PayloadStore:
             elif self._builds.pop(entry.digest, None):
                 self._bodies[entry.digest] = (body, 1)
                 self._bytes += len(body)
+                self._bytes_of[entry.session] += len(body)
                 self._keep_bounds(entry.session)
         return body
 
@@ -284,6 +290,7 @@ class PayloadStore:
         if not sharers:
             self._bytes += len(body)
         self._bodies[entry.digest] = (body, sharers + 1)
+        self._bytes_of[entry.session] += len(body)
         self._entries[name] = entry
         self._names[name] = None
         self._names_of.setdefault(entry.session, OrderedDict())[name] = None
@@ -294,10 +301,11 @@ class PayloadStore:
         if entry is None:
             return
         del self._names[name]
+        self._bytes_of[entry.session] -= len(self._bodies[entry.digest][0])
         own = self._names_of[entry.session]
         del own[name]
         if not own:
-            del self._names_of[entry.session]
+            del self._names_of[entry.session], self._bytes_of[entry.session]
         if self._offers.get(entry.offer) == name:  # else it was offered again, under a later name
             del self._offers[entry.offer]
         self._builds.pop(entry.digest, None)
@@ -310,12 +318,20 @@ class PayloadStore:
                 self._common.pop(key, None)
 
     def _keep_bounds(self, session: str) -> None:
-        """Drops what was used longest ago: of the session that was offered too much, then of all. The latest offer stays."""
+        """Drops what was used longest ago: of the session with too many names, of the one with too many bytes, then of all. The
+        latest offer stays.
+        """
         own = self._names_of[session]
         while len(own) > max(self.max_session_entries, 1):
             self._drop(next(iter(own)))
         while (self._bytes > self.max_bytes or len(self._entries) > self.max_entries) and len(self._entries) > 1:
-            self._drop(next(iter(self._entries)))
+            self._drop(self._first_to_go())
+
+    def _first_to_go(self) -> str:
+        """The name used longest ago, of the session that has most where that is more than its share, else of all."""
+        most, nbytes = max(self._bytes_of.items(), key=lambda item: item[1])
+        own = self._names_of[most]
+        return next(iter(own if nbytes > self.max_session_bytes and len(own) > 1 else self._entries))
 
     def _drop_expired(self, now: float) -> None:
         while self._names:

@@ -29,6 +29,7 @@ NARROW_COOKIE = "vitviz_narrow"
 # As `VisitorCookie` makes them.
 _VISITOR = re.compile(r"[\w-]{22}", re.ASCII)
 _PLAIN = {"X-Content-Type-Options": "nosniff"}
+PART = 65_536  # bytes that an answer hands over at a time
 
 
 @cache
@@ -61,9 +62,21 @@ def payload_route(store: PayloadStore, base_path: str = "") -> Route:
         if body is None:
             return _not_found()
         headers = {**_PLAIN, "Content-Encoding": "gzip", "Cache-Control": "private, max-age=3600, immutable"}
-        return Response(body, 200, headers, "application/octet-stream")
+        return InParts(body, 200, headers, "application/octet-stream")
 
     return Route(address("{name}", base_path), serve, methods=["GET"])
+
+
+class InParts(Response):
+    """An answer that is handed over as fast as its reader takes it. Handed over at once, it would be copied for every
+    connection that asks and does not read.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for at in range(0, len(self.body), PART):
+            await send({"type": "http.response.body", "body": self.body[at : at + PART], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def frontend_route(base_path: str = "") -> Route:
