@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit
@@ -23,6 +25,7 @@ from vitviz.ui.server import guards, uploads
 from vitviz.ui.server.guards import (
     AllowedHosts,
     ClosedAddresses,
+    Connections,
     MessageSize,
     SecurityHeaders,
     UploadQuota,
@@ -191,6 +194,32 @@ def test_a_message_larger_than_any_of_a_page_ends_the_connection() -> None:
     assert ended.value.code == 1009
 
 
+def test_browsers_connected_at_once_are_bounded_in_all_and_of_one_address() -> None:
+    app = Connections(Starlette(routes=[WebSocketRoute("/stream", echo), Route("/{rest:path}", plain)]), most=4)
+    one, two, three = (TestClient(app, client=(f"203.0.113.{number}", 5000)) for number in range(3))
+    page = {"accept": "text/html"}
+    with contextlib.ExitStack() as connected:
+
+        def connect(browser: TestClient) -> None:
+            connected.enter_context(browser.websocket_connect("/stream"))
+
+        connect(one)
+        assert one.get("/", headers=page).status_code == 200
+        connect(one)
+        with pytest.raises(WebSocketDisconnect):
+            connect(one)
+        assert one.get("/", headers=page).status_code == 503, "and no page that would wait for a connection for ever"
+        assert one.get("/array").status_code == 200, "what pages that are open fetch"
+        connect(two)
+        connect(two)
+        assert three.get("/", headers=page).headers["retry-after"] == "60"
+        with pytest.raises(WebSocketDisconnect):
+            connect(three)
+    assert not app._open, "all places are free again"
+    with three.websocket_connect("/stream") as socket:
+        socket.send_bytes(b"x")
+
+
 class Clock:
     now = 1000.0
 
@@ -266,6 +295,94 @@ class TestUploads:
         guard.app = inner
         browser = TestClient(guard)
         assert self.put(browser, "a", 1) == 429
+
+    def slow(self, takes: object) -> UploadQuota:
+        """The guard around an answer that `takes` gives."""
+        return UploadQuota(takes, Quota(10_000_000), lambda _: [], lambda *_: None)
+
+    async def send(self, guard: UploadQuota, receive: object, address: str = "203.0.113.1", session: str = "a") -> int:
+        """The status that an upload is answered with."""
+        path = f"/_stcore/upload_file/{session}/file"
+        scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "client": (address, 5000)}
+        answers: list[dict[str, object]] = []
+
+        async def answer(message: dict[str, object]) -> None:
+            answers.append(message)
+
+        await guard(scope, receive, answer)
+        self.headers = dict(answers[0]["headers"])
+        return answers[0]["status"]
+
+    @staticmethod
+    async def read(scope: object, receive: object, send: object) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size, more = size + len(message["body"]), message["more_body"]
+        await PlainTextResponse(str(size))(scope, receive, send)
+
+    def test_an_upload_that_does_not_come_on_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(guards, "FIRST_SECONDS", 0.05)
+        guard, parts = self.slow(self.read), [bytes(100)]
+
+        async def receive() -> dict[str, object]:
+            if not parts:
+                await asyncio.sleep(60)
+            return {"type": "http.request", "body": parts.pop(), "more_body": True}
+
+        assert asyncio.run(self.send(guard, receive)) == 408
+        assert self.headers[b"connection"] == b"close", "what still comes is not read"
+        assert not guard._read and not guard._under_way
+
+    def test_what_has_come_gives_an_upload_more_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock, given, parts = Clock(), [], [(1_000_000, True), (500_000, True), (0, False)]
+        monkeypatch.setattr(guards, "time", SimpleNamespace(monotonic=clock))
+
+        async def wait_for(coming: object, seconds: float) -> object:
+            given.append(seconds)
+            return await coming
+
+        monkeypatch.setattr(guards, "asyncio", SimpleNamespace(wait_for=wait_for))
+
+        async def receive() -> dict[str, object]:
+            clock.now += 30
+            size, more = parts.pop(0)
+            return {"type": "http.request", "body": bytes(size), "more_body": more}
+
+        assert asyncio.run(self.send(self.slow(self.read), receive)) == 200
+        assert given == [10, 10 + 50 - 30, 10 + 75 - 60], "20 kB a second"
+
+    def test_so_many_are_read_at_once_and_half_of_them_of_one_address(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(guards, "READ_AT_ONCE", 4)
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def run() -> None:
+            over, reading = asyncio.Event(), []
+
+            async def hold(scope: dict[str, object], receive: object, send: object) -> None:
+                reading.append(scope["client"][0])
+                await over.wait()
+                await self.read(scope, receive, send)
+
+            guard = self.slow(hold)
+
+            async def reads(*addresses: str) -> None:
+                while sorted(reading) != [*addresses]:
+                    await asyncio.sleep(0.01)
+
+            sent = [asyncio.create_task(self.send(guard, receive, "one", str(number))) for number in range(3)]
+            await reads("one", "one")
+            sent += [asyncio.create_task(self.send(guard, receive, "two", str(number))) for number in range(3, 5)]
+            await reads("one", "one", "two", "two")
+            monkeypatch.setattr(guards, "WAIT_SECONDS", -1.0)
+            assert await self.send(guard, receive, "three", "5") == 503
+            over.set()
+            assert await asyncio.gather(*sent) == [200] * 5, "who waited has the place of another"
+            assert not guard._read and not guard._under_way
+
+        asyncio.run(run())
 
     def test_sessions_that_are_counted_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(uploads, "COUNTED", 5)

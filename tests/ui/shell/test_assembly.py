@@ -111,6 +111,15 @@ def test_the_class_code_is_asked_for_in_front_of_everything(base: str) -> None:
     assert client(base).get(f"{base}/patches").status_code == 200, "where none is set, none is asked for"
 
 
+def test_browsers_connected_at_once_are_bounded(base: str) -> None:
+    browser = client(base, max_connections=1)
+    with browser.websocket_connect(f"{base}/_stcore/stream"):
+        assert browser.get(f"{base}/patches", headers=HTML).status_code == 503
+        with pytest.raises(WebSocketDisconnect), browser.websocket_connect(f"{base}/_stcore/stream"):
+            pass
+    assert browser.get(f"{base}/patches", headers=HTML).status_code == 200
+
+
 def test_every_other_guard_is_there(base: str) -> None:
     browser = client(base, allowed_hosts=("testserver", "lab.example.org"), frame_ancestors=("https://class.example",))
     assert browser.get(f"{base}/patches", headers={"host": "evil.example"}).status_code == 400

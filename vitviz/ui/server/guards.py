@@ -5,13 +5,17 @@ Each is a plain ASGI middleware. `guards` lists them in their order, the first o
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit
@@ -33,6 +37,11 @@ CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 UPLOADS = "/_stcore/upload_file/"
 # Of one session at once; each is held in memory while it comes.
 UPLOADS_AT_ONCE = 2
+# Read at once of everybody, and the share of one address; who comes later waits for so many seconds at most.
+READ_AT_ONCE, SHARE, WAIT_SECONDS = 20, 0.5, 60.0
+# Bytes a second that an upload must come with from its first seconds on: 10 MB take nine minutes at most.
+SLOWEST, FIRST_SECONDS = 20_000, 10.0
+STEP_SECONDS = 0.05
 # Of one session, kept by Streamlit beside the newest: the app takes a file's bytes as soon as it has come.
 UPLOADS_KEPT = 1
 
@@ -116,11 +125,7 @@ class OwnPage:
         self._parts = "".join([f"<style>{css}</style>", *(f"<script>{each}</script>" for each in scripts)]).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or scope["method"] != "GET"
-            or "text/html" not in Headers(scope=scope).get("accept", "")
-        ):
+        if not _asks_for_page(scope):
             await self.app(scope, receive, send)
             return
         # The whole page as it is: neither compressed nor "not modified", of which the browser may hold another style.
@@ -215,8 +220,63 @@ class MessageSize:
         await self.app(scope, receive_within, send)
 
 
+class Connections:
+    """Bounds the browsers that are connected at once, in all and of one address, since each has a session in memory. Who comes
+    later gets no page, and is told to try again.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self._most = app, most
+        self._open: Counter[str] = Counter()  # address -> connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = _address(scope)
+        connects = scope["type"] == "websocket"
+        if (connects or _asks_for_page(scope)) and not _has_place(self._open, address, self._most):
+            await refuse(scope, receive, send, 503, "too many people are here now; try again in a minute")
+            return
+        if not connects:
+            await self.app(scope, receive, send)
+            return
+        with _taken(self._open, address):
+            await self.app(scope, receive, send)
+
+
+def _address(scope: Scope) -> str:
+    """Of the visitor, as the web server knows it."""
+    return scope["client"][0] if scope.get("client") else ""
+
+
+def _has_place(taken: Counter[str], address: str, most: int) -> bool:
+    """Whether there is a place in all, and one of the share of an address."""
+    return taken.total() < most and taken[address] < max(SHARE * most, 1)
+
+
+@contextmanager
+def _taken(taken: Counter[str], address: str) -> Iterator[None]:
+    """A place inside the block."""
+    taken[address] += 1
+    try:
+        yield
+    finally:
+        taken[address] -= 1
+        if not taken[address]:
+            del taken[address]
+
+
+def _asks_for_page(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http" and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    )
+
+
+class _GivenUp(Exception):
+    """An upload that is read no further: status and reason of the answer."""
+
+
 class UploadQuota:
-    """Bounds what one session, a tab, uploads: at once, within an hour, and in files kept.
+    """Bounds what one session, a tab, uploads: at once, within an hour, and in files kept. Of everybody, so many are read at
+    once, and none that does not come on.
 
     Args:
         quota: bytes within an hour.
@@ -235,6 +295,7 @@ class UploadQuota:
         self.app, self._quota, self._kept, self._drop = app, quota, kept, drop
         self._path = f"{url_prefix(base_path)}{UPLOADS}"
         self._under_way: dict[str, int] = {}
+        self._read: Counter[str] = Counter()  # address -> uploads that are read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "PUT" or not scope["path"].startswith(self._path):
@@ -251,20 +312,49 @@ class UploadQuota:
             await self._take(session, scope, receive, send)
 
     async def _take(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
+        came, until, more, begun = 0, 0.0, True, False
+
         async def counted() -> Message:
-            message = await receive()
-            self._quota.spend(session, len(message.get("body", b"")))
+            nonlocal came, more
+            if not more:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), max(until + came / SLOWEST - time.monotonic(), 0))
+            except TimeoutError:
+                raise _GivenUp(408, "the picture came too slowly; try a smaller one") from None
+            size = len(message.get("body", b""))
+            came, more = came + size, message.get("more_body", False)
+            self._quota.spend(session, size)
             return message
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
 
         self._under_way[session] = self._under_way.get(session, 0) + 1
         try:
-            for file in self._kept(session)[:-UPLOADS_KEPT]:
-                self._drop(session, file)
-            await self.app(scope, counted, send)
+            await self._await_place(_address(scope))
+            with _taken(self._read, _address(scope)):
+                for file in self._kept(session)[:-UPLOADS_KEPT]:
+                    self._drop(session, file)
+                until = time.monotonic() + FIRST_SECONDS
+                await self.app(scope, counted, answer)
+        except _GivenUp as given_up:
+            if not begun:
+                await refuse(scope, receive, send, *given_up.args)
         finally:
             self._under_way[session] -= 1
             if not self._under_way[session]:
                 del self._under_way[session]
+
+    async def _await_place(self, address: str) -> None:
+        """Until there is a place to read an upload in, nothing of it is read, and its sender waits."""
+        until = time.monotonic() + WAIT_SECONDS
+        while not _has_place(self._read, address, READ_AT_ONCE):
+            if time.monotonic() > until:
+                raise _GivenUp(503, "too many pictures are coming now; try again in a minute")
+            await asyncio.sleep(STEP_SECONDS)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
@@ -272,5 +362,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "60"} if status == 429 else {})
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "60"} if status in (429, 503) else {})
+    if status == 408:
+        headers["Connection"] = "close"  # or the rest of what was sent would still be taken
     await PlainTextResponse(reason, status, headers)(scope, receive, send)

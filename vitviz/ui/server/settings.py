@@ -93,6 +93,7 @@ class ServerSettings:
     pages_off        names of pages that are switched off, as in their addresses
     max_size         pixels; the side of the largest input of a model
     upload_quota     bytes that one tab may upload within an hour
+    max_connections  browsers connected at once, of which one address may have half
     allowed_hosts    names by which the server may be addressed, with "*." for all below and "*" for any; loopback, addresses in
                      numbers and the machine's own name are always allowed
     frame_ancestors  pages of other servers that may show the app inside them, as in a Content-Security-Policy
@@ -113,6 +114,7 @@ class ServerSettings:
     pages_off: tuple[str, ...] = _setting(_names, "")
     max_size: int = _setting(_number, "2368")
     upload_quota: int = _setting(_bytes, "300MB")
+    max_connections: int = _setting(_count, "300")
     allowed_hosts: tuple[str, ...] = _setting(_names, "")
     frame_ancestors: tuple[str, ...] = _setting(_names, "")
     class_code: str = _setting(_code, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import logging
@@ -18,7 +19,15 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server import session, uploads
 from vitviz.ui.server.class_code import ClassCode
-from vitviz.ui.server.guards import AllowedHosts, ClosedAddresses, MessageSize, OwnPage, SecurityHeaders, UploadQuota
+from vitviz.ui.server.guards import (
+    AllowedHosts,
+    ClosedAddresses,
+    Connections,
+    MessageSize,
+    OwnPage,
+    SecurityHeaders,
+    UploadQuota,
+)
 from vitviz.ui.server.route import (
     KnownPages,
     VisitorCookie,
@@ -70,6 +79,7 @@ def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]
         Middleware(AllowedHosts, hosts=chosen.allowed_hosts),
         Middleware(ClosedAddresses, base_path=base),
         *(code if chosen.class_code else []),
+        Middleware(Connections, most=chosen.max_connections),
         Middleware(MessageSize),
         Middleware(UploadQuota, quota=uploads.quota(chosen.upload_quota), kept=_files, drop=_drop, base_path=base),
         Middleware(VisitorCookie, base_path=base),
@@ -82,6 +92,7 @@ def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]
 async def lifespan(_: object) -> AsyncIterator[None]:
     """While the server runs. The web server sets up its own log lines when it starts, so that ours come after."""
     set_up_logs(settings().logs)
+    session.serve_in(asyncio.get_running_loop())
     START.begin(startup.steps())
     yield
     if START.state == "ready":
