@@ -86,6 +86,8 @@ def test_replicas_are_locked_down_and_the_proxy_keeps_a_visitor_on_one() -> None
     for service in replicas.values():
         assert service["read_only"] and service["cap_drop"] == ["ALL"] and "ports" not in service
         assert service["security_opt"] == ["no-new-privileges:true"]
+    public = services["proxy"]
+    assert public["read_only"] and public["cap_drop"] == ["ALL"] and public["cap_add"] == ["NET_BIND_SERVICE"]
     proxy = (ROOT / "deploy" / "Caddyfile").read_text()
     assert "lb_policy cookie" in proxy
     assert not re.search(r"^\s*trusted_proxies", proxy, re.MULTILINE), "whose X-Forwarded-For would be appended to"
@@ -125,8 +127,10 @@ def test_the_sign_in_and_the_hub_are_told_nothing_they_need_not_know() -> None:
     assert settings["logger"]["enableRich"] is False
     assert "HF_HUB_DISABLE_TELEMETRY=1" in DOCKERFILE
     assert all("--disable-usage-stats" in line for line in DEPLOY.splitlines() if "ray start" in line)
-    log = (ROOT / "deploy" / "nginx.conf").read_text()
-    assert re.search(r"^  access_log off;", log, re.MULTILINE) and "error_log stderr alert;" in log
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    assert re.search(r"^  access_log off;", nginx, re.MULTILINE) and "error_log stderr alert;" in nginx
+    assert re.search(r"^ +proxy_request_buffering off;", nginx, re.MULTILINE), "uploads would be files on its disk"
+    assert re.search(r"^ +proxy_max_temp_file_size 0;", nginx, re.MULTILINE), "and so would what pages show"
 
 
 def docker_is_there() -> bool:

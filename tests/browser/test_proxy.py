@@ -5,14 +5,16 @@ where it is installed, and everywhere a proxy of this file's own.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ import requests
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from benchmarks.load.classroom import is_of, photograph
@@ -210,10 +213,8 @@ def test_a_browser_gets_everything_through_the_proxy(browser: Any, proxy: str) -
 
 
 @contextmanager
-def class_code_alone() -> Iterator[str]:
-    """Host and port of the class code's page, as the app's web server is told of visitors behind a proxy."""
-    guard = Middleware(ClassCode, code="violet-42", base_path=BASE, open_paths=("/readyz",))
-    app = Starlette(routes=[Route("/readyz", lambda _: PlainTextResponse("ready"))], middleware=[guard])
+def in_a_thread(app: Starlette) -> Iterator[str]:
+    """Host and port of an application, with a web server that is told of visitors behind a proxy as the app's is."""
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, forwarded_allow_ips=ENVIRONMENT["FORWARDED_ALLOW_IPS"])
     )
@@ -229,6 +230,13 @@ def class_code_alone() -> Iterator[str]:
             thread.join(10)
 
 
+def class_code_alone() -> AbstractContextManager[str]:
+    """The class code's page."""
+    guard = Middleware(ClassCode, code="violet-42", base_path=BASE, open_paths=("/readyz",))
+    ready = Route("/readyz", lambda _: PlainTextResponse("ready"))
+    return in_a_thread(Starlette(routes=[ready], middleware=[guard]))
+
+
 @pytest.mark.parametrize("started", [nginx, caddy, own_proxy])
 def test_an_address_that_a_visitor_makes_up_gives_no_further_tries(started: Any, tmp_path: Path) -> None:
     """Whoever guesses the class code names another address each time; the proxy puts the real one in its place."""
@@ -242,3 +250,41 @@ def test_an_address_that_a_visitor_makes_up_gives_no_further_tries(started: Any,
             for number in range(TRIES + 1)
         ]
     assert asked == [403] * TRIES + [429]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")
+def test_what_passes_through_nginx_is_written_to_no_file(tmp_path: Path) -> None:
+    """A photograph that is still on its way, and an answer that is not fetched as fast as it is made."""
+    came, body, noise = threading.Event(), os.urandom(1 << 20), os.urandom(4 << 20)
+
+    async def answer(request: Request) -> Response:
+        async for part in request.stream():
+            if len(part):
+                came.set()
+        return Response(noise)
+
+    reads = Starlette(routes=[Route("/{rest:path}", answer, methods=["PUT"])])
+    with (
+        in_a_thread(reads) as app,
+        nginx((app, app), tmp_path) as port,
+        socket.create_connection(("127.0.0.1", port)) as sent,
+    ):
+        lines = [f"PUT {BASE}/x HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", "", ""]
+        sent.sendall("\r\n".join(lines).encode() + body[:-1])
+        assert came.wait(20), "it is passed on as it comes"
+        during = files_of("nginx", tmp_path)
+        sent.sendall(body[-1:])
+        assert sent.recv(15) == b"HTTP/1.1 200 OK"
+        time.sleep(0.2)  # for the rest to come to nginx, as far as it takes it
+        during |= files_of("nginx", tmp_path)
+    assert during and not {name for name in during if "client_body" in name or "/proxy/" in name}
+
+
+def files_of(program: str, folder: Path) -> set[str]:
+    """What the processes of a program have open below a folder, deleted files included."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "comm").read_text().strip() == program:
+                found |= {os.readlink(link) for link in (process / "fd").iterdir()}
+    return {name for name in found if name.startswith(str(folder))}
