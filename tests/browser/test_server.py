@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import sys
@@ -28,6 +29,19 @@ def status(address: str) -> int:
 def test_addresses_that_are_no_page_are_not_found(server):
     assert status(f"{server}/") == status(f"{server}/rollout") == status(f"{server}/_stcore/health") == 200
     assert status(f"{server}/readyz/x") == status(f"{server}/robots.txt") == status(f"{server}/_stcore/nothing") == 404
+
+
+@pytest.mark.parametrize("up", ["../" * 9, "%2e%2e/" * 9, "..%2f" * 9, "..%5c" * 9, "/", "%2f"])
+def test_no_address_leads_to_a_file_of_the_server(server, up):
+    """Whatever answers: Streamlit's pages and files, components, and the app's own routes."""
+    own = ("frontend/x", "payload", "pictures")
+    streamlits = ("static", "app/static", "media", "component/x", "_stcore/bidi-components/x", "_stcore/upload_file/x")
+    for start in ("", *own, *streamlits):
+        connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=20)  # which sends the address as it is
+        connection.request("GET", f"/{start}/{up}etc/passwd".replace("//", "/", 1))
+        answer = connection.getresponse()
+        assert answer.status in (400, 403, 404, 405) and b"root:" not in answer.read(), start
+        connection.close()
 
 
 def test_settings_may_stand_in_streamlits_secrets(tmp_path):

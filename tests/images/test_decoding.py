@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,6 +267,10 @@ def test_the_process_knows_no_secret_loads_nothing_heavy_and_lets_pages_go_first
             assert b"hf_secret" not in environment.read()
             assert not re.search(r"torch|streamlit", maps.read())
         assert os.getpriority(os.PRIO_PROCESS, pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        for what in ("file size", "core file size"):
+            assert re.search(rf"^Max {what} +0 +0 ", limits, re.MULTILINE), "no file is written"
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n", "the first to go where memory ends"
     finally:
         own.close()
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -573,6 +574,25 @@ class TestLimits:
         monkeypatch.setattr(formats.GifImageFile, "seek", lambda self, frame: seeks.append(frame))
         assert (pixels_of(file) == SHOWN).all()
         assert not any(seeks)
+
+    def test_of_endless_directories_only_the_first_is_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = zoo.grey_tiff(SHOWN[..., 0], 8)
+        at, start = 10 + 12 * file[8], len(file)  # where the first names the next, and where they begin
+        nexts = [*range(start + 18, start + 18 * 20_000, 18), start]  # the last leads to the first
+        more = b"".join(struct.pack("<HHHIII", 1, 256, 4, 1, 9, there) for there in nexts)
+        loaded: list[int] = []
+        real = formats.ImageFileDirectory_v2.load
+        monkeypatch.setattr(
+            formats.ImageFileDirectory_v2, "load", lambda self, stream: loaded.append(1) or real(self, stream)
+        )
+        found = pixels_of(file[:at] + struct.pack("<I", start) + file[at + 4 :] + more)
+        assert (found == SHOWN[..., :1]).all()
+        assert len(loaded) < 10
+
+    @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "TIFF"])
+    @pytest.mark.parametrize("tail", [b"PK\3\4 PK\5\6", b"<svg onload='x'/>", b"%PDF-1.7 trailer", b"\xff\xd8\xff\xe0"])
+    def test_what_is_another_file_as_well_is_the_picture_that_it_begins_as(self, form: str, tail: bytes) -> None:
+        assert (pixels_of(zoo.encoded(SHOWN, form) + tail + bytes(100)) == SHOWN).all()
 
 
 DAMAGED = {

@@ -368,6 +368,8 @@ def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
     except ImportError:  # Windows: the parent process limits the time
         return (lambda seconds: None), (lambda: False)
     os.nice(NICER)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # where the machine has no memory left, the kernel ends this process and not the server
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written to disk
     now = _most_memory()
