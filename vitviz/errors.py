@@ -8,7 +8,7 @@ import operator
 from importlib.util import find_spec
 
 # What models of timm raise for an input that they do not accept; the types differ, and the messages do not help a user.
-NOT_TAKEN = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError)
+INPUT_ERRORS = (RuntimeError, AssertionError, ValueError, IndexError, TypeError, NotImplementedError)
 
 
 class VitvizError(Exception):
@@ -55,7 +55,7 @@ class NotFiniteError(VitvizError):
     """Weights or outputs of a model are not finite: NaN or infinite."""
 
 
-def existing(index: int, size: int, kind: str) -> int:
+def checked_index(index: int, size: int, kind: str) -> int:
     """Returns `index` after checking it.
 
     Args:

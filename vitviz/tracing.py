@@ -19,7 +19,7 @@ from vitviz.capture.modules import evaluating
 from vitviz.capture.readout import read_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
-from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError
+from vitviz.errors import INPUT_ERRORS, UnsupportedError, VitvizError
 from vitviz.images import image_hash
 from vitviz.models import Model, prepare
 from vitviz.progress import Progress
@@ -173,7 +173,7 @@ def _blocks_of(model: Model, pixels: Tensor, most_bytes: float) -> Blocks | None
     try:
         blocks = Blocks(model.module, model.output_kind)
         known_calls(model.module, (pixels.shape[1], pixels.shape[2]))
-    except (VitvizError, *NOT_TAKEN):
+    except (VitvizError, *INPUT_ERRORS):
         return None
     width = int(getattr(model.module, "num_features", 0))
     nbytes = (blocks.num_layers + 1) * model.layout.num_tokens * width * model.dtype.itemsize

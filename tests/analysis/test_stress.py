@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import nn
 
-from vitviz.analysis.stress import CELLS, KINDS, piece_order, spoiled, stress_curve, usual_levels
+from vitviz.analysis.stress import CELLS, KINDS, degraded, piece_order, stress_curve, usual_levels
 from vitviz.capture import cost
 from vitviz.errors import UnsupportedError
 
@@ -55,17 +55,17 @@ def cnn(dtype: torch.dtype = torch.float32) -> SimpleNamespace:
 def test_the_first_level_is_the_picture_itself(kind: str):
     whole = picture()
     first, *rest = usual_levels(kind, (SIDE, SIDE))
-    kept = spoiled(whole, kind, first)
+    kept = degraded(whole, kind, first)
     np.testing.assert_array_equal(kept, whole)
     assert not np.shares_memory(kept, whole)
     for level in rest:
-        assert (spoiled(whole, kind, level) != whole).any(), level
+        assert (degraded(whole, kind, level) != whole).any(), level
 
 
 @pytest.mark.parametrize("grid", [3, 4, 7, 16])  # of 32 pixels: with 2 left over, 0, 4, and 0
 def test_shuffles_are_exact_permutations(grid: int):
     whole, seed = picture(), 7
-    found = spoiled(whole, "shuffle", grid, seed)
+    found = degraded(whole, "shuffle", grid, seed)
     step, order = SIDE // grid, piece_order(grid, seed)
     first = (SIDE - grid * step) // 2
     assert sorted(order.tolist()) == list(range(grid * grid))
@@ -82,7 +82,7 @@ def test_all_grids_to_16_are_asked():
     assert usual_levels("shuffle", (5, 224)) == (1, 2, 3, 4, 5)
     for grid in (0, SIDE + 1):
         with pytest.raises(ValueError, match="1 to 32 pieces"):
-            spoiled(picture(), "shuffle", grid)
+            degraded(picture(), "shuffle", grid)
 
 
 def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
@@ -90,7 +90,7 @@ def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
     mean = whole.mean((0, 1)).round()
     before = np.zeros((CELLS, CELLS), bool)
     for share in (0.25, 0.5, 1.0):
-        found = spoiled(whole, "hide", share, 1)
+        found = degraded(whole, "hide", share, 1)
         cells = (found == mean).all(-1).reshape(CELLS, 2, CELLS, 2).all((1, 3))
         assert cells.sum() == round(share * CELLS * CELLS)
         assert (cells | ~before).all()
@@ -99,7 +99,7 @@ def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
 
 def test_the_centre_is_a_square_in_the_middle():
     whole = picture()
-    found = spoiled(whole, "centre", 0.5)
+    found = degraded(whole, "centre", 0.5)
     changed = np.zeros((SIDE, SIDE), bool)
     changed[8:24, 8:24] = True
     np.testing.assert_array_equal(found[~changed], whole[~changed])
@@ -108,15 +108,15 @@ def test_the_centre_is_a_square_in_the_middle():
 
 def test_blur_takes_texture_and_edges_leave_outlines():
     checks = (np.indices((SIDE, SIDE)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, 2)
-    assert np.abs(spoiled(checks, "blur", 4).astype(float) - 127.5).max() < 2
+    assert np.abs(degraded(checks, "blur", 4).astype(float) - 127.5).max() < 2
     two = np.zeros((SIDE, SIDE, 3), np.uint8)
     two[:, SIDE // 2 :] = (200, 100, 50)
-    outline = spoiled(two, "edges", 1.0)
+    outline = degraded(two, "edges", 1.0)
     assert (outline[:, [15, 16]] == 255).all() and (outline[:, :14] == 0).all() and (outline[:, 18:] == 0).all()
-    np.testing.assert_array_equal(spoiled(two, "edges", 0.5)[0, -1], (100, 50, 25))
+    np.testing.assert_array_equal(degraded(two, "edges", 0.5)[0, -1], (100, 50, 25))
     for kind, level in (("blur", -1), ("edges", 1.5), ("hide", -0.1), ("noise", 1)):
         with pytest.raises(ValueError, match="not"):
-            spoiled(two, kind, level)
+            degraded(two, kind, level)
 
 
 @pytest.mark.parametrize("kind", ["hide", "blur"])
@@ -128,13 +128,13 @@ def test_values_are_those_of_the_network_itself(kind: str):
     for index, level in enumerate(found.levels):
         expected = []
         for seed in range(orders):
-            pixels = (spoiled(whole, kind, level, seed) / 255 - np.array(MEAN)) / np.array(STD)
+            pixels = (degraded(whole, kind, level, seed) / 255 - np.array(MEAN)) / np.array(STD)
             with torch.no_grad():
                 logits = subject.module(torch.from_numpy(pixels).float().permute(2, 0, 1)[None])
             expected.append(float(logits.softmax(-1)[0, found.target]))
         assert found.values[index] == pytest.approx(np.mean(expected), abs=1e-5)
         assert (found.low[index], found.high[index]) == pytest.approx((min(expected), max(expected)), abs=1e-5)
-        np.testing.assert_array_equal(found.pictures[index], spoiled(whole, kind, level, 0))
+        np.testing.assert_array_equal(found.pictures[index], degraded(whole, kind, level, 0))
     assert told[-1] == (1 + orders * (len(found.levels) - 1),) * 2, "the picture as it is once"
 
 

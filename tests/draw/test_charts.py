@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from tests.draw.pictures import inside, pixels
 from vitviz.draw import DARK, LIGHT, draw_bars, draw_curve, draw_filters, draw_scatter, draw_sum
-from vitviz.draw.charts import apart, count_layers, percentage
+from vitviz.draw.charts import count_layers, percentage, spread_labels
 from vitviz.draw.scale import rgb
 from vitviz.draw.small_multiples import as_colours
 from vitviz.errors import DrawError
@@ -162,9 +162,9 @@ def test_names_stand_at_the_ends_of_lines_and_none_over_another(width: int) -> N
 
 
 def test_labels_move_apart_and_no_further() -> None:
-    assert apart([0.5, 0.2], [0.1, 0.1]) == [0.5, 0.2]
-    assert apart([0.5, 0.52], [0.1, 0.1]) == pytest.approx([0.5, 0.6])
-    assert apart([1.0, 0.99, 0.0], [0.1, 0.1, 0.1]) == pytest.approx([0.95, 0.85, 0.05])
+    assert spread_labels([0.5, 0.2], [0.1, 0.1]) == [0.5, 0.2]
+    assert spread_labels([0.5, 0.52], [0.1, 0.1]) == pytest.approx([0.5, 0.6])
+    assert spread_labels([1.0, 0.99, 0.0], [0.1, 0.1, 0.1]) == pytest.approx([0.95, 0.85, 0.05])
 
 
 def test_curves_that_do_not_fit_are_refused() -> None:

@@ -16,7 +16,7 @@ from vitviz.analysis.queries import MEAN, QueryLike, as_query, layers_asked, que
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.capture.windows import WindowedAttention
-from vitviz.errors import UnsupportedError, existing
+from vitviz.errors import UnsupportedError, checked_index
 from vitviz.heatmap import Heatmap
 
 FEW_ROWS = 8  # up to this number, rows are computed one by one
@@ -104,7 +104,7 @@ def attention_map(attention: Attention | WindowedAttention, query: QueryLike, he
         UnsupportedError: as `query_weights`.
     """
     weights = query_weights(attention, query)  # (heads, keys)
-    row = weights.mean(0) if head is None else weights[existing(head, len(weights), "head")]
+    row = weights.mean(0) if head is None else weights[checked_index(head, len(weights), "head")]
     name = "mean of heads" if head is None else f"head {head}"
     return Heatmap(attention.key_layout.patches(row).cpu().numpy(), f"attention weight, {name}")
 

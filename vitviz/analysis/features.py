@@ -19,7 +19,7 @@ from vitviz.analysis.question import ModelLike
 from vitviz.capture.attention import Attention
 from vitviz.capture.blocks import Blocks
 from vitviz.capture.record import record
-from vitviz.errors import NotFiniteError, UnsupportedError, existing
+from vitviz.errors import NotFiniteError, UnsupportedError, checked_index
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import TokenLayout
 
@@ -102,7 +102,7 @@ class FeatureMaps:
         """
         if facet not in FACETS:
             raise ValueError(f"a facet is one of {', '.join(FACETS)}, not {facet!r}")
-        layer = existing(self.num_layers - 1 if layer is None else layer, self.num_layers, "layer")
+        layer = checked_index(self.num_layers - 1 if layer is None else layer, self.num_layers, "layer")
         if facet == "token":
             if not self.states:
                 raise UnsupportedError(

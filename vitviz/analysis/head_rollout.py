@@ -13,7 +13,7 @@ import torch
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike, query_of
-from vitviz.analysis.rollout import PAPER, RolloutOptions, downwards, pull_head_fused, start_vector
+from vitviz.analysis.rollout import PAPER, RolloutOptions, last_to_first, pull_head_fused, start_vector
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -107,7 +107,7 @@ def _sweep(
     if wanted is None and len({layer.num_heads for layer in layers}) > 1:
         raise UnsupportedError(f"The layers of {trace.model_name} differ in heads; ask for one head at a time.")
     travelling = main[:0]  # (n, tokens): vectors of the heads of the layers done, last layer first
-    for index, layer in downwards(layers):
+    for index, layer in last_to_first(layers):
         asked = wanted is None or wanted[0] == index
         if method == "leave_one_in":
             apart = layer.pull(main)[0] if asked else None  # (heads, tokens)

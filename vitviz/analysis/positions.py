@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vitviz.analysis.question import ModelLike
 from vitviz.analysis.relative import relative_biases, rotary_table
 from vitviz.capture.embeddings import added_positions, embedded_patches, one_vector_a_patch
-from vitviz.errors import NOT_TAKEN, NotFiniteError, UnsupportedError, existing
+from vitviz.errors import INPUT_ERRORS, NotFiniteError, UnsupportedError, checked_index
 from vitviz.tokens import TokenLayout
 
 # In a sin-cos embedding sin^2 + cos^2 = 1 for every frequency, so that all vectors have the same norm, and each component
@@ -126,7 +126,7 @@ def position_similarity(model: ModelLike, layout: TokenLayout, patches: Sequence
             f"{LARGEST / 1e9:.1f} GB that are held at once. Ask for the rows of a few patches, or choose a smaller input size."
         )
     vectors = nn.functional.normalize(position_embedding(model, layout).vectors.double(), dim=-1)
-    chosen = vectors if patches is None else vectors[[existing(patch, len(vectors), "patch") for patch in patches]]
+    chosen = vectors if patches is None else vectors[[checked_index(patch, len(vectors), "patch") for patch in patches]]
     out = np.empty((len(chosen), len(vectors)), np.float32)
     for start in range(0, len(chosen), ROWS_AT_ONCE):
         rows = chosen[start : start + ROWS_AT_ONCE] @ vectors.T
@@ -262,7 +262,7 @@ def _by_its_own_method(module: nn.Module, layout: TokenLayout) -> Tensor | None:
     with torch.inference_mode():
         try:
             added = add(torch.zeros(1, layout.num_patches, width, dtype=table.dtype, device=table.device))
-        except NOT_TAKEN:
+        except INPUT_ERRORS:
             return None
     added = added[0] if isinstance(added, tuple) else added  # (tokens, rotary table)
     return one_vector_a_patch(added, layout) if isinstance(added, Tensor) else None

@@ -259,7 +259,7 @@ def split_calls(watched: Sequence[Watched], layout: TokenLayout, name: str) -> t
     """(calls over the token grid, calls of pooling layers). Raises UnsupportedError for any other call."""
     grid, pool = [], []
     for one in watched:
-        shape = one.call.of_a_batch().shape
+        shape = one.call.with_batch_axis().shape
         queries, keys = shape[-2:]
         key_layout = token_layout(keys, layout)
         if len(shape) == 4 and key_layout is not None and queries == keys:

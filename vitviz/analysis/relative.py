@@ -21,7 +21,7 @@ from vitviz.capture.bias import score_biases
 from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.capture.coordinates.placement import Placement
 from vitviz.capture.modules import num_heads_of
-from vitviz.errors import NOT_TAKEN, UnsupportedError, VitvizError, existing
+from vitviz.errors import INPUT_ERRORS, UnsupportedError, VitvizError, checked_index
 from vitviz.tokens import TokenLayout
 
 
@@ -62,7 +62,7 @@ def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Rela
             "This model adds no relative position bias to its attention scores; ask for its position embedding instead."
         )
     windows: dict[str, tuple[int, int] | None] = {}
-    with suppress(VitvizError, *NOT_TAKEN):  # biases are known even if the pass over coordinates fails
+    with suppress(VitvizError, *INPUT_ERRORS):  # biases are known even if the pass over coordinates fails
         placements = placements_of(model.module, input_size)
         windows = {placement.module: window_of(placement) for placement in reversed(placements)}
     return tuple(RelativeBias(name, bias.float().cpu().numpy(), windows.get(name)) for name, bias in found.items())
@@ -188,10 +188,10 @@ class RotaryTable:
         Raises:
             IndexError: for a layer, head or patch that does not exist.
         """
-        layer, head = existing(layer, self.layers, "layer"), existing(head, self.heads, "head")
+        layer, head = checked_index(layer, self.layers, "layer"), checked_index(head, self.heads, "head")
         layer, head = (min(asked, kept - 1) for asked, kept in zip((layer, head), self.sin.shape[:2], strict=True))
         sin, cos = self.sin[layer, head].double(), self.cos[layer, head].double()  # (patches, channels)
-        rows = slice(None) if patches is None else [existing(patch, len(sin), "patch") for patch in patches]
+        rows = slice(None) if patches is None else [checked_index(patch, len(sin), "patch") for patch in patches]
         return ((cos[rows] @ cos.T + sin[rows] @ sin.T) / sin.shape[1]).float().cpu().numpy()
 
     def kernel(self, layer: int = 0, head: int = 0) -> np.ndarray:

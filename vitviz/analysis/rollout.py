@@ -255,7 +255,7 @@ def check_defined(layers: Sequence[Attention], model_name: str) -> None:
         )
 
 
-def downwards(layers: Sequence[Attention]) -> Iterator[tuple[int, Attention]]:
+def last_to_first(layers: Sequence[Attention]) -> Iterator[tuple[int, Attention]]:
     """(index, layer) from the last layer to the first."""
     return zip(reversed(range(len(layers))), reversed(layers), strict=True)
 

@@ -21,7 +21,7 @@ from vitviz.capture.modules import copied
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
 
-# A method is insensitive if its map for a fully randomised model has at least this rank correlation with the trained model's.
+# A method is insensitive if its map for a fully randomised model has a rank correlation above this with the trained model's.
 INSENSITIVE = 0.5
 
 
@@ -103,7 +103,7 @@ def likeness(one: Heatmap, other: Heatmap) -> float:
 
 
 def insensitive(last: CascadeStep, threshold: float = INSENSITIVE) -> list[str]:
-    """Methods whose map after the last step has a correlation of at least `threshold` with the trained model's."""
+    """Methods whose map after the last step has a correlation above `threshold` with the trained model's."""
     return [method for method, value in last.likeness.items() if value > threshold]
 
 

@@ -20,7 +20,7 @@ from vitviz.analysis.question import LoadedNetwork
 from vitviz.capture.blocks import run
 from vitviz.capture.cost import pictures_at_once
 from vitviz.capture.modules import evaluating
-from vitviz.errors import UnsupportedError, existing
+from vitviz.errors import UnsupportedError, checked_index
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.progress import Progress
 
@@ -76,7 +76,7 @@ def usual_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
     raise ValueError(f"a kind is one of {', '.join(KINDS)}, not {kind!r}")
 
 
-def spoiled(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.ndarray:
+def degraded(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.ndarray:
     """A copy of a picture with one kind of degradation; at the first level it is equal to the picture.
 
     Args:
@@ -180,7 +180,7 @@ def stress_curve(
 
     Raises:
         UnsupportedError: For a model without a classifier.
-        ValueError: As `spoiled`.
+        ValueError: As `degraded`.
         IndexError: For an output that does not exist.
     """
     size = (picture.shape[0], picture.shape[1])
@@ -195,13 +195,13 @@ def stress_curve(
     with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
         together = pictures_at_once(model.module, size, BATCH)
         for start in range(0, len(given), together):
-            some = [spoiled(picture, kind, *each) for each in given[start : start + together]]
+            some = [degraded(picture, kind, *each) for each in given[start : start + together]]
             batch = torch.stack([model_input(model, each) for each in some])
             rows.append(kind_of_output.read(run(model.module, batch, kind_of_output).logits).double().cpu())
             if progress:
                 progress(min(start + together, len(given)), len(given))
     values = torch.cat(rows).numpy()  # (pictures, outputs)
-    index = int(values[0].argmax()) if target is None else existing(target, values.shape[1], "output")
+    index = int(values[0].argmax()) if target is None else checked_index(target, values.shape[1], "output")
     curves = values[places, index].reshape(len(seeds), len(asked))  # (orders, levels)
     return StressCurve(
         kind,
@@ -209,7 +209,7 @@ def stress_curve(
         curves.mean(0),
         curves.min(0),
         curves.max(0),
-        np.stack([spoiled(picture, kind, level) for level in asked]),
+        np.stack([degraded(picture, kind, level) for level in asked]),
         index,
     )
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.modules import blank_input, evaluating
-from vitviz.errors import NOT_TAKEN
+from vitviz.errors import INPUT_ERRORS
 from vitviz.tokens import TokenLayout
 
 # Largest relative difference between what is added to two random inputs; a larger one is not rounding.
@@ -26,7 +26,7 @@ class _FirstLayerReached(BaseException):
     """Ends a pass when its tokens have been recorded."""
 
 
-def entrance_of(module: nn.Module) -> nn.Module | None:
+def first_sequence_module(module: nn.Module) -> nn.Module | None:
     """The first module that is given the whole sequence with its positions added; None if it has no known name."""
     embeds = getattr(module, "embeds", None)  # NaFlexViT
     blocks = getattr(module, "blocks", None)
@@ -86,7 +86,7 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
         (patches, width), zeros if nothing is added. None if what is added depends on the patches, or if the input of the first
         layer is not one vector for each patch in the order of the grid.
     """
-    maker, entrance = patch_embedding_of(module), entrance_of(module)
+    maker, entrance = patch_embedding_of(module), first_sequence_module(module)
     if maker is None or entrance is None:
         return None
     blank = blank_input(module, input_size)
@@ -160,5 +160,5 @@ def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Ten
         stack.callback(maker.register_forward_hook(change).remove)
         try:
             module(x)
-        except (_FirstLayerReached, *NOT_TAKEN):
+        except (_FirstLayerReached, *INPUT_ERRORS):
             pass

@@ -85,7 +85,7 @@ class Call:
         assert self.q is not None and self.k is not None
         return (*self.q.shape[:-1], self.k.shape[-2])
 
-    def of_a_batch(self) -> Call:
+    def with_batch_axis(self) -> Call:
         """The call with a batch axis of one, for models that fold it into the heads, (heads, queries, head_dim).
 
         A call of one head may also lack the axis of heads.
@@ -95,7 +95,7 @@ class Call:
         parts = ("q", "k", "v", "lse", "explicit")
         given: dict[str, Any] = {name: getattr(self, name) for name in parts}
         batched: Any = {name: None if part is None else part[None] for name, part in given.items()}
-        return replace(self, **batched).of_a_batch()
+        return replace(self, **batched).with_batch_axis()
 
 
 # torch's own function. `F.scaled_dot_product_attention` may be patched during a pass (`sdpa_patch`): compare with this one.
@@ -147,7 +147,7 @@ class FusedCall(NamedTuple):
             return mask
         return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
-    def seen(self, module: str, lse: Tensor | None = None) -> Call:
+    def as_call(self, module: str, lse: Tensor | None = None) -> Call:
         """The call as a `Call` of `module`, with one key head and one value head for each query head.
 
         Args:

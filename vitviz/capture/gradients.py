@@ -19,7 +19,7 @@ from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.events import AttentionEvents, Call, FusedCall
 from vitviz.capture.functions import WeightedSum
 from vitviz.capture.layers import attention_of
-from vitviz.capture.memory import AsTheyAre
+from vitviz.capture.memory import NoCopies
 from vitviz.capture.modules import ModuleNames, evaluating, unwrapped, walk
 from vitviz.capture.observe import refuse_unseen
 from vitviz.errors import CaptureError, UnsupportedError
@@ -56,7 +56,7 @@ class _Watcher(AttentionEvents):
 
     def fused(self, call: FusedCall) -> Tensor:
         result = _in_a_graph(call.run())
-        self.calls.append(Watched(call.seen(""), result))
+        self.calls.append(Watched(call.as_call(""), result))
         return result
 
     def weights(self, weights: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layou
         UnsupportedError: if the call does not relate tokens of `layout`'s grid.
     """
     with torch.no_grad():
-        call = watched.call.of_a_batch()
-        attention = attention_of(call, module, layout, AsTheyAre(), keep_values=True)
+        call = watched.call.with_batch_axis()
+        attention = attention_of(call, module, layout, NoCopies(), keep_values=True)
     folded = {2: gradient[None], 3: gradient}  # a batch of one image folded into the heads, or one head, too
     return WeightGradient(attention, folded.get(gradient.ndim, gradient[0]))

@@ -140,7 +140,7 @@ class LargePages:
         return self._block[start:stop].view(tensor.dtype).view(tensor.shape).copy_(tensor)
 
 
-class AsTheyAre(LargePages):
+class NoCopies(LargePages):
     """Returns the tensors without a copy, for callers that keep their storage anyway."""
 
     def keep(self, tensor: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Observer(AttentionEvents):
             )
         else:
             out = call.run()
-        self.receive(call.seen(self.names.calling, lse))
+        self.receive(call.as_call(self.names.calling, lse))
         return out
 
     def pooled(self, *args: Any, **kwargs: Any) -> Any:

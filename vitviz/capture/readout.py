@@ -19,7 +19,7 @@ from vitviz.capture.blocks import final_norm
 from vitviz.capture.coordinates.tensor import without_numbers
 from vitviz.capture.modules import blank_input, evaluating
 from vitviz.capture.windows import WindowedAttention
-from vitviz.errors import NOT_TAKEN
+from vitviz.errors import INPUT_ERRORS
 from vitviz.tokens import MEAN, POOL, Query, TokenLayout
 
 SEED = 0
@@ -122,7 +122,7 @@ def _head_on_random_tokens(module: Any, shape: tuple[int, ...]) -> tuple[Tensor,
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
     with evaluating(module), torch.inference_mode(False), torch.enable_grad():
         tokens = drawn.to(next(module.parameters())).requires_grad_()
-        with suppress(*NOT_TAKEN):
+        with suppress(*INPUT_ERRORS):
             output = module.forward_head(tokens)
             if isinstance(output, Tensor) and output.requires_grad:
                 # (1, outputs), or (1, tokens, outputs) and (1, outputs, rows, cols) where nothing is pooled
@@ -187,7 +187,7 @@ def _head_input(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, ..
     norm = final_norm(bare)
     if norm is not None:  # models of transformers do not call `forward_head` in their pass: their head follows the norm
         norm.register_forward_hook(lambda _module, _inputs, tokens: normed.append(tokens))
-    with torch.inference_mode(), suppress(_LastTokensReached, *NOT_TAKEN):
+    with torch.inference_mode(), suppress(_LastTokensReached, *INPUT_ERRORS):
         bare(blank_input(bare, input_size, "meta"))
     last = (given or normed or [None])[-1]
     return tuple(last.shape) if isinstance(last, Tensor) and last.ndim in (3, 4) and last.shape[0] == 1 else None

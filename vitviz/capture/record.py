@@ -20,7 +20,7 @@ from vitviz.capture.memory import LargePages
 from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Layer
-from vitviz.errors import NOT_TAKEN, CaptureError, UnsupportedError
+from vitviz.errors import INPUT_ERRORS, CaptureError, UnsupportedError
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
 
@@ -165,7 +165,7 @@ def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
         def receive(call: Call) -> None:
             kind = expected[len(made)].kind if len(made) < len(expected) else None
             refuse_other_than_tokens(call.module, kind)
-            made.append(attention_of(call.of_a_batch(), module, layout, pages, keep_values=request.keep_values))
+            made.append(attention_of(call.with_batch_axis(), module, layout, pages, keep_values=request.keep_values))
             request.report(len(made), len(expected))
 
         with torch.inference_mode(), observe(module, receive, only_fused=only_fused):
@@ -204,7 +204,7 @@ def _call_by_call(request: _Request) -> Recording:
     module = request.module
     try:
         placements = placements_of(module, request.size)
-    except NOT_TAKEN as error:
+    except INPUT_ERRORS as error:
         with torch.inference_mode(), evaluating(module):
             module(request.x)  # if the model itself raises for this input, that error says more
         raise NotFollowed.of(module, error) from error

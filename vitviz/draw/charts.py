@@ -250,11 +250,11 @@ def _name_ends(
         named[-1].set_parse_math(False)  # class names may contain dollar signs
     figure.draw_without_rendering()  # the layout determines the height of the axes
     heights = [1.1 * Text.get_window_extent(name).height / axes.bbox.height for name in named]
-    for name, place in zip(named, apart(ends, heights), strict=True):
+    for name, place in zip(named, spread_labels(ends, heights), strict=True):
         name.set_position((1.035, place))
 
 
-def apart(places: Sequence[float], heights: Sequence[float]) -> list[float]:
+def spread_labels(places: Sequence[float], heights: Sequence[float]) -> list[float]:
     """Centres of labels of these heights, in the order of `places` and as near to them as possible without overlap.
 
     Centres are between 0 and 1 if there is space for all labels.

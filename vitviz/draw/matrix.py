@@ -58,7 +58,7 @@ def draw_matrix(
     scale = (scale or Scale.of(values, signed=signed)).counting(values)
 
     times = max(1, round(width / wanted[1]))
-    theme = theme.grown(times * wanted[1], width)
+    theme = theme.scaled_for(times * wanted[1], width)
     size = theme.small
     left = int(font(size).getlength("query ↓")) + 20
     top = 2 * line_height(size) + 8
@@ -150,7 +150,7 @@ def draw_product(
         raise DrawError(f"The product has {n} rows and {p} columns, so no entry in row {row}, column {column}.")
     across = m + 2 * p if in_line else m + p
     times = max(1, round(width / across))
-    theme = theme.grown(times * across, width)
+    theme = theme.scaled_for(times * across, width)
     gap = line_height(theme.small) + 12
     scales = {each.name: Scale.of(finite(each.values), robust=True, signed=each.signed) for each in (left, top, result)}
     if in_line:

@@ -74,7 +74,7 @@ def draw_board(
     least = math.ceil(font(SMALLEST).getlength(longest) / cols)
     times = max(1, least, round(min(across / (heads * cols), down / (layers * rows))))  # pixels a patch
     tile = rows * times, cols * times
-    theme = theme.grown(heads * (tile[1] + BOARD_SPACE), width - left)
+    theme = theme.scaled_for(heads * (tile[1] + BOARD_SPACE), width - left)
     left = int(font(theme.small).getlength(row_names[-1])) + 12
     end_size = fitting(longest, tile[1], theme.small)
     caption = 0 if shared else line_height(end_size)
@@ -168,7 +168,7 @@ def draw_atlas(
     across, down = (width / cols - space) / cols, (TALLEST * width / rows - space) / rows
     times = max(1, round(min(across, down)))  # pixels a value
     left = int(font(theme.small).getlength(str(rows - 1))) + 12
-    theme = theme.grown(cols * (cols * times + space), width - left)
+    theme = theme.scaled_for(cols * (cols * times + space), width - left)
     left = int(font(theme.small).getlength(str(rows - 1))) + 12
     tiling = Tiling(grid, (rows * times, cols * times), space, left=left, top=line_height(theme.small) + 4)
     # (patches, patches) -> (tile rows, tile cols, rows, cols): the row of patch (i, j) as a map of the grid

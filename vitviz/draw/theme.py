@@ -65,7 +65,7 @@ class Theme:
         """Font size of secondary text in pixels."""
         return max(SMALLEST, round(self.font_size * 0.8))
 
-    def grown(self, width: int, wanted: int) -> Theme:
+    def scaled_for(self, width: int, wanted: int) -> Theme:
         """The theme with a larger font for a picture wider than `wanted`, which will be scaled down to that width."""
         return replace(self, font_size=round(self.font_size * max(1.0, width / wanted)))
 

@@ -15,7 +15,7 @@ from vitviz.analysis.sinks import MapSinks, rollout_sinks, value_norms
 from vitviz.draw import LIGHT, Scale, Theme, draw_board, draw_heatmap
 from vitviz.draw.heatmap import Link
 from vitviz.draw.sheet import column
-from vitviz.errors import existing
+from vitviz.errors import checked_index
 from vitviz.figure import Figure
 from vitviz.figures.traced_image import Code, TracedImage, made, query_words
 from vitviz.heatmap import Heatmap
@@ -146,7 +146,7 @@ def microscope_figure(
         norms = value_norms(subject.model, subject.trace.input)[layer]  # (heads, keys)
         values = values * (norms if direction == "at" else norms[:, at, None])
     numbers = values.float().cpu().numpy()
-    row = numbers.mean(0) if head in ("all", "mean") else numbers[existing(int(head), len(numbers), "head")]
+    row = numbers.mean(0) if head in ("all", "mean") else numbers[checked_index(int(head), len(numbers), "head")]
     quantity = "attention weight" if measure == "weight" else "weight times length of what the value gives"
     place = "mean of heads" if head in ("all", "mean") else f"head {head}"
     maps = np.stack([target.patches(each) for each in numbers])  # (heads, rows, cols)

@@ -9,7 +9,7 @@ from timm.models import is_model, split_model_name_tag
 from torch import nn
 
 from vitviz.capture.modules import input_channels
-from vitviz.errors import NOT_TAKEN, HubError, ModelError, UnsupportedError
+from vitviz.errors import INPUT_ERRORS, HubError, ModelError, UnsupportedError
 from vitviz.models import embedded
 from vitviz.models.checkpoint import CheckpointConfig, imagenet_labels
 from vitviz.models.embedded import Cnn
@@ -115,6 +115,6 @@ def _ends_in_map(bare: nn.Module, size: tuple[int, int]) -> bool:
     try:
         with torch.inference_mode():
             found = features(torch.empty(1, input_channels(bare), *size, device="meta"))
-    except NOT_TAKEN:
+    except INPUT_ERRORS:
         return False
     return isinstance(found, torch.Tensor) and found.ndim == 4

@@ -13,7 +13,7 @@ from vitviz.capture.coordinates.tensor import without_numbers
 from vitviz.capture.events import AttentionEvents, FusedCall
 from vitviz.capture.modules import ModuleNames, blank_input, evaluating, input_channels, unwrapped
 from vitviz.capture.roles import is_score_matrix
-from vitviz.errors import NOT_TAKEN, UnsupportedError
+from vitviz.errors import INPUT_ERRORS, UnsupportedError
 from vitviz.tokens import TokenLayout
 
 
@@ -111,7 +111,7 @@ def layout_of(module: nn.Module, name: str, input_size: tuple[int, int]) -> Toke
         if seen.layout is not None:
             return seen.layout
         grid = last_map(module, input_size) if seen.attends else None
-    except NOT_TAKEN as error:
+    except INPUT_ERRORS as error:
         raise size_refusal(module, name, input_size) from error
     if not seen.attends:
         raise UnsupportedError(

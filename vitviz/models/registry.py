@@ -97,7 +97,7 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
 def build_on_meta(name: str, **kwargs: Any) -> nn.Module:
     """The module of `build` on the meta device: with shapes and without weights, built in a fraction of a second."""
     pretrained_cfg(name)
-    with torch.device("meta"), NothingToDraw():
+    with torch.device("meta"), SkipInitialisation():
         module = _create(name, kwargs)
         if _leaves_pixels_over(module):
             module = _create(name, {"dynamic_img_size": False, **kwargs})
@@ -118,7 +118,7 @@ def _leaves_pixels_over(module: nn.Module) -> bool:
     return any(side % step for side, step in zip(size, patch, strict=True))
 
 
-class NothingToDraw(TorchFunctionMode):
+class SkipInitialisation(TorchFunctionMode):
     """Skips the initialisation of weights on the meta device, which has no effect and took most of the time of a build."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

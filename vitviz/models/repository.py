@@ -110,7 +110,7 @@ _FILLED_BY_TIMM = "they were brought into timm's form as timm does"
 
 
 @dataclass(frozen=True)
-class Described:
+class RepositoryConfig:
     """A validated config.json.
 
     Attributes:
@@ -127,7 +127,7 @@ class Described:
         return self.config.architecture
 
 
-def describe(place: Place) -> Described:
+def describe(place: Place) -> RepositoryConfig:
     """Reads and validates config.json, without the weights.
 
     Raises:
@@ -142,7 +142,7 @@ def describe(place: Place) -> Described:
             f"{_place_words(place)} was written by transformers and not by timm; ask for it as hf:{where}, with the extra "
             "vitviz[transformers]."
         )
-    return Described(place, _config(given, place))
+    return RepositoryConfig(place, _config(given, place))
 
 
 def _place_words(place: Place) -> str:
@@ -203,7 +203,7 @@ def _labels(given: Mapping[str, Any], cfg: Mapping[str, Any], classes: Any) -> l
     return [word if isinstance(word, str) else name for word, name in zip(said, names, strict=True)]
 
 
-def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Module, tuple[str, ...], str]:
+def load_weights(described: RepositoryConfig, progress: Progress | None) -> tuple[nn.Module, tuple[str, ...], str]:
     """(module, changes that made the weights fit, sha256).
 
     Raises:
@@ -231,7 +231,7 @@ def load_weights(described: Described, progress: Progress | None) -> tuple[nn.Mo
     return module, notes, sha256_of(path)
 
 
-def labels_of(described: Described) -> tuple[str, ...] | None:
+def labels_of(described: RepositoryConfig) -> tuple[str, ...] | None:
     """The file's own labels; for repositories of timm's own models, which are in its registry, those of ImageNet."""
     owner, _, name = (described.place.repository or "").partition("/")
     if described.config.labels is None and owner == "timm" and is_model_pretrained(name):

@@ -100,7 +100,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def disagreement(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
+def mismatch(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
     """A description of the first few tensors that do not fit the module; None if all fit.
 
     Tensors may be missing, unexpected, of another shape, or integer or complex in place of real (quantised weights
@@ -135,7 +135,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     Raises:
         ModelError: If tensors do not fit; the message names the first few.
     """
-    wrong = disagreement(module, state)
+    wrong = mismatch(module, state)
     if wrong is not None:
         raise ModelError(f"{what} do not fit the architecture: {wrong}.")
     module.load_state_dict(state, assign=any(tensor.is_meta for tensor in module.state_dict().values()))
@@ -223,7 +223,7 @@ def build_filled(
     if any(f".{_COMPILED}" in name for name in stripped):
         stripped = {name.replace(f".{_COMPILED}", "."): tensor for name, tensor in stripped.items()}
         notes = (*notes, f"Names in the file contain {_COMPILED!r} (torch.compile), which was left aside.")
-    wrong = disagreement(module, stripped)
+    wrong = mismatch(module, stripped)
     if wrong is None:
         return _filled(architecture, args, stripped, what), notes
     for more, note in _adjustments(module, args, stripped, size):
@@ -231,7 +231,7 @@ def build_filled(
             other = build_on_meta(architecture, **{**args, **more})
         except ModelError:
             continue  # the architecture does not have this argument
-        if disagreement(other, stripped) is None:
+        if mismatch(other, stripped) is None:
             return _filled(architecture, {**args, **more}, stripped, what), (*notes, note)
     raise ModelError(f"{what} do not fit {architecture}: {wrong}. {_hint(module, stripped)}".strip())
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from vitviz.capture.coordinates.run import place_calls
-from vitviz.errors import NOT_TAKEN, UnsupportedError
+from vitviz.errors import INPUT_ERRORS, UnsupportedError
 from vitviz.models import hugging_face, repository
 from vitviz.models.checkpoint import CheckpointConfig
 from vitviz.models.layout import layout_of, refuse_other_channels, size_refusal
@@ -55,7 +55,7 @@ def _judged(name: str, input_size: tuple[int, int] | None) -> Support:
         refuse_other_channels(module, name)
         try:
             placements = place_calls(module, size)
-        except NOT_TAKEN as error:
+        except INPUT_ERRORS as error:
             raise size_refusal(module, name, size) from error
         found = judge(name, placements)
         return judge(name, placements, layout_of(module, name, size)) if found.verdict == "global" else found

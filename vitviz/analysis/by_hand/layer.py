@@ -14,7 +14,7 @@ from vitviz.capture.attention import Attention
 from vitviz.capture.blocks import Blocks, Passage
 from vitviz.capture.events import Call
 from vitviz.capture.layers import attention_of
-from vitviz.capture.memory import AsTheyAre
+from vitviz.capture.memory import NoCopies
 from vitviz.capture.modules import is_norm, layer_scale, output_projection
 from vitviz.capture.observe import observe
 from vitviz.capture.record import record
@@ -127,7 +127,7 @@ def _of_one_block(module: nn.Module, trace: Trace, block: nn.Module, passage: Pa
     blocks, made = Blocks(module), list[Attention]()
 
     def receive(call: Call) -> None:
-        made.append(attention_of(call.of_a_batch(), blocks.module, trace.layout, AsTheyAre(), keep_values=True))
+        made.append(attention_of(call.with_batch_axis(), blocks.module, trace.layout, NoCopies(), keep_values=True))
 
     index = blocks.blocks.index(block)
     with torch.inference_mode(), observe(module, receive):

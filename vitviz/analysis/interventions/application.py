@@ -18,7 +18,7 @@ from vitviz.analysis.positions import added_vectors
 from vitviz.analysis.question import ModelLike, Question
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.blocks import Blocks, Output, final_norm
-from vitviz.capture.embeddings import entrance_of
+from vitviz.capture.embeddings import first_sequence_module
 from vitviz.capture.modules import evaluating, heads_to_switch
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -124,7 +124,7 @@ class Application:
         if len(self._cut_anywhere) >= layout.num_tokens or len(self._removed) >= layout.num_patches:
             raise ValueError("at least one token has to be left to attend to")
         if self._positions:
-            entrance = entrance_of(self.model.module)
+            entrance = first_sequence_module(self.model.module)
             if entrance is None:
                 raise UnsupportedError(f"Where {self.model.name} adds positions to its patches could not be found.")
             self._hold(entrance.register_forward_pre_hook(self._position_hook()))

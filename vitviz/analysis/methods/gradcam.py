@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import NetworkLike, Question
 from vitviz.capture.modules import attention_module, evaluating
-from vitviz.errors import UnsupportedError, existing, need_package
+from vitviz.errors import UnsupportedError, checked_index, need_package
 from vitviz.heatmap import Heatmap
 from vitviz.references import publication
 
@@ -117,7 +117,7 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
             outputs = module.forward_head(grid).shape[-1]
         if grid.ndim != 4 or getattr(module, "output_fmt", "NCHW") != "NCHW":
             raise UnsupportedError(f"The last features of {model.name} are no map (channels, rows, cols).")
-        existing(output, outputs, "output")
+        checked_index(output, outputs, "output")
         whole = _FromLastMap(module)
         from captum.attr import LayerGradCam  # imported here because the import takes long
 

@@ -17,7 +17,7 @@ from vitviz.capture.events import Call
 from vitviz.capture.layers import refuse_other_than_tokens
 from vitviz.capture.modules import ModuleNames, unwrapped, walk
 from vitviz.capture.roles import is_score_matrix
-from vitviz.errors import NOT_TAKEN, UnsupportedError
+from vitviz.errors import INPUT_ERRORS, UnsupportedError
 from vitviz.tokens import TokenLayout
 
 
@@ -178,7 +178,7 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
     if memory.calls is None:
         try:
             placements = placements_of(module, input_size)
-        except NOT_TAKEN as error:
+        except INPUT_ERRORS as error:
             raise NotFollowed.of(module, error) from error
         memory.calls = tuple(KnownCall(p.module, p.sequence_kind, p.fused) for p in placements)
     return memory.calls

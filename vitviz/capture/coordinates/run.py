@@ -24,7 +24,7 @@ from vitviz.capture.functions import WeightedSum
 from vitviz.capture.modules import ModuleNames, unwrapped, walk
 from vitviz.capture.observe import Observer, refuse_blocks_without_attention, refuse_unseen
 from vitviz.capture.roles import ByTensor, tensors_in
-from vitviz.errors import NOT_TAKEN
+from vitviz.errors import INPUT_ERRORS
 
 
 def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placement, ...]:
@@ -51,7 +51,7 @@ def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placeme
     try:
         with descent, _Subtractions(events.results) as subtractions, calls:
             run_on_places(bare, input_size)
-    except NOT_TAKEN as error:
+    except INPUT_ERRORS as error:
         error.add_note(f"in {names.raising(error) or 'the model'!r}")
         raise
     placements = events.placements

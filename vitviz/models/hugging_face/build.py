@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models.hugging_face.module import MODEL_TYPES, HuggingFaceModule, ModelType
-from vitviz.models.registry import BUILDING, NothingToDraw, first_line
+from vitviz.models.registry import BUILDING, SkipInitialisation, first_line
 
 _CHOOSE_CODE = {"auto_map", "attn_implementation", "experts_implementation", "use_kernels", "custom_pipelines"}
 # Above the values of every existing model; larger values in a configuration would exhaust memory.
@@ -149,7 +149,7 @@ def _tower(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def without_numbers(plan: Plan) -> HuggingFaceModule:
     """The module on the meta device: with shapes and without weights."""
-    with BUILDING, torch.device("meta"), NothingToDraw():
+    with BUILDING, torch.device("meta"), SkipInitialisation():
         return _wrapped(_made(plan))
 
 
