@@ -318,4 +318,5 @@ def ranks(values: np.ndarray) -> np.ndarray:
     """Ranks in the shape of `values`, scaled to [0, 1]; equal values have their mean rank."""
     from scipy.stats import rankdata
 
+    # flattened ranks -> the shape of `values`
     return (rankdata(values).reshape(values.shape) - 1) / max(values.size - 1, 1)

@@ -307,11 +307,11 @@ def principal_components(
     grids = [picture.layout.grid for picture in pictures]
     return PatchComponents(
         tuple(
-            part.reshape(*grid, count).astype(np.float32)
+            part.reshape(*grid, count).astype(np.float32)  # (patches, count) -> (rows, cols, count)
             for part, grid in zip(np.split(values, ends), grids, strict=True)
         ),
         explained,
-        tuple(part.reshape(grid) for part, grid in zip(np.split(kept, ends), grids, strict=True)),
+        tuple(part.reshape(grid) for part, grid in zip(np.split(kept, ends), grids, strict=True)),  # (rows, cols)
     )
 
 

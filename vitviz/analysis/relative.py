@@ -232,6 +232,7 @@ def rotary_table(model: ModelLike, layout: TokenLayout) -> RotaryTable:
         raise UnsupportedError(
             f"This model's rotary table has {sin.shape[-2]} positions and the grid {layout.num_patches} patches."
         )
+    # with leading axes of size 1
     sin, cos = (part.reshape(*(1,) * (4 - part.ndim), *part.shape) for part in (sin, cos))
     layers, heads = sin.shape[:2]
     blocks = getattr(model.module, "blocks", None)

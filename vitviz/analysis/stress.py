@@ -225,7 +225,7 @@ def model_input(model: LoadedNetwork, picture: np.ndarray) -> Tensor:
     """(channels, height, width): a picture (height, width, 3) uint8, normalised for the network, not cropped or resized."""
     wanted = model.preprocessing
     parameter = next(model.module.parameters())
-    pixels = torch.from_numpy(np.array(picture[..., : len(wanted.mean)])).permute(2, 0, 1)
+    pixels = torch.from_numpy(np.array(picture[..., : len(wanted.mean)])).permute(2, 0, 1)  # (channels, height, width)
     pixels = pixels.to(parameter) / 255
     mean, std = (torch.tensor(values).to(parameter)[:, None, None] for values in (wanted.mean, wanted.std))
     return (pixels - mean) / std

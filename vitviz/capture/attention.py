@@ -209,10 +209,10 @@ class Attention(AttentionBase):
         heads = self._heads(head)
         q, k = self.q[heads][:, queries].to(self.dtype), self.k[heads].to(self.dtype)
         if self.bias is None:
-            return torch.bmm(q * self.scale, k.transpose(1, 2))
+            return torch.bmm(q * self.scale, k.transpose(1, 2))  # (heads, chosen, keys)
         bias = self.bias.rows(queries).to(self.dtype)
         bias = bias[heads] if bias.shape[0] > 1 else bias
-        return torch.baddbmm(bias, q * self.scale, k.transpose(1, 2))
+        return torch.baddbmm(bias, q * self.scale, k.transpose(1, 2))  # (heads, chosen, keys)
 
     def log_sum_exp(self) -> Tensor:
         """(heads, queries) float32: log of each row's softmax denominator, from the kernel, else computed once in chunks."""

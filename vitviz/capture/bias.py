@@ -21,7 +21,7 @@ def position_index(module: nn.Module, queries: int, keys: int) -> Tensor | None:
     for owner in (module, *module.children()):
         index = getattr(owner, "relative_position_index", None)
         if isinstance(index, Tensor) and not index.is_floating_point() and index.numel() == queries * keys:
-            return index.detach().reshape(queries, keys)
+            return index.detach().reshape(queries, keys)  # (queries * keys,) or (queries, keys)
     return None
 
 

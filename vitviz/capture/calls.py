@@ -140,11 +140,11 @@ class AttentionCalls(TorchFunctionMode):
 
     def _offered(self, scores: Tensor, axis: int) -> Tensor:
         """Passes scores to `events` with the keys as last axis; returns the result in the model's order of axes."""
-        keys_last = scores if axis % scores.ndim == scores.ndim - 1 else scores.transpose(axis, -1)
+        keys_last = scores if axis % scores.ndim == scores.ndim - 1 else scores.transpose(axis, -1)  # keys as last axis
         changed = self.events.scores(keys_last)
         if changed is keys_last:
             return scores
-        return changed if keys_last is scores else changed.transpose(axis, -1)
+        return changed if keys_last is scores else changed.transpose(axis, -1)  # the model's order of axes
 
     def _part_of_a_softmax(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role) -> Any:
         """Handles a softmax written in steps: an exponential, or the log of a sum of exponentials."""

@@ -240,7 +240,7 @@ class WeightedSum:
         added = [axis for axis, letter in enumerate(order) if letter not in kept]
         for axis in reversed(added):
             after = after.squeeze(axis)
-        return after.permute([kept.index(letter) for letter in self._out])
+        return after.permute([kept.index(letter) for letter in self._out])  # the model's order of axes
 
 
 def _ordered(tensor: Tensor, letters: str, order: list[str]) -> Tensor:

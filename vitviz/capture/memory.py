@@ -137,6 +137,7 @@ class LargePages:
             self._block = _block(max(BLOCK, ceil(tensor.nbytes / PAGE) * PAGE))
             start, stop = 0, tensor.nbytes
         self._used = ceil(stop / ALIGNMENT) * ALIGNMENT
+        # (bytes,) -> (entries,) -> the tensor's shape
         return self._block[start:stop].view(tensor.dtype).view(tensor.shape).copy_(tensor)
 
 

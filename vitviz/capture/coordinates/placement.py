@@ -225,7 +225,7 @@ def windows_of(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None,
     """
     lead = torch.broadcast_shapes(query_places.shape[:-1], key_places.shape[:-1])
     count = max(1, math.prod(lead))
-    index = torch.arange(count).reshape(lead)
+    index = torch.arange(count).reshape(lead)  # (product of lead,) -> (*lead)
     query_places, key_places = query_places.expand(*lead, -1), key_places.expand(*lead, -1)
     shared = tuple(
         slice(1) if query_places.stride(a) == 0 == key_places.stride(a) else slice(None) for a in range(len(lead))

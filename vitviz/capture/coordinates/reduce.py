@@ -110,6 +110,7 @@ def _einsum(func: Any, equation: str, *given: Any) -> Any:
         if same is None:
             return mixture_of_all(shape)
         places, letters = same, letters.replace(letter, "")
+    # axes in the order of the result
     places = places.permute([letters.index(letter) for letter in product.out if letter in letters])
     index = tuple(slice(None) if letter in letters else None for letter in product.out)
     return as_places(places[index].expand(shape))

@@ -312,7 +312,7 @@ def _rows(call: Call, queries: int) -> Tensor:
     if call.explicit is not None:
         return call.explicit[0, :, -queries:].float()
     assert call.q is not None and call.k is not None
-    scores = call.q[0, :, -queries:].float() @ call.k[0].float().transpose(1, 2) * call.scale
+    scores = call.q[0, :, -queries:].float() @ call.k[0].float().transpose(1, 2) * call.scale  # (heads, queries, keys)
     if call.mask is not None:
         mask = call.mask.expand(1, *scores.shape[:1], call.q.shape[2], scores.shape[2])[0, :, -queries:]
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask.float()

@@ -211,7 +211,7 @@ class HuggingFaceModule(nn.Module):
     def cls_token(self) -> Tensor | None:
         """(1, 1, width), or None."""
         token = getattr(self.embeddings, "cls_token", getattr(self.embeddings, "class_embedding", None))
-        return None if token is None else token.reshape(1, 1, -1)
+        return None if token is None else token.reshape(1, 1, -1)  # (1, 1, width)
 
     @property
     def reg_token(self) -> Tensor | None:
