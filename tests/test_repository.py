@@ -164,7 +164,9 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert ".[test]" in commands[0]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "-m pytest$' README.md" in script
-    assert script.rstrip().endswith('bash -c "$test_command"')
+    # In a pipe that fails where the tests do; their closing line ends the output.
+    assert "set -euo pipefail" in script and 'bash -c "$test_command" | tee build/tests.log\n' in script
+    assert script.rstrip().splitlines()[-1] == "tail -q -n 1 build/long.log build/tests.log"
 
 
 @pytest.fixture
