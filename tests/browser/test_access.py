@@ -241,6 +241,21 @@ def test_a_movement_paints_marks_and_keeps_the_rest(replies: Any) -> None:
 
 
 @pytest.mark.long
+def test_the_settings_of_the_microscope_stay_open_over_a_remount(replies: Any) -> None:
+    shown = replies("microscope")
+    settings = shown.page.locator(".microscope .more-of")
+    shown.expect(settings).to_have_attribute("aria-expanded", "false")
+    settings.click()
+    away = shown.page.get_by_text("put away")
+    away.click()
+    shown.expect(shown.page.locator(".microscope")).to_have_count(0)
+    away.click()
+    shown.shown()
+    shown.expect(settings).to_have_attribute("aria-expanded", "true")
+    shown.expect(shown.page.locator(".microscope .more")).to_be_visible()
+
+
+@pytest.mark.long
 def test_what_is_remembered_survives_a_remount_and_requests_end_with_the_page(replies: Any) -> None:
     shown = replies("picture")
     slider = shown.page.locator(".blend input")

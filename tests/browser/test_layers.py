@@ -44,3 +44,32 @@ def test_a_patch_chosen_in_a_shifted_window_shows_that_window(tab, width, scheme
     shown.wait_for_parameter("query", "r10c51")
     shown.screenshot(f"layers-{width}-{scheme}")
     assert shown.failed == []
+
+
+WRITTEN = """() => {
+  const { fillText } = CanvasRenderingContext2D.prototype;
+  window.written = [];
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    window.written.push([String(text), x, y]);
+    return fillText.call(this, text, x, y);
+  };
+}"""
+
+
+@pytest.mark.long
+def test_each_layers_map_has_its_number_above_it(tab):
+    shown = tab("layers", width=1280, height=800)
+    board = shown.page.locator(".heatmap[data-ready]:has(.scroller)")
+    shown.expect(board).to_have_count(1)
+    shown.page.evaluate(WRITTEN)
+    shown.page.set_viewport_size({"width": 1200, "height": 800})
+    shown.page.wait_for_function("() => window.written.length >= 12")
+    written = shown.page.evaluate("window.written.slice(-12)")
+    assert [text for text, *_ in written] == [str(layer) for layer in range(12)]
+    across = sorted({x for _, x, _ in written})
+    down = sorted({y for *_, y in written})
+    assert [(across.index(x), down.index(y)) for _, x, y in written] == [(n % 4, n // 4) for n in range(12)]
+    box = board.locator("canvas.main").bounding_box()
+    for layer, (_, x, y) in enumerate(written):  # what is under a number's map answers with that number
+        shown.page.mouse.move(box["x"] + x, box["y"] + y + 30)
+        shown.expect(board.locator(".readout")).to_contain_text(f"layer {layer} ")
