@@ -190,10 +190,14 @@ def draw_atlas(
 def paint_atlas(
     similarity: np.ndarray, grid: tuple[int, int], scale: Scale, *, width: int = WIDTH, theme: Theme = LIGHT
 ) -> Image.Image:
-    """The tiles of `draw_atlas` without names and scale, each in the middle of its patch's cell of a picture cut into the grid.
+    """The tiles of `draw_atlas` without names and scale, each in the centre of its patch's cell.
 
     Args:
-        width: pixels aimed at, as there
+        similarity: (patches, patches)
+        grid: (rows, cols) of patches
+        scale: the scale of all values
+        width: wanted width in pixels
+        theme: colours and font size
     """
     rows, cols = grid
     side = max(rows, cols)

@@ -358,10 +358,13 @@ def options_text(options: RolloutOptions) -> str:
 
 
 def rollout_line(name: str, function: str, options: RolloutOptions, **given: Any) -> str:
-    """The Python that calls what `function` of rollout gives `name`; options other than the paper's on a line of their own.
+    """The Python that assigns a function's result to a variable; options other than the paper's are on a separate line.
 
     Args:
-        given: arguments of the function by their names, as `made`.
+        name: the variable.
+        function: the function, "vitviz.rollout".
+        options: options of rollout.
+        **given: further arguments of the function, as in `made`.
     """
     line = f"{name} = " + made(function, "trace", **given, options=_given(options))
     return line if options == PAPER else f"options = {options_text(options)}\n{line}"
@@ -374,10 +377,14 @@ def _given(options: RolloutOptions) -> Code | None:
 def map_code(
     kind: str, query: QueryLike, layer: int | None = None, head: int | None = None, trace: str = "trace"
 ) -> str:
-    """The call that makes one map: "rollout", or "attention" of a layer in a head or, for None, in the mean of its heads.
+    """The Python call that computes one map.
 
     Args:
-        trace: the Python of the trace.
+        kind: "rollout" or "attention".
+        query: the map's query.
+        layer: of "attention", counted from 0.
+        head: of "attention"; None for the mean of the layer's heads.
+        trace: the Python expression of the trace.
     """
     if kind == "rollout":
         return made("vitviz.rollout", trace, query=str(query))
