@@ -69,7 +69,7 @@ def test_no_order_is_better_than_the_contributions_own(linear):
     )
     assert asked.deletion([best], fractions).area <= min(asked.deletion([o], fractions).area for o in orders) + 1e-9
     assert asked.insertion([best], fractions).area >= max(asked.insertion([o], fractions).area for o in orders) - 1e-9
-    assert len(asked._known) == 2**PATCHES  # no set of patches was run twice
+    assert len(question.hidden_likelihoods) == 2**PATCHES  # no set of patches was run twice
 
 
 def test_area_is_the_trapezoid():

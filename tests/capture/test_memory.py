@@ -119,7 +119,7 @@ def new_pages(switched: bool = True, **more: str) -> int:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not memory._has_glibc(), reason="only glibc takes these settings")
+@pytest.mark.skipif(not memory.has_glibc(), reason="only glibc takes these settings")
 def test_traces_take_next_to_no_new_pages_after_the_first_ones():
     left_to_itself = new_pages(switched=False)  # the library sets nothing by itself: thousands in three passes
     assert new_pages() < left_to_itself / 20  # a few dozen at most; how many is up to the machine

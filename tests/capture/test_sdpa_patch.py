@@ -81,13 +81,14 @@ def test_it_stands_in_where_all_attention_is_fused_and_nowhere_else():
     assert F.scaled_dot_product_attention is FUSED
 
 
-def test_the_switch_keeps_torchs_function_in_its_place(monkeypatch):
-    monkeypatch.setattr(sdpa_patch, "_allowed", True)  # as it was, afterwards
-    sdpa_patch.allow_patch(False)
-    assert observed_by(tiny()) == "mode"
+def test_the_switch_keeps_torchs_function_in_its_place():
     module, x = tiny(), noise()
-    off = record(module, x, TINY)
-    sdpa_patch.allow_patch(True)
+    sdpa_patch.allow_patch(False)
+    try:
+        assert observed_by(tiny()) == "mode"
+        off = record(module, x, TINY)
+    finally:
+        sdpa_patch.allow_patch(True)
     assert observed_by(tiny()) == "replaced"
     assert torch.equal(off.logits, record(module, x, TINY).logits)
 

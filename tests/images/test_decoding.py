@@ -170,22 +170,22 @@ def test_who_sends_five_hostile_files_waits_and_nobody_else_does() -> None:
         for thread in threads:
             thread.start()
         assert all(looked.acquire(timeout=20) for _ in threads)
-        assert decoders._decoding == {"one visitor": 1} and not ended
+        assert decoders.under_way == {"one visitor": 1} and not ended
         assert (np.asarray(decoders.read(PNG, patient, "another visitor")[0]) == SHOWN).all()
     finally:
         over.set()
         for thread in threads:
             thread.join()
         decoders.close()
-    assert len(ended) == 5 and not decoders._decoding, "all places are free again"
+    assert len(ended) == 5 and not decoders.under_way, "all places are free again"
 
 
 def test_files_without_a_named_sender_share_what_there_is() -> None:
     decoders = Decoders(most=2, share=1)
-    place = decoders._place
+    place = decoders.place
     with place("", lambda: None), place("", lambda: None), pytest.raises(Cancelled), place("one", refuse_to_wait):
         pass
-    assert not decoders._decoding
+    assert not decoders.under_way
 
 
 def refuse_to_wait() -> None:

@@ -88,20 +88,23 @@ def test_an_operators_checkpoint_that_is_damaged(app, monkeypatch, tmp_path, har
 def test_a_decoder_that_is_killed_in_the_middle(app, monkeypatch):
     decoders = Decoders()
     monkeypatch.setattr(services, "decoders", lambda: decoders)
-    real = decoders._wait
+    read = decoders.read
 
-    def killing(work, seconds, check):
-        if first:
-            first.clear()
-            for pid in running():
-                os.kill(pid, signal.SIGKILL)
-        return real(work, seconds, check)
+    def killing(content, check, sender):
+        def checked() -> None:
+            if first and (pids := running()):
+                first.clear()
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+            check()
+
+        return read(content, checked, sender)
 
     def running() -> list[int]:
         return [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if _child(p) and b"decoding" in _line(p)]
 
     first = [True]
-    monkeypatch.setattr(decoders, "_wait", killing)
+    monkeypatch.setattr(decoders, "read", killing)
     shown = upload(app("patches"), jpeg(1))
     assert "made its decoder fail" in shown.wrong[0]
     shown = upload(shown, jpeg(2))

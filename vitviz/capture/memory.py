@@ -174,13 +174,14 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the limits were set: not without glibc, and not if environment variables set them.
     """
-    if any(name in os.environ for name in SET_BY_THE_USER) or not _has_glibc():
+    if any(name in os.environ for name in SET_BY_THE_USER) or not has_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(MMAP_THRESHOLD, LARGEST_BLOCK) and mallopt(TRIM_THRESHOLD, KEPT))
 
 
-def _has_glibc() -> bool:
+def has_glibc() -> bool:
+    """Whether the C library of this process is glibc, which alone has the limits that are set here."""
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
     except (AttributeError, ValueError):  # Windows has no confstr; other C libraries lack the name

@@ -196,7 +196,7 @@ class Decoders:
         """
         if not content or len(content) > MAX_BYTES:
             return read_image(content)  # raises without decoding
-        with self._place(sender, check):
+        with self.place(sender, check):
             return self._read(content, check)
 
     def close(self) -> None:
@@ -207,13 +207,19 @@ class Decoders:
             decoder.end()
 
     @property
+    def under_way(self) -> dict[str, int]:
+        """How many files of each sender are decoded now."""
+        with self._places:
+            return dict(self._decoding)
+
+    @property
     def pids(self) -> list[int]:
         """Process ids of the idle processes."""
         with self._lock:
             return [decoder.pid for decoder in self._idle]
 
     @contextlib.contextmanager
-    def _place(self, sender: str, check: Callable[[], None]) -> Iterator[None]:
+    def place(self, sender: str, check: Callable[[], None]) -> Iterator[None]:
         """Waits for a slot of this sender, and holds it inside the `with` block."""
 
         def taken() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import pickle
 import signal
@@ -26,6 +25,7 @@ from vitviz.analysis.question import Question
 from vitviz.analysis.targets import ClassLogit
 from vitviz.errors import Cancelled, ModelError, VitvizError
 from vitviz.models import load_model, resized
+from vitviz.ui.compute import heavy
 from vitviz.ui.compute.heavy import TASKS, ModelName, Pool, Task, Worker
 from vitviz.ui.compute.queue import JobProgress
 
@@ -91,32 +91,41 @@ def test_a_worker_refuses_another_model_than_the_servers(model):
     assert ModelName.of(replace(model, weights="file")) is None
 
 
-def test_work_is_called_off_in_a_worker(model, pixels):
+def test_work_is_called_off_in_a_worker(model, pixels, monkeypatch):
     worker, name = Worker(), ModelName.of(model)
     assert name is not None
-    real = worker._model
 
-    def called_off(given: ModelName):
+    def called_off(*given: Any, **more: Any):
         worker.cancel("job")
-        return real(given)
+        return load_model(*given, **more)
 
-    worker._model = called_off  # type: ignore[method-assign]
+    monkeypatch.setattr(heavy, "load_model", called_off)
     with pytest.raises(Cancelled):
         worker.run("job", name, Task("head importance"), pixels, TARGET, {})
     assert worker.fraction("job") is None
 
 
-def test_work_that_waits_at_a_worker_is_called_off_before_it_begins(model, pixels):
+def test_work_that_waits_at_a_worker_is_called_off_before_it_begins(model, pixels, monkeypatch):
     """It waits there behind the work of another server, and its own server hears that nobody wants it any more."""
     worker, name = Worker(), ModelName.of(model)
     assert name is not None
+    begun = ModelError("it was begun")
+
+    def begin(*_: Any, **__: Any) -> None:
+        raise begun
+
+    def ends(job: str) -> BaseException:
+        with pytest.raises((Cancelled, ModelError)) as raised:
+            worker.run(job, name, Task("head importance"), pixels, TARGET, {})
+        return raised.value
+
+    monkeypatch.setattr(heavy, "load_model", begin)
     worker.cancel("waiting")
-    worker._model = lambda _: pytest.fail("it was begun")  # type: ignore[method-assign]
-    with pytest.raises(Cancelled):
-        worker.run("waiting", name, Task("head importance"), pixels, TARGET, {})
-    for number in range(3_000):
+    assert isinstance(ends("waiting"), Cancelled)
+    for number in range(heavy.CALLED_OFF + 1):
         worker.cancel(f"over long ago {number}")
-    assert len(worker._called_off) == 1_000
+    assert ends("over long ago 0") is begun, "so many are remembered and no more"
+    assert isinstance(ends("over long ago 1"), Cancelled)
 
 
 class Cluster:
@@ -157,10 +166,20 @@ class Cluster:
 
 
 def pool_of(*workers: Cluster) -> Pool:
-    pool = Pool.__new__(Pool)
-    pool._ray, pool._workers, pool._idle, pool._last = workers[0], [*workers], [*range(len(workers))], {}
-    pool._free, pool._numbers = threading.Condition(), itertools.count()
-    return pool
+    """A pool of a Ray whose actors are `workers`."""
+    actors = iter(workers)
+    kind = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda: next(actors)))
+    ray = SimpleNamespace(
+        init=lambda **_: None,
+        remote=lambda **_: lambda _: kind,
+        exceptions=Cluster.exceptions,
+        wait=workers[0].wait,
+        get=workers[0].get,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "ray", ray)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        return Pool("an address", len(workers))
 
 
 def test_work_whose_process_ends_is_begun_once_more_and_then_given_up(model, pixels):
@@ -171,7 +190,7 @@ def test_work_whose_process_ends_is_begun_once_more_and_then_given_up(model, pix
     pool = pool_of(for_ever)
     with pytest.raises(VitvizError, match="ended before it was done"):
         pool.run(*given)
-    assert for_ever.runs == 2 and pool._idle == [0], "the place is free again"
+    assert for_ever.runs == 2 and pool.idle == 1, "the place is free again"
 
 
 def test_work_goes_to_the_idle_worker_whose_last_work_was_of_its_model(pixels):
@@ -186,17 +205,18 @@ def test_work_goes_to_the_idle_worker_whose_last_work_was_of_its_model(pixels):
         return ran
 
     assert run("abaabba") == ["first", "second", "first", "first", "second", "second", "first"]
-    busy = pool._take("a")
-    assert run("aa") == ["second", "second"], "where its own is busy, any other"
-    pool._give_back(busy, "a")
-    held = {pool._take("a"), pool._take("b")}
+    with pool.place("a"):
+        assert run("aa") == ["second", "second"], "where its own is busy, any other"
     waiting = threading.Thread(target=run, args=("b",))
-    waiting.start()
-    waiting.join(0.05)
-    assert waiting.is_alive() and held == {0, 1}, "one piece at a time for each worker, of whatever model"
-    pool._give_back(1, "a")
-    waiting.join()
-    assert ran == ["second"]
+    with pool.place("a") as one:
+        with pool.place("b") as other:
+            waiting.start()
+            waiting.join(0.05)
+            assert waiting.is_alive() and {one, other} == {0, 1}, (
+                "one piece at a time for each worker, of whatever model"
+            )
+        waiting.join()
+        assert ran == [("first", "second")[other]]
 
 
 def test_a_worker_is_told_that_nobody_waits(model, pixels):
@@ -207,7 +227,7 @@ def test_a_worker_is_told_that_nobody_waits(model, pixels):
     name = ModelName.of(model)
     with pytest.raises(Cancelled):
         pool.run(name, Task("head importance"), pixels, TARGET, {}, JobProgress(lambda: False))
-    assert cluster.called_off == 1 and pool._idle == [0]
+    assert cluster.called_off == 1 and pool.idle == 1
 
 
 @pytest.mark.long

@@ -150,7 +150,7 @@ def test_nor_does_anything_that_reaches_the_loader(full_folder, name, weights):
     from vitviz.errors import ModelError
 
     with pytest.raises(ModelError):
-        loading._load(Selection(model=name, weights=weights), None)
+        loading.load(Selection(model=name, weights=weights), None)
     assert full_folder == []
 
 

@@ -213,7 +213,7 @@ def test_leaving_stops_a_build(loads, monkeypatch):
     monkeypatch.setattr(loading, "load_model", watched)
     queue = ComputeQueue(Results(10**9, 6, weakly=True), linger=0.0, idle=0.05)
     selection = Selection(model="vit_base_patch16_224", weights="random")
-    ticket = queue.submit(Key("model", "m", "random"), "load", lambda progress: loading._load(selection, progress))
+    ticket = queue.submit(Key("model", "m", "random"), "load", lambda progress: loading.load(selection, progress))
     assert begun.wait(30)
     ticket.leave()
     go_on.set()

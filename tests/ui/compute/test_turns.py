@@ -237,10 +237,10 @@ def test_what_is_begun_again_is_under_way_and_what_was_known_teaches_no_pace(que
         return known(wanted)
 
     monkeypatch.setattr(queue.results, "get", get)
-    before = queue._speed.seconds(SimpleNamespace(operations=HEAVY))
+    before = queue.speed.seconds(SimpleNamespace(operations=HEAVY))
     hold.open.set()
     assert asked.result(LONG) == "done" and joined.result(LONG) == "known"
-    assert queue._speed.seconds(SimpleNamespace(operations=HEAVY)) == before
+    assert queue.speed.seconds(SimpleNamespace(operations=HEAVY)) == before
 
 
 def test_what_is_prepared_stays_while_a_session_waits_for_it(queue):

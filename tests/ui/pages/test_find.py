@@ -134,7 +134,7 @@ def test_what_was_found_is_hidden_on_other_pages(app, features, page):
 
 
 def test_what_was_found_is_marked_on_prediction(app, features, monkeypatch):
-    monkeypatch.setattr(marking, "_result", lambda *_: None)  # many passes
+    monkeypatch.setattr(marking, "show_test", lambda *_: None)  # many passes
     shown = go_on(app("find", finder="lost"), "prediction")
     marked = NumberReader().indices(shown.parameters["object"])
     assert list(marked) == np.flatnonzero(vitviz.lost(features).mask.ravel()).tolist()

@@ -262,7 +262,7 @@ class Told:
 
 
 def test_the_sentence_compares_the_levels_of_both_and_probabilities_alone(monkeypatch):
-    monkeypatch.setattr(damage, "_kind", lambda: "shuffle")
+    monkeypatch.setattr(damage, "chosen_damage", lambda: "shuffle")
     vit, cnn, plain = map(Told, (True, True, False))
     one, two = curve([1, 2, 3], [1.0, 0.5, 0.0]), curve([1, 2, 4], [0.8, 0.2, 0.0])
     assert damage.here({vit: one, cnn: two}) == words.HERE_VIT.format(vit="75%", cnn="62%")
@@ -270,7 +270,7 @@ def test_the_sentence_compares_the_levels_of_both_and_probabilities_alone(monkey
     assert damage.here({vit: one, cnn: curve([1, 5], [1.0, 0.0])}) == ""
     assert damage.here({cnn: one}) == words.ONE_CURVE
     assert damage.here({vit: two, cnn: one}) == words.HERE_AGAINST.format(vit="62%", cnn="75%"), "the claim, reversed"
-    monkeypatch.setattr(damage, "_kind", lambda: "blur")  # of which nothing is claimed
+    monkeypatch.setattr(damage, "chosen_damage", lambda: "blur")  # of which nothing is claimed
     assert damage.here({vit: two, cnn: one}) == words.HERE_CNN.format(vit="62%", cnn="75%")
 
 

@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import struct
+import weakref
 
 import numpy as np
 import pytest
@@ -157,6 +158,13 @@ class Seconds(float):
         return float(self) <= float(other)
 
 
+class Trace:
+    """What bytes can be made from."""
+
+    def __bytes__(self) -> bytes:
+        return b"trace"
+
+
 def test_what_is_made_when_it_is_fetched_is_made_once_and_counts_from_then_on(store):
     made: list[int] = []
 
@@ -174,8 +182,13 @@ def test_what_is_made_when_it_is_fetched_is_made_once_and_counts_from_then_on(st
     assert store.fetch(gone) is None and store.fetch(gone) is None
     again = store.offer("tab", "gone", lambda: b"there", when_fetched=True)
     assert again != gone and gzip.decompress(store.fetch(again)) == b"there"
+    trace = Trace()
+    store.offer("tab", "held", lambda trace=trace: bytes(trace), when_fetched=True)
+    held = weakref.ref(trace)
+    del trace
+    assert held() is not None
     store.forget("tab")
-    assert store.nbytes == 0 and store.fetch(name) is None and not store._builds
+    assert store.nbytes == 0 and store.fetch(name) is None and held() is None, "nor is what it would be made from kept"
 
 
 def test_names_are_bounded_and_an_offer_does_not_walk_over_all_others():

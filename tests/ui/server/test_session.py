@@ -114,7 +114,7 @@ def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch
     monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(session.uploads, "kept", lambda: kept)
     with pytest.raises(Over):
-        session._look_after(SimpleNamespace(end_those_gone=lambda: 1 / 0, collect=lambda: None))
+        session.look_after(SimpleNamespace(end_those_gone=lambda: 1 / 0, collect=lambda: None))
     assert kept.nbytes == 0
 
 
@@ -156,11 +156,15 @@ def test_an_upload_keeps_its_results_and_addresses_when_the_connection_is_lost(a
     assert all(route.payloads().fetch(name) is not None for name in addresses)
 
 
-def test_a_session_that_was_ended_starts_anew_and_leaves_nothing_behind(app):
+def test_a_session_that_was_ended_starts_anew_and_leaves_nothing_behind(app, monkeypatch):
     shown = upload(app("patches"), jpeg(12))
     before = shown.at.session_state["private session"].name
-    del session.open_sessions()._open[before]
-    session._forget(before)
+    with monkeypatch.context() as gone:
+        gone.setattr(session.runtime, "get_instance", lambda: SimpleNamespace(is_active_session=lambda _: False))
+        gone.setattr(session, "st", SimpleNamespace(get_option=lambda _: 0))
+        for _ in range(2):  # its connection is lost, and then its time is over
+            session.open_sessions().end_those_gone()
+    assert before not in session.open_sessions()
     shown.at.run()
     after = shown.at.session_state["private session"].name
     assert not shown.wrong and after != before
@@ -176,7 +180,7 @@ class Page:
         monkeypatch.setattr(services, "st", self)
         monkeypatch.setattr(services, "QUIET_SECONDS", 0.0)
         monkeypatch.setattr(services.state, "st", self)
-        monkeypatch.setattr(session, "_lifetime", lambda: 60.0)
+        monkeypatch.setattr(session, "lifetime", lambda: 60.0)
 
     def empty(self) -> SimpleNamespace:
         return SimpleNamespace(container=lambda **_: threading.Lock(), empty=lambda: None)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,8 @@ def test_the_figure_is_there_while_the_server_starts_and_then_the_page(start):
     data = told(page)
     assert data["starting"] and not data["hiding"] and len(data["layers"]) == 12 and data["answer"]["bars"][-1]
     assert [error.value for error in page.error] == [words.NOT_STARTED]
-    start.failed = False
-    threading.Timer(0.5, start._done.set).start()
+    start.failed = start.begun = False
+    start.begin([StartStep("half a second", 1, lambda: time.sleep(0.5))])
     page.run()
     assert told(page)["question"] == data["question"] and told(page)["hiding"] and "starting" not in told(page)
     assert not page.exception and not page.error

@@ -14,7 +14,8 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -217,6 +218,26 @@ class Pool:
         self._last: dict[int, str] = {}  # the model that each was used with last
         self._numbers = itertools.count()
 
+    @property
+    def idle(self) -> int:
+        """How many workers have no work of this server."""
+        return len(self._idle)
+
+    @contextmanager
+    def place(self, fingerprint: str) -> Iterator[int]:
+        """Holds an idle worker while inside, if possible one whose last work was of this model; gives its number."""
+        with self._free:
+            self._free.wait_for(lambda: bool(self._idle))
+            number = next((each for each in self._idle if self._last.get(each) == fingerprint), self._idle[0])
+            self._idle.remove(number)
+        try:
+            yield number
+        finally:
+            with self._free:
+                self._last[number] = fingerprint
+                self._idle.append(number)
+                self._free.notify()
+
     def status(self) -> list[dict[str, Any]]:
         """Of each worker, its process and models."""
         return self._ray.get([worker.status.options(concurrency_group="talk").remote() for worker in self._workers])
@@ -238,11 +259,8 @@ class Pool:
         Raises what the task raises, Cancelled once no visitor waits, and VitvizError where the workers do not hold.
         """
         given = (name, task, pixels, target, {each: made[each] for each in TRAVEL if each in made})
-        number = self._take(name.fingerprint)
-        try:
+        with self.place(name.fingerprint) as number:
             return self._run_again(number, given, progress)
-        finally:
-            self._give_back(number, name.fingerprint)
 
     def _run_again(self, number: int, given: tuple[Any, ...], progress: JobProgress) -> tuple[Any, dict[str, Any]]:
         ended: Exception | None = None
@@ -287,16 +305,3 @@ class Pool:
             if isinstance(cause, VitvizError):
                 raise cause from error
             raise
-
-    def _take(self, fingerprint: str) -> int:
-        with self._free:
-            self._free.wait_for(lambda: bool(self._idle))
-            number = next((each for each in self._idle if self._last.get(each) == fingerprint), self._idle[0])
-            self._idle.remove(number)
-            return number
-
-    def _give_back(self, number: int, fingerprint: str) -> None:
-        with self._free:
-            self._last[number] = fingerprint
-            self._idle.append(number)
-            self._free.notify()

@@ -94,7 +94,7 @@ def model_of(selection: Selection) -> Model:
         services.models(),
         key,
         f"load {selection.model}",
-        lambda progress: _load(selection, progress),
+        lambda progress: load(selection, progress),
         words.LOADING_MODEL.format(model=selection.model),
     )
     if not services.models().results.keeps(key):
@@ -223,7 +223,13 @@ def _source(selection: Selection) -> str:
     return selection.model
 
 
-def _load(selection: Selection, progress: JobProgress) -> Model:
+def load(selection: Selection, progress: JobProgress) -> Model:
+    """Loads the model of a selection anew, within the operator's limits; `model_of` keeps what was loaded.
+
+    Raises:
+        ModelError: where there is no such model or it cannot be loaded.
+        Cancelled: once no visitor waits.
+    """
     name, untrained = _source(selection), selection.weights == "random"
     if selection.model.startswith(FILE):
         return load_model(name, weights="random" if untrained else None, check=progress.check)

@@ -189,7 +189,8 @@ class ComputeQueue:
         self._changed = threading.Condition()
         self._jobs: dict[Key, Job] = {}  # asked for and not finished
         self._lanes: dict[str, deque[Job]] = {}  # a lane is here while it has a thread; the first job may be running
-        self._turns, self._speed, self._usual = Turns(), SpeedEstimate(), UsualDurations()
+        self._turns, self._usual = Turns(), UsualDurations()
+        self.speed = SpeedEstimate()  # of heavy work on this server
         self._heavy: list[Job] = []  # that run
         self._threads = 0  # for heavy work
 
@@ -277,10 +278,10 @@ class ComputeQueue:
                 return 0.0
             now = self.now()
             if job.running:
-                return self._speed.left(job, now - job.began)
-            running = sum(self._speed.left(other, now - other.began) for other in self._heavy)
-            waiting = sum(map(self._speed.seconds, self._turns.before(job)))
-            return (running + waiting) / self.places + self._speed.seconds(job)
+                return self.speed.left(job, now - job.began)
+            running = sum(self.speed.left(other, now - other.began) for other in self._heavy)
+            waiting = sum(map(self.speed.seconds, self._turns.before(job)))
+            return (running + waiting) / self.places + self.speed.seconds(job)
 
     def left(self, job: Job, until: float) -> None:
         with self._changed:
@@ -342,7 +343,7 @@ class ComputeQueue:
             with self._changed:
                 self._heavy.remove(job)
                 if computed:
-                    self._speed.learn(job.operations, self.now() - job.began)
+                    self.speed.learn(job.operations, self.now() - job.began)
                 self._finish(job)
             del job
 

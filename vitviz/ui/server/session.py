@@ -126,7 +126,7 @@ class Sessions:
 
     def end_those_gone(self) -> None:
         """Ends the sessions that have been without a connection for longer than their lifetime."""
-        now, lifetime = self._clock(), self._lifetime()
+        now, seconds = self._clock(), self._lifetime()
         over = []
         with self._lock:
             for name, connection in list(self._open.items()):
@@ -134,7 +134,7 @@ class Sessions:
                     connection.lost_since = None
                 elif connection.lost_since is None:
                     connection.lost_since = now
-                elif now - connection.lost_since >= lifetime:
+                elif now - connection.lost_since >= seconds:
                     del self._open[name]
                     over.append((name, connection.streamlit_id))
         for name, streamlit_id in over:  # outside the lock: each takes the locks of what it clears
@@ -157,19 +157,20 @@ def current() -> Session:
 @cache
 def open_sessions() -> Sessions:
     """The sessions of this server, looked after by a thread."""
-    sessions = Sessions(_is_connected, _lifetime, _forget, drop=_drop_streamlits)
-    threading.Thread(target=_look_after, args=(sessions,), name="sessions", daemon=True).start()
+    sessions = Sessions(_is_connected, lifetime, _forget, drop=_drop_streamlits)
+    threading.Thread(target=look_after, args=(sessions,), name="sessions", daemon=True).start()
     return sessions
 
 
 def patience(private: bool) -> float:
     """Seconds for which the work of a session without a connection goes on."""
-    return _lifetime() if private else min(_lifetime(), SHARED_SECONDS)
+    return lifetime() if private else min(lifetime(), SHARED_SECONDS)
 
 
-def _look_after(sessions: Sessions) -> None:
+def look_after(sessions: Sessions) -> None:
+    """Ends, for ever and every few seconds, the sessions and pictures whose time is over, and frees what runs left behind."""
     while True:
-        time.sleep(max(1.0, min(LOOK_SECONDS, _lifetime() / 4)))
+        time.sleep(max(1.0, min(LOOK_SECONDS, lifetime() / 4)))
         for work in (sessions.end_those_gone, uploads.kept().clean, sessions.collect):
             try:
                 work()
@@ -225,7 +226,8 @@ def _drop_streamlits(streamlit_id: str) -> None:
         loop.call_soon_threadsafe(drop)
 
 
-def _lifetime() -> float:
+def lifetime() -> float:
+    """Seconds for which Streamlit gives a session without a connection back to its browser."""
     return float(st.get_option("server.disconnectedSessionTTL"))
 
 

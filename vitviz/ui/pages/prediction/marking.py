@@ -59,7 +59,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
         if mask.all():
             st.info(words.MARK_ALL)
         elif mask.any():
-            _result(its, explained, mask)
+            show_test(its, explained, mask)
         else:
             st.caption(words.MARK_NONE)
 
@@ -119,7 +119,8 @@ def _tinted(context: PageContext) -> Image.Image:
     return Image.blend(shown, Image.new("RGB", shown.size, context.theme.accent), TINT)
 
 
-def _result(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
+def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
+    """The answer without the marked object, against as many patches elsewhere, and the shares of the maps inside it."""
     context, found = explained.context, methods.all_maps(explained)
     result: ObjectTest = explained.ask(
         "object",

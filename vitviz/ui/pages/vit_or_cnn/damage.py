@@ -30,7 +30,7 @@ def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwor
 
 
 def _curve(network: ComparedNetwork, target: int) -> StressCurve:
-    kind, picture = _kind(), np.asarray(network.shown)
+    kind, picture = chosen_damage(), np.asarray(network.shown)
     orders = ORDERS.get(kind, 1)
     passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
     return network.ask(
@@ -44,7 +44,8 @@ def _curve(network: ComparedNetwork, target: int) -> StressCurve:
     )
 
 
-def _kind() -> str:
+def chosen_damage() -> str:
+    """The kind of damage that the page shows: a key of `words.DAMAGES`."""
     return str(state.value_of("damage"))
 
 
@@ -72,14 +73,16 @@ def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     shares = all(network.kind.is_probability for network in curves)
     top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
     axes = Axes(
-        words.LEVELS[_kind()],
+        words.LEVELS[chosen_damage()],
         words.PROBABILITY if shares else words.NUMBER,
         top,
         [(value, f"{value:.0%}" if shares else f"{value:.1f}") for value in np.linspace(0, top, 5)],
         [(level, _tick(level)) for level in levels[:: max(1, len(levels) // 5)]],
     )
-    question = "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + _kind()
-    show_networks("networks", question, sides, steps, axes, alt=here(curves) or words.DAMAGES[_kind()], smooth=False)
+    question = "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + chosen_damage()
+    show_networks(
+        "networks", question, sides, steps, axes, alt=here(curves) or words.DAMAGES[chosen_damage()], smooth=False
+    )
 
 
 def _side(network: ComparedNetwork, curve: StressCurve, label: str) -> NetworkSide:
@@ -101,7 +104,7 @@ def _side(network: ComparedNetwork, curve: StressCurve, label: str) -> NetworkSi
 
 def _level(level: float, vit: ComparedNetwork) -> str:
     """One level of the damage in words."""
-    kind = _kind()
+    kind = chosen_damage()
     if level == (1 if kind == "shuffle" else 0):
         return words.UNDAMAGED
     said = words.LEVEL_WORDS[kind].format(count=round(level), share=f"{level:.0%}")
@@ -112,7 +115,7 @@ def _level(level: float, vit: ComparedNetwork) -> str:
 
 
 def _tick(level: float) -> str:
-    return f"{level:g}" if _kind() in ("shuffle", "blur") else f"{level:.0%}"
+    return f"{level:g}" if chosen_damage() in ("shuffle", "blur") else f"{level:.0%}"
 
 
 def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
@@ -130,7 +133,7 @@ def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
         float(curve.values[np.isin(curve.levels, both)].mean() / max(curve.values[0], 1e-9))
         for curve in (first, second)
     )
-    claim = words.CLAIMED.get(_kind())
+    claim = words.CLAIMED.get(chosen_damage())
     kept = words.HERE_VIT if one > two else words.HERE_CNN
     against = claim is not None and one <= two
     return (words.HERE_AGAINST if against else kept).format(vit=f"{one:.0%}", cnn=f"{two:.0%}")
@@ -139,7 +142,7 @@ def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
 def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """What others found about this damage, what these two do, and the curves as a figure that can be taken away."""
     curves, context = curves_of(vit, cnn), vit.context
-    claim = words.CLAIMED.get(_kind())
+    claim = words.CLAIMED.get(chosen_damage())
     sentence(claim if claim is not None else words.NOT_CLAIMED)
     if said := here(curves):
         sentence(said)
@@ -152,11 +155,11 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
             context.subject.provenance("damaged photograph"),
             theme=context.theme,
             cut=python_cut(vit, cnn),
-            orders=ORDERS.get(_kind(), 1),
+            orders=ORDERS.get(chosen_damage(), 1),
         ),
         label=words.CURVES,
         cnn=cnn.context.key,
-        kind=_kind(),
+        kind=chosen_damage(),
         targets=tuple(curve.target for curve in curves.values()),
     )
 
