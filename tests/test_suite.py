@@ -1,12 +1,34 @@
-"""How the suite is divided: long tests take turns, and browser tests stay together."""
+"""How the suite is divided: a file for each module, long tests that take turns, and browser tests that stay together."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests import conftest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "vitviz"
+# Folders whose files are named after what they check, and files about the repository itself.
+BY_SUBJECT = {"browser", "docs", "scripts", "benchmarks", "integration"}
+OF_THE_REPOSITORY = {"test_deployment", "test_packaging", "test_repository", "test_suite", "test_walls"}
+
+
+def has_module(file: Path) -> bool:
+    """Whether a test file is named after a module or package of vitviz beside it, and further words."""
+    words = file.stem.removeprefix("test_").split("_")
+    folder = PACKAGE / file.relative_to(TESTS).parent
+    names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
+    return any((folder / f"{name}{end}").exists() for name in names for end in ("", ".py", ".js"))
+
+
+def test_a_module_has_its_tests_in_the_file_of_its_name() -> None:
+    files = [file for file in TESTS.rglob("test_*.py") if not BY_SUBJECT & set(file.relative_to(TESTS).parts)]
+    assert len(files) > 100
+    astray = [str(file.relative_to(TESTS)) for file in files if not has_module(file)]
+    assert [name for name in astray if Path(name).stem not in OF_THE_REPOSITORY] == []
 
 
 def test_every_long_test_has_one_turn_in_sixteen() -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from tests.ui.pages.test_pages import jpeg, upload
+from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.capture import cost
 from vitviz.errors import Cancelled
 from vitviz.tracing import trace_input

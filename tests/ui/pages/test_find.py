@@ -13,7 +13,7 @@ import pytest
 import vitviz
 from benchmarks.generated_scenes import Scene, scenes
 from tests.models.hugging_face.test_detectors import written
-from tests.ui.pages.test_pages import HEADINGS, journey_of, upload
+from tests.ui.integration.test_pages import HEADINGS, journey_of, upload
 from vitviz.analysis.interventions import HidePatches, Interventions
 from vitviz.analysis.interventions.text import NumberReader
 from vitviz.analysis.localization import Box

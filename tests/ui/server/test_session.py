@@ -14,7 +14,7 @@ from streamlit.runtime.scriptrunner import StopException
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
-from tests.ui.pages.test_pages import jpeg, upload
+from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.ui.compute import ComputeQueue, Key, Results, services
 from vitviz.ui.server import route, session
 from vitviz.ui.server.session import Sessions

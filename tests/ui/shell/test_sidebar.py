@@ -13,7 +13,7 @@ import timm
 from safetensors.torch import save_file
 
 from tests.images import zoo
-from tests.ui.pages.test_pages import jpeg, upload
+from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.models import load_model
 from vitviz.models.registry import build
 from vitviz.ui import context

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import vitviz
-from tests.ui.pages.test_pages import prediction_of
+from tests.ui.integration.test_pages import prediction_of
 from vitviz.models.registry import build
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.pages.what_if import text as what_if

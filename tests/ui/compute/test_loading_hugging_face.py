@@ -10,7 +10,7 @@ from huggingface_hub import constants
 
 from tests.models.hub_server import Hub, serving
 from tests.models.hugging_face.tiny import NAMES, TINIES, write
-from tests.ui.pages.test_pages import prediction_of
+from tests.ui.integration.test_pages import prediction_of
 from vitviz.models.names import transformers_place
 from vitviz.ui.selection import MODEL_NAME
 

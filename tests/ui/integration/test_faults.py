@@ -14,7 +14,7 @@ from safetensors.torch import save, save_file
 
 from tests.models.hub_server import Hub, serving
 from tests.ui.compute.test_heavy import Cluster, pool_of
-from tests.ui.pages.test_pages import jpeg, upload
+from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.errors import ModelError
 from vitviz.images.decoding import Decoders
 from vitviz.models.registry import build

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from tests.ui.pages.test_pages import journey_of
+from tests.ui.integration.test_pages import journey_of
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.text import common, journey
 

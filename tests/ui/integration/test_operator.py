@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from streamlit.runtime.secrets import Secrets
 
 from tests.models.hub_server import Hub, serving
-from tests.ui.pages.test_pages import jpeg, upload
+from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.errors import ModelError
 from vitviz.images import decoding
 from vitviz.models.registry import curated

@@ -4,9 +4,14 @@ digit.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from timm.models import model_entrypoint
 
+from tests.capture.families import FAMILIES
 from tests.capture.variants import LONG, VARIANTS, Variant, WithoutMixing, build, explicit_weights
 from vitviz.capture.attention import Attention
 from vitviz.capture.coordinates.layouts import placements_of
@@ -15,6 +20,7 @@ from vitviz.capture.observe import observe
 from vitviz.capture.record import record
 from vitviz.capture.windows import WindowedAttention
 
+PAGE = Path(__file__).parents[2] / "docs" / "supported-models.md"
 CASES = [pytest.param(v, marks=pytest.mark.long if v.architecture in LONG else (), id=str(v)) for v in VARIANTS]
 
 
@@ -147,3 +153,14 @@ def test_kinds_of_attention_come_in_their_own_types(case):
         assert isinstance(
             attention, WindowedAttention if placement.kind == "windowed" else Attention | WindowedAttention
         )
+
+
+def family_of(architecture: str) -> str:
+    return model_entrypoint(architecture).__module__
+
+
+def test_every_family_that_is_shown_is_held_against_its_own_weights():
+    shown = re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8").split("## Global")[1].split("## Refused")[0])
+    assert len(shown) > 600
+    held = {family_of(small.architecture) for small in (*FAMILIES, *VARIANTS)}
+    assert {family_of(name) for name in shown} - held == set()
