@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.glossary import GLOSSARY, marked, terms_in
 from vitviz.references import PUBLICATIONS
-from vitviz.ui.controls.facts import FACTS
+from vitviz.ui.controls.captions import FACTS
 from vitviz.ui.pages.compare.maps import agreement_words
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.shell import main as frame

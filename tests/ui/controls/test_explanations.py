@@ -13,7 +13,7 @@ from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.figure import Figure
 from vitviz.samples import load_sample, samples
 from vitviz.ui.compute import ComputeQueue, Results, loading, services
-from vitviz.ui.controls import explanations, facts
+from vitviz.ui.controls import captions, explanations
 from vitviz.ui.selection import Selection
 
 
@@ -62,8 +62,8 @@ def test_a_figure_is_drawn_once_and_nothing_is_encoded_again_in_later_runs(app, 
 def test_what_is_true_of_a_model_is_found_out_once_for_all_pictures(app, monkeypatch):
     services.queue().results.clear()
     asked = []
-    real = facts.position_kinds
-    monkeypatch.setattr(facts, "position_kinds", lambda *given: asked.append(1) or real(*given))
+    real = captions.position_kinds
+    monkeypatch.setattr(captions, "position_kinds", lambda *given: asked.append(1) or real(*given))
     shown = app("positions")
     for number in (3, 4):
         assert not upload(shown, jpeg(number)).wrong

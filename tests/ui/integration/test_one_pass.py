@@ -21,7 +21,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of
 from vitviz.tracing import trace_and_passage, trace_input
 from vitviz.ui.compute import loading, services
-from vitviz.ui.controls import facts
+from vitviz.ui.controls import captions
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_pages_ask_the_model_once_about_a_photograph(app):
 
 def test_the_first_visitor_waits_for_no_pass(app):
     services.queue().results.clear()
-    facts.prepare_first_view(loading.embedded())
+    captions.prepare_first_view(loading.embedded())
     with counted(loading.embedded().module, "blocks.5") as runs:
         assert not app("start").wrong
     assert not runs

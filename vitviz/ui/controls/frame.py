@@ -14,8 +14,7 @@ from vitviz.glossary import GLOSSARY, terms_in
 from vitviz.references import PUBLICATIONS
 from vitviz.support import Support, judge
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.captions import sentence
-from vitviz.ui.controls.facts import Facts
+from vitviz.ui.controls.captions import Facts, sentence
 from vitviz.ui.escape import escaped
 from vitviz.ui.shell import navigation
 from vitviz.ui.text import common as words

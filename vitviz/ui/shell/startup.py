@@ -74,7 +74,7 @@ def _start_services() -> None:
 
 def _prepare_first_view() -> None:
     from vitviz.ui.compute import loading
-    from vitviz.ui.controls.facts import prepare_first_view
+    from vitviz.ui.controls.captions import prepare_first_view
 
     if embedded_read:
         prepare_first_view(loading.embedded())

@@ -1,7 +1,7 @@
 """The subject's own story: captions for the steps of the start page's figure, and the questions that people ask at the end.
 
 Numbers are parameters, named with the function that computes them; a caption is true of the model and picture that it is shown
-with (`sentences.true_of` with `ui.controls.facts.Facts`).
+with (`sentences.true_of` with `ui.controls.captions.Facts`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ computed     filled with numbers of what is on the screen; `by` names the functi
 reference    a finding of others; `to` names works of `vitviz.references`
 
 `a + b` of two tagged texts is both, one after the other, each with its own tag. A piece that is true of some models only says
-so with `when`, names of facts (`vitviz.ui.controls.facts`), and is left out for others. A piece for people with a mouse and a
+so with `when`, names of facts (`FACTS` in `vitviz.ui.controls.captions`), and is left out for others. A piece for people with a mouse and a
 keyboard says `when="mouse"`, one for fingers `when="touch"`: the browser knows which of them to show. A test refuses a text without a
 tag, and one that speaks of a mouse or of keys to everybody.
 """

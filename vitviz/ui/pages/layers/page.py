@@ -23,8 +23,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import GridLines, MapNames, MapScales, in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.facts import Facts
+from vitviz.ui.controls.captions import Facts, caption
 from vitviz.ui.controls.frame import Frame, page, verdict_on
 from vitviz.ui.controls.pickers import choose_head, head_words, named, robust_or_raw, shared_or_own, take_query
 from vitviz.ui.escape import escaped

@@ -23,8 +23,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.facts import kinds_of_positions
+from vitviz.ui.controls.captions import caption, kinds_of_positions
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.escape import escaped

@@ -29,9 +29,8 @@ from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.compute import JobProgress
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.captions import caption_of, costs_of, page_of
+from vitviz.ui.controls.captions import caption_of, costs_of, kinds_of_positions, page_of
 from vitviz.ui.controls.explanations import right_by_layer
-from vitviz.ui.controls.facts import kinds_of_positions
 from vitviz.ui.controls.objects import found_object, patches_in
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.opening import tile
