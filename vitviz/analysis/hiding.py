@@ -59,7 +59,7 @@ def outputs(
     masks = masks.to(pixels.device)
     for start in range(0, masks.shape[0], batch):
         chunk = slice(start, min(start + batch, masks.shape[0]))
-        with question.asking():
+        with question.evaluation():
             output = question.run(hide(pixels, masks[chunk], fill))
         yield chunk, output
 

@@ -249,7 +249,7 @@ class Question:
         return float(self.target.score(self.reference, self.reference)[0])
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def evaluation(self) -> Iterator[None]:
         """Holds the model's lock in evaluation mode and without gradients, for passes over changed images."""
         with self.model.lock, evaluating(self.module), torch.inference_mode(False), torch.no_grad():
             yield

@@ -234,7 +234,7 @@ def effect(
 ) -> Effect:
     """One pass with the interventions and one without, which the question caches. Raises as `intervene`."""
     before = question.reference  # outside the block: the unchanged model
-    with intervene(question.model, *interventions, head_means=head_means) as changed, question.asking():
+    with intervene(question.model, *interventions, head_means=head_means) as changed, question.evaluation():
         after = question.run(question.x, changed.module)
     try:
         likelihood = float(question.target.likelihood(after, before)[0])

@@ -102,7 +102,7 @@ def integrated_gradients(
             progress(min(done, whole), whole)
         return result
 
-    with question.asking():
+    with question.evaluation():
         flat = question.target.score(question.run(baseline), reference)
     difference = question.score() - float(flat[0])
     for points in attempts:
