@@ -29,8 +29,8 @@ from vitviz.ui.server.route import is_narrow
 from vitviz.ui.text import common as words
 
 T = TypeVar("T")
-ANY_IMAGE = "photo.jpg"  # in Python code that makes a figure again whatever the picture
-# Bytes up to which the states between a model's blocks are kept with a trace, and its values: nearly every page asks for them,
+ANY_IMAGE = "photo.jpg"  # the image's name in the Python code of figures that hold for every image
+# Bytes up to which the states between a model's blocks are kept with a trace, and its values: nearly every page needs them,
 # and each would take another pass.
 KEPT_STATES = 16_000_000
 
@@ -41,10 +41,10 @@ class CachedTrace:
 
     Attributes:
         prepared: the model's input, with None in the model's place.
-        trace: what the forward pass left behind.
-        image_hash: names the image by its pixels.
-        image_name: how Python code that makes a figure again calls the image.
-        image_note: what was done to the image before it came.
+        trace: of the forward pass.
+        image_hash: hash of its pixels.
+        image_name: the image's name in the Python code of figures.
+        image_note: what was done to the image before it was sent.
         passage: the states between the blocks in the same pass, where they are few.
     """
 
@@ -191,16 +191,16 @@ class PageContext:
 
     @property
     def of_model(self) -> PageContext:
-        """The same for questions about the model alone, whatever the picture: `ask` answers them once for everybody.
+        """The context of results that depend on the model alone: `ask` computes them once for all images and sessions.
 
-        Figures of it name no picture.
+        Its figures name no image.
         """
         key = replace(self.key, image="", framing="", size=self.model.input_size, scope=None)
         return replace(self, key=key, traced=replace(self.traced, image_hash="", image_name=ANY_IMAGE, image_note=""))
 
     def runs_on(self, passes: float) -> Model:
-        """What work of so many passes has to use: the model, or the same beside it for work that waits for its turn, so that
-        others' light work on the model need not wait until it is done.
+        """The model that work of so many passes has to run on: itself, or `Model.beside` for heavy work, so that light work on
+        the model does not wait for it.
         """
         return self.model.beside if self._operations(passes) > HEAVY_OPERATIONS else self.model
 
@@ -248,7 +248,7 @@ def _tracing(
 
 
 def prepared_context(model: Model) -> PageContext:
-    """The context of the view that everybody sees first, computed before anybody asks; for `PageContext.fetch` alone."""
+    """The context of the first view, before a session has opened it; for `PageContext.fetch` alone."""
     selection, image = Selection(), sample_image("")
     key, lane, run, operations = _tracing(selection, model, image)
     with services.queue().submit(key, lane, run, operations) as ticket:

@@ -13,7 +13,7 @@ import re
 _MARKS = re.compile(r"[\\`*\[\]<$~|]|(?<![^\W_])_|_(?![^\W_])|:(?=[\w\-]+\[)|&(?=#?\w+;)")
 # At the start of the text, which may be the start of a line: headings, lists, and lines below a title.
 _START = re.compile(r"^(\d{1,9}(?=[.)]))?([#+\-=.)>])")
-# What Streamlit replaces after Markdown was read, where a backslash helps no longer: ":material/home:", ":smile:", addresses,
+# What Streamlit replaces after Markdown was read, where a backslash has no effect: ":material/home:", ":smile:", addresses,
 # and arrows. A word joiner, which has no width, parts them.
 _JOINER = "\N{WORD JOINER}"
 _LATER = re.compile(

@@ -48,7 +48,7 @@ class Selection:
         query: text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
             what the output is computed from.
         scale: "robust" ends colours at the 99th percentile, "raw" at the extremes.
-        params: what only some pages ask for, (name, value) in alphabetical order, and only where it is not the default.
+        params: parameters of some pages, (name, value) in alphabetical order, those at their default left out.
     """
 
     model: str = "embedded"
@@ -92,5 +92,5 @@ class Selection:
         return self.head if self.head is not None and self.head < heads else None
 
     def patch_of(self, layout: TokenLayout) -> tuple[int, int]:
-        """(row, col) of the patch under discussion: the query where it is a patch, else the one in the middle."""
+        """(row, col) of the selected patch: the query where it is a patch, else the one in the middle."""
         return layout.cell_named(self.query) or (layout.grid[0] // 2, layout.grid[1] // 2)

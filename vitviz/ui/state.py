@@ -18,11 +18,11 @@ _FIELDS = {field.name for field in fields(Selection)} - {"params"}
 
 
 def begin() -> tuple[str, ...]:
-    """Call first in every run. Follows the URL where it is a wish: when a session opens, and at the Back and Forward buttons.
+    """Call first in every run. Reads the selection from the URL when a session opens and after the Back and Forward buttons.
 
-    In every other run the URL only says what the browser showed when it asked, and the server may be further already.
+    In every other run the URL is the one that the browser showed at its request, and the session's selection may be newer.
 
-    Returns the names of URL parameters that could not be followed.
+    Returns the names of URL parameters that could not be read.
     """
     if _SELECTION in st.session_state and not _walked():
         return ()
@@ -34,13 +34,13 @@ def begin() -> tuple[str, ...]:
 def finish() -> None:
     """Call last in every run: the URL says what is shown."""
     wanted = to_parameters(selection())
-    # A run that was overtaken by the Back button may have sent its own URL after the browser had left it.
+    # A run that was stopped by the Back button may have sent its own URL after the browser had left it.
     if _walked() or st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
 
 
 def _walked() -> bool:
-    """Whether the Back or Forward button asked for this run. Streamlit knows it and has no public name for it."""
+    """Whether the Back or Forward button asked for this run. Streamlit keeps this in a private field."""
     return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
 
 
@@ -117,7 +117,7 @@ def bound_pair(low: str, high: str, shown: tuple[int, int], end: int) -> dict[st
 
 
 def call_off(key: Hashable) -> None:
-    """Remembers that the user does not want this computed, until something else is chosen or it is asked for again."""
+    """Remembers that the user stopped this computation, until the selection changes or the user starts it again."""
     st.session_state[_CALLED_OFF] = _called_off() | {key}
 
 
@@ -126,7 +126,7 @@ def called_off(key: Hashable) -> bool:
 
 
 def ask_again(key: Hashable = None) -> None:
-    """Forgets that this was stopped, and no more than this. Without a key: everything that was."""
+    """Forgets that the computation of this key was stopped; without a key, all that were."""
     st.session_state[_CALLED_OFF] = _called_off() - {key} if key is not None else frozenset()
 
 

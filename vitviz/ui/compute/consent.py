@@ -22,9 +22,9 @@ from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 
 # A pass over fewer tokens than these is counted only where it takes more operations than these at least, about two seconds: so
-# that a click does not pay for the counting.
+# that a click does not wait for the counting.
 WORTH_COUNTING, WORTH_COUNTING_OPERATIONS = 2_000, 1e11
-# What may pass without a question: seconds of the forward pass, bytes that the trace keeps, seconds of a page's own work, and
+# What needs no consent: seconds of the forward pass, bytes that the trace keeps, seconds of a page's own work, and
 # bytes of a model's weights.
 ASK_SECONDS, ASK_BYTES, ASK_WORK_SECONDS, ASK_WEIGHT_BYTES = 8.0, 500_000_000, 60.0, 1_000_000_000
 _AGREED = "costs agreed to"
@@ -39,7 +39,7 @@ class Operations(float):
 
 
 class ConsentRequired(Exception):
-    """The page has to ask before it can go on; `ask` puts the question."""
+    """Work needs the visitor's consent; `ask` shows the question."""
 
     def __init__(self, key: Key, question: str, way_out: str = "", **change: Any) -> None:
         """key: what is agreed to; way_out: a button that makes this change of the selection instead."""
@@ -56,7 +56,7 @@ class ConsentRequired(Exception):
 
 
 def require_weights(key: Key, source: str, trained: bool) -> None:
-    """Goes on where the selected model's weights are small, or this session has agreed to load them.
+    """Returns if the selected model's weights are small or this session has agreed to load them.
 
     Args:
         key: names the model and, of a checkpoint, the version of its files.
@@ -87,7 +87,7 @@ def require_weights(key: Key, source: str, trained: bool) -> None:
 
 
 def require_download(key: Key, source: str) -> None:
-    """Goes on where no weights have to be downloaded, or few, or this session has agreed to it.
+    """Returns if no weights have to be downloaded, or few, or this session has agreed to it.
 
     Raises:
         ConsentRequired: where it has to be asked first.
@@ -116,7 +116,7 @@ def _too_large(key: Key, question: str) -> ConsentRequired:
 
 
 def require(model: Model) -> None:
-    """Goes on where a pass of the model at its size is cheap, or this session has agreed to its cost.
+    """Returns if a pass of the model at its size is cheap or this session has agreed to its cost.
 
     Raises:
         ConsentRequired: where it has to be asked first.
@@ -174,20 +174,21 @@ def require_passes(model: Model | Cnn, passes: float, what: str) -> None:
 
 
 def _cost_key(model: Model | Cnn) -> Key:
-    """Names the cost of a pass."""
+    """The key under which the cost of a pass is kept."""
     weights = model.weights_hash if isinstance(model, Cnn) else model.fingerprint
     return Key("cost", model.name, weights, size=model.input_size)
 
 
 def cost_of(model: Model, passes: float) -> str:
-    """What so many forward passes take on this server, as an estimate is worth it: "2 min"."""
+    """The time that so many forward passes take on this server, rounded as an estimate: "2 min"."""
     return roughly(passes * _estimate(model, _cost_key(model)).seconds)
 
 
 def operations(model: Model | Cnn, passes: float = 1) -> Operations:
     """Operations of so many forward passes; a backward pass is counted as two.
 
-    Of a Vision Transformer at least: every parameter of a plain one meets every token once. A convolutional network is counted
+    For a Vision Transformer a lower bound: in a plain one every parameter is used for every token once. A convolutional
+        network is counted
     without numbers, once for each module.
     """
     if isinstance(model, Cnn):

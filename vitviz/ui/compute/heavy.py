@@ -1,8 +1,8 @@
-"""Heavy work in other processes: named functions with arguments that travel, and the pool of Ray actors that runs them.
+"""Heavy work in other processes: named functions with arguments that can be sent, and the pool of Ray actors that runs them.
 
 Without VITVIZ_RAY_ADDRESS heavy work runs in threads of this server. With it, the same queue gives work to actors of a Ray
 cluster, which all servers of that address share. An actor keeps the models that it used last, and work goes to an idle actor
-whose last work was of its model, where there is one, so that it is not loaded again. An actor computes one piece of work at a
+whose last work was of its model, where there is one, so that it is not loaded again. An actor does one piece of work at a
 time; pieces for the same model are not joined into one batch.
 """
 
@@ -38,9 +38,9 @@ _LOG = logging.getLogger(__name__)
 NAMESPACE = "vitviz"
 # Models that an actor keeps, and seconds between two looks at how far its work is.
 MODELS_KEPT, LOOK_SECONDS = 2, 0.25
-# What a question has computed so far that is sent along and comes back: small, and asked for again by the next work.
+# Results of a question that are sent to an actor and back: small, and needed again by the next work.
 TRAVEL = ("hidden_likelihoods",)
-# Jobs that were called off and have not come to their turn: a bound, since some are over by then.
+# The most cancelled jobs that are remembered until their turn; some of them are over already.
 CALLED_OFF = 1_000
 # Times that work is begun again because its process ended.
 RETRIES = 1
@@ -110,7 +110,7 @@ class ModelName:
 
     @classmethod
     def of(cls, model: Model) -> ModelName | None:
-        """None for a model that only this server has: of a checkpoint in its folder."""
+        """None for a model that only this server has, from a checkpoint in its folder."""
         if model.weights == "file":
             return None
         weights = None if model.name == "embedded" and model.weights == "embedded" else model.weights
@@ -128,7 +128,7 @@ class ModelName:
 
 
 class Worker:
-    """What an actor is: `run` one at a time, the rest beside it."""
+    """The class of an actor: one `run` at a time, the other methods at any time."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[ModelName, Model] = OrderedDict()
@@ -168,7 +168,7 @@ class Worker:
         return self._fractions.get(job)
 
     def cancel(self, job: str) -> None:
-        """Also of a job that waits behind another server's: it ends when its turn comes, before anything is loaded."""
+        """Cancels a job, also one that waits behind another server's: that one ends at its turn, before anything is loaded."""
         self._called_off[job] = None
         if len(self._called_off) > CALLED_OFF:
             self._called_off.popitem(last=False)
@@ -195,7 +195,7 @@ class Pool:
         except ImportError as error:
             raise VitvizError('VITVIZ_RAY_ADDRESS needs Ray: pip install "vitviz[ray]"') from error
         self._ray = ray
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default it reports to its makers
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray sends usage statistics
         try:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
         except Exception as error:  # it raises whatever its layers raise
@@ -256,7 +256,7 @@ class Pool:
         Args:
             made: what of `TRAVEL` is known of the question.
 
-        Raises what the task raises, Cancelled once no visitor waits, and VitvizError where the workers do not hold.
+        Raises what the task raises, Cancelled once no visitor waits, and VitvizError where its process ended twice.
         """
         given = (name, task, pixels, target, {each: made[each] for each in TRAVEL if each in made})
         with self.place(name.fingerprint) as number:

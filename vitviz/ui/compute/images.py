@@ -33,7 +33,7 @@ class InputImage:
         image: RGB.
         hash: of its pixels.
         scope: None for the gallery's, else the session that owns it.
-        name: how Python code that makes a figure again calls it.
+        name: its name in the Python code of figures.
         values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
         note: how large it was where the browser scaled it down, else "".
     """
@@ -52,7 +52,7 @@ class InputImage:
 
 @dataclass(frozen=True)
 class Refused:
-    """In a photograph's place: the sentence that says why there is none, so that the file is not tried again in every run."""
+    """Why a photograph cannot be read, kept in its place, so that the file is not tried again in every run."""
 
     reason: str
 
@@ -84,12 +84,12 @@ def keep_upload(
 
 
 def refusal() -> str:
-    """Why the picture that was sent last was not taken, once; "" where it was."""
+    """Why the picture that was sent last was refused, returned once; "" where it was taken."""
     return str(st.session_state.pop(_REFUSED, ""))
 
 
 def has_upload(name: str = UPLOAD) -> bool:
-    """Whether this browser sent a picture and has not asked for it to be forgotten: in this tab, or a while ago in another."""
+    """Whether this browser sent a picture, in this tab or earlier in another, and has not deleted it."""
     own, key = session.current(), _UPLOADS[name]
     known = st.session_state.get(key)
     if known is not None and not uploads.kept().holds(own.visitor, known):
@@ -101,7 +101,7 @@ def has_upload(name: str = UPLOAD) -> bool:
 
 
 def forget_uploads() -> None:
-    """Nothing is left of this browser's pictures, nor of what was computed of them here."""
+    """Deletes this browser's pictures and all results that were computed from them."""
     for name in session.forget_pictures():
         services.queue().results.let_go(name)
     for key in _UPLOADS.values():

@@ -26,7 +26,7 @@ from vitviz.ui.selection import MODEL_NAME, Selection
 from vitviz.ui.server.settings import settings
 from vitviz.ui.text import common as words
 
-# Whoever runs the server names a folder of .safetensors files here; users choose among them by name only.
+# The operator names a folder of .safetensors files in this variable; visitors choose among them by name only.
 CHECKPOINTS = "VITVIZ_CHECKPOINTS"
 FILE = "file:"
 OFFERED = 4  # of each kind, where something else is offered

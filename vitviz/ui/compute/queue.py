@@ -1,8 +1,8 @@
-"""The compute queue: light work at once, heavy work in turn, duplicates joined, answers kept.
+"""The compute queue: light work in lanes, heavy work in turn, equal work joined, results kept.
 
-Light work runs one piece at a time in each lane, what is usually short before what is long (`UsualDurations`). A lane is
-whatever must not run twice at once, usually one loaded model. Each lane has one thread of its own while it has work, so that
-torch's own pool of threads is made once a lane and not once a click.
+Light work runs one piece at a time in each lane, what is usually short before what is long (`UsualDurations`). Work of one
+lane never runs at the same time; a lane is usually one loaded model. Each lane has one thread of its own while it has work, so
+that torch's own pool of threads is made once a lane and not once a click.
 
 Heavy work (`HEAVY_OPERATIONS`) waits for one of few places and is taken from one session after the other (`Turns`). It runs in
 threads of lower priority, and on `Model.beside`, so that light work waits neither behind it nor for its model.
@@ -45,7 +45,7 @@ class JobProgress:
         self.report(done / total if total else 0.0)
 
     def report(self, fraction: float) -> None:
-        """Says how far the work is, 0 to 1, and raises Cancelled once no visitor waits for it."""
+        """Sets how far the work is, 0 to 1, and raises Cancelled once no visitor waits for it."""
         self.check()
         self.fraction = min(max(float(fraction), 0.0), 1.0)
 
@@ -64,9 +64,9 @@ class Job:
     Attributes:
         lane: where it runs, if it is light: one at a time in each.
         operations: that it takes, about; 0 where they were not counted.
-        prepares: whether the server asks for it, for those who will: it is wanted by itself while no session has heavy work.
+        prepares: whether the server started it in advance: it is wanted by itself while no session has heavy work.
         waiting: tickets that wait for it.
-        wanted_until: on `clock`: how long it goes on once no visitor waits; -inf where the last to wait called it off.
+        wanted_until: on `clock`: how long it goes on once no visitor waits; -inf where the last one that waited cancelled it.
         forgotten: its session is over: no request can follow.
         asked, began: on `clock`, when it was first asked for, and once it runs.
     """
@@ -106,7 +106,7 @@ class Job:
 
 
 class Ticket:
-    """One caller's claim on a result. Leave it when done (a `with` block does), or the work counts as wanted for ever."""
+    """One caller's wait for a result. Leave it when done (a `with` block does), or the work counts as wanted for ever."""
 
     def __init__(self, queue: ComputeQueue, job: Job) -> None:
         self._queue, self._job = queue, job
@@ -227,7 +227,7 @@ class ComputeQueue:
             return tuple(self._jobs)
 
     def prepare(self, key: Key, work: Work, operations: float) -> None:
-        """Computes and keeps the result whenever no session has heavy work, for those who will ask for it."""
+        """Computes and keeps a result in advance, while no session has heavy work."""
         with self._changed:
             if key not in self._jobs and key not in self.results:
                 self._prepare(Job(key, "prepare", work, self.now, max(operations, 2 * HEAVY_OPERATIONS), prepares=True))
@@ -306,8 +306,8 @@ class ComputeQueue:
             else:
                 lane, name = job.lane, f"compute {job.lane}"
                 threading.Thread(target=self._run_lane, args=(lane,), name=name, daemon=True).start()
-                self._lanes[lane] = deque([job])  # the thread looks once we let go of the lock
-        except RuntimeError as error:  # the system gives no more threads; heavy work can wait for one that there is
+                self._lanes[lane] = deque([job])  # the thread runs once the lock is released
+        except RuntimeError as error:  # the system starts no more threads; heavy work can wait for an existing one
             if not job.heavy or not self._threads:
                 job.error = error
                 self._finish(job)
@@ -357,7 +357,7 @@ class ComputeQueue:
         again = job.work if job.prepares else _finished
         try:
             job.progress.check()
-            # Perhaps asked for, finished and forgotten by the queue between the store's answer and ours.
+            # Perhaps submitted, finished and removed from the queue between the look-up in the store and this one.
             job.value = self.results.get(job.key)
             if job.value is None:
                 began = time.monotonic()
@@ -386,7 +386,7 @@ class ComputeQueue:
             self._changed.notify_all()
 
     def _make_room(self) -> None:
-        """Work prepared in advance gives way to a session's heavy work, and is begun again later."""
+        """Stops work prepared in advance for a session's heavy work; it is begun again later."""
         if len(self._heavy) >= self.places:
             for job in self._heavy:
                 if job.prepares and not job.waiting:

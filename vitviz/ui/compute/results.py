@@ -16,16 +16,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Key:
-    """Names one result: two callers with the same key want the same numbers.
+    """Identifies one result: equal keys mean equal numbers.
 
     Attributes:
         what: the question: "trace", "rollout", .
         model: the name the model was loaded by.
         weights: fingerprint of the loaded model (see `Model.fingerprint`), so that two of one name never meet.
-        image: hash of the image, "" where the answer needs no picture.
+        image: hash of the image, "" where the result depends on no picture.
         size: (height, width) of the model input in pixels, None for the model's own.
         framing: how the picture was brought to that size.
-        params: whatever else the answer depends on, as (name, value) pairs in alphabetical order.
+        params: whatever else the result depends on, as (name, value) pairs in alphabetical order.
         scope: None for what everybody may see (gallery pictures); a session's id for what is private to it. It is part of the
             key, so that one session's upload can never answer another's question, not even for the same bytes.
     """
@@ -102,7 +102,7 @@ class Results:
     Attributes:
         weakly: whether what does not fit can still be found for as long as another reference holds it, so that it is not made
             twice.
-        max_share: bytes of them that may be private to one session; beyond, it drives out its own. All of them where 0.
+        max_share: bytes of them that may be private to one session; beyond, the session's own are removed. All of them where 0.
     """
 
     def __init__(self, max_bytes: int, max_entries: int, weakly: bool = False, max_share: int = 0) -> None:
@@ -132,7 +132,7 @@ class Results:
         bounds hold.
 
         Args:
-            for_ever: as long as the server runs, beside the bounds: for little that is known before it starts.
+            for_ever: as long as the server runs, beside the bounds: for small results that are known before it starts.
         """
         size = size_of(value)
         with self._lock:
@@ -185,7 +185,7 @@ class Results:
                 del self._weak[key]
 
     def let_go(self, scope: str, but: Hashable = None) -> None:
-        """Lets go of everything private to one session, which goes on with another picture. but: the key of what stays."""
+        """Removes everything private to one session, which goes on with another picture. but: the key of what is kept."""
         with self._lock:
             for key in [key for key in self._held if key.scope == scope and key != but]:
                 self._drop(key)

@@ -1,4 +1,6 @@
-"""The queues that the whole server shares, made once a process, and waiting for them on a page: place, progress, stopping."""
+"""The queues that the whole server shares, made once a process, and how a page waits for them: its place, progress, a button
+to stop.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ SESSION_BYTES = 500_000_000
 # Loaded models, each at its own input size. The embedded one is 88 MB. Sessions that show a larger one
 # hold it themselves.
 MODEL_BYTES, MODEL_ENTRIES = 4_000_000_000, 6
-# Copies of models at other input sizes, where one module does not take several. Apart, so that they drive out one another and
-# no model.
+# Copies of models at other input sizes, where one module does not take several. Stored apart, so that they replace one another
+# and never a model.
 COPY_BYTES, COPY_ENTRIES = 1_000_000_000, 6
 
 
@@ -43,14 +45,14 @@ def queue() -> ComputeQueue:
 
 @cache
 def pool() -> Pool | None:
-    """Processes for heavy work elsewhere, where the operator names a cluster. Raises VitvizError where it cannot be had."""
+    """Processes of a cluster for heavy work, where the operator names one. Raises VitvizError where it cannot be reached."""
     chosen = settings()
     return Pool(chosen.ray_address, chosen.ray_workers) if chosen.ray_address else None
 
 
 @cache
 def models() -> ComputeQueue:
-    """Models are loaded here, and stay while there is space."""
+    """The queue that loads models, and the models that fit in its store."""
     return ComputeQueue(Results(MODEL_BYTES, MODEL_ENTRIES, weakly=True))
 
 
@@ -61,21 +63,21 @@ def copies() -> ComputeQueue:
 
 
 def download_limits() -> Limits:
-    """What visitors may have downloaded from the hub, and in whose name."""
+    """Limits of the downloads that visitors cause, and whether the operator's account is used."""
     chosen = settings()
     return Limits(chosen.max_download, chosen.max_models_disk, chosen.hub_token)
 
 
 @cache
 def decoders() -> Decoders:
-    """Uploads are decoded in these processes and never here."""
+    """The processes that decode uploads, which this one never does."""
     return Decoders()
 
 
 session.on_end(lambda name: queue().forget(name))
 
 
-# Most answers are there within this time; a progress bar that flashes would only disturb.
+# Most results are there within this time, and a progress bar that flashes is distracting.
 QUIET_SECONDS = 0.4
 STEP_SECONDS = 0.15
 
@@ -111,7 +113,7 @@ def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str, oper
             return ticket.result()
         except Cancelled:
             raise Stopped(key) from None
-        except StopException:  # the connection was lost, and may be back in a moment
+        except StopException:  # the connection was lost, and may be restored in a moment
             ticket.leave(session.patience(private=key.scope is not None))
             raise
 
@@ -121,7 +123,7 @@ def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> 
     with place.container(
         key=f"waiting {key}"
     ):  # beside a figure it takes no place, so that nothing moves (shell/styles.py)
-        # Every call into Streamlit is a moment at which a newer run may take over; the ticket is then left and joined
+        # At every call into Streamlit a newer run may stop this one; the ticket is then left and joined
         # again.
         what = escaped(what)  # a model's name is in it
         bar = st.progress(0.0, what)
@@ -132,7 +134,7 @@ def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> 
 
 
 def _note(ticket: Ticket, what: str) -> str:
-    """What is said above the bar: the place and about how long it will take, where that is known."""
+    """The text above the bar: the place and about how long it will take, where that is known."""
     ahead, seconds = ticket.place, ticket.seconds
     if ahead:
         note = words.IN_TURN if seconds else words.IN_QUEUE

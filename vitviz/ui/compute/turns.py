@@ -1,4 +1,4 @@
-"""Whose turn it is: heavy work waits here, is taken from one session after the other, and how long it takes is learnt."""
+"""The order of heavy work, taken from one session after the other, and estimates of how long work takes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
-# Operations that a processor does in a second, about, before any heavy work was timed here.
+# Operations that a processor does in a second, about, before any heavy work was timed on this server.
 OPERATIONS_PER_SECOND = 5e10
 # The weight of the latest work in the speed that is learnt.
 LATEST = 0.5
-# What light work is taken to need before any of its name was timed, and at least.
+# Seconds assumed for light work before any of its name was timed, and the least that is assumed.
 UNKNOWN_SECONDS, SHORTEST = 0.1, 0.002
 # What is added to the niceness of threads with heavy work: a quarter of the processor where light work wants all of it.
 NICER = 5
 
 
 def lower_priority() -> None:
-    """Lets every other thread go before this one, and before those that torch starts for it; on Linux."""
+    """Lowers the priority of this thread and of those that torch starts for it; on Linux."""
     if sys.platform == "linux":
         with suppress(OSError):
             thread = threading.get_native_id()
@@ -29,7 +29,7 @@ def lower_priority() -> None:
 
 
 class Waiting(Protocol):
-    """What is asked of a piece of work that waits."""
+    """Work that waits, as `Turns` needs it."""
 
     operations: float
 
@@ -44,8 +44,8 @@ class Waiting(Protocol):
 class Turns:
     """Work that waits, by session. Not safe by itself: hold the queue's lock.
 
-    `take` goes round: each session in its turn gives the oldest of its work, so that one who asked for much does not make the
-    others wait for all of it. Work that several sessions wait for is taken when the first of them has its turn, and once. What
+    `take` is round-robin: the oldest work of one session after the other, so that the others do not wait for all work of one
+    that submitted much. Work that several sessions wait for is taken when the first of them has its turn, and once. What
     the server prepares for everybody is taken only when no session waits.
     """
 
@@ -66,7 +66,7 @@ class Turns:
     def take(self) -> Waiting | None:
         """The next work, which then waits no more; None where nothing waits.
 
-        Work that is no longer wanted is given out as well, to be ended, and costs its session no turn.
+        Work that is no longer wanted is returned as well, to be ended, and does not count as its session's turn.
         """
         if not self._sessions:
             return self._preparing.popleft() if self._preparing else None
@@ -109,7 +109,7 @@ class Turns:
 
 class UsualDurations:
     """How long light work of each name usually takes, and which goes first: the one of the highest response ratio, (waited +
-    takes) / takes. A short answer goes before others' passes that came with it, and whatever waits goes first in the end.
+    takes) / takes. Short work runs before longer work that was submitted with it, and work that waits runs first in the end.
     """
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class UsualDurations:
 
 
 class SpeedEstimate:
-    """How fast heavy work goes here, learnt from what was done."""
+    """How fast this server does heavy work, estimated from work that was done."""
 
     def __init__(self) -> None:
         self._seconds_per_operation = 1 / OPERATIONS_PER_SECOND
@@ -149,6 +149,6 @@ class SpeedEstimate:
     def left(self, job: Waiting, ran: float) -> float:
         """How much longer work takes that has run for `ran` seconds."""
         fraction = job.fraction or 0.0
-        if fraction < 0.05:  # too early to go by
+        if fraction < 0.05:  # too early for an estimate
             return max(self.seconds(job) - ran, 0.0)
         return ran * (1 - fraction) / fraction

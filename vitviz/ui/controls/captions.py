@@ -117,15 +117,15 @@ class Facts:
 
 def sentence(text: str, *, known: tuple[str, ...] = (), **blanks: object) -> None:
     """Body text. known: terms that were marked before; blanks: fill {names}, text from outside escaped as for any Markdown."""
-    st.markdown(_told(text, blanks, known), unsafe_allow_html=True)
+    st.markdown(_filled(text, blanks, known), unsafe_allow_html=True)
 
 
 def caption(text: str, **blanks: object) -> None:
     """Small text beneath or above a figure. blanks: as `sentence`."""
-    st.caption(_told(text, blanks), unsafe_allow_html=True)
+    st.caption(_filled(text, blanks), unsafe_allow_html=True)
 
 
-def _told(text: str, blanks: dict[str, object], known: tuple[str, ...] = ()) -> str:
+def _filled(text: str, blanks: dict[str, object], known: tuple[str, ...] = ()) -> str:
     """The text with its terms marked, then filled. What fills it can open no tag: HTML is ours alone."""
     shown = marked(text, known)
     if not blanks:

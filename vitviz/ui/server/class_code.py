@@ -1,8 +1,8 @@
-"""A word that a class shares: everybody gives it once, before the first page.
+"""A word shared by a class: each visitor enters it once, before the first page.
 
-It closes a server whose address is known; it is no account, and identifies no person. Whoever has
-given it gets a signed cookie. The key of the signature is made from the word, so that several servers behind one address
-understand each other's cookies, and another word ends them all.
+It protects a server whose address is known; it is no account, and identifies no person. A visitor who has
+entered it gets a signed cookie. The key of the signature is made from the word, so that several servers behind one address
+accept each other's cookies, and a new word invalidates all of them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Tries:
 
 
 class ClassCode:
-    """Lets through who has given the word.
+    """Serves only visitors who have entered the word.
 
     Args:
         code: the word.

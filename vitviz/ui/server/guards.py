@@ -1,4 +1,4 @@
-"""What stands in front of everything the app serves: middleware for headers, hosts, closed addresses, messages and uploads.
+"""Middleware around everything that the app serves: headers, hosts, closed addresses, messages and uploads.
 
 Each is a plain ASGI middleware. `guards` lists them in their order, the first outermost.
 """
@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 # Bytes of one message from a browser: the state of widgets, or a photograph from the start page's figure, which scales larger
 # ones down (see `components.journey.LARGEST_UPLOAD`; as text it is a third larger).
 MAX_MESSAGE = 6_000_000
-# Of Streamlit's own addresses: numbers about its inside, and a way to drive the app without a browser.
+# Of Streamlit's own addresses: its internal metrics, and a way to run the app without a browser.
 CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 UPLOADS = "/_stcore/upload_file/"
 # Of one session at once; each is held in memory while it comes.
@@ -157,7 +157,9 @@ class OwnPage:
 
 
 class AllowedHosts:
-    """400 for a request that names another server: a page elsewhere whose name was made to lead here reads nothing."""
+    """400 for a request that names another host: protects from sites whose name is made to resolve to this server (DNS
+    rebinding).
+    """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         self.app = app
@@ -281,7 +283,7 @@ class UploadQuota:
     Args:
         quota: bytes within an hour.
         kept: gives the names of a session's files, the oldest first.
-        drop: lets go of one of them.
+        drop: deletes one of them.
     """
 
     def __init__(
@@ -358,7 +360,7 @@ class UploadQuota:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
-    """An answer in a few plain words, or the end of a connection that has not begun."""
+    """Responds with the status and reason, or closes a connection that has not been accepted."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return

@@ -33,8 +33,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# Fast enough to be no burden (100 MB/s), and most of what gzip can do for float32, which is little, and for uint8,
-# which is much.
+# Fast (100 MB/s), and close to the best compression of gzip for float32, which is small, and for uint8, which is large.
 GZIP_LEVEL = 1
 # Bytes from the middle that are tried first, and the largest share of them that compression may leave: queries and keys shrink
 # by 7% only, for which 13 ms a layer are too much.
@@ -106,7 +105,7 @@ def unpack(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _compressed(raw: bytes) -> bytes:
-    """In gzip's form, compressed where that pays."""
+    """In gzip's format, compressed where that saves enough."""
     middle = raw[max(0, len(raw) - TRIED) // 2 :][:TRIED]
     pays = len(raw) <= TRIED or len(gzip.compress(middle, GZIP_LEVEL)) <= WORTH * len(middle)
     return gzip.compress(raw, GZIP_LEVEL if pays else 0, mtime=0)
@@ -188,7 +187,7 @@ class PayloadStore:
             common: whether key names the same content in every session: then it is built once for all, and each gets a name of
                 its own.
             when_fetched: calls `build` at the first fetch, for what no other session will be offered; None from it means that
-                what it was to be made from is gone, and the name leads nowhere then. It must hold nothing large.
+                what it was to be made from is gone, and the name is invalid then. It must hold nothing large.
         """
         offered = (session, visitor, key)
         with self._lock:
@@ -213,7 +212,7 @@ class PayloadStore:
             expires = self._clock() + self.lifetime
             name = self._name(session, visitor, digest, expires)
             if session in self._forgotten:
-                return name  # of a run that went on after the end of its session: it leads nowhere
+                return name  # of a run that went on after the end of its session: the name is never valid
             self._drop(name)
             self._add(name, Payload(digest, offered, expires), body)
             if common:

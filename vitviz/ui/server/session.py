@@ -3,7 +3,7 @@
 A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL` seconds
 and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at once and
 calls their `on_release` (`WebsocketSessionManager.disconnect_session`), which is why these cannot separate a lost connection
-from a closed tab. So each session's name lies in its state, and the server looks from time to time which sessions are
+from a closed tab. So each session's name is kept in its state, and the server checks periodically which sessions are
 connected.
 """
 
@@ -35,10 +35,10 @@ from vitviz.ui.server.watching import without_message
 
 _LOG = logging.getLogger(__name__)
 _SESSION = "private session"
-# Between two looks after sessions, at most: what of a run is garbage stays so long.
+# Between two rounds of `look_after`, at most; garbage of a run is kept that long.
 LOOK_SECONDS = 5.0
-# What others may be waiting behind goes on for this long once its browser is away; what is private goes on as long as its
-# session may come back.
+# Work for shared results goes on for this long without a connection, since other sessions may wait behind it; private work
+# as long as its session may come back.
 SHARED_SECONDS = 15.0
 _ENDINGS: list[Callable[[str], None]] = []
 
@@ -52,13 +52,13 @@ class Session:
 
     @property
     def label(self) -> str:
-        """Tells sessions apart in a log, and does not give the name away."""
+        """Distinguishes sessions in a log without revealing the name."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
 
     def offer(
         self, key: Hashable, build: Callable[[], bytes | None], common: bool = False, when_fetched: bool = False
     ) -> str:
-        """The address at which this tab alone can fetch `build()`'s bytes for a while; see `PayloadStore.offer`."""
+        """The address at which only this tab can fetch `build()`'s bytes, for a while; see `PayloadStore.offer`."""
         name = route.payloads().offer(self.name, key, build, self.visitor, common, when_fetched)
         return address(name, route.base_path())
 
@@ -168,7 +168,7 @@ def patience(private: bool) -> float:
 
 
 def look_after(sessions: Sessions) -> None:
-    """Ends, for ever and every few seconds, the sessions and pictures whose time is over, and frees what runs left behind."""
+    """Ends sessions and deletes pictures whose time is over, and collects garbage, every few seconds; never returns."""
     while True:
         time.sleep(max(1.0, min(LOOK_SECONDS, lifetime() / 4)))
         for work in (sessions.end_those_gone, uploads.kept().clean, sessions.collect):
@@ -232,7 +232,7 @@ def lifetime() -> float:
 
 
 def forget_pictures() -> Iterable[str]:
-    """What this browser sent goes, and with it what its tabs were offered of it. Returns the names of their sessions."""
+    """Deletes what this browser sent and the payloads that its tabs were offered. Returns the names of their sessions."""
     own = current()
     tabs = open_sessions().of_browser(own)
     uploads.kept().forget(own.visitor)

@@ -23,7 +23,7 @@ PREFIX = "VITVIZ_"
 
 
 class SettingsError(VitvizError):
-    """A setting that cannot be followed. The server does not start: half a protection is none."""
+    """A setting that cannot be followed. The server does not start then: it would have less protection than intended."""
 
 
 def _flag(text: str) -> bool:

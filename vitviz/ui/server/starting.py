@@ -19,7 +19,7 @@ class StartStep:
 
     Attributes:
         name: for the log.
-        weight: how long it takes, to the other steps'.
+        weight: how long it takes, relative to the other steps.
         work: does it; raising ends the server.
     """
 
@@ -31,8 +31,8 @@ class StartStep:
 class Start:
     """The steps of a server's start, in a thread of their own, one after the other.
 
-    Until they are done nothing may be imported that they import: two threads that import the same modules in another order see
-    them half made.
+    Until they are done nothing may be imported that they import: two threads that import the same modules in different orders
+    may see partially initialised ones.
     """
 
     def __init__(self, end: Callable[[], None] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 A picture belongs to the random cookie of the browser that sent it (`route.VisitorCookie`), which no script can read. A browser
 without cookies has its pictures for as long as its tab is open. They are never written to disk and never shown to others,
-and they go when their owner asks, in all tabs of that browser.
+and they are deleted when the visitor asks for it, in all tabs of that browser.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class KeptUploads:
             return upload
 
     def holds(self, visitor: str, upload: Upload) -> bool:
-        """Whether its visitor has not asked since for it to be forgotten."""
+        """Whether its visitor has not deleted their pictures since."""
         return self._turns.get(visitor, 0) == upload.turn
 
     def forget(self, visitor: str) -> None:
-        """Everything that this visitor sent goes, in all tabs."""
+        """Deletes everything that this visitor sent, in all tabs."""
         with self._lock:
             for key in [key for key in self._kept if key[0] == visitor]:
                 del self._kept[key]
@@ -105,7 +105,7 @@ class KeptUploads:
 
 
 class Quota:
-    """Bytes that a session may send within an hour. What it has sent counts less and less, and after an hour not at all."""
+    """Bytes that a session may send within an hour. Those that were sent count less as time passes, after an hour not at all."""
 
     def __init__(self, nbytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.nbytes, self._clock = nbytes, clock
@@ -117,7 +117,7 @@ class Quota:
         return self.nbytes - max(0.0, spent - (self._clock() - when) * self.nbytes / QUOTA_SECONDS)
 
     def spend(self, session: str, nbytes: int) -> None:
-        """Counts what has come."""
+        """Counts bytes that were received."""
         self._spent[session] = (self.nbytes - self.left(session) + nbytes, self._clock())
         self._spent.move_to_end(session)
         while len(self._spent) > COUNTED:
@@ -126,11 +126,11 @@ class Quota:
 
 @cache
 def kept() -> KeptUploads:
-    """Those of this server."""
+    """The pictures that this server keeps."""
     return KeptUploads()
 
 
 @cache
 def quota(nbytes: int) -> Quota:
-    """That of this server, whichever way pictures come."""
+    """The quota of this server, for uploads and for pictures that components send."""
     return Quota(nbytes)

@@ -1,6 +1,6 @@
 """Monitoring of a server: whether it is alive and ready, its log, and its metrics for Prometheus.
 
-Nothing of what anybody looks at is in any of them: no names of files, no addresses, no pictures.
+None of them contains what visitors look at: no names of files, no addresses, no pictures.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class JsonLines(logging.Formatter):
 
 
 def without_message(error: BaseException) -> str:
-    """An error for the log: its type, where it was raised, and the same of what it came from. What errors say is left out:
+    """An error for the log: its type, where it was raised, and the same of what it came from. Messages of errors are left out:
     it may hold a path or a piece of a visitor's file.
     """
     parts: list[str] = []
@@ -124,11 +124,11 @@ _NOTHING_OF_VISITORS = NothingOfVisitors()
 
 
 def set_up_logs(form: str) -> None:
-    """Writes the app's log lines as text or as JSON, unless the operator has set up logging. Lines of `OTHERS` say nothing of
-    visitors.
+    """Writes the app's log lines as text or as JSON, unless the operator has set up logging. Lines of the loggers in
+    `OTHERS` contain nothing about visitors.
 
-    As JSON also those of Streamlit and of the web server, whose loggers bring handlers of their own: call it again once they
-    are there.
+    As JSON also those of Streamlit and of the web server, whose loggers have handlers of their own: call it again once they
+    exist.
     """
     formatter = JsonLines() if form == "json" else logging.Formatter(LOG_FORMAT)
     own = logging.getLogger("vitviz")

@@ -36,17 +36,17 @@ def guarded(where: str) -> Iterator[None]:
     except ConsentRequired as question:
         question.ask(where)
     except HubError as error:
-        _say(str(error), where)
+        _show_error(str(error), where)
         _offer_others(where)
     except VitvizError as error:
-        _say(words.NO_MEMORY if out_of_memory(error) else str(error), where)
+        _show_error(words.NO_MEMORY if out_of_memory(error) else str(error), where)
     except Exception as error:
         # The message may hold paths or pieces of a visitor's file: it goes neither to the page nor to the log.
         _LOG.error("unexpected, in %s, session %s: %s", where, session.current().label, without_message(error))
-        _say(words.NO_MEMORY if out_of_memory(error) else words.UNEXPECTED, where)
+        _show_error(words.NO_MEMORY if out_of_memory(error) else words.UNEXPECTED, where)
 
 
-def _say(sentence: str, where: str) -> None:
+def _show_error(sentence: str, where: str) -> None:
     st.error(escaped(sentence))
     if state.selection() != Selection():
         st.button(words.BACK_TO_START, key=f"back {where}", on_click=_back)

@@ -50,7 +50,7 @@ def render(context: PageContext) -> None:
             with its.controls():
                 _choose(sheet)
             with its.settings():
-                _set(sheet)
+                _settings(sheet)
             with its.details(), guarded("one step by hand"):
                 _write(replace(sheet, drawn=its.details().open is True), start)
 
@@ -111,7 +111,7 @@ def _choose(sheet: Worksheet) -> None:
     )
 
 
-def _set(sheet: Worksheet) -> None:
+def _settings(sheet: Worksheet) -> None:
     """What is rarely changed: the patch by its numbers, and the component that is written out."""
     context, hand = sheet.context, sheet.hand
     cell = hand.layout.cell_of(hand.query) or context.selection.patch_of(context.layout)

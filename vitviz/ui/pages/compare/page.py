@@ -65,7 +65,7 @@ def show_maps(context: PageContext, its: Frame) -> None:
             maps.maps(one, two)
     with its.settings():
         if kind != "positions":
-            _whose(context)
+            _choose_query(context)
         if two is not None:
             maps.display(one, two)
     if two is not None:
@@ -86,7 +86,7 @@ def _choices(context: PageContext, kind: str) -> None:
         sides.choose_picture(context)
 
 
-def _whose(context: PageContext) -> None:
+def _choose_query(context: PageContext) -> None:
     """Who asks: a prefix token, the pooling query, all patches, or the marked patch."""
     queries = queries_of(context)
     key, patch = "choice of query to compare", "patch"

@@ -188,7 +188,7 @@ def _figure(its: Frame, context: PageContext, finder: str, found: Found, shown: 
             link=LINK,
             one_of_many=True,
         )
-    _say(its, context, shown, name, chosen)
+    _describe(its, context, shown, name, chosen)
     wanted = int(state.value_of("objects"))
     if finder == "maskcut" and len(found) < wanted:
         with its.settings():
@@ -273,7 +273,7 @@ def _pick(context: PageContext, token: str) -> None:
         mark(context, cell)
 
 
-def _say(its: Frame, context: PageContext, one: FoundObject, name: str, framed: tuple[int, int]) -> None:
+def _describe(its: Frame, context: PageContext, one: FoundObject, name: str, framed: tuple[int, int]) -> None:
     total, chosen = one.mask.size, int(one.chosen.sum())
     if name == "graph":
         its.say(words.SAID_GRAPH, joined=int(_joined(context, one, framed).sum()), others=total - 1)

@@ -83,7 +83,7 @@ def render(context: PageContext) -> None:
             robust_or_raw()
         with its.figure(), guarded("layer"):
             if alike:
-                _asks_everywhere(context, shown)
+                _show_all_layers(context, shown)
             elif shown.kind == COLLECTING:
                 _collects(its, context, shown)
             else:
@@ -94,7 +94,7 @@ def render(context: PageContext) -> None:
             st.caption(verdict)
             if not alike:
                 with guarded("layer exports"):
-                    st.caption(_read(shown))
+                    st.caption(_reading(shown))
                     _exports(context, shown)
                 st.subheader(words.HEADS_OF, anchor=False)
                 with guarded("layer heads"):
@@ -130,12 +130,12 @@ def _overview(context: PageContext, drawn: bool) -> None:
         figure.exports(context, "layers", make, query=query_name, robust=robust)
 
 
-def _asks_everywhere(context: PageContext, shown: Shown) -> None:
+def _show_all_layers(context: PageContext, shown: Shown) -> None:
     """The photograph with its grid, and beside it every layer's answer at once, the mean of its heads."""
     left, right = st.columns([2, 3])
     with left:
         st.markdown(f"**{words.ASKS}**")
-        _who_asks(context, shown)
+        _show_query(context, shown)
     layers = context.traced.trace.every
     robust = context.robust
 
@@ -190,7 +190,7 @@ def choose(context: PageContext, heads: bool) -> Shown:
         choose_head(layer.num_heads, head)
     query = str(nearest_query(layer, query_of_layers(context), context.layout.grid))
     if layer.query_layout.num_patches:
-        _who(layer, query)
+        _choose_query(layer, query)
     maps = context.ask("layer maps", lambda _: layer_maps(layer, query), index=index, query=query)
     return Shown(
         index,
@@ -204,7 +204,7 @@ def choose(context: PageContext, heads: bool) -> Shown:
     )
 
 
-def _who(layer: Layer, query: str) -> None:
+def _choose_query(layer: Layer, query: str) -> None:
     """A patch, which the picture chooses, a prefix token, or all patches at once."""
     others = {name: common.token(name) for name in (*layer.query_layout.prefix, MEAN)}
     shown = query if query in others else ""
@@ -222,13 +222,13 @@ def _asks_and_looks(its: Frame, context: PageContext, shown: Shown) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.ASKS}**")
-        _who_asks(context, shown)
+        _show_query(context, shown)
     with right:
         st.markdown(f"**{words.LOOKS}**")
         _where_it_looks(context, shown, "layer")
 
 
-def _who_asks(context: PageContext, shown: Shown) -> None:
+def _show_query(context: PageContext, shown: Shown) -> None:
     """The photograph with the layer's grid or its windows, on which a patch is chosen."""
     grid = shown.layer.query_layout.grid
     labels = labels_of(shown.layer)
@@ -306,7 +306,7 @@ def _exports(context: PageContext, shown: Shown) -> None:
     )
 
 
-def _read(shown: Shown) -> str:
+def _reading(shown: Shown) -> str:
     """What the numbers of the map come to."""
     on_patches = float(shown.values.sum())
     if not shown.layer.rows_sum_to_one:

@@ -30,8 +30,8 @@ def render(context: PageContext) -> None:
         if model.weights == "embedded":
             digits = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
             config = dict.fromkeys(words.ACCURACY[2:], digits)
-            _whole(_accuracy(), column_config=config)
-        _whole(_facts(context))
+            _table(_accuracy(), column_config=config)
+        _table(_facts(context))
     st.markdown(
         words.LEAD.format(
             name=escaped(model.name),
@@ -51,7 +51,7 @@ def render(context: PageContext) -> None:
         tables.browse_classes(context, "page")
 
 
-def _whole(columns: Mapping[str, Sequence[object]], **look: Any) -> None:
+def _table(columns: Mapping[str, Sequence[object]], **look: Any) -> None:
     """A table whose height is known before the browser has drawn it, so that nothing moves."""
     rows = len(next(iter(columns.values())))
     height = ROW * (rows + 1) + 2

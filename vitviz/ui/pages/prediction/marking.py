@@ -38,7 +38,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
     """The picture to mark on the left, what follows from it on the right."""
     context = explained.context
     mask = marked(context)
-    _ways(its, context, mask)
+    _marking_controls(its, context, mask)
     with its.figure():
         left, right = st.columns(2, gap="medium")
     with left:
@@ -76,7 +76,7 @@ def _mark(mask: np.ndarray) -> None:
     state.change(object=runs(np.flatnonzero(mask).tolist()))
 
 
-def _ways(its: Frame, context: PageContext, mask: np.ndarray) -> None:
+def _marking_controls(its: Frame, context: PageContext, mask: np.ndarray) -> None:
     """What a click marks, and the buttons that mark at once."""
     with its.settings():
         st.segmented_control(

@@ -47,7 +47,7 @@ def render(context: PageContext) -> None:
                     sinks = () if why_not else _sinks_of(context, options).cells
                     heads.show_one(context, options, kinds, sinks)
                 else:
-                    _whole(its, context, options)
+                    _show_rollout(its, context, options)
         with its.controls():
             if not why_not:
                 st.segmented_control(
@@ -121,7 +121,7 @@ def options_of(context: PageContext) -> RolloutOptions:
     )
 
 
-def _whole(its: Frame, context: PageContext, options: RolloutOptions) -> None:
+def _show_rollout(its: Frame, context: PageContext, options: RolloutOptions) -> None:
     """The rollout, its sinks marked; beside it the same with them set aside where they spoil it, else one layer alone."""
     query, grid = context.query, context.layout.grid
     heatmap = rollout_of(context, query, options)

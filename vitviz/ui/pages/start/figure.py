@@ -183,7 +183,7 @@ def _bytes_of(layer: Any) -> int:
     return sum(int(t.numel()) * 2 for t in (layer.q, layer.k) if t is not None)
 
 
-def _there(token: str, entrance: TokenLayout, layout: TokenLayout) -> str:
+def _same_place(token: str, entrance: TokenLayout, layout: TokenLayout) -> str:
     """The name of the token at the same place in a layer's own grid, which may be coarser."""
     cell = entrance.cell_named(token)
     if cell is None:
@@ -200,7 +200,7 @@ def _shares(layer: Any, token: str, entrance: TokenLayout) -> np.ndarray:
     """
     grid = layer.key_layout.grid
     try:
-        weights = query_weights(layer, _there(token, entrance, layer.query_layout)).mean(0)
+        weights = query_weights(layer, _same_place(token, entrance, layer.query_layout)).mean(0)
     except (UnsupportedError, ValueError):
         return np.full(grid, np.nan, np.float32)
     return weights.float().cpu().numpy()[layer.key_layout.num_prefix :].reshape(grid)  # (keys,) -> (rows, cols)
