@@ -1,4 +1,4 @@
-"""Photographs whose patches can be asked about in the browser (the Python half of `frontend/views/features.js`)."""
+"""Photographs and the similarity of their patches, shown in the browser (the Python half of `frontend/views/features.js`)."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Photograph:
 
 @dataclass(frozen=True)
 class AskedPatch:
-    """The patch that is asked about.
+    """The patch that the others are compared with.
 
     Attributes:
         picture: index of its photograph.
         cell: its name, "r3c5".
-        chosen: whether it was chosen; otherwise the pointer may ask about another one.
+        chosen: whether it was chosen; otherwise the patch under the pointer takes its place.
     """
 
     picture: int
@@ -52,7 +52,7 @@ class AskedPatch:
 
     @classmethod
     def reported(cls, report: object, grids: Sequence[tuple[int, int]]) -> AskedPatch | None:
-        """What the browser reported, None where it makes no sense: a browser may send anything."""
+        """A browser's report, None where it is invalid: a browser may send anything."""
         if not isinstance(report, Mapping):
             return None
         picture, cell = report.get("picture"), report.get("cell")
@@ -82,10 +82,11 @@ def features(
     Args:
         photographs: one to `MOST_PHOTOGRAPHS`; with features, two at most, or painted all of them.
         asked: what is asked about.
-        on_change: called with the patch that was chosen, None where it was let go, before the page runs again.
+        on_change: called with the chosen patch, None where the choice was taken back, before the page runs again.
         words: its sentences.
-        alt: what a photograph shows here, for those who do not see it.
-        pairs: address of "source" and "target" int32: patches of the first and second photograph that are joined by lines.
+        alt: the text alternative of a photograph.
+        pairs: address of a payload with "source" and "target" int32: patches of the first and second photograph that are
+            joined by lines.
         sizes: patches of each group, where numbers are groups.
     """
 
@@ -106,7 +107,7 @@ def features(
 
 
 def _room(photographs: Sequence[Photograph]) -> str:
-    """As much space as photographs with features will take: `panelsFor` in `frontend/core/layout.js`, in the words of CSS."""
+    """CSS of the space that photographs with features will take: `panelsFor` in `frontend/core/layout.js`."""
     if not photographs[0].features:
         return ""  # one row or two, which the browser decides
     across = sum(each.ratio for each in photographs)

@@ -34,10 +34,10 @@ class Paint:
 
     Attributes:
         cells: painted ones, counted row by row from 0.
-        hint: says below the component what painting does; touch_hint: the same for fingers.
+        hint: a sentence below the component on what painting does; touch_hint: the same for touch screens.
         taken: called with all painted cells, ascending, before the page runs again.
         hidden: makes the picture with every cell painted, of which each painted cell shows its part.
-        by: what `hidden` depends on beside the photograph.
+        by: what `hidden` depends on besides the photograph.
     """
 
     cells: tuple[int, ...]
@@ -48,12 +48,12 @@ class Paint:
     touch_hint: str = ""
 
     def receive(self, cells: Any, count: int) -> None:
-        """Passes on what a browser reports of a grid of `count` cells, unless it makes no sense."""
+        """Calls `taken` with a browser's report on a grid of `count` cells, unless the report is invalid."""
         if isinstance(cells, list) and all(type(cell) is int and 0 <= cell < count for cell in cells):
             self.taken(tuple(sorted(set(cells))))
 
     def message(self, context: PageContext, key: str) -> dict[str, Any]:
-        """The part of the data of the component `key` that is about painting."""
+        """The painted cells in the data of the component `key`."""
         hidden, url = self.hidden, None
         if hidden is not None:
             url = context.offer(f"hidden {key}", lambda: pack_picture(hidden()), by=self.by)
@@ -175,7 +175,7 @@ def show_picture(
     Args:
         on_pick: called with a token's name before the page runs again.
         scale: of `heatmap`, or what the colours of `shown` stand for; label: the words under its bar then.
-        among: (rows, cols) bool: the patches that the scale is about, all of them where not given.
+        among: (rows, cols) bool: the patches that the scale covers, all of them where not given.
         params: what the heat map depends on: while they stay, the browser keeps its numbers.
         chosen: name of the token to frame.
         prefix: names offered beside the picture.
@@ -342,6 +342,6 @@ def scale_message(scale: Scale, caption: str, numbered: Scale | None) -> dict[st
 
 
 def in_a_row(heads: int) -> int:
-    """How many heads stand in one row of the board: all rows are full."""
+    """How many heads are in one row of the board, so that all rows are full."""
     fitting = [count for count in range(1, MOST_IN_A_ROW + 1) if heads % count == 0]
     return max(fitting) if max(fitting) >= min(heads, 4) else heads

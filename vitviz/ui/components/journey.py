@@ -20,7 +20,7 @@ LONGEST_NAME = 200
 class JourneyView:
     """What was chosen in the figure.
 
-    held    name of the token that is asked about ("r3c5", "cls"), "" where none is held
+    held    name of the chosen token ("r3c5", "cls"), "" where none is
     hidden  patches that are hidden, counted row by row, ascending
     """
 
@@ -29,7 +29,7 @@ class JourneyView:
 
     @classmethod
     def reported(cls, report: object, num_patches: int) -> JourneyView | None:
-        """What the browser reported, None where it makes no sense: a browser may send anything."""
+        """A browser's report, None where it is invalid: a browser may send anything."""
         if not isinstance(report, Mapping):
             return None
         held, mask = report.get("held") or "", report.get("mask")
@@ -51,7 +51,7 @@ class SentPhotograph:
 
 @dataclass(frozen=True)
 class Act:
-    """What a control of the figure asks for.
+    """An action of a control of the figure.
 
     kind    "page": open a page; "image": take a sample; "upload": take `upload`; "camera": open the camera
     name    of the page or the sample
@@ -126,8 +126,8 @@ def journey(
 
     data       what it shows, with addresses in place of arrays: see `pages/start/figure.py`, which makes it
     words      its sentences
-    on_change  called with what is held and hidden, before the page runs again
-    on_act     called with what a control asks for, before the page runs again
+    on_change  called with the chosen token and the hidden patches, before the page runs again
+    on_act     called with a control's action, before the page runs again
     """
 
     def changed(report: object) -> None:

@@ -19,13 +19,13 @@ from vitviz.ui.components.mounting import Component, mount, registered
 
 @dataclass(frozen=True)
 class MicroscopeView:
-    """What the microscope shows; the browser reports it in these terms.
+    """The state of the microscope, as the browser reports it.
 
     Attributes:
         token: name of the pinned token ("cls", "reg0", "r3c5"), None where nothing is pinned.
         layer: counted from 0.
         head: counted from 0, or "mean", or "all".
-        direction: "at": where the token looks (a row of the weights); "by": who looks at it (a column).
+        direction: "at": the row of the weights with the token as query; "by": the column with it as key.
         measure: "weight", or "value" for weight times value norm.
         scale: "robust" ends the colours at the 99th percentile, "raw" at the largest.
         shared: one scale for all heads.
@@ -43,7 +43,7 @@ class MicroscopeView:
 
     @classmethod
     def reported(cls, report: object, num_layers: int) -> MicroscopeView | None:
-        """What the browser reported, or None where it makes no sense: a browser may send anything."""
+        """A browser's report, None where it is invalid: a browser may send anything."""
         if not isinstance(report, Mapping):
             return None
         try:
@@ -85,14 +85,13 @@ def microscope(
 
     Args:
         view: what to show; the page keeps it.
-        on_change: called with what has been chosen in the microscope, before the page runs again; what it keeps comes back as
-            `view`, and the microscope moves there.
+        on_change: called with a new state of the microscope, before the page runs again, which then passes it as `view`.
         picture: address of a payload of `payloads.pack_picture`.
         ratio: its width over its height.
         layer_address: layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours.
         key: the component's key.
-        words: what it says in the browser, by the names in its JavaScript.
-        neighbours: layers on either side that the browser may fetch before anybody turns to them.
+        words: its sentences in the browser, by their names in the JavaScript.
+        neighbours: layers on either side that the browser may fetch in advance.
 
     Only addresses and the view travel through Streamlit.
     """
@@ -118,10 +117,10 @@ def microscope(
     mount(_component(tuple(words.items())), key, data, taken, slot=slot)
 
 
-# What a browser can hold and a network at home can carry: 1,370 tokens and 12 heads of explicit weights are 45 MB, and the
-# queries and keys of 21,905 tokens and 6 heads 68 MB.
+# The largest payload that a browser can hold and a home network can transfer: 1,370 tokens and 12 heads of explicit weights
+# are 45 MB, and the queries and keys of 21,905 tokens and 6 heads 68 MB.
 MAX_BYTES = 72 * 2**20
-# Explicit weights travel as 16-bit codes of each head's range: for weights in [0, 1] no code is further than 8e-6 off.
+# Explicit weights are sent as 16-bit codes of each head's range: for weights in [0, 1] no code is further than 8e-6 off.
 CODES = 65535
 
 
@@ -137,12 +136,12 @@ def layer_arrays(
     (heads or 1, queries or 1, keys) float32.
     From explicit weights: "explicit" (heads, queries, keys) uint16 codes, "explicit_range" (heads, 2) float32: the value is
     range[h, 0] + code * range[h, 1].
-    half: "q" and "k" travel as float16, half as many bytes; a weight is then within a percent or so of its value.
+    half: "q" and "k" are sent as float16, half as many bytes; a weight is then within a percent or so of its value.
     value_norm (heads, keys), where given, goes along as "value_norm": ||v_k W_o|| of each head, so that weight times norm
     is the value-weighted attention of Kobayashi et al. (2020, arXiv 2004.10102).
 
     Raises:
-        UnsupportedError: where that is more than a browser should be sent.
+        UnsupportedError: where the payload would be too large for a browser.
     """
     arrays = _explicit(attention.explicit) if attention.explicit is not None else _from_queries_and_keys(attention)
     if half:

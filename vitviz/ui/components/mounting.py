@@ -1,6 +1,6 @@
 """Components in a page: how one is registered, fed with addresses, and how its reports are received.
 
-What is chosen in the browser comes as a numbered report. Everything that is sent there says which number had been received by
+A choice in the browser arrives as a numbered report. Everything that is sent there says which number had been received by
 then, from any component of the page, so that the browser can distinguish an answer to its last choice from a late one to an
 earlier.
 """
@@ -29,7 +29,7 @@ _LARGEST = 2**53  # of the whole numbers that a browser represents exactly
 
 
 def registered(name: str, style: str, words: Mapping[str, str]) -> Component:
-    """The component of the view `name`, with the sentences it says. To be called once for a server."""
+    """The component of the view `name`, with its sentences. To be called once for a server."""
     given = {
         "folder": frontend_address(base_path()),
         "modules": [*frontend.modules()],
@@ -55,9 +55,9 @@ def mount(
 
     Args:
         slot: CSS declarations of a box as large as the view will be, so that nothing moves when the browser has its scripts.
-        data: what is sent to the browser; tiny, the numbers lie behind addresses in it.
-        taken: called with what was chosen in the browser, which may be anything, before the page runs again.
-        acted: called with what a control asks for once (open a page, take a photograph), in the same way.
+        data: what is sent to the browser; small: arrays are fetched from addresses in it.
+        taken: called with a report, which may be anything, before the page runs again.
+        acted: called with an action that happens once (open a page, take a photograph), in the same way.
     """
 
     def reported() -> None:
@@ -98,7 +98,7 @@ def _hear(key: str, number: int) -> None:
 
 
 def _report(key: str) -> tuple[int, Any]:
-    """The last report of a component, (0, None) where there is none or it makes no sense."""
+    """The last report of a component, (0, None) where there is none or it is invalid."""
     held = st.session_state.get(key)
     report = held.get("report") if isinstance(held, Mapping) else None
     if not isinstance(report, Mapping):

@@ -34,7 +34,7 @@ class NetworkSide:
         x, values: (frames,) of its curve.
         band: (lower, upper), (frames,) each; None where the curve has none.
         ratio: width over height of its pictures.
-        alt: what its pictures are.
+        alt: text alternative of its pictures.
     """
 
     title: str
@@ -49,7 +49,7 @@ class NetworkSide:
     alt: str
 
     def message(self) -> dict[str, Any]:
-        """In JSON's terms."""
+        """As JSON."""
         low, high = self.band or (None, None)
         return {
             "title": self.title,
@@ -68,7 +68,7 @@ class NetworkSide:
 
 @dataclass(frozen=True)
 class NetworkStep:
-    """One place of the playhead: where it is on the axis, which frame each network shows there, and what is said."""
+    """One position of the playhead: its place on the axis, the frame that each network shows there, and its sentence."""
 
     x: float
     frames: tuple[int, ...]
@@ -104,8 +104,8 @@ def show_networks(
     """Mounts the view.
 
     Args:
-        question: names what is shown: while it stays, so does the playhead.
-        smooth: whether there are pictures between two steps, so that it plays by itself at first.
+        question: identifies what is shown: while it is the same, the playhead stays.
+        smooth: whether there are pictures between two steps, so that it starts to play by itself.
         alt: of the curves.
     """
     data = {

@@ -26,8 +26,8 @@ class Key:
         size: (height, width) of the model input in pixels, None for the model's own.
         framing: how the picture was brought to that size.
         params: whatever else the result depends on, as (name, value) pairs in alphabetical order.
-        scope: None for what everybody may see (gallery pictures); a session's id for what is private to it. It is part of the
-            key, so that one session's upload can never answer another's question, not even for the same bytes.
+        scope: None for shared results (gallery pictures), a session's id for private ones. It is part of the key, so that a
+            session never gets a result of another's upload, not even for the same bytes.
     """
 
     what: str

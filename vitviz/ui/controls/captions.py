@@ -32,13 +32,13 @@ _CAPTIONS = {each.step: each for each in journey.CAPTIONS}
 
 
 def kinds_of_positions(context: PageContext) -> tuple[str, ...]:
-    """How this model encodes the positions of patches, as `position_kinds`; asked once."""
+    """How this model encodes the positions of patches, as `position_kinds`; computed once for a model."""
     found: tuple[str, ...] = context.of_model.ask("position kinds", _position_kinds(context))
     return found
 
 
 def prepare_first_view(model: Model) -> None:
-    """Computes what the start page shows of the gallery's first photograph, before anybody asks."""
+    """Computes what the start page shows of the gallery's first photograph, when the server starts."""
     context = prepared_context(model)
     context.of_model.fetch("position kinds", _position_kinds(context))
 
@@ -69,7 +69,7 @@ def _placed(*kinds: str) -> Callable[[PageContext], bool]:
 
 
 FACTS: dict[str, Callable[[PageContext], bool]] = {
-    # what people have at hand: the browser alone knows, and shows one of the two
+    # the visitor's device: only the browser knows it, and shows one of the two
     "mouse": lambda context: True,
     "touch": lambda context: True,
     # the picture
@@ -78,7 +78,7 @@ FACTS: dict[str, Callable[[PageContext], bool]] = {
     "trained": lambda context: context.model.weights != "random",
     "classes": lambda context: context.model.output_kind is OutputKind.CLASSES,
     "answers": lambda context: context.model.output_kind is not OutputKind.FEATURES,
-    # the entrance
+    # the patch embedding
     "cuts": lambda context: is_cut(context.model, context.layout),
     "filters": lambda context: patch_filters(context.model.module) is not None,
     # the sequence
@@ -103,7 +103,7 @@ FACTS: dict[str, Callable[[PageContext], bool]] = {
 
 
 class Facts:
-    """The facts of one page context, each found out when it is first asked for: `"rotary" in Facts(context)`."""
+    """The facts of one page context, each computed when it is first needed: `"rotary" in Facts(context)`."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
@@ -126,7 +126,7 @@ def caption(text: str, **blanks: object) -> None:
 
 
 def _filled(text: str, blanks: dict[str, object], known: tuple[str, ...] = ()) -> str:
-    """The text with its terms marked, then filled. What fills it can open no tag: HTML is ours alone."""
+    """The text with its terms marked, then filled. What fills it cannot open a tag: HTML comes from the texts alone."""
     shown = marked(text, known)
     if not blanks:
         return shown
@@ -138,7 +138,7 @@ def caption_of(context: PageContext, step: str) -> str:
     """The pieces of a step's caption that are true here, with the blanks to be filled; empty where none is.
 
     Raises:
-        KeyError: for a step that there is not.
+        KeyError: for an unknown step.
     """
     return true_of(_CAPTIONS[step].text, Facts(context))
 

@@ -1,7 +1,7 @@
-"""What is switched in the model: the interventions of this session, kept in the link, how clicks edit them, and the answer.
+"""The interventions of this session: kept in the URL, edited by clicks, and the outputs of the changed model.
 
 Editing is pure: interventions in, interventions out. There is at most one of each kind that clicks make, in the order in which
-they act, so that equal changes have one address.
+they are applied, so that equal changes have one address.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ Head = tuple[int, int]
 
 
 def current() -> Interventions:
-    """What this session has switched."""
+    """The interventions of this session."""
     return Interventions.decode(str(state.value_of(PARAM)))
 
 
 def now() -> Interventions:
-    """`current`, with what was painted a moment ago: for callbacks, which change what they read."""
+    """`current`, with reports that were not received yet: for callbacks, which change what they read."""
     state.take_reports()
     return current()
 
 
 def switch(changed: Interventions, **params: Any) -> None:
-    """Puts these in place of the current ones, for callbacks."""
+    """Replaces the current ones by these, for callbacks."""
     state.change(**{PARAM: changed.encode(), **params})
 
 
@@ -92,7 +92,7 @@ def hiding(given: Interventions) -> str | None:
 
 
 def hide_by(given: Interventions) -> str:
-    """How patches are hidden, or would be, where none is: as it was chosen on "What if"."""
+    """How patches are hidden; where none is, how they would be: as chosen on "What if"."""
     return hiding(given) or str(state.value_of("hide_by"))
 
 
@@ -102,7 +102,7 @@ def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventio
 
 
 def show_all(**params: Any) -> None:
-    """Hides nothing, for callbacks that bring another photograph: what was hidden were parts of the former one."""
+    """Hides no patches, for callbacks that show another photograph: hidden patches were parts of the former one."""
     switch(hide(now(), (), "mean"), **params)
 
 
@@ -128,7 +128,7 @@ def heads_off(given: Interventions) -> tuple[Head, ...]:
 
 
 def head_fill(given: Interventions) -> str | None:
-    """What stands in for heads that are off, None where none is."""
+    """What replaces the outputs of heads that are off, None where none is."""
     return next((item.fill for item in given if isinstance(item, SwitchOffHeads)), None)
 
 
@@ -179,7 +179,7 @@ def set_cut(given: Interventions, tokens: Iterable[int], layers: Iterable[int] |
 
 
 def without(given: Interventions, item: Intervention) -> Interventions:
-    """Without that one; where it has changed in the meantime, without those of its kind."""
+    """Without this intervention; where it has changed in the meantime, without those of its kind."""
     left = tuple(each for each in given if each != item)
     return Interventions(left) if len(left) < len(given.items) else _with(given, type(item), None)
 
@@ -190,7 +190,7 @@ def _with(given: Interventions, kind: type, item: Intervention | None) -> Interv
     return Interventions(tuple(sorted(items, key=lambda each: each.order)))
 
 
-# What the changed model answers: asked once for each list of changes, and kept.
+# Outputs of the changed model: computed once for each list of interventions, and kept.
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,8 +229,8 @@ def needs_means(given: Interventions) -> bool:
 
 
 def gallery_means(context: PageContext) -> HeadMeans:
-    """Every head's mean output over the centre crops of the gallery's photographs, at the input size that the picture met: one
-    answer for all pictures at that size.
+    """Every head's mean output over the centre crops of the gallery's photographs, at the input size of the picture: one
+    result for all pictures at that size.
     """
     model = context.model
     # The size of the model and not of the key: where the whole picture is fitted, it follows from the picture.
@@ -248,7 +248,7 @@ def gallery_means(context: PageContext) -> HeadMeans:
 
 
 def changed_answer(explained: ExplainedTarget, given: Interventions) -> ChangedAnswer:
-    """The changed model's answer to the question at hand: one pass.
+    """The outputs of the changed model for the picture: one pass.
 
     Raises:
         UnsupportedError: where it cannot run changed.
@@ -265,7 +265,7 @@ def changed_answer(explained: ExplainedTarget, given: Interventions) -> ChangedA
 
 
 def trace_of(context: PageContext, given: Interventions) -> Trace:
-    """The changed pass with its attention: another pass, for those who look at maps. Raises as `changed_answer`."""
+    """The changed pass with its attention: another pass, needed for maps only. Raises as `changed_answer`."""
     means, digest = _means_of(context, given)
 
     def work(_: JobProgress) -> Trace:
@@ -290,7 +290,7 @@ def _possible() -> Iterator[None]:
 
 
 def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, off: tuple[int, ...] = ()) -> Heatmap:
-    """The chosen map of a trace; `off`: layers that rollout leaves out, because nothing passed through them."""
+    """The chosen map of a trace; `off`: layers that rollout leaves out, because they were switched off."""
     if kind == "rollout":
         left = tuple(each for at, each in enumerate(trace.layers) if at not in off)
         return rollout(replace(trace, layers=left), query)

@@ -57,11 +57,11 @@ class SharedPasses:
 
 @dataclass(frozen=True)
 class ExplainedTarget:
-    """What is explained of a page's picture.
+    """The explained target of a page's picture.
 
     Attributes:
         target: what is explained.
-        name: its words, "motorbike" or "motorbike, not wheelchair".
+        name: its name, "motorbike" or "motorbike, not wheelchair".
     """
 
     context: PageContext
@@ -110,8 +110,7 @@ class ExplainedTarget:
 
         Args:
             task: the same work by its name, for another process, where there is a pool of them and the work is heavy.
-            passes: forward passes that it takes, about, a backward pass counted as two: many of a large model are asked about
-                first.
+            passes: forward passes that it takes, about, a backward pass counted as two: many of a large model need consent.
 
         Raises:
             ConsentRequired: where it would take long and this session has not agreed. What the work raises is raised as well.
@@ -176,11 +175,11 @@ def explained_target(context: PageContext) -> ExplainedTarget:
 
 
 def choose_target(context: PageContext, label: str, note: str, first: str = "", width: int = 190) -> None:
-    """Which output is explained or followed: what the model says first, or any other that it has.
+    """The choice of the output that is explained or followed: the likeliest one, or any other.
 
     Args:
-        note: what is done with it, behind the label's question mark.
-        first: words for the first answer, where it is not this model's to name.
+        note: what is done with it: the help of the widget.
+        first: words for the likeliest output, where it is another model's.
     """
     if not first and answer_hidden(context):
         first = words.FIRST_ANSWER
@@ -200,13 +199,13 @@ def choose_target(context: PageContext, label: str, note: str, first: str = "", 
 
 
 def answer_hidden(context: PageContext) -> bool:
-    """Whether the model's answer waits to be asked for: one that there is, of a model that was trained."""
+    """Whether the prediction is hidden until the visitor asks for it: of a trained model with a classifier."""
     hidden = state.value_of("answer") == "hidden"
     return hidden and has_classifier(context.model) and context.model.weights != "random"
 
 
 def answer_button(key: str) -> None:
-    """Shows the answer, here and above every page."""
+    """A button that shows the prediction, here and above every page."""
     st.button(
         words.SHOW_ANSWER,
         key=f"show the answer {key}",
@@ -270,7 +269,7 @@ def _fused_trace(context: PageContext, options: RolloutOptions, what: str, param
 
 
 def prepare_gallery(model: Model) -> None:
-    """Has the queue compute pages' heavy answers about each photograph of the gallery, while no session has heavy work."""
+    """Lets the queue compute the heavy results of pages for each photograph of the gallery, while no session has heavy work."""
     for sample in samples():
         key = Key("prepared", model.name, model.fingerprint, f"sample {sample.id}")
         passes = 2 * LEVELS[-1] * len(METHODS)
@@ -278,7 +277,7 @@ def prepare_gallery(model: Model) -> None:
 
 
 def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
-    """Keeps the answers under the keys that pages ask for, while no other target is chosen."""
+    """Computes the results under the keys that pages use for the default target."""
     beside, image = model.beside, load_image(sample.path)
     traced = traced_image(prepare(beside, image, framing=Selection().framing), progress=progress)
     key = Key("", model.name, model.fingerprint, image_hash(image), model.input_size, Selection().framing)

@@ -22,13 +22,13 @@ SHARP = 960  # a picture without words is drawn finer than it is shown
 
 
 def whole(context: PageContext) -> int:
-    """Pixels to draw a picture in that is as wide as the page."""
+    """The width in pixels at which a picture as wide as the page is drawn."""
     return HALF if context.phone else _WHOLE
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A figure as a page needs it: no arrays, so that many can be kept."""
+    """A figure without its arrays, so that many can be kept."""
 
     png: bytes
     shown: bytes  # the same, or smaller: what Streamlit sends as it is
@@ -58,7 +58,7 @@ class _Recipe:
         return self.context.ask(f"figure {self.name}", self._draw, **self._look, **self.params)
 
     def png(self) -> bytes:
-        """For a download: called when no page is being drawn."""
+        """For a download: called outside the runs of pages."""
         return self.context.fetch(f"figure {self.name}", self._draw, **self._look, **self.params).png
 
     def show(self, image: Callable[..., object]) -> None:
@@ -95,7 +95,7 @@ def show(
     """Shows the figure.
 
     Args:
-        width: CSS pixels, all there are where not given.
+        width: CSS pixels, the full width where not given.
         exported: whether its exports stand below it; those of a page's main figure stand among the details.
     """
     recipe = _Recipe(context, name, make, params)

@@ -1,4 +1,4 @@
-"""What every page has around its figure: the question above, lead and controls below, then details, help and references."""
+"""The parts of every page around its figure: heading above, lead and controls below, then details, help and references."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Frame:
         self.line = text, blanks
 
     def controls(self) -> DeltaGenerator:
-        """The one row under the figure and its lead: what is chosen again and again. Widgets stand side by side in it."""
+        """The one row under the figure and its lead: choices that are changed often. Widgets stand side by side in it."""
         return self._controls
 
     def settings(self) -> DeltaGenerator:
@@ -70,13 +70,13 @@ class Frame:
 
 
 def drawn() -> None:
-    """Says that the figure is there: what stands below it is seen from now on (`shell.styles`)."""
+    """Marks the figure as drawn: the elements below it are shown from then on (`shell.styles`)."""
     st.html('<i class="vv-drawn"></i>')
 
 
 @contextmanager
 def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Frame]:
-    """Draws the question, lets the page fill its places, then helps to look at them.
+    """Draws the heading, lets the page fill its places, then draws help and references.
 
         with frame.page(words.PAGE, context) as its:
             with its.controls(): ...
@@ -127,11 +127,11 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
                 st.markdown(f"- {PUBLICATIONS[reference].markdown}")
 
 
-# What a page shows that needs one grid, for a model that has several: why not, and where to look instead.
+# Pages that need one grid, for a model of several: why they show nothing, and a link to the page that does.
 
 
 def not_supported(context: PageContext, question: str) -> None:
-    """The page's question, one sentence of why, and the way to the page that every model has."""
+    """The page's heading, one sentence on why it shows nothing, and a link to the page that every model has."""
     st.header(question)
     support = verdict_on(context)
     sentence = words.NO_FORM_OF_ATTENTION if support.rollout else words.NO_SEQUENCE
@@ -139,7 +139,7 @@ def not_supported(context: PageContext, question: str) -> None:
     navigation.link("layers", words.LAYERS_LINK)
 
 
-# What can be shown of the chosen model, as pages say it.
+# What can be shown of the chosen model, in the words of pages.
 
 
 def verdict_on(context: PageContext) -> Support:

@@ -23,7 +23,7 @@ MOST_CUT = 1400  # patches among which an object is looked for: more take second
 
 
 def choose_facet(context: PageContext, customary: str = CUSTOMARY) -> None:
-    """Layer and facet. customary: what the papers take for what the page shows."""
+    """Layer and facet. customary: the facet that the papers use for what the page shows."""
     readings = {facet: words.FACETS[facet] for facet in FACETS}
     readings[customary] = words.CUSTOMARY.format(facet=readings[customary])
     st.selectbox(

@@ -55,9 +55,9 @@ class Column:
     Attributes:
         name: its heading.
         values: text, numbers, or None for an empty cell.
-        bars: so many of the first numbers have a bar beside them, from zero, on the scale of the largest of these.
-        longest: what the longest bar stands for, where columns are to be compared by their bars.
-        decimals: digits after the point; where not given, as many as a calculator needs.
+        bars: how many of the first numbers have a bar beside them, from zero, on the scale of the largest of these.
+        longest: the value of the longest bar, where the bars of columns are to be compared.
+        decimals: digits after the point; where not given, as many as a calculation by hand needs.
     """
 
     name: str
@@ -83,7 +83,7 @@ def figures(value: float, decimals: int) -> str:
 
 
 def numbers(columns: Sequence[Column], *, strong: Collection[int] = (), total: int | None = None) -> str:
-    """HTML of a table; its first column names the rows. strong: rows to mark; total: the row that sums up the others."""
+    """HTML of a table; its first column names the rows. strong: rows to mark; total: the row with the sum of the others."""
     head = "".join(
         f'<th scope="col">{escape(column.name)}</th>' + "<td></td>" * (column.bars > 0) for column in columns
     )
@@ -132,7 +132,7 @@ def _cell(column: Column, row: int, decimals: int) -> str:
 
 
 def browse_classes(context: PageContext, place: str) -> None:
-    """A search field, the groups, and the list. place: keeps the widgets of two lists apart."""
+    """A search field, the groups, and the list. place: distinguishes the widgets of two lists."""
     kind, groups, count = context.model.output_kind, context.model.groups, len(context.traced.trace.logits)
     wanted = st.text_input(outputs.FIND[kind], key=f"class filter {place}").strip().lower()
     chosen = outputs.EVERY_GROUP
