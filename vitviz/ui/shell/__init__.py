@@ -1,1 +1,1 @@
-"""What stands around every page: the script, start, sidebar, navigation, prediction bar, errors and styles."""
+"""What is shared by all pages: the script, start, sidebar, navigation, prediction bar, errors and styles."""

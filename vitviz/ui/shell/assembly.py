@@ -1,4 +1,4 @@
-"""Puts the server together: its own routes, and the middleware in front of everything. Imports nothing heavy before `START`."""
+"""Puts the server together: its own routes, and the middleware around them. Imports nothing heavy before `START`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _decoders_able() -> bool:
 
 
 def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]:
-    """What stands in front of every request, the first outermost. pages: the addresses of the app's pages."""
+    """The middleware that every request passes, the first outermost. pages: the addresses of the app's pages."""
     base = base_path()
     scripts = (navigation.PUT_AWAY, presenter.SCRIPT, styles.WIDTH_SCRIPT, scale_down())
     code = [
@@ -90,7 +90,7 @@ def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]
 
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[None]:
-    """While the server runs. The web server sets up its own log lines when it starts, so that ours come after."""
+    """The life of the server. Logging is set up here, because the web server sets up its own when it starts."""
     set_up_logs(settings().logs)
     session.serve_in(asyncio.get_running_loop())
     START.begin(startup.steps())
@@ -102,10 +102,10 @@ async def lifespan(_: object) -> AsyncIterator[None]:
 
 
 def take_secrets() -> None:
-    """Puts Streamlit's secrets.toml into the environment, where settings are read: some places know no other variables. Call
-    before they are read; Streamlit itself does so when the server starts, which is later.
+    """Puts Streamlit's secrets.toml into the environment, where settings are read: some hosts offer no other way to set
+    variables. Call before they are read; Streamlit itself does so when the server starts, which is later.
 
-    Raises SettingsError where the file cannot be read, or a setting in it would go unnoticed.
+    Raises SettingsError where the file cannot be read, or a setting in it would be ignored.
     """
     try:
         given = st.secrets.to_dict()
@@ -178,7 +178,7 @@ def _uploaded_bytes() -> int:
     return sum(len(file.data) for file in files) + uploads.kept().nbytes
 
 
-# A file that is too large for Streamlit's control is scaled down before the control sees it, which would only say no. It is
+# A file that is too large for Streamlit's control is scaled down before the control sees it, which would refuse it. It is
 # chosen through the control's input or dropped on it, and not through the window's file picker, which reports nothing.
 _SCALE_DOWN = """
 {

@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 @contextmanager
 def guarded(where: str) -> Iterator[None]:
-    """Turns what goes wrong inside into a sentence on the page. where: a name for the buttons, different on each page."""
+    """Shows an exception raised inside as a sentence on the page. where: a name for the buttons, different on each page."""
     try:
         yield
     except Cancelled as stopped:
@@ -53,7 +53,7 @@ def _show_error(sentence: str, where: str) -> None:
 
 
 def _offer_others(where: str) -> None:
-    """What can be looked at without the hub: the same model with random weights, and the weights that are here."""
+    """Buttons for what needs no hub: the same model with random weights, and models whose weights are on disk."""
     chosen = state.selection()
     with st.container(horizontal=True, vertical_alignment="center"):
         if chosen.weights == "trained":

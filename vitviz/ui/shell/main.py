@@ -22,7 +22,7 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.shell.opening import arrange
 from vitviz.ui.text import common as words
 
-# Of parameters that a link has and the app does not.
+# Names of unknown URL parameters that are shown.
 NAMES_SHOWN = 6
 
 
@@ -66,7 +66,7 @@ def _run() -> None:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    """Names of URL parameters for people: the first few that are names at all, since anything may stand in an address."""
+    """The first few names of URL parameters, of those that are names at all: an address may contain anything."""
     shown = [escaped(name) for name in names if name.isascii() and name.isidentifier() and len(name) <= 30][
         :NAMES_SHOWN
     ]
@@ -82,7 +82,7 @@ def _context(sizes: st.delta_generator.DeltaGenerator) -> PageContext:
         sidebar.show_notes((*own.notes, *filter(None, (taken.values, taken.note))))
     context, lost = open_context(state.selection(), model, taken)
     if lost:
-        # Without a word: another model has other layers, and what was chosen there means nothing here.
+        # Without a message: another model has other layers, to which the choices do not apply.
         state.change(**{name: getattr(context.selection, name) for name in lost})
     return context
 
@@ -108,7 +108,7 @@ def _show(opened: list[PageContext], page: Page) -> None:
         presenter.button()
     with guarded(page.name):
         if not opened:
-            st.header(page.question)  # what is missing, and a way back, stands above
+            st.header(page.question)  # what is missing, and a way back, is shown above
         elif page.any_model or opened[0].one_grid:
             page.load()(opened[0])
         else:

@@ -1,4 +1,4 @@
-"""From page to page: the menu, and links inside pages. All of them carry the view along in their address."""
+"""Navigation between pages: the menu, and links inside pages, with the selection in their addresses."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def pages() -> dict[str, Any]:
 
 
 def go(name: str) -> NoReturn:
-    """Opens another page in place of the rest of this run, with what is looked at."""
+    """Ends this run and opens another page, with the selection."""
     st.switch_page(pages()[name], query_params=to_parameters(state.selection()))
 
 
 def go_next(name: str) -> None:
-    """Opens another page at the beginning of the next run: callbacks cannot, they run before the pages are known."""
+    """Opens another page at the beginning of the next run: for callbacks, which run before the pages are known."""
     st.session_state[_NEXT] = name
 
 
@@ -55,7 +55,7 @@ def menu(place: DeltaGenerator) -> None:
     """Links to all pages, in place of Streamlit's own menu.
 
     Its links open a page at an empty address, which the page then fills in: the Back button would lead to that empty
-    address, which stands for another view, and a link opened in a new tab would forget what is looked at.
+    address, which means another view, and a link opened in a new tab would lose the selection.
     """
     with place.container(gap="xxsmall"):
         for name in pages():
@@ -63,7 +63,7 @@ def menu(place: DeltaGenerator) -> None:
 
 
 def link(name: str, label: str | None = None) -> None:
-    """A link to another page, with what is looked at; none to a page that is switched off. label: the page's title where not
+    """A link to another page, with the selection; none to a page that is switched off. label: the page's title where not
     given.
     """
     page = pages().get(name)
@@ -74,7 +74,7 @@ def link(name: str, label: str | None = None) -> None:
 
 
 def along(name: str) -> None:
-    """At the end of the page `name`: to the page before it and to the next one, in the order of the story. On a phone this
+    """At the end of the page `name`: to the page before it and to the next one, in the order of the menu. On a phone this
     stands at the bottom of the screen, with the list of pages between the two.
     """
     names = [*pages()]

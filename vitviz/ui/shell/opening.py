@@ -1,5 +1,5 @@
 """The script that Streamlit runs. While the server starts it shows what needs neither torch nor a model: the page's frame, the
-start page's figure with what was prepared for it, and how far the start is. Then it is the app.
+start page's figure with what was prepared for it, and how far the start is. Then it runs the app.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vitviz.ui.shell import navigation, presenter, styles
 from vitviz.ui.shell import text as words
 from vitviz.ui.text import common
 
-LOOK_SECONDS = 0.2  # between two looks at how far the start is
+LOOK_SECONDS = 0.2  # between two updates of how far the start is
 
 
 def arrange(show: Callable[[Page], None], *, follow: bool = True) -> tuple[Any, tuple[str, ...]]:
-    """What every run begins with: configuration, selection, style, and the pages by their addresses.
+    """The beginning of every run: configuration, selection, style, and the pages by their addresses.
 
     Args:
         show: draws a page.
@@ -30,7 +30,7 @@ def arrange(show: Callable[[Page], None], *, follow: bool = True) -> tuple[Any, 
 
     Returns:
         The page that was asked for, None where its visitor has to sign in first, and the parameters of the address that could
-        not be followed.
+        not be read.
     """
     every = pages()  # first of all: links may have their parameters
     st.set_page_config(common.NAME, styles.icon(), "wide", styles.SIDEBAR_WIDTH)

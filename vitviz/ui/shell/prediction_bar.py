@@ -65,7 +65,7 @@ def _guesses(context: PageContext, best: list[Prediction]) -> None:
 
 
 def _note(context: PageContext, best: list[Prediction]) -> str:
-    """A caution about the answer; empty where there is none, or nothing was measured."""
+    """A caution about the prediction; empty where there is none, or nothing was measured."""
     kind, doubt, likeliest = context.model.output_kind, context.model.doubt, best[0].probability
     if kind is OutputKind.NUMBERS:
         return outputs.UNIT

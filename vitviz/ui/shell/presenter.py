@@ -7,9 +7,9 @@ import streamlit as st
 from vitviz.ui import state
 from vitviz.ui.shell import text as words
 
-# Keys and the dot: they act while a page carries the mark of this view. Left and right belong to what has the
-# focus and uses them; Page Up and Page Down, which a clicker sends, always go on. The journey answers "vitviz-step" where it
-# has a step to go; its Escape, which lets go of a patch, comes first.
+# Keys and the dot act while a page has the mark of this view. Left and right are left to a focused element that uses them;
+# Page Up and Page Down, which a remote control sends, always change the page. The journey answers "vitviz-step" where it has a
+# further step; its Escape, which takes back the choice of a patch, is handled first.
 SCRIPT = """
 {
   const presenting = () => document.querySelector(".st-key-presenting");
@@ -63,7 +63,7 @@ def is_on() -> bool:
 
 
 def button() -> None:
-    """The way in or the way out."""
+    """The button that opens or leaves the view."""
     on = is_on()
     with st.container(key="presenting" if on else "enter-presenter", width="content", gap=None):
         if on:

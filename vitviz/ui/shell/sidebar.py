@@ -20,7 +20,7 @@ from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
 from vitviz.ui.server.settings import settings
 from vitviz.ui.shell import text as words
 
-# How many names a search offers, and the one that stands there before anything was searched for.
+# How many names a search offers, and the one that is shown before a search.
 FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 # What a name of the hub begins with, which no search in timm's registry finds.
 HUB = ("hf:", "hf-hub:")
@@ -44,7 +44,7 @@ def choose_picture() -> None:
         gallery = {sample.id: sample for sample in samples()}
         shown = state.selection().image or next(iter(gallery))
         titles = {name: sample.title for name, sample in gallery.items()}
-        names = [*titles] if shown in titles else [shown, *titles]  # a link may ask for a sample that there is none of
+        names = [*titles] if shown in titles else [shown, *titles]  # a link may name a sample that does not exist
         credit = gallery[shown].credit if shown in gallery else None
         given = state.bound("image", shown) | {"on_change": _sample_chosen}
         st.selectbox(words.GALLERY, names, format_func=named(titles), help=credit, **given)
@@ -66,9 +66,7 @@ def choose_picture() -> None:
 
 
 def _follow_picture(image: str) -> None:
-    """Shows where the picture comes from once another one was chosen, here or elsewhere; until then the choice here stands, as
-    of a visitor who is about to upload.
-    """
+    """Sets the source to that of a newly chosen picture; until then it stays as the visitor set it, who may be about to upload."""
     if st.session_state.get(_FOLLOWED) == image and _SOURCE in st.session_state:
         return
     st.session_state[_FOLLOWED] = image
@@ -163,7 +161,7 @@ def _first_of_any() -> str:
 
 
 def _kinds_of(model: str) -> tuple[str, ...]:
-    """The lists in which a model stands, the shortest first."""
+    """The lists that contain a model, the shortest first."""
     if model == "embedded":
         return ("embedded",)
     if model.startswith(loading.FILE):
@@ -210,6 +208,6 @@ def _sizes(own: Model) -> set[int]:
 
 
 def show_notes(sentences: Iterable[str]) -> None:
-    """What had to be assumed of the picture or the model: sentences that may quote a file, and are no Markdown."""
+    """Assumptions about the picture or the model: sentences that may quote a file, and are no Markdown."""
     for sentence in sentences:
         st.caption(escaped(sentence))

@@ -1,4 +1,4 @@
-"""What is set once for the whole server: at once, and beside the first visitors."""
+"""What is set up once for the whole server, at once or while the first visitors are served."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from vitviz.ui.server.starting import StartStep
 
 _LOG = logging.getLogger(__name__)
 
-# Libraries that only some pages import. What is imported after `gc.freeze` is walked through after every run of a page, and a
-# second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
+# Libraries that only some pages import. What is imported after `gc.freeze` is visited by the garbage collector after every run
+# of a page, and a second freeze would also keep whatever the requests of that moment hold, for as long as the server runs.
 LATER = ("scipy.stats", "captum.attr", "pandas")
-# Seconds after which a thread gives way to another, while libraries are imported: the page of the first visitor comes first.
+# Seconds after which a thread is switched while libraries are imported, so that the first visitor's page does not wait.
 SWITCH_SECONDS = 0.001
 embedded_read = False
 
 
 def steps() -> list[StartStep]:
-    """Everything that takes long, in its order. Their weights are seconds on two quiet cores."""
+    """The steps of the start in their order. Their weights are seconds on two idle cores."""
     return [
         StartStep("torch", 1.5, _import_torch),
         StartStep("models", 2.5, partial(import_module, "vitviz.ui.compute.loading")),
@@ -43,7 +43,7 @@ def steps() -> list[StartStep]:
 
 def _import_torch() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
-    gc.disable()  # nothing of what is imported is garbage, and looking for it takes a fifth of the time; until `settle`
+    gc.disable()  # imports leave no garbage, and collecting takes a fifth of their time; until `settle`
     import_module("torch")
 
 
@@ -81,8 +81,8 @@ def _prepare_first_view() -> None:
 
 
 def read_embedded(read: Callable[[], object]) -> bool:
-    """Reads the embedded model. Where it cannot be read, the server starts all the same: every page that needs it says why, and
-    other models work. Whether it was read.
+    """Reads the embedded model. Where it cannot be read, the server starts nevertheless: pages that need it say why, and
+    other models work. Returns whether it was read.
     """
     try:
         read()
@@ -93,11 +93,11 @@ def read_embedded(read: Callable[[], object]) -> bool:
 
 
 def settle() -> None:
-    """Takes what is loaded out of the garbage collector's way, and keeps freed memory for the next pass. Call once, when
+    """Exempts loaded objects from garbage collection, and keeps freed memory for the next pass. Call once, when
     everything is imported.
 
-    After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; what is
-    frozen here is not walked through again.
+    After every run of a page Streamlit collects garbage over the whole heap. With torch imported that takes 300 ms; frozen
+    objects are not visited again.
     """
     from vitviz.capture import memory
 
@@ -114,14 +114,14 @@ def let_idle_threads_sleep() -> None:
     """Lets torch's threads sleep while they wait for one another, unless the operator said otherwise. Call before torch is
     imported, whose OpenMP reads it once.
 
-    By default they spin. Where several passes or programs share the processor, the one that is waited for does not get it: on
-    two busy cores a pass then takes 1.5 s of processor time instead of 0.3 s.
+    By default they spin. Where several passes or programs share the processor, the thread that is waited for is not scheduled:
+    on two busy cores a pass then takes 1.5 s of processor time instead of 0.3 s.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def keep_uploads_in_memory() -> None:
-    """Lets no upload be written to disk, as the sidebar says.
+    """Keeps uploads from being written to disk, as the sidebar promises.
 
     Starlette parses an upload into a `SpooledTemporaryFile`, which becomes a file on disk beyond 1 MB, and with a limit of 0
     never. Streamlit refuses a body larger than `server.maxUploadSize` and 1 MB while it is read, and keeps files in memory.

@@ -145,7 +145,7 @@ _DARK = """<style>
 
 
 def apply() -> None:
-    """What follows from the theme that the browser chose."""
+    """Applies the colours of the theme that the browser uses."""
     if st.context.theme.type == "dark":
         st.html(_DARK)
 
