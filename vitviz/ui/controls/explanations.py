@@ -205,7 +205,7 @@ def answer_hidden(context: PageContext) -> bool:
 
 
 def answer_button(key: str) -> None:
-    """A button that shows the prediction, here and above every page."""
+    """A button that shows the prediction, on all pages."""
     st.button(
         words.SHOW_ANSWER,
         key=f"show the answer {key}",

@@ -5,7 +5,7 @@
     page.py      `render(context)`, imported when the page is opened for the first time
     opening.py   where it can show something before torch and the model are there: `draw()`
 
-Whatever two pages share lies in `ui/controls/` or in `vitviz/figures/`: pages never import pages.
+What two pages share lies in `ui/controls/` or in `vitviz/figures/`: pages never import pages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # pages are known before torch is imported
 
 @dataclass(frozen=True)
 class Page:
-    """What is known of a page before it is opened.
+    """A page as it is known before it is opened.
 
     Attributes:
         name: in addresses; the name of its folder.
@@ -67,7 +67,7 @@ def pages() -> tuple[Page, ...]:
     """All pages in the order of the menu, the start page first; their parameters are declared.
 
     Raises:
-        ValueError: where two pages have one name, one place or one parameter, or a page is not called like its folder.
+        ValueError: where two pages have one name, one place or one parameter, or a page's name is not that of its folder.
     """
     found: dict[str, Page] = {}
     for module in iter_modules(folders.__path__):
@@ -89,7 +89,7 @@ def pages_shown() -> tuple[Page, ...]:
     """The pages that the operator has not switched off.
 
     Raises:
-        SettingsError: where a page is to be switched off that there is not, or the start page.
+        SettingsError: where an unknown page or the start page is switched off.
     """
     off, can_be = settings().pages_off, [page.name for page in pages()[1:]]
     if unknown := sorted({*off} - {*can_be}):

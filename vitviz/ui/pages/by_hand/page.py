@@ -56,7 +56,7 @@ def render(context: PageContext) -> None:
 
 
 def query_of(context: PageContext) -> str:
-    """Name of the token to follow: the one chosen, else the patch under discussion, because a story begins with pixels."""
+    """Name of the token to follow: the one chosen, else the selected patch, because the steps begin with pixels."""
     try:
         context.layout.token_named(context.selection.query)
     except ValueError:
@@ -66,7 +66,7 @@ def query_of(context: PageContext) -> str:
 
 
 def layer_of(context: PageContext) -> int:
-    """The layer to open: the first unless one was chosen, because only there a token is still its patch and its place."""
+    """The layer to open: the first unless one was chosen, because only its tokens depend on their patch and position alone."""
     return 0 if context.selection.layer < 0 else context.layer
 
 
@@ -87,7 +87,7 @@ def _worksheet(context: PageContext) -> Worksheet:
 
 
 def _choose(sheet: Worksheet) -> None:
-    """The row of controls: layer, head, the key that is written out, and of the last step which matrix."""
+    """The row of controls: layer, head, the key that is written out, and the matrix of the last step."""
     context, hand, shown = sheet.context, sheet.hand, sheet.shown
     choose_layer(context.trace.num_layers, hand.layer, width=130)
     choose_one_head(sheet.opened.attention.num_heads, hand.head, width=130)
@@ -112,7 +112,7 @@ def _choose(sheet: Worksheet) -> None:
 
 
 def _settings(sheet: Worksheet) -> None:
-    """What is rarely changed: the patch by its numbers, and the component that is written out."""
+    """The settings: row and column of the patch, and the component that is written out."""
     context, hand = sheet.context, sheet.hand
     cell = hand.layout.cell_of(hand.query) or context.selection.patch_of(context.layout)
     choose_patch(context.layout.grid, cell)
@@ -128,7 +128,7 @@ def _settings(sheet: Worksheet) -> None:
 
 
 def _embedded(sheet: Worksheet) -> EmbeddedToken | None:
-    """What comes before the first layer; None where the model does more there than is written out."""
+    """The steps before the first layer; None where the model does more there than the page writes out."""
     context, query = sheet.context, sheet.hand.query
     try:
         start: EmbeddedToken = context.ask(
@@ -345,7 +345,7 @@ def _output(sheet: Worksheet) -> None:
 
 
 def _added(sheet: Worksheet) -> list[str]:
-    """What becomes of the head's output: LayerScale where the model has it, and how much the head adds to the token."""
+    """What is done with the head's output: LayerScale where the model has it, and how much the head adds to the token."""
     hand, said = sheet.hand, []
     if hand.scale is not None:
         median = four(float(np.median(np.abs(hand.scale))))

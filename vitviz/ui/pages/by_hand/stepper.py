@@ -30,7 +30,7 @@ def _component() -> Component:
 
 
 def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
-    """The figure. start: what comes before the first layer, None where it is not written out."""
+    """The figure. start: the steps before the first layer, None where they are not written out."""
     context, hand = sheet.context, sheet.hand
     layout, kind = hand.layout, str(state.value_of("matrix"))
     whose = {"layer": hand.layer, "head": hand.head, "query": hand.query}
@@ -67,7 +67,7 @@ def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
 
 
 def take_report(report: Any, layout: TokenLayout) -> None:
-    """Takes what the browser reports, which may be anything: the step, and the token that is followed."""
+    """Applies a report of the browser, which may be anything: the step, and the token that is followed."""
     step, query = (report.get(name) for name in ("step", "query")) if isinstance(report, Mapping) else ("", "")
     if step not in STEPS or not isinstance(query, str) or len(query) > MAX_QUERY:
         return
@@ -160,7 +160,7 @@ def _matrix(sheet: Worksheet, kind: str) -> tuple[dict[str, np.ndarray], dict[st
 
 
 def _captions(sheet: Worksheet, start: EmbeddedToken | None) -> list[dict[str, str]]:
-    """Name, title and caption of every step, as they are true of this model and token."""
+    """Name, title and caption of every step, those that are true of this model and token."""
     hand = sheet.hand
     d, _ = hand.q.slice.weight.shape
     written = words.NOT_WRITTEN

@@ -1,4 +1,4 @@
-"""What the steps of "one head by hand" are written on, and the numbers of the first and the last of them as tables."""
+"""The numbers of "one head by hand" that the steps share, and the first and last steps as tables."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.text import common
 
-SHOWN = 6  # components and products that stand on the page; the others are one click away
+SHOWN = 6  # components and products in a table; the others are shown on request
 
 
 @dataclass(frozen=True)
 class Worksheet:
-    """One head of one photograph. component: the one written out; shown: tokens whose keys stand in the tables; drawn: whether
-    the figures beside the tables are, which takes a while.
+    """One head of one photograph. component: the one written out; shown: tokens whose keys are in the tables; drawn: whether
+    the figures beside the tables are drawn, which takes long.
     """
 
     context: PageContext
@@ -188,7 +188,7 @@ def show_position(sheet: Worksheet, start: EmbeddedToken) -> None:
 
 
 def no_position(sheet: Worksheet) -> str:
-    """Why nothing is added for the place."""
+    """Why no position is added."""
     if sheet.hand.rotates:
         reason = words.NO_POSITION_ROTARY
     else:

@@ -1,4 +1,4 @@
-"""How two maps are shown: pictures under one cursor, scales, their difference, how well they agree, and the ways out."""
+"""How two maps are shown: pictures under one cursor, scales, their difference, their agreement, and the exports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POSITION_SCALE = Scale(-1, 1, signed=True)
 
 
 def maps(one: ComparedSide, two: ComparedSide | None) -> None:
-    """Both maps beside each other, and their difference where it is wanted and can be."""
+    """Both maps beside each other, and their difference where it is chosen and defined."""
     sides = [one] if two is None else [one, two]
     gap = two is not None and _difference_shown(one, two)
     columns = st.columns(3 if gap else 2)
@@ -53,7 +53,7 @@ def verdict(one: ComparedSide, two: ComparedSide) -> None:
 
 
 def agreement_words(agreement: float) -> str:
-    """A rank correlation in a sentence that says what its sign means."""
+    """A sentence on a rank correlation and the meaning of its sign."""
     least = next((least for least in words.AGREEMENT if agreement >= least), -1.0)
     return words.AGREEMENT[least].format(value=f"{agreement:.2f}".replace("-", "\N{MINUS SIGN}"))
 
@@ -132,7 +132,7 @@ def display(one: ComparedSide, two: ComparedSide) -> None:
 
 
 def details(one: ComparedSide, two: ComparedSide) -> None:
-    """What both maps are, and the ways out."""
+    """What both maps are, and their exports."""
     if one.kind in words.KIND_NOTES:
         st.caption(words.KIND_NOTES[one.kind])
     both, asked = (

@@ -39,7 +39,7 @@ def render(context: PageContext) -> None:
             (scenes.show if state.value_of("compared") == "scenes" else show_maps)(context, its)
 
 
-# Two maps side by side, with one cursor: in what they differ, and what is asked of each.
+# Two maps side by side, with one cursor: in what they differ, and the query of each.
 
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 LAYER_WIDTH, HEAD_WIDTH = 108, 148  # CSS pixels
@@ -87,7 +87,7 @@ def _choices(context: PageContext, kind: str) -> None:
 
 
 def _choose_query(context: PageContext) -> None:
-    """Who asks: a prefix token, the pooling query, all patches, or the marked patch."""
+    """The choice of the query: a prefix token, the pooling query, all patches, or the marked patch."""
     queries = queries_of(context)
     key, patch = "choice of query to compare", "patch"
     st.session_state[key] = context.query if context.query in queries else patch
@@ -142,14 +142,14 @@ def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
 
 
 def _titled(letter: str, context: PageContext, note: str | None = None) -> DeltaGenerator:
-    """A side's name; layer and head are chosen where they are named, below it."""
+    """A side's name; layer and head are chosen below it."""
     model, picture = sides.model_words(context), sides.picture_words(context.selection.image)
     st.markdown(words.SIDE.format(side=letter, model=escaped(model), picture=escaped(picture)), help=note)
     return st.container(horizontal=True, gap="small")
 
 
 def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
-    """The two choices of one side; layer and head are what ties each to the selection."""
+    """The two choices of one side; layer, head: arguments that tie each to the selection."""
     look: dict[str, Any] = {"label_visibility": "collapsed"}
     depths = {at: words.LAYER_NAME.format(layer=at) for at in range(len(layers))}
     name = words.LAYER_OF.format(side=letter)

@@ -1,4 +1,4 @@
-"""The same patch in two scenes: what is around a patch changes what its token stands for."""
+"""The same patch in two scenes: a patch's surroundings change its token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
 def show(context: PageContext, its: Frame) -> None:
-    """Where the patch comes from, where it goes to, and what becomes of its token."""
+    """The patch in its own scene, the scene it is copied into, and how its token differs through the layers."""
     with its.controls():
         sides.choose_picture(context, words.INTO)
         st.selectbox(

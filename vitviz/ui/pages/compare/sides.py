@@ -41,7 +41,7 @@ def differs() -> str:
 
 
 def choose_model(context: PageContext) -> None:
-    """Whose weights B has: the same architecture's other ones, or another model by name."""
+    """The choice of B's model: the same architecture with other weights, or another model by name."""
     known = {"embedded": words.EMBEDDED} | _families()
     if context.selection.weights == "trained":
         known.pop(context.selection.model, None)
@@ -59,13 +59,13 @@ def choose_model(context: PageContext) -> None:
 
 
 def typed_model(name: str) -> str:
-    """A name that was typed, where it can be one; otherwise everything stays."""
+    """A name that was typed, where it can be one; otherwise nothing changes."""
     name = name.strip()
     return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("other_model"))
 
 
 def choose_picture(context: PageContext, label: str = words.PICTURE) -> None:
-    """Which photograph B has: another of the gallery, or one's own."""
+    """The choice of B's photograph: another of the gallery, or the visitor's own."""
     titles = _pictures(context)
     st.selectbox(label, list(titles), format_func=named(titles), **state.bound("other_image", picture_of(context)))
 
@@ -88,7 +88,7 @@ def picture_of(context: PageContext) -> str:
 
 
 def model_words(context: PageContext) -> str:
-    """A side's model, for people."""
+    """The name of a side's model."""
     chosen = context.selection.model  # a checkpoint may have any name, and is known by "file:" and its name
     name = words.EMBEDDED if chosen == "embedded" else _families().get(chosen, context.model.name)
     return name if context.model.trained else words.UNTRAINED.format(model=name)
@@ -105,7 +105,7 @@ def _families() -> dict[str, str]:
 
 
 def selection_of(context: PageContext) -> Selection:
-    """What B shows: the selection of A with one thing changed."""
+    """B's selection: that of A with one field changed."""
     plain = replace(context.selection, layer=-1, head=None, query="")
     if differs() == "picture":
         return replace(plain, image=picture_of(context))
@@ -118,7 +118,7 @@ def selection_of(context: PageContext) -> Selection:
 
 
 def open_other(context: PageContext) -> PageContext | None:
-    """B's context; where it cannot be opened, says why in B's place and returns None, and A goes on standing."""
+    """B's context; where it cannot be opened, shows why in B's place and returns None, and A stays."""
     wanted = selection_of(context)
     try:
         other = open_context(wanted, loading.model_of(wanted), images.image_of(wanted))[0]
@@ -164,7 +164,7 @@ def head_of(context: PageContext, heads: int) -> int | None:
 
 
 def read_layer(context: PageContext, other: PageContext) -> Callable[[int], int]:
-    """From what the widget holds to the parameter: B's plain layer is no choice, so that B goes on following A."""
+    """From what the widget holds to the parameter: B's plain layer is no choice, so that B stays with A's choice."""
     plain = plain_layer(context, other)
     return lambda layer: -1 if layer == plain else layer
 
@@ -175,17 +175,17 @@ def read_head(context: PageContext) -> Callable[[int], int]:
     return lambda head: -2 if head == plain else head
 
 
-# One side of two maps: what is asked of which model about which picture, and the answer.
+# One side of two maps: model, picture, query and map.
 
 
 @dataclass(frozen=True)
 class ComparedSide:
-    """One side, and what is asked of it.
+    """One side of the comparison.
 
     Attributes:
         query: text form of a `Query` of this side.
         layer, head: for attention only.
-        heatmap: the answer.
+        heatmap: the map.
     """
 
     letter: str
@@ -210,7 +210,7 @@ class ComparedSide:
 
 
 def heatmap_of(context: PageContext, kind: str, query: str, layer: int | None, head: int | None) -> Heatmap:
-    """The answer of one side.
+    """The map of one side.
 
     Raises:
         UnsupportedError: where its model has none.
@@ -236,13 +236,13 @@ def heatmap_of(context: PageContext, kind: str, query: str, layer: int | None, h
 
 
 def _query_in(attention: Attention, context: PageContext, query: str) -> str:
-    """The query as this layer knows it: a later stage's grid may be coarser."""
+    """The query in this layer's grid: a later stage's may be coarser."""
     cell = context.layout.cell_named(query)
     return query if cell is None else cell_name(*moved(cell, context.layout.grid, attention.query_layout.grid))
 
 
 def layers_of_query(context: PageContext, query: str) -> tuple[Attention, ...]:
-    """The layers in which this query asks."""
+    """The layers that have this query."""
     return (context.trace.pooling if Query.parse(query).pools else ()) or context.layers
 
 

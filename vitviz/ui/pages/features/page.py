@@ -1,4 +1,4 @@
-"""Which patches are alike to the model? Everything like one patch, principal components as colours, and groups."""
+"""Which patches are similar to the model? Similarity to one patch, principal components as colours, and groups."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def render(context: PageContext) -> None:
 
 
 def _text(context: PageContext, kind: str) -> PageText:
-    """The page's texts; what to try names the second photograph where it is the one that is meant."""
+    """The page's texts; `try_this` names the second photograph where it is the motorcycle's partner."""
     text = words.PAGES[kind]
     if kind != "alike":
         return text
@@ -91,7 +91,7 @@ def _choices(context: PageContext, kind: str) -> None:
     if kind == "alike":
         known |= {ALONE: words.ALONE}
 
-        def read(name: str) -> str:  # the further ones stay for the other views
+        def read(name: str) -> str:  # the others are kept for the other views
             return name if name == ALONE else ",".join(dict.fromkeys([name, *others[1:]]))
 
         st.selectbox(
@@ -219,7 +219,7 @@ def _clusters(picture: Image.Image, labels: np.ndarray) -> Image.Image:
     return paint_clusters(picture.resize((width, height), Image.Resampling.LANCZOS), labels)
 
 
-# Numbers and ways out
+# Numbers and exports
 
 
 def _details(pictures: Pictures) -> None:
@@ -237,7 +237,7 @@ def _details(pictures: Pictures) -> None:
         drawn = [pictures.drawn_groups(at) for at in range(len(pictures.contexts))]
         st.download_button(
             common.DOWNLOAD_COCO,
-            lambda: json.dumps(pictures.groups_coco(drawn)),  # when it is asked for: large photographs have large masks
+            lambda: json.dumps(pictures.groups_coco(drawn)),  # on request: large photographs have large masks
             f"{common.NAME}-groups.json",
             "application/json",
             key="download groups",
@@ -249,7 +249,7 @@ def _details(pictures: Pictures) -> None:
 
 
 def _facets(pictures: Pictures) -> None:
-    """How far apart the kinds of vectors are, each on its own: a cosine in one is no cosine in another."""
+    """The spread of similarities for each kind of vectors: cosines of different kinds are not comparable."""
     context, layer = pictures.contexts[0], pictures.layer
     rows = []
     for facet in FACETS:
@@ -284,7 +284,7 @@ def _exports(pictures: Pictures) -> None:
     foreground, smooth, count = on("foreground"), on("edges"), int(state.value_of("groups"))
     asked, of = pictures.asked(), pictures
     cell = pictures.contexts[asked.picture].layout.cell_named(asked.cell)
-    assert cell is not None  # `asked` names a patch that there is
+    assert cell is not None  # `asked` names an existing patch
     edges = [of.drawn_groups(at) for at in range(len(of.contexts))] if smooth and of.kind == "groups" else []
 
     def make() -> Figure:

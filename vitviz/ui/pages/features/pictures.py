@@ -32,7 +32,7 @@ from vitviz.ui.text import common
 
 T = TypeVar("T")
 
-# What a photograph of the gallery is first shown beside, and where on it, as shares of height and width, the page begins.
+# The photograph beside which one of the gallery is first shown, and the first patch on it, as shares of height and width.
 PARTNERS = {
     "motorcycle": "fire-engine",
     "fire-engine": "motorcycle",
@@ -43,17 +43,17 @@ PARTNERS = {
     "coffee": "coins",
     "crocodile": "goldfish",
 }
-ALONE = "alone"  # in place of other photographs, where the selected one is looked at by itself
+ALONE = "alone"  # in place of other photographs, where the selected one is shown alone
 BEGINNINGS = {"motorcycle": (0.7, 0.17), "cat": (0.43, 0.33)}
 
 
 def on(name: str) -> bool:
-    """Whether a parameter of two values is at its second one."""
+    """Whether a parameter of two values has its second one."""
     return str(state.value_of(name)) in ("shown", "object", "pixels")
 
 
 def titles(context: PageContext) -> dict[str, str]:
-    """Photographs that may stand beside the selected one, the one that goes well with it first."""
+    """Photographs that can be shown beside the selected one, the default first."""
     here = context.selection.image or samples()[0].id
     found = {sample.id: sample.title for sample in samples() if sample.id != here}
     own = {images.SECOND: words.OWN_SECOND, UPLOAD: words.OWN_FIRST}
@@ -72,7 +72,7 @@ def others_of(context: PageContext) -> list[str]:
 
 
 def title_of(context: PageContext) -> str:
-    """What a photograph is called."""
+    """The title of a photograph."""
     own = {images.SECOND: words.OWN_SECOND, UPLOAD: words.OWN_FIRST}
     return ({sample.id: sample.title for sample in samples()} | own)[context.selection.image or samples()[0].id]
 
@@ -104,12 +104,12 @@ class Pictures:
 
     @property
     def together(self) -> PageContext:
-        """For questions about all of them: as private as the most private one."""
+        """The context for results of all of them: private if one of them is."""
         return objects.private_with(*self.contexts)
 
     @property
     def params(self) -> dict[str, Hashable]:
-        """What every answer about all of them depends on."""
+        """The parameters that every result of all of them depends on."""
         return {"facet": self.facet, "layer": self.layer, "others": tuple(each.key for each in self.contexts[1:])}
 
     def ask(self, what: str, work: Callable[[Any], T], operations: float = 0.0, /, **more: Hashable) -> T:
@@ -192,7 +192,9 @@ class Pictures:
         return AskedPatch(0, cell_name(int(down * rows), int(across * cols)), False)
 
     def keep(self, chosen: AskedPatch | None) -> None:
-        """What was chosen in the browser becomes the mark of all pages; of another photograph, of this page alone."""
+        """Stores a choice of the browser: a patch of the selected photograph for all pages, of another one for this page
+        alone.
+        """
         context = self.contexts[0]
         if chosen is None:
             query = context.selection.query

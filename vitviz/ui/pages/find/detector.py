@@ -35,7 +35,7 @@ Corners = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Seen:
-    """The boxes that are shown: (query, class, probability) of each, and whether any is as likely as was asked."""
+    """The boxes that are shown: (query, class, probability) of each, and whether any reaches the threshold."""
 
     boxes: tuple[tuple[int, int, float], ...]
     likely: bool
@@ -91,7 +91,7 @@ def show(context: PageContext, its: Frame) -> None:
 
 
 def seen_photograph(context: PageContext) -> Image.Image:
-    """The part of the photograph that the model sees, with all its pixels, in the shape in which the model sees it."""
+    """The part of the photograph that is the model's input, at the photograph's resolution, in the input's shape."""
     left, top, right, bottom = (round(side) for side in context.traced.prepared.box)
     part = context.image.image.convert("RGB").crop((left, top, right, bottom))
     height = max(1, round(part.width * context.shown.height / context.shown.width))

@@ -35,7 +35,7 @@ from vitviz.ui.text import common
 WAYS = "ways on with what was found"
 AROUND = 340  # CSS pixels of a window's height for what stands around both pictures
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
-LEAST_APART = 0.05  # score under which nothing is said to stand apart
+LEAST_APART = 0.05  # score under which no object is said to be separate
 SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 LINK = "found and its steps"
 
@@ -105,7 +105,7 @@ def _settings(context: PageContext) -> None:
 
 
 def _more_controls(found: Found) -> None:
-    """What depends on the answer: whose steps are shown, and the way on with what was found."""
+    """What depends on the answer: whose steps are shown, and links that hide or mark the object on other pages."""
     chosen = min(int(state.value_of("which")), len(found))
     masks = {"one": found[chosen - 1].mask}
     if len(found) > 1:
@@ -162,7 +162,7 @@ def _found(context: PageContext, finder: str) -> Found:
     return objects.found_objects(context, **_asked(context, finder))
 
 
-# The figure: what was found on the left, the step that is looked at on the right
+# The figure: found objects on the left, the chosen step on the right
 
 
 def _figure(its: Frame, context: PageContext, finder: str, found: Found, shown: FoundObject) -> None:
@@ -245,7 +245,7 @@ def _masks(context: PageContext, finder: str, found: Found) -> Sequence[np.ndarr
 
 
 def _map_of(finder: str, one: FoundObject, step: str) -> tuple[str, np.ndarray, bool]:
-    """What a step shows: its name, (rows, cols) values, and whether they lie around zero."""
+    """The map of a step: its name, (rows, cols) values, and whether they are signed."""
     if step == "graph":
         return "graph", one.degree, False
     if step == "object":
@@ -291,7 +291,7 @@ def _describe(its: Frame, context: PageContext, one: FoundObject, name: str, fra
         its.say(words.SAID_OBJECT, count=int(one.mask.sum()), total=total, score=one.score)
 
 
-# Numbers and ways out
+# Numbers and exports
 
 
 def _details(context: PageContext, finder: str, found: Found) -> None:

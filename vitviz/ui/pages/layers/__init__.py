@@ -1,4 +1,4 @@
-"""Layer by layer: what a patch may look at in each layer, and where it looks."""
+"""Layer by layer: which patches a patch can attend to in each layer, and which it does."""
 
 from __future__ import annotations
 

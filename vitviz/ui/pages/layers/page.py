@@ -1,4 +1,4 @@
-"""Layer by layer: what a patch may look at in each layer, and where it looks, on the layer's own grid."""
+"""Layer by layer: which patches a patch can attend to in each layer, and which it does, on the layer's own grid."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CUTS = 32
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The layer under discussion, and what is asked of it.
+    """The chosen layer, and the query in it.
 
     Attributes:
         index: among all layers, those that collect last.
@@ -108,8 +108,8 @@ def render(context: PageContext) -> None:
 
 
 def whole_grid(context: PageContext) -> bool:
-    """Whether in every layer all patches of one grid ask and are asked: then layers differ in where they look, and the heads of
-    one layer are the microscope's.
+    """Whether in every layer all patches of one grid attend to all: then the page compares the layers, and leaves the heads of
+    one layer to the microscope.
     """
     layers = context.traced.trace.every
     return len({layer.key_layout.grid for layer in layers}) == 1 and {layer_kind(layer) for layer in layers} == {GLOBAL}
@@ -131,7 +131,7 @@ def _overview(context: PageContext, drawn: bool) -> None:
 
 
 def _show_all_layers(context: PageContext, shown: Shown) -> None:
-    """The photograph with its grid, and beside it every layer's answer at once, the mean of its heads."""
+    """The photograph with its grid, and beside it the maps of all layers, each the mean of its heads."""
     left, right = st.columns([2, 3])
     with left:
         st.markdown(f"**{words.ASKS}**")
@@ -162,7 +162,9 @@ def _show_all_layers(context: PageContext, shown: Shown) -> None:
 
 
 def query_of_layers(context: PageContext) -> str:
-    """The query that was chosen on any page, else the patch in the middle: this page is about what a patch may see."""
+    """The query that was chosen on any page, else the patch in the middle: this page is about the patches that a patch can
+    attend to.
+    """
     rows, cols = context.layout.grid
     try:
         return str(layer_query(context.traced.trace, context.selection.query or cell_name(rows // 2, cols // 2)))
@@ -171,7 +173,7 @@ def query_of_layers(context: PageContext) -> str:
 
 
 def choose(context: PageContext, heads: bool) -> Shown:
-    """The choices of the page, and what they come to. heads: whether one of them is a head."""
+    """The controls of the page, and what was chosen. heads: whether one of them is a head."""
     trace = context.traced.trace
     index = context.selection.layer_of(len(trace.every))
     layer = trace.every[index]
@@ -307,7 +309,7 @@ def _exports(context: PageContext, shown: Shown) -> None:
 
 
 def _reading(shown: Shown) -> str:
-    """What the numbers of the map come to."""
+    """A sentence on the numbers of the map."""
     on_patches = float(shown.values.sum())
     if not shown.layer.rows_sum_to_one:
         return words.NOT_ONE.format(total=on_patches)
@@ -315,7 +317,7 @@ def _reading(shown: Shown) -> str:
 
 
 def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
-    """A patch of a layer's grid becomes the patch at the same place of the model's first grid, which every page knows."""
+    """A patch of a layer's grid selects the patch at the same place of the model's first grid, which all pages use."""
     cell = cell_of_name(name, grid)
     if cell is not None:
         name = cell_name(*moved(cell, grid, context.layout.grid))

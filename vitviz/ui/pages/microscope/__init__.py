@@ -1,4 +1,4 @@
-"""Microscope: hover a patch, and every head of a layer answers at once."""
+"""Microscope: the attention of every head of a layer for the patch under the pointer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who looks at whom: hover a patch, and every head of a layer answers at once."""
+"""The microscope: the attention of every head of a layer for the patch under the pointer."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _sinks(context: PageContext, layer: int, norms: list[torch.Tensor] | str) ->
 
 
 def view_of(context: PageContext) -> MicroscopeView:
-    """What the selection says, in the microscope's terms."""
+    """The selection as the microscope's state."""
     selection = context.selection
     one_head: int | Literal["mean"] = "mean" if context.head is None else context.head
     return MicroscopeView(
@@ -98,7 +98,7 @@ def view_of(context: PageContext) -> MicroscopeView:
 
 
 def keep(view: MicroscopeView) -> None:
-    """What was chosen in the microscope becomes the selection of the session, and so of the URL and the other pages."""
+    """Stores the microscope's state in the selection of the session, and so in the URL and for other pages."""
     state.change(
         query=view.token or "",
         layer=view.layer,
@@ -137,7 +137,7 @@ def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
 
 
 def _way_out(context: PageContext, view: MicroscopeView) -> None:
-    """What the microscope shows as a figure to keep: of the pinned token, else of the one that it begins with."""
+    """The microscope's maps as a figure with exports: of the pinned token, else of the first one."""
     layout = context.layout
     token = view.token or (layout.prefix[0] if layout.prefix else cell_name(layout.grid[0] // 2, layout.grid[1] // 2))
     params: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Positions: how a model knows where a patch was."""
+"""Positions: how a model encodes where a patch is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rotary positions: what is left of a score after each step, from the model's own table of frequencies."""
+"""Rotary positions: the share of a score that remains at each displacement, from the model's own table of frequencies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vitviz.ui.pages.positions import text as words
 
 @dataclass(frozen=True)
 class SectionContainers:
-    """Where a section of the page is drawn: the page's own places, or all of it among the details."""
+    """The containers in which a section of the page is drawn: those of the page, or all of it among the details."""
 
     figure: DeltaGenerator
     controls: DeltaGenerator
@@ -36,7 +36,7 @@ class SectionContainers:
 
 
 def show_rotary(context: PageContext, its: SectionContainers) -> None:
-    """The kernel of one layer and head, from one place and by displacement."""
+    """The kernel of one layer and head, from one position and by displacement."""
     row, col = context.selection.patch_of(context.layout)
     with context.model.lock:
         table = rotary_table(context.model, context.layout)

@@ -1,4 +1,4 @@
-"""Positions: how a model knows where a patch was, in the terms of the model."""
+"""Positions: how a model encodes where a patch is, of each kind that it has."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def render(context: PageContext) -> None:
 
 # Positions that are added to the patches: how alike their vectors are, learned or fixed by formula.
 
-# With more, every place against every other would be a picture and a payload too large to look at: 44 x 44 patches.
+# With more, the similarities of all pairs of positions would be too large a picture and payload: 44 x 44 patches.
 MOST_PATCHES = 2000
 LINK = "one place and all"
 
 
 def show_added(context: PageContext, its: SectionContainers) -> None:
-    """One place against all others and the atlas; then the sum at the entrance and the curve over distance.
+    """One position against all others and the atlas; then the sum with the patch embedding and the curve over distance.
 
-    With very many patches the curve and the atlas, which need every place against every other, are left out.
+    With very many patches the curve and the atlas, which need all pairs of positions, are left out.
     """
     row, col = context.selection.patch_of(context.layout)
-    # Figures of the model are drawn once for all pictures; what they say of where they come from has the framing in it.
+    # Figures of the model are drawn once for all pictures of one framing, which their provenance contains.
     model, framing = context.of_model, context.key.framing
     similarity = None
     if context.layout.num_patches <= MOST_PATCHES:

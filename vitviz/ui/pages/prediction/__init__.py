@@ -1,4 +1,4 @@
-"""Prediction: what the model sees, how the answer forms, and which map to trust."""
+"""Prediction: the input, the prediction layer by layer, and which explanation to trust."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = Page(
     params={
         "part": Choice("forming", ("forming", "methods", "trust", "mark")),
         "after": Number(95, 0, 95, 1),  # the layer whose patches are read alone; 95 is as far as the model goes
-        # What takes long is computed once it has been asked for: slow methods, the test of maps, the sanity check.
+        # What takes long is computed on request: slow methods, the test of maps, the sanity check.
         "slow": Choice("later", ("later", "now")),
         "tested": Choice("later", ("later", "now")),
         "forget": Choice("later", ("later", "now")),

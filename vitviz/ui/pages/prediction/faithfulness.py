@@ -44,12 +44,12 @@ from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 KINDS = ("deletion", "insertion")
-OPPOSED = 0.1  # of a rank correlation: between its negative and this, two maps have nothing to do with each other
-SANITY_EVERY = 3  # layers randomised between two looks
+OPPOSED = 0.1  # of a rank correlation: maps whose correlation is smaller in absolute value are called unrelated
+SANITY_EVERY = 3  # layers randomised between two maps
 
 
 def show_trust(its: Frame, explained: ExplainedTarget) -> None:
-    """The curves with their one verdict, where they were asked for; else how far the maps agree. Then the sanity check."""
+    """The curves and their verdict, on request; otherwise the agreement of the maps. Then the sanity check."""
     found = methods.all_maps(explained)
     later = state.value_of("tested") == "later"
     with its.settings():
@@ -70,7 +70,7 @@ def show_trust(its: Frame, explained: ExplainedTarget) -> None:
 
 
 def _tested(its: Frame, explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
-    """Coarse first: a quarter of the points is there soon, and is replaced by the fine curves.
+    """Coarse curves of a quarter of the points first, which the fine ones replace.
 
     Each place holds one element, which the next one takes the place of. A container that is filled again would keep what
     the first filling had more than the second until the script has ended, and so show two verdicts for minutes.
@@ -125,7 +125,7 @@ def _curves(
 
 
 def _verdict(explained: ExplainedTarget, scores: Faithfulness) -> str:
-    """Which map comes out first, in one sentence."""
+    """A sentence that names the best map."""
     gaps = {str(row["name"]): float(row["gap"]) for row in scores.table()}
     best = max(gaps, key=gaps.__getitem__)
     said = {CENTRE: words.BEST_CENTRE, RANDOM: words.BEST_RANDOM}.get(best, words.BEST)

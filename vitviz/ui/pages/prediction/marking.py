@@ -1,4 +1,4 @@
-"""Mark the object: drawn by hand, grown from one click, or found from features; and what hiding it does."""
+"""Mark the object: painted, grown from one click, or found from features; and the effect of hiding it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from vitviz.ui.text import common
 
 _LAST = "marks that the browser reported last"
 TINT = 0.4  # how far marked patches are in the accent colour
-LITTLE = 0.05  # of a probability: a fall of less says that the answer stays
+LITTLE = 0.05  # of a probability: after a smaller fall the prediction counts as unchanged
 
 
 def show_marking(its: Frame, explained: ExplainedTarget) -> None:
-    """The picture to mark on the left, what follows from it on the right."""
+    """The picture to mark on the left, the effect of hiding what is marked on the right."""
     context = explained.context
     mask = marked(context)
     _marking_controls(its, context, mask)
@@ -65,7 +65,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
 
 
 def marked(context: PageContext) -> np.ndarray:
-    """(rows, cols) boolean: the patches that the link marks, as far as this model has them."""
+    """(rows, cols) boolean: the patches marked in the URL, those that this model has."""
     patches = NumberReader().indices(str(state.value_of("object")))
     mask = np.zeros(context.layout.num_patches, bool)
     mask[[patch for patch in patches if patch < mask.size]] = True
@@ -77,7 +77,7 @@ def _mark(mask: np.ndarray) -> None:
 
 
 def _marking_controls(its: Frame, context: PageContext, mask: np.ndarray) -> None:
-    """What a click marks, and the buttons that mark at once."""
+    """The choice of what a click marks, and buttons that mark an object."""
     with its.settings():
         st.segmented_control(
             words.MARK_CLICK, list(words.MARK_CLICKS), format_func=named(words.MARK_CLICKS), **state.bound("click")
@@ -90,7 +90,8 @@ def _marking_controls(its: Frame, context: PageContext, mask: np.ndarray) -> Non
 
 
 def take_drawn(context: PageContext, before: np.ndarray, cells: tuple[int, ...]) -> None:
-    """A click marks what looks like that patch around it, where that is wanted; a stroke around an area marks the area, too.
+    """Applies a stroke: a click marks similar patches around it, where that is chosen; a stroke around an area marks the area,
+    too.
 
     A click that comes before the browser has the answer to the last one adds to that answer, and the second of a double click
     does nothing.
@@ -161,7 +162,7 @@ def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
 
 
 def sentence_of(explained: ExplainedTarget, result: ObjectTest) -> str:
-    """What hiding the object did, and what that says."""
+    """Sentences on the effect of hiding the object and its meaning."""
     elsewhere = float(result.elsewhere.mean())
     said = words.MARK_REST if result.compared_with_rest else words.MARK_SENTENCE
     numbers = said.format(

@@ -25,7 +25,7 @@ SLOW = tuple(key for key, method in METHODS.items() if method.slow)
 
 
 def wanted() -> list[str]:
-    """Keys of the methods that are shown now: the slow ones only once they have been asked for."""
+    """Keys of the methods that are shown now: the slow ones only on request."""
     return [key for key in METHODS if key not in SLOW or state.value_of("slow") == "now"]
 
 
@@ -36,7 +36,7 @@ def map_of(explained: ExplainedTarget, key: str) -> Heatmap | None:
         try:
             return explain(question, key, progress)
         except UnsupportedError:
-            return ()  # kept like an answer, so that it is not asked again
+            return ()  # kept like a map, so that it is not computed again
 
     passes = METHODS[key].forward_passes(explained.context.layout)
     task = Task("explanation", {"key": key})
@@ -58,7 +58,7 @@ AROUND, ROWS = 412, 2
 
 
 def show_methods(its: Frame, explained: ExplainedTarget) -> None:
-    """Every method's map in a grid; the slow ones when asked for."""
+    """Every method's map in a grid; the slow ones on request."""
     keys = wanted()
     missing: list[str] = []
     with its.settings():
@@ -107,7 +107,7 @@ def _show_map(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> N
 
 
 def _card(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> None:
-    """What a map is, what it may not be taken for, and its exports."""
+    """A method's card, what its map does not show, and its exports."""
     context = explained.context
     st.markdown(f"**{method.name}**")
     if not method.per_class:

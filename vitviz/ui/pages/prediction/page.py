@@ -1,4 +1,4 @@
-"""Prediction: what the model sees, how the answer forms, what it rests on, and which map to trust."""
+"""Prediction: the input, the prediction layer by layer, its explanations, and which of these to trust."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
 
 
 def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray) -> None:
-    """What each layer reads as, and beside it what such a reading is worth."""
+    """The likeliest output of each layer, and how often such a reading was right."""
     context = explained.context
     best, kind = values.argmax(1), explained.kind
     after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
@@ -134,7 +134,7 @@ def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray
     shown = {name: column for name, column in zip(words.FORMING_TABLE, columns, strict=True) if column is not None}
     if not kind.is_probability:  # of plain numbers none is the likeliest
         shown = {name: shown[name] for name in (words.FORMING_TABLE[0], words.FORMING_TABLE[4])}
-    elif np.allclose(target, values[:, best[-1]], atol=1e-6):  # what the curves say
+    elif np.allclose(target, values[:, best[-1]], atol=1e-6):  # the sentence on the curves
         del shown[words.FORMING_TABLE[4]]
     wide = dict(zip(words.FORMING_TABLE, WIDTHS, strict=True))
     number = partial(st.column_config.NumberColumn, format="%.2f" if kind.is_probability else "%.3g")

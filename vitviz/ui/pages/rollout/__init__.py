@@ -1,4 +1,4 @@
-"""Rollout: where the information came from, head by head and through all layers."""
+"""Rollout: attention through all layers, and head by head."""
 
 from __future__ import annotations
 

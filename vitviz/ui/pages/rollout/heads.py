@@ -1,4 +1,4 @@
-"""One head: where it looks and what that is traced back to; and all heads of all layers as small maps."""
+"""One head: its attention and its rollout to the input; and all heads of all layers as small maps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from vitviz.ui.text import common
 
 @dataclass(frozen=True)
 class _HeadMaps:
-    """What the board shows: `kind` of map for `query`, with `params` naming all it depends on.
+    """The maps of the board: `kind` of map for `query`, with all that they depend on in `params`.
 
     Attributes:
         first: number of the layer in the first row; layers that only collect are counted after all others.

@@ -1,4 +1,4 @@
-"""Rollout: where the information came from, head by head and through all layers."""
+"""Rollout: attention through all layers, and head by head."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def render(context: PageContext) -> None:
 
 
 def _queries(context: PageContext) -> None:
-    """The queries that are no patches, above all maps, because each of them answers the same one."""
+    """The choice among queries that are no patches, above all maps, which all show the same query."""
     names, key = queries_of(context), "choice of query of no patch"
     st.session_state[key] = context.query if context.query in names else None
 
     def taken() -> None:
-        if st.session_state[key]:  # a second press takes the choice back, and the query stays
+        if st.session_state[key]:  # a second click clears the widget, and the query stays
             state.change(query=st.session_state[key])
 
     st.pills(
@@ -100,7 +100,7 @@ def _queries(context: PageContext) -> None:
 
 
 def why_no_rollout(context: PageContext) -> str:
-    """Why a product of this model's layers means nothing; "" where rollout is defined."""
+    """Why the product of this model's layers is not defined; "" where rollout is defined."""
     try:
         check_defined(context.layers, context.model.name)
     except UnsupportedError as reason:
@@ -109,7 +109,7 @@ def why_no_rollout(context: PageContext) -> str:
 
 
 def options_of(context: PageContext) -> RolloutOptions:
-    """The params as the analysis takes them; layers beyond the model's are its ends."""
+    """The params as the analysis takes them; layers beyond the model's are clipped to its first and last."""
     end = context.trace.num_layers - 1
     first, last = min(int(state.value_of("first")), end), min(int(state.value_of("last")), end)
     return RolloutOptions(
@@ -122,7 +122,7 @@ def options_of(context: PageContext) -> RolloutOptions:
 
 
 def _show_rollout(its: Frame, context: PageContext, options: RolloutOptions) -> None:
-    """The rollout, its sinks marked; beside it the same with them set aside where they spoil it, else one layer alone."""
+    """The rollout, its sinks marked; beside it the same without them where they dominate it, else one layer alone."""
     query, grid = context.query, context.layout.grid
     heatmap = rollout_of(context, query, options)
     found = _sinks_of(context, options)

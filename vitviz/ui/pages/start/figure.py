@@ -1,4 +1,4 @@
-"""What the journey shows: arrays behind addresses, the answer read after every layer, the gallery."""
+"""The data of the journey: addresses of arrays, the prediction read after every layer, the gallery."""
 
 from __future__ import annotations
 
@@ -64,10 +64,12 @@ class Pass:
 
 
 def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str]) -> dict[str, Any]:
-    """All that is sent to `frontend/views/journey.js`, in JSON's terms."""
+    """The data of `frontend/views/journey.js`, as JSON."""
     changes = Interventions((hiding,) if hiding.patches else ())
     passed = _passed(context, changes)
-    hidden = () if passed is None else hiding.patches  # what a link hides is hidden only where the model was asked
+    hidden = (
+        () if passed is None else hiding.patches
+    )  # patches of a link are hidden only where the changed model was run
     trace = context.traced.trace if passed is None or passed.trace is None else passed.trace
     follow = _follow(context)
     reads = _read_token(context)
@@ -105,7 +107,7 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
 
 
 def _story(context: PageContext, layers: int) -> list[dict[str, str]]:
-    """The sentences beside each step and at the end, each with its page: the sentences that are true of this model."""
+    """The sentences of each step that are true of this model, each with its page."""
     during = [step for step in ("context", "global", "price") if caption_of(context, step)]
     steps = ["translation", "order", *(during[layer * len(during) // layers] for layer in range(layers)), "uses"]
     return [{"text": caption_of(context, step), "page": page_of(step)} for step in steps]
@@ -145,11 +147,11 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
 
 def _layers(context: PageContext, trace: Trace, mapped: str, changes: str) -> list[dict[str, Any]]:
     """Address and grid of every layer: queries and keys, which answer for any token, or `mapped`'s shares where those are too
-    many or of several grids. Too many for all layers may still be few enough for the one on the screen ("rows").
+    many or of several grids. Where they are too many for all layers, those of the layer on the screen may be sent ("rows").
     """
     layers, layout = trace.layers, context.layout
     direct = context.one_grid and sum(_bytes_of(layer) for layer in layers) <= MOST_BYTES
-    # The answer to a stroke need not wait for its maps: they are made when they are fetched, from the trace while it is kept.
+    # Maps of hidden patches are made when they are fetched, so that the new prediction does not wait for them.
     kept = weakref.ref(trace)
     offer: Callable[..., str] = context.offer_later if changes else context.offer
 
@@ -195,7 +197,7 @@ def _same_place(token: str, entrance: TokenLayout, layout: TokenLayout) -> str:
 
 
 def _shares(layer: Any, token: str, entrance: TokenLayout) -> np.ndarray:
-    """(rows, cols) float: the mean of the heads; NaN where the token's window does not reach, and everywhere for a token
+    """(rows, cols) float: the mean of the heads; NaN outside of the token's window, and everywhere for a token
     that this layer does not have.
     """
     grid = layer.key_layout.grid
@@ -222,7 +224,7 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
             }
             for i, row in enumerate(bars)
         ]
-    elif has_classifier(context.model):  # its layers cannot be read: only its answer
+    elif has_classifier(context.model):  # its layers cannot be read: only its output
         bars, steps = [*([] for _ in now.layers), _bars(context, _outputs(context, now))], []
     else:
         return None
@@ -244,13 +246,13 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
 
 
 def _outputs(context: PageContext, trace: Trace) -> np.ndarray:
-    """(outputs,): what the model answers, as its kind of output is read."""
+    """(outputs,): probabilities or plain numbers, by the kind of the outputs."""
     values: np.ndarray = context.model.output_kind.read(trace.logits[None])[0].float().cpu().numpy()
     return values
 
 
 def _doubtful(context: PageContext) -> bool:
-    """Whether the first name may be none of what the photograph shows: measured for classes, below a half for labels."""
+    """Whether the first name is doubtful: for classes by a measured threshold, for labels below a half."""
     kind, logits, doubt = context.model.output_kind, context.traced.trace.logits, context.model.doubt
     if kind is OutputKind.LABELS:
         return bool(kind.read(logits[None]).max() < 0.5)
@@ -280,7 +282,7 @@ def _text(context: PageContext, value: float) -> str:
 
 
 def _follow(context: PageContext) -> str:
-    """The patch that is asked about until another is chosen: the middle of the object, or of the picture."""
+    """The patch that is shown until another is chosen: the middle of the object, or of the picture."""
     found = found_object(context)
     rows, cols = context.layout.grid
     if found is None:
@@ -312,7 +314,7 @@ def _positions(context: PageContext) -> str:
 
 
 def _covers(context: PageContext, fill: str) -> dict[str, str]:
-    """What the model gets where patches are hidden: a colour, or a picture that has other pixels in each patch."""
+    """The input where patches are hidden: a colour, or a picture with the pixels that replace each patch."""
 
     def covered() -> Image.Image:
         everything = HidePatches(tuple(range(context.layout.num_patches)), fill)

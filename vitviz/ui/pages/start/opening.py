@@ -1,8 +1,8 @@
 """What the start page shows while the server starts: its figure, with what was prepared for the gallery's first photograph.
 
-`scripts/prepare_opening.py` writes down what the page sent to the browser about it: the photograph as the model got it, the
-answer read after every layer, the shares of attention of one patch. It is shown where model and photograph are still those it
-was made from, and until the running model has said the same.
+`scripts/prepare_opening.py` stores what the page sends to the browser about it: the photograph as the model's input, the
+prediction read after every layer, the shares of attention of one patch. It is shown where model and photograph are still those
+it was made from, and until the page itself replaces it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def draw() -> None:
 
 
 def _later(name: str) -> Callable[[Any], None]:
-    """What the page itself does about it, once it is there."""
+    """Actions of the figure, which the page takes over once it is there."""
 
     def taken(value: Any) -> None:
         starting.START.wait()

@@ -52,7 +52,7 @@ def _figure(opened: list[PageContext]) -> None:
         st.session_state.pop(ACTED, None)
         return
     if not st.session_state.pop(ACTED, False):
-        with suppress(Exception):  # what goes wrong is said by the run that follows
+        with suppress(Exception):  # errors are shown by the run that follows
             _draw(_opened_again())
             time.sleep(SENT_SECONDS)
     st.rerun()  # links, address and Python code
@@ -71,7 +71,7 @@ def _draw(context: PageContext) -> None:
 
 
 def _python(context: PageContext, hiding: HidePatches) -> str:
-    """What the figure shows, for people who work in Python: this model, this photograph, and what is hidden of it."""
+    """Python code for what the figure shows: this model, this photograph, and the hidden patches."""
     trace = context.traced.trace
     if not hiding.patches:
         lines = ["trace.layers[-1].row(0)"] if trace.layers else []
@@ -92,13 +92,13 @@ def _hidden(layout: TokenLayout) -> HidePatches:
 
 
 def keep(view: JourneyView) -> None:
-    """What was chosen in the figure becomes the selection of the session, and so of the URL and the other pages."""
+    """Stores a choice of the figure in the selection of the session, and so in the URL and for other pages."""
     given = edits.current()
     edits.switch(edits.hide(given, view.hidden, edits.hide_by(given)), query=view.held)
 
 
 def act(asked: Act) -> None:
-    """Does what a control of the figure asks for."""
+    """Carries out an action of a control of the figure."""
     st.session_state[ACTED] = True
     if asked.kind == "image":
         edits.show_all(image=asked.name)

@@ -1,4 +1,4 @@
-"""What becomes of the answers as the photograph is damaged step by step: shuffled, hidden, masked, blurred, drawn as edges."""
+"""How the predictions change as the photograph is damaged step by step: shuffled, hidden, masked, blurred, drawn as edges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDERS = {"shuffle": 2, "hide": 3}  # random orders for each level: some thirty 
 
 
 def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwork, StressCurve]:
-    """A curve for each network that has answers.
+    """A curve for each network with a classifier.
 
     Raises:
         ConsentRequired: where it would take long.
@@ -50,7 +50,7 @@ def chosen_damage() -> str:
 
 
 def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """The damaged photograph as each network gets it, and a curve for each."""
+    """The damaged photograph as the input of each network, and a curve for each."""
     its.say("")  # the figure says it, step by step
     curves = curves_of(vit, cnn)
     levels = sorted({float(level) for curve in curves.values() for level in curve.levels})
@@ -119,9 +119,9 @@ def _tick(level: float) -> str:
 
 
 def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
-    """Which network keeps more of its answer on this photograph, over the levels that both were given.
+    """A sentence on which network keeps more of its probability on this photograph, over the levels that both share.
 
-    Empty where there are none, and for outputs that are no probabilities: of those no share can be taken.
+    Empty where there are none, and for outputs that are no probabilities: whose shares are not defined.
     """
     if len(curves) < 2:
         return words.ONE_CURVE
@@ -140,7 +140,7 @@ def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
 
 
 def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """What others found about this damage, what these two do, and the curves as a figure that can be taken away."""
+    """Published findings on this damage, those of these two networks, and the curves as a figure with exports."""
     curves, context = curves_of(vit, cnn), vit.context
     claim = words.CLAIMED.get(chosen_damage())
     sentence(claim if claim is not None else words.NOT_CLAIMED)
@@ -165,7 +165,7 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
 
 
 def choose() -> None:
-    """Which damage."""
+    """The choice of the damage."""
     st.selectbox(
         words.DAMAGE,
         list(words.DAMAGES),

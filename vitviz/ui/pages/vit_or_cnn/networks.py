@@ -1,4 +1,4 @@
-"""The two networks on one cut of the photograph, what each answers, and what is not equal between them."""
+"""The two networks on one crop of the photograph, their predictions, and how they differ beyond the architecture."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class ComparedNetwork:
-    """One of the two, with the photograph as it gets it.
+    """One of the two networks and its input.
 
     Attributes:
         title: its name for people, plain text.
-        context: asks under this network's own key.
+        context: computes under this network's own key.
         model: the network.
         shown: the pixels that go into it, width x height.
         input: (3, height, width), normalised.
@@ -74,11 +74,11 @@ class ComparedNetwork:
         about: str = "",
         **params: Hashable,
     ) -> T:
-        """As `PageContext.ask`, of this network: `work` gets it, or its copy for long work where there is much to do.
+        """As `PageContext.ask`, of this network: `work` is called with it, or with its copy for heavy work.
 
         Args:
             of: another context to keep the answer under.
-            about: names the work in the question that comes first where it takes long; else `note` does.
+            about: names the work where consent is asked for; else `note` does.
 
         Raises:
             ConsentRequired: where it would take long.
@@ -109,7 +109,7 @@ class ComparedNetwork:
         return self.ask("answer of the network", work)
 
     def best(self, count: int) -> list[Prediction]:
-        """Its first answers; none of a network without a classifier or without training."""
+        """Its likeliest outputs; empty for a network without a classifier or without training."""
         if self.kind is OutputKind.FEATURES or self.model.weights == "random":
             return []
         return top_predictions(self.logits, self.model.labels, count, kind=self.kind)
@@ -127,24 +127,24 @@ def vit_of(context: PageContext) -> ComparedNetwork:
 
 
 def cnn_of(context: PageContext) -> ComparedNetwork:
-    """The chosen convolutional network, which gets the same cut of the photograph as the Vision Transformer."""
+    """The chosen convolutional network, with the same crop of the photograph as the Vision Transformer."""
     cnn = loading.cnn_of(str(state.value_of("cnn")) or EMBEDDED)
     key = cnn_key(cnn, context.key)
     prepared = context.traced.prepared
     shown = cut_for(cnn, context.image.image, prepared.shown, prepared.box)
     title = words.CNN.format(name=words.EMBEDDED_CNN if cnn.name == EMBEDDED else cnn.name)
-    # Its trace stays the Vision Transformer's: only what is asked under its own key is about it.
+    # Its trace is still the Vision Transformer's: only results under its own key are about this network.
     return ComparedNetwork(title, replace(context, key=key), cnn, shown, model_input(cnn, np.asarray(shown)))
 
 
 def cnn_key(cnn: Cnn, vit: Key) -> Key:
-    """The network's key: its cut is the Vision Transformer's, and another one may prepare the same photograph otherwise."""
+    """The network's key: its input depends on the Vision Transformer's crop."""
     cut = f"{vit.framing} of {vit.size} by {vit.model} {vit.weights}"
     return Key("", cnn.name, cnn.weights_hash, vit.image, cnn.input_size, cut, scope=vit.scope)
 
 
 def given_of(network: ComparedNetwork, photograph: Image.Image) -> Tensor:
-    """(3, height, width): another photograph as this network would get it."""
+    """(3, height, width): another photograph as this network's input."""
     seen = prepare(network.context.model, photograph, framing=framing_of(network.context))
     if not isinstance(network.model, Cnn):
         return seen.input
@@ -152,7 +152,7 @@ def given_of(network: ComparedNetwork, photograph: Image.Image) -> Tensor:
 
 
 def framing_of(context: PageContext) -> str:
-    """How several photographs are brought to one size: "fit" would give each a size of its own."""
+    """How several photographs are brought to one size: "fit" would give each another size."""
     return "crop" if context.selection.framing == "fit" else context.selection.framing
 
 
@@ -167,14 +167,14 @@ def cut_for(
 
 
 def python_cut(vit: ComparedNetwork, cnn: ComparedNetwork) -> SameCut:
-    """How Python code gives both networks the photograph as they get it here."""
+    """Python code that prepares the photograph for both networks as here."""
     traced = vit.context.traced
     scaled = vit.shown.size != cnn.shown.size
     return SameCut((vit.loading, cnn.loading), traced.image_name, snippet_framing(traced.prepared), scaled)
 
 
 def choose_cnn() -> None:
-    """Which convolutional network: the embedded one, some by name, or any name of timm's."""
+    """The choice of the convolutional network: the embedded one, some by name, or any name of timm's."""
     offered = {"": words.EMBEDDED_CNN} | {name: name for name in SUGGESTED if loading.may_load_cnn(name)}
     chosen = str(state.value_of("cnn"))
     names = [*offered] if chosen in offered else [*offered, chosen]
@@ -189,21 +189,21 @@ def choose_cnn() -> None:
 
 
 def _typed(name: str) -> str:
-    """A name that was typed, where it can be one; otherwise everything stays."""
+    """A name that was typed, where it can be one; otherwise nothing changes."""
     name = name.strip()
     return name if not name or MODEL_NAME.fullmatch(name) else str(state.value_of("cnn"))
 
 
-# The answers, and the class that the curves follow.
+# The predictions, and the class that the curves follow.
 
 
 def same_outputs(vit: ComparedNetwork, cnn: ComparedNetwork) -> bool:
-    """Whether both answer with the same list of names."""
+    """Whether the outputs of both have the same names."""
     return vit.kind is cnn.kind and tuple(vit.model.labels or ()) == tuple(cnn.model.labels or ())
 
 
 def followed(vit: ComparedNetwork, cnn: ComparedNetwork) -> tuple[int | None, int]:
-    """The output that each network's curve is about: the chosen one or the first answer, the same of both where it can be.
+    """The output that each network's curve follows: the chosen or likeliest one, the same for both where possible.
 
     None for a Vision Transformer without a classifier.
     """
@@ -219,14 +219,14 @@ def followed(vit: ComparedNetwork, cnn: ComparedNetwork) -> tuple[int | None, in
 
 
 def said_of(network: ComparedNetwork, output: int, vit: ComparedNetwork) -> str:
-    """An output that is followed in words, plain text: its name, or only whose answer it is while that is hidden."""
+    """An output that is followed in words, plain text: its name, or while predictions are hidden only whose it is."""
     if not answer_hidden(vit.context) or output == int(state.value_of("target")):
         return network.name_of(output)
     return words.VITS_ANSWER if not network.is_vit and same_outputs(vit, network) else words.ITS_ANSWER
 
 
 def agreement(vit: ComparedNetwork, cnn: ComparedNetwork) -> str:
-    """Whether the two say the same, in one sentence of Markdown; what each says, where their outputs have other names."""
+    """A Markdown sentence on whether the predictions agree, or with both predictions where outputs have different names."""
     silent = [network for network in (vit, cnn) if not network.best(1)]
     if silent:
         why = words.NO_NAMES if silent[0].kind is OutputKind.FEATURES else words.NO_TRAINING
@@ -242,7 +242,7 @@ def _said(answer: Prediction) -> str:
     return f"**{escaped(answer.label)}** ({answer.text})"
 
 
-# What is not equal between the two.
+# Differences of the two beyond the architecture.
 
 
 def facts_of(network: ComparedNetwork) -> list[str]:

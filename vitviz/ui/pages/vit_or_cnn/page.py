@@ -1,4 +1,6 @@
-"""What is different from a convolution? Two networks on one photograph: their reach, what they withstand, what they answer."""
+"""What is different from a convolution? Two networks on one photograph: their receptive fields, their robustness, their
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ from vitviz.ui.pages.vit_or_cnn.networks import (
 from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common, outputs
 
-# The figure's place from the first moment on, as `frontend/views/networks.js` fills it: nothing moves when the answers come.
+# CSS of the space that `frontend/views/networks.js` fills, reserved so that nothing moves when results arrive.
 STYLE = """<style>
 .st-key-two-networks { min-height: min(27rem, (100vw - 23rem) / 3.15 + 8rem); }
 @media (max-width: 768px) { .st-key-two-networks { min-height: %s; } }
@@ -88,7 +90,7 @@ def _choices(context: PageContext, kind: str) -> None:
 
 
 def _cnn(context: PageContext) -> ComparedNetwork | None:
-    """The chosen network; where it cannot be had, says why and how to go back, and returns None."""
+    """The chosen network; where it cannot be loaded, shows why and a way back, and returns None."""
     try:
         return cnn_of(context)
     except Cancelled:
@@ -99,11 +101,11 @@ def _cnn(context: PageContext) -> ComparedNetwork | None:
         return None
 
 
-# The answers of both, and where each looks for its own.
+# The predictions of both, and an explanation of each.
 
 
 def show_answers(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """A map of each under one cursor, its first answers below, and whether they agree."""
+    """A map of each under one cursor, the likeliest outputs below, and whether they agree."""
     output = followed(vit, cnn)[1]
     cam = cnn.ask(
         "Grad-CAM of the network",
@@ -134,7 +136,7 @@ def show_answers(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None
 
 
 def _answers(network: ComparedNetwork) -> str:
-    """HTML of a network's first answers with their probabilities."""
+    """HTML of a network's likeliest outputs with their probabilities."""
     best = network.best(ANSWERS)
     share = 100 if network.kind.is_probability else 1
     heading = words.PERCENT if network.kind.is_probability else words.NUMBER

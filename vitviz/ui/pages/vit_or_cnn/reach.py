@@ -1,4 +1,4 @@
-"""How far each network sees, layer by layer: effective receptive fields, and the attention distance of every head."""
+"""The reach of each network, layer by layer: effective receptive fields, and the attention distance of every head."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _whole() -> bool:
 
 
 def _part(field: ReceptiveField, network: ComparedNetwork) -> str:
-    """The part of a network in words: "layer 3" of a Vision Transformer, "stage 2" of another, or what timm calls it."""
+    """The part of a network in words: "layer 3" of a Vision Transformer, "stage 2" of another, or timm's name of it."""
     _, _, number = field.name.rpartition(".")
     if field.name == "patch_embed":
         return words.EMBEDDING
@@ -99,7 +99,7 @@ def _part(field: ReceptiveField, network: ComparedNetwork) -> str:
 
 
 def fields_words(fields: list[tuple[ReceptiveField, ...]], vit: ComparedNetwork, cnn: ComparedNetwork) -> str:
-    """Where both curves begin and end, and whether that is otherwise than others found in trained networks."""
+    """Sentences on both ends of the curves, and whether they differ from published findings on trained networks."""
     one, two = fields
     said = words.REACH_HERE.format(
         share=f"{one[0].share:.0%}",
@@ -124,7 +124,7 @@ def _of_picture(field: ReceptiveField) -> float:
 
 
 def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
-    """Of the photograph, or averaged over the gallery.
+    """The fields of the photograph, or averaged over the gallery.
 
     Raises:
         UnsupportedError: as `receptive_fields`, and for an input of too many tokens.
@@ -155,8 +155,8 @@ def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
 
 
 def of_gallery(context: PageContext) -> PageContext:
-    """The same for questions about all photographs of the gallery: their answers are for everybody."""
-    # "fit" lets the photograph that is shown set the size at which the model runs on all of them.
+    """The same for results over the whole gallery, which are shared by all sessions."""
+    # with "fit" the size for all photographs would be that of the shown one
     framing = f"{context.key.framing} at {context.model.input_size}"
     return replace(context, key=replace(context.key, image="gallery", framing=framing, scope=None))
 
@@ -170,12 +170,12 @@ def _gallery_fields(network: ComparedNetwork, model: Model | Cnn, progress: JobP
 
 
 def _gallery(context: PageContext) -> Gallery | None:
-    """Over which numbers are averaged; None where they are the photograph's own."""
+    """The photographs that numbers are averaged over; None where they are the shown photograph's own."""
     return Gallery(tuple(sample.id for sample in samples()), framing_of(context)) if _whole() else None
 
 
 def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """What others found and what these two do, and the curves as a figure that can be taken away."""
+    """Published findings, those of these two networks, and the curves as a figure with exports."""
     context, gallery = vit.context, _gallery(vit.context)
     fields = [fields_of(network) for network in (vit, cnn)]
     cut = python_cut(vit, cnn)
@@ -198,28 +198,28 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     )
 
 
-# Where heads look, which is another quantity.
+# The attention distance of heads, which is another quantity.
 
 
 def show_heads(its: Frame, vit: ComparedNetwork, _: ComparedNetwork) -> None:
-    """The attention distance of every head by layer, and what it says of the first layer."""
+    """The attention distance of every head by layer, and a sentence on the first layer."""
     context = vit.context
     figure.show(context, "attention distance", _heads_figure(context), exported=False, of=state.value_of("reach_of"))
     its.say(words.DISTANCES_HERE, **_of_first(_distances(context)[0], context))
 
 
 def _of_first(first: np.ndarray, context: PageContext) -> dict[str, float]:
-    """How far the heads of the first layer look, and how far even attention would. first: (heads,), NaN where there is none."""
+    """The range of the first layer's attention distances, and the distance of uniform attention. first: (heads,), NaN where there is none."""
     even = float(context.layout.distances().mean())
     return {"low": float(np.nanmin(first)), "high": float(np.nanmax(first)), "even": even}
 
 
 def heads_words(first: np.ndarray, even: float, trained: bool) -> str:
-    """How far the heads of the first layer look, and whether that is otherwise than others found in trained networks.
+    """Sentences on the first layer's attention distances, and whether they differ from published findings on trained networks.
 
     Args:
         first: (heads,) attention distances; NaN where there is no head.
-        even: the distance of attention that is spread evenly.
+        even: the distance of uniform attention.
     """
     low, high = float(np.nanmin(first)), float(np.nanmax(first))
     said = words.DISTANCES_HERE.format(low=low, high=high, even=even)
@@ -228,7 +228,7 @@ def heads_words(first: np.ndarray, even: float, trained: bool) -> str:
 
 
 def details_of_heads(vit: ComparedNetwork) -> None:
-    """What others found, and the figure to take away."""
+    """Published findings, and the figure with its exports."""
     context = vit.context
     sentence(words.HEADS_CLAIMED)
     first = _distances(context)[0]
@@ -272,7 +272,7 @@ def _of_layers(layers: Sequence[Attention]) -> np.ndarray:
 
 
 def choose() -> None:
-    """Of this photograph, or over the gallery."""
+    """The choice between this photograph and the gallery."""
     st.segmented_control(
         words.REACH_OF,
         list(words.REACHES),

@@ -1,4 +1,4 @@
-"""What if: patches, order, heads, layers and tokens taken away, and the model asked again."""
+"""What if: patches, order, heads, layers and tokens changed, and the model run again."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _through_layers(context: PageContext, found: TokenOutliers) -> None:
 def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
     st.subheader(words.SINK_SET_ASIDE, anchor=False)
     query = context.query
-    query = MEAN if query == POOL else query  # the pooling query asks in no layer of tokens that stand out
+    query = MEAN if query == POOL else query  # the pooling query is in no layer of outlying tokens
     row: torch.Tensor = context.ask(
         "mean row", lambda _: query_weights(context.trace.layers[layer], query).mean(0), query=query, layer=layer
     )  # (tokens,)
@@ -156,7 +156,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
                 chosen=context.selection.query,
                 one_of_many=True,
             )
-    # Without the class token the answer would be read from nothing else: that is another question.
+    # The class token is left out: the output is read from it.
     others = [token for token in tokens if context.layout.name_of(token) != "cls"]
     if not others:
         return
@@ -168,14 +168,14 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
     st.button(words.SINK_CUT, on_click=cut, args=(others,))
 
 
-# What every head is worth on this picture, beside what its attention seems to say.
+# The measured effect of every head on this picture, beside an estimate from its attention.
 
 TALLEST = 400  # CSS pixels
 POINTS_MOVED = 0.1  # of a probability: a head that changes it by more is counted
 
 
 def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
-    """The measured board on the left once it was asked for, attention's word on the right, their correlation below."""
+    """The measured board on the left, on request; the estimate from attention on the right, their correlation below."""
     context = explained.context
     said: np.ndarray = context.ask("head confidence", lambda _: head_confidence(context.trace))
     measured: HeadImportance | None = None

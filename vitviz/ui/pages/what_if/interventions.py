@@ -40,14 +40,14 @@ from vitviz.ui.text.sentences import true_of
 
 
 def tied(name: str, shown: Any, taken: Callable[[Any], None]) -> dict[str, Any]:
-    """Arguments that let a widget show a part of what is switched, and pass on what it is set to."""
+    """Arguments that tie a widget to a part of the interventions."""
     key = f"switch {name}"
     st.session_state[key] = shown
     return {"key": key, "on_change": lambda: taken(st.session_state[key])}
 
 
 def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
-    """The picture to draw on, and how patches are hidden."""
+    """The picture to paint on, and how patches are hidden."""
     fill = edits.hide_by(given)
     cells = edits.hidden(given)
 
@@ -85,7 +85,7 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
 
 
 def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
-    """Shuffled patches and changed positions, with what the model then sees."""
+    """Shuffled patches and changed positions, and the resulting input."""
     facts, seed, how = Facts(context), edits.shuffled(given), edits.positions(given)
 
     def another(after: int) -> None:
@@ -181,7 +181,7 @@ def _cut_in(layers: Sequence[int]) -> None:
 
 
 def _sinks(context: PageContext) -> None:
-    # The class token is not among them: with it cut, its own answer is another question.
+    # The class token is not among them: the output is read from it.
     first = context.layout.num_prefix
     sinks = tuple(token for token in found_outliers(explained_target(context)).tokens if token >= first)
     if not sinks:
@@ -250,7 +250,7 @@ def _set_layers(chosen: list[int]) -> None:
 
 
 def fill_of(given: Interventions) -> str:
-    """What replaces a head that is off: of those that are off now, else as chosen last."""
+    """What replaces a head that is off: as for those that are off now, else as chosen last."""
     return edits.head_fill(given) or str(state.value_of("head_by"))
 
 
@@ -265,7 +265,7 @@ def painted(given: Interventions, heads: int, fill: str, hint: str) -> Paint:
     )
 
 
-# The list of what is switched, each with its way back.
+# The list of interventions, each with a button that undoes it.
 
 NAMES_SHOWN = 4
 

@@ -1,4 +1,4 @@
-"""What if: patches, order, heads, layers and tokens taken away, and the model asked again."""
+"""What if: patches, order, heads, layers and tokens changed, and the model run again."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _switch(its: Frame, explained: ExplainedTarget, given: Interventions, sectio
             show_maps(explained, given)
 
 
-# The changed model beside the model as it is: the answer, one map, the picture it sees, and how far its features moved.
+# The changed model beside the unchanged one: outputs, one map, the input, and how far features moved.
 
 PICTURE = 330  # CSS pixels
 LINK = "before and after"
@@ -145,7 +145,9 @@ def _points(change: float) -> str:
 
 
 def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
-    """How far what is read moved, one map before and after, what the model sees, and each patch's similarity to before."""
+    """The change of the features that the output is read from, one map before and after, the input, and each patch's
+    similarity.
+    """
     context = explained.context
     found, changed = changed_answer(explained, given), trace_of(context, given)
     if (cosine := found.token_read) is not None:
@@ -308,7 +310,7 @@ def _exports(
     )
 
 
-# Sections that switch something, with what came of it beside them; and those that only measure.
+# Sections that change the model, with the outputs beside them; and those that only measure.
 SWITCHES: dict[str, Callable[[Frame, PageContext, Interventions], None]] = {
     "hide": interventions.show_hide,
     "order": interventions.show_order,
