@@ -120,7 +120,7 @@ def test_the_command_starts_the_apps_script(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_installed_package_has_its_own_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app.py").write_text("")
-    monkeypatch.setattr("vitviz.assets._ROOTS", (tmp_path,))
+    monkeypatch.setattr("vitviz.assets.ROOTS", (tmp_path,))
     assert app.script() == tmp_path / "app.py"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 # A wheel has the files inside the package, a clone beside it. The package is searched first: site-packages may hold an
 # unrelated folder "assets".
-_ROOTS = (_PACKAGE / "_assets", _PACKAGE.parent / "assets")
+ROOTS = (_PACKAGE / "_assets", _PACKAGE.parent / "assets")
 
 
 def asset_path(*parts: str) -> Path:
@@ -19,7 +19,7 @@ def asset_path(*parts: str) -> Path:
     Raises:
         FileNotFoundError: If there is no such file; the message names it.
     """
-    for root in _ROOTS:
+    for root in ROOTS:
         path = root.joinpath(*parts)
         if path.exists():
             return path

@@ -51,7 +51,7 @@ def test_the_peak_is_that_of_a_real_pass(monkeypatch):
     layout = layout_of(module, "tiny", size)
     own = [*module.parameters(), *module.buffers()]
     record(module, torch.randn(1, 3, *size), layout)  # the first asks on the meta device what the model relates
-    with cost._Ledger(own) as ledger:
+    with cost.Ledger(own) as ledger:
         record(module, torch.randn(1, 3, *size), layout)
     work = pass_cost(module, size)
     assert work.kept < work.peak

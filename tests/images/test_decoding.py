@@ -238,18 +238,16 @@ def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     "answer",
     [
         b"",
-        decoding._HEAD.pack(decoding._IMAGE, 60_000, 60_000, 0),
-        decoding._HEAD.pack(decoding._IMAGE, 0, 5, 0),
-        decoding._HEAD.pack(decoding._REFUSED, 0, 0, 1 << 30),
-        decoding._HEAD.pack(9, 5, 5, 0),
-        decoding._HEAD.pack(decoding._IMAGE, 5, 5, 0) + bytes(3),
+        decoding.HEAD.pack(decoding.IMAGE, 60_000, 60_000, 0),
+        decoding.HEAD.pack(decoding.IMAGE, 0, 5, 0),
+        decoding.HEAD.pack(decoding.REFUSED, 0, 0, 1 << 30),
+        decoding.HEAD.pack(9, 5, 5, 0),
+        decoding.HEAD.pack(decoding.IMAGE, 5, 5, 0) + bytes(3),
     ],
 )
 def test_an_answer_of_another_form_is_not_believed(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    program = (
-        f"import sys; sys.stdout.buffer.write({decoding._READY + answer!r}); sys.stdout.flush(); sys.stdin.read(9)"
-    )
-    monkeypatch.setattr(decoding, "_PROGRAM", program)
+    program = f"import sys; sys.stdout.buffer.write({decoding.READY + answer!r}); sys.stdout.flush(); sys.stdin.read(9)"
+    monkeypatch.setattr(decoding, "PROGRAM", program)
     decoders = Decoders(kept=0)
     assert "made its decoder fail" in refusal(decoders, PNG)
 

@@ -463,7 +463,7 @@ class TestLimits:
         def loaded(self: ImageFile.ImageFile) -> None:
             raise AssertionError("pixels were decoded")
 
-        for decoder in (ImageFile.ImageFile, *(d for d in formats._DECODERS.values() if isinstance(d, type))):
+        for decoder in (ImageFile.ImageFile, *(d for d in formats.DECODERS.values() if isinstance(d, type))):
             monkeypatch.setattr(decoder, "load", loaded)
 
     @pytest.mark.usefixtures("no_decoding")

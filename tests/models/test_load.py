@@ -142,7 +142,7 @@ def test_a_device_that_is_not_there():
 
 
 def test_a_copy_without_the_embedded_models_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(assets, "_ROOTS", (tmp_path,))
+    monkeypatch.setattr(assets, "ROOTS", (tmp_path,))
     embedded.checked_hash.cache_clear()
     with pytest.raises(ModelError, match="cannot be read: assets/models is missing"):
         load_model("embedded")

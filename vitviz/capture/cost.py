@@ -109,7 +109,7 @@ def attention_calls(module: nn.Module, input_size: tuple[int, int]) -> int:
 
 def _counted(module: nn.Module, input_size: tuple[int, int]) -> PassCost:
     bare = without_numbers(module, own_precision=True)
-    counter, ledger = _Counter(), _Ledger([*bare.parameters(), *bare.buffers()])
+    counter, ledger = _Counter(), Ledger([*bare.parameters(), *bare.buffers()])
     calls = AttentionCalls(counter, ModuleNames(()), refusing=False)
     with evaluating(bare), torch.no_grad(), ledger, calls:
         bare(blank_input(bare, input_size, "meta"))
@@ -160,7 +160,7 @@ class _Counter(AttentionEvents):
         self.kept.append(weights)
 
 
-class _Ledger(TorchDispatchMode):
+class Ledger(TorchDispatchMode):
     """Counts the operations of all products and the bytes allocated at one time, on the meta device."""
 
     def __init__(self, given: Iterable[Tensor]) -> None:

@@ -4,8 +4,8 @@ A decoder may run for minutes, allocate gigabytes or crash on hostile bytes, and
 started in advance, import only Python's library, numpy and Pillow, have an environment without the server's secrets, write no
 file, and are killed and replaced when a file exceeds a limit.
 
-A request is the length of a file (8 bytes) and its bytes. The answer is either `_IMAGE`, width, height, the length of a
-sentence, the sentence and the pixels, or `_REFUSED`, 0, 0, a length and a sentence. Answers are validated; an answer of another
+A request is the length of a file (8 bytes) and its bytes. The answer is either `IMAGE`, width, height, the length of a
+sentence, the sentence and the pixels, or `REFUSED`, 0, 0, a length and a sentence. Answers are validated; an answer of another
 form counts as a crash.
 """
 
@@ -49,8 +49,9 @@ FILES = 200
 START_SECONDS = 60.0
 STEP_SECONDS = 0.05
 
-_READY, _IMAGE, _REFUSED = b"ready\n", 1, 2
-_LENGTH, _HEAD = struct.Struct(">Q"), struct.Struct(">BIII")
+# What a process writes: READY at its start, and before each answer `HEAD` with one of the kinds IMAGE and REFUSED.
+READY, IMAGE, REFUSED = b"ready\n", 1, 2
+_LENGTH, HEAD = struct.Struct(">Q"), struct.Struct(">BIII")
 _LONGEST_SENTENCE = 2_000
 _BAND_BYTES = 1 << 22
 _DAMAGED_OR_TOO_LARGE = (
@@ -60,7 +61,7 @@ _DAMAGED_OR_TOO_LARGE = (
 # Environment variables that a process inherits; the server's secrets are not among them.
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "TMPDIR", "TEMP")
 _SET_VARIABLES = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-_PROGRAM = (
+PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from vitviz.images.decoding import serve; serve(float(sys.argv[2]), int(sys.argv[3]))"
 )
@@ -78,7 +79,7 @@ class _Decoder:
         self._ready = False
         inherited = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path), str(seconds), str(nbytes)],
+            [sys.executable, "-I", "-c", PROGRAM, json.dumps(sys.path), str(seconds), str(nbytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # messages of decoders may quote the file
@@ -99,7 +100,7 @@ class _Decoder:
     def await_ready(self) -> None:
         """Waits until the process has imported its modules."""
         if not self._ready:
-            if self._from.readline(len(_READY)) != _READY:
+            if self._from.readline(len(READY)) != READY:
                 raise _Ended
             self._ready = True
 
@@ -109,13 +110,13 @@ class _Decoder:
         self._to.write(_LENGTH.pack(len(content)))
         self._to.write(content)
         self._to.flush()
-        kind, width, height, length = _HEAD.unpack(self._exactly(_HEAD.size))
+        kind, width, height, length = HEAD.unpack(self._exactly(HEAD.size))
         if length > _LONGEST_SENTENCE:
             raise _Ended
         sentence = self._exactly(length).decode("utf-8", "replace")
-        if kind == _REFUSED:
+        if kind == REFUSED:
             raise ImageError(sentence)
-        if kind != _IMAGE or not 0 < width * height <= MAX_PIXELS:
+        if kind != IMAGE or not 0 < width * height <= MAX_PIXELS:
             raise _Ended
         image = Image.new("RGB", (width, height))
         for top, bottom in _bands(width, height):
@@ -338,7 +339,7 @@ def serve(seconds: float, nbytes: int) -> None:
     with contextlib.suppress(ImportError):
         import pillow_heif  # noqa: F401  imported before, so that its memory does not count for the first file
     limit_time, near_limit = _limits(nbytes)
-    answers.write(_READY)
+    answers.write(READY)
     answers.flush()
     while head := requests.read(_LENGTH.size):
         limit_time(seconds)
@@ -348,9 +349,9 @@ def serve(seconds: float, nbytes: int) -> None:
         except ImageError as error:
             # A decoder whose allocation failed may report a damaged file.
             doubtful = isinstance(error.__cause__, Exception) and "memory" not in str(error) and near_limit()
-            _answer(answers, _REFUSED, (0, 0), _DAMAGED_OR_TOO_LARGE if doubtful else str(error))
+            _answer(answers, REFUSED, (0, 0), _DAMAGED_OR_TOO_LARGE if doubtful else str(error))
         else:
-            _answer(answers, _IMAGE, image.size, said)
+            _answer(answers, IMAGE, image.size, said)
             for top, bottom in _bands(*image.size):
                 answers.write(image.crop((0, top, image.width, bottom)).tobytes())
             del image
@@ -359,7 +360,7 @@ def serve(seconds: float, nbytes: int) -> None:
 
 def _answer(answers: BinaryIO, kind: int, size: tuple[int, int], sentence: str) -> None:
     text = sentence[: _LONGEST_SENTENCE // 4].encode()
-    answers.write(_HEAD.pack(kind, *size, len(text)) + text)
+    answers.write(HEAD.pack(kind, *size, len(text)) + text)
 
 
 def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:

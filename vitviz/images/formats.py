@@ -139,7 +139,7 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 
 # Pillow's plugins are called by class and not through Image.open, so that no other decoder can be reached (some start an
 # interpreter), and file names, Pillow's registry and its warnings have no effect.
-_DECODERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
+DECODERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "GIF": GifImageFile,
@@ -188,7 +188,7 @@ def decode(content: bytes, subject: str) -> ImageFile:
     """
     name = format_of(content)
     if name is None:
-        known = ", ".join(list(_DECODERS)[:-1])
+        known = ", ".join(list(DECODERS)[:-1])
         raise ImageError(f"{subject} is not a picture in a format that is read here ({known} or HEIC).")
     if name == "AVIF" and not features.check("avif"):
         raise ImageError(f"{subject} is an AVIF, and the Pillow installed here cannot read those. Convert it to JPEG.")
@@ -208,7 +208,7 @@ def decode(content: bytes, subject: str) -> ImageFile:
             raise ImageError(f"{subject} is {what}") from error
         raise
     _check_size(image.size, subject)  # a HEIC's coded size may differ from its header's
-    values = sixteen_bits(image, deep, lambda: _DECODERS[name](io.BytesIO(content)))
+    values = sixteen_bits(image, deep, lambda: DECODERS[name](io.BytesIO(content)))
     if values is not None:
         image.info[DEEP] = values
         if exact is not None:
@@ -218,7 +218,7 @@ def decode(content: bytes, subject: str) -> ImageFile:
 
 def _opened(name: str, content: bytes, subject: str) -> ImageFile:
     try:
-        return _DECODERS[name](io.BytesIO(content))
+        return DECODERS[name](io.BytesIO(content))
     except (SyntaxError, ValueError, OSError, TypeError, KeyError) as error:
         # Intact but unsupported: a TIFF with other numbers of bands or types of values, a JPEG of 12 bits.
         describe = {"TIFF": described_tiff, "JPEG": described_jpeg}.get(name)

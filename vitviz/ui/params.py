@@ -143,7 +143,8 @@ PARAMS: dict[str, Param] = {
 }
 
 _SHARED = "every page"
-_OWNERS = {field.name: _SHARED for field in fields(Selection)} | dict.fromkeys(PARAMS, _SHARED)
+# Name of a field or parameter in addresses -> the page that declares it.
+OWNERS = {field.name: _SHARED for field in fields(Selection)} | dict.fromkeys(PARAMS, _SHARED)
 
 
 def declare(page: str, params: Mapping[str, Param]) -> None:
@@ -153,7 +154,7 @@ def declare(page: str, params: Mapping[str, Param]) -> None:
         ValueError: where another page has one of that name, or all pages have.
     """
     for name, param in params.items():
-        owner = _OWNERS.setdefault(name, page)
+        owner = OWNERS.setdefault(name, page)
         if owner != page:
             raise ValueError(
                 f"the page {page!r} declares the parameter {name!r}, which {owner!r} has: rename one of them"

@@ -233,7 +233,7 @@ def test_placements_are_remembered_for_a_bounded_number_of_sizes(monkeypatch):
         "vitviz.capture.coordinates.layouts.place_calls",
         lambda module, size: asked.append(size) or place_calls(module, size),
     )
-    monkeypatch.setattr("vitviz.capture.coordinates.layouts._SIZES_REMEMBERED", 2)
+    monkeypatch.setattr("vitviz.capture.coordinates.layouts.SIZES_REMEMBERED", 2)
     module = Plain().eval()
     for size in [(32, 48), (32, 48), (16, 16), (16, 24), (32, 48)]:
         assert placements_of(module, size)[0].kind == "global"

@@ -168,7 +168,7 @@ def copy(tmp_path, monkeypatch):
     """A copy of the assets in their place, and nothing remembered of the whole ones."""
     for folder in ("models", "samples"):
         shutil.copytree(assets.asset_path(folder), tmp_path / folder)
-    monkeypatch.setattr(assets, "_ROOTS", (tmp_path,))
+    monkeypatch.setattr(assets, "ROOTS", (tmp_path,))
     forget()
     yield tmp_path
     monkeypatch.undo()

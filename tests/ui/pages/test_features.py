@@ -149,7 +149,7 @@ def test_a_photograph_alone_and_a_second_of_ones_own(app, maps):
     own = io.BytesIO()
     Image.new("RGB", (50, 40), "red").save(own, "PNG")
     shown = app("features")
-    shown.at.session_state[images._UPLOADS[images.SECOND]] = Upload(own.getvalue())
+    shown.at.session_state[images.UPLOADS[images.SECOND]] = Upload(own.getvalue())
     shown.at.query_params["others"] = images.SECOND
     shown.at.session_state["selection"] = shown.at.session_state["selection"].__class__(
         params=(("others", images.SECOND),)

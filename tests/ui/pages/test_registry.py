@@ -55,10 +55,10 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
 
     with monkeypatch.context() as patch:
         patch.setattr(folders, "__path__", [*folders.__path__, str(tmp_path)])
-        patch.setattr(params, "_OWNERS", dict(params._OWNERS))
+        patch.setattr(params, "OWNERS", dict(params.OWNERS))
         yield write
     for name, param in added:
-        if param not in params._OWNERS:
+        if param not in params.OWNERS:
             params.PARAMS.pop(param, None)
         for module in [module for module in sys.modules if f"{module}.".startswith(f"{folders.__name__}.{name}.")]:
             del sys.modules[module]

@@ -31,7 +31,7 @@ def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         (tmp_path / file).write_text(text, encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(folders, "__path__", [*folders.__path__, str(tmp_path)])
-        patch.setattr(params, "_OWNERS", dict(params._OWNERS))
+        patch.setattr(params, "OWNERS", dict(params.OWNERS))
         registry.pages.cache_clear()
         yield name
     params.PARAMS.pop("times", None)

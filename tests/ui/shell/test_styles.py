@@ -14,7 +14,7 @@ THEME = tomllib.loads(Path(".streamlit/config.toml").read_text(encoding="utf-8")
 
 
 def test_the_papers_are_the_themes():
-    assert f"--vv-paper: {THEME['dark']['backgroundColor']};" in styles._DARK
+    assert f"--vv-paper: {THEME['dark']['backgroundColor']};" in styles.DARK
     papers = re.findall(r"background: var\(--vv-paper, (#\w+)\)", styles.CSS)
     assert set(papers) == {"#fff"} and THEME["light"]["backgroundColor"] == "#ffffff"
     assert "--st-background-color" not in styles.CSS, "components alone are told it"
@@ -36,7 +36,7 @@ def test_there_are_three_sizes_of_type_in_the_app_and_in_its_figures():
 
 
 def test_the_presenters_rules_win_over_the_pages_which_stand_later():
-    rules = re.sub(r"/\*.*?\*/|</?style>", "", presenter._CSS, flags=re.DOTALL)
+    rules = re.sub(r"/\*.*?\*/|</?style>", "", presenter.CSS, flags=re.DOTALL)
     selectors = [rule.partition("{")[0].strip() for rule in rules.split("}") if rule.strip()]
     assert len(selectors) > 5
     assert all(each == ":root" or each.startswith("body ") for each in selectors), selectors

@@ -142,7 +142,7 @@ class _Memory:
 _memories: WeakKeyDictionary[nn.Module, _Memory] = WeakKeyDictionary()
 
 
-_SIZES_REMEMBERED = 16
+SIZES_REMEMBERED = 16
 
 
 def _memory_of(module: nn.Module) -> _Memory:
@@ -158,7 +158,7 @@ def placements_of(module: nn.Module, input_size: tuple[int, int]) -> tuple[Place
     module = unwrapped(module)
     known = _memory_of(module).placements
     if input_size not in known:
-        if len(known) == _SIZES_REMEMBERED:
+        if len(known) == SIZES_REMEMBERED:
             known.pop(next(iter(known)))
         known[input_size] = place_calls(module, input_size)
     return known[input_size]

@@ -21,7 +21,7 @@ from vitviz.ui.text import common as words
 
 # The name of a second picture of one's own, which some pages show beside the selected one.
 SECOND = "second-upload"
-_UPLOADS = {UPLOAD: "own picture", SECOND: "second picture"}  # name -> where it is in the session
+UPLOADS = {UPLOAD: "own picture", SECOND: "second picture"}  # name -> where it is in the session
 _REFUSED = "why a picture was not taken"
 
 
@@ -76,10 +76,10 @@ def keep_upload(
     if isinstance(found, Refused):
         st.session_state[_REFUSED] = found.reason
         return False
-    known = st.session_state.get(_UPLOADS[name])
+    known = st.session_state.get(UPLOADS[name])
     if known is None or known.content != content:
         services.queue().results.let_go(own.name, but=key)  # what was computed of the last one
-    st.session_state[_UPLOADS[name]] = uploads.kept().keep(own.visitor, name, content, scaled)
+    st.session_state[UPLOADS[name]] = uploads.kept().keep(own.visitor, name, content, scaled)
     return True
 
 
@@ -90,7 +90,7 @@ def refusal() -> str:
 
 def has_upload(name: str = UPLOAD) -> bool:
     """Whether this browser sent a picture, in this tab or earlier in another, and has not deleted it."""
-    own, key = session.current(), _UPLOADS[name]
+    own, key = session.current(), UPLOADS[name]
     known = st.session_state.get(key)
     if known is not None and not uploads.kept().holds(own.visitor, known):
         del st.session_state[key]
@@ -104,7 +104,7 @@ def forget_uploads() -> None:
     """Deletes this browser's pictures and all results that were computed from them."""
     for name in session.forget_pictures():
         services.queue().results.let_go(name)
-    for key in _UPLOADS.values():
+    for key in UPLOADS.values():
         st.session_state.pop(key, None)
 
 
@@ -115,11 +115,11 @@ def image_of(selection: Selection) -> InputImage:
         ImageError: where it cannot be shown.
     """
     name = selection.image
-    return _own_image(name) if name in _UPLOADS and has_upload(name) else _known_sample_image(name)
+    return _own_image(name) if name in UPLOADS and has_upload(name) else _known_sample_image(name)
 
 
 def _own_image(name: str) -> InputImage:
-    own: Upload = st.session_state[_UPLOADS[name]]
+    own: Upload = st.session_state[UPLOADS[name]]
     key, lane, read = _reading(own.content, name, own.scaled)
     uploads.kept().find(session.current().visitor, name)  # it is in use
     found: InputImage | Refused = answer(services.queue(), key, lane, read, words.READING_IMAGE)

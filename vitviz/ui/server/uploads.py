@@ -105,7 +105,7 @@ class KeptUploads:
 
 
 class Quota:
-    """Bytes that a session may send within an hour. Those that were sent count less as time passes, after an hour not at all."""
+    """Bytes that a session may send within an hour; those that were sent count less as time passes, in the end not at all."""
 
     def __init__(self, nbytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.nbytes, self._clock = nbytes, clock

@@ -38,7 +38,7 @@ SCRIPT = """
 """
 
 # `body` puts these before the rules of `styles.CSS`, which stand later in the page and would win.
-_CSS = """<style>
+CSS = """<style>
 :root { font-size: 21px; --vv-type: 1.25; --vv-gallery: none; --vv-controls: none; --vv-spare: 90px; }
 body :is([data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stExpandSidebarButton"], .st-key-answer,
 .st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along) { display: none !important; }
@@ -76,7 +76,7 @@ def button() -> None:
                     type="tertiary",
                     icon=":material/close_fullscreen:",
                 )
-            st.html(_CSS)
+            st.html(CSS)
         else:
             st.button(
                 words.PRESENT,

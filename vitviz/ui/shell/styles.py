@@ -138,7 +138,7 @@ WIDTH_SCRIPT = f"""
 
 # Streamlit gives its colours to components alone. It writes white on a primary button, which the accent of the dark theme is
 # too light for (1.6:1).
-_DARK = """<style>
+DARK = """<style>
 :root { --vv-paper: #0e1117; --vv-ink: #f2f4f8; }
 [data-testid="stBaseButton-primary"]:not(:disabled) { color: #0e1117; }
 </style>"""
@@ -147,7 +147,7 @@ _DARK = """<style>
 def apply() -> None:
     """Applies the colours of the theme that the browser uses."""
     if st.context.theme.type == "dark":
-        st.html(_DARK)
+        st.html(DARK)
 
 
 # CSS pixels; on a phone Streamlit hides the sidebar behind a button whatever its width.

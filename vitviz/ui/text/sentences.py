@@ -6,9 +6,9 @@ computed     filled with numbers of what is on the screen; `by` names the functi
 reference    a finding of others; `to` names works of `vitviz.references`
 
 `a + b` of two tagged texts is both, one after the other, each with its own tag. A piece that is true of some models only says
-so with `when`, names of facts (`FACTS` in `vitviz.ui.controls.captions`), and is left out for others. A piece for people with a mouse and a
-keyboard says `when="mouse"`, one for fingers `when="touch"`: the browser knows which of them to show. A test refuses a text without a
-tag, and one that speaks of a mouse or of keys to everybody.
+so with `when`, names of facts (`FACTS` in `vitviz.ui.controls.captions`), and is left out for others. A piece for a mouse and a
+keyboard has `when="mouse"`, one for a touch screen `when="touch"`: the browser shows one of them. A test refuses a text without a
+tag, and one that mentions a mouse or keys without `when`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 INSTRUCTION, DEFINITION, COMPUTED, REFERENCE = KINDS = ("instruction", "definition", "computed", "reference")
 
-HANDS = ("mouse", "touch")
+# The pointing devices that a piece can be for.
+POINTERS = ("mouse", "touch")
 
 T = TypeVar("T")
 
@@ -93,13 +94,13 @@ def true_of(text: str, facts: Container[str]) -> str:
     bases = getattr(text, "bases", ())
     if not any(piece.when for piece in bases):
         return text
-    return " ".join(_for_hands(piece) for piece in bases if holds(piece.when, facts))
+    return " ".join(_for_pointer(piece) for piece in bases if holds(piece.when, facts))
 
 
-def _for_hands(piece: Basis) -> str:
-    """The piece; one for a mouse or for fingers alone in HTML that shows it where there is one (`ui/shell/styles.py`)."""
-    hands = [each for each in HANDS if each in piece.when]
-    return f'<span class="vv-{hands[0]}">{piece.text}</span>' if hands else piece.text
+def _for_pointer(piece: Basis) -> str:
+    """The piece; one for a mouse or for touch alone as HTML that is shown with such a device only (`ui/shell/styles.py`)."""
+    pointers = [each for each in POINTERS if each in piece.when]
+    return f'<span class="vv-{pointers[0]}">{piece.text}</span>' if pointers else piece.text
 
 
 def holds(when: Iterable[str], facts: Container[str]) -> bool:
