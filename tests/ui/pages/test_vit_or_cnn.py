@@ -222,9 +222,9 @@ def test_both_get_the_same_cut_whatever_their_sizes():
     photograph = vitviz.load_sample("motorcycle")
     vit, cnn = vitviz.load_model("embedded"), load_cnn()
     seen = vitviz.prepare(vit, photograph)
-    assert networks.cut_for(cnn, photograph, seen.shown, seen.box) is seen.shown
+    assert networks.crop_for(cnn, photograph, seen.shown, seen.box) is seen.shown
     large = vitviz.prepare(vitviz.models.resized(vit, (448, 448)), photograph)
-    cut = networks.cut_for(cnn, photograph, large.shown, large.box)
+    cut = networks.crop_for(cnn, photograph, large.shown, large.box)
     assert cut.size == (224, 224)
     own = vitviz.prepare(cnn, photograph).shown  # its own centre crop is a smaller one
     apart = [np.abs(np.asarray(each, float) - np.asarray(seen.shown, float)).mean() for each in (cut, own)]
@@ -265,13 +265,15 @@ def test_the_sentence_compares_the_levels_of_both_and_probabilities_alone(monkey
     monkeypatch.setattr(damage, "chosen_damage", lambda: "shuffle")
     vit, cnn, plain = map(Told, (True, True, False))
     one, two = curve([1, 2, 3], [1.0, 0.5, 0.0]), curve([1, 2, 4], [0.8, 0.2, 0.0])
-    assert damage.here({vit: one, cnn: two}) == words.HERE_VIT.format(vit="75%", cnn="62%")
-    assert damage.here({vit: one, plain: two}) == ""
-    assert damage.here({vit: one, cnn: curve([1, 5], [1.0, 0.0])}) == ""
-    assert damage.here({cnn: one}) == words.ONE_CURVE
-    assert damage.here({vit: two, cnn: one}) == words.HERE_AGAINST.format(vit="62%", cnn="75%"), "the claim, reversed"
+    assert damage.comparison({vit: one, cnn: two}) == words.HERE_VIT.format(vit="75%", cnn="62%")
+    assert damage.comparison({vit: one, plain: two}) == ""
+    assert damage.comparison({vit: one, cnn: curve([1, 5], [1.0, 0.0])}) == ""
+    assert damage.comparison({cnn: one}) == words.ONE_CURVE
+    assert damage.comparison({vit: two, cnn: one}) == words.HERE_AGAINST.format(vit="62%", cnn="75%"), (
+        "the claim, reversed"
+    )
     monkeypatch.setattr(damage, "chosen_damage", lambda: "blur")  # of which nothing is claimed
-    assert damage.here({vit: two, cnn: one}) == words.HERE_CNN.format(vit="62%", cnn="75%")
+    assert damage.comparison({vit: two, cnn: one}) == words.HERE_CNN.format(vit="62%", cnn="75%")
 
 
 def test_the_table_of_what_is_not_equal_comes_from_the_models(given):

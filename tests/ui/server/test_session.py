@@ -37,7 +37,7 @@ class Server:
 
     def at(self, now: float) -> list[str]:
         self.now = now
-        self.sessions.end_those_gone()
+        self.sessions.end_disconnected()
         return self.ended
 
 
@@ -114,7 +114,7 @@ def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch
     monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(session.uploads, "kept", lambda: kept)
     with pytest.raises(Over):
-        session.look_after(SimpleNamespace(end_those_gone=lambda: 1 / 0, collect=lambda: None))
+        session.look_after(SimpleNamespace(end_disconnected=lambda: 1 / 0, collect=lambda: None))
     assert kept.nbytes == 0
 
 
@@ -163,7 +163,7 @@ def test_a_session_that_was_ended_starts_anew_and_leaves_nothing_behind(app, mon
         gone.setattr(session.runtime, "get_instance", lambda: SimpleNamespace(is_active_session=lambda _: False))
         gone.setattr(session, "st", SimpleNamespace(get_option=lambda _: 0))
         for _ in range(2):  # its connection is lost, and then its time is over
-            session.open_sessions().end_those_gone()
+            session.open_sessions().end_disconnected()
     assert before not in session.open_sessions()
     shown.at.run()
     after = shown.at.session_state["private session"].name

@@ -41,18 +41,18 @@ class Operations(float):
 class ConsentRequired(Exception):
     """Work needs the visitor's consent; `ask` shows the question."""
 
-    def __init__(self, key: Key, question: str, way_out: str = "", **change: Any) -> None:
-        """key: what is agreed to; way_out: a button that makes this change of the selection instead."""
+    def __init__(self, key: Key, question: str, alternative: str = "", **change: Any) -> None:
+        """key: what is agreed to; alternative: a button that makes this change of the selection instead."""
         super().__init__("a question about the cost of a run is open")
-        self.key, self.question, self.way_out, self.change = key, question, way_out, change
+        self.key, self.question, self.alternative, self.change = key, question, alternative, change
 
     def ask(self, where: str) -> None:
         """What the run would cost, and the ways on. where: a name for the buttons, different on each page."""
         st.warning(self.question)
         with st.container(horizontal=True):
             st.button(words.GO_ON, key=f"go on {where}", type="primary", on_click=_agree, args=(self.key,))
-            if self.way_out:
-                st.button(self.way_out, key=f"own size {where}", on_click=state.change, kwargs=self.change)
+            if self.alternative:
+                st.button(self.alternative, key=f"own size {where}", on_click=state.change, kwargs=self.change)
 
 
 def require_weights(key: Key, source: str, trained: bool) -> None:

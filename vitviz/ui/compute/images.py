@@ -78,7 +78,7 @@ def keep_upload(
         return False
     known = st.session_state.get(UPLOADS[name])
     if known is None or known.content != content:
-        services.queue().results.let_go(own.name, but=key)  # what was computed of the last one
+        services.queue().results.clear_scope(own.name, but=key)  # what was computed of the last one
     st.session_state[UPLOADS[name]] = uploads.kept().keep(own.visitor, name, content, scaled)
     return True
 
@@ -103,7 +103,7 @@ def has_upload(name: str = UPLOAD) -> bool:
 def forget_uploads() -> None:
     """Deletes this browser's pictures and all results that were computed from them."""
     for name in session.forget_pictures():
-        services.queue().results.let_go(name)
+        services.queue().results.clear_scope(name)
     for key in UPLOADS.values():
         st.session_state.pop(key, None)
 

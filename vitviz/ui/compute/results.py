@@ -184,7 +184,7 @@ class Results:
             for key in [key for key in self._weak if key.scope == scope]:
                 del self._weak[key]
 
-    def let_go(self, scope: str, but: Hashable = None) -> None:
+    def clear_scope(self, scope: str, but: Hashable = None) -> None:
         """Removes everything private to one session, which goes on with another picture. but: the key of what is kept."""
         with self._lock:
             for key in [key for key in self._held if key.scope == scope and key != but]:

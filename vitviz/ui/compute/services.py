@@ -114,7 +114,7 @@ def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str, oper
         except Cancelled:
             raise Stopped(key) from None
         except StopException:  # the connection was lost, and may be restored in a moment
-            ticket.leave(session.patience(private=key.scope is not None))
+            ticket.leave(session.grace_seconds(private=key.scope is not None))
             raise
 
 

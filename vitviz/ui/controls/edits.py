@@ -59,7 +59,7 @@ def current() -> Interventions:
     return Interventions.decode(str(state.value_of(PARAM)))
 
 
-def now() -> Interventions:
+def latest() -> Interventions:
     """`current`, with reports that were not received yet: for callbacks, which change what they read."""
     state.take_reports()
     return current()
@@ -103,7 +103,7 @@ def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventio
 
 def show_all(**params: Any) -> None:
     """Hides no patches, for callbacks that show another photograph: hidden patches were parts of the former one."""
-    switch(hide(now(), (), "mean"), **params)
+    switch(hide(latest(), (), "mean"), **params)
 
 
 def hide_buttons(context: PageContext, given: Interventions, fill: str) -> None:
@@ -115,7 +115,7 @@ def hide_buttons(context: PageContext, given: Interventions, fill: str) -> None:
     now_hidden = frozenset(hidden(given))
 
     def put(patches: frozenset[int]) -> None:
-        switch(hide(now(), patches, fill))
+        switch(hide(latest(), patches, fill))
 
     for label, patches in {**wanted, words.HIDE_NOTHING: frozenset()}.items():
         if patches is not None:

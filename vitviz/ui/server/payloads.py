@@ -259,7 +259,7 @@ class PayloadStore:
             for name in [*self._names_of.get(session, ())]:
                 self._drop(name)
 
-    def let_go(self, session: str) -> None:
+    def clear_session(self, session: str) -> None:
         """All names of a session stop working; it goes on and will be offered others."""
         with self._lock:
             for name in [*self._names_of.get(session, ())]:

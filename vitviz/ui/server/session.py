@@ -124,7 +124,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def end_those_gone(self) -> None:
+    def end_disconnected(self) -> None:
         """Ends the sessions that have been without a connection for longer than their lifetime."""
         now, seconds = self._clock(), self._lifetime()
         over = []
@@ -162,7 +162,7 @@ def open_sessions() -> Sessions:
     return sessions
 
 
-def patience(private: bool) -> float:
+def grace_seconds(private: bool) -> float:
     """Seconds for which the work of a session without a connection goes on."""
     return lifetime() if private else min(lifetime(), SHARED_SECONDS)
 
@@ -171,7 +171,7 @@ def look_after(sessions: Sessions) -> None:
     """Ends sessions and deletes pictures whose time is over, and collects garbage, every few seconds; never returns."""
     while True:
         time.sleep(max(1.0, min(LOOK_SECONDS, lifetime() / 4)))
-        for work in (sessions.end_those_gone, uploads.kept().clean, sessions.collect):
+        for work in (sessions.end_disconnected, uploads.kept().clean, sessions.collect):
             try:
                 work()
             except Exception as error:
@@ -237,7 +237,7 @@ def forget_pictures() -> Iterable[str]:
     tabs = open_sessions().of_browser(own)
     uploads.kept().forget(own.visitor)
     for name, streamlit_id in tabs.items():
-        route.payloads().let_go(name)
+        route.payloads().clear_session(name)
         if runtime.exists():
             runtime.get_instance().uploaded_file_mgr.remove_session_files(streamlit_id)
     return tabs

@@ -106,7 +106,7 @@ def without_message(error: BaseException) -> str:
     return "which came from ".join(parts).rstrip()
 
 
-class NothingOfVisitors(logging.Filter):
+class VisitorFilter(logging.Filter):
     """Puts `without_message` in the place of an error that a line is about, and leaves out the lines that the web server writes
     about each connection, with the visitor's address.
     """
@@ -120,7 +120,7 @@ class NothingOfVisitors(logging.Filter):
         return True
 
 
-_NOTHING_OF_VISITORS = NothingOfVisitors()
+_NOTHING_OF_VISITORS = VisitorFilter()
 
 
 def set_up_logs(form: str) -> None:

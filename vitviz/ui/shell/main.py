@@ -113,8 +113,8 @@ def _show(opened: list[PageContext], page: Page) -> None:
             page.load()(opened[0])
         else:
             frame.not_supported(opened[0], page.question)
-    frame.drawn()  # whatever became of the page: the ways on stand below it
-    navigation.along(page.name)
+    frame.drawn()  # also after an error: links to other pages are below it
+    navigation.previous_and_next(page.name)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def link(name: str, label: str | None = None) -> None:
     st.page_link(page, label=label, icon=icon, query_params=to_parameters(state.selection()))
 
 
-def along(name: str) -> None:
+def previous_and_next(name: str) -> None:
     """At the end of the page `name`: to the page before it and to the next one, in the order of the menu. On a phone this
     stands at the bottom of the screen, with the list of pages between the two.
     """

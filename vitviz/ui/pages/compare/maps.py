@@ -104,7 +104,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
     label = one.heatmap.label.partition(",")[0]
     marked = marked_patch(one.context)
     show_picture(
-        sides.sharing(one.context, two.context.key.scope),
+        sides.shared_context(one.context, two.context.key.scope),
         "difference",
         alt=words.ALT_DIFFERENCE.format(label=label),
         on_pick=lambda name: _picked(one.context, name, gap.grid),

@@ -44,7 +44,7 @@ def show(context: PageContext, its: Frame) -> None:
     name = sides.picture_of(context)
     with its.figure():
         taken = images.image_of(replace(context.selection, image=name))
-        both = sides.sharing(context, taken.scope)
+        both = sides.shared_context(context, taken.scope)
         scene = _scene(both, taken)
         paste = Paste(
             marked_or_middle(context),

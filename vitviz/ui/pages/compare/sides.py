@@ -137,7 +137,7 @@ def _back() -> None:
     state.change(other_model="", other_image="")
 
 
-def sharing(context: PageContext, scope: str | None) -> PageContext:
+def shared_context(context: PageContext, scope: str | None) -> PageContext:
     """A's context for questions about both sides: their answers are private where either picture is."""
     return replace(context, key=replace(context.key, scope=context.key.scope or scope))
 

@@ -34,7 +34,7 @@ Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ShownBoxes:
     """The boxes that are shown: (query, class, probability) of each, and whether any reaches the threshold."""
 
     boxes: tuple[tuple[int, int, float], ...]
@@ -72,7 +72,7 @@ def show(context: PageContext, its: Frame) -> None:
         photograph = seen_photograph(context)
         asked = {"detector": name, "hash": detector.weights_hash}
         found = context.ask("detections", lambda _: detect(detector, photograph), **asked)
-        seen = _seen(found, float(state.value_of("likely")))
+        seen = _shown_boxes(found, float(state.value_of("likely")))
         at = min(int(state.value_of("which")), len(seen.boxes)) - 1
         _figure(its, context, found, seen, at, photograph, asked)
         with its.settings():
@@ -98,9 +98,9 @@ def seen_photograph(context: PageContext) -> Image.Image:
     return part if abs(height - part.height) <= 1 else part.resize((part.width, height))
 
 
-def _seen(found: Detections, least: float) -> Seen:
+def _shown_boxes(found: Detections, least: float) -> ShownBoxes:
     boxes = found.above(least)
-    return Seen(tuple(boxes), True) if boxes else Seen(tuple(found.above(0.0)[:1]), False)
+    return ShownBoxes(tuple(boxes), True) if boxes else ShownBoxes(tuple(found.above(0.0)[:1]), False)
 
 
 def _layer(found: Detections) -> int:
@@ -121,7 +121,7 @@ def _figure(
     its: Frame,
     context: PageContext,
     found: Detections,
-    seen: Seen,
+    seen: ShownBoxes,
     at: int,
     photograph: Image.Image,
     asked: dict[str, str],
@@ -167,7 +167,7 @@ def _figure(
         its.say(words.SAID_ATTENTION, count=len(seen.boxes), model=model, box=box, layer=layer)
 
 
-def _details(context: PageContext, found: Detections, seen: Seen, name: str) -> None:
+def _details(context: PageContext, found: Detections, seen: ShownBoxes, name: str) -> None:
     """Boxes in pixels of the photograph, COCO, and the Python that finds them in the whole photograph."""
     region, photograph = context.traced.prepared.box, context.image.image
     part = seen_photograph(context)

@@ -131,7 +131,7 @@ def _go_on(ways: dict[tuple[str, str], tuple[int, ...]]) -> None:
     way = st.session_state[WAYS]
     if way is None:
         return
-    given = edits.now()
+    given = edits.latest()
     if way[0] == "prediction":
         state.change(object=runs(ways[way]), part="mark")
     else:

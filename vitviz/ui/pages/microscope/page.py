@@ -60,7 +60,7 @@ def render(context: PageContext) -> None:
             if isinstance(norms, str):
                 st.caption(words.NO_VALUES.format(reason=escaped(norms)))
             _sinks(context, view.layer, norms)
-            _way_out(context, view)
+            _exports(context, view)
 
 
 def _sinks(context: PageContext, layer: int, norms: list[torch.Tensor] | str) -> None:
@@ -136,7 +136,7 @@ def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
     return norms
 
 
-def _way_out(context: PageContext, view: MicroscopeView) -> None:
+def _exports(context: PageContext, view: MicroscopeView) -> None:
     """The microscope's maps as a figure with exports: of the pinned token, else of the first one."""
     layout = context.layout
     token = view.token or (layout.prefix[0] if layout.prefix else cell_name(layout.grid[0] // 2, layout.grid[1] // 2))

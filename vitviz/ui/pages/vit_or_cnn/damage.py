@@ -14,7 +14,7 @@ from vitviz.ui.controls.captions import sentence
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, python_cut, said_of
+from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, output_words, python_crop
 
 ORDERS = {"shuffle": 2, "hide": 3}  # random orders for each level: some thirty passes of either kind
 
@@ -61,7 +61,7 @@ def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
         answers = [
             words.STEP_ANSWER.format(
                 network=words.SHORT_VIT if network.is_vit else words.SHORT_CNN,
-                label=said_of(network, curve.target, vit),
+                label=output_words(network, curve.target, vit),
                 value=network.kind.text(float(curve.values[frame])),
             )
             for (network, curve), frame in zip(curves.items(), frames, strict=True)
@@ -69,7 +69,7 @@ def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
         steps.append(
             NetworkStep(level, frames, words.STEP.format(level=_level(level, vit), answers=words.AND.join(answers)))
         )
-    sides = [_side(network, curve, said_of(network, curve.target, vit)) for network, curve in curves.items()]
+    sides = [_side(network, curve, output_words(network, curve.target, vit)) for network, curve in curves.items()]
     shares = all(network.kind.is_probability for network in curves)
     top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
     axes = Axes(
@@ -81,7 +81,7 @@ def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     )
     question = "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + chosen_damage()
     show_networks(
-        "networks", question, sides, steps, axes, alt=here(curves) or words.DAMAGES[chosen_damage()], smooth=False
+        "networks", question, sides, steps, axes, alt=comparison(curves) or words.DAMAGES[chosen_damage()], smooth=False
     )
 
 
@@ -118,7 +118,7 @@ def _tick(level: float) -> str:
     return f"{level:g}" if chosen_damage() in ("shuffle", "blur") else f"{level:.0%}"
 
 
-def here(curves: dict[ComparedNetwork, StressCurve]) -> str:
+def comparison(curves: dict[ComparedNetwork, StressCurve]) -> str:
     """A sentence on which network keeps more of its probability on this photograph, over the levels that both share.
 
     Empty where there are none, and for outputs that are no probabilities: whose shares are not defined.
@@ -144,7 +144,7 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     curves, context = curves_of(vit, cnn), vit.context
     claim = words.CLAIMED.get(chosen_damage())
     sentence(claim if claim is not None else words.NOT_CLAIMED)
-    if said := here(curves):
+    if said := comparison(curves):
         sentence(said)
     figure.exports(
         context,
@@ -154,7 +154,7 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
             {network.title: network.name_of(curve.target) for network, curve in curves.items()},
             context.subject.provenance("damaged photograph"),
             theme=context.theme,
-            cut=python_cut(vit, cnn),
+            cut=python_crop(vit, cnn),
             orders=ORDERS.get(chosen_damage(), 1),
         ),
         label=words.CURVES,

@@ -131,7 +131,7 @@ def cnn_of(context: PageContext) -> ComparedNetwork:
     cnn = loading.cnn_of(str(state.value_of("cnn")) or EMBEDDED)
     key = cnn_key(cnn, context.key)
     prepared = context.traced.prepared
-    shown = cut_for(cnn, context.image.image, prepared.shown, prepared.box)
+    shown = crop_for(cnn, context.image.image, prepared.shown, prepared.box)
     title = words.CNN.format(name=words.EMBEDDED_CNN if cnn.name == EMBEDDED else cnn.name)
     # Its trace is still the Vision Transformer's: only results under its own key are about this network.
     return ComparedNetwork(title, replace(context, key=key), cnn, shown, model_input(cnn, np.asarray(shown)))
@@ -143,12 +143,12 @@ def cnn_key(cnn: Cnn, vit: Key) -> Key:
     return Key("", cnn.name, cnn.weights_hash, vit.image, cnn.input_size, cut, scope=vit.scope)
 
 
-def given_of(network: ComparedNetwork, photograph: Image.Image) -> Tensor:
+def input_of(network: ComparedNetwork, photograph: Image.Image) -> Tensor:
     """(3, height, width): another photograph as this network's input."""
     seen = prepare(network.context.model, photograph, framing=framing_of(network.context))
     if not isinstance(network.model, Cnn):
         return seen.input
-    return model_input(network.model, np.asarray(cut_for(network.model, photograph, seen.shown, seen.box)))
+    return model_input(network.model, np.asarray(crop_for(network.model, photograph, seen.shown, seen.box)))
 
 
 def framing_of(context: PageContext) -> str:
@@ -156,7 +156,7 @@ def framing_of(context: PageContext) -> str:
     return "crop" if context.selection.framing == "fit" else context.selection.framing
 
 
-def cut_for(
+def crop_for(
     cnn: Cnn, photograph: Image.Image, seen: Image.Image, box: tuple[float, float, float, float]
 ) -> Image.Image:
     """The part of the photograph that another model saw, at the network's own size: the very pixels where sizes agree."""
@@ -166,7 +166,7 @@ def cut_for(
     return photograph.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
-def python_cut(vit: ComparedNetwork, cnn: ComparedNetwork) -> SameCut:
+def python_crop(vit: ComparedNetwork, cnn: ComparedNetwork) -> SameCut:
     """Python code that prepares the photograph for both networks as here."""
     traced = vit.context.traced
     scaled = vit.shown.size != cnn.shown.size
@@ -218,7 +218,7 @@ def followed(vit: ComparedNetwork, cnn: ComparedNetwork) -> tuple[int | None, in
     return own, own if same_outputs(vit, cnn) else first
 
 
-def said_of(network: ComparedNetwork, output: int, vit: ComparedNetwork) -> str:
+def output_words(network: ComparedNetwork, output: int, vit: ComparedNetwork) -> str:
     """An output that is followed in words, plain text: its name, or while predictions are hidden only whose it is."""
     if not answer_hidden(vit.context) or output == int(state.value_of("target")):
         return network.name_of(output)

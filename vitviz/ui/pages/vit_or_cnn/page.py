@@ -30,7 +30,7 @@ from vitviz.ui.pages.vit_or_cnn.networks import (
     cnn_of,
     facts_of,
     followed,
-    said_of,
+    output_words,
     vit_of,
 )
 from vitviz.ui.shell.errors import guarded
@@ -114,7 +114,7 @@ def show_answers(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None
         3.0,
         output=output,
     )
-    label = words.CAM_OF.format(label=said_of(cnn, output, vit))
+    label = words.CAM_OF.format(label=output_words(cnn, output, vit))
     with st.container(key=SIDE_BY_SIDE, gap="small"):
         left, right, third = st.columns(COLUMNS)
         with left:

@@ -28,7 +28,7 @@ from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.vit_or_cnn import text as words
-from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, given_of, python_cut
+from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, framing_of, input_of, python_crop
 
 OWN, GALLERY = "receptive fields", "receptive fields of the gallery"  # names of the results
 # Tokens of a Vision Transformer beyond which its backward passes would hold gigabytes.
@@ -164,7 +164,7 @@ def of_gallery(context: PageContext) -> PageContext:
 def _gallery_fields(network: ComparedNetwork, model: Model | Cnn, progress: JobProgress) -> tuple[ReceptiveField, ...]:
     found = []
     for done, sample in enumerate(samples()):
-        found.append(receptive_fields(model, given_of(network, load_sample(sample.id))))
+        found.append(receptive_fields(model, input_of(network, load_sample(sample.id))))
         progress(done + 1, len(samples()))
     return mean_receptive_fields(found)
 
@@ -178,7 +178,7 @@ def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     """Published findings, those of these two networks, and the curves as a figure with exports."""
     context, gallery = vit.context, _gallery(vit.context)
     fields = [fields_of(network) for network in (vit, cnn)]
-    cut = python_cut(vit, cnn)
+    cut = python_crop(vit, cnn)
     caption(words.FIELDS_LEGEND)
     sentence(words.REACH_CLAIMED)
     sentence(fields_words(fields, vit, cnn))

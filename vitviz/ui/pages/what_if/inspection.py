@@ -163,7 +163,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
     st.caption(words.SINK_ASIDE_TEXT)
 
     def cut(tokens: list[int]) -> None:
-        edits.switch(edits.set_cut(edits.now(), tokens, None), switch="cut")
+        edits.switch(edits.set_cut(edits.latest(), tokens, None), switch="cut")
 
     st.button(words.SINK_CUT, on_click=cut, args=(others,))
 

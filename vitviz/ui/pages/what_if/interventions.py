@@ -53,7 +53,7 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
 
     def hide_by(chosen: str | None) -> None:
         if chosen:
-            edits.switch(edits.hide(now(), edits.hidden(now()), chosen), hide_by=chosen)
+            edits.switch(edits.hide(latest(), edits.hidden(latest()), chosen), hide_by=chosen)
 
     with its.settings():
         st.segmented_control(
@@ -74,7 +74,7 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
         paint=Paint(
             cells,
             words.HIDE_HINT,
-            lambda painted: edits.switch(edits.hide(now(), painted, fill)),
+            lambda painted: edits.switch(edits.hide(latest(), painted, fill)),
             hidden=lambda: seen_picture(context.subject, everything),
             by=fill,
             touch_hint=words.HIDE_HINT_TOUCH,
@@ -89,13 +89,15 @@ def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
     facts, seed, how = Facts(context), edits.shuffled(given), edits.positions(given)
 
     def another(after: int) -> None:
-        edits.switch(edits.set_shuffle(now(), after + 1))
+        edits.switch(edits.set_shuffle(latest(), after + 1))
 
     with its.controls():
         st.toggle(
             words.SHUFFLE,
             help=words.SHUFFLE_HELP,
-            **tied("shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(now(), 0 if on else None))),
+            **tied(
+                "shuffle", seed is not None, lambda on: edits.switch(edits.set_shuffle(latest(), 0 if on else None))
+            ),
         )
         if seed is not None:
             st.button(words.ANOTHER_ORDER, icon=":material/shuffle:", on_click=another, args=(seed,))
@@ -105,7 +107,7 @@ def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
                 list(words.POSITIONS_OF),
                 format_func=named(words.POSITIONS_OF),
                 help=words.POSITIONS_HELP,
-                **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(now(), to or None))),
+                **tied("positions", how or "", lambda to: edits.switch(edits.set_positions(latest(), to or None))),
             )
     with its.details():
         st.caption(true_of(words.ORDER_TEXT, facts))
@@ -143,7 +145,7 @@ def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
                 selection_mode="multi",
                 wrap=True,
                 format_func=lambda at: common.token(prefix[at]),
-                **tied("prefix", list(others(given)), lambda chosen: _cut((*chosen, *patches(now())))),
+                **tied("prefix", list(others(given)), lambda chosen: _cut((*chosen, *patches(latest())))),
             )
         _sinks(context)
     show_picture(
@@ -154,7 +156,7 @@ def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
         paint=Paint(
             tuple(token - first for token in patches(given)),
             words.CUT_HINT,
-            lambda cells: _cut((*others(now()), *(cell + first for cell in cells))),
+            lambda cells: _cut((*others(latest()), *(cell + first for cell in cells))),
         ),
     )
     with its.settings():
@@ -170,13 +172,13 @@ def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
 
 def _cut(tokens: Iterable[int]) -> None:
     """Cuts exactly these, in the layers chosen."""
-    given = now()
+    given = latest()
     edits.switch(edits.set_cut(given, tokens, edits.cut_layers(given)))
 
 
 def _cut_in(layers: Sequence[int]) -> None:
     """Cuts what is cut in these layers, in all where there is none."""
-    given = now()
+    given = latest()
     edits.switch(edits.set_cut(given, edits.cut_tokens(given), layers or None))
 
 
@@ -189,7 +191,7 @@ def _sinks(context: PageContext) -> None:
         return
 
     def cut_too(sinks: tuple[int, ...]) -> None:
-        _cut(sorted({*edits.cut_tokens(now()), *sinks}))
+        _cut(sorted({*edits.cut_tokens(latest()), *sinks}))
 
     st.button(words.CUT_SINKS.format(count=len(sinks)), help=words.CUT_SINKS_HELP, on_click=cut_too, args=(sinks,))
 
@@ -203,7 +205,7 @@ def show_heads(its: Frame, context: PageContext, given: Interventions) -> None:
 
     def head_by(chosen: str | None) -> None:
         if chosen:
-            edits.switch(edits.set_heads(now(), edits.heads_off(now()), chosen), head_by=chosen)
+            edits.switch(edits.set_heads(latest(), edits.heads_off(latest()), chosen), head_by=chosen)
 
     with its.settings():
         st.segmented_control(
@@ -246,7 +248,7 @@ def show_heads(its: Frame, context: PageContext, given: Interventions) -> None:
 
 
 def _set_layers(chosen: list[int]) -> None:
-    edits.switch(edits.set_layers(now(), chosen))
+    edits.switch(edits.set_layers(latest(), chosen))
 
 
 def fill_of(given: Interventions) -> str:
@@ -260,7 +262,7 @@ def painted(given: Interventions, heads: int, fill: str, hint: str) -> Paint:
     return Paint(
         cells,
         hint,
-        lambda chosen: edits.switch(edits.set_heads(now(), (divmod(c, heads) for c in chosen), fill)),
+        lambda chosen: edits.switch(edits.set_heads(latest(), (divmod(c, heads) for c in chosen), fill)),
         touch_hint=words.BOARD_HINT_TOUCH,
     )
 
@@ -283,7 +285,7 @@ def show_list(context: PageContext, given: Interventions) -> None:
                 icon=":material/close:",
                 key=f"undo {at}",
                 help=words.REMOVE.format(change=line),
-                on_click=lambda item: edits.switch(edits.without(now(), item)),
+                on_click=lambda item: edits.switch(edits.without(latest(), item)),
                 args=(item,),
             )
         st.button(
