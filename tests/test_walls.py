@@ -1,4 +1,4 @@
-"""The walls between the rooms: who may import whom, in the source and in a fresh interpreter."""
+"""The walls between the packages: which may import which, in the source and in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAVY = {"torch", "timm", "streamlit", "transformers"}
 FOUNDATION = {"errors", "tokens", "heatmap", "outputs", "progress", "references"}
 ENGINE = FOUNDATION | {"assets", "images", "models", "capture", "tracing", "analysis"}
 
-# Room -> the rooms it may import. A room is a package or a module directly under vitviz.
+# Part -> the parts it may import. A part is a package or a module directly under vitviz.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "tokens": {"errors"},
@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"commands", "errors"},
 }
 
-# Room -> what it must not load, by itself or through anything it imports.
+# Part -> what it must not load, by itself or through anything it imports.
 MUST_NOT_LOAD: dict[str, set[str]] = {
     "errors": HEAVY,
     "tokens": HEAVY,
@@ -88,7 +88,7 @@ for forbidden, modules in json.loads(sys.argv[1]):
 """
 
 
-def room_of(path: Path) -> str:
+def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
@@ -96,12 +96,12 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def sources(room: str) -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if room_of(path) == room]
+def sources(part: str) -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if part_of(path) == part]
 
 
-def rooms() -> list[str]:
-    return sorted({room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"})
+def parts() -> list[str]:
+    return sorted({part_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"})
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -110,39 +110,39 @@ def imported_modules(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively; the project writes vitviz.room"
+            assert node.level == 0, f"{path.name} imports relatively; the project writes vitviz.package"
             assert node.module is not None
-            if node.module == "vitviz":  # a room, or a public name, which stands for the room that defines it
+            if node.module == "vitviz":  # a part, or a public name, which stands for the part that defines it
                 yield from (vitviz._PUBLIC.get(alias.name, f"vitviz.{alias.name}") for alias in node.names)
             else:
                 yield node.module
 
 
-def test_every_room_has_its_walls() -> None:
-    unknown = set(rooms()) - set(MAY_IMPORT) - {"ui"}
+def test_every_part_has_its_walls() -> None:
+    unknown = set(parts()) - set(MAY_IMPORT) - {"ui"}
     assert not unknown, f"say in MAY_IMPORT and MUST_NOT_LOAD what these may import: {sorted(unknown)}"
     assert MAY_IMPORT.keys() == MUST_NOT_LOAD.keys()
 
 
-@pytest.mark.parametrize("room", [room for room in rooms() if room != "ui"])
-def test_a_room_imports_only_the_rooms_it_may(room: str) -> None:
-    for path in sources(room):
+@pytest.mark.parametrize("part", [part for part in parts() if part != "ui"])
+def test_a_part_imports_only_the_parts_it_may(part: str) -> None:
+    for path in sources(part):
         for module in imported_modules(path):
             top, *rest = module.split(".")
             if top == "vitviz" and rest and rest[0] != "__version__":
-                assert rest[0] == room or rest[0] in MAY_IMPORT[room], f"{path.name} imports {module}"
+                assert rest[0] == part or rest[0] in MAY_IMPORT[part], f"{path.name} imports {module}"
             assert top != "streamlit", f"{path.name} imports {module}: only vitviz.ui does"
-            assert top != "timm" or room == "models", f"{path.name} imports {module}: only vitviz.models does"
+            assert top != "timm" or part == "models", f"{path.name} imports {module}: only vitviz.models does"
             assert top != "transformers" or path.parent.name == "hugging_face", f"{path.name} imports {module}"
-            assert top != "torch" or "torch" not in MUST_NOT_LOAD[room], f"{path.name} imports {module}"
+            assert top != "torch" or "torch" not in MUST_NOT_LOAD[part], f"{path.name} imports {module}"
 
 
-def test_a_room_loads_nothing_heavy_in_a_fresh_interpreter() -> None:
-    """One interpreter for all rooms: those that may load the least come first, so that nothing loaded is there by right."""
-    order = sorted(MUST_NOT_LOAD, key=lambda room: -len(MUST_NOT_LOAD[room]))
-    for room, following in pairwise(order):
-        assert MUST_NOT_LOAD[room] >= MUST_NOT_LOAD[following], f"{room} and {following} need an interpreter each"
-    request = [(sorted(MUST_NOT_LOAD[room]), [module_name(path) for path in sources(room)]) for room in order]
+def test_a_part_loads_nothing_heavy_in_a_fresh_interpreter() -> None:
+    """One interpreter for all parts: those that may load the least come first, so that nothing loaded is there by right."""
+    order = sorted(MUST_NOT_LOAD, key=lambda part: -len(MUST_NOT_LOAD[part]))
+    for part, following in pairwise(order):
+        assert MUST_NOT_LOAD[part] >= MUST_NOT_LOAD[following], f"{part} and {following} need an interpreter each"
+    request = [(sorted(MUST_NOT_LOAD[part]), [module_name(path) for path in sources(part)]) for part in order]
     run = subprocess.run(
         [sys.executable, "-c", IMPORT_ONE_BY_ONE, json.dumps(request)], capture_output=True, text=True, cwd=ROOT
     )
@@ -156,5 +156,5 @@ def test_the_user_interface_leaves_timm_to_the_models() -> None:
 
 def test_only_the_app_itself_imports_the_user_interface() -> None:
     for path in PACKAGE.rglob("*.py"):
-        if room_of(path) != "ui":
+        if part_of(path) != "ui":
             assert not any(module.startswith("vitviz.ui") for module in imported_modules(path)), path.name
