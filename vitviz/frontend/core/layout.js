@@ -185,7 +185,7 @@ export function panelsFor(mode, ratios, width, windowHeight) {
   return { boxes: above.boxes.flatMap((box) => [box, { ...box, top: box.top + step }]), height: above.height + step };
 }
 
-// Of one height, `most` at most, spread from edge to edge where they need not be far apart for it.
+// Panels of one height, `most` at most, spread over the width unless gaps would become large.
 function inARow(ratios, width, most, gap, below) {
   const { TITLE, APART } = PANELS;
   const sum = ratios.reduce((total, ratio) => total + ratio, 0);

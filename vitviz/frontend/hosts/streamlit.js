@@ -54,7 +54,7 @@ class StreamlitHost {
     this.component.setTriggerValue("act", value);
   }
 
-  // Where the camera's control is: on a phone the sidebar is put away.
+  // Opens the sidebar, which has the camera's control: on a phone it is closed.
   openSidebar() {
     document.querySelector('[data-testid="stExpandSidebarButton"]')?.click();
   }

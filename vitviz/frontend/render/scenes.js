@@ -108,7 +108,7 @@ function bar(pen, { value, high, chosen }, [x, y, width, height], look) {
   pen.fillRect(x, y, Math.max((value / (high || 1)) * width, 0.5), height);
 }
 
-// Where one number lies between the lowest and the highest of all, every one of which is a hairline.
+// One number among all between the lowest and the highest, each of which is a hairline.
 function ticks(pen, { all, value, chosen }, [x, y, width, height], look) {
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const place = (number) => x + ((number - low) / (high - low || 1)) * width;
@@ -135,7 +135,7 @@ function patch(pen, item, box, { picture, grid: cut, cell, ink }) {
   outline(pen, [x, y, width / item.cells[1], height / item.cells[0]], ink);
 }
 
-// Of a cell too small for a frame around it.
+// The outline of a cell that is too small for a frame around it.
 function outline(pen, [x, y, width, height], colour) {
   pen.lineWidth = 1;
   for (const [style, grow] of [["#fff", 0.5], [colour, 1.5]]) {

@@ -157,7 +157,7 @@ class Board extends View {
     return marks;
   }
 
-  // Where on the board an event is, in CSS pixels; null before there is one.
+  // The place of an event on the board, in CSS pixels; null before there is a board.
   placeOf(event) {
     if (!this.shown || !this.size) return null;
     const [y, x] = pointUnder(event, this.canvas, [this.size.height, this.size.width]);

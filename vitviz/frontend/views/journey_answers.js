@@ -47,7 +47,7 @@ export class JourneyAnswers {
     next(0);
   }
 
-  // Where queries and keys of all layers are too many: those of the layer on the screen, once the pointer is on it.
+  // Loads queries and keys of one layer, where those of all are too many: of the shown one, once the pointer is on it.
   loadPointed() {
     const i = this.timeline.playing || this.hovered === null ? -1 : this.layerShown;
     const [layer, url] = [this.layers[i], this.shown.data.layers[i]?.rows];
@@ -120,7 +120,7 @@ export class JourneyAnswers {
     return token < 0 ? null : rows.of(token, head);
   }
 
-  // Of patches only, as maps are drawn. A windowed layer's shares come as a map already.
+  // The shares of patches only, for maps. A windowed layer's shares come as a map already.
   patchShares(layer, name, head = null) {
     const row = this.shares(layer, name, head);
     const { weights } = this.layers[layer];

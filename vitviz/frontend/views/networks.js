@@ -152,7 +152,7 @@ class Networks extends View {
     this.settle(step);
   }
 
-  // Stands still there, and says so.
+  // Stops there, and announces it.
   settle(at) {
     this.halt(at);
     Object.assign(this.host.memory, { question: this.shown.data.question, at });
@@ -191,7 +191,7 @@ class Networks extends View {
     setAttribute(this.root, "data-playing", this.playing);
   }
 
-  // Where a side is among its own frames: between two of them while it plays.
+  // The position of a side among its own frames: between two of them while it plays.
   place(i, step) {
     const { steps, sides } = this.shown.data;
     const count = sides[i].captions.length;

@@ -293,7 +293,7 @@ class Picture extends View {
       return [words.format("place", { row: rowNames[row] ?? row, col: colNames[col] ?? col }), ...facts].filter(Boolean).join(" · ");
     }
     if (given.paint) return paintHint(given.paint);
-    // Among many pictures the page says it once.
+    // The page shows the hint once for many pictures.
     return given.one_of_many ? "\u00a0" : words.format("hint");
   }
 }

@@ -77,7 +77,7 @@ class NetworkStep:
 
 @dataclass(frozen=True)
 class Axes:
-    """Of the curves: names, where the upper end is, and the numbers beside them as (value, text)."""
+    """The axes of the curves: names, the upper end, and the numbers beside them as (value, text)."""
 
     x: str
     y: str

@@ -1,4 +1,4 @@
-"""Where the app's computing happens: one queue that every forward pass goes through, and a bounded store of results."""
+"""Computation in the app: one queue for every forward pass, and a bounded store of results."""
 
 from vitviz.ui.compute.queue import ComputeQueue, JobProgress, Ticket
 from vitviz.ui.compute.results import Key, Results

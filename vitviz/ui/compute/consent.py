@@ -28,9 +28,9 @@ WORTH_COUNTING, WORTH_COUNTING_OPERATIONS = 2_000, 1e11
 # bytes of a model's weights.
 ASK_SECONDS, ASK_BYTES, ASK_WORK_SECONDS, ASK_WEIGHT_BYTES = 8.0, 500_000_000, 60.0, 1_000_000_000
 _AGREED = "costs agreed to"
-# Of work that is no forward pass, timed on one core and taken at `turns.OPERATIONS_PER_SECOND`: a cut of n patches takes
-# n^3 + 3,000 n^2 (0.1, 1.4 and 3.9 s at 1,369, 3,136 and 5,184 patches); a random walk 2 to 20 microseconds a pixel and group,
-# more on noise than on photographs.
+# The cost of work that is no forward pass, timed on one core and taken at `turns.OPERATIONS_PER_SECOND`: a cut of n patches
+# takes n^3 + 3,000 n^2 (0.1, 1.4 and 3.9 s at 1,369, 3,136 and 5,184 patches); a random walk 2 to 20 microseconds a pixel and
+# group, more on noise than on photographs.
 _CUT_SQUARED, _WALK_PIXEL = 3_000.0, 2e5
 
 
@@ -198,12 +198,12 @@ def operations(model: Model | Cnn, passes: float = 1) -> Operations:
 
 
 def operations_of_cuts(patches: int, count: int = 1) -> Operations:
-    """Of so many normalised cuts (TokenCut one, MaskCut one for each object) of a graph of so many patches."""
+    """Operations of so many normalised cuts (TokenCut one, MaskCut one for each object) of a graph of so many patches."""
     return Operations(count * (float(patches) ** 3 + _CUT_SQUARED * patches**2))
 
 
 def operations_of_walk(pixels: int, groups: int = 2) -> Operations:
-    """Of a random walk over so many pixels, to so many groups: the refinement of masks along edges."""
+    """Operations of a random walk over so many pixels, to so many groups: the refinement of masks along edges."""
     return Operations(_WALK_PIXEL * pixels * groups)
 
 

@@ -239,7 +239,7 @@ class Pool:
                 self._free.notify()
 
     def status(self) -> list[dict[str, Any]]:
-        """Of each worker, its process and models."""
+        """The process and the models of each worker."""
         return self._ray.get([worker.status.options(concurrency_group="talk").remote() for worker in self._workers])
 
     def run(

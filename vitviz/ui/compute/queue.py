@@ -269,7 +269,7 @@ class ComputeQueue:
             )
 
     def _precedence(self, job: Job) -> tuple[bool, float]:
-        """Of light work in its lane: the largest runs next, of equal ones the one that came first."""
+        """The precedence of light work in its lane: the largest runs next, of equal ones the one that came first."""
         return job.running, self._usual.response_ratio(job.key.what, self.now() - job.asked)
 
     def seconds_until(self, job: Job) -> float:

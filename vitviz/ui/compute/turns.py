@@ -121,7 +121,7 @@ class UsualDurations:
         self._seconds[what] = known + LATEST * (seconds - known)
 
     def response_ratio(self, what: str, waited: float) -> float:
-        """Of work of this name that has waited so long."""
+        """The response ratio of work of this name that has waited so long."""
         takes = max(self._seconds.get(what, UNKNOWN_SECONDS), SHORTEST)
         return (waited + takes) / takes
 

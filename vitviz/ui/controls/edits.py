@@ -97,7 +97,7 @@ def hide_by(given: Interventions) -> str:
 
 
 def hide(given: Interventions, patches: Iterable[int], fill: str) -> Interventions:
-    """With exactly these patches hidden, all in one way."""
+    """The interventions with exactly these patches hidden, all in one way."""
     return _with(given, HidePatches, HidePatches(tuple(patches), fill))
 
 
@@ -133,7 +133,7 @@ def head_fill(given: Interventions) -> str | None:
 
 
 def set_heads(given: Interventions, heads: Iterable[Head], fill: str) -> Interventions:
-    """With exactly these heads off, all replaced in one way."""
+    """The interventions with exactly these heads off, all replaced in one way."""
     return _with(given, SwitchOffHeads, SwitchOffHeads(tuple(heads), fill))
 
 
@@ -142,7 +142,7 @@ def layers_off(given: Interventions) -> tuple[int, ...]:
 
 
 def set_layers(given: Interventions, layers: Iterable[int]) -> Interventions:
-    """With exactly these layers off."""
+    """The interventions with exactly these layers off."""
     return _with(given, SwitchOffLayers, SwitchOffLayers(tuple(layers)))
 
 
@@ -169,17 +169,17 @@ def cut_tokens(given: Interventions) -> tuple[int, ...]:
 
 
 def cut_layers(given: Interventions) -> tuple[int, ...] | None:
-    """Where tokens are cut out of attention, None for everywhere."""
+    """The layers in which tokens are cut out of attention, None for all."""
     return next((item.layers for item in given if isinstance(item, CutTokens)), None)
 
 
 def set_cut(given: Interventions, tokens: Iterable[int], layers: Iterable[int] | None) -> Interventions:
-    """With exactly these tokens cut out of attention, in these layers, or everywhere."""
+    """The interventions with exactly these tokens cut out of attention, in these layers or in all."""
     return _with(given, CutTokens, CutTokens(tuple(tokens), None if layers is None else tuple(layers)))
 
 
 def without(given: Interventions, item: Intervention) -> Interventions:
-    """Without this intervention; where it has changed in the meantime, without those of its kind."""
+    """The interventions without this one; where it has changed in the meantime, without those of its kind."""
     left = tuple(each for each in given if each != item)
     return Interventions(left) if len(left) < len(given.items) else _with(given, type(item), None)
 

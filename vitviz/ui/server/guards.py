@@ -32,10 +32,10 @@ _LOG = logging.getLogger(__name__)
 # Bytes of one message from a browser: the state of widgets, or a photograph from the start page's figure, which scales larger
 # ones down (see `components.journey.LARGEST_UPLOAD`; as text it is a third larger).
 MAX_MESSAGE = 6_000_000
-# Of Streamlit's own addresses: its internal metrics, and a way to run the app without a browser.
+# Streamlit's own addresses that are closed: its internal metrics, and a way to run the app without a browser.
 CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 UPLOADS = "/_stcore/upload_file/"
-# Of one session at once; each is held in memory while it comes.
+# Uploads of one session at once; each is held in memory while it is received.
 UPLOADS_AT_ONCE = 2
 # Read at once of everybody, and the share of one address; who comes later waits for so many seconds at most.
 READ_AT_ONCE, SHARE, WAIT_SECONDS = 20, 0.5, 60.0

@@ -105,7 +105,7 @@ def unpack(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _compressed(raw: bytes) -> bytes:
-    """In gzip's format, compressed where that saves enough."""
+    """The bytes in gzip's format, compressed where that saves enough."""
     middle = raw[max(0, len(raw) - TRIED) // 2 :][:TRIED]
     pays = len(raw) <= TRIED or len(gzip.compress(middle, GZIP_LEVEL)) <= WORTH * len(middle)
     return gzip.compress(raw, GZIP_LEVEL if pays else 0, mtime=0)

@@ -57,7 +57,7 @@ def payload_route(store: PayloadStore, base_path: str = "") -> Route:
     """GET {base}/payload/{name}: the gzipped bytes, or 404 with nothing said about why."""
 
     async def serve(request: Request) -> Response:
-        # In a thread: what is made when it is fetched would hold up everybody's messages.
+        # In a thread: a payload that is made when it is fetched would block the messages of all sessions.
         body = await run_in_threadpool(store.fetch, request.path_params["name"], visitor_of(request.cookies))
         if body is None:
             return _not_found()

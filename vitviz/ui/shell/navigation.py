@@ -74,7 +74,7 @@ def link(name: str, label: str | None = None) -> None:
 
 
 def previous_and_next(name: str) -> None:
-    """At the end of the page `name`: to the page before it and to the next one, in the order of the menu. On a phone this
+    """Links at the end of the page `name` to the one before it and to the next, in the order of the menu. On a phone this
     stands at the bottom of the screen, with the list of pages between the two.
     """
     names = [*pages()]

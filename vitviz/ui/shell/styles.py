@@ -9,7 +9,7 @@ from PIL import Image
 
 from vitviz.ui.server.route import NARROW_COOKIE
 
-# In the page before anything is drawn.
+# Part of the page from the first moment.
 CSS = """
 /* A projector of 1024 x 768 has little height. */
 [data-testid="stMainBlockContainer"] { padding: 0.3rem 2rem 2rem; max-width: 2100px; }

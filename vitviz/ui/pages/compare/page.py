@@ -76,7 +76,7 @@ def show_maps(context: PageContext, its: Frame) -> None:
 
 
 def _choices(context: PageContext, kind: str) -> None:
-    """In what B differs."""
+    """The choice of what differs on side B."""
     differs, possible = sides.differs(), sides.DIFFERS[kind]
     if len(possible) > 1:
         st.selectbox(words.DIFFERS, possible, format_func=named(words.DIFFERENCES), **state.bound("differs", differs))

@@ -29,12 +29,12 @@ from vitviz.ui.pages.compare import text as words
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection
 from vitviz.ui.text import common
 
-# In what B can differ: rollout has all layers and heads in it, and positions belong to the model alone.
+# What can differ on side B: rollout has all layers and heads in it, and positions belong to the model alone.
 DIFFERS = {"attention": ("model", "picture", "layer"), "rollout": ("model", "picture"), "positions": ("model",)}
 
 
 def differs() -> str:
-    """In what B differs from A."""
+    """What differs between B and A."""
     possible = DIFFERS.get(state.value_of("compared"), ("picture",))
     chosen = str(state.value_of("differs"))
     return chosen if chosen in possible else possible[0]
@@ -164,7 +164,7 @@ def head_of(context: PageContext, heads: int) -> int | None:
 
 
 def read_layer(context: PageContext, other: PageContext) -> Callable[[int], int]:
-    """From what the widget holds to the parameter: B's plain layer is no choice, so that B stays with A's choice."""
+    """The parameter for a value of the widget: B's plain layer is no choice, so that B stays with A's choice."""
     plain = plain_layer(context, other)
     return lambda layer: -1 if layer == plain else layer
 

@@ -145,7 +145,7 @@ class Pictures:
     def groups(self) -> tuple[np.ndarray, ...]:
         """(rows, cols) int of each: the groups of all of them together."""
         vectors, count = self.vectors(), int(state.value_of("groups"))
-        # From several starts, some tens of rounds each, in which every vector meets every group's.
+        # k-means: several starts, some tens of rounds each, in which every vector is compared with every group's.
         operations = 2.0 * STARTS * 30 * count * sum(each.values.size for each in vectors)
         return self.ask("joint groups", lambda _: cluster_patches(vectors, count), operations, count=count)
 

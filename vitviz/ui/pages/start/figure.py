@@ -39,7 +39,7 @@ from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.text import common
 
 BARS = 5
-# Of queries and keys of all layers together, in half precision. Where they are more, the server computes the shares of the one
+# Bytes of queries and keys of all layers together, in half precision. Beyond, the server computes the shares of the one
 # token that is held.
 MOST_BYTES = 32 * 2**20
 

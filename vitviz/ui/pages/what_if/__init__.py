@@ -19,7 +19,7 @@ PAGE = Page(
         "head_by": Choice("zero", ("zero", "mean")),
         "beside": Choice("attention", ("attention", "rollout")),  # the map shown before and after
         "weighed": Choice("later", ("later", "now")),  # whether every head is switched off in turn
-        # From how many times the median on a token counts as a sink, by its norm and by the attention it is given.
+        # The multiple of the median from which a token counts as a sink, by its norm and by the attention it gets.
         "norm_times": Number(3.0, 1.5, 20.0, 0.5),
         "mass_times": Number(10.0, 2.0, 50.0, 1.0),
     },
