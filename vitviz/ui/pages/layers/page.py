@@ -108,9 +108,7 @@ def render(context: PageContext) -> None:
 
 
 def whole_grid(context: PageContext) -> bool:
-    """Whether in every layer all patches of one grid attend to all: then the page compares the layers, and leaves the heads of
-    one layer to the microscope.
-    """
+    """Whether in every layer all patches of one grid attend to all: then the page compares layers and shows no single heads."""
     layers = context.traced.trace.every
     return len({layer.key_layout.grid for layer in layers}) == 1 and {layer_kind(layer) for layer in layers} == {GLOBAL}
 
