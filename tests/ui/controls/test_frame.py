@@ -6,8 +6,8 @@ import re
 from unittest.mock import Mock
 
 import pytest
-from tests.ui.integration.test_pages import DRAWN, prediction_of
 
+from tests.ui.integration.test_pages import DRAWN, prediction_of
 from vitviz.errors import UnsupportedError
 from vitviz.ui.pages.patches import text as words
 from vitviz.ui.text import common
