@@ -136,7 +136,7 @@ def details(one: ComparedSide, two: ComparedSide) -> None:
     if one.kind in words.KIND_NOTES:
         st.caption(words.KIND_NOTES[one.kind])
     both, asked = (
-        sides.sharing(one.context, two.context.key.scope),
+        sides.shared_context(one.context, two.context.key.scope),
         (one.context.shared, one.context.robust, _difference_shown(one, two)),
     )
 

@@ -28,10 +28,9 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import GridLines, MapScales, Paint, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits
-from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.edits import found_outliers, now
+from vitviz.ui.controls.captions import Facts, caption
+from vitviz.ui.controls.edits import found_outliers, latest
 from vitviz.ui.controls.explanations import explained_target
-from vitviz.ui.controls.facts import Facts
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named, take_query
 from vitviz.ui.pages.what_if import text as words
