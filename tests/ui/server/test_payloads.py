@@ -131,7 +131,7 @@ def test_a_sessions_bytes_are_those_behind_its_names(steps):
     for session, key, later, then in steps:
         name = store.offer(session, (key, later), lambda key=key: noise(key, 200), when_fetched=later)
         if then:
-            store.fetch(name) if then == "fetch" else store.let_go(session)
+            store.fetch(name) if then == "fetch" else store.clear_session(session)
         for each in "abc":
             own = [len(store._bodies[store._entries[name].digest][0]) for name in store._names_of.get(each, ())]
             assert store._bytes_of[each] == sum(own)
