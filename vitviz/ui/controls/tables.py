@@ -94,8 +94,8 @@ def numbers(columns: Sequence[Column], *, strong: Collection[int] = (), total: i
         cells = [f'<th scope="row">{escape(str(columns[0].values[row]))}</th>']
         cells += [_cell(column, row, digits) for column, digits in zip(columns[1:], decimals[1:], strict=True)]
         body.append(f'<tr class="{kind}">{"".join(cells)}</tr>')
-    # It may be wider than a phone: the keys reach what is scrolled to.
-    return f'<div class="vv-numbers" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    rows = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f'<div class="vv-numbers" tabindex="0">{rows}</div>'  # scrolled with keys where a phone is narrower
 
 
 def vector(values: np.ndarray, alt: str, chosen: int | None = None) -> str:

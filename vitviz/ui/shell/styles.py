@@ -110,9 +110,9 @@ button[data-selected="true"]:is([data-variant="segmented_control"], [data-varian
   .st-key-answer [data-testid="stCaptionContainer"] p { white-space: normal; line-height: 1.2; }
   /* What is waited for stands above the bar of pages, and a row of controls has the whole width. */
   .st-key-starting, .stMain:has(:is(.vv-drawn, .st-key-journey)) [class*="st-key-waiting-"] { bottom: 3.8rem; }
-  /* Pictures that stand one above the other: the space of each, before its script and the rule of its slot have come. */
-  .st-key-figure [data-testid="stColumn"]:has([data-testid="stSkeleton"]):not(.st-key-side-by-side *) {
-    min-height: calc(100vw - 2rem + 78px);
+  /* What stands below the first picture of a figure waits for it, too. */
+  .stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stColumn"]:not(:first-child):not(.st-key-side-by-side *) {
+    display: none;
   }
   .st-key-controls { flex-wrap: wrap; }
   .st-key-controls > :first-child { flex: 1 1 100%; }
