@@ -355,7 +355,7 @@ def test_a_payload_that_is_gone_is_asked_for_anew(microscope: Any, browser: Any,
     page.goto(f"{bench}/?case=small")
     page.locator(".failure", has_text="no longer on the server").wait_for(timeout=PATIENCE)
     page.unroute("**/payload/**")
-    page.get_by_role("button", name="Fetch them again").click()
+    page.get_by_role("button", name="Try again").click()
     page.locator(".microscope[aria-busy=false][data-source]").wait_for(timeout=PATIENCE)
     page.wait_for_function("said => !document.body.innerText.includes(said)", arg="no longer on the server")
     context.close()

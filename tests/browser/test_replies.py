@@ -89,7 +89,7 @@ def test_what_cannot_be_fetched_is_said_and_leaves_nothing_old_behind(replies: A
     shown.expect(shown.picture().locator(".failure")).to_be_visible()  # pointing does not take the message away
     shown.screenshot("failed")
     shown.page.unroute("**/payload/**")
-    again = shown.page.get_by_role("button", name="Fetch them again")
+    again = shown.page.get_by_role("button", name="Try again")
     for left in range(again.count(), 0, -1):
         again.first.click()
         shown.expect(again).to_have_count(left - 1)
@@ -217,7 +217,7 @@ def test_modules_that_cannot_be_fetched_are_said_and_fetched_again(browser: Any,
     shown.expect(trouble).to_contain_text("This part of the page could not be fetched")
     assert len({url.split("/frontend/")[1].split("/")[0] for url in refused}) == 4, "each attempt has its own address"
     shown.page.unroute("**/frontend/**")
-    shown.page.get_by_role("button", name="Fetch them again").click()
+    shown.page.get_by_role("button", name="Try again").click()
     shown.expect(shown.page.locator(".heatmap[data-state=shown]")).to_have_count(1)
     shown.expect(shown.page.locator(".failure:visible")).to_have_count(0)
     assert shown.failed == []

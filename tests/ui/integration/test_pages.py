@@ -72,7 +72,7 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
         figure = journey_of(shown)
         assert figure["answer"]["bars"][-1][0]["name"] == "motorbike"
         assert len(figure["story"]) == len(figure["layers"]) + 3 and all(told["text"] for told in figure["story"])
-        assert figure["story"][0]["text"].startswith("Transformers began in translation")
+        assert figure["story"][0]["text"].startswith("Transformers were first used for translation")
         assert {told["page"] for told in figure["story"]} == {"by_hand", "patches", "compare", "layers"}
     else:
         assert 'class="vv-chip"' not in prediction_of(shown)

@@ -45,56 +45,56 @@ class PageText:
 
 # Words before a run that takes long.
 
-COUNTING = instruction("Working out what this would cost")
+COUNTING = instruction("Estimating the cost of this run")
 COST = computed(
-    "Running {model} at {width} x {height} pixels means {tokens} tokens. The forward pass takes about **{run}**, each sweep over all "
-    "attention weights after it about **{sweep}**, and {memory} of memory beside the model. This is an estimate from a short measurement "
-    "on the server; you can stop at any time.",
+    "At {width} x {height} pixels, {model} has {tokens} tokens. The forward pass takes about **{run}**. Each later pass over all "
+    "attention weights takes about **{sweep}**. The run needs {memory} of memory beyond the model's own. These are estimates from a "
+    "short measurement on the server. You can stop at any time.",
     "vitviz.capture.cost.estimate",
 )
 GO_ON = instruction("Go on")
-OWN_SIZE = instruction("The model's own size instead")
+OWN_SIZE = instruction("Use the model's own size")
 TOO_LARGE_TO_KEEP = computed(
     "The queries and keys of this run would take {kept}, more than the {limit} that the server keeps for one view. Choose a "
     "smaller input size, or run it from Python.",
     "vitviz.capture.cost.estimate",
 )
-COUNTING_WEIGHTS = instruction("Working out how large {model} is")
+COUNTING_WEIGHTS = instruction("Estimating the size of {model}")
 WEIGHTS_COST = computed(
-    "{model} has {parameters} million weights: **{memory}** of memory on the server. To load them, or to draw them at random, may take "
+    "{model} has {parameters} million weights: **{memory}** of memory on the server. Loading them, or drawing them at random, may take "
     "minutes. You can stop at any time.",
     "vitviz.capture.cost.estimate",
 )
 SIGN_IN = instruction("Sign in")
 DOWNLOAD_COST = computed(
-    "The weights of {model} are not on this server: **{size}** would be downloaded from the model hub, which may take minutes. You can "
+    "The weights of {model} are not on this server. The download of **{size}** from the model hub may take minutes. You can "
     "stop at any time.",
     "vitviz.models.load.download_bytes",
 )
-MODEL_OFF = instruction(
-    "{model} is not among the models that this server loads. Choose one from the lists in the sidebar."
-)
+MODEL_OFF = instruction("This server does not load {model}. Choose a model from the lists in the sidebar.")
 MODEL_TOO_LARGE = instruction(
-    "The input of this model is larger than {side} pixels a side, which is the most on this server. Choose another model."
+    "The input of this model has more than {side} pixels a side, the limit of this server. Choose another model."
 )
-NO_DETECTOR = instruction("{model} names no detector: write hf: and the name of a DETR, a Conditional DETR or a YOLOS.")
-SIZE_OFF = instruction("Inputs of more than {side} pixels a side are switched off on this server.")
-EMBEDDED_MODEL = instruction("The embedded model instead")
-EMBEDDED_CNN = instruction("The embedded network instead")
+NO_DETECTOR = instruction(
+    "{model} is not the name of a detector. Write hf: and the name of a DETR, a Conditional DETR or a YOLOS."
+)
+SIZE_OFF = instruction("This server takes inputs of at most {side} pixels a side.")
+EMBEDDED_MODEL = instruction("Use the embedded model")
+EMBEDDED_CNN = instruction("Use the embedded network")
 WORK_COST = computed(
-    "{what}: about {passes} forward passes of {model} at {width} x {height} pixels, about **{run}** on this server. You can stop at "
-    "any time.",
+    "{what} takes about {passes} forward passes of {model} at {width} x {height} pixels, about **{run}** on this server. You can stop "
+    "at any time.",
     "vitviz.capture.cost.estimate",
 )
 
 
 # Waiting
 CANCEL = instruction("Stop this")
-IN_QUEUE = instruction("{what}: waiting for {count} before it")
-IN_TURN = instruction("{what}: waiting for {count} before it, done in about {time}")
+IN_QUEUE = instruction("{what}: {count} ahead in the queue")
+IN_TURN = instruction("{what}: {count} ahead in the queue, done in about {time}")
 TIME_LEFT = instruction("{what}: about {time} left")
 CALLED_OFF = definition("You stopped this computation.")
-ASK_AGAIN = instruction("Ask again")
+ASK_AGAIN = instruction("Compute again")
 LOADING_MODEL = instruction("Loading {model}")
 READING_IMAGE = instruction("Reading the photograph")
 RUNNING_MODEL = instruction("Running {model} on the photograph")
@@ -102,29 +102,27 @@ COMPUTING = instruction("Computing")
 
 # Trouble
 UNEXPECTED = definition(
-    "Something went wrong here that should not have. Change a setting or choose another picture; the rest of the app "
-    "goes on working."
+    "An unexpected error occurred here. Change a setting or choose another picture. The rest of the app still works."
 )
 NO_MEMORY = definition(
-    "The server did not have enough memory for this. Choose a smaller input size or a smaller model, or try again in a minute."
+    "The server does not have enough memory for this. Choose a smaller input size or a smaller model, or try again in a minute."
 )
 RANDOM_INSTEAD = instruction("{model} with random weights")
 BACK_TO_START = instruction("Back to the embedded model and the first sample")
-PASSED_OVER = definition("The link asked for something that is not there ({names}); the rest of it is shown.")
+PASSED_OVER = definition("The link names something that does not exist ({names}). The rest of the link is shown.")
 NO_UPLOAD = definition(
-    "The picture of this link is not here, so a sample is shown. A picture of one's own stays with the browser that sent it, for "
+    "The picture of this link is not available, so a sample is shown. Only the browser that sent a picture can show it, for "
     "30 minutes after it was last shown. Upload yours in the sidebar."
 )
 SCALED = computed(
     "scaled down in the browser from {width} x {height} pixels",
     "vitviz.ui.server.uploads.Upload",
 )
-ENOUGH_PICTURES = definition("You have sent as much as this page takes within an hour. Try again later.")
+ENOUGH_PICTURES = definition("You have reached the upload limit for one hour. Try again later.")
 NOT_ONE_GRID = definition(
-    "{model} does not attend over one grid of patches in every layer. Look at its layers one by one, on the page that "
-    "shows each on its own grid."
+    "The layers of {model} do not all attend over one grid of patches. Open Layer by layer: it shows each layer on its own grid."
 )
-NO_SAMPLE = definition("There is no sample photograph of that name. Choose another in the sidebar.")
+NO_SAMPLE = definition("There is no sample photograph with this name. Choose another in the sidebar.")
 
 # Around every figure
 SETTINGS = instruction("Settings")
@@ -132,16 +130,16 @@ HEAD_MEAN, HEAD_NAME = instruction(("mean of heads", "head {head}"))
 DETAILS = instruction("Details")
 TRY_THIS = instruction("Try this")
 NOTICE = instruction("What to notice")
-CATCH = instruction("The catch")
+CATCH = instruction("Limits")
 FORMULA = instruction("Formula and references")
-QUESTIONS = instruction("Questions that people ask at the end")
-GLOSSARY = instruction("Words on this page")
+QUESTIONS = instruction("Common questions")
+GLOSSARY = instruction("Terms on this page")
 GLOSSARY_LINE = definition("- **{term}**: {meaning}")
 DOWNLOAD_PNG = instruction("Download PNG")
 COPY_PYTHON = instruction("Copy as Python")
 SNIPPET_UPLOAD = instruction("photo.jpg")
 SNIPPET_SECOND = instruction("second-photo.jpg")
-SNIPPET_HELP = definition("Runs outside the app and makes the same figure.")
+SNIPPET_HELP = definition("This code makes the same figure outside the app.")
 
 # The prediction bar
 SEEN = instruction("What the model sees")
@@ -150,9 +148,9 @@ PREDICTION = instruction("Prediction")
 SHOW_ANSWER = instruction("Show the answer")
 HIDE_ANSWER = instruction("Hide the answer")
 FIRST_ANSWER = definition("the first answer")
-GUESS = instruction("Guess what the model answers, then ask for it.")
-UNTRAINED = definition("untrained weights: no prediction to speak of")
-NO_CLASSES = definition("This model has no classifier: it turns a picture into {count} numbers and names nothing.")
+GUESS = instruction("Guess the model's answer, then show it.")
+UNTRAINED = definition("random weights: the prediction means nothing")
+NO_CLASSES = definition("This model has no classifier. Its output is a vector of {count} numbers.")
 DOUBTFUL = outputs.DOUBTFUL[outputs.CLASSES]
 
 # Tokens
@@ -167,27 +165,26 @@ TOKEN_SHARE = definition("{token} ({share:.3g}%)")
 TOKEN_AND = instruction(" and ")
 
 # What is explained
-WHOLE_PICTURE = definition("the model's summary of the picture")
+WHOLE_PICTURE = definition("the model's output vector")
 DIFFERENCE = definition("{name}, not {other}")
 POINTS = computed("{points:+.1f} points", "vitviz.analysis.interventions.application.effect")
 
 # Pages that a model cannot fill
 NO_SEQUENCE = definition(
-    "This page follows the same tokens through all layers, and this model does not let it. {reason} {instead}"
+    "This page follows the same tokens through all layers, which is not possible for this model. {reason} {instead}"
 )
 NO_FORM_OF_ATTENTION = definition(
-    "{reason} But it hands its attention over in a form that this page cannot follow; each of its layers can be looked at by "
-    "itself."
+    "{reason} This page cannot follow the attention of this model from layer to layer. Each layer can be shown by itself."
 )
 LAYERS_LINK = instruction("Layer by layer")
 
 # Patch features
 FACET = instruction("Vectors")
 FACETS = instruction({"key": "keys", "query": "queries", "value": "values", "token": "tokens"})
-CUSTOMARY = instruction("{facet} (customary)")
+CUSTOMARY = instruction("{facet} (usual)")
 FACET_HELP = definition(
-    "Queries, keys and values are the vectors of all heads one behind the other; tokens are what the layer leaves. "
-    "What is alike in one kind need not be in another."
+    "Queries, keys and values are the concatenated vectors of all heads. Tokens are the output of the layer. "
+    "Two patches may be similar in one kind of vector and not in another."
 )
 LAYER, HEAD, ROW, COL = instruction(("Layer", "Head", "Row", "Column"))
 DOWNLOAD_COCO = instruction("Download COCO JSON")
@@ -195,7 +192,7 @@ DOWNLOAD_COCO = instruction("Download COCO JSON")
 # Scales
 SCALE = instruction("Colours")
 SCALE_HELP = definition(
-    "Robust colours end at the 99th percentile, so that a few very strong patches do not turn the rest black."
+    "Robust colours end at the 99th percentile, so that a few very large values do not make all other patches dark."
 )
 SCALE_ROBUST = instruction("robust")
 SCALE_RAW = instruction("raw")
@@ -205,9 +202,9 @@ ATTENTION_WEIGHT = definition("attention weight")
 TILE_SCALES = instruction("Tile colours")
 TILE_SCALE_OF = instruction({"own": "each its own", "shared": "one scale"})
 TILE_SCALE_HELP = definition(
-    "With its own scale every map uses all colours; with one scale, colours compare between heads."
+    "With its own scale, each map uses all colours. With one scale, colours can be compared between maps."
 )
-OWN_CAPTION = definition("{label}, {scale}; each map has its own scale, so colours do not compare between maps")
+OWN_CAPTION = definition("{label}, {scale}; each map has its own scale, so colours cannot be compared between maps")
 OWN_ENDS = definition(("a map's smallest", "a map's largest"))
 OWN_ENDS_ROBUST = definition(("a map's smallest", "its 99th percentile"))
 SHARED_CAPTION = definition("{label} · {scale}")
@@ -222,8 +219,8 @@ FETCH_WORDS = instruction(
         "reason_network": "the server does not answer",
         "reason_gone": "no longer on the server",
         "reason_server": "the server answers with the error {status}",
-        "reason_damaged": "what the server sent cannot be read",
-        "again": "Fetch them again",
+        "reason_damaged": "the data from the server cannot be read",
+        "again": "Try again",
     }
 )
 
@@ -231,7 +228,7 @@ FETCH_WORDS = instruction(
 PICTURE_WORDS = FETCH_WORDS | instruction(
     {
         "tokens": "Prefix tokens",
-        "blend": "How much of the map lies over the picture",
+        "blend": "Opacity of the map",
         "blend_picture": "picture",
         "blend_map": "map",
         "loading": "loading …",
@@ -240,15 +237,15 @@ PICTURE_WORDS = FETCH_WORDS | instruction(
         "unmarked": "not marked",
         "marked_count": "{count} of {total} marked",
         "hint": "Point to read, click to choose.",
-        "keys": "The arrow keys move the choice.",
+        "keys": "The arrow keys move the selection.",
         "hint_touch": "Tap a patch to choose and read it.",
         "board_hint_touch": "Tap a head to enlarge it.",
         "layers_hint_touch": "Tap a layer to choose it.",
-        "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the choice.",
+        "board_hint": "Point at a head to read it, click to enlarge it. The arrow keys move the selection.",
         "board_place": "layer {layer}, head {head}",
         "board_head": "head {head}",
         "board_layer": "layer {layer}",
-        "layers_hint": "Point at a layer to read it, click to choose it. The arrow keys move the choice.",
+        "layers_hint": "Point at a layer to read it, click to choose it. The arrow keys move the selection.",
         "most": "largest {value} at row {row}, column {col}",
     }
 )
@@ -264,12 +261,10 @@ NETWORKS_WORDS = FETCH_WORDS | instruction(
 )
 
 
-# The model with something switched in it, as several pages ask it
-ASKING_CHANGED = instruction("Asking the changed model")
-TAKING_MEANS = instruction("Taking every head's mean over the gallery")
-IMPOSSIBLE = definition(
-    "The model cannot run with all of this switched: at least one patch has to stay. Undo a part of it."
-)
+# The changed model, on several pages
+ASKING_CHANGED = instruction("Running the changed model")
+TAKING_MEANS = instruction("Computing the mean of every head over the gallery")
+IMPOSSIBLE = definition("The model cannot run with all these changes: at least one patch must stay. Undo one of them.")
 HIDE_OBJECT = instruction("Hide the object")
 HIDE_BACKGROUND = instruction("Hide the background")
 HIDE_NOTHING = instruction("Hide nothing")
@@ -301,8 +296,8 @@ def _part(name: str) -> str:
 # The page that asks for a class's word
 CODE_LABEL = instruction("Class code")
 CODE_BUTTON = instruction("Open")
-CODE_WANTED = instruction("a class code is asked for here")
-CODE_WRONG = instruction("That is not the class code. Ask whoever gave you the address.")
+CODE_WANTED = instruction("a class code is required here")
+CODE_WRONG = instruction("This is not the class code. Ask the person who gave you the address.")
 CODE_TOO_OFTEN = instruction("There were too many wrong codes. Try again in ten minutes.")
 
 # In a cell of a table where there is no number

@@ -1,4 +1,4 @@
-"""The subject's own story: captions for the steps of the start page's figure, and the questions that people ask at the end.
+"""Captions for the steps of the start page's figure, and common questions with their answers.
 
 Numbers are parameters, named with the function that computes them; a caption is true of the model and picture that it is shown
 with (`sentences.true_of` with `ui.controls.captions.Facts`).
@@ -36,7 +36,7 @@ CAPTIONS: tuple[Caption, ...] = (
     Caption(
         "translation",
         reference(
-            "Transformers began in translation: every word of a sentence takes what it needs from the others.",
+            "Transformers were first used for translation: each word of a sentence takes information from the other words.",
             "vaswani",
             "bahdanau",
         ),
@@ -45,14 +45,16 @@ CAPTIONS: tuple[Caption, ...] = (
     ),
     Caption(
         "context",
-        reference("What a word means depends on the words around it.", "peters", "ethayarajh")
-        + definition("So does what a patch shows: put it into another picture, and its token becomes another one."),
+        reference("The meaning of a word depends on the words around it.", "peters", "ethayarajh")
+        + definition(
+            "In the same way, the token of a patch depends on other patches: in another picture, it becomes another vector."
+        ),
         "compare",
         ("peters", "ethayarajh"),
     ),
     Caption(
         "cut",
-        computed("Cut into {patches} patches, the photograph becomes a sequence.", _COST, when="cuts")
+        computed("The photograph is cut into {patches} patches, which form a sequence.", _COST, when="cuts")
         + computed("The photograph becomes a sequence of {patches} patches.", _COST, when="!cuts")
         + computed(
             "These {patches} patches make {patch_pairs} pairs to compare; the {pixels} pixels would make {pixel_pairs}.",
@@ -63,16 +65,20 @@ CAPTIONS: tuple[Caption, ...] = (
     ),
     Caption(
         "order",
-        definition("A picture is no sequence: the order is imposed, row by row.")
-        + definition("Attention does not use it: how far apart two tokens stand in the sequence means nothing to it."),
+        definition("A picture is not a sequence: the order, row by row, is imposed.")
+        + definition("Attention does not use this order: the distance of two tokens in the sequence changes nothing."),
         "patches",
         ("vaswani",),
     ),
     Caption(
         "positions",
-        definition("So a vector that stands for its place is added to each patch.", when="added")
-        + definition("So queries and keys are turned by angles that depend on the place.", when="rotary")
-        + definition("So each score gains a number for the step from query to key.", when="relative"),
+        definition("Therefore a position embedding is added to each patch.", when="added")
+        + definition(
+            "Therefore queries and keys are rotated by angles that depend on the place of the patch.", when="rotary"
+        )
+        + definition(
+            "Therefore a bias for the displacement from query to key is added to each score.", when="relative"
+        ),
         "positions",
         ("dosovitskiy", "roformer", "swin"),
     ),
@@ -91,19 +97,21 @@ CAPTIONS: tuple[Caption, ...] = (
     Caption(
         "global",
         reference(
-            "A convolution sees a small neighbourhood. Attention reaches every patch in one layer, for all patches at once.",
+            "A convolution combines a small neighbourhood. Attention combines all patches in one layer.",
             "cordonnier",
             when="only global",
         )
-        + definition("Attention reaches every patch of a window, or of a coarser grid, at once.", when="!only global"),
+        + definition(
+            "A layer of attention combines all the tokens that it compares with the query.", when="!only global"
+        ),
         "layers",
         ("cordonnier", "raghu"),
     ),
     Caption(
         "price",
-        definition("The price: twice the patches make four times the pairs.", when="only global")
+        definition("The cost: twice the patches make four times the pairs.", when="only global")
         + reference(
-            "And with no built-in neighbourhood it needs more pictures, or training on other data first, to learn what is near.",
+            "A Vision Transformer has no built-in neighbourhood, so it usually needs more training pictures than a convolutional network.",
             "dosovitskiy",
             when="only global",
         ),
@@ -112,20 +120,22 @@ CAPTIONS: tuple[Caption, ...] = (
     ),
     Caption(
         "answer",
-        computed("Read after layer {layer}, it would say {label} ({probability:.0%}).", _LENS)
-        + definition("Early readings may mean nothing: the classifier belongs to the last layer."),
+        computed("The reading after layer {layer} is {label} ({probability:.0%}).", _LENS)
+        + definition("Early readings may mean nothing: the output layer belongs to the last layer."),
         "prediction",
         ("nostalgebraist", "vilas"),
     ),
     Caption(
         "hide",
-        instruction("Hide a part of the picture, and see whether the answer needs it."),
+        instruction("Hide a part of the picture, and see whether the answer changes."),
         "what_if",
         ("zeiler",),
     ),
     Caption(
         "uses",
-        reference("The same tokens serve to find objects and to outline them.", "detr", "vitdet", "segmenter", "sam"),
+        reference(
+            "The same tokens are used to detect objects and to outline them.", "detr", "vitdet", "segmenter", "sam"
+        ),
         "layers",
         ("detr", "vitdet", "segmenter", "sam"),
     ),
@@ -134,7 +144,7 @@ CAPTIONS: tuple[Caption, ...] = (
 
 @dataclass(frozen=True)
 class ClosingQuestion:
-    """A question that people ask at the end, its short answer, and the page that shows it. It is asked where some of its answer
+    """A common question, its short answer, and the page that shows it. It is asked where some of its answer
     is true.
     """
 
@@ -146,35 +156,37 @@ class ClosingQuestion:
 
 QUESTIONS: tuple[ClosingQuestion, ...] = (
     ClosingQuestion(
-        instruction("Why does it need positions?"),
+        instruction("Why does a transformer need positions?"),
         definition(
-            "Attention gives the same whatever the order of the tokens. Without positions, left and right would be lost."
+            "The result of attention does not depend on the order of the tokens. Without positions, left and right would be lost."
         ),
         "positions",
         ("vaswani", "dosovitskiy"),
     ),
     ClosingQuestion(
         instruction("What does attention do?"),
-        definition("It lets each token take from the others, in shares that are computed afresh for each picture."),
+        definition(
+            "For each token it computes a weighted sum of the values of other tokens. The weights are computed anew for each picture."
+        ),
         "by_hand",
         ("vaswani",),
     ),
     ClosingQuestion(
-        instruction("What are its advantages over a CNN?"),
+        instruction("What are the advantages over a CNN?"),
         reference(
-            "Every layer can relate places that lie far apart, and what it relates depends on the picture.",
+            "Every layer can combine distant places, and its attention weights depend on the picture.",
             "raghu",
             "cordonnier",
             when="only global",
         )
-        + definition("What a layer relates depends on the picture.", when="!only global")
+        + definition("The attention weights of a layer depend on the picture.", when="!only global")
         + reference("On few pictures a CNN often learns better: it has the neighbourhood built in.", "dosovitskiy"),
         "microscope",
         ("raghu", "cordonnier", "dosovitskiy"),
     ),
     ClosingQuestion(
-        instruction("What else is it used for?"),
-        reference("To find objects, to outline them, and to match pictures with texts.", "vitdet", "segmenter", "clip"),
+        instruction("What else are Vision Transformers used for?"),
+        reference("They detect objects, outline them, and match pictures with texts.", "vitdet", "segmenter", "clip"),
         "layers",
         ("detr", "vitdet", "segmenter", "sam", "clip"),
     ),

@@ -14,33 +14,33 @@ COLUMN = instruction({CLASSES: "Class", LABELS: "Label", NUMBERS: "Output"})
 FIND = instruction({CLASSES: "Find a class", LABELS: "Find a label", NUMBERS: "Find an output"})
 GROUP, EVERY_GROUP = instruction(("Group", "All groups"))
 DOUBTFUL = {
-    CLASSES: computed("Perhaps none of the classes this model knows.", "vitviz.models.model.Model"),
-    LABELS: computed("No label reaches 50%: perhaps none of them applies.", "vitviz.outputs.OutputKind"),
+    CLASSES: computed("The picture may show none of this model's classes.", "vitviz.models.model.Model"),
+    LABELS: computed("No label reaches 50%, so perhaps no label applies.", "vitviz.outputs.OutputKind"),
 }
 UNIT = definition("numbers of unknown unit")
 
 # The prediction page
 ANSWERS = definition(
     {
-        CLASSES: "The model gives a probability to every class it knows.",
-        LABELS: "The model gives every label it knows a probability of its own, so several may apply, or none.",
-        NUMBERS: "The model answers with plain numbers, whose unit is not known here.",
-        FEATURES: "The model has no classifier: it turns the picture into a vector and names nothing.",
+        CLASSES: "The model gives a probability to each of its classes.",
+        LABELS: "The model gives each of its labels a separate probability: several labels may apply, or none.",
+        NUMBERS: "The outputs of the model are plain numbers of unknown unit.",
+        FEATURES: "The model has no classifier: its output is a vector of features, without class names.",
     }
 )
 TARGET = instruction({CLASSES: "Explain the class", LABELS: "Explain the label", NUMBERS: "Explain the output"})
 TARGET_HELP = instruction(
     {
-        CLASSES: "The predicted class, or any other the model knows: what in the picture raises its logit?",
-        LABELS: "The most probable label, or any other the model knows: what in the picture raises its logit?",
+        CLASSES: "The predicted class or any other class of the model. What in the picture raises its logit?",
+        LABELS: "The most probable label or any other label of the model. What in the picture raises its logit?",
         NUMBERS: "What in the picture makes this number larger?",
     }
 )
 AGAINST_HELP = instruction(
     {
-        CLASSES: "Explain the difference between two classes: what raises the logit of the one above that of the other.",
-        LABELS: "Explain the difference between two labels: what raises the logit of the one above that of the other.",
-        NUMBERS: "Explain the difference between two outputs: what makes the one larger and not the other.",
+        CLASSES: "Explain the difference between two classes: what raises the logit of the first above that of the second.",
+        LABELS: "Explain the difference between two labels: what raises the logit of the first above that of the second.",
+        NUMBERS: "Explain the difference between two outputs: what makes the first larger and not the second.",
     }
 )
 PREDICTED = computed(
@@ -53,9 +53,9 @@ PREDICTED = computed(
 )
 PATCH_LENS = instruction(
     {
-        CLASSES: "What does each patch's token read as?",
-        LABELS: "What does each patch's token read as?",
-        NUMBERS: "What does each patch's token give?",
+        CLASSES: "Which class is read from each patch's token?",
+        LABELS: "Which label is read from each patch's token?",
+        NUMBERS: "Which value is read from each patch's token?",
     }
 )
 PATCH_LENS_ALT = definition(
@@ -73,12 +73,12 @@ PATCH_LENS_LABEL = definition(
     }
 )
 
-# What if: of the target's likelihood, which is a probability, a plain number, or a cosine similarity
+# What if: what is measured of the target: a probability, a plain number, or a cosine similarity
 SHARE_METRIC, NUMBER_METRIC, COSINE_METRIC = definition(
     (
         "Probability of {target}",
         "{target}, of unknown unit",
-        "Cosine similarity of {target} with before",
+        "Cosine similarity of {target} before and after",
     )
 )
 SHARE_FALL = definition("fall in the probability of {target} without the head; blue: it rises")
