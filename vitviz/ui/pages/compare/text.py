@@ -12,17 +12,20 @@ _SCENES = "vitviz.analysis.patches.two_scenes"
 PAGE = PageText(
     title=instruction("Compare"),
     question=instruction("Is it the model or the picture?"),
-    lead=instruction("Change one thing and hold the others: what stays the same in both was not made by it."),
+    lead=instruction("Change one thing and keep the others: what both maps share does not come from that change."),
     try_this=instruction(
-        "Compare a model with itself untrained: what both maps share needs no training. Then give B another picture."
-    ),
-    notice=definition(
-        "With its own scale every map uses all colours; with one scale, a colour means the same number in both."
+        "Let B be the same model, untrained: what both maps share does not come from training.", when="trained"
     )
-    + reference("Some maps of a network stay almost as they were when its weights become random.", "adebayo"),
+    + instruction("Give B another picture."),
+    notice=definition(
+        "With its own scale, each map uses all colours. With one scale, a colour means the same number in both maps."
+    )
+    + reference(
+        "Some kinds of maps hardly change when the weights of a network are replaced by random ones.", "adebayo"
+    ),
     catch=definition(
-        "Heads are not aligned between models, nor between layers: head 3 here has nothing to do with head 3 there. "
-        "Two pictures have the same places but not the same things in them, so a difference compares places."
+        "Heads do not correspond between models or between layers: head 3 of one is unrelated to head 3 of another. "
+        "Two pictures show different things at the same place, so a difference compares places, not things."
     ),
     formula=definition(
         r"The difference is $A_{qp} - B_{qp}$ for every patch $p$, unscaled. The rank correlation is Spearman's "
@@ -39,42 +42,44 @@ PAGES = {
     "attention": PAGE,
     "rollout": replace(
         PAGE,
-        try_this=instruction("Let B be the same model, untrained: what both rollouts share needs no training.")
-        + instruction("Then give B another picture, and the same model again."),
+        try_this=instruction(
+            "Let B be the same model, untrained: what both rollouts share does not come from training.", when="trained"
+        )
+        + instruction("Give B another picture and the same model."),
         catch=definition(
-            "Rollout leaves out values, norms and MLPs: two models with like rollouts may compute different things. "
-            "Two pictures have the same places but not the same things in them, so a difference compares places."
+            "Rollout leaves out values, norms and MLPs: two models with similar rollouts may compute different things. "
+            "Two pictures show different things at the same place, so a difference compares places, not things."
         ),
     ),
     "positions": replace(
         PAGE,
-        lead=instruction("Change the model: the picture plays no part in what is compared here."),
+        lead=instruction("Change the model: position embeddings do not depend on the picture."),
         try_this=instruction("Choose a patch in the middle, then one at the border.")
-        + instruction("Let B be the same model, untrained: is its map the same?"),
+        + instruction("Let B be the same model, untrained: is its map the same?", when="trained"),
         notice=definition(
-            "A row or column through the marked patch stands out where embeddings of one row or column are alike."
+            "A row or column through the marked patch stands out where the embeddings of a row or column are similar."
         )
-        + definition("Two models of one grid can be compared patch by patch."),
+        + definition("Two models with the same grid can be compared patch by patch."),
         catch=definition(
-            "Like embeddings do not say that a patch is treated like its neighbour: layers decide what they read of them."
+            "Similar embeddings do not mean that the model treats two patches alike: that depends on its layers."
         ),
     ),
     "scenes": replace(
         PAGE,
-        lead=definition("The same pixels in two pictures: how alike do their tokens stay from layer to layer?"),
+        lead=definition("The same pixels are in two pictures: how similar are their tokens after each layer?"),
         try_this=instruction("Move a patch of the object onto a background of the same colour.")
-        + instruction("Then let its neighbours go along: how many does it take until the curve stays high?"),
+        + instruction("Then paste its neighbours too: how many are needed until the curve stays high?"),
         notice=definition(
-            "The same pixels begin with nearly the same token, and the curve shows how far apart the two end."
+            "Both tokens come from the same pixels. The curve shows how similar they are after each layer."
         )
         + reference(
-            "In language models, too, a word's vectors in two contexts grow less alike from layer to layer: meaning depends on context.",
+            "In language models, the vectors of one word in two contexts become less similar from layer to layer.",
             "ethayarajh",
             "peters",
         ),
         catch=definition(
-            "A pasted patch brings hard edges that no photograph has. "
-            "Where all tokens grow alike, a high value alone says little: compare it with the other patches."
+            "A pasted patch has hard edges that a photograph does not have. "
+            "Where all tokens become similar, a high value alone says little: compare it with the other patches."
         ),
     ),
 }
@@ -90,14 +95,14 @@ METHODS = definition(
 )
 KIND_NOTES = definition(
     {
-        "rollout": "Rollout through all layers (α = 0.5, mean of heads): each side traced back to its own picture.",
-        "positions": "Cosine similarity of the marked patch's position embedding with all others; the picture plays no part in it.",
+        "rollout": "Each map is the rollout through all layers (α = 0.5, mean of heads).",
+        "positions": "Cosine similarity of the marked patch's position embedding with all others. It does not depend on the picture.",
     }
 )
 DIFFERS = instruction("B has another")
 DIFFERENCES = instruction({"model": "model", "picture": "picture", "layer": "layer or head"})
 WHOSE = instruction("Whose attention")
-WHOSE_HELP = instruction("The token that asks. Choose a patch in either picture to mark it.")
+WHOSE_HELP = instruction("The query: the token whose attention is shown. Choose a patch in either picture to mark it.")
 MARKED = instruction("the marked patch")
 SCALES = instruction("Colours")
 SCALES_HELP = definition("With one scale a colour means the same number in both maps.")
@@ -105,8 +110,8 @@ ENDS = instruction("End of scale")
 DIFFERENCE = instruction("A − B")
 DIFFERENCE_HELP = definition("A third map: A minus B, patch by patch.")
 NO_DIFFERENCE = definition(
-    "A has {a_rows} × {a_cols} patches and B {b_rows} × {b_cols}, so there is no difference patch by patch; the "
-    "cursor goes by place. Another input size in the sidebar may give both the same grid."
+    "A has {a_rows} × {a_cols} patches and B has {b_rows} × {b_cols}, so no difference of patches is shown. The cursor marks the same "
+    "place in both. Another input size in the sidebar may give both the same grid."
 )
 DIFFERENCE_LABEL = definition("A − B, {label}")
 LAYER_OF, HEAD_OF = instruction(("Layer of {side}", "Head of {side}"))
@@ -129,7 +134,7 @@ ALT_DIFFERENCE = definition("A minus B: {label}, patch by patch.")
 AGREEMENT = computed(
     {
         0.2: "Where one map is high, the other tends to be high, too (rank correlation **{value}**, at most 1).",
-        -0.2: "One map says next to nothing about the other (rank correlation **{value}**).",
+        -0.2: "The two maps are almost unrelated (rank correlation **{value}**).",
         -1.0: "Where one map is high, the other tends to be low (rank correlation **{value}**, at least −1).",
     },
     "vitviz.analysis.faithfulness.rank_agreement",
@@ -137,16 +142,16 @@ AGREEMENT = computed(
 AGREEMENT_FLAT = definition("One of the maps has a single value everywhere, so there is no order to compare.")
 BACK = instruction("Back to the control")
 NO_LAYERS = definition(
-    "In this model no layer lets the patches look at each other, so there is nothing to compare. Choose another model."
+    "This model has no layer of self-attention between patches, so there is nothing to compare. Choose another model."
 )
 NO_POOLING = definition("This model has no attention pooling. Choose another token.")
 POSITION_LABEL = definition("cosine similarity with row {row}, column {col}")
 
 # One patch, two scenes
 INTO = instruction("Into this picture")
-BLOCK = instruction("How much goes along")
+BLOCK = instruction("Pasted area")
 BLOCKS = instruction({1: "one patch", 3: "3 × 3", 5: "5 × 5", 7: "7 × 7"})
-BLOCK_HELP = definition("The square of patches around the marked one that is pasted with it.")
+BLOCK_HELP = definition("The square of patches around the marked patch that is pasted.")
 FROM_HINT = instruction("Choose the patch to take.")
 INTO_HINT = instruction("Choose where to put it.")
 FROM_TITLE = instruction("**From** · {name}")
@@ -154,10 +159,10 @@ INTO_TITLE = instruction("**Into** · {name}")
 FROM_ALT = definition("The picture that the patch in row {row}, column {col} comes from.")
 INTO_ALT = definition("The other picture with the patch pasted at row {row}, column {col}.")
 SAME_PLACE = instruction("Put it at the same place")
-CURVE_TITLE = instruction("**How alike its token stays to itself**")
+CURVE_TITLE = instruction("**Similarity of the two tokens, layer by layer**")
 VERDICT = computed(
-    "The same pixels, twice. Before the first layer the two tokens have a cosine similarity of {first:.2f}; after the last, "
-    "**{last:.2f}**. Any other patch of that picture has {other:.2f} on average.",
+    "Before the first layer, the two tokens of the same pixels have a cosine similarity of {first:.2f}. After the last layer, it is "
+    "**{last:.2f}**. For the other patches of the second picture, it is {other:.2f} on average.",
     _SCENES,
 )
 WAIT = instruction("Running both scenes")

@@ -9,26 +9,24 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 
 PAGE = PageText(
     title=instruction("Features"),
-    question=instruction("Which patches are alike to the model?"),
+    question=instruction("Which patches have similar features?"),
     lead=definition(
-        "Patches are alike to the model where their vectors point in the same direction: their cosine similarity is high."
+        "Two patches are similar if their vectors point in the same direction, so that their cosine similarity is high."
     ),
-    try_this=instruction("Choose a part of the object: where is its like?")
-    + instruction("Then move the patch with the arrow keys.", when="mouse")
-    + instruction("Go to an early layer in the settings."),
+    try_this=instruction("Choose a part of the object: which patches are similar to it?")
+    + instruction("Then move the selection with the arrow keys.", when="mouse")
+    + instruction("Choose an early layer in Settings."),
     notice=reference(
         "Keys of middle and last layers of self-supervised models match parts of objects across pictures.",
         "amir",
     )
-    + definition("Layers and kinds of vectors differ: the settings choose them.")
-    + definition(
-        "The model was not trained: what is alike here follows from colours and places alone.", when="!trained"
-    ),
+    + definition("The result depends on the layer and on the kind of vector. Choose both in Settings.")
+    + definition("The model was not trained: similarity here comes only from colours and places.", when="!trained"),
     catch=definition(
-        "A high cosine says that vectors agree, not that the patches show the same thing. "
-        "Where all vectors share a direction, every pair is alike, and only differences between the numbers mean anything. "
+        "A high cosine similarity means that vectors agree, not that patches show the same thing. "
+        "Where all vectors share a direction, every pair has a high value, and only differences between values are informative. "
         "Each map has its own scale. "
-        "A line leads to the most similar patch even where nothing corresponds."
+        "A line leads to the most similar patch even where no patch corresponds."
     ),
     formula=definition(
         r"For vectors $f_i$ and $g_j$ of two patches, $s_{ij} = f_i \cdot g_j / (\lVert f_i \rVert \lVert g_j \rVert)$; "
@@ -42,7 +40,7 @@ PAGE = PageText(
 )
 
 _UNTRAINED = definition(
-    "The model was not trained: what is alike here follows from colours and places alone.", when="!trained"
+    "The model was not trained: similarity here comes only from colours and places.", when="!trained"
 )
 
 # The page for each of what is shown
@@ -52,71 +50,73 @@ PAGES = {
         PAGE,
         lead=definition("Three principal components of the patches' vectors are shown as red, green and blue."),
         try_this=instruction("Add a photograph of the same kind of object: do its parts get the same colours?")
-        + instruction("Switch to the object only, then to another kind of vectors in the settings."),
+        + instruction("Switch to the object only, then choose another kind of vector in Settings."),
         notice=reference(
-            "Principal components of DINOv2's tokens give the parts of animals and cars one colour each.", "dinov2"
+            "In the principal components of DINOv2's tokens, each part of an animal or a car has one colour.", "dinov2"
         )
         + _UNTRAINED,
         catch=definition(
-            "Colours have no names: red here and red in another set of photographs mean different things. "
-            "Three components may hold little of how the vectors differ; the share stands under Details."
+            "Colours have no fixed meaning: red in one set of photographs and red in another mean different things. "
+            "Three components may explain little of the variance. Details gives the share."
         ),
     ),
     "groups": replace(
         PAGE,
-        lead=definition("Patches are divided into groups of like vectors, over all photographs at once."),
+        lead=definition("Patches of all photographs together are divided into groups of similar vectors."),
         try_this=instruction("Choose a patch to see its group alone.")
-        + instruction("Raise the number of groups: which part of the object gets one of its own?"),
+        + instruction("Raise the number of groups: which part of the object becomes a separate group?"),
         notice=reference(
             "Keys of middle and last layers of self-supervised models match parts of objects across pictures.", "amir"
         )
         + definition("A group may lie in several photographs, and in several places of one.")
         + _UNTRAINED,
         catch=definition(
-            "There are as many groups as were asked for, whatever the picture shows. "
-            "Another start of k-means may draw other borders. A group is no object."
+            "You choose the number of groups, whatever the picture shows. "
+            "Another random start of k-means may give other groups. A group need not be an object."
         ),
     ),
 }
 # What to try first with photographs of wheels
-WHEELS = instruction("Choose a wheel: is the other wheel like it?", when="motorcycle")
+WHEELS = instruction("Choose a wheel: is the other wheel similar to it?", when="motorcycle")
 WHEELS_OF_BOTH = instruction(
-    "Choose a wheel: are the other wheel and those of the fire engine like it?", when="motorcycle"
+    "Choose a wheel: are the other wheel and those of the fire engine similar to it?", when="motorcycle"
 )
 
-NO_LAYERS = definition("This model has no layer in which tokens look at each other, and so no queries, keys or values.")
+NO_LAYERS = definition(
+    "This model has no layer of self-attention between tokens, so patches have no queries, keys or values."
+)
 
 SHOWS = instruction("Show")
-SHOWN = instruction({"alike": "everything like it", "components": "principal components", "groups": "groups"})
+SHOWN = instruction({"alike": "similar patches", "components": "principal components", "groups": "groups"})
 SECOND = instruction("Second photograph")
 ALONE = instruction("none")
 PHOTOGRAPHS = instruction("Together with")
 OWN_FIRST, OWN_SECOND = instruction(("Your own picture", "Your second picture"))
 UPLOAD_SECOND = instruction("A second picture of your own")
 PAIRS = instruction("All mutual pairs")
-PAIRS_HELP = definition("Lines join patches each of which is most like the other of all patches of the other picture.")
+PAIRS_HELP = definition("A line joins two patches if each is the most similar patch to the other in its picture.")
 FOREGROUND = instruction("Object only")
 FOREGROUND_HELP = definition(
-    "Keeps the patches on one side of zero of the first component, and computes the components of those alone. "
-    "The side that is rarer at the border is taken for the object."
+    "Keeps the patches whose first component has one sign, and computes the components again from these patches. "
+    "The sign that is rarer at the border is taken as that of the object."
 )
 SMOOTH = instruction("Smooth")
 SMOOTH_HELP = definition(
-    "Interpolates between patch centres, bicubically. An edge that looks sharp then was made by interpolation, not by the model."
+    "Interpolates between patch centres (bicubic). The shape of an edge then comes from the interpolation, not from the model."
 )
 REFINED = instruction("Along edges")
 REFINED_HELP = definition(
-    "Borders of groups follow the colours of the photograph: a random walker decides each pixel near a border."
+    "Borders of groups follow the colours of the photograph. The random walker algorithm assigns each pixel near a border."
 )
 GROUPS = instruction("Groups")
 GROUP_NAME = instruction("group {number}")
 
 CUSTOMARY = definition(
     {
-        "alike": "Customary for similarity and correspondences are the keys of a late layer.",
-        "components": "Customary for principal components are the tokens after the last layer. "
-        "In a model trained to name classes they may separate pictures in place of parts; keys then do better.",
-        "groups": "Customary for groups that become masks are the keys of a late layer.",
+        "alike": "The keys of a late layer are usual for similarity and correspondences.",
+        "components": "The tokens after the last layer are usual for principal components. "
+        "In a model trained for classification, these tokens may separate pictures instead of parts. Keys then work better.",
+        "groups": "The keys of a late layer are usual for groups that become masks.",
     }
 )
 DIFFER = computed(
@@ -125,17 +125,17 @@ DIFFER = computed(
 )
 DIFFER_COLUMNS = instruction(("vectors", "from", "to"))
 EXPLAINED = computed(
-    "The three components hold {share:.0%} of the variance of {kept} of {total} patches.",
+    "The three components explain {share:.0%} of the variance of {kept} of {total} patches.",
     "vitviz.analysis.features.principal_components",
 )
 COUNTED_PAIRS = computed(
-    "{count} mutual pairs; the {shown} most alike are drawn.", "vitviz.analysis.features.correspondences"
+    "{count} mutual pairs; the {shown} most similar are drawn.", "vitviz.analysis.features.correspondences"
 )
 
 ALT = definition(
     {
-        "alike": "The photograph under a map: the brighter a patch, the more like the patch that is asked about.",
-        "components": "Three principal components of the patches as red, green and blue: like colours mean like vectors.",
+        "alike": "The photograph under a map: a brighter patch is more similar to the chosen patch.",
+        "components": "Three principal components of the patches as red, green and blue: similar colours mean similar vectors.",
         "groups": "Groups of patches in colours over the grey photograph.",
     }
 )
@@ -158,15 +158,15 @@ FIGURE: dict[str, str] = (
             "missing_pairs": "The pairs",
             "loading": "loading …",
             "place": "row {row}, column {col}",
-            "painted_hint": "Point at a patch to read it, click to choose it; the arrow keys move the choice.",
+            "painted_hint": "Point at a patch to read it, click to choose it; the arrow keys move the selection.",
             "painted_hint_touch": "Tap a patch to choose and read it.",
         }
     )
     | computed(
         {
-            "here": "{title}, {place}: most like it here is {best} ({value}).",
-            "there": "In {title}: {best} ({value}), whose own nearest is {back}.",
-            "there_mutual": "In {title}: {best} ({value}), and each is the other's nearest.",
+            "here": "{title}, {place}: the most similar other patch is {best} ({value}).",
+            "there": "In {title}, the most similar patch is {best} ({value}). The patch most similar to that one is {back}.",
+            "there_mutual": "In {title}, the most similar patch is {best} ({value}). Each is the most similar patch to the other.",
             "value": "{title}, {place}: cosine similarity {value}, rank {rank} of {count}.",
         },
         "vitviz.analysis.features.similar_patches",

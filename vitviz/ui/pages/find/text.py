@@ -10,24 +10,24 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Find"),
     question=instruction("Where is the object?"),
-    lead=definition("An object is taken to be a group of patches that are alike among themselves and unlike the rest."),
+    lead=definition("Here an object is a group of patches that are similar to each other and not to the rest."),
     try_this=instruction("Go through the steps, from the graph to the box.")
-    + instruction("Take a larger input size in the sidebar: smaller patches, closer boxes.")
+    + instruction("Choose a larger input size in the sidebar: boxes then follow objects more closely.")
     + instruction("Choose *several objects*, and another photograph.")
-    + instruction("Then hide what was found on *What if*, and see what the model makes of the rest."),
+    + instruction("Then hide the object on *What if*, and see how the output changes."),
     notice=reference(
-        "Keys of the last layer of self-supervised models set objects apart well enough for boxes.", "lost", "tokencut"
+        "Keys of the last layer of self-supervised models separate objects from the background well enough for boxes.",
+        "lost",
+        "tokencut",
     )
     + definition(
-        "Neighbouring parts of another object may join the group, and a large plain ground may be taken for the object."
+        "The group may include parts of a neighbouring object. A large uniform background may be taken for the object."
     )
-    + definition(
-        "The model was not trained: what is found here follows from colours and places alone.", when="!trained"
-    ),
+    + definition("The model was not trained: the result here comes only from colours and places.", when="!trained"),
     catch=definition(
-        "TokenCut knows nothing of objects: it divides patches in two, whatever the picture shows. "
-        "The score says how far a group stands apart, not how sure the box is. "
-        "A photographer who centres the subject makes a box in the middle a strong guess."
+        "TokenCut has no knowledge of objects: it divides the patches into two groups, whatever the picture shows. "
+        "The score measures how different a group is from the rest, not how certain the box is. "
+        "Many photographs have their subject in the middle, so a box in the middle is a strong baseline."
     ),
     formula=definition(
         r"With unit vectors $u_i$ of patches, the mean patch subtracted first: TokenCut joins patches with $u_i \cdot u_j > 0.2$ by weight 1, "
@@ -39,7 +39,7 @@ PAGE = PageText(
     references=("lost", "tokencut", "shi", "maskcut", "grady", "coco", "detr", "conditional-detr", "yolos"),
 )
 
-_APART = definition("The score says how far a group stands apart, not how sure the box is.")
+_APART = definition("The score measures how different a group is from the rest, not how certain the box is.")
 
 # The page with each of the finders
 PAGES = {
@@ -47,26 +47,28 @@ PAGES = {
     "lost": replace(
         PAGE,
         lead=definition(
-            "An object is taken to be what is like a seed: the patch that is joined with the fewest others."
+            "Here an object is the patches similar to a seed, the patch that is joined with the fewest others."
         ),
         try_this=instruction("Go through the steps, from the graph to the box: which patch is the seed?")
         + instruction("Then choose *TokenCut*, and see whether both boxes agree.")
-        + instruction("Take a larger input size in the sidebar: smaller patches, closer boxes."),
+        + instruction("Choose a larger input size in the sidebar: boxes then follow objects more closely."),
         catch=definition(
-            "LOST knows nothing of objects: it grows a group from one patch, whatever the picture shows. "
+            "LOST has no knowledge of objects: it grows a group from one patch, whatever the picture shows. "
             "It assumes that the object covers less of the picture than the background."
         )
         + _APART,
     ),
     "maskcut": replace(
         PAGE,
-        lead=definition("Objects are taken to be groups of patches, each cut from what earlier cuts have left."),
+        lead=definition(
+            "Here objects are groups of patches. Each cut divides the patches that earlier cuts have left."
+        ),
         try_this=instruction("Choose an object, and go through its steps.")
-        + instruction("Allow more objects in the settings: where does a cut no longer follow an object?")
-        + instruction("Then hide what was found on *What if*, and see what the model makes of the rest."),
+        + instruction("Allow more objects in Settings: which cut no longer follows an object?")
+        + instruction("Then hide the object on *What if*, and see how the output changes."),
         catch=definition(
-            "MaskCut knows nothing of objects: it divides patches in two again and again, whatever the picture shows. "
-            "One object may come in two parts, and two objects as one."
+            "MaskCut has no knowledge of objects: it divides the patches repeatedly, whatever the picture shows. "
+            "One object may be found as two, and two objects as one."
         )
         + _APART,
     ),
@@ -75,20 +77,20 @@ PAGES = {
         lead=definition(
             "A detector was trained on boxes that people drew: each of its boxes has a class and a probability."
         ),
-        try_this=instruction("Choose a detector, then a box: the map shows where its query looks.")
-        + instruction("Set in the settings from which probability on a box is shown.")
-        + instruction("Then choose *TokenCut*, which was never shown a box."),
+        try_this=instruction("Choose a detector, then a box: the map shows where the query of the box looks.")
+        + instruction("In Settings, choose the lowest probability at which a box is shown.")
+        + instruction("Then choose *TokenCut*, which uses no training with boxes."),
         notice=reference("In DETR the decoder looks mostly at the ends of an object, such as head and legs.", "detr")
-        + definition("A detector names what it finds; a group of patches has no name."),
+        + definition("A detector gives each box a class; a group of patches has no class."),
         catch=definition(
-            "A detector has the classes of its training alone: other things get no box, or a wrong name. "
-            "The map shows where a query looks, not what its box rests on."
+            "A detector has only the classes of its training: other things get no box or a wrong class. "
+            "The map shows where a query looks, not what its box depends on."
         ),
     ),
 }
 
 NO_LAYERS = definition(
-    "This model has no layer in which tokens look at each other, and so no vectors to find objects in."
+    "This model has no layer of self-attention between tokens, so it has no vectors to find objects in."
 )
 
 FINDER = instruction("Found by")
@@ -111,16 +113,16 @@ OBJECTS = instruction("Objects at most")
 OBJECT = instruction("Object")
 CENTRED = instruction("Subtract the mean patch first")
 CENTRED_HELP = definition(
-    "The papers do not. Where all patches share one strong direction, their thresholds then join everything with everything."
+    "The papers do not subtract it. Where all vectors share one strong direction, the papers' thresholds then join all patches."
 )
 REFINED = instruction("Masks along edges")
 REFINED_HELP = definition(
-    "Borders of masks follow the colours of the photograph: a random walker decides each pixel near a border."
+    "Borders of masks follow the colours of the photograph. The random walker algorithm assigns each pixel near a border."
 )
-SIZES = instruction("The input size in the sidebar sets how many patches there are.")
-CUSTOMARY = definition("Customary are the keys of the last layer.")
+SIZES = instruction("The input size in the sidebar sets the number of patches.")
+CUSTOMARY = definition("The keys of the last layer are usual.")
 # The pages that go on with what was found.
-USE = instruction("Use what was found")
+USE = instruction("Use the result")
 WAYS = instruction(
     {
         "what_if": "Hide {object} on What if",
@@ -131,58 +133,58 @@ WAYS = instruction(
 IT, NUMBERED, ALL = instruction(("it", "object {number}", "all of them"))
 
 RESULT_ALT = computed(
-    "The photograph with what was found in colour, the rest dimmed, and a box around each object: {boxes}.",
+    "The photograph with each object in colour and in a box, and the rest dimmed: {boxes}.",
     "vitviz.analysis.localization.box_of",
 )
 ONE_BOX = computed(
     "box {number} from {left}, {top} to {right}, {bottom} pixels, score {score:.2f}",
     "vitviz.analysis.localization.box_of",
 )
-STEP_ALT = definition("A step on the way to the box: {label}, over the photograph.")
+STEP_ALT = definition("A step of the method: {label}, over the photograph.")
 # What the colours of a step stand for.
 LABELS = definition(
     {
         "graph": "patches joined with this one",
         "eigenvector": "entry of the eigenvector",
-        "seeds": "1: the seed and patches of low degree like it",
+        "seeds": "1: the seed and similar patches of low degree",
         "side": "1: this side of the cut, 0: the other",
         "similar": "sum of products with the seeds",
         "object": "1: the object",
     }
 )
 SAID_GRAPH = computed(
-    "Alike patches are joined: the framed one with {joined} of {others}, which are marked. Choose another.",
+    "Similar patches are joined. The framed patch is joined with {joined} of {others} others (marked).",
     "vitviz.analysis.localization.affinity",
 )
 SAID_EIGENVECTOR = computed(
-    "Patches with entries of one sign hang together. The largest entry on the object's side is framed.",
+    "Strongly joined patches have similar entries. The largest entry on the object's side is framed.",
     "vitviz.analysis.localization.second_eigenvector",
 )
 SAID_SEEDS = computed(
-    "The seed, framed, is joined with the fewest patches, {joined}. Like it: {chosen} with few neighbours.",
+    "The framed seed has the fewest joins, {joined}; {chosen} patches with few neighbours are similar to it.",
     "vitviz.analysis.localization.lost",
 )
 SAID_SIDE = computed(
-    "One side of the cut has {chosen} of {total} patches. The other covers more of the border.",
+    "One side of the cut has {chosen} of {total} patches. The other side covers more of the border.",
     "vitviz.analysis.localization.token_cut",
 )
 SAID_SIDE_OF_MASKCUT = computed(
-    "Shown, {chosen} of {total} patches: the side of the largest entry, or the other where it has three corners.",
+    "The side shown has {chosen} of {total} patches and the largest entry, unless that side has three corners.",
     "vitviz.analysis.localization.mask_cut",
 )
 SAID_SIMILAR = computed(
-    "Patches with a positive sum are like the seeds: {chosen} of {total}.", "vitviz.analysis.localization.lost"
+    "Patches with a positive sum are similar to the seeds: {chosen} of {total}.", "vitviz.analysis.localization.lost"
 )
 SAID_OBJECT = computed(
-    "The part connected with the framed patch: {count} of {total} patches, with a score of {score:.2f}.",
+    "The object is the part connected with the framed patch: {count} of {total} patches, score {score:.2f}.",
     "vitviz.analysis.localization.contrast",
 )
 NOT_APART = computed(
-    "Hardly more alike inside than across its border (score {score:.2f}): no object stands apart here.",
+    "The group is hardly more similar inside than across its border (score {score:.2f}): no clear object.",
     "vitviz.analysis.localization.contrast",
 )
 FEWER = computed(
-    "Objects found: {count} of at most {wanted}. Further cuts gave nothing new.",
+    "Objects found: {count} of at most {wanted}. Further cuts found no new object.",
     "vitviz.analysis.localization.mask_cut",
 )
 
@@ -195,10 +197,10 @@ DETECTOR_HELP = instruction(
 DETECTOR_HELP_SOME = instruction(
     "Choose one, or type hf: and the name of another that this server allows. Its weights are downloaded."
 )
-NO_DETECTOR = definition("A detector was shown boxes in training, and names what it finds.") + instruction(
-    "Choose one below."
+NO_DETECTOR = definition("A detector is trained on boxes and gives each box a class.") + instruction(
+    "Choose a detector below."
 )
-LIKELY = instruction("Probability from")
+LIKELY = instruction("Lowest probability")
 BOX = instruction("Box")
 DECODER_LAYER = instruction("Layer of the detector")
 ATTENTION_LABEL = computed(
@@ -213,11 +215,11 @@ DETECTED_ALT = computed(
     "The photograph with the boxes of {model}: {boxes}.", "vitviz.models.hugging_face.detectors.detect"
 )
 NOTHING_LIKELY = computed(
-    "No box of {model} has {likely:.0%} or more; the most probable one: {label}, {probability:.0%}.",
+    "No box of {model} reaches {likely:.0%}. The most probable box is {label}, {probability:.0%}.",
     "vitviz.models.hugging_face.detectors.detect",
 )
 SAID_ATTENTION = computed(
-    "{count} boxes. On the right: where the query of {box} looks in layer {layer}.",
+    "Boxes: {count}. The map shows where the query of {box} looks in layer {layer}.",
     "vitviz.models.hugging_face.detectors.detect",
 )
 DETECTED_COLUMNS = instruction(("class", "left", "top", "right", "bottom", "probability"))
