@@ -125,7 +125,7 @@ def test_every_part_opens(app, served, part, kind):
     assert shown.wrong == []
     worth = app("what_if", model=f"file:{name}", switch="worth", weighed="now")
     assert worth.wrong == []
-    (most,) = [each.value for each in worth.at.markdown if each.value.startswith("Most needed here")]
+    (most,) = [each.value for each in worth.at.markdown if each.value.startswith("The most important head here")]
     assert ("%" in most) == (kind != "regression")
 
 

@@ -36,23 +36,23 @@ PHRASES = {
     r"\bwindows?\b": {"windows"},
     r"\bshift(s|ed)?\b": {"shifted"},
     r"from stage to stage|last stage|between stages|later stages": {"stages"},
-    r"coarser grid than the queries|pooled keys reach": {"pooled"},
-    r"turns queries|turned by (their place|angles of their place)|turning depends": {"rotary"},
+    r"coarser grid than the queries|pooled keys cover": {"pooled"},
+    r"rotates queries|keys are rotated|is rotated by|the rotation (depends|changes)": {"rotary"},
     r"vector is added to each patch|position embedding\b": {"added"},
-    r"score gains a number for the step|a bias for each step": {"relative"},
-    r"in every layer of this model a patch may look at all": {"one grid"},
+    r"bias for the displacement|the bias depends only": {"relative"},
+    r"in every layer of this model, each patch attends to all": {"one grid"},
     r"cuts the picture": {"cuts"},
-    r"one vector for each patch of a grid|its neighbours' pixels": {"overlap"},
-    r"\bthis class\b|another class|predicted class": {"classes"},
-    r"no classifier|summary of the picture": {"features"},
-    r"the answer (changes|survives|forms|is what)|(its|their|this) answer\b": {"answers"},
+    r"one vector for each patch of this grid|its neighbours' pixels": {"overlap"},
+    r"\bthis class\b|another class|predicted class|every class": {"classes"},
+    r"no classifier|output vector": {"features"},
+    r"the answer (changes|stays|forms|is the same)|(its|their|this) answer\b": {"answers"},
     r"was not trained|are random|random weights": {"untrained"},
     r"trained on many|in trained|of trained|what the model has learned": {"trained"},
     r"\bwheel": {"motorcycle"},
-    r"LayerScale \(value|factor of its own \(LayerScale\)": {"LayerScale"},
+    r"its own factor \(LayerScale\)": {"LayerScale"},
 }
 # Where a control or a general rule names a thing without saying that this model has it.
-GENERAL = re.compile(r"sine-cosine|where the model has|Brought to size|Prefix tokens")
+GENERAL = re.compile(r"sine-cosine|where the model has|Resized by|Prefix tokens")
 
 
 def said(shown) -> list[str]:
@@ -139,13 +139,15 @@ def test_the_start_page_answers_the_questions_with_numbers_of_this_picture(app):
 def test_the_start_page_answers_only_what_is_true_of_this_model(app, model):
     shown = app("start", model=model, weights="random", image="coffee")
     assert not shown.wrong
-    for false in ("Every layer can relate", "pairs to compare in each head", "Why patches and not pixels?"):
+    for false in ("Every layer can combine", "pairs to compare in each head", "Why patches and not pixels?"):
         assert false not in shown.text
-    assert "What a layer relates depends on the picture." in shown.text
+    assert "The attention weights of a layer depend on the picture." in shown.text
     assert "built-in neighbourhood" not in str(journey_of(shown)["story"])
     assert f"load_model('{model}'" in shown.at.code[0].value and "rollout" not in shown.at.code[0].value
     told = journey_of(shown)["captions"]["patches"]
-    assert told.startswith("Cut into" if "cuts" in MODELS[model][0] else "The photograph becomes a sequence")
+    assert told.startswith(
+        "The photograph is cut into" if "cuts" in MODELS[model][0] else "The photograph becomes a sequence"
+    )
 
 
 def test_a_false_sentence_is_noticed():

@@ -39,7 +39,7 @@ def test_the_distance_of_every_head_has_a_view_of_its_own(app, monkeypatch):
     layers = vitviz.trace(vitviz.load_model("embedded"), vitviz.load_sample("motorcycle")).layers
     own = np.stack([vitviz.attention_distance(layer).numpy() for layer in layers])
     np.testing.assert_allclose(drawn, own[None], rtol=1e-4)
-    assert f"look {own[0].min():.0f} to {own[0].max():.0f} pixels far" in shown.text
+    assert f"are {own[0].min():.0f} to {own[0].max():.0f} pixels" in shown.text
 
 
 @pytest.mark.long
@@ -76,7 +76,7 @@ def test_the_mean_over_the_gallery_is_of_both_and_says_so(app, monkeypatch):
     far = app(PAGE, side_by_side="heads", reach_of="gallery")
     traces = [vitviz.trace(vit, vitviz.load_sample(each.id)) for each in photographs]
     first = np.mean([vitviz.attention_distance(trace.layers[0]).numpy() for trace in traces], axis=0)
-    assert not far.wrong and f"look {first.min():.0f} to {first.max():.0f} pixels far" in far.text
+    assert not far.wrong and f"are {first.min():.0f} to {first.max():.0f} pixels" in far.text
     services.queue().results.clear()
 
 

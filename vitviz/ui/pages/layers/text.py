@@ -12,41 +12,44 @@ if TYPE_CHECKING:  # sentences are known before torch is imported
 
 PAGE = PageText(
     title=instruction("Layer by layer"),
-    question=instruction("What does each layer let a patch see?"),
-    lead=definition("In every layer of this model a patch may look at all others.", when="only global")
-    + definition("In some layers of this model a patch looks only inside its own window.", when="windows")
-    + definition("In some layers the keys lie on a coarser grid than the queries.", when="pooled"),
+    question=instruction("What can a patch attend to in each layer?"),
+    lead=definition("In every layer of this model, each patch attends to all patches.", when="only global")
+    + definition("In some layers of this model, a patch attends only to patches of its own window.", when="windows")
+    + definition("In some layers, the keys are on a coarser grid than the queries.", when="pooled")
+    + definition("In each layer, a patch attends to the grid of its stage.", when="stages,!windows,!pooled")
+    + definition(
+        "In this model, only learned tokens attend to the patches.",
+        when="collecting,!only global,!stages,!windows,!pooled",
+    ),
     try_this=instruction("Choose a patch at the edge of its window, then the next layer.", when="windows")
-    + definition("Where windows are shifted, neighbours that were kept apart see each other there.", when="shifted")
+    + definition("In a layer with shifted windows, it attends to patches beyond the old border.", when="shifted")
     + instruction("Then go to the last stage, where one patch covers a large piece of the picture.", when="stages")
-    + instruction("Choose a patch, then compare what it takes from where in every layer.", when="!windows"),
+    + instruction("Choose a patch, then compare where it looks in every layer.", when="!windows"),
     notice=definition(
-        "Keys outside the window are not compared with the query, so nothing outside is read in that layer.",
+        "Keys outside the window are not compared with the query, so the layer takes nothing from there.",
         when="windows",
     )
     + definition(
         "The same window covers more of the picture in later stages, because each patch there is larger.",
         when="windows,stages",
     )
-    + definition("A shift lets the next layer read across the old borders.", when="shifted")
-    + definition("Windows of patches that lie apart reach across the picture at once.", when="spread")
-    + definition("Pooled keys reach across the picture, too: each stands for several places.", when="pooled")
-    + definition(
-        "Every layer works on one grid and reaches everywhere: a weight can lie on any patch.", when="only global"
-    )
+    + definition("Shifted windows cross the borders of the windows before.", when="shifted")
+    + definition("Windows of patches that are far apart cover the whole picture in one layer.", when="spread")
+    + definition("Pooled keys cover the whole picture: each key combines several places.", when="pooled")
+    + definition("Every layer has the same grid, and any patch can get weight.", when="only global")
     + definition(
         "The grid gets coarser from stage to stage, so later patches cover more of the picture.", when="stages"
     )
-    + definition("At the end one learned token collects from the patches.", when="collecting"),
+    + definition("At the end, learned tokens attend to the patches.", when="collecting"),
     catch=definition(
         "Weights of layers on different grids cannot be multiplied, so there is no rollout through stages.",
         when="stages",
     )
     + definition(
-        "Between stages a patch is merged with its neighbours, by weights that are not attention.", when="stages"
+        "Between stages, neighbouring patches are merged by parameters of the model, not by attention.", when="stages"
     )
-    + definition("A weight says how much of a value is taken, not whether it matters for the answer.")
-    + definition("Each map has its own colours unless you choose one scale."),
+    + definition("A weight shows how much of a value is taken, not whether this matters for the output.")
+    + definition("Each map has its own colour scale unless you choose one scale."),
     formula=definition(
         r"For queries $q$ and keys $k$: $A_{qk} = \mathrm{softmax}_k\left(s\, q \cdot k + b_{qk}\right)$, where $b$ is the model's bias "
         r"where it has one."
@@ -54,9 +57,9 @@ PAGE = PageText(
     + definition(
         r"In a window $W$ the softmax runs over $k \in W$, and $A_{qk}$ is $0$ for every $k \notin W$.", when="windows"
     )
-    + definition(r"The mask that keeps apart what a shift brought together is part of $b$.", when="shifted")
+    + definition(r"The mask that separates patches that a shift put side by side is part of $b$.", when="shifted")
     + definition(r"With pooled keys, $k$ runs over a coarser grid than $q$.", when="pooled")
-    + definition("Where a layer only collects, a token of the model's own asks alone.", when="collecting"),
+    + definition("In class attention and attention pooling, only learned tokens are queries.", when="collecting"),
     references=("swin", "maxvit", "pvt", "mvit-v2", "layerscale", "set-transformer", "map-head", "xcit"),
 )
 
@@ -64,41 +67,41 @@ KINDS = definition(
     {
         "global": "all patches of the grid",
         "pooled": "a grid of pooled keys",
-        "collecting": "collects",
+        "collecting": "attention pooling",
         "windows": "windows",
         "shifted windows": "shifted windows",
         "spread windows": "windows of patches far apart",
     }
 )
 LAYER_NAME = instruction("Stage {stage}, layer {layer}: {kind}, {grid}, {heads}")
-COLLECTING_NAME = instruction("Layer {layer}: collects from {grid}, {heads}")
+COLLECTING_NAME = instruction("Layer {layer}: attention pooling over {grid}, {heads}")
 ONE_HEAD, HEADS = instruction(("1 head", "{count} heads"))
 ON_GRID = instruction("{own} on {keys}")
 
-ASKS = instruction("Who asks")
+ASKS = instruction("Query")
 ASKS_PATCH = instruction("a patch")
 ASKS_TEXT = computed(
     {
-        "global": "{query}. It can look at every patch.",
-        "pooled": "{query}. It can look at every key of a grid of {keys}.",
-        "windows": "{query}. It can look at the {count} patches of its window.",
-        "shifted windows": "{query}. It can look at {count} patches of its window; the mask of the shift hides the others.",
-        "spread windows": "{query}. It can look at {count} patches that lie apart, the same step between them.",
+        "global": "{query}. It attends to every patch.",
+        "pooled": "{query}. It attends to every key of a grid of {keys}.",
+        "windows": "{query}. It attends to the {count} patches of its window.",
+        "shifted windows": "{query}. It attends to {count} patches of its window. The mask of the shift excludes the others.",
+        "spread windows": "{query}. It attends to {count} patches at equal distances across the grid.",
     },
     "vitviz.analysis.layers.reached",
 )
-ASKS_MEAN = definition("All patches ask, and their weights are averaged.")
+ASKS_MEAN = definition("Every patch is a query, and the weights of all queries are averaged.")
 ASKS_ALT = definition(
     "The photograph with the layer's grid of {rows} by {cols} patches, or its windows; {query} is marked."
 )
 LOOKS = instruction("Where it looks")
 LOOKS_ALT = definition("{label} of the {query} in layer {layer}, {head}, over the photograph{window}.")
 LOOKS_WINDOW = definition(", its window outlined")
-COLLECTS = instruction("What the {query} collects")
-COLLECTS_TEXT = definition("The {query} asks from no place of the picture. Its weights say what it takes from where.")
+COLLECTS = instruction("Where the {query} looks")
+COLLECTS_TEXT = definition("The {query} is learned. Its weights show how much it takes from each patch.")
 LABEL = definition("attention weight, {head}")
 SUM = computed(
-    "On patches: {patches:.1%} of the weight; on prefix tokens: {prefix:.1%}. Largest on a patch: {largest:.3g}.",
+    "Patches get {patches:.1%} of the weight, prefix tokens {prefix:.1%}. The largest weight of a patch is {largest:.3g}.",
     "vitviz.analysis.attention.query_weights",
 )
 NOT_ONE = computed(
@@ -108,7 +111,7 @@ NOT_ONE = computed(
 )
 
 HEADS_OF = instruction("All heads of this layer")
-HEADS_WINDOW = definition("Each tile shows the window alone, enlarged: keys outside it are not compared.")
+HEADS_WINDOW = definition("Each tile shows only the window, enlarged. Keys outside it are not compared.")
 HEADS_ALT = definition("One small map for each of {heads} heads of layer {layer}: attention weight of the {query}.")
 
 EVERY_LAYER = instruction("Where it looks in every layer, mean of heads")
@@ -118,10 +121,10 @@ EVERY_LAYER_ALT = definition(
 
 OVERVIEW = instruction("Every layer at a glance")
 OVERVIEW_TEXT = definition(
-    "Where patches ask, the same place asks in every layer, each on its own grid: the mean of the heads."
+    "Each map is the mean of the heads for the same place, on the layer's own grid."
 ) + definition("The window is outlined where there is one.", when="windows")
 OVERVIEW_COLLECTS = definition(
-    "In a layer that collects, only its own token asks: its map is the same whichever patch is chosen."
+    "In attention pooling the query is a learned token, so the map does not depend on the chosen patch."
 )
 
 VERDICT = definition("{reason} {instead}")

@@ -8,8 +8,8 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Who looks at whom"),
     question=instruction("How do parts of a picture relate?"),
-    lead=instruction("Point at a patch: every head of the layer shows from where it takes, and how much.", when="mouse")
-    + instruction("Tap a patch: every head of the layer shows from where it takes, and how much.", when="touch"),
+    lead=instruction("Point at a patch: the map of each head shows where it looks, and how much.", when="mouse")
+    + instruction("Tap a patch: the map of each head shows where it looks, and how much.", when="touch"),
     try_this=instruction("Pin a patch of the object, then go through the layers.")
     + instruction(
         "Pin a wheel, and see in which heads it takes most from the other wheel or the body.", when="motorcycle"
@@ -24,12 +24,12 @@ PAGE = PageText(
     + definition(
         "The model was not trained: its weights are random, and so are the patterns of its heads.", when="!trained"
     )
-    + definition("A patch that lights up whichever patch you pin gets attention from everywhere.")
-    + instruction("Set *weights × values* to see how long a vector it gives: that may be much or little."),
+    + definition("A patch that is bright whichever patch you pin gets attention from most patches.")
+    + instruction("Choose *weights × values* to see the length of the vector that each token contributes."),
     catch=definition(
-        "A weight says how much of a value is taken, not what the value holds or whether it matters for the answer. "
-        "After the first layer a token no longer stands for its patch alone: it carries what it has read. "
-        "Each map has its own colours unless you choose one scale for all."
+        "A weight shows how much of a value is taken, not what the value holds or whether it matters for the output. "
+        "After the first layer, a token also holds information from other tokens. "
+        "Each map has its own colour scale unless you choose one scale for all."
     ),
     formula=definition(
         r"For query $q$ and key $k$ of one head, $A_{qk} = \exp\!\left(s\, q \cdot k + b_{qk} - \ell_q\right)$ with "
@@ -42,15 +42,15 @@ PAGE = PageText(
 )
 
 NO_VALUES = definition("Weights × values is not offered here. {reason}")
-VALUES = instruction("Measuring what each token gives")
-NO_LAYERS = definition("This model has no layer in which tokens look at each other.")
+VALUES = instruction("Computing the lengths of the values")
+NO_LAYERS = definition("This model has no layer of self-attention between tokens.")
 SINK = computed(
-    "Sinks in layer {layer}: {sinks}. In brackets: the length of what they give (value, $W_o$ and LayerScale), beside the median patch.",
+    "Sinks in layer {layer}: {sinks}. The length is that of the value after $W_o$, and after LayerScale where the model has it.",
     "vitviz.analysis.attention.sink_tokens",
     "vitviz.analysis.sinks.value_norms",
 )
 SINK_ONE = computed(
-    "{name} with {times:.0f} times the median patch's attention ({given:.1f} times its length)",
+    "{name} with {times:.0f} times the median patch's attention and {given:.1f} times its value length",
     "vitviz.analysis.sinks.value_norms",
 )
 NO_SINK = computed("No token is a sink in layer {layer}.", "vitviz.analysis.attention.sink_tokens")
@@ -76,10 +76,10 @@ MICROSCOPE: dict[str, str] = (
             "verb_at": "looks at",
             "verb_by": "is looked at by",
             "asked": "{source} {verb} …",
-            "state_pinned": "pinned · Esc lets go",
-            "state_free": "point to ask, click to pin",
-            "state_pinned_touch": "pinned · a second tap lets go",
-            "state_free_touch": "tap a patch to ask and pin it",
+            "state_pinned": "pinned · Esc releases it",
+            "state_free": "point to read, click to pin",
+            "state_pinned_touch": "pinned · tap again to release",
+            "state_free_touch": "tap a patch to pin it",
             "loading": "loading layer {layer} …",
             # controls
             "layer": "Layer {layer} of 0–{last}",
@@ -95,18 +95,18 @@ MICROSCOPE: dict[str, str] = (
             "measure": "Show",
             "measure_weight": "weights",
             "measure_value": "weights × values",
-            "measure_help": "A token may get much attention and still give little: its value may be short.",
+            "measure_help": "A token may get much attention and still contribute little, because its value is short.",
             "measure_absent": "The values of this layer are not known.",
             "scale": "Scale",
             "option_robust": "robust",
             "option_raw": "raw",
             "shared": "same scale for all heads",
             "links": "strongest links",
-            "blend": "How much of the map lies over the picture",
+            "blend": "Opacity of the map",
             "blend_picture": "picture",
             "blend_map": "map",
             "keys": "Keys: arrows move the pin, Shift with arrows reads a value, [ and ] change the layer, digits choose a head, "
-            "a shows all heads, m their mean, d turns the direction, l draws links, Esc lets go. Everything is counted from 0.",
+            "a shows all heads, m their mean, d changes the direction, l draws links, Esc releases the pin. Counting starts at 0.",
             # failures
             "missing_layer": "The numbers of layer {layer}",
         }
@@ -123,14 +123,14 @@ MICROSCOPE: dict[str, str] = (
             "top": "top {value}",
             # the scale
             "quantity_weight": "Attention weight",
-            "quantity_value": "Weight × length of what the value gives, ‖A·v W_o‖",
+            "quantity_value": "Weight × length of the projected value, ‖A·v W_o‖",
             "scale_own": "scale of {head}",
             "scale_shared": "one scale for all heads",
             "scale_robust": "up to the 99th percentile",
             "scale_raw": "up to the largest patch",
             "scale_flat": "every patch is {value}",
-            "scale_clipped": "{beyond} of {count} patches beyond, the largest {most}",
-            "even": "{value}: what each of {count} tokens would get if the row were spread evenly",
+            "scale_clipped": "{beyond} of {count} patches above it, the largest {most}",
+            "even": "{value}: the weight of each of {count} tokens if all weights of the row were equal",
         },
         "vitviz.analysis.attention.query_weights",
         "vitviz.analysis.sinks.value_weighted",

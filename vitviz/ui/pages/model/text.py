@@ -12,7 +12,7 @@ WEIGHTS = definition(
     {
         "embedded": "weights that come with vitviz",
         "pretrained": "pretrained weights from the model hub",
-        "random": "random weights: it was never trained",
+        "random": "random weights, never trained",
         "file": "weights from a file of this server",
     }
 )
@@ -32,7 +32,7 @@ TOKENS = computed(
 NO_PREFIX = definition("nothing")
 PREPROCESSING = computed("{interpolation}, mean {mean}, standard deviation {std}", "vitviz.models.model.Model")
 OUTPUTS = computed("{count} {nouns}", "vitviz.models.model.Model")
-ACCURACY = definition(("Measured on", "Photographs", "First name right", "Right among the first five"))
+ACCURACY = definition(("Measured on", "Photographs", "Top-1 accuracy", "Top-5 accuracy"))
 SETS = definition(
     {
         "everyday": "everyday photographs, kept out of the training",
@@ -40,8 +40,7 @@ SETS = definition(
     }
 )
 NOT_MEASURED = definition(
-    "vitviz has not measured this model. What it was trained on and how good it is stands in its makers' own card, under its name on the model "
-    "hub."
+    "vitviz has not measured this model. For a model of the model hub, its model card there describes training data and accuracy."
 )
-CLASSES = instruction("What it can answer")
+CLASSES = instruction("All outputs")
 CARD = instruction("Model card")

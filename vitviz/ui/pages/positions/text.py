@@ -7,69 +7,69 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 
 PAGE = PageText(
     title=instruction("Positions"),
-    question=instruction("How does it know where a patch was?"),
+    question=instruction("How does the model know where a patch is?"),
     lead=definition(
         "A vector is added to each patch for its place. The map compares one place with all others.", when="added"
     )
     + definition(
-        "Queries and keys are turned by angles of their place. The map shows what is left of a score.", when="rotary"
-    )
-    + definition(
-        "Each score gains a number for the step from query to key. The maps show it, head by head.", when="relative"
-    )
-    + definition("This page looks for what encodes where a patch lies in this model.", when="!added,!rotary,!relative"),
-    try_this=instruction(
-        "Choose a patch in a corner, then one in the middle, and look along its row and column.", when="added"
-    )
-    + instruction("Choose a patch and see what is left of a score after each step.", when="rotary")
-    + instruction("Choose another layer and head, and see which steps gain.", when="relative")
-    + instruction("Choose another model in the sidebar and compare.", when="!added,!rotary,!relative"),
-    notice=definition(
-        "Attention has no sense of order: shuffle the tokens, and its results are shuffled in the same way."
-    )
-    + definition(
-        "Whether the grid was learned or given depends on the training: where positions were resampled in two dimensions, it was given.",
-        when="learned positions",
-    )
-    + definition("These positions follow from a formula of sines and cosines and were not learned.", when="sin-cos")
-    + definition(
-        "Turning depends only on the step between two patches. The score depends on what is in them, too.",
+        "Queries and keys are rotated by angles that depend on the place. The map shows how this changes a score.",
         when="rotary",
     )
     + definition(
-        "What is added depends only on the step. The score depends on what is in the patches, too.", when="relative"
+        "A bias for the displacement from query to key is added to each score. The maps show the bias.", when="relative"
+    )
+    + definition("This page checks how this model encodes the place of a patch.", when="!added,!rotary,!relative"),
+    try_this=instruction(
+        "Choose a patch in a corner, then one in the middle, and look along its row and column.", when="added"
+    )
+    + instruction("Choose a patch and see how the rotation changes a score at each displacement.", when="rotary")
+    + instruction("Choose another layer and head, and see which displacements get a higher score.", when="relative")
+    + instruction("Choose another model in the sidebar and compare.", when="!added,!rotary,!relative"),
+    notice=definition(
+        "Attention does not use the order of the tokens: if tokens are shuffled, its results are shuffled in the same way."
+    )
+    + definition(
+        "A grid pattern in these embeddings need not be learned: resampling in two dimensions during training also gives one.",
+        when="learned positions",
+    )
+    + definition("These embeddings come from a formula of sines and cosines and were not learned.", when="sin-cos")
+    + definition(
+        "The rotation depends only on the displacement between two patches. The score also depends on their content.",
+        when="rotary",
+    )
+    + definition(
+        "The bias depends only on the displacement. The score also depends on the content of the patches.",
+        when="relative",
     )
     + reference(
-        "Convolutions can encode places: at the edges of a picture they see the padding.",
+        "Convolutions can encode positions, because the padding at the edges of a picture changes their output.",
         "islam",
         when="!added,!rotary,!relative",
     ),
-    catch=definition(
-        "That two places are alike, or that a score gains from a step, does not show that the model uses it."
-    )
-    + definition("At another input size positions are interpolated, which smooths the picture.", when="added")
-    + definition("What is added to all keys of a query alike changes nothing in the softmax.", when="relative"),
+    catch=definition("A map shows how a place is encoded, not whether the model uses it.")
+    + definition("At another input size, position embeddings are interpolated, which smooths the map.", when="added")
+    + definition("A bias that is equal for all keys of a query does not change the weights.", when="relative"),
     formula=definition(
-        r"**Added.** Patch $i$ enters the first layer as $z_i = E\,x_i + b + p_i$. Shown is $\cos(p_i, p_j) = "
+        r"**Added.** Patch $i$ enters the first layer as $z_i = E\,x_i + b + p_i$. The map shows $\cos(p_i, p_j) = "
         r"\frac{p_i \cdot p_j}{\lVert p_i \rVert \lVert p_j \rVert}$ over patch positions." + "\n\n",
         when="added",
     )
     + definition(
-        r"**Turned (rotary).** $q$ and $k$ are rotated by $\omega \cdot \mathrm{place}$, so that of the place a score depends on the step "
-        r"$\Delta$ only: where all components of $q$ and $k$ are equal, it changes by $K(\Delta) = \frac{1}{F}\sum_{\omega} "
+        r"**Rotated (rotary).** $q$ and $k$ are rotated by $\omega \cdot \mathrm{place}$, so that a score depends on the places only through the "
+        r"displacement $\Delta$: where all components of $q$ and $k$ are equal, it changes by $K(\Delta) = \frac{1}{F}\sum_{\omega} "
         r"\cos(\omega \cdot \Delta)$, over the model's own $F$ frequencies. In axial models these follow from a formula; in mixed ones each "
         r"head learned its own." + "\n\n",
         when="rotary",
     )
     + definition(
-        r"**Biased (relative).** The score of query $q$ and key $k$ is $s\, q \cdot k + b_h(k - q)$; shown is $b_h$, read off the "
-        r"model's own forward pass, whether it keeps a table or makes it with a small network. What is added to all keys alike "
+        r"**Biased (relative).** The score of query $q$ and key $k$ is $s\, q \cdot k + b_h(k - q)$; the maps show $b_h$, read off the "
+        r"model's own forward pass, whether it keeps a table or makes it with a small network. A bias that is equal for all keys "
         r"changes nothing in the softmax: only differences within one map count.",
         when="relative",
     )
     + definition(
-        r"Where the places of patches enter neither their vectors nor the scores, $A_{qk} = \mathrm{softmax}_k(s\, q \cdot k)$ follows "
-        r"the tokens into any other order.",
+        r"If neither the vectors nor the scores depend on the places of patches, $A_{qk} = \mathrm{softmax}_k(s\, q \cdot k)$ does not "
+        r"depend on the order of the tokens.",
         when="!added,!rotary,!relative",
     ),
     references=("dosovitskiy", "roformer", "heo", "swin", "swin-v2", "dinov2", "islam"),
@@ -87,48 +87,48 @@ COLOURS = instruction("Scale")
 COLOURS_OF = instruction({"signed": "−1 to 1 around zero", "raw": "smallest to largest"})
 CURVE = instruction("Similarity against distance")
 TOO_MANY = computed(
-    "The curve and the atlas compare every place with every other. With {count} places they are left out; choose a smaller input "
-    "size to see them.",
+    "The curve and the map of all places compare every place with every other. With {count} places they are left out. Choose a smaller "
+    "input size to see them.",
     "vitviz.analysis.positions.position_similarity",
 )
 CURVE_TEXT = definition(
-    "All pairs of places, by the distance between them: the mean, and the band that holds 80% of them."
+    "The curve is the mean over all pairs of places at each distance. The band holds 80% of these pairs."
 )
 STEP_TEXT = computed(
-    "{step} patches apart the mean cosine similarity is {row:.2f} along a row, {column:.2f} along a column and {diagonal:.2f} diagonally, "
-    "{step} along both.",
+    "At a distance of {step} patches, the mean cosine similarity is {row:.2f} along a row and {column:.2f} along a column. Diagonally, "
+    "{step} patches along both, it is {diagonal:.2f}.",
     "vitviz.analysis.positions.similarity_by_step",
 )
-SUM = instruction("Added, not attached")
+SUM = instruction("Added, not concatenated")
 SUM_TEXT = computed(
-    "For this patch: the length of the patch embedding is {patch:.2f}, of the position embedding {position:.2f}, of "
-    "their sum {total:.2f}; the cosine similarity of the two is {cosine:.2f}.",
+    "For this patch, the patch embedding has the length {patch:.2f}, the position embedding {position:.2f}, and their sum {total:.2f}. "
+    "The cosine similarity of the two embeddings is {cosine:.2f}.",
     "vitviz.analysis.positions.embedding_sum",
 )
 SUM_CHANCE = computed(
-    "A value near zero says little: of two random directions in {width} dimensions, 95 in 100 lie within ±{chance:.2f}.",
+    "A value near zero says little: for random directions in {width} dimensions, 95 of 100 values lie within ±{chance:.2f}.",
     "vitviz.analysis.positions.chance_similarity",
 )
 SUM_NAMES = definition(("patch embedding", "position embedding"))
 SUM_RESULT = definition("sum, as it enters the first layer")
 SUM_ALT = definition("Patch embedding and position embedding of the chosen patch as coloured strips, and their sum.")
-ATLAS = instruction("The whole atlas:")
-ATLAS_LABEL = definition("each place's map, in its own place")
+ATLAS = instruction("All places against all others:")
+ATLAS_LABEL = definition("the map of each place, at this place")
 ATLAS_ALT = definition(
-    "{rows} by {cols} small maps, one a place: the cosine similarity of its position with all others."
+    "{rows} by {cols} small maps, one for each place: the cosine similarity of its position with all others."
 )
 
 NONE = definition(
-    "This model adds no position to its patches and turns no queries and keys. It adds nothing to its scores that is the same for every "
-    "picture. Its biases may still be zero, as before training, or depend on what is in the patches as well, as in MViTv2."
+    "This model adds no vector for the place to its patches and does not rotate queries or keys. It adds no bias to its scores that is "
+    "the same for every picture. Its biases may be zero, as before training, or also depend on the content of the patches, as in MViTv2."
 )
 NAMED = definition(
     "This model has position parameters ({names}). But it does not add one vector to each patch where the patches enter its first layer. "
     "So there is no position embedding to compare patch by patch."
 )
 ROTARY_TEXT = definition(
-    "Every query and key of a patch is rotated by angles that grow with row and column. The map is what is left of a score after each "
-    "step where all components of query and key are equal: 1 for none."
+    "Every query and key of a patch is rotated by angles that grow with row and column. The map shows the factor by which this changes a "
+    "score, if all components of query and key are equal. Without displacement the factor is 1."
 )
 ROTARY_KERNEL = instruction("By displacement:")
 ROTARY_LABEL = definition("rotary kernel from row {row}, column {col}")
@@ -137,8 +137,8 @@ KERNEL_LABEL = definition("rotary kernel by the step from query to key")
 DISPLACEMENTS_ALT = definition("{label}: a map over the steps from query to key, in patches, the query in its middle.")
 ROTARY_ONE = definition("The same in every layer and head.")
 RELATIVE_TEXT = definition(
-    "Before the softmax each score gains a number that depends only on the step from query to key. It comes from a table or a small "
-    "network of the model. The query is in the middle of each map."
+    "Before the softmax, a bias that depends only on the displacement from query to key is added to each score. It comes from a table or "
+    "a small network of the model. The query is in the middle of each map."
 )
 RELATIVE_LAYER = instruction("Layer that adds a bias")
 RELATIVE_NAME = instruction("{number}: {layer}, within {rows}×{cols} patches")
@@ -151,5 +151,5 @@ RELATIVE_OF = definition("bias added to the score, head {head}")
 RELATIVE_HEAD = instruction("Head {head}:")
 RELATIVE_HEADS = instruction("All heads:")
 RELATIVE_MORE = definition(
-    "What this model adds to its scores depends on where patches are and on what is in them. So no one map over displacements holds it."
+    "The bias of this model depends on the places and on the content of patches. So one map over displacements cannot show it."
 )

@@ -10,16 +10,16 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 _FAITHFULNESS = "vitviz.analysis.faithfulness.faithfulness"
 
 _UNTRAINED = definition(
-    "This model was not trained: what it gives means nothing, and no map of it shows a reason.", when="!trained"
+    "This model was not trained: its output means nothing, and no map explains it.", when="!trained"
 )
 
 PAGE = PageText(
     title=instruction("Prediction"),
-    question=instruction("What does it see, and why?"),
+    question=instruction("What does the model predict, and why?"),
     lead=definition("{answers}"),
-    try_this=instruction("From which layer on is the answer what it is at the end?", when="answers")
+    try_this=instruction("From which layer on is the answer the same as at the end?", when="answers")
     + instruction("Then choose another answer to explain, and follow it through the layers.", when="answers")
-    + instruction("Choose *What it rests on*: this model has a summary of the picture to explain.", when="!answers"),
+    + instruction("Choose *What it depends on* to explain the output vector of this model.", when="!answers"),
     notice=reference(
         "In trained models the answer forms layer by layer; how early differs between pictures and models.",
         "vilas",
@@ -28,16 +28,16 @@ PAGE = PageText(
     + _UNTRAINED
     + definition("A reading early in the model may change many times before the end.", when="answers"),
     catch=definition(
-        "A reading after a layer goes through a head that was trained for the last layer: an early one may mean little.",
+        "Each reading uses the output layer, which belongs to the last layer. An early reading may mean little.",
         when="answers",
     )
-    + definition("A probability says how the model divides its answers, not how often it is right.", when="classes")
-    + definition("A vector without a classifier has no layer at which an answer forms.", when="!answers"),
+    + definition("A probability shows how the model divides its answers, not how often it is right.", when="classes")
+    + definition("A model without a classifier has no answer that could form layer by layer.", when="!answers"),
     formula=definition(
         r"With target $s$ and gradients $G^{(l,h)} = \partial s / \partial A^{(l,h)}$ of the same layer: relevance is $R = I$, then "
         r"$R \leftarrow R + \mathrm{mean}_h\,\mathrm{ReLU}(G \odot A)\, R$. Deletion: the probability of the target (of plain numbers, the "
         r"number; without a classifier, a cosine similarity) while patches are hidden in the order of a map; a good map has a small area "
-        r"below it. Insertion: the same while they are shown, with a large area. Every method's own formula stands on its card."
+        r"below it. Insertion: the same while they are shown, with a large area. Each method's formula is on its card."
     ),
     references=(
         "nostalgebraist",
@@ -59,11 +59,14 @@ PAGES = {
     "forming": PAGE,
     "methods": replace(
         PAGE,
-        lead=definition("Each method says in its own way how much every patch counts for what is explained."),
-        try_this=instruction("Choose a patch, and compare what the methods say of it.")
-        + instruction("Ask why it is this class and not another one.", when="classes"),
+        lead=definition(
+            "Each method computes in a different way how much every patch contributes to the explained output."
+        ),
+        try_this=instruction("Choose a patch, and compare its value in each map.")
+        + instruction("Use *and not* to explain this class in contrast to another class.", when="classes"),
         notice=definition(
-            "Maps that do not depend on the class show what was read, not why this class was chosen.", when="classes"
+            "Maps that do not depend on the class show where the model looks, not why it gives this class.",
+            when="classes",
         )
         + definition("Methods that answer different questions need not agree.")
         + _UNTRAINED,
@@ -72,40 +75,46 @@ PAGES = {
     ),
     "trust": replace(
         PAGE,
-        lead=definition("A map that shows what counts ranks first what the model cannot do without."),
-        try_this=instruction("Test the maps: which one hides the right patches first?")
-        + instruction("Then randomise the model: which map does not notice?"),
-        notice=definition("Where the object is in the middle, hiding from the centre outwards is a strong rival.")
+        lead=definition("A faithful map gives its highest values to the patches that the output depends on most."),
+        try_this=instruction("Test the maps: which map finds the important patches first?")
+        + instruction("Then randomise the model: which map does not change?"),
+        notice=definition("If the object is in the middle, the order from the centre outwards is a strong baseline.")
         + _UNTRAINED,
-        catch=definition("Hidden patches make pictures unlike those of the training, so a curve measures this too.")
-        + definition("The test speaks for this picture and this target. A map that passes it is not proved right."),
+        catch=definition(
+            "Pictures with hidden patches are unlike training pictures, so a curve measures this effect too."
+        )
+        + definition("The test holds only for this picture and this output. It does not prove that a map is right."),
     ),
     "mark": replace(
         PAGE,
         lead=definition(
-            "Is it the object? What you mark is hidden, then areas elsewhere, and the model is asked each time."
+            "Does the output depend on the object? The model runs with the marked area hidden, then with other areas hidden."
         ),
-        try_this=instruction("Mark the object, and see which map lies inside.")
-        + instruction("Then mark a part of it: how small may it be until other areas count more?"),
-        notice=definition("The answer may rest on the surroundings, too: compare with areas elsewhere.", when="answers")
-        + definition("The summary may rest on the surroundings, too: compare with areas elsewhere.", when="!answers")
+        try_this=instruction("Mark the object, and see which map has most of its relevance inside.")
+        + instruction("Then mark only a part: how small can it be before other areas matter more?"),
+        notice=definition(
+            "The answer may also depend on the surroundings: compare with the other areas.", when="answers"
+        )
+        + definition(
+            "The output vector may also depend on the surroundings: compare with the other areas.", when="!answers"
+        )
         + _UNTRAINED,
-        catch=definition("Hidden areas make pictures unlike those of the training, and so do the holes elsewhere.")
-        + definition("A map inside the object agrees with your marks, and need not show what the model used."),
+        catch=definition("Pictures with hidden areas are unlike training pictures, wherever the area is.")
+        + definition("A map inside the object agrees with your marks, but it need not show what the model used."),
     ),
 }
 
 AGAINST = instruction("and not")
 NOTHING_ELSE = instruction("(all others)")
 SELF_DOT = definition(
-    "This model has no classifier, so there is no class to explain. What is explained instead is the model's own summary of the "
-    "picture, by its dot product with itself; choose a patch as the query to explain that patch."
+    "This model has no classifier, so there is no class to explain. The maps explain the model's output vector, by its dot product "
+    "with itself. To explain a patch, choose this patch as the query."
 )
 
 PARTS = instruction(
     {
         "forming": "How the answer forms",
-        "methods": "What it rests on",
+        "methods": "What it depends on",
         "trust": "Which map to trust",
         "mark": "Mark the object",
     }
@@ -113,50 +122,51 @@ PARTS = instruction(
 PART = instruction("Look at")
 
 FORMING_TEXT = definition(
-    "Read after a layer (logit lens): its tokens go through the model's own final norm, pooling and head, which were trained for the last "
-    "layer only."
+    "For a reading after a layer (logit lens), its tokens pass through the model's final norm, pooling and output layer. These belong to "
+    "the last layer."
 )
-FORMING_TABLE = definition(("After layer", "Reads as", "Right in", "Probability", "Target"))
+FORMING_TABLE = definition(("After layer", "Reading", "Accuracy", "Probability", "Target"))
 RIGHT_TEXT = computed(
-    "Right in: for how many of the measured photographs a reading after that layer is right. Early readings mean little.",
+    "Accuracy: the share of the measured photographs for which the reading after this layer is right. Early readings mean little.",
     "vitviz.analysis.prediction.logit_lens",
 )
 RIGHT_UNKNOWN = definition(
-    "How often readings of this model's early layers are right was not measured: they can mislead."
+    "The accuracy of readings after early layers was not measured for this model. They can mislead."
 )
 BEFORE_FIRST = definition("input")
 PATCH_LENS_ALONE = definition(
-    "Read alone: the token of one patch goes through the model's final norm and head, as if it were the whole picture's."
+    "For each patch, its token alone passes through the model's final norm and output layer, in place of the whole picture's."
 )
 PATCH_LENS_LAYER = instruction("After layer")
 PATCH_LENS_WORDS = computed(
-    "Most tokens of patches, read alone, are called: {names}.", "vitviz.analysis.prediction.patch_lens"
+    "The most frequent readings of single patches are {names}.", "vitviz.analysis.prediction.patch_lens"
 )
 PATCH_LENS_SAME = computed(
-    "That is not what the patches show: by then every token has read others. {same} of {patches} are called {name} here, wherever they "
-    "lie.",
+    "These readings do not show the content of the patches, because every token has taken from others. Here {same} of {patches} patches "
+    "give {name}, wherever they are.",
     "vitviz.analysis.prediction.patch_lens",
 )
 PATCH_NAME = computed("{name} ({count})", "vitviz.analysis.prediction.patch_lens")
 
 LINKED = instruction(
     {
-        "robust": "A patch pointed at or chosen in one map is read in all. Each has a scale of its own, up to its 99th percentile.",
-        "raw": "A patch pointed at or chosen in one map is read in all. Each has a scale of its own, up to its largest value.",
+        "robust": "A patch that you point at or choose in one map is read in all maps. Each map has its own scale, up to its 99th percentile.",
+        "raw": "A patch that you point at or choose in one map is read in all maps. Each map has its own scale, up to its largest value.",
     }
 )
-SLOW = instruction("Compute the two slow ones too")
+SLOW = instruction("Compute the two slow methods too")
 SLOW_TEXT = definition("Integrated gradients and occlusion run the model many times.")
-SIGNED_NOTE = definition("Red speaks for it, blue against it.")
-NOT_PER_CLASS = definition("Not about the class: it would look the same for any other.")
+SIGNED_NOTE = definition("Red patches raise the explained output, blue patches lower it.")
+NOT_PER_CLASS = definition("This map does not depend on the class: it is the same for every class.")
 CARD_LINES = definition(("Formula", "Reference", "Cost in forward passes", "When it misleads"))
 MAP_ALT = definition("{method}: relevance of every patch for {target}.")
 MISSING = definition("Not defined for this model: {names}.")
 
 TEST = instruction("Test these maps on this picture")
 TEST_TEXT = definition(
-    "Patches are hidden (deletion) and shown (insertion) in the order of each map and the model is asked each time. Beside them: "
-    "five random orders as a band, and the centre of the picture. Patches of equal value come in random order, averaged over five."
+    "Patches are hidden (deletion) or shown (insertion) in the order of each map, and the model runs at each step. For comparison, the "
+    "curves include five random orders as a band, and the order from the centre outwards. Patches with equal values are ordered at "
+    "random, and five such orders are averaged."
 )
 CURVES = definition({"deletion": "Deletion", "insertion": "Insertion"})
 TESTING = instruction("Hiding and showing patches")
@@ -164,17 +174,17 @@ AREAS = definition(
     ("Order", "Deletion area (small is good)", "Insertion area (large is good)", "Insertion less deletion")
 )
 TEST_COST = computed("It takes {passes} forward passes, about {time}.", "vitviz.capture.cost.estimate")
-COARSE = definition("These curves have five points each; finer ones, and the answer, follow.")
+COARSE = definition("These curves have five points each. Finer curves and the result follow.")
 BEST = computed(
-    "Of {count} maps, **{best}** ranks the patches that {target} rests on best: {gap}, where random order has {random}.",
+    "Of {count} maps, **{best}** ranks the patches best for {target}: insertion less deletion is {gap}, and {random} in random order.",
     _FAITHFULNESS,
 )
 BEST_CENTRE = computed(
-    "Of {count} maps, none ranks the patches that {target} rests on better than their distance from the centre does: {gap}.",
+    "None of {count} maps ranks the patches better for {target} than the order from the centre outwards, which has {gap}.",
     _FAITHFULNESS,
 )
 BEST_RANDOM = computed(
-    "Of {count} maps, none ranks the patches that {target} rests on better than random order does: {gap}.",
+    "None of {count} maps ranks the patches better for {target} than random order, which has {gap}.",
     _FAITHFULNESS,
 )
 _AGREEING = "vitviz.analysis.faithfulness.rank_agreement"
@@ -183,34 +193,34 @@ LEAST_OPPOSED = computed(
     _AGREEING,
 )
 LEAST_UNRELATED = computed(
-    "Least alike are **{one}** and **{other}**: one says next to nothing about the other (rank correlation {correlation}).",
+    "**{one}** and **{other}** agree least: they are almost unrelated (rank correlation {correlation}).",
     _AGREEING,
 )
 LEAST_ALIKE = computed(
-    "All maps agree in part; least alike are **{one}** and **{other}** (rank correlation {correlation}).", _AGREEING
+    "All maps agree in part. **{one}** and **{other}** agree least (rank correlation {correlation}).", _AGREEING
 )
 AGREEMENT = instruction("Do the maps agree? (rank correlation, patch by patch)")
 DISAGREEMENT = instruction("Where they disagree")
 DISAGREEMENT_ALT = definition("How far the methods' ranks of each patch lie apart.")
-SANITY = instruction("Do the maps notice when the model is randomised?")
+SANITY = instruction("Do the maps change when the model is randomised?")
 SANITY_RUN = instruction("Randomise the model, layer by layer from the top")
 SANITY_TEXT = definition(
-    "The model's weights are replaced by random ones, from the classifier downwards. A map that stays as it was shows the picture, "
+    "The model's weights are replaced by random ones, from the classifier downwards. A map that does not change shows the picture, "
     "not what the model has learned."
 )
 SANITY_RUNNING = instruction("Randomising, layer by layer")
 SANITY_DEPTH = instruction("Random down to")
 SANITY_UNCHANGED = computed(
-    "Still alike with everything random: {names}. Do not take these maps as reasons.",
+    "With all weights random, these maps are still similar: {names}. Do not use them as explanations.",
     "vitviz.analysis.sanity.insensitive",
 )
 SANITY_FINE = computed(
-    "With everything random, every map has changed. That is one test passed; it does not prove that a map shows the reasons.",
+    "With all weights random, every map has changed. This test alone does not prove that a map explains the output.",
     "vitviz.analysis.sanity.insensitive",
 )
 
 MARK_CLICK = instruction("Choosing a patch marks")
-MARK_CLICKS = instruction({"alike": "what is alike", "patch": "one patch"})
+MARK_CLICKS = instruction({"alike": "similar patches", "patch": "one patch"})
 MARK_HINT = instruction(
     {
         "alike": "Choose the object, or draw over or around it.",
@@ -219,34 +229,32 @@ MARK_HINT = instruction(
 )
 MARK_FOUND = instruction("Find the object")
 MARK_FOUND_HELP = definition(
-    "TokenCut divides the patches into two groups by the keys of the last layer, and takes one for the object."
+    "TokenCut divides the patches into two groups by the keys of the last layer, and takes one as the object."
 )
 MARK_CLEAR = instruction("Clear")
 MARK_ALT = definition(
     "The photograph to mark the object on, with a pointer or with arrow keys and space; {count} patches are marked."
 )
-MARK_NONE = instruction("Mark an object, and the model is asked what it is worth.")
-MARK_ALL = instruction("Everything is marked. Clear at least one patch, so that something is left to compare with.")
+MARK_NONE = instruction("Mark an object to measure how much the output depends on it.")
+MARK_ALL = instruction("Everything is marked. Clear at least one patch, so that there is an area to compare with.")
 MARK_RUNNING = instruction("Hiding the object, and equal areas elsewhere")
 _OBJECT = "vitviz.analysis.hiding.object_test"
 MARK_SENTENCE = computed(
-    "Hiding the object takes **{target}** from {before} to {after}; hiding as much elsewhere, to {elsewhere} on average.",
+    "Hiding the object takes **{target}** from {before} to {after}. Hiding equal areas elsewhere takes it to {elsewhere} on average.",
     _OBJECT,
 )
 MARK_REST = computed(
-    "Hiding the object takes **{target}** from {before} to {after}; hiding all the rest, {rest:.0%} of the picture, to {elsewhere}.",
+    "Hiding the object takes **{target}** from {before} to {after}. Hiding the rest, {rest:.0%} of the picture, takes it to {elsewhere}.",
     _OBJECT,
 )
-MARK_RISES = computed("So the marked part speaks against {target}, or covers what speaks for it.", _OBJECT)
-MARK_STAYS = computed(
-    "So {target} does not need the marked part: the model finds what it needs elsewhere, too.", _OBJECT
-)
-MARK_NEEDED = computed("So {target} rests on the marked part more than on any other area that was tried.", _OBJECT)
+MARK_RISES = computed("So {target} does not need the marked part, which may even lower it.", _OBJECT)
+MARK_STAYS = computed("So {target} does not need the marked part: the rest of the picture is enough.", _OBJECT)
+MARK_NEEDED = computed("So {target} depends on the marked part more than on any other area of the test.", _OBJECT)
 MARK_CHEAPER = computed(
-    "{cheaper} of {draws} other areas of its size cost less: so {target} rests on more than the marked part.", _OBJECT
+    "Of {draws} other areas, {cheaper} matter less. So {target} does not depend on the marked part alone.", _OBJECT
 )
-MARK_REST_NEEDED = computed("So {target} rests on the surroundings at least as much as on the marked part.", _OBJECT)
-MARK_SHARES = definition(("Method", "Inside", "Times its area"))
+MARK_REST_NEEDED = computed("So {target} depends on the surroundings at least as much as on the marked part.", _OBJECT)
+MARK_SHARES = definition(("Method", "Inside", "Inside ÷ area"))
 MARK_SHARES_TEXT = definition(
-    "Inside: the share of a map's relevance that lies on the object. A map that knew nothing would have {area:.0%} inside."
+    "Inside: the share of a map's relevance that is on the object. A uniform map would have {area:.0%} inside."
 )

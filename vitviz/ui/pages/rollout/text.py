@@ -11,24 +11,26 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Rollout"),
     question=instruction("Where did the information come from?"),
-    lead=definition("Rollout multiplies the layers to follow what the **{query}** reads back to the patches."),
-    try_this=instruction("Choose a patch of the object in a picture: it is asked then.")
+    lead=definition("Rollout multiplies the attention of the layers, to trace the **{query}** back to the patches."),
+    try_this=instruction("Choose a patch of the object: it becomes the query.")
     + instruction("Then choose the class token.", when="class token")
     + instruction("Set α to 0.9 and to 0.1. Leave out the first layers in Settings."),
     notice=reference(
-        "A few patches may draw attention from everywhere. Rollout inherits these sinks: it multiplies their weight from layer to layer.",
+        "A few tokens, called sinks, may get attention from most queries. Rollout multiplies their weights from layer to layer.",
         "xiao",
         "darcet",
     )
-    + definition("One layer alone does not show where something came from: what is read there was mixed before."),
+    + definition(
+        "One layer alone does not show where information came from, because the layers before have mixed its tokens."
+    ),
     catch=definition("Rollout leaves out values, LayerScale, norms and MLPs.")
-    + reference("That half of each token passes unmixed, α = 0.5, is an assumption.", "abnar")
+    + reference("With α = 0.5, half of each token passes unmixed: this is an assumption.", "abnar")
     + definition("A patch with little weight can still matter, and one with much weight may not."),
     formula=definition(
         r"With $A^{(l,h)}$ the weights of layer $l$ and head $h$: $\hat A_l = \alpha I + (1-\alpha)\,\mathrm{fuse}_h A^{(l,h)}$, "
         r"$R = \hat A_L \cdots \hat A_1$, and the map of query $q$ is row $q$ of $R$. For one head there are two readings: "
-        r"*the last hop*, $A^{(l,h)} \hat A_{l-1} \cdots \hat A_1$, what this head reads traced back to the picture; and *leave one in*, "
-        r"$\hat A_L \cdots (\alpha I + (1-\alpha) A^{(l,h)}) \cdots \hat A_1$, what the end would see if layer $l$ had this head alone."
+        r"*the last hop*, $A^{(l,h)} \hat A_{l-1} \cdots \hat A_1$, the attention of this head traced back to the picture; and *leave one in*, "
+        r"$\hat A_L \cdots (\alpha I + (1-\alpha) A^{(l,h)}) \cdots \hat A_1$, the rollout if layer $l$ had only this head."
     ),
     references=("abnar", "gildenblat", "raghu", "xiao", "darcet", "jain"),
 )
@@ -47,18 +49,20 @@ HEAD_PAGE = replace(
         "raghu",
         when="trained",
     )
-    + definition("The last hop keeps what is special to the head; leave one in shows how little one head changes."),
+    + definition(
+        "The last hop shows what is specific to the head. Leave one in shows how much one head changes the whole rollout."
+    ),
     catch=definition(
         "There is no standard definition of one head's rollout. These are two, and they answer different questions."
     )
-    + definition("Heads of the same number in two layers have nothing to do with each other."),
+    + definition("Heads with the same number in two layers are unrelated."),
 )
 
 OF = instruction("Show")
 OF_WHAT = instruction({"model": "whole model", "head": "one head"})
 WHOLE = instruction("All layers multiplied")
 WHOLE_SPOILED = computed("All layers multiplied: {share:.0%} on sinks", "vitviz.analysis.sinks.rollout_sinks")
-ASIDE = instruction("The same, sinks set aside")
+ASIDE = instruction("The same without sinks")
 ALONE = instruction("Layer {layer} alone, mean of heads")
 SINK = definition("sink")
 _SINKS_BY = "vitviz.analysis.sinks.rollout_sinks"
@@ -69,32 +73,32 @@ ONE_ASIDE = computed(
     "A sink, framed, holds {share:.0%} of this map. On the right it is set aside, in the drawing alone.", _SINKS_BY
 )
 SPOILED = computed(
-    "Sinks, framed, hold {share:.0%} of this map: in one layer or more, all queries together give each over 10 times the median patch's share.",
+    "The framed sinks hold {share:.0%} of this map. In at least one layer, each gets over 10 times the attention of the median patch.",
     _SINKS_BY,
 )
 SPOILED_ONE = computed(
-    "A sink, framed, holds {share:.0%} of this map: in one layer or more, all queries together give it over 10 times the median patch's share.",
+    "The framed sink holds {share:.0%} of this map. In at least one layer, it gets over 10 times the attention of the median patch.",
     _SINKS_BY,
 )
 UNSPOILED = computed("No sink is the strongest patch of this map.", _SINKS_BY)
 UNSPOILED_ONE = computed("{count} sinks are framed; none is the strongest patch.", _SINKS_BY)
 ASIDE_ALT = definition("The rollout of the {query} with {count} sinks set to zero.")
-ASIDE_TEXT = definition("Only the map is redrawn; the model still looks at them.")
+ASIDE_TEXT = definition("Only the map changes. The model still attends to the sinks.")
 ALONE_ALT = definition("Attention of the {query} in layer {layer}, mean of heads.")
 MAPS = instruction({"attention": "Attention of this head", "last_hop": "The last hop", "leave_one_in": "Leave one in"})
 MAPS_TEXT = definition(
     {
         "attention": "This layer alone.",
-        "last_hop": "What this head reads, traced back through the layers before.",
-        "leave_one_in": "All layers, of this one only this head.",
+        "last_hop": "The attention of this head, traced back through the layers before.",
+        "leave_one_in": "All layers, with only this head in this layer.",
     }
 )
 BOARD_TITLE = instruction("All heads of all layers")
 BOARD_OF = instruction("Show")
 BOARDS = instruction({"attention": "attention", "last_hop": "last hop", "leave_one_in": "leave one in"})
 BOARD_HELP = definition(
-    "Attention is one layer alone. The last hop follows what a head reads back to the picture; leave one in is the rollout of all "
-    "layers in which this layer has this head alone."
+    "Attention shows one layer alone. The last hop traces the attention of a head back to the picture. Leave one in is the rollout of "
+    "all layers, with only this head in its layer."
 )
 BOARD_LABELS = definition(
     {
@@ -117,8 +121,8 @@ FUSION_HELP = reference(
 )
 DISCARD = instruction("Discard the weakest patches")
 DISCARD_HELP = reference(
-    "The share of each row's patch entries, the smallest, that is set to zero before multiplying (Gildenblat 2020). Prefix tokens are "
-    "kept.",
+    "This share of the patch entries of each row, the smallest ones, is set to zero before the layers are multiplied (Gildenblat 2020). "
+    "Prefix tokens are kept.",
     "gildenblat",
 )
 ALPHA = instruction("α, the share that stays")
@@ -132,10 +136,10 @@ ROLLED_ALT = definition("Attention rollout of the {query} through layers {first}
 
 SINKS = instruction("Sinks in layer {layer}")
 SINKS_TEXT = definition(
-    "Sinks: tokens that get more than 10 times the attention of the median patch, over all heads and queries:"
+    "Sinks are tokens that get more than 10 times the attention of the median patch, over all heads and queries:"
 )
 SINKS_NONE = computed(
-    "No token of this layer is a sink, that is, gets more than 10 times the attention of the median patch.",
+    "No token of this layer is a sink: none gets more than 10 times the attention of the median patch.",
     "vitviz.analysis.attention.sink_tokens",
 )
 SINK_LINE = computed(
@@ -145,12 +149,12 @@ SINK_LINE = computed(
 SINKS_MORE = computed("and {count} more", "vitviz.analysis.attention.sink_tokens")
 HEADS = instruction("The heads of layer {layer} in numbers")
 HEADS_TEXT = definition(
-    "Entropy, distance and prefix mass are means over all patch queries; the largest weight is the largest of any patch query. "
-    "Distance counts patches only: prefix tokens are dropped and the rest of each row sums to 1."
+    "Entropy, distance and prefix mass, the weight on prefix tokens, are means over all patch queries. The largest weight is that of any "
+    "patch query. Distance is computed for patches only: prefix tokens are dropped, and the rest of each row is scaled to sum to 1."
 )
 HEADS_REACH = computed(
-    "The heads of this layer reach from {low:.0f} to {high:.0f} pixels on average; a row spread evenly over all patches reaches "
-    "{even:.0f}.",
+    "The mean attention distance of the heads of this layer is {low:.0f} to {high:.0f} pixels. With equal weights on all patches, it "
+    "would be {even:.0f} pixels.",
     "vitviz.analysis.attention.head_statistics",
 )
 HEADS_COLUMNS = definition(("head", "entropy (0 to 1)", "distance (pixels)", "prefix mass", "largest weight"))

@@ -16,26 +16,27 @@ PAGE = PageText(
     title=instruction("ViT or CNN"),
     question=instruction("What is different from a convolution?"),
     lead=definition(
-        "A convolution takes from a small neighbourhood, attention from every patch.",
+        "A convolution combines a small neighbourhood; attention combines all patches.",
         when="only global",
     )
     + definition(
-        "A convolution takes from a small neighbourhood, attention from all it compares.",
+        "A convolution combines a small neighbourhood; attention combines all tokens that a layer compares.",
         when="!only global",
     ),
     try_this=instruction(
-        "Play: which network sees far after its first layer, and which only near the end? "
-        "Then take the mean over the gallery: is it the network or this photograph?"
+        "Play: after which layer does each network use distant pixels? "
+        "Then choose the mean over the gallery: is the result typical of the network?"
     ),
     notice=reference(
-        "The first layers of trained ViTs already look far, and with enough training data near as well; a CNN grows its field layer by layer.",
+        "The first layers of trained ViTs already look far and, with enough training data, also near. "
+        "The receptive field of a CNN grows layer by layer.",
         "raghu",
         "dosovitskiy",
     )
-    + reference("The effective field of a CNN is much smaller than the one its kernels allow.", "luo"),
+    + reference("The effective receptive field of a CNN is much smaller than its kernels allow.", "luo"),
     catch=definition(
-        "Two networks are not two architectures: these differ in size and in training too, as the table under *Details* says. "
-        "A receptive field says what could move a unit, not what the answer rests on."
+        "Two networks do not stand for two architectures: they also differ in size and training. See the table under *Details*. "
+        "A receptive field shows which pixels can change a unit, not what the answer depends on."
     ),
     formula=definition(
         r"The effective receptive field of a layer is $\sum_j \left|\partial \sum_k z_{k,m} / \partial x_j\right|$ over the pixels, "
@@ -62,7 +63,7 @@ PAGE = PageText(
 )
 
 _DISTANCE = definition(
-    "The attention distance says where a head looks. The field is another quantity: it also counts what all layers before have mixed."
+    "The attention distance measures how far a head looks in one layer. The receptive field also includes the mixing of all layers before."
 )
 HEADS_CLAIMED = reference(
     "In ViTs trained on very many pictures, the first layers have heads that look near beside heads that look far.",
@@ -70,7 +71,7 @@ HEADS_CLAIMED = reference(
     "raghu",
 )
 _UNEQUAL = definition(
-    "Two networks are not two architectures: these differ in size and in training too, as the table under *Details* says."
+    "Two networks do not stand for two architectures: they also differ in size and training. See the table under *Details*."
 )
 
 # The page for each of what is shown of both
@@ -78,54 +79,56 @@ PAGES = {
     "reach": PAGE,
     "heads": replace(
         PAGE,
-        lead=definition("How far does each head look, layer by layer? A convolution looks as far as its kernel."),
+        lead=definition("How far does each head look, layer by layer? A convolution reaches as far as its kernel."),
         try_this=instruction("Compare the heads of the first layer with those of the last: which look farther?")
-        + instruction("Then take the mean over the gallery: is it the network or this photograph?"),
+        + instruction("Then choose the mean over the gallery: is the result typical of the network?"),
         notice=HEADS_CLAIMED,
         catch=_DISTANCE + definition("A head that looks far may still give most of its weight to a few patches."),
     ),
     "stress": replace(
         PAGE,
-        lead=definition("The same photograph, damaged step by step: how long does an answer stay?"),
+        lead=definition("The photograph is damaged step by step: how long does each answer stay the same?"),
         try_this=instruction("Shuffle the photograph, and read the curves.")
         + instruction("Then mask the centre: which network's answer changes first?"),
         notice=reference(
             "Published comparisons found that ViTs withstood hidden and shuffled patches better than CNNs.", "naseer"
         )
-        + definition("A shuffle in whole patches of the ViT keeps its patches as they are."),
+        + definition("A shuffle of whole ViT patches does not change the content of any patch."),
         catch=_UNEQUAL
         + definition(
-            "Damaged photographs are unlike all that either network was trained on. One photograph is no measurement of a network."
+            "Damaged photographs are unlike the training pictures of both networks. One photograph does not measure a network."
         ),
     ),
     "answers": replace(
         PAGE,
-        lead=definition("Where does each network look, and do both say the same?", when="answers")
+        lead=definition("Where does each network look, and do both give the same answer?", when="answers")
         + definition("Where does each network look?", when="!answers"),
-        try_this=instruction("Guess what each network says, then ask for the answers.", when="answers,trained")
-        + instruction("Choose another map of the ViT: does it still look at the same parts?"),
-        notice=definition("Both get the same cut of the photograph, each at its own size.")
+        try_this=instruction("Guess the answer of each network, then show the answers.", when="answers,trained")
+        + instruction("Choose another map of the ViT: does the map still show the same parts?"),
+        notice=definition("Both networks get the same part of the photograph, each at its own size.")
         + reference(
-            "Grad-CAM weighs the last map of a network by the answer's gradient, and so depends on the class.",
+            "Grad-CAM weights the last feature maps of a network by the gradient of a class, so it depends on the class.",
             "grad-cam",
         ),
         catch=_UNEQUAL
         + definition(
-            "Two maps made in different ways differ for that alone: Grad-CAM of both is the fairest comparison."
+            "Maps of two methods differ because of the methods. Grad-CAM of both networks is the fairest comparison."
         ),
     ),
 }
 
 SHOWN = instruction("What is shown of both")
-KINDS = instruction({"reach": "reach", "heads": "attention distance", "stress": "stress", "answers": "answers"})
+KINDS = instruction(
+    {"reach": "receptive field", "heads": "attention distance", "stress": "stress test", "answers": "answers"}
+)
 CHOOSE_CNN = instruction("Convolutional network")
 CHOOSE_CNN_HELP = instruction("Choose one, or type the name of any convolutional network of timm's registry.")
 EMBEDDED_VIT, EMBEDDED_CNN = instruction(("embedded", "embedded"))
 UNTRAINED = instruction("{name}, untrained")
 VIT, CNN = instruction(("ViT · {name}", "CNN · {name}"))
 TARGET_HELP = instruction(
-    "The first answer, or any other that the ViT has: both networks are asked about it. "
-    "A CNN with other answers keeps its own first one."
+    "The first answer or any other answer of the ViT, for both networks. "
+    "A CNN without this answer uses its own first answer."
 )
 SHORT_VIT, SHORT_CNN = instruction(("ViT", "CNN"))
 BACK = instruction("Back to the embedded network")
@@ -135,21 +138,21 @@ REACH_OF = instruction("Measured on")
 REACHES = instruction({"picture": "this photograph", "gallery": "gallery, mean"})
 REACH_OF_HELP = instruction("Averaging over all photographs of the gallery takes about a minute the first time.")
 REACH_SAID = computed(
-    "{share} of the gradient lies within a square of {vit:.0f} pixels in the ViT ({layer}) and of {cnn:.0f} in the CNN ({stage}).",
+    "The square that holds {share} of the gradient is {vit:.0f} pixels wide in the ViT ({layer}) and {cnn:.0f} in the CNN ({stage}).",
     _FIELDS,
 )
 REACH_HERE = computed(
-    "After its first layer the ViT's square is {first:.0f} pixels wide, after its last {last:.0f}. "
-    "The CNN's is {cnn:.0f} after its first stage and {end:.0f} after its last.",
+    "The square of the ViT is {first:.0f} pixels wide after its first layer and {last:.0f} after its last. "
+    "The square of the CNN is {cnn:.0f} pixels wide after its first stage and {end:.0f} after its last.",
     _FIELDS,
 )
 UNDER_FIELD = computed("{part}: {side:.0f} px", _FIELDS)
 FIELD_ALT = definition(
-    "How strongly each pixel moves the unit in the middle, from dark to bright, and the square that holds 95% of it."
+    "How strongly each pixel changes the unit in the middle, from dark to bright, and the square that holds 95% of it."
 )
 FIELDS_LEGEND = definition(
-    "Bright pixels move the unit in the middle of the layer; the square holds 95% of the gradient. Colours are the square root, "
-    "up to the 99th percentile of each layer."
+    "Brighter pixels have more effect on the unit in the middle of the layer. The square holds 95% of the gradient. Colours show its "
+    "square root, up to the 99th percentile of each layer."
 )
 EMBEDDING = instruction("patch embedding")
 LAYER, STAGE = instruction(("layer {number}", "stage {number}"))
@@ -160,24 +163,26 @@ WAIT_FIELDS = instruction("Receptive fields of {network}")
 WAIT_GALLERY = instruction("Receptive fields of {network} over {count} photographs")
 WAIT_DISTANCES = instruction("Attention distances over the gallery")
 TOO_MANY_TOKENS = instruction(
-    "Receptive fields are computed of inputs of at most {most} tokens. Choose a smaller input size in the sidebar."
+    "Receptive fields are computed for inputs of at most {most} tokens. Choose a smaller input size in the sidebar."
 )
 REACH_CLAIMED = reference(
-    "The first layers of trained ViTs already look far, and effective fields of CNNs grow with depth.", "raghu", "luo"
+    "The first layers of trained ViTs already look far, and the effective receptive fields of CNNs grow with depth.",
+    "raghu",
+    "luo",
 )
 NEAR_FROM_THE_FIRST = computed(
-    "Here it is otherwise: the ViT's square after its first layer is no larger than the CNN's after its first stage.",
+    "The result here differs: after the first layer, the ViT's square is no larger than the CNN's after its first stage.",
     _FIELDS,
 )
-GROWS_NOT = computed("Here it is otherwise: the CNN's square shrinks at {stage}.", _FIELDS)
+GROWS_NOT = computed("The result here differs: the CNN's square shrinks at {stage}.", _FIELDS)
 DISTANCES_HERE = computed(
-    "Heads of the first layer look {low:.0f} to {high:.0f} pixels far. Even attention would look {even:.0f} far.",
+    "The attention distances of the first layer are {low:.0f} to {high:.0f} pixels. Equal weights give {even:.0f}.",
     _DISTANCES,
 )
 HEADS_AGAINST = computed(
     {
-        "near": "Here it is otherwise than published: no head of the first layer looks less than half as far as even attention.",
-        "far": "Here it is otherwise than published: no head of the first layer looks more than half as far as even attention.",
+        "near": "The result here differs from publications: no head of the first layer looks less than half as far as equal weights.",
+        "far": "The result here differs from publications: no head of the first layer looks more than half as far as equal weights.",
     },
     _DISTANCES,
 )
@@ -185,9 +190,9 @@ HEADS_AGAINST = computed(
 # Stress
 DAMAGE = instruction("Damage")
 DAMAGE_HELP = definition(
-    "Pieces are of one size; pixels that are left over stay at the border. "
-    "Hidden places get the photograph's mean colour. A blur takes texture and leaves shape; edges take colour and texture and leave "
-    "outlines."
+    "All pieces have one size, and leftover pixels stay at the border. "
+    "Hidden places get the mean colour of the photograph. A blur removes texture and keeps shapes. Edges remove colour and texture and "
+    "keep outlines."
 )
 DAMAGES = instruction(
     {
@@ -195,7 +200,7 @@ DAMAGES = instruction(
         "hide": "hide random patches",
         "centre": "mask the centre",
         "blur": "blur (low-pass)",
-        "edges": "edges alone",
+        "edges": "edges only",
     }
 )
 LEVELS = definition(
@@ -216,7 +221,7 @@ LEVEL_WORDS = instruction(
         "edges": "{share} edges",
     }
 )
-# How a shuffled grid lies to the ViT's own: its pieces are whole patches, or cut some.
+# The pieces of a shuffled grid are whole patches of the ViT, or cut some of them.
 WHOLE_PATCHES, CUT_PATCHES = definition(("{level}, whole patches of the ViT", "{level}, cutting patches of the ViT"))
 UNDAMAGED = instruction("The photograph as it is")
 PROBABILITY = definition("probability")
@@ -227,7 +232,7 @@ UNDER_PICTURE = computed("{label}: {value}", _STRESS)
 WAIT_STRESS = instruction("Damaged photographs through {network}")
 CLAIMED = {
     "shuffle": reference(
-        "In published comparisons, ViTs lost less than CNNs when patches were shuffled; CNNs biased to shape lost more than others.",
+        "In published comparisons, ViTs lost less accuracy than CNNs when patches were shuffled. Shape-biased CNNs lost more than others.",
         "naseer",
         "shuffled",
     ),
@@ -238,35 +243,37 @@ CLAIMED = {
         "In published comparisons, ViTs kept their answer longer than CNNs when the object was hidden.", "naseer"
     ),
     "edges": reference(
-        "CNNs trained on ImageNet lean on texture; ViTs were found to lean on it less.", "geirhos", "naseer", "tuli"
+        "CNNs trained on ImageNet depend strongly on texture. ViTs were found to depend on it less.",
+        "geirhos",
+        "naseer",
+        "tuli",
     ),
 }
-NOT_CLAIMED = definition(
-    "A blur takes texture and fine shape at once: no general claim about it is known to this page."
-)
+NOT_CLAIMED = definition("A blur removes texture and fine shape at once. This page cites no general claim about blur.")
 HERE_VIT = computed(
-    "Here the ViT keeps {vit} of its answer on average over the levels of both, the CNN {cnn}.", _STRESS
+    "Here the ViT keeps {vit} of its probability and the CNN {cnn}, on average over the levels of both.", _STRESS
 )
 HERE_CNN = computed(
-    "Here the CNN keeps more of its answer: {cnn} on average over the levels of both, against {vit}.", _STRESS
+    "Here the CNN keeps {cnn} of its probability and the ViT {vit}, on average over the levels of both.", _STRESS
 )
 HERE_AGAINST = computed(
-    "On this photograph it is the other way round: the CNN keeps {cnn} of its answer on average over the levels of both, the ViT {vit}.",
+    "The result here differs: the CNN keeps {cnn} of its probability and the ViT {vit}, on average over the levels of both.",
     _STRESS,
 )
-ONE_CURVE = definition("The Vision Transformer has no classifier, so there is no answer of it to follow.")
+ONE_CURVE = definition("The Vision Transformer has no classifier, so it has no answer to follow.")
 
 # Answers
 ITS_ANSWER, VITS_ANSWER = definition(("its first answer", "the ViT's first answer"))
-HIDDEN_ANSWERS = instruction("Guess from the maps what each network says, then ask for the answers.")
+HIDDEN_ANSWERS = instruction("Use the maps to guess the answer of each network, then show the answers.")
 VIT_MAP = instruction("Map of the ViT")
 VIT_MAPS = instruction({"rollout": "rollout", "attention": "attention, last layer", "gradcam": "Grad-CAM"})
 AGREE = computed("Both say **{label}**: the ViT with {vit}, the CNN with {cnn}.", _ANSWERS)
 DISAGREE = computed("They disagree: the ViT says {vit}, the CNN {cnn}.", _ANSWERS)
 OTHER_NAMES = computed(
-    "Their classes have other names, so they cannot agree or disagree: the ViT says {vit}, the CNN {cnn}.", _ANSWERS
+    "Their classes have different names, so the answers cannot be compared: the ViT says {vit}, the CNN {cnn}.",
+    _ANSWERS,
 )
-NO_NAMES = definition("{network} has no classifier, so there is no answer of it to compare.")
+NO_NAMES = definition("{network} has no classifier, so it has no answer to compare.")
 NO_TRAINING = definition("{network} was not trained: its answer means nothing.")
 MAP_ALT = definition("{title}: {label}.")
 CAM_OF = computed("Grad-CAM of {label}", "vitviz.analysis.methods.gradcam.cnn_gradcam")
@@ -278,10 +285,10 @@ FACTS = definition(
     (
         "million parameters",
         "input, pixels",
-        "trained before on",
+        "pretrained on",
         "fine-tuned for",
         "outputs",
-        "right on everyday photographs",
+        "accuracy on everyday photographs",
     )
 )
 MEASURED = computed("{top1} of {images}", "vitviz.models.embedded.measured")
@@ -296,18 +303,19 @@ KNOWN = (
 )
 CONTESTED = (
     reference(
-        "Whether attention is the cause is contested: CNNs with the ViTs' design and recipe, or as much training, reach about the same accuracy.",
+        "It is contested whether attention is the cause: CNNs with the design and training of ViTs reach about the same accuracy.",
         "convnext",
         "smith",
     )
     + reference(
-        "Trained alike, CNNs withstood adversarial pictures as well; on shifted photographs ViTs did better.", "bai"
+        "With equal training, CNNs were as robust to adversarial pictures. Under distribution shift, ViTs did better.",
+        "bai",
     )
     + reference("With recent CNNs there is no clear winner in robustness.", "pinto")
 )
 GENERAL = instruction("What is known, and what is contested")
 OTHER_SIZES = definition(
-    "The two inputs differ in size, so a pixel of one is not as much of the photograph as a pixel of the other."
+    "The two inputs differ in size, so one pixel covers a different share of the photograph in each input."
 )
 CURVES = instruction("The curves above")
-SAME_CUT = definition("Both networks get the same cut of the photograph.")
+SAME_CUT = definition("Both networks get the same part of the photograph.")
