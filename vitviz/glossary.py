@@ -10,38 +10,41 @@ from collections.abc import Iterable
 GLOSSARY: dict[str, str] = {
     "patch": "A small rectangle of the picture. All patches of a grid have the same size.",
     "token": (
-        "One vector of the sequence that the model works on. Most tokens stand for a patch each; others are learned."
+        "One vector of the sequence that the model processes. Most tokens stand for one patch each; others are learned."
     ),
     "embedding": (
-        "The vector that stands for something: a patch embedding for a patch's pixels, a position embedding for "
+        "A vector that represents something: a patch embedding represents the pixels of a patch, a position embedding "
         "its place."
     ),
-    "class token": "A learned token put in front of the patches. Many models read their answer from it after the last layer.",
+    "class token": "A learned token in front of the patches. Many models compute their output from it after the last layer.",
     "prefix token": (
-        "A token in front of the patches that shows no part of the picture: a class token or a register, for example."
+        "A token in front of the patches that stands for no part of the picture, such as a class token or a register."
     ),
-    "register": "A learned prefix token that no answer is read from. The model may keep in it what belongs to no patch.",
+    "register": (
+        "A learned prefix token from which no output is computed. The model may store information in it that belongs to no "
+        "single patch."
+    ),
     "layer": "One block of the model. It changes every token, in most models first by attention and then by an MLP.",
     "head": (
-        "One of several attentions that a layer computes side by side, each with queries, keys and values of its own."
+        "One of several attention operations that a layer computes in parallel, each with its own queries, keys and values."
     ),
-    "query": "The vector with which a token asks. Its dot products with the keys give the scores.",
-    "key": "The vector by which a token is found. A query is compared with every key it may see.",
-    "value": "The vector that a token hands over, as much of it as its attention weight says.",
-    "attention weight": "How much of one token's value another reads. After a softmax the weights of a row sum to 1.",
+    "query": "A vector of a token. Its dot products with the keys of all tokens are the scores of its attention weights.",
+    "key": "A vector of a token. A query is compared with the keys of the tokens that it can attend to.",
+    "value": "A vector of a token. A head's output is the sum of all values, each multiplied by its attention weight.",
+    "attention weight": "How much of one token's value another token takes. After the softmax, the weights of a row sum to 1.",
     "softmax": (
         "Turns scores into positive shares that sum to 1: e to the power of each score, divided by the sum of "
         "these powers."
     ),
     "MLP": (
         "A small network inside a layer: linear steps with a nonlinear function between them. It changes each "
-        "token by itself."
+        "token separately."
     ),
-    "residual stream": "The token as it goes from layer to layer. Every part of a layer adds to it instead of replacing it.",
-    "LayerScale": "One learned factor for each component, by which some models multiply what a part of a layer adds.",
-    "logit": "The number that the model gives to an output before it is turned into a probability. It may be negative.",
+    "residual stream": "The vector of a token from layer to layer. Each part of a layer adds to it instead of replacing it.",
+    "LayerScale": "Learned factors, one for each component, by which some models multiply the output of attention and MLP.",
+    "logit": "The number that the model computes for an output, before it becomes a probability. It may be negative.",
     "probability": (
-        "A logit turned into a number from 0 to 1. It says how the model divides its answer, not how often it is right."
+        "A number from 0 to 1, computed from logits. It shows how the model divides its answers, not how often it is right."
     ),
     "cosine similarity": (
         "The cosine of the angle between two vectors: 1 for one direction, 0 for a right angle, −1 for opposite ones."
@@ -52,7 +55,9 @@ GLOSSARY: dict[str, str] = {
     ),
     "entropy": "How evenly a row of weights is spread: 0 where one token gets all, 1 where all get the same.",
     "long token": "A token whose vector is more than 3 times as long as the median patch's after the same layer.",
-    "rank correlation": "Spearman's: how far two lists agree in their order. 1: the same order, 0: unrelated, −1: reversed.",
+    "rank correlation": (
+        "Spearman's correlation: how far two lists agree in their order. 1: the same order, 0: unrelated, −1: reversed."
+    ),
 }
 
 _FORMS: dict[str, tuple[str, ...]] = {

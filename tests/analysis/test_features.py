@@ -77,7 +77,7 @@ def test_what_is_not_there_is_refused():
     with pytest.raises(ValueError, match="cannot be compared"):
         patch_similarity(maps.facet("key", 0), maps.facet("key", 1))
     without = type(maps)(maps.layers, (), maps.layout)
-    with pytest.raises(UnsupportedError, match="ask for its keys"):
+    with pytest.raises(UnsupportedError, match="use its keys"):
         without.facet("token")
 
 

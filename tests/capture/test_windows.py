@@ -54,7 +54,7 @@ def test_one_recording_puts_each_layer_on_its_own_grid_and_says_that_they_are_no
     ],
 )
 def test_what_multiplies_layers_refuses_those_that_are_no_sequence(multiply):
-    with pytest.raises(UnsupportedError, match="one after the other over one grid.*inside windows"):
+    with pytest.raises(UnsupportedError, match="consecutive layers over one grid.*inside windows"):
         multiply(traced("swin_tiny_patch4_window7_224"))
 
 

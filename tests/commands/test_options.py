@@ -143,8 +143,8 @@ def test_every_option_of_a_method_can_be_given(given, changed, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("query", "layer", "reason"),
     [
-        ("cls+r0c0", 0, "cls does not ask in layer 0"),  # the class token joins for the last layers alone
-        ("r0c0", 24, "r0c0 does not ask in layer 24"),
+        ("cls+r0c0", 0, "cls is not a query in layer 0"),  # the class token joins for the last layers alone
+        ("r0c0", 24, "r0c0 is not a query in layer 24"),
         ("r0c0+r1c3", 0, ""),
     ],
 )

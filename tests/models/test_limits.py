@@ -101,7 +101,7 @@ def test_a_gated_file_is_refused_without_a_hint_that_visitors_cannot_follow(hub:
     hub.status, hub.error_code = 403, "GatedRepo"
     with pytest.raises(HubError, match="set HF_TOKEN"):
         fetch(SOURCE)
-    with limited(Limits(token=False)), pytest.raises(HubError, match="no account is used for what visitors"):
+    with limited(Limits(token=False)), pytest.raises(HubError, match="this server uses no account for requests"):
         fetch(SOURCE)
 
 

@@ -122,7 +122,7 @@ def test_the_untrained_twin_of_the_embedded_model(model):
         ("test_vit", "best", '"embedded", "pretrained", "random"'),
         ("test_vit", "random:x", "seed"),
         ("test_vit", "embedded", 'belong to the model "embedded"'),
-        ("embedded", "pretrained", "brings its own weights"),
+        ("embedded", "pretrained", "has its own weights"),
     ],
 )
 def test_what_cannot_be_had_is_said(name, weights, words):

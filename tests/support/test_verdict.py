@@ -61,7 +61,7 @@ def test_what_is_global_is_recorded_layer_by_layer(name):
 
 def test_reasons_name_what_is_in_the_way():
     assert "channels" in support_of("edgenext_xx_small").reason
-    assert "2 layers that only collect" in support_of("xcit_nano_12_p16_224").instead
+    assert "2 layers of class attention or attention pooling" in support_of("xcit_nano_12_p16_224").instead
     assert "no weights of one token" in support_of("resnet18").reason
     assert "windows" in support_of("swin_tiny_patch4_window7_224").reason
 
@@ -127,7 +127,8 @@ def test_unseen_windows_are_found_where_they_are():
 
 
 @pytest.mark.parametrize(
-    ("how", "word"), [("channels", "channels"), ("linear", "linear attention is attention"), ("subtracted", "negative")]
+    ("how", "word"),
+    [("channels", "channels"), ("linear", "Linear attention has no such weights"), ("subtracted", "negative")],
 )
 def test_what_is_no_attention_between_patches_is_refused_with_its_reason(how, word):
     support = verdict_on(how)

@@ -106,7 +106,7 @@ class FeatureMaps:
         if facet == "token":
             if not self.states:
                 raise UnsupportedError(
-                    "This model does not hand one sequence of tokens from layer to layer; ask for its keys instead."
+                    "This model does not pass one sequence of tokens from layer to layer; use its keys instead."
                 )
             rows = self.states[layer]  # (tokens, width)
         else:
@@ -114,7 +114,7 @@ class FeatureMaps:
             vectors = {"key": attention.k, "query": attention.q, "value": attention.v}[facet]
             if vectors is None:
                 raise UnsupportedError(
-                    f"{attention.name} hands over its weights and no {facet} vectors; ask for its tokens instead."
+                    f"{attention.name} gives its weights but no {facet} vectors; use its tokens instead."
                 )
             rows = vectors.transpose(0, 1).flatten(1)  # (heads, tokens, head_dim) -> (tokens, heads * head_dim)
         values = rows[self.layout.num_prefix :].float().cpu().numpy()  # (patches, width)

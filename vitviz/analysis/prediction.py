@@ -76,11 +76,13 @@ def top_predictions(
         kind = output_kind(labels)
     kind = kind_of_count(logits.shape[0]) if kind is None else OutputKind(kind)
     if kind is OutputKind.FEATURES:
-        raise UnsupportedError("This model has no classifier: its outputs are features, which name nothing.")
+        raise UnsupportedError("This model has no classifier: its outputs are features without class names.")
     if names is not None and len(names) != logits.shape[0]:
         raise ValueError(f"{len(names)} labels cannot name {logits.shape[0]} outputs")
     if not bool(torch.isfinite(logits).all()):
-        raise NotFiniteError("Some logits are not finite numbers (not-a-number or infinite), so they predict nothing.")
+        raise NotFiniteError(
+            "Some logits are not finite numbers (not-a-number or infinite), so there is no prediction."
+        )
     values = kind.read(logits)  # (outputs,)
     count = min(count, logits.shape[0])
     order = values.topk(count).indices.tolist() if kind.is_probability else list(range(count))

@@ -214,7 +214,7 @@ def start_vector(trace: Trace, query: QueryLike | None = None, options: RolloutO
         return row_weights(asked, layout, trace.device, layers[-1].dtype)
     if len(trace.pooling) != 1 or trace.pooling[0].key_layout.grid != layout.grid:
         raise UnsupportedError(
-            f"{trace.model_name} collects from its patches in {len(trace.pooling)} layers, and not in one over the grid of all "
+            f"{trace.model_name} pools its patches in {len(trace.pooling)} layers, and not in one layer over the grid of all "
             "others; choose a token or the mean over patches."
         )
     pooling = trace.pooling[0]

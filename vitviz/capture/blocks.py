@@ -190,7 +190,7 @@ class Blocks:
         states = (*inputs, *last)
         if len(states) != self.num_layers + 1 or any(not isinstance(s, Tensor) or s.ndim != 3 for s in states):
             raise UnsupportedError(
-                f"{type(self.module).__name__} does not hand one sequence of tokens from block to block."
+                f"{type(self.module).__name__} does not pass one sequence of tokens from block to block."
             )
         # Detached instead of under no_grad: gradients of a pooling attention in the head may be needed.
         with evaluating(self.module):

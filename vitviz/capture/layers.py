@@ -100,7 +100,7 @@ def why_separate(placements: Sequence[Placement]) -> str:
     if not layouts:
         return NO_LAYER
     if len(layouts) == 1:
-        return "collects from its patches by attention over tokens that its layers do not have"
+        return "pools its patches by attention over tokens that its layers do not have"
     return "has layers over several grids"
 
 

@@ -76,7 +76,7 @@ class Trace:
         """
         if self.separate:
             raise UnsupportedError(
-                f"{what} takes layers one after the other over one grid of patches, and {self.model_name} {self.separate}. "
+                f"{what} needs consecutive layers over one grid of patches, and {self.model_name} {self.separate}. "
                 "Look at its layers one by one, or choose a model that attends globally."
             )
         return cast(tuple[Attention, ...], self.layers)

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     need_package("streamlit", "app", "The app")
     code = subprocess.call(command(arguments.port))
     if code:
-        raise VitvizError(f"The app's server ended with exit code {code}; what it printed above says why.")
+        raise VitvizError(f"The app's server ended with exit code {code}; see its messages above.")
 
 
 def command(port: int | None = None) -> list[str]:

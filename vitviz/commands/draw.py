@@ -105,8 +105,8 @@ def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
         here = patches_ask if cell_of_name(name) else name in own.names or (asked.pools and not patches_ask)
         if not here:
             raise UnsupportedError(
-                f"--query {asked} cannot be honoured: {name} does not ask in layer {index} of {trace.model_name}. "
-                f"Ask {own} there, or draw another layer."
+                f"--query {asked} cannot be used: {name} is not a query in layer {index} of {trace.model_name}. "
+                f"Use --query {own}, or draw another layer."
             )
 
 

@@ -189,7 +189,7 @@ def draw_overview(
         tiles.append(column([words, tile], theme, gap=2))
     rows = [beside(tiles[start : start + columns], theme, gap=gap) for start in range(0, len(tiles), columns)]
     note = (
-        f"{label}: every layer has its own scale, so colours do not compare between layers. The number beside a name is "
-        f"what the last colour stands for{', the 99th percentile of the patches' if robust else ''}."
+        f"{label}: every layer has its own scale, so colours cannot be compared between layers. The number beside a name is "
+        f"the value of the last colour{', the 99th percentile of the patches' if robust else ''}."
     )
     return sheet([*rows, paragraph(note, rows[0].width, theme, quiet=True)], theme, title=title)

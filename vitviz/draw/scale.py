@@ -215,7 +215,7 @@ def finite(values: np.ndarray) -> np.ndarray:
     wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
     if wrong:
         raise DrawError(
-            f"{wrong:,} of {values.size:,} values are not finite numbers, so there is no honest picture of them. "
+            f"{wrong:,} of {values.size:,} values are not finite numbers, so they cannot be drawn. "
             "The model's weights may be damaged, or half precision overflowed: try full precision."
         )
     return values

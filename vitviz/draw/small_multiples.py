@@ -116,11 +116,11 @@ def _own_scales_key(scales: list[list[Scale]], label: str, width: int, theme: Th
     ends = sorted(scale.high for scale in every)
     clipped, total = sum(scale.clipped for scale in every), sum(scale.total for scale in every)
     words = (
-        f"{label}: every map has its own scale, so colours do not compare between maps. The number under a map is its "
+        f"{label}: every map has its own scale, so colours cannot be compared between maps. The number under a map is its "
         f"last colour's value, from {number(ends[0])} to {number(ends[-1])} on this board."
     )
     if clipped:
-        words += f" Robust scales: {clipped:,} of {total:,} values lie beyond the ends."
+        words += f" Robust scales: {clipped:,} of {total:,} values are outside the scales."
     bar = ramp(map_name(every[0], theme), width, bar_height(theme))
     return column([bar, paragraph(words, width, theme, quiet=True)], theme, gap=3)
 
@@ -178,7 +178,7 @@ def draw_atlas(
     if chosen is not None:
         outline(atlas, tiling.box(*chosen))
     words = paragraph(
-        "One tile a patch, in the patch's own place: its position's similarity with every other position.",
+        "Each tile stands at the place of a patch and shows the similarity of its position with every other position.",
         atlas.width,
         theme,
         quiet=True,
@@ -263,7 +263,9 @@ def draw_filters(
         pen.text(((left + right) / 2, bottom + 2), text, font=font(theme.small), fill=theme.muted, anchor="ma")
     words = "Grey is zero; each tile is stretched to its own largest value."
     if shares is not None:
-        words = f"Share of the filters' variance under each, {100 * float(np.sum(shares)):.0f} % in all. {words}"
+        words = (
+            f"Under each tile: its share of the filters' variance, {100 * float(np.sum(shares)):.0f} % in all. {words}"
+        )
     return sheet([picture, paragraph(words, picture.width, theme, quiet=True)], theme, title=title)
 
 

@@ -147,7 +147,7 @@ def microscope_figure(
         values = values * (norms if direction == "at" else norms[:, at, None])
     numbers = values.float().cpu().numpy()
     row = numbers.mean(0) if head in ("all", "mean") else numbers[checked_index(int(head), len(numbers), "head")]
-    quantity = "attention weight" if measure == "weight" else "weight times length of what the value gives"
+    quantity = "attention weight" if measure == "weight" else "weight times length of the projected value"
     place = "mean of heads" if head in ("all", "mean") else f"head {head}"
     maps = np.stack([target.patches(each) for each in numbers])  # (heads, rows, cols)
     heatmap = Heatmap(target.patches(row), f"{quantity}, {place}")
@@ -264,14 +264,14 @@ def rollout_aside_figure(
     return map_figure(
         subject,
         found.aside,
-        f"Attention rollout of {query_words(asked)}, {len(found.cells)} sinks set aside",
+        f"Attention rollout of {query_words(asked)}, without {len(found.cells)} sinks",
         f"{whole}\nheatmap = {sinks}.aside",
         robust=robust,
         theme=theme,
         width=width,
         query=asked,
         marks=found.cells,
-        method="rollout, sinks set aside",
+        method="rollout without sinks",
         parameters=rollout_parameters(options),
     )
 

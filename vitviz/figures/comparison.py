@@ -51,8 +51,8 @@ def difference(one: Heatmap, two: Heatmap) -> Heatmap:
     """
     if one.grid != two.grid:
         raise DrawError(
-            f"A grid of {one.grid[0]}x{one.grid[1]} patches and one of {two.grid[0]}x{two.grid[1]} have no difference patch by "
-            "patch. Choose an input size at which both have the same grid."
+            f"A grid of {one.grid[0]}x{one.grid[1]} patches and one of {two.grid[0]}x{two.grid[1]} cannot be compared patch "
+            "by patch. Choose an input size at which both have the same grid."
         )
     return Heatmap(one.values - two.values, "difference, A \N{MINUS SIGN} B", signed=True)
 
@@ -212,9 +212,9 @@ def scenes_figure(
         },
         drawing=drawing,
         alt=(
-            f"The patch of row {row}, column {col} in another picture, at row {to_row}, column {to_col}: its token's cosine "
-            f"similarity with itself goes from {found.itself[0]:.2f} before the first layer to {found.itself[-1]:.2f} after "
-            f"the last; any other patch there has {found.other[-1]:.2f} on average."
+            f"The patch of row {row}, column {col} in another picture, at row {to_row}, column {to_col}: the cosine similarity "
+            f"of its two tokens goes from {found.itself[0]:.2f} before the first layer to {found.itself[-1]:.2f} after the "
+            f"last; for the other patches there it is {found.other[-1]:.2f} on average."
         ),
         provenance=subject.provenance(
             "the same patch in two scenes",

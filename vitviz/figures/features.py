@@ -97,7 +97,7 @@ def similarity_figure(
         alt=(
             f"Cosine similarity of every patch's {facet} in layer {features.layer} with that of row {cell[0]}, column "
             f"{cell[1]}. "
-            f"The most alike is row {row}, column {col}, at {rest.max():.2f}; the median is {np.median(rest):.2f}."
+            f"The most similar patch is row {row}, column {col}, at {rest.max():.2f}; the median is {np.median(rest):.2f}."
         ),
         provenance=subject.provenance(
             "patch similarity",
@@ -151,9 +151,9 @@ def components_figure(
         | {f"components_{number}": values for number, values in enumerate(found.values[1:], 2)},
         drawing=_together(drawn),
         alt=(
-            f"Three principal components of the patches' {facet}s in layer {features.layer} as red, green and blue; they hold "
-            f"{found.explained.sum():.0%} of the variance of {kept} of {total} patches. Like colours mean "
-            "like features; a colour has no meaning of its own."
+            f"Three principal components of the patches' {facet}s in layer {features.layer} as red, green and blue; they "
+            f"explain {found.explained.sum():.0%} of the variance of {kept} of {total} patches. Similar colours mean "
+            "similar features; a colour alone has no meaning."
         ),
         provenance=subject.provenance(
             "principal components of patches",

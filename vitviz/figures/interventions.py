@@ -115,7 +115,7 @@ def what_if_figure(
         before_after = zip(("logits_before", "logits_after"), outputs, strict=True)
         arrays |= {name: each.float().cpu().numpy() for name, each in before_after}
         first = [f"{best[0].label} {best[0].text}" for best in both]
-        words = f"{'Likeliest' if shares else 'Output'} before: {first[0]}; after: {first[1]}. {words}"
+        words = f"{'Most probable' if shares else 'Output'} before: {first[0]}; after: {first[1]}. {words}"
     place = {name: map_details[name] for name in ("query", "layer", "head") if map_details.get(name) is not None}
     parameters = {"interventions": changes.encode(), "map": map_details.get("map", before.label)}
     if means is not None:

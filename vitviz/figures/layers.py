@@ -33,7 +33,7 @@ def layer_name(trace: Trace, index: int) -> str:
     layer = trace.every[index]
     kind, grid = layer_kind(layer), layer.key_layout.grid
     if kind == COLLECTING:
-        return f"layer {index}: collecting from {grid[0]}×{grid[1]}"
+        return f"layer {index}: attention pooling over {grid[0]}×{grid[1]}"
     own = layer.query_layout.grid
     place = f"{own[0]}×{own[1]}" if own == grid else f"{own[0]}×{own[1]} on {grid[0]}×{grid[1]}"
     return f"stage {stage_of(trace, index)}, layer {index}: {kind}, {place}"
@@ -83,14 +83,14 @@ def layer_figure(
         heatmap,
         asked,
         reach,
-        captions=(f"Asking: {words}", "Where it looks"),
+        captions=(f"Query: {words}", "Where it looks"),
         scale=Scale.of(heatmap.values[reach], robust=robust),
         title=_sentence(layer_name(trace, index)),
         width=width,
         theme=theme,
     )
     row, col, value = heatmap.peak
-    within = "" if reach.all() else f" It can look at {int(reach.sum())} patches of its window, outlined."
+    within = "" if reach.all() else f" It attends to {int(reach.sum())} patches of its window, which is outlined."
     return Figure(
         arrays={"values": heatmap.values, "reach": reach},
         drawing=drawing,

@@ -268,7 +268,7 @@ def stress_figure(
             theme=theme,
             width=width,
         ),
-        alt=f"Probability of a class as the picture is spoiled, by {KINDS[first.kind]}. {ends}.",
+        alt=f"Probability of a class as the picture is damaged, by {KINDS[first.kind]}. {ends}.",
         provenance=replace(provenance, parameters={**provenance.parameters, "damage": first.kind, "classes": named}),
         snippet="\n".join(
             [

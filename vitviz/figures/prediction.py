@@ -22,8 +22,8 @@ from vitviz.outputs import OutputKind
 
 CLASSES_SHOWN = 5
 SAID = {
-    OutputKind.CLASSES: "The likeliest classes",
-    OutputKind.LABELS: "The likeliest labels",
+    OutputKind.CLASSES: "The most probable classes",
+    OutputKind.LABELS: "The most probable labels",
     OutputKind.NUMBERS: "The model's outputs, of unknown unit",
 }
 
@@ -242,7 +242,7 @@ def object_figure(
             theme=theme,
             width=width,
         ),
-        alt=f"What is left of {target_name}: {said}.",
+        alt=f"{target_name}: {said}.",
         provenance=subject.provenance(
             "object test",
             parameters={"target": target_name, "area": round(result.area, 4), "draws": len(result.elsewhere)},

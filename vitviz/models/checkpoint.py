@@ -67,7 +67,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ModelError: For a file that is too large or not in UTF-8.
     """
     if path.stat().st_size > _MAX_BYTES:
-        raise ModelError(f"{path.name} is larger than {_MAX_BYTES >> 20} MB, so it is no list of labels.")
+        raise ModelError(f"{path.name} is larger than {_MAX_BYTES >> 20} MB, so it cannot be a list of labels.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -193,7 +193,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         if path.stat().st_size > _MAX_JSON_BYTES:
-            raise ModelError(f"{path.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it describes no model.")
+            raise ModelError(f"{path.name} is larger than {_MAX_JSON_BYTES >> 20} MB, so it cannot describe a model.")
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} is not JSON: {error}.") from error

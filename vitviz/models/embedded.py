@@ -33,7 +33,7 @@ CNN = "tf_efficientnet_lite0_everyday"
 # (pretraining, fine-tuning) data of each model; assets/models/README.md has the details.
 TRAINING: dict[str, tuple[str, str]] = {
     VIT: (
-        "DINOv2 without labels, then maps of what people look at",
+        "DINOv2 without labels, then maps of where people look",
         "Caltech-101; then blocks 6 to 11 and a classifier of 293 classes",
     ),
     CNN: ("ImageNet with labels", "a classifier of the same 293 classes; nothing else was changed"),
@@ -61,8 +61,7 @@ def refuse_other_names(name: str) -> None:
     stem = Path(str(name)).name.removesuffix(".safetensors")
     if stem in REPLACED:
         raise ModelError(
-            f"{stem} knew 101 kinds of objects and is no longer carried; ask for {REPLACED[stem]!r}, which knows 293 everyday "
-            "things."
+            f"{stem} has 101 classes and was removed; use {REPLACED[stem]!r}, which knows 293 everyday things."
         )
     if stem == "embedded-cnn":
         raise ModelError(

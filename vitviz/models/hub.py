@@ -80,8 +80,8 @@ def _fetched(source: Source, progress: Progress | None, transfer: _Transfer) -> 
             raise _absent_or(
                 source,
                 HubError(
-                    f"HF_HUB_OFFLINE is set and {source.file} of {source.repository} was never downloaded here; load the "
-                    f"model once with a network. {STILL_WORKS}"
+                    f"HF_HUB_OFFLINE is set and {source.file} of {source.repository} is not in the cache; load the model "
+                    f"once with a network connection. {STILL_WORKS}"
                 ),
             )
         return _checked(source, kept)
@@ -200,7 +200,7 @@ def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Pa
         blob.unlink(missing_ok=True)
     raise HubError(
         f"The hub sent something else than {_what(source)} of {source.repository}: the file is damaged or no "
-        f"{path.suffix[1:]} file. It was thrown away; try again later, or check the network's proxy. {STILL_WORKS}"
+        f"{path.suffix[1:]} file. It was deleted; try again later, or check the network's proxy. {STILL_WORKS}"
     )
 
 
@@ -267,8 +267,8 @@ def _in_words(source: Source, endpoint: str, error: Exception) -> HubError:
     asked = f"{source.file} of {source.repository} was asked for at {host}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) and error.response is not None else None
     if isinstance(error, GatedRepoError) or status in (401, 403):
-        how = "set HF_TOKEN" if limits().token else "no account is used for what visitors of this server ask for"
-        what = f"the hub wants an account with access to it ({how}) or does not know the repository"
+        how = "set HF_TOKEN" if limits().token else "this server uses no account for requests of its visitors"
+        what = f"the hub requires an account with access to it ({how}) or does not know the repository"
     elif isinstance(error, RemoteEntryNotFoundError):
         what = "the repository has no such file"
         if source.file == WEIGHTS_FILE:
@@ -281,7 +281,7 @@ def _in_words(source: Source, endpoint: str, error: Exception) -> HubError:
     elif status is not None:
         what = f"the hub answered with the error {status}"
     elif "Consistency check" in str(error):
-        what = "the file that came has the wrong size"
+        what = "the received file has the wrong size"
     elif (
         isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError | TimeoutError)
     ):

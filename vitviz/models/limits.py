@@ -51,7 +51,7 @@ class Limits:
         if self.cache_bytes is not None and _used(cache) + nbytes > self.cache_bytes:
             raise HubError(
                 f"{what} takes {_gigabytes(nbytes)}, and the space that this server has for models is used up. Choose a model "
-                "that is already there, or ask whoever runs the server."
+                "that is already there, or ask the operator of the server."
             )
         if self != Limits() and _free(cache) - nbytes < FREE_BYTES:
             raise HubError(f"{what} takes {_gigabytes(nbytes)}, and the server's disk is full. Choose a smaller model.")

@@ -175,7 +175,7 @@ def _of_timm(name: str, place: Place, kind: str, progress: Progress | None) -> M
 
 def _pretrained(name: str, progress: Progress | None) -> Model:
     if name == "embedded":
-        raise ModelError('The embedded model brings its own weights; ask for "embedded" or "random".')
+        raise ModelError('The embedded model has its own weights; use "embedded" or "random".')
     cfg = pretrained_cfg(name)
     source = source_of(name, cfg)
     _refuse_without_attention(name, name, CheckpointConfig())

@@ -272,9 +272,7 @@ def _hint(module: nn.Module, state: Mapping[str, Tensor]) -> str:
     for prefix, count in prefixes.most_common(1):
         inner = [name for name in state if name.startswith(prefix + ".") and name[len(prefix) + 1 :] in wanted]
         if inner:
-            return (
-                f"{count} of {len(state)} names begin with '{prefix}.'; save those alone, without what is beside them."
-            )
+            return f"{count} of {len(state)} names begin with '{prefix}.'; save only those."
     positions, own = state.get("pos_embed"), wanted.get("pos_embed")
     if positions is not None and own is not None and positions.shape != own.shape:
         return 'If they were trained at another input size, name it in the JSON: "input_size": [height, width].'

@@ -112,11 +112,11 @@ def sweep(
 
 _MEANING = {
     "global": "Every attention layer relates all tokens of one grid. All pages show it, and rollout is defined.",
-    "mixed": "Several grids, pooled keys, class attention, or layers beside it that cannot be shown. "
+    "mixed": "Several grids, pooled keys, class attention, or further layers that cannot be shown. "
     "Every layer that is shown is exact, on its own grid.",
     "windowed": "Attention inside windows. Every window's attention is exact and placed back on the image, "
     "shifted windows included.",
-    "refused": "No attention between patches can be shown; the reason says why.",
+    "refused": "No attention between patches can be shown. The reason is given for each model.",
 }
 
 

@@ -15,8 +15,8 @@ VERDICTS = ("global", "mixed", "windowed", "refused")
 
 _WHY_HIDDEN = {
     CHANNELS: "relates channels to each other, not patches",
-    OVERLAPPING: "weighs overlapping neighbourhoods whose sums no single patch owns",
-    UNPLACED: "relates tokens that form no grid over the picture",
+    OVERLAPPING: "uses overlapping neighbourhoods whose sums belong to no single patch",
+    UNPLACED: "relates tokens that do not form a grid over the picture",
     NEGATIVE: "subtracts one attention map from another, so that weights can be negative",
 }
 _ALWAYS = "patches, positions and the prediction"
@@ -192,9 +192,9 @@ def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement], l
     if pooled:
         parts.append(f"{len(pooled)} of {len(shown)} layers attend from one grid to another")
     if collecting:
-        parts.append(f"{_collectors(collecting)} (class attention or pooling)")
+        parts.append(_collectors(collecting))
     if _joined(shown, layout):
-        parts.append("prefix tokens join the patches part of the way")
+        parts.append("prefix tokens are present in some layers only")
     return _sentence(parts)
 
 
@@ -216,11 +216,8 @@ def _why_refused(collecting: Sequence[Placement], hidden: Sequence[Placement]) -
     if hidden:
         return f"Its attention {_WHY_HIDDEN[hidden[0].kind]}."
     if collecting:
-        return "Its only attention collects the picture into one vector; patches never attend to one another."
-    return (
-        "It has no weights of one token on another, as a softmax over scores makes them; linear attention is "
-        "attention without them."
-    )
+        return "Its only attention pools the picture into one vector; patches do not attend to each other."
+    return "It has no weights of one token on another from a softmax over scores. Linear attention has no such weights."
 
 
 def _instead_of_all(collecting: Sequence[Placement], hidden: Sequence[Placement]) -> str:
@@ -228,29 +225,30 @@ def _instead_of_all(collecting: Sequence[Placement], hidden: Sequence[Placement]
         return f"Shown instead: {_collectors(collecting)}; {_ALWAYS}."
     if hidden:
         return f"Shown instead: {_ALWAYS}."
-    return "Nothing of it is shown; a Vision Transformer, such as vit_small_patch16_224, is shown in full."
+    return "Its attention cannot be shown. A Vision Transformer, such as vit_small_patch16_224, is shown in full."
 
 
 def _instead(verdict: str, shown: Sequence[Placement], hidden: Sequence[Placement]) -> str:
     parts = []
     if hidden:
         kinds = dict.fromkeys(p.kind for p in hidden)
+        whose = "its" if len(hidden) == 1 else "their"
         parts.append(
-            f"{_count(len(hidden), 'further layer')} cannot be shown: its attention {_WHY_HIDDEN[next(iter(kinds))]}"
+            f"{_count(len(hidden), 'further layer')} cannot be shown: {whose} attention {_WHY_HIDDEN[next(iter(kinds))]}"
         )
     if verdict == "windowed":
         parts.append("each window is drawn in its place; rollout is not defined across windows and stages")
     if verdict == "mixed" and len(_grids(shown)) > 1:
         parts.append("each layer is drawn on its own grid; rollout is not defined across grids")
     elif verdict == "mixed" and not hidden:
-        parts.append("each layer is drawn by itself; rollout is not defined where tokens join or leave on the way")
+        parts.append("each layer is drawn by itself; rollout is not defined where tokens join or leave between layers")
     elif verdict == "mixed":
         parts.append("rollout would leave out the layers that cannot be shown")
     return _sentence(parts) if parts else ""
 
 
 def _collectors(collecting: Sequence[Placement]) -> str:
-    return "1 layer that only collects" if len(collecting) == 1 else f"{len(collecting)} layers that only collect"
+    return f"{_count(len(collecting), 'layer')} of class attention or attention pooling"
 
 
 def _count(number: int, word: str) -> str:

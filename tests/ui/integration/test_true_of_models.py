@@ -36,7 +36,7 @@ PHRASES = {
     r"\bwindows?\b": {"windows"},
     r"\bshift(s|ed)?\b": {"shifted"},
     r"from stage to stage|last stage|between stages|later stages": {"stages"},
-    r"coarser grid than the queries|pooled keys cover": {"pooled"},
+    r"grid of the keys differs|keys on a coarser grid": {"pooled"},
     r"rotates queries|keys are rotated|is rotated by|the rotation (depends|changes)": {"rotary"},
     r"vector is added to each patch|position embedding\b": {"added"},
     r"bias for the displacement|the bias depends only": {"relative"},

@@ -69,7 +69,7 @@ def test_class_attention_is_a_layer_of_its_own(app, model, layers):
     shown = app("layers", model=model, weights="random")
     assert not shown.wrong
     names = layer_names(shown)
-    assert len(names) == layers and names[-1].startswith(f"Layer {layers - 1}: collects from 14×14")
+    assert len(names) == layers and names[-1].startswith(f"Layer {layers - 1}: attention pooling over 14×14")
     assert words.COLLECTS.format(query=common.token("cls")) in shown.text
 
 

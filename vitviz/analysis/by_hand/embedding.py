@@ -81,8 +81,7 @@ def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: Que
         if _close(total if norm is None else norm.result, arrived):
             return EmbeddedToken(pixels, filters, bias, embedding, added, norm, arrived)
     raise UnsupportedError(
-        "This model does more to its tokens before the first layer than adding a position, so their beginning is not "
-        "written out."
+        "Before the first layer, this model does more to its tokens than adding a position, so these steps are not shown."
     )
 
 

@@ -142,8 +142,8 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
     weights_off, output_off = _off(weights, own), _off(output, own_output)
     if entered_off > TOLERANCE or weights_off > TOLERANCE or output_off > TOLERANCE * max(1.0, np.abs(values).max()):
         raise UnsupportedError(
-            f"Layer {opened.index} does more than normalise, project and take a softmax of q·k, so arithmetic by hand does "
-            "not reach the model's own numbers. Who looks at whom shows its weights all the same."
+            f"Layer {opened.index} does more than normalise, project and take a softmax of q·k, so a computation by hand does "
+            "not give the model's own numbers. The page Who looks at whom still shows its weights."
         )
     written = int(weights.argmax()) if key is None else query_index(key, layout)
     return HeadByHand(

@@ -76,7 +76,7 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, passage: Passage | No
         UnsupportedError: if the layer is not a block of a sequence with a norm followed by attention of every token to every
             token.
     """
-    trace.sequence("Arithmetic by hand")
+    trace.sequence("One head by hand")
     if not 0 <= layer < trace.num_layers:
         raise IndexError(f"layer {layer} does not exist: the model has {trace.num_layers}, counted from 0")
     name = trace.layers[layer].name
@@ -140,8 +140,8 @@ def refuse_half_precision(opened: OpenLayer) -> None:
     if torch.finfo(opened.given.dtype).bits < 32:
         name = str(opened.given.dtype).removeprefix("torch.")
         raise UnsupportedError(
-            f"This model computes in {name}, which rounds each of its numbers to a few digits, so arithmetic by hand does not "
-            "reach them. Load it in float32 for this."
+            f"This model computes in {name}, which rounds each of its numbers to a few digits, so a computation by hand does "
+            "not give the same numbers. Load it in float32."
         )
 
 
@@ -193,7 +193,7 @@ def _inside_block(model: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
     if not own or not parent or not projections:
         raise UnsupportedError(
             f"{type(module).__name__} is not an attention module of its own inside a block, so its steps cannot be separated. "
-            "Who looks at whom shows its weights all the same."
+            "The page Who looks at whom still shows its weights."
         )
     return module, model.get_submodule(parent)
 

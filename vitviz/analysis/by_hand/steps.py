@@ -163,7 +163,7 @@ def slices(module: nn.Module, heads: int, head: int) -> tuple[Slice, Slice, Slic
     if len(maps) != 3:
         raise UnsupportedError(
             f"{type(module).__name__} does not make queries, keys and values with plain linear maps, so there are no W_q, "
-            "W_k and W_v to show. Who looks at whom shows its weights all the same."
+            "W_k and W_v to show. The page Who looks at whom still shows its weights."
         )
     groups = getattr(module, "num_kv_groups", 1)  # several query heads may share one key and value head
     places = ((heads, head), (heads // groups, head // groups), (heads // groups, head // groups))

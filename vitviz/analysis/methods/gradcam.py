@@ -143,6 +143,6 @@ METHOD = Method(
     formula="ReLU(sum_c mean_p(d target / d Z[p, c]) Z[:, c]), Z the tokens that the last block's attention reads",
     reference=publication("grad-cam").short,
     cost="about 1.2",
-    misleads="The last layer only, where a token holds what it has read from others: its place may not be the cause.",
+    misleads="It uses only the last block, where a token also holds information from other places.",
     order=60,
 )

@@ -70,8 +70,8 @@ def _start(question: Question, seen: AttentionGradients, layout: TokenLayout) ->
         return row_weights(query, layout, first.device, first.dtype)[0]
     if len(seen.pooling) != 1 or seen.pooling[0].attention.key_layout.grid != layout.grid:
         raise UnsupportedError(
-            f"{question.model.name} collects from its patches in {len(seen.pooling)} layers, and not in one over the grid of "
-            "all others, so no relevance can be multiplied. Choose another method."
+            f"{question.model.name} pools its patches in {len(seen.pooling)} layers, and not in one layer over the grid "
+            "of all others, so no relevance can be multiplied. Choose another method."
         )
     pooling = seen.pooling[0]
     return among_tokens(pooling.support().sum(0), pooling.attention.key_layout, layout)  # (queries, keys) -> (tokens,)
@@ -91,7 +91,7 @@ METHOD = Method(
     formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
     reference=publication("chefer").short,
     cost="about 2",
-    misleads="A gradient describes small changes only: without a patch the model may answer otherwise.",
+    misleads="A gradient describes small changes only: removing a patch may change the output in another way.",
     order=40,
     of_a_query=True,
 )

@@ -95,7 +95,7 @@ def planned(name: str, given: Mapping[str, Any]) -> Plan:
             "registers, DINOv3 ViT and the vision towers of CLIP and SigLIP are taken; many others have a name in timm."
         )
     if any(part.get("quantization_config") for part in (given, _tower(given))):
-        raise UnsupportedError(f"{name} is quantised, so its layers are not plain ones; choose weights that are not.")
+        raise UnsupportedError(f"{name} is quantised, so its layers are not plain linear ones; choose other weights.")
     asked = given.get("architectures")
     first = asked[0] if isinstance(asked, list) and asked else None
     made = first if first in kind.classes else kind.otherwise

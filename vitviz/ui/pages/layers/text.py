@@ -15,10 +15,10 @@ PAGE = PageText(
     question=instruction("What can a patch attend to in each layer?"),
     lead=definition("In every layer of this model, each patch attends to all patches.", when="only global")
     + definition("In some layers of this model, a patch attends only to patches of its own window.", when="windows")
-    + definition("In some layers, the keys are on a coarser grid than the queries.", when="pooled")
+    + definition("In some layers, the grid of the keys differs from the grid of the queries.", when="pooled")
     + definition("In each layer, a patch attends to the grid of its stage.", when="stages,!windows,!pooled")
     + definition(
-        "In this model, only learned tokens attend to the patches.",
+        "In this model, patches are only keys: all queries are learned.",
         when="collecting,!only global,!stages,!windows,!pooled",
     ),
     try_this=instruction("Choose a patch at the edge of its window, then the next layer.", when="windows")
@@ -35,12 +35,12 @@ PAGE = PageText(
     )
     + definition("Shifted windows cross the borders of the windows before.", when="shifted")
     + definition("Windows of patches that are far apart cover the whole picture in one layer.", when="spread")
-    + definition("Pooled keys cover the whole picture: each key combines several places.", when="pooled")
+    + definition("Keys on a coarser grid cover the whole picture: each key combines several places.", when="pooled")
     + definition("Every layer has the same grid, and any patch can get weight.", when="only global")
     + definition(
         "The grid gets coarser from stage to stage, so later patches cover more of the picture.", when="stages"
     )
-    + definition("At the end, learned tokens attend to the patches.", when="collecting"),
+    + definition("In attention pooling, learned queries attend to the patches.", when="collecting"),
     catch=definition(
         "Weights of layers on different grids cannot be multiplied, so there is no rollout through stages.",
         when="stages",
