@@ -59,7 +59,7 @@ class Query:
         for name, weight in self.parts:
             if not _NAME.fullmatch(name):
                 raise ValueError(
-                    f'{name!r} is no name of a query; write for example cls, r3c5, mean or "0.4*cls+0.6*mean"'
+                    f'{name!r} is not the name of a query; write for example cls, r3c5, mean or "0.4*cls+0.6*mean"'
                 )
             if not (math.isfinite(weight) and weight > 0):
                 raise ValueError(f"the weight of {name} in a query is a positive number, not {weight}")
@@ -78,7 +78,7 @@ class Query:
             try:
                 parts.append((name.strip(), float(weight) if times else 1.0))
             except ValueError:
-                raise ValueError(f"{weight.strip()!r} in the query {text[:60]!r} is no number") from None
+                raise ValueError(f"{weight.strip()!r} in the query {text[:60]!r} is not a number") from None
         return cls(tuple(parts))
 
     @classmethod

@@ -160,7 +160,7 @@ def coco(sizes: Mapping[str, tuple[int, int]], annotations: Sequence[Annotation]
         if each.image not in sizes:
             raise ValueError(f"an annotation is of {each.image!r}, whose size is not given")
         if each.mask is not None and each.mask.shape != tuple(sizes[each.image]):
-            raise ValueError(f"a mask of {each.mask.shape} is no mask of {each.image!r}, which is {sizes[each.image]}")
+            raise ValueError(f"a mask of {each.mask.shape} does not fit {each.image!r}, which is {sizes[each.image]}")
         left, top, right, bottom = (round(float(side), 2) for side in each.box)
         row: dict[str, Any] = {
             "id": index + 1,

@@ -70,7 +70,7 @@ def query_index(query: QueryLike, layout: TokenLayout) -> int:
     """The index of a query that is one token of `layout`. Raises UnsupportedError for any other query."""
     asked = as_query(query, layout)
     if len(asked.parts) > 1 or asked.names[0] in (MEAN, POOL):
-        raise UnsupportedError(f"This is answered for one token, such as r0c0, and {asked} is none.")
+        raise UnsupportedError(f"This is answered for one token, such as r0c0, and {asked} is not one.")
     return _in_words(lambda: layout.token_named(asked.names[0]))
 
 

@@ -217,6 +217,6 @@ def _units(model: NetworkLike, output: Tensor, size: tuple[int, int]) -> tuple[T
         if rows and tokens % rows == 0 and rows * size[1] == (tokens // rows) * size[0]:
             return output[0], (rows, tokens // rows)
     raise UnsupportedError(
-        f"A part of {model.name} gives an array of shape {tuple(output.shape)}, which is no map and no sequence of patches, "
-        "so it has no middle unit."
+        f"A part of {model.name} gives an array of shape {tuple(output.shape)}, which is neither a map nor a sequence of "
+        "patches, so it has no middle unit."
     )

@@ -65,7 +65,7 @@ def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayou
 _WHY_NOT = {
     CHANNELS: "relates channels to each other, not patches, so there is no map of where a patch looks",
     NEGATIVE: "subtracts one map from another, so that weights can be negative",
-    REORDERED: "keeps its patches in an order of its own",
+    REORDERED: "keeps its patches in another order",
     PARALLEL: "is one of several calls on the same input, as heads that are computed one by one, and no layer by itself",
     "pooled": "is between two grids of patches, or of some patches at a time",
 }

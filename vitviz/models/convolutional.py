@@ -56,8 +56,8 @@ def load_cnn(
     cfg = pretrained_cfg(name)
     if not _ends_in_map(bare, built_size(bare, cfg)):
         raise UnsupportedError(
-            f"The last features of {name} are no map (channels, rows, cols), as those of a convolutional network "
-            "such as resnet18 or convnext_tiny are."
+            f"The last features of {name} are not a map (channels, rows, cols). Choose a convolutional network "
+            "such as resnet18 or convnext_tiny."
         )
     if weights == "pretrained":
         source = source_of(name, cfg)

@@ -199,7 +199,7 @@ def _checked(source: Source, path: Path, expected_hash: str | None = None) -> Pa
     if _cache_dir().resolve() in blob.parents:
         blob.unlink(missing_ok=True)
     raise HubError(
-        f"The hub sent something else than {_what(source)} of {source.repository}: the file is damaged or no "
+        f"The hub did not send {_what(source)} of {source.repository}: the file is damaged or is not a "
         f"{path.suffix[1:]} file. It was deleted; try again later, or check the network's proxy. {STILL_WORKS}"
     )
 

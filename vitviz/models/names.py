@@ -81,7 +81,7 @@ def timm_place(name: str) -> Place | None:
         place = repository_place(name[hub.end() :])
         if place is None:
             raise ModelError(
-                f"{name[:120]!r} names no repository; write hf-hub:owner/name, or local-dir: and the path of a folder."
+                f"{name[:120]!r} does not name a repository; write hf-hub:owner/name, or local-dir: and the path of a folder."
             )
         return place
     if name.lower().startswith(TIMM_FOLDER):
@@ -114,7 +114,7 @@ def require_published(name: str) -> None:
     for prefix in (TRANSFORMERS, TIMM_HUB):
         if name.startswith(prefix):
             if repository_place(name.removeprefix(prefix)) is None:
-                raise ModelError(f"{name[:120]!r} names no repository of the hub; write {prefix}owner/name.")
+                raise ModelError(f"{name[:120]!r} does not name a repository of the hub; write {prefix}owner/name.")
             return
     pretrained_cfg(name)
 

@@ -56,10 +56,10 @@ def _decoded(part: str, numbers: NumberReader) -> Intervention:
     try:
         item = KINDS[code].decode(fields, numbers) if code in KINDS else None
     except ValueError as error:
-        raise ValueError(f"{part[:60]!r} is no intervention: {error}") from None
+        raise ValueError(f"{part[:60]!r} is not an intervention: {error}") from None
     if item is None:
         known = ", ".join(kind.code for kind in sorted(KINDS.values(), key=lambda kind: kind.order))
-        raise ValueError(f"{part[:60]!r} is no intervention: it begins with none of {known}")
+        raise ValueError(f"{part[:60]!r} is not an intervention: it begins with none of {known}")
     return item
 
 
@@ -116,5 +116,5 @@ def runs(numbers: Iterable[int]) -> str:
 def _number(text: str, most: int) -> int:
     """An integer from 0 to `most`. Raises ValueError for other text."""
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
-        raise ValueError(f"{text[:20]!r} is no number up to {most:,}")
+        raise ValueError(f"{text[:20]!r} is not a number up to {most:,}")
     return int(text)

@@ -116,7 +116,7 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
             grid = module.forward_features(x)
             outputs = module.forward_head(grid).shape[-1]
         if grid.ndim != 4 or getattr(module, "output_fmt", "NCHW") != "NCHW":
-            raise UnsupportedError(f"The last features of {model.name} are no map (channels, rows, cols).")
+            raise UnsupportedError(f"The last features of {model.name} are not a map (channels, rows, cols).")
         checked_index(output, outputs, "output")
         whole = _FromLastMap(module)
         from captum.attr import LayerGradCam  # imported here because the import takes long
@@ -129,7 +129,7 @@ def _last_attention(question: Question) -> nn.Module:
     attention = attention_module(question.blocks.blocks[-1])
     if attention is None:
         raise UnsupportedError(
-            f"The last block of {question.model.name} has no attention of its own for Grad-CAM to look at."
+            f"The last block of {question.model.name} has no attention that Grad-CAM could use."
         )
     return attention
 

@@ -214,7 +214,7 @@ def _without_download(name: str, given: dict[str, Any]) -> dict[str, Any]:
         known = isinstance(chosen, str) and not set(":/") & set(chosen) and is_model(split_model_name_tag(chosen)[0])
         if not known or not (by_timm or answer.get("backbone_config") is not None):
             raise ModelError(
-                f"The backbone of {name} is {one_line(str(chosen))[:60]!r}, which is no model of timm's registry."
+                f"The backbone of {name} is {one_line(str(chosen))[:60]!r}, which is not a model of timm's registry."
             )
     usual = isinstance(kept, dict) and all(value in _USUAL.get(key, ()) for key, value in kept.items())
     if not usual or ("output_stride" in kept and answer.get("dilation") is not True):
@@ -326,5 +326,5 @@ def _grid(cells: int, size: tuple[int, int], name: str) -> tuple[int, int]:
         if grid[0] * grid[1] == cells:
             return grid
     raise CaptureError(
-        f"The {cells} cells that the queries of {name} attend to are no grid over {size[0]}x{size[1]} pixels."
+        f"The {cells} cells that the queries of {name} attend to do not form a grid over {size[0]}x{size[1]} pixels."
     )

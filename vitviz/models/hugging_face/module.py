@@ -148,7 +148,7 @@ class HuggingFaceModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         if height % self.patch_size[0] or width % self.patch_size[1]:
-            raise ValueError(f"{height} x {width} pixels are no whole number of patches")
+            raise ValueError(f"{height} x {width} pixels are not a whole number of patches")
         asked = {"interpolate_pos_encoding": True} if self._asked and (height, width) != self.native_size else {}
         out = self.model(pixel_values=x, return_dict=True, **asked)
         for name in ("logits", "image_embeds", "pooler_output"):
