@@ -28,8 +28,8 @@ def test_any_convolutional_network_of_the_registry_can_be_asked_for():
     [
         ("resnet18000", "random", ModelError, "No model is called 'resnet18000'"),
         ("resnet18", "best", ModelError, "not 'best'"),
-        ("vit_tiny_patch16_224", "random", UnsupportedError, "no map"),
-        ("swin_tiny_patch4_window7_224", "random", UnsupportedError, "no map"),
+        ("vit_tiny_patch16_224", "random", UnsupportedError, "not a map"),
+        ("swin_tiny_patch4_window7_224", "random", UnsupportedError, "not a map"),
     ],
 )
 def test_what_is_no_convolutional_network_is_refused(name: str, weights: str, error: type[Exception], match: str):
@@ -62,5 +62,5 @@ def test_the_embedded_network_points_at_its_answer():
 
 def test_a_transformer_has_no_last_map():
     model = vitviz.load_model("embedded")
-    with pytest.raises(UnsupportedError, match="no map"):
+    with pytest.raises(UnsupportedError, match="not a map"):
         cnn_gradcam(model, torch.randn(3, 28, 28), 0)

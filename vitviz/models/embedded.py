@@ -60,9 +60,7 @@ def refuse_other_names(name: str) -> None:
     """
     stem = Path(str(name)).name.removesuffix(".safetensors")
     if stem in REPLACED:
-        raise ModelError(
-            f"{stem} has 101 classes and was removed; use {REPLACED[stem]!r}, which has 293 classes."
-        )
+        raise ModelError(f"{stem} has 101 classes and was removed; use {REPLACED[stem]!r}, which has 293 classes.")
     if stem == "embedded-cnn":
         raise ModelError(
             'The model "embedded-cnn" is a convolutional network without attention; load it with load_cnn(), or ask for '

@@ -128,9 +128,7 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
 def _last_attention(question: Question) -> nn.Module:
     attention = attention_module(question.blocks.blocks[-1])
     if attention is None:
-        raise UnsupportedError(
-            f"The last block of {question.model.name} has no attention that Grad-CAM could use."
-        )
+        raise UnsupportedError(f"The last block of {question.model.name} has no attention that Grad-CAM could use.")
     return attention
 
 
