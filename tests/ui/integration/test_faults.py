@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_in_mid_forward(app, monkeypatch):
     cluster.ends = 100
     shown = app("what_if", **given)
     (said,) = shown.wrong
-    assert "ended before it was done. Ask again" in said and not shown.at.exception
+    assert "ended before it was done. Compute again" in said and not shown.at.exception
     assert cluster.runs == 4 and "rank correlation" not in shown.text
     cluster.ends = 0
     shown.at.run()

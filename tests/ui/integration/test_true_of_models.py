@@ -40,7 +40,7 @@ PHRASES = {
     r"rotates queries|keys are rotated|is rotated by|the rotation (depends|changes)": {"rotary"},
     r"vector is added to each patch|position embedding\b": {"added"},
     r"bias for the displacement|the bias depends only": {"relative"},
-    r"in every layer of this model, each patch attends to all": {"one grid"},
+    r"in every layer (of this model|before the pooling), each patch attends to all": {"one grid"},
     r"cuts the picture": {"cuts"},
     r"one vector for each patch of this grid|its neighbours' pixels": {"overlap"},
     r"\bthis class\b|another class|predicted class|every class": {"classes"},

@@ -272,8 +272,8 @@ class Pool:
                 ended = error
                 self._await(self._workers[number], progress)
         raise VitvizError(
-            "The process that computed this ended before it was done. Ask again; if it happens again, choose a smaller "
-            "input size."
+            "The process that computed this ended before it was done. Compute again; if this happens again, choose a "
+            "smaller input size."
         ) from ended
 
     def _await(self, worker: Any, progress: JobProgress) -> None:

@@ -90,19 +90,18 @@ CAPTION_POSITION = computed(
 CAPTION_LATER = computed("{layers} layers have changed the token.", "vitviz.analysis.by_hand.open_layer")
 CAPTION_NORM = computed(
     {
-        "layer": "The token minus its mean {mean}, divided by its spread {deviation}, times a gain, plus a shift is the input of the head.",
-        "rms": "The token divided by its root mean square {deviation}, times a gain, is the input of the head.",
+        "layer": "The input of the head is the token minus its mean {mean}, divided by its spread {deviation}, times a gain, plus a shift.",
+        "rms": "The input of the head is the token divided by its root mean square {deviation}, times a gain.",
         "none": "This layer has no norm before its attention: the token itself is the input of the head.",
     },
     _HAND,
 )
 CAPTION_QKV = computed(
-    "Three matrices make {d} numbers each: this token's query, and the key and the value of every token. They are the same for every "
-    "picture.",
+    "Three matrices, the same for every picture, make {d} numbers each: this token's query, and the key and value of every token.",
     _HAND,
 )
 CAPTION_QK_NORM = definition("Queries and keys are normalised.")
-CAPTION_ROTATE = definition("Queries and keys of patches are rotated by angles that depends on the place.")
+CAPTION_ROTATE = definition("Queries and keys of patches are rotated by angles that depend on the place.")
 CAPTION_SCORES = computed(
     "Each score is the dot product of the query and a key, divided by √{d}. A brighter patch has a higher score.",
     _HAND,
@@ -222,8 +221,8 @@ NO_NORM = definition("This layer has no norm before its attention: the token its
 
 # Query, key, value
 PROJECT_TEXT = computed(
-    "The head has three matrices, $W_q$, $W_k$ and $W_v$, each of **{d} × {width}** numbers. **They are the same for every picture. The "
-    "attention weights are computed anew for every picture.** Component {component} of the query q is row {component} of $W_q$ times the "
+    "The head has three matrices, $W_q$, $W_k$ and $W_v$, each of **{d} × {width}** numbers. **The matrices are the same for every picture; "
+    "the attention weights are not.** Component {component} of the query q is row {component} of $W_q$ times the "
     "input of the head:",
     _HAND,
 )
@@ -247,7 +246,7 @@ ROTATE_TEXT = definition(
 )
 ROTATE_COLUMNS = definition(("component", "q before", "× cos", "+ partner", "× sin", "= q rotated"))
 ROTATE_NOT = definition(
-    "Queries and keys of patches are rotated by angles that depends on their place. The {query} has no place, so its query is not "
+    "Queries and keys of patches are rotated by angles that depend on their place. The {query} has no place, so its query is not "
     "rotated."
 )
 ROTATE_KEY = definition("The key of the {key} is rotated by its own angles in the same way.")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:  # sentences are known before torch is imported
 PAGE = PageText(
     title=instruction("Layer by layer"),
     question=instruction("What can a patch attend to in each layer?"),
-    lead=definition("In every layer of this model, each patch attends to all patches.", when="only global")
+    lead=definition("In every layer of this model, each patch attends to all patches.", when="only global,!collecting")
+    + definition("In every layer before the pooling, each patch attends to all patches.", when="only global,collecting")
     + definition("In some layers of this model, a patch attends only to patches of its own window.", when="windows")
     + definition("In some layers, the grid of the keys differs from the grid of the queries.", when="pooled")
     + definition("In each layer, a patch attends to the grid of its stage.", when="stages,!windows,!pooled")
@@ -23,8 +24,8 @@ PAGE = PageText(
     ),
     try_this=instruction("Choose a patch at the edge of its window, then the next layer.", when="windows")
     + definition("In a layer with shifted windows, it attends to patches beyond the old border.", when="shifted")
-    + instruction("Then go to the last stage, where one patch covers a large piece of the picture.", when="stages")
-    + instruction("Choose a patch, then compare where it looks in every layer.", when="!windows"),
+    + instruction("Choose a patch, then compare where it looks in every layer.", when="!windows")
+    + instruction("Then go to the last stage, where one patch covers a large piece of the picture.", when="stages"),
     notice=definition(
         "Keys outside the window are not compared with the query, so the layer takes nothing from there.",
         when="windows",

@@ -8,8 +8,8 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Who looks at whom"),
     question=instruction("How do parts of a picture relate?"),
-    lead=instruction("Point at a patch: the map of each head shows where it looks, and how much.", when="mouse")
-    + instruction("Tap a patch: the map of each head shows where it looks, and how much.", when="touch"),
+    lead=instruction("Point at a patch: the map of each head shows where this patch looks, and how much.", when="mouse")
+    + instruction("Tap a patch: the map of each head shows where this patch looks, and how much.", when="touch"),
     try_this=instruction("Pin a patch of the object, then go through the layers.")
     + instruction(
         "Pin a wheel, and see in which heads it takes most from the other wheel or the body.", when="motorcycle"

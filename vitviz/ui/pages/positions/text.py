@@ -26,7 +26,7 @@ PAGE = PageText(
     + instruction("Choose another layer and head, and see which displacements get a higher score.", when="relative")
     + instruction("Choose another model in the sidebar and compare.", when="!added,!rotary,!relative"),
     notice=definition(
-        "Attention does not use the order of the tokens: if tokens are shuffled, its results are shuffled in the same way."
+        "Attention by itself does not use the order of the tokens: if tokens are shuffled, its results are shuffled in the same way."
     )
     + definition(
         "A grid pattern in these embeddings need not be learned: resampling in two dimensions during training also gives one.",

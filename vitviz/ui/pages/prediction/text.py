@@ -26,7 +26,8 @@ PAGE = PageText(
         when="trained,classes",
     )
     + _UNTRAINED
-    + definition("A reading early in the model may change many times before the end.", when="answers"),
+    + definition("A reading early in the model may change many times before the end.", when="answers")
+    + definition("The other parts of this page explain the output vector.", when="!answers"),
     catch=definition(
         "Each reading uses the output layer, which belongs to the last layer. An early reading may mean little.",
         when="answers",
@@ -81,7 +82,8 @@ PAGES = {
         notice=definition("If the object is in the middle, the order from the centre outwards is a strong baseline.")
         + _UNTRAINED,
         catch=definition(
-            "Pictures with hidden patches are unlike training pictures, so a curve measures this effect too."
+            "Pictures with hidden patches are unlike training pictures, so a curve measures this effect too.",
+            when="trained",
         )
         + definition("The test holds only for this picture and this output. It does not prove that a map is right."),
     ),
@@ -99,7 +101,9 @@ PAGES = {
             "The output vector may also depend on the surroundings: compare with the other areas.", when="!answers"
         )
         + _UNTRAINED,
-        catch=definition("Pictures with hidden areas are unlike training pictures, wherever the area is.")
+        catch=definition(
+            "Pictures with hidden areas are unlike training pictures, wherever the area is.", when="trained"
+        )
         + definition("A map inside the object agrees with your marks, but it need not show what the model used."),
     ),
 }

@@ -31,7 +31,8 @@ PAGE = PageText(
         when="trained,answers",
     )
     + _UNTRAINED,
-    catch=definition("A picture with holes is unlike training pictures, so the holes themselves change the output too.")
+    catch=definition("A picture with holes is unlike training pictures.", when="trained")
+    + definition("The holes themselves also change the output.")
     + _NEEDED,
     formula=definition(
         r"Hidden patches are replaced in the pixels before the first layer, or leave the sequence: their keys are $-\infty$ in every "
@@ -65,7 +66,7 @@ PAGES = {
             when="trained",
         )
         + _UNTRAINED,
-        catch=definition("A shuffled photograph is unlike training pictures.") + _NEEDED,
+        catch=definition("A shuffled photograph is unlike training pictures.", when="trained") + _NEEDED,
     ),
     "heads": replace(
         PAGE,
@@ -78,7 +79,7 @@ PAGES = {
             "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
         )
         + _UNTRAINED,
-        catch=definition("A network without a head is not the network that was trained.")
+        catch=definition("A network without a head is not the network that was trained.", when="trained")
         + _NEEDED
         + reference(
             "It is disputed whether attention explains a model: Jain and Wallace say no; Wiegreffe and Pinter say that it depends.",
