@@ -298,9 +298,9 @@ def tables(found: dict[str, Any]) -> str:
             f"{fit['checked_on']} others the calibration error is {fit['calibration_error_before']:.3f} without it and "
             f"{fit['calibration_error_after']:.3f} with it.",
             "",
-            f'"Perhaps none of the classes" is said where the {told["score"]} is below {told["threshold"]:g}. On the half of '
-            f"the photographs that the threshold was not chosen on ({inside}), it is said of "
-            f"{percent(told['right_answers_doubted'])} of the right answers and {percent(told['wrong_answers_doubted'])} of "
+            f'"The picture may show none of this model\'s classes" is said where the {told["score"]} is below '
+            f"{told['threshold']:g}. On the half of the photographs that the threshold was not chosen on ({inside}), it is said "
+            f"of {percent(told['right_answers_doubted'])} of the right answers and {percent(told['wrong_answers_doubted'])} of "
             f"the wrong ones; on such a half of pictures outside the classes ({outside}), of {percent(told['outside_named'])} "
             f"({by_kind}).",
             "",

@@ -206,7 +206,7 @@ def test_a_damaged_list_of_classes_is_one_sentence(tmp_path, monkeypatch, damage
 
 @pytest.mark.parametrize("name", ["vit_small_patch14_caltech101", "models/vit_small_patch14_caltech101.safetensors"])
 def test_the_model_that_was_carried_before_is_named_with_what_to_ask_for(name):
-    with pytest.raises(ModelError, match=r"is no longer carried; ask for 'embedded'"):
+    with pytest.raises(ModelError, match=r"was removed; use 'embedded'"):
         load_model(name)
 
 

@@ -223,7 +223,7 @@ def test_class_token_has_no_pixels_and_later_layers_say_what_came_between():
     assert words.NO_PIXELS.format(query=common.TOKEN_CLS, width=384) in page["pixels"].text
     assert not tables_of(page["pixels"])
     table(page["position"], words.POSITION_COLUMNS_PREFIX)
-    assert "4 layers have changed it before" in page["norm"].text
+    assert "4 layers have changed the token" in page["norm"].text
     assert page["norm"].parameters["query"] == "cls"
     assert all(not each.wrong for each in page.opened.values())
 

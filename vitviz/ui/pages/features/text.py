@@ -164,9 +164,9 @@ FIGURE: dict[str, str] = (
     )
     | computed(
         {
-            "here": "{title}, {place}: the most similar other patch is {best} ({value}).",
-            "there": "In {title}, the most similar patch is {best} ({value}). The patch most similar to that one is {back}.",
-            "there_mutual": "In {title}, the most similar patch is {best} ({value}). Each is the most similar patch to the other.",
+            "here": "{title}, {place}: most similar to {best} ({value}).",
+            "there": "In {title}: most similar to {best} ({value}), which is most similar to {back}.",
+            "there_mutual": "In {title}: most similar to {best} ({value}), in both directions.",
             "value": "{title}, {place}: cosine similarity {value}, rank {rank} of {count}.",
         },
         "vitviz.analysis.features.similar_patches",
