@@ -299,8 +299,8 @@ def tables(found: dict[str, Any]) -> str:
             f"{fit['calibration_error_after']:.3f} with it.",
             "",
             f'"The picture may show none of this model\'s classes" is said where the {told["score"]} is below '
-            f"{told['threshold']:g}. On the half of the photographs that the threshold was not chosen on ({inside}), it is said "
-            f"of {percent(told['right_answers_doubted'])} of the right answers and {percent(told['wrong_answers_doubted'])} of "
+            f"{told['threshold']:g}. On the half of the photographs that the threshold was not chosen on ({inside}), it is "
+            f"said of {percent(told['right_answers_doubted'])} of the right answers and {percent(told['wrong_answers_doubted'])} of "
             f"the wrong ones; on such a half of pictures outside the classes ({outside}), of {percent(told['outside_named'])} "
             f"({by_kind}).",
             "",

@@ -98,7 +98,9 @@ def test_arrow_keys_move_the_patch_and_the_link_says_which(tab, vectors):
         values, vitviz.similar_patches(vectors[0], (10, 4), vectors[1]).values.ravel(), atol=1e-3
     )
     best = divmod(int(values.argmax()), GRID)
-    shown.expect(root.locator(".reading")).to_contain_text(f"In Fire engine: most similar to row {best[0]}, column {best[1]}")
+    shown.expect(root.locator(".reading")).to_contain_text(
+        f"In Fire engine: most similar to row {best[0]}, column {best[1]}"
+    )
     shown.page.keyboard.press("Escape")
     shown.page.wait_for_url(lambda url: "pin" not in url)
     shown.page.reload()

@@ -1,4 +1,4 @@
-"""An option that cannot be honoured is refused, for every command and option; nothing is written then."""
+"""An option that cannot be used is refused, for every command and option; nothing is written then."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_method_without_an_answer_is_refused_where_it_was_asked_for(tmp_path, 
     for _ in range(2):  # and where an earlier run kept what there is
         asked = ["faithfulness", str(tmp_path), "--methods", "rollout", "--keep", str(keep), "--out", str(out)]
         assert main([*asked, *pvt]) == 1
-        assert "rollout of --methods cannot be honoured" in capsys.readouterr().err
+        assert "rollout of --methods cannot be used" in capsys.readouterr().err
         assert not out.exists()
 
 

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", required=True, metavar="FILE.png", help="where to write")
     add_query_option(parser)
     parser.add_argument(
-        "--layer", type=int, metavar="N", help="all heads of this layer alone, counted from 0, for --view heads"
+        "--layer", type=int, metavar="N", help="draw only the heads of this layer, counted from 0, with --view heads"
     )
     parser.add_argument(
         "--raw",

@@ -51,9 +51,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("faithfulness", help="test every explanation method on a folder of images")
     parser.add_argument("folder", help="the images, subfolders included")
     add_model_options(parser)
-    parser.add_argument("--methods", metavar="A,B", help="only these, by their short names")
-    parser.add_argument("--limit", type=int, metavar="N", help="only so many images, drawn by --seed")
-    parser.add_argument("--seed", type=int, help="which images --limit draws, 0 by default")
+    parser.add_argument("--methods", metavar="A,B", help="short names of the methods; by default all")
+    parser.add_argument("--limit", type=int, metavar="N", help="number of images, drawn with --seed; by default all")
+    parser.add_argument("--seed", type=int, help="seed of the draw of --limit (default: 0)")
     parser.add_argument("--steps", type=int, default=8, metavar="N", help="steps of the deletion and insertion curves")
     parser.add_argument(
         "--option",
@@ -74,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
             help=f"the same as --option {method}.{name}=N",
         )
     parser.add_argument(
-        "--keep", metavar="FILE.jsonl", help="each image's areas, written at once; a run that stopped is taken up again"
+        "--keep", metavar="FILE.jsonl", help="file for the areas of each image; a run that stopped continues from it"
     )
     parser.add_argument("--out", metavar="FILE.csv", help="the table, as CSV")
     parser.set_defaults(run=run)
@@ -211,6 +211,4 @@ def _asked(
 
 def _check_methods(model: Model, result: Areas, chosen: tuple[str, ...]) -> None:
     if absent := [key for key in chosen if key not in result.areas]:
-        raise UnsupportedError(
-            f"{', '.join(absent)} of --methods cannot be honoured: no map of {model.name} is defined."
-        )
+        raise UnsupportedError(f"{', '.join(absent)} of --methods cannot be used: no map of {model.name} is defined.")

@@ -14,20 +14,22 @@ from vitviz.commands.options import refuse, whole_file
 def add_parser(subparsers: Any) -> None:
     """Adds the commands `models` and `support`."""
     parser = subparsers.add_parser("models", help="list models, or search timm's registry")
-    parser.add_argument("--search", metavar="TEXT", help="names that contain every one of these words")
-    parser.add_argument("--limit", type=int, metavar="N", help="how many a search lists at the most, 40 by default")
+    parser.add_argument("--search", metavar="TEXT", help="list the names that contain all of these words")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="largest number of names that a search lists (default: 40)"
+    )
     parser.set_defaults(run=run_models)
 
-    parser = subparsers.add_parser("support", help="say what can be shown of a model, and why not")
+    parser = subparsers.add_parser("support", help="say what can be shown of a model, and why")
     parser.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help="of timm's registry, or hf:owner/name; all of timm's without any",
+        help="names of timm's registry, or hf:owner/name; by default all names of timm",
     )
     parser.add_argument("--layers", action="store_true", help="also list the attention layers")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page of all verdicts to a file")
-    parser.add_argument("--processes", type=int, metavar="N", help="processors to use; by default all there are")
+    parser.add_argument("--processes", type=int, metavar="N", help="number of processors to use; by default all")
     parser.set_defaults(run=run_support)
 
 

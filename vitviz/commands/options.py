@@ -37,7 +37,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        help='"pretrained", "random", "random:SEED" or a .safetensors file; by default what the model calls for',
+        help='"pretrained", "random", "random:SEED" or a .safetensors file; by default the usual weights of the model',
     )
     parser.add_argument("--size", type=size, metavar="PIXELS", help="input size: 448, or HEIGHTxWIDTH")
     parser.add_argument(
@@ -47,7 +47,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="where to compute; auto is a GPU where there is one",
+        help="device to compute on; auto is a GPU if there is one",
     )
     parser.add_argument(
         "--dtype",
@@ -93,7 +93,7 @@ def refuse(options: Mapping[str, bool], why: str) -> None:
     """Raises ValueError with the reason `why` if one of `options`, name -> whether it was given, is used."""
     given = [name for name, is_given in options.items() if is_given]
     if given:
-        raise ValueError(f"{' and '.join(given)} cannot be honoured: {why}")
+        raise ValueError(f"{' and '.join(given)} cannot be used: {why}")
 
 
 def loaded_model(arguments: argparse.Namespace) -> Model:
