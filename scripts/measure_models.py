@@ -300,8 +300,9 @@ def tables(found: dict[str, Any]) -> str:
             "",
             f'"The picture may show none of this model\'s classes" is said where the {told["score"]} is below '
             f"{told['threshold']:g}. On the half of the photographs that the threshold was not chosen on ({inside}), it is "
-            f"said of {percent(told['right_answers_doubted'])} of the right answers and {percent(told['wrong_answers_doubted'])} of "
-            f"the wrong ones; on such a half of pictures outside the classes ({outside}), of {percent(told['outside_named'])} "
+            f"said of {percent(told['right_answers_doubted'])} of the right answers and "
+            f"{percent(told['wrong_answers_doubted'])} of the wrong ones; on such a half of pictures outside the classes "
+            f"({outside}), of {percent(told['outside_named'])} "
             f"({by_kind}).",
             "",
             "| group | " + " | ".join(f"{name}: top-1, images" for name in model["accuracy"]) + " |",
