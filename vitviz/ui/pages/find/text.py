@@ -33,8 +33,8 @@ PAGE = PageText(
         r"With unit vectors $u_i$ of patches, the mean patch subtracted first: TokenCut joins patches with $u_i \cdot u_j > 0.2$ by weight 1, "
         r"others by $10^{-5}$, and solves $(D - W)\,y = \lambda D\,y$ for the second smallest $\lambda$; patches with $y$ above its mean are one side, "
         r"and the part of the object's side connected with its largest entry is the object. LOST takes the patch joined with the fewest others "
-        r"($f_i \cdot f_j > 0$) as seed, and as object what is alike to the seed and to the patches of low degree like it. MaskCut repeats the cut without what was "
-        r"found. The score is the mean $u_i \cdot u_j$ of pairs inside less that of pairs across the border."
+        r"($f_i \cdot f_j > 0$) as seed; the object is the patches similar to the seed and to similar patches of low degree. MaskCut repeats the cut on the patches "
+        r"that are left. The score is the mean $u_i \cdot u_j$ of pairs inside less that of pairs across the border."
     ),
     references=("lost", "tokencut", "shi", "maskcut", "grady", "coco", "detr", "conditional-detr", "yolos"),
 )

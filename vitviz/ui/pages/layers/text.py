@@ -120,7 +120,7 @@ EVERY_LAYER_ALT = definition(
     "One small map for each of {count} layers: attention weight of the {query}, mean of heads."
 )
 
-OVERVIEW = instruction("Every layer at a glance")
+OVERVIEW = instruction("Overview of all layers")
 OVERVIEW_TEXT = definition(
     "Each map is the mean of the heads for the same place, on the layer's own grid."
 ) + definition("The window is outlined where there is one.", when="windows")
