@@ -59,7 +59,7 @@ class Trace:
     model: Any = None
 
     def __repr__(self) -> str:
-        more = f", {len(self.pooling)} that collect" if self.pooling else ""
+        more = f", {len(self.pooling)} of pooling" if self.pooling else ""
         return (
             f"Trace({self.model_name!r}: {self.layout.describe()}, {self.num_layers} layers of attention{more}, "
             f"{self.logits.shape[-1]} outputs)"

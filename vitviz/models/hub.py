@@ -342,7 +342,7 @@ def _transfer_progress(source: Source, progress: Progress | None, transfer: _Tra
             if count < 0:
                 self.restarts += 1
             if self.restarts > RESTARTS:
-                raise HubError(f"The hub cut off {_what(source)} of {source.repository} again and again. {STILL_WORKS}")
+                raise HubError(f"The hub cut off {_what(source)} of {source.repository} repeatedly. {STILL_WORKS}")
             elapsed = now - self.since
             if count < 0:
                 self.since, self.done_since = now, self.done

@@ -49,7 +49,7 @@ def test_a_model_that_arrives_is_shown(app, hub):
     [
         ("nothing listens", "out of reach"),
         ("silent", "did not answer in time"),
-        ("cut off", "again and again"),
+        ("cut off", "repeatedly"),
         ("refused", "error 503"),
         ("not there", "does not have it"),
         ("another page", "not that of a model hub"),
