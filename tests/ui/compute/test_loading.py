@@ -53,7 +53,7 @@ def test_a_model_that_arrives_is_shown(app, hub):
         ("refused", "error 503"),
         ("not there", "does not have it"),
         ("another page", "not that of a model hub"),
-        ("damaged", "something else than the weights"),
+        ("damaged", "did not send the weights"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_a_next_step(app, hub, monkeypatch, trouble, words):
