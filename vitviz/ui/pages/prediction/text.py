@@ -15,7 +15,7 @@ _UNTRAINED = definition(
 
 PAGE = PageText(
     title=instruction("Prediction"),
-    question=instruction("What does the model predict, and why?"),
+    question=instruction("What is the model's output, and why?"),
     lead=definition("{answers}"),
     try_this=instruction("From which layer on is the answer the same as at the end?", when="answers")
     + instruction("Then choose another answer to explain, and follow it through the layers.", when="answers")
@@ -209,7 +209,7 @@ DISAGREEMENT_ALT = definition("How far the methods' ranks of each patch lie apar
 SANITY = instruction("Do the maps change when the model is randomised?")
 SANITY_RUN = instruction("Randomise the model, layer by layer from the top")
 SANITY_TEXT = definition(
-    "The model's weights are replaced by random ones, from the classifier downwards. A map that does not change shows the picture, "
+    "The model's weights are replaced by random ones, layer by layer from the output to the input. A map that does not change shows the picture, "
     "not what the model has learned."
 )
 SANITY_RUNNING = instruction("Randomising, layer by layer")
