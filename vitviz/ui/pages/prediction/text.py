@@ -126,8 +126,8 @@ PARTS = instruction(
 PART = instruction("Look at")
 
 FORMING_TEXT = definition(
-    "For a reading after a layer (logit lens), its tokens pass through the model's final norm, pooling and output layer. These belong to "
-    "the last layer."
+    "For a reading after a layer (logit lens), the tokens of this layer pass through the model's final norm, pooling and output layer. "
+    "These parts belong to the last layer."
 )
 FORMING_TABLE = definition(("After layer", "Reading", "Accuracy", "Probability", "Target"))
 RIGHT_TEXT = computed(
@@ -139,7 +139,7 @@ RIGHT_UNKNOWN = definition(
 )
 BEFORE_FIRST = definition("input")
 PATCH_LENS_ALONE = definition(
-    "For each patch, its token alone passes through the model's final norm and output layer, in place of the whole picture's."
+    "The token of each patch passes alone through the model's final norm and output layer, as if it were the whole picture's."
 )
 PATCH_LENS_LAYER = instruction("After layer")
 PATCH_LENS_WORDS = computed(
