@@ -200,7 +200,7 @@ SCALE_RAW = instruction("raw")
 # Boards of small maps
 ATTENTION_WEIGHT = definition("attention weight")
 TILE_SCALES = instruction("Tile colours")
-TILE_SCALE_OF = instruction({"own": "each its own", "shared": "one scale"})
+TILE_SCALE_OF = instruction({"own": "own scales", "shared": "one scale"})
 TILE_SCALE_HELP = definition(
     "With its own scale, each map uses all colours. With one scale, colours can be compared between maps."
 )

@@ -117,7 +117,7 @@ PAGES = {
     ),
 }
 
-SHOWN = instruction("What is shown of both")
+SHOWN = instruction("Comparison")
 KINDS = instruction(
     {"reach": "receptive field", "heads": "attention distance", "stress": "stress test", "answers": "answers"}
 )
@@ -303,12 +303,12 @@ KNOWN = (
 )
 CONTESTED = (
     reference(
-        "It is contested whether attention is the cause: CNNs with the design and training of ViTs reach about the same accuracy.",
+        "It is contested whether attention is the cause: CNNs with the design and recipe of ViTs, or with as much training, reach about the same accuracy.",
         "convnext",
         "smith",
     )
     + reference(
-        "With equal training, CNNs were as robust to adversarial pictures. Under distribution shift, ViTs did better.",
+        "With equal training, CNNs were as robust to adversarial pictures as ViTs. Under distribution shift, ViTs did better.",
         "bai",
     )
     + reference("With recent CNNs there is no clear winner in robustness.", "pinto")
