@@ -24,7 +24,7 @@ async function madeSmall(file, { bytes, side }) {
   try {
     picture = await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    if (file.size > bytes) throw new Error("the browser cannot read it, and it is too large to be sent as it is");
+    if (file.size > bytes) throw new Error("the browser cannot read it, and it is too large to send");
   }
   const large = picture && (file.size > bytes || Math.max(picture.width, picture.height) > 2 * side);
   if (!large) {

@@ -168,7 +168,7 @@ class AllowedHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not self.allows(Headers(scope=scope).get("host", "")):
-            await refuse(scope, receive, send, 400, "this server is not known by that name")
+            await refuse(scope, receive, send, 400, "this server does not have this host name")
             return
         await self.app(scope, receive, send)
 
@@ -307,9 +307,9 @@ class UploadQuota:
         length = Headers(scope=scope).get("content-length", "")
         announced = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
         if self._under_way.get(session, 0) >= UPLOADS_AT_ONCE:
-            await refuse(scope, receive, send, 429, "one picture after the other, please")
+            await refuse(scope, receive, send, 429, "send one picture at a time")
         elif self._quota.left(session) < max(announced, 1):
-            await refuse(scope, receive, send, 429, "enough pictures for now; try again in an hour")
+            await refuse(scope, receive, send, 429, "upload limit reached; try again in an hour")
         else:
             await self._take(session, scope, receive, send)
 
