@@ -143,7 +143,7 @@ class Worker:
 
         def progress(done: int, total: int) -> None:
             if job in self._called_off:
-                raise Cancelled("The computation was called off before it was finished.")
+                raise Cancelled("The computation was stopped before it was finished.")
             self._fractions[job] = done / total if total else 0.0
 
         try:

@@ -52,7 +52,7 @@ class JobProgress:
     def check(self) -> None:
         """Raises Cancelled once no visitor waits for the work; cheap, so that it can be called in every loop."""
         if not self._wanted():
-            raise Cancelled("The computation was called off before it was finished.")
+            raise Cancelled("The computation was stopped before it was finished.")
 
 
 Work = Callable[[JobProgress], Any]
