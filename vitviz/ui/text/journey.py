@@ -180,7 +180,10 @@ QUESTIONS: tuple[ClosingQuestion, ...] = (
             when="only global",
         )
         + definition("The attention weights of a layer depend on the picture.", when="!only global")
-        + reference("On few pictures a CNN often learns better: it has the neighbourhood built in.", "dosovitskiy"),
+        + reference(
+            "With few training pictures a CNN often learns better, because it has a built-in neighbourhood.",
+            "dosovitskiy",
+        ),
         "microscope",
         ("raghu", "cordonnier", "dosovitskiy"),
     ),

@@ -11,7 +11,7 @@ _SCENES = "vitviz.analysis.patches.two_scenes"
 
 PAGE = PageText(
     title=instruction("Compare"),
-    question=instruction("Is it the model or the picture?"),
+    question=instruction("What comes from the model, and what from the picture?"),
     lead=instruction("Change one thing and keep the rest: what both maps share does not depend on that thing."),
     try_this=instruction(
         "Let B be the same model, untrained: what both maps share does not come from training.", when="trained"

@@ -195,7 +195,7 @@ DETECTOR_HELP = instruction(
     "Choose one, or type hf: and the name of a DETR, a Conditional DETR or a YOLOS on the hub. Its weights are downloaded."
 )
 DETECTOR_HELP_SOME = instruction(
-    "Choose one, or type hf: and the name of another that this server allows. Its weights are downloaded."
+    "Choose one, or type hf: and the name of another detector that this server allows. Its weights are downloaded."
 )
 NO_DETECTOR = definition("A detector is trained on boxes and gives each box a class.") + instruction(
     "Choose a detector below."

@@ -19,7 +19,7 @@ PAGE = PageText(
         "With {cols} patches a row, one step down in the picture is {cols} steps along the sequence. "
         "So distance in the sequence says little about distance in the picture, and attention does not use the order of the sequence."
     )
-    + definition("These filters are random: what their components show was not learned.", when="!trained,filters"),
+    + definition("These filters are random: their components were not learned.", when="!trained,filters"),
     catch=definition(
         "Each patch is one token: no token stands for a smaller place inside a patch.",
         when="cuts",

@@ -207,7 +207,7 @@ AGREEMENT = instruction("Do the maps agree? (rank correlation, patch by patch)")
 DISAGREEMENT = instruction("Where they disagree")
 DISAGREEMENT_ALT = definition("How far the methods' ranks of each patch lie apart.")
 SANITY = instruction("Do the maps change when the model is randomised?")
-SANITY_RUN = instruction("Randomise the model, layer by layer from the top")
+SANITY_RUN = instruction("Randomise the model, layer by layer from the output")
 SANITY_TEXT = definition(
     "The model's weights are replaced by random ones, layer by layer from the output to the input. A map that does not change shows the picture, "
     "not what the model has learned."

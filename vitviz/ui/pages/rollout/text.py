@@ -23,7 +23,7 @@ PAGE = PageText(
     + definition(
         "One layer alone does not show where information came from, because the layers before have mixed its tokens."
     ),
-    catch=definition("Rollout leaves out values, LayerScale, norms and MLPs.")
+    catch=definition("Rollout leaves out values, norms, MLPs, and LayerScale where the model has it.")
     + reference("With α = 0.5, half of each token passes unmixed: this is an assumption.", "abnar")
     + definition("A patch with little weight can still matter, and one with much weight may not."),
     formula=definition(
@@ -39,7 +39,7 @@ PAGE = PageText(
 HEAD_PAGE = replace(
     PAGE,
     lead=definition(
-        "One head of layer {layer}: where the **{query}** looks, and two ways to trace that back to the patches."
+        "One head of layer {layer}: where the **{query}** looks, and two ways to trace this attention back to the patches."
     ),
     try_this=instruction(
         "Go through the heads of one layer. Open Details for all heads of all layers, and choose one there."

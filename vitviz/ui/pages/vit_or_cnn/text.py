@@ -66,7 +66,7 @@ _DISTANCE = definition(
     "The attention distance measures how far a head looks in one layer. The receptive field also includes the mixing of all layers before."
 )
 HEADS_CLAIMED = reference(
-    "In ViTs trained on very many pictures, the first layers have heads that look near beside heads that look far.",
+    "In ViTs trained on very many pictures, the first layers have heads that look near and heads that look far.",
     "dosovitskiy",
     "raghu",
 )

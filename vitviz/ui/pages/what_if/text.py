@@ -23,7 +23,7 @@ PAGE = PageText(
     ),
     try_this=instruction("Draw over the object until the answer changes.", when="answers")
     + instruction("Draw over the object, and watch the cosine similarity.", when="!answers")
-    + instruction("Undo that, and draw over as much of the background."),
+    + instruction("Undo this, and draw over an equal area of the background."),
     notice=definition("Compare areas of equal size: a larger area removes more, whatever it shows.")
     + reference(
         "Naseer et al. found that Vision Transformers keep their answer when much of the picture is hidden.",
@@ -74,9 +74,9 @@ PAGES = {
             "A map shows where a head looks, not whether it matters: switch it off and run the model again."
         ),
         try_this=instruction("Switch off one head, then all heads of a layer, then the whole layer.")
-        + instruction("Replace a head by its mean: is less lost?"),
+        + instruction("Replace a head by its mean: is the effect smaller?"),
         notice=reference(
-            "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
+            "Often one head has little effect, and sometimes it has a large one.", "michel", "voita", when="trained"
         )
         + _UNTRAINED,
         catch=definition("A network without a head is not the network that was trained.", when="trained")
@@ -92,7 +92,7 @@ PAGES = {
         lead=instruction(
             "Cut some tokens out of attention, so that no token attends to them, and run the model again."
         ),
-        try_this=instruction("Cut the patches of the object. Undo that, and cut as many of the background.")
+        try_this=instruction("Cut the patches of the object. Undo this, and cut as many patches of the background.")
         + instruction("Then cut them only in a few layers: where are they needed?"),
         notice=definition("If a token is cut only in late layers, other tokens have taken from it in earlier layers.")
         + reference(
@@ -113,7 +113,7 @@ PAGES = {
         try_this=instruction("Measure the heads, and compare both boards.")
         + instruction("Then switch off the most important head under *Heads and layers*."),
         notice=reference(
-            "Often one head changes little, and sometimes one changes much.", "michel", "voita", when="trained"
+            "Often one head has little effect, and sometimes it has a large one.", "michel", "voita", when="trained"
         )
         + _UNTRAINED,
         catch=definition(
@@ -219,7 +219,7 @@ BOARD_HINT = instruction(
     "Click a head to switch it off, click again to switch it on. Arrow keys and space do the same."
 )
 BOARD_HINT_TOUCH = instruction("Tap a head to switch it off, tap again to switch it on.")
-BOARD_ALT = definition("{heads} heads in {layers} layers, each with where the {query} looks; {off} of them are off.")
+BOARD_ALT = definition("{heads} heads in {layers} layers; each map shows where the {query} looks; {off} heads are off.")
 BOARD_CAPTION = definition("attention weight, every head on its own scale")
 BOARD_ENDS = definition(("least", "most (99th percentile)"))
 LAYERS = instruction("Whole layers off")
