@@ -35,8 +35,10 @@ def test_what_the_numbers_say_takes_the_leads_place(app):
     shown = app("find", found_step="graph")
     texts = [str(each.value) for each in shown.at.main if each.type in ("markdown", "caption")]
     said = [re.sub(r"<[^>]*>", "", each) for each in texts]  # without definitions of terms
-    line = next(i for i, each in enumerate(said) if "Alike patches are joined: the framed one with" in each)
-    lead = [i for i, each in enumerate(said) if "An object is taken to be a group" in each]
+    line = next(
+        i for i, each in enumerate(said) if "Similar patches are joined. The framed patch is joined with" in each
+    )
+    lead = [i for i, each in enumerate(said) if "Here an object is a group" in each]
     assert not shown.wrong and lead == [said.index(f"**{common.NOTICE}**") + 1] and line < lead[0]
 
 

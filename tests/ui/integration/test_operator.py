@@ -116,7 +116,7 @@ def test_a_size_that_is_switched_off_is_shown_at_the_models_own(app, operator):
     operator(max_size=300)
     shown = app("patches", size="336")
     assert not shown.wrong
-    assert any("more than 300 pixels" in info.value for info in shown.at.info)
+    assert any("at most 300 pixels" in info.value for info in shown.at.info)
     assert "size" not in shown.parameters
 
 

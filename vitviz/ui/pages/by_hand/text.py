@@ -14,7 +14,7 @@ PAGE = PageText(
     title=instruction("One head by hand"),
     question=instruction("What is attention, in numbers?"),
     lead=definition(
-        "The steps follow one patch from its pixels through one head, and every number can be checked by hand."
+        "The steps follow one patch from its pixels through one head. Every number can be checked by hand."
     ),
     try_this=instruction(
         "Go from step to step, then choose another patch and see which numbers change. "

@@ -10,9 +10,7 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 PAGE = PageText(
     title=instruction("Features"),
     question=instruction("Which patches have similar features?"),
-    lead=definition(
-        "Two patches are similar if their vectors point in the same direction, so that their cosine similarity is high."
-    ),
+    lead=definition("Two patches are similar if their vectors point in the same direction (high cosine similarity)."),
     try_this=instruction("Choose a part of the object: which patches are similar to it?")
     + instruction("Then move the selection with the arrow keys.", when="mouse")
     + instruction("Choose an early layer in Settings."),

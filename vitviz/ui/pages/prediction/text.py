@@ -89,9 +89,7 @@ PAGES = {
     ),
     "mark": replace(
         PAGE,
-        lead=definition(
-            "Does the output depend on the object? The model runs with the marked area hidden, then with other areas hidden."
-        ),
+        lead=definition("Does the output depend on the object? The marked area is hidden, then other areas."),
         try_this=instruction("Mark the object, and see which map has most of its relevance inside.")
         + instruction("Then mark only a part: how small can it be before other areas matter more?"),
         notice=definition(

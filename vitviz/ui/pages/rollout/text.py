@@ -67,10 +67,10 @@ ALONE = instruction("Layer {layer} alone, mean of heads")
 SINK = definition("sink")
 _SINKS_BY = "vitviz.analysis.sinks.rollout_sinks"
 SINKS_ASIDE = computed(
-    "Sinks, framed, hold {share:.0%} of this map. On the right they are set aside, in the drawing alone.", _SINKS_BY
+    "The framed sinks hold {share:.0%} of this map. The map on the right is drawn without them.", _SINKS_BY
 )
 ONE_ASIDE = computed(
-    "A sink, framed, holds {share:.0%} of this map. On the right it is set aside, in the drawing alone.", _SINKS_BY
+    "The framed sink holds {share:.0%} of this map. The map on the right is drawn without it.", _SINKS_BY
 )
 SPOILED = computed(
     "The framed sinks hold {share:.0%} of this map. In at least one layer, each gets over 10 times the attention of the median patch.",
