@@ -76,7 +76,7 @@ def test_class_attention_is_a_layer_of_its_own(app, model, layers):
 def test_attention_pooling_is_a_layer_of_its_own(app):
     shown = app("layers", model="test_vit3", weights="random")
     assert not shown.wrong
-    assert layer_names(shown)[-1].split(":")[1].startswith(" collects")
+    assert layer_names(shown)[-1].split(":")[1].startswith(" attention pooling")
 
 
 def test_a_model_of_one_grid_has_the_page_too(app):

@@ -34,7 +34,7 @@ def test_a_model_is_shown_in_its_own_terms(app, model, present, absent):
     shown = app("positions", model=model, weights="random")
     assert not shown.wrong
     assert all(each in shown.text for each in present) and not any(each in shown.text for each in absent)
-    formulas = {words.ATLAS: "**Added.**", words.ROTARY_KERNEL: "**Turned", words.RELATIVE_HEADS: "**Biased"}
+    formulas = {words.ATLAS: "**Added.**", words.ROTARY_KERNEL: "**Rotated", words.RELATIVE_HEADS: "**Biased"}
     assert {each for each, formula in formulas.items() if formula in shown.text} == set(present)
 
 
