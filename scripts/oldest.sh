@@ -47,7 +47,7 @@ check tests/capture/test_calls.py tests/capture/test_observe.py tests/capture/te
   --deselect tests/models/test_load.py::test_a_model_of_fixed_size_is_copied_and_told_its_new_size \
   --deselect tests/images/test_formats.py::TestModes::test_ycbcr
 echo "With the extras:"
-install everything app captum masks metrics transformers
-check tests/analysis/methods tests/figures tests/models/hugging_face tests/ui/server \
+install everything app captum masks metrics ray sign-in transformers
+check tests/analysis/methods tests/figures tests/models/hugging_face tests/ui/server tests/ui/compute/test_heavy.py \
   tests/ui/shell/test_startup.py tests/ui/integration/test_pages.py
 echo "The oldest versions pass."
