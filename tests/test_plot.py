@@ -99,6 +99,7 @@ def test_what_is_shown_is_what_the_model_was_given(trace, image) -> None:
     np.testing.assert_array_equal(plot.patches(trace).arrays["patches"][1 * 6 + 2], cut)
 
 
+@pytest.mark.long
 def test_positions_inside_the_attention() -> None:
     image = vitviz.load_sample("cat")
     rope = vitviz.trace(vitviz.load_model("vit_small_patch16_rope_224", weights="random", input_size=64), image)

@@ -76,6 +76,7 @@ def test_maps_of_heads_answer_a_click_without_a_pointer_and_on_their_words(repli
 
 
 @pytest.mark.parametrize("view", ["microscope", pytest.param("picture", marks=pytest.mark.long)])
+@pytest.mark.long
 def test_the_focus_stays_on_the_token_that_was_picked(replies: Any, view: str) -> None:
     shown = replies(view)
     chip = shown.page.locator(".chip[data-token=cls]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,69 @@ def colour(shown: Any, row: int, col: int) -> np.ndarray:
 
 
 @pytest.mark.long
-def test_the_camera_of_the_start_page_opens_where_the_sidebar_is_put_away(tab: Any) -> None:
-    shown = tab("", width=390, height=844)
-    take = shown.page.get_by_role("button", name="Take Photo")
-    assert take.count() == 0
-    shown.page.get_by_role("button", name=start.JOURNEY["camera"], exact=True).click()
-    take.wait_for()
-    assert take.bounding_box()["x"] >= 0, "the sidebar is open"
+def test_the_start_pages_figure_films_and_takes_the_photograph(tab: Any) -> None:
+    shown = tab("")
+    figure = shown.page.locator(".journey")
+    tile = figure.get_by_role("button", name=start.JOURNEY["camera"], exact=True)
+    take = figure.get_by_role("button", name=start.JOURNEY["camera_take"])
+    running = "(video) => video.srcObject?.getTracks().map(({ readyState }) => readyState) ?? []"
+    video = figure.locator(".camera video")
+    figure.locator("canvas.photo").wait_for()
+    tile.click()
+    shown.expect(take).to_be_focused()
+    assert video.evaluate(running) == ["live"]
+    kept = video.evaluate_handle("(video) => video.srcObject")
+    seen = video.bounding_box()
+    assert seen["width"] == pytest.approx(figure.locator("canvas.photo").bounding_box()["width"], abs=1)
+    shown.screenshot("camera in the figure")
+    shown.page.keyboard.press("Escape")
+    shown.expect(video).to_be_hidden()
+    shown.expect(tile).to_be_focused()
+    assert kept.evaluate("(stream) => stream.getTracks().map(({ readyState }) => readyState)") == ["ended"]
+
+    tile.click()
+    shown.expect(take).to_be_enabled()
+    take.click()
+    shown.wait_for_parameter("image", "upload")
+    shown.expect(video).to_be_hidden()
+    figure.locator(".header .more[data-page=patches]").click()
+    shown.page.wait_for_url("**/patches?*")
+    shown.settled()
+    for _ in range(200):
+        if colour(shown, 0, 0).any():
+            break
+        shown.page.wait_for_timeout(100)
+    for (row, col), wanted in CORNERS.items():
+        assert np.abs(colour(shown, row, col) - wanted).max() < 40, (row, col)
+    assert shown.errors() == []
+
+
+@pytest.mark.long
+def test_a_camera_that_is_refused_is_said_so(tab: Any) -> None:
+    shown = tab("")
+    figure = shown.page.locator(".journey")
+    figure.locator("canvas.photo").wait_for()
+    shown.page.evaluate(
+        """() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", "NotAllowedError")); }"""
+    )
+    figure.get_by_role("button", name=start.JOURNEY["camera"], exact=True).click()
+    said = start.JOURNEY["camera_failed"].format(reason=start.JOURNEY["camera_denied"])
+    shown.expect(figure.locator(".caption")).to_have_text(said)
+    assert figure.locator(".camera").is_hidden()
+    assert shown.errors() == []
+
+
+@pytest.mark.long
+def test_a_phone_opens_its_own_camera(tab: Any) -> None:
+    shown = tab("", width=390, height=844, has_touch=True, is_mobile=True)
+    shown.page.locator(".journey canvas.photo").wait_for()
+    with shown.page.expect_file_chooser() as chosen:
+        shown.page.get_by_role("button", name=start.JOURNEY["camera"], exact=True).tap()
+    assert chosen.value.element.get_attribute("capture") == "environment"
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 40, 40)).save(picture, "JPEG")
+    chosen.value.set_files({"name": "taken.jpg", "mimeType": "image/jpeg", "buffer": picture.getvalue()})
+    shown.wait_for_parameter("image", "upload")
     assert shown.errors() == []
 
 

@@ -81,7 +81,9 @@ def test_a_patch_under_the_pointer_is_answered_with_pythons_numbers(tab, traced)
         over(shown, row, col)
         weights = query_weights(traced.layers[layer], f"r{row}c{col}").mean(0).numpy()[1:].reshape(16, 16)
         best = np.unravel_index(int(weights.argmax()), weights.shape)
-        shown.page.get_by_text(re.compile(rf"^Layer {layer}: the patch in row {row}, column {col} takes")).wait_for()
+        shown.expect(shown.page.locator(".journey .caption")).to_have_text(
+            re.compile(rf"^Layer {layer}: the patch in row {row}, column {col} takes")
+        )
         said = caption(shown)
         found = re.search(r"\(([\d.]+)%\)", said)
         assert found and float(found[1]) == pytest.approx(100 * weights.max(), rel=0.03, abs=0.06)
@@ -100,7 +102,9 @@ def test_what_is_held_goes_with_the_link_and_is_asked_about_others(tab, traced):
     shown.page.mouse.up()
     over(shown, 8, 10)
     share = query_weights(traced.layers[11], "r11c2").mean(0).numpy()[1 + 8 * 16 + 10]
-    shown.page.get_by_text(re.compile(r"takes [\d.]+% from the patch in row 8, column 10")).wait_for()
+    shown.expect(shown.page.locator(".journey .caption")).to_have_text(
+        re.compile(r"takes [\d.]+% from the patch in row 8, column 10")
+    )
     found = re.search(r"takes ([\d.]+)% from", caption(shown))
     assert found and float(found[1]) == pytest.approx(100 * share, rel=0.05, abs=0.06)
     shown.page.wait_for_url(re.compile("query=r11c2"))
@@ -113,10 +117,12 @@ def test_hiding_the_object_changes_the_answer_and_nothing_brings_it_back(tab):
     shown = tab("")
     figure = journey(shown)
     shown.page.get_by_role("button", name="the object").click()
-    shown.page.get_by_text(re.compile(r"of 256 patches hidden: (?!motorbike)")).wait_for()
+    shown.expect(shown.page.locator(".journey .caption")).to_have_text(
+        re.compile(r"of 256 patches hidden: (?!motorbike)")
+    )
     shown.page.wait_for_url(re.compile("what=hide_mean_"))
     shown.page.get_by_role("button", name="nothing").click()
-    shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
+    shown.expect(shown.page.locator(".journey .caption")).to_have_text(re.compile("the answer is motorbike"))
     assert shown.errors() == []
     # What a slow pass shows, as Streamlit puts it before the figure: it must not move what is drawn on.
     photo = figure.locator("canvas.photo")
@@ -136,7 +142,7 @@ def test_without_motion_all_layers_stand_there_and_the_answer_is_a_step_further(
     play = shown.page.locator(".journey .play")
     play.click()
     stands_at(shown, END)
-    shown.page.get_by_text(re.compile("the answer is motorbike")).wait_for()
+    shown.expect(shown.page.locator(".journey .caption")).to_have_text(re.compile("the answer is motorbike"))
     shown.expect(figure.locator(".bar.empty")).to_have_count(0)
     shown.expect(play).to_have_text("Play again")
     play.click()  # back to where it begins, and from there step by step
@@ -195,7 +201,7 @@ def test_a_photograph_too_large_to_send_is_scaled_down_in_the_browser(tab):
     file = io.BytesIO()
     large.save(file, "JPEG", quality=98)
     assert file.tell() > 15_000_000
-    shown.page.locator(".journey input[type=file]").set_input_files(
+    shown.page.locator(".journey input[type=file]:not([capture])").set_input_files(
         {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
     )
     shown.page.wait_for_url(re.compile("image=upload"))
@@ -241,6 +247,10 @@ def test_who_comes_back_from_a_page_finds_the_figure_as_it_was(tab):
     journey(shown)
     stands_at(shown, 7)
     assert shown.page.locator(".journey .speed[aria-pressed=true]").inner_text() == "2×"
+    # The page got the patch that was followed; here none was chosen.
+    shown.page.wait_for_url(re.compile(r"^((?!query=).)*$"))
+    scrub(shown, END)
+    shown.expect(shown.page.locator(".journey .caption")).to_have_text(re.compile("the answer is motorbike"))
 
 
 @pytest.mark.long
@@ -274,7 +284,7 @@ def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
     journey(shown)
     file = io.BytesIO()
     Image.fromarray(np.full((300, 300, 3), (20, 90, 200), np.uint8)).save(file, "PNG")
-    shown.page.locator(".journey input[type=file]").set_input_files(
+    shown.page.locator(".journey input[type=file]:not([capture])").set_input_files(
         {"name": "blue.png", "mimeType": "image/png", "buffer": file.getvalue()}
     )
     shown.wait_for_parameter("image", "upload")
@@ -288,6 +298,59 @@ def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
         "(canvas) => [...canvas.getContext('2d').getImageData(canvas.width / 2 + 4, canvas.height / 2 + 4, 1, 1).data]"
     )
     assert middle[2] > 150 and middle[0] < 90, "the blue photograph"
+    # It is a picture of the gallery, which one comes back to.
+    own = shown.page.locator(".journey .thumb[data-image=upload]")
+    shown.expect(own).to_have_attribute("aria-pressed", "true")
+    shown.page.locator(".journey .thumb[data-image=coffee]").click()
+    shown.wait_for_parameter("image", "coffee")
+    shown.expect(own).to_have_attribute("aria-pressed", "false")
+    own.click()
+    shown.wait_for_parameter("image", "upload")
+    # A file that is no picture leaves it, and the figure says why.
+    shown.page.locator(".journey input[type=file]:not([capture])").set_input_files(
+        {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear Sir or Madam"}
+    )
+    shown.expect(shown.page.locator(".journey .caption")).to_contain_text("not a picture")
+    assert shown.parameters()["image"] == "upload" and shown.errors() == []
+
+
+@pytest.mark.long
+def test_a_chosen_patch_shows_its_maps_and_not_yet_the_answer(tab):
+    shown = tab("")
+    figure = journey(shown)
+    shown.page.locator(".journey .play").click()
+    scrub(shown, 0)
+    stands_at(shown, 0)
+    over(shown, 8, 3)
+    shown.page.mouse.down()
+    shown.page.mouse.up()
+    shown.expect(shown.page.locator(".journey .caption")).to_have_text(
+        re.compile(r"^Layer 11: the patch in row 8, column 3 takes")
+    )
+    assert "".join(figure.locator(".reading").all_inner_texts()) == ""
+    scrub(shown, 6)
+    stands_at(shown, 6)
+    shown.expect(figure.locator(".reading").first).not_to_be_empty()
+    assert [bool(text) for text in figure.locator(".reading").all_inner_texts()] == [True] * 4 + [False] * 8
+
+
+@pytest.mark.long
+def test_fingers_choose_open_a_layer_and_hide(tab):
+    shown = tab("", width=390, height=844, has_touch=True, is_mobile=True, reduced_motion="reduce")
+    figure = journey(shown)
+    figure.locator(".frame").nth(2).tap()
+    stands_at(shown, 5)
+    figure.locator(".frame").nth(2).tap()
+    shown.expect(figure.locator(".heads button")).to_have_count(6)
+    assert figure.locator(".cell-name").first.bounding_box()["height"] >= 24
+    figure.locator(".frame").nth(2).tap()
+    photo = figure.locator("canvas.photo")
+    photo.tap()
+    shown.page.wait_for_url(re.compile(r"query=r\d+c\d+"))
+    figure.get_by_role("button", name="with a brush").tap()
+    photo.tap()
+    shown.page.wait_for_url(re.compile("what=hide_mean_"))
+    assert shown.errors() == []
 
 
 @pytest.mark.long

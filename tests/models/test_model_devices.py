@@ -175,6 +175,7 @@ def test_every_explanation_in_bfloat16_is_about_that_in_float32(method, halved, 
     assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.9
 
 
+@pytest.mark.long
 def test_a_folder_is_surveyed_in_bfloat16():
     found = areas_of(small(dtype="bfloat16"), samples()[0].path, SurveySettings(("attention", "gradcam"), 2, 1))
     assert np.isfinite(list(found.areas.values())).all()

@@ -39,7 +39,6 @@ def test_a_view_is_taken_where_it_makes_sense(report: object, view: JourneyView 
 @pytest.mark.parametrize(
     ("report", "act"),
     [
-        ({"kind": "camera"}, Act("camera")),
         ({"kind": "image", "id": "coffee"}, Act("image", "coffee")),
         ({"kind": "image", "id": 3}, None),
         (

@@ -77,6 +77,7 @@ class Named:
 
 
 @pytest.mark.parametrize("side", [224, 448])
+@pytest.mark.long
 def test_what_passes_of_a_question_take_is_counted_as_they_are_made(side):
     model = load_model("vit_tiny_patch16_224", weights="random", input_size=side)
     question = Question(model, torch.randn(3, side, side), ClassLogit(3))

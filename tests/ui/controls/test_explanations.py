@@ -59,6 +59,7 @@ def test_a_figure_is_drawn_once_and_nothing_is_encoded_again_in_later_runs(app, 
     assert not shown.at.run().exception and not made
 
 
+@pytest.mark.long
 def test_what_is_true_of_a_model_is_found_out_once_for_all_pictures(app, monkeypatch):
     services.queue().results.clear()
     asked = []

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import vitviz
-from tests.ui.integration.test_pages import prediction_of
+from tests.ui.integration.test_pages import journey_of, prediction_of
 from vitviz.models.registry import build
 from vitviz.ui.pages.prediction import text as words
 from vitviz.ui.pages.what_if import text as what_if
+from vitviz.ui.server import route
+from vitviz.ui.server.payloads import unpack
 from vitviz.ui.text import common, outputs
 
 PLACES = ["forming", "methods", "mark"]
@@ -40,6 +46,7 @@ def served(tmp_path, monkeypatch):
         with torch.no_grad():
             return module(prepared.input[None])[0]
 
+    serve.folder = tmp_path
     return serve
 
 
@@ -111,6 +118,15 @@ def test_features_have_no_classes(app, served):
         assert common.NO_CLASSES.format(count=7) in shown.text and not chips(shown)
         assert "class 3" not in shown.text
     assert any(each.label.startswith("Cosine similarity of") for each in shown.at.metric)
+    figure = journey_of(app("start", model="file:tower"))
+    body = route.payloads().fetch(figure["features"].rsplit("/", 1)[1])
+    pixels = np.asarray(Image.open(io.BytesIO(unpack(gzip.decompress(body))[0]["picture"].tobytes())))
+    model = vitviz.load_model(str(served.folder / "tower.safetensors"))
+    maps = vitviz.feature_maps(model, vitviz.prepare(model, vitviz.load_sample("motorcycle")).input)
+    (colours,) = vitviz.principal_components([maps.facet("token")], 3).colours()
+    assert figure["answer"] is None and figure["silent"] == "features"
+    np.testing.assert_allclose(pixels / 255, colours, atol=1 / 255)
+    assert journey_of(app("start"))["features"] == ""
     tower = app("prediction", model="vit_pe_core_tiny_patch16_384", weights="random", part="methods")
     assert words.SELF_DOT in tower.text and common.NO_CLASSES.format(count=512) in tower.text
 

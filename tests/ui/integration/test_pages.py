@@ -73,7 +73,14 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
         assert figure["answer"]["bars"][-1][0]["name"] == "motorbike"
         assert len(figure["story"]) == len(figure["layers"]) + 3 and all(told["text"] for told in figure["story"])
         assert figure["story"][0]["text"].startswith("Transformers were first used for translation")
-        assert {told["page"] for told in figure["story"]} == {"by_hand", "patches", "compare", "layers"}
+        assert {told["page"] for told in figure["story"]} == {
+            "by_hand",
+            "patches",
+            "compare",
+            "layers",
+            "microscope",
+            "find",
+        }
     else:
         assert 'class="vv-chip"' not in prediction_of(shown)
         shown.at.button(key="answer shown").click().run()

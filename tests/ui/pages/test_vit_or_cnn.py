@@ -300,6 +300,7 @@ def test_every_damage_has_its_words():
         pytest.param("stress", words.NOT_CLAIMED, marks=pytest.mark.long),
     ],
 )
+@pytest.mark.long
 def test_details_say_what_others_found_and_what_is_not_equal(app, given, kind, said):
     shown = app(PAGE, side_by_side=kind, damage="blur")
     shown.at.session_state["details"] = True

@@ -54,11 +54,6 @@ class StreamlitHost {
     this.component.setTriggerValue("act", value);
   }
 
-  // Opens the sidebar, which has the camera's control: on a phone it is closed.
-  openSidebar() {
-    document.querySelector('[data-testid="stExpandSidebarButton"]')?.click();
-  }
-
   stale() {
     this.component.setTriggerValue("stale", Date.now());
   }

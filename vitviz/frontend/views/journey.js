@@ -3,7 +3,7 @@
 
 import { middleOf, neighbour, patchNamed } from "../core/layout.js";
 import { Mask, Reports } from "../core/state.js";
-import { FIRST_LAYER, Timeline } from "../core/timeline.js";
+import { Timeline } from "../core/timeline.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { scaledUpload } from "../data/upload.js";
@@ -12,14 +12,12 @@ import { cellUnder, flushOnLeaving, pointUnder, STEPS, watchBrush } from "../par
 import { Announcer, Status } from "../parts/view.js";
 import { greyOf } from "../render/heat.js";
 import { JourneyFigure } from "./journey_figure.js";
-import { JourneyPainter, LINE_GAP } from "./journey_painter.js";
-
-const FADE_MS = 90; // of the dimming of the photograph
-const LARGEST_STEP_MS = 100; // after the page was in the background the playback goes on where it was
+import { LINE_GAP } from "./journey_overlay.js";
+import { JourneyPlayback } from "./journey_playback.js";
 
 export const mount = (node, host) => new Journey(node, host);
 
-class Journey extends JourneyPainter {
+class Journey extends JourneyPlayback {
   constructor(parent, host) {
     super();
     this.host = host;
@@ -31,7 +29,9 @@ class Journey extends JourneyPainter {
     this.layers = []; // { weights, map, rows: Map, loader }: of what is shown
     this.held = null; // name of the token that was chosen
     this.hovered = null; // name of the token under the pointer
-    this.seen = 0; // the furthest the playhead has been with this photograph
+    this.reached = 0; // the furthest the playhead has been with this photograph
+    this.seen = 0; // the same, or the end once a patch was chosen, whose maps are shown for all layers
+    this.sent = null; // the followed token, where another page was opened with it
     this.dim = 0;
     this.open = null; // the layer whose heads are shown
     this.brushing = false;
@@ -47,12 +47,10 @@ class Journey extends JourneyPainter {
       open: (page) => this.leave(page),
       brush: () => this.setBrushing(!this.brushing),
       hide: (what) => this.hide(what),
-      choose: (id) => this.act({ kind: "image", id }),
-      upload: (input) => this.upload(input),
-      camera: () => {
-        this.act({ kind: "camera" });
-        host.openSidebar?.();
-      },
+      choose: (id) => this.choose(id),
+      scroll: () => this.repaint(),
+      upload: (file) => this.upload(file),
+      failed: (what, reason) => this.notify(what, reason),
       readToken: () => this.hold(this.shown?.data.reads ?? null),
     });
     this.loader = new Loader(sourceOf(host), {
@@ -67,6 +65,9 @@ class Journey extends JourneyPainter {
     parent.append(this.figure.root);
     this.repaint = onceAFrame(() => this.paint());
     this.listen();
+    // Where one part takes another height (a title that takes two lines), the others move.
+    this.heights = new ResizeObserver(() => this.measure());
+    this.heights.observe(this.figure.root);
     this.unwatch = watchSize(parent instanceof Element ? parent : this.figure.root, () => this.arrange());
   }
 
@@ -78,6 +79,7 @@ class Journey extends JourneyPainter {
       cursor: () => this.hovered && patchNamed(this.hovered),
       grid: () => (this.brushing && this.shown !== null ? this.grid : null),
       fingers: () => true,
+      ended: () => this.announce(),
     });
     const point = (find) => (event) => this.hover(find(event));
     const onPhoto = (event) => this.nameAt(this.cellAt(event));
@@ -87,6 +89,8 @@ class Journey extends JourneyPainter {
       for (const moved of ["pointerrawupdate", "pointermove", "pointerdown"]) node.addEventListener(moved, point(find));
       node.addEventListener("pointerleave", () => this.hover(null));
       node.addEventListener("click", (event) => {
+        // A patch of a frame is smaller than a finger.
+        if (node === layerGrid && this.size?.narrow && event.target.dataset?.step) return this.pressStep(Number(event.target.dataset.step));
         const name = find(event);
         if (name && !(node === photo && this.brushing)) this.hold(name);
       });
@@ -111,15 +115,18 @@ class Journey extends JourneyPainter {
   }
 
   destroy() {
-    if (this.shown) this.host.memory.film = { question: this.shown.data.question, seen: this.seen, open: this.open, ...this.timeline.state };
+    const { seen, reached, open, sent } = this;
+    if (this.shown) this.host.memory.film = { question: this.shown.data.question, seen, reached, open, sent, ...this.timeline.state };
     cancelAnimationFrame(this.clock);
     this.repaint.stop();
     this.loader.stop();
     for (const { loader } of this.layers) loader?.stop();
     this.leavePointed();
+    this.figure.camera.close();
     this.status.destroy();
     this.announcer.destroy();
     this.unwatch();
+    this.heights.disconnect();
     this.unflush();
     this.still.removeEventListener("change", this.onStill);
     document.removeEventListener("vitviz-step", this.onStep);
@@ -138,46 +145,35 @@ class Journey extends JourneyPainter {
       this.mask.clear();
     }
     this.mask.show(data.mask, data.received);
+    if (this.brushing && !data.hiding && !data.starting) this.setBrushing(false);
+    if (data.refused) this.say(data.refused);
     this.figure.linkTitles(data.pages);
     this.figure.arrangeGallery(data.gallery, data.image);
     if (!this.shown) this.arrange();
-    this.loader.ask({ urls: { picture: data.picture, ...(data.covered && { covered: data.covered }) }, data });
+    const { picture, covered, features } = data;
+    this.loader.ask({ urls: { picture, ...(covered && { covered }), ...(features && { features }) }, data });
   }
 
   // The picture is here: picture, layers and answer change together.
-  take({ data }, { picture: { picture }, covered }) {
+  take({ data }, { picture: { picture }, covered, features }) {
     const before = this.shown;
     const same = before !== null && before.data.question === data.question;
-    this.shown = { data, picture, covered: covered?.picture, grey: same && before.picture === picture ? before.grey : greyOf(picture) };
+    this.shown = { data, picture, covered: covered?.picture, features: features?.picture, grey: same && before.picture === picture ? before.grey : greyOf(picture) };
+    const kept = before === null && this.host.memory.film?.question === data.question ? this.host.memory.film : null;
     if (!same) {
       this.timeline = Object.assign(new Timeline(data.layers.length), { speed: this.timeline.speed });
       this.dim = 0;
-      const kept = before === null ? this.host.memory.film : null;
-      Object.assign(this, { seen: 0, open: null });
-      if (kept?.question === data.question) this.recall(kept);
+      Object.assign(this, { seen: 0, reached: 0, open: null, notice: null });
+      setAttribute(this.figure.photo, "aria-label", this.words.format("photo_label", { alt: data.alt }));
+      if (kept) this.recall(kept);
       else this.begin();
     }
     this.loadLayers(data);
+    if (kept?.sent && kept.sent === this.held) this.hold(null); // another page was opened with what was only followed here
     this.drawn.clear();
     if (!same || before.picture !== picture) this.arrange();
     else this.repaint();
-  }
-
-  // The state before the figure was removed: by a change of the page, or by Streamlit, which may mount it anew.
-  recall(kept) {
-    this.timeline.restore(kept);
-    Object.assign(this, { seen: kept.seen, open: kept.open });
-    this.setSpeed(kept.speed);
-    this.run();
-  }
-
-  // Plays by itself at first. Where reduced motion is preferred all layers are shown at once, and the next step is the answer.
-  begin() {
-    if (this.still.matches) this.timeline.seek(this.timeline.brink);
-    else {
-      this.timeline.play();
-      this.run();
-    }
+    if (same && before.data.mask.join() !== data.mask.join()) this.announce();
   }
 
   turn() {
@@ -207,101 +203,40 @@ class Journey extends JourneyPainter {
   leave(page) {
     this.timeline.pause();
     const layer = this.open ?? Math.max(0, this.timeline.layer);
+    this.sent = this.held === null ? this.query : null;
     this.act({ kind: "page", page, layer, held: this.query });
   }
 
-  async upload(input) {
-    const [file] = input.files;
-    input.value = "";
-    if (!file) return;
+  choose(id) {
+    this.figure.arrangeGallery(this.given.gallery, id); // at once
+    this.act({ kind: "image", id });
+  }
+
+  async upload(file) {
+    const reading = this.words.format("upload_reading");
+    this.say(reading);
     try {
       this.act({ kind: "upload", ...(await scaledUpload(file, this.given.upload)) });
+      this.say(reading); // until the next photograph is here, or the reason why there is none
     } catch (error) {
-      this.notice = this.words.format("upload_failed", { reason: error.message });
-      this.repaint();
+      this.notify("upload_failed", error.message);
     }
   }
 
-  // The playhead.
+  notify(what, reason) {
+    this.say(this.words.format(what, { reason }));
+  }
 
-  toggle() {
-    this.clearNotice();
-    if (this.timeline.playing) return this.pause();
-    if (!this.shown) return;
-    if (this.still.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
-    this.timeline.play();
-    this.run();
+  // In the caption's place, until the next thing that the visitor does.
+  say(notice) {
+    this.timeline.pause();
+    this.notice = notice;
+    this.announcer.announce(notice);
     this.repaint();
   }
 
-  pause() {
-    this.timeline.pause();
-    this.repaint();
-    this.announcer.announce(this.figure.caption.textContent);
-  }
-
-  jump(by) {
-    this.timeline.jump(by);
-    this.settle();
-  }
-
-  seek(at) {
-    this.timeline.pause();
-    this.timeline.seek(at);
-    this.settle();
-  }
-
-  // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
-  pressStep(step) {
-    const layer = step - FIRST_LAYER;
-    const there = this.timeline.at === step + 1;
-    this.timeline.pause();
-    this.timeline.seek(step + 1);
-    // A windowed model's layers come as maps of one token, with no heads to open.
-    if (layer < 0 || this.layers[layer]?.values || (there && this.open === layer)) this.open = null;
-    else if (there || this.open !== null) this.open = layer;
-    this.arrange();
-    this.settle();
-  }
-
-  setSpeed(speed) {
-    this.timeline.speed = speed;
-    for (const button of this.figure.speeds) setAttribute(button, "aria-pressed", button.textContent === `${speed}×`);
-  }
-
-  run() {
-    if (this.clock) return;
-    let last = performance.now();
-    const tick = (now) => {
-      const ms = Math.min(LARGEST_STEP_MS, now - last);
-      last = now;
-      const playing = this.timeline.advance(ms);
-      const fading = this.fading(ms);
-      const moving = playing || fading;
-      this.repaint(true);
-      this.clock = moving ? requestAnimationFrame(tick) : 0;
-      if (!moving) this.announcer.announce(this.figure.caption.textContent);
-    };
-    this.clock = requestAnimationFrame(tick);
-  }
-
-  fading(ms) {
-    const aim = this.dimAim();
-    if (this.still.matches) this.dim = aim;
-    else this.dim += (aim - this.dim) * (1 - Math.exp(-ms / FADE_MS));
-    if (Math.abs(aim - this.dim) < 0.01) this.dim = aim;
-    return this.dim !== aim;
-  }
-
-  // The photograph is dark while it shows attention, and in colour at the end, where patches are painted.
-  dimAim() {
-    if (this.brushing) return 0;
-    if (this.finished && this.hovered === null && this.held === null) return 0;
-    return this.seen >= FIRST_LAYER && (this.timeline.at > FIRST_LAYER || this.hovered !== null) ? 1 : 0;
-  }
-
-  get finished() {
-    return this.timeline.finished;
+  announce() {
+    if (this.shown) this.announcer.announce(this.notice ?? this.captionText());
   }
 
   cellInSequence(event) {
@@ -327,7 +262,7 @@ class Journey extends JourneyPainter {
     if (this.held !== null) this.seen = Math.max(this.seen, this.timeline.end);
     this.report();
     this.settle();
-    this.announcer.announce(this.figure.caption.textContent);
+    this.announce();
   }
 
   // -> whether a layer was open or a token held
@@ -346,7 +281,7 @@ class Journey extends JourneyPainter {
       const from = patchNamed(this.hovered ?? this.query ?? "") ?? middleOf(this.grid);
       const next = this.hovered === null ? from : neighbour(from, step, this.grid);
       this.hover(this.nameAt(next));
-      this.announcer.announce(this.figure.caption.textContent);
+      this.announcer.announce(this.brushing ? this.maskText(next) : this.captionText());
     } else if (event.key === "Enter" && !this.brushing && this.hovered) this.hold(this.hovered);
     else return;
     event.preventDefault();
@@ -376,12 +311,6 @@ class Journey extends JourneyPainter {
     this.timeline.seek(this.timeline.end);
     this.report();
     this.settle();
-  }
-
-  // The frames after a change: now, and while something fades.
-  settle(now = false) {
-    this.seen = Math.max(this.seen, this.timeline.at);
-    if (!this.timeline.playing && this.dimAim() !== this.dim) this.run();
-    this.repaint(now);
+    this.announce();
   }
 }

@@ -162,7 +162,7 @@ export class JourneyAnswers {
 
   // Bars appear when playback or the visitor reaches the layers: before that there is no answer.
   get barsShown() {
-    return this.seen > FIRST_LAYER && !this.waiting && Boolean(this.shown?.data.answer);
+    return this.reached > FIRST_LAYER && !this.waiting && Boolean(this.shown?.data.answer);
   }
 
   // With reduced motion all layers are shown from the first moment, and the answer once the playhead is moved.
@@ -221,6 +221,12 @@ export class JourneyAnswers {
   answerBlanks(answer) {
     const [best] = answer.bars.at(-1);
     return { name: best.name, value: best.text, layers: this.layers.length };
+  }
+
+  // A patch under the keyboard's brush.
+  maskText(cell) {
+    const patch = this.words.format("patch", { row: cell[0], col: cell[1] });
+    return this.words.format(this.mask.cells.has(cell[0] * this.grid[1] + cell[1]) ? "patch_hidden" : "patch_shown", { patch });
   }
 
   hiddenText() {

@@ -2,8 +2,9 @@
 // builds and arranges them; the view decides what they show.
 
 import { FIRST_LAYER } from "../core/timeline.js";
+import { Camera } from "../parts/camera.js";
 import { drawing, element, setAttribute, setText } from "../parts/dom.js";
-import { penOf } from "../render/canvas.js";
+import { sizeCanvas } from "../render/canvas.js";
 
 const BARS = 5;
 const GAP = 28;
@@ -68,18 +69,21 @@ export class JourneyFigure {
     this.sequence = element("canvas", { class: "sequence", "aria-hidden": "true" }); // the photograph says and does the same
     this.heads = element("div", { class: "heads", role: "group", hidden: true });
     this.bars = element("ol", { class: "bars" });
+    this.features = element("canvas", { class: "features", hidden: true, role: "img" }); // in the answer's place
     this.note = element("p", { class: "note" });
     this.answerTitle = element("span", { class: "title" });
     this.sequenceTitle = element("span", { class: "title" });
     this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
-    this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", null, this.photo);
+    this.camera = new Camera(words, { taken: acts.upload, failed: (reason) => acts.failed("camera_failed", reason) });
+    this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", null, this.photo, this.camera.node);
     this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.reads, this.sequence, this.heads);
-    this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.note);
+    this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.features, this.note);
     this.tools = this.#tools();
     this.legend = element("span", { class: "legend" });
     this.layersTitle = element("span", { class: "title" });
     this.frames = element("canvas", { class: "frames", "aria-hidden": "true" }); // one for all layers: each canvas is a surface of its own
-    this.layerGrid = element("div", { class: "layer-grid" });
+    this.scrolled = 0; // CSS pixels by which the grid of layers is scrolled
+    this.layerGrid = element("div", { class: "layer-grid", onscroll: () => acts.scroll((this.scrolled = this.layerGrid.scrollLeft)) });
     const header = this.#header(3, this.layersTitle, "microscope", this.legend);
     this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.layerGrid);
     this.transport = this.#transport();
@@ -189,7 +193,8 @@ export class JourneyFigure {
       const step = layer + FIRST_LAYER;
       const name = element("span", { class: "reading" });
       const share = element("span", { class: "share" });
-      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, element("span", { text: label }), name, share);
+      const number = element("span", { text: label, "aria-label": this.words.format("layer", { layer }) });
+      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, number, name, share);
       const frame = element("div", { class: "frame", "data-step": step });
       const bar = element("span", { class: "foot-fill" });
       const foot = element("span", { class: "foot-track" }, bar);
@@ -207,7 +212,7 @@ export class JourneyFigure {
     const whole = { width: root.offsetWidth, height: root.offsetHeight };
     const long = [layerGrid.scrollWidth, layerGrid.scrollHeight];
     for (const node of [movingPatches, overlay, frames]) node.style.display = "";
-    penOf(frames, ...long);
+    sizeCanvas(frames, ...long);
     const origin = root.getBoundingClientRect();
     const boxOf = (node) => {
       const box = node.getBoundingClientRect();
@@ -218,7 +223,8 @@ export class JourneyFigure {
       const box = boxOf(frame);
       return { ...box, inside: [box.x - gridBox.x + layerGrid.scrollLeft, box.y - gridBox.y] };
     });
-    return { root: whole, photo: boxOf(this.photo), sequence: boxOf(this.sequence), bars: boxOf(this.bars), layerGrid: gridBox, frames: boxes };
+    this.scrolled = layerGrid.scrollLeft;
+    return { root: whole, photo: boxOf(this.photo), sequence: boxOf(this.sequence), bars: boxOf(this.bars), layerGrid: gridBox, frames: boxes, scrolled: this.scrolled };
   }
 
   // pictures: [{ id, title, url, alt }]; chosen: id
@@ -233,6 +239,8 @@ export class JourneyFigure {
           element("img", { src: url, alt: "", width: THUMB, height: THUMB, loading: "lazy" }),
         ),
       );
+      const outside = pictures.findIndex(({ note }) => note);
+      if (outside >= 0) tiles.splice(outside, 0, element("span", { class: "outside", "aria-hidden": "true", text: pictures[outside].note }));
       this.gallery.replaceChildren(...this.#ownTiles(), ...tiles); // the visitor's own first: the row may be wider than the screen
     }
     for (const tile of this.gallery.querySelectorAll(".thumb")) setAttribute(tile, "aria-pressed", tile.dataset.image === chosen);
@@ -240,14 +248,18 @@ export class JourneyFigure {
 
   #ownTiles() {
     const { words, acts } = this;
-    const input = element("input", { type: "file", accept: "image/*", class: "unseen", tabindex: -1, "aria-label": words.format("upload"), onchange: (event) => acts.upload(event.target) });
+    const input = element("input", { type: "file", accept: "image/*", hidden: true });
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      input.value = ""; // so that the same file may be chosen again
+      if (file) acts.upload(file);
+    });
     const upload = element("button", { class: "tile", type: "button", text: words.format("upload"), onclick: () => input.click() });
-    const camera = element("button", { class: "tile", type: "button", text: words.format("camera"), onclick: () => acts.camera(), hidden: !navigator.mediaDevices });
-    return [upload, input, camera];
+    return [upload, input, this.camera.tile, this.camera.input];
   }
 
-  // values: [{ name, value, text, before }] largest first, or null for empty slots
-  showBars(values) {
+  // values: [{ name, value, text, before }] largest first, or null for empty slots. moving: whether the next are about to come
+  showBars(values, moving) {
     const before = new Map(this.rows.map((row) => [row.key, row]));
     const free = this.rows.filter((row) => !values?.some(({ name }) => name === row.key));
     const rows = (values ?? []).map(({ name }) => before.get(name) ?? free.shift());
@@ -268,5 +280,7 @@ export class JourneyFigure {
       row.node.style.transform = `translateY(${place * 100}%)`;
       row.node.style.order = place;
     });
+    // A screen reader reads them in the order of the nodes; a bar on its way would begin anew if it were moved.
+    if (!moving && order.some((row, place) => this.bars.children[place] !== row.node)) this.bars.replaceChildren(...order.map(({ node }) => node));
   }
 }

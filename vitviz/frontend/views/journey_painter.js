@@ -5,16 +5,17 @@ import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
 import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
 import { penIn, penOf } from "../render/canvas.js";
-import { BRIGHTEST, dimmed, drawLayer, drawMovedAway, drawMovingPatches, drawPhotograph, drawSequence, FAINTEST, isDark, placeInSequence, rounded, ShareMap } from "../render/journey.js";
-import { JourneyAnswers, LINKS, percent } from "./journey_answers.js";
+import { BRIGHTEST, dimmed, drawLayer, drawMovedAway, drawPhotograph, drawSequence, FAINTEST, isDark, ShareMap } from "../render/journey.js";
+import { percent } from "./journey_answers.js";
 import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
+import { JourneyOverlay, LINE_GAP } from "./journey_overlay.js";
 
-export const LINE_GAP = 5; // CSS pixels between two lines of patches
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
 const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
+const FEATURES_SIDE = 180; // CSS pixels
 
-export class JourneyPainter extends JourneyAnswers {
+export class JourneyPainter extends JourneyOverlay {
   // Sizes.
 
   arrange() {
@@ -43,7 +44,16 @@ export class JourneyPainter extends JourneyAnswers {
     heads.hidden = this.open === null;
     penOf(photo, sizes.photo, this.size.photoHeight);
     penOf(sequence, sizes.sequence, Math.ceil(this.lines.height));
+    this.measure();
+  }
+
+  measure() {
+    if (!this.size) return;
+    const { frames } = this.figure;
+    const before = [frames.width, frames.height].join();
     this.boxes = this.figure.measured();
+    if ([frames.width, frames.height].join() !== before) this.drawn.clear(); // a canvas of another size is empty
+    else this.drawn.delete("ways");
     this.repaint();
   }
 
@@ -62,7 +72,7 @@ export class JourneyPainter extends JourneyAnswers {
 
   paint() {
     const { timeline, shown } = this;
-    this.seen = Math.max(this.seen, timeline.at);
+    this.reach();
     this.paintControls();
     if (!shown || !this.size || !this.boxes) return;
     this.loadPointed();
@@ -75,37 +85,6 @@ export class JourneyPainter extends JourneyAnswers {
     this.describe();
     const state = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
     for (const [name, value] of Object.entries(state)) setAttribute(this.figure.root, `data-${name}`, value);
-  }
-
-  // Runs `draw` where `state` is another text than last time.
-  once(name, state, draw) {
-    const text = state.join("|");
-    if (this.drawn.get(name) === text) return;
-    this.drawn.set(name, text);
-    draw();
-  }
-
-  marks(grid, layer, asked) {
-    const there = (name) => {
-      const cell = name && patchNamed(name);
-      return cell && [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
-    };
-    const marks = [];
-    const query = there(asked);
-    if (query && (layer >= 0 || this.held || this.hovered)) marks.push({ cell: query, kind: this.held ? "held" : "query" });
-    const pointed = there(this.targetOf(asked));
-    if (pointed) marks.push({ cell: pointed, kind: "hover" });
-    return marks;
-  }
-
-  links(layer, grown, query) {
-    const shares = this.patchShares(layer, query);
-    const cell = query && patchNamed(query);
-    if (!shares || !cell || grown <= 0) return [];
-    const { grid } = this.layers[layer];
-    const from = [0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / this.grid[axis]) * grid[axis]));
-    const cells = this.strongestCells(layer, shares).filter(([row, col]) => row !== from[0] || col !== from[1]);
-    return cells.slice(0, LINKS).map((to, rank) => ({ from, to, grown, strength: 1 - rank / LINKS }));
   }
 
   paintPhotograph() {
@@ -181,62 +160,6 @@ export class JourneyPainter extends JourneyAnswers {
     });
   }
 
-  // What lies over the parts of the figure: patches that move to the sequence, marks in it, and the lines of the chosen token.
-  paintOverlay() {
-    const { timeline, shown, figure, boxes, lines, size } = this;
-    const moving = timeline.progress(PATCHES) > 0 && timeline.at < 1;
-    if (figure.movingPatches.hidden === moving) figure.movingPatches.hidden = !moving;
-    this.once("movingPatches", moving ? [timeline.at.toFixed(4)] : [], () => {
-      if (!moving) return;
-      const pen = penOf(figure.movingPatches, boxes.root.width, boxes.root.height);
-      drawMovingPatches(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.sequence, lines, gap: LINE_GAP });
-    });
-    const { layer } = timeline;
-    const way = layer >= 0 && !size.narrow && this.open === null;
-    const progress = layer >= 0 ? timeline.progress(layer + FIRST_LAYER) : 0;
-    const { query } = this;
-    const inSequence = (name) => {
-      const cell = name && this.open === null && patchNamed(name);
-      if (!cell) return null;
-      const [x, y, side] = placeInSequence(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
-      return { x: boxes.sequence.x + x - 0.5, y: boxes.sequence.y + y - 0.5, side: Math.max(2, side - 0.5) };
-    };
-    const marked = inSequence(timeline.at >= 1 || this.held || this.hovered ? query : null);
-    const pointed = inSequence(this.targetOf(query));
-    const answer = way && this.barsShown ? Math.min(1, 1.5 * progress) : 0;
-    this.once("ways", [way, layer, answer.toFixed(2), marked && [marked.x, marked.y], pointed && [pointed.x, pointed.y]], () => {
-      const { ways, ends } = figure;
-      for (const [name, box] of Object.entries({ marked, pointed })) {
-        setAttribute(ways[name], "visibility", box ? "visible" : "hidden");
-        if (box) for (const [key, value] of Object.entries({ x: box.x, y: box.y, width: box.side, height: box.side })) ways[name].setAttribute(key, value);
-      }
-      const there = way ? this.wayTo(layer) : null;
-      const start = there && marked ? [marked.x + marked.side / 2, boxes.sequence.y + boxes.sequence.height + 2] : null;
-      ways.drop.setAttribute("d", start ? `M${start[0]} ${marked.y + 2 * marked.side}V${start[1]}` : "");
-      ways.way.setAttribute("d", start ? rounded([start, [start[0], there.gutter], ...there.down]) : "");
-      const last = there?.down.at(-1);
-      const end = [boxes.bars.x - 14, boxes.bars.y + 26];
-      ways.answer.setAttribute("d", answer ? rounded([last, [end[0], last[1]], end]) : "");
-      ways.answer.setAttribute("stroke-dasharray", `${answer} 1`);
-      [start && last, answer === 1 && end].forEach((at, i) => {
-        setAttribute(ends[i], "visibility", at ? "visible" : "hidden");
-        if (at) for (const [axis, name] of ["cx", "cy"].entries()) ends[i].setAttribute(name, at[axis]);
-      });
-    });
-  }
-
-  // The way to a layer's frame: along above the grid of layers, and between two columns down to the row that it is in. The last point is above
-  // the frame.
-  wayTo(layer) {
-    const { frames, layerGrid } = this.boxes;
-    const { x, y, width } = frames[layer];
-    const gutter = layerGrid.y - 3;
-    const row = Math.floor(layer / this.size.columns);
-    if (!row) return { gutter, down: [[x + width / 2, gutter]] };
-    const [between, above] = [x + width + CELL_GAP / 2, y - 22];
-    return { gutter, down: [[between, gutter], [between, above], [x + width / 2, above]] };
-  }
-
   paintStrip() {
     const { timeline, shown, figure, size, words } = this;
     const { data } = shown;
@@ -272,7 +195,7 @@ export class JourneyPainter extends JourneyAnswers {
         pen.restore();
       });
       setText(cell.share, shares && size.frame >= ROOM_FOR_SHARES ? this.shareText(layer, shares, query) : "");
-      const reading = reached && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
+      const reading = this.reached > step && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
       setText(cell.name, reading ? reading.name : "");
       cell.name.classList.toggle("likely", reading?.right >= LIKELY);
       cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
@@ -329,15 +252,35 @@ export class JourneyPainter extends JourneyAnswers {
     const done = timeline.finished ? this.layers.length : timeline.done;
     const layer = done - 1;
     setText(figure.answerTitle, answer === null ? words.format(this.shown.data.silent === "untrained" ? "answer_title" : "features_title") : layer >= 0 ? words.format("answer_after", { layer }) : words.format("answer_title"));
+    this.paintFeatures();
     if (answer === null) {
       figure.showBars(null);
       return setText(figure.note, words.format(`${this.shown.data.silent}_note`));
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
     const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.received);
-    figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null);
+    figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null, timeline.playing);
     figure.bars.style.opacity = waiting ? 0.45 : 1;
     setText(figure.note, shown ? this.readingNote(layer) : words.format(this.waiting ? "answer_waits" : "answer_empty"));
+  }
+
+  // What a model without a classifier ends with: the picture of its features, once all layers have run.
+  paintFeatures() {
+    const { figure, shown, size } = this;
+    const { features } = shown;
+    if (figure.features.hidden !== !features) figure.features.hidden = figure.bars.classList.toggle("unseen", Boolean(features)) === false;
+    if (!features) return;
+    const done = this.reached >= this.timeline.end;
+    const side = Math.min(size.answer, FEATURES_SIDE);
+    const height = Math.round((side * size.photoHeight) / size.photo);
+    this.once("features", [done, side, height, shown.data.features], () => {
+      const pen = penOf(figure.features, side, height);
+      pen.imageSmoothingEnabled = false;
+      pen.fillStyle = "rgba(128, 128, 128, 0.15)";
+      if (done) pen.drawImage(features, 0, 0, side, height);
+      else pen.fillRect(0, 0, side, height);
+      setAttribute(figure.features, "aria-label", this.words.format(done ? "features_label" : "features_title"));
+    });
   }
 
   paintControls() {

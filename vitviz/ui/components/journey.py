@@ -42,7 +42,11 @@ class JourneyView:
 
 @dataclass(frozen=True)
 class SentPhotograph:
-    """A photograph from the figure. scaled: (width, height) before the browser scaled it down, None where it did not."""
+    """A photograph from a file or the camera.
+
+    Attributes:
+        scaled: (width, height) before the browser scaled it down; None where it did not.
+    """
 
     name: str
     content: bytes
@@ -53,7 +57,7 @@ class SentPhotograph:
 class Act:
     """An action of a control of the figure.
 
-    kind    "page": open a page; "image": take a sample; "upload": take `upload`; "camera": open the camera
+    kind    "page": open a page; "image": take a sample; "upload": take `upload`
     name    of the page or the sample
     layer, head, held  what that page is to show; head None for all
     """
@@ -71,8 +75,6 @@ class Act:
         if not isinstance(report, Mapping):
             return None
         kind = report.get("kind")
-        if kind == "camera":
-            return cls("camera")
         if kind == "image" and isinstance(report.get("id"), str):
             return cls("image", str(report["id"])[:LONGEST_NAME])
         if kind == "upload":
@@ -101,11 +103,25 @@ def _upload(report: Mapping[str, Any]) -> SentPhotograph | None:
     return SentPhotograph(name[:LONGEST_NAME], content, size)
 
 
-# CSS of the space that the figure takes, as `frontend/views/journey_figure.js` sizes it: the photograph, as an empty place,
-# and what stands above and below it. The figure has a ground of its own and covers it.
-_SPACE = """aspect-ratio: 1; width: clamp(180px, min(36%, 59svh - 228px), 480px); margin: 28px 0 calc(41svh + 98px);
-border-radius: 2px; background: color-mix(in srgb, currentColor 9%, transparent);
-@media (max-width: 640px) { width: min(100%, 340px); }"""
+# CSS of the space that the figure takes, as `frontend/views/journey_figure.js` sizes it, with empty places for the photograph,
+# the line of patches and two rows of six layers; on a phone one row. The figure has a ground of its own and covers it.
+_SPACE = """--high: calc(100svh - 386px); --empty: color-mix(in srgb, currentColor 9%, transparent);
+--answer: clamp(190px, 22cqi, 280px); --frame: min((100cqi - var(--answer) - 58px) / 6, 0.205 * var(--high), 160px);
+--photo: min(var(--high) - max(146px, 2 * var(--frame)), 36cqi, 480px); --below: calc(var(--photo) + 82px);
+--row: repeating-linear-gradient(90deg, var(--empty) 0 var(--frame), transparent 0 calc(var(--frame) + 6px));
+--place: linear-gradient(var(--empty) 0 0); --line: repeating-linear-gradient(var(--empty) 0 12px, transparent 0 28px);
+background: var(--place) 0 28px / var(--photo) var(--photo),
+  var(--line) calc(var(--photo) + 28px) 28px / 100% calc(var(--photo) - 40px),
+  var(--row) 2px var(--below) / calc(6 * var(--frame) + 30px) var(--frame),
+  var(--row) 2px calc(var(--below) + var(--frame) + 30px) / calc(6 * var(--frame) + 30px) var(--frame);
+background-repeat: no-repeat; height: calc(var(--photo) + 41svh + 126px);
+@media (max-width: 640px) {
+  --photo: min(100cqi, 340px); --frame: 64px; --below: calc(var(--photo) + 446px);
+  background: var(--place) 0 28px / var(--photo) var(--photo),
+  var(--line) 0 calc(var(--photo) + 266px) / 100% 96px,
+    var(--row) 2px var(--below) / 100% var(--frame);
+  background-repeat: no-repeat;
+}"""
 
 
 @cache

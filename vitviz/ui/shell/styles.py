@@ -53,6 +53,7 @@ CSS = """
 .st-key-top > :has(.st-key-answer) { flex: 1 1 0; min-width: 0; width: auto; }
 .st-key-top > :has(.st-key-enter-presenter) { flex: none; margin-left: auto; width: auto; }
 .st-key-figure { padding-top: 0.4rem; }
+.st-key-journey { container-type: inline-size; } /* of its empty places, before it is there */
 /* Streamlit's accent on its own tint has 3.7:1: frame and tint say what is chosen. A link is a target of 24 pixels. */
 button[data-selected="true"]:is([data-variant="segmented_control"], [data-variant="pills"]) p { color: var(--vv-ink, #22252b); }
 [data-testid="stPageLink-NavLink"] { min-height: 24px; }

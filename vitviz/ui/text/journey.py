@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from vitviz.ui.text.sentences import computed, definition, instruction, reference
 
 _COST = "vitviz.analysis.patches.sequence_cost"
-_MAP = "vitviz.analysis.attention.query_weights"
-_LENS = "vitviz.analysis.prediction.logit_lens"
 
 
 @dataclass(frozen=True)
@@ -83,18 +81,6 @@ CAPTIONS: tuple[Caption, ...] = (
         ("dosovitskiy", "roformer", "swin"),
     ),
     Caption(
-        "attention",
-        computed(
-            "In layer {layer}, head {head}, {source} takes most from {strongest}: {weight:.0%} of its weight.", _MAP
-        )
-        + instruction(
-            "Choose a wheel, the body or a window of a vehicle, and see what each takes from the others.",
-            when="motorcycle",
-        ),
-        "microscope",
-        ("vaswani",),
-    ),
-    Caption(
         "global",
         reference(
             "A convolution combines a small neighbourhood. Attention combines all patches in one layer.",
@@ -108,6 +94,15 @@ CAPTIONS: tuple[Caption, ...] = (
         ("cordonnier", "raghu"),
     ),
     Caption(
+        "parts",
+        instruction(
+            "Choose a wheel, the body or a window of a vehicle, and see what each takes from the others.",
+            when="motorcycle",
+        ),
+        "microscope",
+        ("vaswani",),
+    ),
+    Caption(
         "price",
         definition("The cost: twice the patches make four times the pairs.", when="only global")
         + reference(
@@ -119,24 +114,11 @@ CAPTIONS: tuple[Caption, ...] = (
         ("dosovitskiy", "deit"),
     ),
     Caption(
-        "answer",
-        computed("The reading after layer {layer} is {label} ({probability:.0%}).", _LENS)
-        + definition("Early readings may mean nothing: the output layer belongs to the last layer."),
-        "prediction",
-        ("nostalgebraist", "vilas"),
-    ),
-    Caption(
-        "hide",
-        instruction("Hide a part of the picture, and see whether the answer changes."),
-        "what_if",
-        ("zeiler",),
-    ),
-    Caption(
         "uses",
         reference(
             "The same tokens are used to detect objects and to outline them.", "detr", "vitdet", "segmenter", "sam"
         ),
-        "layers",
+        "find",
         ("detr", "vitdet", "segmenter", "sam"),
     ),
 )
@@ -184,13 +166,13 @@ QUESTIONS: tuple[ClosingQuestion, ...] = (
             "With few training pictures a CNN often learns better, because it has a built-in neighbourhood.",
             "dosovitskiy",
         ),
-        "microscope",
+        "vit_or_cnn",
         ("raghu", "cordonnier", "dosovitskiy"),
     ),
     ClosingQuestion(
         instruction("What else are Vision Transformers used for?"),
         reference("They detect objects, outline them, and match pictures with texts.", "vitdet", "segmenter", "clip"),
-        "layers",
+        "find",
         ("detr", "vitdet", "segmenter", "sam", "clip"),
     ),
     ClosingQuestion(

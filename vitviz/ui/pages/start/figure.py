@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,15 @@ import torch
 from PIL import Image
 
 from vitviz.analysis.attention import query_weights
+from vitviz.analysis.features import principal_components
 from vitviz.analysis.interventions import HidePatches, Interventions, intervene
 from vitviz.analysis.prediction import logit_lens
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
 from vitviz.capture.trace import Trace
+from vitviz.draw.objects import paint_colours
 from vitviz.draw.scale import number
-from vitviz.errors import UnsupportedError
+from vitviz.errors import ImageError, UnsupportedError
 from vitviz.figures.interventions import seen_picture
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
@@ -27,14 +30,14 @@ from vitviz.tokens import TokenLayout, cell_name
 from vitviz.tracing import trace_and_passage, trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
-from vitviz.ui.compute import JobProgress
+from vitviz.ui.compute import JobProgress, images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.captions import caption_of, costs_of, kinds_of_positions, page_of
 from vitviz.ui.controls.explanations import right_by_layer
-from vitviz.ui.controls.objects import found_object, patches_in
+from vitviz.ui.controls.objects import features_of, found_object, patches_in
 from vitviz.ui.pages.start import text as words
-from vitviz.ui.pages.start.opening import tile
-from vitviz.ui.selection import MAX_SIZE
+from vitviz.ui.pages.start.opening import thumbnail, tile
+from vitviz.ui.selection import MAX_SIZE, UPLOAD
 from vitviz.ui.server.payloads import pack, pack_picture
 from vitviz.ui.text import common
 
@@ -63,8 +66,10 @@ class Pass:
         )
 
 
-def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str]) -> dict[str, Any]:
-    """The data of `frontend/views/journey.js`, as JSON."""
+def figure_data(
+    context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str], refused: str = ""
+) -> dict[str, Any]:
+    """The data of `frontend/views/journey.js`, as JSON. refused: why a photograph was not taken, once."""
     changes = Interventions((hiding,) if hiding.patches else ())
     passed = _passed(context, changes)
     hidden = (
@@ -91,6 +96,7 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
         "story": _story(context, len(layers)),
         "answer": _answer(context, passed, hidden),
         "silent": "untrained" if not context.model.trained else "features",
+        "features": _features(context),
         "follow": follow,
         "reads": reads,
         "held": held,
@@ -98,17 +104,18 @@ def figure_data(context: PageContext, held: str, hiding: HidePatches, pages: dic
         **_covers(context, hiding.fill),
         "object": _object(context),
         "hiding": passed is not None,
-        "gallery": [tile(sample) for sample in samples()],
+        "gallery": [*_own_tile(context), *(tile(sample) for sample in samples())],
         "image": context.selection.image or samples()[0].id,
         "own": context.image.scope is not None,
         "pages": pages,
         "upload": {"bytes": LARGEST_UPLOAD, "side": MAX_SIZE},
+        "refused": refused,
     }
 
 
 def _story(context: PageContext, layers: int) -> list[dict[str, str]]:
     """The sentences of each step that are true of this model, each with its page."""
-    during = [step for step in ("context", "global", "price") if caption_of(context, step)]
+    during = [step for step in ("context", "global", "parts", "price") if caption_of(context, step)]
     steps = ["translation", "order", *(during[layer * len(during) // layers] for layer in range(layers)), "uses"]
     return [{"text": caption_of(context, step), "page": page_of(step)} for step in steps]
 
@@ -243,6 +250,38 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
         "probability": context.model.output_kind.is_probability,
         "whole": whole,
     }
+
+
+def _features(context: PageContext) -> str:
+    """The picture of what a trained model without a classifier ends with: three principal components of its last layer's tokens
+    as colours. "" for other models.
+    """
+    if has_classifier(context.model) or not context.model.trained or not context.one_grid:
+        return ""
+
+    def build() -> bytes:
+        vectors = features_of(context, "token", len(context.layers) - 1)
+        (colours,) = principal_components([vectors], 3).colours()  # (rows, cols, 3)
+        return pack_picture(paint_colours(colours, colours.shape[1], colours.shape[0]))
+
+    return context.offer("journey features", build)
+
+
+# Of photographs as they were read, so that one is made small once; it goes with its photograph.
+_small: weakref.WeakKeyDictionary[images.InputImage, str] = weakref.WeakKeyDictionary()
+
+
+def _own_tile(context: PageContext) -> list[dict[str, Any]]:
+    """This browser's own photograph, as a picture of the gallery; none where it has sent none."""
+    if not images.has_upload():
+        return []
+    try:
+        own = images.image_of(replace(context.selection, image=UPLOAD))
+    except ImageError:
+        return []
+    if own not in _small:
+        _small[own] = f"data:image/jpeg;base64,{base64.b64encode(thumbnail(own.image)).decode()}"
+    return [{"id": UPLOAD, "title": words.OWN_TITLE, "alt": words.OWN_ALT, "note": "", "url": _small[own]}]
 
 
 def _outputs(context: PageContext, trace: Trace) -> np.ndarray:

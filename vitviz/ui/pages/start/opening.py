@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import streamlit as st
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from vitviz.assets import asset_path
 from vitviz.errors import VitvizError
@@ -91,12 +91,13 @@ def made_from() -> dict[str, str]:
 
 def tile(sample: Sample) -> dict[str, Any]:
     """A photograph of the gallery as the figure shows it."""
-    address = publish(f"{sample.sha256} {THUMBNAIL}", partial(_thumbnail, sample))
+    address = publish(f"{sample.sha256} {THUMBNAIL}", lambda: thumbnail(load_image(sample.path)))
     note = "" if sample.shows else words.OUTSIDE
     return {"id": sample.id, "title": sample.title, "alt": sample.alt, "note": note, "url": address}
 
 
-def _thumbnail(sample: Sample) -> bytes:
+def thumbnail(image: Image.Image) -> bytes:
+    """The middle of a photograph as a small JPEG."""
     file = io.BytesIO()
-    ImageOps.fit(load_image(sample.path), (THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=80)
+    ImageOps.fit(image, (THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=80)
     return file.getvalue()

@@ -23,6 +23,7 @@ from vitviz.ui.selection import UPLOAD
 from vitviz.ui.shell import navigation
 
 ACTED = "a control of the figure was pressed"
+REFUSED = "why a photograph was not taken"
 SENT_SECONDS = 0.03  # the next run takes back what has not been sent
 
 
@@ -66,7 +67,7 @@ def _opened_again() -> PageContext:
 def _draw(context: PageContext) -> None:
     held = context.selection.query if _exists(context.selection.query, context.layout) else ""
     titles = {name: page.title for name, page in navigation.pages().items()}
-    data = figure_data(context, held, _hidden(context.layout), titles)
+    data = figure_data(context, held, _hidden(context.layout), titles, st.session_state.pop(REFUSED, ""))
     journey(data, words.JOURNEY, context.layout.num_patches, keep, act, key="journey")
 
 
@@ -102,11 +103,11 @@ def act(asked: Act) -> None:
     st.session_state[ACTED] = True
     if asked.kind == "image":
         edits.show_all(image=asked.name)
-    elif asked.kind == "camera":
-        st.session_state["picture source"] = "camera"
     elif asked.kind == "upload" and asked.upload is not None:
         if images.keep_upload(asked.upload.content, scaled=asked.upload.scaled, counted=False):
             edits.show_all(image=UPLOAD)
+        else:
+            st.session_state[REFUSED] = images.refusal()  # the figure says it, where the visitor looks
     elif asked.kind == "page":
         chosen: dict[str, Any] = {"layer": asked.layer, "head": asked.head, "query": asked.held}
         state.change(**chosen)

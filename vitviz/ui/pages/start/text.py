@@ -9,6 +9,7 @@ HEADING = instruction("How a Vision Transformer reads a photograph")
 PYTHON = instruction("The same in Python")
 
 NO_POSITIONS = definition("No position is added to the patches of this model.")
+OWN_TITLE = instruction("Your own photograph")
 OWN_ALT = definition("Your own photograph.")
 OUTSIDE = definition("not among the classes of the embedded model")
 
@@ -29,6 +30,14 @@ JOURNEY = instruction(
         "gallery": "Choose a photograph",
         "upload": "your photo",
         "camera": "camera",
+        "camera_label": "What the camera sees",
+        "camera_take": "Take photo",
+        "camera_close": "Cancel",
+        "camera_failed": "The camera cannot be used: {reason}.",
+        "camera_denied": "the browser was not allowed to use it",
+        "camera_none": "no camera was found",
+        "camera_busy": "another program is using it",
+        "upload_reading": "Your photograph is being read.",
         "upload_failed": "This photograph could not be used: {reason}.",
         "hide_title": "Hide",
         "brush": "with a brush",
@@ -62,6 +71,9 @@ JOURNEY = instruction(
         "missing_picture": "The photograph",
         "missing_numbers": "Layer {layer}",
         "missing_part": "A part of this page",
+        "patch_hidden": "{patch}: hidden",
+        "patch_shown": "{patch}: not hidden",
+        "features_label": "The features of the last layer: their first three principal components as red, green and blue.",
         "reason_network": "no connection",
         "reason_gone": "no longer on the server",
         "reason_server": "the server answers with the error {status}",
@@ -70,7 +82,7 @@ JOURNEY = instruction(
 ) | computed(
     {
         "answer_after": "After layer {layer}",
-        "features_note": "This model has no classifier. Its output is a vector of features.",
+        "features_note": "This model has no classifier. Its output is a vector of features. The colours are three principal components.",
         "untrained_note": "This model's weights are random. It has learned nothing, so there is no answer to read.",
         "caption_layer": "Layer {layer}: {token} takes more from {target} ({share}) than from any other patch.",
         "caption_itself": "Layer {layer}: {token} takes more from itself ({share}) than from any other patch.",
@@ -86,7 +98,7 @@ JOURNEY = instruction(
         "caption_brush": "Draw over the photograph to hide patches from the model.",
         "caption_hiding": "Patches hidden: {hidden}. The model gets the rest.",
         "caption_hidden": "{hidden} of {count} patches hidden: {name}, {value}. The whole photograph: {whole_name}, {whole_value}.",
-        "note_right": "The output layer was trained on tokens of the last layer. After layer {layer}, the most probable class is right for {share}% of the measured photographs.",
+        "note_right": "After layer {layer}, the most probable class is right for {share}% of the measured photographs.",
         "note_right_last": "The most probable class is right for {share}% of the measured photographs.",
         "note_last": "This is the output of the model, after its last layer.",
         "note_lens": "The output layer was trained on tokens of the last layer. Readings after earlier layers can mislead.",

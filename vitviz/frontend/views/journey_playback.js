@@ -1,0 +1,121 @@
+// How the journey is played: the playhead and what moves it, the frames in between, and how dark the photograph is meanwhile.
+
+import { FIRST_LAYER } from "../core/timeline.js";
+import { setAttribute } from "../parts/dom.js";
+import { JourneyPainter } from "./journey_painter.js";
+
+const FADE_MS = 90; // of the dimming of the photograph
+const LARGEST_STEP_MS = 100; // after the page was in the background the playback goes on where it was
+
+export class JourneyPlayback extends JourneyPainter {
+  // The state before the figure was removed: by a change of the page, or by Streamlit, which may mount it anew.
+  recall(kept) {
+    this.timeline.restore(kept);
+    Object.assign(this, { seen: kept.seen, reached: kept.reached, open: kept.open });
+    this.setSpeed(kept.speed);
+    this.run();
+  }
+
+  // Plays by itself at first. Where reduced motion is preferred all layers are shown at once, and the next step is the answer.
+  begin() {
+    if (this.still.matches) this.timeline.seek(this.timeline.brink);
+    else {
+      this.timeline.play();
+      this.run();
+    }
+  }
+
+  toggle() {
+    this.clearNotice();
+    if (this.timeline.playing) return this.pause();
+    if (!this.shown) return;
+    if (this.still.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
+    this.timeline.play();
+    this.run();
+    this.repaint();
+  }
+
+  pause() {
+    this.timeline.pause();
+    this.repaint();
+    this.announce();
+  }
+
+  jump(by) {
+    this.timeline.jump(by);
+    this.settle();
+    this.announce();
+  }
+
+  seek(at) {
+    this.timeline.pause();
+    this.timeline.seek(at);
+    this.settle();
+  }
+
+  // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
+  pressStep(step) {
+    const layer = step - FIRST_LAYER;
+    const there = this.timeline.at === step + 1;
+    this.timeline.pause();
+    this.timeline.seek(step + 1);
+    // A windowed model's layers come as maps of one token, with no heads to open.
+    if (layer < 0 || this.layers[layer]?.values || (there && this.open === layer)) this.open = null;
+    else if (there || this.open !== null) this.open = layer;
+    this.arrange();
+    this.settle();
+    this.announce();
+  }
+
+  setSpeed(speed) {
+    this.timeline.speed = speed;
+    for (const button of this.figure.speeds) setAttribute(button, "aria-pressed", button.textContent === `${speed}×`);
+  }
+
+  run() {
+    if (this.clock) return;
+    let last = performance.now();
+    const tick = (now) => {
+      const ms = Math.min(LARGEST_STEP_MS, now - last);
+      last = now;
+      const playing = this.timeline.advance(ms);
+      const fading = this.fading(ms);
+      const moving = playing || fading;
+      this.repaint(true);
+      this.clock = moving ? requestAnimationFrame(tick) : 0;
+      if (!moving) this.announce();
+    };
+    this.clock = requestAnimationFrame(tick);
+  }
+
+  fading(ms) {
+    const aim = this.dimAim();
+    if (this.still.matches) this.dim = aim;
+    else this.dim += (aim - this.dim) * (1 - Math.exp(-ms / FADE_MS));
+    if (Math.abs(aim - this.dim) < 0.01) this.dim = aim;
+    return this.dim !== aim;
+  }
+
+  // The photograph is dark while it shows attention, and in colour at the end, where patches are painted.
+  dimAim() {
+    if (this.brushing) return 0;
+    if (this.finished && this.hovered === null && this.held === null) return 0;
+    return this.seen >= FIRST_LAYER && (this.timeline.at > FIRST_LAYER || this.hovered !== null) ? 1 : 0;
+  }
+
+  get finished() {
+    return this.timeline.finished;
+  }
+
+  // The frames after a change: now, and while something fades.
+  settle(now = false) {
+    this.reach();
+    if (!this.timeline.playing && this.dimAim() !== this.dim) this.run();
+    this.repaint(now);
+  }
+
+  reach() {
+    this.reached = Math.max(this.reached, this.timeline.at);
+    this.seen = Math.max(this.seen, this.reached);
+  }
+}
