@@ -81,7 +81,7 @@ def test_the_whole_path(tab, traced):
     other = tab(link.removeprefix(shown.server).lstrip("/"))
     for view in (shown, other):
         assert view.parameters() == before
-        view.expect(view.page.get_by_label(rollout.LAYER, exact=True)).to_have_value("4")
+        view.expect(view.page.get_by_label(common.LAYER, exact=True)).to_have_value("4")
         assert common.token("r10c4") in view.page.inner_text("[data-testid=stMain]")
         assert view.errors() == []
 

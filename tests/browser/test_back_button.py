@@ -13,7 +13,7 @@ from vitviz.ui.text import common
 
 
 def choose_layer(shown, layer: int) -> None:
-    box = shown.page.get_by_label(rollout.LAYER, exact=True)
+    box = shown.page.get_by_label(common.LAYER, exact=True)
     box.fill(str(layer))
     box.press("Enter")
     shown.wait_for_parameter("layer", str(layer))
@@ -24,7 +24,7 @@ def shows(shown, path: str, question: str, layer: int | None = None) -> None:
     shown.page.wait_for_url(re.compile(re.escape(path) + "$"))
     shown.expect(shown.page.locator("h2")).to_have_text(question)
     if layer is not None:
-        shown.expect(shown.page.get_by_label(rollout.LAYER, exact=True)).to_have_value(str(layer))
+        shown.expect(shown.page.get_by_label(common.LAYER, exact=True)).to_have_value(str(layer))
     shown.settled()
 
 
@@ -55,7 +55,7 @@ def test_back_to_where_one_was_a_moment_ago_is_no_echo(tab):
         shown.page.go_back()
         shows(shown, f"/rollout?layer={layer}&of=head", rollout.PAGE.question, layer)
     # A choice from here goes on from here, and the address says so.
-    shown.page.get_by_label(rollout.HEAD, exact=True).click()
+    shown.page.get_by_label(common.HEAD, exact=True).click()
     shown.page.get_by_role("option", name="5", exact=True).click()
     shown.wait_for_parameter("head", "5")
     assert shown.parameters() == {"layer": "2", "head": "5", "of": "head"}
@@ -66,7 +66,7 @@ def test_back_during_a_run_leaves_address_and_view_at_one(tab):
     shown = tab("rollout?image=cat&of=head")
     choose_layer(shown, 6)
     # A change and the button at once: which of both comes last is the network's affair, but the address says what is shown.
-    box = shown.page.get_by_label(rollout.LAYER, exact=True)
+    box = shown.page.get_by_label(common.LAYER, exact=True)
     box.fill("8")
     box.press("Enter")
     shown.page.go_back()
