@@ -22,14 +22,12 @@ PAGE = PageText(
         "Change the photograph: the numbers of $W_q$, $W_k$ and $W_v$ stay the same."
     ),
     notice=definition(
-        "The head turns a token into a query, a key and a value. "
-        "The score of each key is one dot product. The softmax turns scores into weights: how much of each value is taken. "
+        "The head turns a token into a query, a key and a value. The score of each key is one dot product. The softmax turns scores into weights: how much of each value is taken. "
         "If one score is larger than another by 1, its weight is e ≈ 2.7 times as large."
     ),
     catch=definition(
         "This is one head of one layer. The outputs of all heads are combined by the matrix $W_o$. "
-        "A large weight does not mean that the token changes much. "
-        "From layer 1 on, a token also holds information from other patches."
+        "A large weight does not mean that the token changes much. From layer 1 on, a token also holds information from other patches."
     ),
     formula=definition(
         r"For a token $z$ of width $D$ and a head of dimension $d$: $\hat z = \mathrm{LN}(z)$, $q = W_q \hat z + b_q$, $k = W_k \hat z + b_k$, "
