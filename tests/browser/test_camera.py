@@ -66,6 +66,9 @@ def test_the_start_pages_figure_films_and_takes_the_photograph(tab: Any) -> None
     shown.expect(take).to_be_focused()
     assert video.evaluate(running) == ["live"]
     kept = video.evaluate_handle("(video) => video.srcObject")
+    tile.click()  # once more: it is the same stream
+    shown.expect(take).to_be_focused()
+    assert video.evaluate("(video, kept) => video.srcObject === kept", kept)
     seen = video.bounding_box()
     assert seen["width"] == pytest.approx(figure.locator("canvas.photo").bounding_box()["width"], abs=1)
     shown.screenshot("camera in the figure")
@@ -103,6 +106,10 @@ def test_a_camera_that_is_refused_is_said_so(tab: Any) -> None:
     said = start.JOURNEY["camera_failed"].format(reason=start.JOURNEY["camera_denied"])
     shown.expect(figure.locator(".caption")).to_have_text(said)
     assert figure.locator(".camera").is_hidden()
+    figure.get_by_role(
+        "button", name=start.JOURNEY["step"], exact=True
+    ).click()  # it is said until the next thing is done
+    shown.expect(figure.locator(".caption")).not_to_have_text(said)
     assert shown.errors() == []
 
 

@@ -311,6 +311,11 @@ def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
         {"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear Sir or Madam"}
     )
     shown.expect(shown.page.locator(".journey .caption")).to_contain_text("not a picture")
+    # The same photograph once more changes nothing, and no sentence stays.
+    shown.page.locator(".journey input[type=file]:not([capture])").set_input_files(
+        {"name": "blue.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
+    shown.expect(shown.page.locator(".journey .caption")).not_to_contain_text("being read")
     assert shown.parameters()["image"] == "upload" and shown.errors() == []
 
 

@@ -37,6 +37,7 @@ export class Camera {
 
   async open() {
     if (this.#byProgram) return this.input.click();
+    if (this.video.srcObject) return this.take.focus();
     const number = ++this.opened;
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });

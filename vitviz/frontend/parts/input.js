@@ -26,9 +26,9 @@ export function cellUnder(event, canvas, [rows, cols]) {
   return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
 }
 
-// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): the mouse went away; what a finger pointed at
-// stays when it is lifted. tap(event): click or tap, where no button around the canvas answers clicks. The canvas says `touch-action: pan-y pinch-zoom`, so a finger that moves up or down
-// still scrolls the page, and two of them zoom it.
+// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): mouse or pen went away; what a finger pointed at
+// stays when it is lifted (`leaveElsewhere`). tap(event): click or tap, where no button around the canvas answers clicks. The canvas
+// has `touch-action: pan-y pinch-zoom`, so a finger that moves up or down still scrolls the page, and two of them zoom it.
 export function watchPointer(canvas, { hover, leave, tap }) {
   let down = null;
   canvas.addEventListener("pointerdown", (event) => {
@@ -53,8 +53,17 @@ export function watchPointer(canvas, { hover, leave, tap }) {
     down = null;
   });
   canvas.addEventListener("pointerleave", (event) => {
-    if (event.pointerType === "mouse") leave();
+    if (event.pointerType !== "touch") leave();
   });
+}
+
+// What a finger pointed at is left when it touches something else. -> stop()
+export function leaveElsewhere(node, leave) {
+  const elsewhere = (event) => {
+    if (event.pointerType === "touch" && !event.composedPath().includes(node)) leave();
+  };
+  window.addEventListener("pointerdown", elsewhere, true);
+  return () => window.removeEventListener("pointerdown", elsewhere, true);
 }
 
 // Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.

@@ -123,7 +123,8 @@ export class Status {
 
   #sentence({ reason, detail }, missing, blanks) {
     const { words } = this;
-    const what = words.format(`missing_${missing}`, blanks);
+    const key = `missing_${missing}`;
+    const what = words.format(key in words.sentences ? key : "missing_part", blanks); // of what has a name of its own
     return words.format("failed", { what, reason: words.format(`reason_${reason}`, { status: detail }) });
   }
 

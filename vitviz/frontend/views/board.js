@@ -5,7 +5,7 @@ import { number } from "../core/scale.js";
 import { Mask } from "../core/state.js";
 import { paintHint } from "../core/words.js";
 import { element, setText } from "../parts/dom.js";
-import { flushOnLeaving, HELD_KEY_MS, pointUnder, STEPS, watchBrush, watchPointer } from "../parts/input.js";
+import { flushOnLeaving, HELD_KEY_MS, leaveElsewhere, pointUnder, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { clearCanvas, drawFrame, Marks, penUnder, sizeCanvas, strike } from "../render/canvas.js";
 import { MapPainter, paintScale } from "../render/heat.js";
@@ -34,6 +34,7 @@ class Board extends View {
 
   listen() {
     watchPointer(this.canvas, { hover: (event) => this.pointAt(this.headUnder(event)), leave: () => this.pointAt(null) });
+    this.until(leaveElsewhere(this.canvas, () => this.pointAt(null)));
     this.mask = new Mask(() => this.redraw(), this.reports);
     watchBrush(this.canvas, this.mask, {
       at: (event) => {
@@ -145,7 +146,9 @@ class Board extends View {
       const box = mapBox(this.size, ...cellAt(index, heads));
       marks.set(`painted ${index}`, { box, draw: (pen) => strike(pen, box, accent) });
     }
-    for (const [at, colour, thick] of [[this.given.paint || !same ? null : this.chosen, accent, 3], [this.hover, "#fff", 2]]) {
+    const chosen = this.given.paint || !same ? null : this.chosen;
+    const hover = String(this.hover) === String(chosen) ? null : this.hover;
+    for (const [at, colour, thick] of [[chosen, accent, 3], [hover, "#fff", 2]]) {
       if (!at) continue;
       const [layer, head] = at;
       const [x, y, width, height] = mapBox(this.size, layer, head ?? 0);

@@ -6,7 +6,7 @@ import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
 import { number } from "../core/scale.js";
 import { Chips } from "../parts/controls.js";
 import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
-import { cellUnder, STEPS, watchPointer } from "../parts/input.js";
+import { cellUnder, leaveElsewhere, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { boxOf, drawCuts, drawFrame, penOf } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
@@ -66,6 +66,7 @@ class ByHand extends View {
     });
     this.photo.addEventListener("keydown", (event) => this.movePatch(event));
     watchPointer(this.area, { hover: (event) => this.point(event), leave: () => this.pointAt(null, null) });
+    this.until(leaveElsewhere(this.area, () => this.pointAt(null, null)));
     this.root.addEventListener("keydown", (event) => this.key(event));
     // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
     const { signal } = this.gone;

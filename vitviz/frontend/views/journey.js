@@ -79,7 +79,10 @@ class Journey extends JourneyPlayback {
       cursor: () => this.hovered && patchNamed(this.hovered),
       grid: () => (this.brushing && this.shown !== null ? this.grid : null),
       fingers: () => true,
-      ended: () => this.announce(),
+      ended: () => {
+        this.clearNotice();
+        this.announce();
+      },
     });
     const point = (find) => (event) => this.hover(find(event));
     const onPhoto = (event) => this.nameAt(this.cellAt(event));
@@ -146,7 +149,10 @@ class Journey extends JourneyPlayback {
     }
     this.mask.show(data.mask, data.received);
     if (this.brushing && !data.hiding && !data.starting) this.setBrushing(false);
-    if (data.refused) this.say(data.refused);
+    // Streamlit may call with the same data again, of another theme for example.
+    const refused = data.refused && `${data.received} ${data.refused}`;
+    if (refused && this.host.memory.refused !== refused) this.say(data.refused);
+    if (refused) this.host.memory.refused = refused;
     this.figure.linkTitles(data.pages);
     this.figure.arrangeGallery(data.gallery, data.image);
     if (!this.shown) this.arrange();
@@ -165,9 +171,10 @@ class Journey extends JourneyPlayback {
       this.dim = 0;
       Object.assign(this, { seen: 0, reached: 0, open: null, notice: null });
       setAttribute(this.figure.photo, "aria-label", this.words.format("photo_label", { alt: data.alt }));
+      this.announcer.labels.delete(this.figure.photo); // what waits there is of the former photograph
       if (kept) this.recall(kept);
       else this.begin();
-    }
+    } else if (this.notice === this.words.format("upload_reading")) this.clearNotice(); // the same photograph once more
     this.loadLayers(data);
     if (kept?.sent && kept.sent === this.held) this.hold(null); // another page was opened with what was only followed here
     this.drawn.clear();
@@ -200,19 +207,22 @@ class Journey extends JourneyPlayback {
     this.host.act(action);
   }
 
-  leave(page) {
+  leave(page, head = null) {
     this.timeline.pause();
     const layer = this.open ?? Math.max(0, this.timeline.layer);
     this.sent = this.held === null ? this.query : null;
-    this.act({ kind: "page", page, layer, held: this.query });
+    this.act({ kind: "page", page, layer, head, held: this.query });
   }
 
   choose(id) {
+    this.figure.camera.close();
     this.figure.arrangeGallery(this.given.gallery, id); // at once
     this.act({ kind: "image", id });
   }
 
   async upload(file) {
+    this.figure.camera.close();
+    this.host.memory.refused = null;
     const reading = this.words.format("upload_reading");
     this.say(reading);
     try {
@@ -276,6 +286,7 @@ class Journey extends JourneyPlayback {
   }
 
   key(event) {
+    if (!this.shown) return;
     const step = STEPS[event.key];
     if (step) {
       const from = patchNamed(this.hovered ?? this.query ?? "") ?? middleOf(this.grid);
@@ -291,6 +302,7 @@ class Journey extends JourneyPlayback {
   // Hidden patches.
 
   setBrushing(on) {
+    this.clearNotice();
     this.brushing = on;
     this.figure.root.classList.toggle("brushing", on);
     setAttribute(this.figure.brush, "aria-pressed", on);
@@ -302,6 +314,7 @@ class Journey extends JourneyPlayback {
   }
 
   hide(what) {
+    this.clearNotice();
     const { object } = this.given;
     const all = Array.from({ length: this.grid[0] * this.grid[1] }, (_, i) => i);
     const inside = new Set(object ?? []);

@@ -21,6 +21,7 @@ const WIDEST_ANSWER = 640;
 const TOOLS = 34; // beneath the sequence of patches
 const ABOVE_ROW = 30; // of each further row of frames, for its names
 const MOST_ROWS = 4;
+const MOVED_MS = 300; // a bar has moved to its place by then
 const LEAST_FRAMES = 146; // CSS pixels of all rows, which the answer beside them takes in any case
 const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
 
@@ -241,7 +242,10 @@ export class JourneyFigure {
       );
       const outside = pictures.findIndex(({ note }) => note);
       if (outside >= 0) tiles.splice(outside, 0, element("span", { class: "outside", "aria-hidden": "true", text: pictures[outside].note }));
-      this.gallery.replaceChildren(...this.#ownTiles(), ...tiles); // the visitor's own first: the row may be wider than the screen
+      // The visitor's own first, as the row may be wider than the screen; they stay, since one may have the focus.
+      if (!this.gallery.firstChild) this.gallery.append(...this.#ownTiles());
+      for (const old of this.gallery.querySelectorAll(".thumb, .outside")) old.remove();
+      this.gallery.append(...tiles);
     }
     for (const tile of this.gallery.querySelectorAll(".thumb")) setAttribute(tile, "aria-pressed", tile.dataset.image === chosen);
   }
@@ -280,7 +284,9 @@ export class JourneyFigure {
       row.node.style.transform = `translateY(${place * 100}%)`;
       row.node.style.order = place;
     });
-    // A screen reader reads them in the order of the nodes; a bar on its way would begin anew if it were moved.
-    if (!moving && order.some((row, place) => this.bars.children[place] !== row.node)) this.bars.replaceChildren(...order.map(({ node }) => node));
+    // A screen reader reads them in the order of the nodes. A node that is put in again does not move to its place: first they move.
+    clearTimeout(this.ordering);
+    const other = order.some((row, place) => this.bars.children[place] !== row.node);
+    if (!moving && other) this.ordering = setTimeout(() => this.bars.replaceChildren(...order.map(({ node }) => node)), MOVED_MS);
   }
 }

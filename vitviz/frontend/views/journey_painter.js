@@ -52,8 +52,10 @@ export class JourneyPainter extends JourneyOverlay {
     const { frames } = this.figure;
     const before = [frames.width, frames.height].join();
     this.boxes = this.figure.measured();
-    if ([frames.width, frames.height].join() !== before) this.drawn.clear(); // a canvas of another size is empty
-    else this.drawn.delete("ways");
+    if ([frames.width, frames.height].join() !== before) {
+      this.drawn.clear(); // a canvas of another size is empty
+      for (const cell of this.figure.cells) cell.painted = null;
+    } else for (const name of ["ways", "movingPatches"]) this.drawn.delete(name);
     this.repaint();
   }
 
@@ -228,7 +230,7 @@ export class JourneyPainter extends JourneyOverlay {
       const tiles = Array.from({ length: count }, (_, head) => {
         const canvas = element("canvas", { "aria-hidden": "true" });
         const text = element("span", { text: this.words.format("head", { head }) });
-        return element("button", { type: "button", onclick: () => this.act({ kind: "page", page: "microscope", layer: this.open, head, held: this.query }) }, text, canvas);
+        return element("button", { type: "button", onclick: () => this.leave("microscope", head) }, text, canvas);
       });
       heads.replaceChildren(...tiles);
       this.headMaps = tiles.map(() => new ShareMap());
@@ -268,7 +270,11 @@ export class JourneyPainter extends JourneyOverlay {
   paintFeatures() {
     const { figure, shown, size } = this;
     const { features } = shown;
-    if (figure.features.hidden !== !features) figure.features.hidden = figure.bars.classList.toggle("unseen", Boolean(features)) === false;
+    const has = Boolean(features);
+    if (figure.features.hidden === has) {
+      figure.features.hidden = !has;
+      figure.bars.hidden = has;
+    }
     if (!features) return;
     const done = this.reached >= this.timeline.end;
     const side = Math.min(size.answer, FEATURES_SIDE);

@@ -42,12 +42,14 @@ export class JourneyPlayback extends JourneyPainter {
   }
 
   jump(by) {
+    this.clearNotice();
     this.timeline.jump(by);
     this.settle();
     this.announce();
   }
 
   seek(at) {
+    this.clearNotice();
     this.timeline.pause();
     this.timeline.seek(at);
     this.settle();
@@ -55,6 +57,7 @@ export class JourneyPlayback extends JourneyPainter {
 
   // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
   pressStep(step) {
+    this.clearNotice();
     const layer = step - FIRST_LAYER;
     const there = this.timeline.at === step + 1;
     this.timeline.pause();

@@ -6,7 +6,7 @@ import { Mask } from "../core/state.js";
 import { paintHint } from "../core/words.js";
 import { Chips } from "../parts/controls.js";
 import { element, setText } from "../parts/dom.js";
-import { cellUnder, flushOnLeaving, HELD_KEY_MS, pointUnder, SharedCursor, STEPS, watchBrush, watchPointer } from "../parts/input.js";
+import { cellUnder, flushOnLeaving, HELD_KEY_MS, leaveElsewhere, pointUnder, SharedCursor, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { boxOf, clearCanvas, drawCuts, drawFrame, drawSegments, drawTag, hide, Marks, penUnder, sizeCanvas, strike, tagBox, veil } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
@@ -64,6 +64,7 @@ class Picture extends View {
     });
     this.until(flushOnLeaving(this.canvas, this.reports));
     watchPointer(this.canvas, { hover: (event) => this.point(event), leave: () => this.pointAt(null) });
+    this.until(leaveElsewhere(this.canvas, () => this.hover && this.pointAt(null)));
     this.canvas.addEventListener("click", (event) => {
       const cell = this.given.paint === null ? this.cellAt(event) : null;
       // Chosen in the grid that Python knows, wherever that patch is in the one that is still shown.
@@ -200,7 +201,7 @@ class Picture extends View {
       marks.set(`tag ${mark}`, { box, draw: (pen) => drawTag(pen, data.tag, box, this.host.theme().font) });
     }
     if (chosen) frame("chosen", chosen, accent, 3);
-    if (this.hover) frame("hover", this.hover, "#ffffff", 2);
+    if (this.hover && String(this.hover) !== String(chosen)) frame("hover", this.hover, "#ffffff", 2);
     return marks;
   }
 

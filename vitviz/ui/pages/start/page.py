@@ -67,8 +67,9 @@ def _opened_again() -> PageContext:
 def _draw(context: PageContext) -> None:
     held = context.selection.query if _exists(context.selection.query, context.layout) else ""
     titles = {name: page.title for name, page in navigation.pages().items()}
-    data = figure_data(context, held, _hidden(context.layout), titles, st.session_state.pop(REFUSED, ""))
+    data = figure_data(context, held, _hidden(context.layout), titles, st.session_state.get(REFUSED, ""))
     journey(data, words.JOURNEY, context.layout.num_patches, keep, act, key="journey")
+    st.session_state.pop(REFUSED, None)  # not before it was sent: a run may be overtaken by another
 
 
 def _python(context: PageContext, hiding: HidePatches) -> str:
