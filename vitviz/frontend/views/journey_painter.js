@@ -13,7 +13,7 @@ import { JourneyOverlay, LINE_GAP } from "./journey_overlay.js";
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
 const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
-const FEATURES_SIDE = 180; // CSS pixels
+const FEATURES_SIDE = 150; // CSS pixels
 
 export class JourneyPainter extends JourneyOverlay {
   // Sizes.
@@ -202,7 +202,7 @@ export class JourneyPainter extends JourneyOverlay {
       cell.name.classList.toggle("likely", reading?.right >= LIKELY);
       cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
     });
-    if (size.narrow && timeline.playing) this.follow(Math.max(0, timeline.layer));
+    if (size.narrow && timeline.layer >= 0) this.follow(timeline.layer);
     const cell = size.width < COMPACT && patchNamed(query ?? "");
     const token = cell ? words.format("patch_short", { row: cell[0], col: cell[1] }) : this.tokenWords(query);
     setText(figure.layersTitle, words.format(size.width < COMPACT ? "layers_heading_short" : "layers_heading", { token }));
