@@ -121,21 +121,49 @@ def test_a_session_that_is_offered_much_drives_out_its_own_and_not_others(clock)
     assert all(map(alone.fetch, names)), "where there is room, a share is no bound"
 
 
+def test_what_sessions_share_is_no_part_of_what_one_of_them_takes(clock):
+    store = PayloadStore(max_bytes=2000, lifetime=100.0, clock=clock, max_session_bytes=700)
+    gallery = [
+        store.offer(session, number, lambda number=number: noise(number), common=True)
+        for session in ("one", "two")
+        for number in range(4)
+    ]
+    own = [store.offer("large", number, lambda number=number: noise(10 + number)) for number in range(4)]
+    assert all(map(store.fetch, gallery)), "though each has names of more than its share: without them nothing is freed"
+    assert [bool(store.fetch(name)) for name in own] == [False, False, True, True] and store.nbytes <= 2000
+
+
+def test_without_a_session_beyond_its_share_what_nobody_used_goes_with_all_its_names(clock):
+    store = PayloadStore(max_bytes=1000, lifetime=100.0, clock=clock)
+    first = [store.offer(session, "first", lambda: noise(1), common=True) for session in "ab"]
+    second = [store.offer(session, "second", lambda: noise(2), common=True) for session in "ab"]
+    unmade = store.offer("a", "unmade", lambda: noise(3), when_fetched=True)
+    store.fetch(first[1])  # so that b uses it, and a's name of it is the oldest of all
+    third, fourth = (store.offer("c", number, lambda number=number: noise(number)) for number in (4, 5))
+    assert not any(map(store.fetch, second)), "the one that was used longest ago by anybody"
+    assert all(map(store.fetch, (*first, third, fourth))) and len(store) == 5
+    assert store.fetch(unmade), "what holds no bytes yet frees none"
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.booleans(), st.sampled_from(["", "forget", "fetch"]))
     )
 )
-def test_a_sessions_bytes_are_those_behind_its_names(steps):
+def test_a_sessions_bytes_are_those_that_it_alone_has_names_of(steps):
     store = PayloadStore(max_bytes=900, max_session_bytes=500)
     for session, key, later, then in steps:
         name = store.offer(session, (key, later), lambda key=key: noise(key, 200), when_fetched=later)
         if then:
             store.fetch(name) if then == "fetch" else store.clear_session(session)
         for each in "abc":
-            own = [len(store._bodies[store._entries[name].digest][0]) for name in store._names_of.get(each, ())]
+            digests = {
+                entry.digest: {other.session for other in store._entries.values() if other.digest == entry.digest}
+                for entry in store._entries.values()
+            }
+            own = [len(store._bodies[digest].content) for digest, sessions in digests.items() if sessions == {each}]
             assert store._bytes_of[each] == sum(own)
-        assert store.nbytes == sum(len(body) for body, _ in store._bodies.values())
+        assert store.nbytes == sum(len(body.content) for body in store._bodies.values()) <= 900
 
 
 class Seconds(float):

@@ -27,7 +27,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ TRIED, WORTH = 65_536, 0.85
 # hundreds. Both bounds are of names: content that several names share is held once.
 MAX_ENTRIES, MAX_SESSION_ENTRIES = 8_192, 1_024
 # Compressed, of all sessions together, and the share of one: where room ends, the session with most beyond it loses its own.
+# What others share with it is no part of that: its names lead to bytes that stay held without them.
 MAX_BYTES, MAX_SESSION_BYTES = 256 * 2**20, 64 * 2**20
 # Sessions that ended last: a run of one of them may still be under way.
 FORGOTTEN = 10_000
@@ -137,6 +138,15 @@ class Payload:
         return self.offer[1]
 
 
+@dataclass
+class _Body:
+    """Compressed bytes, empty while they are not made, with the names that lead to them, and how many each session has."""
+
+    content: bytes
+    names: set[str] = field(default_factory=set)
+    holders: Counter[str] = field(default_factory=Counter)
+
+
 class PayloadStore:
     """Bounded in bytes and in names, those of one session too; safe to use from every thread. Times are in seconds on `clock`,
     which never goes back.
@@ -161,12 +171,12 @@ class PayloadStore:
         self._names: OrderedDict[str, None] = OrderedDict()  # names in the order in which they expire
         self._names_of: dict[str, OrderedDict[str, None]] = {}  # session -> all its names, used longest ago first
         self._offers: dict[OfferKey, str] = {}  # -> the latest name under which it was offered
-        self._bodies: dict[bytes, tuple[bytes, int]] = {}  # digest -> (compressed bytes, entries that share them)
+        self._bodies: OrderedDict[bytes, _Body] = OrderedDict()  # by digest, used longest ago by any session first
         self._common: dict[Hashable, bytes] = {}  # key of what is the same in every session -> digest, while it is held
         self._common_of: dict[bytes, set[Hashable]] = {}  # and back
         self._builds: dict[bytes, Callable[[], bytes | None]] = {}  # digest -> makes the bytes that are not made yet
         self._bytes = 0
-        self._bytes_of: Counter[str] = Counter()  # session -> bytes behind all its names
+        self._bytes_of: Counter[str] = Counter()  # session -> bytes that no other session's names lead to
         self._forgotten: OrderedDict[str, None] = OrderedDict()  # sessions, the last FORGOTTEN of them
 
     def offer(
@@ -198,7 +208,7 @@ class PayloadStore:
                 self._used(known)
                 return known
             digest = self._common.get(key) if common else None
-            body = self._bodies[digest][0] if digest else b""
+            body = self._bodies[digest].content if digest else b""
         if when_fetched:
             digest = secrets.token_bytes(32)
         elif digest is None:
@@ -206,7 +216,7 @@ class PayloadStore:
             digest = hashlib.sha256(raw).digest()
             with self._lock:
                 shared = self._bodies.get(digest)
-            body = shared[0] if shared else _compressed(raw)
+            body = shared.content if shared else _compressed(raw)
         with self._lock:
             # After `build`, so that names are added in the order in which they expire.
             expires = self._clock() + self.lifetime
@@ -231,7 +241,7 @@ class PayloadStore:
             if entry is None or (entry.visitor and not hmac.compare_digest(entry.visitor.encode(), visitor.encode())):
                 return None
             self._used(name)
-            build, body = self._builds.get(entry.digest), self._bodies[entry.digest][0]
+            build, body = self._builds.get(entry.digest), self._bodies[entry.digest].content
         return body if build is None else self._built(name, entry, build)
 
     def _built(self, name: str, entry: Payload, build: Callable[[], bytes | None]) -> bytes | None:
@@ -242,9 +252,10 @@ class PayloadStore:
             if body is None:
                 self._drop(name)
             elif self._builds.pop(entry.digest, None):
-                self._bodies[entry.digest] = (body, 1)
-                self._bytes += len(body)
-                self._bytes_of[entry.session] += len(body)
+                made = self._bodies[entry.digest]
+                self._count(made, -1)
+                made.content = body
+                self._count(made, 1)
                 self._keep_bounds(entry.session)
         return body
 
@@ -281,26 +292,41 @@ class PayloadStore:
         return hmac.new(self._secret, framed, hashlib.sha256).hexdigest()
 
     def _used(self, name: str) -> None:
+        entry = self._entries[name]
         self._entries.move_to_end(name)
-        self._names_of[self._entries[name].session].move_to_end(name)
+        self._names_of[entry.session].move_to_end(name)
+        self._bodies.move_to_end(entry.digest)
 
-    def _add(self, name: str, entry: Payload, body: bytes) -> None:
-        body, sharers = self._bodies.get(entry.digest, (body, 0))
-        if not sharers:
-            self._bytes += len(body)
-        self._bodies[entry.digest] = (body, sharers + 1)
-        self._bytes_of[entry.session] += len(body)
+    def _count(self, body: _Body, sign: int) -> None:
+        """Adds what a body takes to the sums, or takes it off: before and after each change of it."""
+        if body.names:
+            self._bytes += sign * len(body.content)
+        if len(body.holders) == 1:
+            self._bytes_of[next(iter(body.holders))] += sign * len(body.content)
+
+    def _add(self, name: str, entry: Payload, content: bytes) -> None:
+        body = self._bodies.setdefault(entry.digest, _Body(content))
+        self._count(body, -1)
+        body.names.add(name)
+        body.holders[entry.session] += 1
+        self._count(body, 1)
         self._entries[name] = entry
         self._names[name] = None
         self._names_of.setdefault(entry.session, OrderedDict())[name] = None
         self._offers[entry.offer] = name
+        self._bodies.move_to_end(entry.digest)
 
     def _drop(self, name: str) -> None:
         entry = self._entries.pop(name, None)
         if entry is None:
             return
         del self._names[name]
-        self._bytes_of[entry.session] -= len(self._bodies[entry.digest][0])
+        body = self._bodies[entry.digest]
+        self._count(body, -1)
+        body.names.remove(name)
+        body.holders[entry.session] -= 1
+        body.holders += Counter()  # without those that have none left
+        self._count(body, 1)
         own = self._names_of[entry.session]
         del own[name]
         if not own:
@@ -308,29 +334,37 @@ class PayloadStore:
         if self._offers.get(entry.offer) == name:  # else it was offered again, under a later name
             del self._offers[entry.offer]
         self._builds.pop(entry.digest, None)
-        body, sharers = self._bodies.pop(entry.digest)
-        if sharers > 1:
-            self._bodies[entry.digest] = (body, sharers - 1)
-        else:
-            self._bytes -= len(body)
+        if not body.names:
+            del self._bodies[entry.digest]
             for key in self._common_of.pop(entry.digest, ()):
                 self._common.pop(key, None)
 
     def _keep_bounds(self, session: str) -> None:
-        """Drops what was used longest ago: of the session with too many names, of the one with too many bytes, then of all. The
+        """Drops what was used longest ago: of the session with too many names, of all, then what holds too many bytes. The
         latest offer stays.
         """
         own = self._names_of[session]
         while len(own) > max(self.max_session_entries, 1):
             self._drop(next(iter(own)))
-        while (self._bytes > self.max_bytes or len(self._entries) > self.max_entries) and len(self._entries) > 1:
-            self._drop(self._first_to_go())
+        while len(self._entries) > max(self.max_entries, 1):
+            self._drop(next(iter(self._entries)))
+        while self._bytes > self.max_bytes and (names := self._first_to_go()):
+            for name in names:
+                self._drop(name)
 
-    def _first_to_go(self) -> str:
-        """The name used longest ago, of the session that has most where that is more than its share, else of all."""
-        most, nbytes = max(self._bytes_of.items(), key=lambda item: item[1])
-        own = self._names_of[most]
-        return next(iter(own if nbytes > self.max_session_bytes and len(own) > 1 else self._entries))
+    def _first_to_go(self) -> list[str]:
+        """The names of what was used longest ago, of the session that alone holds most where that is more than its share, else
+        of all; none where only the latest is left. Without all names of a body nothing is freed.
+        """
+        latest = self._entries[next(reversed(self._entries))].digest
+        most, nbytes = max(self._bytes_of.items(), key=lambda item: item[1], default=("", 0))
+        own = (self._entries[name].digest for name in self._names_of.get(most, ()))
+        alone = (digest for digest in own if len(self._bodies[digest].holders) == 1)
+        for digests in (alone if nbytes > self.max_session_bytes else (), self._bodies):
+            for digest in digests:
+                if digest != latest and self._bodies[digest].content:
+                    return [*self._bodies[digest].names]
+        return []
 
     def _drop_expired(self, now: float) -> None:
         while self._names:
