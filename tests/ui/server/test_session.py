@@ -33,7 +33,7 @@ class Server:
         self.ended: list[str] = []
         self.dropped: list[str] = []
         connected, drop = self.connected.__contains__, self.dropped.append
-        self.sessions = Sessions(connected, lambda: 60.0, self.ended.append, lambda: self.now, drop)
+        self.sessions = Sessions(connected, lambda: 60.0, [self.ended.append], lambda: self.now, drop)
 
     def at(self, now: float) -> list[str]:
         self.now = now
@@ -55,6 +55,29 @@ def test_a_session_ends_once_it_cannot_come_back():
     assert "mine" not in server.sessions and "yours" in server.sessions
 
 
+def test_an_end_that_fails_leaves_nothing_else_behind_and_is_tried_again(caplog):
+    fails, ended, now = {"one", "mine"}, [], [0.0]
+
+    def end(name: str) -> None:
+        if name in fails:
+            raise ValueError("holiday.jpg")
+        ended.append(name)
+
+    sessions = Sessions(
+        lambda _: False, lambda: 60.0, [end, lambda name: ended.append(f"work of {name}")], lambda: now[0], end
+    )
+    sessions.keep("mine", "one")
+    sessions.keep("yours", "two")
+    for now[0] in (0.0, 60.0, 65.0):
+        sessions.end_disconnected()
+    assert ended == ["work of mine", "two", "yours", "work of yours"] and not len(sessions)
+    fails.clear()
+    for now[0] in (70.0, 75.0):
+        sessions.end_disconnected()
+    assert ended[4:] == ["one", "mine"], "once"
+    assert caplog.text.count("builtins.ValueError") == 2 and "holiday" not in caplog.text
+
+
 @pytest.mark.parametrize("seconds", [1000, 0])
 def test_streamlits_part_of_a_session_goes_at_its_end_though_nobody_else_leaves(monkeypatch, seconds):
     """Streamlit deletes what is over when it keeps another one: the last to leave would stay until somebody comes."""
@@ -62,15 +85,22 @@ def test_streamlits_part_of_a_session_goes_at_its_end_though_nobody_else_leaves(
     ended, storage = [], MemorySessionStorage(ttl_seconds=seconds)
     manager = WebsocketSessionManager(storage, MemoryUploadedFileManager("/upload"), None, None)
     held = {"picture": b"of a visitor"}
-    kept = Kept(id="one", shutdown=lambda: ended.append("one"), session_state=held)
+    kept = Kept(id="one", shutdown=lambda: ended.append("one"), session_state=held, _scriptrunner="its script")
     storage.save(SessionInfo(None, kept))
     monkeypatch.setattr(session.runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=manager))
-    monkeypatch.setattr(session, "_LOOPS", [SimpleNamespace(call_soon_threadsafe=lambda call: call())])
+    later = []
+    loop = SimpleNamespace(call_soon_threadsafe=lambda call: call(), call_later=lambda _, *call: later.append(call))
+    monkeypatch.setattr(session, "_LOOPS", [loop])
     monkeypatch.setitem(session._STREAMLITS, "one", kept)
     session._drop_streamlits("another")
     assert storage._cache._data and held and not ended, "over as it may be"
     session._drop_streamlits("one")
-    assert not storage._cache._data and not held and ended == ["one"]
+    assert not storage._cache._data and ended == ["one"]
+    assert held, "its script may still read it"
+    kept._scriptrunner = None
+    (again,) = later
+    again[0](*again[1:])
+    assert not held and len(later) == 1
 
 
 class Kept(SimpleNamespace):

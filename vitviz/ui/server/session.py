@@ -78,21 +78,22 @@ class Sessions:
     Args:
         connected: whether the session of this Streamlit id has a connection now.
         lifetime: seconds for which a session without a connection can come back.
-        end: called with a session's name once, when it can come back no more.
-        drop: called with Streamlit's id of it then.
+        ends: each is called with a session's name, when it can come back no more; again in the next round where it failed.
+        drop: called with Streamlit's id of it then, likewise.
     """
 
     def __init__(
         self,
         connected: Callable[[str], bool],
         lifetime: Callable[[], float],
-        end: Callable[[str], None],
+        ends: Iterable[Callable[[str], None]],
         clock: Callable[[], float] = time.monotonic,
         drop: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._connected, self._lifetime, self._end, self._clock, self._drop = connected, lifetime, end, clock, drop
+        self._connected, self._lifetime, self._ends, self._clock, self._drop = connected, lifetime, ends, clock, drop
         self._lock = threading.Lock()
         self._open: dict[str, _Connection] = {}
+        self._left: list[tuple[Callable[[str], None], str]] = []  # what failed at the end of a session
         self._ran = False
 
     def keep(self, name: str, streamlit_id: str, visitor: str = "") -> None:
@@ -127,7 +128,7 @@ class Sessions:
     def end_disconnected(self) -> None:
         """Ends the sessions that have been without a connection for longer than their lifetime."""
         now, seconds = self._clock(), self._lifetime()
-        over = []
+        over: list[tuple[Callable[[str], None], str]] = []
         with self._lock:
             for name, connection in list(self._open.items()):
                 if self._connected(connection.streamlit_id):
@@ -136,10 +137,17 @@ class Sessions:
                     connection.lost_since = now
                 elif now - connection.lost_since >= seconds:
                     del self._open[name]
-                    over.append((name, connection.streamlit_id))
-        for name, streamlit_id in over:  # outside the lock: each takes the locks of what it clears
-            self._drop(streamlit_id)
-            self._end(name)
+                    over += [(self._drop, connection.streamlit_id), *((end, name) for end in self._ends)]
+        before, self._left = self._left, []
+        for end, name in [*before, *over]:  # outside the lock: each takes the locks of what it clears
+            try:
+                end(name)
+            except Exception as error:  # the others end all the same
+                if (end, name) not in before:
+                    _LOG.error(
+                        "a part of a session could not be ended, and will be tried again: %s", without_message(error)
+                    )
+                self._left.append((end, name))
 
 
 def current() -> Session:
@@ -157,7 +165,7 @@ def current() -> Session:
 @cache
 def open_sessions() -> Sessions:
     """The sessions of this server, looked after by a thread."""
-    sessions = Sessions(_is_connected, lifetime, _forget, drop=_drop_streamlits)
+    sessions = Sessions(_is_connected, lifetime, _ENDINGS, drop=_drop_streamlits)
     threading.Thread(target=look_after, args=(sessions,), name="sessions", daemon=True).start()
     return sessions
 
@@ -217,9 +225,19 @@ def _drop_streamlits(streamlit_id: str) -> None:
         with suppress(KeyError):  # which is raised of what is over, too, and it goes
             _manager()._session_storage.delete(streamlit_id)
         over = _STREAMLITS.pop(streamlit_id, None)
-        if over is not None:  # Streamlit's loop holds the session that it saw last until it sees another
+        if over is not None:
             over.shutdown()
-            over.session_state.clear()
+            clear(over)
+        open_sessions().leave_garbage()
+
+    def clear(over: AppSession) -> None:
+        """Streamlit's loop holds the session that it saw last until it sees another. A script that still runs is told to stop
+        and does so at its next element; it reads its state until then, and writes it.
+        """
+        if over._scriptrunner is not None:
+            _LOOPS[0].call_later(LOOK_SECONDS, clear, over)
+            return
+        over.session_state.clear()
         open_sessions().leave_garbage()
 
     for loop in _LOOPS:
@@ -258,7 +276,4 @@ def on_end(forget: Callable[[str], None]) -> None:
     _ENDINGS.append(forget)
 
 
-def _forget(name: str) -> None:
-    route.payloads().forget(name)
-    for forget in _ENDINGS:
-        forget(name)
+on_end(lambda name: route.payloads().forget(name))
