@@ -370,3 +370,33 @@ def test_ones_own_photograph_and_every_name_are_whole_on_the_first_screen(tab, w
         assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
     cut = "(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent)"
     assert figure.locator(".title, .cell-name > :first-child").evaluate_all(cut) == []
+
+
+@pytest.mark.long
+def test_a_patch_and_the_answer_open_in_place(tab, traced):
+    shown = tab("?query=r8c3", reduced_motion="reduce", width=1280, height=800)
+    figure = journey(shown)
+    scrub(shown, END)
+    stands_at(shown, END)
+    pixels = figure.get_by_role("button", name="pixels", exact=True)
+    pixels.click()
+    shown.expect(figure.locator(".pixels")).to_contain_text("14 × 14 pixels, 588 numbers")
+    shown.expect(figure.locator(".sequence-part .title")).to_have_text("Pixels of the patch in row 8, column 3")
+    painted = figure.locator(".pixels canvas").evaluate(
+        """(canvas) => { const pen = canvas.getContext("2d"), side = canvas.width / 14;
+          return Array.from({ length: 196 }, (_, i) => [...pen.getImageData(
+            Math.floor((i % 14 + 0.5) * side), Math.floor((Math.floor(i / 14) + 0.5) * side), 1, 1).data].slice(0, 3)); }"""
+    )
+    whole = np.asarray(vitviz.prepare(vitviz.load_model("embedded"), load_sample("motorcycle")).shown, float)
+    np.testing.assert_allclose(
+        np.array(painted).reshape(14, 14, 3), whole[112:126, 42:56], atol=12
+    )  # sent as JPEG or WebP
+    pixels.click()
+    shown.expect(figure.locator("canvas.sequence")).to_be_visible()
+    figure.locator(".bar.first .text").click()
+    shown.expect(figure.locator(".curve")).to_contain_text("motorbike: 94%")
+    scrub(shown, 4.5)
+    shown.expect(figure.locator(".curve")).to_contain_text("motorbike: 0")
+    figure.get_by_role("button", name="all classes").click()
+    shown.expect(figure.locator(".bar").first).to_be_visible()
+    assert shown.errors() == []

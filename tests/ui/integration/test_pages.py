@@ -71,6 +71,9 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
     if page == "start":  # the answer comes with the layers of its figure
         figure = journey_of(shown)
         assert figure["answer"]["bars"][-1][0]["name"] == "motorbike"
+        for step, bars in enumerate(figure["answer"]["bars"]):
+            for bar in bars:
+                assert figure["answer"]["curves"][bar["name"]][step] == pytest.approx(bar["length"], abs=1e-4)
         assert len(figure["story"]) == len(figure["layers"]) + 3 and all(told["text"] for told in figure["story"])
         assert figure["story"][0]["text"].startswith("Transformers were first used for translation")
         assert {told["page"] for told in figure["story"]} == {

@@ -72,9 +72,39 @@ export function placeInSequence(index, { size, columns }, gap) {
 }
 
 // A patch of the photograph from its grid into a box.
+const COLUMN_NUMBERS = 18; // CSS pixels beneath columns
+
 function drawPatch(pen, picture, grid, cell, x, y, width, height = width) {
   const [sx, sy, sw, sh] = boxOf(grid, cell, picture);
   pen.drawImage(picture, sx, sy, sw, sh, x, y, width, height);
+}
+
+// One patch with its pixels as squares. side: CSS pixels of one; pixels: [rows, columns] of a patch.
+export function drawPixels(pen, { picture, grid, cell, pixels: [rows, cols], side }) {
+  pen.imageSmoothingEnabled = false;
+  drawPatch(pen, picture, grid, cell, 0, 0, cols * side, rows * side);
+  if (side < 5) return;
+  pen.strokeStyle = "rgba(0, 0, 0, 0.25)";
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (let row = 1; row < rows; row++) (pen.moveTo(0, row * side), pen.lineTo(cols * side, row * side));
+  for (let col = 1; col < cols; col++) (pen.moveTo(col * side, 0), pen.lineTo(col * side, rows * side));
+  pen.stroke();
+}
+
+// Columns from 0 to 1, one for the input and each layer, with the number of the layer beneath; the one at `step` in the accent.
+export function drawColumns(pen, { values, step, width, height, accent, ink }) {
+  const [across, tall] = [width / values.length, height - COLUMN_NUMBERS];
+  pen.font = "12px sans-serif";
+  pen.textAlign = "center";
+  values.forEach((value, at) => {
+    const long = Math.max(1, Math.min(1, Math.max(0, value)) * tall);
+    pen.fillStyle = at === step ? accent : ink;
+    pen.globalAlpha = at <= step ? 1 : 0.25;
+    pen.fillRect(at * across + 1, tall - long, across - 2, long);
+    if (at) pen.fillText(at - 1, (at + 0.5) * across, height - 2);
+    pen.globalAlpha = 1;
+  });
 }
 
 // The photograph as the first part of the figure has it.

@@ -34,6 +34,8 @@ class Journey extends JourneyPlayback {
     this.sent = null; // the followed token, where another page was opened with it
     this.dim = 0;
     this.open = null; // the layer whose heads are shown
+    this.pixels = false; // whether the pixels of the patch are shown
+    this.curve = null; // the class that is shown after each layer
     this.brushing = false;
     this.notice = null; // what failed, said in the caption's place
     this.drawn = new Map(); // what each canvas shows, as a text
@@ -49,6 +51,8 @@ class Journey extends JourneyPlayback {
       hide: (what) => this.hide(what),
       choose: (id) => this.choose(id),
       scroll: () => this.repaint(),
+      pixels: () => this.showPixels(!this.pixels),
+      curve: (name) => this.showCurve(name),
       upload: (file) => this.upload(file),
       failed: (what, reason) => this.notify(what, reason),
       readToken: () => this.hold(this.shown?.data.reads ?? null),

@@ -76,9 +76,17 @@ export class JourneyFigure {
     this.sequenceTitle = element("span", { class: "title" });
     this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
     this.camera = new Camera(words, { taken: acts.upload, failed: (reason) => acts.failed("camera_failed", reason) });
-    this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", null, this.photo, this.camera.node);
-    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.reads, this.sequence, this.heads);
-    this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.features, this.note);
+    this.showPixels = element("button", { class: "link reads", type: "button", text: label("pixels"), "aria-pressed": "false", onclick: () => acts.pixels() });
+    this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", this.showPixels, this.photo, this.camera.node);
+    this.pixelCanvas = element("canvas", { role: "img" });
+    this.pixelsNote = element("p", { class: "note" });
+    this.pixels = element("div", { class: "pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in the place of the sequence
+    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.reads, this.sequence, this.heads, this.pixels);
+    this.curveTitle = element("span", {});
+    this.curveCanvas = element("canvas", { role: "img" });
+    const back = element("button", { class: "link", type: "button", text: label("curve_back"), onclick: () => acts.curve(null) });
+    this.curve = element("div", { class: "curve", hidden: true }, element("p", {}, this.curveTitle, back), this.curveCanvas); // in the place of the bars
+    this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.curve, this.features, this.note);
     this.tools = this.#tools();
     this.legend = element("span", { class: "legend" });
     this.layersTitle = element("span", { class: "title" });
@@ -162,8 +170,9 @@ export class JourneyFigure {
     const fill = element("span", { class: "fill" });
     const before = element("span", { class: "before", hidden: true });
     const track = element("span", { class: "track" }, fill, before);
-    const node = element("li", { class: "bar empty" }, element("span", { class: "text" }, name, value), track);
-    this.rows.push({ node, name, value, fill, before });
+    const text = element("button", { class: "text", type: "button", disabled: true, onclick: () => this.acts.curve(name.textContent) }, name, value);
+    const node = element("li", { class: "bar empty" }, text, track);
+    this.rows.push({ node, button: text, name, value, fill, before });
     this.bars.append(node);
   }
 
@@ -272,6 +281,7 @@ export class JourneyFigure {
       const shown = place >= 0 ? values[place] : null;
       row.node.classList.toggle("empty", !shown);
       row.node.classList.toggle("first", place === 0);
+      row.button.disabled = !shown;
       row.key = shown?.name ?? null;
       setText(row.name, shown?.name ?? "");
       setText(row.value, shown?.text ?? "");

@@ -7,15 +7,15 @@ import { element, pixelRatio, setAttribute, setText, windowHeight } from "../par
 import { penIn, penOf } from "../render/canvas.js";
 import { BRIGHTEST, dimmed, drawLayer, drawMovedAway, drawPhotograph, drawSequence, FAINTEST, isDark, ShareMap } from "../render/journey.js";
 import { percent } from "./journey_answers.js";
-import { CELL_GAP, headSide, sizesFor } from "./journey_figure.js";
-import { JourneyOverlay, LINE_GAP } from "./journey_overlay.js";
+import { CELL_GAP, sizesFor } from "./journey_figure.js";
+import { JourneyOpened } from "./journey_opened.js";
+import { LINE_GAP } from "./journey_overlay.js";
 
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
 const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
-const FEATURES_SIDE = 150; // CSS pixels
 
-export class JourneyPainter extends JourneyOverlay {
+export class JourneyPainter extends JourneyOpened {
   // Sizes.
 
   arrange() {
@@ -40,7 +40,8 @@ export class JourneyPainter extends JourneyOverlay {
     if (this.shown) this.darken();
     this.drawn.clear();
     for (const cell of this.figure.cells) cell.painted = null;
-    sequence.hidden = this.open !== null;
+    sequence.hidden = this.open !== null || this.pixels;
+    this.figure.pixels.hidden = !this.pixels;
     heads.hidden = this.open === null;
     penOf(photo, sizes.photo, this.size.photoHeight);
     penOf(sequence, sizes.sequence, Math.ceil(this.lines.height));
@@ -83,6 +84,7 @@ export class JourneyPainter extends JourneyOverlay {
     this.paintOverlay();
     this.paintStrip();
     this.paintHeads();
+    this.paintPixels();
     this.paintAnswer();
     this.describe();
     const state = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
@@ -138,7 +140,7 @@ export class JourneyPainter extends JourneyOverlay {
 
   paintLine() {
     const { timeline, shown, figure, size, lines } = this;
-    if (this.open !== null) return;
+    if (this.open !== null || this.pixels) return;
     const theme = this.host.theme();
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
@@ -216,38 +218,6 @@ export class JourneyPainter extends JourneyOverlay {
     this.figure.layerGrid.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: "smooth" });
   }
 
-  // The heads of one layer, in the place of the sequence.
-  paintHeads() {
-    const { heads } = this.figure;
-    if (this.open === null) return;
-    const layer = this.layers[this.open];
-    const count = layer.weights?.heads ?? 0;
-    const { sequence, sequenceHeight, narrow, frame, frameHeight } = this.size;
-    const side = headSide(count, sequence, narrow ? sequence : sequenceHeight, frameHeight / frame);
-    if (heads.childElementCount !== count || heads.dataset.layer !== String(this.open)) {
-      heads.dataset.layer = this.open;
-      heads.style.gridTemplateColumns = `repeat(auto-fill, ${side}px)`;
-      const tiles = Array.from({ length: count }, (_, head) => {
-        const canvas = element("canvas", { "aria-hidden": "true" });
-        const text = element("span", { text: this.words.format("head", { head }) });
-        return element("button", { type: "button", onclick: () => this.leave("microscope", head) }, text, canvas);
-      });
-      heads.replaceChildren(...tiles);
-      this.headMaps = tiles.map(() => new ShareMap());
-    }
-    if (!layer.weights) return;
-    [...heads.children].forEach((tile, head) => {
-      const shares = this.patchShares(this.open, this.query, head);
-      this.once(`head ${head}`, [this.open, this.query, side], () => {
-        const height = Math.round((side * this.size.frameHeight) / this.size.frame);
-        const pen = penOf(tile.lastElementChild, side, height);
-        const map = this.headMaps[head];
-        if (shares) map.fill(shares, layer.grid, this.even(this.open));
-        drawLayer(pen, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0, this.query), links: [] });
-      });
-    });
-  }
-
   paintAnswer() {
     const { figure, timeline, words } = this;
     const { answer } = this.shown.data;
@@ -263,37 +233,15 @@ export class JourneyPainter extends JourneyOverlay {
     const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.received);
     figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null, timeline.playing);
     figure.bars.style.opacity = waiting ? 0.45 : 1;
+    this.paintCurve(shown ? done : -1);
     setText(figure.note, shown ? this.readingNote(layer) : words.format(this.waiting ? "answer_waits" : "answer_empty"));
-  }
-
-  // What a model without a classifier ends with: the picture of its features, once all layers have run.
-  paintFeatures() {
-    const { figure, shown, size } = this;
-    const { features } = shown;
-    const has = Boolean(features);
-    if (figure.features.hidden === has) {
-      figure.features.hidden = !has;
-      figure.bars.hidden = has;
-    }
-    if (!features) return;
-    const done = this.reached >= this.timeline.end;
-    const side = Math.min(size.answer, FEATURES_SIDE);
-    const height = Math.round((side * size.photoHeight) / size.photo);
-    this.once("features", [done, side, height, shown.data.features], () => {
-      const pen = penOf(figure.features, side, height);
-      pen.imageSmoothingEnabled = false;
-      pen.fillStyle = "rgba(128, 128, 128, 0.15)";
-      if (done) pen.drawImage(features, 0, 0, side, height);
-      else pen.fillRect(0, 0, side, height);
-      setAttribute(figure.features, "aria-label", this.words.format(done ? "features_label" : "features_title"));
-    });
   }
 
   paintControls() {
     const { timeline } = this;
     const { reads } = this.shown?.data ?? {};
     const { hiding, starting, object } = this.given ?? {};
-    const state = [timeline.at, timeline.playing, this.still.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, reads, this.held, this.open, this.shown !== null];
+    const state = [timeline.at, timeline.playing, this.still.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, reads, this.held, this.open, this.pixels, this.shown !== null];
     this.once("controls", state, () => this.showControls());
     if (this.shown) this.legend();
   }
@@ -320,6 +268,8 @@ export class JourneyPainter extends JourneyOverlay {
       setAttribute(figure.reads, "aria-pressed", this.held === reads);
     }
     if (!this.shown) return;
+    setAttribute(figure.showPixels, "aria-pressed", this.pixels);
+    if (this.pixels) return; // its title names the patch
     setText(figure.sequenceTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
   }
 

@@ -65,9 +65,27 @@ export class JourneyPlayback extends JourneyPainter {
     // A windowed model's layers come as maps of one token, with no heads to open.
     if (layer < 0 || this.layers[layer]?.values || (there && this.open === layer)) this.open = null;
     else if (there || this.open !== null) this.open = layer;
+    if (this.open !== null) this.pixels = false;
     this.arrange();
     this.settle();
     this.announce();
+  }
+
+  // The pixels of the patch that is asked about, in the place where a layer's heads open.
+  showPixels(on) {
+    this.clearNotice();
+    this.pixels = on;
+    if (on) this.open = null;
+    this.arrange();
+    this.repaint();
+  }
+
+  // One class after each layer, by a press on its bar; null for the bars again.
+  showCurve(name) {
+    this.curve = name;
+    this.repaint(true);
+    if (name === null) this.figure.rows[0].button.focus();
+    else this.figure.curve.querySelector("button").focus();
   }
 
   setSpeed(speed) {

@@ -85,6 +85,7 @@ def figure_data(
         "question": f"{context.key.model}|{context.key.weights}|{context.key.image}|{context.key.size}|{context.key.framing}",
         "picture": context.offer("shown", lambda: pack_picture(context.shown)),
         "layout": {"prefix": list(layout.prefix), "grid": list(layout.grid), "patch_size": list(layout.patch_size)},
+        "channels": context.model.channels,
         "alt": words.OWN_ALT if context.image.scope else _alt(context),
         "layers": layers,
         "mapped": mapped,
@@ -235,6 +236,7 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
         bars, steps = [*([] for _ in now.layers), _bars(context, _outputs(context, now))], []
     else:
         return None
+    curves = {} if passed is None or passed.values is None else _curves(context, passed.values)
     whole = None
     if hidden:
         before = _outputs(context, context.traced.trace)  # (outputs,)
@@ -246,10 +248,23 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
     return {
         "bars": bars,
         "steps": steps,
+        "curves": curves,
         "doubtful": not hidden and _doubtful(context),
         "probability": context.model.output_kind.is_probability,
         "whole": whole,
     }
+
+
+def _curves(context: PageContext, values: np.ndarray) -> dict[str, list[float]]:
+    """The lengths of the bars of every class that is among the first after some layer, before the first layer and after each.
+
+    Args:
+        values: (layers + 1, outputs).
+    """
+    first = {int(i) for row in values for i in np.argsort(-row, kind="stable")[:BARS]}
+    scale = 1.0 if context.model.output_kind.is_probability else np.maximum(np.abs(values).max(1, keepdims=True), 1e-12)
+    lengths = np.maximum(values / scale, 0).round(4)  # (layers + 1, outputs)
+    return {_name(context, i): lengths[:, i].tolist() for i in sorted(first)}
 
 
 def _features(context: PageContext) -> str:

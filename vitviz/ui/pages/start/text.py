@@ -18,6 +18,9 @@ JOURNEY = instruction(
     {
         "photo_title": "Photograph",
         "line_title": "Its patches, in a row",
+        "pixels": "pixels",
+        "pixels_title": "Pixels of {patch}",
+        "curve_back": "all classes",
         "heads_title": "Layer {layer}, head by head",
         "answer_title": "The answer",
         "answer_waits": "All layers have run. The next step shows the answer.",
@@ -81,6 +84,10 @@ JOURNEY = instruction(
     }
 ) | computed(
     {
+        "pixels_note": "{high} × {wide} pixels, {numbers} numbers",
+        "curve_title": "{name}: {value}",
+        "curve_layer": "after layer {layer} {value}",
+        "curve_input": "before the first layer {value}",
         "answer_after": "After layer {layer}",
         "features_note": "This model has no classifier. Its output is a vector of features. The colours are three principal components.",
         "untrained_note": "This model's weights are random. It has learned nothing, so there is no answer to read.",

@@ -1,0 +1,110 @@
+// What opens in the place of a part of the journey: the heads of a layer, the pixels of a patch, one class after each layer. And what
+// a model without a classifier has in place of its answer.
+
+import { patchNamed } from "../core/layout.js";
+import { element, setAttribute, setText } from "../parts/dom.js";
+import { penOf } from "../render/canvas.js";
+import { drawColumns, drawLayer, drawPixels, ShareMap } from "../render/journey.js";
+import { percent } from "./journey_answers.js";
+import { headSide } from "./journey_figure.js";
+import { JourneyOverlay } from "./journey_overlay.js";
+
+const FEATURES_SIDE = 150; // CSS pixels
+const [LEAST_PIXELS, MOST_PIXELS] = [160, 300]; // CSS pixels of a patch whose pixels are shown
+const CURVE_HEIGHT = 128; // CSS pixels
+
+export class JourneyOpened extends JourneyOverlay {
+  // The heads of one layer, in the place of the sequence.
+  paintHeads() {
+    const { heads } = this.figure;
+    if (this.open === null) return;
+    const layer = this.layers[this.open];
+    const count = layer.weights?.heads ?? 0;
+    const { sequence, sequenceHeight, narrow, frame, frameHeight } = this.size;
+    const side = headSide(count, sequence, narrow ? sequence : sequenceHeight, frameHeight / frame);
+    if (heads.childElementCount !== count || heads.dataset.layer !== String(this.open)) {
+      heads.dataset.layer = this.open;
+      heads.style.gridTemplateColumns = `repeat(auto-fill, ${side}px)`;
+      const tiles = Array.from({ length: count }, (_, head) => {
+        const canvas = element("canvas", { "aria-hidden": "true" });
+        const text = element("span", { text: this.words.format("head", { head }) });
+        return element("button", { type: "button", onclick: () => this.leave("microscope", head) }, text, canvas);
+      });
+      heads.replaceChildren(...tiles);
+      this.headMaps = tiles.map(() => new ShareMap());
+    }
+    if (!layer.weights) return;
+    [...heads.children].forEach((tile, head) => {
+      const shares = this.patchShares(this.open, this.query, head);
+      this.once(`head ${head}`, [this.open, this.query, side], () => {
+        const height = Math.round((side * this.size.frameHeight) / this.size.frame);
+        const pen = penOf(tile.lastElementChild, side, height);
+        const map = this.headMaps[head];
+        if (shares) map.fill(shares, layer.grid, this.even(this.open));
+        drawLayer(pen, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0, this.query), links: [] });
+      });
+    });
+  }
+
+  // The pixels of the patch that is asked about, in the place of the sequence.
+  paintPixels() {
+    const { figure, shown, size, words } = this;
+    if (!this.pixels) return;
+    const cell = patchNamed(this.query ?? "") ?? patchNamed(shown.data.follow);
+    const [high, wide] = shown.data.layout.patch_size;
+    const side = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, size.sequenceHeight));
+    this.once("pixels", [cell, side, shown.data.question], () => {
+      const patch = words.format("patch", { row: cell[0], col: cell[1] });
+      const pen = penOf(figure.pixelCanvas, (side * wide) / Math.max(high, wide), (side * high) / Math.max(high, wide));
+      drawPixels(pen, { picture: shown.picture, grid: this.grid, cell, pixels: [high, wide], side: side / Math.max(high, wide) });
+      const text = words.format("pixels_note", { high, wide, numbers: high * wide * shown.data.channels });
+      setText(figure.sequenceTitle, words.format("pixels_title", { patch }));
+      setText(figure.pixelsNote, text);
+      setAttribute(figure.pixelCanvas, "aria-label", `${words.format("pixels_title", { patch })}: ${text}`);
+    });
+  }
+
+  // One class after each layer, in the place of the bars. step: of the answer that is shown, -1 where there is none.
+  paintCurve(step) {
+    const { figure, words, size } = this;
+    const { answer } = this.shown.data;
+    const values = step >= 0 && this.curve !== null ? answer.curves?.[this.curve] : null;
+    if (figure.curve.hidden === Boolean(values)) {
+      figure.curve.hidden = !values;
+      figure.bars.hidden = Boolean(values);
+    }
+    if (!values) return;
+    const { accent, ink } = this.host.theme();
+    const text = (at) => (answer.probability ? percent(values[at]) : values[at].toFixed(2));
+    this.once("curve", [this.curve, step, size.answer, values, accent, ink], () => {
+      setText(figure.curveTitle, words.format("curve_title", { name: this.curve, value: text(step) }));
+      const pen = penOf(figure.curveCanvas, size.answer, CURVE_HEIGHT);
+      drawColumns(pen, { values, step, width: size.answer, height: CURVE_HEIGHT, accent, ink });
+      const spoken = values.map((_, at) => (at ? words.format("curve_layer", { layer: at - 1, value: text(at) }) : words.format("curve_input", { value: text(at) })));
+      setAttribute(figure.curveCanvas, "aria-label", `${this.curve}. ${spoken.join(", ")}`);
+    });
+  }
+
+  // What a model without a classifier ends with: the picture of its features, once all layers have run.
+  paintFeatures() {
+    const { figure, shown, size } = this;
+    const { features } = shown;
+    const has = Boolean(features);
+    if (figure.features.hidden === has) {
+      figure.features.hidden = !has;
+      figure.bars.hidden = has;
+    }
+    if (!features) return;
+    const done = this.reached >= this.timeline.end;
+    const side = Math.min(size.answer, FEATURES_SIDE);
+    const height = Math.round((side * size.photoHeight) / size.photo);
+    this.once("features", [done, side, height, shown.data.features], () => {
+      const pen = penOf(figure.features, side, height);
+      pen.imageSmoothingEnabled = false;
+      pen.fillStyle = "rgba(128, 128, 128, 0.15)";
+      if (done) pen.drawImage(features, 0, 0, side, height);
+      else pen.fillRect(0, 0, side, height);
+      setAttribute(figure.features, "aria-label", this.words.format(done ? "features_label" : "features_title"));
+    });
+  }
+}
