@@ -566,6 +566,18 @@ class TestLimits:
         assert heic.count(size) == 1
         refusal(heic.replace(size, (40).to_bytes(4, "big") * 2))
 
+    def test_a_picture_that_is_larger_once_it_is_decoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """libheif refuses a coded size that is not its header's; the check after decoding relies on no such thing."""
+
+        class Growing(formats.PngImageFile):
+            def load(self) -> object:
+                loaded = super().load()
+                self._size = (20_000, 20_000)
+                return loaded
+
+        monkeypatch.setitem(formats.DECODERS, "PNG", Growing)
+        assert "has more than 50 megapixels (20,000 x 20,000)" in refusal(zoo.encoded(SHOWN, "PNG"))
+
     def test_of_endless_frames_only_the_first_is_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         moving = zoo.encoded(SHOWN, "GIF")
         frame = moving[moving.index(b",") : -1]

@@ -50,6 +50,15 @@ def test_same_key_runs_once_and_answers_everybody(queue):
     assert gate.runs == 1
 
 
+def test_same_key_runs_once_though_its_result_does_not_fit_the_store():
+    queue = ComputeQueue(Results(max_bytes=0, max_entries=8), linger=0.0, idle=0.1)
+    gate = Gate(value=[1, 2])
+    tickets = [queue.submit(key(), "m", gate) for _ in range(5)]
+    gate.open.set()
+    answers = [ticket.result(LONG) for ticket in tickets]
+    assert gate.runs == 1 and all(answer is answers[0] for answer in answers) and key() not in queue.results
+
+
 def test_one_at_a_time_in_a_lane_in_order_and_side_by_side_between_lanes(queue):
     first, other = Gate(), Gate()
     order: list[str] = []
@@ -259,7 +268,7 @@ def test_one_who_leaves_for_a_moment_does_not_shorten_anothers_absence():
 
 
 def test_results_keep_their_bounds_and_drop_what_was_used_longest_ago():
-    results = Results(max_bytes=300, max_entries=3)
+    results = Results(max_bytes=300, max_entries=10)
     for name in "abc":
         results.put(key(name), np.zeros(100, np.uint8))
     assert results.get(key("a")) is not None  # used just now: b is the oldest

@@ -41,14 +41,18 @@ PLACES = [(view.name, {}) for view in pages()] + [
 
 
 class Tags(HTMLParser):
-    """Names of the tags of a piece of HTML."""
+    """Names of the tags of a piece of HTML, and its text."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
+        self.text = ""
 
     def handle_starttag(self, tag, attrs):
         self.names.add(tag)
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def markdown_of(shown) -> list[str]:
@@ -85,6 +89,14 @@ def test_labels_are_shown_letter_by_letter(app, hostile, page, more):
     for block in shown.at.get("html"):
         tags.feed(str(block.proto.body))
     assert not tags.names & {"img", "a", "h1"}
+
+
+def test_the_bar_above_every_page_shows_labels_letter_by_letter(app, hostile):
+    shown = app("patches", model=hostile, answer="shown")
+    (bar,) = [block for block in (str(each.proto.body) for each in shown.at.get("html")) if "vv-prediction" in block]
+    tags = Tags()
+    tags.feed(bar)
+    assert tags.names == {"div", "span", "b"} and LABELS[1] in tags.text
 
 
 def test_the_fallen_answer_is_named_letter_by_letter(app, hostile):

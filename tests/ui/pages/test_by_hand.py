@@ -307,6 +307,7 @@ def test_decimals_and_signs():
 def test_tables_escape_and_scale_their_bars():
     html = numbers([Column("<b>", ["a&b", "c", "sum"]), Column("n", [1.0, -2.0, None], bars=2)], total=2)
     assert "<b>" not in html and "a&amp;b" in html
+    assert numbers([Column("", ["a"]), Column("s", ["<i>x</i>"])]).count("<td>&lt;i&gt;x&lt;/i&gt;</td>") == 1
     assert "--v:0.250;--from:0.500" in html and "--v:0.500;--from:0.000" in html
     both = numbers([Column("", ["a"]), *(Column("n", [v], bars=1, longest=0.8) for v in (0.2, 0.8))])
     assert "--v:0.250" in both and "--v:1.000" in both
