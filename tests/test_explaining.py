@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -73,6 +74,28 @@ def test_options_and_refusals(model, image) -> None:
         vitviz.explain(model, image, method="occlusion", steps=3)
     with pytest.raises(UnsupportedError, match="No explanation method"):
         vitviz.explain(model, image, method="nothing")
+    with pytest.raises(ValueError, match="stride of 9"):
+        vitviz.explain(model, image, method="occlusion", stride=9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "reason"),
+    [
+        ({"methods": ["rollout", "nothing"]}, UnsupportedError, "No explanation method is called 'nothing'"),
+        ({"methods": "rollout"}, TypeError, "write ['rollout']"),
+        (
+            {"methods": ["occlusion"], "options": {"occlusion": {"steps": 3}}},
+            UnsupportedError,
+            "no option called 'steps'",
+        ),
+        ({"methods": ["rollout"], "options": {"oclusion": {"stride": 3}}}, UnsupportedError, "called 'oclusion'"),
+        ({"methods": ["occlusion"], "options": {"occlusion": {"stride": 9}}}, ValueError, "stride of 9"),
+    ],
+)
+def test_several_methods_are_refused_as_one_is(model, image, asked, error, reason) -> None:
+    """What is wrong in the request is not one of the methods that the model does not support."""
+    with pytest.raises(error, match=re.escape(reason)):
+        vitviz.explain_all(model, image, **asked)
 
 
 def test_a_question_and_a_model_with_an_image_are_explained_alike(model, image) -> None:

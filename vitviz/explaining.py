@@ -59,7 +59,7 @@ def explain(
         UnsupportedError: For an unknown method or option, a target that the model does not have, and a method that is not
             defined for this model.
         MissingPackageError: For a method that needs a package that is not installed.
-        ValueError: For a trace of another model.
+        ValueError: For a trace of another model, and a value that an option does not take.
         TypeError: For a model without an image, and a question with one or with a target.
     """
     return explain_question(_question(model, image, target, framing), method, progress, **options)
@@ -90,7 +90,9 @@ def explain_all(
         Key -> Heatmap (rows, cols).
 
     Raises:
-        UnsupportedError, ValueError, TypeError: As `explain`.
+        UnsupportedError: For an unknown method or option, and a target that the model does not have.
+        ValueError: As `explain`.
+        TypeError: As `explain`, and for one string in place of a list of methods.
     """
     return explain_with_all(_question(model, image, target, framing), methods, progress, options)
 

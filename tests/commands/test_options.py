@@ -111,6 +111,9 @@ def test_an_option_that_cannot_be_read(text, capsys):
     with pytest.raises(SystemExit):
         main(["faithfulness", "folder", "--option", text])
     assert "is not METHOD.NAME=VALUE with a whole number" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["faithfulness", "folder", "--stride", text])
+    assert f"argument --stride: {text!r} is not a whole number, such as 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

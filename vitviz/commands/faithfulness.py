@@ -81,7 +81,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _alias(flag: str, text: str) -> MethodOption:
-    return MethodOption(flag, *ALIASES[flag], int(text))
+    try:
+        return MethodOption(flag, *ALIASES[flag], int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, such as 3") from None
 
 
 def run(arguments: argparse.Namespace) -> None:

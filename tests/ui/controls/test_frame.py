@@ -6,9 +6,11 @@ import re
 from unittest.mock import Mock
 
 import pytest
+from streamlit.runtime.scriptrunner import RerunData, RerunException
 
 from tests.ui.integration.test_pages import DRAWN, prediction_of
 from vitviz.errors import UnsupportedError
+from vitviz.ui.controls import frame
 from vitviz.ui.pages.patches import text as words
 from vitviz.ui.text import common
 
@@ -40,6 +42,16 @@ def test_what_the_numbers_say_takes_the_leads_place(app):
     )
     lead = [i for i, each in enumerate(said) if "Here an object is a group" in each]
     assert not shown.wrong and lead == [said.index(f"**{common.NOTICE}**") + 1] and line < lead[0]
+
+
+@pytest.mark.parametrize("ends", [RerunException(RerunData()), UnsupportedError("its own")], ids=["rerun", "error"])
+def test_how_a_page_ends_is_what_is_raised(monkeypatch, ends):
+    """The lead's facts are asked of the model: not in a run that has ended, and their error does not replace the page's."""
+    asked = Mock(side_effect=UnsupportedError("of the lead"))
+    monkeypatch.setattr(frame, "true_of", asked)
+    with pytest.raises(type(ends)) as raised, frame.page(words.PAGE, Mock()):
+        raise ends
+    assert raised.value is ends and asked.called == isinstance(ends, UnsupportedError)
 
 
 @pytest.mark.parametrize("page", ["start", "rollout"])

@@ -53,11 +53,10 @@ def explain(question: Question, key: str, progress: Progress | None = None, **op
 
     Raises:
         UnsupportedError: for an unknown key or option, and for a model that the method is not defined for.
+        ValueError: for a value that an option does not take.
         NotFiniteError: if the map is not finite.
     """
-    if key not in METHODS:
-        raise UnsupportedError(f"No explanation method is called {key!r}; there are {', '.join(METHODS)}.")
-    heatmap = METHODS[key].map(question, progress, **options)
+    heatmap = _method(key).map(question, progress, **options)
     wrong = int(np.count_nonzero(~np.isfinite(heatmap.values)))
     if wrong:
         raise NotFiniteError(
@@ -65,6 +64,12 @@ def explain(question: Question, key: str, progress: Progress | None = None, **op
             "not finite (not-a-number or infinite), so there is no map. Choose another method or target."
         )
     return heatmap
+
+
+def _method(key: str) -> Method:
+    if key not in METHODS:
+        raise UnsupportedError(f"No explanation method is called {key!r}; there are {', '.join(METHODS)}.")
+    return METHODS[key]
 
 
 def explain_all(
@@ -83,9 +88,19 @@ def explain_all(
 
     Returns:
         key -> Heatmap (rows, cols).
+
+    Raises:
+        UnsupportedError: for an unknown key or option.
+        ValueError: for a value that an option does not take.
+        TypeError: for one string in place of several keys.
+        NotFiniteError: if a map is not finite.
     """
+    if isinstance(keys, str):
+        raise TypeError(f"the methods are a list of keys, and {keys!r} is a single string; write [{keys!r}]")
     keys = list(METHODS if keys is None else keys)
-    weights = {key: METHODS[key].weight if key in METHODS else 0 for key in keys}
+    weights = {key: _method(key).weight for key in keys}
+    for key, given in (options or {}).items():  # before any pass, and not as one of what the model does not support
+        _method(key).checked(**given)
     whole = sum(weights[key] for key in keys) or 1
     maps: dict[str, Heatmap] = {}
     before = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -100,16 +100,22 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
 
     st.header(text.question)
     places, notice = Frame(), text.notice
+
+    def show_lead() -> None:
+        with places._lead:
+            show_sentences(*(places.line or (text.lead, blanks)))
+
     try:
         with places.body:
             yield places
-    finally:
-        said, filled = places.line or (text.lead, blanks)
-        with places._lead:
-            show_sentences(said, filled)
-        if places.line:
-            notice = text.lead + text.notice
-        drawn()
+    except Exception:  # not a rerun, which ends this run at once
+        with suppress(Exception):  # the page's own error is the one to be shown
+            show_lead()
+        raise
+    show_lead()
+    if places.line:
+        notice = text.lead + text.notice
+    drawn()
     with st.container(key="around"):
         columns = st.columns(3)
         parts = ((words.TRY_THIS, text.try_this), (words.NOTICE, notice), (words.CATCH, text.catch))

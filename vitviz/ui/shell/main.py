@@ -100,6 +100,7 @@ def _at_size(own: Model) -> Model:
 
 
 def _show(opened: list[PageContext], page: Page) -> None:
+    navigation.follow(page.name)
     with st.container(key="top", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         with st.container(key="answer", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             if opened and page.name != "start":  # there the answer comes with the layers

@@ -39,15 +39,20 @@ def go(name: str) -> NoReturn:
     st.switch_page(pages()[name], query_params=to_parameters(state.selection()))
 
 
-def go_next(name: str) -> None:
-    """Opens another page at the beginning of the next run: for callbacks, which run before the pages are known."""
-    st.session_state[_NEXT] = name
+def go_next(name: str, here: str) -> None:
+    """Opens another page at the beginning of the next run: for callbacks of the page `here`, which run before the pages are
+    known.
+    """
+    st.session_state[_NEXT] = (name, here)
 
 
-def follow() -> None:
-    """Opens the page that a callback asked for with `go_next`, if any and if this server has it."""
-    name = st.session_state.pop(_NEXT, "")
-    if name in pages():
+def follow(here: str) -> None:
+    """Opens the page that a callback of the page `here` asked for with `go_next`, if any and if this server has it.
+
+    Call in every run, before the page is drawn: what another page asked for, and was left before, is dropped.
+    """
+    name, asked_by = st.session_state.pop(_NEXT, ("", ""))
+    if asked_by == here and name in pages():
         go(name)
 
 

@@ -43,7 +43,6 @@ Found = tuple[FoundObject, ...]
 
 
 def render(context: PageContext) -> None:
-    navigation.follow()
     finder = str(state.value_of("finder"))
     with page(words.PAGES[finder], context) as its:
         if not context.trace.layers:
@@ -136,7 +135,7 @@ def _go_on(ways: dict[tuple[str, str], tuple[int, ...]]) -> None:
         state.change(object=runs(ways[way]), part="mark")
     else:
         edits.switch(edits.hide(given, ways[way], edits.hide_by(given)), switch="hide")
-    navigation.go_next(way[0])
+    navigation.go_next(way[0], "find")
 
 
 def _centred() -> bool:

@@ -213,7 +213,7 @@ def _said_of_sinks(context: PageContext, options: RolloutOptions) -> None:
         caption(words.SPOILED_ONE if len(found.cells) == 1 else words.SPOILED, share=found.share)
         caption(words.ASIDE_TEXT)
     else:
-        caption(words.UNSPOILED_ONE if found.cells else words.UNSPOILED, count=len(found.cells))
+        caption(words.FRAMED_SINKS if found.cells else words.NO_STRONGEST_SINK, count=len(found.cells))
 
 
 def _exports(context: PageContext, options: RolloutOptions) -> None:

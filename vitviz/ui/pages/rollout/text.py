@@ -80,8 +80,8 @@ SPOILED_ONE = computed(
     "The framed sink holds {share:.0%} of this map. In at least one layer, it gets over 10 times the attention of the median patch.",
     _SINKS_BY,
 )
-UNSPOILED = computed("No sink is the strongest patch of this map.", _SINKS_BY)
-UNSPOILED_ONE = computed("{count} sinks are framed; none is the strongest patch.", _SINKS_BY)
+NO_STRONGEST_SINK = computed("No sink is the strongest patch of this map.", _SINKS_BY)
+FRAMED_SINKS = computed("Sinks framed: {count}; none is the strongest patch.", _SINKS_BY)
 ASIDE_ALT = definition("The rollout of the {query} with {count} sinks set to zero.")
 ASIDE_TEXT = definition("Only the map changes. The model still attends to the sinks.")
 ALONE_ALT = definition("Attention of the {query} in layer {layer}, mean of heads.")

@@ -28,7 +28,6 @@ SENT_SECONDS = 0.03  # the next run takes back what has not been sent
 
 
 def render(context: PageContext) -> None:
-    navigation.follow()
     st.header(words.HEADING, anchor=False)
     with st.container(key="figure"):
         _figure([context])
@@ -112,4 +111,4 @@ def act(asked: Act) -> None:
     elif asked.kind == "page":
         chosen: dict[str, Any] = {"layer": asked.layer, "head": asked.head, "query": asked.held}
         state.change(**chosen)
-        navigation.go_next(asked.name)
+        navigation.go_next(asked.name, "start")
