@@ -86,6 +86,9 @@ def test_replicas_are_locked_down_and_the_proxy_keeps_a_visitor_on_one() -> None
     for service in replicas.values():
         assert service["read_only"] and service["cap_drop"] == ["ALL"] and "ports" not in service
         assert service["security_opt"] == ["no-new-privileges:true"]
+        (most,) = re.findall(r":-(\d+)", service["environment"]["VITVIZ_MAX_CONNECTIONS"])
+        assert service["mem_limit"] == "6g" and 1.1 + int(most) * 0.05 < 6.5, "GB, as docs/deploy.md plans"
+        assert service["pids_limit"] > int(most) * 3 + 200
     public = services["proxy"]
     assert public["read_only"] and public["cap_drop"] == ["ALL"] and public["cap_add"] == ["NET_BIND_SERVICE"]
     proxy = (ROOT / "deploy" / "Caddyfile").read_text()

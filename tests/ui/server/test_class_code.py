@@ -105,6 +105,17 @@ def test_whoever_guesses_has_to_wait_and_the_right_word_does_not_count() -> None
     assert tab.post("/class-code", data={"code": CODE}).status_code == 303
 
 
+def test_a_guesser_with_a_network_of_ipv6_is_one_address() -> None:
+    guard = browser(tries=Tries(Clock())).app
+    for number in range(class_code.TRIES):
+        tab = TestClient(guard, client=(f"2001:db8::{number:x}", 5000))
+        assert tab.post("/class-code", data={"code": "guess"}).status_code == 403
+    for address, status in (("2001:db8::ffff", 429), ("2001:db8:0:1::1", 403)):
+        assert (
+            TestClient(guard, client=(address, 5000)).post("/class-code", data={"code": "guess"}).status_code == status
+        )
+
+
 def test_many_addresses_together_have_to_wait_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(class_code, "ALL_TRIES", 10)
     monkeypatch.setattr(class_code, "ADDRESSES_COUNTED", 4)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import streamlit
@@ -19,20 +17,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
-from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from vitviz.ui.server import guards, uploads
+from vitviz.ui.server import guards
 from vitviz.ui.server.guards import (
     AllowedHosts,
     ClosedAddresses,
     Connections,
     MessageSize,
     SecurityHeaders,
-    UploadQuota,
     content_security_policy,
 )
-from vitviz.ui.server.uploads import Quota
 
 
 async def plain(request: Request) -> PlainTextResponse:
@@ -217,180 +212,41 @@ def test_browsers_connected_at_once_are_bounded_in_all_and_of_one_address() -> N
         with pytest.raises(WebSocketDisconnect):
             connect(three)
     assert not app._open, "all places are free again"
+    alone = Connections(app.app, most=4, share=1.0)
+    with contextlib.ExitStack() as connected:
+        for _ in range(4):
+            connected.enter_context(TestClient(alone).websocket_connect("/stream"))
     with three.websocket_connect("/stream") as socket:
         socket.send_bytes(b"x")
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class TestUploads:
-    def quota(self, nbytes: int = 1000, base: str = "") -> tuple[TestClient, dict[str, list[str]], Clock]:
-        files: dict[str, list[str]] = {}
-        clock = Clock()
-
-        def drop(session: str, file: str) -> None:
-            files[session].remove(file)
-
-        guard = Middleware(
-            UploadQuota,
-            quota=Quota(nbytes, clock),
-            kept=lambda session: [*files.get(session, ())],
-            drop=drop,
-            base_path=base,
-        )
-        return client(guard), files, clock
-
-    def put(self, browser: TestClient, session: str, size: int, base: str = "", **options: object) -> int:
-        return browser.put(f"{base}/_stcore/upload_file/{session}/file", content=bytes(size), **options).status_code
-
-    @pytest.mark.parametrize("base", ["", "/lab"])
-    def test_a_session_has_so_many_bytes_an_hour(self, base: str) -> None:
-        browser, _, clock = self.quota(base=base)
-        assert [self.put(browser, "a", 400, base) for _ in range(3)] == [200, 200, 429]
-        assert self.put(browser, "a", 200, base) == 200
-        assert self.put(browser, "a", 1, base) == 429
-        assert self.put(browser, "b", 1000, base) == 200, "another session has its own"
-        clock.now += 1800
-        assert [self.put(browser, "a", size, base) for size in (501, 500, 1)] == [429, 200, 429]
-        clock.now += 3600
-        assert self.put(browser, "a", 1000, base) == 200
-
-    def test_150_uploads_of_10_megabytes_are_not_all_taken(self) -> None:
-        browser, files, _ = self.quota(300_000_000)
-        taken = 0
-        content = bytes(10_000_000)
-        for number in range(150):
-            if browser.put("/_stcore/upload_file/a/f", content=content).status_code == 200:
-                taken += 1
-                files.setdefault("a", []).append(str(number))
-            assert len(files["a"]) <= 2
-            if taken < number + 1:
-                break
-        assert taken == 30
-
-    def test_bytes_that_were_not_announced_count_as_well(self) -> None:
-        browser, _, _ = self.quota()
+def test_the_operator_is_told_once_that_all_visitors_have_one_address(caplog: pytest.LogCaptureFixture) -> None:
+    app = Connections(Starlette(routes=[WebSocketRoute("/stream", echo)]), most=4)
+    one, two = (TestClient(app, client=(address, 5000)) for address in ("203.0.113.77", "203.0.113.78"))
+    with contextlib.ExitStack() as connected:
+        for browser in (one, two, one):
+            connected.enter_context(browser.websocket_connect("/stream"))
+        assert one.get("/", headers={"accept": "text/html"}).status_code == 503
+        assert not caplog.text, "there are other addresses, so that they are told apart"
+    with one.websocket_connect("/stream"), one.websocket_connect("/stream"):
         for _ in range(2):
-            answer = browser.put("/_stcore/upload_file/a/f", content=(bytes(300) for _ in range(2)))
-            assert answer.status_code == 200
-        assert self.put(browser, "a", 1) == 429
+            assert one.get("/", headers={"accept": "text/html"}).status_code == 503
+    assert caplog.text.count("FORWARDED_ALLOW_IPS") == 1 and "2 of 4 places free" in caplog.text
+    assert "203.0.113" not in caplog.text
 
-    def test_earlier_files_are_let_go_of_before_the_next_is_kept(self) -> None:
-        browser, files, _ = self.quota()
-        files.update(a=["first", "second", "third"], b=["first", "second"])
-        self.put(browser, "a", 1)
-        assert files == {"a": ["third"], "b": ["first", "second"]}
 
-    def test_so_many_at_once(self) -> None:
-        guard = UploadQuota(None, Quota(1000), lambda _: [], lambda *_: None)
-        begun: list[int] = []
-
-        async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-            begun.append(1)
-            await guard(scope, receive, send)  # one more while this one is under way
-
-        guard.app = inner
-        browser = TestClient(guard)
-        for times in (1, 2):
-            assert self.put(browser, "a", 1) == 429
-            assert len(begun) == times * guards.UPLOADS_AT_ONCE, "and what is refused or over takes no place"
-
-    def slow(self, takes: object) -> UploadQuota:
-        """The guard around an answer that `takes` gives."""
-        return UploadQuota(takes, Quota(10_000_000), lambda _: [], lambda *_: None)
-
-    async def send(self, guard: UploadQuota, receive: object, address: str = "203.0.113.1", session: str = "a") -> int:
-        """The status that an upload is answered with."""
-        path = f"/_stcore/upload_file/{session}/file"
-        scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "client": (address, 5000)}
-        answers: list[dict[str, object]] = []
-
-        async def answer(message: dict[str, object]) -> None:
-            answers.append(message)
-
-        await guard(scope, receive, answer)
-        self.headers = dict(answers[0]["headers"])
-        return answers[0]["status"]
-
-    @staticmethod
-    async def read(scope: object, receive: object, send: object) -> None:
-        size, more = 0, True
-        while more:
-            message = await receive()
-            size, more = size + len(message["body"]), message["more_body"]
-        await PlainTextResponse(str(size))(scope, receive, send)
-
-    def test_an_upload_that_does_not_come_on_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guards, "FIRST_SECONDS", 0.05)
-        guard, parts = self.slow(self.read), [bytes(100)]
-
-        async def receive() -> dict[str, object]:
-            if not parts:
-                await asyncio.sleep(60)
-            return {"type": "http.request", "body": parts.pop(), "more_body": True}
-
-        assert asyncio.run(self.send(guard, receive)) == 408
-        assert self.headers[b"connection"] == b"close", "what still comes is not read"
-        assert not guard._read and not guard._under_way
-
-    def test_what_has_come_gives_an_upload_more_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        clock, given, parts = Clock(), [], [(1_000_000, True), (500_000, True), (0, False)]
-        monkeypatch.setattr(guards, "time", SimpleNamespace(monotonic=clock))
-
-        async def wait_for(coming: object, seconds: float) -> object:
-            given.append(seconds)
-            return await coming
-
-        monkeypatch.setattr(guards, "asyncio", SimpleNamespace(wait_for=wait_for))
-
-        async def receive() -> dict[str, object]:
-            clock.now += 30
-            size, more = parts.pop(0)
-            return {"type": "http.request", "body": bytes(size), "more_body": more}
-
-        assert asyncio.run(self.send(self.slow(self.read), receive)) == 200
-        assert given == [10, 10 + 50 - 30, 10 + 75 - 60], "20 kB a second"
-
-    def test_so_many_are_read_at_once_and_half_of_them_of_one_address(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guards, "READ_AT_ONCE", 4)
-
-        async def receive() -> dict[str, object]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def run() -> None:
-            over, reading = asyncio.Event(), []
-
-            async def hold(scope: dict[str, object], receive: object, send: object) -> None:
-                reading.append(scope["client"][0])
-                await over.wait()
-                await self.read(scope, receive, send)
-
-            guard = self.slow(hold)
-
-            async def reads(*addresses: str) -> None:
-                while sorted(reading) != [*addresses]:
-                    await asyncio.sleep(0.01)
-
-            sent = [asyncio.create_task(self.send(guard, receive, "one", str(number))) for number in range(3)]
-            await reads("one", "one")
-            sent += [asyncio.create_task(self.send(guard, receive, "two", str(number))) for number in range(3, 5)]
-            await reads("one", "one", "two", "two")
-            monkeypatch.setattr(guards, "WAIT_SECONDS", -1.0)
-            assert await self.send(guard, receive, "three", "5") == 503
-            over.set()
-            assert await asyncio.gather(*sent) == [200] * 5, "who waited has the place of another"
-            assert not guard._read and not guard._under_way
-
-        asyncio.run(run())
-
-    def test_sessions_that_are_counted_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(uploads, "COUNTED", 5)
-        quota = Quota(1000)
-        for number in range(50):
-            quota.spend(str(number), 10)
-        assert [number for number in range(50) if quota.left(str(number)) < 1000] == [45, 46, 47, 48, 49]
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_addresses_that_one_visitor_has_are_one(host: str, address: str) -> None:
+    assert guards.address_of({"client": (host, 5000)}) == address
+    assert guards.address_of({"client": None}) == ""

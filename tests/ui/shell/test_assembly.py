@@ -120,6 +120,23 @@ def test_browsers_connected_at_once_are_bounded(base: str) -> None:
     assert browser.get(f"{base}/patches", headers=HTML).status_code == 200
 
 
+def test_the_share_of_one_address_is_the_operators(base: str) -> None:
+    stream = f"{base}/_stcore/stream"
+    for share, status in ((0.5, 503), (1.0, 200)):
+        browser = client(base, max_connections=4, address_share=share)
+        with browser.websocket_connect(stream), browser.websocket_connect(stream):
+            assert browser.get(f"{base}/patches", headers=HTML).status_code == status
+
+
+def test_uploads_of_sessions_that_are_over_are_refused(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly.runtime, "exists", lambda: True)
+    there = type("Runtime", (), {"is_active_session": lambda _, name: name == "mine", "uploaded_file_mgr": None})
+    monkeypatch.setattr(assembly.runtime, "get_instance", there)
+    browser = client(base)
+    for whose, status in (("mine", 200), ("another", 400)):
+        assert browser.put(f"{base}/_stcore/upload_file/{whose}/file", content=b"x").status_code == status
+
+
 def test_every_other_guard_is_there(base: str) -> None:
     browser = client(base, allowed_hosts=("testserver", "lab.example.org"), frame_ancestors=("https://class.example",))
     assert browser.get(f"{base}/patches", headers={"host": "evil.example"}).status_code == 400

@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vitviz.ui.server.guards import refuse
+from vitviz.ui.server.guards import address_of, refuse
 from vitviz.ui.server.settings import url_prefix
 from vitviz.ui.text import common as words
 
@@ -95,7 +95,7 @@ class ClassCode:
             await refuse(scope, receive, send, 401, words.CODE_WANTED)
 
     async def _asked(self, request: Request) -> Response:
-        address = request.client.host if request.client else ""
+        address = address_of(request.scope)
         if not self._tries.left(address):
             return self._form(429, words.CODE_TOO_OFTEN)
         body = b""

@@ -1,20 +1,18 @@
-"""Middleware around everything that the app serves: headers, hosts, closed addresses, messages and uploads.
+"""Middleware around everything that the app serves: headers, hosts, closed addresses, connections and messages.
 
-Each is a plain ASGI middleware. `guards` lists them in their order, the first outermost.
+Each is a plain ASGI middleware, as is that of uploads (`uploads.UploadQuota`). `assembly.middleware` lists them in their order.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import ipaddress
 import logging
 import re
 import socket
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vitviz.ui.server.settings import url_prefix
-from vitviz.ui.server.uploads import Quota
 from vitviz.ui.server.watching import without_message
 
 _LOG = logging.getLogger(__name__)
@@ -34,16 +31,8 @@ _LOG = logging.getLogger(__name__)
 MAX_MESSAGE = 6_000_000
 # Streamlit's own addresses that are closed: its internal metrics, and a way to run the app without a browser.
 CLOSED = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
-UPLOADS = "/_stcore/upload_file/"
-# Uploads of one session at once; each is held in memory while it is received.
-UPLOADS_AT_ONCE = 2
-# Read at once of everybody, and the share of one address; who comes later waits for so many seconds at most.
-READ_AT_ONCE, SHARE, WAIT_SECONDS = 20, 0.5, 60.0
-# Bytes a second that an upload must come with from its first seconds on: 10 MB take nine minutes at most.
-SLOWEST, FIRST_SECONDS = 20_000, 10.0
-STEP_SECONDS = 0.05
-# Of one session, kept by Streamlit beside the newest: the app takes a file's bytes as soon as it has come.
-UPLOADS_KEPT = 1
+# Of the connections, and of the uploads that are read at once, that one address may have.
+SHARE = 0.5
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -227,14 +216,16 @@ class Connections:
     later gets no page, and is told to try again.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self._most = app, most
+    def __init__(self, app: ASGIApp, most: int, share: float = SHARE) -> None:
+        self.app, self._most, self._share = app, most, share
         self._open: Counter[str] = Counter()  # address -> connections
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address = _address(scope)
+        address = address_of(scope)
         connects = scope["type"] == "websocket"
-        if (connects or _asks_for_page(scope)) and not _has_place(self._open, address, self._most):
+        if (connects or _asks_for_page(scope)) and not has_place(self._open, address, self._most, self._share):
+            self._warn(address)
             await refuse(scope, receive, send, 503, "too many people are here now; try again in a minute")
             return
         if not connects:
@@ -243,15 +234,34 @@ class Connections:
         with _taken(self._open, address):
             await self.app(scope, receive, send)
 
+    def _warn(self, address: str) -> None:
+        """Says once where all visitors have one address, which is the proxy's where the app is not told to look behind it."""
+        taken = self._open.total()
+        if not self._warned and taken < self._most and taken == self._open[address]:
+            self._warned = True
+            _LOG.warning(
+                "a visitor was refused with %d of %d places free: all visitors have one address. Behind a proxy, set "
+                "FORWARDED_ALLOW_IPS to its address; for a class behind one address, raise VITVIZ_ADDRESS_SHARE",
+                self._most - taken,
+                self._most,
+            )
 
-def _address(scope: Scope) -> str:
-    """Of the visitor, as the web server knows it."""
-    return scope["client"][0] if scope.get("client") else ""
+
+def address_of(scope: Scope) -> str:
+    """Of the visitor, as the web server knows it. 64 bits of IPv6 are one: a visitor has all addresses that begin with them."""
+    host = scope["client"][0] if scope.get("client") else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((int(address), 64), strict=False))
 
 
-def _has_place(taken: Counter[str], address: str, most: int) -> bool:
+def has_place(taken: Counter[str], address: str, most: int, share: float = SHARE) -> bool:
     """Whether there is a place in all, and one of the share of an address."""
-    return taken.total() < most and taken[address] < max(SHARE * most, 1)
+    return taken.total() < most and taken[address] < max(share * most, 1)
 
 
 @contextmanager
@@ -272,99 +282,12 @@ def _asks_for_page(scope: Scope) -> bool:
     )
 
 
-class _GivenUp(Exception):
-    """An upload that is read no further: status and reason of the answer."""
-
-
-class UploadQuota:
-    """Bounds what one session, a tab, uploads: at once, within an hour, and in files kept. Of everybody, so many are read at
-    once, and none that does not come on.
-
-    Args:
-        quota: bytes within an hour.
-        kept: gives the names of a session's files, the oldest first.
-        drop: deletes one of them.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        quota: Quota,
-        kept: Callable[[str], list[str]],
-        drop: Callable[[str, str], None],
-        base_path: str = "",
-    ) -> None:
-        self.app, self._quota, self._kept, self._drop = app, quota, kept, drop
-        self._path = f"{url_prefix(base_path)}{UPLOADS}"
-        self._under_way: dict[str, int] = {}
-        self._read: Counter[str] = Counter()  # address -> uploads that are read
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "PUT" or not scope["path"].startswith(self._path):
-            await self.app(scope, receive, send)
-            return
-        session = scope["path"].removeprefix(self._path).partition("/")[0]
-        length = Headers(scope=scope).get("content-length", "")
-        announced = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
-        if self._under_way.get(session, 0) >= UPLOADS_AT_ONCE:
-            await refuse(scope, receive, send, 429, "send one picture at a time")
-        elif self._quota.left(session) < max(announced, 1):
-            await refuse(scope, receive, send, 429, "upload limit reached; try again in an hour")
-        else:
-            await self._take(session, scope, receive, send)
-
-    async def _take(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
-        came, until, more, begun = 0, 0.0, True, False
-
-        async def counted() -> Message:
-            nonlocal came, more
-            if not more:
-                return await receive()
-            try:
-                message = await asyncio.wait_for(receive(), max(until + came / SLOWEST - time.monotonic(), 0))
-            except TimeoutError:
-                raise _GivenUp(408, "the picture came too slowly; try a smaller one") from None
-            size = len(message.get("body", b""))
-            came, more = came + size, message.get("more_body", False)
-            self._quota.spend(session, size)
-            return message
-
-        async def answer(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        self._under_way[session] = self._under_way.get(session, 0) + 1
-        try:
-            await self._await_place(_address(scope))
-            with _taken(self._read, _address(scope)):
-                for file in self._kept(session)[:-UPLOADS_KEPT]:
-                    self._drop(session, file)
-                until = time.monotonic() + FIRST_SECONDS
-                await self.app(scope, counted, answer)
-        except _GivenUp as given_up:
-            if not begun:
-                await refuse(scope, receive, send, *given_up.args)
-        finally:
-            self._under_way[session] -= 1
-            if not self._under_way[session]:
-                del self._under_way[session]
-
-    async def _await_place(self, address: str) -> None:
-        """Until there is a place to read an upload in, nothing of it is read, and its sender waits."""
-        until = time.monotonic() + WAIT_SECONDS
-        while not _has_place(self._read, address, READ_AT_ONCE):
-            if time.monotonic() > until:
-                raise _GivenUp(503, "too many pictures are coming now; try again in a minute")
-            await asyncio.sleep(STEP_SECONDS)
-
-
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
     """Responds with the status and reason, or closes a connection that has not been accepted."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "60"} if status in (429, 503) else {})
-    if status == 408:
+    if status == 413:
         headers["Connection"] = "close"  # or the rest of what was sent would still be taken
     await PlainTextResponse(reason, status, headers)(scope, receive, send)

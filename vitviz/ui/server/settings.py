@@ -51,6 +51,12 @@ def _count(text: str) -> int:
     return _number(text)
 
 
+def _share(text: str) -> float:
+    if not re.fullmatch(r"0?\.\d*[1-9]\d*|1(\.0*)?", text, re.ASCII):
+        raise ValueError("a number such as 0.5, above 0 and at most 1")
+    return float(text)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in re.split(r"[\s,]+", text) if name)
 
@@ -93,7 +99,8 @@ class ServerSettings:
     pages_off        names of pages that are switched off, as in their addresses
     max_size         pixels; the side of the largest input of a model
     upload_quota     bytes that one tab may upload within an hour
-    max_connections  browsers connected at once, of which one address may have half
+    max_connections  browsers connected at once
+    address_share    of them, and of the uploads that are read at once, that one address may have; 1 for all
     allowed_hosts    names by which the server may be addressed, with "*." for all below and "*" for any; loopback, addresses in
                      numbers and the machine's own name are always allowed
     frame_ancestors  pages of other servers that may show the app inside them, as in a Content-Security-Policy
@@ -115,6 +122,7 @@ class ServerSettings:
     max_size: int = _setting(_number, "2368")
     upload_quota: int = _setting(_bytes, "300MB")
     max_connections: int = _setting(_count, "300")
+    address_share: float = _setting(_share, "0.5")
     allowed_hosts: tuple[str, ...] = _setting(_names, "")
     frame_ancestors: tuple[str, ...] = _setting(_names, "")
     class_code: str = _setting(_code, "")

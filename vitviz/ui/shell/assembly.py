@@ -26,7 +26,6 @@ from vitviz.ui.server.guards import (
     MessageSize,
     OwnPage,
     SecurityHeaders,
-    UploadQuota,
 )
 from vitviz.ui.server.route import (
     KnownPages,
@@ -79,9 +78,17 @@ def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]
         Middleware(AllowedHosts, hosts=chosen.allowed_hosts),
         Middleware(ClosedAddresses, base_path=base),
         *(code if chosen.class_code else []),
-        Middleware(Connections, most=chosen.max_connections),
+        Middleware(Connections, most=chosen.max_connections, share=chosen.address_share),
         Middleware(MessageSize),
-        Middleware(UploadQuota, quota=uploads.quota(chosen.upload_quota), kept=_files, drop=_drop, base_path=base),
+        Middleware(
+            uploads.UploadQuota,
+            quota=uploads.quota(chosen.upload_quota),
+            kept=_files,
+            drop=_drop,
+            base_path=base,
+            known=_is_session,
+            share=chosen.address_share,
+        ),
         Middleware(VisitorCookie, base_path=base),
         Middleware(KnownPages, pages=pages, base_path=base),
         Middleware(OwnPage, css=styles.CSS, scripts=scripts),
@@ -159,6 +166,10 @@ def _manager() -> MemoryUploadedFileManager | None:
         return None
     manager = runtime.get_instance().uploaded_file_mgr
     return manager if isinstance(manager, MemoryUploadedFileManager) else None
+
+
+def _is_session(streamlit_id: str) -> bool:
+    return not runtime.exists() or runtime.get_instance().is_active_session(streamlit_id)
 
 
 def _files(streamlit_id: str) -> list[str]:
