@@ -107,11 +107,14 @@ def features(
 
 
 def _room(photographs: Sequence[Photograph]) -> str:
-    """CSS of the space that photographs with features will take: `panelsFor` in `frontend/core/layout.js`."""
+    """CSS of the space that photographs will take: `panelsFor` in `frontend/core/layout.js`."""
+    across, between = sum(each.ratio for each in photographs), len(photographs) - 1
     if not photographs[0].features:
-        return ""  # one row or two, which the browser decides
-    across = sum(each.ratio for each in photographs)
-    below = 78 - 48 * (len(photographs) - 1) / across  # title, bar and reading, less what the gap takes of the height
+        # In one row beside what is painted of them or, on a phone, above it; elsewhere the browser decides.
+        beside = f"min(100svh - 292px, (100% - {16 * (2 * between + 1)}px) / {2 * across})"
+        above = f"min(100svh - 292px, (100% - {16 * between}px) / {across} * 2 + 4px, max(0px, (640px - 100vw) * 99))"
+        return f"padding-bottom: max({beside}, {above}); margin-bottom: 62px;"
+    below = 78 - 48 * between / across  # title, bar and reading, less what the gap takes of the height
     return (
         f"width: 100%; aspect-ratio: {across}; max-height: calc(100svh - 302px); margin-bottom: {below:.0f}px; "
         "min-height: min(100svh - 300px, max(0px, (640px - 100vw) * 99));"

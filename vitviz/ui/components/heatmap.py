@@ -249,9 +249,18 @@ def _room(data: dict[str, Any]) -> str:
     around = 25 * (not shares) + 35 * bool(data["prefix"])  # CSS pixels
     if scale:
         around += 53 if scale["caption"] else 37
-    ratio = data["ratio"]
-    width = f"min(100%, {data['widest']}px, max(240px, 100svh - {data['around']}px) / {data['stacked']} * {ratio})"
-    return f"width: {width}; aspect-ratio: {ratio}; margin-bottom: {around}px;"
+    ratio, tallest = data["ratio"], f"max(240px, 100svh - {data['around']}px)"
+    # One under the other on a phone, they need not be seen at once, and lines of words break.
+    on_phone = "max(0px, (640px - 100vw) * 99)"
+    high = f"max({tallest} / {data['stacked']}, min({tallest}, {on_phone}))"
+    if data["paint"]:
+        broken = f"min(25px, {on_phone})"
+    elif data["heat"] and not data["one_of_many"] and not data["plain"]:
+        broken = "max(0px, 300px - 100%)"
+    else:
+        broken = "0px"
+    width = f"min(100%, {data['widest']}px, {high} * {ratio})"
+    return f"width: {width}; aspect-ratio: {ratio}; margin-bottom: calc({around}px + {broken});"
 
 
 def _photograph(context: PageContext, key: str, shown: Image.Image | None, params: dict[str, Hashable]) -> str:

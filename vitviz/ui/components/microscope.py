@@ -112,7 +112,7 @@ def microscope(
     # As core/layout.js sizes the picture on a wide screen, and what stands around it.
     slot = (
         f"width: min(56%, max(300px, 100svh - 290px) * {ratio}); aspect-ratio: {ratio}; margin-bottom: 161px; "
-        "min-height: max(0px, min(480px, (640px - 100vw) * 99));"
+        "min-height: max(0px, min(800px, (640px - 100vw) * 99));"
     )
     mount(_component(tuple(words.items())), key, data, taken, slot=slot)
 

@@ -22,8 +22,12 @@ CSS = """
 @media (hover: none) { .vv-mouse { display: none; } .vv-touch { display: inline; } }
 /* What stands below a figure is not seen before the figure is there, since it would be pushed down. */
 .stMain:not(:has(.vv-drawn)) :has(> :is(.st-key-lead, .st-key-controls, .st-key-below, .st-key-around, .st-key-along)),
-.stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stCaptionContainer"],
-.stMain:not(:has(.vv-drawn)) .st-key-figure > :has(> [data-testid="stMarkdown"]) { display: none; }
+.stMain:not(:has(.vv-drawn)) :has(> .st-key-controls) + *,
+.stMain:not(:has(.vv-drawn)) .st-key-figure > :not([data-testid="stElementContainer"]:first-child)
+  [data-testid="stCaptionContainer"],
+.stMain:not(:has(.vv-drawn)) .st-key-figure > :not(:first-child):has(> [data-testid="stMarkdown"]) { display: none; }
+/* Nor is a figure whose parts still have no scripts: they are 40 pixels high until then, whatever their place is. */
+.stMain:not(:has(.vv-drawn)) .st-key-figure:has([data-testid="stSkeleton"]) { visibility: hidden; }
 /* A control with a name above it is 68 pixels high, and its script may come after the buttons beside it. */
 .st-key-controls:has([data-testid="stSkeleton"]) { min-height: 68px; }
 /* In the sidebar nothing is seen below a control whose script is still loading: its place may be too low. */
@@ -112,6 +116,7 @@ button[data-selected="true"]:is([data-variant="segmented_control"], [data-varian
   /* What is waited for stands above the bar of pages, and a row of controls has the whole width. */
   .st-key-starting, .stMain:has(:is(.vv-drawn, .st-key-journey)) [class*="st-key-waiting-"] { bottom: 3.8rem; }
   /* What stands below the first picture of a figure waits for it, too. */
+  .stMain:not(:has(.vv-drawn)) .st-key-figure > :has([data-testid="stColumn"]) ~ :has([data-testid="stColumn"]),
   .stMain:not(:has(.vv-drawn)) .st-key-figure [data-testid="stColumn"]:not(:first-child):not(.st-key-side-by-side *) {
     display: none;
   }

@@ -30,6 +30,7 @@ from vitviz.figures.prediction import curves_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
+from vitviz.ui.components.mounting import reserve
 from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
@@ -45,6 +46,7 @@ from vitviz.ui.text import common
 
 KINDS = ("deletion", "insertion")
 OPPOSED = 0.1  # of a rank correlation: maps whose correlation is smaller in absolute value are called unrelated
+ROW = 35  # CSS pixels of a row of a table, its head among them
 SANITY_EVERY = 3  # layers randomised between two maps
 
 
@@ -156,12 +158,14 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
     with left:
         st.markdown(f"**{words.AGREEMENT}**")
         shown = {"": list(found), **{name: agreement[:, i].tolist() for i, name in enumerate(found)}}
-        st.dataframe(
-            shown,
-            hide_index=True,
-            column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found},
-            placeholder=common.NOTHING,
-        )
+        reserve("agreement", f"height: {ROW * len(shown) + 2}px;")
+        with st.container(key="agreement"):
+            st.dataframe(
+                shown,
+                hide_index=True,
+                column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found},
+                placeholder=common.NOTHING,
+            )
     with right:
         st.markdown(f"**{words.DISAGREEMENT}**")
         apart = disagreement(found)
