@@ -177,7 +177,8 @@ class _Places:
         self._call_in()
         try:
             try:
-                await asyncio.wait_for(turn, WAIT_SECONDS)
+                async with asyncio.timeout(WAIT_SECONDS):  # `wait_for` loses a cancellation in the moment of the turn
+                    await turn
             except TimeoutError:
                 raise busy from None
             yield
