@@ -31,6 +31,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 SIZE = {"width": 1280, "height": 800}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 MOVES, STROKES = 120, 5
 WATCH = """
 window.moved = []; window.frames = []; window.hovers = []; window.works = new Map(); window.moving = null;
@@ -195,9 +196,10 @@ def strokes(page: Any, box: dict[str, float]) -> list[float]:
     return times
 
 
-def shift(browser: Any, address: str, name: str) -> float:
+def shift(browser: Any, address: str, name: str, *, phone: bool = False) -> float:
     """CLS of one page in a browser that has nothing of it yet."""
-    context = browser.new_context(viewport=SIZE)
+    look: dict[str, Any] = PHONE if phone else {"viewport": SIZE}
+    context = browser.new_context(**look)
     page = context.new_page()
     page.add_init_script(WATCH)
     page.goto(f"{address}/{'' if name == 'start' else name}")
@@ -239,6 +241,7 @@ def main() -> None:
                 found |= first_visit(browser, address, answered) | figure(browser, address)
                 for name in () if chosen.no_pages else names:
                     found[f"CLS, {name}"] = shift(browser, address, name)
+                    found[f"CLS on a phone, {name}"] = shift(browser, address, name, phone=True)
             for what, value in found.items():
                 rows.setdefault(what, []).append(value)
         browser.close()
