@@ -5,14 +5,17 @@ Also how the suite is divided: into long tests and others (`--one-of`), and over
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ os.environ.setdefault("VITVIZ_DEVICE", "cpu")
 os.environ.setdefault("VITVIZ_DTYPE", "float32")
 
 BROWSER = "tests/browser/"
+T = TypeVar("T")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,6 +97,12 @@ def same_random_numbers() -> None:
     np.random.seed(0)  # for code that draws from the global generator
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+def awaited(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, run in a thread of its own: where the browser is driven, this one has a loop that runs."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import gzip
 import itertools
 import json
@@ -19,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from tests.conftest import awaited
 from vitviz.ui.server import payloads
 from vitviz.ui.server.payloads import PayloadStore
 from vitviz.ui.server.route import COOKIE, VisitorCookie, address, payload_route
@@ -341,7 +341,7 @@ def test_an_answer_is_handed_over_as_fast_as_it_is_taken(clock):
     async def send(message):
         messages.append(message)
 
-    asyncio.run(payload_route(store).app(scope | {"path_params": {"name": name}}, receive, send))
+    awaited(payload_route(store).app(scope | {"path_params": {"name": name}}, receive, send))
     parts = [message["body"] for message in messages[1:]]
     assert max(map(len, parts)) == 65_536 and not messages[-1].get("more_body")
     assert b"".join(parts) == store.fetch(name)

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from tests.conftest import awaited
 from tests.ui.server.test_guards import client
 from vitviz.ui.server import uploads
 from vitviz.ui.server.uploads import KeptUploads, Quota, UploadQuota
@@ -193,7 +194,7 @@ class TestUploads:
                 await asyncio.sleep(60)
             return {"type": "http.request", "body": parts.pop(), "more_body": True}
 
-        assert asyncio.run(self.send(guard, receive)) == 413
+        assert awaited(self.send(guard, receive)) == 413
         assert self.headers[b"connection"] == b"close", "what still comes is not read"
         assert not guard._places.taken and not guard._places._waiting and not guard._under_way
 
@@ -215,7 +216,7 @@ class TestUploads:
             return {"type": "http.request", "body": bytes(size), "more_body": bool(coming)}
 
         guard._places.taken["203.0.113.1"] = others
-        assert asyncio.run(self.send(guard, receive)) == 200
+        assert awaited(self.send(guard, receive)) == 200
         return given
 
     def test_what_has_come_gives_an_upload_more_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +263,7 @@ class TestUploads:
             assert await asyncio.gather(*sent) == [200] * 5, "who waited has the place of another"
             assert not guard._places.taken and not guard._places._waiting and not guard._under_way
 
-        asyncio.run(run())
+        awaited(run())
 
     def test_who_waits_has_a_turn_in_the_order_of_coming_and_too_many_of_one_address_do_not_wait(
         self, monkeypatch: pytest.MonkeyPatch
@@ -311,7 +312,7 @@ class TestUploads:
             assert await asyncio.gather(*(sent[session] for session in "acdef")) == [200] * 5
             assert not guard._places.taken and not guard._places._waiting and not guard._under_way
 
-        asyncio.run(run())
+        awaited(run())
 
     def test_a_session_that_is_not_there_takes_no_place(self) -> None:
         guard = UploadQuota(

@@ -282,6 +282,7 @@ export class JourneyFigure {
       row.node.classList.toggle("empty", !shown);
       row.node.classList.toggle("first", place === 0);
       row.button.disabled = !shown;
+      setAttribute(row.button, "aria-hidden", !shown); // it has no name
       row.key = shown?.name ?? null;
       setText(row.name, shown?.name ?? "");
       setText(row.value, shown?.text ?? "");
