@@ -284,7 +284,9 @@ class Journey extends JourneyPlayback {
     if (this.open !== null) {
       this.open = null;
       this.arrange();
-    } else if (this.held !== null) this.hold(null);
+    } else if (this.pixels) this.showPixels(false);
+    else if (this.curve !== null) this.showCurve(null);
+    else if (this.held !== null) this.hold(null);
     else return false;
     return true;
   }

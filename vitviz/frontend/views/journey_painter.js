@@ -224,14 +224,15 @@ export class JourneyPainter extends JourneyOpened {
     const done = timeline.finished ? this.layers.length : timeline.done;
     const layer = done - 1;
     setText(figure.answerTitle, answer === null ? words.format(this.shown.data.silent === "untrained" ? "answer_title" : "features_title") : layer >= 0 ? words.format("answer_after", { layer }) : words.format("answer_title"));
+    if (answer === null) this.paintCurve(-1);
     this.paintFeatures();
     if (answer === null) {
-      figure.showBars(null);
+      this.once("bars", [], () => figure.showBars(null));
       return setText(figure.note, words.format(`${this.shown.data.silent}_note`));
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
     const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.received);
-    figure.showBars(shown ? answer.bars[done].map((bar) => ({ ...bar })) : null, timeline.playing);
+    this.once("bars", [shown, done, timeline.playing], () => figure.showBars(shown ? answer.bars[done] : null, timeline.playing)); // not on each movement
     figure.bars.style.opacity = waiting ? 0.45 : 1;
     this.paintCurve(shown ? done : -1);
     setText(figure.note, shown ? this.readingNote(layer) : words.format(this.waiting ? "answer_waits" : "answer_empty"));

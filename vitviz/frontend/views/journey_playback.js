@@ -83,7 +83,7 @@ export class JourneyPlayback extends JourneyPainter {
   // One class after each layer, by a press on its bar; null for the bars again.
   showCurve(name) {
     this.curve = name;
-    this.repaint(true);
+    this.paint(); // before the focus goes there
     if (name === null) this.figure.rows[0].button.focus();
     else this.figure.curve.querySelector("button").focus();
   }
